@@ -1,0 +1,97 @@
+import type {
+  AnswerOf,
+  ConversationEvent,
+  ErrorBody,
+  HelloAnswer,
+  Push,
+  RefetchReason,
+  RequestOf,
+  RequestType,
+} from '../events/index.ts'
+
+export interface ClientOptions {
+  /** `ws://…/v1/ws` or `wss://…/v1/ws`. */
+  readonly url: string
+  /** The token, or what gets a fresh one: called at each connection. */
+  readonly token: string | (() => string | Promise<string>)
+  /** Device id; a second socket of the same user and device replaces the first. Default: a random one. */
+  readonly device?: string
+  /** Where to go on: conversation id to last applied seq, as `cursors()` gave it. */
+  readonly resume?: Readonly<Record<string, number>>
+  /** First wait before reconnecting, ms; doubles, with full jitter. Default 250. */
+  readonly backoffMs?: number
+  /** Longest wait before reconnecting, ms. Default 15,000. */
+  readonly maxBackoffMs?: number
+  /** How long a request may go unanswered, ms, reconnects included. Default 30,000. */
+  readonly requestTimeoutMs?: number
+  /** How long a gap may stay open before `sync`, ms. Default 1,000. */
+  readonly gapMs?: number
+  /** The socket's constructor, where there is none globally or another is wanted. */
+  readonly WebSocket?: typeof WebSocket
+}
+
+/** `connecting` before hello is answered, `waiting` between tries, `closed` after `close()` or a refusal that retrying cannot mend. */
+export type ConnectionState = 'connecting' | 'open' | 'waiting' | 'closed'
+
+/** A message that was sent here and is not acked yet, or was refused. */
+export interface PendingMessage {
+  readonly c: string
+  readonly m: string
+  readonly text: string
+  readonly replyTo?: string
+  readonly at: string
+  readonly state: 'sending' | 'failed'
+  readonly error?: ErrorBody
+}
+
+/** What a client tells of, by name. */
+export interface ClientEvents {
+  /** An event of a conversation: in order, each once. */
+  event: ConversationEvent
+  /** Typing, presence, receipts. */
+  signal: Extract<Push, { t: 'signal' }>
+  /** The user's marks moved, here or on another device. */
+  inbox: Extract<Push, { t: 'inbox' }>
+  /** What was held of this conversation is not to be continued: fetch `history` again, then `setCursor`. */
+  refetch: { c: string; head: number; reason: RefetchReason }
+  /** A conversation is caught up after connecting. */
+  synced: { c: string; seq: number }
+  state: ConnectionState
+  /** hello was answered: the first time, and after each reconnect. */
+  hello: HelloAnswer
+  /** An optimistic message came, changed or went (acked: gone; its event comes, or came, as an event). */
+  pending: PendingMessage[]
+  /** Something that no request can be answered with: a refused token, a frame that makes no sense. */
+  error: Error & { code?: string }
+}
+
+export interface ConfabClient {
+  readonly state: ConnectionState
+  /** The user of the token, once hello is answered. */
+  readonly user: string | undefined
+  /** Connects, and keeps connected until `close`. Resolves at the first hello; rejects when the token is refused. */
+  connect(): Promise<HelloAnswer>
+  /** Rejects with RequestError: the server's error, or code TIMEOUT or CLOSED of the client's own. Commands are re-sent after a reconnect until answered. */
+  request<T extends RequestType>(t: T, fields: Omit<RequestOf[T], 'id' | 't'>): Promise<AnswerOf[T]>
+  /**
+   * Sends a message with an id of its own (UUIDv7), shows it as pending at once, and re-sends it after reconnects until it is acked or refused.
+   * `m` names it when given: the same again is the same message.
+   */
+  send(
+    c: string,
+    text: string,
+    options?: { replyTo?: string; m?: string },
+  ): Promise<AnswerOf['send'] & { m: string }>
+  pending(c: string): readonly PendingMessage[]
+  /** Sends a refused message again, or forgets it. */
+  retry(c: string, m: string): void
+  discard(c: string, m: string): void
+  on<K extends keyof ClientEvents>(name: K, listener: (value: ClientEvents[K]) => void): () => void
+  /** Conversation events from now on, until `close` or `signal`; bounded: throws when the reader falls 10,000 behind. */
+  events(options?: { c?: string; signal?: AbortSignal }): AsyncIterableIterator<ConversationEvent>
+  /** The last applied seq of each conversation, to resume from. */
+  cursors(): Record<string, number>
+  /** After `history` was fetched: events up to `seq` are held, continue after it. */
+  setCursor(c: string, seq: number): void
+  close(): void
+}

@@ -1,0 +1,70 @@
+import type { TSchema } from '@sinclair/typebox'
+import { type TypeCheck, TypeCompiler } from '@sinclair/typebox/compiler'
+import { type ConversationEvent, ConversationEvents } from './conversation-events.ts'
+import type { StoredEvent } from './stored-event.ts'
+import { currentVersion, upcast } from './upcast.ts'
+import { type UserEvent, UserEvents } from './user-events.ts'
+
+const encoder = new TextEncoder()
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+const checks = new Map<string, TypeCheck<TSchema>>(
+  Object.entries({ ...ConversationEvents, ...UserEvents }).map(([type, schema]) => [
+    type,
+    TypeCompiler.Compile(schema),
+  ]),
+)
+
+/** An event's body as the log stores it: UTF-8 JSON, fields in the order that the decider gave them. */
+export const encodeBody = (event: ConversationEvent | UserEvent): Uint8Array =>
+  encoder.encode(JSON.stringify(event))
+
+/** A stored event's body is not what its type says: poison for whoever reads it. */
+export class MalformedEventError extends Error {
+  static is = (error: unknown): error is MalformedEventError => error instanceof MalformedEventError
+
+  constructor(stored: StoredEvent, why: string) {
+    super(
+      `${stored.stream} ${stored.streamSeq} (${stored.envelope.type} v${stored.envelope.version}): ${why}`,
+    )
+    this.name = 'MalformedEventError'
+  }
+}
+
+/** The event of a stored one, at the current version. Throws MalformedEventError. */
+export const decodeBody = (stored: StoredEvent): ConversationEvent | UserEvent => {
+  const { type, version } = stored.envelope
+  const check = checks.get(type)
+  if (check === undefined) throw new MalformedEventError(stored, 'unknown type')
+  let body: unknown
+  try {
+    body = JSON.parse(decoder.decode(stored.data))
+    if (version !== currentVersion(type)) body = upcast(type, version, body as Record<string, unknown>)
+  } catch (error) {
+    throw new MalformedEventError(stored, error instanceof Error ? error.message : String(error))
+  }
+  if (!check.Check(body)) {
+    const first = check.Errors(body).First()
+    throw new MalformedEventError(
+      stored,
+      `${first?.path ?? ''}: ${first?.message ?? 'does not match its schema'}`,
+    )
+  }
+  return body as ConversationEvent | UserEvent
+}
+
+export const decodeConversationEvent = (stored: StoredEvent): ConversationEvent => {
+  if (stored.aggregate.family !== 'conv') throw new MalformedEventError(stored, 'not a conversation')
+  return decodeBody(stored) as ConversationEvent
+}
+
+export const decodeUserEvent = (stored: StoredEvent): UserEvent => {
+  if (stored.aggregate.family !== 'user') throw new MalformedEventError(stored, 'not a user')
+  return decodeBody(stored) as UserEvent
+}
+
+/** The bytes that clients get: the stored ones, unless an older version has to be brought up to date. */
+export const wireBytes = (stored: StoredEvent): Uint8Array =>
+  stored.envelope.version === currentVersion(stored.envelope.type)
+    ? stored.data
+    : encodeBody(decodeBody(stored))

@@ -1,0 +1,44 @@
+import { type Static, Type } from '@sinclair/typebox'
+import { Id, Mark, Seq, Time } from './ids.ts'
+
+/** Every event of a user: what one user did for itself. `seq` is gapless per user; none of these goes to other users as it is. */
+const event = <const T extends string, P extends Record<string, import('@sinclair/typebox').TSchema>>(
+  type: T,
+  fields: P,
+) => Type.Object({ u: Id, seq: Seq, type: Type.Literal(type), at: Time, ...fields })
+
+/** The user has read conversation `c` up to `mark`; marks only grow. */
+export const ReadMarked = event('read.marked', { c: Id, mark: Mark })
+/** A device of the user holds conversation `c` up to `mark`; marks only grow. */
+export const DeliveredMarked = event('delivered.marked', { c: Id, mark: Mark })
+export const ConversationMuted = event('conversation.muted', { c: Id })
+export const ConversationUnmuted = event('conversation.unmuted', { c: Id })
+export const UserBlocked = event('user.blocked', { user: Id })
+export const UserUnblocked = event('user.unblocked', { user: Id })
+
+/** The schemas of user events, by type. */
+export const UserEvents = {
+  'read.marked': ReadMarked,
+  'delivered.marked': DeliveredMarked,
+  'conversation.muted': ConversationMuted,
+  'conversation.unmuted': ConversationUnmuted,
+  'user.blocked': UserBlocked,
+  'user.unblocked': UserUnblocked,
+} as const
+
+export type ReadMarked = Static<typeof ReadMarked>
+export type DeliveredMarked = Static<typeof DeliveredMarked>
+export type ConversationMuted = Static<typeof ConversationMuted>
+export type ConversationUnmuted = Static<typeof ConversationUnmuted>
+export type UserBlocked = Static<typeof UserBlocked>
+export type UserUnblocked = Static<typeof UserUnblocked>
+
+export type UserEvent =
+  | ReadMarked
+  | DeliveredMarked
+  | ConversationMuted
+  | ConversationUnmuted
+  | UserBlocked
+  | UserUnblocked
+
+export type UserEventType = UserEvent['type']

@@ -1,0 +1,2 @@
+export * from './event-source.ts'
+export * from './views.ts'

@@ -1,0 +1,72 @@
+import type { InboxItem, MemberItem, Position, SearchHit } from '../events/index.ts'
+
+/**
+ * What the read side answers. Every view may lag behind the log, and says where it stands. Nobody is authorised here: the edge asks the conversation's own
+ * state first. Cursors are opaque.
+ */
+export interface Views {
+  readonly timeline: TimelineQueries
+  readonly inbox: InboxQueries
+  readonly roster: RosterQueries
+  readonly search: SearchQueries
+  /** What a projection has applied, by stream: every event up to and with that sequence. */
+  positions(projection: string): Promise<readonly Position[]>
+}
+
+export interface TimelineEntry {
+  readonly seq: number
+  readonly streamSeq: number
+  /** The event's bytes at the current version, as clients get them. */
+  readonly data: Uint8Array
+}
+
+export interface TimelineQueries {
+  /** Events with a seq over `after`, or under `before`, or the last ones when neither is given; ascending, at most `limit`. */
+  page(
+    c: string,
+    range: { after?: number; before?: number; limit: number },
+  ): Promise<readonly TimelineEntry[]>
+  findMessage(
+    c: string,
+    m: string,
+  ): Promise<{ m: string; seq: number; from: string; at: string; deleted: boolean } | undefined>
+  head(c: string): Promise<{ seq: number; streamSeq: number } | undefined>
+}
+
+export interface InboxQueries {
+  /** A user's conversations, the last active first. */
+  page(
+    user: string,
+    page: { limit: number; cursor?: string },
+  ): Promise<{ items: readonly InboxItem[]; cursor?: string }>
+  /** One conversation of a user. */
+  item(user: string, c: string): Promise<InboxItem | undefined>
+}
+
+export interface RosterQueries {
+  /** Ids of the conversations that a user is in, with what the view had applied when it said so: read both in one snapshot. */
+  conversationsOf(user: string): Promise<{ conversations: readonly string[]; positions: readonly Position[] }>
+  members(
+    c: string,
+    page: { limit: number; cursor?: string },
+  ): Promise<{ members: readonly MemberItem[]; cursor?: string }>
+}
+
+export interface SearchQuery {
+  readonly q: string
+  /** Only in these conversations: those that the asker is a member of. */
+  readonly conversations: readonly string[]
+  readonly from?: string
+  /** Milliseconds since 1970: `at` at or after. */
+  readonly after?: number
+  /** Milliseconds since 1970: `at` before. */
+  readonly before?: number
+  readonly hasMedia?: boolean
+  readonly limit: number
+  readonly cursor?: string
+}
+
+export interface SearchQueries {
+  /** Newest first. Throws ConfabError BAD_REQUEST for a query or cursor that makes no sense. */
+  search(query: SearchQuery): Promise<{ hits: readonly SearchHit[]; cursor?: string }>
+}
