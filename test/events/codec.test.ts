@@ -1,0 +1,128 @@
+import t from 'tap'
+import {
+  type ConversationEvent,
+  currentVersion,
+  decodeBody,
+  decodeConversationEvent,
+  decodeUserEvent,
+  encodeBody,
+  MalformedEventError,
+  type StoredEvent,
+  type Upcasters,
+  type UserEvent,
+  upcast,
+  wireBytes,
+} from '../../src/events/index.ts'
+
+const at = '2026-11-24T02:30:43.123Z'
+
+const examples: (ConversationEvent | UserEvent)[] = [
+  {
+    t: 'event',
+    c: 'c1',
+    seq: 1,
+    type: 'conversation.created',
+    from: 'alice',
+    at,
+    kind: 'group',
+    title: 'Tea',
+    members: [{ user: 'alice', role: 'owner' }],
+  },
+  { t: 'event', c: 'c1', seq: 2, type: 'conversation.renamed', from: 'alice', at, title: 'Täe' },
+  { t: 'event', c: 'c1', seq: 3, type: 'member.joined', from: 'alice', at, user: 'bob', role: 'member' },
+  { t: 'event', c: 'c1', seq: 4, type: 'member.left', from: 'bob', at, user: 'bob', successor: 'carol' },
+  { t: 'event', c: 'c1', seq: 5, type: 'member.role_changed', from: 'alice', at, user: 'bob', role: 'admin' },
+  {
+    t: 'event',
+    c: 'c1',
+    seq: 6,
+    type: 'message.posted',
+    from: 'alice',
+    at,
+    m: 'm1',
+    n: 1,
+    text: '“tea”? \u0000 🫖',
+    replyTo: 'm0',
+    attachments: [{ mediaId: 'x', name: 'a.png', type: 'image/png', size: 3, sha256: 'a'.repeat(64) }],
+  },
+  { t: 'event', c: 'c1', seq: 7, type: 'message.edited', from: 'alice', at, m: 'm1', text: '' },
+  { t: 'event', c: 'c1', seq: 8, type: 'message.deleted', from: 'alice', at, m: 'm1' },
+  { t: 'event', c: 'c1', seq: 9, type: 'reaction.added', from: 'alice', at, m: 'm1', emoji: '👍🏽' },
+  { t: 'event', c: 'c1', seq: 10, type: 'reaction.removed', from: 'alice', at, m: 'm1', emoji: '👍🏽' },
+  { u: 'alice', seq: 1, type: 'read.marked', at, c: 'c1', mark: 6 },
+  { u: 'alice', seq: 2, type: 'delivered.marked', at, c: 'c1', mark: 7 },
+  { u: 'alice', seq: 3, type: 'conversation.muted', at, c: 'c1' },
+  { u: 'alice', seq: 4, type: 'conversation.unmuted', at, c: 'c1' },
+  { u: 'alice', seq: 5, type: 'user.blocked', at, user: 'mallory' },
+  { u: 'alice', seq: 6, type: 'user.unblocked', at, user: 'mallory' },
+]
+
+const stored = (
+  event: ConversationEvent | UserEvent,
+  data = encodeBody(event),
+  version = 1,
+): StoredEvent => ({
+  stream: 'CONV_0',
+  streamSeq: 42,
+  aggregate: 'u' in event ? { family: 'user', id: event.u } : { family: 'conv', id: event.c },
+  envelope: { type: event.type, version, seq: event.seq, n: 0, actor: 'alice', commandId: 'x', epoch: 1 },
+  data,
+})
+
+t.test('every type of event survives its body', async t => {
+  for (const event of examples) {
+    t.same(decodeBody(stored(event)), event, event.type)
+    const decode = 'u' in event ? decodeUserEvent : decodeConversationEvent
+    t.same(decode(stored(event)), event)
+  }
+})
+
+t.test('what is stored is what goes over the wire, byte for byte', async t => {
+  const event = stored(examples[5]!)
+  t.equal(wireBytes(event), event.data)
+})
+
+t.test('a body that is not what its type says is malformed', async t => {
+  const bytes = (text: string) => new TextEncoder().encode(text)
+  const posted = examples[5]!
+  const cases: [string, StoredEvent][] = [
+    ['no JSON', stored(posted, bytes('{'))],
+    ['not UTF-8', stored(posted, Uint8Array.of(0x22, 0xff, 0x22))],
+    ['another type’s body', stored(posted, encodeBody(examples[0]!))],
+    [
+      'a missing field',
+      stored(posted, encodeBody({ ...posted, m: undefined } as unknown as ConversationEvent)),
+    ],
+    ['a version from the future', stored(posted, encodeBody(posted), 2)],
+    ['an unknown type', { ...stored(posted), envelope: { ...stored(posted).envelope, type: 'x.y' } }],
+  ]
+  for (const [name, event] of cases) t.throws(() => decodeBody(event), MalformedEventError, name)
+  t.throws(() => decodeUserEvent(stored(posted)), MalformedEventError)
+  t.throws(() => decodeConversationEvent(stored(examples[10]!)), MalformedEventError)
+})
+
+t.test('upcasting: a member that joined before roles existed is a plain member', async t => {
+  // Version 1 of member.joined had no role; version 2 says it; version 3 calls `member` by the name of `user`.
+  const table: Upcasters = {
+    'member.joined': [
+      body => ({ ...body, role: body.role ?? 'member' }),
+      ({ member, ...body }) => ({ ...body, user: member }),
+    ],
+  }
+  t.equal(currentVersion('member.joined', table), 3)
+  t.equal(currentVersion('message.posted', table), 1)
+  const old = { c: 'c1', member: 'bob' }
+  t.same(upcast('member.joined', 1, old, table), { c: 'c1', user: 'bob', role: 'member' })
+  t.same(upcast('member.joined', 2, { ...old, role: 'admin' }, table), {
+    c: 'c1',
+    user: 'bob',
+    role: 'admin',
+  })
+  t.same(upcast('member.joined', 3, { c: 'c1', user: 'bob', role: 'owner' }, table), {
+    c: 'c1',
+    user: 'bob',
+    role: 'owner',
+  })
+  t.same(old, { c: 'c1', member: 'bob' }, 'the stored body is left alone')
+  t.throws(() => upcast('member.joined', 4, {}, table), RangeError)
+})
