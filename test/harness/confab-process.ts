@@ -1,0 +1,105 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { createServer } from 'node:net'
+import { resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+const root = resolve(import.meta.dirname, '../..')
+
+/** A port of the loopback that was free a moment ago. */
+export const freePort = (): Promise<number> =>
+  new Promise((resolve, reject) => {
+    const server = createServer()
+    server.once('error', reject)
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address()
+      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0))
+    })
+  })
+
+export interface ConfabProcess {
+  readonly url: string
+  readonly pid: number
+  /** What it wrote to stdout and stderr so far. */
+  output(): string
+  /** Until it exits by itself. */
+  exited(): Promise<number | null>
+  /** SIGTERM; gives the exit code. */
+  stop(): Promise<number | null>
+  kill9(): Promise<void>
+  token(user: string): Promise<string>
+}
+
+export interface ProcessOptions {
+  data: string
+  port?: number
+  /** Existing servers instead of an embedded one. */
+  nats?: string
+  /** So that a token of one process is good at all. */
+  secret?: string
+  args?: readonly string[]
+  env?: Record<string, string>
+}
+
+/** `confab serve --dev` as a user starts it. Not ready yet: see `untilReady`. */
+export const spawnConfab = async (options: ProcessOptions): Promise<ConfabProcess> => {
+  const port = options.port ?? (await freePort())
+  const env: NodeJS.ProcessEnv = { ...process.env, ...options.env }
+  if (options.nats !== undefined) env.CONFAB_NATS = options.nats
+  if (options.secret !== undefined) env.CONFAB_JWT_SECRET = options.secret
+  const args = [
+    'src/cli/main.ts',
+    'serve',
+    '--dev',
+    '--port',
+    String(port),
+    '--data',
+    options.data,
+    ...(options.args ?? []),
+  ]
+  const child: ChildProcess = spawn(process.execPath, args, {
+    cwd: root,
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let output = ''
+  child.stdout?.on('data', chunk => {
+    output += chunk
+  })
+  child.stderr?.on('data', chunk => {
+    output += chunk
+  })
+  const exit = new Promise<number | null>(resolve => child.once('exit', code => resolve(code)))
+  const url = `http://127.0.0.1:${port}`
+  return {
+    url,
+    pid: child.pid!,
+    output: () => output,
+    exited: () => exit,
+    stop: () => {
+      child.kill('SIGTERM')
+      return exit
+    },
+    kill9: async () => {
+      child.kill('SIGKILL')
+      await exit
+    },
+    token: async user => {
+      const answer = await fetch(`${url}/v1/dev/token?user=${user}`)
+      return ((await answer.json()) as { token: string }).token
+    },
+  }
+}
+
+/** Until `/readyz` answers 200; throws with its output when it exits first. */
+export const untilReady = async (confab: ConfabProcess): Promise<ConfabProcess> => {
+  let over = false
+  void confab.exited().then(() => {
+    over = true
+  })
+  for (;;) {
+    const answer = await fetch(`${confab.url}/readyz`).catch(() => undefined)
+    if (answer?.status === 200) return confab
+    if (over) throw new Error(`confab exited before it was ready:\n${confab.output()}`)
+    await sleep(25)
+  }
+}

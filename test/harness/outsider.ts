@@ -1,0 +1,204 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+
+/** An event as it comes over the socket. Written from docs/protocol.md alone: nothing of src is used here. */
+export interface SeenEvent {
+  c: string
+  seq: number
+  type: string
+  m?: string
+  from: string
+  text?: string
+  [field: string]: unknown
+}
+
+type Frame = Record<string, unknown>
+
+/** The server refused a request for good. */
+export class Refused extends Error {
+  readonly code: string
+  constructor(code: string, message: string) {
+    super(`${code}: ${message}`)
+    this.code = code
+  }
+}
+
+interface Waiting {
+  resolve: (answer: Frame) => void
+  reject: (error: Error) => void
+}
+
+/**
+ * A client that somebody else could have written: it keeps the order of the protocol, reconnects and resumes for ever, repeats commands until they are answered, and remembers
+ * all that it applied and every breach of the protocol that it noticed.
+ */
+export class Outsider {
+  /** What it applied, by conversation, from the first event it was given. */
+  readonly seen = new Map<string, SeenEvent[]>()
+  /** Breaches: a wrong answer, an event twice in one connection, an event that differs from what was applied. */
+  readonly breaches: string[] = []
+  refetches = 0
+  reconnects = 0
+  readonly user: string
+  readonly #urls: readonly string[]
+  readonly #token: string
+  readonly #held = new Map<string, Map<number, SeenEvent>>()
+  readonly #waiting = new Map<string, Waiting>()
+  /** Since the socket opened; what it asks for again may come again. */
+  readonly #delivered = new Set<string>()
+  #next = 1
+  #socket: WebSocket | undefined
+  #open = Promise.withResolvers<void>()
+  #stopped = false
+  readonly #running: Promise<void>
+
+  /** `urls`: `http://…` of one or more servers; each reconnect takes the next. */
+  constructor(user: string, urls: readonly string[], token: string) {
+    this.user = user
+    this.#urls = urls
+    this.#token = token
+    this.#open.promise.catch(() => {})
+    this.#running = this.#run()
+  }
+
+  /** One try: rejects when the socket goes before the answer. */
+  async request(t: string, fields: Frame): Promise<Frame> {
+    await this.#open.promise
+    const id = String(this.#next++)
+    return await new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject })
+      this.#socket?.send(JSON.stringify({ id, t, ...fields }))
+    })
+  }
+
+  /** Repeats a command until it is answered; it must carry `m` or `key`. Throws Refused when the server will not have it. */
+  async command(t: string, fields: Frame): Promise<Frame> {
+    while (!this.#stopped) {
+      const answer = await this.request(t, fields).catch(() => undefined)
+      if (answer === undefined) {
+        await sleep(20)
+        continue
+      }
+      if (answer.ok === true) return answer
+      const error = answer.error as { code: string; message: string; retryable: boolean }
+      if (!error.retryable) throw new Refused(error.code, error.message)
+      await sleep(50)
+    }
+    throw new Error('stopped')
+  }
+
+  /** Expects a conversation from its first event on, also when it is made while this client is away. */
+  expect(c: string): void {
+    if (!this.seen.has(c)) this.seen.set(c, [])
+  }
+
+  /** The last seq that it applied. */
+  head(c: string): number {
+    return this.seen.get(c)?.at(-1)?.seq ?? 0
+  }
+
+  /** Cuts the socket, as a network does. */
+  cut(): void {
+    this.#socket?.close()
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true
+    this.#socket?.close()
+    this.#open.resolve()
+    await this.#running
+  }
+
+  async #run(): Promise<void> {
+    for (let turn = 0; !this.#stopped; turn++) {
+      await this.#connection(this.#urls[turn % this.#urls.length]!).catch(() => {})
+      for (const waiting of this.#waiting.values()) waiting.reject(new Error('the socket is gone'))
+      this.#waiting.clear()
+      this.reconnects++
+      if (!this.#stopped) await sleep(30 + Math.random() * 70)
+    }
+  }
+
+  async #connection(url: string): Promise<void> {
+    const socket = new WebSocket(`${url.replace(/^http/, 'ws')}/v1/ws`, 'confab.v1.json')
+    const closed = new Promise<void>(resolve => socket.addEventListener('close', () => resolve()))
+    const opened = new Promise<void>(resolve => socket.addEventListener('open', () => resolve()))
+    this.#delivered.clear()
+    socket.addEventListener('error', () => {})
+    socket.addEventListener('message', message => this.#frame(JSON.parse(message.data as string)))
+    await Promise.race([opened, closed])
+    if (socket.readyState !== WebSocket.OPEN) return
+    this.#socket = socket
+    this.#held.clear()
+    const cursors = [...this.seen.keys()].map(c => [c, this.head(c)] as const)
+    const hello = new Promise<Frame>((resolve, reject) => this.#waiting.set('hello', { resolve, reject }))
+    hello.catch(() => {})
+    socket.send(
+      JSON.stringify({ id: 'hello', t: 'hello', token: this.#token, resume: Object.fromEntries(cursors) }),
+    )
+    const answer = await Promise.race([hello, closed.then(() => undefined)])
+    if (answer?.ok === true) this.#open.resolve()
+    else socket.close()
+    await closed
+    if (!this.#stopped) {
+      this.#open = Promise.withResolvers<void>()
+      this.#open.promise.catch(() => {})
+    }
+  }
+
+  #frame(frame: Frame): void {
+    if (typeof frame.re === 'string') {
+      const waiting = this.#waiting.get(frame.re)
+      if (waiting === undefined) this.breaches.push(`an answer to nothing: ${JSON.stringify(frame)}`)
+      this.#waiting.delete(frame.re)
+      waiting?.resolve(frame)
+    } else if (frame.t === 'event') {
+      const event = frame as unknown as SeenEvent
+      const place = `${event.c} ${event.seq}`
+      if (this.#delivered.has(place)) this.breaches.push(`${place} came twice on one connection`)
+      this.#delivered.add(place)
+      this.#apply(event)
+    } else if (frame.t === 'refetch') {
+      this.refetches++
+      if (frame.reason !== 'not_member') void this.#refetch(frame.c as string).catch(() => {})
+    }
+  }
+
+  #apply(event: SeenEvent): void {
+    const seen = this.seen.get(event.c)
+    if (seen === undefined) {
+      this.seen.set(event.c, [event])
+      return
+    }
+    const head = seen.at(-1)?.seq ?? 0
+    if (event.seq <= head) {
+      const known = seen[event.seq - (seen[0]?.seq ?? 1)]
+      if (known !== undefined && JSON.stringify(known) !== JSON.stringify(event))
+        this.breaches.push(`${event.c} ${event.seq} came again, and differs`)
+      return
+    }
+    const held = this.#held.get(event.c) ?? new Map<number, SeenEvent>()
+    this.#held.set(event.c, held)
+    held.set(event.seq, event)
+    for (let next = held.get(head + 1); next !== undefined; next = held.get(next.seq + 1)) {
+      held.delete(next.seq)
+      seen.push(next)
+    }
+    if (held.size > 0) this.#closeGap(event.c)
+  }
+
+  async #refetch(c: string): Promise<void> {
+    for (let more = true; more; ) {
+      const page = await this.request('history', { c, after: this.head(c), limit: 200 })
+      for (const event of (page.events ?? []) as SeenEvent[]) this.#apply(event)
+      more = page.more === true
+    }
+  }
+
+  #closeGap(c: string): void {
+    setTimeout(() => {
+      if ((this.#held.get(c)?.size ?? 0) === 0) return
+      this.#delivered.clear()
+      this.request('sync', { cursors: { [c]: this.head(c) } }).catch(() => {})
+    }, 1000).unref()
+  }
+}
