@@ -1,0 +1,91 @@
+import { execFileSync } from 'node:child_process'
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import t from 'tap'
+import { freePort, spawnConfab, untilReady } from '../harness/confab-process.ts'
+import { type Acked, ackedAreStored, seqsAreGapless } from '../harness/invariants.ts'
+import { replayLog } from '../harness/replay.ts'
+import { tempFolder } from '../harness/temp-folder.ts'
+
+/** A file system of its own, so that it can be full or read-only; undefined where this process may not mount one. */
+const mount = (t: { teardown(done: () => void): void }, folder: string, size: string): string | undefined => {
+  mkdirSync(folder)
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'tmpfs', folder], { stdio: 'pipe' })
+  } catch {
+    return undefined
+  }
+  t.teardown(() => {
+    execFileSync('umount', ['-l', folder])
+  })
+  return folder
+}
+
+t.test('a read-only data folder: a clear error, at once', { timeout: 60_000 }, async t => {
+  const folder = mount(t, join(tempFolder(t), 'disk'), '64m')
+  if (folder === undefined) return t.skip('may not mount a file system here')
+  execFileSync('mount', ['-o', 'remount,ro', folder])
+  const confab = await spawnConfab({ data: join(folder, 'data'), port: await freePort() })
+  t.not(await confab.exited(), 0)
+  t.match(confab.output(), /^confab: [A-Z_]+: .*(read-only|cannot be written)/im)
+  t.notMatch(confab.output(), /\n\s+at /, 'no stack trace')
+})
+
+t.test(
+  'a full disk: no ack is lost, and it goes on when there is room again',
+  { timeout: 180_000 },
+  async t => {
+    const folder = mount(t, join(tempFolder(t), 'disk'), '48m')
+    if (folder === undefined) return t.skip('may not mount a file system here')
+    const data = join(folder, 'data')
+    const confab = await untilReady(await spawnConfab({ data, port: await freePort() }))
+    t.teardown(() => confab.stop())
+    const token = await confab.token('alice')
+    const post = async (request: Record<string, unknown>) => {
+      const answer = await fetch(`${confab.url}/v1/commands`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+        body: JSON.stringify({ id: '1', ...request }),
+      })
+      return (await answer.json()) as { ok: boolean; seq?: number; error?: { code: string; message: string } }
+    }
+    t.equal((await post({ t: 'create', c: 'tea', kind: 'group', members: [] })).ok, true)
+
+    const acked: Acked[] = []
+    const text = 'x'.repeat(16_000)
+    let refused: { code: string; message: string } | undefined
+    for (let i = 0; refused === undefined && i < 10_000; i += 20) {
+      const batch = Array.from({ length: 20 }, (_, k) => ({
+        c: 'tea',
+        m: `m-${i + k}`,
+        text: `${i + k} ${text}`,
+      }))
+      const answers = await Promise.all(batch.map(message => post({ t: 'send', ...message })))
+      for (const [k, answer] of answers.entries())
+        if (answer.ok) acked.push({ ...batch[k]!, from: 'alice', seq: answer.seq! })
+        else refused = answer.error
+    }
+    t.match(
+      refused,
+      { code: /^(UNAVAILABLE|OVERLOADED)$/ },
+      `refused after ${acked.length}: ${JSON.stringify(refused)}`,
+    )
+    t.equal((await fetch(`${confab.url}/healthz`)).status, 200, 'the process lives')
+
+    execFileSync('mount', ['-o', 'remount,size=256m', folder])
+    for (let answer = await post({ t: 'send', c: 'tea', m: 'after', text: 'room again' }); ; ) {
+      if (answer.ok) {
+        acked.push({ c: 'tea', m: 'after', text: 'room again', from: 'alice', seq: answer.seq! })
+        break
+      }
+      await sleep(200)
+      answer = await post({ t: 'send', c: 'tea', m: 'after', text: 'room again' })
+    }
+    await untilReady(confab)
+    const log = await replayLog(['--data', data])
+    for (const c of log.keys()) if (c !== 'tea') log.delete(c)
+    ackedAreStored(t, log, acked)
+    seqsAreGapless(t, log)
+  },
+)

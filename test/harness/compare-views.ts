@@ -1,0 +1,53 @@
+import type { ConfabProcess } from './confab-process.ts'
+
+type Json = Record<string, unknown>
+
+const get = async (url: string, token: string): Promise<Json> => {
+  const answer = await fetch(url, { headers: { authorization: `Bearer ${token}` } })
+  if (answer.status !== 200) throw new Error(`${url}: ${answer.status} ${await answer.text()}`)
+  return (await answer.json()) as Json
+}
+
+const post = async (confab: ConfabProcess, token: string, request: Json): Promise<Json> => {
+  const answer = await fetch(`${confab.url}/v1/commands`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ id: '1', ...request }),
+  })
+  const body = (await answer.json()) as Json
+  if (body.ok !== true) throw new Error(`${request.t}: ${JSON.stringify(body)}`)
+  return body
+}
+
+/** All that the views answer about these users: inboxes, members, whole histories, and a search for each word. */
+export const readViews = async (
+  confab: ConfabProcess,
+  users: readonly string[],
+  words: readonly string[],
+): Promise<Json> => {
+  const answers: Json = {}
+  for (const user of users) {
+    const token = await confab.token(user)
+    const inbox = await get(`${confab.url}/v1/inbox?limit=200`, token)
+    answers[`inbox ${user}`] = inbox
+    for (const { c } of inbox.items as { c: string }[]) {
+      const { re, ...members } = await post(confab, token, { t: 'members', c, limit: 200 })
+      answers[`members ${user} ${c}`] = members
+      const events: unknown[] = []
+      for (let after = 0, more = true; more; ) {
+        const page = await get(`${confab.url}/v1/conversations/${c}/events?after=${after}&limit=200`, token)
+        const found = page.events as { seq: number }[]
+        events.push(...found)
+        after = found.at(-1)?.seq ?? after
+        more = page.more === true
+      }
+      answers[`history ${user} ${c}`] = events
+    }
+    for (const word of words)
+      answers[`search ${user} ${word}`] = await get(
+        `${confab.url}/v1/search?limit=100&q=${encodeURIComponent(word)}`,
+        token,
+      )
+  }
+  return answers
+}

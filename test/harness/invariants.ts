@@ -1,0 +1,101 @@
+import type { Test } from 'tap'
+import type { Outsider, SeenEvent } from './outsider.ts'
+
+/** A command that was acked: what it was, and where the server said that it stands. */
+export interface Acked {
+  c: string
+  seq: number
+  m: string
+  from: string
+  text: string
+}
+
+type Asserts = Pick<Test, 'same' | 'equal' | 'ok'>
+
+/** Invariant 1: acked messages are in the log exactly once, where the ack said. */
+export const ackedAreStored = (t: Asserts, log: Map<string, SeenEvent[]>, acked: readonly Acked[]): void => {
+  const wrong: string[] = []
+  const times = new Map<string, number>()
+  for (const [c, events] of log)
+    for (const event of events)
+      if (event.type === 'message.posted')
+        times.set(`${c} ${event.m}`, (times.get(`${c} ${event.m}`) ?? 0) + 1)
+  for (const { c, seq, m, from, text } of acked) {
+    const event = log.get(c)?.[seq - 1]
+    if (event?.seq !== seq || event.m !== m || event.from !== from || event.text !== text)
+      wrong.push(`${c} ${seq}: acked ${m}, found ${JSON.stringify(event)}`)
+    if (times.get(`${c} ${m}`) !== 1)
+      wrong.push(`${c} ${m} is in the log ${times.get(`${c} ${m}`) ?? 0} times`)
+  }
+  t.same(wrong, [], `${acked.length} acked messages are in the log, once, where the acks said`)
+  const twice = [...times].filter(([, count]) => count !== 1)
+  t.same(twice, [], 'no message is in the log twice')
+}
+
+/** Invariant 2: seq is 1, 2, 3 … in every conversation, and n counts its messages. */
+export const seqsAreGapless = (t: Asserts, log: Map<string, SeenEvent[]>): void => {
+  const wrong: string[] = []
+  for (const [c, events] of log) {
+    let n = 0
+    for (const [index, event] of events.entries()) {
+      if (event.seq !== index + 1) wrong.push(`${c}: event ${index + 1} has seq ${event.seq}`)
+      if (event.type === 'message.posted' && event.n !== ++n)
+        wrong.push(`${c} ${event.seq}: n ${event.n}, not ${n}`)
+    }
+  }
+  t.same(wrong, [], `seq and n are gapless in ${log.size} conversations`)
+}
+
+/** Invariant 3: what a client applied is what the log holds, in order, from where it began. */
+export const clientsSawTheLog = (
+  t: Asserts,
+  log: Map<string, SeenEvent[]>,
+  clients: readonly Outsider[],
+): void => {
+  for (const client of clients) {
+    t.same(client.breaches, [], `${client.user} noticed no breach of the protocol`)
+    for (const [c, seen] of client.seen) {
+      const first = seen[0]?.seq ?? 1
+      t.same(
+        seen,
+        log.get(c)?.slice(first - 1, first - 1 + seen.length) ?? [],
+        `${client.user} applied ${c} as it is`,
+      )
+    }
+  }
+}
+
+/** Who was a member after each event, folded from the log alone. */
+export const membersAfter = (events: readonly SeenEvent[]): Set<string>[] => {
+  const states: Set<string>[] = []
+  let members = new Set<string>()
+  for (const event of events) {
+    if (event.type === 'conversation.created')
+      members = new Set((event.members as { user: string }[]).map(({ user }) => user))
+    if (event.type === 'member.joined') members = new Set(members).add(event.user as string)
+    if (event.type === 'member.left') {
+      members = new Set(members)
+      members.delete(event.user as string)
+    }
+    states.push(members)
+  }
+  return states
+}
+
+/** Invariant 5: nobody applied an event after the end of its last stay; its own removal is the last. Members may read what was before them. */
+export const onlyMembersSaw = (
+  t: Asserts,
+  log: Map<string, SeenEvent[]>,
+  clients: readonly Outsider[],
+): void => {
+  const wrong: string[] = []
+  for (const [c, events] of log) {
+    const states = membersAfter(events)
+    for (const client of clients) {
+      const end = states.findLastIndex(members => members.has(client.user)) + 2
+      for (const { seq } of client.seen.get(c) ?? [])
+        if (seq > end) wrong.push(`${client.user} saw ${c} ${seq}`)
+    }
+  }
+  t.same(wrong, [], 'only members saw what happened')
+}
