@@ -1,0 +1,45 @@
+/** What can be wrong with NATS at start. docs/errors.md lists these for operators; clients never see them. */
+export const NatsProblem = {
+  /** No nats-server was found and none could be fetched. */
+  missing: 'NATS_SERVER_MISSING',
+  /** The nats-server that was named, or that answers, is older than confab needs. */
+  tooOld: 'NATS_SERVER_TOO_OLD',
+  /** The server did not come up, or was not reached. */
+  failed: 'NATS_SERVER_FAILED',
+  /** Another process holds the data folder, and its server cannot be reached. */
+  busy: 'NATS_DATA_BUSY',
+  /** The data folder cannot be written. */
+  unwritable: 'NATS_DATA_UNWRITABLE',
+  /** There is no space left for the data. */
+  full: 'NATS_DATA_FULL',
+  /** The streams are not there, or not as they should be. */
+  streams: 'NATS_STREAMS',
+} as const
+export type NatsProblem = (typeof NatsProblem)[keyof typeof NatsProblem]
+
+/** NATS is not there, or not as confab needs it: for the operator, with what to do in its message. */
+export class NatsError extends Error {
+  readonly code: NatsProblem
+
+  constructor(code: NatsProblem, message: string, cause?: unknown) {
+    super(message, cause === undefined ? {} : { cause })
+    this.name = 'NatsError'
+    this.code = code
+  }
+
+  static is = (error: unknown): error is NatsError => error instanceof NatsError
+}
+
+/** The same error, told as a trouble with the data folder when it is one. */
+export const asDataError = (folder: string, error: unknown): unknown => {
+  const code = (error as NodeJS.ErrnoException | undefined)?.code
+  if (code === 'ENOSPC' || code === 'EDQUOT')
+    return new NatsError(NatsProblem.full, `no space is left in the data folder ${folder}`, error)
+  if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS' || code === 'ENOTDIR' || code === 'EEXIST')
+    return new NatsError(
+      NatsProblem.unwritable,
+      `the data folder ${folder} cannot be written (${code})`,
+      error,
+    )
+  return error
+}

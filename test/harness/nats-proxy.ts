@@ -1,0 +1,69 @@
+import { createServer, connect as dial, type Socket } from 'node:net'
+
+/** A TCP proxy before a server, that cuts what goes through it. */
+export interface CuttingProxy {
+  readonly port: number
+  /** Cuts every connection now; what was on its way may be lost. */
+  cut(): void
+  /** Cuts every connection again and again, after a random time of at most `maxMs` each, until the returned function is called. */
+  cutAtRandom(maxMs: number): () => void
+  /** Refuses new connections while true, and cuts the standing ones. */
+  block(blocked: boolean): void
+  close(): Promise<void>
+}
+
+export const startProxy = async (targetPort: number): Promise<CuttingProxy> => {
+  const sockets = new Set<Socket>()
+  let isBlocked = false
+  const server = createServer(near => {
+    if (isBlocked) {
+      near.destroy()
+      return
+    }
+    const far = dial(targetPort, '127.0.0.1')
+    for (const [from, to] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      sockets.add(from)
+      from.setNoDelay(true)
+      from.pipe(to)
+      from.on('error', () => {})
+      from.on('close', () => {
+        sockets.delete(from)
+        to.destroy()
+      })
+    }
+  })
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('no port')
+
+  const cut = (): void => {
+    for (const socket of sockets) socket.destroy()
+  }
+  return {
+    port: address.port,
+    cut,
+    cutAtRandom: maxMs => {
+      let timer: NodeJS.Timeout
+      const next = (): void => {
+        timer = setTimeout(() => {
+          cut()
+          next()
+        }, Math.random() * maxMs)
+      }
+      next()
+      return () => clearTimeout(timer)
+    },
+    block: blocked => {
+      isBlocked = blocked
+      if (blocked) cut()
+    },
+    close: () =>
+      new Promise(resolve => {
+        server.close(() => resolve())
+        cut()
+      }),
+  }
+}

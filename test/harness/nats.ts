@@ -1,0 +1,103 @@
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { connectNats, type Nats } from '../../src/infra/nats/connection.ts'
+import { findNatsServer } from '../../src/infra/nats/nats-binary.ts'
+import { type Durability, serverConfig } from '../../src/infra/nats/nats-config.ts'
+import { spawnServer } from '../../src/infra/nats/server-process.ts'
+import { configFileOf, writeRecord } from '../../src/infra/nats/server-record.ts'
+import { type Applied, applyStreams, loadStreams } from '../../src/infra/nats/streams.ts'
+import { type CuttingProxy, startProxy } from './nats-proxy.ts'
+
+export type { CuttingProxy } from './nats-proxy.ts'
+
+export interface StartNatsOptions {
+  readonly durability?: Durability
+  /** Applies the streams before it returns. Default: true. */
+  readonly streams?: boolean
+}
+
+/** A real nats-server of a test's own, in a folder of its own. */
+export interface TestNats {
+  readonly url: string
+  readonly dataDir: string
+  readonly pid: number
+  /** Connections made here are closed at the end. `server` goes elsewhere, through a proxy say. */
+  connect(server?: string): Promise<Nats>
+  applyStreams(counts?: { conv?: number; user?: number }): Promise<readonly Applied[]>
+  /** Another way to it, which cuts connections when told to. */
+  proxy(): Promise<CuttingProxy & { readonly url: string }>
+  /** Kills the server; it stays dead until `restart`. */
+  kill9(): Promise<void>
+  /** Starts it again, same port, same data. */
+  restart(): Promise<void>
+}
+
+interface Teardown {
+  teardown(fn: () => unknown): void
+}
+
+/** Starts a nats-server in a temporary folder on a free port, with confab's streams; all of it goes when the test ends. */
+export const startNats = async (t: Teardown, options: StartNatsOptions = {}): Promise<TestNats> => {
+  const dataDir = realpathSync(mkdtempSync(join(tmpdir(), 'confab-nats-')))
+  const natsDir = join(dataDir, 'nats')
+  mkdirSync(natsDir)
+  const binary = await findNatsServer()
+  const closers: (() => Promise<void>)[] = []
+
+  const start = async (port: number) => {
+    const places = { logFile: join(natsDir, 'nats-server.log'), portsDir: natsDir }
+    const durability = options.durability ?? 'default'
+    writeFileSync(
+      configFileOf(dataDir),
+      serverConfig({ name: 'test', port, storeDir: natsDir, durability, ...places }),
+    )
+    const started = await spawnServer(binary, configFileOf(dataDir), places)
+    writeRecord(dataDir, { url: `nats://127.0.0.1:${started.port}`, pid: started.pid })
+    return started
+  }
+  let server = await start(0)
+  const { port } = server
+  const url = `nats://127.0.0.1:${port}`
+  t.teardown(async () => {
+    await Promise.all(closers.map(close => close()))
+    await server.stop()
+    rmSync(dataDir, { recursive: true, force: true })
+  })
+
+  const nats: TestNats = {
+    url,
+    dataDir,
+    get pid() {
+      return server.pid
+    },
+    connect: async (servers = url) => {
+      const connected = await connectNats({ servers, name: 'test' })
+      closers.push(() => connected.close())
+      return connected
+    },
+    applyStreams: async (counts = {}) => {
+      const { connection, close } = await connectNats({ servers: url, name: 'test streams' })
+      try {
+        return await applyStreams(connection, loadStreams(counts))
+      } finally {
+        await close()
+      }
+    },
+    proxy: async () => {
+      const proxy = await startProxy(port)
+      closers.push(() => proxy.close())
+      return { ...proxy, url: `nats://127.0.0.1:${proxy.port}` }
+    },
+    kill9: async () => {
+      process.kill(server.pid, 'SIGKILL')
+      await server.ended
+    },
+    restart: async () => {
+      await server.stop()
+      server = await start(port)
+    },
+  }
+  if (options.streams ?? true) await nats.applyStreams()
+  return nats
+}
