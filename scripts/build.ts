@@ -1,0 +1,21 @@
+import { spawnSync } from 'node:child_process'
+import { cpSync, rmSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+
+/** Makes dist/ of src/: Node does not strip types inside node_modules, so the package carries JavaScript. */
+const root = dirname(import.meta.dirname)
+const src = join(root, 'src')
+const dist = join(root, 'dist')
+
+rmSync(dist, { recursive: true, force: true })
+
+const typescript = dirname(createRequire(import.meta.url).resolve('typescript/package.json'))
+const compiled = spawnSync(process.execPath, [join(typescript, 'bin/tsc'), '-p', 'tsconfig.build.json'], {
+  cwd: root,
+  stdio: 'inherit',
+})
+if (compiled.status !== 0) process.exit(compiled.status ?? 1)
+
+// What is no TypeScript goes along as it is: the page's markup and styles.
+cpSync(src, dist, { recursive: true, filter: path => !path.endsWith('.ts') })

@@ -1,0 +1,144 @@
+import { readFileSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import { LineCounter, parseDocument } from 'yaml'
+import { alsoKnown, comesLater, type Option, options } from './options.ts'
+import { ValueError } from './values.ts'
+
+type Options = typeof options
+type OptionName = keyof Options
+
+/** The configuration of one process: every unit resolved, every path absolute, nothing left to default. Frozen. */
+export type ConfabConfig = {
+  readonly [K in OptionName]: Options[K] extends Option<infer T> ? T : never
+}
+
+export interface ConfigSources {
+  /** Options as flags gave them, by option name: what commander parsed, strings and booleans. */
+  readonly flags?: Partial<Record<OptionName, unknown>>
+  readonly env?: Readonly<Record<string, string | undefined>>
+  /** YAML file. */
+  readonly file?: string | undefined
+  /** What relative paths of flags and environment start from. Default: the working directory. */
+  readonly cwd?: string
+}
+
+/** The configuration is wrong: every place that is, with the reason. */
+export class ConfigError extends Error {
+  readonly problems: readonly string[]
+
+  static is = (error: unknown): error is ConfigError => error instanceof ConfigError
+
+  constructor(problems: readonly string[]) {
+    super(
+      problems.length === 1
+        ? `the configuration is wrong: ${problems[0]}`
+        : `the configuration is wrong in ${problems.length} places:\n${problems.map(problem => `  - ${problem}`).join('\n')}`,
+    )
+    this.name = 'ConfigError'
+    this.problems = problems
+  }
+}
+
+interface Given {
+  readonly raw: unknown
+  readonly place: string
+  readonly base: string
+}
+
+const flagOf = (name: string): string => `--${name.replace(/[A-Z]/g, letter => `-${letter.toLowerCase()}`)}`
+
+/**
+ * Compiles flags, environment and file into a configuration, once, at start. Throws ConfigError that names every wrong and every unknown key with its place.
+ */
+export const compileConfig = (sources: ConfigSources = {}): ConfabConfig => {
+  const cwd = sources.cwd ?? process.cwd()
+  const env = sources.env ?? {}
+  const problems: string[] = []
+  const file = readConfigFile(sources.file ?? env.CONFAB_CONFIG, cwd, problems)
+
+  for (const { env: variable, key, what } of comesLater) {
+    const place = env[variable] ? variable : file.get(key)?.place
+    if (place !== undefined) problems.push(`${place}: ${what} comes later; this version keeps it embedded`)
+  }
+  for (const [key, { place }] of file)
+    if (
+      !Object.values(options).some(option => option.key === key) &&
+      !comesLater.some(later => later.key === key)
+    )
+      problems.push(`${place}: unknown key`)
+  for (const variable of Object.keys(env))
+    if (variable.startsWith('CONFAB_') && !isKnownVariable(variable))
+      problems.push(`${variable}: unknown variable`)
+
+  const values: Record<string, unknown> = {}
+  for (const [name, option] of Object.entries(options) as [OptionName, Option][]) {
+    const flag = sources.flags?.[name]
+    const variable = option.env === undefined ? undefined : env[option.env]
+    const given: Given | undefined =
+      flag !== undefined
+        ? { raw: flag, place: flagOf(name), base: cwd }
+        : variable !== undefined && variable !== ''
+          ? { raw: variable, place: option.env ?? name, base: cwd }
+          : file.get(option.key)
+    if (given === undefined) {
+      values[name] = option.fallback
+      continue
+    }
+    try {
+      values[name] = option.parse(given.raw, given.base)
+    } catch (error) {
+      if (!ValueError.is(error)) throw error
+      problems.push(
+        `${given.place}: ${error.message}${option.secret ? '' : `, not ${JSON.stringify(given.raw)}`}`,
+      )
+    }
+  }
+  if (!values.dev && typeof values.jwtSecret === 'string' && Buffer.byteLength(values.jwtSecret) < 32)
+    problems.push('jwt.secret: must have at least 32 bytes (RFC 7518, 3.2)')
+  if (problems.length > 0) throw new ConfigError(problems)
+  return Object.freeze(values) as ConfabConfig
+}
+
+const isKnownVariable = (variable: string): boolean =>
+  Object.values(options).some(option => (option as Option).env === variable) ||
+  comesLater.some(later => later.env === variable) ||
+  (alsoKnown as readonly string[]).includes(variable)
+
+/** The leaves of a YAML file by dotted key, each with its line. */
+const readConfigFile = (path: string | undefined, cwd: string, problems: string[]): Map<string, Given> => {
+  const leaves = new Map<string, Given>()
+  if (path === undefined || path === '') return leaves
+  const absolute = resolve(cwd, path)
+  let source: string
+  try {
+    source = readFileSync(absolute, 'utf8')
+  } catch (error) {
+    problems.push(`${path}: ${error instanceof Error ? error.message : String(error)}`)
+    return leaves
+  }
+  const lines = new LineCounter()
+  const document = parseDocument(source, { lineCounter: lines })
+  for (const error of document.errors)
+    problems.push(`${path}:${error.linePos?.[0].line ?? 1}: ${error.message.split('\n')[0]}`)
+  if (document.errors.length > 0 || document.contents === null) return leaves
+
+  const visit = (node: unknown, key: string): void => {
+    const { items, range } = node as { items?: unknown[]; range?: [number, number, number] }
+    const place = `${path}:${lines.linePos(range?.[0] ?? 0).line}${key === '' ? '' : `: ${key}`}`
+    const isMap = items?.every(item => (item as { key?: unknown }).key !== undefined) ?? false
+    if (items === undefined || !isMap || comesLater.some(later => later.key === key)) {
+      if (key === '') problems.push(`${place}: must be a map of options`)
+      else
+        leaves.set(key, {
+          raw: (node as { toJSON(): unknown } | null)?.toJSON() ?? null,
+          place,
+          base: dirname(absolute),
+        })
+      return
+    }
+    for (const item of items as { key: { value: unknown }; value: unknown }[])
+      visit(item.value ?? item.key, key === '' ? String(item.key.value) : `${key}.${item.key.value}`)
+  }
+  visit(document.contents, '')
+  return leaves
+}

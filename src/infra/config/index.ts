@@ -1,0 +1,3 @@
+export { type ConfabConfig, ConfigError, type ConfigSources, compileConfig } from './compile-config.ts'
+export { devSecret } from './dev-secret.ts'
+export { type Role, roles } from './options.ts'

@@ -1,0 +1,133 @@
+import { resolve } from 'node:path'
+import { boolean, duration, integer, list, oneOf, type Parse, size, text, url } from './values.ts'
+
+export const roles = ['edge', 'commands', 'projections'] as const
+/** What a process does. `commands` decides and appends, `edge` serves clients (and needs `commands` in the same process), `projections` builds the views. */
+export type Role = (typeof roles)[number]
+
+/** One option: where it may be written, what it means, what it is when it is not given. */
+export interface Option<T = unknown> {
+  /** Its key in the YAML file, and in `ConfabConfig`: `nats.servers`. */
+  readonly key: string
+  /** Environment variable. */
+  readonly env?: string
+  readonly parse: Parse<T>
+  /** Used when it is given nowhere. Undefined: it has none. */
+  readonly fallback: T
+  /** What it means, for the reference and for help. */
+  readonly doc: string
+  /** Errors name the place, never the value. */
+  readonly secret?: true
+}
+
+const option = <T>(option: Option<T>): Option<T> => option
+
+const path: Parse<string> = (raw, base) => resolve(base, text(raw, base))
+
+const jwks: Parse<string> = (raw, base) => {
+  const value = text(raw, base)
+  return /^https?:\/\//.test(value) ? value : resolve(base, value)
+}
+
+const MiB = 1024 ** 2
+
+/** Every option, in the order of the reference. Flags beat the environment, which beats the file, which beats the default. */
+export const options = {
+  dev: option({
+    key: 'dev',
+    parse: boolean,
+    fallback: false,
+    doc: 'Development: anyone gets a token from /v1/dev/token, the secret is made up, a demonstration is seeded. Never in production.',
+  }),
+  host: option({
+    key: 'host',
+    env: 'CONFAB_HOST',
+    parse: text,
+    fallback: '127.0.0.1',
+    doc: 'Address to listen on; 0.0.0.0 for all.',
+  }),
+  port: option({
+    key: 'port',
+    env: 'CONFAB_PORT',
+    parse: integer(0, 65_535),
+    fallback: 8080,
+    doc: 'Port to listen on; 0 takes a free one.',
+  }),
+  data: option({
+    key: 'data',
+    env: 'CONFAB_DATA',
+    parse: path,
+    fallback: resolve('.confab'),
+    doc: 'Folder of what this process keeps: the embedded log, the views.',
+  }),
+  roles: option<readonly Role[]>({
+    key: 'roles',
+    env: 'CONFAB_ROLES',
+    parse: list(oneOf(...roles)),
+    fallback: roles,
+    doc: 'What this process does: edge, commands, projections.',
+  }),
+  natsServers: option<readonly string[] | undefined>({
+    key: 'nats.servers',
+    env: 'CONFAB_NATS',
+    parse: list(url('nats', 'tls', 'ws', 'wss')),
+    fallback: undefined,
+    doc: 'Existing NATS servers. Not given: an embedded one, in the data folder.',
+  }),
+  jwtSecret: option<string | undefined>({
+    key: 'jwt.secret',
+    env: 'CONFAB_JWT_SECRET',
+    parse: text,
+    fallback: undefined,
+    secret: true,
+    doc: 'Secret of HS256 tokens; at least 32 bytes, except with dev. With dev and none given, a random one is kept in the data folder.',
+  }),
+  jwks: option<string | undefined>({
+    key: 'jwt.jwks',
+    env: 'CONFAB_JWKS',
+    parse: jwks,
+    fallback: undefined,
+    doc: 'File or URL of the JSON Web Key Set that tokens are checked with (EdDSA, RS256).',
+  }),
+  logLevel: option({
+    key: 'log.level',
+    env: 'CONFAB_LOG_LEVEL',
+    parse: oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'),
+    fallback: 'info',
+    doc: 'The least level that is logged.',
+  }),
+  logFile: option<string | undefined>({
+    key: 'log.file',
+    env: 'CONFAB_LOG_FILE',
+    parse: path,
+    fallback: undefined,
+    doc: 'File that the log (JSON lines) is appended to. Not given: standard error; with dev on a terminal, confab.log in the data folder.',
+  }),
+  drainMs: option({
+    key: 'drain',
+    parse: duration(0, 600_000),
+    fallback: 10_000,
+    doc: 'How long a stop waits for what is under way.',
+  }),
+  stateCacheBytes: option({
+    key: 'commands.cache',
+    parse: size(MiB, 1024 ** 4),
+    fallback: 256 * MiB,
+    doc: 'Bound of the cached states of conversations and users.',
+  }),
+} as const
+
+/** Parts that the configuration may name already, and that this version has not. */
+export const comesLater = [
+  { env: 'CONFAB_CASSANDRA', key: 'cassandra', what: 'Views in Cassandra' },
+  { env: 'CONFAB_ELASTICSEARCH', key: 'elasticsearch', what: 'Search in Elasticsearch' },
+  { env: 'CONFAB_S3', key: 's3', what: 'Media in S3' },
+] as const
+
+/** Environment that belongs to a part above, so that it is no unknown key. */
+export const alsoKnown = [
+  'CONFAB_CASSANDRA_DC',
+  'CONFAB_CASSANDRA_KEYSPACE',
+  'CONFAB_S3_BUCKET',
+  'CONFAB_CONFIG',
+] as const
