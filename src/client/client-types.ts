@@ -1,13 +1,13 @@
 import type {
   AnswerOf,
   ConversationEvent,
-  ErrorBody,
   HelloAnswer,
   Push,
   RefetchReason,
   RequestOf,
   RequestType,
 } from '../events/index.ts'
+import type { RequestErrorBody } from './request-error.ts'
 
 export interface ClientOptions {
   /** `ws://…/v1/ws` or `wss://…/v1/ws`. */
@@ -33,15 +33,17 @@ export interface ClientOptions {
 /** `connecting` before hello is answered, `waiting` between tries, `closed` after `close()` or a refusal that retrying cannot mend. */
 export type ConnectionState = 'connecting' | 'open' | 'waiting' | 'closed'
 
-/** A message that was sent here and is not acked yet, or was refused. */
+/** A message that was written here and whose event was not delivered yet: on its way, acked, or refused. */
 export interface PendingMessage {
   readonly c: string
   readonly m: string
   readonly text: string
   readonly replyTo?: string
+  /** When it was written; when it was stored, once acked. */
   readonly at: string
-  readonly state: 'sending' | 'failed'
-  readonly error?: ErrorBody
+  readonly state: 'sending' | 'sent' | 'failed'
+  /** Why it failed. */
+  readonly error?: RequestErrorBody
 }
 
 /** What a client tells of, by name. */
@@ -52,15 +54,18 @@ export interface ClientEvents {
   signal: Extract<Push, { t: 'signal' }>
   /** The user's marks moved, here or on another device. */
   inbox: Extract<Push, { t: 'inbox' }>
-  /** What was held of this conversation is not to be continued: fetch `history` again, then `setCursor`. */
+  /**
+   * What was held of this conversation is not to be continued: fetch `history` again, then `setCursor`; until then its events are held back.
+   * `not_member`: the user is out of it, nothing more comes unless it is let in again.
+   */
   refetch: { c: string; head: number; reason: RefetchReason }
   /** A conversation is caught up after connecting. */
   synced: { c: string; seq: number }
   state: ConnectionState
   /** hello was answered: the first time, and after each reconnect. */
   hello: HelloAnswer
-  /** An optimistic message came, changed or went (acked: gone; its event comes, or came, as an event). */
-  pending: PendingMessage[]
+  /** The messages on their way in a conversation changed. One is gone from here right after its event was delivered. */
+  pending: { c: string; messages: readonly PendingMessage[] }
   /** Something that no request can be answered with: a refused token, a frame that makes no sense. */
   error: Error & { code?: string }
 }
@@ -69,13 +74,14 @@ export interface ConfabClient {
   readonly state: ConnectionState
   /** The user of the token, once hello is answered. */
   readonly user: string | undefined
-  /** Connects, and keeps connected until `close`. Resolves at the first hello; rejects when the token is refused. */
+  /** Connects, and keeps connected until `close`. Resolves at the first hello; rejects when it is refused for good. While waiting for the next try: tries now. */
   connect(): Promise<HelloAnswer>
-  /** Rejects with RequestError: the server's error, or code TIMEOUT or CLOSED of the client's own. Commands are re-sent after a reconnect until answered. */
+  /** Rejects with RequestError: the server's error, or code TIMEOUT or CLOSED of the client's own. Re-sent after a reconnect until answered (commands by the same key); `typing` and `ping` are not. */
   request<T extends RequestType>(t: T, fields: Omit<RequestOf[T], 'id' | 't'>): Promise<AnswerOf[T]>
   /**
-   * Sends a message with an id of its own (UUIDv7), shows it as pending at once, and re-sends it after reconnects until it is acked or refused.
-   * `m` names it when given: the same again is the same message.
+   * Sends a message with an id of its own (UUIDv7), shows it as pending at once, and re-sends it after reconnects until it is acked or refused. Those of one
+   * conversation go one after another, so that their order is that of the calls; `request('send', …)` pipelines. `m` names it when given: the same again
+   * is the same message. While there is no connection it waits; once there is, it fails with what `request` says, after `requestTimeoutMs` of retries.
    */
   send(
     c: string,
@@ -91,7 +97,7 @@ export interface ConfabClient {
   events(options?: { c?: string; signal?: AbortSignal }): AsyncIterableIterator<ConversationEvent>
   /** The last applied seq of each conversation, to resume from. */
   cursors(): Record<string, number>
-  /** After `history` was fetched: events up to `seq` are held, continue after it. */
+  /** After `history` was fetched: events up to `seq` are known, continue after it. Only ever forward, but after a `refetch`. */
   setCursor(c: string, seq: number): void
   close(): void
 }

@@ -1,0 +1,242 @@
+import type { CloseCode, HelloAnswer, HelloRequest, Push, Subprotocol } from '../events/index.ts'
+import { backoff } from './backoff.ts'
+import type { ConnectionState } from './client-types.ts'
+import { closed, RequestError, type RequestErrorBody } from './request-error.ts'
+
+export interface ConnectionOptions {
+  readonly url: string
+  readonly token: string | (() => string | Promise<string>)
+  readonly device: string
+  readonly backoffMs: number
+  readonly maxBackoffMs: number
+  readonly WebSocket: typeof WebSocket
+  /** The cursors to go on from, asked for at each connection. */
+  resume(): Record<string, number>
+  onState(state: ConnectionState): void
+  onHello(answer: HelloAnswer): void
+  /** Every frame but the answer to hello and `drain`. */
+  onFrame(frame: { re: string; ok: boolean } | Push): void
+  onError(error: Error & { code?: string }): void
+}
+
+type Code = (typeof CloseCode)[keyof typeof CloseCode]
+const unauthenticated: Code = 4001
+const replaced: Code = 4003
+const subprotocol: (typeof Subprotocol)['json'] = 'confab.v1.json'
+
+const helloId = 'hello'
+const pingId = 'ping'
+/** From opening the socket to the answer to hello, ms. */
+const connectMs = 15_000
+/** How long the answer to a ping may take, ms; no longer than a heartbeat. */
+const pongMs = 10_000
+/** A connection that lasted as long counts as one: the next wait is the first again. */
+const stableMs = 5_000
+
+/** Keeps one socket open and greeted, for as long as it is wanted: back-off with jitter, a fresh token each time, drains, dead sockets found out by pings. */
+export class Connection {
+  readonly #options: ConnectionOptions
+  #state: ConnectionState = 'closed'
+  readonly #started: PromiseWithResolvers<HelloAnswer>
+  #ended: RequestError | undefined
+  #socket: WebSocket | undefined
+  /** Ticks at every try, so that what belongs to an earlier one is known by it. */
+  #tries = 0
+  #failed = 0
+  #refused = false
+  #greetedAt = 0
+  #heardAt = 0
+  #pingedAt = 0
+  #retryTimer: ReturnType<typeof setTimeout> | undefined
+  #watchTimer: ReturnType<typeof setTimeout> | undefined
+  #drainTimer: ReturnType<typeof setTimeout> | undefined
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options
+    this.#started = Promise.withResolvers<HelloAnswer>()
+    this.#started.promise.catch(() => {})
+  }
+
+  get state(): ConnectionState {
+    return this.#state
+  }
+
+  /** Connects, or while waiting tries at once. */
+  connect(): Promise<HelloAnswer> {
+    if (this.#ended !== undefined) return Promise.reject(this.#ended)
+    if (this.#state === 'closed' || this.#state === 'waiting') void this.#try()
+    return this.#started.promise
+  }
+
+  /** Whether it was handed to an open socket. */
+  send(frame: object): boolean {
+    if (this.#state !== 'open') return false
+    this.#socket?.send(JSON.stringify(frame))
+    return true
+  }
+
+  close(error: RequestError = closed('The client was closed.')): void {
+    if (this.#ended !== undefined) return
+    this.#ended = error
+    this.#release()
+    this.#started.reject(error)
+    this.#setState('closed')
+  }
+
+  async #try(): Promise<void> {
+    this.#release()
+    const mine = ++this.#tries
+    this.#setState('connecting')
+    const { url, device, token: source, WebSocket: Socket, resume } = this.#options
+    let token: string
+    try {
+      token = typeof source === 'string' ? source : await source()
+    } catch (error) {
+      if (mine !== this.#tries || this.#ended !== undefined) return
+      this.#options.onError(error instanceof Error ? error : new Error(String(error)))
+      this.#wait()
+      return
+    }
+    if (mine !== this.#tries || this.#ended !== undefined) return
+    let socket: WebSocket
+    try {
+      socket = new Socket(url, subprotocol)
+    } catch (error) {
+      this.#giveUp(closed(`No socket can be opened to ${url}: ${String(error)}`))
+      return
+    }
+    this.#socket = socket
+    this.#watchTimer = setTimeout(() => this.#wait(), connectMs)
+    socket.onopen = () => {
+      this.#pingedAt = 0
+      const cursors = resume()
+      const hello: HelloRequest & { t: 'hello' } = {
+        id: helloId,
+        t: 'hello',
+        token,
+        device,
+        ...(Object.keys(cursors).length > 0 ? { resume: cursors } : {}),
+      }
+      socket.send(JSON.stringify(hello))
+    }
+    socket.onmessage = ({ data }) => this.#heard(data)
+    socket.onclose = ({ code, reason }) => this.#lost(code, reason)
+  }
+
+  #heard(data: unknown): void {
+    this.#heardAt = performance.now()
+    let frame: { re: string; ok: boolean; error?: RequestErrorBody } | Push
+    try {
+      frame = JSON.parse(data as string)
+      if (typeof frame !== 'object' || frame === null) throw new TypeError('not an object')
+    } catch (error) {
+      this.#options.onError(new Error(`a frame makes no sense: ${String(error)}`))
+      return
+    }
+    if ('re' in frame) {
+      if (frame.re === helloId) this.#greeted(frame as typeof frame & HelloAnswer)
+      else if (frame.re !== pingId) this.#options.onFrame(frame)
+    } else if (frame.t === 'drain') this.#drain(frame.reconnectMs)
+    else this.#options.onFrame(frame)
+  }
+
+  #greeted(answer: { ok: boolean; error?: RequestErrorBody } & HelloAnswer): void {
+    if (!answer.ok) {
+      const error = new RequestError(
+        answer.error ?? { code: 'INTERNAL', message: 'hello was refused', retryable: false },
+      )
+      if (error.code === 'UNAUTHENTICATED') this.#lost(unauthenticated, error.message)
+      else if (error.retryable) this.#wait(error.body.retryAfterMs)
+      else this.#giveUp(error)
+      return
+    }
+    clearTimeout(this.#watchTimer)
+    this.#refused = false
+    this.#greetedAt = performance.now()
+    this.#watch(answer.heartbeatMs)
+    this.#setState('open')
+    this.#started.resolve(answer)
+    this.#options.onHello(answer)
+  }
+
+  /** Browsers show no pings of the transport, and a dead network closes no socket: so silence is answered with a ping, and its silence with a new socket. */
+  #watch(heartbeatMs: number): void {
+    const now = performance.now()
+    if (this.#pingedAt > this.#heardAt) {
+      this.#wait()
+      return
+    }
+    const silent = now - this.#heardAt >= heartbeatMs
+    if (silent) {
+      this.#pingedAt = now
+      this.send({ id: pingId, t: 'ping' })
+    }
+    const next = silent ? Math.min(pongMs, heartbeatMs) : heartbeatMs - (now - this.#heardAt)
+    this.#watchTimer = setTimeout(() => this.#watch(heartbeatMs), next)
+  }
+
+  #drain(reconnectMs: number): void {
+    clearTimeout(this.#drainTimer)
+    this.#drainTimer = setTimeout(() => void this.#try(), Math.random() * reconnectMs)
+  }
+
+  #lost(code: number, reason: string): void {
+    if (code === replaced) this.#giveUp(closed('Another socket of this device took over.'))
+    else if (code !== unauthenticated) this.#wait()
+    else if (typeof this.#options.token === 'function' && !this.#refused) {
+      this.#refused = true
+      void this.#try()
+    } else
+      this.#giveUp(
+        new RequestError({
+          code: 'UNAUTHENTICATED',
+          message: reason || 'The token was refused.',
+          retryable: false,
+        }),
+      )
+  }
+
+  #giveUp(error: RequestError): void {
+    this.close(error)
+    this.#options.onError(error)
+  }
+
+  /** Until the next try. When the server had asked to come back at a time, that one stands. */
+  #wait(atLeastMs = 0): void {
+    const stable = this.#state === 'open' && performance.now() - this.#greetedAt >= stableMs
+    const drainTimer = this.#drainTimer
+    this.#drainTimer = undefined
+    this.#release()
+    this.#tries++
+    if (stable) this.#failed = 0
+    this.#setState('waiting')
+    if (drainTimer !== undefined) {
+      this.#drainTimer = drainTimer
+      return
+    }
+    const { backoffMs, maxBackoffMs } = this.#options
+    const ms = atLeastMs + backoff(this.#failed++, backoffMs, maxBackoffMs)
+    this.#retryTimer = setTimeout(() => void this.#try(), ms)
+  }
+
+  /** Lets go of the socket and all timers. Its close event is not waited for: on a dead network it comes late. */
+  #release(): void {
+    clearTimeout(this.#retryTimer)
+    clearTimeout(this.#watchTimer)
+    clearTimeout(this.#drainTimer)
+    this.#drainTimer = undefined
+    const socket = this.#socket
+    this.#socket = undefined
+    if (socket === undefined) return
+    socket.onopen = null
+    socket.onmessage = null
+    socket.onclose = null
+    socket.close()
+  }
+
+  #setState(state: ConnectionState): void {
+    if (state === this.#state) return
+    this.#state = state
+    this.#options.onState(state)
+  }
+}

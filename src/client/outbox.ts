@@ -1,0 +1,177 @@
+import type { AnswerOf, ConversationEvent } from '../events/index.ts'
+import { backoff } from './backoff.ts'
+import type { PendingMessage } from './client-types.ts'
+import { closed, RequestError } from './request-error.ts'
+
+type Sent = AnswerOf['send'] & { m: string }
+type SendFields = { c: string; m: string; text: string; replyTo?: string }
+
+export interface OutboxOptions {
+  request(fields: SendFields): Promise<AnswerOf['send']>
+  /** Whether there is a connection: without one, time does not run out. */
+  isOpen(): boolean
+  /** Last delivered seq of a conversation. */
+  cursor(c: string): number | undefined
+  /** How long a message that the server cannot take just now is tried, ms. */
+  patienceMs: number
+  changed(c: string, pending: PendingMessage[]): void
+}
+
+interface Entry {
+  message: PendingMessage
+  /** Of the acked: their event is the conversation's `seq`. */
+  seq?: number
+  /** Its event, when that was delivered before the ack. */
+  event?: { seq: number; at: string }
+  readonly result: PromiseWithResolvers<Sent>
+}
+
+const retryMs = 250
+const longestRetryMs = 5_000
+
+/**
+ * Messages on their way, by conversation, in the order they were written and sent in it: one at a time, so that no refusal or reconnect turns two of them
+ * around. One is gone from here when its event was delivered, or it was discarded.
+ */
+export class Outbox {
+  readonly #options: OutboxOptions
+  readonly #entries = new Map<string, Entry[]>()
+  readonly #sending = new Set<string>()
+  #ended: RequestError | undefined
+
+  constructor(options: OutboxOptions) {
+    this.#options = options
+  }
+
+  /** The same `m` again, while it is here, is the same message. */
+  add(fields: SendFields): Promise<Sent> {
+    if (this.#ended !== undefined) return Promise.reject(this.#ended)
+    const { c, m } = fields
+    const known = this.#find(c, m)
+    if (known !== undefined) {
+      this.retry(c, m)
+      return known.result.promise
+    }
+    const result = Promise.withResolvers<Sent>()
+    result.promise.catch(() => {})
+    const message: PendingMessage = { ...fields, at: new Date().toISOString(), state: 'sending' }
+    this.#entries.set(c, [...(this.#entries.get(c) ?? []), { message, result }])
+    this.#changed(c)
+    void this.#work(c)
+    return result.promise
+  }
+
+  list(c: string): PendingMessage[] {
+    return (this.#entries.get(c) ?? []).map(({ message }) => message)
+  }
+
+  /** A failed one goes to the end of its conversation's queue. */
+  retry(c: string, m: string): void {
+    const entry = this.#find(c, m)
+    if (entry?.message.state !== 'failed' || this.#ended !== undefined) return
+    this.#take(c, m)
+    const { error: _, ...message } = entry.message
+    void this.add({ c, m, text: message.text, ...(message.replyTo ? { replyTo: message.replyTo } : {}) })
+  }
+
+  /** Forgets a failed one. What is on its way cannot be called back. */
+  discard(c: string, m: string): void {
+    if (this.#find(c, m)?.message.state !== 'failed') return
+    this.#take(c, m)
+    this.#changed(c)
+  }
+
+  /** An event of the user's own was delivered. */
+  delivered(event: ConversationEvent): void {
+    if (event.type !== 'message.posted') return
+    const entry = this.#take(event.c, event.m)
+    if (entry === undefined) return
+    entry.event = { seq: event.seq, at: event.at }
+    this.#changed(event.c)
+  }
+
+  /** The conversation is known up to `seq`, whichever way. */
+  caughtUp(c: string, seq: number): void {
+    const known = (this.#entries.get(c) ?? []).filter(entry => entry.seq !== undefined && entry.seq <= seq)
+    for (const { message } of known) this.#take(c, message.m)
+    if (known.length > 0) this.#changed(c)
+  }
+
+  end(error: RequestError): void {
+    this.#ended = error
+    for (const entries of this.#entries.values())
+      for (const entry of entries) if (entry.message.state === 'sending') this.#fail(entry, error)
+  }
+
+  async #work(c: string): Promise<void> {
+    if (this.#sending.has(c)) return
+    this.#sending.add(c)
+    for (;;) {
+      const entry = this.#entries.get(c)?.find(({ message }) => message.state === 'sending')
+      if (entry === undefined) break
+      await this.#deliver(entry)
+    }
+    this.#sending.delete(c)
+  }
+
+  async #deliver(entry: Entry): Promise<void> {
+    const { c, m, text, replyTo } = entry.message
+    let deadline = Date.now() + this.#options.patienceMs
+    for (let tries = 0; ; tries++) {
+      try {
+        this.#acked(entry, await this.#options.request({ c, m, text, ...(replyTo ? { replyTo } : {}) }))
+        return
+      } catch (error) {
+        const why = RequestError.is(error) ? error : closed(String(error))
+        if (!this.#options.isOpen()) deadline = Date.now() + this.#options.patienceMs
+        if (this.#ended !== undefined || !why.retryable || Date.now() >= deadline) {
+          this.#fail(entry, this.#ended ?? why)
+          return
+        }
+        if (why.code === 'TIMEOUT') continue
+        const wait = (why.body.retryAfterMs ?? 0) + backoff(tries, retryMs, longestRetryMs)
+        await new Promise(resolve => setTimeout(resolve, wait))
+      }
+    }
+  }
+
+  #acked(entry: Entry, answer: AnswerOf['send']): void {
+    const { c, m } = entry.message
+    const { seq, at, duplicate } = answer
+    entry.result.resolve({ m, seq, at, duplicate })
+    if (this.#find(c, m) !== entry) return
+    entry.seq = seq
+    entry.message = { ...entry.message, state: 'sent', at }
+    if ((this.#options.cursor(c) ?? 0) >= seq) this.#take(c, m)
+    this.#changed(c)
+  }
+
+  #fail(entry: Entry, error: RequestError): void {
+    const { c, m } = entry.message
+    // Its event was seen before its ack got lost: it is there all the same.
+    if (entry.event !== undefined) {
+      entry.result.resolve({ m, ...entry.event, duplicate: false })
+      return
+    }
+    entry.result.reject(error)
+    if (this.#find(c, m) !== entry) return
+    entry.message = { ...entry.message, state: 'failed', error: error.body }
+    this.#changed(c)
+  }
+
+  #find(c: string, m: string): Entry | undefined {
+    return this.#entries.get(c)?.find(({ message }) => message.m === m)
+  }
+
+  #take(c: string, m: string): Entry | undefined {
+    const entry = this.#find(c, m)
+    const rest = (this.#entries.get(c) ?? []).filter(other => other !== entry)
+    if (rest.length > 0) this.#entries.set(c, rest)
+    else this.#entries.delete(c)
+    return entry
+  }
+
+  #changed(c: string): void {
+    this.#options.changed(c, this.list(c))
+  }
+}

@@ -1,0 +1,356 @@
+import t, { type Test } from 'tap'
+import {
+  type ClientOptions,
+  type ConfabClient,
+  createClient,
+  type PendingMessage,
+  RequestError,
+} from '../../src/client/index.ts'
+import type { ConversationEvent } from '../../src/events/index.ts'
+import { startScriptedServer } from './scripted-server.ts'
+
+const posted = (seq: number, m = `m${seq}`, from = 'bob'): ConversationEvent => ({
+  t: 'event',
+  c: 'c',
+  seq,
+  type: 'message.posted',
+  from,
+  at: '2026-11-24T02:30:43.123Z',
+  m,
+  n: seq,
+  text: `text ${seq}`,
+})
+
+const begin = async (t: Test, options: Partial<ClientOptions> = {}) => {
+  const server = await startScriptedServer()
+  const client = createClient({
+    url: server.url,
+    token: 'a-token',
+    device: 'phone-1',
+    backoffMs: 1,
+    maxBackoffMs: 5,
+    ...options,
+  })
+  t.teardown(async () => {
+    client.close()
+    await server.stop()
+  })
+  return { server, client }
+}
+
+/** A client that is connected, and its socket. */
+const greeted = async (t: Test, options: Partial<ClientOptions> = {}) => {
+  const { server, client } = await begin(t, options)
+  const hello = client.connect()
+  const socket = await server.socket()
+  await socket.greet()
+  await hello
+  return { server, client, socket }
+}
+
+const once = <K extends Parameters<ConfabClient['on']>[0]>(client: ConfabClient, name: K) =>
+  new Promise<unknown>(resolve => {
+    const off = client.on(name, value => {
+      off()
+      resolve(value)
+    })
+  })
+
+t.test('connects, greets with token, device and cursors, and says who it is', async t => {
+  const { server, client } = await begin(t, { resume: { c: 4 } })
+  t.equal(client.state, 'closed')
+  const connected = client.connect()
+  const socket = await server.socket()
+  t.equal(client.state, 'connecting')
+  t.match(await socket.greet(), { t: 'hello', token: 'a-token', device: 'phone-1', resume: { c: 4 } })
+  t.match(await connected, { user: 'alice', session: 's' })
+  t.equal(client.user, 'alice')
+  t.equal(client.state, 'open')
+})
+
+t.test('a request gets its answer, or the error of the server', async t => {
+  const { client, socket } = await greeted(t)
+  const fine = client.request('rename', { c: 'c', title: 'New' })
+  const bad = client.request('join', { c: 'd' })
+  const rename = await socket.next('rename')
+  const join = await socket.next('join')
+  t.match(rename, { c: 'c', title: 'New', key: /^[0-9a-f-]{36}$/ })
+  socket.refuse(join, 'NOT_FOUND')
+  socket.answer(rename, { seq: 9 })
+  t.match(await fine, { seq: 9 })
+  const error = await bad.then(
+    () => undefined,
+    (e: unknown) => e,
+  )
+  t.ok(RequestError.is(error))
+  t.match(error, { code: 'NOT_FOUND', retryable: false, message: 'it is NOT_FOUND' })
+})
+
+t.test('after a cut it resumes, and sends again what was not answered, as it was', async t => {
+  const { server, client, socket } = await greeted(t)
+  const seen: number[] = []
+  client.on('event', event => void seen.push(event.seq))
+  socket.send(posted(1))
+  const edit = client.request('edit', { c: 'c', m: 'm1', text: 'better' })
+  const history = client.request('history', { c: 'c' })
+  const typing = client.request('typing', { c: 'c', on: true })
+  const before = await socket.next('edit')
+  await socket.next('typing')
+  socket.cut()
+  await t.rejects(typing, { code: 'CLOSED' }, 'what was for that moment only is not sent again')
+
+  const again = await server.socket()
+  t.match(await again.greet(), { resume: { c: 1 } })
+  again.send(posted(1))
+  again.send(posted(2))
+  again.send({ t: 'synced', c: 'c', seq: 2 })
+  t.match(await once(client, 'synced'), { c: 'c', seq: 2 })
+  const after = await again.next('edit')
+  t.same(after, before, 'the same frame, the same key')
+  again.answer(after, { seq: 3 })
+  again.answer(await again.next('history'), { events: [], head: 3, more: false })
+  await Promise.all([edit, history])
+  t.same(seen, [1, 2])
+  t.same(
+    again.frames.map(f => f.t),
+    ['hello', 'edit', 'history'],
+    'each once',
+  )
+})
+
+t.test('a request that nobody answers runs out of time', async t => {
+  const { client } = await greeted(t, { requestTimeoutMs: 5 })
+  await t.rejects(client.request('inbox', {}), { code: 'TIMEOUT', retryable: true })
+})
+
+t.test('what is asked before there is a connection goes out with it', async t => {
+  const { server, client } = await begin(t)
+  const inbox = client.request('inbox', {})
+  void client.connect()
+  const socket = await server.socket()
+  await socket.greet()
+  socket.answer(await socket.next('inbox'), { items: [] })
+  t.same((await inbox).items, [])
+})
+
+t.test('a refused token is tried afresh, once', async t => {
+  let made = 0
+  const { server, client } = await begin(t, { token: async () => `token-${++made}` })
+  const connected = client.connect()
+  const first = await server.socket()
+  first.refuse(await first.next('hello'), 'UNAUTHENTICATED')
+  const second = await server.socket()
+  t.match(await second.greet(), { token: 'token-2' })
+  await connected
+
+  second.close(4001)
+  const third = await server.socket()
+  t.match(await third.next('hello'), { token: 'token-3' }, 'one that has expired as well')
+  third.close(4001)
+  t.match(await once(client, 'error'), { code: 'UNAUTHENTICATED' })
+  t.equal(client.state, 'closed')
+  await t.rejects(client.request('inbox', {}), { code: 'CLOSED' })
+})
+
+t.test('a fixed token that is refused is the end', async t => {
+  const { server, client } = await begin(t)
+  const connected = client.connect()
+  const socket = await server.socket()
+  await socket.next('hello')
+  socket.close(4001)
+  await t.rejects(connected, { code: 'UNAUTHENTICATED' })
+  t.equal(client.state, 'closed')
+})
+
+t.test('a token that cannot be had just now is asked for again', async t => {
+  let asked = 0
+  const { server, client } = await begin(t, {
+    token: () => {
+      if (++asked < 3) throw new Error('the issuer is away')
+      return 'late'
+    },
+  })
+  const errors: string[] = []
+  client.on('error', error => void errors.push(error.message))
+  void client.connect()
+  t.match(await (await server.socket()).greet(), { token: 'late' })
+  t.same(errors, ['the issuer is away', 'the issuer is away'])
+})
+
+t.test('when another socket of the device takes over, it does not fight', async t => {
+  const { client, socket } = await greeted(t)
+  socket.close(4003)
+  t.match(await once(client, 'error'), { code: 'CLOSED' })
+  t.equal(client.state, 'closed')
+})
+
+t.test('a drain moves it to a new socket, with what was under way', async t => {
+  const { server, client, socket } = await greeted(t)
+  const states: string[] = []
+  client.on('state', state => void states.push(state))
+  const rename = client.request('rename', { c: 'c', title: 'New' })
+  await socket.next('rename')
+  socket.send({ t: 'drain', reconnectMs: 5 })
+  const next = await server.socket()
+  await next.greet()
+  next.answer(await next.next('rename'), { seq: 2 })
+  await rename
+  await socket.ended
+  t.same(states, ['connecting', 'open'])
+})
+
+t.test('after a drain, a closed socket does not bring it back before its time', async t => {
+  const { client, socket } = await greeted(t)
+  socket.send({ t: 'drain', reconnectMs: 1e9 })
+  socket.send(posted(1))
+  await once(client, 'event')
+  socket.close(1001)
+  t.equal(await once(client, 'state'), 'waiting')
+})
+
+t.test('silence is answered with a ping, and more silence with a new socket', async t => {
+  const { server, client } = await begin(t)
+  const connected = client.connect()
+  const socket = await server.socket()
+  socket.answer(await socket.next('hello'), {
+    user: 'alice',
+    session: 's',
+    epoch: 1,
+    heartbeatMs: 20,
+    limits: {},
+  })
+  await connected
+  t.match(await socket.next('ping'), { id: 'ping' })
+  const next = await server.socket()
+  await next.greet()
+})
+
+t.test('a gap that stays open is asked for', async t => {
+  const { client, socket } = await greeted(t, { gapMs: 1 })
+  const seen: number[] = []
+  client.on('event', event => void seen.push(event.seq))
+  socket.send(posted(5))
+  socket.send(posted(7))
+  const sync = await socket.next('sync')
+  t.same(sync.cursors, { c: 5 })
+  socket.answer(sync)
+  socket.send(posted(6))
+  socket.send(posted(7))
+  socket.send({ t: 'synced', c: 'c', seq: 7 })
+  await once(client, 'synced')
+  t.same(seen, [5, 6, 7])
+})
+
+t.test('a refetch holds back what follows until there is a new cursor', async t => {
+  const { client, socket } = await greeted(t, { resume: { c: 3 } })
+  const seen: number[] = []
+  client.on('event', event => void seen.push(event.seq))
+  socket.send({ t: 'refetch', c: 'c', head: 2000, reason: 'too_far' })
+  socket.send(posted(2001))
+  socket.send(posted(2002))
+  t.match(await once(client, 'refetch'), { c: 'c', head: 2000, reason: 'too_far' })
+  const history = client.request('history', { c: 'c' })
+  socket.answer(await socket.next('history'), {
+    events: [posted(2000), posted(2001)],
+    head: 2001,
+    more: true,
+  })
+  const { head } = await history
+  t.same(seen, [])
+  client.setCursor('c', head)
+  t.same(seen, [2002])
+  t.same(client.cursors(), { c: 2002 })
+})
+
+t.test('signals and marks reach their listeners; what is of a later version is passed over', async t => {
+  const { client, socket } = await greeted(t)
+  const signal = once(client, 'signal')
+  const inbox = once(client, 'inbox')
+  socket.send({ t: 'of-tomorrow' })
+  socket.send({ t: 'signal', type: 'typing', c: 'c', user: 'bob', on: true })
+  socket.send({ t: 'inbox', c: 'c', unread: 0, read: 7, head: 7 })
+  t.match(await signal, { type: 'typing', user: 'bob' })
+  t.match(await inbox, { read: 7 })
+  const error = once(client, 'error')
+  socket.sendRaw('{"t":')
+  t.match(await error, { message: /makes no sense/ })
+  t.equal(client.state, 'open')
+})
+
+t.test('a message is pending until its event is there', async t => {
+  const { client, socket } = await greeted(t, { resume: { c: 1 } })
+  const told: string[][] = []
+  client.on('pending', ({ messages }) => void told.push(messages.map(m => m.state)))
+  const sent = client.send('c', 'hello', { replyTo: 'm1' })
+  const frame = await socket.next('send')
+  t.match(frame, { c: 'c', text: 'hello', replyTo: 'm1', m: /^[0-9a-f-]{36}$/ })
+  t.match(client.pending('c'), [{ text: 'hello', state: 'sending', m: frame.m }])
+  socket.answer(frame, { seq: 2, at: '2026-11-24T02:30:43.123Z', duplicate: false })
+  t.match(await sent, { m: frame.m, seq: 2, duplicate: false })
+  t.match(client.pending('c'), [{ state: 'sent' }], 'acked')
+  const event = once(client, 'event')
+  socket.send(posted(2, frame.m as string, 'alice'))
+  await event
+  await Promise.resolve()
+  t.same(client.pending('c'), [])
+  t.same(told, [['sending'], ['sent'], []])
+})
+
+t.test('messages of a conversation keep their order over reconnects and refusals for the moment', async t => {
+  const { server, client, socket } = await greeted(t)
+  const all = ['one', 'two', 'three'].map(text => client.send('c', text))
+  const one = await socket.next('send')
+  t.equal(one.text, 'one')
+  socket.cut()
+  const again = await server.socket()
+  await again.greet()
+  const retried = await again.next('send')
+  t.equal(retried.m, one.m, 'the same message')
+  again.refuse(retried, 'RATE_LIMITED', { retryable: true, retryAfterMs: 1 })
+  const order: unknown[] = []
+  for (let seq = 1; seq <= 3; seq++) {
+    const frame = await again.next('send')
+    order.push(frame.text)
+    again.answer(frame, { seq, at: 'now', duplicate: false })
+  }
+  await Promise.all(all)
+  t.same(order, ['one', 'two', 'three'])
+})
+
+t.test('a refused message fails, and can be sent again or forgotten', async t => {
+  const { client, socket } = await greeted(t)
+  const sent = client.send('c', 'hello')
+  const frame = await socket.next('send')
+  socket.refuse(frame, 'FORBIDDEN')
+  await t.rejects(sent, { code: 'FORBIDDEN' })
+  const m = frame.m as string
+  t.match(client.pending('c'), [{ state: 'failed', error: { code: 'FORBIDDEN' } }])
+  client.retry('c', m)
+  t.match(client.pending('c') as PendingMessage[], [{ m, state: 'sending' }])
+  const again = await socket.next('send')
+  t.equal(again.m, m, 'it is the same message')
+  client.discard('c', m)
+  t.equal(client.pending('c').length, 1, 'what is on its way cannot be forgotten')
+  const failed = once(client, 'pending')
+  socket.refuse(again, 'FORBIDDEN')
+  await failed
+  client.discard('c', m)
+  t.same(client.pending('c'), [])
+})
+
+t.test('events as an iterator, of one conversation or all', async t => {
+  const { client, socket } = await greeted(t)
+  const abort = new AbortController()
+  const all = client.events({ signal: abort.signal })
+  const mine = client.events({ c: 'c' })
+  socket.send({ ...posted(1), c: 'other' })
+  socket.send(posted(1))
+  t.match(await all.next(), { value: { c: 'other' } })
+  t.match(await all.next(), { value: { c: 'c' } })
+  t.match(await mine.next(), { value: { c: 'c' } })
+  abort.abort()
+  t.match(await all.next(), { done: true })
+  const waiting = mine.next()
+  client.close()
+  t.match(await waiting, { done: true })
+})
