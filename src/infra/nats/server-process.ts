@@ -79,7 +79,7 @@ export const spawnServer = async (
 
   const portsFile = join(portsDir, `nats-server_${child.pid}.ports`)
   let port: number | undefined
-  for (let waited = 0; port === undefined; waited += 5) {
+  while (port === undefined) {
     if (over !== undefined)
       throw new NatsError(
         NatsProblem.failed,

@@ -1,0 +1,21 @@
+export { connectNats, type Nats, type NatsOptions } from './connection.ts'
+export { JetStreamEventLog } from './jetstream-event-log.ts'
+export { JetStreamSnapshots } from './jetstream-snapshots.ts'
+export { discoverLog, type LogLayout } from './log-layout.ts'
+export { findNatsServer, natsServerVersion } from './nats-binary.ts'
+export { Durability } from './nats-config.ts'
+export { NatsError, NatsProblem } from './nats-error.ts'
+export { NatsEventSource } from './nats-event-source.ts'
+export { NatsLiveFeed, type NatsLiveFeedOptions } from './nats-live-feed.ts'
+export { type NatsServer, type NatsServerOptions, startNatsServer } from './nats-server.ts'
+export { NatsSignals } from './nats-signals.ts'
+export { findRunningServer, type ServerRecord } from './server-record.ts'
+export {
+  type Applied,
+  applyStreams,
+  type LoadStreamsOptions,
+  loadStreams,
+  type StreamDefinition,
+  type StreamStatus,
+  streamsStatus,
+} from './streams.ts'

@@ -1,0 +1,209 @@
+import { type Msg, nuid } from '@nats-io/transport-node'
+import { type Appended, ConflictError, type EventLog, type NewEvent } from '../../commands/index.ts'
+import {
+  type AggregateRef,
+  ConfabError,
+  encodeEnvelope,
+  type StoredEvent,
+  subjectOf,
+} from '../../events/index.ts'
+import type { Nats } from './connection.ts'
+import type { LogLayout } from './log-layout.ts'
+import { LogReader, unavailable } from './log-reader.ts'
+import { maxPayload } from './nats-config.ts'
+import {
+  isConflict,
+  isDuplicateInBatch,
+  isRefusal,
+  type PublishRefusal,
+  readAck,
+  refusalError,
+} from './publish-ack.ts'
+import { rawHeaders } from './raw-message.ts'
+import { ReplyInbox, type Waiting } from './reply-inbox.ts'
+import { isForeign } from './stored-message.ts'
+
+const maxEvents = 1_000
+/** The server allows 50 batches in flight a stream, of all its clients. */
+const maxBatchesInFlight = 8
+const readBatch = { batch: 500, max_bytes: 1024 * 1024 }
+
+const headerBlock = ({ envelope }: NewEvent, more: string): string => {
+  let block = 'NATS/1.0\r\n'
+  for (const [name, value] of encodeEnvelope(envelope)) block += `${name}: ${value}\r\n`
+  return `${block}Nats-Msg-Id: ${envelope.commandId}\r\n${more}\r\n`
+}
+
+const expectation = (expected: number): string => `Nats-Expected-Last-Subject-Sequence: ${expected}\r\n`
+
+/** One append that waits for its ack. */
+class AppendWaiting implements Waiting {
+  readonly #appended: (appended: Appended) => void
+  readonly #refused: (refusal: PublishRefusal) => void
+  readonly #failed: (error: Error) => void
+
+  constructor(
+    appended: (appended: Appended) => void,
+    refused: (refusal: PublishRefusal) => void,
+    failed: (error: Error) => void,
+  ) {
+    this.#appended = appended
+    this.#refused = refused
+    this.#failed = failed
+  }
+
+  answer(msg: Msg): boolean {
+    const ack = readAck(msg)
+    if (isRefusal(ack)) this.#refused(ack)
+    else this.#appended({ position: { stream: ack.stream, streamSeq: ack.seq }, duplicate: ack.duplicate })
+    return true
+  }
+
+  fail(why: string): void {
+    this.#failed(unavailable(why))
+  }
+}
+
+/** The event log on JetStream: one literal subject an aggregate, each append guarded by the subject's last sequence. */
+export class JetStreamEventLog implements EventLog {
+  readonly #nats: Nats
+  readonly #layout: LogLayout
+  readonly #inbox: ReplyInbox
+  readonly #reader: LogReader
+  readonly #waitingBatches: (() => void)[] = []
+  #batchesInFlight = 0
+
+  /** `timeoutMs`: how long an append or a read may go unanswered. Default 5,000. */
+  constructor(nats: Nats, layout: LogLayout, { timeoutMs = 5_000 }: { timeoutMs?: number } = {}) {
+    this.#nats = nats
+    this.#layout = layout
+    this.#inbox = new ReplyInbox(nats, timeoutMs)
+    this.#reader = new LogReader(nats, this.#inbox)
+  }
+
+  append(aggregate: AggregateRef, expected: number, events: readonly NewEvent[]): Promise<Appended> {
+    const [first] = events
+    if (first === undefined || events.length > maxEvents)
+      return Promise.reject(new TypeError(`1 to ${maxEvents} events can be appended, not ${events.length}`))
+    return events.length === 1
+      ? this.#appendOne(aggregate, expected, first)
+      : this.#appendBatch(aggregate, expected, events)
+  }
+
+  #appendOne(aggregate: AggregateRef, expected: number, event: NewEvent): Promise<Appended> {
+    const subject = subjectOf(aggregate)
+    return new Promise((resolve, reject) => {
+      const refused = (refusal: PublishRefusal): void =>
+        reject(isConflict(refusal) ? new ConflictError(subject, expected) : refusalError(refusal))
+      this.#publish(
+        subject,
+        event.data,
+        headerBlock(event, expectation(expected)),
+        new AppendWaiting(resolve, refused, reject),
+      )
+    })
+  }
+
+  async #appendBatch(
+    aggregate: AggregateRef,
+    expected: number,
+    events: readonly NewEvent[],
+  ): Promise<Appended> {
+    const subject = subjectOf(aggregate)
+    await this.#enterBatch()
+    let answer: Appended | PublishRefusal
+    try {
+      answer = await new Promise<Appended | PublishRefusal>((resolve, reject) => {
+        const batch = nuid.next()
+        const committed = new AppendWaiting(resolve, resolve, reject)
+        events.forEach((event, index) => {
+          const isLast = index === events.length - 1
+          // Only the first message of a subject may carry the expectation: the server tells the others' by itself.
+          const block = headerBlock(
+            event,
+            `${index === 0 ? expectation(expected) : ''}Nats-Batch-Id: ${batch}\r\nNats-Batch-Sequence: ${index + 1}\r\n${
+              isLast ? 'Nats-Batch-Commit: 1\r\n' : ''
+            }`,
+          )
+          this.#publish(subject, event.data, block, isLast ? committed : undefined)
+        })
+      })
+    } finally {
+      this.#leaveBatch()
+    }
+    if ('position' in answer) return answer
+    if (isConflict(answer)) throw new ConflictError(subject, expected)
+    if (isDuplicateInBatch(answer)) return this.#findDuplicate(aggregate, expected, events)
+    throw refusalError(answer)
+  }
+
+  /** The ids of a batch were seen before: either the very batch stands after `expected`, or it was decided on a state that is gone. */
+  async #findDuplicate(
+    aggregate: AggregateRef,
+    expected: number,
+    events: readonly NewEvent[],
+  ): Promise<Appended> {
+    let found = 0
+    for await (const stored of this.read(aggregate, expected))
+      for (const { envelope, stream, streamSeq } of stored) {
+        if (envelope.commandId !== events[found]?.envelope.commandId)
+          throw new ConflictError(subjectOf(aggregate), expected)
+        if (++found === events.length) return { position: { stream, streamSeq }, duplicate: true }
+      }
+    throw new ConflictError(subjectOf(aggregate), expected)
+  }
+
+  async #enterBatch(): Promise<void> {
+    if (this.#batchesInFlight < maxBatchesInFlight) this.#batchesInFlight++
+    else await new Promise<void>(resolve => this.#waitingBatches.push(resolve))
+  }
+
+  #leaveBatch(): void {
+    const next = this.#waitingBatches.shift()
+    if (next === undefined) this.#batchesInFlight--
+    else next()
+  }
+
+  #publish(subject: string, data: Uint8Array, block: string, waiting: Waiting | undefined): void {
+    if (!this.#nats.connected()) throw unavailable('not connected')
+    if (data.length + block.length > maxPayload) throw new ConfabError('TOO_LARGE')
+    const headers = rawHeaders(block)
+    const options = waiting === undefined ? { headers } : { headers, reply: this.#inbox.expect(waiting) }
+    this.#nats.connection.publish(subject, data, options)
+  }
+
+  last(aggregate: AggregateRef): Promise<StoredEvent | undefined> {
+    return this.#reader.leader(this.#layout.streamOf(aggregate), { last_by_subj: subjectOf(aggregate) })
+  }
+
+  /** Sees every event that was acked before the call, whichever replica answers. Skips what is none of confab's. */
+  async *read(aggregate: AggregateRef, after: number): AsyncIterable<readonly StoredEvent[]> {
+    const stream = this.#layout.streamOf(aggregate)
+    const next_by_subj = subjectOf(aggregate)
+    const end = this.last(aggregate)
+    end.catch(() => {})
+    let position = after
+    for (;;) {
+      let events = await this.#reader.batch(stream, { seq: position + 1, next_by_subj, ...readBatch })
+      if (events.length === 0) {
+        const last = await end
+        if (last === undefined || last.streamSeq <= position) return
+        // This replica is behind: the leader has it.
+        const next = await this.#reader.leader(stream, { seq: position + 1, next_by_subj })
+        if (next === undefined) return
+        events = [next]
+      }
+      position = events.at(-1)?.streamSeq ?? position
+      yield events.some(isForeign) ? events.filter(event => !isForeign(event)) : events
+    }
+  }
+
+  /** Appends and reads that are under way. */
+  get inFlight(): number {
+    return this.#inbox.size
+  }
+
+  close(): void {
+    this.#inbox.close()
+  }
+}

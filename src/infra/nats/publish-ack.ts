@@ -1,0 +1,71 @@
+import type { Msg } from '@nats-io/transport-node'
+import { ConfabError } from '../../events/index.ts'
+import { headerText, statusIn } from './raw-message.ts'
+
+/** What JetStream answered to a publish. */
+export interface PublishAck {
+  readonly stream: string
+  readonly seq: number
+  readonly duplicate: boolean
+}
+
+/** What it answered instead. */
+export interface PublishRefusal {
+  /** Of HTTP's kind: 400, 429, 503. */
+  readonly code: number
+  /** JetStream's own. */
+  readonly errCode: number
+  readonly description: string
+}
+
+interface AckBody {
+  readonly stream?: string
+  readonly seq?: number
+  readonly duplicate?: boolean
+  readonly error?: { readonly code?: number; readonly err_code?: number; readonly description?: string }
+}
+
+const noResponders: PublishRefusal = { code: 503, errCode: 0, description: 'no stream takes this subject' }
+
+/** Reads an ack, which is short ASCII JSON: `{"stream":"CONV_0","seq":7}`. */
+export const readAck = (msg: Msg): PublishAck | PublishRefusal => {
+  const { data } = msg
+  if (data.length === 0 && statusIn(headerText(msg)) === 503) return noResponders
+  let body: AckBody
+  try {
+    body = JSON.parse(Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('utf8')) as AckBody
+  } catch {
+    return { code: 500, errCode: 0, description: 'an answer that is no JSON' }
+  }
+  if (body.error !== undefined || body.stream === undefined || body.seq === undefined)
+    return {
+      code: body.error?.code ?? 500,
+      errCode: body.error?.err_code ?? 0,
+      description: body.error?.description ?? 'an answer that is no ack',
+    }
+  return { stream: body.stream, seq: body.seq, duplicate: body.duplicate === true }
+}
+
+export const isRefusal = (ack: PublishAck | PublishRefusal): ack is PublishRefusal => 'errCode' in ack
+
+/** wrong last sequence: N; and, while the winner is still in flight, without the N. */
+const wrongLastSequence = new Set([10071, 10164])
+
+/** Whether something else stands where this was to go. */
+export const isConflict = ({ errCode }: PublishRefusal): boolean => wrongLastSequence.has(errCode)
+
+/** An id in a batch is in the duplicate window already; all of the batch was refused. */
+export const isDuplicateInBatch = ({ errCode }: PublishRefusal): boolean => errCode === 10201
+
+/** insufficient resources; insufficient storage; too many batches in flight; a batch of which something got lost, abandoned. */
+const pushBack = new Set([10023, 10047, 10167, 10176, 10210, 10211])
+/** message size exceeds maximum allowed. */
+const tooLarge = 10054
+
+/** A refusal that is no conflict, as the error that a caller gets. Nothing was appended. */
+export const refusalError = ({ code, errCode, description }: PublishRefusal): ConfabError => {
+  const told = `the log refused: ${description}${errCode === 0 ? '' : ` (${errCode})`}`
+  if (errCode === tooLarge) return new ConfabError('TOO_LARGE', told)
+  if (code === 429 || pushBack.has(errCode)) return new ConfabError('OVERLOADED', told)
+  return new ConfabError('UNAVAILABLE', told)
+}

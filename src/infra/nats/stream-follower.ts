@@ -1,0 +1,183 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { StoredEvent } from '../../events/index.ts'
+import type { LogReader } from './log-reader.ts'
+import { isForeign } from './stored-message.ts'
+
+/** Events that came ahead of a hole and are kept until it is filled; beyond, they are read from the log again. */
+const maxHeld = 4_096
+const fillBatch = { batch: 500, max_bytes: 1024 * 1024 }
+/** How long what was stored may still be on its way before it counts as lost, ms. */
+const graceMs = 100
+
+/**
+ * One stream's part of the live feed: hands on its events in order, each once, from what the feed brings and, where that has a hole or a tail is missing,
+ * from the log.
+ */
+export class StreamFollower {
+  readonly stream: string
+  readonly #reader: LogReader
+  readonly #deliver: (event: StoredEvent) => void
+  readonly #tell: (notice: string) => void
+  readonly #held = new Map<number, StoredEvent>()
+  /** Undefined until it is known where to start. */
+  #position: number | undefined
+  /** The highest sequence that is known to have been stored. */
+  #target = 0
+  #isFilling = false
+  #check: Promise<void> | undefined
+  #behind = 0
+  #isStopped = false
+  /** When (`performance.now()`) it last knew that it had everything up to then. */
+  completeAt = Number.NEGATIVE_INFINITY
+
+  constructor(
+    stream: string,
+    reader: LogReader,
+    deliver: (event: StoredEvent) => void,
+    tell: (notice: string) => void,
+  ) {
+    this.stream = stream
+    this.#reader = reader
+    this.#deliver = deliver
+    this.#tell = tell
+  }
+
+  get position(): number | undefined {
+    return this.#position
+  }
+
+  /** Starts at the stream's end as it is now; what came since the feed was subscribed to is not lost. */
+  async start(): Promise<number> {
+    const asked = performance.now()
+    const { last } = await this.#reader.bounds(this.stream)
+    this.#position = last
+    this.completeAt = asked
+    const early = [...this.#held.values()]
+    this.#held.clear()
+    for (const event of early) this.accept(event)
+    return last
+  }
+
+  stop(): void {
+    this.#isStopped = true
+  }
+
+  /** An event that the feed brought: the next, a copy of an earlier one, or one after a hole. */
+  accept(event: StoredEvent): void {
+    const { streamSeq } = event
+    if (this.#position !== undefined) {
+      if (streamSeq <= this.#position) return
+      if (streamSeq === this.#position + 1) {
+        this.#advance(event)
+        if (this.#held.size > 0) this.#release()
+        return
+      }
+    }
+    if (this.#held.size < maxHeld) this.#held.set(streamSeq, event)
+    this.#target = Math.max(this.#target, streamSeq)
+    if (this.#position !== undefined) void this.#fill()
+  }
+
+  /**
+   * Compares with the stream's last sequence and gets what is missing. After a reconnect there is nothing on its way (`graceMs` 0).
+   * Never rejects; one at a time.
+   */
+  check(afterReconnect = false): Promise<void> {
+    this.#check ??= this.#compare(afterReconnect ? 0 : graceMs)
+      .catch(() => {
+        // Not reached: `completeAt` stays, which says it.
+      })
+      .finally(() => {
+        this.#check = undefined
+      })
+    return this.#check
+  }
+
+  async #compare(patienceMs: number): Promise<void> {
+    if (this.#position === undefined) return
+    const asked = performance.now()
+    const positionThen = this.#position
+    const { last } = await this.#reader.bounds(this.stream)
+    if (this.#position < last && patienceMs > 0) await sleep(patienceMs)
+    if (this.#position < last) {
+      this.#target = Math.max(this.#target, last)
+      await this.#fill()
+    }
+    if (last < positionThen) this.#rewind(last)
+    else this.#behind = 0
+    if (this.#position >= last) this.completeAt = Math.max(this.completeAt, asked)
+  }
+
+  /** The log is shorter than it was: its tail was lost with its disk. A deposed leader may claim so for a moment, hence twice. */
+  #rewind(last: number): void {
+    if (++this.#behind < 2) return
+    this.#behind = 0
+    this.#tell(`${this.stream} lost its tail: it ends at ${last}, ${this.#position} was seen`)
+    this.#position = last
+    this.#target = last
+    this.#held.clear()
+  }
+
+  async #fill(): Promise<void> {
+    if (this.#isFilling) return
+    this.#isFilling = true
+    let failures = 0
+    while (this.#position !== undefined && this.#position < this.#target && !this.#isStopped)
+      try {
+        const events = await this.#reader.batch(this.stream, { seq: this.#position + 1, ...fillBatch })
+        for (const event of events) this.#acceptStored(event)
+        if (events.length === 0) await this.#askLeader()
+        failures = 0
+      } catch {
+        await sleep(Math.min(50 * 2 ** failures++, 1_000))
+      }
+    this.#isFilling = false
+  }
+
+  /** The replica that answered has nothing more. Either it is behind, or what was there has been deleted. */
+  async #askLeader(): Promise<void> {
+    if (this.#position === undefined) return
+    const { last } = await this.#reader.bounds(this.stream)
+    const next = await this.#reader.leader(this.stream, { seq: this.#position + 1, next_by_subj: '>' })
+    if (next !== undefined) this.#acceptStored(next)
+    else {
+      this.#position = Math.max(this.#position, Math.min(last, this.#target))
+      this.#target = Math.min(this.#target, this.#position)
+      this.#release()
+    }
+  }
+
+  /** An event that the log had next: what lies between was deleted there, or has come in the meantime. */
+  #acceptStored(event: StoredEvent): void {
+    if (this.#position === undefined || event.streamSeq <= this.#position) return
+    if (event.streamSeq > this.#position + 1 && this.#held.size > 0) this.#releaseUpTo(event.streamSeq)
+    this.#advance(event)
+    if (this.#held.size > 0) this.#release()
+  }
+
+  /** Hands on what is held and follows. */
+  #release(): void {
+    for (;;) {
+      const event = this.#held.get((this.#position ?? 0) + 1)
+      if (event === undefined) break
+      this.#held.delete(event.streamSeq)
+      this.#advance(event)
+    }
+    for (const streamSeq of this.#held.keys())
+      if (streamSeq <= (this.#position ?? 0)) this.#held.delete(streamSeq)
+  }
+
+  #releaseUpTo(streamSeq: number): void {
+    const sequences = [...this.#held.keys()].filter(held => held < streamSeq).sort((a, b) => a - b)
+    for (const sequence of sequences) {
+      const event = this.#held.get(sequence)
+      this.#held.delete(sequence)
+      if (event !== undefined && sequence > (this.#position ?? 0)) this.#advance(event)
+    }
+  }
+
+  #advance(event: StoredEvent): void {
+    this.#position = event.streamSeq
+    if (!isForeign(event)) this.#deliver(event)
+  }
+}
