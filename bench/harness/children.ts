@@ -1,0 +1,88 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+
+/** A process that the benchmark started, with a channel for messages. */
+export interface Child {
+  readonly pid: number
+  /** Sends a message and resolves with the next one that comes back. Rejects when the process ends first. */
+  ask<T>(message: object): Promise<T>
+  /** The next message from it. */
+  next<T>(): Promise<T>
+  /** What it wrote to standard error so far (its last 4,000 characters). */
+  complaints(): string
+  /** Resolves when it has ended. */
+  readonly ended: Promise<void>
+  /** SIGTERM, then after 5 s SIGKILL. Resolves when it has ended. */
+  stop(): Promise<void>
+}
+
+export interface ChildOptions {
+  /** Flags of Node itself. */
+  readonly nodeFlags?: readonly string[]
+  readonly env?: Readonly<Record<string, string>>
+}
+
+const running = new Set<ChildProcess>()
+
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL')
+})
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(130))
+
+const track = (child: ChildProcess): Child => {
+  if (child.pid === undefined) throw new Error('the process did not start')
+  running.add(child)
+  let stderr = ''
+  child.stderr?.on('data', (chunk: Buffer) => {
+    stderr = (stderr + chunk.toString()).slice(-4000)
+  })
+  child.stdout?.resume()
+  const ended = once(child, 'exit').then(() => {
+    running.delete(child)
+  })
+  const next = <T>(): Promise<T> =>
+    new Promise<T>((resolve, reject) => {
+      const onMessage = (message: unknown) => {
+        child.off('exit', onExit)
+        resolve(message as T)
+      }
+      const onExit = () => {
+        child.off('message', onMessage)
+        reject(new Error(`process ${child.pid} ended: ${stderr}`))
+      }
+      child.once('message', onMessage)
+      child.once('exit', onExit)
+    })
+  return {
+    pid: child.pid,
+    next,
+    ask: message => {
+      const answer = next()
+      child.send(message)
+      return answer as Promise<never>
+    },
+    complaints: () => stderr,
+    ended,
+    stop: async () => {
+      if (child.exitCode === null && child.signalCode === null) {
+        child.kill('SIGTERM')
+        const limit = setTimeout(() => child.kill('SIGKILL'), 5000)
+        await ended
+        clearTimeout(limit)
+      }
+    },
+  }
+}
+
+/** Starts a TypeScript file as a process of its own, with a message channel. */
+export const startScript = (file: string, args: readonly string[] = [], options: ChildOptions = {}): Child =>
+  track(
+    spawn(process.execPath, [...(options.nodeFlags ?? []), file, ...args], {
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+      env: { ...process.env, ...options.env },
+    }),
+  )
+
+/** Starts any program. */
+export const startProgram = (file: string, args: readonly string[]): Child =>
+  track(spawn(file, args, { stdio: ['ignore', 'pipe', 'pipe'] }))

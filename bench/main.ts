@@ -1,0 +1,56 @@
+/**
+ * `npm run bench [-- <name…>] [--quick] [--json <file>]`: how far each path is from what the machine can do. The table goes to standard output, progress to
+ * standard error. Exit code 0 when every row could be measured, whether or not it met its target; 1 when one failed.
+ */
+import { writeFileSync } from 'node:fs'
+import { cpus } from 'node:os'
+import { Command } from 'commander'
+import { measure } from './measure.ts'
+import type { Outcome } from './row.ts'
+import { rows } from './rows/index.ts'
+import { drawTable } from './table.ts'
+
+interface Flags {
+  readonly json?: string
+  readonly quick?: true
+  readonly rounds?: string
+}
+
+const tell = (text: string): void => {
+  process.stderr.write(`${text}\n`)
+}
+
+const program = new Command('bench')
+  .argument('[names...]', `rows to run: ${rows.map(({ name }) => name).join(', ')}; default: all`)
+  .option('--json <file>', 'write the outcomes to a file')
+  .option('--quick', 'two short rounds of each')
+  .option('--rounds <n>', 'rounds of each side; default 5')
+  .action(async (names: string[], flags: Flags) => {
+    const unknown = names.filter(name => !rows.some(row => row.name === name))
+    if (unknown.length > 0) program.error(`no such row: ${unknown.join(', ')}`)
+    const quick = flags.quick === true
+    const rounds = Number(flags.rounds ?? (quick ? 2 : 5))
+    if (!Number.isInteger(rounds) || rounds < 1) program.error('--rounds takes a whole number from 1')
+    const outcomes: Outcome[] = []
+    const failed: string[] = []
+    tell(
+      `${cpus().length} cores, ${cpus()[0]?.model ?? 'unknown'}; Node ${process.versions.node}; medians of ${rounds}`,
+    )
+    for (const row of rows.filter(({ name }) => names.length === 0 || names.includes(name))) {
+      const startedAt = performance.now()
+      tell(`\n${row.name}`)
+      try {
+        outcomes.push(...(await measure(row, rounds, { quick, tell: text => tell(`  ${text}`) })))
+      } catch (error) {
+        failed.push(row.name)
+        tell(`  failed: ${error instanceof Error ? error.stack : String(error)}`)
+      }
+      tell(`  ${((performance.now() - startedAt) / 1000).toFixed(0)} s`)
+    }
+    process.stdout.write(`${drawTable(outcomes)}\n`)
+    if (failed.length > 0) process.stdout.write(`could not be measured: ${failed.join(', ')}\n`)
+    if (flags.json !== undefined) writeFileSync(flags.json, `${JSON.stringify(outcomes, undefined, 2)}\n`)
+    process.exitCode = failed.length > 0 ? 1 : 0
+  })
+
+await program.parseAsync()

@@ -1,0 +1,47 @@
+import { type Context, holds, type Outcome, type Row, type Sample } from './row.ts'
+
+const median = (samples: readonly number[]): number => {
+  const sorted = [...samples].sort((a, b) => a - b)
+  const middle = sorted.length >> 1
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
+}
+
+/**
+ * Measures a row: ours and the limit in turns, so that whatever else the machine does falls on both; the medians of the rounds. A first turn of each warms up
+ * and is not counted. Rejects when a side fails, as when a delivery was missing.
+ */
+export const measure = async (row: Row, rounds: number, context: Context): Promise<Outcome[]> => {
+  const sides = await row.prepare(context)
+  const ours: Sample[] = []
+  const limits: Sample[] = []
+  const show = (sample: Sample) => sample.map(value => value.toPrecision(4)).join(' · ')
+  try {
+    for (let round = 0; round <= rounds; round++) {
+      const isWarmUp = round === 0
+      const limit = await sides.limit?.()
+      const own = await sides.ours()
+      context.tell(
+        `${isWarmUp ? 'warm-up' : `round ${round}`}: ours ${show(own)}${limit === undefined ? '' : `, limit ${show(limit)}`}`,
+      )
+      if (isWarmUp) continue
+      ours.push(own)
+      if (limit !== undefined) limits.push(limit)
+    }
+  } finally {
+    await sides.close()
+  }
+  return row.figures.map(({ path, unit, target }, index) => {
+    const own = median(ours.map(sample => sample[index]!))
+    const limit = limits.length === 0 ? null : median(limits.map(sample => sample[index]!))
+    return {
+      path,
+      ours: own,
+      limit,
+      unit,
+      ratio: limit === null ? null : own / limit,
+      target: target.value,
+      pass: holds(target, own, limit ?? Number.NaN),
+      rule: target.rule,
+    }
+  })
+}

@@ -1,0 +1,82 @@
+/** What a figure has to be, against its limit or by itself. */
+export type Target =
+  /** ours / limit is `value` or more. */
+  | { readonly rule: 'ratio at least'; readonly value: number }
+  /** ours / limit is `value` or less. */
+  | { readonly rule: 'ratio at most'; readonly value: number }
+  /** ours - limit is `value` or less, in the figure's unit. */
+  | { readonly rule: 'more at most'; readonly value: number }
+  /** ours is `value` or less, in the figure's unit. */
+  | { readonly rule: 'at most'; readonly value: number }
+
+/** One line of the table. */
+export interface Figure {
+  readonly path: string
+  readonly unit: string
+  readonly target: Target
+}
+
+/** One number a figure, in the order of the row's figures. */
+export type Sample = readonly number[]
+
+/** Both sides of a row, ready to be measured again and again, in turns. */
+export interface Sides {
+  ours(): Promise<Sample>
+  /** The limit; undefined where the target is an absolute one. */
+  limit?(): Promise<Sample>
+  /** Ends what `prepare` started. */
+  close(): Promise<void>
+}
+
+export interface Context {
+  /** Less of everything: to see that it works, not to quote. */
+  readonly quick: boolean
+  /** Tells the user how it goes, on standard error. */
+  tell(text: string): void
+}
+
+export interface Row {
+  /** What `npm run bench -- <name>` calls it. */
+  readonly name: string
+  readonly figures: readonly Figure[]
+  prepare(context: Context): Promise<Sides>
+}
+
+/** A line of `--json`. `limit` and `ratio` are null where there is no limit. */
+export interface Outcome {
+  readonly path: string
+  readonly ours: number
+  readonly limit: number | null
+  readonly unit: string
+  readonly ratio: number | null
+  /** The bound that `rule` speaks of. */
+  readonly target: number
+  readonly pass: boolean
+  readonly rule: Target['rule']
+}
+
+export const holds = ({ rule, value }: Target, ours: number, limit: number): boolean => {
+  switch (rule) {
+    case 'ratio at least':
+      return ours / limit >= value
+    case 'ratio at most':
+      return ours / limit <= value
+    case 'more at most':
+      return ours - limit <= value
+    case 'at most':
+      return ours <= value
+  }
+}
+
+export const describeTarget = ({ rule, value }: Target, unit: string): string => {
+  switch (rule) {
+    case 'ratio at least':
+      return `≥ ${value.toFixed(2)} ×`
+    case 'ratio at most':
+      return `≤ ${value.toFixed(2)} ×`
+    case 'more at most':
+      return `≤ limit + ${value} ${unit}`
+    case 'at most':
+      return `≤ ${value} ${unit}`
+  }
+}

@@ -1,0 +1,81 @@
+import type { EventLog, NewEvent } from '../../src/commands/index.ts'
+import { subjectOf } from '../../src/events/index.ts'
+import { JetStreamEventLog } from '../../src/infra/nats/jetstream-event-log.ts'
+import { discoverLog } from '../../src/infra/nats/log-layout.ts'
+import { headerLines, messageEvent } from '../harness/events.ts'
+import { startNats } from '../harness/nats.ts'
+import { type RawSubject, rawAppend } from '../limits/raw-append.ts'
+import type { Row, Sample } from '../row.ts'
+
+const conversations = 512
+
+interface Conversation {
+  readonly id: string
+  readonly events: readonly NewEvent[]
+}
+
+/** Conversations that nobody has seen, with what is to be appended to them: made before the clock starts. */
+const makeConversations = (prefix: string, events: number): Conversation[] =>
+  Array.from({ length: conversations }, (_, n) => {
+    const id = `${prefix}-${n}`
+    return { id, events: Array.from({ length: events }, (_, seq) => messageEvent(id, seq + 1, 'alice')) }
+  })
+
+/** One append under way in each conversation. */
+const appendAll = async (log: EventLog, all: readonly Conversation[]): Promise<void> => {
+  await Promise.all(
+    all.map(async ({ id, events }) => {
+      let expected = 0
+      for (const event of events) {
+        const { position } = await log.append({ family: 'conv', id }, expected, [event])
+        expected = position.streamSeq
+      }
+    }),
+  )
+}
+
+const asRaw = ({ id, events }: Conversation): RawSubject => ({
+  name: subjectOf({ family: 'conv', id }),
+  messages: events.map(({ data, envelope }) => ({
+    body: data,
+    id: envelope.commandId,
+    headers: headerLines(envelope),
+  })),
+})
+
+export const appendRow: Row = {
+  name: 'append',
+  figures: [
+    {
+      path: `EventLog append, ${conversations} conversations`,
+      unit: 'events/s',
+      target: { rule: 'ratio at least', value: 0.8 },
+    },
+  ],
+  prepare: async ({ quick }) => {
+    const nats = await startNats()
+    const [own, raw] = [await nats.connect(), await nats.connect()]
+    const log = new JetStreamEventLog(own, await discoverLog(own.connection))
+    const each = quick ? 40 : 120
+    let round = 0
+    const rate = async (work: () => Promise<void>): Promise<Sample> => {
+      const startedAt = performance.now()
+      await work()
+      return [(conversations * each * 1000) / (performance.now() - startedAt)]
+    }
+    return {
+      ours: () => {
+        const all = makeConversations(`own-${round++}`, each)
+        return rate(() => appendAll(log, all))
+      },
+      limit: () => {
+        const all = makeConversations(`raw-${round++}`, each).map(asRaw)
+        return rate(() => rawAppend(raw.connection, all))
+      },
+      close: async () => {
+        log.close()
+        await nats.stop()
+      },
+    }
+  },
+}
