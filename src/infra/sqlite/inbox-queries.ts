@@ -1,0 +1,95 @@
+import type { DatabaseSync } from 'node:sqlite'
+import type { InboxItem, Kind } from '../../events/index.ts'
+import type { InboxQueries } from '../../projections/index.ts'
+import { decodeCursor, encodeCursor } from './page-cursor.ts'
+import { coded } from './sqlite-errors.ts'
+
+interface EntryRow {
+  c: string
+  kind: Kind
+  first: string | null
+  second: string | null
+  title: string | null
+  head: number
+  at: string
+  n: number
+  read: number
+  sent_seq: number
+  sent_n: number
+  muted: number
+}
+
+/**
+ * Joined at read. Unread are the messages after the mark in force, by ordinals: the last message's, less that of the last message at the mark. A deleted
+ * message keeps its ordinal, so it goes on counting as unread until the mark passes it: a count that only moves with marks and messages, and costs one
+ * look-up at any distance.
+ */
+export const sqliteInboxQueries = (db: DatabaseSync): InboxQueries => {
+  const columns = `
+    SELECT v.c, v.kind, v.first, v.second, v.title, v.head, v.at, v.n, e.read, e.sent_seq, e.sent_n, e.muted
+    FROM inbox_entry AS e JOIN inbox_conversation AS v ON v.c = e.c
+    WHERE e.user = ? AND e.member = 1 AND v.kind IS NOT NULL`
+  const order = 'ORDER BY v.at DESC, v.c LIMIT ?'
+  const first = db.prepare(`${columns} ${order}`)
+  const next = db.prepare(`${columns} AND (v.at < ? OR (v.at = ? AND v.c > ?)) ${order}`)
+  const one = db.prepare(`${columns} AND e.c = ?`)
+  const ordinalAt = db.prepare(
+    'SELECT n FROM inbox_message WHERE c = ? AND seq <= ? ORDER BY seq DESC LIMIT 1',
+  )
+  const lastMessage = db.prepare(`
+    SELECT p.seq, p.m, p.sender AS "from", p.at, ifnull(a.text, p.text) AS text
+    FROM inbox_message AS p LEFT JOIN inbox_amendment AS a ON a.c = p.c AND a.m = p.m
+    WHERE p.c = ? AND (a.seq IS NULL OR a.text IS NOT NULL) ORDER BY p.seq DESC LIMIT 1`)
+
+  const ordinalOf = (row: EntryRow): number => {
+    if (row.read <= row.sent_seq) return row.sent_n
+    if (row.read >= row.head) return row.n
+    return Number(ordinalAt.get(row.c, row.read)?.n ?? 0)
+  }
+  const itemOf = (user: string, row: EntryRow): InboxItem => {
+    const peer = row.first === user ? row.second : row.first
+    return {
+      c: row.c,
+      kind: row.kind,
+      title: row.title,
+      head: row.head,
+      lastMessage: (lastMessage.get(row.c) as InboxItem['lastMessage'] | undefined) ?? null,
+      unread: row.n - ordinalOf(row),
+      read: Math.max(row.read, row.sent_seq),
+      at: row.at,
+      muted: row.muted === 1,
+      ...(peer === null ? {} : { peer }),
+    }
+  }
+  /** One read of the database for all of an answer. */
+  const snapshot = <T>(work: () => T): T =>
+    coded(() => {
+      db.exec('BEGIN')
+      try {
+        return work()
+      } finally {
+        db.exec('COMMIT')
+      }
+    })
+
+  return {
+    page: async (user, { limit, cursor }) =>
+      snapshot(() => {
+        const [at, c] = cursor === undefined ? [] : decodeCursor(cursor, 2)
+        const rows = (at === undefined || c === undefined
+          ? first.all(user, limit + 1)
+          : next.all(user, at, at, c, limit + 1)) as unknown as EntryRow[]
+        const page = rows.slice(0, limit)
+        const last = page.at(-1)
+        return {
+          items: page.map(row => itemOf(user, row)),
+          ...(rows.length > limit && last !== undefined ? { cursor: encodeCursor([last.at, last.c]) } : {}),
+        }
+      }),
+    item: async (user, c) =>
+      snapshot(() => {
+        const row = one.get(user, c) as EntryRow | undefined
+        return row === undefined ? undefined : itemOf(user, row)
+      }),
+  }
+}

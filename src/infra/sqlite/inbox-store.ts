@@ -1,0 +1,97 @@
+import type { DatabaseSync } from 'node:sqlite'
+import type { ActivityChange, InboxChange, InboxStore, MessageChange } from '../../projections/index.ts'
+import { coded } from './sqlite-errors.ts'
+
+/**
+ * One head a conversation, one entry a member, one row a message: a message writes three rows, however many members read it. Heads and senders' marks are
+ * written once a batch, only their last state counts.
+ */
+export const sqliteInboxStore = (db: DatabaseSync): InboxStore => {
+  const statements = prepare(db)
+  return {
+    apply: async changes => coded(() => applyAll(statements, changes)),
+    clear: async () =>
+      coded(() =>
+        db.exec(
+          'DELETE FROM inbox_conversation; DELETE FROM inbox_message; DELETE FROM inbox_amendment; DELETE FROM inbox_entry',
+        ),
+      ),
+  }
+}
+
+const prepare = (db: DatabaseSync) => ({
+  activity: db.prepare(`
+    INSERT INTO inbox_conversation (c, head, at, n) VALUES (?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET head = excluded.head, at = excluded.at, n = excluded.n WHERE excluded.head > head`),
+  created: db.prepare(`
+    INSERT INTO inbox_conversation (c, kind, first, second) VALUES (?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET kind = excluded.kind, first = excluded.first, second = excluded.second`),
+  title: db.prepare(`
+    INSERT INTO inbox_conversation (c, title, title_seq) VALUES (?, ?, ?)
+    ON CONFLICT DO UPDATE SET title = excluded.title, title_seq = excluded.title_seq
+    WHERE excluded.title_seq > title_seq`),
+  message: db.prepare(`
+    INSERT INTO inbox_message (c, seq, n, m, sender, at, text) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`),
+  amendment: db.prepare(`
+    INSERT INTO inbox_amendment (c, m, seq, text) VALUES (?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET seq = excluded.seq, text = excluded.text WHERE excluded.seq > seq`),
+  sent: db.prepare(`
+    INSERT INTO inbox_entry (user, c, sent_seq, sent_n) VALUES (?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET sent_seq = excluded.sent_seq, sent_n = excluded.sent_n
+    WHERE excluded.sent_seq > sent_seq`),
+  membership: db.prepare(`
+    INSERT INTO inbox_entry (user, c, member, member_seq) VALUES (?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET member = excluded.member, member_seq = excluded.member_seq
+    WHERE excluded.member_seq > member_seq`),
+  read: db.prepare(`
+    INSERT INTO inbox_entry (user, c, read) VALUES (?, ?, ?)
+    ON CONFLICT DO UPDATE SET read = excluded.read WHERE excluded.read > read`),
+  mute: db.prepare(`
+    INSERT INTO inbox_entry (user, c, muted, muted_seq) VALUES (?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET muted = excluded.muted, muted_seq = excluded.muted_seq
+    WHERE excluded.muted_seq > muted_seq`),
+})
+
+const applyAll = (statements: ReturnType<typeof prepare>, changes: readonly InboxChange[]): void => {
+  const heads = new Map<string, ActivityChange | MessageChange>()
+  const senders = new Map<string, MessageChange>()
+  const active = (change: ActivityChange | MessageChange) => {
+    const head = heads.get(change.c)
+    if (head === undefined || change.seq > head.seq) heads.set(change.c, change)
+  }
+  for (const change of changes) {
+    switch (change.kind) {
+      case 'activity':
+        active(change)
+        break
+      case 'message': {
+        active(change)
+        const { c, seq, n, m, from, at, text } = change
+        statements.message.run(c, seq, n, m, from, at, text)
+        const key = `${from} ${c}`
+        const sent = senders.get(key)
+        if (sent === undefined || seq > sent.seq) senders.set(key, change)
+        break
+      }
+      case 'amendment':
+        statements.amendment.run(change.c, change.m, change.seq, change.text)
+        break
+      case 'created':
+        statements.created.run(change.c, change.as, change.pair?.[0] ?? null, change.pair?.[1] ?? null)
+        break
+      case 'title':
+        statements.title.run(change.c, change.title, change.seq)
+        break
+      case 'membership':
+        statements.membership.run(change.user, change.c, change.member ? 1 : 0, change.seq)
+        break
+      case 'read':
+        statements.read.run(change.user, change.c, change.mark)
+        break
+      case 'mute':
+        statements.mute.run(change.user, change.c, change.muted ? 1 : 0, change.seq)
+    }
+  }
+  for (const { c, seq, at, n } of heads.values()) statements.activity.run(c, seq, at, n)
+  for (const { c, seq, n, from } of senders.values()) statements.sent.run(from, c, seq, n)
+}

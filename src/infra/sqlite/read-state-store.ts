@@ -1,0 +1,19 @@
+import type { DatabaseSync } from 'node:sqlite'
+import type { ReadStateStore } from '../../projections/index.ts'
+import { coded } from './sqlite-errors.ts'
+
+/** Read by the members' list: roster-store.ts joins it. */
+export const sqliteReadStateStore = (db: DatabaseSync): ReadStateStore => {
+  const upsert = (column: 'read' | 'delivered') =>
+    db.prepare(`
+      INSERT INTO read_state (c, user, ${column}) VALUES (?, ?, ?)
+      ON CONFLICT DO UPDATE SET ${column} = excluded.${column} WHERE excluded.${column} > ${column}`)
+  const marks = { read: upsert('read'), delivered: upsert('delivered') }
+  return {
+    apply: async changes =>
+      coded(() => {
+        for (const { of, c, user, mark } of changes) marks[of].run(c, user, mark)
+      }),
+    clear: async () => coded(() => db.exec('DELETE FROM read_state')),
+  }
+}

@@ -1,0 +1,63 @@
+import type { DatabaseSync } from 'node:sqlite'
+import type { Role } from '../../events/index.ts'
+import type { RosterQueries, RosterStore } from '../../projections/index.ts'
+import { decodeCursor, encodeCursor } from './page-cursor.ts'
+import type { PositionsQuery } from './positions-query.ts'
+import { coded } from './sqlite-errors.ts'
+
+export const sqliteRosterStore = (db: DatabaseSync): RosterStore => {
+  const upsert = db.prepare(`
+    INSERT INTO roster (c, user, seq, role) VALUES (?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET seq = excluded.seq, role = excluded.role WHERE excluded.seq > roster.seq`)
+  return {
+    apply: async changes =>
+      coded(() => {
+        for (const { c, user, seq, role } of changes) upsert.run(c, user, seq, role)
+      }),
+    clear: async () => coded(() => db.exec('DELETE FROM roster')),
+  }
+}
+
+interface MemberRow {
+  user: string
+  role: Role
+  read: number
+  delivered: number
+}
+
+/** Members are listed by user id, with the marks of the read state. */
+export const sqliteRosterQueries = (db: DatabaseSync, positions: PositionsQuery): RosterQueries => {
+  const of = db.prepare('SELECT c FROM roster WHERE user = ? AND role IS NOT NULL ORDER BY c')
+  const members = db.prepare(`
+    SELECT r.user, r.role, ifnull(s.read, 0) AS read, ifnull(s.delivered, 0) AS delivered
+    FROM roster AS r LEFT JOIN read_state AS s ON s.c = r.c AND s.user = r.user
+    WHERE r.c = ? AND r.user > ? AND r.role IS NOT NULL ORDER BY r.user LIMIT ?`)
+  return {
+    conversationsOf: async user =>
+      coded(() => {
+        db.exec('BEGIN')
+        try {
+          const conversations = of.all(user).map(row => String(row.c))
+          return { conversations, positions: positions('roster') }
+        } finally {
+          db.exec('COMMIT')
+        }
+      }),
+    members: async (c, { limit, cursor }) =>
+      coded(() => {
+        const [after] = cursor === undefined ? [''] : decodeCursor(cursor, 1)
+        const rows = members.all(c, after ?? '', limit + 1) as unknown as MemberRow[]
+        const page = rows.slice(0, limit)
+        const last = page.at(-1)
+        return {
+          members: page.map(({ user, role, read, delivered }) => ({
+            user,
+            role,
+            ...(read > 0 ? { read } : {}),
+            ...(delivered > 0 ? { delivered } : {}),
+          })),
+          ...(rows.length > limit && last !== undefined ? { cursor: encodeCursor([last.user]) } : {}),
+        }
+      }),
+  }
+}

@@ -1,0 +1,94 @@
+import type { DatabaseSync, StatementSync } from 'node:sqlite'
+import { ConfabError, type SearchHit } from '../../events/index.ts'
+import { parseSearchQuery, type SearchQueries, type SearchQuery } from '../../projections/index.ts'
+import { decodeCursor, encodeCursor } from './page-cursor.ts'
+import { highlight, type Phrase } from './search-highlight.ts'
+import { firstIdAt } from './search-ids.ts'
+import { conversationTag, mediaTag, senderTag } from './search-tags.ts'
+import { wordsOf } from './search-words.ts'
+import { coded } from './sqlite-errors.ts'
+
+/** Up to so many conversations are looked for by tag; more are compared with what the words find. */
+const taggedConversations = 64
+
+interface HitRow {
+  id: bigint
+  c: string
+  seq: bigint
+  m: string
+  from: string
+  at: string
+  text: string
+}
+
+/** The words that a query asks for; a clause without any, such as punctuation, asks for nothing. */
+const phrasesOf = (q: string): Phrase[] =>
+  parseSearchQuery(q)
+    .map(({ text, prefix }) => ({ words: wordsOf(text).map(({ folded }) => folded), prefix }))
+    .filter(({ words }) => words.length > 0)
+
+/** Folded words hold neither quotes nor operators, so nothing that a user typed is ever syntax. */
+const matchOf = (phrases: readonly Phrase[], query: SearchQuery): string => {
+  const words = phrases.map(({ words, prefix }) => `"${words.join(' ')}"${prefix ? ' *' : ''}`)
+  const clauses = [`words : (${words.join(' AND ')})`]
+  if (query.conversations.length <= taggedConversations)
+    clauses.push(`tags : (${query.conversations.map(conversationTag).join(' OR ')})`)
+  if (query.from !== undefined) clauses.push(`tags : ${senderTag(query.from)}`)
+  if (query.hasMedia === true) clauses.push(`tags : ${mediaTag}`)
+  return clauses.join(' AND ')
+}
+
+/** A time in ms, or the bound itself; null: not a time. */
+const boundOf = (ms: number | undefined, none: bigint, field: string): bigint => {
+  if (ms === undefined) return none
+  if (Number.isNaN(ms)) throw new ConfabError('BAD_REQUEST', 'This is not a time.', { field })
+  return firstIdAt(ms)
+}
+
+const idOfCursor = (cursor: string): bigint => {
+  const [id = ''] = decodeCursor(cursor, 1)
+  if (!/^[0-9a-z]{1,13}$/.test(id)) throw new ConfabError('BAD_REQUEST', undefined, { field: '/cursor' })
+  let value = 0n
+  for (const digit of id) value = value * 36n + BigInt(Number.parseInt(digit, 36))
+  return value < maxId ? value : maxId
+}
+
+const maxId = 2n ** 63n - 1n
+
+export const sqliteSearchQueries = (db: DatabaseSync): SearchQueries => {
+  const select: StatementSync = db.prepare(`
+    SELECT s.id, s.c, s.seq, s.m, s.sender AS "from", s.at, s.text
+    FROM search_words AS w CROSS JOIN search_message AS s ON s.id = w.rowid
+    WHERE search_words MATCH ? AND w.rowid >= ? AND w.rowid < min(?, ?)
+      AND s.text IS NOT NULL AND s.c IN (SELECT value FROM json_each(?))
+      AND s.sender = ifnull(?, s.sender) AND s.media = ifnull(?, s.media)
+    ORDER BY w.rowid DESC LIMIT ?`)
+  select.setReadBigInts(true)
+  return {
+    search: async query =>
+      coded(() => {
+        const phrases = phrasesOf(query.q)
+        const low = boundOf(query.after, 0n, '/after')
+        const high = boundOf(query.before, maxId, '/before')
+        if (phrases.length === 0 || query.conversations.length === 0) return { hits: [] }
+        const rows = select.all(
+          matchOf(phrases, query),
+          low,
+          high,
+          query.cursor === undefined ? maxId : idOfCursor(query.cursor),
+          JSON.stringify(query.conversations),
+          query.from ?? null,
+          query.hasMedia === undefined ? null : query.hasMedia ? 1 : 0,
+          query.limit + 1,
+        ) as unknown as HitRow[]
+        const page = rows.slice(0, query.limit)
+        const last = page.at(-1)
+        const hits = page.map(({ id: _, seq, ...row }): SearchHit => {
+          return { ...row, seq: Number(seq), highlight: highlight(row.text, phrases) }
+        })
+        return rows.length > query.limit && last !== undefined
+          ? { hits, cursor: encodeCursor([last.id.toString(36)]) }
+          : { hits }
+      }),
+  }
+}

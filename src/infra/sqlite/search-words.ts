@@ -1,0 +1,55 @@
+/** A word of a text, folded for comparing, with its place in the text (UTF-16 offsets). */
+export interface Word {
+  readonly folded: string
+  readonly start: number
+  readonly end: number
+}
+
+/**
+ * Scripts that write without spaces between words: each of their letters is a word of its own, and a search for several is a search for the phrase. Finds
+ * every substring, at the price of more entries; a dictionary would be needed for less.
+ */
+const unspaced =
+  '\\p{scx=Han}\\p{scx=Hira}\\p{scx=Kana}\\p{sc=Thai}\\p{sc=Lao}\\p{sc=Khmr}\\p{sc=Mymr}\\p{sc=Tibt}'
+const word = new RegExp(
+  `[[${unspaced}]&&[\\p{L}\\p{N}]]\\p{M}*|[[\\p{L}\\p{N}\\p{M}]--[${unspaced}]]+|\\p{Extended_Pictographic}`,
+  'gv',
+)
+const asciiWord = /[A-Za-z0-9]+/g
+const ascii = /^[\0-\x7f]*$/
+/** Accents of Latin, Greek and Cyrillic; points of Hebrew; vowel signs and tatweel of Arabic: people search without them. */
+const accents = /[\u0300-\u036f\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0640\u064b-\u065f\u0670]/g
+/** What compatibility forms leave that would split a word: `⑴` is `(1)`. */
+const separators = /[\0-\x2f\x3a-\x60\x7b-\x7f]/g
+
+const fold = (raw: string): string =>
+  raw
+    .normalize('NFKD')
+    .replace(accents, '')
+    .normalize('NFC')
+    .toLowerCase()
+    .replaceAll('ß', 'ss')
+    .replaceAll('ς', 'σ')
+    .replace(separators, '')
+
+/** The words of a text, in any script, in order: without case, accents, width and other forms of the same letter. */
+export const wordsOf = (text: string): Word[] => {
+  const words: Word[] = []
+  const plain = ascii.test(text)
+  for (const match of text.matchAll(plain ? asciiWord : word)) {
+    const folded = plain ? match[0].toLowerCase() : fold(match[0])
+    if (folded !== '') words.push({ folded, start: match.index, end: match.index + match[0].length })
+  }
+  return words
+}
+
+/**
+ * What the index gets of a text, for FTS5's `ascii` tokenizer, which takes ASCII apart as `wordsOf` does and leaves everything else alone. So plain text goes
+ * as it is.
+ */
+export const indexed = (text: string): string =>
+  ascii.test(text)
+    ? text
+    : wordsOf(text)
+        .map(({ folded }) => folded)
+        .join(' ')

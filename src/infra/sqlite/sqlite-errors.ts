@@ -1,0 +1,44 @@
+import { ConfabError } from '../../events/index.ts'
+import { ChangeRejectedError } from '../../projections/index.ts'
+
+/** Primary result codes of SQLite. @see https://sqlite.org/rescode.html */
+const reasons: Readonly<Record<number, string>> = {
+  5: 'it is locked by another process',
+  8: 'it may not be written to',
+  10: 'the disk fails',
+  11: 'it is damaged; remove it, and it is built again from the log',
+  13: 'the disk is full',
+  14: 'it can not be opened or made',
+  26: 'it is not a database of SQLite; remove it, and it is built again from the log',
+}
+/** TOOBIG, CONSTRAINT, MISMATCH: the row is at fault, not the database. */
+const rejections: ReadonlySet<number> = new Set([18, 19, 20])
+
+const codeOf = (error: unknown): number | undefined => {
+  const code = (error as { errcode?: unknown } | null)?.errcode
+  return typeof code === 'number' ? code & 0xff : undefined
+}
+
+/** What a failed call on a database means: ChangeRejectedError for a row that can't be stored, else ConfabError UNAVAILABLE. Others' errors pass as they are. */
+export const toStoreError = (error: unknown): unknown => {
+  const code = codeOf(error)
+  if (code === undefined) {
+    const { code: name } = (error ?? {}) as { code?: unknown }
+    // A value that no column takes.
+    if (name === 'ERR_INVALID_ARG_TYPE' || name === 'ERR_INVALID_ARG_VALUE')
+      return new ChangeRejectedError((error as Error).message, error)
+    return error
+  }
+  const message = (error as Error).message
+  if (rejections.has(code)) return new ChangeRejectedError(message, error)
+  return new ConfabError('UNAVAILABLE', `The views' database: ${reasons[code] ?? message}.`, { cause: error })
+}
+
+/** Runs a query or a write; what it throws has a code. */
+export const coded = <T>(work: () => T): T => {
+  try {
+    return work()
+  } catch (error) {
+    throw toStoreError(error)
+  }
+}

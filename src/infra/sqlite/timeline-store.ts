@@ -1,0 +1,51 @@
+import type { DatabaseSync } from 'node:sqlite'
+import type { TimelineEntry, TimelineQueries, TimelineStore } from '../../projections/index.ts'
+import { coded } from './sqlite-errors.ts'
+
+export const sqliteTimelineStore = (db: DatabaseSync): TimelineStore => {
+  const insert = db.prepare(
+    'INSERT INTO timeline (c, seq, stream_seq, m, data) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING',
+  )
+  return {
+    apply: async changes =>
+      coded(() => {
+        for (const { c, seq, streamSeq, m, data } of changes) insert.run(c, seq, streamSeq, m ?? null, data)
+      }),
+    clear: async () => coded(() => db.exec('DELETE FROM timeline')),
+  }
+}
+
+interface MessageRow {
+  seq: number
+  data: Uint8Array
+}
+
+const decoder = new TextDecoder()
+
+export const sqliteTimelineQueries = (db: DatabaseSync): TimelineQueries => {
+  const columns = 'SELECT seq, stream_seq AS streamSeq, data FROM timeline WHERE c = ?'
+  const after = db.prepare(`${columns} AND seq > ? AND seq < ? ORDER BY seq LIMIT ?`)
+  const before = db.prepare(`${columns} AND seq < ? ORDER BY seq DESC LIMIT ?`)
+  const head = db.prepare(
+    'SELECT seq, stream_seq AS streamSeq FROM timeline WHERE c = ? ORDER BY seq DESC LIMIT 1',
+  )
+  const message = db.prepare('SELECT seq, data FROM timeline WHERE c = ? AND m = ? ORDER BY seq LIMIT 2')
+  return {
+    page: async (c, { after: low, before: high, limit }) =>
+      coded(() => {
+        const end = high ?? Number.MAX_SAFE_INTEGER
+        if (low !== undefined) return after.all(c, low, end, limit) as unknown as TimelineEntry[]
+        return (before.all(c, end, limit) as unknown as TimelineEntry[]).reverse()
+      }),
+    findMessage: async (c, m) =>
+      coded(() => {
+        const [posted, deleted] = message.all(c, m) as unknown as MessageRow[]
+        if (posted === undefined) return undefined
+        const event = JSON.parse(decoder.decode(posted.data)) as { type: string; from: string; at: string }
+        // Only its deletion is here when the message itself became a dead letter.
+        if (event.type !== 'message.posted') return undefined
+        return { m, seq: posted.seq, from: event.from, at: event.at, deleted: deleted !== undefined }
+      }),
+    head: async c => coded(() => head.get(c) as { seq: number; streamSeq: number } | undefined),
+  }
+}

@@ -1,0 +1,151 @@
+import type { Kind } from '../events/index.ts'
+import { noChanges, type Projection } from './projection.ts'
+
+/** Something happened in a conversation. Key: c; the greatest seq stands. */
+export interface ActivityChange {
+  readonly kind: 'activity'
+  readonly c: string
+  readonly seq: number
+  readonly at: string
+  /** Ordinal of the conversation's last message. */
+  readonly n: number
+}
+
+/** A message was posted: activity of its conversation, and a mark of its sender. Key: (c, seq). */
+export interface MessageChange {
+  readonly kind: 'message'
+  readonly c: string
+  readonly seq: number
+  readonly at: string
+  readonly n: number
+  readonly m: string
+  readonly from: string
+  readonly text: string
+}
+
+/** A message has another text, or none any more. Key: (c, m); the greatest seq stands. */
+export interface AmendmentChange {
+  readonly kind: 'amendment'
+  readonly c: string
+  readonly seq: number
+  readonly m: string
+  /** null: deleted. */
+  readonly text: string | null
+}
+
+/** A conversation came to be. Key: c. */
+export interface CreatedChange {
+  readonly kind: 'created'
+  readonly c: string
+  readonly as: Kind
+  /** Both members of a direct conversation. */
+  readonly pair?: readonly [string, string]
+}
+
+/** A conversation's title. Key: c; the greatest seq stands. */
+export interface TitleChange {
+  readonly kind: 'title'
+  readonly c: string
+  readonly seq: number
+  readonly title: string | null
+}
+
+/** Who is in a conversation. Key: (user, c); the greatest seq of the conversation stands. */
+export interface MembershipChange {
+  readonly kind: 'membership'
+  readonly c: string
+  readonly seq: number
+  readonly user: string
+  readonly member: boolean
+}
+
+/** How far a user has read. Key: (user, c); the greatest mark stands. */
+export interface ReadMarkChange {
+  readonly kind: 'read'
+  readonly c: string
+  readonly user: string
+  readonly mark: number
+}
+
+/** Key: (user, c); the greatest seq of the user stands. */
+export interface MuteChange {
+  readonly kind: 'mute'
+  readonly c: string
+  readonly user: string
+  readonly seq: number
+  readonly muted: boolean
+}
+
+/** No change is a change per member: what a message costs does not depend on who is there. */
+export type InboxChange =
+  | ActivityChange
+  | MessageChange
+  | AmendmentChange
+  | CreatedChange
+  | TitleChange
+  | MembershipChange
+  | ReadMarkChange
+  | MuteChange
+
+/** What a user's list of conversations is joined from: heads, messages, memberships and marks. */
+export const inboxProjection: Projection<InboxChange> = {
+  name: 'inbox',
+  version: 1,
+  apply({ stored, event }) {
+    switch (event.type) {
+      case 'read.marked':
+        return [{ kind: 'read', c: event.c, user: event.u, mark: event.mark }]
+      case 'conversation.muted':
+      case 'conversation.unmuted': {
+        const muted = event.type === 'conversation.muted'
+        return [{ kind: 'mute', c: event.c, user: event.u, seq: event.seq, muted }]
+      }
+      case 'delivered.marked':
+      case 'user.blocked':
+      case 'user.unblocked':
+        return noChanges
+    }
+    const { c, seq, at } = event
+    const activity: ActivityChange = { kind: 'activity', c, seq, at, n: stored.envelope.n }
+    const membership = (user: string, member: boolean): MembershipChange => ({
+      kind: 'membership',
+      c,
+      seq,
+      user,
+      member,
+    })
+    switch (event.type) {
+      case 'message.posted': {
+        const { n, m, from, text } = event
+        return [{ kind: 'message', c, seq, at, n, m, from, text }]
+      }
+      case 'message.edited':
+        return [activity, { kind: 'amendment', c, seq, m: event.m, text: event.text }]
+      case 'message.deleted':
+        return [activity, { kind: 'amendment', c, seq, m: event.m, text: null }]
+      case 'conversation.created': {
+        const [first, second] = event.members
+        const created: CreatedChange =
+          event.kind === 'direct' && first !== undefined && second !== undefined
+            ? { kind: 'created', c, as: event.kind, pair: [first.user, second.user] }
+            : { kind: 'created', c, as: event.kind }
+        return [
+          activity,
+          created,
+          { kind: 'title', c, seq, title: event.title ?? null },
+          ...event.members.map(({ user }) => membership(user, true)),
+        ]
+      }
+      case 'conversation.renamed':
+        return [activity, { kind: 'title', c, seq, title: event.title }]
+      case 'member.joined':
+        return [activity, membership(event.user, true)]
+      case 'member.left':
+        return [activity, membership(event.user, false)]
+      case 'member.role_changed':
+      case 'reaction.added':
+      case 'reaction.removed':
+        return [activity]
+    }
+  },
+}

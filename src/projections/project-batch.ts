@@ -1,0 +1,85 @@
+import { type ConversationEvent, decodeBody, type StoredEvent, type UserEvent } from '../events/index.ts'
+import type { Feed, PendingChanges } from './feed.ts'
+import { ChangeRejectedError } from './stores.ts'
+
+/** A projection with its place in the stream that a batch is of. */
+export interface FeedAt {
+  readonly feed: Feed
+  /** Events up to and with this sequence are applied. */
+  readonly position: number
+}
+
+/** An event that a projection can't take. */
+export interface Poison {
+  readonly feed: Feed
+  readonly event: StoredEvent
+  readonly reason: string
+}
+
+export interface Projected {
+  readonly changes: ReadonlyMap<Feed, PendingChanges>
+  readonly poison: readonly Poison[]
+}
+
+/** A store refused a change of this feed. */
+export class FeedRejectedError extends Error {
+  readonly feed: Feed
+
+  constructor(feed: Feed, cause: ChangeRejectedError) {
+    super(cause.message, { cause })
+    this.feed = feed
+  }
+}
+
+const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+
+/**
+ * Decodes each event once and lets every projection that has not applied it say what it changes. Does no I/O. What a projection was refused before
+ * (`rejected`) is poison to it.
+ */
+export const projectBatch = (
+  events: readonly StoredEvent[],
+  feeds: readonly FeedAt[],
+  rejected: ReadonlyMap<Feed, string> = new Map(),
+): Projected => {
+  const changes = new Map(feeds.map(({ feed }) => [feed, feed.begin()]))
+  const poison: Poison[] = []
+  for (const stored of events) {
+    let event: ConversationEvent | UserEvent | undefined
+    let malformed: string | undefined
+    for (const { feed, position } of feeds) {
+      if (stored.streamSeq <= position) continue
+      const refusal = rejected.get(feed)
+      if (refusal !== undefined) {
+        poison.push({ feed, event: stored, reason: refusal })
+        continue
+      }
+      try {
+        if (malformed === undefined) event ??= decodeBody(stored)
+      } catch (error) {
+        malformed = reasonOf(error)
+      }
+      if (event === undefined) {
+        poison.push({ feed, event: stored, reason: malformed ?? '' })
+        continue
+      }
+      try {
+        changes.get(feed)?.add({ stored, event })
+      } catch (error) {
+        poison.push({ feed, event: stored, reason: reasonOf(error) })
+      }
+    }
+  }
+  return { changes, poison }
+}
+
+/** Writes the changes, projection by projection. Rejects with FeedRejectedError when a store will never take one of them. */
+export const writeChanges = async (changes: ReadonlyMap<Feed, PendingChanges>): Promise<void> => {
+  for (const [feed, pending] of changes) {
+    try {
+      await pending.write()
+    } catch (error) {
+      throw ChangeRejectedError.is(error) ? new FeedRejectedError(feed, error) : error
+    }
+  }
+}
