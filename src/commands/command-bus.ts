@@ -1,4 +1,26 @@
-import type { AnswerOf, ConversationRequest, Kind, Role, UserRequest } from '../events/index.ts'
+import {
+  type AnswerOf,
+  ConfabError,
+  type ConversationEvent,
+  type ConversationRequest,
+  type Kind,
+  type Role,
+  type UserEvent,
+  type UserRequest,
+} from '../events/index.ts'
+import { AggregateCache } from './aggregate-cache.ts'
+import { viewOfConversation, viewOfUser } from './aggregate-views.ts'
+import { type BusLimits, defaultBusLimits } from './bus-limits.ts'
+import { commandIdOf } from './command-ids.ts'
+import { CommandLanes } from './command-lanes.ts'
+import { type ConversationJobCommand, conversationHandler } from './conversation-handler.ts'
+import { type ConversationState, conversationType } from './conversation-state.ts'
+import type { EventLog, SnapshotStore } from './event-log.ts'
+import type { LiveFeed } from './live-feed.ts'
+import type { MessageLookup } from './message-lookup.ts'
+import { OpenCommands } from './open-commands.ts'
+import { userHandler } from './user-handler.ts'
+import { type UserState, userType } from './user-state.ts'
 
 /** Who asks, and when. The bus takes no time and no identity from anywhere else. */
 export interface CommandContext {
@@ -55,4 +77,94 @@ export interface CommandBus {
   user(user: string): UserView | Promise<UserView>
   /** Resolves when no command is under way. */
   drain(): Promise<void>
+}
+
+export interface CommandBusOptions {
+  readonly log: EventLog
+  readonly snapshots: SnapshotStore
+  readonly lookup: MessageLookup
+  /** Keeps the cached states fresh. The bus listens from the start: make it before whoever reads its states while the feed is delivered. */
+  readonly feed: LiveFeed
+  /** What the events' envelopes say; 1 until a region is promoted. */
+  readonly epoch: number
+  readonly limits?: Partial<BusLimits>
+}
+
+export const createCommandBus = ({
+  log,
+  snapshots,
+  lookup,
+  feed,
+  epoch,
+  limits: given,
+}: CommandBusOptions): CommandBus => {
+  const limits: BusLimits = { ...defaultBusLimits, ...given }
+  const { snapshotEvery, conversationBytes, userBytes } = limits
+  const conversations = new AggregateCache<ConversationState, ConversationEvent>({
+    type: conversationType,
+    log,
+    snapshots,
+    maxBytes: conversationBytes,
+    snapshotEvery,
+  })
+  const users = new AggregateCache<UserState, UserEvent>({
+    type: userType,
+    log,
+    snapshots,
+    maxBytes: userBytes,
+    snapshotEvery,
+  })
+  feed.listen(stored => {
+    if (stored.aggregate.family === 'conv') conversations.feed(stored)
+    else users.feed(stored)
+  })
+  const open = new OpenCommands()
+  const shared = { log, epoch, open, limits }
+  const conversationLanes = new CommandLanes({
+    ...shared,
+    cache: conversations,
+    handler: conversationHandler(users, lookup),
+  })
+  const userLanes = new CommandLanes({ ...shared, cache: users, handler: userHandler(conversations) })
+
+  const push = (
+    request: ConversationRequest | UserRequest,
+    { from, at, traceparent }: CommandContext,
+    resolve: (answer: object) => void,
+    reject: (error: Error) => void,
+  ): void => {
+    if (open.count >= limits.open) throw new ConfabError('OVERLOADED')
+    const id = commandIdOf(request, from)
+    const job = { commandId: id, traceparent, resolve, reject, event: undefined, seq: 0 }
+    if (isUserRequest(request)) userLanes.push(from, { ...job, command: { request, from, at, id } })
+    else {
+      const command: ConversationJobCommand = { request, from, at, id }
+      conversationLanes.push(request.c, { ...job, command })
+    }
+  }
+
+  return {
+    execute: <R extends ConversationRequest | UserRequest>(request: R, context: CommandContext) =>
+      new Promise<AnswerOf[R['t']]>((resolve, reject) => {
+        push(request, context, resolve as (answer: object) => void, reject)
+      }),
+    conversation: c => {
+      const entry = conversations.cached(c)
+      if (entry !== undefined) return viewOfConversation(entry.state)
+      return conversations.load(c).then(({ state }) => viewOfConversation(state), unreadable)
+    },
+    user: user => {
+      const entry = users.cached(user)
+      if (entry !== undefined) return viewOfUser(entry.state)
+      return users.load(user).then(({ state }) => viewOfUser(state), unreadable)
+    },
+    drain: () => open.none(),
+  }
+}
+
+const isUserRequest = (request: ConversationRequest | UserRequest): request is UserRequest =>
+  request.t === 'read' || request.t === 'delivered' || request.t === 'mute' || request.t === 'block'
+
+const unreadable = (error: unknown): never => {
+  throw ConfabError.is(error) ? error : new ConfabError('INTERNAL', undefined, { cause: error })
 }

@@ -1,4 +1,6 @@
+export * from './bus-limits.ts'
 export * from './command-bus.ts'
 export * from './event-log.ts'
 export * from './live-feed.ts'
+export * from './log-backed-lookup.ts'
 export * from './message-lookup.ts'

@@ -8,11 +8,11 @@ export interface MessageRef {
 }
 
 /**
- * Finds messages that an aggregate no longer remembers. Exact: it knows of every event up to `upTo`, however far the views lag.
+ * Finds messages that an aggregate no longer remembers. Exact: it knows of every event up to seq `upTo`, and perhaps of later ones, however far the views lag.
  * Rejects with ConfabError UNAVAILABLE when it cannot know.
  */
 export interface MessageLookup {
-  find(c: string, m: string, upTo: { seq: number; streamSeq: number }): Promise<MessageRef | undefined>
+  find(c: string, m: string, upTo: number): Promise<MessageRef | undefined>
 }
 
 /** A view that a lookup can start from: it may lag, and says where it stands. The timeline is one. */

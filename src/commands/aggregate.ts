@@ -1,0 +1,53 @@
+import type { ErrorCode, Family, Position, StoredEvent } from '../events/index.ts'
+
+/** What every aggregate's state says of itself. `seq` 0: it has no event yet. */
+export interface AggregateState {
+  /** seq of the last event that it holds. */
+  seq: number
+  /** Where that event stands in the log. */
+  stream: string
+  streamSeq: number
+}
+
+/** What the log knows of an event beside its body. */
+export interface Origin extends Position {
+  readonly commandId: string
+}
+
+/**
+ * How the states of one family live: all of it pure. `evolve` changes the state in place, so that a message costs the same in a conversation of 2 and of
+ * 15,700; whoever wants to try events out forks the state first.
+ */
+export interface AggregateType<S extends AggregateState, E> {
+  readonly family: Family
+  /** Raised with every change of what `serialise` writes. */
+  readonly snapshotVersion: number
+  empty(id: string): S
+  /** Throws MalformedEventError. */
+  decode(stored: StoredEvent): E
+  evolve(state: S, event: E, origin: Origin): void
+  /** A state that evolves on its own from here. */
+  fork(state: S): S
+  serialise(state: S): Uint8Array
+  /** Throws when the bytes are not what `serialise` writes. */
+  deserialise(id: string, bytes: Uint8Array): S
+  /** Memory that the state takes, bytes, estimated. */
+  bytes(state: S): number
+}
+
+/** What a decider may answer. One command makes one event at most. */
+export type Decision<E> =
+  | { readonly event: E }
+  /** Nothing has to change, or it has been done before: this is the answer. */
+  | { readonly unchanged: object }
+  | { readonly refused: ErrorCode; readonly message?: string; readonly field?: string }
+  /** It cannot say without knowing message `m` as it was at seq `upTo` or later: ask again with `found`. */
+  | { readonly lacks: string; readonly upTo: number }
+
+export type Refusal = Extract<Decision<never>, { refused: ErrorCode }>
+
+export const refuse = (code: ErrorCode, message?: string, field?: string): Refusal => ({
+  refused: code,
+  ...(message === undefined ? {} : { message }),
+  ...(field === undefined ? {} : { field }),
+})

@@ -1,0 +1,25 @@
+import type { LaneLimits } from './command-handler.ts'
+
+/** The bounds of a command bus, and its patience. */
+export interface BusLimits extends LaneLimits {
+  /** Commands under way in all; one more is OVERLOADED. */
+  readonly open: number
+  /** Memory of cached conversations, bytes, estimated. */
+  readonly conversationBytes: number
+  /** Memory of cached users, bytes, estimated. */
+  readonly userBytes: number
+  /** Events between two snapshots of an aggregate. */
+  readonly snapshotEvery: number
+}
+
+export const defaultBusLimits: BusLimits = {
+  queued: 1024,
+  open: 32_768,
+  batchFrom: 32,
+  batchMost: 256,
+  conflicts: 8,
+  deadlineMs: 10_000,
+  conversationBytes: 256 * 1024 * 1024,
+  userBytes: 64 * 1024 * 1024,
+  snapshotEvery: 256,
+}

@@ -1,0 +1,52 @@
+import type { StoredEvent } from '../events/index.ts'
+import type { AggregateState, AggregateType, Decision } from './aggregate.ts'
+import type { AggregateCache } from './aggregate-cache.ts'
+import type { EventLog } from './event-log.ts'
+import type { OpenCommands } from './open-commands.ts'
+
+/** What an event says of itself, whatever its family. */
+export interface LoggedEvent {
+  readonly type: string
+  readonly seq: number
+}
+
+export interface Command {
+  readonly id: string
+  readonly from: string
+}
+
+/** How the commands of one family are decided, facts and all. */
+export interface CommandHandler<S extends AggregateState, E extends LoggedEvent, C extends Command> {
+  readonly type: AggregateType<S, E>
+  /** A decision, or what has to be waited for before it can be asked again. */
+  decide(state: S, command: C): Decision<E> | Promise<unknown>
+  /** Ordinal of the conversation's last message at this event, which is not in the state yet. */
+  ordinal(state: S, event: E): number
+  /** The answer to a command whose event is in the log now. */
+  answer(command: C, event: E): object
+  /** The answer to a command whose event was found in the log. */
+  answerStored(command: C, stored: StoredEvent, duplicate: boolean): object
+}
+
+export interface LaneLimits {
+  /** Commands that may wait for their turn in one aggregate. */
+  readonly queued: number
+  /** A queue as long as this is decided at once and appended as one batch. */
+  readonly batchFrom: number
+  /** Commands in one batch. */
+  readonly batchMost: number
+  /** Conflicts after which a command is given up as OVERLOADED. */
+  readonly conflicts: number
+  /** How long an unreachable log is tried before a command is given up as UNAVAILABLE, ms. */
+  readonly deadlineMs: number
+}
+
+/** What the lanes of a family share. */
+export interface LaneContext<S extends AggregateState, E extends LoggedEvent, C extends Command> {
+  readonly handler: CommandHandler<S, E, C>
+  readonly cache: AggregateCache<S, E>
+  readonly log: EventLog
+  readonly epoch: number
+  readonly open: OpenCommands
+  readonly limits: LaneLimits
+}

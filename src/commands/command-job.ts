@@ -1,0 +1,70 @@
+import {
+  ConfabError,
+  type ConversationEvent,
+  currentVersion,
+  type Envelope,
+  encodeBody,
+  type UserEvent,
+} from '../events/index.ts'
+import type { AggregateState, Decision } from './aggregate.ts'
+import type { PendingEvent } from './aggregate-cache.ts'
+import type { Command, LaneContext, LoggedEvent } from './command-handler.ts'
+import type { NewEvent } from './event-log.ts'
+import type { OpenCommands } from './open-commands.ts'
+
+/** A command under way. */
+export interface Job<E, C> extends PendingEvent<E> {
+  readonly command: C
+  readonly commandId: string
+  readonly traceparent: string | undefined
+  readonly resolve: (answer: object) => void
+  readonly reject: (error: Error) => void
+  /** What was decided last, and the seq that it will have. */
+  event: E | undefined
+  seq: number
+}
+
+/** Ends a command with its answer. */
+export const accept = <E, C>(open: OpenCommands, job: Job<E, C>, answer: object): void => {
+  open.ended()
+  job.resolve(answer)
+}
+
+/** Ends a command with an error that its client may see; any other becomes INTERNAL, with itself as the cause. */
+export const fail = <E, C>(open: OpenCommands, job: Job<E, C>, error: unknown): void => {
+  open.ended()
+  job.reject(ConfabError.is(error) ? error : new ConfabError('INTERNAL', undefined, { cause: error }))
+}
+
+/** Ends a command that appends nothing. */
+export const settle = <E, C>(
+  open: OpenCommands,
+  job: Job<E, C>,
+  decision: Exclude<Decision<E>, { event: E }>,
+): void => {
+  if ('unchanged' in decision) accept(open, job, decision.unchanged)
+  else if ('lacks' in decision) fail(open, job, new TypeError(`nobody looked up ${decision.lacks}`))
+  else {
+    const { refused, message, field } = decision
+    fail(open, job, new ConfabError(refused, message, field === undefined ? {} : { field }))
+  }
+}
+
+/** What the log gets of a decision. `state` does not hold the event yet. */
+export const newEventOf = <S extends AggregateState, E extends LoggedEvent, C extends Command>(
+  { handler, epoch }: LaneContext<S, E, C>,
+  state: S,
+  job: Job<E, C>,
+  event: E,
+): NewEvent => {
+  const { type, seq } = event
+  const { command, commandId, traceparent } = job
+  const version = currentVersion(type)
+  const n = handler.ordinal(state, event)
+  const actor = command.from
+  const envelope: Envelope =
+    traceparent === undefined
+      ? { type, version, seq, n, actor, commandId, epoch }
+      : { type, version, seq, n, actor, commandId, epoch, traceparent }
+  return { envelope, data: encodeBody(event as LoggedEvent as ConversationEvent | UserEvent) }
+}

@@ -1,0 +1,115 @@
+import type { AggregateRef } from '../events/index.ts'
+import type { AggregateState } from './aggregate.ts'
+import type { CacheEntry } from './aggregate-cache.ts'
+import { type Failure, heldFailure, settleCarefully } from './careful-append.ts'
+import type { Command, LaneContext, LoggedEvent } from './command-handler.ts'
+import { accept, fail, type Job, newEventOf, settle } from './command-job.ts'
+import type { Appended } from './event-log.ts'
+
+/**
+ * The commands of one aggregate, in the order that they came, one at a time. What is cached and meets no obstacle goes straight through: one decision, one
+ * append, no waiting in between. Everything else (a cold aggregate, facts to fetch, a conflict, a silent log, a long queue) takes the careful way.
+ */
+export class CommandLane<S extends AggregateState, E extends LoggedEvent, C extends Command> {
+  readonly #context: LaneContext<S, E, C>
+  readonly #aggregate: AggregateRef
+  readonly #onIdle: (id: string) => void
+  readonly #queue: Job<E, C>[] = []
+  #busy = false
+  /** The command that is being appended the straight way, and where. */
+  #job: Job<E, C> | undefined
+  #entry: CacheEntry<S, E> | undefined
+  #expected = 0
+
+  constructor(context: LaneContext<S, E, C>, id: string, onIdle: (id: string) => void) {
+    this.#context = context
+    this.#aggregate = { family: context.handler.type.family, id }
+    this.#onIdle = onIdle
+  }
+
+  /** Commands that wait for their turn. */
+  get queued(): number {
+    return this.#queue.length
+  }
+
+  push(job: Job<E, C>): void {
+    this.#queue.push(job)
+    if (!this.#busy) this.#run()
+  }
+
+  #run(): void {
+    this.#busy = true
+    const { limits } = this.#context
+    while (this.#queue.length > 0) {
+      if (this.#queue.length >= limits.batchFrom) {
+        this.#carefully(this.#queue.splice(0, limits.batchMost))
+        return
+      }
+      const job = this.#queue.shift()!
+      try {
+        if (this.#isUnderWay(job)) return
+      } catch (error) {
+        fail(this.#context.open, job, error)
+      }
+    }
+    this.#busy = false
+    this.#onIdle(this.#aggregate.id)
+  }
+
+  /** Does what can be done at once; true when the command has to wait for something, which then goes on with the lane. */
+  #isUnderWay(job: Job<E, C>): boolean {
+    const { handler, cache, log, open } = this.#context
+    const entry = cache.cached(this.#aggregate.id)
+    if (entry === undefined) {
+      this.#carefully([job])
+      return true
+    }
+    const { state } = entry
+    const decision = handler.decide(state, job.command)
+    if (decision instanceof Promise) {
+      // Whether it resolves or not, the careful way asks again, and waits.
+      decision.catch(() => {})
+      this.#carefully([job])
+      return true
+    }
+    if (!('event' in decision)) {
+      settle(open, job, decision)
+      return false
+    }
+    const { event } = decision
+    const newEvent = newEventOf(this.#context, state, job, event)
+    job.event = event
+    job.seq = event.seq
+    this.#job = job
+    this.#entry = entry
+    this.#expected = state.streamSeq
+    entry.pending = [job]
+    log.append(this.#aggregate, state.streamSeq, [newEvent]).then(this.#appended, this.#refused)
+    return true
+  }
+
+  readonly #appended = (appended: Appended): void => {
+    const { cache, handler, open } = this.#context
+    const job = this.#job!
+    const entry = this.#entry!
+    if (appended.duplicate) {
+      cache.abandon(entry)
+      this.#carefully([job], heldFailure(this.#aggregate, this.#expected, appended.position))
+      return
+    }
+    cache.commit(entry, appended.position)
+    accept(open, job, handler.answer(job.command, job.event!))
+    this.#run()
+  }
+
+  readonly #refused = (error: unknown): void => {
+    this.#context.cache.abandon(this.#entry!)
+    this.#carefully([this.#job!], { expected: this.#expected, error })
+  }
+
+  #carefully(jobs: Job<E, C>[], failure?: Failure): void {
+    this.#job = undefined
+    this.#entry = undefined
+    void settleCarefully(this.#context, this.#aggregate, jobs, failure).then(() => this.#run())
+  }
+}

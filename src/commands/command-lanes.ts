@@ -1,0 +1,29 @@
+import { ConfabError } from '../events/index.ts'
+import type { AggregateState } from './aggregate.ts'
+import type { Command, LaneContext, LoggedEvent } from './command-handler.ts'
+import type { Job } from './command-job.ts'
+import { CommandLane } from './command-lane.ts'
+
+/** The lanes of a family: one for each aggregate that has commands under way. */
+export class CommandLanes<S extends AggregateState, E extends LoggedEvent, C extends Command> {
+  readonly #context: LaneContext<S, E, C>
+  readonly #lanes = new Map<string, CommandLane<S, E, C>>()
+  readonly #forget = (id: string): void => {
+    this.#lanes.delete(id)
+  }
+
+  constructor(context: LaneContext<S, E, C>) {
+    this.#context = context
+  }
+
+  /** Throws ConfabError OVERLOADED when too many wait in the aggregate already. */
+  push(id: string, job: Job<E, C>): void {
+    let lane = this.#lanes.get(id)
+    if (lane === undefined) {
+      lane = new CommandLane(this.#context, id, this.#forget)
+      this.#lanes.set(id, lane)
+    } else if (lane.queued >= this.#context.limits.queued) throw new ConfabError('OVERLOADED')
+    this.#context.open.began()
+    lane.push(job)
+  }
+}

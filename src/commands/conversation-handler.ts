@@ -1,0 +1,67 @@
+import type { ConversationEvent, UserEvent } from '../events/index.ts'
+import type { AggregateCache } from './aggregate-cache.ts'
+import type { CommandHandler } from './command-handler.ts'
+import type { ConversationCommand } from './conversation-command.ts'
+import { type ConversationState, conversationType } from './conversation-state.ts'
+import { answerOfConversation, decideConversation } from './decide-conversation.ts'
+import type { MessageLookup } from './message-lookup.ts'
+import type { UserState } from './user-state.ts'
+
+/** A command as the bus carries it: facts are added on the way. */
+export type ConversationJobCommand = { -readonly [K in keyof ConversationCommand]: ConversationCommand[K] }
+
+type Users = Pick<AggregateCache<UserState, UserEvent>, 'cached' | 'load'>
+
+/** Decides conversations' commands with what they need from elsewhere: the blocks of the two of a direct conversation, and messages that the state has forgotten. */
+export const conversationHandler = (
+  users: Users,
+  lookup: MessageLookup,
+): CommandHandler<ConversationState, ConversationEvent, ConversationJobCommand> => ({
+  type: conversationType,
+  decide: (state, command) => {
+    const peer = peerOf(state, command)
+    if (peer !== undefined) {
+      const blocked = eitherBlocks(users, command.from, peer)
+      if (typeof blocked !== 'boolean') return blocked
+      command.blocked = blocked
+    }
+    const decision = decideConversation(state, command)
+    return 'lacks' in decision ? find(lookup, command, decision.lacks, decision.upTo) : decision
+  },
+  ordinal: (state, event) => (event.type === 'message.posted' ? event.n : state.n),
+  answer: ({ request }, { seq, at }) => answerOfConversation(request.t, seq, at, false),
+  answerStored: ({ request }, stored, duplicate) => {
+    const { seq } = stored.envelope
+    const at = request.t === 'send' ? conversationType.decode(stored).at : ''
+    return answerOfConversation(request.t, seq, at, duplicate)
+  },
+})
+
+/** The other one, where it matters whether one of the two has blocked the other. */
+const peerOf = (state: ConversationState, { request, from }: ConversationCommand): string | undefined => {
+  if (state.seq === 0) {
+    if (request.t !== 'create' || request.kind !== 'direct') return undefined
+    return request.members.find(user => user !== from)
+  }
+  if (state.kind !== 'direct') return undefined
+  const { t } = request
+  if ((t !== 'send' && t !== 'edit' && t !== 'react') || !state.members.has(from)) return undefined
+  for (const user of state.members.keys()) if (user !== from) return user
+  return undefined
+}
+
+const eitherBlocks = (users: Users, one: string, other: string): boolean | Promise<unknown> => {
+  const a = users.cached(one)
+  const b = users.cached(other)
+  if (a === undefined || b === undefined) return Promise.all([users.load(one), users.load(other)])
+  return a.state.blocked.has(other) || b.state.blocked.has(one)
+}
+
+const find = async (
+  lookup: MessageLookup,
+  command: ConversationJobCommand,
+  m: string,
+  upTo: number,
+): Promise<void> => {
+  command.found = { m, upTo, message: await lookup.find(command.request.c, m, upTo) }
+}

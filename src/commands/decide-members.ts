@@ -1,0 +1,111 @@
+import type { ConversationEvent, Role } from '../events/index.ts'
+import { type Decision, type Refusal, refuse } from './aggregate.ts'
+import { type CommandOf, isLower, refuseStranger } from './conversation-command.ts'
+import type { ConversationState } from './conversation-state.ts'
+
+type ConversationDecision = Decision<ConversationEvent>
+
+const unchanged = (state: ConversationState): ConversationDecision => ({ unchanged: { seq: state.seq } })
+
+const forEver = (): Refusal => refuse('FORBIDDEN', 'A direct conversation has its two members for ever.')
+
+/** The role of who asks, when the conversation's members can change and it is not a plain member. */
+const managerRole = (state: ConversationState, from: string): Role | Refusal => {
+  const role = state.members.get(from)
+  if (role === undefined) return refuseStranger(state)
+  if (state.kind === 'direct') return forEver()
+  return role === 'member' ? refuse('FORBIDDEN', 'Only the owner and admins do this.') : role
+}
+
+export const decideInvite = (
+  state: ConversationState,
+  { request: { user }, from, at }: CommandOf<'invite'>,
+): ConversationDecision => {
+  const role = managerRole(state, from)
+  if (typeof role !== 'string') return role
+  if (state.members.has(user)) return unchanged(state)
+  return { event: joined(state, from, at, user) }
+}
+
+export const decideJoin = (
+  state: ConversationState,
+  { from, at }: CommandOf<'join'>,
+): ConversationDecision => {
+  const isMember = state.members.has(from)
+  if (!isMember && (state.seq === 0 || state.kind !== 'channel')) return refuseStranger(state)
+  if (state.kind === 'direct') return forEver()
+  return isMember ? unchanged(state) : { event: joined(state, from, at, from) }
+}
+
+/** Whoever comes into an empty channel becomes its owner: there is always one. */
+const joined = (state: ConversationState, from: string, at: string, user: string): ConversationEvent => {
+  const role = state.members.size === 0 ? 'owner' : 'member'
+  return { t: 'event', c: state.c, seq: state.seq + 1, type: 'member.joined', from, at, user, role }
+}
+
+export const decideRemove = (
+  state: ConversationState,
+  { request: { user }, from, at }: CommandOf<'remove'>,
+): ConversationDecision => {
+  const role = managerRole(state, from)
+  if (typeof role !== 'string') return role
+  const theirs = state.members.get(user)
+  if (theirs === undefined) return unchanged(state)
+  if (!isLower(theirs, role)) return refuse('FORBIDDEN', 'Only members of a lower role can be removed.')
+  return { event: { t: 'event', c: state.c, seq: state.seq + 1, type: 'member.left', from, at, user } }
+}
+
+export const decideLeave = (
+  state: ConversationState,
+  { from, at }: CommandOf<'leave'>,
+): ConversationDecision => {
+  const role = state.members.get(from)
+  if (role === undefined) return refuseStranger(state)
+  if (state.kind === 'direct') return forEver()
+  const seq = state.seq + 1
+  const event = { t: 'event', c: state.c, seq, type: 'member.left', from, at, user: from } as const
+  const successor = role === 'owner' && !hasOtherOwner(state, from) ? successorOf(state, from) : undefined
+  return { event: successor === undefined ? event : { ...event, successor } }
+}
+
+export const decideRole = (
+  state: ConversationState,
+  { request: { user, role }, from, at }: CommandOf<'role'>,
+): ConversationDecision => {
+  const own = managerRole(state, from)
+  if (typeof own !== 'string') return own
+  if (own !== 'owner') return refuse('FORBIDDEN', 'Only the owner sets roles.')
+  const theirs = state.members.get(user)
+  if (theirs === undefined) return refuse('NOT_FOUND', 'There is no such member.', '/user')
+  if (theirs === role) return unchanged(state)
+  if (theirs === 'owner' && !hasOtherOwner(state, user))
+    return refuse('CONFLICT', 'The last owner can only step down when there is another.')
+  return {
+    event: {
+      t: 'event',
+      c: state.c,
+      seq: state.seq + 1,
+      type: 'member.role_changed',
+      from,
+      at,
+      user,
+      role,
+    },
+  }
+}
+
+const hasOtherOwner = (state: ConversationState, than: string): boolean => {
+  for (const [user, role] of state.members) if (role === 'owner' && user !== than) return true
+  return false
+}
+
+/** The longest-standing admin but `leaving`, else member; undefined when nobody is left. */
+const successorOf = (state: ConversationState, leaving: string): string | undefined => {
+  let first: string | undefined
+  for (const [user, role] of state.members) {
+    if (user === leaving) continue
+    if (role === 'admin') return user
+    first ??= user
+  }
+  return first
+}

@@ -1,0 +1,109 @@
+import { type ConversationEvent, Limits, type MessagePosted } from '../events/index.ts'
+import { type Decision, type Refusal, refuse } from './aggregate.ts'
+import { type CommandOf, messageOf, refuseStranger } from './conversation-command.ts'
+import type { ConversationState } from './conversation-state.ts'
+import { isWhole, reactionKey } from './recent-events.ts'
+
+type ConversationDecision = Decision<ConversationEvent>
+
+const utf8 = new TextEncoder()
+
+const isTooLong = (text: string): boolean =>
+  text.length * 3 > Limits.textBytes && utf8.encode(text).length > Limits.textBytes
+
+const tooLong = (): Refusal => refuse('TOO_LARGE', `A text has ${Limits.textBytes} bytes at most.`, '/text')
+
+const noMessage = (): Refusal => refuse('NOT_FOUND', 'There is no such message.', '/m')
+
+const blocked = (): Refusal => refuse('FORBIDDEN', 'One of you has blocked the other.')
+
+export const decideSend = (
+  state: ConversationState,
+  { request, from, at, blocked: isBlocked, found }: CommandOf<'send'>,
+): ConversationDecision => {
+  const { m, text, replyTo, attachments } = request
+  // A repeated send is answered as the first one was, whatever has changed since: the message is there.
+  const recent = state.recent.messages.get(m)
+  if (recent !== undefined && recent.from === from) return repeated(recent)
+  if (!state.members.has(from)) return refuseStranger(state)
+  const message = messageOf(state, m, found)
+  if (message !== undefined) {
+    if ('lacks' in message) return message
+    return message.from === from ? repeated(message) : refuse('CONFLICT', 'This message id is taken.', '/m')
+  }
+  if (isBlocked === true) return blocked()
+  if (isTooLong(text)) return tooLong()
+  const { c } = state
+  const event: MessagePosted = {
+    t: 'event',
+    c,
+    seq: state.seq + 1,
+    type: 'message.posted',
+    m,
+    n: state.n + 1,
+    from,
+    at,
+    text,
+  }
+  if (replyTo !== undefined) event.replyTo = replyTo
+  if (attachments !== undefined && attachments.length > 0) event.attachments = attachments
+  return { event }
+}
+
+const repeated = ({ seq, at }: { seq: number; at: string }): ConversationDecision => ({
+  unchanged: { seq, at, duplicate: true },
+})
+
+export const decideEdit = (
+  state: ConversationState,
+  { request, from, at, blocked: isBlocked, found }: CommandOf<'edit'>,
+): ConversationDecision => {
+  const { m, text } = request
+  if (!state.members.has(from)) return refuseStranger(state)
+  if (isBlocked === true) return blocked()
+  const message = messageOf(state, m, found)
+  if (message === undefined) return noMessage()
+  if ('lacks' in message) return message
+  if (message.deleted) return noMessage()
+  if (message.from !== from) return refuse('FORBIDDEN', 'Only its author edits a message.')
+  if (isTooLong(text)) return tooLong()
+  return { event: { t: 'event', c: state.c, seq: state.seq + 1, type: 'message.edited', m, from, at, text } }
+}
+
+export const decideDelete = (
+  state: ConversationState,
+  { request, from, at, found }: CommandOf<'delete'>,
+): ConversationDecision => {
+  const { m } = request
+  const role = state.members.get(from)
+  if (role === undefined) return refuseStranger(state)
+  const message = messageOf(state, m, found)
+  if (message === undefined) return noMessage()
+  if ('lacks' in message) return message
+  if (message.from !== from && (role === 'member' || state.kind === 'direct'))
+    return refuse('FORBIDDEN', 'A message is deleted by its author, an admin or the owner.')
+  if (message.deleted) return { unchanged: { seq: state.seq } }
+  return { event: { t: 'event', c: state.c, seq: state.seq + 1, type: 'message.deleted', m, from, at } }
+}
+
+export const decideReact = (
+  state: ConversationState,
+  { request, from, at, blocked: isBlocked, found }: CommandOf<'react'>,
+): ConversationDecision => {
+  const { m, emoji, on } = request
+  if (!state.members.has(from)) return refuseStranger(state)
+  if (isBlocked === true) return blocked()
+  const message = messageOf(state, m, found)
+  if (message === undefined) return noMessage()
+  if ('lacks' in message) return message
+  if (message.deleted) return noMessage()
+  // Views take a reaction that is added twice, or removed without being there: the state need not remember all of them.
+  const last = state.recent.reactions.get(reactionKey(m, from, emoji))
+  const is = last !== undefined ? last.on : isWhole(state.recent) ? false : undefined
+  if (is === on) return { unchanged: { seq: state.seq } }
+  const { c } = state
+  const seq = state.seq + 1
+  return on
+    ? { event: { t: 'event', c, seq, type: 'reaction.added', m, from, at, emoji } }
+    : { event: { t: 'event', c, seq, type: 'reaction.removed', m, from, at, emoji } }
+}

@@ -1,0 +1,51 @@
+import type { UserEvent, UserRequest } from '../events/index.ts'
+import { type Decision, refuse } from './aggregate.ts'
+import { refuseStranger } from './conversation-command.ts'
+import type { ConversationState } from './conversation-state.ts'
+import { marksOf, type UserState } from './user-state.ts'
+
+export interface UserCommand {
+  readonly request: UserRequest
+  /** User id of who asks: whose state it is. */
+  readonly from: string
+  /** ISO time of the event. */
+  readonly at: string
+  /** Command id, unique in the log. */
+  readonly id: string
+  /** The conversation that the request names. */
+  readonly conversation?: ConversationState
+}
+
+/** What comes of a command. Pure and deterministic. All of them say how things shall be, so that a repeated one changes nothing. */
+export const decideUser = (state: UserState, command: UserCommand): Decision<UserEvent> => {
+  const { request, at, conversation } = command
+  const u = state.user
+  const seq = state.seq + 1
+  if (request.t === 'block') {
+    const { user, on } = request
+    if (user === u) return refuse('BAD_REQUEST', 'Nobody can block themselves.', '/user')
+    if (state.blocked.has(user) === on) return { unchanged: {} }
+    return { event: { u, seq, type: on ? 'user.blocked' : 'user.unblocked', at, user } }
+  }
+  const { c } = request
+  if (request.t === 'mute' && state.muted.has(c) === request.on) return { unchanged: {} }
+  // Whoever has left may still unmute; anything else needs a member.
+  if (!(request.t === 'mute' && !request.on)) {
+    if (conversation === undefined) throw new TypeError(`${request.t} is decided with its conversation`)
+    if (!conversation.members.has(u)) return refuseStranger(conversation)
+  }
+  if (request.t === 'mute')
+    return { event: { u, seq, type: request.on ? 'conversation.muted' : 'conversation.unmuted', at, c } }
+  const mark = Math.min(request.seq, conversation?.seq ?? 0)
+  const marks = marksOf(state, c)
+  if (request.t === 'read') {
+    if (mark <= marks.read) return { unchanged: { seq: marks.read } }
+    return { event: { u, seq, type: 'read.marked', at, c, mark } }
+  }
+  if (mark <= marks.delivered) return { unchanged: { seq: marks.delivered } }
+  return { event: { u, seq, type: 'delivered.marked', at, c, mark } }
+}
+
+/** What a command's answer says of the event that came of it. */
+export const answerOfUser = (event: UserEvent): object =>
+  event.type === 'read.marked' || event.type === 'delivered.marked' ? { seq: event.mark } : {}

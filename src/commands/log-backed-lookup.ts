@@ -1,0 +1,50 @@
+import { ConfabError } from '../events/index.ts'
+import type { EventLog } from './event-log.ts'
+import { LogMessageIndex } from './log-message-index.ts'
+import type { MessageIndex, MessageLookup, MessageRef } from './message-lookup.ts'
+
+/** Memory for messages that are indexed from the log, bytes. */
+const defaultBytes = 256 * 1024 * 1024
+
+/** Exact look-ups in a view that may lag: what it does not hold yet is read from the log, once, and kept for as long as memory lasts. */
+export const createViewLookup = (
+  view: MessageIndex,
+  log: EventLog,
+  maxBytes: number = defaultBytes,
+): MessageLookup => {
+  const remainder = new LogMessageIndex(log, maxBytes)
+  return {
+    find: orUnavailable(async (c, m, upTo) => {
+      // The head comes first: the view may have moved on when it is asked for the message, and then holds all the more.
+      const head = (await view.head(c)) ?? { seq: 0, streamSeq: 0 }
+      const found = await view.findMessage(c, m)
+      if (head.seq >= upTo) return found
+      const part = await remainder.upTo(c, head, upTo)
+      const message = part.posted.get(m) ?? found
+      return message !== undefined && part.deleted.has(m) ? { ...message, deleted: true } : message
+    }),
+  }
+}
+
+/** Exact look-ups for a process without views: a conversation's whole log is read when a message of it is first looked up. */
+export const createLogLookup = (log: EventLog, maxBytes: number = defaultBytes): MessageLookup => {
+  const index = new LogMessageIndex(log, maxBytes)
+  return {
+    find: orUnavailable(async (c, m, upTo) =>
+      (await index.upTo(c, { seq: 0, streamSeq: 0 }, upTo)).posted.get(m),
+    ),
+  }
+}
+
+type Find = (c: string, m: string, upTo: number) => Promise<MessageRef | undefined>
+
+/** A view's own errors say nothing to who asks. */
+const orUnavailable =
+  (find: Find): Find =>
+  async (c, m, upTo) => {
+    try {
+      return await find(c, m, upTo)
+    } catch (error) {
+      throw ConfabError.is(error) ? error : new ConfabError('UNAVAILABLE', undefined, { cause: error })
+    }
+  }

@@ -1,0 +1,121 @@
+import { fnv1a32 } from '../events/index.ts'
+import { timeOfId } from './id-time.ts'
+
+/**
+ * Which message ids a conversation has seen, in bounded memory: says "never" for certain or "perhaps". Generations of Bloom filters, 16 bits an id, each twice
+ * the size of the one before it up to 4,096 ids; the oldest is dropped when there are more than 7. So the last 12,000 to 16,000 ids are covered in 32 kB, and small
+ * conversations pay for what they hold. Of what was dropped only the highest time is kept: ids that carry their time and are younger were not among it.
+ * @see Almeida et al., "Scalable Bloom Filters", 2007
+ */
+export interface MessageIdFilter {
+  /** Oldest first; the last one takes what is added. */
+  generations: Generation[]
+  /** Highest time in a dropped id, ms since 1970, -1 where none carried one; undefined when nothing was dropped. */
+  dropped: number | undefined
+}
+
+export interface Generation {
+  readonly bits: Uint32Array
+  count: number
+  /** Highest time in an id of it, ms since 1970; -1 when none carried one. */
+  youngest: number
+}
+
+const probes = 6
+const bitsPerId = 16
+const firstCapacity = 256
+const lastCapacity = 4096
+const mostGenerations = 7
+
+export const emptyFilter = (): MessageIdFilter => ({ generations: [], dropped: undefined })
+
+const capacityOf = (generation: Generation): number => (generation.bits.length * 32) / bitsPerId
+
+/** A second hash, odd, from the first: the finaliser of MurmurHash3. */
+const step = (hash: number): number => {
+  let h = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
+  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35)
+  return (h ^ (h >>> 16)) | 1
+}
+
+const holds = (bits: Uint32Array, hash: number, stride: number): boolean => {
+  const mask = bits.length * 32 - 1
+  for (let i = 0, at = hash; i < probes; i++, at += stride) {
+    const bit = at & mask
+    if ((bits[bit >>> 5]! & (1 << (bit & 31))) === 0) return false
+  }
+  return true
+}
+
+/** False: the conversation has never had a message of this id. True: perhaps it has. */
+export const mayHaveSeen = (filter: MessageIdFilter, m: string): boolean => {
+  if (filter.dropped !== undefined && !(timeOfId(m) > filter.dropped)) return true
+  const hash = fnv1a32(m)
+  const stride = step(hash)
+  for (let i = filter.generations.length - 1; i >= 0; i--)
+    if (holds(filter.generations[i]!.bits, hash, stride)) return true
+  return false
+}
+
+/** Changes the filter in place. */
+export const addToFilter = (filter: MessageIdFilter, m: string): void => {
+  const { generations } = filter
+  let last = generations[generations.length - 1]
+  if (last === undefined || last.count >= capacityOf(last)) {
+    const capacity = last === undefined ? firstCapacity : Math.min(capacityOf(last) * 2, lastCapacity)
+    last = { bits: new Uint32Array((capacity * bitsPerId) / 32), count: 0, youngest: -1 }
+    generations.push(last)
+    if (generations.length > mostGenerations)
+      filter.dropped = Math.max(filter.dropped ?? -1, generations.shift()!.youngest)
+  }
+  const hash = fnv1a32(m)
+  const stride = step(hash)
+  const mask = last.bits.length * 32 - 1
+  for (let i = 0, at = hash; i < probes; i++, at += stride) {
+    const bit = at & mask
+    last.bits[bit >>> 5]! |= 1 << (bit & 31)
+  }
+  last.count++
+  const time = timeOfId(m)
+  if (time > last.youngest) last.youngest = time
+}
+
+/** A filter that takes ids on its own from here; only what can still change is copied. */
+export const forkFilter = (filter: MessageIdFilter): MessageIdFilter => {
+  const generations = filter.generations.slice()
+  const last = generations.pop()
+  if (last !== undefined) generations.push({ ...last, bits: last.bits.slice() })
+  return { generations, dropped: filter.dropped }
+}
+
+/** Memory, bytes. */
+export const filterBytes = (filter: MessageIdFilter): number => {
+  let bytes = 64
+  for (const generation of filter.generations) bytes += generation.bits.byteLength + 128
+  return bytes
+}
+
+/** As JSON: the bits little-endian, base64. */
+export type SerialFilter = {
+  generations: { bits: string; count: number; youngest: number }[]
+  dropped?: number
+}
+
+export const serialiseFilter = ({ generations, dropped }: MessageIdFilter): SerialFilter => ({
+  generations: generations.map(({ bits, count, youngest }) => ({
+    bits: Buffer.from(bits.buffer, bits.byteOffset, bits.byteLength).toString('base64'),
+    count,
+    youngest,
+  })),
+  ...(dropped === undefined ? {} : { dropped }),
+})
+
+export const deserialiseFilter = (serial: SerialFilter): MessageIdFilter => ({
+  generations: serial.generations.map(({ bits, count, youngest }) => {
+    const bytes = Buffer.from(bits, 'base64')
+    const words = new Uint32Array(bytes.length / 4)
+    new Uint8Array(words.buffer).set(bytes)
+    return { bits: words, count, youngest }
+  }),
+  dropped: serial.dropped,
+})
