@@ -18,8 +18,8 @@ export const measure = async (row: Row, rounds: number, context: Context): Promi
   try {
     for (let round = 0; round <= rounds; round++) {
       const isWarmUp = round === 0
-      const limit = await sides.limit?.()
       const own = await sides.ours()
+      const limit = await sides.limit?.()
       context.tell(
         `${isWarmUp ? 'warm-up' : `round ${round}`}: ours ${show(own)}${limit === undefined ? '' : `, limit ${show(limit)}`}`,
       )

@@ -1,34 +1,72 @@
 import type { NewEvent } from '../../src/commands/index.ts'
-import { type Envelope, encodeBody, encodeEnvelope, type MessagePosted } from '../../src/events/index.ts'
+import {
+  type ConversationCreated,
+  type ConversationEvent,
+  type Envelope,
+  encodeBody,
+  encodeEnvelope,
+  type MessagePosted,
+  subjectOf,
+} from '../../src/events/index.ts'
+import type { RawSubject } from '../limits/raw-append.ts'
+import { makeText, seededRandom } from './texts.ts'
 
-const text =
-  'A message as long as they are in a busy channel; some are shorter, few are longer: about 100 bytes.'
+const at = '2026-11-24T02:30:43.123Z'
 
-/** A message as a decider would make it: 1 is the first of its conversation. */
-export const messageEvent = (
-  c: string,
-  seq: number,
-  from: string,
-  at: string,
-): NewEvent & { envelope: Envelope } => {
-  const m = `01940000-0000-7000-8000-${String(seq).padStart(12, '0')}`
-  const body: MessagePosted = { t: 'event', c, seq, type: 'message.posted', from, at, m, n: seq, text }
-  return {
-    envelope: {
-      type: 'message.posted',
-      version: 1,
-      seq,
-      n: seq,
-      actor: from,
-      commandId: `m.${c}.${from}.${m}`,
-      epoch: 1,
-    },
-    data: encodeBody(body),
+const newEvent = (event: ConversationEvent, n: number, commandId: string): NewEvent => ({
+  envelope: { type: event.type, version: 1, seq: event.seq, n, actor: event.from, commandId, epoch: 1 },
+  data: encodeBody(event),
+})
+
+/** The first event of a conversation. The first member is its owner. */
+export const createdEvent = (c: string, members: readonly string[]): NewEvent => {
+  const [owner = 'nobody'] = members
+  const body: ConversationCreated = {
+    t: 'event',
+    c,
+    seq: 1,
+    type: 'conversation.created',
+    from: owner,
+    at,
+    kind: 'group',
+    title: c,
+    members: members.map(user => ({ user, role: user === owner ? 'owner' : 'member' })),
   }
+  return newEvent(body, 0, `create.${c}`)
+}
+
+/** A message as a decider makes it: the `n`th of its conversation, at `seq`. */
+export const messageEvent = (c: string, seq: number, n: number, from: string, text: string): NewEvent => {
+  const m = `01940000-0000-7000-8000-${String(n).padStart(12, '0')}`
+  const body: MessagePosted = { t: 'event', c, seq, type: 'message.posted', from, at, m, n, text }
+  return newEvent(body, n, `m.${c}.${from}.${m}`)
 }
 
 /** The headers of an event but for the message id and the expectation, as text. */
-export const headerLines = (envelope: Envelope): string =>
+const headerLines = (envelope: Envelope): string =>
   encodeEnvelope(envelope)
     .map(([name, value]) => `${name}: ${value}\r\n`)
     .join('')
+
+/** A conversation's first events, as messages that are published raw. */
+export const asRaw = (c: string, events: readonly NewEvent[]): RawSubject => ({
+  name: subjectOf({ family: 'conv', id: c }),
+  messages: events.map(({ data, envelope }) => ({
+    body: data,
+    id: envelope.commandId,
+    headers: headerLines(envelope),
+  })),
+})
+
+/** Groups of `members`, each created and with its part of `messages` by all of them in turn: what views and replays are measured on. */
+export const makeGroups = (groups: number, members: number, messages: number): RawSubject[] => {
+  const random = seededRandom(1)
+  return Array.from({ length: groups }, (_, group) => {
+    const c = `group-${group}`
+    const users = Array.from({ length: members }, (_, n) => `user-${(group * 7 + n) % 2000}`)
+    const posted = Array.from({ length: messages / groups }, (_, n) =>
+      messageEvent(c, n + 2, n + 1, users[n % members]!, makeText(random)),
+    )
+    return asRaw(c, [createdEvent(c, users), ...posted])
+  })
+}

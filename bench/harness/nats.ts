@@ -1,6 +1,10 @@
-import { connectNats, type Nats } from '../../src/infra/nats/connection.ts'
-import { startNatsServer } from '../../src/infra/nats/nats-server.ts'
-import { applyStreams, loadStreams } from '../../src/infra/nats/streams.ts'
+import {
+  applyStreams,
+  connectNats,
+  loadStreams,
+  type Nats,
+  startNatsServer,
+} from '../../src/infra/nats/index.ts'
 import { temporaryFolder } from './folders.ts'
 
 /** A nats-server with confab's streams in an empty folder: as `confab serve` starts it. */

@@ -1,13 +1,13 @@
 import type { EventLog, NewEvent } from '../../src/commands/index.ts'
-import { subjectOf } from '../../src/events/index.ts'
-import { JetStreamEventLog } from '../../src/infra/nats/jetstream-event-log.ts'
-import { discoverLog } from '../../src/infra/nats/log-layout.ts'
-import { headerLines, messageEvent } from '../harness/events.ts'
+import { discoverLog, JetStreamEventLog } from '../../src/infra/nats/index.ts'
+import { asRaw, messageEvent } from '../harness/events.ts'
 import { startNats } from '../harness/nats.ts'
-import { type RawSubject, rawAppend } from '../limits/raw-append.ts'
+import { rawAppend } from '../limits/raw-append.ts'
 import type { Row, Sample } from '../row.ts'
 
 const conversations = 512
+const text =
+  'A message as long as they are in a busy channel: some are shorter, few are longer; about 100 bytes.'
 
 interface Conversation {
   readonly id: string
@@ -18,7 +18,10 @@ interface Conversation {
 const makeConversations = (prefix: string, events: number): Conversation[] =>
   Array.from({ length: conversations }, (_, n) => {
     const id = `${prefix}-${n}`
-    return { id, events: Array.from({ length: events }, (_, seq) => messageEvent(id, seq + 1, 'alice')) }
+    return {
+      id,
+      events: Array.from({ length: events }, (_, seq) => messageEvent(id, seq + 1, seq + 1, 'alice', text)),
+    }
   })
 
 /** One append under way in each conversation. */
@@ -33,15 +36,6 @@ const appendAll = async (log: EventLog, all: readonly Conversation[]): Promise<v
     }),
   )
 }
-
-const asRaw = ({ id, events }: Conversation): RawSubject => ({
-  name: subjectOf({ family: 'conv', id }),
-  messages: events.map(({ data, envelope }) => ({
-    body: data,
-    id: envelope.commandId,
-    headers: headerLines(envelope),
-  })),
-})
 
 export const appendRow: Row = {
   name: 'append',
@@ -69,7 +63,7 @@ export const appendRow: Row = {
         return rate(() => appendAll(log, all))
       },
       limit: () => {
-        const all = makeConversations(`raw-${round++}`, each).map(asRaw)
+        const all = makeConversations(`raw-${round++}`, each).map(({ id, events }) => asRaw(id, events))
         return rate(() => rawAppend(raw.connection, all))
       },
       close: async () => {

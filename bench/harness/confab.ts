@@ -1,0 +1,94 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { SignJWT } from 'jose'
+import { freePort } from '../../test/harness/confab-process.ts'
+import { startScript } from './children.ts'
+import { temporaryFolder } from './folders.ts'
+import type { Memory } from './memory-probe.ts'
+
+const program = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
+const probe = fileURLToPath(new URL('./memory-probe.ts', import.meta.url))
+const secret = 'the secret of a benchmark, which keeps none'
+
+/** `confab serve --dev`, as a user starts it: the embedded nats-server, a folder of its own. */
+export interface ConfabServer {
+  readonly port: number
+  readonly pid: number
+  /** From the start of the process to the first 200 of `/readyz`. */
+  readonly readyMs: number
+  memory(): Promise<Memory>
+  stop(): Promise<void>
+}
+
+export interface ConfabOptions {
+  /** Data folder; default: an empty one, removed at the end. */
+  readonly data?: string
+  /** Default: all of them. */
+  readonly roles?: string
+  /** Further flags of Node, such as `--cpu-prof`. */
+  readonly nodeFlags?: readonly string[]
+}
+
+const patienceMs = 60_000
+
+export const startConfab = async ({
+  data,
+  roles,
+  nodeFlags = [],
+}: ConfabOptions = {}): Promise<ConfabServer> => {
+  const folder = data === undefined ? temporaryFolder() : undefined
+  const port = await freePort()
+  const startedAt = performance.now()
+  const child = startScript(
+    program,
+    [
+      'serve',
+      '--dev',
+      '--port',
+      String(port),
+      '--data',
+      data ?? folder!.path,
+      ...(roles === undefined ? [] : ['--roles', roles]),
+    ],
+    {
+      nodeFlags: ['--expose-gc', '--import', probe, ...nodeFlags],
+      env: { CONFAB_JWT_SECRET: secret, CONFAB_LOG_LEVEL: 'warn' },
+    },
+  )
+  let isOver = false
+  void child.ended.then(() => {
+    isOver = true
+  })
+  for (;;) {
+    const answer = await fetch(`http://127.0.0.1:${port}/readyz`).catch(() => undefined)
+    if (answer?.status === 200) break
+    if (isOver) throw new Error(`confab ended before it was ready: ${child.complaints()}`)
+    if (performance.now() - startedAt > patienceMs) {
+      await child.stop()
+      throw new Error(`confab was not ready within ${patienceMs / 1000} s: ${child.complaints()}`)
+    }
+    await wait(5)
+  }
+  const readyMs = performance.now() - startedAt
+  return {
+    port,
+    pid: child.pid,
+    readyMs,
+    memory: () => child.ask<Memory>({ memory: true }),
+    stop: async () => {
+      await child.stop()
+      folder?.remove()
+    },
+  }
+}
+
+const key = new TextEncoder().encode(secret)
+
+/** A token of a user, signed with the secret that `startConfab` gives the server. */
+export const tokenOf = (user: string): Promise<string> =>
+  new SignJWT()
+    .setProtectedHeader({ alg: 'HS256' })
+    .setSubject(user)
+    .setIssuedAt()
+    .setExpirationTime('2h')
+    .sign(key)

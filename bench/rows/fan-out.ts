@@ -1,0 +1,53 @@
+import { conversationId, userId } from '../load/frames.ts'
+import type { ConversationPlan, RunPlan } from '../load/jobs.ts'
+import type { Row } from '../row.ts'
+import { loadConfab, loadTopic } from './socket-sides.ts'
+
+const sockets = 1000
+/** Every fiftieth socket is looked into, and among those are the senders. */
+const sample = 50
+const c = conversationId(0)
+
+export const fanOutRow: Row = {
+  name: 'fan-out',
+  figures: [
+    {
+      path: `deliveries in a conversation of ${sockets} sockets`,
+      unit: 'deliveries/s',
+      target: { rule: 'ratio at least', value: 0.7 },
+    },
+  ],
+  prepare: async ({ quick, tell }) => {
+    const plan: RunPlan = {
+      senders: Array.from({ length: 8 }, (_, n) => ({ socket: n * sample, c })),
+      inFlight: 4,
+      until: 'delivered',
+      receivers: sockets,
+      sample,
+      napMs: 2,
+      seconds: quick ? 1 : 2,
+    }
+    const channel: ConversationPlan = {
+      c,
+      kind: 'channel',
+      members: Array.from({ length: sockets }, (_, n) => userId(n)),
+      by: 0,
+    }
+    const own = await loadConfab(sockets, [channel])
+    const { deliveredBytes } = await own.load.run({ ...plan, seconds: 0.2 })
+    tell(`a delivered frame has ${deliveredBytes} bytes`)
+    const raw = await loadTopic(sockets, deliveredBytes)
+    const rate = async ({ load }: typeof raw) => {
+      const { delivered, seconds } = await load.run(plan)
+      return [delivered / seconds]
+    }
+    return {
+      ours: () => rate(own),
+      limit: () => rate(raw),
+      close: async () => {
+        await raw.stop()
+        await own.stop()
+      },
+    }
+  },
+}
