@@ -1,0 +1,133 @@
+import type { Test } from 'tap'
+import type { EventLog, LiveFeed } from '../../src/commands/index.ts'
+import type { AggregateRef, StoredEvent } from '../../src/events/index.ts'
+import { conversation, newEvent, newEvents, user } from './new-events.ts'
+
+export interface LiveFeedUnderTest {
+  /** Not started yet. */
+  readonly feed: LiveFeed
+  /** What is appended here, the feed brings. */
+  readonly log: EventLog
+  /** Disturbs what the feed runs over until the returned function is called; nothing, where nothing can be lost. */
+  disturb(): () => void
+}
+
+/** Resolves when a condition holds: it is looked at again whenever the feed brings something, and now and then. */
+const until = async (holds: () => boolean): Promise<void> => {
+  while (!holds()) await new Promise(resolve => setTimeout(resolve, 5))
+}
+
+/** What every LiveFeed promises. `open` ends what it opened with the test. */
+export const testLiveFeed = (t: Test, open: (t: Test) => Promise<LiveFeedUnderTest>): void => {
+  const started = async (t: Test) => {
+    const under = await open(t)
+    const seen: StoredEvent[] = []
+    under.feed.listen(event => seen.push(event))
+    const positions = await under.feed.start()
+    t.teardown(() => under.feed.stop())
+    return { ...under, seen, positions }
+  }
+
+  /** Appends events one after the other, through whatever happens to the log meanwhile. */
+  const appendEach = async (log: EventLog, aggregate: AggregateRef, count: number): Promise<void> => {
+    let expected = 0
+    for (let seq = 1; seq <= count; seq++)
+      expected = (await log.append(aggregate, expected, [newEvent(seq)])).position.streamSeq
+  }
+
+  t.test('what is appended after the start comes once, in order, as it was', async t => {
+    const { feed, log } = await open(t)
+    const before = await log.append(conversation(), 0, [newEvent(1)])
+    const order: string[] = []
+    const seen: StoredEvent[] = []
+    feed.listen(event => {
+      order.push('first')
+      seen.push(event)
+    })
+    feed.listen(() => order.push('second'))
+    const positions = await feed.start()
+    t.teardown(() => feed.stop())
+    const { stream } = before.position
+    t.equal(positions.find(position => position.stream === stream)?.streamSeq, before.position.streamSeq)
+    t.equal(feed.position(stream), before.position.streamSeq)
+    t.equal(feed.position('NO_SUCH_STREAM'), undefined)
+
+    const aggregate = conversation()
+    const event = newEvent(1)
+    const appended = await log.append(aggregate, 0, [event])
+    await until(() => seen.length === 1)
+    t.same(order, ['first', 'second'])
+    t.same(seen[0]?.envelope, event.envelope)
+    t.same(seen[0]?.aggregate, aggregate)
+    t.equal(Buffer.compare(seen[0]?.data ?? Buffer.alloc(0), event.data), 0)
+    t.same({ stream: seen[0]?.stream, streamSeq: seen[0]?.streamSeq }, appended.position)
+    t.equal(feed.position(stream), appended.position.streamSeq)
+    t.ok(feed.positions().some(position => position.streamSeq === appended.position.streamSeq))
+  })
+
+  t.test('it brings conversations and users, single events and batches', async t => {
+    const { log, seen } = await started(t)
+    await Promise.all([appendEach(log, user(), 20), log.append(conversation(), 0, newEvents(1, 300))])
+    await until(() => seen.length === 320)
+    const users = seen.filter(event => event.aggregate.family === 'user')
+    t.same(
+      users.map(event => event.envelope.seq),
+      Array.from({ length: 20 }, (_, index) => index + 1),
+    )
+  })
+
+  t.test('it knows how fresh it is', async t => {
+    const { feed, log } = await started(t)
+    await log.append(conversation(), 0, [newEvent(1)])
+    await until(() => feed.staleness() < 60_000)
+    t.ok(feed.staleness() >= 0)
+    // It grows with time, and falls each time that the feed has made sure.
+    let before = feed.staleness()
+    await until(() => {
+      const now = feed.staleness()
+      const fell = now < before || now === 0
+      before = now
+      return fell
+    })
+  })
+
+  t.test('after stop nothing comes', async t => {
+    const { feed, log, seen } = await started(t)
+    const aggregate = conversation()
+    const { position } = await log.append(aggregate, 0, [newEvent(1)])
+    await until(() => seen.length === 1)
+    await feed.stop()
+    await log.append(aggregate, position.streamSeq, [newEvent(2)])
+    t.equal(seen.length, 1)
+  })
+
+  t.test('whatever is cut, every event comes once and in order, the last before a silence too', async t => {
+    const { feed, log, seen, disturb } = await started(t)
+    for (let round = 1; round <= 3; round++) {
+      const count = 1_000
+      const aggregates = [conversation(), conversation(), user()]
+      const before = seen.length
+      const calm = disturb()
+      await Promise.all(aggregates.map(aggregate => appendEach(log, aggregate, count)))
+      // The connections may stand still in their last state: silence, and the tail has to come all the same.
+      calm()
+      await until(() => seen.length >= before + count * aggregates.length)
+      for (const aggregate of aggregates)
+        t.same(
+          seen.filter(event => event.aggregate.id === aggregate.id).map(event => event.envelope.seq),
+          Array.from({ length: count }, (_, index) => index + 1),
+          `round ${round}: ${aggregate.family}`,
+        )
+    }
+    const last = new Map<string, number>()
+    t.ok(
+      seen.every(({ stream, streamSeq }) => {
+        const inOrder = streamSeq > (last.get(stream) ?? 0)
+        last.set(stream, streamSeq)
+        return inOrder
+      }),
+      'in the order of its stream',
+    )
+    for (const { stream, streamSeq } of feed.positions()) t.ok(streamSeq >= (last.get(stream) ?? 0))
+  })
+}

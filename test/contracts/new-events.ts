@@ -1,0 +1,25 @@
+import { randomUUID } from 'node:crypto'
+import type { NewEvent } from '../../src/commands/index.ts'
+import type { AggregateRef, Envelope } from '../../src/events/index.ts'
+
+export const conversation = (id: string = randomUUID()): AggregateRef => ({ family: 'conv', id })
+export const user = (id: string = randomUUID()): AggregateRef => ({ family: 'user', id })
+
+/** An event that says its seq, with a command id of its own. */
+export const newEvent = (seq: number, more: Partial<Envelope> = {}): NewEvent => ({
+  envelope: {
+    type: 'message.posted',
+    version: 1,
+    seq,
+    n: seq,
+    actor: 'alice',
+    commandId: randomUUID(),
+    epoch: 1,
+    ...more,
+  },
+  data: new TextEncoder().encode(JSON.stringify({ t: 'event', seq, text: `message ${seq}, ünïcödé ☃` })),
+})
+
+/** `count` events from seq `first` on. */
+export const newEvents = (first: number, count: number): NewEvent[] =>
+  Array.from({ length: count }, (_, index) => newEvent(first + index))
