@@ -10,8 +10,10 @@ export interface Child {
   next<T>(): Promise<T>
   /** What it wrote to standard error so far (its last 4,000 characters). */
   complaints(): string
-  /** Resolves when it has ended. */
-  readonly ended: Promise<void>
+  /** Reads its standard output to the end and counts the lines. */
+  countLines(): Promise<number>
+  /** Resolves with the exit code (null after a signal) when it has ended. */
+  readonly ended: Promise<number | null>
   /** SIGTERM, then after 5 s SIGKILL. Resolves when it has ended. */
   stop(): Promise<void>
 }
@@ -20,6 +22,8 @@ export interface ChildOptions {
   /** Flags of Node itself. */
   readonly nodeFlags?: readonly string[]
   readonly env?: Readonly<Record<string, string>>
+  /** Default `pipe`: for `countLines`, thrown away otherwise. */
+  readonly stdout?: 'pipe' | 'ignore'
 }
 
 const running = new Set<ChildProcess>()
@@ -37,8 +41,9 @@ const track = (child: ChildProcess): Child => {
     stderr = (stderr + chunk.toString()).slice(-4000)
   })
   child.stdout?.resume()
-  const ended = once(child, 'exit').then(() => {
+  const ended = once(child, 'exit').then(([code]: unknown[]) => {
     running.delete(child)
+    return code as number | null
   })
   const next = <T>(): Promise<T> =>
     new Promise<T>((resolve, reject) => {
@@ -61,6 +66,14 @@ const track = (child: ChildProcess): Child => {
       child.send(message)
       return answer as Promise<never>
     },
+    countLines: async () => {
+      let lines = 0
+      child.stdout?.on('data', (chunk: Buffer) => {
+        for (let at = chunk.indexOf(10); at >= 0; at = chunk.indexOf(10, at + 1)) lines++
+      })
+      await once(child, 'close')
+      return lines
+    },
     complaints: () => stderr,
     ended,
     stop: async () => {
@@ -78,11 +91,7 @@ const track = (child: ChildProcess): Child => {
 export const startScript = (file: string, args: readonly string[] = [], options: ChildOptions = {}): Child =>
   track(
     spawn(process.execPath, [...(options.nodeFlags ?? []), file, ...args], {
-      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+      stdio: ['ignore', options.stdout ?? 'pipe', 'pipe', 'ipc'],
       env: { ...process.env, ...options.env },
     }),
   )
-
-/** Starts any program. */
-export const startProgram = (file: string, args: readonly string[]): Child =>
-  track(spawn(file, args, { stdio: ['ignore', 'pipe', 'pipe'] }))

@@ -1,9 +1,12 @@
 import type { Row } from '../row.ts'
 import { appendRow } from './append.ts'
+import { coldConversationRow } from './cold-conversation.ts'
 import { fanOutRow } from './fan-out.ts'
 import { projectionsRow } from './projections.ts'
+import { replayRow } from './replay.ts'
 import { latencyRow, sendsRow } from './sends.ts'
 import { socketMemoryRow } from './socket-memory.ts'
+import { startRow } from './start.ts'
 
 /** In the order of the table. */
 export const rows: readonly Row[] = [
@@ -13,4 +16,7 @@ export const rows: readonly Row[] = [
   fanOutRow,
   socketMemoryRow,
   projectionsRow,
+  replayRow,
+  coldConversationRow,
+  startRow,
 ]
