@@ -1,8 +1,8 @@
-import { mkdirSync } from 'node:fs'
+import { existsSync, mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { ConfabError } from '../../events/index.ts'
-import { migrate } from './migrations.ts'
+import { isCurrent, migrate } from './migrations.ts'
 import { toStoreError } from './sqlite-errors.ts'
 
 /** How long a connection waits for another's write, ms. */
@@ -22,6 +22,7 @@ const writerPragmas = `
 `
 
 const openError = (path: string, error: unknown): unknown => {
+  if (ConfabError.is(error)) return error
   const cause = toStoreError(error)
   if (ConfabError.is(cause))
     return new ConfabError('UNAVAILABLE', `${cause.message} (${path})`, { cause: error })
@@ -53,12 +54,19 @@ export const openWriter = (path: string): DatabaseSync => {
 
 /** Opens it read-only, as it stands between two transactions of the writer; makes it first when it is not there. Throws as `openWriter` does. */
 export const openReader = (path: string): DatabaseSync => {
-  openWriter(path).close()
+  let db: DatabaseSync | undefined
   try {
-    const db = new DatabaseSync(path, { readOnly: true, timeout: busyMs })
+    if (!existsSync(path)) openWriter(path).close()
+    db = new DatabaseSync(path, { readOnly: true, timeout: busyMs })
+    if (!isCurrent(db)) {
+      db.close()
+      openWriter(path).close()
+      db.open()
+    }
     db.exec('PRAGMA cache_size = -32768; PRAGMA temp_store = MEMORY;')
     return db
   } catch (error) {
+    if (db?.isOpen) db.close()
     throw openError(path, error)
   }
 }

@@ -47,13 +47,14 @@ export const sqliteInboxQueries = (db: DatabaseSync): InboxQueries => {
     return Number(ordinalAt.get(row.c, row.read)?.n ?? 0)
   }
   const itemOf = (user: string, row: EntryRow): InboxItem => {
+    const last = lastMessage.get(row.c) as unknown as NonNullable<InboxItem['lastMessage']> | undefined
     const peer = row.first === user ? row.second : row.first
     return {
       c: row.c,
       kind: row.kind,
       title: row.title,
       head: row.head,
-      lastMessage: (lastMessage.get(row.c) as InboxItem['lastMessage'] | undefined) ?? null,
+      lastMessage: last ? { ...last } : null,
       unread: row.n - ordinalOf(row),
       read: Math.max(row.read, row.sent_seq),
       at: row.at,

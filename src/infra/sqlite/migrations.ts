@@ -86,13 +86,18 @@ export class NewerDatabaseError extends Error {
   }
 }
 
+const stepsOf = (db: DatabaseSync): number =>
+  Number(db.prepare('PRAGMA user_version').get()?.user_version ?? 0)
+
+/** Whether a database has the current schema. */
+export const isCurrent = (db: DatabaseSync): boolean => stepsOf(db) === steps.length
+
 /** Brings a database to the current schema. Safe to run twice, and by two processes at once. */
 export const migrate = (db: DatabaseSync): void => {
-  const version = () => Number(db.prepare('PRAGMA user_version').get()?.user_version ?? 0)
-  if (version() === steps.length) return
+  if (isCurrent(db)) return
   db.exec('BEGIN IMMEDIATE')
   try {
-    const from = version()
+    const from = stepsOf(db)
     if (from > steps.length) throw new NewerDatabaseError(from)
     for (const step of steps.slice(from)) db.exec(step)
     db.exec(`PRAGMA user_version = ${steps.length}`)

@@ -8,5 +8,5 @@ export const sqlitePositions = (db: DatabaseSync): PositionsQuery => {
   const select = db.prepare(
     'SELECT stream, position AS streamSeq FROM checkpoint WHERE projection = ? ORDER BY stream',
   )
-  return projection => select.all(projection) as unknown as Position[]
+  return projection => (select.all(projection) as unknown as Position[]).map(row => ({ ...row }))
 }

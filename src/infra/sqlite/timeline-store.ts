@@ -34,8 +34,8 @@ export const sqliteTimelineQueries = (db: DatabaseSync): TimelineQueries => {
     page: async (c, { after: low, before: high, limit }) =>
       coded(() => {
         const end = high ?? Number.MAX_SAFE_INTEGER
-        if (low !== undefined) return after.all(c, low, end, limit) as unknown as TimelineEntry[]
-        return (before.all(c, end, limit) as unknown as TimelineEntry[]).reverse()
+        const rows = low === undefined ? before.all(c, end, limit).reverse() : after.all(c, low, end, limit)
+        return (rows as unknown as TimelineEntry[]).map(row => ({ ...row }))
       }),
     findMessage: async (c, m) =>
       coded(() => {
@@ -46,6 +46,10 @@ export const sqliteTimelineQueries = (db: DatabaseSync): TimelineQueries => {
         if (event.type !== 'message.posted') return undefined
         return { m, seq: posted.seq, from: event.from, at: event.at, deleted: deleted !== undefined }
       }),
-    head: async c => coded(() => head.get(c) as { seq: number; streamSeq: number } | undefined),
+    head: async c =>
+      coded(() => {
+        const row = head.get(c) as { seq: number; streamSeq: number } | undefined
+        return row && { ...row }
+      }),
   }
 }

@@ -1,0 +1,58 @@
+import { EventEmitter, once } from 'node:events'
+import type { StoredEvent } from '../../src/events/index.ts'
+import type { EventSource } from '../../src/projections/index.ts'
+
+/** A log in memory: streams that grow. `sizes` says how large the next batches are, in turn; without it they are as large as allowed. */
+export class MemorySource implements EventSource {
+  readonly #streams = new Map<string, StoredEvent[]>()
+  readonly #grown = new EventEmitter().setMaxListeners(100)
+  readonly #sizes: readonly number[]
+  #turn = 0
+  /** Thrown by the next reads, as long as it is set. */
+  failure: Error | undefined
+
+  constructor(streams: Record<string, readonly StoredEvent[]>, sizes: readonly number[] = []) {
+    for (const [stream, events] of Object.entries(streams)) this.#streams.set(stream, [...events])
+    this.#sizes = sizes
+  }
+
+  push(...events: readonly StoredEvent[]): void {
+    for (const event of events) this.#streams.get(event.stream)?.push(event)
+    this.#grown.emit('grown')
+  }
+
+  async streams(): Promise<{ stream: string; first: number; last: number }[]> {
+    return [...this.#streams].map(([stream, events]) => ({
+      stream,
+      first: events[0]?.streamSeq ?? 0,
+      last: events.at(-1)?.streamSeq ?? 0,
+    }))
+  }
+
+  async *consume(
+    stream: string,
+    after: number,
+    { signal, batch = 500 }: { signal: AbortSignal; batch?: number },
+  ): AsyncIterable<readonly StoredEvent[]> {
+    const events = this.#streams.get(stream) ?? []
+    let next = events.findIndex(({ streamSeq }) => streamSeq > after)
+    if (next < 0) next = events.length
+    while (!signal.aborted) {
+      if (this.failure !== undefined) throw this.failure
+      const size = Math.min(batch, this.#sizes[this.#turn++ % this.#sizes.length] ?? batch)
+      const events_ = events.slice(next, next + size)
+      next += events_.length
+      yield events_
+      if (next >= events.length && !signal.aborted)
+        await once(this.#grown, 'grown', { signal }).catch(() => {})
+    }
+  }
+
+  async *range(stream: string, after: number, until: number): AsyncIterable<readonly StoredEvent[]> {
+    yield (this.#streams.get(stream) ?? []).filter(({ streamSeq }) => streamSeq > after && streamSeq <= until)
+  }
+
+  async firstSince(): Promise<number> {
+    return 1
+  }
+}

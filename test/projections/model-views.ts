@@ -1,0 +1,135 @@
+import type {
+  ConversationEvent,
+  InboxItem,
+  MemberItem,
+  StoredEvent,
+  UserEvent,
+} from '../../src/events/index.ts'
+import { conversations, users, vocabulary } from './history.ts'
+
+type Of<T extends ConversationEvent['type']> = Extract<ConversationEvent, { type: T }>
+
+/** What views should say, worked out of the whole history each time, in the most literal way. */
+export const modelOf = (streams: Record<string, readonly StoredEvent[]>) => {
+  const stored = Object.values(streams).flat()
+  const bodies = stored.map(
+    ({ data }) => JSON.parse(Buffer.from(data).toString()) as ConversationEvent | UserEvent,
+  )
+  const eventsOf = (c: string) => bodies.filter((e): e is ConversationEvent => !('u' in e) && e.c === c)
+  const userEvents = bodies.filter((e): e is UserEvent => 'u' in e)
+
+  const membersOf = (c: string): Map<string, string> => {
+    const roles = new Map<string, string>()
+    for (const e of eventsOf(c)) {
+      if (e.type === 'conversation.created') for (const { user, role } of e.members) roles.set(user, role)
+      if (e.type === 'member.joined' || e.type === 'member.role_changed') roles.set(e.user, e.role)
+      if (e.type === 'member.left') {
+        roles.delete(e.user)
+        if (e.successor !== undefined) roles.set(e.successor, 'owner')
+      }
+    }
+    return roles
+  }
+  const mark = (user: string, c: string, type: 'read.marked' | 'delivered.marked'): number =>
+    Math.max(0, ...userEvents.map(e => (e.u === user && e.type === type && e.c === c ? e.mark : 0)))
+
+  const posted = (c: string) =>
+    eventsOf(c).filter((e): e is Of<'message.posted'> => e.type === 'message.posted')
+  const isDeleted = (c: string, m: string) => eventsOf(c).some(e => e.type === 'message.deleted' && e.m === m)
+  const textOf = (message: Of<'message.posted'>): string =>
+    eventsOf(message.c)
+      .filter((e): e is Of<'message.edited'> => e.type === 'message.edited' && e.m === message.m)
+      .at(-1)?.text ?? message.text
+  const standing = (c: string) => posted(c).filter(({ m }) => !isDeleted(c, m))
+
+  const item = (user: string, c: string): InboxItem | undefined => {
+    const events = eventsOf(c)
+    const created = events[0]
+    const head = events.at(-1)
+    if (!membersOf(c).has(user) || created?.type !== 'conversation.created' || head === undefined)
+      return undefined
+    const title = events.findLast(e => e.type === 'conversation.renamed')?.title ?? created.title ?? null
+    const last = standing(c).at(-1)
+    const own = posted(c).findLast(({ from }) => from === user)?.seq ?? 0
+    const read = Math.max(own, mark(user, c, 'read.marked'))
+    const mute = userEvents.findLast(
+      e =>
+        e.u === user &&
+        'c' in e &&
+        e.c === c &&
+        (e.type === 'conversation.muted' || e.type === 'conversation.unmuted'),
+    )
+    const peer = created.members.find(member => member.user !== user)?.user
+    return {
+      c,
+      kind: created.kind,
+      title,
+      head: head.seq,
+      lastMessage: last
+        ? { seq: last.seq, m: last.m, from: last.from, at: last.at, text: textOf(last) }
+        : null,
+      unread: posted(c).filter(({ seq }) => seq > read).length,
+      read,
+      at: head.at,
+      muted: mute?.type === 'conversation.muted',
+      ...(created.kind === 'direct' && peer !== undefined ? { peer } : {}),
+    }
+  }
+  const inbox = (user: string): InboxItem[] =>
+    conversations
+      .map(c => item(user, c))
+      .filter(entry => entry !== undefined)
+      .sort((a, b) => (a.at < b.at ? 1 : a.at > b.at ? -1 : a.c < b.c ? -1 : 1))
+
+  const members = (c: string): MemberItem[] =>
+    [...membersOf(c)]
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([user, role]) => {
+        const [read, delivered] = [mark(user, c, 'read.marked'), mark(user, c, 'delivered.marked')]
+        return {
+          user,
+          role: role as MemberItem['role'],
+          ...(read > 0 ? { read } : {}),
+          ...(delivered > 0 ? { delivered } : {}),
+        }
+      })
+
+  /** `c seq` of the messages with these words of the vocabulary in a row, in any order. */
+  const found = (words: readonly number[], among: readonly string[]): string[] => {
+    const key = (i: number) =>
+      vocabulary[i]?.[1]
+        .normalize('NFD')
+        .replace(/[\u0300-\u036f]/g, '')
+        .toLowerCase()
+    const wanted = words.map(key)
+    return among.flatMap(c =>
+      standing(c)
+        .filter(message => {
+          const text = textOf(message)
+            .split(' ')
+            .map(typed => key(vocabulary.findIndex(([t]) => t === typed)))
+          return text.some((_, i) => wanted.every((word, j) => text[i + j] === word))
+        })
+        .map(({ seq }) => `${c} ${seq}`),
+    )
+  }
+
+  return {
+    all: {
+      timeline: conversations.map(c => eventsOf(c)),
+      heads: conversations.map(c => {
+        const last = stored.filter(({ aggregate }) => aggregate.id === c).at(-1)
+        return last && { seq: last.envelope.seq, streamSeq: last.streamSeq }
+      }),
+      messages: conversations.map(c =>
+        posted(c).map(({ m, seq, from, at }) => ({ m, seq, from, at, deleted: isDeleted(c, m) })),
+      ),
+      inboxes: users.map(inbox),
+      items: users.map(user => conversations.map(c => item(user, c))),
+      members: conversations.map(members),
+      conversationsOf: users.map(user => conversations.filter(c => membersOf(c).has(user)).sort()),
+    },
+    found,
+    standing,
+  }
+}
