@@ -1,0 +1,50 @@
+import type { CommandBus, ConversationView, LiveFeed } from '../commands/index.ts'
+import { ConfabError } from '../events/index.ts'
+
+/** The live feed has not been sure of having everything for too long: who is a member of what is not known well enough to answer. */
+const stale = (): ConfabError =>
+  new ConfabError('UNAVAILABLE', 'The log cannot be followed at the moment; try again.')
+
+/** Same words whether the conversation is not there or not to be known of. */
+const notFound = (): ConfabError =>
+  new ConfabError('NOT_FOUND', 'There is no such conversation, or none that you may know of.')
+
+/** Who may see what, asked of the conversation's own state, which the live feed keeps fresh. */
+export class Access {
+  readonly #bus: CommandBus
+  readonly #feed: LiveFeed
+  readonly #stalenessMs: number
+
+  constructor(bus: CommandBus, feed: LiveFeed, stalenessMs: number) {
+    this.#bus = bus
+    this.#feed = feed
+    this.#stalenessMs = stalenessMs
+  }
+
+  /** Throws ConfabError UNAVAILABLE when this node may have missed something, a removal above all. */
+  requireFresh(): void {
+    if (this.#feed.staleness() > this.#stalenessMs) throw stale()
+  }
+
+  get isFresh(): boolean {
+    return this.#feed.staleness() <= this.#stalenessMs
+  }
+
+  /**
+   * A conversation that a user is a member of. At once when its state is cached. Throws or rejects with ConfabError: NOT_FOUND, NOT_MEMBER (a channel),
+   * UNAVAILABLE. Nothing else is read before it has answered.
+   */
+  member(c: string, user: string): ConversationView | Promise<ConversationView> {
+    this.requireFresh()
+    const found = this.#bus.conversation(c)
+    return found instanceof Promise
+      ? found.then(view => requireMember(view, user))
+      : requireMember(found, user)
+  }
+}
+
+const requireMember = (view: ConversationView | undefined, user: string): ConversationView => {
+  if (view === undefined) throw notFound()
+  if (view.roleOf(user) !== undefined) return view
+  throw view.kind === 'channel' ? new ConfabError('NOT_MEMBER') : notFound()
+}

@@ -1,0 +1,16 @@
+/** What the edge counts. Port: src/infra/telemetry. */
+export interface EdgeMetrics {
+  connected(): void
+  /** `code` is the close code. */
+  disconnected(code: number): void
+  /** `outcome` is `ok` or the code of the error; `seconds` from the frame to its answer. */
+  answered(type: string, outcome: string, seconds: number): void
+  /** A live event or signal went to this many local sockets. */
+  delivered(sockets: number): void
+  /** A frame was not sent because its socket is too slow; the socket is closed for it. */
+  dropped(): void
+  /** Events that missed-event reads sent. */
+  resumed(events: number): void
+  /** Everything in Prometheus' text format. */
+  expose(): Promise<{ contentType: string; body: string }>
+}

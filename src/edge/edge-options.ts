@@ -1,0 +1,78 @@
+import type * as Uws from 'uWebSockets.js'
+import type { CommandBus, EventLog, LiveFeed } from '../commands/index.ts'
+import { Limits } from '../events/index.ts'
+import type { Views } from '../projections/index.ts'
+import type { EdgeMetrics } from './edge-metrics.ts'
+import type { Signals } from './signals.ts'
+import type { TokenVerifier } from './token-verifier.ts'
+
+/** What the edge writes its log to: pino's shape. No text, token or address goes there. */
+export interface Logger {
+  debug(fields: object, message: string): void
+  info(fields: object, message: string): void
+  warn(fields: object, message: string): void
+  error(fields: object, message: string): void
+}
+
+/** The bounds of one edge node. Those that clients have to know go into the answer to `hello`. */
+export const defaultEdgeLimits = {
+  /** Requests of one socket that may be unanswered; one more is OVERLOADED. */
+  inFlight: 256,
+  /** Bytes that may wait for a slow socket; beyond them it is closed, so that what it missed comes by resume and never as a silent hole. */
+  backpressureBytes: 4 * 1024 * 1024,
+  /** Bytes that the transport takes in one frame; beyond them the socket is closed with 1009. */
+  transportBytes: 1024 * 1024,
+  /** How long the live feed may go without knowing that it has everything before exact answers are refused, ms. */
+  stalenessMs: 10_000,
+  /** How long a query waits for a view to reach what the live feed had delivered, ms. */
+  viewWaitMs: 250,
+  /** How long `hello` waits for the roster to come within reach of the live feed, ms. */
+  rosterWaitMs: 5_000,
+  /** Time for the first frame, ms. */
+  helloMs: Limits.helloMs as number,
+  /** Time without a frame or pong after which the server pings, ms. A socket that stays silent is closed. */
+  heartbeatMs: 25_000,
+  /** Sessions whose missed events are being read at the same time. */
+  resumes: 16,
+  /** Live events that wait while a conversation's missed ones are read. */
+  resumeBuffer: 256,
+  /** Membership changes that are remembered, for as long as the roster has not got them. */
+  membershipEvents: 100_000,
+  /** Local sockets of a conversation from which on it is published by a topic, not socket by socket. */
+  topicFrom: 16,
+  /** Members up to which a conversation gets read receipts as signals. */
+  receiptMembers: 100,
+  /** Events that a reader takes from the log because the timeline lags; beyond them it is UNAVAILABLE. */
+  lagEvents: 20_000,
+  /** How long `drain` waits for clients to go by themselves, ms. */
+  drainMs: 2_000,
+}
+
+export type EdgeLimits = typeof defaultEdgeLimits
+
+export interface EdgeOptions {
+  /** uWebSockets.js, as src/infra/uws loads it. */
+  readonly uws: typeof Uws
+  readonly bus: CommandBus
+  /** Not started yet, the bus listening to it already: the edge adds its listener, whoever composes starts it. */
+  readonly feed: LiveFeed
+  readonly views: Views
+  readonly log: EventLog
+  readonly signals: Signals
+  readonly tokens: TokenVerifier
+  readonly metrics: EdgeMetrics
+  readonly logger: Logger
+  /** Default 127.0.0.1. */
+  readonly host?: string
+  /** Default 0: a free one. */
+  readonly port?: number
+  /** Signs tokens at `/v1/dev/token`. Development only. */
+  readonly signDevToken?: (user: string) => Promise<string>
+  /** What `/readyz` asks besides the feed and the views: name to whether it can serve. */
+  readonly readiness?: () => Promise<Readonly<Record<string, boolean>>>
+  /** Origins that browsers may call the HTTP routes from; `*` for all. Default none. */
+  readonly corsOrigins?: readonly string[]
+  /** Whether to serve the web page. Default true. */
+  readonly web?: boolean
+  readonly limits?: Partial<EdgeLimits>
+}

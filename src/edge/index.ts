@@ -1,0 +1,5 @@
+export type { EdgeMetrics } from './edge-metrics.ts'
+export { defaultEdgeLimits, type EdgeLimits, type EdgeOptions, type Logger } from './edge-options.ts'
+export type { Signals } from './signals.ts'
+export { type Edge, startEdge } from './start-edge.ts'
+export type { Identity, TokenVerifier } from './token-verifier.ts'

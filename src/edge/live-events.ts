@@ -1,0 +1,85 @@
+import { decodeConversationEvent, isMembershipType, type StoredEvent, wireBytes } from '../events/index.ts'
+import type { EdgeMetrics } from './edge-metrics.ts'
+import type { Logger } from './edge-options.ts'
+import type { FanOut } from './fan-out.ts'
+import type { Marks } from './marks.ts'
+import { type MembershipChange, type Memberships, membershipChange } from './memberships.ts'
+import type { Resumer } from './resume.ts'
+import type { SessionRegistry } from './session-registry.ts'
+import { Wire } from './wire.ts'
+
+/** What follows on this node from an event of the live feed. */
+export class LiveEvents {
+  readonly #fanOut: FanOut
+  readonly #sessions: SessionRegistry
+  readonly #memberships: Memberships
+  readonly #resumer: Resumer
+  readonly #marks: Marks
+  readonly #metrics: EdgeMetrics
+  readonly #logger: Logger
+
+  constructor(parts: {
+    fanOut: FanOut
+    sessions: SessionRegistry
+    memberships: Memberships
+    resumer: Resumer
+    marks: Marks
+    metrics: EdgeMetrics
+    logger: Logger
+  }) {
+    this.#fanOut = parts.fanOut
+    this.#sessions = parts.sessions
+    this.#memberships = parts.memberships
+    this.#resumer = parts.resumer
+    this.#marks = parts.marks
+    this.#metrics = parts.metrics
+    this.#logger = parts.logger
+  }
+
+  /** The feed's listener: does not throw, does not wait. */
+  readonly listen = (event: StoredEvent): void => {
+    if (event.aggregate.family === 'conv') this.#conversation(event)
+    else void this.#marks.moved(event).catch(error => this.#failed(event, error))
+  }
+
+  #conversation(event: StoredEvent): void {
+    const c = event.aggregate.id
+    try {
+      const change = isMembershipType(event.envelope.type)
+        ? membershipChange(decodeConversationEvent(event))
+        : undefined
+      this.#memberships.saw(event, change)
+      // Who comes in gets the event of it, and for who goes it is the last.
+      if (change !== undefined) this.#join(change)
+      this.#publish(c, event)
+      if (change?.left !== undefined) this.#leave(c, change.left)
+    } catch (error) {
+      this.#failed(event, error)
+    }
+  }
+
+  #publish(c: string, event: StoredEvent): void {
+    const filling = this.#resumer.isFilling(c)
+    if (!filling && this.#fanOut.audience(c) === 0) return
+    const wire = new Wire(wireBytes(event))
+    if (filling) this.#resumer.offer(c, event.envelope.seq, wire)
+    const sockets = this.#fanOut.publish(c, wire)
+    if (sockets > 0) this.#metrics.delivered(sockets)
+  }
+
+  #join(change: MembershipChange): void {
+    for (const user of change.joined)
+      for (const session of this.#sessions.of(user))
+        if (!session.filling?.has(change.c)) this.#fanOut.subscribe(session, change.c)
+  }
+
+  #leave(c: string, user: string): void {
+    this.#resumer.removed(c, user)
+    for (const session of this.#sessions.of(user)) this.#fanOut.unsubscribe(session, c)
+  }
+
+  #failed(event: StoredEvent, error: unknown): void {
+    const { stream, streamSeq } = event
+    this.#logger.error({ stream, streamSeq, err: error }, 'a live event could not be handled')
+  }
+}

@@ -1,0 +1,100 @@
+import type { CommandBus, ConversationView } from '../commands/index.ts'
+import { decodeUserEvent, type StoredEvent } from '../events/index.ts'
+import type { Views } from '../projections/index.ts'
+import type { FanOut } from './fan-out.ts'
+import { push } from './outbox.ts'
+import type { Session } from './session.ts'
+import type { SessionRegistry } from './session-registry.ts'
+import { bothFamilies, type ViewFreshness } from './view-freshness.ts'
+import { Wire } from './wire.ts'
+
+/** Names a mark, so that the session that moved it is not told of it. */
+export const ownMark = (c: string, mark: number): string => `${c} ${mark}`
+
+/** Tells a user's other devices, and the members of a small conversation, that a mark has moved. */
+export class Marks {
+  readonly #bus: CommandBus
+  readonly #views: Views
+  readonly #freshness: ViewFreshness
+  readonly #sessions: SessionRegistry
+  readonly #fanOut: FanOut
+  readonly #receiptMembers: number
+  readonly #viewWaitMs: number
+  /** `<user> <c>` of the pushes that wait for the inbox view: several moves make one push. */
+  readonly #pending = new Set<string>()
+
+  constructor(
+    parts: {
+      bus: CommandBus
+      views: Views
+      freshness: ViewFreshness
+      sessions: SessionRegistry
+      fanOut: FanOut
+    },
+    limits: { receiptMembers: number; viewWaitMs: number },
+  ) {
+    this.#bus = parts.bus
+    this.#views = parts.views
+    this.#freshness = parts.freshness
+    this.#sessions = parts.sessions
+    this.#fanOut = parts.fanOut
+    this.#receiptMembers = limits.receiptMembers
+    this.#viewWaitMs = limits.viewWaitMs
+  }
+
+  /** A live event of a user. Resolves when everybody who is to know has been told. */
+  async moved(event: StoredEvent): Promise<void> {
+    const type = event.envelope.type
+    if (type !== 'read.marked' && type !== 'delivered.marked') return
+    const user = event.aggregate.id
+    const devices = type === 'read.marked' ? this.#sessions.of(user) : []
+    // Nearly always there is nobody here to tell, and then nothing is parsed.
+    if (devices.length === 0 && !this.#fanOut.hasAny) return
+    const decoded = decodeUserEvent(event)
+    if (decoded.type !== 'read.marked' && decoded.type !== 'delivered.marked') return
+    const { c, mark } = decoded
+    const others = devices.filter(device => device.ownMark !== ownMark(c, mark))
+    await Promise.all([
+      this.#tellMembers(c, user),
+      others.length > 0 ? this.#tellDevices(c, user, others) : undefined,
+    ])
+  }
+
+  async #tellMembers(c: string, user: string): Promise<void> {
+    if (this.#fanOut.audience(c) === 0) return
+    const view = await this.#bus.conversation(c)
+    if (view === undefined || !this.#getsReceipts(view, user)) return
+    const marks = await this.#bus.user(user)
+    const read = marks.readMark(c)
+    this.#fanOut.publish(
+      c,
+      Wire.of({
+        t: 'signal',
+        type: 'receipt',
+        c,
+        user,
+        read,
+        delivered: Math.max(read, marks.deliveredMark(c)),
+      }),
+    )
+  }
+
+  #getsReceipts(view: ConversationView, user: string): boolean {
+    return view.memberCount <= this.#receiptMembers && view.roleOf(user) !== undefined
+  }
+
+  async #tellDevices(c: string, user: string, devices: readonly Session[]): Promise<void> {
+    const key = `${user} ${c}`
+    if (this.#pending.has(key)) return
+    this.#pending.add(key)
+    try {
+      await this.#freshness.reached('inbox', bothFamilies, this.#viewWaitMs)
+    } finally {
+      this.#pending.delete(key)
+    }
+    const item = await this.#views.inbox.item(user, c)
+    if (item === undefined) return
+    const wire = Wire.of({ t: 'inbox', c, unread: item.unread, read: item.read, head: item.head })
+    for (const device of devices) push(device, wire.frame(device.encoding))
+  }
+}

@@ -1,0 +1,107 @@
+import { Requests } from '../events/index.ts'
+import { ErrorSchema, eventSchemas, plain, requestSchemas } from './api-schemas.ts'
+
+const ref = (name: string) => ({ $ref: `#/components/schemas/${name}` })
+
+const jsonContent = (schema: object) => ({ 'application/json': { schema } })
+
+const refused = {
+  description: 'It was refused; the status is that of the error’s code',
+  content: jsonContent(ref('Refusal')),
+}
+
+const answered = (description: string, properties: object) => ({
+  '200': { description, content: jsonContent({ type: 'object', properties }) },
+  default: refused,
+})
+
+/** The query parameters of a request's fields, less the ones of the path. */
+const parameters = (t: 'history' | 'inbox' | 'search', inPath: readonly string[] = []) => {
+  const schema = plain(Requests[t]) as { properties: Record<string, object>; required: string[] }
+  return Object.entries(schema.properties)
+    .filter(([name]) => name !== 'id' && name !== 't')
+    .map(([name, property]) => ({
+      name,
+      in: inPath.includes(name) ? 'path' : 'query',
+      required: schema.required.includes(name),
+      schema: property,
+    }))
+}
+
+const events = { type: 'array', items: { oneOf: Object.keys(eventSchemas()).map(ref) } }
+const page = { type: 'array', items: { type: 'object' } }
+
+const health = (summary: string) => ({
+  get: {
+    summary,
+    security: [],
+    responses: { '200': { description: 'Yes' }, '503': { description: 'No' } },
+  },
+})
+
+let document: string | undefined
+
+/** OpenAPI 3.1 of the HTTP routes, as JSON. Made from the schemas that requests are checked with. */
+export const openApiDocument = (): string => {
+  document ??= JSON.stringify({
+    openapi: '3.1.0',
+    info: { title: 'confab', version: '1', description: 'The HTTP side of confab’s client protocol' },
+    security: [{ token: [] }],
+    paths: {
+      '/v1/commands': {
+        post: {
+          summary: 'One request, one answer, as over the socket',
+          requestBody: {
+            required: true,
+            content: jsonContent({
+              oneOf: Object.keys(requestSchemas()).map(ref),
+              discriminator: { propertyName: 't' },
+            }),
+          },
+          responses: answered('The answer', { re: { type: 'string' }, ok: { const: true } }),
+        },
+      },
+      '/v1/conversations/{c}/events': {
+        get: {
+          summary: 'A page of a conversation’s events',
+          parameters: parameters('history', ['c']),
+          responses: answered('Events, ascending', {
+            events,
+            head: { type: 'integer' },
+            more: { type: 'boolean' },
+          }),
+        },
+      },
+      '/v1/inbox': {
+        get: {
+          summary: 'One’s conversations, the last active first',
+          parameters: parameters('inbox'),
+          responses: answered('A page', { items: page, cursor: { type: 'string' } }),
+        },
+      },
+      '/v1/search': {
+        get: {
+          summary: 'Find messages in one’s conversations',
+          parameters: parameters('search'),
+          responses: answered('A page, newest first', { hits: page, cursor: { type: 'string' } }),
+        },
+      },
+      '/healthz': health('Does the process live?'),
+      '/readyz': health('Can it serve?'),
+    },
+    components: {
+      securitySchemes: { token: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } },
+      schemas: {
+        ...requestSchemas(),
+        ...eventSchemas(),
+        Error: plain(ErrorSchema),
+        Refusal: {
+          type: 'object',
+          properties: { re: { type: ['string', 'null'] }, ok: { const: false }, error: ref('Error') },
+          required: ['ok', 'error'],
+        },
+      },
+    },
+  })
+  return document
+}

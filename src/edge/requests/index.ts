@@ -1,0 +1,50 @@
+import type { Request, RequestType } from '../../events/index.ts'
+import { block, conversationCommand, deliveredMark, mute, readMark } from './commands.ts'
+import { history } from './history.ts'
+import { inbox, members, search } from './lists.ts'
+import type { Caller, Fields, Handler, RequestContext } from './request-context.ts'
+import { ping, presence, sync, typing } from './signals.ts'
+
+export type { Caller, RequestContext } from './request-context.ts'
+
+type Handlers = { readonly [T in RequestType]: Handler<T> }
+
+const handlers = (context: RequestContext): Handlers => {
+  const command = conversationCommand(context)
+  return {
+    create: command,
+    send: command,
+    edit: command,
+    delete: command,
+    react: command,
+    invite: command,
+    remove: command,
+    role: command,
+    join: command,
+    leave: command,
+    rename: command,
+    read: readMark(context),
+    delivered: deliveredMark(context),
+    mute: mute(context),
+    block: block(context),
+    typing: typing(context),
+    presence: presence(context),
+    history: history(context),
+    inbox: inbox(context),
+    members: members(context),
+    search: search(context),
+    sync: sync(context),
+    ping: ping(),
+  }
+}
+
+/** Answers a checked request: what the answer adds. Throws or rejects, with ConfabError where the client is to see why. */
+export type Answerer = (
+  request: Request,
+  caller: Caller,
+) => Fields<RequestType> | Promise<Fields<RequestType>>
+
+export const createAnswerer = (context: RequestContext): Answerer => {
+  const table = handlers(context)
+  return (request, caller) => (table[request.t] as Handler<RequestType>)(request, caller)
+}

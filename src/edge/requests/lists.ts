@@ -1,0 +1,79 @@
+import { ConfabError, type MemberItem } from '../../events/index.ts'
+import type { SearchQuery } from '../../projections/index.ts'
+import { bothFamilies, conversationsOnly } from '../view-freshness.ts'
+import type { Handler, RequestContext } from './request-context.ts'
+
+const defaultPage = 50
+const defaultHits = 20
+
+/** Leaves out what is undefined: an optional property that is there is not undefined. */
+const given = <K extends string, V>(name: K, value: V | undefined): { [P in K]?: V } =>
+  value === undefined ? {} : ({ [name]: value } as { [P in K]: V })
+
+export const inbox =
+  ({ access, views, freshness, limits }: RequestContext): Handler<'inbox'> =>
+  async (request, caller) => {
+    access.requireFresh()
+    await freshness.reached('inbox', bothFamilies, limits.viewWaitMs)
+    const { items, cursor } = await views.inbox.page(caller.user, {
+      limit: request.limit ?? defaultPage,
+      ...given('cursor', request.cursor),
+    })
+    return { items: [...items], ...given('cursor', cursor) }
+  }
+
+/** The roster's page, with those who have left and those who have another role put right by the conversation's state. */
+export const members =
+  ({ access, views, freshness, limits }: RequestContext): Handler<'members'> =>
+  async (request, caller) => {
+    await access.member(request.c, caller.user)
+    await freshness.reached('roster', conversationsOnly, limits.viewWaitMs)
+    const page = await views.roster.members(request.c, {
+      limit: request.limit ?? defaultPage,
+      ...given('cursor', request.cursor),
+    })
+    const view = await access.member(request.c, caller.user)
+    const found: MemberItem[] = []
+    for (const member of page.members) {
+      const role = view.roleOf(member.user)
+      if (role !== undefined) found.push({ ...member, role })
+    }
+    return { members: found, ...given('cursor', page.cursor) }
+  }
+
+const timeOf = (value: string | undefined, name: string): number | undefined => {
+  if (value === undefined) return undefined
+  const time = Date.parse(value)
+  if (Number.isNaN(time))
+    throw new ConfabError('BAD_REQUEST', `${name}: expected a time, such as 2026-11-24T02:30:43.123Z.`, {
+      field: `/${name}`,
+    })
+  return time
+}
+
+/** Searches one conversation that the asker is in, or all of them. */
+export const search =
+  ({ access, views, memberships, freshness, limits }: RequestContext): Handler<'search'> =>
+  async (request, caller) => {
+    const filters = {
+      ...given('from', request.from),
+      ...given('after', timeOf(request.after, 'after')),
+      ...given('before', timeOf(request.before, 'before')),
+      ...given('hasMedia', request.hasMedia),
+      ...given('cursor', request.cursor),
+    }
+    const { c } = request
+    if (c === undefined) access.requireFresh()
+    else await access.member(c, caller.user)
+    await freshness.reached('search', conversationsOnly, limits.viewWaitMs)
+    if (c !== undefined) await access.member(c, caller.user)
+    const conversations = c !== undefined ? [c] : await memberships.of(caller.user, mine => [...mine])
+    const query: SearchQuery = {
+      q: request.q,
+      conversations,
+      limit: request.limit ?? defaultHits,
+      ...filters,
+    }
+    const { hits, cursor } = await views.search.search(query)
+    return { hits: [...hits], ...given('cursor', cursor) }
+  }

@@ -1,0 +1,42 @@
+import type { CommandBus } from '../../commands/index.ts'
+import type { AnswerOf, RequestOf, RequestType } from '../../events/index.ts'
+import type { Views } from '../../projections/index.ts'
+import type { Access } from '../access.ts'
+import type { ConversationReader } from '../conversation-reader.ts'
+import type { EdgeLimits } from '../edge-options.ts'
+import type { JsonFields } from '../frames.ts'
+import type { Memberships } from '../memberships.ts'
+import type { PresenceBoard } from '../presence.ts'
+import type { Resumer } from '../resume.ts'
+import type { Session } from '../session.ts'
+import type { Signals } from '../signals.ts'
+import type { ViewFreshness } from '../view-freshness.ts'
+
+/** Who asks: a user by its session, or over HTTP without one. */
+export interface Caller {
+  readonly user: string
+  readonly session?: Session
+  readonly traceparent?: string
+}
+
+/** What requests are answered with. */
+export interface RequestContext {
+  readonly bus: CommandBus
+  readonly views: Views
+  readonly access: Access
+  readonly reader: ConversationReader
+  readonly freshness: ViewFreshness
+  readonly memberships: Memberships
+  readonly presence: PresenceBoard
+  readonly resumer: Resumer
+  readonly signals: Signals
+  readonly limits: EdgeLimits
+}
+
+/** What the answer adds, or already as JSON. */
+export type Fields<T extends RequestType> = AnswerOf[T] | JsonFields
+
+export type Handler<T extends RequestType> = (
+  request: RequestOf[T],
+  caller: Caller,
+) => Fields<T> | Promise<Fields<T>>

@@ -1,0 +1,38 @@
+import { ConfabError } from '../../events/index.ts'
+import type { Handler, RequestContext } from './request-context.ts'
+
+const nothing = {}
+
+export const typing =
+  ({ access, signals }: RequestContext): Handler<'typing'> =>
+  async (request, caller) => {
+    const { c, on } = request
+    await access.member(c, caller.user)
+    signals.publish(c, { t: 'signal', type: 'typing', c, user: caller.user, on })
+    return nothing
+  }
+
+export const presence =
+  ({ presence }: RequestContext): Handler<'presence'> =>
+  async (request, caller) => ({
+    states: await presence.watch([...new Set(request.users)], caller.session),
+  })
+
+/** Answered at once; what was missed follows. */
+export const sync =
+  ({ access, resumer }: RequestContext): Handler<'sync'> =>
+  (request, caller) => {
+    if (caller.session === undefined)
+      throw new ConfabError('BAD_REQUEST', 't: sync is answered by pushes, so that it needs a socket.', {
+        field: '/t',
+      })
+    access.requireFresh()
+    const { session } = caller
+    const { cursors } = request
+    // After the answer, and for as long as it takes: not within the request.
+    session.inFlight++
+    queueMicrotask(() => void resumer.resume(session, cursors).finally(() => session.inFlight--))
+    return nothing
+  }
+
+export const ping = (): Handler<'ping'> => () => ({ at: new Date().toISOString() })

@@ -1,0 +1,62 @@
+import type { WebSocket } from 'uWebSockets.js'
+import type { Encoding, Frame } from './frames.ts'
+
+/** What uWebSockets.js keeps with a socket. */
+export interface SocketData {
+  session: Session
+}
+
+/** A frame that came while `hello` was being answered. */
+export interface WaitingRequest {
+  readonly id: string
+  readonly value: Record<string, unknown>
+}
+
+const noConversations: readonly string[] = Object.freeze([])
+
+/**
+ * One socket. There may be very many, most of them idle: it holds no queue, no closure and no collection that it does not need at the moment.
+ */
+export class Session {
+  readonly encoding: Encoding
+  /** Set when the socket opens; not to be used once `closed`. */
+  ws!: WebSocket<SocketData>
+  /** `new` until `hello` is answered well. */
+  phase: 'new' | 'greeting' | 'open' | 'closed' = 'new'
+  user = ''
+  id = ''
+  device: string | undefined
+  /** From the `Authorization` header, until `hello` has used it. */
+  token: string | undefined
+  /** Seconds since 1970: of the token, or before `hello` the last moment for it; 0 for never. */
+  deadline = 0
+  inFlight = 0
+  badFrames = 0
+  /** Conversations whose live events it gets. */
+  conversations: readonly string[] = noConversations
+  /** Conversations whose missed events come first: no live ones until then. */
+  filling: Set<string> | undefined
+  /** Requests that came with `hello`, until it is answered. */
+  waiting: WaitingRequest[] | undefined
+  /** Frames for the end of this turn of the loop. */
+  outbox: Frame[] | undefined
+  /** Users whose presence it watches. */
+  watching: readonly string[] | undefined
+  /** `<c> <seq>` of the last mark that it moved itself. */
+  ownMark: string | undefined
+
+  constructor(encoding: Encoding, token: string | undefined, deadline: number) {
+    this.encoding = encoding
+    this.token = token
+    this.deadline = deadline
+  }
+
+  get closed(): boolean {
+    return this.phase === 'closed'
+  }
+
+  /** Ends the socket with a code of the protocol. The close handler runs at once. */
+  end(code: number, reason: string): void {
+    if (this.phase !== 'closed') this.ws.end(code, reason)
+  }
+}

@@ -1,0 +1,245 @@
+import type {
+  HttpRequest,
+  HttpResponse,
+  us_socket_context_t,
+  WebSocket,
+  WebSocketBehavior,
+} from 'uWebSockets.js'
+import { CloseCode, ConfabError, type ErrorBody, Limits } from '../events/index.ts'
+import type { Drains } from './drains.ts'
+import type { EdgeMetrics } from './edge-metrics.ts'
+import type { EdgeLimits, Logger } from './edge-options.ts'
+import type { FanOut } from './fan-out.ts'
+import { decodeFrame, encodeAnswer, encodeError, leadingId, negotiate } from './frames.ts'
+import type { Greeter } from './hello.ts'
+import { flush, push } from './outbox.ts'
+import type { PresenceBoard } from './presence.ts'
+import { checkHello, checkRequest, isRequestType, requestId } from './request-check.ts'
+import type { Answerer } from './requests/index.ts'
+import { Session, type SocketData } from './session.ts'
+import type { SessionRegistry } from './session-registry.ts'
+import { bearerToken } from './token-verifier.ts'
+
+type Fields = Record<string, unknown>
+type Socket = WebSocket<SocketData>
+
+/** What a client may see of an error. The rest goes to the log, and says nothing of what was sent. */
+export const visibleError = (error: unknown, logger: Logger, where: object): ErrorBody => {
+  if (ConfabError.is(error)) return error.toBody()
+  logger.error({ ...where, err: error }, 'a request failed')
+  return new ConfabError('INTERNAL').toBody()
+}
+
+/** The frames of all sockets: what comes in, and what it is answered with. */
+export class Sockets {
+  readonly #answer: Answerer
+  readonly #greeter: Greeter
+  readonly #sessions: SessionRegistry
+  readonly #fanOut: FanOut
+  readonly #presence: PresenceBoard
+  readonly #drains: Drains
+  readonly #metrics: EdgeMetrics
+  readonly #logger: Logger
+  readonly #limits: EdgeLimits
+
+  constructor(
+    parts: {
+      answer: Answerer
+      greeter: Greeter
+      sessions: SessionRegistry
+      fanOut: FanOut
+      presence: PresenceBoard
+      drains: Drains
+      metrics: EdgeMetrics
+      logger: Logger
+    },
+    limits: EdgeLimits,
+  ) {
+    this.#answer = parts.answer
+    this.#greeter = parts.greeter
+    this.#sessions = parts.sessions
+    this.#fanOut = parts.fanOut
+    this.#presence = parts.presence
+    this.#drains = parts.drains
+    this.#metrics = parts.metrics
+    this.#logger = parts.logger
+    this.#limits = limits
+  }
+
+  /** For `app.ws`. */
+  behavior(): WebSocketBehavior<SocketData> {
+    return {
+      maxPayloadLength: this.#limits.transportBytes,
+      maxBackpressure: this.#limits.backpressureBytes,
+      closeOnBackpressureLimit: true,
+      // The transport pings a while before this is over. A pong takes it as far again, silence closes the socket.
+      idleTimeout: Math.max(8, Math.ceil(this.#limits.heartbeatMs / 1000) + 5),
+      sendPingsAutomatically: true,
+      upgrade: (res, req, context) => this.#upgrade(res, req, context),
+      open: ws => this.#opened(ws),
+      message: (ws, message, isBinary) => this.#received(ws.getUserData().session, message, isBinary),
+      drain: ws => this.#drains.moved(ws.getUserData().session),
+      dropped: () => this.#metrics.dropped(),
+      close: (ws, code) => this.#closed(ws.getUserData().session, code),
+    }
+  }
+
+  #upgrade(res: HttpResponse, req: HttpRequest, context: us_socket_context_t): void {
+    const agreed = negotiate(req.getHeader('sec-websocket-protocol'))
+    if (agreed === undefined) {
+      res.writeStatus('400 Bad Request').end('none of these subprotocols is spoken here')
+      return
+    }
+    const deadline = Math.ceil((Date.now() + this.#limits.helloMs) / 1000)
+    const session = new Session(agreed.encoding, bearerToken(req.getHeader('authorization')), deadline)
+    res.upgrade<SocketData>(
+      { session },
+      req.getHeader('sec-websocket-key'),
+      agreed.subprotocol,
+      req.getHeader('sec-websocket-extensions'),
+      context,
+    )
+  }
+
+  #opened(ws: Socket): void {
+    const { session } = ws.getUserData()
+    session.ws = ws
+    this.#sessions.connected(session)
+    this.#metrics.connected()
+  }
+
+  #closed(session: Session, code: number): void {
+    const wasOpen = session.phase === 'open'
+    session.phase = 'closed'
+    session.outbox = undefined
+    session.waiting = undefined
+    this.#fanOut.forget(session)
+    this.#presence.unwatch(session)
+    const last = this.#sessions.closed(session)
+    if (wasOpen && last) this.#presence.wentOffline(session.user)
+    this.#drains.moved(session)
+    this.#metrics.disconnected(code)
+  }
+
+  #received(session: Session, message: ArrayBuffer, isBinary: boolean): void {
+    const started = performance.now()
+    if (message.byteLength > Limits.frameBytes) {
+      const error = new ConfabError('TOO_LARGE', `A frame may have ${Limits.frameBytes} bytes at most.`)
+      this.#refuse(session, leadingId(message, session.encoding), 'unread', error, started)
+      return
+    }
+    let value: Fields
+    try {
+      value = decodeFrame(message, isBinary, session.encoding)
+    } catch (error) {
+      this.#refuse(session, null, 'unread', error, started)
+      this.#countBad(session)
+      return
+    }
+    const id = requestId(value)
+    if (id === null) {
+      const error = new ConfabError(
+        'BAD_REQUEST',
+        `id: expected a string of 1 to ${Limits.idChars} characters.`,
+        {
+          field: '/id',
+        },
+      )
+      this.#refuse(session, null, 'unread', error, started)
+      return
+    }
+    if (session.phase === 'open') this.#request(session, id, value, started)
+    else this.#beforeHello(session, id, value, started)
+  }
+
+  #request(session: Session, id: string, value: Fields, started: number): void {
+    const type = isRequestType(value.t) ? value.t : 'unknown'
+    try {
+      const request = checkRequest(value)
+      if (session.inFlight >= this.#limits.inFlight)
+        throw new ConfabError(
+          'OVERLOADED',
+          'Too many requests of this socket are unanswered; wait for some answers.',
+        )
+      const fields = this.#answer(request, { user: session.user, session })
+      if (!(fields instanceof Promise)) {
+        this.#answered(session, id, type, fields, started)
+        return
+      }
+      session.inFlight++
+      fields.then(
+        answer => {
+          session.inFlight--
+          this.#answered(session, id, type, answer, started)
+        },
+        error => {
+          session.inFlight--
+          this.#refuse(session, id, type, error, started)
+        },
+      )
+    } catch (error) {
+      this.#refuse(session, id, type, error, started)
+    }
+  }
+
+  #beforeHello(session: Session, id: string, value: Fields, started: number): void {
+    if (session.phase === 'greeting' && value.t !== 'hello') {
+      // Sent together with hello, without waiting for its answer: as good as after it.
+      session.waiting ??= []
+      if (session.waiting.length < this.#limits.inFlight) session.waiting.push({ id, value })
+      else this.#refuse(session, id, 'unread', new ConfabError('OVERLOADED'), started)
+      return
+    }
+    if (session.phase === 'greeting' || value.t !== 'hello') {
+      const error =
+        session.phase === 'greeting'
+          ? new ConfabError('BAD_REQUEST', 't: hello is being answered.', { field: '/t' })
+          : new ConfabError('UNAUTHENTICATED', 'The first frame has to be hello.')
+      this.#refuse(session, id, 'unread', error, started)
+      this.#countBad(session)
+      return
+    }
+    session.phase = 'greeting'
+    void this.#greet(session, id, value, started)
+  }
+
+  async #greet(session: Session, id: string, value: Fields, started: number): Promise<void> {
+    try {
+      await this.#greeter.greet(session, checkHello(value))
+      this.#metrics.answered('hello', 'ok', (performance.now() - started) / 1000)
+    } catch (error) {
+      if (session.closed) return
+      session.phase = 'new'
+      this.#refuse(session, id, 'hello', error, started)
+      if (ConfabError.is(error) && error.code === 'UNAUTHENTICATED') {
+        flush(session)
+        session.end(CloseCode.unauthenticated, 'the token is not good')
+      }
+    }
+    const waiting = session.waiting ?? []
+    session.waiting = undefined
+    for (const request of waiting) {
+      if (session.closed) return
+      // hello has changed the phase, one way or the other
+      if (session.phase === 'open') this.#request(session, request.id, request.value, started)
+      else this.#beforeHello(session, request.id, request.value, started)
+    }
+  }
+
+  #answered(session: Session, id: string, type: string, fields: object, started: number): void {
+    push(session, encodeAnswer(session.encoding, id, fields))
+    this.#metrics.answered(type, 'ok', (performance.now() - started) / 1000)
+  }
+
+  #refuse(session: Session, id: string | null, type: string, error: unknown, started: number): void {
+    const body = visibleError(error, this.#logger, { session: session.id, request: type })
+    push(session, encodeError(session.encoding, id, body))
+    this.#metrics.answered(type, body.code, (performance.now() - started) / 1000)
+  }
+
+  #countBad(session: Session): void {
+    if (++session.badFrames < Limits.badFrames) return
+    flush(session)
+    session.end(CloseCode.policy, 'too many frames that make no sense')
+  }
+}

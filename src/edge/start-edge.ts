@@ -1,0 +1,166 @@
+import type { us_listen_socket } from 'uWebSockets.js'
+import { randomUUID } from 'node:crypto'
+import { type Static, Type } from '@sinclair/typebox'
+import { TypeCompiler } from '@sinclair/typebox/compiler'
+import { CloseCode, Id } from '../events/index.ts'
+import { Access } from './access.ts'
+import { ConversationReader } from './conversation-reader.ts'
+import { DeviceSessions } from './device-sessions.ts'
+import { Drains } from './drains.ts'
+import { defaultEdgeLimits, type EdgeOptions } from './edge-options.ts'
+import { FanOut } from './fan-out.ts'
+import { endOverdue, Greeter } from './hello.ts'
+import { corsPolicy } from './http-exchange.ts'
+import { HttpRoutes, type Readiness } from './http-routes.ts'
+import { LiveEvents } from './live-events.ts'
+import { Marks } from './marks.ts'
+import { Memberships } from './memberships.ts'
+import { flush, pushObject } from './outbox.ts'
+import { PresenceBoard } from './presence.ts'
+import { createAnswerer } from './requests/index.ts'
+import { Resumer } from './resume.ts'
+import type { SocketData } from './session.ts'
+import { SessionRegistry } from './session-registry.ts'
+import { Sockets } from './sockets.ts'
+import { serveStaticFiles } from './static-files.ts'
+import { ViewFreshness } from './view-freshness.ts'
+import { Wire } from './wire.ts'
+
+/** A node that serves clients. */
+export interface Edge {
+  readonly host: string
+  readonly port: number
+  /** Open sockets. */
+  connections(): number
+  /** Takes no new sockets, tells those that are here to go elsewhere, waits for them a while (`drainMs`), and closes the rest with 1001. */
+  drain(): Promise<void>
+  /** Closes everything at once. */
+  stop(): Promise<void>
+}
+
+const TypingSignal = Type.Object({
+  t: Type.Literal('signal'),
+  type: Type.Literal('typing'),
+  c: Id,
+  user: Id,
+  on: Type.Boolean(),
+})
+const typingCheck = TypeCompiler.Compile(TypingSignal)
+
+const sweepMs = 500
+/** Bytes that may wait for a socket before a reader of missed events waits for it. */
+const roomBytes = 512 * 1024
+
+/** Listens for clients. Start the feed after this, so that the edge hears all of it. Rejects when it cannot listen. */
+export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
+  const { uws, bus, feed, views, log, signals, tokens, metrics, logger } = options
+  const limits = Object.freeze({ ...defaultEdgeLimits, ...options.limits })
+  const host = options.host ?? '127.0.0.1'
+  const app = uws.App()
+
+  const sessions = new SessionRegistry()
+  const fanOut = new FanOut(app, limits.topicFrom)
+  const access = new Access(bus, feed, limits.stalenessMs)
+  const freshness = new ViewFreshness(views, feed)
+  const memberships = new Memberships(views, feed, {
+    bound: limits.membershipEvents,
+    waitMs: limits.rosterWaitMs,
+  })
+  const reader = new ConversationReader(views.timeline, log, limits.lagEvents)
+  const drains = new Drains(roomBytes)
+  const presence = new PresenceBoard(randomUUID(), signals, sessions)
+  const devices = new DeviceSessions(signals, sessions)
+  const resumer = new Resumer(
+    { bus, feed, reader, fanOut, drains, logger, onResumed: events => metrics.resumed(events) },
+    limits,
+  )
+  const marks = new Marks({ bus, views, freshness, sessions, fanOut }, limits)
+  const answer = createAnswerer({
+    bus,
+    views,
+    access,
+    reader,
+    freshness,
+    memberships,
+    presence,
+    resumer,
+    signals,
+    limits,
+  })
+  const greeter = new Greeter(
+    { tokens, access, memberships, sessions, devices, presence, fanOut, resumer },
+    limits,
+  )
+  const sockets = new Sockets(
+    { answer, greeter, sessions, fanOut, presence, drains, metrics, logger },
+    limits,
+  )
+
+  feed.listen(new LiveEvents({ fanOut, sessions, memberships, resumer, marks, metrics, logger }).listen)
+  signals.listen((_about, signal) => {
+    if (typingCheck.Check(signal)) fanOut.publish(signal.c, Wire.of(typingPush(signal)))
+    else if (!presence.heard(signal)) devices.heard(signal)
+  })
+
+  let draining = false
+  const readiness = async (): Promise<Readiness> => {
+    const parts = {
+      feed: access.isFresh,
+      roster: await memberships.areKnown().catch(() => false),
+      accepting: !draining,
+      ...(await options.readiness?.().catch(() => ({ parts: false }))),
+    }
+    return { ready: Object.values(parts).every(Boolean), parts }
+  }
+
+  const cors = corsPolicy(options.corsOrigins ?? [])
+  app.ws<SocketData>('/v1/ws', sockets.behavior())
+  new HttpRoutes({
+    answer,
+    tokens,
+    metrics,
+    logger,
+    readiness,
+    cors,
+    ...(options.signDevToken === undefined ? {} : { signDevToken: options.signDevToken }),
+  }).register(app)
+  if (options.web ?? true) serveStaticFiles(app, cors)
+
+  const socket = await new Promise<us_listen_socket>((resolve, reject) =>
+    app.listen(host, options.port ?? 0, listening => {
+      if (listening === false) reject(new Error(`cannot listen on ${host}:${options.port ?? 0}`))
+      else resolve(listening)
+    }),
+  )
+  const port = uws.us_socket_local_port(socket)
+  const sweep = setInterval(() => endOverdue(sessions, Date.now() / 1000), sweepMs)
+  sweep.unref()
+  logger.info({ port }, 'listening')
+
+  const stop = async (): Promise<void> => {
+    draining = true
+    clearInterval(sweep)
+    memberships.close()
+    presence.close()
+    app.close()
+  }
+
+  const drain = async (): Promise<void> => {
+    if (draining) return
+    draining = true
+    uws.us_listen_socket_close(socket)
+    for (const session of sessions) pushObject(session, { t: 'drain', reconnectMs: limits.drainMs })
+    const until = performance.now() + limits.drainMs
+    while (sessions.size > 0 && performance.now() < until)
+      await new Promise(resolve => setTimeout(resolve, 20))
+    for (const session of [...sessions]) {
+      flush(session)
+      session.end(CloseCode.goingAway, 'going away')
+    }
+  }
+
+  return { host, port, connections: () => sessions.size, drain, stop }
+}
+
+/** Only the fields of the protocol go on to clients. */
+const typingPush = ({ t, type, c, user, on }: Static<typeof TypingSignal>) => ({ t, type, c, user, on })

@@ -1,0 +1,69 @@
+import type { LiveFeed } from '../commands/index.ts'
+import { Family, type Position } from '../events/index.ts'
+import type { Views } from '../projections/index.ts'
+
+interface Waiter {
+  readonly target: readonly Position[]
+  readonly until: number
+  readonly done: (reached: boolean) => void
+}
+
+const pollMs = 4
+
+/** The streams of these families, at least. */
+const familiesOf = (families: readonly Family[], positions: readonly Position[]): Position[] =>
+  positions.filter(({ stream }) => families.some(family => stream.startsWith(`${family.toUpperCase()}_`)))
+
+export const reaches = (view: readonly Position[], target: readonly Position[]): boolean =>
+  target.every(({ stream, streamSeq }) => {
+    const position = view.find(other => other.stream === stream)
+    return streamSeq === 0 || (position !== undefined && position.streamSeq >= streamSeq)
+  })
+
+/** Waits for views to reach what the live feed has delivered. All who wait for one view share one look at its position. */
+export class ViewFreshness {
+  readonly #views: Views
+  readonly #feed: LiveFeed
+  readonly #waiters = new Map<string, Waiter[]>()
+
+  constructor(views: Views, feed: LiveFeed) {
+    this.#views = views
+    this.#feed = feed
+  }
+
+  /** Whether the view came to hold, within `ms`, what the feed had delivered when this was called. */
+  async reached(projection: string, families: readonly Family[], ms: number): Promise<boolean> {
+    const target = familiesOf(families, this.#feed.positions())
+    if (reaches(await this.#views.positions(projection), target)) return true
+    return await new Promise(done => {
+      const waiter = { target, until: performance.now() + ms, done }
+      const waiting = this.#waiters.get(projection)
+      if (waiting !== undefined) {
+        waiting.push(waiter)
+        return
+      }
+      this.#waiters.set(projection, [waiter])
+      setTimeout(() => void this.#poll(projection), pollMs)
+    })
+  }
+
+  async #poll(projection: string): Promise<void> {
+    const positions = await this.#views.positions(projection).catch(() => [])
+    const now = performance.now()
+    const waiting: Waiter[] = []
+    for (const waiter of this.#waiters.get(projection) ?? []) {
+      const reached = reaches(positions, waiter.target)
+      if (reached || now >= waiter.until) waiter.done(reached)
+      else waiting.push(waiter)
+    }
+    if (waiting.length === 0) {
+      this.#waiters.delete(projection)
+      return
+    }
+    this.#waiters.set(projection, waiting)
+    setTimeout(() => void this.#poll(projection), pollMs)
+  }
+}
+
+export const conversationsOnly: readonly Family[] = [Family.conversation]
+export const bothFamilies: readonly Family[] = [Family.conversation, Family.user]

@@ -1,0 +1,85 @@
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
+import type { EdgeMetrics } from '../../edge/edge-metrics.ts'
+
+/** Seconds; an ack takes one to a few milliseconds where nothing is wrong. */
+const latencyBuckets = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10]
+
+const memo = <V>(make: (key: string) => V): ((key: string) => V) => {
+  const made = new Map<string, V>()
+  return key => {
+    const known = made.get(key)
+    if (known !== undefined) return known
+    const value = make(key)
+    made.set(key, value)
+    return value
+  }
+}
+
+/** What the edge counts, in a registry of Prometheus' client. `buffered` says how many bytes wait for slow sockets, when it is asked. */
+export const createEdgeMetrics = (registry: Registry, buffered?: () => number): EdgeMetrics => {
+  const registers = [registry]
+  const connections = new Gauge({ name: 'confab_edge_connections', help: 'Open sockets', registers })
+  const closed = new Counter({
+    name: 'confab_edge_disconnections_total',
+    help: 'Sockets that closed, by close code',
+    labelNames: ['code'],
+    registers,
+  })
+  const requests = new Counter({
+    name: 'confab_edge_requests_total',
+    help: 'Requests that were answered, by type and outcome: ok, or the code of the error',
+    labelNames: ['type', 'outcome'],
+    registers,
+  })
+  const latency = new Histogram({
+    name: 'confab_edge_request_seconds',
+    help: 'From a request to its answer, seconds, by type',
+    labelNames: ['type'],
+    buckets: latencyBuckets,
+    registers,
+  })
+  const deliveries = new Counter({
+    name: 'confab_edge_deliveries_total',
+    help: 'Live events and signals that went to local sockets, once a socket',
+    registers,
+  })
+  const dropped = new Counter({
+    name: 'confab_edge_dropped_total',
+    help: 'Frames that were not sent because the socket was too slow; it is closed for it',
+    registers,
+  })
+  const resumed = new Counter({
+    name: 'confab_edge_resumed_events_total',
+    help: 'Missed events that were sent on resume and sync',
+    registers,
+  })
+  if (buffered !== undefined)
+    new Gauge({
+      name: 'confab_edge_buffered_bytes',
+      help: 'Bytes that wait for slow sockets',
+      registers,
+      collect() {
+        this.set(buffered())
+      },
+    })
+
+  // Looking a label set up costs more than counting: each is looked up once.
+  const counterOf = memo((key: string) => requests.labels(...(key.split(' ') as [string, string])))
+  const timerOf = memo((type: string) => latency.labels(type))
+
+  return {
+    connected: () => connections.inc(),
+    disconnected: code => {
+      connections.dec()
+      closed.inc({ code: String(code) })
+    },
+    answered: (type, outcome, seconds) => {
+      counterOf(`${type} ${outcome}`).inc()
+      timerOf(type).observe(seconds)
+    },
+    delivered: sockets => deliveries.inc(sockets),
+    dropped: () => dropped.inc(),
+    resumed: events => resumed.inc(events),
+    expose: async () => ({ contentType: registry.contentType, body: await registry.metrics() }),
+  }
+}

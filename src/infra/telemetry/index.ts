@@ -1,0 +1,3 @@
+export { createEdgeMetrics } from './edge-metrics.ts'
+export { createLogger, type Logger, type LoggerOptions, type LogLevel } from './logger.ts'
+export { createRegistry } from './registry.ts'

@@ -1,0 +1,1 @@
+export { loadUws, type UwsModule } from './load.ts'
