@@ -1,5 +1,11 @@
 import { v7 } from 'uuid'
-import { type CommandBus, createCommandBus, createLogLookup } from '../../src/commands/index.ts'
+import {
+  type CommandBus,
+  createCommandBus,
+  createLogLookup,
+  type EventLog,
+  type NewEvent,
+} from '../../src/commands/index.ts'
 import { subjectOf } from '../../src/events/index.ts'
 import {
   discoverLog,
@@ -8,15 +14,19 @@ import {
   type Nats,
   NatsLiveFeed,
 } from '../../src/infra/nats/index.ts'
+import { createdEvent, messageEvent } from '../harness/events.ts'
 import { startNats } from '../harness/nats.ts'
 import { readLast } from '../limits/last-event.ts'
 import type { Row, Sample } from '../row.ts'
 
 const members = 50
+const text = 'A message among very many, as long as they are.'
 const large = 'large'
 /** Conversations that a fresh bus opens before the clock starts, so that no code runs for the first time in it. */
 const small = Array.from({ length: 10 }, (_, n) => `small-${n}`)
 const repeats = 5
+/** The largest batch that the log takes at once. */
+const batch = 1000
 
 /** A bus that has not heard of any conversation. */
 const withFreshBus = async <T>(nats: Nats, work: (bus: CommandBus) => Promise<T>): Promise<T> => {
@@ -43,24 +53,24 @@ const withFreshBus = async <T>(nats: Nats, work: (bus: CommandBus) => Promise<T>
 const user = (n: number): string => `user-${n % members}`
 
 const post = (bus: CommandBus, c: string, n: number) =>
-  bus.execute(
-    { id: '1', t: 'send', c, m: v7(), text: 'A message among very many, as long as they are.' },
-    { from: user(n), at: new Date().toISOString() },
-  )
+  bus.execute({ id: '1', t: 'send', c, m: v7(), text }, { from: user(n), at: new Date().toISOString() })
 
-/** Creates a conversation and posts to it until it has `events`. */
-const fill = async (bus: CommandBus, c: string, events: number): Promise<void> => {
+/** Writes a conversation's first events to the log, as they would be. */
+const fill = async (log: EventLog, c: string, events: number): Promise<void> => {
   const everybody = Array.from({ length: members }, (_, n) => user(n))
-  await bus.execute(
-    { id: '1', t: 'create', c, kind: 'group', members: everybody },
-    { from: user(0), at: new Date().toISOString() },
-  )
-  for (let seq = 1; seq < events; ) {
-    const wave = Math.min(500, events - seq)
-    await Promise.all(Array.from({ length: wave }, (_, n) => post(bus, c, seq + n)))
-    seq += wave
+  let next: NewEvent[] = [createdEvent(c, everybody)]
+  let expected = 0
+  for (let seq = 2; seq <= events + 1; seq++) {
+    if (next.length === batch || seq > events) {
+      const { position } = await log.append({ family: 'conv', id: c }, expected, next)
+      expected = position.streamSeq
+      next = []
+    }
+    next.push(messageEvent(c, seq, seq - 1, user(seq), text))
   }
 }
+
+const seconds = (since: number): string => ((performance.now() - since) / 1000).toFixed(1)
 
 const median = (samples: number[]): number => samples.sort((a, b) => a - b)[samples.length >> 1]!
 
@@ -78,15 +88,17 @@ export const coldConversationRow: Row = {
     const nats = await server.connect()
     const events = quick ? 20_000 : 200_000
     const startedAt = performance.now()
-    await withFreshBus(nats, async bus => {
-      await fill(bus, large, events)
-      for (const c of small) await fill(bus, c, 300)
-    })
-    tell(
-      `${events} commands on one conversation took ${((performance.now() - startedAt) / 1000).toFixed(1)} s`,
-    )
+    const layout = await discoverLog(nats.connection)
+    const log = new JetStreamEventLog(nats, layout)
+    await fill(log, large, events)
+    for (const c of small) await fill(log, c, 300)
+    log.close()
+    tell(`${events} events took ${seconds(startedAt)} s to write`)
+    const readAt = performance.now()
+    await withFreshBus(nats, bus => post(bus, large, 1))
+    tell(`the first command without a snapshot took ${seconds(readAt)} s`)
     const subject = subjectOf({ family: 'conv', id: large })
-    const stream = (await discoverLog(nats.connection)).streamOf({ family: 'conv', id: large })
+    const stream = layout.streamOf({ family: 'conv', id: large })
 
     const clock = async (work: () => Promise<unknown>): Promise<number> => {
       const from = performance.now()
