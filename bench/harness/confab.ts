@@ -25,11 +25,15 @@ export interface ConfabOptions {
   readonly data?: string
   /** Default: all of them. */
   readonly roles?: string
-  /** Further flags of Node, such as `--cpu-prof`. */
-  readonly nodeFlags?: readonly string[]
 }
 
 const patienceMs = 60_000
+
+/** The server writes a CPU profile into the folder that CONFAB_BENCH_PROF names. */
+const profiling = (): string[] => {
+  const folder = process.env.CONFAB_BENCH_PROF
+  return folder === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${folder}`]
+}
 
 export const startConfab = async ({
   data,
@@ -51,7 +55,7 @@ export const startConfab = async ({
       ...(roles === undefined ? [] : ['--roles', roles]),
     ],
     {
-      nodeFlags: ['--expose-gc', '--import', probe, ...nodeFlags],
+      nodeFlags: ['--expose-gc', '--import', probe, ...profiling()],
       env: { CONFAB_JWT_SECRET: secret, CONFAB_LOG_LEVEL: 'warn' },
     },
   )
