@@ -1,0 +1,159 @@
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
+import {
+  type CommandBus,
+  createCommandBus,
+  createViewLookup,
+  type EventLog,
+} from '../../src/commands/index.ts'
+import { type Edge, type EdgeLimits, type EdgeOptions, startEdge } from '../../src/edge/index.ts'
+import type { Signals } from '../../src/edge/signals.ts'
+import {
+  discoverLog,
+  JetStreamEventLog,
+  JetStreamSnapshots,
+  type Nats,
+  NatsEventSource,
+  NatsLiveFeed,
+  NatsSignals,
+} from '../../src/infra/nats/index.ts'
+import { openSqliteStores, openSqliteViews } from '../../src/infra/sqlite/index.ts'
+import { createEdgeMetrics, createRegistry } from '../../src/infra/telemetry/index.ts'
+import { createTokenVerifier, signDevToken } from '../../src/infra/tokens/index.ts'
+import { loadUws } from '../../src/infra/uws/index.ts'
+import { type ProjectionName, ProjectionRunner, type Views } from '../../src/projections/index.ts'
+import { startNats, type TestNats } from './nats.ts'
+import { RawClient, type RawClientOptions } from './raw-client.ts'
+import { tempFolder } from './temp-folder.ts'
+
+interface Teardown {
+  teardown(fn: () => unknown): void
+}
+
+export interface ConfabOptions {
+  /** Of another confab, so that both are one system. Default: a server of its own. */
+  readonly nats?: TestNats
+  readonly limits?: Partial<EdgeLimits>
+  readonly edge?: Partial<EdgeOptions>
+  /** Stands between the edge and its log. */
+  readonly wrapLog?: (log: EventLog) => EventLog
+  readonly wrapViews?: (views: Views) => Views
+}
+
+/** A whole confab within the test's process: a real nats-server, SQLite, projections, an edge on a free port. */
+export interface TestConfab {
+  readonly nats: TestNats
+  readonly connection: Nats
+  readonly edge: Edge
+  readonly bus: CommandBus
+  readonly log: EventLog
+  readonly views: Views
+  readonly signals: Signals
+  /** `http://127.0.0.1:…` */
+  readonly url: string
+  /** What the edge logged, JSON lines parsed. */
+  readonly logged: readonly Record<string, unknown>[]
+  readonly secret: string
+  token(user: string, options?: { expiresInSeconds?: number }): Promise<string>
+  /** A socket that has said hello. */
+  connect(
+    user: string,
+    options?: RawClientOptions & { device?: string; resume?: Record<string, number> },
+  ): Promise<RawClient>
+  /** A socket that has not. */
+  socket(options?: RawClientOptions): Promise<RawClient>
+  /** Holds a view back, or all, and lets it go on. */
+  pause(...projections: ProjectionName[]): void
+  resume(...projections: ProjectionName[]): void
+}
+
+export const testSecret = 'a secret that only tests know, 32 bytes'
+const all: readonly ProjectionName[] = ['timeline', 'inbox', 'read-state', 'roster', 'search']
+
+export const startConfab = async (t: Teardown, options: ConfabOptions = {}): Promise<TestConfab> => {
+  const folder = tempFolder(t)
+  const nats = options.nats ?? (await startNats(t))
+  const connection = await nats.connect()
+  const layout = await discoverLog(connection.connection)
+  const log = new JetStreamEventLog(connection, layout)
+  const feed = new NatsLiveFeed(connection, layout)
+  const file = join(folder, 'views.db')
+  const stores = openSqliteStores(file)
+  const projections = new ProjectionRunner({
+    source: new NatsEventSource(connection, layout),
+    stores,
+    log: { info() {}, warn() {}, error() {} },
+  })
+  await projections.start()
+  const sqliteViews = openSqliteViews(file)
+  const views = options.wrapViews?.(sqliteViews) ?? sqliteViews
+  const bus = createCommandBus({
+    log,
+    snapshots: new JetStreamSnapshots(connection),
+    lookup: createViewLookup(views.timeline, log),
+    feed,
+    epoch: 1,
+  })
+  const signals = new NatsSignals(connection)
+  const logged: Record<string, unknown>[] = []
+  const note = (fields: object, message: string) => void logged.push({ ...fields, message })
+  const edge = await startEdge({
+    uws: loadUws(),
+    bus,
+    feed,
+    views,
+    log: options.wrapLog?.(log) ?? log,
+    signals,
+    tokens: await createTokenVerifier({ secret: testSecret }),
+    metrics: createEdgeMetrics(createRegistry()),
+    logger: { debug: note, info: note, warn: note, error: note },
+    web: false,
+    ...options.edge,
+    limits: { drainMs: 300, ...options.limits },
+  })
+  await feed.start()
+
+  const clients: RawClient[] = []
+  t.teardown(async () => {
+    for (const client of clients) client.close()
+    await edge.stop()
+    await feed.stop()
+    await projections.stop()
+    sqliteViews.close()
+    await stores.close()
+    rmSync(folder, { recursive: true, force: true })
+  })
+
+  const socket = async (socketOptions?: RawClientOptions): Promise<RawClient> => {
+    const client = await RawClient.open(`ws://127.0.0.1:${edge.port}/v1/ws`, socketOptions)
+    clients.push(client)
+    return client
+  }
+  const token = (user: string, tokenOptions?: { expiresInSeconds?: number }) =>
+    signDevToken(testSecret, user, tokenOptions)
+  return {
+    nats,
+    connection,
+    edge,
+    bus,
+    log,
+    views,
+    signals,
+    url: `http://127.0.0.1:${edge.port}`,
+    logged,
+    secret: testSecret,
+    token,
+    socket,
+    connect: async (user, { device, resume, ...rest } = {}) => {
+      const client = await socket(rest)
+      await client.ok('hello', { token: await token(user), device, resume })
+      return client
+    },
+    pause: (...names) => {
+      for (const name of names.length === 0 ? all : names) projections.pause(name)
+    },
+    resume: (...names) => {
+      for (const name of names.length === 0 ? all : names) projections.resume(name)
+    },
+  }
+}
