@@ -1,0 +1,92 @@
+import type { Notice } from './timeline.ts'
+
+const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' })
+const weekday = new Intl.DateTimeFormat(undefined, { weekday: 'long' })
+const dayMonth = new Intl.DateTimeFormat(undefined, { weekday: 'long', day: 'numeric', month: 'long' })
+const fullDay = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'long', year: 'numeric' })
+const shortDay = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short' })
+const numericDay = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'numeric', year: '2-digit' })
+const precise = new Intl.DateTimeFormat(undefined, { dateStyle: 'full', timeStyle: 'medium' })
+
+/** Days between a time and now, by local midnight. */
+const daysAgo = (at: Date, now: Date): number => {
+  const midnight = (date: Date): number =>
+    new Date(date.getFullYear(), date.getMonth(), date.getDate()).getTime()
+  return Math.round((midnight(now) - midnight(at)) / 86_400_000)
+}
+
+export const formatTime = (at: string): string => clock.format(new Date(at))
+
+/** Day and time in full, for whoever points at a time. */
+export const formatPrecisely = (at: string): string => precise.format(new Date(at))
+
+export const formatDay = (at: string, now = new Date()): string => {
+  const date = new Date(at)
+  const ago = daysAgo(date, now)
+  if (ago === 0) return 'Today'
+  if (ago === 1) return 'Yesterday'
+  return date.getFullYear() === now.getFullYear() ? dayMonth.format(date) : fullDay.format(date)
+}
+
+/** As short as it can be: a time today, a weekday this week, else a date. */
+export const formatBriefly = (at: string, now = new Date()): string => {
+  const date = new Date(at)
+  const ago = daysAgo(date, now)
+  if (ago === 0) return clock.format(date)
+  if (ago === 1) return 'Yesterday'
+  if (ago < 7) return weekday.format(date)
+  return date.getFullYear() === now.getFullYear() ? shortDay.format(date) : numericDay.format(date)
+}
+
+/** `a`, `a and b`, `a, b and c`; beyond `most` the rest is counted. */
+export const formatNames = (names: readonly string[], most = 3): string => {
+  if (names.length > most)
+    return `${names.slice(0, most - 1).join(', ')} and ${names.length - most + 1} others`
+  if (names.length <= 1) return names.join('')
+  return `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`
+}
+
+export const formatNotice = ({ event }: Notice, me: string): string => {
+  const who = (user: string): string => (user === me ? 'you' : user)
+  const Who = (user: string): string => (user === me ? 'You' : user)
+  switch (event.type) {
+    case 'conversation.created': {
+      const others = event.members.map(({ user }) => user).filter(user => user !== event.from)
+      const started = `${Who(event.from)} started the conversation`
+      return others.length === 0 || event.kind === 'direct'
+        ? started
+        : `${started} with ${formatNames(others.map(who))}`
+    }
+    case 'conversation.renamed':
+      return `${Who(event.from)} renamed it to “${event.title}”`
+    case 'member.joined':
+      return event.from === event.user
+        ? `${Who(event.user)} joined`
+        : `${Who(event.from)} added ${who(event.user)}`
+    case 'member.left': {
+      const left =
+        event.from === event.user
+          ? `${Who(event.user)} left`
+          : `${Who(event.from)} removed ${who(event.user)}`
+      return event.successor === undefined
+        ? left
+        : `${left}; ${who(event.successor)} now owns the conversation`
+    }
+    case 'member.role_changed':
+      return `${Who(event.from)} made ${who(event.user)} ${event.role === 'member' ? 'a member' : `an ${event.role}`}`
+  }
+}
+
+export const initialsOf = (name: string): string => {
+  const words = name.split(/[\s_-]+/).filter(word => word !== '')
+  const first = [...(words[0] ?? '?')]
+  const second = words.length > 1 ? [...(words.at(-1) ?? '')][0] : undefined
+  return `${first[0] ?? '?'}${second ?? ''}`.toUpperCase()
+}
+
+/** A hue for an id, in degrees: the same everywhere. */
+export const hueOf = (id: string): number => {
+  let hash = 2_166_136_261
+  for (const char of id) hash = Math.imul(hash ^ (char.codePointAt(0) ?? 0), 16_777_619)
+  return (hash >>> 0) % 360
+}

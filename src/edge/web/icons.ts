@@ -1,0 +1,48 @@
+import { html } from 'htm/preact'
+
+/** Strokes on a grid of 24, by name. */
+const paths = {
+  search: 'M11 4a7 7 0 1 0 0 14 7 7 0 0 0 0-14zM16.2 16.2 20.5 20.5',
+  plus: 'M12 5v14M5 12h14',
+  back: 'M15 5l-7 7 7 7',
+  people:
+    'M9 5.500a3.2 3.2 0 1 0 0 6.4 3.2 3.2 0 0 0 0-6.400zM3.5 19c0-3 2.4-4.8 5.5-4.800s5.5 1.8 5.5 4.800M15.5 5.800a3.1 3.1 0 0 1 0 5.900M17 14.500c2.2.5 3.6 2.1 3.6 4.5',
+  send: 'M12 19V5.500M6 11l6-6 6 6',
+  reply: 'M9.5 6 4.5 11l5 5M5 11h8.500c3.6 0 6 2.2 6 6.5',
+  smile:
+    'M12 3.800a8.2 8.2 0 1 0 0 16.4 8.2 8.2 0 0 0 0-16.400zM8.7 14.200c.7 1.2 1.9 1.9 3.3 1.900s2.6-.7 3.3-1.900M9.3 9.700v.1M14.7 9.700v.1',
+  pencil: 'M5 19l.8-3.700L16.3 4.800a1.6 1.6 0 0 1 2.3 0l.6.6a1.6 1.6 0 0 1 0 2.300L8.7 18.200z',
+  trash: 'M5 7h14M10 7V4.800h4V7M7 7l.8 12.200h8.400L17 7M10.3 10.500v5.500M13.7 10.500v5.5',
+  close: 'M6.5 6.500l11 11M17.5 6.500l-11 11',
+  down: 'M12 5v13.500M6 13l6 6 6-6',
+  retry: 'M19 12a7 7 0 1 1-2.3-5.200M19 4v4.200h-4.2',
+  leave: 'M10 5H6.500A1.5 1.5 0 0 0 5 6.500v11A1.5 1.5 0 0 0 6.5 19H10M15 8l4 4-4 4M19 12H9.5',
+  check: 'M5 12.500l4.5 4.500L19 7.5',
+  hash: 'M9.5 4.5 8 19.500M16 4.500l-1.5 15M4.8 9.200h15M4.2 14.800h15',
+  bubbles:
+    'M4 6.500A2.5 2.5 0 0 1 6.5 4h8A2.5 2.5 0 0 1 17 6.500v4a2.5 2.5 0 0 1-2.5 2.500H9l-3.5 3v-3.200A2.5 2.5 0 0 1 4 10.500zM10 16.200c.3 1 1.2 1.8 2.4 1.800h3.400l2.7 2.300V18A2.3 2.3 0 0 0 20.5 15.700v-3.400c0-1-.6-1.9-1.5-2.2',
+} as const
+
+export type IconName = keyof typeof paths
+
+/** Decoration: what it is on says in words what it does. */
+export const Icon = ({ name }: { name: IconName }) => html`
+  <svg class="icon" viewBox="0 0 24 24" aria-hidden="true" focusable="false">
+    <path d=${paths[name]} />
+  </svg>
+`
+
+export const IconButton = (props: {
+  name: IconName
+  label: string
+  onClick: (event: MouseEvent) => void
+  class?: string
+  [attribute: `aria-${string}`]: unknown
+}) => {
+  const { name, label, class: extra = '', ...rest } = props
+  return html`
+    <button type="button" class=${`icon-button ${extra}`} aria-label=${label} title=${label} ...${rest}>
+      <${Icon} name=${name} />
+    </button>
+  `
+}

@@ -1,0 +1,54 @@
+import type { Entry, Message, Notice } from './timeline.ts'
+
+/** A line of the timeline, top to bottom. `lead`: the first of several messages by one author, which shows who it is. */
+export type Row =
+  | { readonly kind: 'day'; readonly key: string; readonly at: string }
+  | { readonly kind: 'unread'; readonly key: string }
+  | { readonly kind: 'notice'; readonly key: string; readonly notice: Notice }
+  | { readonly kind: 'message'; readonly key: string; readonly message: Message; readonly lead: boolean }
+
+/** Messages by one author belong together when no more than this lies between two of them, ms. */
+const togetherMs = 5 * 60_000
+
+/** The local day of a time. */
+export const dayOf = (at: string): string => new Date(at).toDateString()
+
+/**
+ * Lays entries out: a separator at each new day, messages of one author together, and a line before the first message of somebody else's that is after
+ * `unreadAfter`.
+ */
+export const toRows = (
+  entries: readonly Entry[],
+  options: { me: string; unreadAfter?: number | undefined },
+): Row[] => {
+  const rows: Row[] = []
+  let day = ''
+  let before: Entry | undefined
+  let marked = options.unreadAfter === undefined
+  for (const entry of entries) {
+    if (dayOf(entry.at) !== day) {
+      day = dayOf(entry.at)
+      rows.push({ kind: 'day', key: `day ${day} ${entry.seq}`, at: entry.at })
+      before = undefined
+    }
+    if (entry.kind === 'notice') {
+      rows.push({ kind: 'notice', key: `notice ${entry.seq}`, notice: entry })
+      before = entry
+      continue
+    }
+    if (!marked && entry.seq > (options.unreadAfter ?? 0) && entry.from !== options.me) {
+      rows.push({ kind: 'unread', key: 'unread' })
+      marked = true
+      before = undefined
+    }
+    rows.push({ kind: 'message', key: entry.m, message: entry, lead: !continues(before, entry) })
+    before = entry
+  }
+  return rows
+}
+
+const continues = (before: Entry | undefined, message: Message): boolean =>
+  before?.kind === 'message' &&
+  before.from === message.from &&
+  message.replyTo === undefined &&
+  Date.parse(message.at) - Date.parse(before.at) < togetherMs
