@@ -5,7 +5,7 @@ import type { FanOut } from './fan-out.ts'
 import { push } from './outbox.ts'
 import type { Session } from './session.ts'
 import type { SessionRegistry } from './session-registry.ts'
-import { bothFamilies, type ViewFreshness } from './view-freshness.ts'
+import type { ViewFreshness } from './view-freshness.ts'
 import { Wire } from './wire.ts'
 
 /** Names a mark, so that the session that moved it is not told of it. */
@@ -88,7 +88,7 @@ export class Marks {
     if (this.#pending.has(key)) return
     this.#pending.add(key)
     try {
-      await this.#freshness.reached('inbox', bothFamilies, this.#viewWaitMs)
+      await this.#freshness.reached('inbox', this.#viewWaitMs)
     } finally {
       this.#pending.delete(key)
     }

@@ -20,6 +20,16 @@ export const reaches = (view: readonly Position[], target: readonly Position[]):
     return streamSeq === 0 || (position !== undefined && position.streamSeq >= streamSeq)
   })
 
+const conversationsOnly: readonly Family[] = [Family.conversation]
+const bothFamilies: readonly Family[] = [Family.conversation, Family.user]
+
+/** The projections whose views a query reads, and the families that feed each. */
+const Reads = {
+  inbox: { inbox: conversationsOnly, 'read-state': bothFamilies },
+  members: { roster: conversationsOnly, 'read-state': bothFamilies },
+  search: { search: conversationsOnly },
+} as const
+
 /** Waits for views to reach what the live feed has delivered. All who wait for one view share one look at its position. */
 export class ViewFreshness {
   readonly #views: Views
@@ -31,8 +41,14 @@ export class ViewFreshness {
     this.#feed = feed
   }
 
-  /** Whether the view came to hold, within `ms`, what the feed had delivered when this was called. */
-  async reached(projection: string, families: readonly Family[], ms: number): Promise<boolean> {
+  /** Whether all views that a query reads came to hold, within `ms`, what the feed had delivered when this was called. */
+  async reached(query: keyof typeof Reads, ms: number): Promise<boolean> {
+    const views = Object.entries(Reads[query]) as [string, readonly Family[]][]
+    const reached = await Promise.all(views.map(([name, families]) => this.#reached(name, families, ms)))
+    return reached.every(Boolean)
+  }
+
+  async #reached(projection: string, families: readonly Family[], ms: number): Promise<boolean> {
     const target = familiesOf(families, this.#feed.positions())
     if (reaches(await this.#views.positions(projection), target)) return true
     return await new Promise(done => {
@@ -64,6 +80,3 @@ export class ViewFreshness {
     setTimeout(() => void this.#poll(projection), pollMs)
   }
 }
-
-export const conversationsOnly: readonly Family[] = [Family.conversation]
-export const bothFamilies: readonly Family[] = [Family.conversation, Family.user]

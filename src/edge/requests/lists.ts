@@ -1,6 +1,5 @@
 import { ConfabError, type MemberItem } from '../../events/index.ts'
 import type { SearchQuery } from '../../projections/index.ts'
-import { bothFamilies, conversationsOnly } from '../view-freshness.ts'
 import type { Handler, RequestContext } from './request-context.ts'
 
 const defaultPage = 50
@@ -14,7 +13,7 @@ export const inbox =
   ({ access, views, freshness, limits }: RequestContext): Handler<'inbox'> =>
   async (request, caller) => {
     access.requireFresh()
-    await freshness.reached('inbox', bothFamilies, limits.viewWaitMs)
+    await freshness.reached('inbox', limits.viewWaitMs)
     const { items, cursor } = await views.inbox.page(caller.user, {
       limit: request.limit ?? defaultPage,
       ...given('cursor', request.cursor),
@@ -27,7 +26,7 @@ export const members =
   ({ access, views, freshness, limits }: RequestContext): Handler<'members'> =>
   async (request, caller) => {
     await access.member(request.c, caller.user)
-    await freshness.reached('roster', conversationsOnly, limits.viewWaitMs)
+    await freshness.reached('members', limits.viewWaitMs)
     const page = await views.roster.members(request.c, {
       limit: request.limit ?? defaultPage,
       ...given('cursor', request.cursor),
@@ -65,7 +64,7 @@ export const search =
     const { c } = request
     if (c === undefined) access.requireFresh()
     else await access.member(c, caller.user)
-    await freshness.reached('search', conversationsOnly, limits.viewWaitMs)
+    await freshness.reached('search', limits.viewWaitMs)
     if (c !== undefined) await access.member(c, caller.user)
     const conversations = c !== undefined ? [c] : await memberships.of(caller.user, mine => [...mine])
     const query: SearchQuery = {

@@ -28,7 +28,7 @@ const secrets = [
 
 const redactPaths = secrets.flatMap(name => [name, `*.${name}`, `*.*.${name}`])
 
-/** JSON lines by pino, times in ISO 8601. */
+/** JSON lines by pino, times in ISO 8601. Written at once: lines are few (none a request), and the last ones before a crash matter most. */
 export const createLogger = (options: LoggerOptions = {}): Logger =>
   pino(
     {
@@ -37,7 +37,7 @@ export const createLogger = (options: LoggerOptions = {}): Logger =>
       timestamp: pino.stdTimeFunctions.isoTime,
       redact: { paths: redactPaths, censor: '[redacted]' },
     },
-    pino.destination({ dest: options.destination ?? 2, mkdir: true, sync: false }),
+    pino.destination({ dest: options.destination ?? 2, mkdir: true, sync: true }),
   )
 
 export type { Logger }

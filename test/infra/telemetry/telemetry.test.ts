@@ -1,0 +1,55 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { createEdgeMetrics, createLogger, createRegistry } from '../../../src/infra/telemetry/index.ts'
+import { tempFolder } from '../../harness/temp-folder.ts'
+
+t.test('log lines are JSON, and hold nothing that is not for logs', async t => {
+  const destination = join(tempFolder(t), 'sub', 'confab.log')
+  const logger = createLogger({ destination, fields: { node: 'a' } })
+  logger.info(
+    { session: 's1', text: 'a private word', headers: { authorization: 'Bearer let-me-in' } },
+    'hello',
+  )
+  logger.warn({ request: { token: 'let-me-in', q: 'a private word', address: '192.0.2.7' } }, 'odd')
+  logger.debug({}, 'not at this level')
+  const written = readFileSync(destination, 'utf8')
+  const lines = written
+    .trim()
+    .split('\n')
+    .map(line => JSON.parse(line) as Record<string, unknown>)
+  t.match(lines, [
+    { msg: 'hello', session: 's1', node: 'a', text: '[redacted]', time: /^\d{4}-\d\d-\d\dT.*Z$/ },
+    { msg: 'odd' },
+  ])
+  t.equal(lines.length, 2)
+  t.notMatch(written, /private|let-me-in|192\.0\.2\.7/)
+})
+
+t.test('the edge’s figures, as Prometheus reads them', async t => {
+  const metrics = createEdgeMetrics(createRegistry(), () => 4096)
+  metrics.connected()
+  metrics.connected()
+  metrics.disconnected(4003)
+  metrics.answered('send', 'ok', 0.0015)
+  metrics.answered('send', 'NOT_MEMBER', 0.0004)
+  metrics.delivered(3)
+  metrics.dropped()
+  metrics.resumed(7)
+  const { contentType, body } = await metrics.expose()
+  t.match(contentType, /^text\/plain/)
+  for (const line of [
+    'confab_edge_connections 1',
+    'confab_edge_disconnections_total{code="4003"} 1',
+    'confab_edge_requests_total{type="send",outcome="ok"} 1',
+    'confab_edge_requests_total{type="send",outcome="NOT_MEMBER"} 1',
+    'confab_edge_request_seconds_bucket{le="0.0005",type="send"} 1',
+    'confab_edge_request_seconds_count{type="send"} 2',
+    'confab_edge_deliveries_total 3',
+    'confab_edge_dropped_total 1',
+    'confab_edge_resumed_events_total 7',
+    'confab_edge_buffered_bytes 4096',
+  ])
+    t.ok(body.split('\n').includes(line), line)
+  t.match(body, /nodejs_eventloop_lag_p99_seconds/)
+})
