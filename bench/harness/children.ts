@@ -14,7 +14,7 @@ export interface Child {
   countLines(): Promise<number>
   /** Resolves with the exit code (null after a signal) when it has ended. */
   readonly ended: Promise<number | null>
-  /** SIGTERM, then after 5 s SIGKILL. Resolves when it has ended. */
+  /** SIGTERM, then after 15 s SIGKILL. Resolves when it has ended. */
   stop(): Promise<void>
 }
 
@@ -79,7 +79,7 @@ const track = (child: ChildProcess): Child => {
     stop: async () => {
       if (child.exitCode === null && child.signalCode === null) {
         child.kill('SIGTERM')
-        const limit = setTimeout(() => child.kill('SIGKILL'), 5000)
+        const limit = setTimeout(() => child.kill('SIGKILL'), 15_000)
         await ended
         clearTimeout(limit)
       }

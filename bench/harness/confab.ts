@@ -29,17 +29,13 @@ export interface ConfabOptions {
 
 const patienceMs = 60_000
 
-/** The server writes a CPU profile into the folder that CONFAB_BENCH_PROF names. */
+/** The server writes a CPU profile into the folder that BENCH_CPU_PROF names. */
 const profiling = (): string[] => {
-  const folder = process.env.CONFAB_BENCH_PROF
+  const folder = process.env.BENCH_CPU_PROF
   return folder === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${folder}`]
 }
 
-export const startConfab = async ({
-  data,
-  roles,
-  nodeFlags = [],
-}: ConfabOptions = {}): Promise<ConfabServer> => {
+export const startConfab = async ({ data, roles }: ConfabOptions = {}): Promise<ConfabServer> => {
   const folder = data === undefined ? temporaryFolder() : undefined
   const port = await freePort()
   const startedAt = performance.now()
