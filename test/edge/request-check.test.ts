@@ -1,0 +1,109 @@
+import t from 'tap'
+import { checkHello, checkRequest } from '../../src/edge/request-check.ts'
+import { ConfabError } from '../../src/events/index.ts'
+
+const refusal = (value: Record<string, unknown>) => {
+  try {
+    checkRequest({ id: '1', ...value })
+    return undefined
+  } catch (error) {
+    if (!ConfabError.is(error)) throw error
+    return error.toBody()
+  }
+}
+
+const hash = 'a'.repeat(64)
+const attachment = { mediaId: 'a', name: 'a.png', type: 'image/png', size: 1, sha256: hash }
+
+t.test('what is wrong is said with its field, in words that do not repeat what was sent', async t => {
+  const cases: [request: Record<string, unknown>, field: string, message: RegExp][] = [
+    [{ t: 'dance' }, '/t', /no request of this type/],
+    [{}, '/t', /no request of this type/],
+    [{ t: 'hello' }, '/t', /hello has been said/],
+    [{ t: 'toString' }, '/t', /no request of this type/],
+    [{ t: 'send', c: 'x', m: 'y' }, '/text', /text: expected/],
+    [{ t: 'send', c: 'x', m: 'y', text: 7 }, '/text', /text: expected string/],
+    [{ t: 'send', c: 'x', m: 'y', text: '' }, '/text', /only with attachments/],
+    [{ t: 'send', c: 'x', m: 'y', text: '', attachments: [] }, '/text', /only with attachments/],
+    [{ t: 'send', c: 'x', m: 'y', text: 'a\ud800' }, '/text', /surrogate/],
+    [{ t: 'send', c: 'x y', m: 'y', text: 'a' }, '/c', /c: expected a string that matches/],
+    [{ t: 'send', c: 'x'.repeat(65), m: 'y', text: 'a' }, '/c', /matches/],
+    [{ t: 'send', c: '', m: 'y', text: 'a' }, '/c', /matches/],
+    [
+      { t: 'send', c: 'x', m: 'y', text: 'a', attachments: [{ ...attachment, size: -1 }] },
+      '/attachments/0/size',
+      /./,
+    ],
+    [
+      { t: 'send', c: 'x', m: 'y', text: 'a', attachments: [{ ...attachment, name: '\udc00' }] },
+      '/attachments/0/name',
+      /./,
+    ],
+    [{ t: 'create', c: 'x', kind: 'party', members: [] }, '/kind', /one of direct, group, channel/],
+    [{ t: 'create', c: 'x', kind: 'group', members: ['a', 'b c'] }, '/members/1', /matches/],
+    [
+      { t: 'create', c: 'x', kind: 'group', members: Array(1001).fill('a') },
+      '/members',
+      /less or equal to 1000/,
+    ],
+    [{ t: 'rename', c: 'x', title: '\ud83d' }, '/title', /surrogate/],
+    [{ t: 'react', c: 'x', m: 'y', emoji: '', on: true }, '/emoji', /./],
+    [{ t: 'history', c: 'x', before: 3, after: 2 }, '/before', /not together/],
+    [{ t: 'history', c: 'x', limit: 0 }, '/limit', /./],
+    [{ t: 'history', c: 'x', limit: 201 }, '/limit', /./],
+    [{ t: 'history', c: 'x', after: 1.5 }, '/after', /./],
+    [{ t: 'history', c: 'x', after: 2 ** 53 }, '/after', /./],
+    [{ t: 'sync', cursors: { 'not an id': 1 } }, '/cursors', /conversation ids/],
+    [{ t: 'sync', cursors: { x: -1 } }, '/cursors/x', /./],
+    [
+      { t: 'sync', cursors: Object.fromEntries(Array.from({ length: 1001 }, (_, n) => [`c${n}`, 1])) },
+      '/cursors',
+      /at most 1000/,
+    ],
+    [{ t: 'search', q: 'tea\ud800' }, '/q', /surrogate/],
+    [{ t: 'search', q: '' }, '/q', /./],
+  ]
+  for (const [request, field, message] of cases) {
+    const error = refusal(request)
+    t.match(
+      error,
+      { code: 'BAD_REQUEST', field, message, retryable: false },
+      `${JSON.stringify(request).slice(0, 80)}`,
+    )
+    t.notMatch(error?.message, /x y|a\.png|b c/)
+  }
+})
+
+t.test('text is measured in bytes of UTF-8', async t => {
+  const send = { t: 'send', c: 'x', m: 'y' }
+  t.equal(refusal({ ...send, text: 'a'.repeat(16_384) }), undefined)
+  t.match(refusal({ ...send, text: 'a'.repeat(16_385) }), { code: 'TOO_LARGE', field: '/text' })
+  t.equal(refusal({ ...send, text: '茶'.repeat(5461) }), undefined)
+  t.match(refusal({ ...send, text: '茶'.repeat(5462) }), { code: 'TOO_LARGE', field: '/text' })
+  t.match(refusal({ t: 'edit', c: 'x', m: 'y', text: 'a'.repeat(16_385) }), { code: 'TOO_LARGE' })
+})
+
+t.test('what the protocol does not name is let go of in attachments, and ignored elsewhere', async t => {
+  const sent = {
+    id: '1',
+    t: 'send',
+    c: 'x',
+    m: 'y',
+    text: '',
+    attachments: [{ ...attachment, evil: true }],
+    more: 1,
+  }
+  t.same((checkRequest(sent) as { attachments?: unknown }).attachments, [attachment])
+})
+
+t.test('hello', async t => {
+  t.match(checkHello({ id: '1', t: 'hello', resume: { tea: 0 } }), { resume: { tea: 0 } })
+  t.throws(() => checkHello({ id: '1', t: 'hello', device: 'a b' }), {
+    code: 'BAD_REQUEST',
+    field: '/device',
+  })
+  t.throws(() => checkHello({ id: '1', t: 'hello', resume: { 'a b': 1 } }), {
+    code: 'BAD_REQUEST',
+    field: '/resume',
+  })
+})
