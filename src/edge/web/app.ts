@@ -51,8 +51,8 @@ export const App = ({ chat, onSignOut }: { chat: Chat; onSignOut: (why?: string)
   })
   // The conversation was left, or the user removed from it.
   useEffect(() => {
-    if (room === undefined && conversationOfAddress() !== undefined) goTo(undefined)
-  }, [room])
+    if (chat.room === undefined && conversationOfAddress() !== undefined) goTo(undefined)
+  }, [chat, room])
 
   const close = (): void => setDialog(undefined)
   return html`

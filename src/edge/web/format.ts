@@ -17,6 +17,14 @@ const daysAgo = (at: Date, now: Date): number => {
 
 export const formatTime = (at: string): string => clock.format(new Date(at))
 
+/** The time without its half of the day, where there is little room. */
+export const formatClock = (at: string): string =>
+  clock
+    .formatToParts(new Date(at))
+    .filter(({ type }) => type === 'hour' || type === 'minute')
+    .map(({ value }) => value)
+    .join(':')
+
 /** Day and time in full, for whoever points at a time. */
 export const formatPrecisely = (at: string): string => precise.format(new Date(at))
 

@@ -1,7 +1,7 @@
 import { html } from 'htm/preact'
 import { Component } from 'preact'
 import { Avatar } from './avatar.ts'
-import { formatNames, formatPrecisely, formatTime } from './format.ts'
+import { formatClock, formatNames, formatPrecisely, formatTime } from './format.ts'
 import { linkPieces } from './highlight.ts'
 import { Icon } from './icons.ts'
 import { MessageTools } from './message-tools.ts'
@@ -54,7 +54,7 @@ export class MessageRow extends Component<Props> {
         onClick=${activate}
         onKeyDown=${(event: KeyboardEvent) => shortcut(event, this.props)}
       >
-        ${lead ? html`<${Avatar} id=${message.from} />` : html`<time class="aside-time" aria-hidden="true">${formatTime(message.at)}</time>`}
+        ${lead ? html`<${Avatar} id=${message.from} />` : html`<time class="aside-time" aria-hidden="true">${formatClock(message.at)}</time>`}
         <div class="message-body">
           ${
             lead

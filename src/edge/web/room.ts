@@ -132,7 +132,8 @@ export class Room {
     if (marks.length === 0 || marks.length > kept) return readers
     for (const { user, read = 0 } of marks) {
       const message = this.#lastMessage(read)
-      if (message !== undefined) readers.set(message.m, [...(readers.get(message.m) ?? []), user])
+      if (message !== undefined && message.from !== user)
+        readers.set(message.m, [...(readers.get(message.m) ?? []), user])
     }
     return readers
   }
