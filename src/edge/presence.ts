@@ -52,25 +52,25 @@ export class PresenceBoard {
 
   cameOnline(user: string): void {
     this.#announce({ k: 'here', edge: this.#edge, user, online: true })
-    this.#tell(user)
+    this.#changedHere(user)
   }
 
   wentOffline(user: string): void {
     this.#announce({ k: 'here', edge: this.#edge, user, online: false })
-    this.#tell(user)
+    this.#changedHere(user)
   }
 
   /** The states of users as of now; a session goes on getting their changes, in place of those that it watched before. */
   async watch(users: readonly string[], session: Session | undefined): Promise<Record<string, Presence>> {
     const unknown = users.filter(user => !this.#watched.has(user))
-    if (session !== undefined) {
-      this.unwatch(session)
-      session.watching = users
-    }
     for (const user of users) {
       const entry = this.#watched.get(user) ?? { watchers: new Set(), edges: new Set() }
       this.#watched.set(user, entry)
       if (session !== undefined) entry.watchers.add(session)
+    }
+    if (session !== undefined) {
+      this.#unwatch(session, user => !users.includes(user))
+      session.watching = users
     }
     if (unknown.length > 0) await this.#ask(unknown)
     const states = Object.fromEntries(users.map(user => [user, this.#stateOf(user)]))
@@ -80,10 +80,7 @@ export class PresenceBoard {
   }
 
   unwatch(session: Session): void {
-    for (const user of session.watching ?? []) {
-      this.#watched.get(user)?.watchers.delete(session)
-      this.#forgetUnwatched(user)
-    }
+    this.#unwatch(session, () => true)
     session.watching = undefined
   }
 
@@ -141,6 +138,11 @@ export class PresenceBoard {
     if (this.#stateOf(user) !== before) this.#tell(user)
   }
 
+  /** Whoever is on another edge too stays online. */
+  #changedHere(user: string): void {
+    if (this.#watched.get(user)?.edges.size === 0) this.#tell(user)
+  }
+
   #tell(user: string): void {
     const entry = this.#watched.get(user)
     if (entry === undefined || entry.watchers.size === 0) return
@@ -166,6 +168,14 @@ export class PresenceBoard {
   #settle(question: Question): void {
     this.#questions.delete(question)
     question.resolve()
+  }
+
+  #unwatch(session: Session, ends: (user: string) => boolean): void {
+    for (const user of session.watching ?? []) {
+      if (!ends(user)) continue
+      this.#watched.get(user)?.watchers.delete(session)
+      this.#forgetUnwatched(user)
+    }
   }
 
   #forgetUnwatched(user: string): void {
