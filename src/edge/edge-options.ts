@@ -20,8 +20,10 @@ export const defaultEdgeLimits = {
   inFlight: 256,
   /** Bytes that may wait for a slow socket; beyond them it is closed, so that what it missed comes by resume and never as a silent hole. */
   backpressureBytes: 4 * 1024 * 1024,
-  /** Bytes that the transport takes in one frame; beyond them the socket is closed with 1009. */
-  transportBytes: 1024 * 1024,
+  /** Bytes of a frame beyond which the socket is closed with 1009; up to them a frame over the protocol's limit is refused, and the socket lives. */
+  closingBytes: 1024 * 1024,
+  /** Bytes that the transport reads of one frame; beyond them it drops the connection, with no close code. */
+  transportBytes: 4 * 1024 * 1024,
   /** How long the live feed may go without knowing that it has everything before exact answers are refused, ms. */
   stalenessMs: 10_000,
   /** How long a query waits for a view to reach what the live feed had delivered, ms. */

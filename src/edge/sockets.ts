@@ -124,6 +124,10 @@ export class Sockets {
   #received(session: Session, message: ArrayBuffer, isBinary: boolean): void {
     const started = performance.now()
     if (message.byteLength > Limits.frameBytes) {
+      if (message.byteLength > this.#limits.closingBytes) {
+        session.end(CloseCode.tooBig, 'too big a frame')
+        return
+      }
       const error = new ConfabError('TOO_LARGE', `A frame may have ${Limits.frameBytes} bytes at most.`)
       this.#refuse(session, leadingId(message, session.encoding), 'unread', error, started)
       return
