@@ -250,3 +250,10 @@ export class ProjectionRunner {
     }
   }
 }
+
+/** A runner of all five projections, started. Rejects as its `start` does. */
+export const startProjections = async (options: RunnerOptions): Promise<ProjectionRunner> => {
+  const runner = new ProjectionRunner(options)
+  await runner.start()
+  return runner
+}

@@ -56,7 +56,8 @@ const step = fc.record({
   media: fc.boolean(),
 })
 export type Step = typeof step extends fc.Arbitrary<infer T> ? T : never
-export const steps = fc.array(step, { minLength: 20, maxLength: 150 })
+export const stepsOf = (minLength: number, maxLength: number) => fc.array(step, { minLength, maxLength })
+export const steps = stepsOf(20, 150)
 
 interface Conversation {
   kind: Kind
