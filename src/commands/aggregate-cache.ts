@@ -87,6 +87,19 @@ export class AggregateCache<S extends AggregateState, E> {
     return this.#loads.get(id)?.promise ?? this.#start(id, false)
   }
 
+  /** The entry, as the log has it now: for when what the feed may not have brought yet matters. Rejects as `load` does. */
+  async current(id: string): Promise<CacheEntry<S, E>> {
+    const { type, log } = this.#options
+    const aggregate = { family: type.family, id }
+    const entry = this.#entries.get(id)
+    if (entry === undefined) return this.load(id)
+    const last = await log.last(aggregate)
+    if (last === undefined || last.envelope.seq <= entry.state.seq) return entry
+    for await (const batch of log.read(aggregate, entry.state.streamSeq))
+      for (const stored of batch) if (!this.apply(entry, stored)) this.drop(id)
+    return this.#entries.get(id) ?? this.load(id)
+  }
+
   drop(id: string): void {
     this.#entries.delete(id)
   }

@@ -38,11 +38,20 @@ export interface AggregateType<S extends AggregateState, E> {
 /** What a decider may answer. One command makes one event at most. */
 export type Decision<E> =
   | { readonly event: E }
-  /** Nothing has to change, or it has been done before: this is the answer. */
-  | { readonly unchanged: object }
+  /** Nothing has to change: this is the answer. `done`: because the same command has changed it before. */
+  | { readonly unchanged: object; readonly done?: true }
   | { readonly refused: ErrorCode; readonly message?: string; readonly field?: string }
   /** It cannot say without knowing message `m` as it was at seq `upTo` or later: ask again with `found`. */
   | { readonly lacks: string; readonly upTo: number }
+
+/**
+ * Whether a decision may be another one on a newer state. An event is fenced by the log's expectation; a refusal, or that nothing has to change, has to be made
+ * sure of otherwise. What has happened before has happened.
+ */
+export const isProvisional = (decision: Decision<unknown>): boolean =>
+  'refused' in decision
+    ? decision.refused !== 'BAD_REQUEST' && decision.refused !== 'TOO_LARGE'
+    : 'unchanged' in decision && decision.done !== true
 
 export type Refusal = Extract<Decision<never>, { refused: ErrorCode }>
 

@@ -5,7 +5,7 @@ import {
   type StoredEvent,
   subjectOf,
 } from '../events/index.ts'
-import type { AggregateState, Decision } from './aggregate.ts'
+import { type AggregateState, type Decision, isProvisional } from './aggregate.ts'
 import type { Command, LaneContext, LoggedEvent } from './command-handler.ts'
 import { accept, fail, type Job, newEventOf, settle } from './command-job.ts'
 import { ConflictError, type NewEvent } from './event-log.ts'
@@ -49,6 +49,7 @@ export const settleCarefully = async <S extends AggregateState, E extends Logged
   let trouble = failed?.error
   let conflicts = 0
   let ambiguous = false
+  const sure: Sureness = { isCurrent: false }
   while (left.length > 0) {
     const isConflict = ConflictError.is(trouble)
     const isSilence = ConfabError.is(trouble) && trouble.code === 'UNAVAILABLE'
@@ -71,7 +72,7 @@ export const settleCarefully = async <S extends AggregateState, E extends Logged
         for (const job of left) await settleCarefully(context, aggregate, [job])
         return
       }
-      const outcome = await attempt(context, aggregate, left)
+      const outcome = await attempt(context, aggregate, left, sure)
       if (typeof outcome === 'number') {
         left = left.slice(outcome)
         if (outcome === 0 && performance.now() > deadline) trouble = new ConfabError('UNAVAILABLE')
@@ -134,11 +135,17 @@ const firstAfter = async (
   return undefined
 }
 
+/** Whether the state is known to hold all that the log held when the commands came. */
+interface Sureness {
+  isCurrent: boolean
+}
+
 /** Decides as many of `jobs` as can be decided now and appends what comes of them. Returns how many it ended, or why none. */
 const attempt = async <S extends AggregateState, E extends LoggedEvent, C extends Command>(
   context: LaneContext<S, E, C>,
   aggregate: AggregateRef,
   jobs: readonly Job<E, C>[],
+  sure: Sureness,
 ): Promise<number | Failure> => {
   const { handler, cache, log, open } = context
   const entry = cache.cached(aggregate.id) ?? (await cache.load(aggregate.id))
@@ -174,6 +181,11 @@ const attempt = async <S extends AggregateState, E extends LoggedEvent, C extend
         streamSeq: state.streamSeq,
         commandId: job.commandId,
       })
+  }
+  if (events.length === 0 && !sure.isCurrent && decisions.some(isProvisional)) {
+    await Promise.all(jobs.map(job => handler.refresh(job.command)))
+    sure.isCurrent = true
+    return 0
   }
   if (events.length > 0) {
     const expected = entry.state.streamSeq

@@ -75,6 +75,8 @@ export interface CommandBus {
    */
   conversation(c: string): ConversationView | undefined | Promise<ConversationView | undefined>
   user(user: string): UserView | Promise<UserView>
+  /** The state as the log has it now, whatever the feed has brought: ask for it before someone is turned away who another node may just have let in. */
+  currentConversation(c: string): Promise<ConversationView | undefined>
   /** Resolves when no command is under way. */
   drain(): Promise<void>
 }
@@ -123,9 +125,9 @@ export const createCommandBus = ({
   const conversationLanes = new CommandLanes({
     ...shared,
     cache: conversations,
-    handler: conversationHandler(users, lookup),
+    handler: conversationHandler(conversations, users, lookup),
   })
-  const userLanes = new CommandLanes({ ...shared, cache: users, handler: userHandler(conversations) })
+  const userLanes = new CommandLanes({ ...shared, cache: users, handler: userHandler(users, conversations) })
 
   const push = (
     request: ConversationRequest | UserRequest,
@@ -158,6 +160,8 @@ export const createCommandBus = ({
       if (entry !== undefined) return viewOfUser(entry.state)
       return users.load(user).then(({ state }) => viewOfUser(state), unreadable)
     },
+    currentConversation: c =>
+      conversations.current(c).then(({ state }) => viewOfConversation(state), unreadable),
     drain: () => open.none(),
   }
 }

@@ -20,6 +20,8 @@ export interface CommandHandler<S extends AggregateState, E extends LoggedEvent,
   readonly type: AggregateType<S, E>
   /** A decision, or what has to be waited for before it can be asked again. */
   decide(state: S, command: C): Decision<E> | Promise<unknown>
+  /** Brings up to date whatever the command is decided by. */
+  refresh(command: C): Promise<unknown>
   /** Ordinal of the conversation's last message at this event, which is not in the state yet. */
   ordinal(state: S, event: E): number
   /** The answer to a command whose event is in the log now. */

@@ -1,5 +1,5 @@
 import type { AggregateRef } from '../events/index.ts'
-import type { AggregateState } from './aggregate.ts'
+import { type AggregateState, isProvisional } from './aggregate.ts'
 import type { CacheEntry } from './aggregate-cache.ts'
 import { type Failure, heldFailure, settleCarefully } from './careful-append.ts'
 import type { Command, LaneContext, LoggedEvent } from './command-handler.ts'
@@ -73,6 +73,10 @@ export class CommandLane<S extends AggregateState, E extends LoggedEvent, C exte
       return true
     }
     if (!('event' in decision)) {
+      if (isProvisional(decision)) {
+        this.#carefully([job])
+        return true
+      }
       settle(open, job, decision)
       return false
     }

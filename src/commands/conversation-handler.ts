@@ -1,4 +1,5 @@
 import type { ConversationEvent, UserEvent } from '../events/index.ts'
+import type { AggregateState } from './aggregate.ts'
 import type { AggregateCache } from './aggregate-cache.ts'
 import type { CommandHandler } from './command-handler.ts'
 import type { ConversationCommand } from './conversation-command.ts'
@@ -10,11 +11,12 @@ import type { UserState } from './user-state.ts'
 /** A command as the bus carries it: facts are added on the way. */
 export type ConversationJobCommand = { -readonly [K in keyof ConversationCommand]: ConversationCommand[K] }
 
-type Users = Pick<AggregateCache<UserState, UserEvent>, 'cached' | 'load'>
+type Aggregates<S extends AggregateState, E> = Pick<AggregateCache<S, E>, 'cached' | 'load' | 'current'>
 
 /** Decides conversations' commands with what they need from elsewhere: the blocks of the two of a direct conversation, and messages that the state has forgotten. */
 export const conversationHandler = (
-  users: Users,
+  conversations: Aggregates<ConversationState, ConversationEvent>,
+  users: Aggregates<UserState, UserEvent>,
   lookup: MessageLookup,
 ): CommandHandler<ConversationState, ConversationEvent, ConversationJobCommand> => ({
   type: conversationType,
@@ -27,6 +29,11 @@ export const conversationHandler = (
     }
     const decision = decideConversation(state, command)
     return 'lacks' in decision ? find(lookup, command, decision.lacks, decision.upTo) : decision
+  },
+  refresh: async command => {
+    const { state } = await conversations.current(command.request.c)
+    const peer = peerOf(state, command)
+    if (peer !== undefined) await Promise.all([users.current(command.from), users.current(peer)])
   },
   ordinal: (state, event) => (event.type === 'message.posted' ? event.n : state.n),
   answer: ({ request }, { seq, at }) => answerOfConversation(request.t, seq, at, false),
@@ -50,7 +57,11 @@ const peerOf = (state: ConversationState, { request, from }: ConversationCommand
   return undefined
 }
 
-const eitherBlocks = (users: Users, one: string, other: string): boolean | Promise<unknown> => {
+const eitherBlocks = (
+  users: Aggregates<UserState, UserEvent>,
+  one: string,
+  other: string,
+): boolean | Promise<unknown> => {
   const a = users.cached(one)
   const b = users.cached(other)
   if (a === undefined || b === undefined) return Promise.all([users.load(one), users.load(other)])

@@ -19,7 +19,7 @@ export const decideConversation = (
   if (request.t === 'send') return decideSend(state, command as CommandOf<'send'>)
   if (request.t === 'create') return decideCreate(state, command as CommandOf<'create'>)
   const seq = state.recent.commands.get(command.id)
-  if (seq !== undefined) return { unchanged: { seq } }
+  if (seq !== undefined) return { unchanged: { seq }, done: true }
   switch (request.t) {
     case 'edit':
       return decideEdit(state, command as CommandOf<'edit'>)
@@ -48,7 +48,7 @@ const decideCreate = (
 ): ConversationDecision => {
   if (state.seq > 0)
     return state.creation === id
-      ? { unchanged: { seq: 1, duplicate: true } }
+      ? { unchanged: { seq: 1, duplicate: true }, done: true }
       : refuse('ALREADY_EXISTS', undefined, '/c')
   const { c, kind, title } = request
   const members = new Map<string, Role>([[from, 'owner']])

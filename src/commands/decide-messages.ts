@@ -52,6 +52,7 @@ export const decideSend = (
 
 const repeated = ({ seq, at }: { seq: number; at: string }): ConversationDecision => ({
   unchanged: { seq, at, duplicate: true },
+  done: true,
 })
 
 export const decideEdit = (

@@ -3,7 +3,7 @@ import { timeOfId } from './id-time.ts'
 
 /**
  * Which message ids a conversation has seen, in bounded memory: says "never" for certain or "perhaps". Generations of Bloom filters, 16 bits an id, each twice
- * the size of the one before it up to 4,096 ids; the oldest is dropped when there are more than 7. So the last 12,000 to 16,000 ids are covered in 32 kB, and small
+ * the size of the one before it up to 4,096 ids; the oldest is dropped when the others will do. So the last 12,000 to 16,000 ids are covered in 32 kB, and small
  * conversations pay for what they hold. Of what was dropped only the highest time is kept: ids that carry their time and are younger were not among it.
  * @see Almeida et al., "Scalable Bloom Filters", 2007
  */
@@ -25,7 +25,8 @@ const probes = 6
 const bitsPerId = 16
 const firstCapacity = 256
 const lastCapacity = 4096
-const mostGenerations = 7
+/** The oldest generation is dropped when the others hold as many without it. */
+const enough = 4 * lastCapacity
 
 export const emptyFilter = (): MessageIdFilter => ({ generations: [], dropped: undefined })
 
@@ -65,8 +66,12 @@ export const addToFilter = (filter: MessageIdFilter, m: string): void => {
     const capacity = last === undefined ? firstCapacity : Math.min(capacityOf(last) * 2, lastCapacity)
     last = { bits: new Uint32Array((capacity * bitsPerId) / 32), count: 0, youngest: -1 }
     generations.push(last)
-    if (generations.length > mostGenerations)
+    let others = generations.reduce((sum, generation) => sum + capacityOf(generation), 0)
+    for (;;) {
+      others -= capacityOf(generations[0]!)
+      if (others < enough) break
       filter.dropped = Math.max(filter.dropped ?? -1, generations.shift()!.youngest)
+    }
   }
   const hash = fnv1a32(m)
   const stride = step(hash)

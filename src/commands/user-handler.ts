@@ -8,11 +8,10 @@ import { type UserState, userType } from './user-state.ts'
 /** A command as the bus carries it: the conversation is added on the way. */
 export type UserJobCommand = { -readonly [K in keyof UserCommand]: UserCommand[K] }
 
-type Conversations = Pick<AggregateCache<ConversationState, ConversationEvent>, 'cached' | 'load'>
-
 /** Decides users' commands with the conversation that they name. */
 export const userHandler = (
-  conversations: Conversations,
+  users: Pick<AggregateCache<UserState, UserEvent>, 'current'>,
+  conversations: Pick<AggregateCache<ConversationState, ConversationEvent>, 'cached' | 'load' | 'current'>,
 ): CommandHandler<UserState, UserEvent, UserJobCommand> => ({
   type: userType,
   decide: (state, command) => {
@@ -20,9 +19,15 @@ export const userHandler = (
     if ('c' in request) {
       const entry = conversations.cached(request.c)
       if (entry === undefined) return conversations.load(request.c)
+      const isBeyond = 'seq' in request && request.seq > entry.state.seq && command.conversation === undefined
       command.conversation = entry.state
+      // A mark beyond the head: another node may have appended what the user has read.
+      if (isBeyond) return conversations.current(request.c)
     }
     return decideUser(state, command)
+  },
+  refresh: async ({ request, from }) => {
+    await Promise.all([users.current(from), 'c' in request ? conversations.current(request.c) : undefined])
   },
   ordinal: () => 0,
   answer: (_command, event) => answerOfUser(event),

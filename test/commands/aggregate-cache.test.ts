@@ -1,0 +1,237 @@
+import t from 'tap'
+import { AggregateCache } from '../../src/commands/aggregate-cache.ts'
+import { type ConversationState, conversationType } from '../../src/commands/conversation-state.ts'
+import type { EventLog, NewEvent, SnapshotStore } from '../../src/commands/index.ts'
+import { ConfabError, type ConversationEvent, encodeBody, type StoredEvent } from '../../src/events/index.ts'
+import { MemoryEventLog, MemorySnapshotStore } from '../../src/infra/memory/index.ts'
+import { at } from './given.ts'
+
+const ref = (id: string) => ({ family: 'conv', id }) as const
+
+const newEvent = (event: ConversationEvent): NewEvent => ({
+  envelope: {
+    type: event.type,
+    version: 1,
+    seq: event.seq,
+    n: event.seq - 1,
+    actor: event.from,
+    commandId: `${event.c}-${event.seq}`,
+    epoch: 1,
+  },
+  data: encodeBody(event),
+})
+
+const eventOf = (c: string, seq: number): ConversationEvent =>
+  seq === 1
+    ? {
+        t: 'event',
+        c,
+        seq,
+        type: 'conversation.created',
+        from: 'alice',
+        at,
+        kind: 'group',
+        members: [{ user: 'alice', role: 'owner' }],
+      }
+    : { t: 'event', c, seq, type: 'message.posted', m: `m${seq}`, n: seq - 1, from: 'alice', at, text: 'hi' }
+
+/** Appends the events of a conversation up to a seq. */
+const fill = async (log: MemoryEventLog, c: string, upTo: number): Promise<void> => {
+  const last = await log.last(ref(c))
+  let expected = last?.streamSeq ?? 0
+  for (let seq = (last?.envelope.seq ?? 0) + 1; seq <= upTo; seq++)
+    expected = (await log.append(ref(c), expected, [newEvent(eventOf(c, seq))])).position.streamSeq
+}
+
+const setUp = (more: { log?: EventLog; snapshots?: SnapshotStore; maxBytes?: number } = {}) => {
+  const memory = new MemoryEventLog()
+  const snapshots = more.snapshots ?? new MemorySnapshotStore()
+  const cache = new AggregateCache<ConversationState, ConversationEvent>({
+    type: conversationType,
+    log: more.log ?? memory,
+    snapshots,
+    maxBytes: more.maxBytes ?? 1e8,
+    snapshotEvery: 256,
+  })
+  return { log: memory, snapshots, cache }
+}
+
+/** A log that counts its reads, and waits before each until it is told to go on. */
+const heldLog = (log: MemoryEventLog) => {
+  const held: (() => void)[] = []
+  let reads = 0
+  const wrapped: EventLog = {
+    append: (...given) => log.append(...given),
+    last: given => log.last(given),
+    async *read(aggregate, after) {
+      reads++
+      const batches: (readonly StoredEvent[])[] = []
+      for await (const batch of log.read(aggregate, after)) batches.push(batch)
+      await new Promise<void>(resolve => held.push(resolve))
+      yield* batches
+    },
+  }
+  return {
+    wrapped,
+    goOn: () => {
+      for (const resolve of held.splice(0)) resolve()
+    },
+    reads: () => reads,
+  }
+}
+
+const turn = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
+
+t.test('it loads from the log, and the live feed keeps it fresh', async t => {
+  const { log, cache } = setUp()
+  log.follow(event => cache.feed(event))
+  await fill(log, 'c1', 5)
+  t.equal(cache.cached('c1'), undefined)
+  const entry = await cache.load('c1')
+  t.equal(entry.state.seq, 5)
+  await fill(log, 'c1', 8)
+  t.equal(cache.cached('c1'), entry)
+  t.equal(entry.state.seq, 8)
+  t.equal(entry.state.n, 7)
+})
+
+t.test('what has no events is cached as well', async t => {
+  const { log, cache } = setUp()
+  log.follow(event => cache.feed(event))
+  const entry = await cache.load('c1')
+  t.equal(entry.state.seq, 0)
+  await fill(log, 'c1', 1)
+  t.equal(cache.cached('c1')?.state.seq, 1)
+})
+
+t.test('a gap in the feed drops it, what is known is skipped', async t => {
+  const { log, cache } = setUp()
+  await fill(log, 'c1', 3)
+  const entry = await cache.load('c1')
+  await fill(log, 'c1', 5)
+  const stored = log.stream('CONV_0')
+  cache.feed(stored[1]!)
+  t.equal(cache.cached('c1'), entry)
+  cache.feed(stored[4]!)
+  t.equal(cache.cached('c1'), undefined)
+  t.equal(entry.live, false)
+  t.equal(entry.state.seq, 3)
+  t.equal((await cache.load('c1')).state.seq, 5)
+})
+
+t.test('an event that makes no sense drops it; loading says what is wrong', async t => {
+  const { log, cache } = setUp()
+  log.follow(event => cache.feed(event))
+  await fill(log, 'c1', 3)
+  await cache.load('c1')
+  const { envelope } = newEvent(eventOf('c1', 4))
+  await log.append(ref('c1'), 3, [{ envelope, data: new TextEncoder().encode('{}') }])
+  t.equal(cache.cached('c1'), undefined)
+  await t.rejects(cache.load('c1'), { name: 'MalformedEventError' })
+})
+
+t.test('one load at a time for an aggregate, and what the feed brings meanwhile is not lost', async t => {
+  const memory = new MemoryEventLog()
+  const { wrapped, goOn, reads } = heldLog(memory)
+  const { cache } = setUp({ log: wrapped })
+  memory.follow(event => cache.feed(event))
+  await fill(memory, 'c1', 3)
+  const loads = [cache.load('c1'), cache.load('c1'), cache.load('c1')]
+  await turn()
+  t.equal(reads(), 1)
+  await fill(memory, 'c1', 5)
+  goOn()
+  while (reads() < 2) await turn()
+  goOn()
+  const entries = await Promise.all(loads)
+  t.equal(new Set(entries).size, 1)
+  t.equal(entries[0]?.state.seq, 5)
+})
+
+t.test('a load that fails is not kept', async t => {
+  const memory = new MemoryEventLog()
+  await fill(memory, 'c1', 2)
+  let fails = true
+  const log: EventLog = {
+    append: (...given) => memory.append(...given),
+    last: given => memory.last(given),
+    async *read(aggregate, after) {
+      if (fails) throw new ConfabError('UNAVAILABLE')
+      yield* memory.read(aggregate, after)
+    },
+  }
+  const { cache } = setUp({ log })
+  await t.rejects(cache.load('c1'), { code: 'UNAVAILABLE' })
+  fails = false
+  t.equal((await cache.load('c1')).state.seq, 2)
+})
+
+t.test('it is bounded in bytes: the least used goes', async t => {
+  const { log, cache } = setUp({ maxBytes: 20_000 })
+  const ids = Array.from({ length: 30 }, (_, i) => `c${i}`)
+  for (const id of ids) {
+    await fill(log, id, 2)
+    await cache.load(id)
+    t.ok(cache.cached('c0'), 'the one in use stays')
+  }
+  const held = ids.filter(id => cache.cached(id) !== undefined)
+  t.ok(held.length >= 5 && held.length < 20, `${held.length} of 30`)
+})
+
+t.test('states are loaded from their snapshots', async t => {
+  const read: number[] = []
+  const memory = new MemoryEventLog()
+  const log: EventLog = {
+    append: (...given) => memory.append(...given),
+    last: given => memory.last(given),
+    read: (aggregate, after) => {
+      read.push(after)
+      return memory.read(aggregate, after)
+    },
+  }
+  const { cache, snapshots } = setUp({ log })
+  await fill(memory, 'c1', 300)
+  const all = (await cache.load('c1')).state
+  t.equal((await snapshots.load(ref('c1')))?.streamSeq, 300, 'made when so much had to be read')
+  await fill(memory, 'c1', 310)
+  cache.drop('c1')
+  const { state } = await cache.load('c1')
+  t.same(read, [0, 300])
+  t.equal(state.seq, 310)
+  t.equal(state.n, 309)
+  t.equal(all.seq, 300)
+})
+
+t.test('a snapshot of another version, or one that makes no sense, costs time only', async t => {
+  for (const snapshot of [
+    { version: 99, streamSeq: 5, data: new Uint8Array() },
+    { version: 1, streamSeq: 5, data: new TextEncoder().encode('{') },
+  ]) {
+    const snapshots: SnapshotStore = { load: async () => snapshot, save: async () => {} }
+    const { log, cache } = setUp({ snapshots })
+    await fill(log, 'c1', 10)
+    t.equal((await cache.load('c1')).state.seq, 10)
+  }
+})
+
+t.test('snapshots that cannot be stored or loaded do no harm', async t => {
+  const fails = () => Promise.reject(new ConfabError('UNAVAILABLE'))
+  const { log, cache } = setUp({ snapshots: { load: fails, save: fails } })
+  await fill(log, 'c1', 600)
+  t.equal((await cache.load('c1')).state.seq, 600)
+})
+
+t.test('reload reads the whole log again, snapshot or not', async t => {
+  const { log, cache, snapshots } = setUp()
+  await fill(log, 'c1', 300)
+  await cache.load('c1')
+  await snapshots.save(ref('c1'), {
+    version: 1,
+    streamSeq: 9999,
+    data: conversationType.serialise((await cache.load('c1')).state),
+  })
+  cache.drop('c1')
+  const entry = await cache.reload('c1')
+  t.equal(entry.state.seq, 300)
+  t.equal(entry.state.streamSeq, 300)
+})

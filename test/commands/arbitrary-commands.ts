@@ -1,0 +1,34 @@
+import fc from 'fast-check'
+import type { Wish } from './given.ts'
+
+/** Few enough that commands meet: on the same message, about the same member. */
+export const users = ['alice', 'bob', 'carol', 'dave', 'eve']
+
+export const arbitraryUser = fc.constantFrom(...users)
+const message = fc.integer({ min: 1, max: 30 }).map(i => `m${i}`)
+const emoji = fc.constantFrom('👍', '👎')
+const text = fc.string({ maxLength: 20 })
+const title = fc.constantFrom('Tea', 'Coffee')
+const role = fc.constantFrom('owner', 'admin', 'member')
+
+export const arbitraryCreate: fc.Arbitrary<Wish> = fc.record({
+  t: fc.constant('create'),
+  kind: fc.constantFrom('direct', 'group', 'channel'),
+  members: fc.array(arbitraryUser, { maxLength: 4 }),
+})
+
+const send = fc.record({ t: fc.constant('send'), m: message, text })
+
+/** Any request but `create`, valid by its schema; most are sends. */
+export const arbitraryWish: fc.Arbitrary<Wish> = fc.oneof(
+  { weight: 6, arbitrary: send },
+  fc.record({ t: fc.constant('edit'), m: message, text }),
+  fc.record({ t: fc.constant('delete'), m: message }),
+  fc.record({ t: fc.constant('react'), m: message, emoji, on: fc.boolean() }),
+  fc.record({ t: fc.constant('invite'), user: arbitraryUser }),
+  fc.record({ t: fc.constant('remove'), user: arbitraryUser }),
+  fc.record({ t: fc.constant('role'), user: arbitraryUser, role }),
+  fc.constant({ t: 'join' } as const),
+  fc.constant({ t: 'leave' } as const),
+  fc.record({ t: fc.constant('rename'), title }),
+)

@@ -1,0 +1,102 @@
+import t from 'tap'
+import { emptyConversation } from '../../src/commands/conversation-state.ts'
+import { decideUser, type UserCommand } from '../../src/commands/decide-user.ts'
+import { emptyUser, evolveUser, type UserState, userType } from '../../src/commands/user-state.ts'
+import type { UserRequest } from '../../src/events/index.ts'
+import { at, c, command, direct, group, run } from './given.ts'
+
+const conversation = group()
+for (let i = 0; i < 8; i++) run(conversation, command('max', { t: 'send', m: `m${i}`, text: 'hi' }))
+
+type Wish = UserRequest extends infer R ? (R extends unknown ? Omit<R, 'id'> : never) : never
+
+const when = (state: UserState, wish: Wish, more: Partial<UserCommand> = { conversation }) => {
+  const decision = decideUser(state, {
+    request: { id: '1', ...wish } as UserRequest,
+    from: state.user,
+    at,
+    id: 'x',
+    ...more,
+  })
+  if ('event' in decision)
+    evolveUser(state, decision.event, { stream: 'USER_0', streamSeq: decision.event.seq, commandId: 'x' })
+  return decision
+}
+
+t.test('a mark goes forward, to the head at most', async t => {
+  const mia = emptyUser('mia')
+  t.same(when(mia, { t: 'read', c, seq: 5 }), {
+    event: { u: 'mia', seq: 1, type: 'read.marked', at, c, mark: 5 },
+  })
+  t.same(when(mia, { t: 'read', c, seq: 4 }), { unchanged: { seq: 5 } })
+  t.same(when(mia, { t: 'read', c, seq: 5 }), { unchanged: { seq: 5 } })
+  t.match(when(mia, { t: 'read', c, seq: 99 }), { event: { seq: 2, mark: 10 } })
+  t.same(when(mia, { t: 'read', c, seq: 99 }), { unchanged: { seq: 10 } })
+  t.same(when(emptyUser('mia'), { t: 'read', c, seq: 0 }), { unchanged: { seq: 0 } })
+})
+
+t.test('what was read was delivered', async t => {
+  const mia = emptyUser('mia')
+  t.match(when(mia, { t: 'delivered', c, seq: 4 }), { event: { type: 'delivered.marked', mark: 4 } })
+  t.match(when(mia, { t: 'read', c, seq: 6 }), { event: { type: 'read.marked', mark: 6 } })
+  t.same(when(mia, { t: 'delivered', c, seq: 6 }), { unchanged: { seq: 6 } })
+  t.same(when(mia, { t: 'read', c, seq: 3 }), { unchanged: { seq: 6 } })
+  t.match(when(mia, { t: 'delivered', c, seq: 7 }), { event: { mark: 7 } })
+  t.same(mia.marks.get(c), { read: 6, delivered: 7 })
+})
+
+t.test('who is no member marks and mutes nothing, and learns nothing', async t => {
+  const eve = emptyUser('eve')
+  for (const wish of [
+    { t: 'read', c, seq: 1 },
+    { t: 'delivered', c, seq: 1 },
+    { t: 'mute', c, on: true },
+  ] as const) {
+    t.match(when(eve, wish), { refused: 'NOT_FOUND' })
+    t.match(when(eve, wish, { conversation: direct() }), { refused: 'NOT_FOUND' })
+    t.match(when(eve, wish, { conversation: emptyConversation(c) }), { refused: 'NOT_FOUND' })
+    t.match(when(eve, wish, { conversation: group('channel') }), { refused: 'NOT_MEMBER' })
+  }
+})
+
+t.test('a conversation is muted and unmuted', async t => {
+  const mia = emptyUser('mia')
+  t.same(when(mia, { t: 'mute', c, on: false }), { unchanged: {} })
+  t.match(when(mia, { t: 'mute', c, on: true }), { event: { type: 'conversation.muted', c } })
+  t.same(when(mia, { t: 'mute', c, on: true }), { unchanged: {} })
+  t.match(
+    when(mia, { t: 'mute', c, on: false }, { conversation: emptyConversation(c) }),
+    { event: { type: 'conversation.unmuted', c } },
+    'by one who has left as well',
+  )
+})
+
+t.test('a user is blocked and unblocked', async t => {
+  const mia = emptyUser('mia')
+  t.match(when(mia, { t: 'block', user: 'max', on: true }), { event: { type: 'user.blocked', user: 'max' } })
+  t.same(when(mia, { t: 'block', user: 'max', on: true }), { unchanged: {} })
+  t.match(when(mia, { t: 'block', user: 'max', on: false }), { event: { type: 'user.unblocked' } })
+  t.same(when(mia, { t: 'block', user: 'max', on: false }), { unchanged: {} })
+  t.match(when(mia, { t: 'block', user: 'mia', on: true }), { refused: 'BAD_REQUEST' })
+})
+
+t.test('a snapshot is the state', async t => {
+  const mia = emptyUser('mia')
+  when(mia, { t: 'read', c, seq: 5 })
+  when(mia, { t: 'delivered', c, seq: 7 })
+  when(mia, { t: 'mute', c, on: true })
+  when(mia, { t: 'block', user: 'max', on: true })
+  const restored = userType.deserialise('mia', userType.serialise(mia))
+  t.same(restored, mia)
+  const fork = userType.fork(mia)
+  when(fork, { t: 'block', user: 'eve', on: true })
+  t.same(mia, restored, 'a fork leaves the original alone')
+})
+
+t.test('only the next event is taken', async t => {
+  const event = { u: 'mia', seq: 2, type: 'user.blocked', at, user: 'max' } as const
+  t.throws(
+    () => evolveUser(emptyUser('mia'), event, { stream: 'USER_0', streamSeq: 1, commandId: 'x' }),
+    RangeError,
+  )
+})

@@ -1,0 +1,77 @@
+import type { Decision } from '../../src/commands/aggregate.ts'
+import type { ConversationCommand } from '../../src/commands/conversation-command.ts'
+import {
+  type ConversationState,
+  emptyConversation,
+  evolveConversation,
+} from '../../src/commands/conversation-state.ts'
+import { decideConversation } from '../../src/commands/decide-conversation.ts'
+import type { ConversationEvent, ConversationRequest } from '../../src/events/index.ts'
+
+export const at = '2026-11-24T02:30:43.123Z'
+export const c = 'c1'
+
+type Without<T> = T extends unknown ? Omit<T, 'id' | 'c'> : never
+
+/** A request in conversation `c1`, without what every request has. */
+export type Wish = Without<ConversationRequest>
+
+let commands = 0
+
+/** A command with an id of its own. */
+export const command = (
+  from: string,
+  wish: Wish,
+  more: Partial<Omit<ConversationCommand, 'request' | 'from'>> = {},
+): ConversationCommand => {
+  const request = { id: '1', c, ...wish } as ConversationRequest
+  const id = request.t === 'send' ? `m.${c}.${from}.${request.m}` : `command-${++commands}`
+  return { request, from, at, id, ...more }
+}
+
+/** Evolves by an event as if the log had taken it. */
+export const evolve = (state: ConversationState, event: ConversationEvent, commandId: string): void =>
+  evolveConversation(state, event, { stream: 'CONV_0', streamSeq: event.seq * 10, commandId })
+
+/** Decides; what comes of it evolves the state. */
+export const run = (state: ConversationState, given: ConversationCommand): Decision<ConversationEvent> => {
+  const decision = decideConversation(state, given)
+  if ('event' in decision) evolve(state, decision.event, given.id)
+  return decision
+}
+
+/** A conversation in which all of this was accepted. */
+export const given = (...history: [from: string, wish: Wish][]): ConversationState => {
+  const state = emptyConversation(c)
+  for (const [from, wish] of history) {
+    const decision = run(state, command(from, wish))
+    if (!('event' in decision))
+      throw new Error(`given: ${from} ${JSON.stringify(wish)}: ${JSON.stringify(decision)}`)
+  }
+  return state
+}
+
+/** What comes of a command, without changing anything. */
+export const when = (
+  state: ConversationState,
+  from: string,
+  wish: Wish,
+  more: Partial<ConversationCommand> = {},
+): Decision<ConversationEvent> => decideConversation(state, command(from, wish, more))
+
+/** The code of a refusal, or what the decision is. */
+export const codeOf = (decision: Decision<ConversationEvent>): string => {
+  if ('refused' in decision) return decision.refused
+  return 'event' in decision ? decision.event.type : 'unchanged' in decision ? 'unchanged' : 'lacks'
+}
+
+/** A group of alice (owner), adam (admin), mia and max (members). */
+export const group = (kind: 'group' | 'channel' = 'group'): ConversationState =>
+  given(
+    ['alice', { t: 'create', kind, title: 'Tea', members: ['adam', 'mia', 'max'] }],
+    ['alice', { t: 'role', user: 'adam', role: 'admin' }],
+  )
+
+/** A direct conversation of alice, who began it, and bob. */
+export const direct = (): ConversationState =>
+  given(['alice', { t: 'create', kind: 'direct', members: ['bob'] }])

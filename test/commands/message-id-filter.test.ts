@@ -1,0 +1,80 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { v7 } from 'uuid'
+import { timeOfId } from '../../src/commands/id-time.ts'
+import {
+  addToFilter,
+  deserialiseFilter,
+  emptyFilter,
+  filterBytes,
+  forkFilter,
+  mayHaveSeen,
+  serialiseFilter,
+} from '../../src/commands/message-id-filter.ts'
+
+const idAt = (time: number, i: number): string =>
+  v7({ msecs: time, random: Uint8Array.from({ length: 16 }, (_, j) => (i >>> ((j % 4) * 8)) & 255) })
+
+t.test('what was added is never denied, through forks and serialisation too', async () => {
+  fc.assert(
+    fc.property(fc.array(fc.stringMatching(/^[A-Za-z0-9_-]{1,64}$/)), fc.nat(), (ids, at) => {
+      let filter = emptyFilter()
+      ids.forEach((id, i) => {
+        addToFilter(filter, id)
+        if (i === at % ids.length)
+          filter = deserialiseFilter(JSON.parse(JSON.stringify(serialiseFilter(filter))))
+        else if (i % 7 === 0) filter = forkFilter(filter)
+      })
+      return ids.every(id => mayHaveSeen(filter, id))
+    }),
+  )
+})
+
+t.test('it is bounded, and of what it dropped it denies what is younger only', async t => {
+  const filter = emptyFilter()
+  const start = Date.UTC(2026, 0, 1)
+  const count = 40_000
+  for (let i = 0; i < count; i++) addToFilter(filter, idAt(start + i, i))
+  t.ok(filterBytes(filter) < 36_000, `${filterBytes(filter)} bytes`)
+  let denied = 0
+  for (let i = 0; i < count; i++) if (!mayHaveSeen(filter, idAt(start + i, i))) denied++
+  t.equal(denied, 0)
+  let perhaps = 0
+  for (let i = 0; i < 10_000; i++) if (mayHaveSeen(filter, idAt(start + count + i, i))) perhaps++
+  t.ok(perhaps < 100, `${perhaps} of 10,000 new ones need a lookup`)
+  t.ok(mayHaveSeen(filter, 'without-a-time'), 'an id without a time may have been dropped')
+  t.ok(mayHaveSeen(filter, idAt(start, 77)), 'and so may one as old as what was dropped')
+})
+
+t.test('small conversations pay little, and need no lookup for ids of any form', async t => {
+  const filter = emptyFilter()
+  for (let i = 0; i < 200; i++) addToFilter(filter, `m${i}`)
+  t.ok(filterBytes(filter) < 1000)
+  let perhaps = 0
+  for (let i = 0; i < 10_000; i++) if (mayHaveSeen(filter, `n${i}`)) perhaps++
+  t.ok(perhaps < 50, `${perhaps} of 10,000`)
+})
+
+t.test('a fork and its original go different ways', async t => {
+  const filter = emptyFilter()
+  for (let i = 0; i < 300; i++) addToFilter(filter, `m${i}`)
+  const before = JSON.stringify(serialiseFilter(filter))
+  const fork = forkFilter(filter)
+  for (let i = 300; i < 900; i++) addToFilter(fork, `m${i}`)
+  t.equal(JSON.stringify(serialiseFilter(filter)), before)
+})
+
+t.test('the time of an id is the one that it was made at', async t => {
+  fc.assert(
+    fc.property(fc.integer({ min: 0, max: 2 ** 48 - 1 }), time => timeOfId(v7({ msecs: time })) === time),
+  )
+  t.equal(timeOfId('01ARZ3NDEKTSV4RRFFQ69G5FAV'), 1469922850259, 'a ULID')
+  for (const id of [
+    'm1',
+    'x'.repeat(36),
+    '0'.repeat(26),
+    '9b2d8a52-1f3c-4c4b-9d0a-1b2c3d4e5f60',
+    'zzzzzzzz-zzzz-7zzz-8zzz-zzzzzzzzzzzz',
+  ])
+    t.ok(timeOfId(id) <= 0, id)
+})
