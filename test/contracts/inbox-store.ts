@@ -1,0 +1,206 @@
+import type { Test } from 'tap'
+import type { InboxChange } from '../../src/projections/index.ts'
+import { type OpenEmptyViews, second } from './open-views.ts'
+
+const created = (c: string, users: readonly string[], seq = 1): InboxChange[] => [
+  { kind: 'activity', c, seq, at: second(seq), n: 0 },
+  { kind: 'created', c, as: 'group' },
+  { kind: 'title', c, seq, title: 'a title' },
+  ...users.map((user): InboxChange => ({ kind: 'membership', c, seq, user, member: true })),
+]
+const message = (c: string, seq: number, n: number, from = 'bob'): InboxChange => ({
+  kind: 'message',
+  c,
+  seq,
+  at: second(seq),
+  n,
+  m: `m${n}`,
+  from,
+  text: `text ${n}`,
+})
+const amended = (c: string, seq: number, m: string, text: string | null): InboxChange[] => [
+  { kind: 'activity', c, seq, at: second(seq), n: 3 },
+  { kind: 'amendment', c, seq, m, text },
+]
+const read = (c: string, user: string, mark: number): InboxChange => ({ kind: 'read', c, user, mark })
+const mute = (c: string, user: string, seq: number, muted: boolean): InboxChange => ({
+  kind: 'mute',
+  c,
+  user,
+  seq,
+  muted,
+})
+const membership = (c: string, user: string, seq: number, member: boolean): InboxChange => ({
+  kind: 'membership',
+  c,
+  user,
+  seq,
+  member,
+})
+
+/** What every InboxStore promises, read by InboxQueries. */
+export const testInboxStore = (t: Test, open: OpenEmptyViews): void => {
+  t.test(
+    'a conversation is in the inbox of its members, with its last message and what is unread',
+    async t => {
+      const { stores, views } = await open(t)
+      await stores.inbox.apply([
+        ...created('c', ['ann', 'bob']),
+        message('c', 2, 1),
+        message('c', 3, 2, 'ann'),
+        message('c', 4, 3),
+      ])
+      t.same(await views.inbox.item('ann', 'c'), {
+        c: 'c',
+        kind: 'group',
+        title: 'a title',
+        head: 4,
+        lastMessage: { seq: 4, m: 'm3', from: 'bob', at: second(4), text: 'text 3' },
+        unread: 1,
+        read: 3,
+        at: second(4),
+        muted: false,
+      })
+      t.match(await views.inbox.item('bob', 'c'), { unread: 0, read: 4 })
+      t.equal(await views.inbox.item('cyd', 'c'), undefined)
+      t.same(await views.inbox.page('cyd', { limit: 10 }), { items: [] })
+    },
+  )
+
+  t.test('the later of the mark and the own last message is in force', async t => {
+    const { stores, views } = await open(t)
+    await stores.inbox.apply([
+      ...created('c', ['ann', 'bob']),
+      message('c', 2, 1),
+      message('c', 3, 2),
+      message('c', 5, 3),
+    ])
+    const at = async () => {
+      const item = await views.inbox.item('ann', 'c')
+      return [item?.read, item?.unread]
+    }
+    t.same(await at(), [0, 3])
+    await stores.inbox.apply([read('c', 'ann', 1)])
+    t.same(await at(), [1, 3], 'a mark at no message')
+    await stores.inbox.apply([read('c', 'ann', 4)])
+    t.same(await at(), [4, 1], 'a mark between messages')
+    await stores.inbox.apply([read('c', 'ann', 2)])
+    t.same(await at(), [4, 1], 'a mark does not go back')
+    await stores.inbox.apply([message('c', 6, 4, 'ann'), message('c', 7, 5)])
+    t.same(await at(), [6, 1])
+    await stores.inbox.apply([read('c', 'ann', 99)])
+    t.same(await at(), [99, 0], 'a mark that is ahead of what is known')
+  })
+
+  t.test('marks, mutes and messages may come before the conversation', async t => {
+    const { stores, views } = await open(t)
+    await stores.inbox.apply([read('c', 'ann', 3), mute('c', 'ann', 1, true)])
+    t.same(await views.inbox.page('ann', { limit: 10 }), { items: [] })
+    await stores.inbox.apply([...created('c', ['ann', 'bob']), message('c', 2, 1), message('c', 4, 2)])
+    t.match(await views.inbox.item('ann', 'c'), { read: 3, unread: 1, muted: true })
+  })
+
+  t.test('the last message is the last that stands, as last edited', async t => {
+    const { stores, views } = await open(t)
+    await stores.inbox.apply([
+      ...created('c', ['ann', 'bob']),
+      message('c', 2, 1),
+      message('c', 3, 2),
+      message('c', 4, 3),
+    ])
+    const last = async () => (await views.inbox.item('ann', 'c'))?.lastMessage
+    await stores.inbox.apply(amended('c', 5, 'm3', 'edited'))
+    t.match(await last(), { m: 'm3', seq: 4, text: 'edited' })
+    await stores.inbox.apply(amended('c', 6, 'm3', null))
+    t.match(await last(), { m: 'm2', text: 'text 2' })
+    await stores.inbox.apply(amended('c', 5, 'm3', 'edited'))
+    t.match(await last(), { m: 'm2' }, 'an older edit does not bring it back')
+    await stores.inbox.apply([...amended('c', 7, 'm1', null), ...amended('c', 8, 'm2', null)])
+    t.equal(await last(), null)
+    t.match(await views.inbox.item('ann', 'c'), { head: 8, unread: 3 }, 'ordinals count the deleted')
+  })
+
+  t.test('the last active comes first, page by page', async t => {
+    const { stores, views } = await open(t)
+    for (const [i, c] of ['a', 'b', 'd', 'e'].entries())
+      await stores.inbox.apply([
+        ...created(c, ['ann']),
+        { kind: 'activity', c, seq: 2, at: second(i === 3 ? 12 : 10 + i), n: 0 },
+      ])
+    const first = await views.inbox.page('ann', { limit: 3 })
+    t.same(
+      first.items.map(({ c }) => c),
+      ['d', 'e', 'b'],
+    )
+    const rest = await views.inbox.page('ann', { limit: 3, cursor: first.cursor ?? '' })
+    t.same(
+      rest.items.map(({ c }) => c),
+      ['a'],
+    )
+    t.equal(rest.cursor, undefined)
+    t.equal((await views.inbox.page('ann', { limit: 4 })).cursor, undefined)
+    for (const cursor of ['', 'x', '!', first.cursor?.slice(1) ?? ''])
+      await t.rejects(views.inbox.page('ann', { limit: 3, cursor }), { code: 'BAD_REQUEST' })
+  })
+
+  t.test('who leaves has it no more; who comes back has it with the mark that was set', async t => {
+    const { stores, views } = await open(t)
+    await stores.inbox.apply([...created('c', ['ann', 'bob']), message('c', 2, 1), read('c', 'ann', 2)])
+    await stores.inbox.apply([membership('c', 'ann', 3, false)])
+    t.equal(await views.inbox.item('ann', 'c'), undefined)
+    await stores.inbox.apply([membership('c', 'ann', 1, true)])
+    t.equal(await views.inbox.item('ann', 'c'), undefined, 'an older joining changes nothing')
+    await stores.inbox.apply([message('c', 4, 2), membership('c', 'ann', 5, true)])
+    t.match(await views.inbox.item('ann', 'c'), { read: 2, unread: 1 })
+    await stores.inbox.apply([membership('c', 'ann', 3, false)])
+    t.ok(await views.inbox.item('ann', 'c'))
+  })
+
+  t.test('titles, mutes and heads follow the newest event', async t => {
+    const { stores, views } = await open(t)
+    await stores.inbox.apply([
+      ...created('c', ['ann']),
+      { kind: 'title', c: 'c', seq: 5, title: 'new' },
+      mute('c', 'ann', 2, true),
+    ])
+    await stores.inbox.apply([{ kind: 'activity', c: 'c', seq: 5, at: second(5), n: 2 }])
+    const now = { title: 'new', muted: true, head: 5, at: second(5), unread: 2 }
+    t.match(await views.inbox.item('ann', 'c'), now)
+    await stores.inbox.apply([...created('c', ['ann']), mute('c', 'ann', 1, false)])
+    t.match(await views.inbox.item('ann', 'c'), now, 'a replay changes nothing')
+    await stores.inbox.apply([mute('c', 'ann', 3, false)])
+    t.equal((await views.inbox.item('ann', 'c'))?.muted, false)
+  })
+
+  t.test('a direct conversation has the other one and no title', async t => {
+    const { stores, views } = await open(t)
+    await stores.inbox.apply([
+      { kind: 'activity', c: 'c', seq: 1, at: second(1), n: 0 },
+      { kind: 'created', c: 'c', as: 'direct', pair: ['ann', 'bob'] },
+      { kind: 'title', c: 'c', seq: 1, title: null },
+      membership('c', 'ann', 1, true),
+      membership('c', 'bob', 1, true),
+    ])
+    t.match(await views.inbox.item('ann', 'c'), {
+      kind: 'direct',
+      title: null,
+      peer: 'bob',
+      lastMessage: null,
+    })
+    t.match(await views.inbox.item('bob', 'c'), { peer: 'ann' })
+  })
+
+  t.test('clear forgets everything', async t => {
+    const { stores, views } = await open(t)
+    await stores.inbox.apply([
+      ...created('c', ['ann']),
+      message('c', 2, 1),
+      ...amended('c', 3, 'm1', null),
+      mute('c', 'ann', 1, true),
+    ])
+    await stores.inbox.clear()
+    t.equal(await views.inbox.item('ann', 'c'), undefined)
+    await stores.inbox.apply([...created('c', ['ann']), message('c', 2, 1)])
+    t.match(await views.inbox.item('ann', 'c'), { lastMessage: { m: 'm1' }, muted: false })
+  })
+}

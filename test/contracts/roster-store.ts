@@ -1,0 +1,96 @@
+import type { Test } from 'tap'
+import type { RosterChange } from '../../src/projections/index.ts'
+import type { OpenEmptyViews } from './open-views.ts'
+
+const change = (c: string, user: string, seq: number, role: RosterChange['role']): RosterChange => ({
+  c,
+  user,
+  seq,
+  role,
+})
+
+/** What every RosterStore and ReadStateStore promises, read by RosterQueries. */
+export const testRosterStore = (t: Test, open: OpenEmptyViews): void => {
+  t.test('members are listed by user, page by page, each with role and marks', async t => {
+    const { stores, views } = await open(t)
+    await stores.roster.apply([
+      change('c', 'cyd', 3, 'member'),
+      change('c', 'ann', 1, 'owner'),
+      change('c', 'Bob', 2, 'admin'),
+    ])
+    await stores.roster.apply([change('d', 'eve', 1, 'owner')])
+    await stores.readState.apply([
+      { of: 'read', c: 'c', user: 'ann', mark: 5 },
+      { of: 'delivered', c: 'c', user: 'ann', mark: 7 },
+      { of: 'delivered', c: 'c', user: 'cyd', mark: 2 },
+      { of: 'read', c: 'd', user: 'cyd', mark: 9 },
+    ])
+    const first = await views.roster.members('c', { limit: 2 })
+    t.same(first.members, [
+      { user: 'Bob', role: 'admin' },
+      { user: 'ann', role: 'owner', read: 5, delivered: 7 },
+    ])
+    const rest = await views.roster.members('c', { limit: 2, cursor: first.cursor ?? '' })
+    t.same(rest, { members: [{ user: 'cyd', role: 'member', delivered: 2 }] })
+    t.same(await views.roster.members('nowhere', { limit: 2 }), { members: [] })
+    await t.rejects(views.roster.members('c', { limit: 2, cursor: '?' }), { code: 'BAD_REQUEST' })
+  })
+
+  t.test('marks only grow', async t => {
+    const { stores, views } = await open(t)
+    await stores.roster.apply([change('c', 'ann', 1, 'owner')])
+    const marks = async (read: number, delivered: number) => {
+      await stores.readState.apply([
+        { of: 'read', c: 'c', user: 'ann', mark: read },
+        { of: 'delivered', c: 'c', user: 'ann', mark: delivered },
+      ])
+      return (await views.roster.members('c', { limit: 1 })).members[0]
+    }
+    t.match(await marks(3, 4), { read: 3, delivered: 4 })
+    t.match(await marks(2, 5), { read: 3, delivered: 5 })
+    await stores.readState.clear()
+    t.same((await views.roster.members('c', { limit: 1 })).members, [{ user: 'ann', role: 'owner' }])
+  })
+
+  t.test('the newest event says what somebody is', async t => {
+    const { stores, views } = await open(t)
+    const roles = async () =>
+      Object.fromEntries((await views.roster.members('c', { limit: 9 })).members.map(m => [m.user, m.role]))
+    const of = async (user: string) => (await views.roster.conversationsOf(user)).conversations
+    await stores.roster.apply([
+      change('c', 'ann', 1, 'owner'),
+      change('c', 'bob', 1, 'member'),
+      change('d', 'bob', 1, 'owner'),
+    ])
+    await stores.roster.apply([change('c', 'ann', 4, null), change('c', 'bob', 4, 'owner')])
+    t.same(await roles(), { bob: 'owner' })
+    t.same([await of('ann'), await of('bob')], [[], ['c', 'd']])
+    await stores.roster.apply([change('c', 'ann', 1, 'owner'), change('c', 'bob', 1, 'member')])
+    t.same(await roles(), { bob: 'owner' }, 'a replay of older events changes nothing')
+    await stores.roster.apply([change('c', 'ann', 5, 'member')])
+    t.same(await roles(), { ann: 'member', bob: 'owner' })
+    t.same(await of('ann'), ['c'])
+    await stores.roster.clear()
+    t.same([await roles(), await of('ann')], [{}, []])
+  })
+
+  t.test('conversations come with the positions that they are as of', async t => {
+    const { stores, views } = await open(t)
+    const checkpoint = { projection: 'roster', version: 1, deadLetters: 0 } as const
+    await stores.atomically(async () => {
+      await stores.roster.apply([change('c', 'ann', 1, 'owner')])
+      await stores.checkpoints.save([
+        { ...checkpoint, stream: 'CONV_0', streamSeq: 7 },
+        { ...checkpoint, stream: 'USER_0', streamSeq: 2 },
+        { ...checkpoint, projection: 'inbox', stream: 'CONV_0', streamSeq: 9 },
+      ])
+    })
+    const positions = [
+      { stream: 'CONV_0', streamSeq: 7 },
+      { stream: 'USER_0', streamSeq: 2 },
+    ]
+    t.same(await views.roster.conversationsOf('ann'), { conversations: ['c'], positions })
+    t.same(await views.positions('roster'), positions)
+    t.same(await views.positions('timeline'), [])
+  })
+}
