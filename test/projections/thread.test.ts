@@ -141,6 +141,6 @@ t.test('a thread that can not start says why', async t => {
     startProjectionsThread({ natsServers, viewsFile, log: quiet, onFailure: () => {} })
   const error = await start('nats://127.0.0.1:1', join(file, 'views.db')).catch(error => error)
   t.ok(ConfabError.is(error))
-  t.match(error, { code: 'UNAVAILABLE', message: /folder can not be used/ })
+  t.match(error, { code: 'UNAVAILABLE', message: /folder cannot be used/ })
   await t.rejects(start('nats://127.0.0.1:1', join(folder, 'views.db')), /127\.0\.0\.1:1/)
 })

@@ -28,7 +28,7 @@ const openError = (path: string, error: unknown): unknown => {
     return new ConfabError('UNAVAILABLE', `${cause.message} (${path})`, { cause: error })
   const { code } = (error ?? {}) as NodeJS.ErrnoException
   if (typeof code === 'string' && /^E[A-Z]+$/.test(code))
-    return new ConfabError('UNAVAILABLE', `The views' folder can not be used: ${(error as Error).message}`, {
+    return new ConfabError('UNAVAILABLE', `The views' folder cannot be used: ${(error as Error).message}`, {
       cause: error,
     })
   return cause

@@ -4,11 +4,11 @@ import { ChangeRejectedError } from '../../projections/index.ts'
 /** Primary result codes of SQLite. @see https://sqlite.org/rescode.html */
 const reasons: Readonly<Record<number, string>> = {
   5: 'it is locked by another process',
-  8: 'it may not be written to',
+  8: 'it cannot be written: it is read-only',
   10: 'the disk fails',
   11: 'it is damaged; remove it, and it is built again from the log',
   13: 'the disk is full',
-  14: 'it can not be opened or made',
+  14: 'it cannot be opened or made',
   26: 'it is not a database of SQLite; remove it, and it is built again from the log',
 }
 /** TOOBIG, CONSTRAINT, MISMATCH: the row is at fault, not the database. */

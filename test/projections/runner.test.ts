@@ -1,0 +1,300 @@
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import fc from 'fast-check'
+import t, { type Test } from 'tap'
+import type { StoredEvent } from '../../src/events/index.ts'
+import { openSqliteStores, openSqliteViews } from '../../src/infra/sqlite/index.ts'
+import {
+  ChangeRejectedError,
+  type DeadLetter,
+  type Feed,
+  feed,
+  feedsOf,
+  type ProjectionName,
+  ProjectionRunner,
+  projectionNames,
+  type RunnerOptions,
+  timelineProjection,
+  type ViewStores,
+} from '../../src/projections/index.ts'
+import { tempFolder } from '../harness/temp-folder.ts'
+import { conversations, historyOf, stepsOf } from './history.ts'
+import { MemorySource } from './memory-source.ts'
+import { modelOf } from './model-views.ts'
+import { readAll } from './read-views.ts'
+import { quiet, untilLevel } from './run-to-end.ts'
+
+const streams = historyOf(fc.sample(stepsOf(400, 400), { numRuns: 1, seed: 42 })[0] ?? [])
+const model = modelOf(streams)
+
+interface Open extends Omit<Partial<RunnerOptions>, 'stores'> {
+  path?: string
+  wrap?: (stores: ViewStores) => ViewStores
+}
+
+const open = async (
+  t: Test,
+  source: MemorySource,
+  { path = join(tempFolder(t), 'views.db'), wrap = s => s, ...options }: Open = {},
+) => {
+  const stores = openSqliteStores(path)
+  const runner = new ProjectionRunner({
+    source,
+    stores: wrap(stores),
+    log: quiet,
+    retryMs: 1,
+    headEveryMs: 5,
+    ...options,
+  })
+  const views = openSqliteViews(path)
+  let isOpen = true
+  const close = async () => {
+    if (!isOpen) return
+    isOpen = false
+    await runner.stop()
+    views.close()
+    await stores.close()
+  }
+  t.teardown(close)
+  await runner.start()
+  return { runner, stores, views, path, close }
+}
+const statusOf = (runner: ProjectionRunner, name: ProjectionName, stream = 'CONV_0') => {
+  const found = runner
+    .status()
+    .find(({ projection }) => projection === name)
+    ?.streams.find(one => one.stream === stream)
+  if (found === undefined) throw new Error(`no status of ${name}`)
+  return found
+}
+const until = async (condition: () => boolean) => {
+  while (!condition()) await sleep(1)
+}
+
+t.test('an event that cannot be taken is filed, and the rest goes on', async t => {
+  const events = streams.CONV_0 ?? []
+  const broken = (event: StoredEvent, text: string): StoredEvent => ({ ...event, data: Buffer.from(text) })
+  const reactions = events.filter(({ envelope }) => envelope.type.startsWith('reaction')).slice(0, 3)
+  const texts = ['not json', '{"type":"reaction.added"}', '\xff']
+  const poisoned = events.map(event => {
+    const i = reactions.indexOf(event)
+    return i < 0 ? event : broken(event, texts[i] ?? '')
+  })
+  const letters: DeadLetter[] = []
+  let refusals = 3
+  const { runner, views, path, close } = await open(t, new MemorySource({ ...streams, CONV_0: poisoned }), {
+    deadLetters: {
+      async publish(letter) {
+        if (refusals-- > 0) throw new Error('no stream')
+        letters.push(letter)
+      },
+    },
+  })
+  await untilLevel(runner, new MemorySource(streams))
+  const filed = new Set(letters.map(({ projection, streamSeq }) => `${projection} ${streamSeq}`))
+  t.equal(filed.size, reactions.length * projectionNames.length)
+  t.match(letters[0], { stream: 'CONV_0', reason: /not JSON/, at: /^\d{4}-/ })
+  for (const name of projectionNames) t.equal(statusOf(runner, name).deadLetters, reactions.length)
+  t.equal(statusOf(runner, 'inbox', 'CONV_1').deadLetters, 0)
+  t.strictSame((await readAll(views)).members, model.all.members)
+  await close()
+
+  const again = await open(t, new MemorySource({ ...streams, CONV_0: poisoned }), { path })
+  t.equal(statusOf(again.runner, 'timeline').deadLetters, reactions.length, 'the count is kept')
+})
+
+t.test('a projection that throws on an event misses that event only; the others do not', async t => {
+  const victim = (streams.CONV_0 ?? [])[5]
+  const feeds = (stores: ViewStores): Feed[] =>
+    feedsOf(stores).map(one =>
+      one.name !== 'timeline'
+        ? one
+        : feed(
+            {
+              ...timelineProjection,
+              apply(projected) {
+                if (projected.stored === victim) throw new Error('cannot')
+                return timelineProjection.apply(projected)
+              },
+            },
+            stores.timeline,
+          ),
+    )
+  const path = join(tempFolder(t), 'views.db')
+  const stores = openSqliteStores(path)
+  const source = new MemorySource(streams)
+  const runner = new ProjectionRunner({ source, stores, log: quiet, feeds: feeds(stores) })
+  await runner.start()
+  await untilLevel(runner, source)
+  await runner.stop()
+  t.same(
+    projectionNames.map(name => statusOf(runner, name).deadLetters),
+    [1, 0, 0, 0, 0],
+  )
+  const views = openSqliteViews(path)
+  const all = await readAll(views)
+  const missed = JSON.parse(Buffer.from(victim?.data ?? []).toString())
+  t.strictSame(
+    all.timeline,
+    model.all.timeline.map(events =>
+      events.filter(event => event.c !== missed.c || event.seq !== missed.seq),
+    ),
+  )
+  t.strictSame(all.inboxes, model.all.inboxes)
+  views.close()
+  await stores.close()
+})
+
+t.test('a change that the store will never take is a dead letter of its projection alone', async t => {
+  const victim = (streams.CONV_0 ?? [])[7]
+  const source = new MemorySource(streams)
+  const { runner, views } = await open(t, source, {
+    wrap: stores => ({
+      ...stores,
+      timeline: {
+        ...stores.timeline,
+        async apply(changes) {
+          await stores.timeline.apply(changes)
+          if (changes.some(({ data }) => data === victim?.data)) throw new ChangeRejectedError('constraint')
+        },
+      },
+    }),
+  })
+  await untilLevel(runner, source)
+  t.same(
+    projectionNames.map(name => statusOf(runner, name).deadLetters),
+    [1, 0, 0, 0, 0],
+  )
+  const all = await readAll(views)
+  t.equal(all.timeline.flat().length, model.all.timeline.flat().length - 1)
+  t.strictSame(all.inboxes, model.all.inboxes)
+})
+
+t.test('a store or a log that fails shows, is tried again, and nothing is lost', async t => {
+  const source = new MemorySource(streams)
+  let isBroken = true
+  const { runner, views } = await open(t, source, {
+    wrap: stores => ({
+      ...stores,
+      atomically: work =>
+        isBroken ? Promise.reject(new Error('the disk is full')) : stores.atomically(work),
+    }),
+  })
+  await until(() => statusOf(runner, 'inbox').state === 'failing')
+  t.match(statusOf(runner, 'inbox'), { reason: 'the disk is full', position: 0 })
+  t.equal(runner.status()[0]?.state, 'failing')
+  await until(() => statusOf(runner, 'inbox').lagMs > 20)
+  isBroken = false
+  await untilLevel(runner, source)
+  t.match(statusOf(runner, 'inbox'), { state: 'live', lagEvents: 0, lagMs: 0 })
+  t.notOk('reason' in statusOf(runner, 'inbox'))
+
+  source.failure = new Error('no connection')
+  source.push()
+  await until(() => statusOf(runner, 'inbox').state === 'failing')
+  source.failure = undefined
+  await until(() => statusOf(runner, 'inbox').state === 'live')
+  t.strictSame(await readAll(views), model.all)
+})
+
+t.test('a paused projection keeps its place while the others go on', async t => {
+  const halves = Object.entries(streams).map(
+    ([stream, events]) => [stream, events.slice(0, events.length / 2)] as const,
+  )
+  const source = new MemorySource(Object.fromEntries(halves), [7])
+  const { runner, views } = await open(t, source)
+  await untilLevel(runner, source)
+  runner.pause('inbox')
+  runner.pause('search')
+  const before = statusOf(runner, 'inbox')
+  for (const [stream, events] of Object.entries(streams))
+    source.push(...events.slice(halves.find(([name]) => name === stream)?.[1].length))
+  await untilLevel(runner, source)
+  await until(() => statusOf(runner, 'inbox').lagEvents > 0)
+  t.match(statusOf(runner, 'inbox'), { state: 'paused', position: before.position })
+  t.match(statusOf(runner, 'timeline'), { state: 'live' })
+  t.strictSame((await readAll(views)).timeline, model.all.timeline)
+  runner.resume('inbox')
+  await until(
+    () => statusOf(runner, 'inbox').state === 'live' && statusOf(runner, 'inbox', 'CONV_1').state === 'live',
+  )
+  t.equal(statusOf(runner, 'search').state, 'paused')
+  for (const name of projectionNames) runner.pause(name)
+  for (const name of projectionNames) runner.resume(name)
+  await untilLevel(runner, source)
+  t.strictSame(await readAll(views), model.all)
+})
+
+t.test('lag is counted in events and in time', async t => {
+  const source = new MemorySource({ CONV_0: [], CONV_1: [], USER_0: [] })
+  let release = () => {}
+  const gate = new Promise<void>(resolve => (release = resolve))
+  const { runner } = await open(t, source, {
+    wrap: stores => ({ ...stores, atomically: work => gate.then(() => stores.atomically(work)) }),
+  })
+  t.match(statusOf(runner, 'roster'), {
+    position: 0,
+    head: 0,
+    lagEvents: 0,
+    lagMs: 0,
+    state: 'live',
+    rate: 0,
+  })
+  const events = streams.CONV_0 ?? []
+  source.push(...events)
+  await until(() => statusOf(runner, 'roster').lagMs > 0)
+  const head = events.at(-1)?.streamSeq ?? 0
+  t.match(statusOf(runner, 'roster'), { head, lagEvents: head, state: 'catching-up' })
+  release()
+  await untilLevel(runner, source)
+  t.match(statusOf(runner, 'roster'), { position: head, lagEvents: 0, lagMs: 0, state: 'live' })
+  await until(() => statusOf(runner, 'roster').rate > 0)
+  await runner.stop()
+  t.equal(statusOf(runner, 'roster').state, 'stopped')
+})
+
+t.test('a new version is built from the start, the others stay as they are', async t => {
+  const first = await open(t, new MemorySource(streams))
+  await untilLevel(first.runner, new MemorySource(streams))
+  await first.stores.roster.apply([{ c: conversations[0] ?? '', user: 'ghost', seq: 999, role: 'member' }])
+  await first.close()
+  const projected = new Map<ProjectionName, number>()
+  const stores = openSqliteStores(first.path)
+  const source = new MemorySource(streams)
+  const feeds = feedsOf(stores).map(
+    (one): Feed => ({
+      ...one,
+      version: one.name === 'roster' ? 2 : one.version,
+      begin() {
+        const pending = one.begin()
+        return {
+          ...pending,
+          add(event) {
+            projected.set(one.name, (projected.get(one.name) ?? 0) + 1)
+            pending.add(event)
+          },
+        }
+      },
+    }),
+  )
+  const runner = new ProjectionRunner({ source, stores, log: quiet, feeds })
+  await runner.start()
+  await untilLevel(runner, source)
+  await runner.stop()
+  t.strictSame([...projected], [['roster', Object.values(streams).flat().length]])
+  const views = openSqliteViews(first.path)
+  t.strictSame(await readAll(views), model.all)
+  views.close()
+  await stores.close()
+})
+
+t.test('views of a log that is no longer there are built again', async t => {
+  const first = await open(t, new MemorySource(streams))
+  await untilLevel(first.runner, new MemorySource(streams))
+  await first.close()
+  const shorter = { ...streams, CONV_0: (streams.CONV_0 ?? []).slice(0, 10) }
+  const source = new MemorySource(shorter)
+  const { runner, views } = await open(t, source, { path: first.path })
+  await untilLevel(runner, source)
+  t.strictSame(await readAll(views), modelOf(shorter).all)
+})
