@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync } from 'node:fs'
+import { accessSync, constants, existsSync, mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { ConfabError } from '../../events/index.ts'
@@ -6,7 +6,7 @@ import { isCurrent, migrate } from './migrations.ts'
 import { toStoreError } from './sqlite-errors.ts'
 
 /** How long a connection waits for another's write, ms. */
-const busyMs = 5_000
+const busyMs = 2_000
 
 /**
  * synchronous NORMAL: a power failure may cost the last transactions, never the database's consistency. Their checkpoints go with them, so the events behind
@@ -42,6 +42,8 @@ export const openWriter = (path: string): DatabaseSync => {
   let db: DatabaseSync | undefined
   try {
     mkdirSync(dirname(path), { recursive: true })
+    // SQLite would only say that it cannot open the file.
+    accessSync(dirname(path), constants.W_OK)
     db = new DatabaseSync(path, { timeout: busyMs })
     db.exec(writerPragmas)
     migrate(db)
