@@ -48,6 +48,7 @@ export const settleCarefully = async <S extends AggregateState, E extends Logged
   let failure = failed
   let trouble = failed?.error
   let conflicts = 0
+  let silences = 0
   let ambiguous = false
   const sure: Sureness = { isCurrent: false }
   while (left.length > 0) {
@@ -62,7 +63,8 @@ export const settleCarefully = async <S extends AggregateState, E extends Logged
         for (const job of left) fail(open, job, isConflict ? new ConfabError('OVERLOADED') : trouble)
         return
       }
-      await pause(Math.random() * (isSilence ? silencePauseMs : Math.min(2 ** conflicts, conflictPauseMs)))
+      if (isSilence) await pause(Math.random() * Math.min(5 * 2 ** ++silences, silencePauseMs))
+      else await pause(Math.random() * Math.min(2 ** conflicts, conflictPauseMs))
       trouble = undefined
     }
     try {

@@ -23,7 +23,11 @@ export class MemoryEventLog implements EventLog {
   readonly #ids = new Map<string, Position>()
   readonly #followers = new Set<(event: StoredEvent) => void>()
 
-  constructor() {
+  readonly #remembersIds: boolean
+
+  /** `remembersIds`: whether it recognises a command id that it holds (default), or is a log whose duplicate window has passed. */
+  constructor({ remembersIds = true }: { remembersIds?: boolean } = {}) {
+    this.#remembersIds = remembersIds
     for (const family of ['conv', 'user'] as const) this.#streams.set(streamOfBucket(family, 0, 1), [])
   }
 
@@ -104,7 +108,7 @@ export class MemoryEventLog implements EventLog {
       const event = { stream, streamSeq: all.length + 1, aggregate, envelope, data }
       all.push(event)
       stored.push(event)
-      this.#ids.set(envelope.commandId, { stream, streamSeq: event.streamSeq })
+      if (this.#remembersIds) this.#ids.set(envelope.commandId, { stream, streamSeq: event.streamSeq })
       for (const follower of this.#followers) follower(event)
     }
     return { position: { stream, streamSeq: all.length }, duplicate: false }

@@ -1,0 +1,152 @@
+import type { Test } from 'tap'
+import {
+  type ConversationState,
+  emptyConversation,
+  evolveConversation,
+} from '../../src/commands/conversation-state.ts'
+import type { CommandBus, EventLog } from '../../src/commands/index.ts'
+import {
+  ConfabError,
+  type ConversationRequest,
+  decodeConversationEvent,
+  type StoredEvent,
+} from '../../src/events/index.ts'
+import type { Wish } from './given.ts'
+
+/** What one client does, one thing after the other, each until it is answered for good. */
+export interface Step {
+  readonly from: string
+  readonly c: string
+  readonly wish: Wish
+  /** The node that is asked first; after each error that may be retried, the next. */
+  readonly node: number
+}
+
+export interface Outcome {
+  readonly request: ConversationRequest
+  readonly from: string
+  readonly at: string
+  readonly answer: { seq: number; at?: string; duplicate?: boolean } | undefined
+  readonly refused: string | undefined
+}
+
+let clock = Date.UTC(2026, 10, 24)
+
+/** Does what a client does: sends the very same request again, at another node, for as long as it is told that it may. */
+const insist = async (
+  nodes: () => readonly CommandBus[],
+  step: Step,
+  request: ConversationRequest,
+): Promise<Outcome> => {
+  const { from } = step
+  const at = new Date(clock++).toISOString()
+  for (let tries = 0; ; tries++) {
+    const all = nodes()
+    try {
+      const answer = (await all[(step.node + tries) % all.length]!.execute(request, {
+        from,
+        at,
+      })) as Outcome['answer']
+      return { request, from, at, answer, refused: undefined }
+    } catch (error) {
+      if (!ConfabError.is(error)) throw error
+      if (error.code === 'INTERNAL') throw error
+      if (!error.toBody().retryable) return { request, from, at, answer: undefined, refused: error.code }
+    }
+  }
+}
+
+/** Runs clients side by side; each client's steps go one after the other. Commands other than sends get a key of their own. */
+export const runClients = async (
+  nodes: () => readonly CommandBus[],
+  clients: readonly (readonly Step[])[],
+): Promise<Outcome[]> => {
+  const outcomes = await Promise.all(
+    clients.map(async (steps, client) => {
+      const own: Outcome[] = []
+      for (const [i, step] of steps.entries()) {
+        const { c, wish } = step
+        const key = wish.t === 'send' ? {} : { key: `${client}-${i}` }
+        own.push(await insist(nodes, step, { id: '1', c, ...key, ...wish } as ConversationRequest))
+      }
+      return own
+    }),
+  )
+  return outcomes.flat()
+}
+
+export const readAll = async (log: EventLog, c: string): Promise<StoredEvent[]> => {
+  const all: StoredEvent[] = []
+  for await (const batch of log.read({ family: 'conv', id: c }, 0)) all.push(...batch)
+  return all
+}
+
+/** Holds what was answered against what the log has: seq without a gap, every acked command there once, where its answer says. */
+export const checkLog = async (
+  t: Test,
+  log: EventLog,
+  conversations: readonly string[],
+  outcomes: readonly Outcome[],
+  nodes: readonly CommandBus[],
+): Promise<void> => {
+  for (const c of conversations) {
+    const stored = await readAll(log, c)
+    const problems: string[] = []
+    const state = replay(c, stored, problems)
+    const acked = outcomes.filter(({ request, answer }) => request.c === c && answer !== undefined)
+    const byCommand = new Map<string, StoredEvent[]>()
+    for (const event of stored) {
+      const { commandId } = event.envelope
+      byCommand.set(commandId, [...(byCommand.get(commandId) ?? []), event])
+    }
+    for (const [id, events] of byCommand)
+      if (events.length > 1) problems.push(`${id}: ${events.length} times`)
+    for (const { request, from, answer } of acked) {
+      const seq = answer!.seq
+      if (seq < 1 || seq > stored.length) problems.push(`${request.t} acked at ${seq}`)
+      if (request.t !== 'send') {
+        const [event] = byCommand.get(`k.${c}.${from}.${'key' in request ? request.key : ''}`) ?? []
+        if (event !== undefined && event.envelope.seq !== seq)
+          problems.push(`${request.t} acked at ${seq} is at ${event.envelope.seq}`)
+        continue
+      }
+      const event = stored[seq - 1] && decodeConversationEvent(stored[seq - 1]!)
+      if (
+        event?.type !== 'message.posted' ||
+        event.m !== request.m ||
+        event.from !== from ||
+        event.at !== answer!.at
+      )
+        problems.push(`${request.m} of ${from} acked at ${seq}: ${JSON.stringify(event)}`)
+    }
+    for (const node of nodes) {
+      const view = await node.currentConversation(c)
+      if (view?.head !== (state.seq || undefined)) problems.push(`a node has head ${view?.head}`)
+      const members = view === undefined ? [] : [...view.members()]
+      if (members.join() !== [...state.members.keys()].join()) problems.push(`a node has members ${members}`)
+    }
+    t.strictSame(problems, [], `${c}: ${stored.length} events, ${acked.length} acked`)
+  }
+}
+
+const replay = (c: string, stored: readonly StoredEvent[], problems: string[]): ConversationState => {
+  const state = emptyConversation(c)
+  const messages = new Set<string>()
+  for (const [i, { stream, streamSeq, envelope, ...rest }] of stored.entries()) {
+    const event = decodeConversationEvent({ stream, streamSeq, envelope, ...rest })
+    if (event.seq !== i + 1 || envelope.seq !== i + 1) {
+      problems.push(`event ${i + 1} says ${event.seq}`)
+      return state
+    }
+    if (event.type === 'message.posted') {
+      if (event.n !== messages.size + 1) problems.push(`message ${messages.size + 1} says ${event.n}`)
+      if (messages.has(event.m)) problems.push(`${event.m} is there twice`)
+      messages.add(event.m)
+    }
+    evolveConversation(state, event, { stream, streamSeq, commandId: envelope.commandId })
+    if (envelope.n !== state.n) problems.push(`event ${event.seq} has n ${envelope.n}`)
+    if (state.members.size > 0 && ![...state.members.values()].includes('owner'))
+      problems.push(`no owner after ${event.seq}`)
+  }
+  return state
+}
