@@ -14,6 +14,17 @@ export interface Scroll {
   readonly toEnd: () => void
 }
 
+/** Where the timeline stood when it was last looked at. */
+interface Place {
+  placed: boolean
+  atEnd: boolean
+  scrollTop: number
+  /** px under what is in view. */
+  below: number
+  /** The first row in view, and how far under the top it began, px. */
+  anchor?: { element: Element; top: number }
+}
+
 /**
  * Keeps the timeline where it is while messages come and go: at its end when it was there, else the message at the top stays where it was. On the first render
  * it goes to where the unread begins, or to the end; then to `room.target` whenever there is one.
@@ -24,10 +35,7 @@ export const useScroll = (
   load: (what: 'older' | 'newer') => void,
 ): Scroll => {
   const box = useRef<HTMLDivElement>(null)
-  const state = useRef<{ placed: boolean; atEnd: boolean; anchor?: { element: Element; top: number } }>({
-    placed: false,
-    atEnd: true,
-  })
+  const state = useRef<Place>({ placed: false, atEnd: true, scrollTop: 0, below: 0 })
   const [atEnd, setAtEnd] = useState(true)
 
   /** Takes in where it stands: the anchor, the end, what has been seen, what to load. */
@@ -41,6 +49,8 @@ export const useScroll = (
       state.current.anchor = { element: first, top: first.getBoundingClientRect().top - top }
     const below = element.scrollHeight - element.scrollTop - element.clientHeight
     state.current.atEnd = below < endPx && !room.newer
+    state.current.scrollTop = element.scrollTop
+    state.current.below = below
     setAtEnd(state.current.atEnd)
     const seen = rows.findLast(row => row.getBoundingClientRect().top < bottom - 8)
     if (seen !== undefined) onLook(Number(seen.getAttribute('data-seq')))
@@ -54,6 +64,10 @@ export const useScroll = (
     const { top } = element.getBoundingClientRect()
     const target = room.target === undefined ? null : element.querySelector(`[data-m="${room.target}"]`)
     const { placed, anchor } = state.current
+    // A render may come between the user's scrolling and the word of it.
+    const moved = placed ? element.scrollTop - state.current.scrollTop : 0
+    if (moved !== 0) state.current.atEnd = state.current.below - moved < endPx && !room.newer
+    if (anchor !== undefined) anchor.top -= moved
     if (target !== null) {
       room.target = undefined
       state.current.atEnd = false
