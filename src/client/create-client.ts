@@ -84,7 +84,8 @@ export const createClient = (options: ClientOptions): ConfabClient => {
       user = answer.user
       emitter.emit('hello', answer)
       for (const cursors of unsent) requests.make('sync', { cursors }).catch(() => {})
-      requests.resend()
+      // A ping of the connection's own is not among them.
+      requests.resend(answer.limits.inFlight === undefined ? undefined : answer.limits.inFlight - 1)
     },
     onFrame: take,
     onError: error => emitter.emit('error', error),

@@ -22,23 +22,31 @@ const momentary: ReadonlySet<RequestType> = new Set<RequestType>(['typing', 'pin
 /** Requests that may wait for an answer at once; more are refused. */
 const limit = 10_000
 
+/** Requests that the server takes at once, where it does not say how many. */
+const defaultWindow = 100
+
 interface Waiting {
-  /** Sent on the connection that there is now. */
-  sent: boolean
   readonly frame: { id: string; t: RequestType }
   readonly timer: ReturnType<typeof setTimeout>
   resolve(answer: never): void
   reject(error: RequestError): void
 }
 
-/** Requests that wait for their answers. After a reconnect they are sent again, in the order that they were made, until answered or out of time. */
+/**
+ * Requests that wait for their answers, sent in the order that they were made, as many at once as the server takes. After a reconnect they are sent again,
+ * until answered or out of time.
+ */
 export class Requests {
   readonly #timeoutMs: number
   readonly #send: (frame: object) => boolean
-  readonly #waiting = new Map<string, Waiting>()
+  /** To be sent, in order; then sent, on the connection that there is now. */
+  #queued = new Map<string, Waiting>()
+  #sent = new Map<string, Waiting>()
+  #window = defaultWindow
   #made = 0
   #ended: RequestError | undefined
 
+  /** `send` says whether there was a connection to take the frame. */
   constructor(options: { timeoutMs: number; send: (frame: object) => boolean }) {
     this.#timeoutMs = options.timeoutMs
     this.#send = options.send
@@ -46,61 +54,70 @@ export class Requests {
 
   make<T extends RequestType>(t: T, fields: Omit<RequestOf[T], 'id' | 't'>): Promise<AnswerOf[T]> {
     if (this.#ended !== undefined) return Promise.reject(this.#ended)
-    if (this.#waiting.size >= limit)
-      return Promise.reject(
-        new RequestError({
-          code: 'OVERLOADED',
-          message: 'Too many requests wait for an answer.',
-          retryable: true,
-        }),
-      )
+    if (this.#queued.size + this.#sent.size >= limit) return Promise.reject(overloaded())
     const id = String(++this.#made)
     const frame = { id, t, ...(keyed.has(t) ? { key: uuidV7() } : {}), ...fields }
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        this.#waiting.delete(id)
-        reject(timedOut())
-      }, this.#timeoutMs)
-      const sent = this.#send(frame)
-      this.#waiting.set(id, { sent, frame, timer, resolve, reject })
-      if (!sent && momentary.has(t)) this.#settle(id)?.reject(closed('There is no connection.'))
+      const timer = setTimeout(() => this.#settle(id)?.reject(timedOut()), this.#timeoutMs)
+      this.#queued.set(id, { frame, timer, resolve, reject })
+      this.#sendNext()
+      if (momentary.has(t) && this.#queued.has(id))
+        this.#settle(id)?.reject(closed('There is no connection to take it now.'))
     })
   }
 
   answer(frame: { re: string; ok: boolean; error?: RequestErrorBody }): void {
     const waiting = this.#settle(frame.re)
     if (frame.ok) waiting?.resolve(frame as never)
-    else
-      waiting?.reject(
-        new RequestError(
-          frame.error ?? { code: 'INTERNAL', message: 'It was refused, without a reason.', retryable: false },
-        ),
-      )
+    else waiting?.reject(new RequestError(frame.error ?? unexplained))
   }
 
   /** The connection is gone: what was only for that moment will not be answered. */
   interrupted(): void {
-    for (const [id, waiting] of this.#waiting) {
-      waiting.sent = false
-      if (momentary.has(waiting.frame.t)) this.#settle(id)?.reject(closed('The connection was lost.'))
-    }
+    this.#queued = new Map([...this.#sent, ...this.#queued])
+    this.#sent = new Map()
+    for (const [id, { frame }] of this.#queued)
+      if (momentary.has(frame.t)) this.#settle(id)?.reject(closed('The connection was lost.'))
   }
 
-  /** There is a connection again. */
-  resend(): void {
-    for (const waiting of this.#waiting.values()) waiting.sent ||= this.#send(waiting.frame)
+  /** There is a connection again, which takes so many requests at once. */
+  resend(window = defaultWindow): void {
+    this.#window = window
+    this.#sendNext()
   }
 
   /** Rejects what waits, and whatever is asked from now on. */
   end(error: RequestError): void {
     this.#ended = error
-    for (const id of this.#waiting.keys()) this.#settle(id)?.reject(error)
+    for (const id of [...this.#sent.keys(), ...this.#queued.keys()]) this.#settle(id)?.reject(error)
+  }
+
+  #sendNext(): void {
+    for (const [id, waiting] of this.#queued) {
+      if (this.#sent.size >= this.#window || !this.#send(waiting.frame)) return
+      this.#queued.delete(id)
+      this.#sent.set(id, waiting)
+    }
   }
 
   #settle(id: string): Waiting | undefined {
-    const waiting = this.#waiting.get(id)
-    this.#waiting.delete(id)
+    const waiting = this.#sent.get(id) ?? this.#queued.get(id)
     clearTimeout(waiting?.timer)
+    this.#queued.delete(id)
+    if (this.#sent.delete(id) && this.#ended === undefined) this.#sendNext()
     return waiting
   }
+}
+
+const overloaded = (): RequestError =>
+  new RequestError({
+    code: 'OVERLOADED',
+    message: 'Too many requests wait for an answer.',
+    retryable: true,
+  })
+
+const unexplained: RequestErrorBody = {
+  code: 'INTERNAL',
+  message: 'It was refused, without a reason.',
+  retryable: false,
 }

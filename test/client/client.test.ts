@@ -118,6 +118,29 @@ t.test('after a cut it resumes, and sends again what was not answered, as it was
   )
 })
 
+t.test('no more requests are under way than the server takes', async t => {
+  const { server, client } = await begin(t)
+  void client.connect()
+  const socket = await server.socket()
+  socket.answer(await socket.next('hello'), {
+    user: 'alice',
+    session: 's',
+    epoch: 1,
+    heartbeatMs: 25_000,
+    limits: { inFlight: 3 },
+  })
+  const pages = [1, 2, 3].map(limit => client.request('inbox', { limit }))
+  const first = await socket.next('inbox')
+  await socket.next('inbox')
+  socket.send({ t: 'signal', type: 'typing', c: 'c', user: 'bob', on: true })
+  await once(client, 'signal')
+  t.equal(socket.frames.filter(frame => frame.t === 'inbox').length, 2)
+  socket.answer(first, { items: [] })
+  t.equal((await socket.next('inbox')).limit, 3, 'the next goes when one is answered')
+  for (const frame of socket.frames.filter(f => f.t === 'inbox')) socket.answer(frame, { items: [] })
+  await Promise.all(pages)
+})
+
 t.test('a request that nobody answers runs out of time', async t => {
   const { client } = await greeted(t, { requestTimeoutMs: 5 })
   await t.rejects(client.request('inbox', {}), { code: 'TIMEOUT', retryable: true })
