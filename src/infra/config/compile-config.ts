@@ -66,9 +66,6 @@ export const compileConfig = (sources: ConfigSources = {}): ConfabConfig => {
       !comesLater.some(later => later.key === key)
     )
       problems.push(`${place}: unknown key`)
-  for (const variable of Object.keys(env))
-    if (variable.startsWith('CONFAB_') && !isKnownVariable(variable))
-      problems.push(`${variable}: unknown variable`)
 
   const values: Record<string, unknown> = {}
   for (const [name, option] of Object.entries(options) as [OptionName, Option][]) {
@@ -98,6 +95,13 @@ export const compileConfig = (sources: ConfigSources = {}): ConfabConfig => {
   if (problems.length > 0) throw new ConfigError(problems)
   return Object.freeze(values) as ConfabConfig
 }
+
+/**
+ * Variables that look as if they were meant for confab and are not: told of, not refused, since an environment is shared (Kubernetes puts variables of its own
+ * there for a service of that name).
+ */
+export const unknownVariables = (env: Readonly<Record<string, string | undefined>>): string[] =>
+  Object.keys(env).filter(variable => variable.startsWith('CONFAB_') && !isKnownVariable(variable))
 
 const isKnownVariable = (variable: string): boolean =>
   Object.values(options).some(option => (option as Option).env === variable) ||

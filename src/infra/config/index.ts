@@ -1,3 +1,9 @@
-export { type ConfabConfig, ConfigError, type ConfigSources, compileConfig } from './compile-config.ts'
+export {
+  type ConfabConfig,
+  ConfigError,
+  type ConfigSources,
+  compileConfig,
+  unknownVariables,
+} from './compile-config.ts'
 export { devSecret } from './dev-secret.ts'
 export { type Role, roles } from './options.ts'

@@ -29,6 +29,8 @@ const jwks: Parse<string> = (raw, base) => {
   return /^https?:\/\//.test(value) ? value : resolve(base, value)
 }
 
+const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
+
 const MiB = 1024 ** 2
 
 /** Every option, in the order of the reference. Flags beat the environment, which beats the file, which beats the default. */
@@ -89,10 +91,10 @@ export const options = {
     fallback: undefined,
     doc: 'File or URL of the JSON Web Key Set that tokens are checked with (EdDSA, RS256).',
   }),
-  logLevel: option({
+  logLevel: option<(typeof logLevels)[number]>({
     key: 'log.level',
     env: 'CONFAB_LOG_LEVEL',
-    parse: oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'),
+    parse: oneOf(...logLevels),
     fallback: 'info',
     doc: 'The least level that is logged.',
   }),
@@ -130,4 +132,5 @@ export const alsoKnown = [
   'CONFAB_CASSANDRA_KEYSPACE',
   'CONFAB_S3_BUCKET',
   'CONFAB_CONFIG',
+  'CONFAB_NATS_SERVER',
 ] as const

@@ -1,0 +1,170 @@
+import { execFileSync } from 'node:child_process'
+import { accessSync, constants, mkdtempSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { dirname } from 'node:path'
+import { Command } from 'commander'
+import type { ConfabConfig } from '../infra/config/index.ts'
+import { findNatsServer, findRunningServer, loadStreams, streamsStatus } from '../infra/nats/index.ts'
+import { hasEmbeddedLog, type OpenNats, openNats } from '../open-nats.ts'
+import { CliError } from './cli-error.ts'
+import { count, print, styled, table } from './output.ts'
+import { projectionLags } from './projections.ts'
+import { addSystemOptions, configOf, type SystemFlags } from './system-options.ts'
+
+/** What was found of one thing; `advice`: what to do where it is not well. */
+interface Finding {
+  readonly what: string
+  readonly state: 'well' | 'ill' | 'note'
+  readonly detail: string
+  readonly advice?: string
+}
+
+const well = (what: string, detail: string): Finding => ({ what, state: 'well', detail })
+const ill = (what: string, detail: string, advice: string): Finding => ({
+  what,
+  state: 'ill',
+  detail,
+  advice,
+})
+const hint = (what: string, detail: string, advice?: string): Finding => ({
+  what,
+  state: 'note',
+  detail,
+  ...(advice === undefined ? {} : { advice }),
+})
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+
+const checkNode = (): Finding =>
+  Number(process.versions.node.split('.')[0]) >= 24
+    ? well('Node', process.version)
+    : ill('Node', process.version, 'use Node 24 or later, or run confab by npm, which brings one')
+
+const checkServerBinary = async (config: ConfabConfig): Promise<Finding> => {
+  if (config.natsServers !== undefined) return hint('nats-server', 'not needed: existing servers are used')
+  try {
+    const binary = await findNatsServer(() => {})
+    return well(
+      'nats-server',
+      `${execFileSync(binary, ['--version'], { encoding: 'utf8' })
+        .trim()
+        .replace(/^nats-server: v?/, '')}, ${binary}`,
+    )
+  } catch (error) {
+    return ill('nats-server', messageOf(error), 'install nats-server 2.15 and put it on the PATH')
+  }
+}
+
+/** The nearest folder that exists has to take new files. */
+const checkFolder = ({ data }: ConfabConfig): Finding => {
+  for (let folder = data; ; folder = dirname(folder))
+    try {
+      accessSync(folder, constants.W_OK)
+      rmSync(mkdtempSync(`${folder}/.doctor-`), { recursive: true })
+      return well('data folder', data)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT' && dirname(folder) !== folder) continue
+      return ill('data folder', messageOf(error), 'make it writable, or name another with --data')
+    }
+}
+
+const checkPort = ({ host, port, data }: ConfabConfig): Promise<Finding> =>
+  new Promise(resolve => {
+    const server = createServer()
+    server.once('error', error => {
+      const isTaken = (error as NodeJS.ErrnoException).code === 'EADDRINUSE'
+      if (isTaken && findRunningServer(data) !== undefined)
+        resolve(
+          hint(
+            'port',
+            `${host}:${port} is in use`,
+            'fine when it is the server that runs on this data folder',
+          ),
+        )
+      else resolve(ill('port', messageOf(error), 'choose another with --port, or end what listens there'))
+    })
+    server.listen(port, host, () => server.close(() => resolve(well('port', `${host}:${port} is free`))))
+  })
+
+const checkStreams = async (system: OpenNats): Promise<Finding[]> => {
+  try {
+    const streams = await streamsStatus(system.nats.connection, loadStreams())
+    return streams.map(({ stream, drift, messages }) =>
+      drift.length === 0
+        ? well(`stream ${stream}`, `${count(messages)} messages`)
+        : ill(`stream ${stream}`, `not as defined: ${drift.join(', ')}`, 'run "confab streams apply"'),
+    )
+  } catch (error) {
+    return [ill('streams', messageOf(error), 'see the message')]
+  }
+}
+
+const checkProjections = async (config: ConfabConfig, system: OpenNats): Promise<Finding[]> => {
+  try {
+    const lags = (await projectionLags(config, system)) ?? []
+    if (lags.length === 0) return [hint('projections', 'no views in the data folder')]
+    const behind = lags.filter(({ position, last }) => position < last)
+    return behind.length === 0
+      ? [well('projections', 'level with the log')]
+      : behind.map(({ projection, stream, position, last }) =>
+          hint(
+            `projection ${projection}`,
+            `${count(last - position)} events of ${stream} behind`,
+            'normal while it catches up, or while no server runs; else see its log',
+          ),
+        )
+  } catch (error) {
+    return [ill('projections', messageOf(error), 'see the message')]
+  }
+}
+
+const checkSystem = async (config: ConfabConfig): Promise<Finding[]> => {
+  if (config.natsServers === undefined && !hasEmbeddedLog(config.data))
+    return [hint('log', 'none in the data folder yet', '"confab serve --dev" begins one')]
+  let system: OpenNats
+  try {
+    system = await openNats(config, 'confab-doctor', () => {})
+  } catch (error) {
+    return [ill('NATS', messageOf(error), 'start the servers, or see their log')]
+  }
+  try {
+    const { connection } = system.nats
+    const where = `${connection.getServer()}, version ${connection.info?.version}`
+    return [well('NATS', where), ...(await checkStreams(system)), ...(await checkProjections(config, system))]
+  } finally {
+    await system.close()
+  }
+}
+
+const marks = { well: ['green', '✓'], ill: ['red', '✗'], note: ['yellow', '·'] } as const
+
+const doctor = async (flags: SystemFlags & { json?: boolean }): Promise<void> => {
+  const config = configOf(flags)
+  const findings = [
+    checkNode(),
+    await checkServerBinary(config),
+    checkFolder(config),
+    await checkPort(config),
+    ...(await checkSystem(config)),
+  ]
+  if (flags.json) await print(`${JSON.stringify(findings, undefined, 2)}\n`)
+  else
+    await print(
+      table(
+        [{ title: '' }, { title: 'what' }, { title: 'found' }, { title: 'to do' }],
+        findings.map(({ what, state, detail, advice }) => {
+          const [style, mark] = marks[state]
+          return [styled(style, mark), what, detail, advice ?? '']
+        }),
+      ),
+    )
+  const bad = findings.filter(({ state }) => state === 'ill')
+  if (bad.length > 0) throw new CliError('NOT_READY', `${bad.map(({ what }) => what).join(', ')}: see above`)
+}
+
+export const doctorCommand = (): Command =>
+  addSystemOptions(new Command('doctor').description('look at all that confab needs, and say what to do'))
+    .option('--host <host>', 'address that would be listened on')
+    .option('--port <n>', 'port that would be listened on')
+    .option('--json', 'as JSON')
+    .action(doctor)

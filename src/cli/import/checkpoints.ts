@@ -1,0 +1,40 @@
+import { type KV, Kvm } from '@nats-io/kv'
+import type { LiveFeed } from '../../commands/index.ts'
+import type { Position } from '../../events/index.ts'
+import type { Nats } from '../../infra/nats/index.ts'
+import type { SourcePosition } from './import-item.ts'
+
+/** How far files have been imported. Kept beside the log, so that the two are backed up, restored and deleted together. */
+export interface Checkpoints {
+  load(key: string): Promise<SourcePosition | undefined>
+  save(key: string, position: SourcePosition): Promise<void>
+}
+
+interface Entry extends SourcePosition {
+  /** Where the log stood: one that is shorter now is not the log that this was said of. */
+  readonly log: readonly Position[]
+}
+
+const bucket = 'confab-imports'
+
+/** Checkpoints in a key-value bucket of JetStream. */
+export const openCheckpoints = async (
+  nats: Nats,
+  feed: Pick<LiveFeed, 'positions'>,
+): Promise<Checkpoints> => {
+  const started = new Map(feed.positions().map(({ stream, streamSeq }) => [stream, streamSeq]))
+  const kv: KV = await new Kvm(nats.connection).create(bucket, { history: 1 })
+  return {
+    load: async key => {
+      const found = await kv.get(key)
+      if (found === null || found.operation !== 'PUT') return undefined
+      const { log, bytes, lines, digest } = found.json<Entry>()
+      const isOfThisLog = log.every(({ stream, streamSeq }) => (started.get(stream) ?? 0) >= streamSeq)
+      return isOfThisLog ? { bytes, lines, digest } : undefined
+    },
+    save: async (key, position) => {
+      const entry: Entry = { ...position, log: feed.positions() }
+      await kv.put(key, JSON.stringify(entry))
+    },
+  }
+}

@@ -1,0 +1,78 @@
+import { once } from 'node:events'
+import { styleText } from 'node:util'
+import Table from 'cli-table3'
+
+/** stdout carries what a command was asked for, stderr all that it says beside: progress, notes, errors. */
+export const print = async (text: string | Uint8Array): Promise<void> => {
+  if (!process.stdout.write(text)) await once(process.stdout, 'drain')
+}
+
+export const note = (text: string): void => {
+  process.stderr.write(`${text}\n`)
+}
+
+type Style = Parameters<typeof styleText>[0]
+
+/** Styled where it is shown on a terminal that wants colours; plain in a pipe, in a file, under NO_COLOR. */
+export const styled = (style: Style, text: string, stream: NodeJS.WriteStream = process.stdout): string =>
+  styleText(style, text, { stream })
+
+export interface Column {
+  readonly title: string
+  readonly align?: 'left' | 'right'
+}
+
+/** A table without lines: easy on the eye and on `awk`. */
+export const table = (
+  columns: readonly Column[],
+  rows: readonly (readonly (string | number)[])[],
+): string => {
+  const blank = { left: '', right: '', top: '', bottom: '', mid: '' }
+  const drawn = new Table({
+    head: columns.map(column => styled('dim', column.title)),
+    colAligns: columns.map(column => column.align ?? 'left'),
+    chars: {
+      ...blank,
+      middle: '  ',
+      'top-mid': '',
+      'top-left': '',
+      'top-right': '',
+      'bottom-mid': '',
+      'bottom-left': '',
+      'bottom-right': '',
+      'left-mid': '',
+      'mid-mid': '',
+      'right-mid': '',
+    },
+    style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0 },
+  })
+  drawn.push(...rows.map(row => row.map(String)))
+  return `${drawn
+    .toString()
+    .split('\n')
+    .map(line => line.trimEnd())
+    .join('\n')}\n`
+}
+
+const whole = new Intl.NumberFormat('en-GB')
+
+/** `12,345`. */
+export const count = (value: number): string => whole.format(value)
+
+/** `12.3 MiB`. */
+export const bytes = (value: number): string => {
+  let unit = 0
+  let amount = value
+  for (; amount >= 1024 && unit < 4; unit++) amount /= 1024
+  return `${unit === 0 ? amount : amount.toFixed(1)} ${['B', 'KiB', 'MiB', 'GiB', 'TiB'][unit]}`
+}
+
+/** `1 h 02 min`, `3 min 20 s`, `4.2 s`. */
+export const span = (ms: number): string => {
+  const seconds = ms / 1000
+  if (seconds < 10) return `${seconds.toFixed(1)} s`
+  if (seconds < 60) return `${Math.round(seconds)} s`
+  const minutes = Math.floor(seconds / 60)
+  if (minutes < 60) return `${minutes} min ${String(Math.round(seconds % 60)).padStart(2, '0')} s`
+  return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, '0')} min`
+}

@@ -1,0 +1,57 @@
+import { ConfabError } from '../events/index.ts'
+import { ConfigError } from '../infra/config/index.ts'
+import { NatsError } from '../infra/nats/index.ts'
+import { CliError } from './cli-error.ts'
+import { note, styled } from './output.ts'
+
+const exitCodeOf: Record<string, number> = { BAD_OPTION: 2, INTERRUPTED: 130 }
+
+const codeOf = (error: unknown): string | undefined => {
+  if (CliError.is(error) || NatsError.is(error) || ConfabError.is(error)) return error.code
+  if (ConfigError.is(error)) return 'BAD_OPTION'
+  const code = (error as { code?: unknown } | undefined)?.code
+  return typeof code === 'string' ? code : undefined
+}
+
+/** An error as its code and message; the stack, with causes, only when it was asked for. */
+export const describeError = (error: unknown, verbose: boolean): string => {
+  const message = error instanceof Error ? error.message : String(error)
+  const code = codeOf(error)
+  const line = `${styled(['red', 'bold'], 'error', process.stderr)}${code === undefined ? '' : ` ${code}`}: ${message}`
+  if (verbose && error instanceof Error)
+    return `${line}\n${error.stack ?? ''}${error.cause instanceof Error ? `\ncaused by ${error.cause.stack}` : ''}`
+  return code === undefined ? `${line} (--verbose shows where)` : line
+}
+
+/** Runs a command: an error is told on stderr and becomes the exit code. */
+export const runCommand = async (verbose: () => boolean, run: () => Promise<void>): Promise<void> => {
+  // `confab replay | head`: whoever read has seen enough.
+  process.stdout.on('error', error => {
+    if ((error as NodeJS.ErrnoException).code === 'EPIPE') process.exit(0)
+    throw error
+  })
+  try {
+    await run()
+  } catch (error) {
+    note(describeError(error, verbose()))
+    process.exitCode = exitCodeOf[codeOf(error) ?? ''] ?? 1
+  }
+}
+
+/** Aborts at the first SIGINT or SIGTERM, so that what runs can end in order; a second SIGINT ends the process at once. */
+export const interruption = (): { signal: AbortSignal; release(): void } => {
+  const controller = new AbortController()
+  const onSignal = (signal: NodeJS.Signals): void => {
+    if (controller.signal.aborted && signal === 'SIGINT') process.exit(130)
+    controller.abort(signal)
+  }
+  process.on('SIGINT', onSignal)
+  process.on('SIGTERM', onSignal)
+  return {
+    signal: controller.signal,
+    release: () => {
+      process.off('SIGINT', onSignal)
+      process.off('SIGTERM', onSignal)
+    },
+  }
+}

@@ -1,0 +1,44 @@
+import { readFileSync } from 'node:fs'
+import { Command } from 'commander'
+import { RequestError } from '../client/index.ts'
+import { print } from './output.ts'
+import { addClientOptions, type ClientFlags, connectClient } from './server-address.ts'
+
+interface SendFlags extends ClientFlags {
+  readonly replyTo?: string
+  readonly id?: string
+  readonly join?: boolean
+}
+
+const send = async (c: string, words: string[], flags: SendFlags): Promise<void> => {
+  const text = words.length > 0 ? words.join(' ') : readFileSync(0, 'utf8').replace(/\n$/, '')
+  const client = await connectClient(flags)
+  const post = () =>
+    client.send(c, text, {
+      ...(flags.replyTo === undefined ? {} : { replyTo: flags.replyTo }),
+      ...(flags.id === undefined ? {} : { m: flags.id }),
+    })
+  try {
+    if (flags.join)
+      await client.request('join', { c }).catch(error => {
+        if (!RequestError.is(error) || error.code !== 'NOT_FOUND') throw error
+        return client.request('create', { c, kind: 'channel', members: [] })
+      })
+    const { seq, m, duplicate } = await post()
+    await print(`${JSON.stringify({ c, seq, m, duplicate })}\n`)
+  } finally {
+    client.close()
+  }
+}
+
+export const sendCommand = (): Command =>
+  addClientOptions(new Command('send').description('send a message; prints its seq and id'))
+    .argument('<conversation>', 'its id')
+    .argument('[text...]', 'the message; not given: standard input')
+    .option('--reply-to <message>', 'id of the message that it answers')
+    .option(
+      '--id <message>',
+      'id of the message: sent again with the same id, it is there once (default: a new one)',
+    )
+    .option('--join', 'join the channel first, and create it when there is none')
+    .action(send)

@@ -1,0 +1,75 @@
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Command } from 'commander'
+import { type ConfabClient, createClient } from '../client/index.ts'
+import { CliError } from './cli-error.ts'
+import { configOf, type SystemFlags } from './system-options.ts'
+
+/** `<data>/serve.json`: where the process that serves a data folder listens, for the commands that are clients. */
+export interface ServeRecord {
+  readonly url: string
+  readonly roles: readonly string[]
+}
+
+const recordFile = (data: string): string => join(data, 'serve.json')
+
+export const writeServeRecord = (data: string, record: ServeRecord): void => {
+  mkdirSync(data, { recursive: true })
+  writeFileSync(recordFile(data), `${JSON.stringify(record)}\n`)
+}
+
+export const removeServeRecord = (data: string): void => rmSync(recordFile(data), { force: true })
+
+export const readServeRecord = (data: string): ServeRecord | undefined => {
+  try {
+    return JSON.parse(readFileSync(recordFile(data), 'utf8')) as ServeRecord
+  } catch {
+    return undefined
+  }
+}
+
+export interface ClientFlags extends SystemFlags {
+  readonly user: string
+  readonly url?: string
+  readonly token?: string
+}
+
+/** The flags of the commands that are clients of a server. */
+export const addClientOptions = (command: Command): Command =>
+  command
+    .requiredOption('--user <id>', 'who to be')
+    .option('--url <url>', 'the server (default: the one that runs on the data folder)')
+    .option('--token <token>', 'a token of that user (default: one that a server with --dev gives)')
+    .option('--data <folder>', "confab's data folder (default: .confab)")
+
+const devToken = async (url: string, user: string): Promise<string> => {
+  let answer: Response
+  try {
+    answer = await fetch(`${url}/v1/dev/token?user=${encodeURIComponent(user)}`)
+  } catch (error) {
+    throw new CliError('NO_SERVER', `no server answers at ${url}: is "confab serve" running?`, {
+      cause: error,
+    })
+  }
+  if (!answer.ok)
+    throw new CliError(
+      'BAD_OPTION',
+      answer.status === 404
+        ? `the server at ${url} gives no development tokens: pass one with --token (see "confab token")`
+        : `the server at ${url} gives no token for ${user}: ${await answer.text()}`,
+    )
+  return ((await answer.json()) as { token: string }).token
+}
+
+/** A connected client of the server that flags name. Throws CliError, RequestError. */
+export const connectClient = async (flags: ClientFlags): Promise<ConfabClient> => {
+  const url = (flags.url ?? readServeRecord(configOf(flags).data)?.url ?? 'http://127.0.0.1:8080').replace(
+    /\/+$/,
+    '',
+  )
+  const token = flags.token ?? (() => devToken(url, flags.user))
+  if (typeof token === 'function') await token()
+  const client = createClient({ url: `${url.replace(/^http/, 'ws')}/v1/ws`, token })
+  await client.connect()
+  return client
+}

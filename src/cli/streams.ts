@@ -1,0 +1,71 @@
+import { Command } from 'commander'
+import { applyStreams, loadStreams, streamsStatus } from '../infra/nats/index.ts'
+import { openNats } from '../open-nats.ts'
+import { CliError } from './cli-error.ts'
+import { bytes, count, note, print, styled, table } from './output.ts'
+import { addSystemOptions, configOf, openExisting, type SystemFlags } from './system-options.ts'
+
+const status = async (flags: SystemFlags & { json?: boolean }): Promise<void> => {
+  const system = await openExisting(configOf(flags), 'confab-streams')
+  try {
+    const streams = await streamsStatus(system.nats.connection, loadStreams())
+    if (flags.json) await print(`${JSON.stringify(streams, undefined, 2)}\n`)
+    else
+      await print(
+        table(
+          [
+            { title: 'stream' },
+            { title: 'messages', align: 'right' },
+            { title: 'size', align: 'right' },
+            { title: 'subjects', align: 'right' },
+            { title: 'last', align: 'right' },
+            { title: 'consumers', align: 'right' },
+            { title: 'replicas', align: 'right' },
+            { title: 'as defined' },
+          ],
+          streams.map(stream => [
+            stream.stream,
+            count(stream.messages),
+            bytes(stream.bytes),
+            count(stream.subjects),
+            count(stream.last),
+            stream.consumers,
+            stream.replicas,
+            stream.drift.length === 0
+              ? styled('green', 'yes')
+              : styled('red', `no: ${stream.drift.join(', ')}`),
+          ]),
+        ),
+      )
+    if (streams.some(stream => stream.drift.length > 0))
+      throw new CliError('NOT_READY', 'the streams are not as defined: run "confab streams apply"')
+  } finally {
+    await system.close()
+  }
+}
+
+const apply = async (flags: SystemFlags): Promise<void> => {
+  const system = await openNats(configOf(flags), 'confab-streams', note)
+  try {
+    const applied = await applyStreams(system.nats.connection, loadStreams())
+    await print(
+      table(
+        [{ title: 'stream' }, { title: 'outcome' }, { title: 'changed' }],
+        applied.map(({ stream, outcome, changed }) => [stream, outcome, changed.join(', ')]),
+      ),
+    )
+  } finally {
+    await system.close()
+  }
+}
+
+export const streamsCommand = (): Command => {
+  const command = new Command('streams').description('the streams that hold the log')
+  addSystemOptions(command.command('status').description('how they are'))
+    .option('--json', 'as JSON')
+    .action(status)
+  addSystemOptions(
+    command.command('apply').description('create or update them as streams/*.yaml define; deletes nothing'),
+  ).action(apply)
+  return command
+}

@@ -1,0 +1,47 @@
+import type { Command } from 'commander'
+import { type ConfabConfig, compileConfig } from '../infra/config/index.ts'
+import { hasEmbeddedLog, type OpenNats, openNats } from '../open-nats.ts'
+import { CliError } from './cli-error.ts'
+import { note } from './output.ts'
+
+export interface SystemFlags {
+  readonly data?: string
+  readonly nats?: string
+  readonly config?: string
+}
+
+/** The flags that say which confab a command is about. */
+export const addSystemOptions = (command: Command): Command =>
+  command
+    .option('--data <folder>', "confab's data folder (default: .confab); a server that runs on it is used")
+    .option('--nats <urls>', 'existing NATS servers, separated by commas, instead of the data folder')
+    .option('--config <file>', 'configuration, YAML')
+
+/** Flags that are options of the configuration; a command has some of them. */
+export interface ConfigFlags extends SystemFlags {
+  readonly dev?: boolean
+  readonly host?: string
+  readonly port?: string
+  readonly roles?: string
+}
+
+/** The configuration by a command's flags, the environment and the file. Throws ConfigError. */
+export const configOf = (flags: ConfigFlags): ConfabConfig => {
+  const { config, nats, data, dev, host, port, roles } = flags
+  const given = { natsServers: nats, data, dev, host, port, roles }
+  return compileConfig({
+    flags: Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),
+    env: process.env,
+    file: config,
+  })
+}
+
+/** NATS of a system that is there already; a data folder without a log is a mistake. Throws CliError. */
+export const openExisting = async (config: ConfabConfig, name: string): Promise<OpenNats> => {
+  if (config.natsServers === undefined && !hasEmbeddedLog(config.data))
+    throw new CliError(
+      'NO_SERVER',
+      `${config.data} holds no confab data: name the data folder with --data or the servers with --nats, or begin with "confab serve --dev"`,
+    )
+  return openNats(config, name, note)
+}

@@ -1,0 +1,68 @@
+import { Command, Option } from 'commander'
+import type { ConversationEvent } from '../events/index.ts'
+import { note, print, styled } from './output.ts'
+import { interruption } from './run-command.ts'
+import { addClientOptions, type ClientFlags, connectClient } from './server-address.ts'
+
+interface TailFlags extends ClientFlags {
+  readonly conversation?: string
+  readonly format: 'text' | 'ndjson'
+}
+
+/** What an event says, on one line. */
+export const eventText = (event: ConversationEvent): string => {
+  switch (event.type) {
+    case 'conversation.created':
+      return `created ${event.title ?? event.c} with ${event.members.map(({ user }) => user).join(', ')}`
+    case 'conversation.renamed':
+      return `renamed it to ${event.title}`
+    case 'member.joined':
+      return event.user === event.from ? 'joined' : `brought in ${event.user}`
+    case 'member.left':
+      return event.user === event.from ? 'left' : `removed ${event.user}`
+    case 'member.role_changed':
+      return `made ${event.user} ${event.role}`
+    case 'message.posted':
+      return event.text.replaceAll('\n', '\n    ')
+    case 'message.edited':
+      return `edited ${event.m}: ${event.text.replaceAll('\n', '\n    ')}`
+    case 'message.deleted':
+      return `deleted ${event.m}`
+    case 'reaction.added':
+      return `${event.emoji} on ${event.m}`
+    case 'reaction.removed':
+      return `took ${event.emoji} back from ${event.m}`
+  }
+}
+
+/** Control characters of a text would move the reader's cursor or worse. */
+const printable = (text: string): string =>
+  text.replaceAll(/[\p{Cc}]/gu, char => (char === '\n' ? char : '\ufffd'))
+
+const line = (event: ConversationEvent): string => {
+  const place = styled('dim', `${event.at.slice(0, 19).replace('T', ' ')}  ${event.c} ${event.seq}`)
+  const text = printable(eventText(event))
+  return `${place}  ${styled('bold', event.from)}  ${event.type === 'message.posted' ? text : styled('dim', text)}\n`
+}
+
+const tail = async (flags: TailFlags): Promise<void> => {
+  const { signal, release } = interruption()
+  const client = await connectClient(flags)
+  client.on('state', state => {
+    if (state === 'waiting') note('connection lost; trying again')
+  })
+  try {
+    const { conversation: c } = flags
+    for await (const event of client.events({ signal, ...(c === undefined ? {} : { c }) }))
+      await print(flags.format === 'ndjson' ? `${JSON.stringify(event)}\n` : line(event))
+  } finally {
+    client.close()
+    release()
+  }
+}
+
+export const tailCommand = (): Command =>
+  addClientOptions(new Command('tail').description("follow what happens in a user's conversations"))
+    .option('--conversation <id>', 'only this one')
+    .addOption(new Option('--format <format>', 'how').choices(['text', 'ndjson']).default('text'))
+    .action(tail)

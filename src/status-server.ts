@@ -1,0 +1,50 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+
+/** The structure of prom-client's registry that is needed here. */
+interface MetricsRegistry {
+  readonly contentType: string
+  metrics(): Promise<string>
+}
+
+export interface StatusServerOptions {
+  readonly host: string
+  /** 0: a free one. */
+  readonly port: number
+  readonly readiness: () => Promise<Readonly<Record<string, boolean>>>
+  readonly registry: MetricsRegistry
+}
+
+export interface StatusServer {
+  readonly host: string
+  readonly port: number
+  stop(): Promise<void>
+}
+
+/** `/healthz`, `/readyz` and `/metrics` of a process that serves no clients. Rejects when it cannot listen. */
+export const startStatusServer = async (options: StatusServerOptions): Promise<StatusServer> => {
+  const { host, readiness, registry } = options
+  const server = createServer(async (request, response) => {
+    const answer = (status: number, type: string, body: string): void => {
+      response.writeHead(status, { 'content-type': type }).end(body)
+    }
+    if (request.url === '/healthz') answer(200, 'application/json', '{"ok":true}')
+    else if (request.url === '/readyz') {
+      const parts = await readiness().catch(() => ({ parts: false }))
+      const ready = Object.values(parts).every(Boolean)
+      answer(ready ? 200 : 503, 'application/json', JSON.stringify({ ready, parts }))
+    } else if (request.url === '/metrics') answer(200, registry.contentType, await registry.metrics())
+    else answer(404, 'application/json', '{"error":{"code":"NOT_FOUND"}}')
+  })
+  server.listen(options.port, host)
+  await once(server, 'listening')
+  return {
+    host,
+    port: (server.address() as AddressInfo).port,
+    stop: async () => {
+      server.closeAllConnections()
+      await new Promise(resolve => server.close(resolve))
+    },
+  }
+}
