@@ -15,8 +15,8 @@ export interface Nats {
   readonly connection: NatsConnection
   /** Whether it stands right now; readiness asks. */
   connected(): boolean
-  /** Calls back at each reconnect, after the subscriptions are there again, and at each disconnect. */
-  onChange(listener: (connected: boolean) => void): void
+  /** Calls back at each reconnect, after the subscriptions are there again, and at each disconnect, until the returned function is called. */
+  onChange(listener: (connected: boolean) => void): () => void
   /** Lets what is under way finish, then closes. */
   close(): Promise<void>
 }
@@ -53,7 +53,7 @@ export const connectNats = async (options: NatsOptions): Promise<Nats> => {
   }
 
   let isConnected = true
-  const listeners: ((connected: boolean) => void)[] = []
+  const listeners = new Set<(connected: boolean) => void>()
   const watch = async (): Promise<void> => {
     for await (const status of connection.status()) {
       if (status.type === 'disconnect' || status.type === 'reconnect') {
@@ -72,7 +72,8 @@ export const connectNats = async (options: NatsOptions): Promise<Nats> => {
     connection,
     connected: () => isConnected && !connection.isClosed(),
     onChange: listener => {
-      listeners.push(listener)
+      listeners.add(listener)
+      return () => listeners.delete(listener)
     },
     close: async () => {
       if (connection.isClosed()) return

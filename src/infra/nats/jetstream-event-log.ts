@@ -1,24 +1,12 @@
 import { type Msg, nuid } from '@nats-io/transport-node'
 import { type Appended, ConflictError, type EventLog, type NewEvent } from '../../commands/index.ts'
-import {
-  type AggregateRef,
-  ConfabError,
-  encodeEnvelope,
-  type StoredEvent,
-  subjectOf,
-} from '../../events/index.ts'
+import { type AggregateRef, ConfabError, type StoredEvent, subjectOf } from '../../events/index.ts'
 import type { Nats } from './connection.ts'
+import { headerBlock } from './header-block.ts'
 import type { LogLayout } from './log-layout.ts'
 import { LogReader, unavailable } from './log-reader.ts'
 import { maxPayload } from './nats-config.ts'
-import {
-  isConflict,
-  isDuplicateInBatch,
-  isRefusal,
-  type PublishRefusal,
-  readAck,
-  refusalError,
-} from './publish-ack.ts'
+import { isConflict, isDuplicateInBatch, isRefusal, readAck, refusalError } from './publish-ack.ts'
 import { rawHeaders } from './raw-message.ts'
 import { ReplyInbox, type Waiting } from './reply-inbox.ts'
 import { isForeign } from './stored-message.ts'
@@ -28,41 +16,45 @@ const maxEvents = 1_000
 const maxBatchesInFlight = 8
 const readBatch = { batch: 500, max_bytes: 1024 * 1024 }
 
-const headerBlock = ({ envelope }: NewEvent, more: string): string => {
-  let block = 'NATS/1.0\r\n'
-  for (const [name, value] of encodeEnvelope(envelope)) block += `${name}: ${value}\r\n`
-  return `${block}Nats-Msg-Id: ${envelope.commandId}\r\n${more}\r\n`
-}
-
 const expectation = (expected: number): string => `Nats-Expected-Last-Subject-Sequence: ${expected}\r\n`
 
 /** One append that waits for its ack. */
 class AppendWaiting implements Waiting {
-  readonly #appended: (appended: Appended) => void
-  readonly #refused: (refusal: PublishRefusal) => void
-  readonly #failed: (error: Error) => void
+  deadline = 0
+  readonly #subject: string
+  readonly #expected: number
+  readonly #resolve: (appended: Appended) => void
+  readonly #reject: (error: Error) => void
 
   constructor(
-    appended: (appended: Appended) => void,
-    refused: (refusal: PublishRefusal) => void,
-    failed: (error: Error) => void,
+    subject: string,
+    expected: number,
+    resolve: (appended: Appended) => void,
+    reject: (error: Error) => void,
   ) {
-    this.#appended = appended
-    this.#refused = refused
-    this.#failed = failed
+    this.#subject = subject
+    this.#expected = expected
+    this.#resolve = resolve
+    this.#reject = reject
   }
 
   answer(msg: Msg): boolean {
     const ack = readAck(msg)
-    if (isRefusal(ack)) this.#refused(ack)
-    else this.#appended({ position: { stream: ack.stream, streamSeq: ack.seq }, duplicate: ack.duplicate })
+    if (!isRefusal(ack))
+      this.#resolve({ position: { stream: ack.stream, streamSeq: ack.seq }, duplicate: ack.duplicate })
+    else if (isConflict(ack)) this.#reject(new ConflictError(this.#subject, this.#expected))
+    else if (isDuplicateInBatch(ack)) this.#reject(new SeenBefore())
+    else this.#reject(refusalError(ack))
     return true
   }
 
   fail(why: string): void {
-    this.#failed(unavailable(why))
+    this.#reject(unavailable(why))
   }
 }
+
+/** Some id of a batch is in the duplicate window: nothing of it was appended now. */
+class SeenBefore extends Error {}
 
 /** The event log on JetStream: one literal subject an aggregate, each append guarded by the subject's last sequence. */
 export class JetStreamEventLog implements EventLog {
@@ -93,14 +85,8 @@ export class JetStreamEventLog implements EventLog {
   #appendOne(aggregate: AggregateRef, expected: number, event: NewEvent): Promise<Appended> {
     const subject = subjectOf(aggregate)
     return new Promise((resolve, reject) => {
-      const refused = (refusal: PublishRefusal): void =>
-        reject(isConflict(refusal) ? new ConflictError(subject, expected) : refusalError(refusal))
-      this.#publish(
-        subject,
-        event.data,
-        headerBlock(event, expectation(expected)),
-        new AppendWaiting(resolve, refused, reject),
-      )
+      const waiting = new AppendWaiting(subject, expected, resolve, reject)
+      this.#publish(subject, event.data, headerBlock(event.envelope, expectation(expected)), waiting)
     })
   }
 
@@ -111,30 +97,24 @@ export class JetStreamEventLog implements EventLog {
   ): Promise<Appended> {
     const subject = subjectOf(aggregate)
     await this.#enterBatch()
-    let answer: Appended | PublishRefusal
     try {
-      answer = await new Promise<Appended | PublishRefusal>((resolve, reject) => {
+      return await new Promise<Appended>((resolve, reject) => {
         const batch = nuid.next()
-        const committed = new AppendWaiting(resolve, resolve, reject)
-        events.forEach((event, index) => {
-          const isLast = index === events.length - 1
+        events.forEach(({ envelope, data }, index) => {
           // Only the first message of a subject may carry the expectation: the server tells the others' by itself.
-          const block = headerBlock(
-            event,
-            `${index === 0 ? expectation(expected) : ''}Nats-Batch-Id: ${batch}\r\nNats-Batch-Sequence: ${index + 1}\r\n${
-              isLast ? 'Nats-Batch-Commit: 1\r\n' : ''
-            }`,
-          )
-          this.#publish(subject, event.data, block, isLast ? committed : undefined)
+          let more = `${index === 0 ? expectation(expected) : ''}Nats-Batch-Id: ${batch}\r\nNats-Batch-Sequence: ${index + 1}\r\n`
+          const isLast = index === events.length - 1
+          if (isLast) more += 'Nats-Batch-Commit: 1\r\n'
+          const waiting = isLast ? new AppendWaiting(subject, expected, resolve, reject) : undefined
+          this.#publish(subject, data, headerBlock(envelope, more), waiting)
         })
       })
+    } catch (error) {
+      if (error instanceof SeenBefore) return await this.#findDuplicate(aggregate, expected, events)
+      throw error
     } finally {
       this.#leaveBatch()
     }
-    if ('position' in answer) return answer
-    if (isConflict(answer)) throw new ConflictError(subject, expected)
-    if (isDuplicateInBatch(answer)) return this.#findDuplicate(aggregate, expected, events)
-    throw refusalError(answer)
   }
 
   /** The ids of a batch were seen before: either the very batch stands after `expected`, or it was decided on a state that is gone. */

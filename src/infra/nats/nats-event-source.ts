@@ -1,22 +1,25 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { StoredEvent } from '../../events/index.ts'
 import type { EventSource } from '../../projections/index.ts'
 import type { Nats } from './connection.ts'
 import type { LogLayout } from './log-layout.ts'
 import { LogReader } from './log-reader.ts'
+import { OrderedConsumer } from './ordered-consumer.ts'
 import { ReplyInbox } from './reply-inbox.ts'
 
 const defaultBatch = 500
-const maxBytes = 4 * 1024 * 1024
-const idleMs = 25
 
-/** Whole streams in order, by direct get. */
+/**
+ * Whole streams in order. A message that is none of confab's comes with the envelope type '': whoever decodes it finds it malformed and can file it; nothing
+ * stops here.
+ */
 export class NatsEventSource implements EventSource {
+  readonly #nats: Nats
   readonly #layout: LogLayout
   readonly #inbox: ReplyInbox
   readonly #reader: LogReader
 
   constructor(nats: Nats, layout: LogLayout) {
+    this.#nats = nats
     this.#layout = layout
     this.#inbox = new ReplyInbox(nats, 5_000)
     this.#reader = new LogReader(nats, this.#inbox)
@@ -33,36 +36,39 @@ export class NatsEventSource implements EventSource {
     after: number,
     { signal, batch = defaultBatch }: { signal: AbortSignal; batch?: number },
   ): AsyncIterable<readonly StoredEvent[]> {
-    let position = after
-    let isAtEnd = false
-    while (!signal.aborted) {
-      let events: StoredEvent[]
-      try {
-        events = await this.#reader.batch(stream, { seq: position + 1, batch, max_bytes: maxBytes })
-      } catch {
-        await sleep(200, undefined, { signal }).catch(() => {})
-        continue
+    if (signal.aborted) return
+    const consumer = new OrderedConsumer(this.#nats, stream, after, 2 * batch)
+    const stop = (): void => consumer.stop()
+    signal.addEventListener('abort', stop)
+    try {
+      for (;;) {
+        const events = await consumer.next(batch)
+        if (signal.aborted) return
+        yield events
       }
-      if (events.length > 0 || !isAtEnd) yield events
-      isAtEnd = events.length === 0
-      position = events.at(-1)?.streamSeq ?? position
-      if (isAtEnd) await sleep(idleMs, undefined, { signal }).catch(() => {})
+    } finally {
+      signal.removeEventListener('abort', stop)
+      consumer.stop()
     }
   }
 
   async *range(stream: string, after: number, until: number): AsyncIterable<readonly StoredEvent[]> {
+    if (after >= until) return
     let position = after
-    while (position < until) {
-      const events = await this.#reader.batch(stream, {
-        seq: position + 1,
-        batch: defaultBatch,
-        max_bytes: maxBytes,
-      })
-      const wanted = events.filter(event => event.streamSeq <= until)
+    for await (const events of this.consume(stream, after, { signal: new AbortController().signal })) {
+      const wanted =
+        (events.at(-1)?.streamSeq ?? 0) <= until ? events : events.filter(event => event.streamSeq <= until)
       if (wanted.length > 0) yield wanted
-      if (events.length === 0 || wanted.length < events.length) return
-      position = events.at(-1)?.streamSeq ?? until
+      position = events.at(-1)?.streamSeq ?? position
+      if (position >= until) return
+      if (events.length === 0 && !(await this.#hasMore(stream, position, until))) return
     }
+  }
+
+  /** The consumer's own replica may be behind its leader; and the last sequences may have been deleted. */
+  async #hasMore(stream: string, position: number, until: number): Promise<boolean> {
+    const next = await this.#reader.leader(stream, { seq: position + 1, next_by_subj: '>' })
+    return next !== undefined && next.streamSeq <= until
   }
 
   async firstSince(stream: string, time: Date): Promise<number> {

@@ -24,6 +24,7 @@ export class NatsLiveFeed implements LiveFeed {
   readonly #tell: (notice: string) => void
   #subscriptions: Subscription[] = []
   #timer: NodeJS.Timeout | undefined
+  #unlisten = (): void => {}
   #isRunning = false
 
   constructor(nats: Nats, layout: LogLayout, options: NatsLiveFeedOptions = {}) {
@@ -53,7 +54,7 @@ export class NatsLiveFeed implements LiveFeed {
     await Promise.all([...this.#followers.values()].map(follower => follower.start()))
     this.#timer = setInterval(() => this.#check(false), this.#checkMs)
     this.#timer.unref()
-    this.#nats.onChange(connected => {
+    this.#unlisten = this.#nats.onChange(connected => {
       if (connected) this.#check(true)
     })
     return this.positions()
@@ -76,6 +77,7 @@ export class NatsLiveFeed implements LiveFeed {
   async stop(): Promise<void> {
     this.#isRunning = false
     clearInterval(this.#timer)
+    this.#unlisten()
     for (const follower of this.#followers.values()) follower.stop()
     for (const subscription of this.#subscriptions) subscription.unsubscribe()
     this.#inbox.close()

@@ -27,13 +27,19 @@ interface AckBody {
 
 const noResponders: PublishRefusal = { code: 503, errCode: 0, description: 'no stream takes this subject' }
 
+/** What nearly every ack is. */
+const plainAck = /^\{"stream":"([^"\\]+)","seq":(\d+)\}$/
+
 /** Reads an ack, which is short ASCII JSON: `{"stream":"CONV_0","seq":7}`. */
 export const readAck = (msg: Msg): PublishAck | PublishRefusal => {
   const { data } = msg
   if (data.length === 0 && statusIn(headerText(msg)) === 503) return noResponders
+  const text = Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('latin1')
+  const plain = plainAck.exec(text)
+  if (plain !== null) return { stream: plain[1] as string, seq: Number(plain[2]), duplicate: false }
   let body: AckBody
   try {
-    body = JSON.parse(Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('utf8')) as AckBody
+    body = JSON.parse(text) as AckBody
   } catch {
     return { code: 500, errCode: 0, description: 'an answer that is no JSON' }
   }

@@ -3,6 +3,8 @@ import type { Nats } from './connection.ts'
 
 /** Somebody who waits for one answer or several. */
 export interface Waiting {
+  /** Kept by the inbox: the tick after which it waits no longer. */
+  deadline?: number
   /** True: that was the last. Must not throw. */
   answer(msg: Msg): boolean
   /** No (further) answer will come. Must not throw. */
@@ -20,7 +22,8 @@ export class ReplyInbox {
   readonly #subscription: Subscription
   readonly #timer: NodeJS.Timeout
   readonly #patience: number
-  readonly #waiting = new Map<number, { readonly by: Waiting; deadline: number }>()
+  readonly #unlisten: () => void
+  readonly #waiting = new Map<number, Waiting>()
   #next = 0
   #tick = 0
 
@@ -34,7 +37,7 @@ export class ReplyInbox {
     this.#timer = setInterval(() => this.#sweep(), tickMs)
     this.#timer.unref()
     // What was asked before may have been lost with the connection, or its answer: nobody can know.
-    nats.onChange(() => this.#failAll('disconnected'))
+    this.#unlisten = nats.onChange(() => this.#failAll('disconnected'))
   }
 
   get size(): number {
@@ -42,14 +45,16 @@ export class ReplyInbox {
   }
 
   /** The subject to have answers sent to. */
-  expect(by: Waiting): string {
+  expect(waiting: Waiting): string {
     const token = this.#next++
-    this.#waiting.set(token, { by, deadline: this.#tick + this.#patience })
+    waiting.deadline = this.#tick + this.#patience
+    this.#waiting.set(token, waiting)
     return this.#prefix + token
   }
 
   close(): void {
     clearInterval(this.#timer)
+    this.#unlisten()
     this.#subscription.unsubscribe()
     this.#failAll('disconnected')
   }
@@ -58,22 +63,22 @@ export class ReplyInbox {
     const token = Number(msg.subject.slice(this.#prefix.length))
     const waiting = this.#waiting.get(token)
     if (waiting === undefined) return
-    if (waiting.by.answer(msg)) this.#waiting.delete(token)
+    if (waiting.answer(msg)) this.#waiting.delete(token)
     else waiting.deadline = this.#tick + this.#patience
   }
 
   #sweep(): void {
     this.#tick++
     for (const [token, waiting] of this.#waiting)
-      if (waiting.deadline < this.#tick) {
+      if ((waiting.deadline ?? 0) < this.#tick) {
         this.#waiting.delete(token)
-        waiting.by.fail('timeout')
+        waiting.fail('timeout')
       }
   }
 
   #failAll(why: 'disconnected'): void {
     const all = [...this.#waiting.values()]
     this.#waiting.clear()
-    for (const { by } of all) by.fail(why)
+    for (const waiting of all) waiting.fail(why)
   }
 }

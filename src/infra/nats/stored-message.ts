@@ -15,9 +15,42 @@ export const streamNeedle = needleOf('Nats-Stream')
 export const subjectNeedle = needleOf('Nats-Subject')
 export const sequenceNeedle = needleOf('Nats-Sequence')
 
+/** An envelope as `headerBlock` writes it, ahead of all other headers: one match instead of nine look-ups. */
+const writtenByUs = new RegExp(
+  `^NATS/1\\.0\r\n${[
+    Header.type,
+    Header.version,
+    Header.seq,
+    Header.n,
+    Header.actor,
+    Header.commandId,
+    Header.epoch,
+  ]
+    .map(name => `${name}: ([!-~]+)\r\n`)
+    .join('')}(?:${Header.keyId}: ([!-~]+)\r\n)?(?:${Header.traceparent}: ([!-~]+)\r\n)?`,
+)
+
 /** The envelope in a header block; undefined when none of confab's writers wrote it. */
-export const envelopeIn = (text: string): Envelope | undefined =>
-  decodeEnvelope(name => headerIn(text, needles.get(name) ?? ''))
+export const envelopeIn = (text: string): Envelope | undefined => {
+  const match = writtenByUs.exec(text)
+  if (match !== null) {
+    const [, type = '', version, seq, n, actor = '', commandId = '', epoch, keyId, traceparent] = match
+    const envelope = {
+      type,
+      version: Number(version),
+      seq: Number(seq),
+      n: Number(n),
+      actor,
+      commandId,
+      epoch: Number(epoch),
+    }
+    if (envelope.version >= 1 && envelope.seq >= 1 && envelope.n >= 0 && envelope.epoch >= 1)
+      return keyId === undefined && traceparent === undefined
+        ? envelope
+        : { ...envelope, ...(keyId ? { keyId } : {}), ...(traceparent ? { traceparent } : {}) }
+  }
+  return decodeEnvelope(name => headerIn(text, needles.get(name) ?? ''))
+}
 
 /** What stands for the envelope of a message that isn't confab's: no event has the type '', so whoever decodes it finds it malformed. */
 const foreign: Envelope = { type: '', version: 1, seq: 0, n: 0, actor: '', commandId: '', epoch: 1 }
