@@ -69,9 +69,10 @@ const steps: readonly string[] = [
     text TEXT, -- NULL: deleted
     UNIQUE (c, m)
   ) STRICT;
-  -- Words come folded and split (search-words.ts). Contentless: the text is in search_message. No sizes of columns: nothing is ranked.
+  -- Words come folded and split (search-words.ts). Contentless: the text is in search_message. No sizes of columns: nothing is ranked. An index of
+  -- first letters: without it, "a*" in 800,000 messages takes 180 ms, with it 1.4; it adds a quarter to the size, and hardly to the time.
   CREATE VIRTUAL TABLE search_words USING fts5 (
-    words, tags, content = '', columnsize = 0, tokenize = 'ascii'
+    words, tags, content = '', columnsize = 0, prefix = '1', tokenize = 'ascii'
   );
   `,
 ]
