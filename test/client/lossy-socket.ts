@@ -1,0 +1,30 @@
+/** What a lossy socket does with a frame that came: passes it on, loses it, doubles it, or lets others overtake it. */
+export type Fate = 'pass' | 'lose' | 'double' | 'late'
+
+/** A WebSocket that loses, doubles and turns round the conversation events that come, as `fate` says; everything else passes. */
+export const lossySocket = (fate: () => Fate): typeof WebSocket =>
+  class LossySocket extends WebSocket {
+    #late: MessageEvent[] = []
+    #listener: ((event: MessageEvent) => void) | null = null
+
+    constructor(url: string | URL, protocols?: string | string[]) {
+      super(url, protocols)
+      super.onmessage = event => this.#take(event)
+    }
+
+    override set onmessage(listener: ((event: MessageEvent) => void) | null) {
+      this.#listener = listener
+    }
+
+    #take(event: MessageEvent): void {
+      const what = String(event.data).startsWith('{"t":"event"') ? fate() : 'pass'
+      if (what === 'late') {
+        this.#late.push(event)
+        return
+      }
+      if (what !== 'lose') this.#listener?.(event)
+      if (what === 'double') this.#listener?.(event)
+      if (what !== 'pass') return
+      for (const late of this.#late.splice(0)) this.#listener?.(late)
+    }
+  }
