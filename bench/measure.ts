@@ -10,17 +10,22 @@ const median = (samples: readonly number[]): number => {
  * Measures a row: ours and the limit in turns, so that whatever else the machine does falls on both; the medians of the rounds. A first turn of each warms up
  * and is not counted. Rejects when a side fails, as when a delivery was missing.
  */
-export const measure = async (row: Row, rounds: number, context: Context): Promise<Outcome[]> => {
-  const sides = await row.prepare(context)
+export const measure = async (
+  row: Row,
+  rounds: number,
+  { quick, tell }: Pick<Context, 'quick' | 'tell'>,
+): Promise<Outcome[]> => {
+  const ends: (() => unknown)[] = []
   const ours: Sample[] = []
   const limits: Sample[] = []
   const show = (sample: Sample) => sample.map(value => value.toPrecision(4)).join(' · ')
   try {
+    const sides = await row.prepare({ quick, tell, defer: end => ends.push(end) })
     for (let round = 0; round <= rounds; round++) {
       const isWarmUp = round === 0
       const own = await sides.ours()
       const limit = await sides.limit?.()
-      context.tell(
+      tell(
         `${isWarmUp ? 'warm-up' : `round ${round}`}: ours ${show(own)}${limit === undefined ? '' : `, limit ${show(limit)}`}`,
       )
       if (isWarmUp) continue
@@ -28,7 +33,7 @@ export const measure = async (row: Row, rounds: number, context: Context): Promi
       if (limit !== undefined) limits.push(limit)
     }
   } finally {
-    await sides.close()
+    for (const end of ends.reverse()) await end()
   }
   return row.figures.map(({ path, unit, target }, index) => {
     const own = median(ours.map(sample => sample[index]!))

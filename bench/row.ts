@@ -24,8 +24,6 @@ export interface Sides {
   ours(): Promise<Sample>
   /** The limit; undefined where the target is an absolute one. */
   limit?(): Promise<Sample>
-  /** Ends what `prepare` started. */
-  close(): Promise<void>
 }
 
 export interface Context {
@@ -33,6 +31,8 @@ export interface Context {
   readonly quick: boolean
   /** Tells the user how it goes, on standard error. */
   tell(text: string): void
+  /** Runs `end` when the row is over, whether or not all went well; the last one first. */
+  defer(end: () => unknown): void
 }
 
 export interface Row {

@@ -46,10 +46,12 @@ export const appendRow: Row = {
       target: { rule: 'ratio at least', value: 0.8 },
     },
   ],
-  prepare: async ({ quick }) => {
+  prepare: async ({ quick, defer }) => {
     const nats = await startNats()
+    defer(nats.stop)
     const [own, raw] = [await nats.connect(), await nats.connect()]
     const log = new JetStreamEventLog(own, await discoverLog(own.connection))
+    defer(() => log.close())
     const each = quick ? 40 : 120
     let round = 0
     const rate = async (work: () => Promise<void>): Promise<Sample> => {
@@ -65,10 +67,6 @@ export const appendRow: Row = {
       limit: () => {
         const all = makeConversations(`raw-${round++}`, each).map(({ id, events }) => asRaw(id, events))
         return rate(() => rawAppend(raw.connection, all))
-      },
-      close: async () => {
-        log.close()
-        await nats.stop()
       },
     }
   },

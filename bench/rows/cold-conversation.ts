@@ -83,8 +83,9 @@ export const coldConversationRow: Row = {
       target: { rule: 'more at most', value: 20 },
     },
   ],
-  prepare: async ({ quick, tell }) => {
+  prepare: async ({ quick, tell, defer }) => {
     const server = await startNats()
+    defer(server.stop)
     const nats = await server.connect()
     const events = quick ? 20_000 : 200_000
     const startedAt = performance.now()
@@ -119,7 +120,6 @@ export const coldConversationRow: Row = {
           }),
         ),
       limit: () => several(() => clock(() => readLast(nats.connection, stream, subject))),
-      close: () => server.stop(),
     }
   },
 }

@@ -1,6 +1,7 @@
+import type { Load } from '../harness/load.ts'
 import { conversationId, userId } from '../load/frames.ts'
 import type { ConversationPlan, RunPlan } from '../load/jobs.ts'
-import type { Row } from '../row.ts'
+import type { Row, Sample } from '../row.ts'
 import { loadConfab, loadTopic } from './socket-sides.ts'
 
 const sockets = 1000
@@ -17,7 +18,7 @@ export const fanOutRow: Row = {
       target: { rule: 'ratio at least', value: 0.7 },
     },
   ],
-  prepare: async ({ quick, tell }) => {
+  prepare: async ({ quick, tell, defer }) => {
     const plan: RunPlan = {
       senders: Array.from({ length: 8 }, (_, n) => ({ socket: n * sample, c })),
       inFlight: 4,
@@ -33,21 +34,17 @@ export const fanOutRow: Row = {
       members: Array.from({ length: sockets }, (_, n) => userId(n)),
       by: 0,
     }
-    const own = await loadConfab(sockets, [channel])
-    const { deliveredBytes } = await own.load.run({ ...plan, seconds: 0.2 })
+    const own = await loadConfab(defer, sockets, [channel])
+    const { deliveredBytes } = await own.run({ ...plan, seconds: 0.2 })
     tell(`a delivered frame has ${deliveredBytes} bytes`)
-    const raw = await loadTopic(sockets, deliveredBytes)
-    const rate = async ({ load }: typeof raw) => {
+    const raw = await loadTopic(defer, sockets, deliveredBytes)
+    const rate = async (load: Load): Promise<Sample> => {
       const { delivered, seconds } = await load.run(plan)
       return [delivered / seconds]
     }
     return {
       ours: () => rate(own),
       limit: () => rate(raw),
-      close: async () => {
-        await raw.stop()
-        await own.stop()
-      },
     }
   },
 }

@@ -24,13 +24,15 @@ export const projectionsRow: Row = {
   figures: [
     { path: 'projections, all five views', unit: 'events/s', target: { rule: 'ratio at least', value: 0.5 } },
   ],
-  prepare: async ({ quick, tell }) => {
+  prepare: async ({ quick, tell, defer }) => {
     const nats = await startNats()
+    defer(nats.stop)
     const own = await nats.connect()
     const subjects = makeGroups(groups, members, quick ? 15_000 : 40_000)
     const events = subjects.reduce((sum, { messages }) => sum + messages.length, 0)
     await rawAppend(own.connection, subjects)
     const source = new NatsEventSource(own, await discoverLog(own.connection))
+    defer(() => source.close())
     let rows: TableRows[] | undefined
 
     const projectAll = async (path: string): Promise<Sample> => {
@@ -52,7 +54,10 @@ export const projectionsRow: Row = {
         const folder = temporaryFolder()
         const path = join(folder.path, 'views.db')
         const sample = await projectAll(path)
-        rows ??= readRows(path)
+        if (rows === undefined) {
+          rows = readRows(path)
+          tell(`${rows.reduce((sum, table) => sum + table.rows.length, 0)} rows of ${events} events`)
+        }
         folder.remove()
         return sample
       },
@@ -61,11 +66,6 @@ export const projectionsRow: Row = {
         const took = insertRows(join(folder.path, 'views.db'), rows ?? [])
         folder.remove()
         return [(events * 1000) / took]
-      },
-      close: async () => {
-        tell(`${rows?.reduce((sum, table) => sum + table.rows.length, 0)} rows of ${events} events`)
-        source.close()
-        await nats.stop()
       },
     }
   },

@@ -18,14 +18,16 @@ export const replayRow: Row = {
       target: { rule: 'ratio at least', value: 0.5 },
     },
   ],
-  prepare: async ({ quick, tell }) => {
+  prepare: async ({ quick, tell, defer }) => {
     const nats = await startNats()
+    defer(nats.stop)
     const subjects = makeGroups(500, 5, quick ? 50_000 : 300_000)
     const events = subjects.reduce((sum, { messages }) => sum + messages.length, 0)
     await rawAppend((await nats.connect()).connection, subjects)
     const args = ['replay', '--format', 'ndjson', '--nats', nats.url]
 
     const counted = startScript(cli, args)
+    defer(counted.stop)
     const lines = await counted.countLines()
     if (lines !== events) throw new Error(`${lines} lines of ${events} events: ${counted.complaints()}`)
     tell(`${lines} lines, one an event`)
@@ -40,7 +42,6 @@ export const replayRow: Row = {
     return {
       ours: () => rate(cli, args),
       limit: () => rate(limit, [nats.url, 'CONV_0', String(events)]),
-      close: () => nats.stop(),
     }
   },
 }

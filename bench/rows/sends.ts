@@ -1,23 +1,20 @@
-import type { RunPlan } from '../load/jobs.ts'
-import type { Row, Sample } from '../row.ts'
-import { type LoadedServer, loadConfab, loadRelay, pairOf, pairs } from './socket-sides.ts'
+import type { RunPlan, RunResult } from '../load/jobs.ts'
+import type { Context, Row, Sample, Sides } from '../row.ts'
+import { loadConfab, loadRelay, pairOf, pairs } from './socket-sides.ts'
 
 const sockets = 200
 const senders = Array.from({ length: sockets }, (_, socket) => ({ socket, c: pairOf(socket) }))
 const common = { senders, inFlight: 4, until: 'acked', receivers: 2, sample: 1 } as const
 
 /** Both servers, idle but for the one whose turn it is; a figure is taken from what a run gives. */
-const sides = async (take: (server: LoadedServer) => Promise<Sample>) => {
-  const relay = await loadRelay(sockets)
-  const own = await loadConfab(sockets, pairs(sockets))
-  return {
-    ours: () => take(own),
-    limit: () => take(relay),
-    close: async () => {
-      await own.stop()
-      await relay.stop()
-    },
-  }
+const prepareSides = async (
+  { defer }: Context,
+  plan: RunPlan,
+  take: (result: RunResult) => Sample,
+): Promise<Sides> => {
+  const relay = await loadRelay(defer, sockets)
+  const own = await loadConfab(defer, sockets, pairs(sockets))
+  return { ours: async () => take(await own.run(plan)), limit: async () => take(await relay.run(plan)) }
 }
 
 export const sendsRow: Row = {
@@ -29,13 +26,10 @@ export const sendsRow: Row = {
       target: { rule: 'ratio at least', value: 0.7 },
     },
   ],
-  prepare: ({ quick }) => {
-    const plan: RunPlan = { ...common, seconds: quick ? 1.5 : 3 }
-    return sides(async ({ load }) => {
-      const { sent, seconds } = await load.run(plan)
-      return [sent / seconds]
-    })
-  },
+  prepare: context =>
+    prepareSides(context, { ...common, seconds: context.quick ? 1.5 : 3 }, ({ sent, seconds }) => [
+      sent / seconds,
+    ]),
 }
 
 export const latencyRow: Row = {
@@ -48,11 +42,10 @@ export const latencyRow: Row = {
       target: { rule: 'ratio at most', value: 1.5 },
     },
   ],
-  prepare: ({ quick }) => {
-    const plan: RunPlan = { ...common, rate: 200, seconds: quick ? 1.5 : 3 }
-    return sides(async ({ load }) => {
-      const { ackMs, deliveryMs } = await load.run(plan)
-      return [ackMs.p50, deliveryMs.p50]
-    })
-  },
+  prepare: context =>
+    prepareSides(
+      context,
+      { ...common, rate: 200, seconds: context.quick ? 1.5 : 3 },
+      ({ ackMs, deliveryMs }) => [ackMs.p50, deliveryMs.p50],
+    ),
 }

@@ -72,9 +72,10 @@ export const socketMemoryRow: Row = {
       target: { rule: 'more at most', value: 4 },
     },
   ],
-  prepare: async ({ tell }) => {
+  prepare: async ({ tell, defer }) => {
     const plans = await confabSockets(users)
     const folder = temporaryFolder()
+    defer(folder.remove)
     const withConfab = async <T>(work: (confab: ConfabServer) => Promise<T>): Promise<T> => {
       const confab = await startConfab({ data: folder.path })
       try {
@@ -93,7 +94,6 @@ export const socketMemoryRow: Row = {
     return {
       ours: () => withConfab(confab => bytesEach(confab.port, plans, true, confab.memory)),
       limit: measureRaw,
-      close: async () => folder.remove(),
     }
   },
 }

@@ -16,6 +16,5 @@ export const startRow: Row = {
       await confab.stop()
       return [confab.readyMs / 1000]
     },
-    close: async () => {},
   }),
 }
