@@ -215,7 +215,7 @@ export const testSearchIndex = (t: Test, open: OpenEmptyViews): void => {
     for (const q of ['', ' ', '\n', 'x'.repeat(Limits.queryChars + 1)])
       await t.rejects(seqsOf(views, q), { code: 'BAD_REQUEST' })
     for (const q of ['!', '"', '""', '*', '"*"', '\u0000', '-- ;', '\ud800', ':', '^', '()'])
-      t.same(await seqsOf(views, q), [], q)
+      t.same(await seqsOf(views, q), [], JSON.stringify(q))
     const syntax = fc.constantFrom(
       '"',
       '*',

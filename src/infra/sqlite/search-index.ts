@@ -1,7 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import {
   ChangeRejectedError,
-  type SearchChange,
+  type SearchAmended,
   type SearchIndex,
   type SearchPosted,
 } from '../../projections/index.ts'
@@ -9,13 +9,6 @@ import { idOf } from './search-ids.ts'
 import { tagsOf } from './search-tags.ts'
 import { indexed } from './search-words.ts'
 import { coded } from './sqlite-errors.ts'
-
-/** What a batch makes of a message. */
-interface Outcome {
-  posted: SearchPosted | undefined
-  rev: number
-  text: string | null
-}
 
 interface FoundRow {
   id: bigint
@@ -41,7 +34,7 @@ export const sqliteSearchIndex = (db: DatabaseSync): SearchIndex => {
     `INSERT INTO search_words (search_words, rowid, words, tags) VALUES ('delete', ?, ?, ?)`,
   )
 
-  const amend = (c: string, row: FoundRow, { rev, text }: Outcome) => {
+  const amend = (c: string, row: FoundRow, rev: number, text: string | null) => {
     if (rev <= row.rev) return
     const tags = tagsOf({ c, sender: row.sender, media: row.media === 1n })
     if (row.text !== null) removeWords.run(row.id, indexed(row.text), tags)
@@ -49,16 +42,14 @@ export const sqliteSearchIndex = (db: DatabaseSync): SearchIndex => {
     update.run(rev, text, row.id)
   }
 
-  const add = (first: bigint, posted: SearchPosted, outcome: Outcome) => {
-    const { c, m, seq, from: sender, at, media } = posted
-    const { rev, text } = outcome
+  const add = (first: bigint, { c, m, seq, from: sender, at, media, text }: SearchPosted) => {
     for (let id = first; ; id++) {
-      if (insert.run(id, c, m, seq, sender, at, media ? 1 : 0, rev, text).changes === 1) {
-        if (text !== null) addWords.run(id, indexed(text), tagsOf({ c, sender, media }))
+      if (insert.run(id, c, m, seq, sender, at, media ? 1 : 0, seq, text).changes === 1) {
+        addWords.run(id, indexed(text), tagsOf({ c, sender, media }))
         return
       }
       const row = find.get(c, m) as FoundRow | undefined
-      if (row !== undefined) return amend(c, row, outcome)
+      if (row !== undefined) return amend(c, row, seq, text)
       // The id is another message's, of the same millisecond.
     }
   }
@@ -66,23 +57,21 @@ export const sqliteSearchIndex = (db: DatabaseSync): SearchIndex => {
   return {
     apply: async changes =>
       coded(() => {
-        const amended: { c: string; row: FoundRow; outcome: Outcome }[] = []
-        const added: { id: bigint; posted: SearchPosted; outcome: Outcome }[] = []
-        for (const [key, outcome] of outcomesOf(changes)) {
-          const { posted } = outcome
-          if (posted !== undefined) {
-            added.push({ id: timed(posted), posted, outcome })
-          } else {
-            const [c = '', m = ''] = key.split(' ')
-            const row = find.get(c, m) as FoundRow | undefined
-            // Without a row, the message itself became a dead letter.
-            if (row !== undefined) amended.push({ c, row, outcome })
-          }
+        const added: { id: bigint; posted: SearchPosted }[] = []
+        for (const change of changes)
+          if (change.kind === 'posted') added.push({ id: timed(change), posted: change })
+        for (const { id, posted } of added.sort(byId)) add(id, posted)
+        // Of a message that itself became a dead letter there is nothing to amend.
+        const amended: { id: bigint; change: SearchAmended }[] = []
+        for (const change of changes) {
+          if (change.kind === 'posted') continue
+          const row = find.get(change.c, change.m) as FoundRow | undefined
+          if (row !== undefined) amended.push({ id: row.id, change })
         }
-        amended.sort((a, b) => compare(a.row.id, b.row.id))
-        for (const { c, row, outcome } of amended) amend(c, row, outcome)
-        added.sort((a, b) => compare(a.id, b.id))
-        for (const { id, posted, outcome } of added) add(id, posted, outcome)
+        for (const { change } of amended.sort(byId)) {
+          const { c, m, seq, text } = change
+          amend(c, find.get(c, m) as unknown as FoundRow, seq, text)
+        }
       }),
     clear: async () =>
       coded(() =>
@@ -91,7 +80,7 @@ export const sqliteSearchIndex = (db: DatabaseSync): SearchIndex => {
   }
 }
 
-const compare = (a: bigint, b: bigint): number => (a < b ? -1 : a > b ? 1 : 0)
+const byId = (a: { id: bigint }, b: { id: bigint }): number => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0)
 
 const timed = (posted: SearchPosted): bigint => {
   try {
@@ -99,24 +88,4 @@ const timed = (posted: SearchPosted): bigint => {
   } catch (error) {
     throw new ChangeRejectedError((error as Error).message, error)
   }
-}
-
-/** The last state of each message, by `c m`; a batch may post, edit and delete the same one. */
-const outcomesOf = (changes: readonly SearchChange[]): Map<string, Outcome> => {
-  const outcomes = new Map<string, Outcome>()
-  for (const change of changes) {
-    const { c, m, seq, text } = change
-    const posted = change.kind === 'posted' ? change : undefined
-    const outcome = outcomes.get(`${c} ${m}`)
-    if (outcome === undefined) {
-      outcomes.set(`${c} ${m}`, { posted, rev: seq, text })
-      continue
-    }
-    outcome.posted ??= posted
-    if (seq > outcome.rev) {
-      outcome.rev = seq
-      outcome.text = text
-    }
-  }
-  return outcomes
 }
