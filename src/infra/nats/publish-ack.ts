@@ -63,8 +63,10 @@ export const isConflict = ({ errCode }: PublishRefusal): boolean => wrongLastSeq
 /** An id in a batch is in the duplicate window already; all of the batch was refused. */
 export const isDuplicateInBatch = ({ errCode }: PublishRefusal): boolean => errCode === 10201
 
-/** insufficient resources; insufficient storage; too many batches in flight; a batch of which something got lost, abandoned. */
-const pushBack = new Set([10023, 10047, 10167, 10176, 10210, 10211])
+/** Memory, or the space that JetStream gives itself, is used up. */
+const noRoom = new Set([10023, 10047])
+/** The subject is being appended to, elsewhere; too many requests, or batches; a batch of which something got lost. */
+const pushBack = new Set([10163, 10167, 10176, 10210, 10211])
 /** message size exceeds maximum allowed. */
 const tooLarge = 10054
 
@@ -72,6 +74,7 @@ const tooLarge = 10054
 export const refusalError = ({ code, errCode, description }: PublishRefusal): ConfabError => {
   const told = `the log refused: ${description}${errCode === 0 ? '' : ` (${errCode})`}`
   if (errCode === tooLarge) return new ConfabError('TOO_LARGE', told)
+  if (noRoom.has(errCode)) return new ConfabError('OVERLOADED', `the log has no room left (${errCode})`)
   if (code === 429 || pushBack.has(errCode)) return new ConfabError('OVERLOADED', told)
   return new ConfabError('UNAVAILABLE', told)
 }

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { readFileSync, rmSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Writable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -88,7 +88,6 @@ export const spawnServer = async (
     await sleep(5)
     port = portFrom(portsFile)
   }
-  rmSync(portsFile, { force: true })
 
   return {
     pid: child.pid,
