@@ -212,6 +212,7 @@ export class Chat {
     if (event.type === 'message.posted') this.typists.set(event.c, event.from, false)
     if (event.type === 'member.left' && event.user === this.me) this.#gone(event.c)
     this.#rooms.get(event.c)?.accept(event)
+    if (event.type === 'member.joined' && event.c === this.room?.c) this.#watch()
     for (const listener of this.#onEvent) listener(event)
     this.changed()
   }

@@ -1,0 +1,97 @@
+import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
+import tap, { type Test } from 'tap'
+import { signDevToken } from '../../src/infra/tokens/index.ts'
+import { startConfab, type TestConfab, testSecret } from '../harness/confab.ts'
+import { chromiumRequired, findChromium } from './find-chromium.ts'
+
+export interface OpenOptions extends BrowserContextOptions {
+  /** The conversation that the address names. */
+  readonly c?: string
+  /** Console errors that belong to the test: refused connections, say. */
+  readonly expectErrors?: boolean
+}
+
+export interface BrowserTest {
+  readonly t: Test
+  readonly confab: TestConfab
+  /** A browser of its own, with the page open; signed in, unless `user` is undefined. Whatever it complains of fails the test. */
+  open(user: string | undefined, options?: OpenOptions): Promise<Page>
+}
+
+const flags = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+]
+
+/** A confab that serves its page; given another's NATS and port, it takes its place. */
+export const startWebConfab = (t: Test, options: { nats?: TestConfab['nats']; port?: number } = {}) =>
+  startConfab(t, {
+    ...(options.nats === undefined ? {} : { nats: options.nats }),
+    edge: {
+      web: true,
+      signDevToken: user => signDevToken(testSecret, user),
+      ...(options.port === undefined ? {} : { port: options.port }),
+    },
+  })
+
+/** Tests in a real Chromium against a confab that serves its page. Without a Chromium they are skipped, or fail where one is required. */
+export const browserTests = async (): Promise<
+  (name: string, run: (test: BrowserTest) => Promise<void>) => void
+> => {
+  const executablePath = findChromium()
+  if (executablePath === undefined) {
+    const reason = 'no Chromium found (set CONFAB_CHROMIUM, or install Debian’s chromium)'
+    return name => {
+      tap.test(name, chromiumRequired() ? {} : { skip: reason }, async t => {
+        t.fail(reason)
+      })
+    }
+  }
+  tap.setTimeout(110_000)
+  const browser = await chromium.launch({ executablePath, args: flags })
+  tap.teardown(() => browser.close())
+  const confab = await startWebConfab(tap)
+  return (name, run) => {
+    tap.test(name, async t => {
+      await run({ t, confab, open: (user, options) => open(t, browser, confab.url, user, options) })
+    })
+  }
+}
+
+const open = async (
+  t: Test,
+  browser: Browser,
+  url: string,
+  user: string | undefined,
+  { c, expectErrors = false, ...options }: OpenOptions = {},
+): Promise<Page> => {
+  const context = await browser.newContext({ viewport: { width: 1100, height: 760 }, ...options })
+  context.setDefaultTimeout(20_000)
+  t.teardown(() => context.close())
+  const page = await context.newPage()
+  page.on('pageerror', error => t.fail(`${user}: ${error.stack ?? error.message}`))
+  page.on('console', message => {
+    if (message.type() === 'error' && !expectErrors) t.fail(`${user}’s console: ${message.text()}`)
+  })
+  await page.goto(`${url}/${user === undefined ? '' : `?user=${user}`}${c === undefined ? '' : `#/c/${c}`}`)
+  if (user !== undefined) await page.locator('.sidebar-header').waitFor({ state: 'attached' })
+  return page
+}
+
+/** The row of a message in the open conversation, by its text. */
+export const row = (page: Page, text: string) => page.locator('.message').filter({ hasText: text })
+
+/** The line of a conversation in the list, by its name. */
+export const line = (page: Page, name: string) => page.locator('.conversation').filter({ hasText: name })
+
+/** Writes into the message box and sends it. */
+export const say = async (page: Page, text: string): Promise<void> => {
+  await page.locator('#composer').fill(text)
+  await page.locator('#composer').press('Enter')
+  await row(page, text).waitFor()
+}

@@ -1,0 +1,119 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { formatBriefly, formatDay, formatNames, hueOf, initialsOf } from '../../src/edge/web/format.ts'
+import { highlightPieces, linkPieces } from '../../src/edge/web/highlight.ts'
+import { applyToInbox, type Inbox, markInbox, sorted, unreadTotal } from '../../src/edge/web/inbox.ts'
+import type { ConversationEvent, InboxItem } from '../../src/events/index.ts'
+import { highlight } from '../../src/infra/sqlite/search-highlight.ts'
+
+t.test('a highlight becomes plain text, marked where it matched', async t => {
+  t.same(highlightPieces('a &lt;b&gt; <mark>tea &amp; &quot;milk&quot;</mark>, it&#39;s'), [
+    { text: 'a <b> ', marked: false },
+    { text: 'tea & "milk"', marked: true },
+    { text: ", it's", marked: false },
+  ])
+  t.same(highlightPieces('&amp;lt;'), [{ text: '&lt;', marked: false }], 'unescaped once, not twice')
+})
+
+t.test('property: whatever the text, its highlight shows that text', async () => {
+  const awkward = fc.string({
+    unit: fc.constantFrom('<', '>', '&', ';', '"', "'", 'a', 'm', 'mark', '/', ' ', 'lt'),
+  })
+  fc.assert(
+    fc.property(
+      awkward,
+      text =>
+        highlightPieces(highlight(text, []))
+          .map(piece => piece.text)
+          .join('') === text,
+    ),
+  )
+})
+
+t.test('links: http and https only, without what ends the sentence', async t => {
+  t.same(linkPieces('see https://a.example/x?y=1, or (http://b.example).'), [
+    { text: 'see ' },
+    { text: 'https://a.example/x?y=1', href: 'https://a.example/x?y=1' },
+    { text: ', or (' },
+    { text: 'http://b.example', href: 'http://b.example' },
+    { text: ').' },
+  ])
+  t.same(linkPieces('javascript:alert(1)'), [{ text: 'javascript:alert(1)' }])
+  fc.assert(
+    fc.property(
+      fc.string(),
+      text =>
+        linkPieces(text)
+          .map(piece => piece.text)
+          .join('') === text,
+    ),
+  )
+})
+
+t.test('names, initials, hues, days', async t => {
+  t.equal(formatNames(['a']), 'a')
+  t.equal(formatNames(['a', 'b', 'c']), 'a, b and c')
+  t.equal(formatNames(['a', 'b', 'c', 'd', 'e']), 'a, b and 3 others')
+  t.same(['alice', 'frank-o', 'Weekend in the hills'].map(initialsOf), ['A', 'FO', 'WH'])
+  t.equal(hueOf('alice'), hueOf('alice'))
+  const now = new Date(2026, 10, 24, 12)
+  const days = (ago: number) => new Date(2026, 10, 24 - ago, 9).toISOString()
+  t.same(
+    [0, 1].map(ago => formatDay(days(ago), now)),
+    ['Today', 'Yesterday'],
+  )
+  t.equal(formatBriefly(days(1), now), 'Yesterday')
+})
+
+const item = (c: string, more: Partial<InboxItem> = {}): InboxItem => ({
+  c,
+  kind: 'group',
+  title: c,
+  head: 4,
+  lastMessage: null,
+  unread: 0,
+  read: 4,
+  at: '2026-11-24T08:00:00.000Z',
+  muted: false,
+  ...more,
+})
+const posted = (c: string, seq: number, from: string, at: string): ConversationEvent => ({
+  t: 'event',
+  c,
+  seq,
+  type: 'message.posted',
+  m: `m${seq}`,
+  n: seq,
+  from,
+  at,
+  text: 'text',
+})
+
+t.test('the list: unread, order, and when it has to be asked for again', async t => {
+  const inbox: Inbox = new Map([
+    ['a', item('a')],
+    ['b', item('b', { at: '2026-11-24T09:00:00.000Z' })],
+    ['quiet', item('quiet', { muted: true, unread: 5 })],
+  ])
+  t.equal(applyToInbox(inbox, posted('a', 5, 'bob', '2026-11-24T10:00:00.000Z'), 'alice'), true)
+  t.match(inbox.get('a'), { unread: 1, head: 5, lastMessage: { m: 'm5' } })
+  t.equal(applyToInbox(inbox, posted('a', 5, 'bob', '2026-11-24T10:00:00.000Z'), 'alice'), true)
+  t.equal(inbox.get('a')?.unread, 1, 'what the list had already is not counted twice')
+  t.equal(sorted(inbox)[0]?.c, 'a')
+  t.equal(unreadTotal(inbox), 1, 'what is muted does not count')
+
+  markInbox(inbox, { c: 'a', read: 5, unread: 0 })
+  markInbox(inbox, { c: 'a', read: 4, unread: 1 })
+  t.match(inbox.get('a'), { read: 5, unread: 0 }, 'marks do not go back')
+
+  const at = '2026-11-24T11:00:00.000Z'
+  const deleted = { t: 'event', c: 'a', seq: 6, type: 'message.deleted', m: 'm5', from: 'bob', at } as const
+  t.equal(applyToInbox(inbox, deleted, 'alice'), false, 'the last message is gone: which is the last now?')
+  t.equal(applyToInbox(inbox, posted('new', 1, 'bob', at), 'alice'), false)
+  applyToInbox(
+    inbox,
+    { t: 'event', c: 'a', seq: 7, type: 'member.left', user: 'alice', from: 'bob', at },
+    'alice',
+  )
+  t.equal(inbox.has('a'), false)
+})
