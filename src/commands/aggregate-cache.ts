@@ -9,6 +9,8 @@ export interface PendingEvent<E> {
   readonly seq: number
   readonly commandId: string
   readonly event: E | undefined
+  /** Its body, as it was given to the log. */
+  readonly data: Uint8Array | undefined
 }
 
 /** An aggregate in memory. Its state holds what is in the log and nothing else: it evolves by stored events only. */
@@ -49,6 +51,9 @@ const staleReads = 40
 const staleReadMs = 5
 
 const nothing: readonly never[] = []
+
+const isEqual = (one: Uint8Array, other: Uint8Array): boolean =>
+  one.length === other.length && Buffer.compare(one, other) === 0
 
 /** The states of a family's aggregates: loaded from snapshot and log, kept fresh by the live feed, bounded in bytes, the least used dropped first. */
 export class AggregateCache<S extends AggregateState, E> {
@@ -129,7 +134,10 @@ export class AggregateCache<S extends AggregateState, E> {
     if (seq !== entry.state.seq + 1) return false
     const first = entry.pending[0]
     const pending = first === undefined ? undefined : entry.pending[seq - first.seq]
-    const known = pending?.commandId === commandId ? pending.event : undefined
+    const { data } = pending ?? {}
+    // The same command may have been decided by another node, at another time.
+    const isOurs = data !== undefined && pending?.commandId === commandId && isEqual(data, stored.data)
+    const known = isOurs ? pending.event : undefined
     this.#evolve(entry, known ?? this.#options.type.decode(stored), {
       stream: stored.stream,
       streamSeq: stored.streamSeq,

@@ -26,8 +26,8 @@ export interface AggregateType<S extends AggregateState, E> {
   /** Throws MalformedEventError. */
   decode(stored: StoredEvent): E
   evolve(state: S, event: E, origin: Origin): void
-  /** A state that evolves on its own from here. */
-  fork(state: S): S
+  /** A state that evolves on its own from here, by so many events. */
+  fork(state: S, events: number): S
   serialise(state: S): Uint8Array
   /** Throws when the bytes are not what `serialise` writes. */
   deserialise(id: string, bytes: Uint8Array): S

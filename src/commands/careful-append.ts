@@ -152,29 +152,28 @@ const attempt = async <S extends AggregateState, E extends LoggedEvent, C extend
   const { handler, cache, log, open } = context
   const entry = cache.cached(aggregate.id) ?? (await cache.load(aggregate.id))
   const lacking = jobs
-    .map(job => handler.decide(entry.state, job.command))
-    .filter(decision => decision instanceof Promise)
+    .map(job => handler.prepare(entry.state, job.command))
+    .filter(facts => facts !== undefined)
   if (lacking.length > 0) {
     await Promise.all(lacking)
     return 0
   }
   // Several are decided one after another on a fork: the state itself takes in only what the log has.
-  const state = jobs.length === 1 ? entry.state : handler.type.fork(entry.state)
+  const state = jobs.length === 1 ? entry.state : handler.type.fork(entry.state, jobs.length)
   const decisions: Decision<E>[] = []
   const pending: Job<E, C>[] = []
   const events: NewEvent[] = []
   for (const job of jobs) {
     const decision = handler.decide(state, job.command)
     if (decision instanceof Promise) {
-      // It lacks what only the jobs before it have brought about: it comes next.
+      // What it lacks, only the jobs before it have brought about, or none: it comes next.
       decision.catch(() => {})
+      if (decisions.length === 0) await decision
       break
     }
     decisions.push(decision)
     if (!('event' in decision)) continue
     const { event } = decision
-    job.event = event
-    job.seq = event.seq
     pending.push(job)
     events.push(newEventOf(context, state, job, event))
     if (state !== entry.state)

@@ -137,7 +137,7 @@ export const createCommandBus = ({
   ): void => {
     if (open.count >= limits.open) throw new ConfabError('OVERLOADED')
     const id = commandIdOf(request, from)
-    const job = { commandId: id, traceparent, resolve, reject, event: undefined, seq: 0 }
+    const job = { commandId: id, traceparent, resolve, reject, event: undefined, seq: 0, data: undefined }
     if (isUserRequest(request)) userLanes.push(from, { ...job, command: { request, from, at, id } })
     else {
       const command: ConversationJobCommand = { request, from, at, id }

@@ -20,6 +20,8 @@ export interface CommandHandler<S extends AggregateState, E extends LoggedEvent,
   readonly type: AggregateType<S, E>
   /** A decision, or what has to be waited for before it can be asked again. */
   decide(state: S, command: C): Decision<E> | Promise<unknown>
+  /** What a decision on this state, or on one that other commands of its batch have changed, has to wait for. */
+  prepare(state: S, command: C): Promise<unknown> | undefined
   /** Brings up to date whatever the command is decided by. */
   refresh(command: C): Promise<unknown>
   /** Ordinal of the conversation's last message at this event, which is not in the state yet. */

@@ -22,6 +22,7 @@ export interface Job<E, C> extends PendingEvent<E> {
   /** What was decided last, and the seq that it will have. */
   event: E | undefined
   seq: number
+  data: Uint8Array | undefined
 }
 
 /** Ends a command with its answer. */
@@ -50,7 +51,7 @@ export const settle = <E, C>(
   }
 }
 
-/** What the log gets of a decision. `state` does not hold the event yet. */
+/** What the log gets of a decision, which the job keeps. `state` does not hold the event yet. */
 export const newEventOf = <S extends AggregateState, E extends LoggedEvent, C extends Command>(
   { handler, epoch }: LaneContext<S, E, C>,
   state: S,
@@ -66,5 +67,9 @@ export const newEventOf = <S extends AggregateState, E extends LoggedEvent, C ex
     traceparent === undefined
       ? { type, version, seq, n, actor, commandId, epoch }
       : { type, version, seq, n, actor, commandId, epoch, traceparent }
-  return { envelope, data: encodeBody(event as LoggedEvent as ConversationEvent | UserEvent) }
+  const data = encodeBody(event as LoggedEvent as ConversationEvent | UserEvent)
+  job.event = event
+  job.seq = seq
+  job.data = data
+  return { envelope, data }
 }

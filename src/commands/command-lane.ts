@@ -82,8 +82,6 @@ export class CommandLane<S extends AggregateState, E extends LoggedEvent, C exte
     }
     const { event } = decision
     const newEvent = newEventOf(this.#context, state, job, event)
-    job.event = event
-    job.seq = event.seq
     this.#job = job
     this.#entry = entry
     this.#expected = state.streamSeq

@@ -2,10 +2,11 @@ import type { ConversationEvent, UserEvent } from '../events/index.ts'
 import type { AggregateState } from './aggregate.ts'
 import type { AggregateCache } from './aggregate-cache.ts'
 import type { CommandHandler } from './command-handler.ts'
-import type { ConversationCommand } from './conversation-command.ts'
+import { type ConversationCommand, messageOf } from './conversation-command.ts'
 import { type ConversationState, conversationType } from './conversation-state.ts'
 import { answerOfConversation, decideConversation } from './decide-conversation.ts'
 import type { MessageLookup } from './message-lookup.ts'
+import { oldestOf } from './recent-events.ts'
 import type { UserState } from './user-state.ts'
 
 /** A command as the bus carries it: facts are added on the way. */
@@ -29,6 +30,21 @@ export const conversationHandler = (
     }
     const decision = decideConversation(state, command)
     return 'lacks' in decision ? find(lookup, command, decision.lacks, decision.upTo) : decision
+  },
+  prepare: (state, command) => {
+    const facts: Promise<unknown>[] = []
+    const peer = peerOf(state, command)
+    const blocked = peer === undefined ? false : eitherBlocks(users, command.from, peer)
+    if (typeof blocked !== 'boolean') facts.push(blocked)
+    const { request } = command
+    if ('m' in request) {
+      // Whoever sends may only become a member within the batch, so it is asked whether he is one or not.
+      const message = messageOf(state, request.m, command.found)
+      if (message === undefined)
+        command.found = { m: request.m, upTo: oldestOf(state.recent) - 1, message: undefined }
+      else if ('lacks' in message) facts.push(find(lookup, command, message.lacks, message.upTo))
+    }
+    return facts.length === 0 ? undefined : Promise.all(facts)
   },
   refresh: async command => {
     const { state } = await conversations.current(command.request.c)

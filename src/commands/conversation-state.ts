@@ -48,8 +48,8 @@ export const evolveConversation = (
   event: ConversationEvent,
   origin: Origin,
 ): void => {
-  if (event.seq !== state.seq + 1)
-    throw new RangeError(`${state.c}: event ${event.seq} cannot follow ${state.seq}`)
+  if (event.seq !== state.seq + 1 || event.c !== state.c)
+    throw new RangeError(`${state.c}: event ${event.seq} of ${event.c} cannot follow ${state.seq}`)
   switch (event.type) {
     case 'message.posted':
       state.n = event.n
@@ -93,10 +93,10 @@ const membersToChange = (state: ConversationState): Map<string, Role> => {
 /**
  * A state to try events out on. The members are copied only when an event changes them; the original must not evolve for as long as the fork is used.
  */
-export const forkConversation = (state: ConversationState): ConversationState => ({
+export const forkConversation = (state: ConversationState, events: number): ConversationState => ({
   ...state,
   sharesMembers: true,
-  recent: forkRecent(state.recent),
+  recent: forkRecent(state.recent, events),
   seen: forkFilter(state.seen),
 })
 

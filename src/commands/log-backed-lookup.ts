@@ -1,5 +1,6 @@
 import { ConfabError } from '../events/index.ts'
 import type { EventLog } from './event-log.ts'
+import type { LiveFeed } from './live-feed.ts'
 import { LogMessageIndex } from './log-message-index.ts'
 import type { MessageIndex, MessageLookup, MessageRef } from './message-lookup.ts'
 
@@ -26,9 +27,17 @@ export const createViewLookup = (
   }
 }
 
-/** Exact look-ups for a process without views: a conversation's whole log is read when a message of it is first looked up. */
-export const createLogLookup = (log: EventLog, maxBytes: number = defaultBytes): MessageLookup => {
+/**
+ * Exact look-ups for a process without views: a conversation's whole log is read when a message of it is first looked up, and again as it grows, unless a feed
+ * (not started yet) brings what comes.
+ */
+export const createLogLookup = (
+  log: EventLog,
+  maxBytes: number = defaultBytes,
+  feed?: Pick<LiveFeed, 'listen'>,
+): MessageLookup => {
   const index = new LogMessageIndex(log, maxBytes)
+  feed?.listen(stored => index.feed(stored))
   return {
     find: orUnavailable(async (c, m, upTo) =>
       (await index.upTo(c, { seq: 0, streamSeq: 0 }, upTo)).posted.get(m),

@@ -18,6 +18,8 @@ export interface IndexedMessages {
 /** Average memory of an indexed message, bytes, measured with Node 24. */
 const messageBytes = 330
 const partBytes = 1000
+/** Events between two estimates of a part that the feed extends. */
+const sizeEvery = 1024
 /** A replica of the log may lag behind what the asker has seen: so often, and after so many ms, it is asked again. */
 const staleReads = 40
 const staleReadMs = 5
@@ -51,6 +53,20 @@ export class LogMessageIndex {
     throw new ConfabError('UNAVAILABLE')
   }
 
+  /** Takes what the live feed brings: a conversation that goes on needs not be read again. */
+  feed(stored: StoredEvent): void {
+    const { family, id } = stored.aggregate
+    const part = family === 'conv' ? this.#parts.peek(id) : undefined
+    if (part === undefined || stored.envelope.seq !== part.seq + 1) return
+    try {
+      take(part, stored)
+      if (part.seq % sizeEvery === 0) this.#keep(id, part)
+    } catch {
+      // An event that can't be read: whoever reads the log next is told of it.
+      this.#parts.delete(id)
+    }
+  }
+
   #start(
     c: string,
     from: { seq: number; streamSeq: number },
@@ -69,9 +85,13 @@ export class LogMessageIndex {
   async #read(c: string, part: IndexedMessages): Promise<IndexedMessages> {
     for await (const batch of this.#log.read({ family: 'conv', id: c }, part.streamSeq))
       for (const stored of batch) take(part, stored)
+    this.#keep(c, part)
+    return part
+  }
+
+  #keep(c: string, part: IndexedMessages): void {
     const bytes = partBytes + (part.posted.size + part.deleted.size) * messageBytes
     this.#parts.set(c, part, { size: Math.min(bytes, this.#maxBytes) })
-    return part
   }
 }
 

@@ -20,6 +20,8 @@ type RecentEvent = MessageRef | RecentChange
  */
 export interface RecentEvents {
   readonly capacity: number
+  /** seq of the first event that can be remembered: 1, but for a fork, which has only what was remembered when it was made. */
+  readonly first: number
   /** The event of a seq is at seq mod capacity: seq has no gaps. */
   readonly slots: RecentEvent[]
   /** seq of the last event. */
@@ -37,6 +39,7 @@ export const recentCapacity = 128
 
 export const noRecentEvents = (capacity = recentCapacity): RecentEvents => ({
   capacity,
+  first: 1,
   slots: [],
   head: 0,
   commands: new Map(),
@@ -46,9 +49,10 @@ export const noRecentEvents = (capacity = recentCapacity): RecentEvents => ({
 })
 
 /** seq of the oldest event that is remembered: 1 when that is all there ever was. */
-export const oldestOf = (recent: RecentEvents): number => Math.max(1, recent.head - recent.capacity + 1)
+export const oldestOf = (recent: RecentEvents): number =>
+  Math.max(recent.first, recent.head - recent.capacity + 1)
 
-export const isWhole = (recent: RecentEvents): boolean => recent.head <= recent.capacity
+export const isWhole = (recent: RecentEvents): boolean => oldestOf(recent) === 1
 
 export const reactionKey = (m: string, from: string, emoji: string): string => `${m} ${from} ${emoji}`
 
@@ -104,16 +108,26 @@ const forget = (recent: RecentEvents, entry: RecentEvent): void => {
   if (reaction !== undefined && recent.reactions.get(reaction)?.seq === seq) recent.reactions.delete(reaction)
 }
 
-/** A tail that goes on by itself from here. */
-export const forkRecent = (recent: RecentEvents): RecentEvents => ({
-  capacity: recent.capacity,
-  slots: recent.slots.slice(),
-  head: recent.head,
-  commands: new Map(recent.commands),
-  messages: new Map(recent.messages),
-  deletions: new Map(recent.deletions),
-  reactions: new Map(recent.reactions),
-})
+/** A tail that goes on by itself from here, and forgets nothing for `more` events. */
+export const forkRecent = (recent: RecentEvents, more: number): RecentEvents => {
+  const capacity = recent.capacity + more
+  const first = oldestOf(recent)
+  const slots: RecentEvent[] = []
+  for (let seq = first; seq <= recent.head; seq++) {
+    const entry = recent.slots[seq % recent.capacity]
+    if (entry !== undefined) slots[seq % capacity] = entry
+  }
+  return {
+    capacity,
+    first,
+    slots,
+    head: recent.head,
+    commands: new Map(recent.commands),
+    messages: new Map(recent.messages),
+    deletions: new Map(recent.deletions),
+    reactions: new Map(recent.reactions),
+  }
+}
 
 /** As JSON, oldest first. A message that a later event deleted is written as it was posted: reading the rest deletes it again. */
 export const serialiseRecent = (recent: RecentEvents): RecentEvent[] => {

@@ -26,6 +26,10 @@ export const userHandler = (
     }
     return decideUser(state, command)
   },
+  prepare: (_state, { request }) =>
+    'c' in request && conversations.cached(request.c) === undefined
+      ? conversations.load(request.c)
+      : undefined,
   refresh: async ({ request, from }) => {
     await Promise.all([users.current(from), 'c' in request ? conversations.current(request.c) : undefined])
   },

@@ -33,8 +33,8 @@ export const marksOf = (state: UserState, c: string): Marks => state.marks.get(c
 
 /** Takes the next event in, in place. Throws a RangeError for any but the next. */
 export const evolveUser = (state: UserState, event: UserEvent, origin: Origin): void => {
-  if (event.seq !== state.seq + 1)
-    throw new RangeError(`${state.user}: event ${event.seq} cannot follow ${state.seq}`)
+  if (event.seq !== state.seq + 1 || event.u !== state.user)
+    throw new RangeError(`${state.user}: event ${event.seq} of ${event.u} cannot follow ${state.seq}`)
   switch (event.type) {
     case 'read.marked': {
       const { read, delivered } = marksOf(state, event.c)

@@ -4,7 +4,9 @@ import {
   emptyConversation,
   evolveConversation,
 } from '../../src/commands/conversation-state.ts'
+import { decideConversation } from '../../src/commands/decide-conversation.ts'
 import type { CommandBus, EventLog } from '../../src/commands/index.ts'
+import { recentCapacity } from '../../src/commands/recent-events.ts'
 import {
   ConfabError,
   type ConversationRequest,
@@ -106,7 +108,8 @@ export const checkLog = async (
       if (seq < 1 || seq > stored.length) problems.push(`${request.t} acked at ${seq}`)
       if (request.t !== 'send') {
         const [event] = byCommand.get(`k.${c}.${from}.${'key' in request ? request.key : ''}`) ?? []
-        if (event !== undefined && event.envelope.seq !== seq)
+        if (event === undefined) checkUnchanged(c, stored, request, from, seq, problems)
+        else if (event.envelope.seq !== seq)
           problems.push(`${request.t} acked at ${seq} is at ${event.envelope.seq}`)
         continue
       }
@@ -127,6 +130,33 @@ export const checkLog = async (
     }
     t.strictSame(problems, [], `${c}: ${stored.length} events, ${acked.length} acked`)
   }
+}
+
+/** A command that was acked and left no event: at the event that its answer names, it had nothing to change. */
+const checkUnchanged = (
+  c: string,
+  stored: readonly StoredEvent[],
+  request: ConversationRequest,
+  from: string,
+  seq: number,
+  problems: string[],
+): void => {
+  const state = replay(c, stored.slice(0, seq), [])
+  const messages = stored.slice(0, seq).map(decodeConversationEvent)
+  const posted =
+    'm' in request && messages.find(event => event.type === 'message.posted' && event.m === request.m)
+  const message = posted && {
+    m: request.m,
+    seq: posted.seq,
+    from: posted.from,
+    at: posted.at,
+    deleted: false,
+  }
+  const found = message ? { found: { m: message.m, upTo: seq, message } } : {}
+  const decision = decideConversation(state, { request, from, at: '', id: '', ...found })
+  // What the state has forgotten by then (an old deletion or reaction), it may have known.
+  if (!('unchanged' in decision) && (state.seq <= recentCapacity || !('m' in request)))
+    problems.push(`${JSON.stringify(request)} of ${from} acked at ${seq} is not there`)
 }
 
 const replay = (c: string, stored: readonly StoredEvent[], problems: string[]): ConversationState => {

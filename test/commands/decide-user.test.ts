@@ -88,7 +88,7 @@ t.test('a snapshot is the state', async t => {
   when(mia, { t: 'block', user: 'max', on: true })
   const restored = userType.deserialise('mia', userType.serialise(mia))
   t.same(restored, mia)
-  const fork = userType.fork(mia)
+  const fork = userType.fork(mia, 1)
   when(fork, { t: 'block', user: 'eve', on: true })
   t.same(mia, restored, 'a fork leaves the original alone')
 })
