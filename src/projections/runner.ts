@@ -3,10 +3,10 @@ import { aborted, pause } from './abortable-wait.ts'
 import type { DeadLetters } from './dead-letters.ts'
 import type { EventSource } from './event-source.ts'
 import { type Feed, feedsOf } from './feed.ts'
+import { gatherBatches } from './gather-batches.ts'
 import { Progress, type ProjectionStatus, worstState } from './progress.ts'
 import { type FeedAt, FeedRejectedError, projectBatch, writeChanges } from './project-batch.ts'
 import type { ProjectionName } from './projection.ts'
-import { readAhead } from './read-ahead.ts'
 import type { ViewStores } from './stores.ts'
 
 /** What the runner says of itself; pino's logger is one. */
@@ -152,9 +152,8 @@ export class ProjectionRunner {
       const after = Math.min(...this.#places(session).map(({ position }) => position))
       const batch = this.#options.batch ?? defaultBatch
       try {
-        for await (const events of readAhead(
-          this.#options.source.consume(stream, after, { signal, batch }),
-        )) {
+        const batches = this.#options.source.consume(stream, after, { signal, batch })
+        for await (const events of gatherBatches(batches, batch)) {
           if (signal.aborted || feeds.size === 0) break
           failures = 0
           this.#failures.delete(stream)
