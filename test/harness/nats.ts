@@ -15,6 +15,8 @@ export interface StartNatsOptions {
   readonly durability?: Durability
   /** Applies the streams before it returns. Default: true. */
   readonly streams?: boolean
+  /** More lines for its configuration. */
+  readonly more?: string
 }
 
 /** A real nats-server of a test's own, in a folder of its own. */
@@ -48,10 +50,8 @@ export const startNats = async (t: Teardown, options: StartNatsOptions = {}): Pr
   const start = async (port: number) => {
     const places = { logFile: join(natsDir, 'nats-server.log'), portsDir: natsDir }
     const durability = options.durability ?? 'default'
-    writeFileSync(
-      configFileOf(dataDir),
-      serverConfig({ name: 'test', port, storeDir: natsDir, durability, ...places }),
-    )
+    const config = serverConfig({ name: 'test', port, storeDir: natsDir, durability, ...places })
+    writeFileSync(configFileOf(dataDir), `${config}${options.more ?? ''}\n`)
     const started = await spawnServer(binary, configFileOf(dataDir), places)
     writeRecord(dataDir, { url: `nats://127.0.0.1:${started.port}`, pid: started.pid })
     return started

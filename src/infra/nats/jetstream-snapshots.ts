@@ -1,8 +1,10 @@
 import { promisify } from 'node:util'
 import { deflateRaw, inflateRaw } from 'node:zlib'
+import type { Msg, MsgHdrs } from '@nats-io/transport-node'
 import type { Snapshot, SnapshotStore } from '../../commands/index.ts'
 import type { AggregateRef } from '../../events/index.ts'
 import type { Nats } from './connection.ts'
+import { unavailable } from './log-reader.ts'
 import { isRefusal, readAck, refusalError } from './publish-ack.ts'
 import { headerIn, headerText, needleOf, rawHeaders, statusIn } from './raw-message.ts'
 
@@ -45,9 +47,16 @@ export class JetStreamSnapshots implements SnapshotStore {
       `NATS/1.0\r\n${versionHeader}: ${version}\r\n${seqHeader}: ${streamSeq}\r\n${isLarge ? `${encodingHeader}: deflate\r\n` : ''}\r\n`,
     )
     const body = isLarge ? await deflate(data, { level: 1 }) : data
-    const ack = readAck(
-      await this.#nats.connection.request(subjectOfSnapshot(aggregate), body, { timeout, headers }),
-    )
+    const ack = readAck(await this.#request(subjectOfSnapshot(aggregate), body, headers))
     if (isRefusal(ack)) throw refusalError(ack)
+  }
+
+  async #request(subject: string, body: Uint8Array, headers?: MsgHdrs): Promise<Msg> {
+    if (!this.#nats.connected()) throw unavailable('not connected')
+    try {
+      return await this.#nats.connection.request(subject, body, { timeout, ...(headers ? { headers } : {}) })
+    } catch (error) {
+      throw unavailable(error instanceof Error ? error.message : String(error))
+    }
   }
 }

@@ -37,17 +37,17 @@ export const readAck = (msg: Msg): PublishAck | PublishRefusal => {
   const text = Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('latin1')
   const plain = plainAck.exec(text)
   if (plain !== null) return { stream: plain[1] as string, seq: Number(plain[2]), duplicate: false }
-  let body: AckBody
+  let body: AckBody | null
   try {
-    body = JSON.parse(text) as AckBody
+    body = JSON.parse(text) as AckBody | null
   } catch {
     return { code: 500, errCode: 0, description: 'an answer that is no JSON' }
   }
-  if (body.error !== undefined || body.stream === undefined || body.seq === undefined)
+  if (body?.stream === undefined || body.seq === undefined || body.error !== undefined)
     return {
-      code: body.error?.code ?? 500,
-      errCode: body.error?.err_code ?? 0,
-      description: body.error?.description ?? 'an answer that is no ack',
+      code: body?.error?.code ?? 500,
+      errCode: body?.error?.err_code ?? 0,
+      description: body?.error?.description ?? 'an answer that is no ack',
     }
   return { stream: body.stream, seq: body.seq, duplicate: body.duplicate === true }
 }

@@ -55,12 +55,13 @@ const lastWords = (logFile: string): string => {
 export const spawnServer = async (
   binary: string,
   configFile: string,
-  { logFile, portsDir }: { logFile: string; portsDir: string },
+  { logFile, portsDir, env }: { logFile: string; portsDir: string; env?: Record<string, string> },
 ): Promise<ServerProcess> => {
   // A session of its own: a terminal's Ctrl-C is for us, who drain first.
   const child = spawn('sh', ['-c', guarded, 'sh', binary, '-c', configFile], {
     stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
     detached: true,
+    env: { ...process.env, ...env },
   })
   let complaint = ''
   child.stderr?.on('data', (chunk: Buffer) => {

@@ -1,0 +1,94 @@
+import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { connectNats, type Nats } from '../../src/infra/nats/connection.ts'
+import { findNatsServer } from '../../src/infra/nats/nats-binary.ts'
+import { type ServerProcess, spawnServer } from '../../src/infra/nats/server-process.ts'
+import { applyStreams, loadStreams } from '../../src/infra/nats/streams.ts'
+
+/** Three real nats-servers on nats/cluster.conf, with confab's streams on all of them. */
+export interface TestCluster {
+  readonly urls: readonly string[]
+  connect(server?: string): Promise<Nats>
+  /** Kills one; it stays dead until `restart`. */
+  kill9(index: number): Promise<void>
+  restart(index: number): Promise<void>
+}
+
+const freePorts = async (count: number): Promise<number[]> => {
+  const servers = Array.from({ length: count }, () => createServer())
+  await Promise.all(
+    servers.map(server => new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))),
+  )
+  const ports = servers.map(server => {
+    const address = server.address()
+    return typeof address === 'object' && address !== null ? address.port : 0
+  })
+  await Promise.all(servers.map(server => new Promise(resolve => server.close(resolve))))
+  return ports
+}
+
+export const startCluster = async (t: { teardown(fn: () => unknown): void }): Promise<TestCluster> => {
+  const folder = realpathSync(mkdtempSync(join(tmpdir(), 'confab-cluster-')))
+  const binary = await findNatsServer()
+  const ports = await freePorts(6)
+  const closers: (() => Promise<void>)[] = []
+
+  const start = (index: number): Promise<ServerProcess> => {
+    const portsDir = join(folder, `n${index}`)
+    mkdirSync(portsDir, { recursive: true })
+    const logFile = join(portsDir, 'nats-server.log')
+    const configFile = join(portsDir, 'nats-server.conf')
+    const shared = readFileSync(join(import.meta.dirname, '../../nats/cluster.conf'), 'utf8')
+    writeFileSync(configFile, `${shared}\nlog_file: '${logFile}'\nports_file_dir: '${portsDir}'\n`)
+    return spawnServer(binary, configFile, {
+      logFile,
+      portsDir,
+      env: {
+        CONFAB_NATS_NAME: `n${index}`,
+        CONFAB_NATS_LISTEN: `127.0.0.1:${ports[index]}`,
+        CONFAB_NATS_CLUSTER_LISTEN: `127.0.0.1:${ports[index + 3]}`,
+        CONFAB_NATS_ROUTES: `nats://127.0.0.1:${ports[3 + ((index + 1) % 3)]}`,
+        CONFAB_NATS_STORE: join(portsDir, 'store'),
+      },
+    })
+  }
+  const servers = await Promise.all([0, 1, 2].map(start))
+  t.teardown(async () => {
+    await Promise.all(closers.map(close => close()))
+    await Promise.all(servers.map(server => server.stop()))
+    rmSync(folder, { recursive: true, force: true })
+  })
+
+  const urls = ports.slice(0, 3).map(port => `nats://127.0.0.1:${port}`)
+  const connect = async (server?: string): Promise<Nats> => {
+    const nats = await connectNats({ servers: server ?? urls, name: 'test' })
+    closers.push(() => nats.close())
+    return nats
+  }
+  const { connection } = await connect()
+  for (;;)
+    try {
+      await applyStreams(connection, loadStreams({ replicas: 3 }))
+      break
+    } catch {
+      // No leader of the cluster yet.
+      await sleep(100)
+    }
+
+  return {
+    urls,
+    connect,
+    kill9: async index => {
+      const server = servers[index]
+      if (server === undefined) return
+      process.kill(server.pid, 'SIGKILL')
+      await server.ended
+    },
+    restart: async index => {
+      servers[index] = await start(index)
+    },
+  }
+}

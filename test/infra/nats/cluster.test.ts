@@ -1,0 +1,99 @@
+import t from 'tap'
+import { ConflictError } from '../../../src/commands/index.ts'
+import { discoverLog, JetStreamEventLog, NatsLiveFeed } from '../../../src/infra/nats/index.ts'
+import { testEventLog } from '../../contracts/event-log.ts'
+import { testLiveFeed } from '../../contracts/live-feed.ts'
+import { conversation, newEvent } from '../../contracts/new-events.ts'
+import { startCluster } from '../../harness/nats-cluster.ts'
+
+t.test('on a cluster of three', { timeout: 110_000 }, async t => {
+  const cluster = await startCluster(t)
+  const nats = await cluster.connect()
+  const layout = await discoverLog(nats.connection)
+
+  t.test('the event log', async t => {
+    testEventLog(t, async t => {
+      const log = new JetStreamEventLog(nats, layout)
+      t.teardown(() => log.close())
+      return log
+    })
+  })
+
+  t.test('the live feed, of a node that is connected elsewhere', async t => {
+    testLiveFeed(t, async t => {
+      const log = new JetStreamEventLog(nats, layout)
+      t.teardown(() => log.close())
+      const feed = new NatsLiveFeed(await cluster.connect(cluster.urls[1]), layout)
+      return { feed, log, disturb: () => () => {} }
+    })
+  })
+
+  t.test('of several nodes that append to one conversation, one wins each time', async t => {
+    const logs = await Promise.all(
+      cluster.urls.map(async url => new JetStreamEventLog(await cluster.connect(url), layout)),
+    )
+    t.teardown(() => {
+      for (const log of logs) log.close()
+    })
+    const aggregate = conversation()
+    let expected = 0
+    for (let seq = 1; seq <= 100; seq++) {
+      const outcomes = await Promise.allSettled(
+        [0, 1, 2, 0, 1, 2].map(node => logs[node]?.append(aggregate, expected, [newEvent(seq)])),
+      )
+      const won = outcomes.filter(outcome => outcome.status === 'fulfilled')
+      const lost = outcomes.filter(outcome => outcome.status === 'rejected')
+      if (won.length !== 1 || !lost.every(({ reason }) => ConflictError.is(reason)))
+        t.fail(`round ${seq}: ${won.length} won, ${lost.map(({ reason }) => String(reason))}`)
+      expected = won[0]?.value?.position.streamSeq ?? 0
+    }
+    t.equal((await logs[0]?.last(aggregate))?.envelope.seq, 100)
+  })
+
+  t.test('what was acked survives kill -9 of each server in turn', { timeout: 90_000 }, async t => {
+    const log = new JetStreamEventLog(nats, layout, { timeoutMs: 1_000 })
+    t.teardown(() => log.close())
+    const acked = new Map<string, number>()
+    let isOver = false
+    const write = async (): Promise<void> => {
+      const aggregate = conversation()
+      let expected = 0
+      let event = newEvent(1)
+      const advance = (streamSeq: number): void => {
+        expected = streamSeq
+        acked.set(aggregate.id, event.envelope.seq)
+        event = newEvent(event.envelope.seq + 1)
+      }
+      while (!isOver)
+        try {
+          advance((await log.append(aggregate, expected, [event])).position.streamSeq)
+        } catch {
+          const last = await log.last(aggregate).catch(() => undefined)
+          if (last?.envelope.commandId === event.envelope.commandId) advance(last.streamSeq)
+          await new Promise(resolve => setTimeout(resolve, 20))
+        }
+    }
+    const writers = Array.from({ length: 8 }, write)
+    const total = (): number => [...acked.values()].reduce((sum, seq) => sum + seq, 0)
+    for (let index = 0; index < 3; index++) {
+      await cluster.kill9(index)
+      const before = total()
+      while (total() < before + 100) await new Promise(resolve => setTimeout(resolve, 20))
+      await cluster.restart(index)
+      const { connection } = await cluster.connect(cluster.urls[index])
+      while ((await connection.request('$JS.API.INFO', '').catch(() => undefined)) === undefined)
+        await new Promise(resolve => setTimeout(resolve, 50))
+    }
+    isOver = true
+    await Promise.all(writers)
+    for (const [id, seq] of acked) {
+      const seqs: number[] = []
+      for await (const events of log.read(conversation(id), 0))
+        seqs.push(...events.map(event => event.envelope.seq))
+      t.ok(
+        seqs.length >= seq && seqs.every((value, index) => value === index + 1),
+        `${seq} acked, all there, gapless`,
+      )
+    }
+  })
+})

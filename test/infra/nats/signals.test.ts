@@ -1,0 +1,110 @@
+import { randomBytes } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import t from 'tap'
+import { connectNats, JetStreamSnapshots, NatsSignals } from '../../../src/infra/nats/index.ts'
+import { conversation, user } from '../../contracts/new-events.ts'
+import { startNats } from '../../harness/nats.ts'
+
+const until = async (holds: () => boolean): Promise<void> => {
+  while (!holds()) await sleep(5)
+}
+
+t.test('a signal reaches every node, its own included', async t => {
+  const nats = await startNats(t)
+  const heard: unknown[] = []
+  const nodes = await Promise.all(
+    [1, 2].map(async node => {
+      const connected = await nats.connect()
+      const signals = new NatsSignals(connected)
+      signals.listen((about, signal) => heard.push([node, about, signal]))
+      await connected.connection.flush()
+      return signals
+    }),
+  )
+  nodes[0]?.publish('general', { type: 'typing', user: 'bob', on: true })
+  await until(() => heard.length === 2)
+  t.same(heard.sort(), [
+    [1, 'general', { type: 'typing', user: 'bob', on: true }],
+    [2, 'general', { type: 'typing', user: 'bob', on: true }],
+  ])
+})
+
+t.test('nonsense and failing listeners do not end it; without NATS a signal is lost', async t => {
+  const nats = await startNats(t)
+  const proxy = await nats.proxy()
+  const connected = await nats.connect(proxy.url)
+  const signals = new NatsSignals(connected)
+  const heard: unknown[] = []
+  signals.listen((_about, signal) => {
+    if (signal === 'bad') throw new Error('of the listener')
+    heard.push(signal)
+  })
+  const { connection } = await nats.connect()
+  await connected.connection.flush()
+  connection.publish('sig.1.x', 'no JSON')
+  connection.publish('sig.1.x', '"bad"')
+  connection.publish('sig.1.x', '"good"')
+  await until(() => heard.length === 1)
+  proxy.block(true)
+  await until(() => !connected.connected())
+  signals.publish('x', 'lost')
+  proxy.block(false)
+  await until(() => connected.connected())
+  signals.publish('x', 'after')
+  await until(() => heard.length === 2)
+  t.same(heard, ['good', 'after'])
+})
+
+t.test('the newest snapshot of each aggregate is kept, small and large', async t => {
+  const nats = await startNats(t)
+  const snapshots = new JetStreamSnapshots(await nats.connect())
+  const aggregate = conversation()
+  t.equal(await snapshots.load(aggregate), undefined)
+  for (const [streamSeq, size] of [
+    [1, 0],
+    [2, 10],
+    [3, 1_023],
+    [4, 1_024],
+    [5, 3_000_000],
+  ] as const) {
+    const data = new Uint8Array(randomBytes(size))
+    await snapshots.save(aggregate, { version: 2, streamSeq, data })
+    const loaded = await snapshots.load(aggregate)
+    t.same({ version: loaded?.version, streamSeq: loaded?.streamSeq }, { version: 2, streamSeq })
+    t.equal(Buffer.compare(loaded?.data ?? Buffer.alloc(1), data), 0, `${size} bytes`)
+  }
+  t.equal(await snapshots.load(user(aggregate.id)), undefined)
+  await t.rejects(
+    snapshots.save(aggregate, { version: 2, streamSeq: 6, data: randomBytes(9_000_000) }),
+    'too large to be kept',
+  )
+  t.equal((await snapshots.load(aggregate))?.streamSeq, 5)
+  await nats.kill9()
+  await t.rejects(snapshots.load(aggregate), { code: 'UNAVAILABLE' })
+})
+
+t.test('a connection says how it is, and closes with or without a server', async t => {
+  await t.rejects(connectNats({ servers: 'nats://user:secret@127.0.0.1:1' }), {
+    code: 'NATS_SERVER_FAILED',
+    message: /^(?!.*secret).*127\.0\.0\.1:1/,
+  })
+  const nats = await startNats(t)
+  const notices: string[] = []
+  const connected = await connectNats({ servers: nats.url, onNotice: notice => notices.push(notice) })
+  const changes: boolean[] = []
+  const unlisten = connected.onChange(now => changes.push(now))
+  t.equal(connected.connected(), true)
+  await nats.kill9()
+  await until(() => !connected.connected())
+  await nats.restart()
+  await until(() => connected.connected())
+  t.same(changes, [false, true])
+  unlisten()
+  await nats.kill9()
+  await until(() => !connected.connected())
+  t.equal(changes.length, 2)
+  await connected.close()
+  await connected.close()
+  t.equal(connected.connected(), false)
+  t.ok(notices.includes('nats: disconnect') && notices.includes('nats: reconnect'))
+})
