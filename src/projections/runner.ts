@@ -4,7 +4,8 @@ import type { DeadLetters } from './dead-letters.ts'
 import type { EventSource } from './event-source.ts'
 import { type Feed, feedsOf } from './feed.ts'
 import { gatherBatches } from './gather-batches.ts'
-import { Progress, type ProjectionStatus, worstState } from './progress.ts'
+import { loadProgress, type ProgressByStream } from './load-progress.ts'
+import { type ProjectionStatus, worstState } from './progress.ts'
 import { type FeedAt, FeedRejectedError, projectBatch, writeChanges } from './project-batch.ts'
 import type { ProjectionName } from './projection.ts'
 import type { ViewStores } from './stores.ts'
@@ -52,7 +53,7 @@ interface Session {
 export class ProjectionRunner {
   readonly #options: RunnerOptions
   readonly #feeds: readonly Feed[]
-  readonly #progress = new Map<string, Map<Feed, Progress>>()
+  #progress: ProgressByStream = new Map()
   readonly #paused = new Set<Feed>()
   readonly #failures = new Map<string, string>()
   readonly #followers = new Map<string, Promise<void>>()
@@ -72,24 +73,8 @@ export class ProjectionRunner {
   async start(): Promise<void> {
     if (this.#started) throw new Error('a runner starts once')
     this.#started = true
-    const streams = await this.#options.source.streams()
-    const checkpoints = await this.#options.stores.checkpoints.load()
-    const now = performance.now()
-    for (const { stream } of streams) this.#progress.set(stream, new Map())
-    for (const feed of this.#feeds) {
-      const own = checkpoints.filter(({ projection }) => projection === feed.name)
-      const ends = new Map(streams.map(({ stream, last }) => [stream, last]))
-      const outdated = own.some(({ version }) => version !== feed.version)
-      const ahead = own.some(({ stream, streamSeq }) => streamSeq > (ends.get(stream) ?? Infinity))
-      if (outdated || ahead)
-        await this.#forget(feed, outdated ? 'its version changed' : 'the log is another one')
-      for (const { stream, last } of streams) {
-        const at = outdated || ahead ? undefined : own.find(checkpoint => checkpoint.stream === stream)
-        const progress = new Progress(at?.streamSeq ?? 0, last, at?.deadLetters ?? 0, now)
-        this.#progress.get(stream)?.set(feed, progress)
-      }
-    }
-    for (const { stream } of streams) this.#followers.set(stream, this.#follow(stream))
+    this.#progress = await loadProgress(this.#feeds, this.#options)
+    for (const stream of this.#progress.keys()) this.#followers.set(stream, this.#follow(stream))
     void this.#watchHeads()
   }
 
@@ -127,15 +112,6 @@ export class ProjectionRunner {
   async stop(): Promise<void> {
     this.#stop.abort()
     await Promise.all(this.#followers.values())
-  }
-
-  async #forget(feed: Feed, why: string): Promise<void> {
-    this.#options.log.info({ projection: feed.name, version: feed.version, why }, 'rebuilding a projection')
-    const { stores } = this.#options
-    await stores.atomically(async () => {
-      await feed.clear()
-      await stores.checkpoints.remove(feed.name)
-    })
   }
 
   async #follow(stream: string): Promise<void> {

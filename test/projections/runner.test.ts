@@ -18,7 +18,7 @@ import {
   type ViewStores,
 } from '../../src/projections/index.ts'
 import { tempFolder } from '../harness/temp-folder.ts'
-import { conversations, historyOf, stepsOf } from './history.ts'
+import { historyOf, stepsOf } from './history.ts'
 import { MemorySource } from './memory-source.ts'
 import { modelOf } from './model-views.ts'
 import { readAll } from './read-views.ts'
@@ -197,6 +197,16 @@ t.test('a store or a log that fails shows, is tried again, and nothing is lost',
   t.strictSame(await readAll(views), model.all)
 })
 
+t.test('a runner stops while its store fails', async t => {
+  const { runner } = await open(t, new MemorySource(streams), {
+    retryMs: 60_000,
+    wrap: stores => ({ ...stores, atomically: () => Promise.reject(new Error('gone')) }),
+  })
+  await until(() => statusOf(runner, 'inbox').state === 'failing')
+  await runner.stop()
+  t.match(statusOf(runner, 'inbox'), { state: 'stopped', position: 0 })
+})
+
 t.test('a paused projection keeps its place while the others go on', async t => {
   const halves = Object.entries(streams).map(
     ([stream, events]) => [stream, events.slice(0, events.length / 2)] as const,
@@ -251,50 +261,4 @@ t.test('lag is counted in events and in time', async t => {
   await until(() => statusOf(runner, 'roster').rate > 0)
   await runner.stop()
   t.equal(statusOf(runner, 'roster').state, 'stopped')
-})
-
-t.test('a new version is built from the start, the others stay as they are', async t => {
-  const first = await open(t, new MemorySource(streams))
-  await untilLevel(first.runner, new MemorySource(streams))
-  await first.stores.roster.apply([{ c: conversations[0] ?? '', user: 'ghost', seq: 999, role: 'member' }])
-  await first.close()
-  const projected = new Map<ProjectionName, number>()
-  const stores = openSqliteStores(first.path)
-  const source = new MemorySource(streams)
-  const feeds = feedsOf(stores).map(
-    (one): Feed => ({
-      ...one,
-      version: one.name === 'roster' ? 2 : one.version,
-      begin() {
-        const pending = one.begin()
-        return {
-          ...pending,
-          add(event) {
-            projected.set(one.name, (projected.get(one.name) ?? 0) + 1)
-            pending.add(event)
-          },
-        }
-      },
-    }),
-  )
-  const runner = new ProjectionRunner({ source, stores, log: quiet, feeds })
-  await runner.start()
-  await untilLevel(runner, source)
-  await runner.stop()
-  t.strictSame([...projected], [['roster', Object.values(streams).flat().length]])
-  const views = openSqliteViews(first.path)
-  t.strictSame(await readAll(views), model.all)
-  views.close()
-  await stores.close()
-})
-
-t.test('views of a log that is no longer there are built again', async t => {
-  const first = await open(t, new MemorySource(streams))
-  await untilLevel(first.runner, new MemorySource(streams))
-  await first.close()
-  const shorter = { ...streams, CONV_0: (streams.CONV_0 ?? []).slice(0, 10) }
-  const source = new MemorySource(shorter)
-  const { runner, views } = await open(t, source, { path: first.path })
-  await untilLevel(runner, source)
-  t.strictSame(await readAll(views), modelOf(shorter).all)
 })
