@@ -29,9 +29,7 @@ export class JetStreamSnapshots implements SnapshotStore {
 
   async load(aggregate: AggregateRef): Promise<Snapshot | undefined> {
     const subject = subjectOfSnapshot(aggregate)
-    const msg = await this.#nats.connection.request(`$JS.API.DIRECT.GET.SNAPSHOTS.${subject}`, '', {
-      timeout,
-    })
+    const msg = await this.#request(`$JS.API.DIRECT.GET.SNAPSHOTS.${subject}`, new Uint8Array(0))
     const text = headerText(msg)
     if (statusIn(text) !== 0) return undefined
     const version = Number(headerIn(text, needleOf(versionHeader)))
