@@ -7,6 +7,8 @@ import { chromiumRequired, findChromium } from './find-chromium.ts'
 export interface OpenOptions extends BrowserContextOptions {
   /** The conversation that the address names. */
   readonly c?: string
+  /** Of another confab than the tests' own. */
+  readonly url?: string
   /** Console errors that belong to the test: refused connections, say. */
   readonly expectErrors?: boolean
 }
@@ -28,17 +30,6 @@ const flags = [
   '--disable-sync',
 ]
 
-/** A confab that serves its page; given another's NATS and port, it takes its place. */
-export const startWebConfab = (t: Test, options: { nats?: TestConfab['nats']; port?: number } = {}) =>
-  startConfab(t, {
-    ...(options.nats === undefined ? {} : { nats: options.nats }),
-    edge: {
-      web: true,
-      signDevToken: user => signDevToken(testSecret, user),
-      ...(options.port === undefined ? {} : { port: options.port }),
-    },
-  })
-
 /** Tests in a real Chromium against a confab that serves its page. Without a Chromium they are skipped, or fail where one is required. */
 export const browserTests = async (): Promise<
   (name: string, run: (test: BrowserTest) => Promise<void>) => void
@@ -55,10 +46,16 @@ export const browserTests = async (): Promise<
   tap.setTimeout(110_000)
   const browser = await chromium.launch({ executablePath, args: flags })
   tap.teardown(() => browser.close())
-  const confab = await startWebConfab(tap)
+  const confab = await startConfab(tap, {
+    edge: { web: true, signDevToken: user => signDevToken(testSecret, user) },
+  })
   return (name, run) => {
     tap.test(name, async t => {
-      await run({ t, confab, open: (user, options) => open(t, browser, confab.url, user, options) })
+      await run({
+        t,
+        confab,
+        open: (user, options) => open(t, browser, user, { url: confab.url, ...options }),
+      })
     })
   }
 }
@@ -66,9 +63,8 @@ export const browserTests = async (): Promise<
 const open = async (
   t: Test,
   browser: Browser,
-  url: string,
   user: string | undefined,
-  { c, expectErrors = false, ...options }: OpenOptions = {},
+  { url, c, expectErrors = false, ...options }: OpenOptions,
 ): Promise<Page> => {
   const context = await browser.newContext({ viewport: { width: 1100, height: 760 }, ...options })
   context.setDefaultTimeout(20_000)

@@ -27,6 +27,7 @@ interface Props {
   me: string
   /** Pointed at, or focused: its tools are there. */
   active: boolean
+  tabStop: boolean
   mayDelete: boolean
   /** Users for whom it is the last they read, by spaces. */
   readers: string
@@ -40,7 +41,18 @@ export class MessageRow extends Component<Props> {
     return (Object.keys(next) as (keyof Props)[]).some(name => next[name] !== this.props[name])
   }
 
-  override render({ message, quoted, lead, me, active, mayDelete, readers, actions, onActive }: Props) {
+  override render({
+    message,
+    quoted,
+    lead,
+    me,
+    active,
+    tabStop,
+    mayDelete,
+    readers,
+    actions,
+    onActive,
+  }: Props) {
     const mine = message.from === me
     const activate = (): void => onActive(message.m)
     return html`
@@ -48,7 +60,7 @@ export class MessageRow extends Component<Props> {
         class=${`message ${lead ? 'is-lead' : ''} ${mine ? 'is-mine' : ''} ${active ? 'is-active' : ''}`}
         data-m=${message.m}
         data-seq=${message.seq}
-        tabindex=${active ? 0 : -1}
+        tabindex=${tabStop ? 0 : -1}
         onMouseEnter=${activate}
         onFocusIn=${activate}
         onClick=${activate}

@@ -54,6 +54,9 @@ export const TimelineView = ({
     : chat.client.pending(room.c).filter(p => timeline.message(p.m) === undefined)
   const rows = toRows(timeline.entries, { me: chat.me, unreadAfter: room.unreadAfter })
   const readers = room.readers(chat.me)
+  const lastMessage = rows.findLast(row => row.kind === 'message')
+  /** The one message that Tab comes to: arrows go on from there. */
+  const tabStop = active !== undefined && timeline.message(active) !== undefined ? active : lastMessage?.key
   const unread = chat.inbox.get(room.c)?.unread ?? 0
   const jump = async (): Promise<void> => {
     await chat.attempt(room.latest())
@@ -79,6 +82,7 @@ export const TimelineView = ({
             lead=${lead}
             me=${chat.me}
             active=${active === message.m}
+            tabStop=${tabStop === message.m}
             mayDelete=${message.from === chat.me || room.roleOf(chat.me) === 'owner' || room.roleOf(chat.me) === 'admin'}
             readers=${readers.get(message.m)?.join(' ') ?? ''}
             actions=${actions}
