@@ -1,62 +1,7 @@
 import t from 'tap'
 import { v7 } from 'uuid'
-import {
-  type BusLimits,
-  type CommandBus,
-  createCommandBus,
-  createLogLookup,
-  type MessageLookup,
-} from '../../src/commands/index.ts'
-import { ConfabError, type ConversationRequest, type UserRequest } from '../../src/events/index.ts'
-import {
-  type AppendFault,
-  MemoryEventLog,
-  MemoryLiveFeed,
-  MemorySnapshotStore,
-} from '../../src/infra/memory/index.ts'
 import { at } from './given.ts'
-
-interface Node {
-  readonly log: MemoryEventLog
-  readonly bus: CommandBus
-  /** Executes a request of a user. */
-  as(from: string, request: Wish): Promise<unknown>
-}
-
-type Wish = ConversationRequest | UserRequest extends infer R
-  ? R extends unknown
-    ? Omit<R, 'id'>
-    : never
-  : never
-
-const setUp = async (
-  more: {
-    log?: MemoryEventLog
-    limits?: Partial<BusLimits>
-    lookup?: MessageLookup
-    snapshots?: MemorySnapshotStore
-    epoch?: number
-  } = {},
-): Promise<Node> => {
-  const log = more.log ?? new MemoryEventLog()
-  const feed = new MemoryLiveFeed(log, 'later')
-  const bus = createCommandBus({
-    log,
-    snapshots: more.snapshots ?? new MemorySnapshotStore(),
-    lookup: more.lookup ?? createLogLookup(log),
-    feed,
-    epoch: more.epoch ?? 1,
-    ...(more.limits === undefined ? {} : { limits: more.limits }),
-  })
-  await feed.start()
-  const as = (from: string, request: Wish) =>
-    bus.execute({ id: '1', ...request } as ConversationRequest | UserRequest, { from, at })
-  return { log, bus, as }
-}
-
-const create = { t: 'create', c: 'c1', kind: 'group', members: ['bob'] } as const
-const send = (m: string, text = 'hi') => ({ t: 'send', c: 'c1', m, text }) as const
-const createGroup = (node: Node) => node.as('alice', { ...create, members: ['bob'] })
+import { type Asked, create, createGroup, send, setUp } from './one-node.ts'
 
 t.test('a command is answered when its event is in the log, body and envelope', async t => {
   const { log, bus, as } = await setUp({ epoch: 3 })
@@ -226,13 +171,13 @@ t.test('a long queue is appended in batches, in order', async t => {
     return append.call(node.log, aggregate, expected, events)
   }
   await createGroup(node)
-  const wishes: [string, Wish][] = [
+  const wishes: [string, Asked][] = [
     ['alice', { t: 'invite', c: 'c1', user: 'carol' }],
     ['carol', send('c1')],
     ['alice', { t: 'remove', c: 'c1', user: 'carol' }],
     ['carol', send('c2')],
     ['carol', send('c1')],
-    ...Array.from({ length: 40 }, (_, i): [string, Wish] => ['bob', send(`m${i}`)]),
+    ...Array.from({ length: 40 }, (_, i): [string, Asked] => ['bob', send(`m${i}`)]),
     ['bob', send('m0')],
   ]
   const outcomes = await Promise.allSettled(wishes.map(([from, wish]) => node.as(from, wish)))
@@ -282,90 +227,4 @@ t.test('drain waits for what is under way', async t => {
   await node.bus.drain()
   await all
   t.equal(answers.length, 5)
-})
-
-/** Lets the next appends suffer these, one after another. */
-const suffer = (log: MemoryEventLog, ...faults: AppendFault[]): void => {
-  log.fault = () => faults.shift()
-}
-
-t.test('conflicts are decided again, a few times', async t => {
-  const node = await setUp()
-  await createGroup(node)
-  suffer(node.log, 'conflict', 'conflict', 'conflict')
-  t.match(await node.as('bob', send('m1')), { seq: 2, duplicate: false })
-  suffer(node.log, ...Array<AppendFault>(9).fill('conflict'))
-  await t.rejects(node.as('bob', send('m2')), { code: 'OVERLOADED' })
-  t.match(await node.as('bob', send('m2')), { seq: 3, duplicate: false })
-})
-
-t.test('an answer that is lost: the event is looked for before it is appended again', async t => {
-  for (const fault of ['lost', 'answer-lost', 'later'] as const) {
-    const node = await setUp()
-    await createGroup(node)
-    suffer(node.log, fault)
-    t.match(await node.as('bob', send('m1')), { seq: 2, duplicate: false }, fault)
-    suffer(node.log, fault)
-    t.same(await node.as('alice', { t: 'rename', c: 'c1', title: 'Tea' }), { seq: 3 }, fault)
-    suffer(node.log, fault)
-    t.same(await node.as('alice', { t: 'read', c: 'c1', seq: 3 }), { seq: 3 }, fault)
-    t.equal(node.log.stream('CONV_0').length, 3)
-    t.equal(node.log.stream('USER_0').length, 1)
-  }
-})
-
-t.test('a log that stays silent makes it UNAVAILABLE, and the state is not what was hoped for', async t => {
-  const node = await setUp({ limits: { deadlineMs: 50 } })
-  await createGroup(node)
-  node.log.fault = () => 'lost'
-  await t.rejects(node.as('bob', send('m1')), { code: 'UNAVAILABLE' })
-  t.match(await node.bus.conversation('c1'), { head: 1 })
-  node.log.fault = undefined
-  t.match(await node.as('bob', send('m1')), { seq: 2, duplicate: false })
-})
-
-t.test('a log that pushes back is not pushed again', async t => {
-  const node = await setUp()
-  await createGroup(node)
-  suffer(node.log, 'overloaded')
-  await t.rejects(node.as('bob', send('m1')), { code: 'OVERLOADED' })
-  t.match(await node.as('bob', send('m1')), { seq: 2, duplicate: false })
-})
-
-t.test('a lookup that fails is tried again, then UNAVAILABLE; nothing is appended on a guess', async t => {
-  let fails = true
-  const log = new MemoryEventLog()
-  const exact = createLogLookup(log)
-  const lookup: MessageLookup = {
-    find: async (c, m, upTo) => {
-      if (fails) throw new ConfabError('UNAVAILABLE')
-      return exact.find(c, m, upTo)
-    },
-  }
-  const node = await setUp({ log, lookup, limits: { deadlineMs: 50 } })
-  await createGroup(node)
-  for (let i = 0; i < 200; i++) await node.as('bob', send(`m${i}`)).catch(() => {})
-  const { length } = log.stream('CONV_0')
-  await t.rejects(node.as('bob', send('m1')), { code: 'UNAVAILABLE' })
-  t.equal(log.stream('CONV_0').length, length)
-  fails = false
-  t.match(await node.as('bob', send('m1')), { seq: 3, duplicate: true })
-})
-
-t.test('snapshots are made as events come in, and a new bus starts from them', async t => {
-  const snapshots = new MemorySnapshotStore()
-  const node = await setUp({ snapshots })
-  await createGroup(node)
-  for (let i = 0; i < 300; i++) await node.as('bob', send(`m${i}`))
-  t.equal((await snapshots.load({ family: 'conv', id: 'c1' }))?.streamSeq, 256)
-  const read: number[] = []
-  const { log } = node
-  const original = log.read.bind(log)
-  log.read = (aggregate, after) => {
-    read.push(after)
-    return original(aggregate, after)
-  }
-  const next = await setUp({ log, snapshots })
-  t.match(await next.as('bob', send('next')), { seq: 302 })
-  t.same(read, [256])
 })

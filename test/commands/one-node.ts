@@ -1,0 +1,55 @@
+import {
+  type BusLimits,
+  type CommandBus,
+  createCommandBus,
+  createLogLookup,
+  type MessageLookup,
+} from '../../src/commands/index.ts'
+import type { ConversationRequest, UserRequest } from '../../src/events/index.ts'
+import { MemoryEventLog, MemoryLiveFeed, MemorySnapshotStore } from '../../src/infra/memory/index.ts'
+import { at } from './given.ts'
+
+export interface Node {
+  readonly log: MemoryEventLog
+  readonly bus: CommandBus
+  /** Executes a request of a user. */
+  as(from: string, request: Asked): Promise<unknown>
+}
+
+/** A request without its id. */
+export type Asked = ConversationRequest | UserRequest extends infer R
+  ? R extends unknown
+    ? Omit<R, 'id'>
+    : never
+  : never
+
+/** A node on a log in memory, whose feed comes some time after the appends. */
+export const setUp = async (
+  more: {
+    log?: MemoryEventLog
+    limits?: Partial<BusLimits>
+    lookup?: MessageLookup
+    snapshots?: MemorySnapshotStore
+    epoch?: number
+  } = {},
+): Promise<Node> => {
+  const log = more.log ?? new MemoryEventLog()
+  const feed = new MemoryLiveFeed(log, 'later')
+  const bus = createCommandBus({
+    log,
+    snapshots: more.snapshots ?? new MemorySnapshotStore(),
+    lookup: more.lookup ?? createLogLookup(log),
+    feed,
+    epoch: more.epoch ?? 1,
+    ...(more.limits === undefined ? {} : { limits: more.limits }),
+  })
+  await feed.start()
+  const as = (from: string, request: Asked) =>
+    bus.execute({ id: '1', ...request } as ConversationRequest | UserRequest, { from, at })
+  return { log, bus, as }
+}
+
+export const create = { t: 'create', c: 'c1', kind: 'group', members: ['bob'] } as const
+export const send = (m: string, text = 'hi') => ({ t: 'send', c: 'c1', m, text }) as const
+/** Group `c1` of alice, who owns it, and bob. */
+export const createGroup = (node: Node) => node.as('alice', { ...create, members: ['bob'] })
