@@ -123,7 +123,7 @@ t.test('a log whose history has changed, as after a promotion that lagged, is re
   for (const { aggregate, envelope, data } of ahead.stream('CONV_0').slice(0, 2))
     expected = (await behind.append(aggregate, expected, [{ envelope, data }])).position.streamSeq
   log = behind
-  t.match(await as('bob', 'm4'), { seq: 3 })
+  t.match(await as('bob', 'new'), { seq: 3 })
   t.match(await as('bob', 'm3'), { seq: 4, duplicate: false }, 'what was lost is sent again')
   t.match(await as('bob', 'm1'), { seq: 2, duplicate: true })
 })
