@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { cpSync, rmSync } from 'node:fs'
+import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 
@@ -19,3 +19,7 @@ if (compiled.status !== 0) process.exit(compiled.status ?? 1)
 
 // What is no TypeScript goes along as it is: the page's markup and styles.
 cpSync(src, dist, { recursive: true, filter: path => !path.endsWith('.ts') })
+
+// The page names its first module, which is JavaScript now.
+const page = join(dist, 'edge/web/index.html')
+writeFileSync(page, readFileSync(page, 'utf8').replace('src="/main.ts"', 'src="/main.js"'))
