@@ -41,7 +41,7 @@ export const defaultEdgeLimits = {
   /** Membership changes that are remembered, for as long as the roster has not got them. */
   membershipEvents: 100_000,
   /** Local sockets of a conversation from which on it is published by a topic, not socket by socket. */
-  topicFrom: 16,
+  topicFrom: 32,
   /** Members up to which a conversation gets read receipts as signals. */
   receiptMembers: 100,
   /** Events that a reader takes from the log because the timeline lags; beyond them it is UNAVAILABLE. */

@@ -150,6 +150,7 @@ export class Sockets {
         },
       )
       this.#refuse(session, null, 'unread', error, started)
+      if (session.phase !== 'open') this.#countBad(session)
       return
     }
     if (session.phase === 'open') this.#request(session, id, value, started)

@@ -32,6 +32,8 @@ export interface Edge {
   readonly port: number
   /** Open sockets. */
   connections(): number
+  /** Bytes that wait for slow sockets. Looks at every socket: for a scrape now and then. */
+  bufferedBytes(): number
   /** Takes no new sockets, tells those that are here to go elsewhere, waits for them a while (`drainMs`), and closes the rest with 1001. */
   drain(): Promise<void>
   /** Closes everything at once. */
@@ -159,7 +161,13 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
     }
   }
 
-  return { host, port, connections: () => sessions.size, drain, stop }
+  const bufferedBytes = (): number => {
+    let bytes = 0
+    for (const session of sessions) if (!session.closed) bytes += session.ws.getBufferedAmount()
+    return bytes
+  }
+
+  return { host, port, connections: () => sessions.size, bufferedBytes, drain, stop }
 }
 
 /** Only the fields of the protocol go on to clients. */

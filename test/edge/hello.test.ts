@@ -71,6 +71,22 @@ t.test('requests may be sent along with hello', async t => {
   t.notMatch(JSON.stringify(refused.frames), /"ok":true/)
 })
 
+t.test('the token may be in the header', async t => {
+  const bearer = async (user: string) => ({ authorization: `Bearer ${await confab.token(user)}` })
+  const socket = await confab.socket({ headers: await bearer('alice') })
+  t.equal(await socket.code('ping'), 'UNAUTHENTICATED', 'hello is said all the same')
+  t.match(await socket.ok('hello'), { user: 'alice' })
+  const both = await confab.socket({ headers: await bearer('alice') })
+  t.match(
+    await both.ok('hello', { token: await confab.token('bob') }),
+    { user: 'bob' },
+    'the frame’s goes first',
+  )
+  const bad = await confab.socket({ headers: { authorization: 'Bearer nonsense' } })
+  t.equal(await bad.code('hello'), 'UNAUTHENTICATED')
+  t.match(await bad.closed, { code: 4001 })
+})
+
 t.test('the same user and device: the later socket replaces the earlier', async t => {
   const first = await confab.connect('alice', { device: 'phone' })
   const other = await confab.connect('alice', { device: 'tablet' })

@@ -6,6 +6,7 @@ export interface RawClientOptions {
   /** Default JSON without a subprotocol. */
   readonly subprotocol?: 'confab.v1.json' | 'confab.v1.msgpack'
   readonly patienceMs?: number
+  readonly headers?: Readonly<Record<string, string>>
 }
 
 interface Waiter {
@@ -38,8 +39,10 @@ export class RawClient {
   }
 
   static open(url: string, options: RawClientOptions = {}): Promise<RawClient> {
-    const socket =
-      options.subprotocol === undefined ? new WebSocket(url) : new WebSocket(url, options.subprotocol)
+    const { subprotocol, headers } = options
+    // Node's takes headers; the type is the browsers'.
+    const init = { protocols: subprotocol === undefined ? [] : [subprotocol], headers } as unknown as string[]
+    const socket = new WebSocket(url, init)
     const client = new RawClient(socket, options)
     return new Promise((resolve, reject) => {
       socket.addEventListener('open', () => resolve(client))

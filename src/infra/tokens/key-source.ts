@@ -1,11 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import {
-  type CryptoKey,
-  createLocalJWKSet,
-  createRemoteJWKSet,
-  type JSONWebKeySet,
-  type JWTVerifyGetKey,
-} from 'jose'
+import { createLocalJWKSet, createRemoteJWKSet, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose'
 
 /** One way that tokens may be signed: the algorithms that its keys are good for, and the keys. */
 export interface KeySource {
@@ -14,9 +8,13 @@ export interface KeySource {
 }
 
 /** HS256 with a shared secret. */
-export const secretSource = (secret: string): KeySource => {
-  const key = new TextEncoder().encode(secret)
-  return { algorithms: ['HS256'], key: async () => key as unknown as CryptoKey }
+export const secretSource = async (secret: string): Promise<KeySource> => {
+  // Imported once: from raw bytes it would be at every token.
+  const algorithm = { name: 'HMAC', hash: 'SHA-256' }
+  const key = await crypto.subtle.importKey('raw', new TextEncoder().encode(secret), algorithm, false, [
+    'verify',
+  ])
+  return { algorithms: ['HS256'], key: async () => key }
 }
 
 /** Public keys only; a secret key in the set is never used, whatever a token's header says. */

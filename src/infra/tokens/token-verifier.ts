@@ -95,7 +95,7 @@ class JwtVerifier implements TokenVerifier {
 /** Checks tokens by a secret, a key set, or either. Rejects when the key set's file cannot be read. */
 export const createTokenVerifier = async (options: TokenOptions): Promise<TokenVerifier> => {
   const sources: KeySource[] = []
-  if (options.secret !== undefined) sources.push(secretSource(options.secret))
+  if (options.secret !== undefined) sources.push(await secretSource(options.secret))
   if (options.jwks !== undefined) sources.push(await jwksSource(options.jwks))
   return new JwtVerifier(sources)
 }
