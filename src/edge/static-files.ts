@@ -80,9 +80,6 @@ const loadAll = (): Map<string, StaticFile> => {
   add('/', join(import.meta.dirname, 'web'), () => true)
   add('/client/', join(import.meta.dirname, '../client'), () => true)
   for (const name of vendored) add(`/vendor/${name}/`, packageFolder(name), path => path.endsWith('.mjs'))
-  // Built, the page's markup still names its modules as they are called in the sources.
-  for (const [url, file] of [...files])
-    if (url.endsWith('.js') && !files.has(`${url.slice(0, -3)}.ts`)) files.set(`${url.slice(0, -3)}.ts`, file)
   const index = files.get('/index.html')
   if (index !== undefined) files.set('/', index)
   return files
