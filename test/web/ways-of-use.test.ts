@@ -114,28 +114,36 @@ test('everything that can be pressed or filled in has a name', async ({ t, confa
   }
 })
 
-/** Contrast of two CSS colours by WCAG 2.2. */
-const contrast = (page: Page, selector: string): Promise<number> =>
+/** Contrast of an element's text with what is behind it, by WCAG 2.2; `hue` for those that have one of their own. */
+const contrast = (page: Page, selector: string, hue?: number): Promise<number> =>
   page
     .locator(selector)
     .first()
-    .evaluate(element => {
-      const channels = (color: string) => (color.match(/[\d.]+/g) ?? []).map(Number)
-      const luminance = (color: string) =>
-        channels(color)
+    .evaluate((element, degrees) => {
+      if (degrees !== undefined) (element as HTMLElement).style.setProperty('--hue', String(degrees))
+      const canvas = document.createElement('canvas').getContext('2d')
+      const pixel = (color: string): number[] => {
+        if (canvas === null) return []
+        canvas.clearRect(0, 0, 1, 1)
+        canvas.fillStyle = color
+        canvas.fillRect(0, 0, 1, 1)
+        return [...canvas.getImageData(0, 0, 1, 1).data]
+      }
+      const luminance = (color: string): number =>
+        pixel(color)
           .slice(0, 3)
           .map(value => value / 255)
           .map(value => (value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4))
           .reduce((sum, value, i) => sum + value * ([0.2126, 0.7152, 0.0722][i] ?? 0), 0)
       let back: Element | null = element
-      while (back !== null && channels(getComputedStyle(back).backgroundColor)[3] === 0)
+      while (back !== null && pixel(getComputedStyle(back).backgroundColor)[3] === 0)
         back = back.parentElement
       const [a, b] = [
         luminance(getComputedStyle(element).color),
         luminance(getComputedStyle(back ?? document.body).backgroundColor),
       ]
       return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05)
-    })
+    }, hue)
 
 for (const colorScheme of ['light', 'dark'] as const)
   test(`${colorScheme}: what is written can be read`, async ({ t, confab, open }) => {
@@ -162,12 +170,14 @@ for (const colorScheme of ['light', 'dark'] as const)
       '.conversation-last',
       '.conversation-time',
       '.room-title p',
-      '.message .avatar',
-    ])
-      t.ok(
-        (await contrast(page, selector)) >= 4.5,
-        `${selector}: ${(await contrast(page, selector)).toFixed(2)}`,
-      )
+    ]) {
+      const ratio = await contrast(page, selector)
+      t.ok(ratio >= 4.5, `${selector}: ${ratio.toFixed(2)}`)
+    }
+    for (let hue = 0; hue < 360; hue += 30) {
+      const ratio = await contrast(page, '.message .avatar', hue)
+      t.ok(ratio >= 4.5, `initials of hue ${hue}: ${ratio.toFixed(2)}`)
+    }
   })
 
 test('where less motion is preferred, nothing moves', async ({ t, open }) => {

@@ -175,7 +175,11 @@ export class Chat {
   #enter(room: Room): void {
     const item = this.inbox.get(room.c)
     if (item !== undefined && item.unread > 0) room.unreadAfter ??= item.read
-    if (!room.loaded) void this.attempt(room.load((item?.unread ?? 0) + 20))
+    if (!room.loaded)
+      void this.attempt(room.load((item?.unread ?? 0) + 20)).then(well => {
+        // The address may name what the user cannot see.
+        if (!well && !this.inbox.has(room.c) && this.client.state === 'open') this.#gone(room.c)
+      })
     room.loadMembers().then(
       () => this.#watch(),
       () => {},

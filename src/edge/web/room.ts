@@ -16,6 +16,8 @@ export class Room {
   readonly #changed: () => void
   #members = new Map<string, MemberItem>()
   #turn = 0
+  /** The highest seq that was heard of. */
+  #head = 0
   /** What is being fetched, if anything. */
   loading: 'all' | 'older' | 'newer' | undefined
   loaded = false
@@ -47,7 +49,7 @@ export class Room {
     await this.#fetch('all', { limit: Math.min(200, Math.max(page, limit)) }, ({ events, head, more }) => {
       this.timeline.replace(events)
       this.older = more
-      this.newer = false
+      this.#knowEnd(head)
       this.#client.setCursor(this.c, head)
     })
   }
@@ -64,7 +66,7 @@ export class Room {
     if (!this.newer || this.loading !== undefined) return
     await this.#fetch('newer', { after: this.timeline.last, limit: page }, ({ events, head }) => {
       this.timeline.append(events)
-      this.newer = this.timeline.last < head
+      this.#knowEnd(head)
     })
   }
 
@@ -74,7 +76,7 @@ export class Room {
       await this.#fetch('all', { before: seq + page / 2, limit: page }, ({ events, head, more }) => {
         this.timeline.replace(events)
         this.older = more
-        this.newer = this.timeline.last < head
+        this.#knowEnd(head)
       })
     this.target = m
     this.#changed()
@@ -103,6 +105,7 @@ export class Room {
   /** An event as it comes: belongs at the end, if that is what is loaded. */
   accept(event: ConversationEvent): void {
     this.#applyToMembers(event)
+    this.#head = Math.max(this.#head, event.seq)
     if (!this.loaded || this.newer) return
     if (!this.timeline.append([event])) void this.load().catch(() => {})
   }
@@ -136,6 +139,12 @@ export class Room {
         readers.set(message.m, [...(readers.get(message.m) ?? []), user])
     }
     return readers
+  }
+
+  /** Events may have come while the answer with this head was on its way: what is missing at the end is to be loaded, then. */
+  #knowEnd(head: number): void {
+    this.#head = Math.max(this.#head, head)
+    this.newer = this.timeline.last < this.#head
   }
 
   #lastMessage(seq: number): Message | undefined {

@@ -59,7 +59,7 @@ export const SearchDialog = ({ chat, c, onClose }: { chat: Chat; c?: string; onC
         <input
           type="search"
           aria-label="Search messages"
-          placeholder="Words, or “a phrase”"
+          placeholder='Words, or "a phrase"'
           maxlength="256"
           autofocus
           value=${query}
