@@ -1,43 +1,9 @@
 import type { TemplatedApp } from 'uWebSockets.js'
 import { countOf, type OneOrMany, toArray, withItem, withoutItem } from './one-or-many.ts'
-import { flush, push } from './outbox.ts'
+import { push } from './outbox.ts'
 import type { Session } from './session.ts'
+import { Topic } from './topic.ts'
 import type { Wire } from './wire.ts'
-
-/** A conversation of many local sockets: two topics of the transport, one an encoding, with the number of sockets of each. */
-class Topic {
-  readonly json: string
-  readonly msgpack: string
-  jsonSockets = 0
-  msgpackSockets = 0
-
-  constructor(name: string) {
-    this.json = `j${name}`
-    this.msgpack = `m${name}`
-  }
-
-  add(session: Session): void {
-    // What waits in its outbox was first; a topic does not pass through the outbox.
-    flush(session)
-    if (session.closed) return
-    session.ws.subscribe(this[session.encoding])
-    this.#count(session, 1)
-  }
-
-  remove(session: Session): void {
-    if (!session.closed) session.ws.unsubscribe(this[session.encoding])
-    this.#count(session, -1)
-  }
-
-  get sockets(): number {
-    return this.jsonSockets + this.msgpackSockets
-  }
-
-  #count(session: Session, by: number): void {
-    if (session.encoding === 'json') this.jsonSockets += by
-    else this.msgpackSockets += by
-  }
-}
 
 /**
  * Which local sockets get the live events of a conversation. A few are kept in an array and sent to one by one, which costs a tenth of the memory of a topic
@@ -99,8 +65,7 @@ export class FanOut {
       for (const session of sessions) push(session, wire.frame(session.encoding))
       return sessions.length
     }
-    if (audience.jsonSockets > 0) this.#app.publish(audience.json, wire.json, false)
-    if (audience.msgpackSockets > 0) this.#app.publish(audience.msgpack, wire.msgpack, true)
+    audience.publish(wire)
     return audience.sockets
   }
 
@@ -115,7 +80,7 @@ export class FanOut {
       this.#audiences.set(c, sessions)
       return
     }
-    const topic = new Topic((this.#topics++).toString(36))
+    const topic = new Topic(this.#app, (this.#topics++).toString(36))
     for (const each of toArray(sessions)) topic.add(each)
     this.#audiences.set(c, topic)
   }

@@ -1,0 +1,90 @@
+import type { TemplatedApp } from 'uWebSockets.js'
+import { flush } from './outbox.ts'
+import type { Session } from './session.ts'
+import type { Wire } from './wire.ts'
+
+/** Sockets a millisecond of gap, and the longest gap, ms. */
+const socketsPerGapMs = 100
+const longestGapMs = 50
+
+/**
+ * A conversation of many local sockets: two topics of the transport, one an encoding. What is published goes out at once when it comes alone. After that there
+ * is a gap, longer the more sockets there are (10 ms for 1,000), in which what comes is gathered and then goes out together: a socket costs one system call,
+ * not one a message, and a busy conversation of thousands cannot take up the whole node.
+ */
+export class Topic {
+  readonly #app: TemplatedApp
+  readonly #json: string
+  readonly #msgpack: string
+  #jsonSockets = 0
+  #msgpackSockets = 0
+  /** Undefined: there is no gap at the moment. */
+  #gathered: Wire[] | undefined
+
+  constructor(app: TemplatedApp, name: string) {
+    this.#app = app
+    this.#json = `j${name}`
+    this.#msgpack = `m${name}`
+  }
+
+  get sockets(): number {
+    return this.#jsonSockets + this.#msgpackSockets
+  }
+
+  /** From now on it gets what is published, and nothing that was before. */
+  add(session: Session): void {
+    this.#sendGathered()
+    // What waits in its outbox was first; a topic does not pass through the outbox.
+    flush(session)
+    if (session.closed) return
+    session.ws.subscribe(session.encoding === 'json' ? this.#json : this.#msgpack)
+    this.#count(session, 1)
+  }
+
+  /** It gets what was published until now. */
+  remove(session: Session): void {
+    this.#sendGathered()
+    if (!session.closed) session.ws.unsubscribe(session.encoding === 'json' ? this.#json : this.#msgpack)
+    this.#count(session, -1)
+  }
+
+  publish(wire: Wire): void {
+    if (this.#gathered !== undefined) {
+      this.#gathered.push(wire)
+      return
+    }
+    this.#send(wire)
+    const gapMs = Math.min(longestGapMs, Math.floor(this.sockets / socketsPerGapMs))
+    if (gapMs > 0) this.#beginGap(gapMs)
+  }
+
+  #send(wire: Wire): void {
+    if (this.#jsonSockets > 0) this.#app.publish(this.#json, wire.json, false)
+    if (this.#msgpackSockets > 0) this.#app.publish(this.#msgpack, wire.msgpack, true)
+  }
+
+  #sendGathered(): void {
+    const gathered = this.#gathered
+    if (gathered === undefined || gathered.length === 0) return
+    this.#gathered = []
+    for (const wire of gathered) this.#send(wire)
+  }
+
+  #beginGap(gapMs: number): void {
+    this.#gathered = []
+    // The transport sends between two turns of the loop. The gap is to begin after that, or sending would use it up.
+    setImmediate(() => setImmediate(() => setTimeout(() => this.#endGap(gapMs), gapMs)))
+  }
+
+  #endGap(gapMs: number): void {
+    const isBusy = this.#gathered !== undefined && this.#gathered.length > 0
+    this.#sendGathered()
+    this.#gathered = undefined
+    if (isBusy) this.#beginGap(gapMs)
+  }
+
+  #count(session: Session, by: number): void {
+    if (session.encoding === 'json') this.#jsonSockets += by
+    else this.#msgpackSockets += by
+  }
+}
