@@ -61,7 +61,7 @@ export async function* replayBatches(
   for (const { stream, first, last } of await source.streams()) {
     const start =
       from.since === undefined ? first : await source.firstSince(stream, new Date(from.since - clockSkew))
-    if (start <= last) yield* source.range(stream, start - 1, last)
+    if (last > 0 && start <= last) yield* source.range(stream, start - 1, last)
   }
 }
 

@@ -53,7 +53,8 @@ export class NatsEventSource implements EventSource {
   }
 
   async *range(stream: string, after: number, until: number): AsyncIterable<readonly StoredEvent[]> {
-    if (after >= until) return
+    // An empty stream ends at 0.
+    if (until < 1 || after >= until) return
     let position = after
     for await (const events of this.consume(stream, after, { signal: new AbortController().signal })) {
       const wanted =
