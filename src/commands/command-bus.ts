@@ -12,6 +12,7 @@ import { AggregateCache } from './aggregate-cache.ts'
 import { viewOfConversation, viewOfUser } from './aggregate-views.ts'
 import { type BusLimits, defaultBusLimits } from './bus-limits.ts'
 import { commandIdOf } from './command-ids.ts'
+import { newJob } from './command-job.ts'
 import { CommandLanes } from './command-lanes.ts'
 import { type ConversationJobCommand, conversationHandler } from './conversation-handler.ts'
 import { type ConversationState, conversationType } from './conversation-state.ts'
@@ -137,11 +138,12 @@ export const createCommandBus = ({
   ): void => {
     if (open.count >= limits.open) throw new ConfabError('OVERLOADED')
     const id = commandIdOf(request, from)
-    const job = { commandId: id, traceparent, resolve, reject, event: undefined, seq: 0, data: undefined }
-    if (isUserRequest(request)) userLanes.push(from, { ...job, command: { request, from, at, id } })
-    else {
-      const command: ConversationJobCommand = { request, from, at, id }
-      conversationLanes.push(request.c, { ...job, command })
+    if (isUserRequest(request)) {
+      const command = { request, from, at, id }
+      userLanes.push(from, newJob(command, traceparent, resolve, reject))
+    } else {
+      const command: ConversationJobCommand = { request, from, at, id, blocked: undefined, found: undefined }
+      conversationLanes.push(request.c, newJob(command, traceparent, resolve, reject))
     }
   }
 

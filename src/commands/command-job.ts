@@ -25,6 +25,22 @@ export interface Job<E, C> extends PendingEvent<E> {
   data: Uint8Array | undefined
 }
 
+export const newJob = <E, C extends Command>(
+  command: C,
+  traceparent: string | undefined,
+  resolve: (answer: object) => void,
+  reject: (error: Error) => void,
+): Job<E, C> => ({
+  command,
+  commandId: command.id,
+  traceparent,
+  resolve,
+  reject,
+  event: undefined,
+  seq: 0,
+  data: undefined,
+})
+
 /** Ends a command with its answer. */
 export const accept = <E, C>(open: OpenCommands, job: Job<E, C>, answer: object): void => {
   open.ended()

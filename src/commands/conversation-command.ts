@@ -15,9 +15,9 @@ export interface ConversationCommand<R extends ConversationRequest = Conversatio
   /** Command id, unique in the log. */
   readonly id: string
   /** In a direct conversation: whether either of the two has blocked the other. */
-  readonly blocked?: boolean
+  readonly blocked?: boolean | undefined
   /** What a lookup said of the message that a decision lacked. */
-  readonly found?: FoundMessage
+  readonly found?: FoundMessage | undefined
 }
 
 export interface FoundMessage {
