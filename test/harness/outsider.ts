@@ -56,7 +56,6 @@ export class Outsider {
     this.user = user
     this.#urls = urls
     this.#token = token
-    this.#open.promise.catch(() => {})
     this.#running = this.#run()
   }
 
@@ -136,13 +135,13 @@ export class Outsider {
       JSON.stringify({ id: 'hello', t: 'hello', token: this.#token, resume: Object.fromEntries(cursors) }),
     )
     const answer = await Promise.race([hello, closed.then(() => undefined)])
-    if (answer?.ok === true) this.#open.resolve()
-    else socket.close()
-    await closed
-    if (!this.#stopped) {
-      this.#open = Promise.withResolvers<void>()
-      this.#open.promise.catch(() => {})
+    if (answer?.ok !== true) {
+      socket.close()
+      return
     }
+    this.#open.resolve()
+    await closed
+    if (!this.#stopped) this.#open = Promise.withResolvers<void>()
   }
 
   #frame(frame: Frame): void {
