@@ -149,7 +149,7 @@ t.test('whatever is cut or killed, every event comes once and in order', async t
   const proxy = await nats.proxy()
   const { log, source } = await open(t, nats, proxy.url)
   const abort = new AbortController()
-  const total = 6_000
+  const total = 2_000
   const writes = [conversation(), conversation(), user()].map(async aggregate => {
     let expected = 0
     for (let seq = 1; seq <= total / 2; ) {
