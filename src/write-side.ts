@@ -22,7 +22,7 @@ const epoch = 1
 
 export interface WriteSideOptions {
   /** Finds messages that a conversation no longer remembers. */
-  readonly lookup: (log: EventLog) => MessageLookup
+  readonly lookup: (log: EventLog, feed: LiveFeed) => MessageLookup
   readonly limits?: Partial<BusLimits>
   readonly onNotice?: (notice: string) => void
 }
@@ -48,7 +48,7 @@ export const openWriteSide = async (nats: Nats, options: WriteSideOptions): Prom
     log,
     feed,
     snapshots: new JetStreamSnapshots(nats),
-    lookup: lookup(log),
+    lookup: lookup(log, feed),
     epoch,
     ...(limits === undefined ? {} : { limits }),
   })

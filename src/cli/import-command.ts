@@ -21,6 +21,9 @@ const maxComplaints = 20
 /** A conversation's window has to fit into its queue; larger batches than a server that has others to answer. */
 const importLimits = { queued: laneWindow * 2, batchMost: 500 }
 
+/** Memory for the ids of messages that are there already, bytes. */
+const indexBytes = 512 * 1024 * 1024
+
 /** How long the end waits for what is under way, ms. */
 const drainMs = 30_000
 
@@ -32,8 +35,8 @@ const importSources = async (sources: readonly ImportSource[], flags: SystemFlag
   try {
     let lookup: MessageLookup | undefined
     const writeSide = await openWriteSide(system.nats, {
-      lookup: log => {
-        lookup = createLogLookup(log)
+      lookup: (log, events) => {
+        lookup = createLogLookup(log, indexBytes, events)
         return lookup
       },
       limits: importLimits,

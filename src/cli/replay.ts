@@ -65,6 +65,23 @@ export async function* replayBatches(
   }
 }
 
+const filterOf = ({ type, since, until }: ReplayFlags): ReplayFilter => ({
+  ...(type === undefined ? {} : { types: new Set(type) }),
+  ...(since === undefined ? {} : { since }),
+  ...(until === undefined ? {} : { until }),
+})
+
+const printAll = async (
+  batches: AsyncIterable<readonly StoredEvent[]>,
+  filter: ReplayFilter,
+  signal: AbortSignal,
+): Promise<void> => {
+  for await (const batch of batches) {
+    if (signal.aborted) return
+    await print(eventLines(batch, filter))
+  }
+}
+
 const replay = async (flags: ReplayFlags): Promise<void> => {
   const { signal, release } = interruption()
   const system = await openExisting(configOf(flags), 'confab-replay')
@@ -72,14 +89,11 @@ const replay = async (flags: ReplayFlags): Promise<void> => {
     const layout = await discoverLog(system.nats.connection)
     const source = new NatsEventSource(system.nats, layout)
     const log = new JetStreamEventLog(system.nats, layout)
-    const filter: ReplayFilter = {
-      ...(flags.type === undefined ? {} : { types: new Set(flags.type) }),
-      ...(flags.since === undefined ? {} : { since: flags.since }),
-      ...(flags.until === undefined ? {} : { until: flags.until }),
-    }
-    for await (const batch of replayBatches(source, log, flags)) {
-      if (signal.aborted) return
-      await print(eventLines(batch, filter))
+    try {
+      await printAll(replayBatches(source, log, flags), filterOf(flags), signal)
+    } finally {
+      source.close()
+      log.close()
     }
   } finally {
     await system.close()
