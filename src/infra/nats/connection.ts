@@ -44,6 +44,8 @@ export const connectNats = async (options: NatsOptions): Promise<Nats> => {
       reconnectJitter: 200,
       reconnectJitterTLS: 200,
       pingInterval: 5_000,
+      // nats.js misses a socket's end between its connect and its first answer, and waits this long (20 s by default) before it tries again.
+      timeout: 3_000,
       ignoreAuthErrorAbort: true,
       noAsyncTraces: true,
     })
