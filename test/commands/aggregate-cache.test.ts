@@ -235,3 +235,15 @@ t.test('reload reads the whole log again, snapshot or not', async t => {
   t.equal(entry.state.seq, 300)
   t.equal(entry.state.streamSeq, 300)
 })
+
+t.test('what another node decided for the same command is taken, not what was decided here', async t => {
+  const { log, cache } = setUp()
+  await fill(log, 'c1', 3)
+  const entry = await cache.load('c1')
+  const theirs = eventOf('c1', 4)
+  const ours = { ...theirs, n: 2 } as ConversationEvent
+  entry.pending = [{ seq: 4, commandId: 'c1-4', event: ours, data: encodeBody(ours) }]
+  await fill(log, 'c1', 4)
+  cache.feed(log.stream('CONV_0')[3]!)
+  t.equal(entry.state.n, 3)
+})

@@ -123,7 +123,7 @@ export const checkLog = async (
         problems.push(`${request.m} of ${from} acked at ${seq}: ${JSON.stringify(event)}`)
     }
     for (const node of nodes) {
-      const view = await node.currentConversation(c)
+      const view = await whenReachable(() => node.currentConversation(c))
       if (view?.head !== (state.seq || undefined)) problems.push(`a node has head ${view?.head}`)
       const members = view === undefined ? [] : [...view.members()]
       if (members.join() !== [...state.members.keys()].join()) problems.push(`a node has members ${members}`)
@@ -157,6 +157,17 @@ const checkUnchanged = (
   // What the state has forgotten by then (an old deletion or reaction), it may have known.
   if (!('unchanged' in decision) && (state.seq <= recentCapacity || !('m' in request)))
     problems.push(`${JSON.stringify(request)} of ${from} acked at ${seq} is not there`)
+}
+
+/** A connection that was cut may not be there again yet. */
+const whenReachable = async <T>(ask: () => Promise<T>): Promise<T> => {
+  for (;;)
+    try {
+      return await ask()
+    } catch (error) {
+      if (!ConfabError.is(error) || error.code !== 'UNAVAILABLE') throw error
+      await new Promise(resolve => setTimeout(resolve, 20))
+    }
 }
 
 const replay = (c: string, stored: readonly StoredEvent[], problems: string[]): ConversationState => {

@@ -64,7 +64,7 @@ t.test('two nodes on one JetStream', async t => {
   const two = await startNode(t, nats)
   const nodes = [one.bus, two.bus]
   await create(nodes)
-  const outcomes = await runClients(() => nodes, clientsOf(40, 40))
+  const outcomes = await runClients(() => nodes, clientsOf(30, 40))
   await checkLog(t, one.log, conversations, outcomes, nodes)
 })
 
@@ -88,7 +88,7 @@ t.test('kill -9 of the server, and a node that comes new', async t => {
   const nodes = [(await startNode(t, nats)).bus, (await startNode(t, nats)).bus]
   await create(nodes)
   let isOver = false
-  const running = runClients(() => nodes, clientsOf(20, 150)).finally(() => {
+  const running = runClients(() => nodes, clientsOf(12, 80)).finally(() => {
     isOver = true
   })
   for (let round = 0; round < 3 && !isOver; round++) {
