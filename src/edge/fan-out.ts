@@ -1,19 +1,20 @@
 import type { TemplatedApp } from 'uWebSockets.js'
-import { countOf, type OneOrMany, toArray, withItem, withoutItem } from './one-or-many.ts'
+import type { Audience } from './audience.ts'
+import { countOf, toArray, withItem, withoutItem } from './one-or-many.ts'
 import { push } from './outbox.ts'
 import type { Session } from './session.ts'
 import { Topic } from './topic.ts'
 import type { Wire } from './wire.ts'
 
 /**
- * Which local sockets get the live events of a conversation. A few are kept in an array and sent to one by one, which costs a tenth of the memory of a topic
- * (most conversations are of two, and a socket is in tens of them); from `topicFrom` on they share a topic of the transport, which sends to a million a second.
- * A topic stays one until its last socket has gone.
+ * Which local sockets get the live events of a conversation. A few are kept in an array and sent to one by one, which takes far less memory than a topic (most
+ * conversations are of two, and a socket is in tens of them); from `topicFrom` on they share a topic of the transport, which sends to a million a second. A
+ * topic stays one until its last socket has gone.
  */
 export class FanOut {
   readonly #app: TemplatedApp
   readonly #topicFrom: number
-  readonly #audiences = new Map<string, OneOrMany<Session> | Topic>()
+  readonly #audiences = new Map<string, Audience>()
   #topics = 0
 
   constructor(app: TemplatedApp, topicFrom: number) {
@@ -22,27 +23,32 @@ export class FanOut {
   }
 
   subscribe(session: Session, c: string): void {
-    if (session.closed || session.conversations.includes(c)) return
-    session.conversations = session.conversations.concat([c])
-    this.#join(session, c)
+    if (session.closed) return
+    const audience = this.#audienceOf(c)
+    if (session.audiences.includes(audience)) return
+    session.audiences = session.audiences.concat([audience])
+    this.#join(session, audience)
   }
 
   /** As `subscribe` of each, for a session that has none yet. */
   subscribeAll(session: Session, conversations: readonly string[]): void {
-    session.conversations = conversations
-    for (const c of conversations) this.#join(session, c)
+    const audiences = conversations.map(c => this.#audienceOf(c))
+    session.audiences = audiences
+    for (const audience of audiences) this.#join(session, audience)
   }
 
   unsubscribe(session: Session, c: string): void {
-    if (!session.conversations.includes(c)) return
-    session.conversations = session.conversations.filter(other => other !== c)
-    this.#leave(session, c)
+    const audience = this.#audiences.get(c)
+    if (audience === undefined || !session.audiences.includes(audience)) return
+    session.audiences = session.audiences.filter(other => other !== audience)
+    this.#leave(session, audience)
   }
 
   /** When its socket has closed. */
   forget(session: Session): void {
-    for (const c of session.conversations) this.#leave(session, c)
-    session.conversations = []
+    const { audiences } = session
+    session.audiences = []
+    for (const audience of audiences) this.#leave(session, audience)
   }
 
   /** Whether any local socket gets anything. */
@@ -52,49 +58,55 @@ export class FanOut {
 
   /** How many local sockets get what is published to it. */
   audience(c: string): number {
-    const audience = this.#audiences.get(c)
-    return audience instanceof Topic ? audience.sockets : countOf(audience)
+    const sockets = this.#audiences.get(c)?.sockets
+    return sockets instanceof Topic ? sockets.sockets : countOf(sockets)
   }
 
   /** Sends to every local socket of a conversation; to how many. */
   publish(c: string, wire: Wire): number {
-    const audience = this.#audiences.get(c)
-    if (audience === undefined) return 0
-    if (!(audience instanceof Topic)) {
-      const sessions = toArray(audience)
-      for (const session of sessions) push(session, wire.frame(session.encoding))
-      return sessions.length
+    const sockets = this.#audiences.get(c)?.sockets
+    if (sockets instanceof Topic) {
+      sockets.publish(wire)
+      return sockets.sockets
     }
-    audience.publish(wire)
-    return audience.sockets
+    const sessions = toArray(sockets)
+    for (const session of sessions) push(session, wire.frame(session.encoding))
+    return sessions.length
   }
 
-  #join(session: Session, c: string): void {
-    const before = this.#audiences.get(c)
-    if (before instanceof Topic) {
-      before.add(session)
+  /** One that is not there yet is made; whoever asks joins it. */
+  #audienceOf(c: string): Audience {
+    let audience = this.#audiences.get(c)
+    if (audience === undefined) {
+      audience = { c, sockets: undefined }
+      this.#audiences.set(c, audience)
+    }
+    return audience
+  }
+
+  #join(session: Session, audience: Audience): void {
+    if (audience.sockets instanceof Topic) {
+      audience.sockets.add(session)
       return
     }
-    const sessions = withItem(before, session)
+    const sessions = withItem(audience.sockets, session)
     if (countOf(sessions) < this.#topicFrom) {
-      this.#audiences.set(c, sessions)
+      audience.sockets = sessions
       return
     }
     const topic = new Topic(this.#app, (this.#topics++).toString(36))
     for (const each of toArray(sessions)) topic.add(each)
-    this.#audiences.set(c, topic)
+    audience.sockets = topic
   }
 
-  #leave(session: Session, c: string): void {
-    const before = this.#audiences.get(c)
-    if (before === undefined) return
-    if (before instanceof Topic) {
-      before.remove(session)
-      if (before.sockets === 0) this.#audiences.delete(c)
-      return
-    }
-    const rest = withoutItem(before, session)
-    if (rest === undefined) this.#audiences.delete(c)
-    else this.#audiences.set(c, rest)
+  #leave(session: Session, audience: Audience): void {
+    const { sockets } = audience
+    if (sockets === undefined) return
+    if (sockets instanceof Topic) {
+      sockets.remove(session)
+      if (sockets.sockets > 0) return
+      audience.sockets = undefined
+    } else audience.sockets = withoutItem(sockets, session)
+    if (audience.sockets === undefined) this.#audiences.delete(audience.c)
   }
 }

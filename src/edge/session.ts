@@ -1,4 +1,5 @@
 import type { WebSocket } from 'uWebSockets.js'
+import type { Audience } from './audience.ts'
 import type { Encoding, Frame } from './frames.ts'
 
 /** What uWebSockets.js keeps with a socket. */
@@ -12,7 +13,7 @@ export interface WaitingRequest {
   readonly value: Record<string, unknown>
 }
 
-const noConversations: readonly string[] = Object.freeze([])
+const noAudiences: readonly Audience[] = Object.freeze([])
 
 /**
  * One socket. There may be very many, most of them idle: it holds no queue, no closure and no collection that it does not need at the moment.
@@ -32,8 +33,8 @@ export class Session {
   deadline = 0
   inFlight = 0
   badFrames = 0
-  /** Conversations whose live events it gets. */
-  conversations: readonly string[] = noConversations
+  /** Of the conversations whose live events it gets. */
+  audiences: readonly Audience[] = noAudiences
   /** Conversations whose missed events come first: no live ones until then. */
   filling: Set<string> | undefined
   /** Requests that came with `hello`, until it is answered. */
