@@ -101,8 +101,8 @@ export const forkConversation = (state: ConversationState, events: number): Conv
 })
 
 /** Averages measured with Node 24: a member, a remembered event. */
-const memberBytes = 90
-const recentBytes = 260
+const memberBytes = 64
+const recentBytes = 230
 
 export const conversationType: AggregateType<ConversationState, ConversationEvent> = {
   family: 'conv',
@@ -114,7 +114,7 @@ export const conversationType: AggregateType<ConversationState, ConversationEven
   serialise: serialiseConversation,
   deserialise: deserialiseConversation,
   bytes: state =>
-    1000 +
+    1300 +
     state.members.size * memberBytes +
     Math.min(state.seq, state.recent.capacity) * recentBytes +
     filterBytes(state.seen),

@@ -16,7 +16,7 @@ export interface IndexedMessages {
 }
 
 /** Average memory of an indexed message, bytes, measured with Node 24. */
-const messageBytes = 330
+const messageBytes = 200
 const partBytes = 1000
 /** Events between two estimates of a part that the feed extends. */
 const sizeEvery = 1024

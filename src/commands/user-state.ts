@@ -120,5 +120,5 @@ export const userType: AggregateType<UserState, UserEvent> = {
   }),
   serialise,
   deserialise,
-  bytes: state => 600 + state.marks.size * 130 + (state.muted.size + state.blocked.size) * 70,
+  bytes: state => 600 + state.marks.size * 110 + (state.muted.size + state.blocked.size) * 70,
 }
