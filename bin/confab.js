@@ -26,7 +26,7 @@ else {
   const node = bundledNode()
   if (node === undefined) {
     console.error(
-      `confab needs Node 24 or later; this is ${process.version}, and the package "node" that brings one is not installed.`,
+      `confab needs Node 24 or later; this is ${process.version}, and the package "node" that brings one has not been set up: its install script may not have been allowed (npm rebuild node).`,
     )
     process.exit(1)
   }

@@ -38,7 +38,13 @@ export const runCommand = async (verbose: () => boolean, run: () => Promise<void
   }
 }
 
-/** Aborts at the first SIGINT or SIGTERM, so that what runs can end in order; a second SIGINT ends the process at once. */
+/** How often a command that npm runs looks whether it still does, ms. */
+const parentEveryMs = 250
+
+/**
+ * Aborts at the first SIGINT or SIGTERM, so that what runs can end in order; a second SIGINT ends the process at once. npm passes a SIGTERM to the shell that it
+ * starts commands by, and shells end without telling theirs: then an orphan takes its parent's end for the signal.
+ */
 export const interruption = (): { signal: AbortSignal; release(): void } => {
   const controller = new AbortController()
   const onSignal = (signal: NodeJS.Signals): void => {
@@ -47,9 +53,16 @@ export const interruption = (): { signal: AbortSignal; release(): void } => {
   }
   process.on('SIGINT', onSignal)
   process.on('SIGTERM', onSignal)
+  const parent = process.ppid
+  const watch = (): void => {
+    if (process.ppid !== parent) controller.abort('SIGTERM')
+  }
+  const timer = process.env.npm_command === undefined ? undefined : setInterval(watch, parentEveryMs)
+  timer?.unref()
   return {
     signal: controller.signal,
     release: () => {
+      clearInterval(timer)
       process.off('SIGINT', onSignal)
       process.off('SIGTERM', onSignal)
     },
