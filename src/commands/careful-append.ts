@@ -9,6 +9,7 @@ import { type AggregateState, type Decision, isProvisional } from './aggregate.t
 import type { Command, LaneContext, LoggedEvent } from './command-handler.ts'
 import { accept, fail, type Job, newEventOf, settle } from './command-job.ts'
 import { ConflictError, type NewEvent } from './event-log.ts'
+import type { OpenCommands } from './open-commands.ts'
 import { pause } from './pause.ts'
 
 /** An append that did not succeed as it should. */
@@ -34,14 +35,14 @@ const silencePauseMs = 250
 
 /**
  * Ends all of `jobs`, in order, whatever it takes: waits for what their decisions lack, appends what comes of them as one batch, and after a failure looks
- * first for what the log has taken all the same. Never rejects.
+ * first for what the log has taken all the same. Never rejects. Returns the error with which it gave jobs up, undefined when it gave none up.
  */
 export const settleCarefully = async <S extends AggregateState, E extends LoggedEvent, C extends Command>(
   context: LaneContext<S, E, C>,
   aggregate: AggregateRef,
   jobs: readonly Job<E, C>[],
   failed?: Failure,
-): Promise<void> => {
+): Promise<Error | undefined> => {
   const { limits, open } = context
   const deadline = performance.now() + limits.deadlineMs
   let left = jobs
@@ -60,8 +61,7 @@ export const settleCarefully = async <S extends AggregateState, E extends Logged
       const hopeless =
         (!isConflict && !isSilence) || conflicts > limits.conflicts || performance.now() > deadline
       if (hopeless) {
-        for (const job of left) fail(open, job, isConflict ? new ConfabError('OVERLOADED') : trouble)
-        return
+        return giveUp(open, left, isConflict ? new ConfabError('OVERLOADED') : trouble)
       }
       if (isSilence) await pause(Math.random() * Math.min(5 * 2 ** ++silences, silencePauseMs))
       else await pause(Math.random() * Math.min(2 ** conflicts, conflictPauseMs))
@@ -71,8 +71,7 @@ export const settleCarefully = async <S extends AggregateState, E extends Logged
       if (failure !== undefined) left = await settleLanded(context, aggregate, left, failure, ambiguous)
       failure = undefined
       if (left.length > 1 && conflicts >= batchConflicts) {
-        for (const job of left) await settleCarefully(context, aggregate, [job])
-        return
+        return await settleApart(context, aggregate, left)
       }
       const outcome = await attempt(context, aggregate, left, sure)
       if (typeof outcome === 'number') {
@@ -86,6 +85,27 @@ export const settleCarefully = async <S extends AggregateState, E extends Logged
       trouble = error
     }
   }
+  return undefined
+}
+
+/** One by one, for as long as none is given up: what comes after it must not overtake it. */
+const settleApart = async <S extends AggregateState, E extends LoggedEvent, C extends Command>(
+  context: LaneContext<S, E, C>,
+  aggregate: AggregateRef,
+  jobs: readonly Job<E, C>[],
+): Promise<Error | undefined> => {
+  for (const [i, job] of jobs.entries()) {
+    const error = await settleCarefully(context, aggregate, [job])
+    if (error !== undefined) return giveUp(context.open, jobs.slice(i + 1), error)
+  }
+  return undefined
+}
+
+/** Ends commands with the error that one of them, or one before them, met. */
+export const giveUp = <E, C>(open: OpenCommands, jobs: readonly Job<E, C>[], trouble: unknown): Error => {
+  const error = ConfabError.is(trouble) ? trouble : new ConfabError('INTERNAL', undefined, { cause: trouble })
+  for (const job of jobs) fail(open, job, error)
+  return error
 }
 
 /**

@@ -1,7 +1,7 @@
 import type { AggregateRef } from '../events/index.ts'
 import { type AggregateState, isProvisional } from './aggregate.ts'
 import type { CacheEntry } from './aggregate-cache.ts'
-import { type Failure, heldFailure, settleCarefully } from './careful-append.ts'
+import { type Failure, giveUp, heldFailure, settleCarefully } from './careful-append.ts'
 import type { Command, LaneContext, LoggedEvent } from './command-handler.ts'
 import { accept, fail, type Job, newEventOf, settle } from './command-job.ts'
 import type { Appended } from './event-log.ts'
@@ -112,6 +112,10 @@ export class CommandLane<S extends AggregateState, E extends LoggedEvent, C exte
   #carefully(jobs: Job<E, C>[], failure?: Failure): void {
     this.#job = undefined
     this.#entry = undefined
-    void settleCarefully(this.#context, this.#aggregate, jobs, failure).then(() => this.#run())
+    void settleCarefully(this.#context, this.#aggregate, jobs, failure).then(error => {
+      // What waits behind a command that was given up would overtake it when it is sent again.
+      if (error !== undefined) giveUp(this.#context.open, this.#queue.splice(0), error)
+      this.#run()
+    })
   }
 }
