@@ -1,7 +1,8 @@
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import { type ConfabClient, createClient } from '../client/index.ts'
+import { ensureDataFolder } from '../infra/config/index.ts'
 import { CliError } from './cli-error.ts'
 import { configOf, type SystemFlags } from './system-options.ts'
 
@@ -14,7 +15,7 @@ export interface ServeRecord {
 const recordFile = (data: string): string => join(data, 'serve.json')
 
 export const writeServeRecord = (data: string, record: ServeRecord): void => {
-  mkdirSync(data, { recursive: true })
+  ensureDataFolder(data)
   writeFileSync(recordFile(data), `${JSON.stringify(record)}\n`)
 }
 

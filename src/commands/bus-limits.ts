@@ -18,7 +18,8 @@ export const defaultBusLimits: BusLimits = {
   batchFrom: 32,
   batchMost: 256,
   conflicts: 8,
-  deadlineMs: 10_000,
+  // Under the 10 s after which the HTTP server closes a connection that waits for its answer.
+  deadlineMs: 6_000,
   conversationBytes: 256 * 1024 * 1024,
   userBytes: 64 * 1024 * 1024,
   snapshotEvery: 256,

@@ -22,6 +22,8 @@ export const runConfab = (
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     const result: CommandResult = { code: null, stdout: '', stderr: '' }
+    child.stdout.setEncoding('utf8')
+    child.stderr.setEncoding('utf8')
     child.stdout.on('data', chunk => {
       result.stdout += chunk
     })

@@ -65,8 +65,8 @@ export class JetStreamEventLog implements EventLog {
   readonly #waitingBatches: (() => void)[] = []
   #batchesInFlight = 0
 
-  /** `timeoutMs`: how long an append or a read may go unanswered. Default 5,000. */
-  constructor(nats: Nats, layout: LogLayout, { timeoutMs = 5_000 }: { timeoutMs?: number } = {}) {
+  /** `timeoutMs`: how long an append or a read may go unanswered. Default 3,000. */
+  constructor(nats: Nats, layout: LogLayout, { timeoutMs = 3_000 }: { timeoutMs?: number } = {}) {
     this.#nats = nats
     this.#layout = layout
     this.#inbox = new ReplyInbox(nats, timeoutMs)
