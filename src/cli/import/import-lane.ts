@@ -1,7 +1,7 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { CommandBus } from '../../commands/index.ts'
 import { ConfabError, type ErrorCode } from '../../events/index.ts'
 import type { ImportItem } from './import-item.ts'
+import type { Patience } from './patience.ts'
 import { nothingPlanned, type PlannedCommand, planCommands } from './plan-commands.ts'
 
 /** An item on its way, and whom to tell how it ended. */
@@ -21,8 +21,7 @@ export interface LaneOptions {
   /** Whether a message was in the log before this run. Asked before somebody is joined to a conversation that was there already. */
   readonly isStored: (c: string, m: string) => Promise<boolean>
   readonly signal: AbortSignal
-  /** Told when the log is out of reach, with what it said; undefined when it is back. */
-  readonly onTrouble: (trouble: string | undefined) => void
+  readonly patience: Patience
   /** Called when it has nothing left to do. */
   readonly onIdle: (c: string) => void
 }
@@ -34,7 +33,6 @@ const refillBelow = laneWindow / 2
 const replans = 3
 const retryable: ReadonlySet<ErrorCode> = new Set(['OVERLOADED', 'UNAVAILABLE', 'RATE_LIMITED'])
 const explainable: ReadonlySet<ErrorCode> = new Set(['NOT_MEMBER', 'NOT_FOUND', 'ALREADY_EXISTS'])
-const backOffMs = { first: 50, most: 2_000 }
 
 interface Failed {
   readonly job: ImportJob
@@ -147,6 +145,7 @@ export class ImportLane {
     for (const { request, from, at } of commands)
       this.#options.bus.execute(request, { from, at }).then(
         answered => {
+          this.#options.patience.well()
           answer = answered
           end()
         },
@@ -169,11 +168,7 @@ export class ImportLane {
       else job.done({ kind: 'refused', code: error.code, reason: error.message })
     this.#queue.unshift(...repeated)
     if (trouble === undefined) return tries + 1
-    this.#options.onTrouble(`${trouble.error.code}: ${trouble.error.message}`)
-    const wait =
-      Math.min(backOffMs.most, backOffMs.first * 2 ** Math.min(tries, 10)) * (0.5 + Math.random() / 2)
-    await sleep(wait, undefined, { signal: this.#options.signal }).catch(() => {})
-    this.#options.onTrouble(undefined)
+    await this.#options.patience.wait(trouble.error, tries, this.#options.signal)
     return tries + 1
   }
 }

@@ -2,6 +2,7 @@ import type { CommandBus } from '../../commands/index.ts'
 import type { Checkpoints } from './checkpoints.ts'
 import type { ImportItem, ImportSource, SourcePosition } from './import-item.ts'
 import { ImportLane, type Outcome } from './import-lane.ts'
+import type { Patience } from './patience.ts'
 
 /** What an import has done so far. */
 export interface ImportCounts {
@@ -26,8 +27,7 @@ export interface ImporterOptions {
   /** Ends the import in order: what is under way ends, nothing new begins. */
   readonly signal: AbortSignal
   readonly onBad: (path: string, line: number, reason: string) => void
-  /** Told when the log is out of reach, with what it said; undefined when it may be back. */
-  readonly onTrouble: (trouble: string | undefined) => void
+  readonly patience: Patience
 }
 
 /** Items that are read and not done yet, over all conversations. */
@@ -35,13 +35,21 @@ const maxOpen = 8_000
 /** Between two checkpoints of a file, ms. */
 const checkpointEveryMs = 1_000
 
+interface OpenBatch {
+  open: number
+  isSound: boolean
+  readonly end: SourcePosition
+}
+
 /** A file of which not everything is done. */
 interface OpenFile {
   readonly source: ImportSource
-  readonly batches: { open: number; readonly end: SourcePosition }[]
+  readonly batches: OpenBatch[]
   isRead: boolean
   /** Everything before it is done. */
   position: SourcePosition
+  /** Up to the first bad line, where a checkpoint stays: the next run tells of it again, or imports what has been mended. */
+  sound: SourcePosition
   savedAt: number
   saving: Promise<void>
 }
@@ -64,22 +72,24 @@ export class Importer {
 
   /** Reads a file and begins to import it, as far as there is room; `finish` waits for what is under way. */
   async add(source: ImportSource): Promise<void> {
-    const { checkpoints, isStored, onBad, signal } = this.#options
+    const { checkpoints, isStored, onBad, patience, signal } = this.#options
     const start = { bytes: 0, lines: 0, digest: '' }
     const file: OpenFile = {
       source,
       batches: [],
       isRead: false,
       position: start,
+      sound: start,
       savedAt: Date.now(),
       saving: Promise.resolve(),
     }
-    for await (const { items, bad, end } of source.read(await checkpoints.load(source.key))) {
+    const saved = await patience.retry(signal, () => checkpoints.load(source.key))
+    for await (const { items, bad, end } of source.read(saved)) {
       for (const { line, reason } of bad) onBad(source.path, line, reason)
       this.counts.bad += bad.length
-      const done = (await source.countDone?.(items, isStored)) ?? 0
+      const done = await patience.retry(signal, async () => (await source.countDone?.(items, isStored)) ?? 0)
       for (const item of items.slice(0, done)) if (item.kind === 'message') this.counts.duplicates++
-      const batch = { open: items.length - done, end }
+      const batch = { open: items.length - done, isSound: bad.length === 0, end }
       file.batches.push(batch)
       for (const item of items.slice(done)) {
         while (this.#open >= maxOpen && !signal.aborted) await this.#someDone()
@@ -106,12 +116,13 @@ export class Importer {
     })
   }
 
-  #begin(file: OpenFile, batch: OpenFile['batches'][number], item: ImportItem): void {
+  #begin(file: OpenFile, batch: OpenBatch, item: ImportItem): void {
     this.#open++
     const done = (outcome: Outcome): void => {
       this.#open--
       batch.open--
       this.#count(file, item, outcome)
+      if (outcome.kind === 'refused') batch.isSound = false
       if (batch.open === 0) this.#advance(file)
       if (this.#open < maxOpen / 2) this.#wake()
     }
@@ -121,12 +132,12 @@ export class Importer {
   #laneOf(c: string): ImportLane {
     let lane = this.#lanes.get(c)
     if (lane === undefined) {
-      const { bus, isStored, signal, onTrouble } = this.#options
+      const { bus, isStored, signal, patience } = this.#options
       const onIdle = (): void => {
         this.#lanes.delete(c)
         this.#wake()
       }
-      lane = new ImportLane({ bus, isStored, signal, onTrouble, onIdle }, c)
+      lane = new ImportLane({ bus, isStored, signal, patience, onIdle }, c)
       this.#lanes.set(c, lane)
     }
     return lane
@@ -144,20 +155,21 @@ export class Importer {
   /** Moves a file's position over the batches that are done, and saves it now and then. */
   #advance(file: OpenFile): void {
     const { checkpoints } = this.#options
-    const before = file.position
+    const before = file.sound
     for (let first = file.batches[0]; first?.open === 0; first = file.batches[0]) {
       this.counts.bytes += first.end.bytes - file.position.bytes
       this.counts.lines += first.end.lines - file.position.lines
+      if (first.isSound && file.sound === file.position) file.sound = first.end
       file.position = first.end
       file.batches.shift()
     }
-    if (file.position === before) return
+    if (file.sound === before) return
     const isDone = file.isRead && file.batches.length === 0
     if (!isDone && Date.now() - file.savedAt < checkpointEveryMs) return
     file.savedAt = Date.now()
-    const { position, source } = file
+    const { sound, source } = file
     // A checkpoint that is not saved costs time at the next run, nothing else.
-    const saving = file.saving.then(() => checkpoints.save(source.key, position)).catch(() => {})
+    const saving = file.saving.then(() => checkpoints.save(source.key, sound)).catch(() => {})
     file.saving = saving
     this.#saving.add(saving)
     void saving.then(() => this.#saving.delete(saving))
