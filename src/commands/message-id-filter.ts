@@ -55,11 +55,15 @@ const holds = (bits: Uint32Array, hash: number, scattered: number): boolean => {
 
 /** False: the conversation has never had a message of this id. True: perhaps it has. */
 export const mayHaveSeen = (filter: MessageIdFilter, m: string): boolean => {
-  if (filter.dropped !== undefined && !(timeOfId(m) > filter.dropped)) return true
+  const time = timeOfId(m)
+  if (filter.dropped !== undefined && !(time > filter.dropped)) return true
   const hash = fnv1a32(m)
   const scattered = scatter(hash)
-  for (let i = filter.generations.length - 1; i >= 0; i--)
-    if (holds(filter.generations[i]!.bits, hash, scattered)) return true
+  for (let i = filter.generations.length - 1; i >= 0; i--) {
+    // Nor was it among those that are all older: bits may err, times do not. A wrong "perhaps" has the log read.
+    const { bits, youngest } = filter.generations[i]!
+    if (time <= youngest && holds(bits, hash, scattered)) return true
+  }
   return false
 }
 
