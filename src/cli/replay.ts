@@ -3,7 +3,9 @@ import type { EventLog } from '../commands/index.ts'
 import { type StoredEvent, wireBytes } from '../events/index.ts'
 import { discoverLog, JetStreamEventLog, NatsEventSource } from '../infra/nats/index.ts'
 import type { EventSource } from '../projections/index.ts'
+import { CliError } from './cli-error.ts'
 import { print } from './output.ts'
+import { readUntil } from './read-until.ts'
 import { interruption } from './run-command.ts'
 import { addSystemOptions, configOf, openExisting, type SystemFlags } from './system-options.ts'
 
@@ -71,17 +73,6 @@ const filterOf = ({ type, since, until }: ReplayFlags): ReplayFilter => ({
   ...(until === undefined ? {} : { until }),
 })
 
-const printAll = async (
-  batches: AsyncIterable<readonly StoredEvent[]>,
-  filter: ReplayFilter,
-  signal: AbortSignal,
-): Promise<void> => {
-  for await (const batch of batches) {
-    if (signal.aborted) return
-    await print(eventLines(batch, filter))
-  }
-}
-
 const replay = async (flags: ReplayFlags): Promise<void> => {
   const { signal, release } = interruption()
   const system = await openExisting(configOf(flags), 'confab-replay')
@@ -90,7 +81,10 @@ const replay = async (flags: ReplayFlags): Promise<void> => {
     const source = new NatsEventSource(system.nats, layout)
     const log = new JetStreamEventLog(system.nats, layout)
     try {
-      await printAll(replayBatches(source, log, flags), filterOf(flags), signal)
+      const filter = filterOf(flags)
+      for await (const batch of readUntil(replayBatches(source, log, flags), signal, system.nats))
+        await print(eventLines(batch, filter))
+      if (signal.aborted) throw new CliError('INTERRUPTED', 'the replay is not complete')
     } finally {
       source.close()
       log.close()

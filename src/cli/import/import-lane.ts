@@ -76,8 +76,12 @@ export class ImportLane {
     // A turn of the loop, so that what is pushed together is planned together.
     await Promise.resolve()
     let tries = 0
-    while (this.#queue.length > 0 || this.#underWay > 0) {
-      if (this.#options.signal.aborted) this.#queue = []
+    while (this.#queue.length > 0 || this.#underWay > 0 || this.#failed.length > 0) {
+      if (this.#options.signal.aborted) {
+        this.#queue = []
+        this.#failed = []
+        if (this.#underWay === 0) break
+      }
       if (this.#failed.length > 0) {
         if (this.#underWay > 0) await this.#settled()
         else tries = await this.#again(tries)

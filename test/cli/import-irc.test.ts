@@ -1,0 +1,249 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, readFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import t from 'tap'
+import { type ConfabProcess, spawnConfab, untilReady } from '../harness/confab-process.ts'
+import { membersAfter, seqsAreGapless } from '../harness/invariants.ts'
+import { Outsider, type SeenEvent } from '../harness/outsider.ts'
+import { replayLog, runConfab } from '../harness/replay.ts'
+import { tempFolder } from '../harness/temp-folder.ts'
+
+const root = resolve(import.meta.dirname, '../..')
+const corpus = resolve(root, '../shared/data/ubuntu-irc')
+
+const skip = existsSync(corpus) ? false : 'the corpus is not here: ../shared/data/ubuntu-irc'
+
+/** Whole days: old and new forms of the log, with joins and without, a clock of twelve hours and one of twenty-four. */
+const days = [
+  '2004-12-25.train-c',
+  '2005-02-08.train-a',
+  '2006-05-27.train-c',
+  '2010-02-13.train-a',
+  '2017-03-02.train-c',
+]
+const filesOf = (names: readonly string[]) => names.map(name => join(corpus, 'train', `${name}.raw.txt`))
+
+/** What a day's file says, counted without any of confab's code. */
+interface Day {
+  readonly messages: { nick: string; text: string; line: number }[]
+  /** Line to the lines that it answers, later ones first. */
+  readonly answers: Map<number, number[]>
+  readonly joins: number
+}
+
+const readDay = (name: string): Day => {
+  const base = join(corpus, 'train', name)
+  const day: Day = { messages: [], answers: new Map(), joins: 0 }
+  let joins = 0
+  for (const [line, row] of readFileSync(`${base}.raw.txt`, 'utf8').split('\n').entries()) {
+    const said = row.match(/^\[..:..\] <(.*?)> ?(.*)$/s) ?? row.match(/^\[..:..\] -(.*?):#.*?- (.*)$/s)
+    const did = row.match(/^\[..:..\] {2}\* (\S+) ?(.*)$/s)
+    const undated =
+      row.startsWith('=== ') &&
+      !/\] {2}has (joined|left) #|^=== \S+ was kicked off #|is now known as|^=== mode\/|^=== \.\.\[|^=== net\w+:/.test(
+        row,
+      )
+    const acted = undated ? row.match(/^=== (\S+) {1,2}(.+)$/s) : null
+    const found = said ?? did ?? acted
+    if (found)
+      day.messages.push({
+        nick: found[1]!.replaceAll('] ', ']').trim(),
+        text: said ? found[2]! : `/me ${found[2]}`,
+        line,
+      })
+    if (/^=== .*\] {2}has joined #/.test(row)) joins++
+  }
+  const isMessage = new Set(day.messages.map(({ line }) => line))
+  for (const row of readFileSync(`${base}.annotation.txt`, 'utf8').split('\n')) {
+    const [a, b] = row.split(' ').map(Number)
+    if (a === undefined || b === undefined || Number.isNaN(b) || a === b) continue
+    const [first, second] = [Math.min(a, b), Math.max(a, b)]
+    if (isMessage.has(first) && isMessage.has(second))
+      day.answers.set(
+        second,
+        [...(day.answers.get(second) ?? []), first].sort((x, y) => y - x),
+      )
+  }
+  return { ...day, joins }
+}
+
+const get = async <T>(confab: ConfabProcess, token: string, path: string): Promise<T> => {
+  const answer = await fetch(`${confab.url}${path}`, { headers: { authorization: `Bearer ${token}` } })
+  if (!answer.ok) throw new Error(`${path}: ${answer.status} ${await answer.text()}`)
+  return (await answer.json()) as T
+}
+
+const isSame = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b)
+
+t.test(
+  'five whole days of #ubuntu: log, timeline, search and inbox are what the files say',
+  { timeout: 300_000, skip },
+  async t => {
+    const data = join(tempFolder(t), 'data')
+    const confab = await untilReady(await spawnConfab({ data }))
+    t.teardown(() => confab.stop())
+    const said = days.map(readDay)
+    const messages = said.flatMap(day => day.messages)
+    const first = messages.find(({ nick }) => /^[A-Za-z0-9_-]+$/.test(nick))!.nick
+    const watcher = new Outsider('watcher', [confab.url], await confab.token('watcher'))
+    await watcher.command('create', {
+      c: 'ubuntu',
+      kind: 'channel',
+      title: '#ubuntu',
+      members: [],
+      key: 'k',
+    })
+    watcher.expect('ubuntu')
+
+    const imported = await runConfab(['import', 'irc', ...filesOf(days), '--data', data])
+    t.equal(imported.code, 0, imported.stderr)
+    t.match(
+      imported.stdout,
+      new RegExp(`^${messages.length.toLocaleString('en-GB')} messages imported, 0 were there already`),
+    )
+
+    const replayed = await replayLog(['--data', data])
+    const events = replayed.get('ubuntu')!
+    seqsAreGapless(t, replayed)
+    const posted = events.filter(({ type }) => type === 'message.posted')
+    t.equal(posted.length, messages.length, `the log has the ${messages.length} messages of the files`)
+    t.same(
+      posted.findIndex(({ text }, i) => text !== messages[i]!.text),
+      -1,
+      'with their texts, in their order',
+    )
+    t.same(
+      posted.findIndex(
+        ({ from }, i) => /^[A-Za-z0-9_-]+$/.test(messages[i]!.nick) && from !== messages[i]!.nick,
+      ),
+      -1,
+      'from whom said them',
+    )
+    t.equal(
+      new Set(posted.map(({ from }) => from)).size,
+      new Set(messages.map(({ nick }) => nick)).size,
+      'as many senders as nicks',
+    )
+    const times = posted.map(({ at }) => String(at))
+    t.ok(
+      times.every((at, i) => i === 0 || at >= times[i - 1]!),
+      'times never go back',
+    )
+
+    let offset = 0
+    const wrong: unknown[] = []
+    for (const day of said) {
+      const idOfLine = new Map(day.messages.map(({ line }, i) => [line, posted[offset + i]!.m]))
+      for (const [i, { line }] of day.messages.entries()) {
+        const nearest = day.answers.get(line)?.[0]
+        const wanted = nearest === undefined ? undefined : idOfLine.get(nearest)
+        if (posted[offset + i]!.replyTo !== wanted) wrong.push([line, posted[offset + i]!.replyTo, wanted])
+      }
+      offset += day.messages.length
+    }
+    t.same(wrong, [], 'replies are the links of the annotations')
+
+    const states = membersAfter(events)
+    t.equal(
+      posted.findIndex(({ seq, from }) => !states[seq - 1]!.has(from)),
+      -1,
+      'every sender was a member',
+    )
+    const joins = events.filter(({ type }) => type === 'member.joined').length
+    t.ok(
+      joins >= new Set(messages.map(({ nick }) => nick)).size - 1,
+      `${joins} joins, ${said.reduce((sum, day) => sum + day.joins, 0)} of them in the files`,
+    )
+
+    while (watcher.head('ubuntu') < events.length) await sleep(10)
+    t.ok(isSame(watcher.seen.get('ubuntu'), events), 'a client that was connected got all of it live')
+    t.same(watcher.breaches, [])
+    await watcher.stop()
+
+    const token = await confab.token('watcher')
+    const timeline: SeenEvent[] = []
+    for (let more = true; more; ) {
+      const page = await get<{ events: SeenEvent[]; more: boolean }>(
+        confab,
+        token,
+        `/v1/conversations/ubuntu/events?after=${timeline.length}&limit=200`,
+      )
+      timeline.push(...page.events)
+      more = page.more
+    }
+    t.ok(isSame(timeline, events), 'the timeline is the log')
+
+    for (const word of ['ubuntu', 'kernel', 'nvidia', 'grub', 'please', 'thanks', 'zzyzx']) {
+      const isIn = new RegExp(`(?<![\\p{L}\\p{N}\\p{M}])${word}(?![\\p{L}\\p{N}\\p{M}])`, 'iu')
+      const wanted = messages.filter(({ text }) => isIn.test(text)).length
+      let hits = 0
+      let cursor = ''
+      do {
+        const page = await get<{ hits: unknown[]; cursor?: string }>(
+          confab,
+          token,
+          `/v1/search?q=${word}&c=ubuntu&limit=100${cursor}`,
+        )
+        hits += page.hits.length
+        cursor = page.cursor === undefined ? '' : `&cursor=${encodeURIComponent(page.cursor)}`
+      } while (cursor !== '')
+      t.equal(hits, wanted, `search finds ${word} ${wanted} times`)
+    }
+
+    const present = [...states.at(-1)!].filter(user => posted.some(({ from }) => from === user))
+    for (const user of ['watcher', first, ...present.slice(0, 5), ...present.slice(-5)].filter(user =>
+      states.at(-1)!.has(user),
+    )) {
+      const { items } = await get<{ items: Record<string, unknown>[] }>(
+        confab,
+        await confab.token(user),
+        '/v1/inbox',
+      )
+      const item = items.find(({ c }) => c === 'ubuntu')
+      const own = posted.findLastIndex(({ from }) => from === user)
+      t.match(
+        item,
+        {
+          head: events.length,
+          unread: posted.length - 1 - own,
+          lastMessage: { m: posted.at(-1)!.m, text: messages.at(-1)!.text },
+        },
+        `inbox of ${user}`,
+      )
+    }
+
+    const again = await runConfab(['import', 'irc', ...filesOf(days), '--data', data])
+    t.equal(again.code, 0, again.stderr)
+    t.match(again.stdout, /^0 messages imported/)
+    t.ok(isSame((await replayLog(['--data', data])).get('ubuntu'), events), 'a second import changes nothing')
+  },
+)
+
+t.test(
+  'killed in the middle, an import of days ends complete, in order',
+  { timeout: 300_000, skip },
+  async t => {
+    const data = join(tempFolder(t), 'data')
+    const reference = join(tempFolder(t), 'data')
+    const files = filesOf(days.slice(0, 3))
+    const confab = await untilReady(await spawnConfab({ data }))
+    t.teardown(() => confab.stop())
+    for (let tries = 0; tries < 4; tries++) {
+      const child = spawn(process.execPath, ['src/cli/main.ts', 'import', 'irc', ...files, '--data', data], {
+        cwd: root,
+        stdio: 'ignore',
+      })
+      const exit = once(child, 'exit')
+      await Promise.race([sleep(700 + tries * 250), exit])
+      child.kill('SIGKILL')
+      await exit
+    }
+    t.equal((await runConfab(['import', 'irc', ...files, '--data', data])).code, 0)
+    t.equal((await runConfab(['import', 'irc', ...files, '--data', reference])).code, 0)
+    const log = await replayLog(['--data', data])
+    const wanted = await replayLog(['--data', reference])
+    t.ok(isSame(log.get('ubuntu'), wanted.get('ubuntu')), 'as an import that nobody killed')
+  },
+)
