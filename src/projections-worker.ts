@@ -1,6 +1,7 @@
 /**
  * The projections' thread: started by projections-thread.ts, with a connection to NATS and one to the views' database of its own.
  */
+import { setPriority } from 'node:os'
 import { parentPort, workerData } from 'node:worker_threads'
 import { ConfabError } from './events/index.ts'
 import { connectNats, discoverLog, NatsDeadLetters, NatsEventSource } from './infra/nats/index.ts'
@@ -9,6 +10,10 @@ import { type RunnerLog, startProjections } from './projections/index.ts'
 import type { FromProjections, ProjectionsThreadData, ToProjections } from './projections-thread.ts'
 
 const statusEveryMs = 250
+
+// Views may lag, acks and deliveries may not: when cores are short they come first. On Linux this is the thread's own priority; elsewhere it would be the whole process's.
+const niceness = 10
+if (process.platform === 'linux') setPriority(niceness)
 
 const { natsServers, viewsFile } = workerData as ProjectionsThreadData
 const tell = (message: FromProjections) => parentPort?.postMessage(message)
