@@ -23,6 +23,9 @@ export const describeError = (error: unknown, verbose: boolean): string => {
   return code === undefined ? `${line} (--verbose shows where)` : line
 }
 
+/** How long a process may take to end once its command has, ms. */
+const lingerMs = 2_000
+
 /** Runs a command: an error is told on stderr and becomes the exit code. */
 export const runCommand = async (verbose: () => boolean, run: () => Promise<void>): Promise<void> => {
   // `confab replay | head`: whoever read has seen enough.
@@ -36,6 +39,8 @@ export const runCommand = async (verbose: () => boolean, run: () => Promise<void
     note(describeError(error, verbose()))
     process.exitCode = exitCodeOf[codeOf(error) ?? ''] ?? 1
   }
+  // Should something be left that keeps the process alive, it ends all the same.
+  setTimeout(() => process.exit(), lingerMs).unref()
 }
 
 /** How often a command that npm runs looks whether it still does, ms. */

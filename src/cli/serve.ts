@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { Command } from 'commander'
-import { type ConfabConfig, unknownVariables } from '../infra/config/index.ts'
+import { type ConfabConfig, configReference, unknownVariables } from '../infra/config/index.ts'
 import { createLogger, type Logger } from '../infra/telemetry/index.ts'
 import type { Confab } from '../main.ts'
 import { CliError } from './cli-error.ts'
@@ -34,15 +34,24 @@ const greeting = (confab: Confab, config: ConfabConfig, logFile: string | undefi
   return `\n  ${styled('bold', 'confab is running')}${mode}\n\n${lines.join('\n')}\n\n  ${styled('dim', 'Ctrl-C ends it.')}\n\n`
 }
 
+const isRunning = (pid: number): boolean => {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
+}
+
 /** Two servers on one data folder would build the same views twice. */
 const refuseSecond = async ({ data, roles }: ConfabConfig): Promise<void> => {
   const other = readServeRecord(data)
   if (other === undefined || !roles.includes('projections') || !other.roles.includes('projections')) return
-  const isAlive = await fetch(`${other.url}/healthz`, { signal: AbortSignal.timeout(1_000) }).then(
+  if (other.pid === process.pid || !isRunning(other.pid)) return
+  const isServing = await fetch(`${other.url}/healthz`, { signal: AbortSignal.timeout(1_000) }).then(
     answer => answer.ok,
     () => false,
   )
-  if (isAlive)
+  if (isServing)
     throw new CliError(
       'BAD_OPTION',
       `confab runs on ${data} already, at ${other.url}: name another folder with --data`,
@@ -102,4 +111,5 @@ export const serveCommand = (): Command =>
     .option('--host <host>', 'address to listen on (default: 127.0.0.1)')
     .option('--port <n>', 'port to listen on, 0 for a free one (default: 8080)')
     .option('--roles <roles>', 'what this process does: edge, commands, projections (default: all)')
+    .addHelpText('after', () => `\n${configReference()}`)
     .action(serve)

@@ -9,14 +9,15 @@ import { configOf, type SystemFlags } from './system-options.ts'
 /** `<data>/serve.json`: where the process that serves a data folder listens, for the commands that are clients. */
 export interface ServeRecord {
   readonly url: string
+  readonly pid: number
   readonly roles: readonly string[]
 }
 
 const recordFile = (data: string): string => join(data, 'serve.json')
 
-export const writeServeRecord = (data: string, record: ServeRecord): void => {
+export const writeServeRecord = (data: string, record: Omit<ServeRecord, 'pid'>): void => {
   ensureDataFolder(data)
-  writeFileSync(recordFile(data), `${JSON.stringify(record)}\n`)
+  writeFileSync(recordFile(data), `${JSON.stringify({ ...record, pid: process.pid })}\n`)
 }
 
 export const removeServeRecord = (data: string): void => rmSync(recordFile(data), { force: true })

@@ -8,3 +8,4 @@ export {
 export { ensureDataFolder } from './data-folder.ts'
 export { devSecret } from './dev-secret.ts'
 export { type Role, roles } from './options.ts'
+export { configReference } from './reference.ts'

@@ -14,6 +14,8 @@ export interface Option<T = unknown> {
   readonly parse: Parse<T>
   /** Used when it is given nowhere. Undefined: it has none. */
   readonly fallback: T
+  /** The default as one would write it, where that is not its value. */
+  readonly written?: string
   /** What it means, for the reference and for help. */
   readonly doc: string
   /** Errors name the place, never the value. */
@@ -60,6 +62,7 @@ export const options = {
     env: 'CONFAB_DATA',
     parse: path,
     fallback: resolve('.confab'),
+    written: '.confab',
     doc: 'Folder of what this process keeps: the embedded log, the views.',
   }),
   roles: option<readonly Role[]>({
@@ -109,12 +112,14 @@ export const options = {
     key: 'drain',
     parse: duration(0, 600_000),
     fallback: 10_000,
+    written: '10s',
     doc: 'How long a stop waits for what is under way.',
   }),
   stateCacheBytes: option({
     key: 'commands.cache',
     parse: size(MiB, 1024 ** 4),
     fallback: 256 * MiB,
+    written: '256MiB',
     doc: 'Bound of the cached states of conversations and users.',
   }),
 } as const
