@@ -1,12 +1,19 @@
-/** Codes of what goes wrong on the command line, beside those of the protocol. */
-export type CliErrorCode =
-  | 'BAD_OPTION'
-  | 'NO_INPUT'
-  | 'BAD_INPUT'
-  | 'NO_SERVER'
-  | 'NOT_READY'
-  | 'INTERRUPTED'
-  | 'FAILED'
+/** What goes wrong on the command line, beside the codes of the protocol and of NATS. docs/errors.md lists these; a test ties the two. */
+export const CliProblem = {
+  /** A flag, variable or key of the configuration is wrong. Exit code 2. */
+  badOption: 'BAD_OPTION',
+  /** There is nothing to import in what was named. */
+  noInput: 'NO_INPUT',
+  /** Some lines were not imported; all others were. */
+  badInput: 'BAD_INPUT',
+  /** No confab, or no NATS, where one was expected. */
+  noServer: 'NO_SERVER',
+  /** `doctor` or `streams status` found something amiss. */
+  notReady: 'NOT_READY',
+  /** Ctrl-C before the end. Exit code 130. */
+  interrupted: 'INTERRUPTED',
+} as const
+export type CliErrorCode = (typeof CliProblem)[keyof typeof CliProblem]
 
 /** What the user of the command line can do something about: shown as code and message, without a stack. */
 export class CliError extends Error {

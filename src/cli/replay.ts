@@ -11,6 +11,7 @@ import { addSystemOptions, configOf, openExisting, type SystemFlags } from './sy
 
 interface ReplayFlags extends SystemFlags {
   readonly conversation?: string
+  readonly users?: boolean
   readonly type?: string[]
   readonly since?: number
   readonly until?: number
@@ -18,6 +19,8 @@ interface ReplayFlags extends SystemFlags {
 
 /** Which events are wanted. Times are those that events carry, in ms; an import's are older than its place in the log. */
 export interface ReplayFilter {
+  /** Also what users did for themselves: marks, mutes, blocks. */
+  readonly users?: boolean
   readonly types?: ReadonlySet<string>
   readonly since?: number
   readonly until?: number
@@ -29,6 +32,8 @@ const clockSkew = 3_600_000
 const decoder = new TextDecoder()
 
 const isWanted = (event: StoredEvent, filter: ReplayFilter): boolean => {
+  // What somebody else put into the stream has no type.
+  if (event.envelope.type === '' || (event.aggregate.family === 'user' && !filter.users)) return false
   if (filter.types !== undefined && !filter.types.has(event.envelope.type)) return false
   if (filter.since === undefined && filter.until === undefined) return true
   const { at } = JSON.parse(decoder.decode(event.data)) as { at: string }
@@ -67,7 +72,8 @@ export async function* replayBatches(
   }
 }
 
-const filterOf = ({ type, since, until }: ReplayFlags): ReplayFilter => ({
+const filterOf = ({ users = false, type, since, until }: ReplayFlags): ReplayFilter => ({
+  users,
   ...(type === undefined ? {} : { types: new Set(type) }),
   ...(since === undefined ? {} : { since }),
   ...(until === undefined ? {} : { until }),
@@ -114,6 +120,7 @@ export const replayCommand = (): Command =>
     ),
   )
     .option('--conversation <id>', 'only of this one')
+    .option('--users', "also users' own events: marks, mutes, blocks; they carry `u` and count per user")
     .option('--type <type>', 'only of this type, such as message.posted; may be repeated', collect)
     .option('--since <time>', 'only with an `at` of then or later', time)
     .option('--until <time>', 'only with an `at` before then', time)
