@@ -45,7 +45,7 @@ const bytesEach = async (
     await rest.open(port, plans.slice(already), hello)
     await wait(300)
     const after = await memory()
-    return [(after.anonymous - before.anonymous) / measured / 1024]
+    return [(after.used - before.used) / measured / 1000]
   } finally {
     await first.stop()
     await rest.stop()
