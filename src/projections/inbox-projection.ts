@@ -59,6 +59,16 @@ export interface MembershipChange {
   readonly member: boolean
 }
 
+/** A user came into a conversation that was there already: what was said before is not unread. Key: (user, c); the greatest seq stands. */
+export interface CameChange {
+  readonly kind: 'came'
+  readonly c: string
+  readonly seq: number
+  readonly user: string
+  /** Ordinal of the last message before. */
+  readonly n: number
+}
+
 /** How far a user has read. Key: (user, c); the greatest mark stands. */
 export interface ReadMarkChange {
   readonly kind: 'read'
@@ -84,13 +94,14 @@ export type InboxChange =
   | CreatedChange
   | TitleChange
   | MembershipChange
+  | CameChange
   | ReadMarkChange
   | MuteChange
 
 /** What a user's list of conversations is joined from: heads, messages, memberships and marks. */
 export const inboxProjection: Projection<InboxChange> = {
   name: 'inbox',
-  version: 1,
+  version: 2,
   apply({ stored, event }) {
     switch (event.type) {
       case 'read.marked':
@@ -139,7 +150,11 @@ export const inboxProjection: Projection<InboxChange> = {
       case 'conversation.renamed':
         return [activity, { kind: 'title', c, seq, title: event.title }]
       case 'member.joined':
-        return [activity, membership(event.user, true)]
+        return [
+          activity,
+          membership(event.user, true),
+          { kind: 'came', c, seq, user: event.user, n: stored.envelope.n },
+        ]
       case 'member.left':
         return [activity, membership(event.user, false)]
       case 'member.role_changed':

@@ -156,6 +156,18 @@ export const testInboxStore = (t: Test, open: OpenEmptyViews): void => {
     t.ok(await views.inbox.item('ann', 'c'))
   })
 
+  t.test('who comes later has nothing unread of what was before', async t => {
+    const { stores, views } = await open(t)
+    await stores.inbox.apply([...created('c', ['ann']), message('c', 2, 1), message('c', 3, 2)])
+    await stores.inbox.apply([
+      membership('c', 'cid', 4, true),
+      { kind: 'came', c: 'c', seq: 4, user: 'cid', n: 2 },
+    ])
+    t.match(await views.inbox.item('cid', 'c'), { read: 4, unread: 0 })
+    await stores.inbox.apply([message('c', 5, 3)])
+    t.match(await views.inbox.item('cid', 'c'), { read: 4, unread: 1 })
+  })
+
   t.test('titles, mutes and heads follow the newest event', async t => {
     const { stores, views } = await open(t)
     await stores.inbox.apply([

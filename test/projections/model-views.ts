@@ -51,7 +51,8 @@ export const modelOf = (streams: Record<string, readonly StoredEvent[]>) => {
     const title = events.findLast(e => e.type === 'conversation.renamed')?.title ?? created.title ?? null
     const last = standing(c).at(-1)
     const own = posted(c).findLast(({ from }) => from === user)?.seq ?? 0
-    const read = Math.max(own, mark(user, c, 'read.marked'))
+    const came = events.findLast(e => e.type === 'member.joined' && e.user === user)?.seq ?? 0
+    const read = Math.max(own, came, mark(user, c, 'read.marked'))
     const mute = userEvents.findLast(
       e =>
         e.u === user &&

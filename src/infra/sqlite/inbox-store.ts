@@ -35,6 +35,7 @@ const prepare = (db: DatabaseSync) => ({
   amendment: db.prepare(`
     INSERT INTO inbox_amendment (c, m, seq, text) VALUES (?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET seq = excluded.seq, text = excluded.text WHERE excluded.seq > seq`),
+  // The user's own last message, or its coming in: the mark that follows from the log.
   sent: db.prepare(`
     INSERT INTO inbox_entry (user, c, sent_seq, sent_n) VALUES (?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET sent_seq = excluded.sent_seq, sent_n = excluded.sent_n
@@ -84,6 +85,9 @@ const applyAll = (statements: ReturnType<typeof prepare>, changes: readonly Inbo
         break
       case 'membership':
         statements.membership.run(change.user, change.c, change.member ? 1 : 0, change.seq)
+        break
+      case 'came':
+        statements.sent.run(change.user, change.c, change.seq, change.n)
         break
       case 'read':
         statements.read.run(change.user, change.c, change.mark)
