@@ -60,13 +60,17 @@ export const confabSockets = (users: number): Promise<SocketPlan[]> =>
     Array.from({ length: users }, async (_, n) => ({ path: '/v1/ws', token: await tokenOf(userId(n)) })),
   )
 
+/** What a process does that is started as it comes. */
+export const allRoles = 'edge,commands,projections'
+
 /** The generator, connected to confab by `sockets`, a user each, who are in the conversations given. */
 export const loadConfab = async (
   defer: Defer,
   sockets: number,
   conversations: readonly ConversationPlan[],
+  roles = allRoles,
 ): Promise<Load> => {
-  const confab = await startConfab()
+  const confab = await startConfab({ roles })
   defer(confab.stop)
   const load = await connectLoad(defer, confab.port, await confabSockets(sockets), true)
   await load.create(conversations)
