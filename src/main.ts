@@ -26,8 +26,15 @@ export interface Confab {
   stop(): Promise<void>
 }
 
-/** Starts the parts that the configuration's roles name. Throws ConfigError, NatsError, ConfabError; nothing is left running then. */
-export const startConfab = async (config: ConfabConfig, logger: Logger): Promise<Confab> => {
+/**
+ * Starts the parts that the configuration's roles name. `prepare` runs before it says that it is ready. Throws ConfigError, NatsError, ConfabError; nothing is
+ * left running then.
+ */
+export const startConfab = async (
+  config: ConfabConfig,
+  logger: Logger,
+  prepare?: (confab: Pick<Confab, 'isEmbedded'> & { readonly writeSide: WriteSide }) => Promise<void>,
+): Promise<Confab> => {
   const has = { edge: config.roles.includes('edge'), projections: config.roles.includes('projections') }
   if (has.edge !== config.roles.includes('commands'))
     throw new ConfigError(['roles: edge and commands go together in one process; apart they come later'])
@@ -75,7 +82,9 @@ export const startConfab = async (config: ConfabConfig, logger: Logger): Promise
       undo.push(() => projections?.stop())
     }
 
+    let isPrepared = false
     const readiness = async (): Promise<Record<string, boolean>> => ({
+      prepared: isPrepared,
       nats: system.nats.connected(),
       ...(projections === undefined
         ? {}
@@ -108,12 +117,14 @@ export const startConfab = async (config: ConfabConfig, logger: Logger): Promise
       undo.push(() => edge.stop())
       undo.push(() => within(config.drainMs, edge.drain()))
       await feed.start()
+      await prepare?.({ writeSide, isEmbedded: system.isEmbedded })
       server = edge
     } else {
       const status = await startStatusServer({ host: config.host, port: config.port, readiness, registry })
       undo.push(() => status.stop())
       server = status
     }
+    isPrepared = true
     return {
       url: `http://${server.host.includes(':') ? `[${server.host}]` : server.host}:${server.port}`,
       writeSide,

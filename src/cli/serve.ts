@@ -71,11 +71,11 @@ const serve = async (flags: ConfigFlags): Promise<void> => {
   })
   // Heavy parts are loaded by the command that needs them only.
   const { startConfab } = await import('../main.ts')
-  const confab = await startConfab(config, logger)
+  const confab = await startConfab(config, logger, async ({ writeSide, isEmbedded }) => {
+    if (config.dev && isEmbedded) await seedDemonstration(writeSide)
+  })
   try {
     writeServeRecord(config.data, { url: confab.url, roles: config.roles })
-    if (config.dev && confab.isEmbedded && confab.writeSide !== undefined)
-      await seedDemonstration(confab.writeSide)
     await print(greeting(confab, config, logFile))
     await untilTold(confab, signal, logger)
     if (process.stdout.isTTY) note('\n  Ending; what is under way may finish.')

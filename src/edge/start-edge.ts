@@ -1,4 +1,4 @@
-import type { us_listen_socket } from 'uWebSockets.js'
+import type { TemplatedApp, us_listen_socket } from 'uWebSockets.js'
 import { randomUUID } from 'node:crypto'
 import { type Static, Type } from '@sinclair/typebox'
 import { TypeCompiler } from '@sinclair/typebox/compiler'
@@ -128,12 +128,7 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
   }).register(app)
   if (options.web ?? true) serveStaticFiles(app, cors)
 
-  const socket = await new Promise<us_listen_socket>((resolve, reject) =>
-    app.listen(host, options.port ?? 0, listening => {
-      if (listening === false) reject(new Error(`cannot listen on ${host}:${options.port ?? 0}`))
-      else resolve(listening)
-    }),
-  )
+  const socket = await listenAlone(app, host, options.port ?? 0)
   const port = uws.us_socket_local_port(socket)
   const sweep = setInterval(() => endOverdue(sessions, Date.now() / 1000), sweepMs)
   sweep.unref()
@@ -169,6 +164,24 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
 
   return { host, port, connections: () => sessions.size, bufferedBytes, drain, stop }
 }
+
+/** uWebSockets.js takes a host, a port and options together; its types know only two of the three at a time. */
+interface ListensAlone {
+  listen(host: string, port: number, options: number, cb: (socket: us_listen_socket | false) => void): void
+}
+
+/** LIBUS_LISTEN_EXCLUSIVE_PORT: the types have it as an ambient enum only. */
+const exclusivePort = 1
+
+/** Listens on a port that nobody else listens on: by default two processes would share it, and each get some of the clients. */
+const listenAlone = (app: TemplatedApp, host: string, port: number): Promise<us_listen_socket> =>
+  new Promise((resolve, reject) => {
+    const listener = app as unknown as ListensAlone
+    listener.listen(host, port, exclusivePort, socket => {
+      if (socket === false) reject(new Error(`cannot listen on ${host}:${port}: is something else there?`))
+      else resolve(socket)
+    })
+  })
 
 /** Only the fields of the protocol go on to clients. */
 const typingPush = ({ t, type, c, user, on }: Static<typeof TypingSignal>) => ({ t, type, c, user, on })
