@@ -24,6 +24,7 @@ export interface ConversationState extends AggregateState {
   /** Id of the command that created it: remembered for good, so that a repeated `create` is known. */
   creation: string
   readonly recent: RecentEvents
+  /** Messages that `recent` has forgotten. */
   readonly seen: MessageIdFilter
 }
 
@@ -53,7 +54,6 @@ export const evolveConversation = (
   switch (event.type) {
     case 'message.posted':
       state.n = event.n
-      addToFilter(state.seen, event.m)
       break
     case 'conversation.created':
       state.kind = event.kind
@@ -76,7 +76,9 @@ export const evolveConversation = (
       break
     }
   }
-  remember(state.recent, event, origin.commandId)
+  // Only what is forgotten: an id that is younger than all of that, as a new one is, then needs no look-up, for certain.
+  const forgotten = remember(state.recent, event, origin.commandId)
+  if (forgotten !== undefined) addToFilter(state.seen, forgotten)
   state.seq = event.seq
   state.stream = origin.stream
   state.streamSeq = origin.streamSeq

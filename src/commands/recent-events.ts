@@ -56,9 +56,12 @@ export const isWhole = (recent: RecentEvents): boolean => oldestOf(recent) === 1
 
 export const reactionKey = (m: string, from: string, emoji: string): string => `${m} ${from} ${emoji}`
 
-/** Takes the next event in; the oldest is forgotten when there are more than `capacity`. */
-export const remember = (recent: RecentEvents, event: ConversationEvent, commandId: string): void =>
-  put(recent, entryOf(event, commandId))
+/** Takes the next event in; the oldest is forgotten when there are more than `capacity`. Returns the id of the message that is forgotten by it. */
+export const remember = (
+  recent: RecentEvents,
+  event: ConversationEvent,
+  commandId: string,
+): string | undefined => put(recent, entryOf(event, commandId))
 
 const entryOf = (event: ConversationEvent, commandId: string): RecentEvent => {
   const { seq } = event
@@ -77,15 +80,16 @@ const entryOf = (event: ConversationEvent, commandId: string): RecentEvent => {
   }
 }
 
-const put = (recent: RecentEvents, entry: RecentEvent): void => {
+const put = (recent: RecentEvents, entry: RecentEvent): string | undefined => {
   const slot = entry.seq % recent.capacity
   const gone = recent.slots[slot]
   if (gone !== undefined) forget(recent, gone)
   recent.slots[slot] = entry
   recent.head = entry.seq
+  const forgotten = gone !== undefined && 'm' in gone ? gone.m : undefined
   if ('m' in entry) {
     recent.messages.set(entry.m, entry)
-    return
+    return forgotten
   }
   recent.commands.set(entry.commandId, entry.seq)
   if (entry.deletes !== undefined) {
@@ -95,6 +99,7 @@ const put = (recent: RecentEvents, entry: RecentEvent): void => {
   }
   if (entry.reaction !== undefined)
     recent.reactions.set(entry.reaction, { seq: entry.seq, on: entry.on === true })
+  return forgotten
 }
 
 const forget = (recent: RecentEvents, entry: RecentEvent): void => {

@@ -1,6 +1,7 @@
 import t from 'tap'
+import { v7 } from 'uuid'
 import { Limits } from '../../src/events/index.ts'
-import { at, c, codeOf, command, direct, group, run, when } from './given.ts'
+import { at, c, codeOf, command, direct, given, group, run, type Wish, when } from './given.ts'
 
 const attachment = { mediaId: 'x', name: 'x.png', type: 'image/png', size: 1, sha256: 'a'.repeat(64) }
 
@@ -146,4 +147,14 @@ t.test('an id that was certainly never used needs no lookup, however long the co
     if ('lacks' in when(state, 'mia', { t: 'send', m: `new${i}`, text: 'hi' })) lookups++
   t.ok(lookups < 20, `${lookups} of 1,000`)
   t.equal(codeOf(when(state, 'mia', { t: 'edit', m: 'never', text: 'hi' })), 'NOT_FOUND')
+})
+
+t.test('a new message whose id carries its time is never looked up, though several send at once', async t => {
+  const state = given(['mia', { t: 'create', kind: 'group', members: ['ben'] }])
+  const start = Date.UTC(2026, 0, 1)
+  // Ids are made some time before their turn comes, in any order.
+  const wish = (i: number): Wish => ({ t: 'send', m: v7({ msecs: start + (i ^ 63) }), text: 'hi' })
+  let lookups = 0
+  for (let i = 0; i < 20_000; i++) if ('lacks' in run(state, command('mia', wish(i)))) lookups++
+  t.equal(lookups, 0)
 })
