@@ -6,6 +6,9 @@ const median = (samples: readonly number[]): number => {
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
 }
 
+const mean = (samples: readonly Sample[]): Sample =>
+  samples[0]!.map((_, index) => samples.reduce((sum, sample) => sum + sample[index]!, 0) / samples.length)
+
 /**
  * Measures a row: ours and the limit in turns, so that whatever else the machine does falls on both; the medians of the rounds. A first turn of each warms up
  * and is not counted. Rejects when a side fails, as when a delivery was missing.
@@ -23,8 +26,14 @@ export const measure = async (
     const sides = await row.prepare({ quick, tell, defer: end => ends.push(end) })
     for (let round = 0; round <= rounds; round++) {
       const isWarmUp = round === 0
-      const own = await sides.ours()
-      const limit = await sides.limit?.()
+      const owns: Sample[] = []
+      const others: Sample[] = []
+      for (let turn = 0; turn < (isWarmUp ? 1 : (row.turns ?? 1)); turn++) {
+        owns.push(await sides.ours())
+        if (sides.limit !== undefined) others.push(await sides.limit())
+      }
+      const own = mean(owns)
+      const limit = others.length === 0 ? undefined : mean(others)
       tell(
         `${isWarmUp ? 'warm-up' : `round ${round}`}: ours ${show(own)}${limit === undefined ? '' : `, limit ${show(limit)}`}`,
       )

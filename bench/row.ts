@@ -39,6 +39,8 @@ export interface Row {
   /** What `npm run bench -- <name>` calls it. */
   readonly name: string
   readonly figures: readonly Figure[]
+  /** Turns of each side that make one round, their mean the round's figure. Default 1; more where turns are short and the machine's other work comes and goes. */
+  readonly turns?: number
   prepare(context: Context): Promise<Sides>
 }
 

@@ -18,6 +18,7 @@ export const fanOutRow: Row = {
       target: { rule: 'ratio at least', value: 0.7 },
     },
   ],
+  turns: 3,
   prepare: async ({ quick, tell, defer }) => {
     const plan: RunPlan = {
       senders: Array.from({ length: 8 }, (_, n) => ({ socket: n * sample, c })),
@@ -26,7 +27,7 @@ export const fanOutRow: Row = {
       receivers: sockets,
       sample,
       napMs: 2,
-      seconds: quick ? 1 : 2,
+      seconds: quick ? 0.4 : 0.8,
     }
     const channel: ConversationPlan = {
       c,

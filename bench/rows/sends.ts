@@ -44,10 +44,11 @@ export const sendsRow: Row = {
       target: { rule: 'ratio at least', value: 0.7 },
     },
   ],
+  turns: 4,
   prepare: context =>
     prepareSides(
       context,
-      { ...common, seconds: context.quick ? 1.5 : 3 },
+      { ...common, seconds: context.quick ? 0.4 : 0.8 },
       [allRoles, 'edge,commands'],
       ({ sent, seconds }) => [sent / seconds],
     ),
