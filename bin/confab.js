@@ -7,9 +7,9 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
-const built = join(root, 'dist/cli/main.js')
-// In a checkout there may be no build: Node 24 runs the sources as they are.
-const main = existsSync(built) ? built : join(root, 'src/cli/main.ts')
+const source = join(root, 'src/cli/main.ts')
+// In a checkout the sources run as they are, whatever was built of them at some time; the package has none.
+const main = existsSync(source) ? source : join(root, 'dist/cli/main.js')
 
 const bundledNode = () => {
   try {

@@ -1,0 +1,279 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import t, { type Test } from 'tap'
+import { spawnConfab, untilReady } from '../harness/confab-process.ts'
+import { startNats } from '../harness/nats.ts'
+import { runConfab } from '../harness/replay.ts'
+import { tempFolder } from '../harness/temp-folder.ts'
+
+const root = resolve(import.meta.dirname, '../..')
+
+const linesOf = (stdout: string): Record<string, unknown>[] =>
+  stdout
+    .split('\n')
+    .filter(line => line !== '')
+    .map(line => JSON.parse(line) as Record<string, unknown>)
+
+t.test('clients: token, send, tail', async t => {
+  const data = join(tempFolder(t), 'data')
+  const confab = await untilReady(await spawnConfab({ data }))
+  t.teardown(() => confab.stop())
+  const run = (...args: string[]) => runConfab([...args, '--data', data])
+
+  const token = (await run('token', '--user', 'dora')).stdout.trim()
+  t.match(token, /^[\w-]+\.[\w-]+\.[\w-]+$/)
+  const inbox = await fetch(`${confab.url}/v1/inbox`, { headers: { authorization: `Bearer ${token}` } })
+  t.equal(inbox.status, 200, 'the server on the data folder takes it')
+  const expired = (await run('token', '--user', 'dora', '--expires', '1')).stdout.trim()
+  t.not(expired, token)
+  t.match((await run('token', '--user', 'do ra')).stderr, /error BAD_OPTION: --user/)
+
+  const tail = spawn(
+    process.execPath,
+    [
+      'src/cli/main.ts',
+      'tail',
+      '--user',
+      'carol',
+      '--conversation',
+      'lounge',
+      '--format',
+      'ndjson',
+      '--data',
+      data,
+    ],
+    { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] },
+  )
+  const tailed = once(tail.stdout, 'data')
+  // It says nothing until something happens: so something happens until it says something.
+  let sent = await run('send', 'lounge', 'hello', 'there', '--user', 'alice', '--id', 'm-0')
+  let isHeard = false
+  void tailed.then(() => {
+    isHeard = true
+  })
+  for (let i = 1; !isHeard; i++)
+    sent = await run('send', 'lounge', `hello ${i}`, '--user', 'alice', '--id', `m-${i}`)
+  t.equal(sent.code, 0, sent.stderr)
+  const [heard] = (await tailed) as [Buffer]
+  t.match(linesOf(heard.toString())[0], { t: 'event', c: 'lounge', type: 'message.posted', from: 'alice' })
+  const exit = once(tail, 'exit')
+  tail.kill('SIGINT')
+  t.same(await exit, [0, null], 'Ctrl-C ends it')
+
+  const repeated = await run('send', 'lounge', 'something', 'else', '--user', 'alice', '--id', 'm-0')
+  t.match(linesOf(repeated.stdout)[0], { c: 'lounge', m: 'm-0', duplicate: true })
+  const joined = await run('send', 'new-channel', 'first', '--user', 'dora', '--join')
+  t.match(linesOf(joined.stdout)[0], { c: 'new-channel', seq: 2, duplicate: false })
+  const reply = await run(
+    'send',
+    'new-channel',
+    'second',
+    '--user',
+    'erin',
+    '--join',
+    '--reply-to',
+    String(linesOf(joined.stdout)[0]!.m),
+  )
+  t.equal(reply.code, 0, reply.stderr)
+
+  const stranger = await run('send', 'weekend-hike', 'hello', '--user', 'dora')
+  t.equal(stranger.code, 1)
+  t.match(stranger.stderr, /^error NOT_FOUND: /m)
+  t.notMatch(stranger.stderr, /\n {4}at /)
+  const nobody = await runConfab([
+    'send',
+    'lounge',
+    'hello',
+    '--user',
+    'alice',
+    '--url',
+    'http://127.0.0.1:1',
+  ])
+  t.equal(nobody.code, 1)
+  t.match(nobody.stderr, /error NO_SERVER: no server answers at http:\/\/127\.0\.0\.1:1/)
+  t.match(
+    (await run('--verbose', 'send', 'weekend-hike', 'hello', '--user', 'dora')).stderr,
+    /\n {4}at /,
+    '--verbose shows where',
+  )
+})
+
+t.test('replay, beside a server and without', async t => {
+  const data = join(tempFolder(t), 'data')
+  const file = join(tempFolder(t), 'file.ndjson')
+  const at = (day: number) => `2020-01-0${day}T12:00:00.000Z`
+  const message = (c: string, day: number) =>
+    JSON.stringify({ c, m: `m-${day}`, from: 'ann', at: at(day), text: `day ${day}` })
+  writeFileSync(file, [message('a', 1), message('b', 2), message('a', 3), message('a', 4)].join('\n'))
+  const confab = await untilReady(await spawnConfab({ data }))
+  t.teardown(() => confab.stop())
+  t.equal((await runConfab(['import', 'ndjson', file, '--data', data])).code, 0)
+  await fetch(`${confab.url}/v1/commands`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${await confab.token('ann')}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ id: '1', t: 'mute', c: 'a', on: true }),
+  })
+  const replay = async (...args: string[]) => {
+    const { code, stdout, stderr } = await runConfab(['replay', ...args, '--data', data])
+    t.equal(code, 0, stderr)
+    return linesOf(stdout)
+  }
+  const check = async (t: Test): Promise<void> => {
+    const all = await replay('--users')
+    const mine = all.filter(({ c, u }) => c === 'a' || c === 'b' || u === 'ann')
+    const places = mine.map(
+      ({ c, u, seq, type }) => `${c === undefined || u !== undefined ? `user ${u}` : c} ${seq} ${type}`,
+    )
+    t.same(
+      places.filter(place => !place.startsWith('b')),
+      [
+        'a 1 conversation.created',
+        'a 2 message.posted',
+        'a 3 message.posted',
+        'a 4 message.posted',
+        'user ann 1 conversation.muted',
+      ],
+    )
+    t.same(
+      places.filter(place => place.startsWith('b')),
+      ['b 1 conversation.created', 'b 2 message.posted'],
+    )
+    for (const { stream, streamSeq } of all)
+      t.ok(/^(CONV|USER)_0$/.test(String(stream)) && Number(streamSeq) > 0)
+    t.same(
+      (await replay('--conversation', 'a')).map(({ seq }) => seq),
+      [1, 2, 3, 4],
+    )
+    t.ok(
+      (await replay()).every(({ t, c }) => t === 'event' && c !== undefined),
+      'of conversations only, unless asked',
+    )
+    t.same(await replay('--conversation', 'none'), [])
+    t.same(
+      (await replay('--conversation', 'a', '--type', 'message.posted')).map(({ m }) => m),
+      ['m-1', 'm-3', 'm-4'],
+    )
+    const types = new Set(
+      (
+        await replay('--users', '--type', 'message.posted,conversation.muted', '--type', 'reaction.added')
+      ).map(({ type }) => type),
+    )
+    t.same([...types].sort(), ['conversation.muted', 'message.posted', 'reaction.added'])
+    t.same(
+      (await replay('--until', '2020-01-03T12:00:00Z', '--type', 'message.posted')).map(({ m }) => m),
+      ['m-1', 'm-2'],
+      'before then',
+    )
+    t.same(
+      (await replay('--since', at(3), '--until', '2020-02-01', '--format', 'ndjson')).map(({ m }) => m),
+      ['m-3', 'm-4'],
+      'then or later',
+    )
+  }
+  await t.test('beside the server', check)
+  t.equal(await confab.stop(), 0)
+  await t.test('without', check)
+  const bad = await runConfab(['replay', '--since', 'once', '--data', data])
+  t.not(bad.code, 0)
+  t.match(bad.stderr, /a time such as/)
+})
+
+t.test('a reader that has seen enough ends a replay quietly', async t => {
+  const data = join(tempFolder(t), 'data')
+  const file = join(tempFolder(t), 'file.ndjson')
+  const text = 'x'.repeat(500)
+  writeFileSync(
+    file,
+    Array.from({ length: 2_000 }, (_, i) =>
+      JSON.stringify({ c: 'a', m: `m-${i}`, from: 'ann', at: '2020-01-01T00:00:00Z', text }),
+    ).join('\n'),
+  )
+  t.equal((await runConfab(['import', 'ndjson', file, '--data', data])).code, 0)
+  const replay = spawn(process.execPath, ['src/cli/main.ts', 'replay', '--data', data], {
+    cwd: root,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let stderr = ''
+  replay.stderr.on('data', chunk => {
+    stderr += chunk
+  })
+  const exit = once(replay, 'exit')
+  await once(replay.stdout, 'data')
+  replay.stdout.destroy()
+  t.same(await exit, [0, null])
+  t.equal(stderr, '')
+})
+
+t.test('operators: streams, projections, doctor', async t => {
+  const folder = tempFolder(t)
+  const data = join(folder, 'data')
+  const empty = join(folder, 'empty')
+  for (const command of [['streams', 'status'], ['projections', 'status'], ['replay']]) {
+    const { code, stderr } = await runConfab([...command, '--data', empty])
+    t.equal(code, 1)
+    t.match(stderr, /error NO_SERVER: .*empty holds no confab data/, command.join(' '))
+  }
+  const fresh = await runConfab(['doctor', '--port', '0', '--data', empty])
+  t.equal(fresh.code, 0, fresh.stdout)
+  t.match(fresh.stdout, /✓ {2}Node/)
+  t.match(fresh.stdout, /✓ {2}nats-server/)
+  t.match(fresh.stdout, /· {2}log .*none in the data folder yet/)
+
+  const confab = await untilReady(await spawnConfab({ data }))
+  t.teardown(() => confab.stop())
+  const status = await runConfab(['streams', 'status', '--data', data])
+  t.equal(status.code, 0, status.stderr)
+  t.match(status.stdout, /^CONV_0 +14 .* yes$/m)
+  const json = JSON.parse((await runConfab(['streams', 'status', '--json', '--data', data])).stdout) as {
+    stream: string
+    drift: string[]
+  }[]
+  t.same(
+    json.map(({ stream, drift }) => [stream, drift.length]),
+    [
+      ['CONV_0', 0],
+      ['DEAD_LETTERS', 0],
+      ['SNAPSHOTS', 0],
+      ['USER_0', 0],
+    ],
+  )
+  t.match((await runConfab(['streams', 'apply', '--data', data])).stdout, /^CONV_0 +unchanged$/m)
+
+  let lags: { projection: string; stream: string; position: number; last: number }[] = []
+  do lags = JSON.parse((await runConfab(['projections', 'status', '--json', '--data', data])).stdout)
+  while (lags.some(({ position, last }) => position < last))
+  t.equal(lags.length, 10, 'five projections of two streams each, level with the log')
+  t.match((await runConfab(['projections', 'status', '--data', data])).stdout, /^search +CONV_0 +14 +14 +0$/m)
+
+  const doctor = await runConfab(['doctor', '--port', new URL(confab.url).port, '--data', data])
+  t.equal(doctor.code, 0, doctor.stdout)
+  t.match(doctor.stdout, /· {2}port .*in use/)
+  t.match(doctor.stdout, /✓ {2}stream CONV_0 .*14 messages/)
+  t.match(doctor.stdout, /✓ {2}projections .*level/)
+})
+
+t.test('what is not well is told, with what to do', async t => {
+  const folder = tempFolder(t)
+  const nats = await startNats(t, { streams: false })
+  const status = await runConfab(['streams', 'status', '--nats', nats.url])
+  t.equal(status.code, 1)
+  t.match(status.stdout, /^CONV_0 .* no: missing$/m)
+  t.match(status.stderr, /error NOT_READY: .*confab streams apply/)
+  const doctor = await runConfab(['doctor', '--port', '0', '--nats', nats.url, '--data', folder])
+  t.equal(doctor.code, 1)
+  t.match(doctor.stdout, /✗ {2}stream CONV_0 .*confab streams apply/)
+  const apply = await runConfab(['streams', 'apply', '--nats', nats.url])
+  t.equal(apply.code, 0, apply.stderr)
+  t.match(apply.stdout, /^CONV_0 +created$/m)
+  t.equal((await runConfab(['streams', 'status', '--nats', nats.url])).code, 0)
+  const file = join(folder, 'file')
+  writeFileSync(file, '')
+  const unwritable = await runConfab(['doctor', '--port', '0', '--data', join(file, 'data')])
+  t.equal(unwritable.code, 1)
+  t.match(unwritable.stdout, /✗ {2}data folder/)
+  const away = await runConfab(['doctor', '--port', '0', '--nats', 'nats://127.0.0.1:1', '--data', folder])
+  t.equal(away.code, 1)
+  t.match(away.stdout, /✗ {2}NATS/)
+})

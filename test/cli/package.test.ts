@@ -1,0 +1,100 @@
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import t from 'tap'
+import { freePort } from '../harness/confab-process.ts'
+import { tempFolder } from '../harness/temp-folder.ts'
+
+const root = resolve(import.meta.dirname, '../..')
+
+/** Without the checkout's binaries and npm's own variables: as on a machine that never saw the checkout. */
+const env: NodeJS.ProcessEnv = Object.fromEntries(
+  Object.entries(process.env).filter(([name]) => !name.startsWith('npm_') && !name.startsWith('TAP')),
+)
+env.PATH = (process.env.PATH ?? '')
+  .split(':')
+  .filter(folder => !folder.includes('node_modules'))
+  .join(':')
+
+/** Modules that a page's source imports by relative or absolute path. */
+const importsOf = (source: string): string[] =>
+  [...source.matchAll(/(?:from|import)\s*\(?\s*['"]([./][^'"]+)['"]/g)].map(([, path]) => path!)
+
+t.test('the package, installed elsewhere, runs: npx confab serve --dev', { timeout: 300_000 }, async t => {
+  const folder = tempFolder(t)
+  // The scripts that npm would run: `prepare` would build tap anew under the tests that run beside this one.
+  execFileSync(process.execPath, ['scripts/build.ts'], { cwd: root, env, stdio: 'pipe' })
+  execFileSync('npm', ['pack', '--ignore-scripts', '--pack-destination', folder], {
+    cwd: root,
+    env,
+    stdio: 'pipe',
+  })
+  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }
+  const tarball = join(folder, `confab-${version}.tgz`)
+  const packed = execFileSync('tar', ['tzf', tarball], { encoding: 'utf8' })
+  t.match(packed, 'package/dist/cli/main.js')
+  t.notMatch(packed, /package\/(src|test|bench)\//)
+  writeFileSync(join(folder, 'package.json'), '{"private":true}')
+  execFileSync('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', tarball], {
+    cwd: folder,
+    env,
+    stdio: 'pipe',
+  })
+
+  const confab = (...args: string[]) =>
+    execFileSync('npx', ['confab', ...args], {
+      cwd: folder,
+      env,
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+  t.equal(confab('--version').trim(), version)
+  const data = join(folder, 'data')
+  const port = await freePort()
+  const child = spawn('npx', ['confab', 'serve', '--dev', '--port', String(port), '--data', data], {
+    cwd: folder,
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let output = ''
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', chunk => (output += chunk))
+  const exit = once(child, 'exit')
+  let isOver = false
+  void exit.then(() => {
+    isOver = true
+  })
+  const url = `http://127.0.0.1:${port}`
+  while ((await fetch(`${url}/readyz`).catch(() => undefined))?.status !== 200) {
+    if (isOver) throw new Error(`it ended before it was ready: ${output}`)
+    await sleep(50)
+  }
+
+  const page = await (await fetch(`${url}/`)).text()
+  const waiting = [...page.matchAll(/(?:src|href)="(\/[^"]+\.(?:js|ts|css|svg))"/g)].map(([, path]) => path!)
+  for (const [, path] of page.matchAll(/": "(\/[^"]+\.m?js)"/g)) waiting.push(path!)
+  const seen = new Set<string>()
+  for (let path = waiting.pop(); path !== undefined; path = waiting.pop()) {
+    if (seen.has(path)) continue
+    seen.add(path)
+    const answer = await fetch(`${url}${path}`)
+    const text = await answer.text()
+    if (answer.status !== 200) t.fail(`${path}: ${answer.status}`)
+    if (/\.m?js$/.test(path)) {
+      t.match(answer.headers.get('content-type'), 'javascript', path)
+      waiting.push(...importsOf(text).map(each => new URL(each, `${url}${path}`).pathname))
+    }
+  }
+  t.ok(seen.size > 20, `the page and its ${seen.size} files are served`)
+
+  const sent = JSON.parse(confab('send', 'lounge', 'hello', '--user', 'alice', '--data', data)) as {
+    seq: number
+  }
+  t.ok(sent.seq > 0)
+  const { pid } = JSON.parse(readFileSync(join(data, 'serve.json'), 'utf8')) as { pid: number }
+  // To confab itself: what npx makes of its own signals differs between its versions.
+  process.kill(pid, 'SIGTERM')
+  t.same(await exit, [0, null], 'SIGTERM drains and exits 0')
+  t.notOk(existsSync(join(data, 'serve.json')))
+})
