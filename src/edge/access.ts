@@ -37,9 +37,18 @@ export class Access {
   member(c: string, user: string): ConversationView | Promise<ConversationView> {
     this.requireFresh()
     const found = this.#bus.conversation(c)
-    return found instanceof Promise
-      ? found.then(view => requireMember(view, user))
-      : requireMember(found, user)
+    if (found instanceof Promise) return found.then(view => this.#memberOf(view, c, user))
+    return this.#memberOf(found, c, user)
+  }
+
+  /** Nobody is turned away on what this node knows alone: another may just have let the user in. */
+  #memberOf(
+    view: ConversationView | undefined,
+    c: string,
+    user: string,
+  ): ConversationView | Promise<ConversationView> {
+    if (view?.roleOf(user) !== undefined) return view
+    return this.#bus.currentConversation(c).then(current => requireMember(current, user))
   }
 }
 

@@ -142,7 +142,12 @@ export class Resumer {
     /** Stream sequence of the last event that was sent from the store. */
     let sentAt = 0
     let view = await this.#bus.conversation(c)
-    const refusal = refusalOf(view, session.user, sent())
+    let refusal = refusalOf(view, session.user, sent())
+    if (refusal !== undefined) {
+      // Another node may be ahead: there the session has been until now, or somebody has just let its user in.
+      view = await this.#bus.currentConversation(c)
+      refusal = refusalOf(view, session.user, sent())
+    }
     if (refusal !== undefined) {
       this.#finish(fill, view, refusal)
       return

@@ -5,6 +5,7 @@ import {
   createCommandBus,
   createViewLookup,
   type EventLog,
+  type LiveFeed,
 } from '../../src/commands/index.ts'
 import { type Edge, type EdgeLimits, type EdgeOptions, startEdge } from '../../src/edge/index.ts'
 import type { Signals } from '../../src/edge/signals.ts'
@@ -38,6 +39,8 @@ export interface ConfabOptions {
   /** Stands between the edge and its log. */
   readonly wrapLog?: (log: EventLog) => EventLog
   readonly wrapViews?: (views: Views) => Views
+  /** Stands between the log's feed and all that listens to it. */
+  readonly wrapFeed?: (feed: LiveFeed) => LiveFeed
 }
 
 /** A whole confab within the test's process: a real nats-server, SQLite, projections, an edge on a free port. */
@@ -76,7 +79,8 @@ export const startConfab = async (t: Teardown, options: ConfabOptions = {}): Pro
   const connection = await nats.connect()
   const layout = await discoverLog(connection.connection)
   const log = new JetStreamEventLog(connection, layout)
-  const feed = new NatsLiveFeed(connection, layout)
+  const natsFeed = new NatsLiveFeed(connection, layout)
+  const feed = options.wrapFeed?.(natsFeed) ?? natsFeed
   const file = join(folder, 'views.db')
   const stores = openSqliteStores(file)
   const projections = new ProjectionRunner({

@@ -1,0 +1,62 @@
+import type { LiveFeed, LiveListener } from '../../src/commands/index.ts'
+import type { Position, StoredEvent } from '../../src/events/index.ts'
+
+/** A live feed that can be made to lag, and does not know that it does: as on a node to which the news have a longer way. */
+export class HeldFeed implements LiveFeed {
+  readonly #feed: LiveFeed
+  readonly #listeners: LiveListener[] = []
+  readonly #waiting: StoredEvent[] = []
+  #held: Map<string, number> | undefined
+
+  constructor(feed: LiveFeed) {
+    this.#feed = feed
+    feed.listen(event => {
+      if (this.#held === undefined) this.#deliver(event)
+      else this.#waiting.push(event)
+    })
+  }
+
+  hold(): void {
+    this.#held = new Map(this.positions().map(({ stream, streamSeq }) => [stream, streamSeq]))
+  }
+
+  /** What was held back comes now. */
+  release(): void {
+    for (let event = this.#waiting.shift(); event !== undefined; event = this.#waiting.shift()) {
+      this.#held?.set(event.stream, event.streamSeq)
+      this.#deliver(event)
+    }
+    this.#held = undefined
+  }
+
+  listen(listener: LiveListener): void {
+    this.#listeners.push(listener)
+  }
+
+  start(): Promise<readonly Position[]> {
+    return this.#feed.start()
+  }
+
+  position(stream: string): number | undefined {
+    return this.#held?.get(stream) ?? this.#feed.position(stream)
+  }
+
+  positions(): readonly Position[] {
+    return this.#feed.positions().map(({ stream, streamSeq }) => ({
+      stream,
+      streamSeq: this.#held?.get(stream) ?? streamSeq,
+    }))
+  }
+
+  staleness(): number {
+    return this.#feed.staleness()
+  }
+
+  stop(): Promise<void> {
+    return this.#feed.stop()
+  }
+
+  #deliver(event: StoredEvent): void {
+    for (const listener of this.#listeners) listener(event)
+  }
+}
