@@ -20,8 +20,8 @@ export class Marks {
   readonly #fanOut: FanOut
   readonly #receiptMembers: number
   readonly #viewWaitMs: number
-  /** `<user> <c>` of the pushes that wait for the inbox view: several moves make one push. */
-  readonly #pending = new Set<string>()
+  /** `<user> <c>` of the pushes that wait for the inbox view, and who gets them: several moves make one push, and whoever made the last one knows of it. */
+  readonly #pending = new Map<string, readonly Session[]>()
 
   constructor(
     parts: {
@@ -56,7 +56,7 @@ export class Marks {
     const others = devices.filter(device => device.ownMark !== ownMark(c, mark))
     await Promise.all([
       this.#tellMembers(c, user),
-      others.length > 0 ? this.#tellDevices(c, user, others) : undefined,
+      devices.length > 0 ? this.#tellDevices(c, user, others) : undefined,
     ])
   }
 
@@ -85,16 +85,19 @@ export class Marks {
 
   async #tellDevices(c: string, user: string, devices: readonly Session[]): Promise<void> {
     const key = `${user} ${c}`
-    if (this.#pending.has(key)) return
-    this.#pending.add(key)
+    const isWaiting = this.#pending.has(key)
+    if (isWaiting || devices.length > 0) this.#pending.set(key, devices)
+    if (isWaiting || devices.length === 0) return
+    let told = devices
     try {
       await this.#freshness.reached('inbox', this.#viewWaitMs)
     } finally {
+      told = this.#pending.get(key) ?? devices
       this.#pending.delete(key)
     }
     const item = await this.#views.inbox.item(user, c)
     if (item === undefined) return
     const wire = Wire.of({ t: 'inbox', c, unread: item.unread, read: item.read, head: item.head })
-    for (const device of devices) push(device, wire.frame(device.encoding))
+    for (const device of told) push(device, wire.frame(device.encoding))
   }
 }

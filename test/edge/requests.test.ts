@@ -144,13 +144,30 @@ t.test('marks: here, on other devices, and for the others', async t => {
   )
 })
 
+t.test('two devices that move a mark at nearly the same time: the earlier learns of the later', async t => {
+  const c = 'both'
+  await bob.ok('create', { c, kind: 'group', members: ['alice'] })
+  for (let n = 1; n <= 3; n++) await bob.ok('send', { c, m: `m${n}`, text: `number ${n}` })
+  await alice.event(c, 4)
+  const pushes = (socket: typeof alice) => socket.frames.filter(frame => frame.t === 'inbox' && frame.c === c)
+  confab.pause('inbox')
+  t.teardown(() => confab.resume('inbox'))
+  await alice.ok('read', { c, seq: 2 })
+  await tablet.ok('read', { c, seq: 4 })
+  confab.resume('inbox')
+  await alice.find(frame => frame.t === 'inbox' && frame.c === c && frame.read === 4)
+  await tablet.settled()
+  t.same(pushes(tablet), [], 'the later one knows')
+  t.match(pushes(alice), [{ read: 4, unread: 0, head: 4 }], 'both moves in one push')
+})
+
 t.test('inbox', async t => {
   const { items, cursor } = await alice.ok('inbox', { limit: 1 })
-  t.match(items, [{ c: 'marked', kind: 'group', unread: 0, lastMessage: { text: 'message 5' } }])
+  t.match(items, [{ c: 'both', kind: 'group', unread: 0, lastMessage: { text: 'number 3' } }])
   const rest = await alice.ok('inbox', { cursor })
-  t.ok((rest.items as { c: string }[]).every(item => item.c !== 'marked'))
+  t.ok((rest.items as { c: string }[]).every(item => item.c !== 'both'))
   t.equal(await alice.code('inbox', { cursor: 'nonsense' }), 'BAD_REQUEST')
-  await alice.ok('mute', { c: 'marked', on: true })
+  await alice.ok('mute', { c: 'both', on: true })
   t.match(await alice.ok('inbox', { limit: 1 }), { items: [{ muted: true }] })
 })
 
