@@ -20,6 +20,18 @@ export class JsonFields {
 
 const packr = new Packr({ useRecords: false })
 const unpackr = new Unpackr({ useRecords: false, mapsAsObjects: true, int64AsType: 'number' })
+const mapUnpackr = new Unpackr({ useRecords: false, mapsAsObjects: false, int64AsType: 'number' })
+
+/** Maps within each other as objects, every key a property of the object's own. */
+const asObjects = (value: unknown): unknown => {
+  if (Array.isArray(value)) return value.map(asObjects)
+  if (!(value instanceof Map)) return value
+  return Object.fromEntries(Array.from(value, ([key, item]) => [key, asObjects(item)]))
+}
+
+/** The decoder gives objects no key `__proto__`, but one like it. It is an id like any other, so that then the slower way is taken. */
+const unpack = (bytes: Buffer): unknown =>
+  bytes.includes('__proto__') ? asObjects(mapUnpackr.unpack(bytes)) : unpackr.unpack(bytes)
 
 /** The encoding that a client's list of subprotocols asks for, JSON when it names none; undefined when none of them is ours. */
 export const negotiate = (header: string): { encoding: Encoding; subprotocol: string } | undefined => {
@@ -65,7 +77,7 @@ export const decodeFrame = (
   } else {
     if (!isBinary || !isSafeMsgpack(bytes)) throw notAnObject(encoding)
     try {
-      value = unpackr.unpack(bytes)
+      value = unpack(bytes)
     } catch {
       throw notAnObject(encoding)
     }

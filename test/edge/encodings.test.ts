@@ -43,3 +43,14 @@ t.test('a MessagePack socket takes binary frames only, JSON is taken from either
   json.send(Buffer.from('{"id":"binary","t":"ping"}'))
   t.match(await json.find(frame => frame.re === 'binary'), { ok: true })
 })
+
+t.test('ids that JavaScript has a meaning for are ids like any other, in both encodings', async t => {
+  const id = '__proto__'
+  for (const subprotocol of ['confab.v1.json', 'confab.v1.msgpack'] as const) {
+    const socket = await confab.connect('alice', { subprotocol })
+    if (subprotocol === 'confab.v1.json') await socket.ok('create', { c: id, kind: 'group', members: [id] })
+    await socket.ok('sync', { cursors: JSON.parse(`{"${id}":0,"constructor":1}`) })
+    t.match(await socket.find(frame => frame.t === 'synced'), { c: id, seq: 1 }, subprotocol)
+    t.match(await socket.find(frame => frame.t === 'refetch'), { c: 'constructor', reason: 'not_member' })
+  }
+})
