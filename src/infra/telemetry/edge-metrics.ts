@@ -1,8 +1,12 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 import type { EdgeMetrics } from '../../edge/edge-metrics.ts'
+import { CloseCode } from '../../events/index.ts'
 
 /** Seconds; an ack takes one to a few milliseconds where nothing is wrong. */
 const latencyBuckets = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10]
+
+/** A client may close with any code it likes; a series is made of those that mean something here: the protocol's, and what the transport says. */
+const closeCodes: ReadonlySet<number> = new Set([1000, 1005, 1006, ...Object.values(CloseCode)])
 
 const memo = <V>(make: (key: string) => V): ((key: string) => V) => {
   const made = new Map<string, V>()
@@ -71,7 +75,7 @@ export const createEdgeMetrics = (registry: Registry, buffered?: () => number): 
     connected: () => connections.inc(),
     disconnected: code => {
       connections.dec()
-      closed.inc({ code: String(code) })
+      closed.inc({ code: closeCodes.has(code) ? String(code) : 'other' })
     },
     answered: (type, outcome, seconds) => {
       counterOf(`${type} ${outcome}`).inc()

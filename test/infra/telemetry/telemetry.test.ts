@@ -53,3 +53,15 @@ t.test('the edge’s figures, as Prometheus reads them', async t => {
     t.ok(body.split('\n').includes(line), line)
   t.match(body, /nodejs_eventloop_lag_p99_seconds/)
 })
+
+t.test('a client that closes with codes of its own makes no series of them', async t => {
+  const metrics = createEdgeMetrics(createRegistry())
+  for (let code = 1000; code < 5000; code++) {
+    metrics.connected()
+    metrics.disconnected(code)
+  }
+  const series = (await metrics.expose()).body.match(/^confab_edge_disconnections_total\{.*$/gm) ?? []
+  t.ok(series.length < 20, `${series.length} series`)
+  t.ok(series.some(line => line.includes('code="1006"')))
+  t.ok(series.some(line => line.includes('code="other"')))
+})
