@@ -93,6 +93,8 @@ export const runImport = async (sources: readonly ImportSource[], flags: SystemF
 }
 
 const summaryOf = ({ messages, duplicates, memberships }: ImportCounts, elapsedMs: number): string => {
+  if (messages + duplicates + memberships === 0)
+    return `nothing new: all of it was imported before; ${span(elapsedMs)}\n`
   const rate = Math.round((messages + memberships) / (elapsedMs / 1000))
-  return `${count(messages)} messages imported, ${count(duplicates)} were there already, ${count(memberships)} joins and leaves; ${span(elapsedMs)}, ${count(rate)}/s\n`
+  return `${count(messages)} ${messages === 1 ? 'message' : 'messages'} imported, ${count(duplicates)} there already, ${count(memberships)} joins and leaves; ${span(elapsedMs)}, ${count(rate)}/s\n`
 }
