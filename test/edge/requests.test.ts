@@ -171,6 +171,29 @@ t.test('inbox', async t => {
   t.match(await alice.ok('inbox', { limit: 1 }), { items: [{ muted: true }] })
 })
 
+t.test('inbox and search: no page outgrows a frame, and the next one goes on after it', async t => {
+  const carol = await confab.connect('carol')
+  const conversations = Array.from({ length: 9 }, (_, n) => `big${n}`)
+  for (const c of conversations) {
+    await carol.ok('create', { c, kind: 'group', members: ['dora'] })
+    await carol.ok('send', { c, m: 'm1', text: `${c} kettle ${'茶'.repeat(5_000)}` })
+  }
+  const dora = await confab.connect('dora')
+  const all = async (type: string, fields: Record<string, unknown>, list: string) => {
+    const found: string[] = []
+    let cursor: unknown
+    do {
+      const page = await dora.ok(type, { ...fields, cursor })
+      t.ok(Buffer.byteLength(JSON.stringify(page)) <= 65_536, `${type}: a page fits a frame`)
+      found.push(...(page[list] as { c: string }[]).map(({ c }) => c))
+      cursor = page.cursor
+    } while (cursor !== undefined)
+    return found
+  }
+  t.same(await all('inbox', { limit: 200 }, 'items'), conversations.toReversed())
+  t.same(await all('search', { q: 'kettle', limit: 100 }, 'hits'), conversations.toReversed())
+})
+
 t.test('search: in one’s own conversations, with filters', async t => {
   const { hits } = await bob.ok('search', { q: 'message', c: 'marked' })
   t.equal((hits as unknown[]).length, 5)

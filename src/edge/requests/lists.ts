@@ -1,5 +1,6 @@
 import { ConfabError, type MemberItem } from '../../events/index.ts'
 import type { SearchQuery } from '../../projections/index.ts'
+import { listPage } from './list-page.ts'
 import type { Handler, RequestContext } from './request-context.ts'
 
 const defaultPage = 50
@@ -14,11 +15,13 @@ export const inbox =
   async (request, caller) => {
     access.requireFresh()
     await freshness.reached('inbox', limits.viewWaitMs)
-    const { items, cursor } = await views.inbox.page(caller.user, {
-      limit: request.limit ?? defaultPage,
-      ...given('cursor', request.cursor),
+    return await listPage('items', request.limit ?? defaultPage, async limit => {
+      const { items, cursor } = await views.inbox.page(caller.user, {
+        limit,
+        ...given('cursor', request.cursor),
+      })
+      return { items, cursor }
     })
-    return { items: [...items], ...given('cursor', cursor) }
   }
 
 /** The roster's page, with those who have left and those who have another role put right by the conversation's state. */
@@ -67,12 +70,9 @@ export const search =
     await freshness.reached('search', limits.viewWaitMs)
     if (c !== undefined) await access.member(c, caller.user)
     const conversations = c !== undefined ? [c] : await memberships.of(caller.user, mine => [...mine])
-    const query: SearchQuery = {
-      q: request.q,
-      conversations,
-      limit: request.limit ?? defaultHits,
-      ...filters,
-    }
-    const { hits, cursor } = await views.search.search(query)
-    return { hits: [...hits], ...given('cursor', cursor) }
+    return await listPage('hits', request.limit ?? defaultHits, async limit => {
+      const query: SearchQuery = { q: request.q, conversations, limit, ...filters }
+      const { hits, cursor } = await views.search.search(query)
+      return { items: hits, cursor }
+    })
   }
