@@ -18,6 +18,9 @@ env.PATH = (process.env.PATH ?? '')
   .filter(folder => !folder.includes('node_modules'))
   .join(':')
 
+/** Arguments of `sh` that run a command without what tap loads into every Node that a test starts. */
+const plain = (...command: string[]): string[] => ['-c', 'unset NODE_OPTIONS; exec "$0" "$@"', ...command]
+
 /** Modules that a page's source imports by relative or absolute path. */
 const importsOf = (source: string): string[] =>
   [...source.matchAll(/(?:from|import)\s*\(?\s*['"]([./][^'"]+)['"]/g)].map(([, path]) => path!)
@@ -25,8 +28,8 @@ const importsOf = (source: string): string[] =>
 t.test('the package, installed elsewhere, runs: npx confab serve --dev', { timeout: 300_000 }, async t => {
   const folder = tempFolder(t)
   // The scripts that npm would run: `prepare` would build tap anew under the tests that run beside this one.
-  execFileSync(process.execPath, ['scripts/build.ts'], { cwd: root, env, stdio: 'pipe' })
-  execFileSync('npm', ['pack', '--ignore-scripts', '--pack-destination', folder], {
+  execFileSync('sh', plain(process.execPath, 'scripts/build.ts'), { cwd: root, env, stdio: 'pipe' })
+  execFileSync('sh', plain('npm', 'pack', '--ignore-scripts', '--pack-destination', folder), {
     cwd: root,
     env,
     stdio: 'pipe',
@@ -37,14 +40,14 @@ t.test('the package, installed elsewhere, runs: npx confab serve --dev', { timeo
   t.match(packed, 'package/dist/cli/main.js')
   t.notMatch(packed, /package\/(src|test|bench)\//)
   writeFileSync(join(folder, 'package.json'), '{"private":true}')
-  execFileSync('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', tarball], {
+  execFileSync('sh', plain('npm', 'install', '--no-audit', '--no-fund', '--prefer-offline', tarball), {
     cwd: folder,
     env,
     stdio: 'pipe',
   })
 
   const confab = (...args: string[]) =>
-    execFileSync('npx', ['confab', ...args], {
+    execFileSync('sh', plain('npx', 'confab', ...args), {
       cwd: folder,
       env,
       encoding: 'utf8',
@@ -53,11 +56,15 @@ t.test('the package, installed elsewhere, runs: npx confab serve --dev', { timeo
   t.equal(confab('--version').trim(), version)
   const data = join(folder, 'data')
   const port = await freePort()
-  const child = spawn('npx', ['confab', 'serve', '--dev', '--port', String(port), '--data', data], {
-    cwd: folder,
-    env,
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
+  const child = spawn(
+    'sh',
+    plain('npx', 'confab', 'serve', '--dev', '--port', String(port), '--data', data),
+    {
+      cwd: folder,
+      env,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    },
+  )
   let output = ''
   for (const stream of [child.stdout, child.stderr]) stream.on('data', chunk => (output += chunk))
   const exit = once(child, 'exit')
