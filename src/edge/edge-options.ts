@@ -17,7 +17,7 @@ export interface Logger {
 /** The bounds of one edge node. Those that clients have to know go into the answer to `hello`. */
 export const defaultEdgeLimits = {
   /** Requests of one socket that may be unanswered; one more is OVERLOADED. */
-  inFlight: 256,
+  inFlight: 512,
   /** Bytes that may wait for a slow socket; beyond them it is closed, so that what it missed comes by resume and never as a silent hole. */
   backpressureBytes: 4 * 1024 * 1024,
   /** Bytes of a frame beyond which the socket is closed with 1009; up to them a frame over the protocol's limit is refused, and the socket lives. */

@@ -118,6 +118,23 @@ t.test('history and inbox are exact while the views lag', async t => {
   t.match(((await answer).items as object[])[0], { c, head: 12 }, 'it waited for the view')
 })
 
+t.test('hundreds of requests may be sent without waiting, with hello as well', async t => {
+  const c = 'pipe'
+  await alice.ok('create', { c, kind: 'group', members: [] })
+  const eager = await confab.socket()
+  const token = await confab.token('alice')
+  const hello = eager.request('hello', { token })
+  const sends = Array.from({ length: 500 }, (_, n) => eager.code('send', { c, m: `m${n}`, text: `${n}` }))
+  t.match(await hello, { ok: true })
+  t.same(new Set(await Promise.all(sends)), new Set(['ok']))
+  await eager.event(c, 501)
+  t.same(
+    eager.frames.filter(frame => frame.c === c).map(frame => frame.m),
+    sends.map((_, n) => `m${n}`),
+    'in the order that they were sent',
+  )
+})
+
 t.test('marks: here, on other devices, and for the others', async t => {
   const c = 'marked'
   await bob.ok('create', { c, kind: 'group', members: ['alice'] })
