@@ -36,6 +36,8 @@ export const defaultEdgeLimits = {
   heartbeatMs: 25_000,
   /** Sessions whose missed events are being read at the same time. */
   resumes: 16,
+  /** How long a session may take to make room for more of what it missed, ms; then it is closed with 4008, so that others get their turn. */
+  slowMs: 10_000,
   /** Live events that wait while a conversation's missed ones are read. */
   resumeBuffer: 256,
   /** Membership changes that are remembered, for as long as the roster has not got them. */

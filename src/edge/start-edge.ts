@@ -69,7 +69,7 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
     waitMs: limits.rosterWaitMs,
   })
   const reader = new ConversationReader(views.timeline, log, limits.lagEvents)
-  const drains = new Drains(roomBytes)
+  const drains = new Drains(roomBytes, limits.slowMs)
   const presence = new PresenceBoard(randomUUID(), signals, sessions)
   const devices = new DeviceSessions(signals, sessions)
   const resumer = new Resumer(

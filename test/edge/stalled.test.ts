@@ -1,0 +1,24 @@
+import t from 'tap'
+import { startConfab } from '../harness/confab.ts'
+import { SlowSocket } from '../harness/slow-socket.ts'
+
+const confab = await startConfab(t, { limits: { resumes: 1, slowMs: 300 } })
+
+t.test('who stops reading what it missed does not keep the others from what they missed', async t => {
+  const alice = await confab.connect('alice')
+  await alice.ok('create', { c: 'much', kind: 'group', members: ['bob', 'carol'] })
+  const text = 'x'.repeat(16_000)
+  for (let n = 0; n < 800; n += 100)
+    await Promise.all(
+      Array.from({ length: 100 }, (_, i) => alice.ok('send', { c: 'much', m: `m${n + i}`, text })),
+    )
+  const bob = await SlowSocket.open(confab.edge.port)
+  t.teardown(() => bob.close())
+  bob.send({ id: 'hello', t: 'hello', token: await confab.token('bob'), resume: { much: 0 } })
+  await bob.until(frame => frame.re === 'hello')
+  bob.stopReading()
+  const connections = confab.edge.connections()
+  const carol = await confab.connect('carol', { resume: { much: 780 } })
+  t.match(await carol.find(frame => frame.t === 'synced'), { c: 'much', seq: 801 })
+  t.equal(confab.edge.connections(), connections, 'carol has come, bob was sent away')
+})
