@@ -48,6 +48,8 @@ export class Resumer {
   readonly #onResumed: (events: number) => void
   readonly #turns: Turns
   readonly #fills = new Map<string, Fill[]>()
+  /** What a session asked for last: what it asks for next comes after that, so that it never has more than one turn. */
+  readonly #asked = new WeakMap<Session, Promise<void>>()
 
   constructor(
     parts: {
@@ -98,12 +100,20 @@ export class Resumer {
     const conversations = Object.keys(cursors).filter(c => !session.filling?.has(c))
     session.filling = new Set([...(session.filling ?? []), ...conversations])
     for (const c of conversations) this.#fanOut.unsubscribe(session, c)
-    await this.#turns.take(async () => {
+    const before = this.#asked.get(session)
+    const done = this.#inTurn(before, async () => {
       for (const c of conversations) {
         if (session.closed) return
         await this.#resumeOne(session, c, cursors[c]!)
       }
     })
+    this.#asked.set(session, done)
+    await done
+  }
+
+  async #inTurn(before: Promise<void> | undefined, fill: () => Promise<void>): Promise<void> {
+    await before
+    await this.#turns.take(fill)
   }
 
   async #resumeOne(session: Session, c: string, cursor: number): Promise<void> {
