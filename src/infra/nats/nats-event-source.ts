@@ -7,6 +7,8 @@ import { OrderedConsumer } from './ordered-consumer.ts'
 import { ReplyInbox } from './reply-inbox.ts'
 
 const defaultBatch = 500
+/** Of a range nobody waits for single events: more may be under way at once. */
+const rangeBatch = 4_096
 
 /**
  * Whole streams in order. A message that is none of confab's comes with the envelope type '': whoever decodes it finds it malformed and can file it; nothing
@@ -56,7 +58,10 @@ export class NatsEventSource implements EventSource {
     // An empty stream ends at 0.
     if (until < 1 || after >= until) return
     let position = after
-    for await (const events of this.consume(stream, after, { signal: new AbortController().signal })) {
+    for await (const events of this.consume(stream, after, {
+      signal: new AbortController().signal,
+      batch: rangeBatch,
+    })) {
       const wanted =
         (events.at(-1)?.streamSeq ?? 0) <= until ? events : events.filter(event => event.streamSeq <= until)
       if (wanted.length > 0) yield wanted
