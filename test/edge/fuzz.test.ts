@@ -196,19 +196,21 @@ t.test('any values in any request: an answer each, and nothing worse', async t =
   await others(t)
 })
 
+/** Bytes that begin no MessagePack map: one that decodes is an object, wrong but readable. */
+const noMap = fc
+  .uint8Array({ minLength: 1, maxLength: 200 })
+  .filter(([first = 0]) => (first & 0xf0) !== 0x80 && first !== 0xde && first !== 0xdf)
+
 t.test('random bytes, ten of them at most', async t => {
   await fc.assert(
-    fc.asyncProperty(
-      fc.array(fc.uint8Array({ minLength: 1, maxLength: 200 }), { minLength: 12, maxLength: 12 }),
-      async frames => {
-        const socket = await confab.connect('mallory', { subprotocol: 'confab.v1.msgpack' })
-        for (const frame of frames) socket.send(frame)
-        // A random small integer may be good MessagePack, but is no map: every one of them is bad.
-        const { code } = await socket.closed
-        const refused = socket.frames.filter(frame => errorCode(frame) === 'BAD_REQUEST')
-        return code === 1008 && refused.length === Limits.badFrames
-      },
-    ),
+    fc.asyncProperty(fc.array(noMap, { minLength: 12, maxLength: 12 }), async frames => {
+      const socket = await confab.connect('mallory', { subprotocol: 'confab.v1.msgpack' })
+      for (const frame of frames) socket.send(frame)
+      // A random small integer may be good MessagePack, but is no map: every one of them is bad.
+      const { code } = await socket.closed
+      const refused = socket.frames.filter(frame => errorCode(frame) === 'BAD_REQUEST')
+      return code === 1008 && refused.length === Limits.badFrames
+    }),
     { numRuns: 20 },
   )
   await others(t)
