@@ -30,7 +30,7 @@ export class RawPublisher {
     })
   }
 
-  /** Appends right after `expected`, the sequence of the last message of the subject; 0 for none. */
+  /** Appends right after `expected`, the sequence of the last message of the subject; 0 for none. `more` headers come first, as confab writes them. */
   publish(
     subject: string,
     body: Uint8Array,
@@ -42,7 +42,7 @@ export class RawPublisher {
     const slot = this.#free.pop() ?? this.#waiting.length
     this.#waiting[slot] = onStored
     const headers = Buffer.from(
-      `NATS/1.0\r\nNats-Msg-Id: ${messageId}\r\nNats-Expected-Last-Subject-Sequence: ${expected}\r\n${more}\r\n`,
+      `NATS/1.0\r\n${more}Nats-Msg-Id: ${messageId}\r\nNats-Expected-Last-Subject-Sequence: ${expected}\r\n\r\n`,
       'latin1',
     )
     // The client asks nothing of headers but their bytes.
