@@ -10,30 +10,38 @@ export async function* readUntil<T>(
   signal: AbortSignal,
   nats: Pick<Nats, 'onChange'>,
 ): AsyncIterable<T> {
-  const aborted = Promise.withResolvers<IteratorReturnResult<undefined>>()
-  const end = (): void => aborted.resolve({ done: true, value: undefined })
+  // Not Promise.race with one promise that stays pending: that would hold every batch for as long as it does.
+  let waiting: PromiseWithResolvers<IteratorResult<T>> | undefined
+  let end: ((wanted: PromiseWithResolvers<IteratorResult<T>>) => void) | undefined
+  const endBy = (how: typeof end): void => {
+    end ??= how
+    if (waiting !== undefined) end?.(waiting)
+  }
+  const onAbort = (): void => endBy(({ resolve }) => resolve({ done: true, value: undefined }))
   let timer: NodeJS.Timeout | undefined
   const unlisten = nats.onChange(isConnected => {
     clearTimeout(timer)
     if (isConnected) return
     timer = setTimeout(() => {
       const away = `NATS has been away for ${patienceMs / 1000} s; run the command again when it is back`
-      aborted.reject(new CliError('NO_SERVER', away))
+      endBy(({ reject }) => reject(new CliError('NO_SERVER', away)))
     }, patienceMs)
   })
-  signal.addEventListener('abort', end)
-  if (signal.aborted) end()
+  signal.addEventListener('abort', onAbort)
+  if (signal.aborted) onAbort()
   try {
     const iterator = batches[Symbol.asyncIterator]()
     for (;;) {
-      const next = await Promise.race([iterator.next(), aborted.promise])
+      waiting = Promise.withResolvers<IteratorResult<T>>()
+      if (end === undefined) iterator.next().then(waiting.resolve, waiting.reject)
+      else end(waiting)
+      const next = await waiting.promise
       if (next.done === true) return
       yield next.value
     }
   } finally {
     clearTimeout(timer)
     unlisten()
-    signal.removeEventListener('abort', end)
-    aborted.promise.catch(() => {})
+    signal.removeEventListener('abort', onAbort)
   }
 }
