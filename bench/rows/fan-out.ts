@@ -8,6 +8,8 @@ const sockets = 1000
 /** Every fiftieth socket is looked into, and among those are the senders. */
 const sample = 50
 const c = conversationId(0)
+/** With 4 in flight each, enough that sending is what takes the time, and not waiting for one's turn: at half of it both sides idle, confab more. */
+const senders = 16
 
 export const fanOutRow: Row = {
   name: 'fan-out',
@@ -21,7 +23,7 @@ export const fanOutRow: Row = {
   turns: 3,
   prepare: async ({ quick, tell, defer }) => {
     const plan: RunPlan = {
-      senders: Array.from({ length: 8 }, (_, n) => ({ socket: n * sample, c })),
+      senders: Array.from({ length: senders }, (_, n) => ({ socket: n * sample, c })),
       inFlight: 4,
       until: 'delivered',
       receivers: sockets,
