@@ -24,7 +24,7 @@ export const drawTable = (outcomes: readonly Outcome[]): string => {
       number(ours),
       number(limit),
       unit,
-      ratio === null ? '–' : ratio.toFixed(2),
+      ratio === null ? '–' : ratio.toFixed(3),
       describeTarget({ rule, value: target }, unit),
       pass ? styled('green', 'ok') : styled('red', 'short'),
     ])
