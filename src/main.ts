@@ -3,7 +3,12 @@ import { type Edge, startEdge } from './edge/index.ts'
 import { type ConfabConfig, ConfigError, devSecret } from './infra/config/index.ts'
 import { NatsSignals } from './infra/nats/index.ts'
 import { openSqliteViews } from './infra/sqlite/index.ts'
-import { createEdgeMetrics, createRegistry, type Logger } from './infra/telemetry/index.ts'
+import {
+  createEdgeMetrics,
+  createProjectionMetrics,
+  createRegistry,
+  type Logger,
+} from './infra/telemetry/index.ts'
 import { createTokenVerifier, signDevToken, type TokenOptions } from './infra/tokens/index.ts'
 import { loadUws } from './infra/uws/index.ts'
 import { openNats } from './open-nats.ts'
@@ -66,6 +71,7 @@ export const startConfab = async (
       writeSide = await openWriteSide(system.nats, {
         lookup: log => createViewLookup(timeline, log),
         limits: { conversationBytes: config.stateCacheBytes },
+        replicas: config.natsReplicas,
         onNotice,
       })
       undo.push(() => writeSide?.close(config.drainMs))
@@ -95,11 +101,15 @@ export const startConfab = async (
           }),
     })
     const registry = createRegistry()
+    const { status } = projections ?? {}
+    if (status !== undefined) createProjectionMetrics(registry, status)
     let server: Edge | StatusServer
     if (writeSide !== undefined && views !== undefined) {
       const { bus, feed, log } = writeSide
       const { secret } = tokens
-      const edge = await startEdge({
+      let edge: Edge | undefined
+      const metrics = createEdgeMetrics(registry, () => edge?.bufferedBytes() ?? 0)
+      const started = await startEdge({
         uws: loadUws(),
         bus,
         feed,
@@ -107,22 +117,28 @@ export const startConfab = async (
         log,
         signals: new NatsSignals(system.nats),
         tokens: await createTokenVerifier(tokens),
-        metrics: createEdgeMetrics(registry),
+        metrics,
         logger,
         host: config.host,
         port: config.port,
         readiness,
         ...(config.dev && secret !== undefined ? { signDevToken: user => signDevToken(secret, user) } : {}),
       })
-      undo.push(() => edge.stop())
-      undo.push(() => within(config.drainMs, edge.drain()))
+      edge = started
+      undo.push(() => started.stop())
+      undo.push(() => within(config.drainMs, started.drain()))
       await feed.start()
       await prepare?.({ writeSide, isEmbedded: system.isEmbedded })
-      server = edge
+      server = started
     } else {
-      const status = await startStatusServer({ host: config.host, port: config.port, readiness, registry })
-      undo.push(() => status.stop())
-      server = status
+      const statusServer = await startStatusServer({
+        host: config.host,
+        port: config.port,
+        readiness,
+        registry,
+      })
+      undo.push(() => statusServer.stop())
+      server = statusServer
     }
     isPrepared = true
     return {

@@ -33,7 +33,7 @@ export const startStatusServer = async (options: StatusServerOptions): Promise<S
     else if (request.url === '/readyz') {
       const parts = await readiness().catch(() => ({ parts: false }))
       const ready = Object.values(parts).every(Boolean)
-      answer(ready ? 200 : 503, 'application/json', JSON.stringify({ ready, parts }))
+      answer(ready ? 200 : 503, 'application/json', JSON.stringify({ ok: ready, parts }))
     } else if (request.url === '/metrics') answer(200, registry.contentType, await registry.metrics())
     else answer(404, 'application/json', '{"error":{"code":"NOT_FOUND"}}')
   })

@@ -24,6 +24,8 @@ export interface WriteSideOptions {
   /** Finds messages that a conversation no longer remembers. */
   readonly lookup: (log: EventLog, feed: LiveFeed) => MessageLookup
   readonly limits?: Partial<BusLimits>
+  /** Copies of each stream; not given: as they are. */
+  readonly replicas?: number | undefined
   readonly onNotice?: (notice: string) => void
 }
 
@@ -39,8 +41,8 @@ export interface WriteSide {
 
 /** Puts the write side together on a connection; the streams are made as they are defined first. Throws NatsError. */
 export const openWriteSide = async (nats: Nats, options: WriteSideOptions): Promise<WriteSide> => {
-  const { lookup, limits, onNotice } = options
-  await applyStreams(nats.connection, loadStreams())
+  const { lookup, limits, replicas, onNotice } = options
+  await applyStreams(nats.connection, loadStreams({ replicas }))
   const layout = await discoverLog(nats.connection)
   const log = new JetStreamEventLog(nats, layout)
   const feed = new NatsLiveFeed(nats, layout, onNotice === undefined ? {} : { onNotice })

@@ -86,9 +86,9 @@ const checkPort = ({ host, port, data }: ConfabConfig): Promise<Finding> =>
     server.listen(port, host, () => server.close(() => resolve(well('port', `${host}:${port} is free`))))
   })
 
-const checkStreams = async (system: OpenNats): Promise<Finding[]> => {
+const checkStreams = async ({ natsReplicas }: ConfabConfig, system: OpenNats): Promise<Finding[]> => {
   try {
-    const streams = await streamsStatus(system.nats.connection, loadStreams())
+    const streams = await streamsStatus(system.nats.connection, loadStreams({ replicas: natsReplicas }))
     return streams.map(({ stream, drift, messages }) =>
       drift.length === 0
         ? well(`stream ${stream}`, `${count(messages)} messages`)
@@ -130,7 +130,11 @@ const checkSystem = async (config: ConfabConfig): Promise<Finding[]> => {
   try {
     const { connection } = system.nats
     const where = `${connection.getServer()}, version ${connection.info?.version}`
-    return [well('NATS', where), ...(await checkStreams(system)), ...(await checkProjections(config, system))]
+    return [
+      well('NATS', where),
+      ...(await checkStreams(config, system)),
+      ...(await checkProjections(config, system)),
+    ]
   } finally {
     await system.close()
   }

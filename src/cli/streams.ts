@@ -3,12 +3,22 @@ import { applyStreams, loadStreams, streamsStatus } from '../infra/nats/index.ts
 import { openNats } from '../open-nats.ts'
 import { CliError } from './cli-error.ts'
 import { bytes, count, note, print, styled, table } from './output.ts'
-import { addSystemOptions, configOf, openExisting, type SystemFlags } from './system-options.ts'
+import {
+  addSystemOptions,
+  type ConfigFlags,
+  configOf,
+  openExisting,
+  type SystemFlags,
+} from './system-options.ts'
 
 const status = async (flags: SystemFlags & { json?: boolean }): Promise<void> => {
-  const system = await openExisting(configOf(flags), 'confab-streams')
+  const config = configOf(flags)
+  const system = await openExisting(config, 'confab-streams')
   try {
-    const streams = await streamsStatus(system.nats.connection, loadStreams())
+    const streams = await streamsStatus(
+      system.nats.connection,
+      loadStreams({ replicas: config.natsReplicas }),
+    )
     if (flags.json) await print(`${JSON.stringify(streams, undefined, 2)}\n`)
     else
       await print(
@@ -44,10 +54,11 @@ const status = async (flags: SystemFlags & { json?: boolean }): Promise<void> =>
   }
 }
 
-const apply = async (flags: SystemFlags): Promise<void> => {
-  const system = await openNats(configOf(flags), 'confab-streams', note)
+const apply = async (flags: ConfigFlags): Promise<void> => {
+  const config = configOf(flags)
+  const system = await openNats(config, 'confab-streams', note)
   try {
-    const applied = await applyStreams(system.nats.connection, loadStreams())
+    const applied = await applyStreams(system.nats.connection, loadStreams({ replicas: config.natsReplicas }))
     await print(
       table(
         [{ title: 'stream' }, { title: 'outcome' }, { title: 'changed' }],
@@ -66,6 +77,8 @@ export const streamsCommand = (): Command => {
     .action(status)
   addSystemOptions(
     command.command('apply').description('create or update them as streams/*.yaml define; deletes nothing'),
-  ).action(apply)
+  )
+    .option('--replicas <n>', 'copies of each stream: 1, 3 or 5 (default: as they are)')
+    .action(apply)
   return command
 }

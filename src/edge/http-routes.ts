@@ -122,15 +122,22 @@ export class HttpRoutes {
   }
 
   async #request(request: Request, caller: Caller): Promise<object> {
+    const { answer, metrics, logger } = this.#parts
     const started = performance.now()
     let outcome = 'ok'
+    let seq: unknown
     try {
-      return await this.#parts.answer(request, caller)
+      const fields = await answer(request, caller)
+      if ('seq' in fields) seq = fields.seq
+      return fields
     } catch (error) {
       outcome = ConfabError.is(error) ? error.code : 'INTERNAL'
       throw error
     } finally {
-      this.#parts.metrics.answered(request.t, outcome, (performance.now() - started) / 1000)
+      const ms = performance.now() - started
+      metrics.answered(request.t, outcome, ms / 1000)
+      const c = 'c' in request ? request.c : undefined
+      logger.debug({ re: request.id, request: request.t, c, seq, outcome, ms }, 'answered over HTTP')
     }
   }
 
@@ -139,7 +146,7 @@ export class HttpRoutes {
     try {
       await handle()
     } catch (error) {
-      exchange.error(visibleError(error, this.#parts.logger, { request: 'http' }), re?.())
+      exchange.error(visibleError(error, this.#parts.logger, { request: 'http', re: re?.() }), re?.())
     }
   }
 }

@@ -21,6 +21,19 @@ import type { SessionRegistry } from './session-registry.ts'
 import { bearerToken } from './token-verifier.ts'
 
 type Fields = Record<string, unknown>
+
+/** A frame that is being answered. */
+interface Asked {
+  /** Null where no id could be read. */
+  readonly id: string | null
+  /** `unread` where it could not be read, `unknown` where there is no such type. */
+  readonly type: string
+  /** The conversation that it names. */
+  readonly c: unknown
+  /** `performance.now()` when it came. */
+  readonly started: number
+}
+
 type Socket = WebSocket<SocketData>
 
 /** What a client may see of an error. The rest goes to the log, and says nothing of what was sent. */
@@ -129,14 +142,14 @@ export class Sockets {
         return
       }
       const error = new ConfabError('TOO_LARGE', `A frame may have ${Limits.frameBytes} bytes at most.`)
-      this.#refuse(session, leadingId(message, session.encoding), 'unread', error, started)
+      this.#refuse(session, unread(started, leadingId(message, session.encoding)), error)
       return
     }
     let value: Fields
     try {
       value = decodeFrame(message, isBinary, session.encoding)
     } catch (error) {
-      this.#refuse(session, null, 'unread', error, started)
+      this.#refuse(session, unread(started), error)
       this.#countBad(session)
       return
     }
@@ -149,7 +162,7 @@ export class Sockets {
           field: '/id',
         },
       )
-      this.#refuse(session, null, 'unread', error, started)
+      this.#refuse(session, unread(started), error)
       if (session.phase !== 'open') this.#countBad(session)
       return
     }
@@ -158,7 +171,7 @@ export class Sockets {
   }
 
   #request(session: Session, id: string, value: Fields, started: number): void {
-    const type = isRequestType(value.t) ? value.t : 'unknown'
+    const asked: Asked = { id, type: isRequestType(value.t) ? value.t : 'unknown', c: value.c, started }
     try {
       const request = checkRequest(value)
       if (session.inFlight >= this.#limits.inFlight)
@@ -168,22 +181,22 @@ export class Sockets {
         )
       const fields = this.#answer(request, { user: session.user, session })
       if (!(fields instanceof Promise)) {
-        this.#answered(session, id, type, fields, started)
+        this.#answered(session, asked, fields)
         return
       }
       session.inFlight++
       fields.then(
         answer => {
           session.inFlight--
-          this.#answered(session, id, type, answer, started)
+          this.#answered(session, asked, answer)
         },
         error => {
           session.inFlight--
-          this.#refuse(session, id, type, error, started)
+          this.#refuse(session, asked, error)
         },
       )
     } catch (error) {
-      this.#refuse(session, id, type, error, started)
+      this.#refuse(session, asked, error)
     }
   }
 
@@ -192,7 +205,7 @@ export class Sockets {
       // Sent together with hello, without waiting for its answer: as good as after it.
       session.waiting ??= []
       if (session.waiting.length < this.#limits.inFlight) session.waiting.push({ id, value })
-      else this.#refuse(session, id, 'unread', new ConfabError('OVERLOADED'), started)
+      else this.#refuse(session, unread(started, id), new ConfabError('OVERLOADED'))
       return
     }
     if (session.phase === 'greeting' || value.t !== 'hello') {
@@ -200,7 +213,7 @@ export class Sockets {
         session.phase === 'greeting'
           ? new ConfabError('BAD_REQUEST', 't: hello is being answered.', { field: '/t' })
           : new ConfabError('UNAUTHENTICATED', 'The first frame has to be hello.')
-      this.#refuse(session, id, 'unread', error, started)
+      this.#refuse(session, unread(started, id), error)
       this.#countBad(session)
       return
     }
@@ -215,7 +228,7 @@ export class Sockets {
     } catch (error) {
       if (session.closed) return
       session.phase = 'new'
-      this.#refuse(session, id, 'hello', error, started)
+      this.#refuse(session, { id, type: 'hello', c: undefined, started }, error)
       if (ConfabError.is(error) && error.code === 'UNAUTHENTICATED') {
         flush(session)
         session.end(CloseCode.unauthenticated, 'the token is not good')
@@ -231,15 +244,23 @@ export class Sockets {
     }
   }
 
-  #answered(session: Session, id: string, type: string, fields: object, started: number): void {
-    push(session, encodeAnswer(session.encoding, id, fields))
-    this.#metrics.answered(type, 'ok', (performance.now() - started) / 1000)
+  #answered(session: Session, asked: Asked, fields: object): void {
+    push(session, encodeAnswer(session.encoding, asked.id ?? '', fields))
+    this.#tell(session, asked, 'ok', 'seq' in fields ? fields.seq : undefined)
   }
 
-  #refuse(session: Session, id: string | null, type: string, error: unknown, started: number): void {
-    const body = visibleError(error, this.#logger, { session: session.id, request: type })
+  #refuse(session: Session, asked: Asked, error: unknown): void {
+    const { id, type } = asked
+    const body = visibleError(error, this.#logger, { session: session.id, re: id, request: type })
     push(session, encodeError(session.encoding, id, body))
-    this.#metrics.answered(type, body.code, (performance.now() - started) / 1000)
+    this.#tell(session, asked, body.code, undefined)
+  }
+
+  /** The request's id, and the place of what came of it, are what an operator looks for. */
+  #tell(session: Session, { id, type, c, started }: Asked, outcome: string, seq: unknown): void {
+    const ms = performance.now() - started
+    this.#metrics.answered(type, outcome, ms / 1000)
+    this.#logger.debug({ session: session.id, re: id, request: type, c, seq, outcome, ms }, 'answered')
   }
 
   #countBad(session: Session): void {
@@ -248,3 +269,10 @@ export class Sockets {
     session.end(CloseCode.policy, 'too many frames that make no sense')
   }
 }
+
+const unread = (started: number, id: string | null = null): Asked => ({
+  id,
+  type: 'unread',
+  c: undefined,
+  started,
+})

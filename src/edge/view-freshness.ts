@@ -20,14 +20,14 @@ export const reaches = (view: readonly Position[], target: readonly Position[]):
     return streamSeq === 0 || (position !== undefined && position.streamSeq >= streamSeq)
   })
 
-const conversationsOnly: readonly Family[] = [Family.conversation]
-const bothFamilies: readonly Family[] = [Family.conversation, Family.user]
+const conversations: readonly Family[] = [Family.conversation]
+const users: readonly Family[] = [Family.user]
 
 /** The projections whose views a query reads, and the families that feed each. */
 const Reads = {
-  inbox: { inbox: conversationsOnly, 'read-state': bothFamilies },
-  members: { roster: conversationsOnly, 'read-state': bothFamilies },
-  search: { search: conversationsOnly },
+  inbox: { inbox: [...conversations, ...users] },
+  members: { roster: conversations, 'read-state': users },
+  search: { search: conversations },
 } as const
 
 /** Waits for views to reach what the live feed has delivered. All who wait for one view share one look at its position. */

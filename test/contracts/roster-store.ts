@@ -46,6 +46,7 @@ export const testRosterStore = (t: Test, open: OpenEmptyViews): void => {
       ])
       return (await views.roster.members('c', { limit: 1 })).members[0]
     }
+    t.match(await marks(3, 0), { read: 3, delivered: 3 }, 'what was read was delivered')
     t.match(await marks(3, 4), { read: 3, delivered: 4 })
     t.match(await marks(2, 5), { read: 3, delivered: 5 })
     await stores.readState.clear()

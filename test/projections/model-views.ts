@@ -86,7 +86,9 @@ export const modelOf = (streams: Record<string, readonly StoredEvent[]>) => {
     [...membersOf(c)]
       .sort(([a], [b]) => (a < b ? -1 : 1))
       .map(([user, role]) => {
-        const [read, delivered] = [mark(user, c, 'read.marked'), mark(user, c, 'delivered.marked')]
+        const read = mark(user, c, 'read.marked')
+        // What was read was delivered.
+        const delivered = Math.max(read, mark(user, c, 'delivered.marked'))
         return {
           user,
           role: role as MemberItem['role'],

@@ -31,7 +31,8 @@ const drainMs = 30_000
 export const runImport = async (sources: readonly ImportSource[], flags: SystemFlags): Promise<void> => {
   const { signal: interrupted, release } = interruption()
   const startedAt = performance.now()
-  const system = await openNats(configOf(flags), 'confab-import', note)
+  const config = configOf(flags)
+  const system = await openNats(config, 'confab-import', note)
   try {
     let lookup: MessageLookup | undefined
     const { bus, feed, close } = await openWriteSide(system.nats, {
@@ -40,6 +41,7 @@ export const runImport = async (sources: readonly ImportSource[], flags: SystemF
         return lookup
       },
       limits: importLimits,
+      replicas: config.natsReplicas,
     })
     try {
       await feed.start()

@@ -79,6 +79,13 @@ export const options = {
     fallback: undefined,
     doc: 'Existing NATS servers. Not given: an embedded one, in the data folder.',
   }),
+  natsReplicas: option<number | undefined>({
+    key: 'nats.replicas',
+    env: 'CONFAB_NATS_REPLICAS',
+    parse: integer(1, 5),
+    fallback: undefined,
+    doc: 'Copies of each stream, 1, 3 or 5, on a cluster of at least as many servers. Not given: streams that are there keep theirs, new ones get one.',
+  }),
   jwtSecret: option<string | undefined>({
     key: 'jwt.secret',
     env: 'CONFAB_JWT_SECRET',

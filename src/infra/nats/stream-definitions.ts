@@ -16,8 +16,8 @@ export interface LoadStreamsOptions {
   readonly conv?: number
   /** How many streams hold the users; default as defined. */
   readonly user?: number
-  /** Copies of each stream, 1 or 3 or 5; default as defined. */
-  readonly replicas?: number
+  /** Copies of each stream, 1, 3 or 5. Not given: those that are there keep theirs, new ones get one. */
+  readonly replicas?: number | undefined
 }
 
 /** A file of `streams/`: a family, of which count streams are made, or a single stream by name. */

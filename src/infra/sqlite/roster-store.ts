@@ -25,11 +25,11 @@ interface MemberRow {
   delivered: number
 }
 
-/** Members are listed by user id, with the marks of the read state. */
+/** Members are listed by user id, with the marks of the read state; what was read was delivered. */
 export const sqliteRosterQueries = (db: DatabaseSync, positions: PositionsQuery): RosterQueries => {
   const of = db.prepare('SELECT c FROM roster WHERE user = ? AND role IS NOT NULL ORDER BY c')
   const members = db.prepare(`
-    SELECT r.user, r.role, ifnull(s.read, 0) AS read, ifnull(s.delivered, 0) AS delivered
+    SELECT r.user, r.role, ifnull(s.read, 0) AS read, ifnull(max(s.read, s.delivered), 0) AS delivered
     FROM roster AS r LEFT JOIN read_state AS s ON s.c = r.c AND s.user = r.user
     WHERE r.c = ? AND r.user > ? AND r.role IS NOT NULL ORDER BY r.user LIMIT ?`)
   return {

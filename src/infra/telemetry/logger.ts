@@ -28,7 +28,7 @@ const secrets = [
 
 const redactPaths = secrets.flatMap(name => [name, `*.${name}`, `*.*.${name}`])
 
-/** JSON lines by pino, times in ISO 8601. Written at once: lines are few (none a request), and the last ones before a crash matter most. */
+/** JSON lines by pino, times in ISO 8601. Written at once: lines are few (a line a request only at `debug`), and the last ones before a crash matter most. */
 export const createLogger = (options: LoggerOptions = {}): Logger =>
   pino(
     {

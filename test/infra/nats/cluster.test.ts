@@ -1,6 +1,13 @@
 import t from 'tap'
 import { ConflictError } from '../../../src/commands/index.ts'
-import { discoverLog, JetStreamEventLog, NatsLiveFeed } from '../../../src/infra/nats/index.ts'
+import {
+  applyStreams,
+  discoverLog,
+  JetStreamEventLog,
+  loadStreams,
+  NatsLiveFeed,
+  streamsStatus,
+} from '../../../src/infra/nats/index.ts'
 import { testEventLog } from '../../contracts/event-log.ts'
 import { testLiveFeed } from '../../contracts/live-feed.ts'
 import { conversation, newEvent } from '../../contracts/new-events.ts'
@@ -10,6 +17,16 @@ t.test('on a cluster of three', { timeout: 110_000 }, async t => {
   const cluster = await startCluster(t)
   const nats = await cluster.connect()
   const layout = await discoverLog(nats.connection)
+
+  t.test('a process that says nothing of replicas leaves them as they are', async t => {
+    const applied = await applyStreams(nats.connection, loadStreams())
+    t.same([...new Set(applied.map(({ outcome }) => outcome))], ['unchanged'])
+    const streams = await streamsStatus(nats.connection, loadStreams())
+    t.ok(
+      streams.every(({ replicas, drift }) => replicas === 3 && drift.length === 0),
+      JSON.stringify(streams),
+    )
+  })
 
   t.test('the event log', async t => {
     testEventLog(t, async t => {

@@ -1,7 +1,12 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { createEdgeMetrics, createLogger, createRegistry } from '../../../src/infra/telemetry/index.ts'
+import {
+  createEdgeMetrics,
+  createLogger,
+  createProjectionMetrics,
+  createRegistry,
+} from '../../../src/infra/telemetry/index.ts'
 import { tempFolder } from '../../harness/temp-folder.ts'
 
 t.test('log lines are JSON, and hold nothing that is not for logs', async t => {
@@ -64,4 +69,36 @@ t.test('a client that closes with codes of its own makes no series of them', asy
   t.ok(series.length < 20, `${series.length} series`)
   t.ok(series.some(line => line.includes('code="1006"')))
   t.ok(series.some(line => line.includes('code="other"')))
+})
+
+t.test('the lag of each projection, as Prometheus reads it', async t => {
+  const registry = createRegistry()
+  const stream = {
+    stream: 'CONV_0',
+    position: 90,
+    head: 100,
+    lagEvents: 10,
+    lagMs: 2500,
+    deadLetters: 1,
+    rate: 5,
+  }
+  createProjectionMetrics(registry, () => [
+    { projection: 'search', version: 1, state: 'failing', streams: [{ ...stream, state: 'failing' }] },
+    {
+      projection: 'inbox',
+      version: 2,
+      state: 'live',
+      streams: [{ ...stream, lagEvents: 0, lagMs: 0, state: 'live' }],
+    },
+  ])
+  const lines = (await registry.metrics()).split('\n')
+  for (const line of [
+    'confab_projection_lag_events{projection="search",stream="CONV_0"} 10',
+    'confab_projection_lag_seconds{projection="search",stream="CONV_0"} 2.5',
+    'confab_projection_dead_letters{projection="search",stream="CONV_0"} 1',
+    'confab_projection_running{projection="search",stream="CONV_0"} 0',
+    'confab_projection_lag_events{projection="inbox",stream="CONV_0"} 0',
+    'confab_projection_running{projection="inbox",stream="CONV_0"} 1',
+  ])
+    t.ok(lines.includes(line), line)
 })

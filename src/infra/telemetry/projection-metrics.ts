@@ -1,0 +1,43 @@
+import { Gauge, type Registry } from 'prom-client'
+import type { ProjectionStatus, StreamStatus } from '../../projections/index.ts'
+
+const gauges: readonly { name: string; help: string; of: (stream: StreamStatus) => number }[] = [
+  {
+    name: 'confab_projection_lag_events',
+    help: 'Events of a stream that a projection has not applied yet',
+    of: ({ lagEvents }) => lagEvents,
+  },
+  {
+    name: 'confab_projection_lag_seconds',
+    help: 'Since a projection was last level with its stream; 0 while it is',
+    of: ({ lagMs }) => lagMs / 1000,
+  },
+  {
+    name: 'confab_projection_dead_letters',
+    help: 'Events of a stream that a projection could not take, since its rows were last built',
+    of: ({ deadLetters }) => deadLetters,
+  },
+  {
+    name: 'confab_projection_running',
+    help: '1: live or catching up; 0: failing, paused or stopped',
+    of: ({ state }) => (state === 'live' || state === 'catching-up' ? 1 : 0),
+  },
+]
+
+/** How far projections have come, in a registry of Prometheus' client. `status` is asked at each scrape. */
+export const createProjectionMetrics = (
+  registry: Registry,
+  status: () => readonly ProjectionStatus[],
+): void => {
+  for (const { name, help, of } of gauges)
+    new Gauge({
+      name,
+      help,
+      labelNames: ['projection', 'stream'],
+      registers: [registry],
+      collect() {
+        for (const { projection, streams } of status())
+          for (const stream of streams) this.set({ projection, stream: stream.stream }, of(stream))
+      },
+    })
+}
