@@ -62,6 +62,7 @@ test('messages are edited, reacted to, answered and deleted', async ({ t, confab
 
   await row(ben, 'tonight?').hover()
   await ben.getByRole('button', { name: 'Reply' }).click()
+  await ben.locator('.composing', { hasText: 'ann' }).waitFor()
   await say(ben, 'I do')
   await row(ann, 'I do')
     .getByRole('button', { name: /ann Who does the dishes tonight\?/ })
@@ -108,6 +109,7 @@ test('members come, change and go', async ({ t, open }) => {
   await paul.getByRole('heading', { name: 'Vegetable garden' }).waitFor()
   await members.getByRole('button', { name: 'Remove paul' }).click()
   await paul.getByText('No conversations yet.').waitFor()
+  await paul.waitForURL(/#\/$/)
   t.match(paul.url(), /#\/$/, 'what one is not in any more is not open')
   await olga.keyboard.press('Escape')
   await members.waitFor({ state: 'detached' })
