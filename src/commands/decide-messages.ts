@@ -2,6 +2,7 @@ import { type ConversationEvent, Limits, type MessagePosted } from '../events/in
 import { type Decision, type Refusal, refuse } from './aggregate.ts'
 import { type CommandOf, messageOf, refuseStranger } from './conversation-command.ts'
 import type { ConversationState } from './conversation-state.ts'
+import type { MessageRef } from './message-lookup.ts'
 import { isWhole, reactionKey } from './recent-events.ts'
 
 type ConversationDecision = Decision<ConversationEvent>
@@ -55,17 +56,23 @@ const repeated = ({ seq, at }: { seq: number; at: string }): ConversationDecisio
   done: true,
 })
 
-export const decideEdit = (
+/** The message that a member may still edit or react to; else the decision that says why not. */
+const standingMessage = (
   state: ConversationState,
-  { request, from, at, blocked: isBlocked, found }: CommandOf<'edit'>,
-): ConversationDecision => {
-  const { m, text } = request
+  { request: { m }, from, blocked: isBlocked, found }: CommandOf<'edit' | 'react'>,
+): MessageRef | Refusal | { readonly lacks: string; readonly upTo: number } => {
   if (!state.members.has(from)) return refuseStranger(state)
   if (isBlocked === true) return blocked()
   const message = messageOf(state, m, found)
   if (message === undefined) return noMessage()
-  if ('lacks' in message) return message
-  if (message.deleted) return noMessage()
+  return 'seq' in message && message.deleted ? noMessage() : message
+}
+
+export const decideEdit = (state: ConversationState, command: CommandOf<'edit'>): ConversationDecision => {
+  const { request, from, at } = command
+  const { m, text } = request
+  const message = standingMessage(state, command)
+  if (!('seq' in message)) return message
   if (message.from !== from) return refuse('FORBIDDEN', 'Only its author edits a message.')
   if (isTooLong(text)) return tooLong()
   return { event: { t: 'event', c: state.c, seq: state.seq + 1, type: 'message.edited', m, from, at, text } }
@@ -87,17 +94,11 @@ export const decideDelete = (
   return { event: { t: 'event', c: state.c, seq: state.seq + 1, type: 'message.deleted', m, from, at } }
 }
 
-export const decideReact = (
-  state: ConversationState,
-  { request, from, at, blocked: isBlocked, found }: CommandOf<'react'>,
-): ConversationDecision => {
+export const decideReact = (state: ConversationState, command: CommandOf<'react'>): ConversationDecision => {
+  const { request, from, at } = command
   const { m, emoji, on } = request
-  if (!state.members.has(from)) return refuseStranger(state)
-  if (isBlocked === true) return blocked()
-  const message = messageOf(state, m, found)
-  if (message === undefined) return noMessage()
-  if ('lacks' in message) return message
-  if (message.deleted) return noMessage()
+  const message = standingMessage(state, command)
+  if (!('seq' in message)) return message
   // Views take a reaction that is added twice, or removed without being there: the state need not remember all of them.
   const last = state.recent.reactions.get(reactionKey(m, from, emoji))
   const is = last !== undefined ? last.on : isWhole(state.recent) ? false : undefined
