@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { closeSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Writable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -51,16 +51,26 @@ const lastWords = (logFile: string): string => {
   }
 }
 
+const hasTerminal = (): boolean => {
+  try {
+    closeSync(openSync('/dev/tty', 'r'))
+    return true
+  } catch {
+    return false
+  }
+}
+
 /** Starts a nats-server on a configuration that names this log file and ports folder; resolves once it is ready. Throws NatsError. */
 export const spawnServer = async (
   binary: string,
   configFile: string,
   { logFile, portsDir, env }: { logFile: string; portsDir: string; env?: Record<string, string> },
 ): Promise<ServerProcess> => {
-  // A session of its own: a terminal's Ctrl-C is for us, who drain first.
   const child = spawn('sh', ['-c', guarded, 'sh', binary, '-c', configFile], {
     stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
-    detached: true,
+    // A terminal's Ctrl-C is for us, who drain first: a session of its own. Only then: Linux schedules sessions as groups, and two that share the cores
+    // of a small machine wait for each other.
+    detached: hasTerminal(),
     env: { ...process.env, ...env },
   })
   let complaint = ''
