@@ -1,6 +1,6 @@
 import type { LiveFeed } from '../commands/index.ts'
 import { Family, type Position } from '../events/index.ts'
-import type { Views } from '../projections/index.ts'
+import type { ProjectionName, Views } from '../projections/index.ts'
 
 interface Waiter {
   readonly target: readonly Position[]
@@ -34,7 +34,7 @@ const Reads = {
 export class ViewFreshness {
   readonly #views: Views
   readonly #feed: LiveFeed
-  readonly #waiters = new Map<string, Waiter[]>()
+  readonly #waiters = new Map<ProjectionName, Waiter[]>()
 
   constructor(views: Views, feed: LiveFeed) {
     this.#views = views
@@ -43,12 +43,12 @@ export class ViewFreshness {
 
   /** Whether all views that a query reads came to hold, within `ms`, what the feed had delivered when this was called. */
   async reached(query: keyof typeof Reads, ms: number): Promise<boolean> {
-    const views = Object.entries(Reads[query]) as [string, readonly Family[]][]
+    const views = Object.entries(Reads[query]) as [ProjectionName, readonly Family[]][]
     const reached = await Promise.all(views.map(([name, families]) => this.#reached(name, families, ms)))
     return reached.every(Boolean)
   }
 
-  async #reached(projection: string, families: readonly Family[], ms: number): Promise<boolean> {
+  async #reached(projection: ProjectionName, families: readonly Family[], ms: number): Promise<boolean> {
     const target = familiesOf(families, this.#feed.positions())
     if (reaches(await this.#views.positions(projection), target)) return true
     return await new Promise(done => {
@@ -63,7 +63,7 @@ export class ViewFreshness {
     })
   }
 
-  async #poll(projection: string): Promise<void> {
+  async #poll(projection: ProjectionName): Promise<void> {
     const positions = await this.#views.positions(projection).catch(() => [])
     const now = performance.now()
     const waiting: Waiter[] = []

@@ -1,5 +1,5 @@
 import { inboxProjection } from './inbox-projection.ts'
-import type { ProjectedEvent, Projection, ProjectionName } from './projection.ts'
+import type { Generations, ProjectedEvent, Projection, ProjectionName } from './projection.ts'
 import { readStateProjection } from './read-state-projection.ts'
 import { rosterProjection } from './roster-projection.ts'
 import { searchProjection } from './search-projection.ts'
@@ -13,17 +13,23 @@ export interface PendingChanges {
   write(): Promise<void>
 }
 
-/** A projection with the store that takes its changes. */
+/** A projection with the store of one generation of its view, which takes its changes. */
 export interface Feed {
   readonly name: ProjectionName
+  readonly generation: number
   readonly version: number
   begin(): PendingChanges
   clear(): Promise<void>
 }
 
-/** Binds a projection to its store. */
-export const feed = <Change>(projection: Projection<Change>, store: ChangeStore<Change>): Feed => ({
+/** Binds a projection to a store. */
+export const feed = <Change>(
+  projection: Projection<Change>,
+  store: ChangeStore<Change>,
+  generation = 1,
+): Feed => ({
   name: projection.name,
+  generation,
   version: projection.version,
   begin() {
     const changes: Change[] = []
@@ -39,11 +45,30 @@ export const feed = <Change>(projection: Projection<Change>, store: ChangeStore<
   clear: () => store.clear(),
 })
 
-/** All projections, each with its store. */
-export const feedsOf = (stores: ViewStores): Feed[] => [
-  feed(timelineProjection, stores.timeline),
-  feed(inboxProjection, stores.inbox),
-  feed(readStateProjection, stores.readState),
-  feed(rosterProjection, stores.roster),
-  feed(searchProjection, stores.search),
-]
+/** A projection over the generation of its view in these stores, which is made when it is not there. */
+export const openFeed = async (
+  stores: ViewStores,
+  projection: ProjectionName,
+  generation = 1,
+): Promise<Feed> => {
+  switch (projection) {
+    case 'timeline':
+      return feed(timelineProjection, await stores.open(projection, generation), generation)
+    case 'inbox':
+      return feed(inboxProjection, await stores.open(projection, generation), generation)
+    case 'read-state':
+      return feed(readStateProjection, await stores.open(projection, generation), generation)
+    case 'roster':
+      return feed(rosterProjection, await stores.open(projection, generation), generation)
+    case 'search':
+      return feed(searchProjection, await stores.open(projection, generation), generation)
+  }
+}
+
+/** All projections that these stores can hold, each at its generation. */
+export const openFeeds = async (stores: ViewStores, generations: Generations = {}): Promise<Feed[]> => {
+  const feeds: Feed[] = []
+  for (const projection of stores.projections)
+    feeds.push(await openFeed(stores, projection, generations[projection]))
+  return feeds
+}

@@ -28,6 +28,7 @@ export interface StreamStatus {
 
 export interface ProjectionStatus {
   readonly projection: ProjectionName
+  readonly generation: number
   readonly version: number
   /** The worst of its streams'. */
   readonly state: ProjectionState

@@ -1,13 +1,7 @@
 import { type ConversationEvent, decodeBody, type StoredEvent, type UserEvent } from '../events/index.ts'
+import type { FeedAt } from './cohorts.ts'
 import type { Feed, PendingChanges } from './feed.ts'
 import { ChangeRejectedError } from './stores.ts'
-
-/** A projection with its place in the stream that a batch is of. */
-export interface FeedAt {
-  readonly feed: Feed
-  /** Events up to and with this sequence are applied. */
-  readonly position: number
-}
 
 /** An event that a projection can't take. */
 export interface Poison {

@@ -4,6 +4,12 @@ import type { ConversationEvent, StoredEvent, UserEvent } from '../events/index.
 export const projectionNames = ['timeline', 'inbox', 'read-state', 'roster', 'search'] as const
 export type ProjectionName = (typeof projectionNames)[number]
 
+/**
+ * Which generation of each view is meant; 1 where it is not named. A view is built again as another generation beside the one that is read, and readers are
+ * switched over when it is complete.
+ */
+export type Generations = { readonly [P in ProjectionName]?: number }
+
 /** An event that was decoded once for all projections. */
 export interface ProjectedEvent {
   readonly stored: StoredEvent

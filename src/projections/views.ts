@@ -1,4 +1,5 @@
 import type { InboxItem, MemberItem, Position, SearchHit } from '../events/index.ts'
+import type { ProjectionName } from './projection.ts'
 
 /**
  * What the read side answers. Every view may lag behind the log, and says where it stands. Nobody is authorised here: the edge asks the conversation's own
@@ -10,7 +11,7 @@ export interface Views {
   readonly roster: RosterQueries
   readonly search: SearchQueries
   /** What a projection has applied, by stream: every event up to and with that sequence. */
-  positions(projection: string): Promise<readonly Position[]>
+  positions(projection: ProjectionName): Promise<readonly Position[]>
 }
 
 export interface TimelineEntry {

@@ -1,9 +1,26 @@
 import type { Test } from 'tap'
-import type { ViewStores, Views } from '../../src/projections/index.ts'
+import type { StoreByProjection, ViewStores, Views } from '../../src/projections/index.ts'
+
+/** The stores of a database with its views opened, those that it can hold. */
+export interface OpenStores extends ViewStores {
+  readonly timeline: StoreByProjection['timeline']
+  readonly inbox: StoreByProjection['inbox']
+  readonly readState: StoreByProjection['read-state']
+  readonly roster: StoreByProjection['roster']
+  readonly search: StoreByProjection['search']
+}
+
+/** Opens a generation of every view that a database can hold. Asking for another view is a mistake of the test. */
+export const openGeneration = async (stores: ViewStores, generation = 1): Promise<OpenStores> => {
+  const opened: Partial<Record<string, unknown>> = {}
+  for (const projection of stores.projections)
+    opened[projection === 'read-state' ? 'readState' : projection] = await stores.open(projection, generation)
+  return { ...stores, ...opened } as OpenStores
+}
 
 /** Stores to write and views to read the same rows. Both end with the test. */
 export interface OpenViews {
-  readonly stores: ViewStores
+  readonly stores: OpenStores
   readonly views: Views
 }
 

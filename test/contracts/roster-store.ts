@@ -77,14 +77,18 @@ export const testRosterStore = (t: Test, open: OpenEmptyViews): void => {
 
   t.test('conversations come with the positions that they are as of', async t => {
     const { stores, views } = await open(t)
-    const checkpoint = { projection: 'roster', version: 1, deadLetters: 0 } as const
+    const checkpoint = { projection: 'roster', generation: 1, version: 1, deadLetters: 0 } as const
     await stores.atomically(async () => {
       await stores.roster.apply([change('c', 'ann', 1, 'owner')])
-      await stores.checkpoints.save([
-        { ...checkpoint, stream: 'CONV_0', streamSeq: 7 },
-        { ...checkpoint, stream: 'USER_0', streamSeq: 2 },
-        { ...checkpoint, projection: 'inbox', stream: 'CONV_0', streamSeq: 9 },
-      ])
+      await stores.checkpoints.save(
+        [
+          { ...checkpoint, stream: 'CONV_0', streamSeq: 7 },
+          { ...checkpoint, projection: 'inbox', stream: 'CONV_0', streamSeq: 9 },
+          { ...checkpoint, generation: 2, stream: 'CONV_0', streamSeq: 11 },
+        ],
+        0,
+      )
+      await stores.checkpoints.save([{ ...checkpoint, stream: 'USER_0', streamSeq: 2 }], 0)
     })
     const positions = [
       { stream: 'CONV_0', streamSeq: 7 },

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import t from 'tap'
 import { openSqliteStores, openSqliteViews } from '../../src/infra/sqlite/index.ts'
-import { type Feed, feedsOf, type ProjectionName, ProjectionRunner } from '../../src/projections/index.ts'
+import { type Feed, openFeeds, type ProjectionName, ProjectionRunner } from '../../src/projections/index.ts'
 import { tempFolder } from '../harness/temp-folder.ts'
 import { historyOf, stepsOf } from './history.ts'
 import { MemorySource } from './memory-source.ts'
@@ -21,7 +21,7 @@ const project = async (
 ) => {
   const stores = openSqliteStores(path)
   const projected: Partial<Record<ProjectionName, number>> = {}
-  const feeds = feedsOf(stores).map(
+  const feeds = (await openFeeds(stores)).map(
     (one): Feed => ({
       ...one,
       version: versions[one.name] ?? one.version,
@@ -52,7 +52,7 @@ t.test('another version is built from the start, the other projections stay as t
   const { positions } = await project(path, streams)
   const all = Object.values(streams).flat().length
   const stores = openSqliteStores(path)
-  await stores.roster.apply([{ c: 'c-0', user: 'ghost', seq: 999, role: 'member' }])
+  await (await stores.open('roster', 1)).apply([{ c: 'c-0', user: 'ghost', seq: 999, role: 'member' }])
   await stores.close()
   t.same(await project(path, streams, { roster: 2 }), { projected: { roster: all }, positions })
   t.same((await project(path, streams, { roster: 2 })).projected, {})

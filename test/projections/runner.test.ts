@@ -9,11 +9,12 @@ import {
   type DeadLetter,
   type Feed,
   feed,
-  feedsOf,
+  openFeeds,
   type ProjectionName,
   ProjectionRunner,
   projectionNames,
   type RunnerOptions,
+  type TimelineChange,
   timelineProjection,
   type ViewStores,
 } from '../../src/projections/index.ts'
@@ -105,8 +106,9 @@ t.test('an event that cannot be taken is filed, and the rest goes on', async t =
 
 t.test('a projection that throws on an event misses that event only; the others do not', async t => {
   const victim = (streams.CONV_0 ?? [])[5]
-  const feeds = (stores: ViewStores): Feed[] =>
-    feedsOf(stores).map(one =>
+  const feeds = async (stores: ViewStores): Promise<Feed[]> => {
+    const timeline = await stores.open('timeline', 1)
+    return (await openFeeds(stores)).map(one =>
       one.name !== 'timeline'
         ? one
         : feed(
@@ -117,13 +119,14 @@ t.test('a projection that throws on an event misses that event only; the others 
                 return timelineProjection.apply(projected)
               },
             },
-            stores.timeline,
+            timeline,
           ),
     )
+  }
   const path = join(tempFolder(t), 'views.db')
   const stores = openSqliteStores(path)
   const source = new MemorySource(streams)
-  const runner = new ProjectionRunner({ source, stores, log: quiet, feeds: feeds(stores) })
+  const runner = new ProjectionRunner({ source, stores, log: quiet, feeds: await feeds(stores) })
   await runner.start()
   await untilLevel(runner, source)
   await runner.stop()
@@ -151,12 +154,17 @@ t.test('a change that the store will never take is a dead letter of its projecti
   const { runner, views } = await open(t, source, {
     wrap: stores => ({
       ...stores,
-      timeline: {
-        ...stores.timeline,
-        async apply(changes) {
-          await stores.timeline.apply(changes)
-          if (changes.some(({ data }) => data === victim?.data)) throw new ChangeRejectedError('constraint')
-        },
+      async open(projection, generation) {
+        const store = await stores.open(projection, generation)
+        if (projection !== 'timeline') return store
+        const timeline = await stores.open('timeline', generation)
+        return {
+          ...store,
+          async apply(changes: readonly TimelineChange[]) {
+            await timeline.apply(changes)
+            if (changes.some(({ data }) => data === victim?.data)) throw new ChangeRejectedError('constraint')
+          },
+        }
       },
     }),
   })

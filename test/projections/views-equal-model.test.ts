@@ -5,7 +5,7 @@ import t from 'tap'
 import type { StoredEvent } from '../../src/events/index.ts'
 import { openSqliteStores, openSqliteViews } from '../../src/infra/sqlite/index.ts'
 import {
-  feedsOf,
+  openFeeds,
   ProjectionRunner,
   type RunnerOptions,
   type ViewStores,
@@ -98,7 +98,7 @@ await property('with any part applied again', 25, async (streams, random) => {
   const [from = 0, size = 0] = random
   for (const events of Object.values(streams)) {
     const part = events.slice((from * events.length) / 13, (from * events.length) / 13 + size * 5)
-    for (const feed of feedsOf(stores)) {
+    for (const feed of await openFeeds(stores)) {
       const changes = feed.begin()
       for (const stored of part)
         changes.add({ stored, event: JSON.parse(Buffer.from(stored.data).toString()) })

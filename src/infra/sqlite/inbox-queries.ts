@@ -3,6 +3,7 @@ import type { InboxItem, Kind } from '../../events/index.ts'
 import type { InboxQueries } from '../../projections/index.ts'
 import { decodeCursor, encodeCursor } from './page-cursor.ts'
 import { coded } from './sqlite-errors.ts'
+import { tablesOf } from './view-tables.ts'
 
 interface EntryRow {
   c: string
@@ -24,21 +25,22 @@ interface EntryRow {
  * message keeps its ordinal, so it goes on counting as unread until the mark passes it: a count that only moves with marks and messages, and costs one
  * look-up at any distance.
  */
-export const sqliteInboxQueries = (db: DatabaseSync): InboxQueries => {
+export const sqliteInboxQueries = (db: DatabaseSync, generation: number): InboxQueries => {
+  const tables = tablesOf(generation)
   const columns = `
     SELECT v.c, v.kind, v.first, v.second, v.title, v.head, v.at, v.n, e.read, e.sent_seq, e.sent_n, e.muted
-    FROM inbox_entry AS e JOIN inbox_conversation AS v ON v.c = e.c
+    FROM ${tables.inboxEntry} AS e JOIN ${tables.inboxConversation} AS v ON v.c = e.c
     WHERE e.user = ? AND e.member = 1 AND v.kind IS NOT NULL`
   const order = 'ORDER BY v.at DESC, v.c LIMIT ?'
   const first = db.prepare(`${columns} ${order}`)
   const next = db.prepare(`${columns} AND (v.at < ? OR (v.at = ? AND v.c > ?)) ${order}`)
   const one = db.prepare(`${columns} AND e.c = ?`)
   const ordinalAt = db.prepare(
-    'SELECT n FROM inbox_message WHERE c = ? AND seq <= ? ORDER BY seq DESC LIMIT 1',
+    `SELECT n FROM ${tables.inboxMessage} WHERE c = ? AND seq <= ? ORDER BY seq DESC LIMIT 1`,
   )
   const lastMessage = db.prepare(`
     SELECT p.seq, p.m, p.sender AS "from", p.at, ifnull(a.text, p.text) AS text
-    FROM inbox_message AS p LEFT JOIN inbox_amendment AS a ON a.c = p.c AND a.m = p.m
+    FROM ${tables.inboxMessage} AS p LEFT JOIN ${tables.inboxAmendment} AS a ON a.c = p.c AND a.m = p.m
     WHERE p.c = ? AND (a.seq IS NULL OR a.text IS NOT NULL) ORDER BY p.seq DESC LIMIT 1`)
 
   const ordinalOf = (row: EntryRow): number => {

@@ -1,54 +1,75 @@
 import type { DatabaseSync } from 'node:sqlite'
-import type { ActivityChange, InboxChange, InboxStore, MessageChange } from '../../projections/index.ts'
+import type {
+  ActivityChange,
+  InboxChange,
+  InboxStore,
+  MessageChange,
+  ViewRow,
+} from '../../projections/index.ts'
 import { coded } from './sqlite-errors.ts'
+import { rowsOf, tablesOf } from './view-tables.ts'
 
 /**
  * One head a conversation, one entry a member, one row a message: a message writes three rows, however many members read it. Heads and senders' marks are
  * written once a batch, only their last state counts.
  */
-export const sqliteInboxStore = (db: DatabaseSync): InboxStore => {
-  const statements = prepare(db)
+export const sqliteInboxStore = (db: DatabaseSync, generation: number): InboxStore => {
+  const tables = tablesOf(generation)
+  const statements = prepare(db, tables)
   return {
     apply: async changes => coded(() => applyAll(statements, changes)),
     clear: async () =>
-      coded(() =>
-        db.exec(
-          'DELETE FROM inbox_conversation; DELETE FROM inbox_message; DELETE FROM inbox_amendment; DELETE FROM inbox_entry',
-        ),
-      ),
+      coded(() => {
+        for (const { table } of keys(tables)) db.exec(`DELETE FROM ${table}`)
+      }),
+    rows: () => allRows(db, tables),
   }
 }
 
-const prepare = (db: DatabaseSync) => ({
+const keys = (tables: ReturnType<typeof tablesOf>) => [
+  { table: tables.inboxConversation, key: ['c'] },
+  { table: tables.inboxMessage, key: ['c', 'seq'] },
+  { table: tables.inboxAmendment, key: ['c', 'm'] },
+  { table: tables.inboxEntry, key: ['user', 'c'] },
+]
+
+async function* allRows(
+  db: DatabaseSync,
+  tables: ReturnType<typeof tablesOf>,
+): AsyncGenerator<readonly ViewRow[]> {
+  for (const { table, key } of keys(tables)) yield* rowsOf(db, table, key, '*')
+}
+
+const prepare = (db: DatabaseSync, tables: ReturnType<typeof tablesOf>) => ({
   activity: db.prepare(`
-    INSERT INTO inbox_conversation (c, head, at, n) VALUES (?, ?, ?, ?)
+    INSERT INTO ${tables.inboxConversation} (c, head, at, n) VALUES (?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET head = excluded.head, at = excluded.at, n = excluded.n WHERE excluded.head > head`),
   created: db.prepare(`
-    INSERT INTO inbox_conversation (c, kind, first, second) VALUES (?, ?, ?, ?)
+    INSERT INTO ${tables.inboxConversation} (c, kind, first, second) VALUES (?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET kind = excluded.kind, first = excluded.first, second = excluded.second`),
   title: db.prepare(`
-    INSERT INTO inbox_conversation (c, title, title_seq) VALUES (?, ?, ?)
+    INSERT INTO ${tables.inboxConversation} (c, title, title_seq) VALUES (?, ?, ?)
     ON CONFLICT DO UPDATE SET title = excluded.title, title_seq = excluded.title_seq
     WHERE excluded.title_seq > title_seq`),
   message: db.prepare(`
-    INSERT INTO inbox_message (c, seq, n, m, sender, at, text) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`),
+    INSERT INTO ${tables.inboxMessage} (c, seq, n, m, sender, at, text) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`),
   amendment: db.prepare(`
-    INSERT INTO inbox_amendment (c, m, seq, text) VALUES (?, ?, ?, ?)
+    INSERT INTO ${tables.inboxAmendment} (c, m, seq, text) VALUES (?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET seq = excluded.seq, text = excluded.text WHERE excluded.seq > seq`),
   // The user's own last message, or its coming in: the mark that follows from the log.
   sent: db.prepare(`
-    INSERT INTO inbox_entry (user, c, sent_seq, sent_n) VALUES (?, ?, ?, ?)
+    INSERT INTO ${tables.inboxEntry} (user, c, sent_seq, sent_n) VALUES (?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET sent_seq = excluded.sent_seq, sent_n = excluded.sent_n
     WHERE excluded.sent_seq > sent_seq`),
   membership: db.prepare(`
-    INSERT INTO inbox_entry (user, c, member, member_seq) VALUES (?, ?, ?, ?)
+    INSERT INTO ${tables.inboxEntry} (user, c, member, member_seq) VALUES (?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET member = excluded.member, member_seq = excluded.member_seq
     WHERE excluded.member_seq > member_seq`),
   read: db.prepare(`
-    INSERT INTO inbox_entry (user, c, read) VALUES (?, ?, ?)
+    INSERT INTO ${tables.inboxEntry} (user, c, read) VALUES (?, ?, ?)
     ON CONFLICT DO UPDATE SET read = excluded.read WHERE excluded.read > read`),
   mute: db.prepare(`
-    INSERT INTO inbox_entry (user, c, muted, muted_seq) VALUES (?, ?, ?, ?)
+    INSERT INTO ${tables.inboxEntry} (user, c, muted, muted_seq) VALUES (?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET muted = excluded.muted, muted_seq = excluded.muted_seq
     WHERE excluded.muted_seq > muted_seq`),
 })

@@ -1,12 +1,14 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { ReadStateStore } from '../../projections/index.ts'
 import { coded } from './sqlite-errors.ts'
+import { rowsOf, tablesOf } from './view-tables.ts'
 
 /** Read by the members' list: roster-store.ts joins it. */
-export const sqliteReadStateStore = (db: DatabaseSync): ReadStateStore => {
+export const sqliteReadStateStore = (db: DatabaseSync, generation: number): ReadStateStore => {
+  const { readState } = tablesOf(generation)
   const upsert = (column: 'read' | 'delivered') =>
     db.prepare(`
-      INSERT INTO read_state (c, user, ${column}) VALUES (?, ?, ?)
+      INSERT INTO ${readState} (c, user, ${column}) VALUES (?, ?, ?)
       ON CONFLICT DO UPDATE SET ${column} = excluded.${column} WHERE excluded.${column} > ${column}`)
   const marks = { read: upsert('read'), delivered: upsert('delivered') }
   return {
@@ -14,6 +16,7 @@ export const sqliteReadStateStore = (db: DatabaseSync): ReadStateStore => {
       coded(() => {
         for (const { of, c, user, mark } of changes) marks[of].run(c, user, mark)
       }),
-    clear: async () => coded(() => db.exec('DELETE FROM read_state')),
+    clear: async () => coded(() => db.exec(`DELETE FROM ${readState}`)),
+    rows: () => rowsOf(db, readState, ['c', 'user'], '*'),
   }
 }

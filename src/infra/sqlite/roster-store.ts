@@ -4,17 +4,20 @@ import type { RosterQueries, RosterStore } from '../../projections/index.ts'
 import { decodeCursor, encodeCursor } from './page-cursor.ts'
 import type { PositionsQuery } from './positions-query.ts'
 import { coded } from './sqlite-errors.ts'
+import { rowsOf, tablesOf } from './view-tables.ts'
 
-export const sqliteRosterStore = (db: DatabaseSync): RosterStore => {
+export const sqliteRosterStore = (db: DatabaseSync, generation: number): RosterStore => {
+  const { roster } = tablesOf(generation)
   const upsert = db.prepare(`
-    INSERT INTO roster (c, user, seq, role) VALUES (?, ?, ?, ?)
-    ON CONFLICT DO UPDATE SET seq = excluded.seq, role = excluded.role WHERE excluded.seq > roster.seq`)
+    INSERT INTO ${roster} (c, user, seq, role) VALUES (?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET seq = excluded.seq, role = excluded.role WHERE excluded.seq > seq`)
   return {
     apply: async changes =>
       coded(() => {
         for (const { c, user, seq, role } of changes) upsert.run(c, user, seq, role)
       }),
-    clear: async () => coded(() => db.exec('DELETE FROM roster')),
+    clear: async () => coded(() => db.exec(`DELETE FROM ${roster}`)),
+    rows: () => rowsOf(db, roster, ['c', 'user'], '*'),
   }
 }
 
@@ -26,11 +29,17 @@ interface MemberRow {
 }
 
 /** Members are listed by user id, with the marks of the read state; what was read was delivered. */
-export const sqliteRosterQueries = (db: DatabaseSync, positions: PositionsQuery): RosterQueries => {
-  const of = db.prepare('SELECT c FROM roster WHERE user = ? AND role IS NOT NULL ORDER BY c')
+export const sqliteRosterQueries = (
+  db: DatabaseSync,
+  generations: { readonly roster: number; readonly readState: number },
+  positions: PositionsQuery,
+): RosterQueries => {
+  const { roster } = tablesOf(generations.roster)
+  const { readState } = tablesOf(generations.readState)
+  const of = db.prepare(`SELECT c FROM ${roster} WHERE user = ? AND role IS NOT NULL ORDER BY c`)
   const members = db.prepare(`
     SELECT r.user, r.role, ifnull(s.read, 0) AS read, ifnull(max(s.read, s.delivered), 0) AS delivered
-    FROM roster AS r LEFT JOIN read_state AS s ON s.c = r.c AND s.user = r.user
+    FROM ${roster} AS r LEFT JOIN ${readState} AS s ON s.c = r.c AND s.user = r.user
     WHERE r.c = ? AND r.user > ? AND r.role IS NOT NULL ORDER BY r.user LIMIT ?`)
   return {
     conversationsOf: async user =>
@@ -38,7 +47,7 @@ export const sqliteRosterQueries = (db: DatabaseSync, positions: PositionsQuery)
         db.exec('BEGIN')
         try {
           const conversations = of.all(user).map(row => String(row.c))
-          return { conversations, positions: positions('roster') }
+          return { conversations, positions: positions('roster', generations.roster) }
         } finally {
           db.exec('COMMIT')
         }

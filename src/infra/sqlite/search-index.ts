@@ -9,6 +9,7 @@ import { idOf } from './search-ids.ts'
 import { tagsOf } from './search-tags.ts'
 import { indexed } from './search-words.ts'
 import { coded } from './sqlite-errors.ts'
+import { rowsOf, tablesOf } from './view-tables.ts'
 
 interface FoundRow {
   id: bigint
@@ -22,16 +23,17 @@ interface FoundRow {
  * Messages and their words. A deleted message leaves its row, without text, so that an older event does not bring it back. Words go in by ascending id:
  * FTS5 flushes its memory whenever an id is lower than the one before.
  */
-export const sqliteSearchIndex = (db: DatabaseSync): SearchIndex => {
+export const sqliteSearchIndex = (db: DatabaseSync, generation: number): SearchIndex => {
+  const { searchMessage, searchWords } = tablesOf(generation)
   const insert = db.prepare(`
-    INSERT INTO search_message (id, c, m, seq, sender, at, media, rev, text) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+    INSERT INTO ${searchMessage} (id, c, m, seq, sender, at, media, rev, text) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT DO NOTHING`)
-  const find = db.prepare('SELECT id, sender, media, rev, text FROM search_message WHERE c = ? AND m = ?')
+  const find = db.prepare(`SELECT id, sender, media, rev, text FROM ${searchMessage} WHERE c = ? AND m = ?`)
   find.setReadBigInts(true)
-  const update = db.prepare('UPDATE search_message SET rev = ?, text = ? WHERE id = ?')
-  const addWords = db.prepare('INSERT INTO search_words (rowid, words, tags) VALUES (?, ?, ?)')
+  const update = db.prepare(`UPDATE ${searchMessage} SET rev = ?, text = ? WHERE id = ?`)
+  const addWords = db.prepare(`INSERT INTO ${searchWords} (rowid, words, tags) VALUES (?, ?, ?)`)
   const removeWords = db.prepare(
-    `INSERT INTO search_words (search_words, rowid, words, tags) VALUES ('delete', ?, ?, ?)`,
+    `INSERT INTO ${searchWords} (${searchWords}, rowid, words, tags) VALUES ('delete', ?, ?, ?)`,
   )
 
   const amend = (c: string, row: FoundRow, rev: number, text: string | null) => {
@@ -75,8 +77,12 @@ export const sqliteSearchIndex = (db: DatabaseSync): SearchIndex => {
       }),
     clear: async () =>
       coded(() =>
-        db.exec(`DELETE FROM search_message; INSERT INTO search_words (search_words) VALUES ('delete-all')`),
+        db.exec(
+          `DELETE FROM ${searchMessage}; INSERT INTO ${searchWords} (${searchWords}) VALUES ('delete-all')`,
+        ),
       ),
+    // Not the id: of two messages of one millisecond, which comes first depends on the batches.
+    rows: () => rowsOf(db, searchMessage, ['c', 'm'], 'c, m, seq, sender, at, media, rev, text'),
   }
 }
 

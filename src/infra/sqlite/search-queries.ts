@@ -7,6 +7,7 @@ import { firstIdAt } from './search-ids.ts'
 import { conversationTag, mediaTag, senderTag } from './search-tags.ts'
 import { wordsOf } from './search-words.ts'
 import { coded } from './sqlite-errors.ts'
+import { tablesOf } from './view-tables.ts'
 
 /**
  * Up to so many conversations are looked for by tag, which costs each of them 40 µs; more are compared with what the words find, which costs little unless a
@@ -58,11 +59,12 @@ const idOfCursor = (cursor: string): bigint => {
 
 const maxId = 2n ** 63n - 1n
 
-export const sqliteSearchQueries = (db: DatabaseSync): SearchQueries => {
+export const sqliteSearchQueries = (db: DatabaseSync, generation: number): SearchQueries => {
+  const { searchMessage, searchWords } = tablesOf(generation)
   const select: StatementSync = db.prepare(`
     SELECT s.id, s.c, s.seq, s.m, s.sender AS "from", s.at, s.text
-    FROM search_words AS w CROSS JOIN search_message AS s ON s.id = w.rowid
-    WHERE search_words MATCH ? AND w.rowid >= ? AND w.rowid < min(?, ?)
+    FROM ${searchWords} AS w CROSS JOIN ${searchMessage} AS s ON s.id = w.rowid
+    WHERE ${searchWords} MATCH ? AND w.rowid >= ? AND w.rowid < min(?, ?)
       AND s.text IS NOT NULL AND s.c IN (SELECT value FROM json_each(?))
       AND s.sender = ifnull(?, s.sender) AND s.media = ifnull(?, s.media)
     ORDER BY w.rowid DESC LIMIT ?`)

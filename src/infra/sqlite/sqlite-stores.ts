@@ -1,4 +1,10 @@
-import type { ViewStores } from '../../projections/index.ts'
+import type { DatabaseSync } from 'node:sqlite'
+import {
+  type ProjectionName,
+  projectionNames,
+  type StoreByProjection,
+  type ViewStores,
+} from '../../projections/index.ts'
 import { sqliteCheckpointStore } from './checkpoint-store.ts'
 import { openWriter } from './database.ts'
 import { sqliteInboxStore } from './inbox-store.ts'
@@ -7,6 +13,17 @@ import { sqliteRosterStore } from './roster-store.ts'
 import { sqliteSearchIndex } from './search-index.ts'
 import { coded } from './sqlite-errors.ts'
 import { sqliteTimelineStore } from './timeline-store.ts'
+import { createTables, dropTables, hasTables } from './view-tables.ts'
+
+const storeOf: {
+  readonly [P in ProjectionName]: (db: DatabaseSync, generation: number) => StoreByProjection[P]
+} = {
+  timeline: sqliteTimelineStore,
+  inbox: sqliteInboxStore,
+  'read-state': sqliteReadStateStore,
+  roster: sqliteRosterStore,
+  search: sqliteSearchIndex,
+}
 
 /**
  * All views in one database file, on one connection: transactions run one after the other, whoever asks for them. It blocks its thread while it writes, so it
@@ -26,18 +43,29 @@ export const openSqliteStores = (path: string): ViewStores => {
       throw error
     }
   }
+  const checkpoints = sqliteCheckpointStore(db)
+  const atomically: ViewStores['atomically'] = work => {
+    const done = turn.then(() => transaction(work))
+    turn = done.catch(() => {})
+    return done
+  }
   return {
-    timeline: sqliteTimelineStore(db),
-    inbox: sqliteInboxStore(db),
-    readState: sqliteReadStateStore(db),
-    roster: sqliteRosterStore(db),
-    search: sqliteSearchIndex(db),
-    checkpoints: sqliteCheckpointStore(db),
-    atomically(work) {
-      const done = turn.then(() => transaction(work))
-      turn = done.catch(() => {})
-      return done
+    name: 'sqlite',
+    projections: projectionNames,
+    async open(projection, generation) {
+      if (!hasTables(db, projection, generation))
+        await atomically(async () => {
+          if (!hasTables(db, projection, generation)) db.exec(createTables(projection, generation))
+        })
+      return coded(() => storeOf[projection](db, generation))
     },
+    drop: (projection, generation) =>
+      atomically(async () => {
+        coded(() => dropTables(db, projection, generation))
+        await checkpoints.remove(projection, generation)
+      }),
+    checkpoints,
+    atomically,
     close: async () => {
       await turn
       if (db.isOpen) db.close()

@@ -1,17 +1,20 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { TimelineEntry, TimelineQueries, TimelineStore } from '../../projections/index.ts'
 import { coded } from './sqlite-errors.ts'
+import { rowsOf, tablesOf } from './view-tables.ts'
 
-export const sqliteTimelineStore = (db: DatabaseSync): TimelineStore => {
+export const sqliteTimelineStore = (db: DatabaseSync, generation: number): TimelineStore => {
+  const { timeline } = tablesOf(generation)
   const insert = db.prepare(
-    'INSERT INTO timeline (c, seq, stream_seq, m, data) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING',
+    `INSERT INTO ${timeline} (c, seq, stream_seq, m, data) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
   )
   return {
     apply: async changes =>
       coded(() => {
         for (const { c, seq, streamSeq, m, data } of changes) insert.run(c, seq, streamSeq, m ?? null, data)
       }),
-    clear: async () => coded(() => db.exec('DELETE FROM timeline')),
+    clear: async () => coded(() => db.exec(`DELETE FROM ${timeline}`)),
+    rows: () => rowsOf(db, timeline, ['c', 'seq'], 'c, seq, stream_seq, m, hex(data) AS data'),
   }
 }
 
@@ -22,14 +25,15 @@ interface MessageRow {
 
 const decoder = new TextDecoder()
 
-export const sqliteTimelineQueries = (db: DatabaseSync): TimelineQueries => {
-  const columns = 'SELECT seq, stream_seq AS streamSeq, data FROM timeline WHERE c = ?'
+export const sqliteTimelineQueries = (db: DatabaseSync, generation: number): TimelineQueries => {
+  const { timeline } = tablesOf(generation)
+  const columns = `SELECT seq, stream_seq AS streamSeq, data FROM ${timeline} WHERE c = ?`
   const after = db.prepare(`${columns} AND seq > ? AND seq < ? ORDER BY seq LIMIT ?`)
   const before = db.prepare(`${columns} AND seq < ? ORDER BY seq DESC LIMIT ?`)
   const head = db.prepare(
-    'SELECT seq, stream_seq AS streamSeq FROM timeline WHERE c = ? ORDER BY seq DESC LIMIT 1',
+    `SELECT seq, stream_seq AS streamSeq FROM ${timeline} WHERE c = ? ORDER BY seq DESC LIMIT 1`,
   )
-  const message = db.prepare('SELECT seq, data FROM timeline WHERE c = ? AND m = ? ORDER BY seq LIMIT 2')
+  const message = db.prepare(`SELECT seq, data FROM ${timeline} WHERE c = ? AND m = ? ORDER BY seq LIMIT 2`)
   return {
     page: async (c, { after: low, before: high, limit }) =>
       coded(() => {

@@ -33,11 +33,12 @@ export const createProjectionMetrics = (
     new Gauge({
       name,
       help,
-      labelNames: ['projection', 'stream'],
+      labelNames: ['projection', 'generation', 'stream'],
       registers: [registry],
       collect() {
-        for (const { projection, streams } of status())
-          for (const stream of streams) this.set({ projection, stream: stream.stream }, of(stream))
+        for (const { projection, generation, streams } of status())
+          for (const stream of streams)
+            this.set({ projection, generation, stream: stream.stream }, of(stream))
       },
     })
 }

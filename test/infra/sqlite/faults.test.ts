@@ -62,7 +62,7 @@ t.test('views can be opened before anything was written, and by two at once', as
   const path = join(tempFolder(t), 'deep', 'views.db')
   const [first, second] = [openSqliteViews(path), openSqliteViews(path)]
   const stores = openSqliteStores(path)
-  await stores.roster.apply([{ c: 'c', user: 'ann', seq: 1, role: 'owner' }])
+  await (await stores.open('roster', 1)).apply([{ c: 'c', user: 'ann', seq: 1, role: 'owner' }])
   t.same((await first.roster.conversationsOf('ann')).conversations, ['c'])
   t.same((await second.inbox.page('ann', { limit: 1 })).items, [])
   first.close()
@@ -126,7 +126,8 @@ t.test('a database that another process holds: the write is tried again', async 
   )
   other.exec('COMMIT')
   other.close()
-  await stores.atomically(() => stores.roster.apply([{ c: 'c', user: 'ann', seq: 1, role: 'owner' }]))
+  const roster = await stores.open('roster', 1)
+  await stores.atomically(() => roster.apply([{ c: 'c', user: 'ann', seq: 1, role: 'owner' }]))
   await stores.close()
 })
 

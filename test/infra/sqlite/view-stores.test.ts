@@ -3,7 +3,7 @@ import t from 'tap'
 import { openSqliteStores, openSqliteViews } from '../../../src/infra/sqlite/index.ts'
 import { testCheckpointStore } from '../../contracts/checkpoint-store.ts'
 import { testInboxStore } from '../../contracts/inbox-store.ts'
-import type { OpenEmptyViews } from '../../contracts/open-views.ts'
+import { type OpenEmptyViews, openGeneration } from '../../contracts/open-views.ts'
 import { testRosterStore } from '../../contracts/roster-store.ts'
 import { testSearchIndex } from '../../contracts/search-index.ts'
 import { testTimelineStore } from '../../contracts/timeline-store.ts'
@@ -11,7 +11,7 @@ import { tempFolder } from '../../harness/temp-folder.ts'
 
 const open: OpenEmptyViews = async t => {
   const path = join(tempFolder(t), 'views.db')
-  const stores = openSqliteStores(path)
+  const stores = await openGeneration(openSqliteStores(path))
   const views = openSqliteViews(path)
   t.teardown(async () => {
     views.close()

@@ -83,9 +83,16 @@ t.test('the lag of each projection, as Prometheus reads it', async t => {
     rate: 5,
   }
   createProjectionMetrics(registry, () => [
-    { projection: 'search', version: 1, state: 'failing', streams: [{ ...stream, state: 'failing' }] },
+    {
+      projection: 'search',
+      generation: 2,
+      version: 1,
+      state: 'failing',
+      streams: [{ ...stream, state: 'failing' }],
+    },
     {
       projection: 'inbox',
+      generation: 1,
       version: 2,
       state: 'live',
       streams: [{ ...stream, lagEvents: 0, lagMs: 0, state: 'live' }],
@@ -93,12 +100,12 @@ t.test('the lag of each projection, as Prometheus reads it', async t => {
   ])
   const lines = (await registry.metrics()).split('\n')
   for (const line of [
-    'confab_projection_lag_events{projection="search",stream="CONV_0"} 10',
-    'confab_projection_lag_seconds{projection="search",stream="CONV_0"} 2.5',
-    'confab_projection_dead_letters{projection="search",stream="CONV_0"} 1',
-    'confab_projection_running{projection="search",stream="CONV_0"} 0',
-    'confab_projection_lag_events{projection="inbox",stream="CONV_0"} 0',
-    'confab_projection_running{projection="inbox",stream="CONV_0"} 1',
+    'confab_projection_lag_events{projection="search",generation="2",stream="CONV_0"} 10',
+    'confab_projection_lag_seconds{projection="search",generation="2",stream="CONV_0"} 2.5',
+    'confab_projection_dead_letters{projection="search",generation="2",stream="CONV_0"} 1',
+    'confab_projection_running{projection="search",generation="2",stream="CONV_0"} 0',
+    'confab_projection_lag_events{projection="inbox",generation="1",stream="CONV_0"} 0',
+    'confab_projection_running{projection="inbox",generation="1",stream="CONV_0"} 1',
   ])
     t.ok(lines.includes(line), line)
 })
