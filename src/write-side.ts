@@ -6,63 +6,46 @@ import {
   type LiveFeed,
   type MessageLookup,
 } from './commands/index.ts'
-import {
-  applyStreams,
-  discoverLog,
-  JetStreamEventLog,
-  JetStreamSnapshots,
-  type LogLayout,
-  loadStreams,
-  type Nats,
-  NatsLiveFeed,
-} from './infra/nats/index.ts'
+import type { Nats } from './infra/nats/index.ts'
+import { type LogSide, type LogSideOptions, openLogSide } from './log-side.ts'
 
 /** Raised when a region is promoted. */
 const epoch = 1
 
-export interface WriteSideOptions {
+export interface BusOptions {
   /** Finds messages that a conversation no longer remembers. */
   readonly lookup: (log: EventLog, feed: LiveFeed) => MessageLookup
   readonly limits?: Partial<BusLimits>
-  /** Copies of each stream; not given: as they are. */
-  readonly replicas?: number | undefined
-  readonly onNotice?: (notice: string) => void
 }
 
+/** A command bus on a log. Make it before whoever reads its states while the feed is delivered. */
+export const openBus = ({ log, feed, snapshots }: LogSide, { lookup, limits }: BusOptions): CommandBus =>
+  createCommandBus({
+    log,
+    feed,
+    snapshots,
+    lookup: lookup(log, feed),
+    epoch,
+    ...(limits === undefined ? {} : { limits }),
+  })
+
 /** All that deciding and appending takes. `feed` is not started: who else listens to it does so first. */
-export interface WriteSide {
-  readonly layout: LogLayout
-  readonly log: EventLog
-  readonly feed: LiveFeed
+export interface WriteSide extends Omit<LogSide, 'close'> {
   readonly bus: CommandBus
   /** Waits for commands under way, `ms` at most, then lets go. The connection stays. */
   close(ms: number): Promise<void>
 }
 
-/** Puts the write side together on a connection; the streams are made as they are defined first. Throws NatsError. */
-export const openWriteSide = async (nats: Nats, options: WriteSideOptions): Promise<WriteSide> => {
-  const { lookup, limits, replicas, onNotice } = options
-  await applyStreams(nats.connection, loadStreams({ replicas }))
-  const layout = await discoverLog(nats.connection)
-  const log = new JetStreamEventLog(nats, layout)
-  const feed = new NatsLiveFeed(nats, layout, onNotice === undefined ? {} : { onNotice })
-  const bus = createCommandBus({
-    log,
-    feed,
-    snapshots: new JetStreamSnapshots(nats),
-    lookup: lookup(log, feed),
-    epoch,
-    ...(limits === undefined ? {} : { limits }),
-  })
+/** Puts the write side together on a connection, for who has nothing else there. Throws NatsError. */
+export const openWriteSide = async (nats: Nats, options: BusOptions & LogSideOptions): Promise<WriteSide> => {
+  const side = await openLogSide(nats, options)
+  const bus = openBus(side, options)
   return {
-    layout,
-    log,
-    feed,
+    ...side,
     bus,
     close: async ms => {
       await within(ms, bus.drain())
-      await feed.stop()
-      log.close()
+      await side.close()
     },
   }
 }

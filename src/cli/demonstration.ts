@@ -1,5 +1,5 @@
 import type { ConversationRequest } from '../events/index.ts'
-import type { WriteSide } from '../write-side.ts'
+import type { Prepared } from '../main.ts'
 
 type Step = Readonly<{ from: string; minutesAgo: number; request: ConversationRequest }>
 
@@ -75,7 +75,7 @@ const steps: readonly Step[] = [
 ]
 
 /** Seeds the demonstration into a log that holds no event; says whether it did. */
-export const seedDemonstration = async ({ bus, feed }: WriteSide): Promise<boolean> => {
+export const seedDemonstration = async ({ bus, feed }: Pick<Prepared, 'bus' | 'feed'>): Promise<boolean> => {
   if (feed.positions().some(({ streamSeq }) => streamSeq > 0)) return false
   const now = Date.now()
   for (const { from, minutesAgo, request } of steps)

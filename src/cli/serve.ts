@@ -17,7 +17,7 @@ const logFileOf = (config: ConfabConfig): string | undefined =>
 const greeting = (confab: Confab, config: ConfabConfig, logFile: string | undefined): string => {
   const rows: [string, string][] = [
     ['Open', styled(['cyan', 'underline'], confab.url)],
-    ...(config.dev && confab.writeSide !== undefined
+    ...(config.dev && config.roles.includes('edge')
       ? ([['Sign in', styled(['cyan', 'underline'], `${confab.url}/?user=alice`)]] as [string, string][])
       : []),
     [
@@ -71,8 +71,8 @@ const serve = async (flags: ConfigFlags): Promise<void> => {
   })
   // Heavy parts are loaded by the command that needs them only.
   const { startConfab } = await import('../main.ts')
-  const confab = await startConfab(config, logger, async ({ writeSide, isEmbedded }) => {
-    if (config.dev && isEmbedded) await seedDemonstration(writeSide)
+  const confab = await startConfab(config, logger, async parts => {
+    if (config.dev && parts.isEmbedded) await seedDemonstration(parts)
   })
   try {
     writeServeRecord(config.data, { url: confab.url, roles: config.roles })

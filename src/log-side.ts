@@ -1,0 +1,45 @@
+import type { EventLog, LiveFeed, SnapshotStore } from './commands/index.ts'
+import {
+  applyStreams,
+  discoverLog,
+  JetStreamEventLog,
+  JetStreamSnapshots,
+  type LogLayout,
+  loadStreams,
+  type Nats,
+  NatsLiveFeed,
+} from './infra/nats/index.ts'
+
+export interface LogSideOptions {
+  /** Copies of each stream; not given: as they are. */
+  readonly replicas?: number | undefined
+  readonly onNotice?: (notice: string) => void
+}
+
+/** The log and what follows it. `feed` is not started: who listens to it does so first. */
+export interface LogSide {
+  readonly layout: LogLayout
+  readonly log: EventLog
+  readonly feed: LiveFeed
+  readonly snapshots: SnapshotStore
+  /** The connection stays. */
+  close(): Promise<void>
+}
+
+/** Opens the log of a connection; the streams are made as they are defined first. Throws NatsError. */
+export const openLogSide = async (nats: Nats, { replicas, onNotice }: LogSideOptions): Promise<LogSide> => {
+  await applyStreams(nats.connection, loadStreams({ replicas }))
+  const layout = await discoverLog(nats.connection)
+  const log = new JetStreamEventLog(nats, layout)
+  const feed = new NatsLiveFeed(nats, layout, onNotice === undefined ? {} : { onNotice })
+  return {
+    layout,
+    log,
+    feed,
+    snapshots: new JetStreamSnapshots(nats),
+    close: async () => {
+      await feed.stop()
+      log.close()
+    },
+  }
+}

@@ -1,0 +1,53 @@
+import type { ConfabConfig } from './infra/config/index.ts'
+import { createRegistry, type Logger } from './infra/telemetry/index.ts'
+import type { OpenNats } from './open-nats.ts'
+
+/** What the parts of one process share, and where each says how it is undone and when it is ready. */
+export interface ProcessContext {
+  readonly config: ConfabConfig
+  readonly logger: Logger
+  readonly system: OpenNats
+  readonly registry: ReturnType<typeof createRegistry>
+  /** For what people should know and no code acts on. */
+  readonly onNotice: (notice: string) => void
+  /** The process cannot go on. */
+  readonly onFailure: (error: Error) => void
+  /** Adds what is to undo at the end; the last added is undone first. */
+  onStop(step: () => unknown): void
+  /** Adds a part to what `/readyz` tells. */
+  readyWhen(part: string, isReady: () => boolean | Promise<boolean>): void
+}
+
+/** The end of a process, and its readiness. */
+export interface ProcessLife extends Pick<ProcessContext, 'onStop' | 'readyWhen'> {
+  /** Undoes everything; what fails is logged and does not keep the rest. */
+  stop(): Promise<void>
+  /** Each part by its name. */
+  readiness(): Promise<Readonly<Record<string, boolean>>>
+}
+
+export const createLife = (logger: Logger): ProcessLife => {
+  const steps: (() => unknown)[] = []
+  const parts = new Map<string, () => boolean | Promise<boolean>>()
+  return {
+    onStop: step => void steps.push(step),
+    readyWhen: (part, isReady) => void parts.set(part, isReady),
+    stop: async () => {
+      for (let step = steps.pop(); step !== undefined; step = steps.pop())
+        try {
+          await step()
+        } catch (error) {
+          logger.warn({ err: error }, 'stopping')
+        }
+    },
+    readiness: async () =>
+      Object.fromEntries(
+        await Promise.all([...parts].map(async ([part, isReady]) => [part, await isReady()] as const)),
+      ),
+  }
+}
+
+export const createContext = (
+  given: Pick<ProcessContext, 'config' | 'logger' | 'system' | 'onNotice' | 'onFailure'>,
+  { onStop, readyWhen }: ProcessLife,
+): ProcessContext => ({ ...given, registry: createRegistry(), onStop, readyWhen })
