@@ -45,6 +45,16 @@ export const feed = <Change>(
   clear: () => store.clear(),
 })
 
+/** The version of each projection in this build. */
+export const versionOf = (projection: ProjectionName): number =>
+  ({
+    timeline: timelineProjection,
+    inbox: inboxProjection,
+    'read-state': readStateProjection,
+    roster: rosterProjection,
+    search: searchProjection,
+  })[projection].version
+
 /** A projection over the generation of its view in these stores, which is made when it is not there. */
 export const openFeed = async (
   stores: ViewStores,

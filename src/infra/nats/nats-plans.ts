@@ -1,0 +1,79 @@
+import { type KV, Kvm } from '@nats-io/kv'
+import {
+  type PlanStore,
+  type ProjectionName,
+  type ProjectionPlan,
+  projectionNames,
+} from '../../projections/index.ts'
+import type { Nats } from './connection.ts'
+import { NatsError, NatsProblem } from './nats-error.ts'
+
+const bucket = 'confab-projections'
+const lookEveryMs = 500
+/** JetStream's code for a sequence that is not the expected one. */
+const wrongLastSequence = 10_071
+
+const isConflict = (error: unknown): boolean =>
+  (error as { code?: unknown } | undefined)?.code === wrongLastSequence
+
+/** Plans in a key-value bucket of JetStream, beside the log that the views are built from. `replicas`: of a bucket that is made now. */
+export const openNatsPlans = async (
+  nats: Nats,
+  { replicas }: { replicas?: number | undefined } = {},
+): Promise<PlanStore> => {
+  let kv: KV
+  try {
+    kv = await new Kvm(nats.connection).create(bucket, { history: 8, ...(replicas ? { replicas } : {}) })
+  } catch (error) {
+    throw new NatsError(
+      NatsProblem.failed,
+      `the projections' plans cannot be reached: ${String(error)}`,
+      error,
+    )
+  }
+  const entry = async (projection: ProjectionName) => {
+    const found = await kv.get(projection)
+    return found?.operation === 'PUT'
+      ? { plan: found.json<ProjectionPlan>(), revision: found.revision }
+      : { plan: undefined, revision: found?.revision ?? 0 }
+  }
+  return {
+    read: async projection => (await entry(projection)).plan,
+    update: async (projection, change) => {
+      for (;;) {
+        const { plan, revision } = await entry(projection)
+        const next = change(plan)
+        if (next === undefined) return undefined
+        try {
+          await kv.put(projection, JSON.stringify(next), { previousSeq: revision })
+          return next
+        } catch (error) {
+          if (!isConflict(error)) throw error
+        }
+      }
+    },
+    // Asked for again and again: a few direct gets, and no subscription that has to outlive a server.
+    watch: async listener => {
+      const seen = new Map<ProjectionName, number>()
+      const look = async (): Promise<void> => {
+        for (const projection of projectionNames) {
+          const { plan, revision } = await entry(projection)
+          if (plan === undefined || seen.get(projection) === revision) continue
+          seen.set(projection, revision)
+          listener(projection, plan)
+        }
+      }
+      await look()
+      let isLooking = false
+      const timer = setInterval(async () => {
+        if (isLooking) return
+        isLooking = true
+        // NATS is away: the next look may find it.
+        await look().catch(() => {})
+        isLooking = false
+      }, lookEveryMs)
+      timer.unref()
+      return () => clearInterval(timer)
+    },
+  }
+}
