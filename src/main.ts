@@ -2,15 +2,13 @@ import type { CommandBus, LiveFeed } from './commands/index.ts'
 import { openCommandsSide } from './commands-side.ts'
 import { openEdgeSide, tokenOptions } from './edge-side.ts'
 import { type ConfabConfig, ConfigError } from './infra/config/index.ts'
-import { openSqliteViews } from './infra/sqlite/index.ts'
 import type { Logger } from './infra/telemetry/index.ts'
 import { openLogSide } from './log-side.ts'
 import { openNats } from './open-nats.ts'
-import { createContext, createLife, type ProcessContext } from './process-context.ts'
-import type { Views } from './projections/index.ts'
+import { createContext, createLife, type ProcessContext, type Readiness } from './process-context.ts'
 import { openProjectionsSide } from './projections-side.ts'
 import { startStatusServer } from './status-server.ts'
-import { viewsFile } from './views-file.ts'
+import { openViewsSide } from './views-side.ts'
 
 /** A running process of confab. */
 export interface Confab {
@@ -57,7 +55,7 @@ export const startConfab = async (
 
     const side = await openLogSide(system.nats, { replicas: config.natsReplicas, onNotice })
     life.onStop(side.close)
-    const views = has('edge') || has('commands') ? openViews(context) : undefined
+    const views = has('edge') || has('commands') ? await openViewsSide(context) : undefined
     const bus = has('commands') && views !== undefined ? openCommandsSide(context, side, views) : undefined
     if (has('projections')) await openProjectionsSide(context)
     const server =
@@ -78,16 +76,9 @@ export const startConfab = async (
   }
 }
 
-/** The views that this process reads. */
-const openViews = ({ config, onStop }: ProcessContext): Views => {
-  const views = openSqliteViews(viewsFile(config.data))
-  onStop(views.close)
-  return views
-}
-
 const openStatusSide = async (
   { config: { host, port }, registry, onStop }: ProcessContext,
-  readiness: () => Promise<Readonly<Record<string, boolean>>>,
+  readiness: () => Promise<Readiness>,
 ) => {
   const server = await startStatusServer({ host, port, readiness, registry })
   onStop(() => server.stop())

@@ -2,6 +2,9 @@ import type { ConfabConfig } from './infra/config/index.ts'
 import { createRegistry, type Logger } from './infra/telemetry/index.ts'
 import type { OpenNats } from './open-nats.ts'
 
+/** How the parts of a process stand, by name: `false` for one without which it is not ready; a word for one that may fail without that. */
+export type Readiness = Readonly<Record<string, boolean | string>>
+
 /** What the parts of one process share, and where each says how it is undone and when it is ready. */
 export interface ProcessContext {
   readonly config: ConfabConfig
@@ -16,22 +19,26 @@ export interface ProcessContext {
   onStop(step: () => unknown): void
   /** Adds a part to what `/readyz` tells. */
   readyWhen(part: string, isReady: () => boolean | Promise<boolean>): void
+  /** Adds parts that `/readyz` tells of, without which the process is ready all the same. */
+  tells(parts: () => Readonly<Record<string, string>>): void
 }
 
 /** The end of a process, and its readiness. */
-export interface ProcessLife extends Pick<ProcessContext, 'onStop' | 'readyWhen'> {
+export interface ProcessLife extends Pick<ProcessContext, 'onStop' | 'readyWhen' | 'tells'> {
   /** Undoes everything; what fails is logged and does not keep the rest. */
   stop(): Promise<void>
   /** Each part by its name. */
-  readiness(): Promise<Readonly<Record<string, boolean>>>
+  readiness(): Promise<Readiness>
 }
 
 export const createLife = (logger: Logger): ProcessLife => {
   const steps: (() => unknown)[] = []
   const parts = new Map<string, () => boolean | Promise<boolean>>()
+  const told: (() => Readonly<Record<string, string>>)[] = []
   return {
     onStop: step => void steps.push(step),
     readyWhen: (part, isReady) => void parts.set(part, isReady),
+    tells: parts => void told.push(parts),
     stop: async () => {
       for (let step = steps.pop(); step !== undefined; step = steps.pop())
         try {
@@ -40,14 +47,16 @@ export const createLife = (logger: Logger): ProcessLife => {
           logger.warn({ err: error }, 'stopping')
         }
     },
-    readiness: async () =>
-      Object.fromEntries(
+    readiness: async () => ({
+      ...Object.fromEntries(
         await Promise.all([...parts].map(async ([part, isReady]) => [part, await isReady()] as const)),
       ),
+      ...Object.assign({}, ...told.map(parts => parts())),
+    }),
   }
 }
 
 export const createContext = (
   given: Pick<ProcessContext, 'config' | 'logger' | 'system' | 'onNotice' | 'onFailure'>,
-  { onStop, readyWhen }: ProcessLife,
-): ProcessContext => ({ ...given, registry: createRegistry(), onStop, readyWhen })
+  { onStop, readyWhen, tells }: ProcessLife,
+): ProcessContext => ({ ...given, registry: createRegistry(), onStop, readyWhen, tells })

@@ -1,20 +1,28 @@
 import { createProjectionMetrics } from './infra/telemetry/index.ts'
 import type { ProcessContext } from './process-context.ts'
 import { startProjectionsThread } from './projections-thread.ts'
-import { viewsFile } from './views-file.ts'
+import { viewDatabasesOf } from './view-databases.ts'
 
 /** The role `projections`: builds the views, on a thread of their own. The streams have been applied. */
 export const openProjectionsSide = async (context: ProcessContext): Promise<void> => {
-  const { config, logger, system, registry, onStop, onFailure, readyWhen } = context
+  const { config, logger, system, registry, onStop, onFailure, readyWhen, tells } = context
   const projections = await startProjectionsThread({
     natsServers: system.servers,
-    viewsFile: viewsFile(config.data),
+    databases: viewDatabasesOf(config),
+    replicas: config.natsReplicas,
     log: logger,
     onFailure,
   })
   onStop(() => projections.stop())
-  readyWhen('projections', () =>
-    projections.status().every(({ state }) => state === 'live' || state === 'catching-up'),
+  // A view that lags or whose database is away is told, and is no reason to send clients elsewhere.
+  readyWhen('projections', () => projections.status().every(({ state }) => state !== 'stopped'))
+  tells(() =>
+    Object.fromEntries(
+      projections
+        .status()
+        .filter(({ role }) => role === 'live')
+        .map(({ projection, state }) => [`view ${projection}`, state]),
+    ),
   )
   createProjectionMetrics(registry, projections.status)
 }

@@ -1,28 +1,30 @@
 import { Worker } from 'node:worker_threads'
 import { ConfabError, type ErrorCode } from './events/index.ts'
-import type { ProjectionName, ProjectionStatus, RunnerLog } from './projections/index.ts'
+import type { RunnerLog, SupervisedStatus } from './projections/index.ts'
+import type { ViewDatabases } from './view-databases.ts'
 
 /** What the projections' thread is started with. */
 export interface ProjectionsThreadOptions {
   /** `nats://host:port`, one or several, of one system. Its streams have been applied. */
   readonly natsServers: string | readonly string[]
-  /** The views' database file. Made when it is not there. */
-  readonly viewsFile: string
+  readonly databases: ViewDatabases
+  /** Copies of what it makes in JetStream; not given: one. */
+  readonly replicas?: number | undefined
   readonly log: RunnerLog
   /** The thread ended without being told to: no view moves any more. */
   readonly onFailure: (error: Error) => void
 }
 
-export type ProjectionsThreadData = Pick<ProjectionsThreadOptions, 'natsServers' | 'viewsFile'>
+export type ProjectionsThreadData = Pick<ProjectionsThreadOptions, 'natsServers' | 'databases' | 'replicas'>
 
 /** From the main thread to the projections'. */
-export type ToProjections =
-  | { readonly type: 'pause' | 'resume'; readonly projection: ProjectionName }
-  | { readonly type: 'stop' }
+export interface ToProjections {
+  readonly type: 'stop'
+}
 
 /** From the projections' thread to the main one. */
 export type FromProjections =
-  | { readonly type: 'ready' | 'status'; readonly status: readonly ProjectionStatus[] }
+  | { readonly type: 'ready' | 'status'; readonly status: readonly SupervisedStatus[] }
   | { readonly type: 'failed'; readonly code: ErrorCode | undefined; readonly message: string }
   | {
       readonly type: 'log'
@@ -34,9 +36,7 @@ export type FromProjections =
 /** Projections that run on a thread of their own, so that building views does not hold up the sockets. */
 export interface ProjectionsThread {
   /** As of half a second ago or less, unless a long transaction is under way. */
-  status(): readonly ProjectionStatus[]
-  pause(projection: ProjectionName): void
-  resume(projection: ProjectionName): void
+  status(): readonly SupervisedStatus[]
   /** Resolves when the batch at hand is stored and the thread has ended. */
   stop(): Promise<void>
 }
@@ -47,14 +47,14 @@ const entry = new URL(
   import.meta.url,
 )
 
-/** Starts the thread. Resolves when its projections run; rejects when it can't reach NATS or open the database: ConfabError where it has a code. */
+/** Starts the thread. Resolves when its projections run; rejects when it can't reach NATS or open a database: ConfabError where it has a code. */
 export const startProjectionsThread = (options: ProjectionsThreadOptions): Promise<ProjectionsThread> => {
-  const { natsServers, viewsFile, log, onFailure } = options
-  const workerData: ProjectionsThreadData = { natsServers, viewsFile }
+  const { natsServers, databases, replicas, log, onFailure } = options
+  const workerData: ProjectionsThreadData = { natsServers, databases, replicas }
   const worker = new Worker(entry, { workerData, name: 'projections' })
   const send = (message: ToProjections) => worker.postMessage(message)
   const exited = new Promise<void>(resolve => worker.once('exit', () => resolve()))
-  let status: readonly ProjectionStatus[] = []
+  let status: readonly SupervisedStatus[] = []
   let phase: 'starting' | 'running' | 'ending' = 'starting'
 
   return new Promise((resolve, reject) => {
@@ -84,8 +84,6 @@ export const startProjectionsThread = (options: ProjectionsThreadOptions): Promi
           phase = 'running'
           resolve({
             status: () => status,
-            pause: projection => send({ type: 'pause', projection }),
-            resume: projection => send({ type: 'resume', projection }),
             stop: async () => {
               phase = 'ending'
               send({ type: 'stop' })

@@ -1,13 +1,20 @@
 /**
- * The projections' thread: started by projections-thread.ts, with a connection to NATS and one to the views' database of its own.
+ * The projections' thread: started by projections-thread.ts, with a connection to NATS and to the views' databases of its own.
  */
-import { setPriority } from 'node:os'
-import { parentPort, workerData } from 'node:worker_threads'
+import { hostname, setPriority } from 'node:os'
+import { parentPort, threadId, workerData } from 'node:worker_threads'
 import { ConfabError } from './events/index.ts'
-import { connectNats, discoverLog, NatsDeadLetters, NatsEventSource } from './infra/nats/index.ts'
-import { openSqliteStores } from './infra/sqlite/index.ts'
-import { type RunnerLog, startProjections } from './projections/index.ts'
+import {
+  answerProjectionStatus,
+  connectNats,
+  discoverLog,
+  NatsDeadLetters,
+  NatsEventSource,
+  openNatsPlans,
+} from './infra/nats/index.ts'
+import { ProjectionSupervisor, type RunnerLog } from './projections/index.ts'
 import type { FromProjections, ProjectionsThreadData, ToProjections } from './projections-thread.ts'
+import { openViewDatabases } from './view-databases.ts'
 
 const statusEveryMs = 250
 
@@ -15,7 +22,7 @@ const statusEveryMs = 250
 const niceness = 10
 if (process.platform === 'linux') setPriority(niceness)
 
-const { natsServers, viewsFile } = workerData as ProjectionsThreadData
+const { natsServers, replicas, databases: where } = workerData as ProjectionsThreadData
 const tell = (message: FromProjections) => parentPort?.postMessage(message)
 
 const logTo =
@@ -25,26 +32,41 @@ const logTo =
 const log: RunnerLog = { info: logTo('info'), warn: logTo('warn'), error: logTo('error') }
 
 const run = async (): Promise<void> => {
-  const stores = openSqliteStores(viewsFile)
+  const databases = await openViewDatabases(where)
   const nats = await connectNats({ servers: natsServers, name: 'confab projections' })
   const source = new NatsEventSource(nats, await discoverLog(nats.connection))
-  const runner = await startProjections({ source, stores, deadLetters: new NatsDeadLetters(nats), log })
-  const ticker = setInterval(() => tell({ type: 'status', status: runner.status() }), statusEveryMs)
+  const plans = await openNatsPlans(nats, { replicas })
+  const deadLetters = new NatsDeadLetters(nats)
+  const streams = (await source.streams()).map(({ stream }) => stream)
+  const supervisors = databases.map(({ stores }) => ({
+    database: stores.name,
+    supervisor: new ProjectionSupervisor({ source, stores, plans, deadLetters, log }),
+  }))
+  for (const { supervisor } of supervisors) {
+    await supervisor.start()
+    await supervisor.follow(streams)
+  }
+  const status = () => supervisors.flatMap(({ supervisor }) => supervisor.status())
+  const worker = `${hostname()}-${process.pid}-${threadId}`
+  const unanswer = answerProjectionStatus(nats, () =>
+    supervisors.map(({ database, supervisor }) => ({ worker, database, projections: supervisor.status() })),
+  )
+  const ticker = setInterval(() => tell({ type: 'status', status: status() }), statusEveryMs)
 
   const stop = async (): Promise<void> => {
     clearInterval(ticker)
-    await runner.stop()
-    await stores.close()
+    unanswer()
+    for (const { supervisor } of supervisors) await supervisor.stop()
+    for (const { stores } of databases) await stores.close()
     source.close()
     await nats.close()
-    tell({ type: 'status', status: runner.status() })
+    tell({ type: 'status', status: status() })
     parentPort?.close()
   }
   parentPort?.on('message', (message: ToProjections) => {
     if (message.type === 'stop') void stop().catch(fail)
-    else runner[message.type](message.projection)
   })
-  tell({ type: 'ready', status: runner.status() })
+  tell({ type: 'ready', status: status() })
 }
 
 const fail = (error: unknown): void => {

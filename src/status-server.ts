@@ -12,7 +12,8 @@ export interface StatusServerOptions {
   readonly host: string
   /** 0: a free one. */
   readonly port: number
-  readonly readiness: () => Promise<Readonly<Record<string, boolean>>>
+  /** `false` for a part without which it is not ready; words are only told. */
+  readonly readiness: () => Promise<Readonly<Record<string, boolean | string>>>
   readonly registry: MetricsRegistry
 }
 
@@ -32,7 +33,7 @@ export const startStatusServer = async (options: StatusServerOptions): Promise<S
     if (request.url === '/healthz') answer(200, 'application/json', '{"ok":true}')
     else if (request.url === '/readyz') {
       const parts = await readiness().catch(() => ({ parts: false }))
-      const ready = Object.values(parts).every(Boolean)
+      const ready = Object.values(parts).every(part => part !== false)
       answer(ready ? 200 : 503, 'application/json', JSON.stringify({ ok: ready, parts }))
     } else if (request.url === '/metrics') answer(200, registry.contentType, await registry.metrics())
     else answer(404, 'application/json', '{"error":{"code":"NOT_FOUND"}}')

@@ -73,7 +73,7 @@ export interface EdgeOptions {
   /** Signs tokens at `/v1/dev/token`. Development only. */
   readonly signDevToken?: (user: string) => Promise<string>
   /** What `/readyz` asks besides the feed and the views: name to whether it can serve. */
-  readonly readiness?: () => Promise<Readonly<Record<string, boolean>>>
+  readonly readiness?: () => Promise<Readonly<Record<string, boolean | string>>>
   /** Origins that browsers may call the HTTP routes from; `*` for all. Default none. */
   readonly corsOrigins?: readonly string[]
   /** Whether to serve the web page. Default true. */

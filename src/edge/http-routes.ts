@@ -15,7 +15,7 @@ import { bearerToken, type TokenVerifier } from './token-verifier.ts'
 /** Whether this node can serve, and which part of it cannot. */
 export interface Readiness {
   readonly ready: boolean
-  readonly parts: Readonly<Record<string, boolean>>
+  readonly parts: Readonly<Record<string, boolean | string>>
 }
 
 export interface HttpParts {

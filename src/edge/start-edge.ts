@@ -112,7 +112,7 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
       accepting: !draining,
       ...(await options.readiness?.().catch(() => ({ parts: false }))),
     }
-    return { ready: Object.values(parts).every(Boolean), parts }
+    return { ready: Object.values(parts).every(part => part !== false), parts }
   }
 
   const cors = corsPolicy(options.corsOrigins ?? [])

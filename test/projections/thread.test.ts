@@ -5,9 +5,9 @@ import { jetstreamManager } from '@nats-io/jetstream'
 import fc from 'fast-check'
 import t from 'tap'
 import { ConfabError, type StoredEvent } from '../../src/events/index.ts'
-import { discoverLog, JetStreamEventLog, NatsEventSource } from '../../src/infra/nats/index.ts'
+import { discoverLog, JetStreamEventLog, NatsEventSource, openNatsPlans } from '../../src/infra/nats/index.ts'
 import { openSqliteViews } from '../../src/infra/sqlite/index.ts'
-import { type EventSource, projectionNames, type RunnerLog } from '../../src/projections/index.ts'
+import { type EventSource, projectionNames, type RunnerLog, setPaused } from '../../src/projections/index.ts'
 import { type ProjectionsThread, startProjectionsThread } from '../../src/projections-thread.ts'
 import { startNats } from '../harness/nats.ts'
 import { tempFolder } from '../harness/temp-folder.ts'
@@ -43,6 +43,7 @@ t.test('a thread builds views of a log on JetStream', async t => {
   const layout = await discoverLog(connection.connection)
   const log = new JetStreamEventLog(connection, layout)
   const source = new NatsEventSource(connection, layout)
+  const plans = await openNatsPlans(connection)
   const heads = new Map<string, number>()
   const append = async (events: readonly StoredEvent[]) => {
     for (const { aggregate, envelope, data } of events) {
@@ -61,7 +62,7 @@ t.test('a thread builds views of a log on JetStream', async t => {
   const start = () =>
     startProjectionsThread({
       natsServers: nats.url,
-      viewsFile,
+      databases: { file: viewsFile },
       log: note,
       onFailure: error => (failure = error),
     })
@@ -89,7 +90,12 @@ t.test('a thread builds views of a log on JetStream', async t => {
   let thread = await start()
   t.teardown(() => thread.stop())
   await level(thread)
-  thread.pause('search')
+  const setSearch = async (paused: boolean) => {
+    await plans.update('search', plan => plan && setPaused(plan, paused))
+    const isPaused = () => thread.status().some(one => one.projection === 'search' && one.state === 'paused')
+    while (isPaused() !== paused) await sleep(10)
+  }
+  await setSearch(true)
   await append(events.slice(half))
   await level(
     thread,
@@ -97,7 +103,7 @@ t.test('a thread builds views of a log on JetStream', async t => {
   )
   await expectViews()
   t.equal(thread.status().find(({ projection }) => projection === 'search')?.state, 'paused')
-  thread.resume('search')
+  await setSearch(false)
   await level(thread)
 
   await nats.kill9()
@@ -138,7 +144,7 @@ t.test('a thread that can not start says why', async t => {
   const file = join(folder, 'file')
   writeFileSync(file, '')
   const start = (natsServers: string, viewsFile: string) =>
-    startProjectionsThread({ natsServers, viewsFile, log: quiet, onFailure: () => {} })
+    startProjectionsThread({ natsServers, databases: { file: viewsFile }, log: quiet, onFailure: () => {} })
   const error = await start('nats://127.0.0.1:1', join(file, 'views.db')).catch(error => error)
   t.ok(ConfabError.is(error))
   t.match(error, { code: 'UNAVAILABLE', message: /folder cannot be used/ })

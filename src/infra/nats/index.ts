@@ -1,3 +1,4 @@
+export { CommandServer, type CommandServerOptions } from './command-server.ts'
 export { connectNats, type Nats, type NatsOptions } from './connection.ts'
 export { JetStreamEventLog } from './jetstream-event-log.ts'
 export { JetStreamSnapshots } from './jetstream-snapshots.ts'
@@ -8,9 +9,12 @@ export { NatsDeadLetters } from './nats-dead-letters.ts'
 export { NatsError, NatsProblem } from './nats-error.ts'
 export { NatsEventSource } from './nats-event-source.ts'
 export { NatsLiveFeed, type NatsLiveFeedOptions } from './nats-live-feed.ts'
+export { openNatsLeases } from './nats-leases.ts'
 export { openNatsPlans } from './nats-plans.ts'
+export { answerProjectionStatus, askProjectionStatus, type WorkerStatus } from './nats-projection-status.ts'
 export { type NatsServer, type NatsServerOptions, startNatsServer } from './nats-server.ts'
 export { NatsSignals } from './nats-signals.ts'
+export { RemoteCommandBus } from './remote-command-bus.ts'
 export { findRunningServer, type ServerRecord } from './server-record.ts'
 export {
   type Applied,

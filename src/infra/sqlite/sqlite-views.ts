@@ -2,17 +2,19 @@ import type { DatabaseSync } from 'node:sqlite'
 import {
   type Generations,
   type ProjectionName,
+  projectionNames,
   type SwitchableViews,
   switchableViews,
   type Views,
 } from '../../projections/index.ts'
-import { openReader } from './database.ts'
+import { openReader, openWriter } from './database.ts'
 import { sqliteInboxQueries } from './inbox-queries.ts'
 import { sqlitePositions } from './positions-query.ts'
 import { sqliteRosterQueries } from './roster-store.ts'
 import { sqliteSearchQueries } from './search-queries.ts'
 import { coded } from './sqlite-errors.ts'
 import { sqliteTimelineQueries } from './timeline-store.ts'
+import { createTables, hasTables } from './view-tables.ts'
 
 const viewsAt = (db: DatabaseSync, generations: Generations): Views => {
   const at = (projection: ProjectionName): number => generations[projection] ?? 1
@@ -26,6 +28,18 @@ const viewsAt = (db: DatabaseSync, generations: Generations): Views => {
   }
 }
 
+/** A generation that nobody has begun to build yet is empty. */
+const makeMissing = (db: DatabaseSync, path: string, generations: Generations): void => {
+  const missing = projectionNames.filter(name => !hasTables(db, name, generations[name] ?? 1))
+  if (missing.length === 0) return
+  const writer = openWriter(path)
+  try {
+    for (const name of missing) writer.exec(createTables(name, generations[name] ?? 1))
+  } finally {
+    writer.close()
+  }
+}
+
 /**
  * The views in a database file that a writer keeps, here or in another thread. Read-only; a query sees whole transactions. Queries run at once on the calling
  * thread and take well under a millisecond, a search some. They reject with ConfabError UNAVAILABLE when the file can't be read.
@@ -36,7 +50,12 @@ export const openSqliteViews = (
 ): SwitchableViews & { close(): void } => {
   const db = openReader(path)
   try {
-    const views = switchableViews(next => coded(() => viewsAt(db, next)), generations)
+    const at = (next: Generations) =>
+      coded(() => {
+        makeMissing(db, path, next)
+        return viewsAt(db, next)
+      })
+    const views = switchableViews(at, generations)
     return { ...views, close: () => db.close() }
   } catch (error) {
     db.close()

@@ -36,32 +36,32 @@ const tablesByProjection: Readonly<Record<ProjectionName, readonly (keyof Tables
 
 const definitions: Readonly<Record<ProjectionName, (tables: Tables) => string>> = {
   timeline: ({ timeline, timelineMessage }) => `
-  CREATE TABLE ${timeline} (
+  CREATE TABLE IF NOT EXISTS ${timeline} (
     c TEXT NOT NULL, seq INTEGER NOT NULL, stream_seq INTEGER NOT NULL,
     m TEXT, -- of the events that post or delete a message
     data BLOB NOT NULL,
     UNIQUE (c, seq)
   ) STRICT;
-  CREATE INDEX ${timelineMessage} ON ${timeline} (c, m, seq) WHERE m IS NOT NULL;
+  CREATE INDEX IF NOT EXISTS ${timelineMessage} ON ${timeline} (c, m, seq) WHERE m IS NOT NULL;
 `,
   inbox: ({ inboxConversation, inboxMessage, inboxAmendment, inboxEntry }) => `
-  CREATE TABLE ${inboxConversation} (
+  CREATE TABLE IF NOT EXISTS ${inboxConversation} (
     c TEXT NOT NULL PRIMARY KEY,
     kind TEXT, first TEXT, second TEXT, -- the members of a direct one
     title TEXT, title_seq INTEGER NOT NULL DEFAULT 0,
     head INTEGER NOT NULL DEFAULT 0, at TEXT NOT NULL DEFAULT '', n INTEGER NOT NULL DEFAULT 0
   ) STRICT, WITHOUT ROWID;
-  CREATE TABLE ${inboxMessage} (
+  CREATE TABLE IF NOT EXISTS ${inboxMessage} (
     c TEXT NOT NULL, seq INTEGER NOT NULL, n INTEGER NOT NULL,
     m TEXT NOT NULL, sender TEXT NOT NULL, at TEXT NOT NULL, text TEXT NOT NULL,
     UNIQUE (c, seq)
   ) STRICT;
-  CREATE TABLE ${inboxAmendment} (
+  CREATE TABLE IF NOT EXISTS ${inboxAmendment} (
     c TEXT NOT NULL, m TEXT NOT NULL, seq INTEGER NOT NULL,
     text TEXT, -- NULL: deleted
     PRIMARY KEY (c, m)
   ) STRICT, WITHOUT ROWID;
-  CREATE TABLE ${inboxEntry} (
+  CREATE TABLE IF NOT EXISTS ${inboxEntry} (
     user TEXT NOT NULL, c TEXT NOT NULL,
     member INTEGER NOT NULL DEFAULT 0, member_seq INTEGER NOT NULL DEFAULT 0,
     read INTEGER NOT NULL DEFAULT 0,
@@ -71,24 +71,24 @@ const definitions: Readonly<Record<ProjectionName, (tables: Tables) => string>> 
   ) STRICT, WITHOUT ROWID;
 `,
   'read-state': ({ readState }) => `
-  CREATE TABLE ${readState} (
+  CREATE TABLE IF NOT EXISTS ${readState} (
     c TEXT NOT NULL, user TEXT NOT NULL,
     read INTEGER NOT NULL DEFAULT 0, delivered INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (c, user)
   ) STRICT, WITHOUT ROWID;
 `,
   roster: ({ roster, rosterUser }) => `
-  CREATE TABLE ${roster} (
+  CREATE TABLE IF NOT EXISTS ${roster} (
     c TEXT NOT NULL, user TEXT NOT NULL, seq INTEGER NOT NULL,
     role TEXT, -- NULL: gone; the row stays, so that an older event does not bring the member back
     PRIMARY KEY (c, user)
   ) STRICT, WITHOUT ROWID;
-  CREATE INDEX ${rosterUser} ON ${roster} (user, c) WHERE role IS NOT NULL;
+  CREATE INDEX IF NOT EXISTS ${rosterUser} ON ${roster} (user, c) WHERE role IS NOT NULL;
 `,
   // Words come folded and split (search-words.ts). Contentless: the text is in search_message. No sizes of columns: nothing is ranked. An index of
   // first letters: without it, "a*" in 800,000 messages takes 180 ms, with it 1.4; it adds a quarter to the size, and hardly to the time.
   search: ({ searchMessage, searchWords }) => `
-  CREATE TABLE ${searchMessage} (
+  CREATE TABLE IF NOT EXISTS ${searchMessage} (
     id INTEGER PRIMARY KEY, -- time and place, see search-ids.ts
     c TEXT NOT NULL, m TEXT NOT NULL, seq INTEGER NOT NULL,
     sender TEXT NOT NULL, at TEXT NOT NULL, media INTEGER NOT NULL,
@@ -96,7 +96,7 @@ const definitions: Readonly<Record<ProjectionName, (tables: Tables) => string>> 
     text TEXT, -- NULL: deleted
     UNIQUE (c, m)
   ) STRICT;
-  CREATE VIRTUAL TABLE ${searchWords} USING fts5 (
+  CREATE VIRTUAL TABLE IF NOT EXISTS ${searchWords} USING fts5 (
     words, tags, content = '', columnsize = 0, prefix = '1', tokenize = 'ascii'
   );
 `,

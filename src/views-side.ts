@@ -1,0 +1,26 @@
+import { openNatsPlans } from './infra/nats/index.ts'
+import type { ProcessContext } from './process-context.ts'
+import { liveGenerations, type ProjectionName, type ProjectionPlan, type Views } from './projections/index.ts'
+import { openViews, viewDatabasesOf } from './view-databases.ts'
+
+/** The views that this process reads: of each, the generation that its plan calls live, from one moment to the next. */
+export const openViewsSide = async (context: ProcessContext): Promise<Views> => {
+  const { config, logger, system, onStop } = context
+  const plans = await openNatsPlans(system.nats, { replicas: config.natsReplicas })
+  const known = new Map<ProjectionName, ProjectionPlan>()
+  let views: Awaited<ReturnType<typeof openViews>> | undefined
+  const unwatch = await plans.watch((projection, plan) => {
+    const isOther = known.get(projection)?.live !== plan.live
+    known.set(projection, plan)
+    if (!isOther || views === undefined) return
+    views.use(liveGenerations(known)).then(
+      () => logger.info({ projection, generation: plan.live }, 'queries read another generation'),
+      error => logger.error({ err: error, projection, generation: plan.live }, 'a generation cannot be read'),
+    )
+  })
+  onStop(unwatch)
+  const opened = await openViews(viewDatabasesOf(config), liveGenerations(known))
+  views = opened
+  onStop(opened.close)
+  return opened
+}
