@@ -25,6 +25,8 @@ export interface CacheEntry<S, E> {
   snapshotSeq: number
   /** seq at which its memory was last estimated. */
   sizedSeq: number
+  /** seq that the log is known to have, where it was appended elsewhere: the state may have got no further than the feed. */
+  knownSeq: number
 }
 
 /** What the feed brought of an aggregate while it was being loaded: the highest seq. */
@@ -127,6 +129,14 @@ export class AggregateCache<S extends AggregateState, E> {
     }
   }
 
+  /** The log has event `seq` of an aggregate, whatever the feed has brought. What is not cached and not being loaded is read from the log anyway. */
+  knows(id: string, seq: number): void {
+    const entry = this.#entries.peek(id)
+    const seen = this.#loads.get(id)?.seen
+    if (entry !== undefined && entry.knownSeq < seq) entry.knownSeq = seq
+    if (seen !== undefined && seen.seq < seq) seen.seq = seq
+  }
+
   /** Evolves by a stored event when it is the next; true when the state holds it then. Throws MalformedEventError. */
   apply(entry: CacheEntry<S, E>, stored: StoredEvent): boolean {
     const { seq, commandId } = stored.envelope
@@ -191,6 +201,7 @@ export class AggregateCache<S extends AggregateState, E> {
       pending: nothing,
       snapshotSeq: state.seq,
       sizedSeq: 0,
+      knownSeq: 0,
     }
     for (let tries = 0; ; tries++) {
       for await (const batch of log.read({ family: type.family, id }, state.streamSeq))

@@ -1,6 +1,30 @@
-import type { ConversationView, UserView } from './command-bus.ts'
+import type { Kind, Role } from '../events/index.ts'
 import type { ConversationState } from './conversation-state.ts'
 import { marksOf, type UserState } from './user-state.ts'
+
+/** A conversation as it stands, for whoever has to authorise or to serve. Do not keep it: it goes on changing. */
+export interface ConversationView {
+  readonly c: string
+  readonly kind: Kind
+  readonly title: string | undefined
+  /** seq of its last event. */
+  readonly head: number
+  /** Stream and stream sequence of its last event. */
+  readonly stream: string
+  readonly streamSeq: number
+  readonly memberCount: number
+  roleOf(user: string): Role | undefined
+  members(): IterableIterator<string>
+}
+
+/** The marks, mutes and blocks of a user. Do not keep it. */
+export interface UserView {
+  readonly user: string
+  readMark(c: string): number
+  deliveredMark(c: string): number
+  isMuted(c: string): boolean
+  hasBlocked(user: string): boolean
+}
 
 const conversationViews = new WeakMap<ConversationState, ConversationView>()
 const userViews = new WeakMap<UserState, UserView>()

@@ -24,3 +24,20 @@ export const defaultBusLimits: BusLimits = {
   userBytes: 64 * 1024 * 1024,
   snapshotEvery: 256,
 }
+
+/** The bounds of an edge whose commands are decided in other processes. */
+export interface RemoteLimits {
+  /** Commands that are unanswered; one more is OVERLOADED. */
+  readonly open: number
+  /** Silence after which a command is sent again, with the same id, ms. */
+  readonly tryMs: number
+  /** How long a command is tried before it is given up as UNAVAILABLE, ms. */
+  readonly patienceMs: number
+}
+
+export const defaultRemoteLimits: RemoteLimits = {
+  open: 32_768,
+  tryMs: 2_000,
+  // Longer than the deciding side tries, shorter than the 10 s of the HTTP server.
+  patienceMs: 8_000,
+}

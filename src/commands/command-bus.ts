@@ -1,27 +1,15 @@
-import {
-  type AnswerOf,
-  ConfabError,
-  type ConversationEvent,
-  type ConversationRequest,
-  type Kind,
-  type Role,
-  type UserEvent,
-  type UserRequest,
-} from '../events/index.ts'
-import { AggregateCache } from './aggregate-cache.ts'
-import { viewOfConversation, viewOfUser } from './aggregate-views.ts'
+import { type AnswerOf, ConfabError, type ConversationRequest, type UserRequest } from '../events/index.ts'
 import { type BusLimits, defaultBusLimits } from './bus-limits.ts'
 import { commandIdOf } from './command-ids.ts'
 import { newJob } from './command-job.ts'
 import { CommandLanes } from './command-lanes.ts'
 import { type ConversationJobCommand, conversationHandler } from './conversation-handler.ts'
-import { type ConversationState, conversationType } from './conversation-state.ts'
 import type { EventLog, SnapshotStore } from './event-log.ts'
 import type { LiveFeed } from './live-feed.ts'
 import type { MessageLookup } from './message-lookup.ts'
 import { OpenCommands } from './open-commands.ts'
+import { createStateCaches, readerOf, type StateReader } from './states.ts'
 import { userHandler } from './user-handler.ts'
-import { type UserState, userType } from './user-state.ts'
 
 /** Who asks, and when. The bus takes no time and no identity from anywhere else. */
 export interface CommandContext {
@@ -31,37 +19,15 @@ export interface CommandContext {
   readonly at: string
   /** W3C trace context. */
   readonly traceparent?: string
-}
-
-/** A conversation as it stands, for whoever has to authorise or to serve. Do not keep it: it goes on changing. */
-export interface ConversationView {
-  readonly c: string
-  readonly kind: Kind
-  readonly title: string | undefined
-  /** seq of its last event. */
-  readonly head: number
-  /** Stream and stream sequence of its last event. */
-  readonly stream: string
-  readonly streamSeq: number
-  readonly memberCount: number
-  roleOf(user: string): Role | undefined
-  members(): IterableIterator<string>
-}
-
-/** The marks, mutes and blocks of a user. Do not keep it. */
-export interface UserView {
-  readonly user: string
-  readMark(c: string): number
-  deliveredMark(c: string): number
-  isMuted(c: string): boolean
-  hasBlocked(user: string): boolean
+  /** Command id, for a command that may be given to the bus again; not given: made of the request. */
+  readonly id?: string
 }
 
 /**
  * Decides commands and appends what comes of them. One command at a time in a conversation on this node, all conversations side by side; other nodes may
  * decide for the same conversation, the log's expectation is the fence.
  */
-export interface CommandBus {
+export interface CommandBus extends StateReader {
   /**
    * Resolves when the event is in the log (or was already, or nothing had to change). Rejects with ConfabError only. The request has to match its schema.
    * Imports go the same way, with the users and times of what they import.
@@ -70,14 +36,6 @@ export interface CommandBus {
     request: R,
     context: CommandContext,
   ): Promise<AnswerOf[R['t']]>
-  /**
-   * The state of a conversation, kept fresh by the live feed; undefined when there is none. Answers at once, not by a promise, when it is cached: a socket's
-   * request should not wait for a turn of the loop.
-   */
-  conversation(c: string): ConversationView | undefined | Promise<ConversationView | undefined>
-  user(user: string): UserView | Promise<UserView>
-  /** The state as the log has it now, whatever the feed has brought: ask for it before someone is turned away who another node may just have let in. */
-  currentConversation(c: string): Promise<ConversationView | undefined>
   /** Resolves when no command is under way. */
   drain(): Promise<void>
 }
@@ -102,25 +60,8 @@ export const createCommandBus = ({
   limits: given,
 }: CommandBusOptions): CommandBus => {
   const limits: BusLimits = { ...defaultBusLimits, ...given }
-  const { snapshotEvery, conversationBytes, userBytes } = limits
-  const conversations = new AggregateCache<ConversationState, ConversationEvent>({
-    type: conversationType,
-    log,
-    snapshots,
-    maxBytes: conversationBytes,
-    snapshotEvery,
-  })
-  const users = new AggregateCache<UserState, UserEvent>({
-    type: userType,
-    log,
-    snapshots,
-    maxBytes: userBytes,
-    snapshotEvery,
-  })
-  feed.listen(stored => {
-    if (stored.aggregate.family === 'conv') conversations.feed(stored)
-    else users.feed(stored)
-  })
+  const caches = createStateCaches({ log, snapshots, feed, limits })
+  const { conversations, users } = caches
   const open = new OpenCommands()
   const shared = { log, epoch, open, limits }
   const conversationLanes = new CommandLanes({
@@ -132,12 +73,12 @@ export const createCommandBus = ({
 
   const push = (
     request: ConversationRequest | UserRequest,
-    { from, at, traceparent }: CommandContext,
+    { from, at, traceparent, id: given }: CommandContext,
     resolve: (answer: object) => void,
     reject: (error: Error) => void,
   ): void => {
     if (open.count >= limits.open) throw new ConfabError('OVERLOADED')
-    const id = commandIdOf(request, from)
+    const id = given ?? commandIdOf(request, from)
     if (isUserRequest(request)) {
       const command = { request, from, at, id }
       userLanes.push(from, newJob(command, traceparent, resolve, reject))
@@ -152,25 +93,10 @@ export const createCommandBus = ({
       new Promise<AnswerOf[R['t']]>((resolve, reject) => {
         push(request, context, resolve as (answer: object) => void, reject)
       }),
-    conversation: c => {
-      const entry = conversations.cached(c)
-      if (entry !== undefined) return viewOfConversation(entry.state)
-      return conversations.load(c).then(({ state }) => viewOfConversation(state), unreadable)
-    },
-    user: user => {
-      const entry = users.cached(user)
-      if (entry !== undefined) return viewOfUser(entry.state)
-      return users.load(user).then(({ state }) => viewOfUser(state), unreadable)
-    },
-    currentConversation: c =>
-      conversations.current(c).then(({ state }) => viewOfConversation(state), unreadable),
+    ...readerOf(caches),
     drain: () => open.none(),
   }
 }
 
-const isUserRequest = (request: ConversationRequest | UserRequest): request is UserRequest =>
+export const isUserRequest = (request: ConversationRequest | UserRequest): request is UserRequest =>
   request.t === 'read' || request.t === 'delivered' || request.t === 'mute' || request.t === 'block'
-
-const unreadable = (error: unknown): never => {
-  throw ConfabError.is(error) ? error : new ConfabError('INTERNAL', undefined, { cause: error })
-}

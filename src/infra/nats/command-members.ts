@@ -1,0 +1,114 @@
+import { bucketCount, fnv1a32 } from '../../events/index.ts'
+import { CommandSubject, decodeAnnouncement, heartbeatMs } from './command-wire.ts'
+import type { Nats } from './connection.ts'
+
+/** Beats that a member may miss in a row. Beats are counted, not time: a process that stood still itself is no judge of others. */
+const missedBeats = 4
+
+/** Spreads what FNV leaves alike in its high bits. (The end of MurmurHash3.) */
+const mixed = (hash: number): number => {
+  let h = hash
+  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b)
+  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35)
+  return (h ^ (h >>> 16)) >>> 0
+}
+
+/** Which of the members a bucket goes to, by rendezvous hashing: everybody who knows the same members says the same, and one that comes or goes moves its own buckets only. */
+export const assign = (members: readonly string[]): readonly (string | undefined)[] => {
+  const hashes = members.map(member => fnv1a32(member))
+  return Array.from({ length: bucketCount }, (_, bucket) => {
+    let best: string | undefined
+    let most = -1
+    for (const [i, member] of members.entries()) {
+      const weight = mixed(hashes[i]! ^ Math.imul(bucket + 1, 0x9e3779b1))
+      if (weight > most) {
+        most = weight
+        best = member
+      }
+    }
+    return best
+  })
+}
+
+/** The processes that decide commands, as this one hears of them. */
+export class CommandMembers {
+  readonly #nats: Nats
+  /** Beats missed, by member. */
+  readonly #missed = new Map<string, number>()
+  readonly #onChange: (gone: string | undefined) => void
+  readonly #timer: NodeJS.Timeout
+  readonly #unlisten: () => void
+  readonly #unsubscribe: () => void
+  #table: readonly (string | undefined)[] = []
+
+  /** `onChange` is told when the assignment changes, and who is gone without having said so. */
+  constructor(nats: Nats, onChange: (gone: string | undefined) => void) {
+    this.#nats = nats
+    this.#onChange = onChange
+    const subscription = nats.connection.subscribe(CommandSubject.members, {
+      callback: (_error, msg) => {
+        const heard = decodeAnnouncement(msg.data)
+        if (heard === undefined) return
+        if (heard.leaving) this.#remove(heard.member, undefined)
+        else this.#heard(heard.member)
+      },
+    })
+    this.#unsubscribe = () => subscription.unsubscribe()
+    this.#timer = setInterval(() => this.#beat(), heartbeatMs)
+    this.#timer.unref()
+    this.#unlisten = nats.onChange(isConnected => {
+      if (isConnected) this.#ask()
+    })
+    this.#ask()
+  }
+
+  get size(): number {
+    return this.#missed.size
+  }
+
+  /** Whom commands of a bucket go to; undefined when there is nobody. */
+  of(bucket: number): string | undefined {
+    return this.#table[bucket]
+  }
+
+  /** Nobody listens there any more: NATS says so. */
+  lost(member: string): void {
+    this.#remove(member, member)
+  }
+
+  has(member: string): boolean {
+    return this.#missed.has(member)
+  }
+
+  close(): void {
+    clearInterval(this.#timer)
+    this.#unlisten()
+    this.#unsubscribe()
+  }
+
+  #ask(): void {
+    if (this.#nats.connected()) this.#nats.connection.publish(CommandSubject.who)
+  }
+
+  #heard(member: string): void {
+    const isNew = !this.#missed.has(member)
+    this.#missed.set(member, 0)
+    if (isNew) this.#changed(undefined)
+  }
+
+  #remove(member: string, gone: string | undefined): void {
+    if (this.#missed.delete(member)) this.#changed(gone)
+  }
+
+  #changed(gone: string | undefined): void {
+    this.#table = assign([...this.#missed.keys()].sort())
+    this.#onChange(gone)
+  }
+
+  #beat(): void {
+    if (!this.#nats.connected()) return
+    for (const [member, missed] of this.#missed)
+      if (missed >= missedBeats) this.#remove(member, member)
+      else this.#missed.set(member, missed + 1)
+  }
+}

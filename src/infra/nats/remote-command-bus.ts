@@ -1,0 +1,323 @@
+import { type Msg, nuid } from '@nats-io/transport-node'
+import {
+  type CommandBus,
+  type CommandContext,
+  commandIdOf,
+  defaultRemoteLimits,
+  type FollowingStates,
+  isUserRequest,
+  type RemoteLimits,
+} from '../../commands/index.ts'
+import {
+  type AnswerOf,
+  bucketOf,
+  ConfabError,
+  type ConversationRequest,
+  type UserRequest,
+} from '../../events/index.ts'
+import { CommandMembers } from './command-members.ts'
+import { commandSubject, decodeAnswer, encodeCommand } from './command-wire.ts'
+import type { Nats } from './connection.ts'
+import { headerText, statusIn } from './raw-message.ts'
+import { ReplyInbox, type Waiting } from './reply-inbox.ts'
+
+/** A command that is not answered yet. */
+interface Call {
+  readonly lane: Lane
+  /** Calls are sent in the order that they were made. */
+  readonly order: number
+  readonly data: Uint8Array
+  /** `performance.now()` after which it is given up. */
+  readonly until: number
+  readonly resolve: (answer: object) => void
+  readonly reject: (error: Error) => void
+  /** The try that counts; undefined while it waits for somebody to be sent to. */
+  sent: Attempt | undefined
+  done: boolean
+}
+
+/** The unanswered commands of one aggregate: all of them are with one member, so that they keep their order whoever comes or goes. */
+interface Lane {
+  readonly key: string
+  readonly bucket: number
+  member: string | undefined
+  /** Of its calls, how many are with the member. */
+  sent: number
+  /** Those that wait for their turn to be sent; among them may be some that are done. */
+  held: Call[]
+}
+
+/** One time that a command was sent. An answer to any of them is the answer. */
+class Attempt implements Waiting {
+  deadline = 0
+  readonly member: string
+  readonly #bus: Attempts
+  readonly #call: Call
+
+  constructor(bus: Attempts, call: Call, member: string) {
+    this.#bus = bus
+    this.#call = call
+    this.member = member
+  }
+
+  answer(msg: Msg): boolean {
+    if (this.#call.done) return true
+    if (msg.data.length === 0 && statusIn(headerText(msg)) === 503) this.#bus.nobody(this, this.#call)
+    else this.#bus.answered(this.#call, msg.data)
+    return true
+  }
+
+  fail(why: 'timeout' | 'disconnected'): void {
+    if (why === 'timeout' && !this.#call.done && this.#call.sent === this) this.#bus.silent(this.#call)
+  }
+}
+
+interface Attempts {
+  answered(call: Call, data: Uint8Array): void
+  nobody(attempt: Attempt, call: Call): void
+  silent(call: Call): void
+}
+
+const sweepMs = 250
+
+const unavailable = (): ConfabError =>
+  new ConfabError('UNAVAILABLE', 'Nobody who decides commands has answered in time; try again.')
+
+/**
+ * The command bus of a process that decides nothing itself: commands go to the processes with the role `commands`, those of one conversation to one of them,
+ * and are sent again, with the same id, when it goes or stays silent. What is read comes from states that follow the log here.
+ */
+export class RemoteCommandBus implements CommandBus {
+  readonly conversation: CommandBus['conversation']
+  readonly user: CommandBus['user']
+  readonly currentConversation: CommandBus['currentConversation']
+  readonly #nats: Nats
+  readonly #states: FollowingStates
+  readonly #limits: RemoteLimits
+  readonly #inbox: ReplyInbox
+  readonly #members: CommandMembers
+  readonly #attempts: Attempts
+  readonly #calls = new Set<Call>()
+  readonly #lanes = new Map<string, Lane>()
+  readonly #holding = new Set<Lane>()
+  readonly #timer: NodeJS.Timeout
+  readonly #unlisten: () => void
+  readonly #name = nuid.next()
+  #next = 0
+  #resent = 0
+  #idle: (() => void)[] = []
+
+  constructor(nats: Nats, states: FollowingStates, limits: Partial<RemoteLimits> = {}) {
+    this.#nats = nats
+    this.#states = states
+    this.#limits = { ...defaultRemoteLimits, ...limits }
+    this.conversation = states.conversation
+    this.user = states.user
+    this.currentConversation = states.currentConversation
+    this.#attempts = {
+      answered: (call, data) => this.#answered(call, data),
+      nobody: (attempt, call) => this.#nobody(attempt, call),
+      silent: call => this.#silent(call),
+    }
+    this.#inbox = new ReplyInbox(nats, this.#limits.tryMs)
+    this.#members = new CommandMembers(nats, gone => {
+      if (gone !== undefined) this.#recall(gone)
+      this.#release()
+    })
+    // What was sent before may have been lost with the connection, or its answer.
+    this.#unlisten = nats.onChange(() => {
+      this.#recall(undefined)
+      this.#release()
+    })
+    this.#timer = setInterval(() => this.#sweep(), sweepMs)
+    this.#timer.unref()
+  }
+
+  /** Whether there is anybody to decide commands. */
+  get isServed(): boolean {
+    return this.#nats.connected() && this.#members.size > 0
+  }
+
+  /** Commands that are not answered. */
+  get open(): number {
+    return this.#calls.size
+  }
+
+  /** Commands that were sent more than once, so far; each time counts. */
+  get resent(): number {
+    return this.#resent
+  }
+
+  execute<R extends ConversationRequest | UserRequest>(
+    request: R,
+    context: CommandContext,
+  ): Promise<AnswerOf[R['t']]> {
+    return new Promise((resolve, reject) => {
+      if (this.#calls.size >= this.#limits.open) throw new ConfabError('OVERLOADED')
+      const { from, at, traceparent, id = commandIdOf(request, from) } = context
+      const order = this.#next++
+      const command = { call: `${this.#name}.${order}`, id, from, at, request }
+      const c = isUserRequest(request) ? undefined : request.c
+      const call: Call = {
+        lane: this.#laneOf(c === undefined ? 'user' : 'conv', c ?? from),
+        order,
+        data: encodeCommand(traceparent === undefined ? command : { ...command, traceparent }),
+        until: performance.now() + this.#limits.patienceMs,
+        resolve: answer => {
+          const { seq } = answer as { seq?: number }
+          if (c !== undefined && seq !== undefined) this.#states.appended(c, seq)
+          resolve(answer as AnswerOf[R['t']])
+        },
+        reject,
+        sent: undefined,
+        done: false,
+      }
+      this.#calls.add(call)
+      const { lane } = call
+      const member = this.#memberFor(lane)
+      if (member === undefined || lane.held.length > 0) this.#hold(lane, call)
+      else this.#send(call, member)
+    })
+  }
+
+  drain(): Promise<void> {
+    if (this.#calls.size === 0) return Promise.resolve()
+    return new Promise(resolve => {
+      this.#idle.push(resolve)
+    })
+  }
+
+  /** What is unanswered is given up. */
+  close(): void {
+    clearInterval(this.#timer)
+    this.#unlisten()
+    this.#members.close()
+    for (const call of this.#calls) this.#end(call).reject(unavailable())
+    this.#inbox.close()
+  }
+
+  #laneOf(family: string, id: string): Lane {
+    const key = `${family}.${id}`
+    let lane = this.#lanes.get(key)
+    if (lane === undefined) {
+      lane = { key, bucket: bucketOf(id), member: undefined, sent: 0, held: [] }
+      this.#lanes.set(key, lane)
+    }
+    return lane
+  }
+
+  /** Whom a lane's next command may go to now: the bucket's member, once nothing of the lane is with another. */
+  #memberFor({ bucket, member, sent }: Lane): string | undefined {
+    const assigned = this.#nats.connected() ? this.#members.of(bucket) : undefined
+    return sent === 0 || assigned === member ? assigned : undefined
+  }
+
+  #send(call: Call, member: string): void {
+    const { lane } = call
+    lane.member = member
+    lane.sent++
+    this.#publish(call, member)
+  }
+
+  #publish(call: Call, member: string): void {
+    const attempt = new Attempt(this.#attempts, call, member)
+    call.sent = attempt
+    const reply = this.#inbox.expect(attempt)
+    this.#nats.connection.publish(commandSubject(member), call.data, { reply })
+  }
+
+  #hold(lane: Lane, call: Call): void {
+    lane.held.push(call)
+    this.#holding.add(lane)
+  }
+
+  #answered(call: Call, data: Uint8Array): void {
+    let answer: object
+    try {
+      answer = decodeAnswer(data)
+    } catch (error) {
+      this.#end(call).reject(
+        ConfabError.is(error) ? error : new ConfabError('INTERNAL', undefined, { cause: error }),
+      )
+      return
+    }
+    this.#end(call).resolve(answer)
+  }
+
+  /** It has not arrived: the member is gone, or goes and takes no more. */
+  #nobody(attempt: Attempt, call: Call): void {
+    if (this.#members.has(attempt.member)) this.#members.lost(attempt.member)
+    else if (call.sent === attempt) {
+      this.#takeBack(call)
+      this.#releaseLane(call.lane)
+    }
+  }
+
+  /** Whoever has it may have lost it, or its answer been lost. */
+  #silent(call: Call): void {
+    const { member } = call.lane
+    if (member === undefined || !this.#nats.connected()) return
+    this.#resent++
+    this.#publish(call, member)
+  }
+
+  /** A call that was sent waits again. */
+  #takeBack(call: Call): void {
+    const { lane } = call
+    call.sent = undefined
+    lane.sent--
+    this.#resent++
+    this.#hold(lane, call)
+  }
+
+  /** Everything that is with a member, or with any, waits again. */
+  #recall(member: string | undefined): void {
+    for (const call of this.#calls)
+      if (call.sent !== undefined && (member === undefined || call.lane.member === member))
+        this.#takeBack(call)
+  }
+
+  #release(): void {
+    for (const lane of this.#holding) this.#releaseLane(lane)
+  }
+
+  #releaseLane(lane: Lane): void {
+    const member = this.#memberFor(lane)
+    if (member === undefined) return
+    const held = lane.held.filter(call => !call.done).sort((one, other) => one.order - other.order)
+    lane.held = []
+    for (const call of held) this.#send(call, member)
+    this.#tidy(lane)
+  }
+
+  #tidy(lane: Lane): void {
+    if (lane.held.length > 0) return
+    this.#holding.delete(lane)
+    if (lane.sent === 0) this.#lanes.delete(lane.key)
+  }
+
+  /** Takes a call off, whatever has become of it. */
+  #end(call: Call): Call {
+    const { lane } = call
+    call.done = true
+    this.#calls.delete(call)
+    if (call.sent !== undefined) lane.sent--
+    if (lane.sent === 0 && lane.held.length > 0) this.#releaseLane(lane)
+    else this.#tidy(lane)
+    if (this.#calls.size === 0) for (const resolve of this.#idle.splice(0)) resolve()
+    return call
+  }
+
+  /** Calls are in the order of their deadlines. */
+  #sweep(): void {
+    const now = performance.now()
+    for (const call of this.#calls) {
+      if (call.until > now) break
+      this.#end(call).reject(unavailable())
+    }
+    for (const lane of this.#holding) {
+      lane.held = lane.held.filter(call => !call.done)
+      this.#tidy(lane)
+    }
+  }
+}
