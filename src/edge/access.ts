@@ -31,14 +31,14 @@ export class Access {
   }
 
   /**
-   * A conversation that a user is a member of. At once when its state is cached. Throws or rejects with ConfabError: NOT_FOUND, NOT_MEMBER (a channel),
-   * UNAVAILABLE. Nothing else is read before it has answered.
+   * A conversation that a user is a member of. At once when its state is cached and has come as far as `seen`, which another node may have answered with. Throws
+   * or rejects with ConfabError: NOT_FOUND, NOT_MEMBER (a channel), UNAVAILABLE. Nothing else is read before it has answered.
    */
-  member(c: string, user: string): ConversationView | Promise<ConversationView> {
+  member(c: string, user: string, seen = 0): ConversationView | Promise<ConversationView> {
     this.requireFresh()
     const found = this.#bus.conversation(c)
-    if (found instanceof Promise) return found.then(view => this.#memberOf(view, c, user))
-    return this.#memberOf(found, c, user)
+    if (found instanceof Promise) return found.then(view => this.#memberOf(view, c, user, seen))
+    return this.#memberOf(found, c, user, seen)
   }
 
   /** Nobody is turned away on what this node knows alone: another may just have let the user in. */
@@ -46,8 +46,9 @@ export class Access {
     view: ConversationView | undefined,
     c: string,
     user: string,
+    seen: number,
   ): ConversationView | Promise<ConversationView> {
-    if (view?.roleOf(user) !== undefined) return view
+    if (view?.roleOf(user) !== undefined && view.head >= seen) return view
     return this.#bus.currentConversation(c).then(current => requireMember(current, user))
   }
 }

@@ -28,6 +28,8 @@ export const defaultEdgeLimits = {
   stalenessMs: 10_000,
   /** How long a query waits for a view to reach what the live feed had delivered, ms. */
   viewWaitMs: 250,
+  /** How long an `inbox` waits for what its client says to have seen, ms. */
+  seenWaitMs: 2_000,
   /** How long `hello` waits for the roster to come within reach of the live feed, ms. */
   rosterWaitMs: 5_000,
   /** Time for the first frame, ms. */

@@ -10,6 +10,13 @@ const asNumber = (text: string): number | string => (/^\d{1,16}$/.test(text) ? N
 const asBoolean = (text: string): boolean | string =>
   text === 'true' ? true : text === 'false' ? false : text
 
+/** `tea:7,milk:9` as an object; what is no such list stays, for the schema to refuse. */
+const asCursors = (text: string): Record<string, number> | string => {
+  const pairs = [...text.matchAll(/([\w-]+):(\d{1,16})(,|$)/g)]
+  if (pairs.map(([pair]) => pair).join('') !== text) return text
+  return Object.fromEntries(pairs.map(([, c, seq]) => [c, Number(seq)]))
+}
+
 /** The request that the parameters of a route stand for. Unknown ones are ignored; whether it is a good one, the request's own check says. */
 export const requestOfQuery = (
   t: 'history' | 'inbox' | 'search',
@@ -20,6 +27,7 @@ export const requestOfQuery = (
   for (const [name, text] of query) {
     if (name === 'id' || name === 't') continue
     if (name === 'hasMedia') fields[name] = asBoolean(text)
+    else if (name === 'seen') fields[name] = t === 'inbox' ? asCursors(text) : asNumber(text)
     else if (name === 'limit' || (t === 'history' && numbers.some(number => number === name)))
       fields[name] = asNumber(text)
     else fields[name] = text

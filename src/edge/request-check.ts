@@ -53,10 +53,9 @@ const checkText = (text: unknown): void => {
       })
 }
 
-const checkCursors = (cursors: unknown, field: string): void => {
+const checkCursors = (cursors: unknown, field: string, most: number = Limits.cursors): void => {
   const ids = Object.keys(cursors as object)
-  if (ids.length > Limits.cursors)
-    throw bad(`${field.slice(1)}: at most ${Limits.cursors} conversations at once.`, field)
+  if (ids.length > most) throw bad(`${field.slice(1)}: at most ${most} conversations at once.`, field)
   if (!ids.every(isId)) throw bad(`${field.slice(1)}: its keys have to be conversation ids.`, field)
 }
 
@@ -108,6 +107,9 @@ export const checkRequest = (value: Fields): Request => {
     case 'history':
       if (request.before !== undefined && request.after !== undefined)
         throw bad('before: not together with after.', '/before')
+      break
+    case 'inbox':
+      if (request.seen !== undefined) checkCursors(request.seen, '/seen', Limits.seen)
       break
     case 'sync':
       checkCursors(request.cursors, '/cursors')

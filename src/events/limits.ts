@@ -18,6 +18,8 @@ export const Limits = {
   cursors: 1000,
   /** Missed events that a resume fills in a conversation; beyond it the client is told to refetch. */
   resumeEvents: 1000,
+  /** Conversations that one `inbox` may say to have `seen`. */
+  seen: 100,
   /** Events in one page of `history`. */
   historyPage: 200,
   /** Items in one page of `inbox`. */

@@ -71,8 +71,13 @@ export const QueryRequests = {
     before: Type.Optional(Seq),
     after: Type.Optional(Mark),
     limit: page(Limits.historyPage),
+    seen: Type.Optional(Mark),
   }),
-  inbox: request('inbox', { limit: page(Limits.inboxPage), cursor }),
+  inbox: request('inbox', {
+    limit: page(Limits.inboxPage),
+    cursor,
+    seen: Type.Optional(Cursors),
+  }),
   members: request('members', { c: Id, limit: page(Limits.membersPage), cursor }),
   search: request('search', {
     q: Type.String({ minLength: 1, maxLength: Limits.queryChars }),
@@ -160,7 +165,8 @@ export interface AnswerOf {
   typing: object
   presence: { states: Record<string, Presence> }
   history: { events: ConversationEvent[]; head: number; more: boolean }
-  inbox: { items: InboxItem[]; cursor?: string }
+  /** `behind`: what was `seen` is not all in it yet. */
+  inbox: { items: InboxItem[]; cursor?: string; behind?: true }
   members: { members: MemberItem[]; cursor?: string }
   search: { hits: SearchHit[]; cursor?: string }
   sync: object

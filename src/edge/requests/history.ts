@@ -33,14 +33,14 @@ const asJson = (entries: readonly TimelineEntry[], head: number, more: boolean):
 export const history =
   ({ access, reader }: RequestContext): Handler<'history'> =>
   async (request, caller) => {
-    const view = await access.member(request.c, caller.user)
+    const view = await access.member(request.c, caller.user, request.seen)
     const limit = request.limit ?? defaultPage
     const { after } = request
     const range: PageRange =
       after !== undefined ? { after, limit } : { before: request.before ?? Number.MAX_SAFE_INTEGER, limit }
     const page = await reader.page(view, range)
     // Meanwhile the user may have been removed.
-    const { head } = await access.member(request.c, caller.user)
+    const { head } = await access.member(request.c, caller.user, request.seen)
     const entries = fitting(page, after === undefined)
     const more = after !== undefined ? (entries.at(-1)?.seq ?? after) < head : (entries[0]?.seq ?? 1) > 1
     return asJson(entries, head, more)

@@ -4,6 +4,8 @@ import { JsonFields } from '../frames.ts'
 interface Page {
   readonly items: readonly object[]
   readonly cursor: string | undefined
+  /** Said of the whole page. */
+  readonly behind?: boolean
 }
 
 /** Bytes of an answer's frame that are not items, at most: a cursor is the longest of it. */
@@ -28,7 +30,7 @@ export const listPage = async (
   ask: (limit: number) => Promise<Page>,
 ): Promise<JsonFields> => {
   for (let most = limit; ; ) {
-    const { items, cursor } = await ask(most)
+    const { items, cursor, behind } = await ask(most)
     const written = items.map(item => JSON.stringify(item))
     const count = fitting(written)
     if (count < written.length) {
@@ -36,6 +38,6 @@ export const listPage = async (
       continue
     }
     const rest = cursor === undefined ? '' : `,"cursor":${JSON.stringify(cursor)}`
-    return new JsonFields(`{"${name}":[${written.join(',')}]${rest}}`)
+    return new JsonFields(`{"${name}":[${written.join(',')}]${rest}${behind ? ',"behind":true' : ''}}`)
   }
 }

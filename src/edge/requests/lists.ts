@@ -1,5 +1,6 @@
 import { ConfabError, type MemberItem } from '../../events/index.ts'
 import type { SearchQuery } from '../../projections/index.ts'
+import { inboxHolds } from '../inbox-wait.ts'
 import { listPage } from './list-page.ts'
 import type { Handler, RequestContext } from './request-context.ts'
 
@@ -15,12 +16,15 @@ export const inbox =
   async (request, caller) => {
     access.requireFresh()
     await freshness.reached('inbox', limits.viewWaitMs)
+    const { seen } = request
+    const behind =
+      seen !== undefined && !(await inboxHolds(views.inbox, caller.user, seen, limits.seenWaitMs))
     return await listPage('items', request.limit ?? defaultPage, async limit => {
       const { items, cursor } = await views.inbox.page(caller.user, {
         limit,
         ...given('cursor', request.cursor),
       })
-      return { items, cursor }
+      return { items, cursor, behind }
     })
   }
 
