@@ -4,7 +4,7 @@ import { formatBriefly, formatDay, formatNames, hueOf, initialsOf } from '../../
 import { highlightPieces, linkPieces } from '../../src/edge/web/highlight.ts'
 import { applyToInbox, type Inbox, markInbox, sorted, unreadTotal } from '../../src/edge/web/inbox.ts'
 import type { ConversationEvent, InboxItem } from '../../src/events/index.ts'
-import { highlight } from '../../src/infra/sqlite/search-highlight.ts'
+import { highlight } from '../../src/projections/index.ts'
 
 t.test('a highlight becomes plain text, marked where it matched', async t => {
   t.same(highlightPieces('a &lt;b&gt; <mark>tea &amp; &quot;milk&quot;</mark>, it&#39;s'), [

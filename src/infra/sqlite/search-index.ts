@@ -5,9 +5,9 @@ import {
   type SearchIndex,
   type SearchPosted,
 } from '../../projections/index.ts'
+import { indexed } from './indexed-words.ts'
 import { idOf } from './search-ids.ts'
 import { tagsOf } from './search-tags.ts'
-import { indexed } from './search-words.ts'
 import { coded } from './sqlite-errors.ts'
 import { rowsOf, tablesOf } from './view-tables.ts'
 

@@ -1,11 +1,15 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { ConfabError, type SearchHit } from '../../events/index.ts'
-import { parseSearchQuery, type SearchQueries, type SearchQuery } from '../../projections/index.ts'
+import {
+  highlight,
+  type Phrase,
+  phrasesOf,
+  type SearchQueries,
+  type SearchQuery,
+} from '../../projections/index.ts'
 import { decodeCursor, encodeCursor } from './page-cursor.ts'
-import { highlight, type Phrase } from './search-highlight.ts'
 import { firstIdAt } from './search-ids.ts'
 import { conversationTag, mediaTag, senderTag } from './search-tags.ts'
-import { wordsOf } from './search-words.ts'
 import { coded } from './sqlite-errors.ts'
 import { tablesOf } from './view-tables.ts'
 
@@ -25,13 +29,6 @@ interface HitRow {
   text: string
 }
 
-/** The words that a query asks for; a clause without any, such as punctuation, asks for nothing. */
-const phrasesOf = (q: string): Phrase[] =>
-  parseSearchQuery(q)
-    .map(({ text, prefix }) => ({ words: wordsOf(text).map(({ folded }) => folded), prefix }))
-    .filter(({ words }) => words.length > 0)
-
-/** Folded words hold neither quotes nor operators, so nothing that a user typed is ever syntax. */
 const matchOf = (phrases: readonly Phrase[], query: SearchQuery): string => {
   const words = phrases.map(({ words, prefix }) => `"${words.join(' ')}"${prefix ? ' *' : ''}`)
   const clauses = [`words : (${words.join(' AND ')})`]

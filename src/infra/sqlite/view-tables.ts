@@ -85,7 +85,7 @@ const definitions: Readonly<Record<ProjectionName, (tables: Tables) => string>> 
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX IF NOT EXISTS ${rosterUser} ON ${roster} (user, c) WHERE role IS NOT NULL;
 `,
-  // Words come folded and split (search-words.ts). Contentless: the text is in search_message. No sizes of columns: nothing is ranked. An index of
+  // Words come folded and split (indexed-words.ts). Contentless: the text is in search_message. No sizes of columns: nothing is ranked. An index of
   // first letters: without it, "a*" in 800,000 messages takes 180 ms, with it 1.4; it adds a quarter to the size, and hardly to the time.
   search: ({ searchMessage, searchWords }) => `
   CREATE TABLE IF NOT EXISTS ${searchMessage} (

@@ -1,10 +1,5 @@
+import type { Phrase } from './search-phrases.ts'
 import { type Word, wordsOf } from './search-words.ts'
-
-/** The folded words of a clause, in a row; the last may go on. */
-export interface Phrase {
-  readonly words: readonly string[]
-  readonly prefix: boolean
-}
 
 interface Span {
   start: number
