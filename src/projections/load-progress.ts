@@ -2,16 +2,21 @@ import type { Feed } from './feed.ts'
 import type { RunnerOptions } from './runner.ts'
 import type { Checkpoint } from './stores.ts'
 
+/** The ends of all streams, by stream. */
+export type StreamEnds = ReadonlyMap<string, number>
+
 /**
- * The checkpoints that feeds go on from. Rows of another version of a projection, or of another log (a checkpoint is beyond the stream's end), are forgotten:
+ * The checkpoints that feeds go on from, with the streams' ends as they were then. Rows of another version of a projection, or of another log (a checkpoint is beyond the stream's end), are forgotten:
  * the projection starts from the first event. Rejects when the store can't be reached.
  */
 export const loadCheckpoints = async (
   feeds: readonly Feed[],
-  ends: ReadonlyMap<string, number>,
+  readEnds: () => Promise<StreamEnds>,
   { stores, log }: RunnerOptions,
-): Promise<Map<Feed, readonly Checkpoint[]>> => {
+): Promise<{ loaded: Map<Feed, readonly Checkpoint[]>; ends: StreamEnds }> => {
   const checkpoints = await stores.checkpoints.load()
+  // Afterwards: other workers go on meanwhile, and a checkpoint of theirs that is newer than the ends would look like one of another log.
+  const ends = await readEnds()
   const found = new Map<Feed, readonly Checkpoint[]>()
   for (const feed of feeds) {
     const { name: projection, generation, version } = feed
@@ -30,5 +35,5 @@ export const loadCheckpoints = async (
     })
     found.set(feed, [])
   }
-  return found
+  return { loaded: found, ends }
 }

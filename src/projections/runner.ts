@@ -92,8 +92,7 @@ export class ProjectionRunner {
   add(feed: Feed): Promise<void> {
     return this.#inTurn(async () => {
       if (this.#feeds.has(feed)) return
-      const ends = await this.#ends()
-      const loaded = await loadCheckpoints([feed], ends, this.#options)
+      const { loaded, ends } = await loadCheckpoints([feed], () => this.#ends(), this.#options)
       this.#feeds.add(feed)
       for (const [stream, projector] of this.#projectors)
         this.#join(projector, feed, loaded.get(feed) ?? [], ends.get(stream) ?? 0)
@@ -130,8 +129,7 @@ export class ProjectionRunner {
       const epochs = new Map<string, number>()
       for (const stream of added) epochs.set(stream, await stores.checkpoints.claim(stream))
       // After the claims: nobody moves these checkpoints any more.
-      const ends = await this.#ends()
-      const loaded = await loadCheckpoints([...this.#feeds], ends, this.#options)
+      const { loaded, ends } = await loadCheckpoints([...this.#feeds], () => this.#ends(), this.#options)
       for (const stream of added) {
         const projector = new StreamProjector(stream, this.#options)
         for (const [feed, checkpoints] of loaded)
