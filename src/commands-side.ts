@@ -1,19 +1,63 @@
-import { type CommandBus, createViewLookup } from './commands/index.ts'
+import { type CommandBus, createFollowingStates, createViewLookup } from './commands/index.ts'
+import { CommandServer, RemoteCommandBus } from './infra/nats/index.ts'
+import { createCommandMetrics, createRemoteMetrics } from './infra/telemetry/index.ts'
 import type { LogSide } from './log-side.ts'
 import type { ProcessContext } from './process-context.ts'
 import type { Views } from './projections/index.ts'
 import { openBus, within } from './write-side.ts'
 
-/** The role `commands`: decides and appends. What is under way at the end may finish, within `drain`. */
+/** How long the live feed may go without knowing that it has everything before a process that decides is not ready, ms. Deciding goes on: the log fences it. */
+const stalenessMs = 10_000
+
+/** The role `commands`. */
+export interface CommandsSide {
+  readonly bus: CommandBus
+  /** From now on edges in other processes send commands here. */
+  serve(): Promise<void>
+}
+
+/** Decides and appends: for the edge of this process, and for those of others. What is under way at the end may finish, within `drain`. */
 export const openCommandsSide = (
-  { config, onStop }: ProcessContext,
+  context: ProcessContext,
   side: LogSide,
   { timeline }: Pick<Views, 'timeline'>,
-): CommandBus => {
+): CommandsSide => {
+  const { config, logger, system, registry, onStop, readyWhen } = context
   const bus = openBus(side, {
     lookup: log => createViewLookup(timeline, log),
     limits: { conversationBytes: config.stateCacheBytes },
   })
   onStop(() => within(config.drainMs, bus.drain()))
+  readyWhen('log', () => side.feed.staleness() <= stalenessMs)
+  const server = new CommandServer(system.nats, {
+    bus,
+    onError: error => logger.error({ err: error }, 'a command of another process failed'),
+    onAnswered: createCommandMetrics(registry, () => server.underWay),
+  })
+  return {
+    bus,
+    serve: async () => {
+      onStop(() => within(config.drainMs, server.stop()))
+      await server.start()
+    },
+  }
+}
+
+/** The bus of an edge without the role `commands`: others decide. Make it before the edge, which reads the same feed. */
+export const openRemoteBus = (context: ProcessContext, { log, feed, snapshots }: LogSide): CommandBus => {
+  const { config, system, registry, onStop, readyWhen } = context
+  const states = createFollowingStates({
+    log,
+    feed,
+    snapshots,
+    limits: { conversationBytes: config.stateCacheBytes },
+  })
+  const bus = new RemoteCommandBus(system.nats, states)
+  onStop(async () => {
+    await within(config.drainMs, bus.drain())
+    bus.close()
+  })
+  readyWhen('commands', () => bus.isServed)
+  createRemoteMetrics(registry, bus)
   return bus
 }

@@ -1,7 +1,7 @@
 import type { CommandBus, LiveFeed } from './commands/index.ts'
-import { openCommandsSide } from './commands-side.ts'
+import { openCommandsSide, openRemoteBus } from './commands-side.ts'
 import { openEdgeSide, tokenOptions } from './edge-side.ts'
-import { type ConfabConfig, ConfigError } from './infra/config/index.ts'
+import type { ConfabConfig } from './infra/config/index.ts'
 import type { Logger } from './infra/telemetry/index.ts'
 import { openLogSide } from './log-side.ts'
 import { openNats } from './open-nats.ts'
@@ -38,9 +38,6 @@ export const startConfab = async (
   prepare?: (parts: Prepared) => Promise<void>,
 ): Promise<Confab> => {
   const has = (role: ConfabConfig['roles'][number]): boolean => config.roles.includes(role)
-  if (has('edge') !== has('commands'))
-    throw new ConfigError(['roles: edge and commands go together in one process; apart they come later'])
-
   const failed = Promise.withResolvers<Error>()
   const life = createLife(logger)
   try {
@@ -56,14 +53,19 @@ export const startConfab = async (
     const side = await openLogSide(system.nats, { replicas: config.natsReplicas, onNotice })
     life.onStop(side.close)
     const views = has('edge') || has('commands') ? await openViewsSide(context) : undefined
-    const bus = has('commands') && views !== undefined ? openCommandsSide(context, side, views) : undefined
+    const commands =
+      has('commands') && views !== undefined ? openCommandsSide(context, side, views) : undefined
     if (has('projections')) await openProjectionsSide(context)
-    const server =
-      tokens !== undefined && views !== undefined && bus !== undefined
-        ? await openEdgeSide(context, { side, views, bus, tokens, readiness: life.readiness })
-        : await openStatusSide(context, life.readiness)
+    let server: { readonly host: string; readonly port: number }
+    if (tokens !== undefined && views !== undefined) {
+      const bus = commands?.bus ?? openRemoteBus(context, side)
+      server = await openEdgeSide(context, { side, views, bus, tokens, readiness: life.readiness })
+    } else server = await openStatusSide(context, life.readiness)
     if (views !== undefined) await side.feed.start()
-    if (bus !== undefined) await prepare?.({ bus, feed: side.feed, isEmbedded: system.isEmbedded })
+    if (commands !== undefined) {
+      await prepare?.({ bus: commands.bus, feed: side.feed, isEmbedded: system.isEmbedded })
+      await commands.serve()
+    }
     isPrepared = true
     return {
       url: `http://${server.host.includes(':') ? `[${server.host}]` : server.host}:${server.port}`,

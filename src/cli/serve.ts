@@ -7,7 +7,7 @@ import { CliError } from './cli-error.ts'
 import { seedDemonstration } from './demonstration.ts'
 import { note, print, styled } from './output.ts'
 import { interruption } from './run-command.ts'
-import { readServeRecord, removeServeRecord, writeServeRecord } from './server-address.ts'
+import { readServeRecords, removeServeRecord, type ServeRecord, writeServeRecord } from './server-address.ts'
 import { addSystemOptions, type ConfigFlags, configOf } from './system-options.ts'
 
 /** On a terminal a development server's log goes to a file: what one wants to see there is where the server is. */
@@ -44,9 +44,13 @@ const isRunning = (pid: number): boolean => {
 
 /** Two servers on one data folder would build the same views twice. */
 const refuseSecond = async ({ data, roles }: ConfabConfig): Promise<void> => {
-  const other = readServeRecord(data)
-  if (other === undefined || !roles.includes('projections') || !other.roles.includes('projections')) return
-  if (other.pid === process.pid || !isRunning(other.pid)) return
+  if (!roles.includes('projections')) return
+  for (const other of readServeRecords(data))
+    if (other.roles.includes('projections') && other.pid !== process.pid && isRunning(other.pid))
+      await refuseServing(data, other)
+}
+
+const refuseServing = async (data: string, other: ServeRecord): Promise<void> => {
   const isServing = await fetch(`${other.url}/healthz`, { signal: AbortSignal.timeout(1_000) }).then(
     answer => answer.ok,
     () => false,
@@ -80,7 +84,7 @@ const serve = async (flags: ConfigFlags): Promise<void> => {
     await untilTold(confab, signal, logger)
     if (process.stdout.isTTY) note('\n  Ending; what is under way may finish.')
   } finally {
-    removeServeRecord(config.data)
+    removeServeRecord(config.data, config.roles)
     await confab.stop()
     release()
     logger.flush()

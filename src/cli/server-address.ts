@@ -1,4 +1,4 @@
-import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import { type ConfabClient, createClient } from '../client/index.ts'
@@ -6,28 +6,52 @@ import { ensureDataFolder } from '../infra/config/index.ts'
 import { CliError } from './cli-error.ts'
 import { configOf, type SystemFlags } from './system-options.ts'
 
-/** `<data>/serve.json`: where the process that serves a data folder listens, for the commands that are clients. */
+/** Where a process that uses a data folder listens: in `<data>/serve.json` the one that serves clients, for the commands that are clients. */
 export interface ServeRecord {
   readonly url: string
   readonly pid: number
   readonly roles: readonly string[]
 }
 
-const recordFile = (data: string): string => join(data, 'serve.json')
+/** Processes of other roles have a file each: several may use one folder. */
+const recordFile = (data: string, roles: readonly string[]): string =>
+  join(data, roles.includes('edge') ? 'serve.json' : `serve-${[...roles].sort().join('-')}.json`)
 
 export const writeServeRecord = (data: string, record: Omit<ServeRecord, 'pid'>): void => {
   ensureDataFolder(data)
-  writeFileSync(recordFile(data), `${JSON.stringify({ ...record, pid: process.pid })}\n`)
+  writeFileSync(recordFile(data, record.roles), `${JSON.stringify({ ...record, pid: process.pid })}\n`)
 }
 
-export const removeServeRecord = (data: string): void => rmSync(recordFile(data), { force: true })
+/** Removes this process' record; that of another which has taken its place stays. */
+export const removeServeRecord = (data: string, roles: readonly string[]): void => {
+  const file = recordFile(data, roles)
+  if (readRecord(file)?.pid === process.pid) rmSync(file, { force: true })
+}
 
-export const readServeRecord = (data: string): ServeRecord | undefined => {
+const readRecord = (file: string): ServeRecord | undefined => {
   try {
-    return JSON.parse(readFileSync(recordFile(data), 'utf8')) as ServeRecord
+    return JSON.parse(readFileSync(file, 'utf8')) as ServeRecord
   } catch {
     return undefined
   }
+}
+
+/** Of the process that serves clients from a data folder. */
+export const readServeRecord = (data: string): ServeRecord | undefined =>
+  readRecord(recordFile(data, ['edge']))
+
+/** Of all processes that use a data folder, or have ended without a word. */
+export const readServeRecords = (data: string): readonly ServeRecord[] => {
+  let names: string[]
+  try {
+    names = readdirSync(data)
+  } catch {
+    return []
+  }
+  return names
+    .filter(name => /^serve.*\.json$/.test(name))
+    .map(name => readRecord(join(data, name)))
+    .filter(record => record !== undefined)
 }
 
 export interface ClientFlags extends SystemFlags {

@@ -2,7 +2,7 @@ import { resolve } from 'node:path'
 import { boolean, duration, integer, list, oneOf, type Parse, size, text, url } from './values.ts'
 
 export const roles = ['edge', 'commands', 'projections'] as const
-/** What a process does. `commands` decides and appends, `edge` serves clients (and needs `commands` in the same process), `projections` builds the views. */
+/** What a process does. `commands` decides and appends, `edge` serves clients, `projections` builds the views: any of them in any process. */
 export type Role = (typeof roles)[number]
 
 /** One option: where it may be written, what it means, what it is when it is not given. */

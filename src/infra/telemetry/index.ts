@@ -1,3 +1,4 @@
+export { createCommandMetrics, createRemoteMetrics } from './command-metrics.ts'
 export { createEdgeMetrics } from './edge-metrics.ts'
 export { createLogger, type Logger, type LoggerOptions, type LogLevel } from './logger.ts'
 export { createProjectionMetrics } from './projection-metrics.ts'
