@@ -41,6 +41,7 @@ export const summaries: Readonly<Record<Request['t'], string>> = {
   presence: 'Watch who is online',
   history: 'A page of a conversation’s events',
   inbox: 'One’s conversations, the last active first',
+  undelivered: 'Messages that wait for one’s devices',
   members: 'A page of a conversation’s members',
   search: 'Find messages in one’s conversations',
   sync: 'Ask for missed events',

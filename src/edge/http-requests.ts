@@ -19,7 +19,7 @@ const asCursors = (text: string): Record<string, number> | string => {
 
 /** The request that the parameters of a route stand for. Unknown ones are ignored; whether it is a good one, the request's own check says. */
 export const requestOfQuery = (
-  t: 'history' | 'inbox' | 'search',
+  t: 'history' | 'inbox' | 'undelivered' | 'search',
   query: URLSearchParams,
   path: Readonly<Record<string, string>> = {},
 ): Fields => {

@@ -44,6 +44,7 @@ export class HttpRoutes {
     this.#post(app, '/v1/commands')
     this.#query(app, '/v1/conversations/:c/events', 'history')
     this.#query(app, '/v1/inbox', 'inbox')
+    this.#query(app, '/v1/undelivered', 'undelivered')
     this.#query(app, '/v1/search', 'search')
     this.#get(app, '/healthz', exchange => exchange.json(200, { ok: true }))
     this.#get(app, '/readyz', async exchange => {
@@ -78,7 +79,7 @@ export class HttpRoutes {
   }
 
   /** A query by its parameters. */
-  #query(app: TemplatedApp, pattern: string, t: 'history' | 'inbox' | 'search'): void {
+  #query(app: TemplatedApp, pattern: string, t: 'history' | 'inbox' | 'undelivered' | 'search'): void {
     app.get(pattern, (res, req) => {
       const path = t === 'history' ? { c: req.getParameter(0) ?? '' } : {}
       const exchange = this.#exchange(res, req)

@@ -1,5 +1,6 @@
+export { defaultEdgeLimits, type EdgeLimits } from './edge-limits.ts'
 export type { EdgeMetrics } from './edge-metrics.ts'
-export { defaultEdgeLimits, type EdgeLimits, type EdgeOptions, type Logger } from './edge-options.ts'
+export type { EdgeOptions, Logger } from './edge-options.ts'
 export type { Signals } from './signals.ts'
 export { type Edge, startEdge } from './start-edge.ts'
 export type { Identity, TokenVerifier } from './token-verifier.ts'

@@ -16,7 +16,7 @@ const answered = (description: string, properties: object) => ({
 })
 
 /** The query parameters of a request's fields, less the ones of the path. */
-const parameters = (t: 'history' | 'inbox' | 'search', inPath: readonly string[] = []) => {
+const parameters = (t: 'history' | 'inbox' | 'undelivered' | 'search', inPath: readonly string[] = []) => {
   const schema = plain(Requests[t]) as { properties: Record<string, object>; required: string[] }
   return Object.entries(schema.properties)
     .filter(([name]) => name !== 'id' && name !== 't')
@@ -77,6 +77,13 @@ export const openApiDocument = (): string => {
           summary: 'One’s conversations, the last active first',
           parameters: parameters('inbox'),
           responses: answered('A page', { items: page, cursor: { type: 'string' } }),
+        },
+      },
+      '/v1/undelivered': {
+        get: {
+          summary: 'Messages that wait for one’s devices',
+          parameters: parameters('undelivered'),
+          responses: answered('A page', { messages: page, cursor: { type: 'string' } }),
         },
       },
       '/v1/search': {

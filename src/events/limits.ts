@@ -24,6 +24,8 @@ export const Limits = {
   historyPage: 200,
   /** Items in one page of `inbox`. */
   inboxPage: 200,
+  /** Messages in one page of `undelivered`. */
+  undeliveredPage: 200,
   /** Members in one page of `members`. */
   membersPage: 200,
   /** Hits in one page of `search`. */

@@ -78,6 +78,7 @@ export const QueryRequests = {
     cursor,
     seen: Type.Optional(Cursors),
   }),
+  undelivered: request('undelivered', { limit: page(Limits.undeliveredPage), cursor }),
   members: request('members', { c: Id, limit: page(Limits.membersPage), cursor }),
   search: request('search', {
     q: Type.String({ minLength: 1, maxLength: Limits.queryChars }),
@@ -105,6 +106,17 @@ export type RequestType = keyof RequestOf
 export type Request = RequestOf[RequestType]
 export type ConversationRequest = StaticOf<typeof ConversationRequests>[keyof typeof ConversationRequests]
 export type UserRequest = StaticOf<typeof UserRequests>[keyof typeof UserRequests]
+
+/** A message that none of one's devices has got yet. */
+export interface UndeliveredMessage {
+  c: string
+  seq: number
+  m: string
+  from: string
+  at: string
+  /** When it stops waiting. */
+  expires: string
+}
 
 export interface InboxItem {
   c: string
@@ -165,6 +177,7 @@ export interface AnswerOf {
   typing: object
   presence: { states: Record<string, Presence> }
   history: { events: ConversationEvent[]; head: number; more: boolean }
+  undelivered: { messages: UndeliveredMessage[]; cursor?: string }
   /** `behind`: what was `seen` is not all in it yet. */
   inbox: { items: InboxItem[]; cursor?: string; behind?: true }
   members: { members: MemberItem[]; cursor?: string }

@@ -77,6 +77,14 @@ export interface ReadMarkChange {
   readonly mark: number
 }
 
+/** How far a user's devices have got a conversation. Key: (user, c); the greatest mark stands. */
+export interface DeliveredMarkChange {
+  readonly kind: 'delivered'
+  readonly c: string
+  readonly user: string
+  readonly mark: number
+}
+
 /** Key: (user, c); the greatest seq of the user stands. */
 export interface MuteChange {
   readonly kind: 'mute'
@@ -96,12 +104,13 @@ export type InboxChange =
   | MembershipChange
   | CameChange
   | ReadMarkChange
+  | DeliveredMarkChange
   | MuteChange
 
 /** What a user's list of conversations is joined from: heads, messages, memberships and marks. */
 export const inboxProjection: Projection<InboxChange> = {
   name: 'inbox',
-  version: 2,
+  version: 3,
   apply({ stored, event }) {
     switch (event.type) {
       case 'read.marked':
@@ -112,6 +121,7 @@ export const inboxProjection: Projection<InboxChange> = {
         return [{ kind: 'mute', c: event.c, user: event.u, seq: event.seq, muted }]
       }
       case 'delivered.marked':
+        return [{ kind: 'delivered', c: event.c, user: event.u, mark: event.mark }]
       case 'user.blocked':
       case 'user.unblocked':
         return noChanges

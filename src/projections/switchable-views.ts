@@ -23,6 +23,7 @@ export const switchableViews = (
     },
     inbox: {
       page: (user, page) => views.inbox.page(user, page),
+      undelivered: (user, page) => views.inbox.undelivered(user, page),
       item: (user, c) => views.inbox.item(user, c),
     },
     roster: {

@@ -34,12 +34,29 @@ export interface TimelineQueries {
   head(c: string): Promise<{ seq: number; streamSeq: number } | undefined>
 }
 
+/** A message that none of its receiver's devices has got. */
+export interface WaitingMessage {
+  readonly c: string
+  readonly seq: number
+  readonly m: string
+  readonly from: string
+  readonly at: string
+}
+
 export interface InboxQueries {
   /** A user's conversations, the last active first. */
   page(
     user: string,
     page: { limit: number; cursor?: string },
   ): Promise<{ items: readonly InboxItem[]; cursor?: string }>
+  /**
+   * The messages that wait for a user: posted at `since` or later, after what the user has read, got, or sent itself, and not deleted; by conversation and seq.
+   * What a user joined later than is not among them.
+   */
+  undelivered(
+    user: string,
+    page: { since: string; limit: number; cursor?: string },
+  ): Promise<{ messages: readonly WaitingMessage[]; cursor?: string }>
   /** One conversation of a user. */
   item(user: string, c: string): Promise<InboxItem | undefined>
 }

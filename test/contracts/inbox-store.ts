@@ -23,6 +23,12 @@ const amended = (c: string, seq: number, m: string, text: string | null): InboxC
   { kind: 'amendment', c, seq, m, text },
 ]
 const read = (c: string, user: string, mark: number): InboxChange => ({ kind: 'read', c, user, mark })
+const delivered = (c: string, user: string, mark: number): InboxChange => ({
+  kind: 'delivered',
+  c,
+  user,
+  mark,
+})
 const mute = (c: string, user: string, seq: number, muted: boolean): InboxChange => ({
   kind: 'mute',
   c,
@@ -40,6 +46,56 @@ const membership = (c: string, user: string, seq: number, member: boolean): Inbo
 
 /** What every InboxStore promises, read by InboxQueries. */
 export const testInboxStore = (t: Test, open: OpenEmptyViews): void => {
+  t.test('what waits for a user, by conversation, until it is delivered, read, deleted or old', async t => {
+    const { stores, views } = await open(t)
+    await stores.inbox.apply([
+      ...created('c', ['ann', 'bob']),
+      ...created('b', ['bob']),
+      message('c', 2, 1),
+      message('c', 3, 2),
+      message('c', 4, 3),
+      message('b', 2, 1),
+      membership('b', 'ann', 3, true),
+      { kind: 'came', c: 'b', seq: 3, user: 'ann', n: 1 },
+      message('b', 4, 2),
+      ...created('elsewhere', ['bob']),
+      message('elsewhere', 2, 1),
+    ])
+    const waiting = async (user: string, since = 0, limit = 2) => {
+      const all: string[] = []
+      for (let cursor: string | undefined, first = true; first || cursor !== undefined; first = false) {
+        const page = await views.inbox.undelivered(user, {
+          since: second(since),
+          limit,
+          ...(cursor === undefined ? {} : { cursor }),
+        })
+        t.ok(page.messages.length <= limit)
+        all.push(...page.messages.map(({ c, seq }) => `${c} ${seq}`))
+        cursor = page.cursor
+      }
+      return all
+    }
+    t.same((await views.inbox.undelivered('ann', { since: second(0), limit: 1 })).messages, [
+      { c: 'b', seq: 4, m: 'm2', from: 'bob', at: second(4) },
+    ])
+    t.same(await waiting('ann'), ['b 4', 'c 2', 'c 3', 'c 4'])
+    t.same(await waiting('ann', 0, 1), ['b 4', 'c 2', 'c 3', 'c 4'])
+    t.same(await waiting('ann', 3), ['b 4', 'c 3', 'c 4'], 'what is older waits no longer')
+    t.same(await waiting('bob'), [], 'what one has sent oneself')
+    t.same(await waiting('cyd'), [])
+    await stores.inbox.apply([delivered('c', 'ann', 2), ...amended('c', 5, 'm2', null)])
+    await stores.inbox.apply([delivered('c', 'ann', 1)])
+    t.same(await waiting('ann'), ['b 4', 'c 4'])
+    await stores.inbox.apply([...amended('c', 6, 'm3', 'edited'), read('b', 'ann', 4)])
+    t.same(await waiting('ann'), ['c 4'])
+    await stores.inbox.apply([membership('c', 'ann', 7, false)])
+    t.same(await waiting('ann'), [])
+    for (const cursor of ['', 'x', '%'])
+      await t.rejects(views.inbox.undelivered('ann', { since: second(0), limit: 1, cursor }), {
+        code: 'BAD_REQUEST',
+      })
+  })
+
   t.test(
     'a conversation is in the inbox of its members, with its last message and what is unread',
     async t => {

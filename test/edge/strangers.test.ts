@@ -90,6 +90,7 @@ t.test('resume, sync, search, inbox and create tell nothing', async t => {
       })
     t.match(await socket.ok('search', { q: 'secret' }), { hits: [] })
     t.match(await socket.ok('inbox'), { items: [] })
+    t.same((await socket.ok('undelivered')).messages, [])
     t.match(await refusal(socket, 'create', { c: 'private', kind: 'group', members: [] }), {
       code: 'ALREADY_EXISTS',
       message: String,
@@ -124,6 +125,6 @@ t.test('nothing came of all that', async t => {
 })
 
 t.test('the types of this test cover the protocol', async t => {
-  const unnamed: RequestType[] = ['create', 'block', 'presence', 'inbox', 'sync', 'ping']
+  const unnamed: RequestType[] = ['create', 'block', 'presence', 'inbox', 'undelivered', 'sync', 'ping']
   t.same(new Set([...Object.keys(naming), 'join', ...unnamed]), new Set(Object.keys(Requests)))
 })

@@ -76,6 +76,15 @@ export const modelOf = (streams: Record<string, readonly StoredEvent[]>) => {
       ...(created.kind === 'direct' && peer !== undefined ? { peer } : {}),
     }
   }
+  const undelivered = (user: string) =>
+    [...conversations].sort().flatMap(c => {
+      const read = item(user, c)?.read
+      if (read === undefined) return []
+      const got = Math.max(read, mark(user, c, 'delivered.marked'))
+      return standing(c)
+        .filter(({ seq }) => seq > got)
+        .map(({ seq, m, from, at }) => ({ c, seq, m, from, at }))
+    })
   const inbox = (user: string): InboxItem[] =>
     conversations
       .map(c => item(user, c))
@@ -128,6 +137,7 @@ export const modelOf = (streams: Record<string, readonly StoredEvent[]>) => {
         posted(c).map(({ m, seq, from, at }) => ({ m, seq, from, at, deleted: isDeleted(c, m) })),
       ),
       inboxes: users.map(inbox),
+      undelivered: users.map(undelivered),
       items: users.map(user => conversations.map(c => item(user, c))),
       members: conversations.map(members),
       conversationsOf: users.map(user => conversations.filter(c => membersOf(c).has(user)).sort()),

@@ -46,6 +46,12 @@ export const readAll = async (views: Views) => {
         return { rows: page.items, cursor: page.cursor }
       }),
     ),
+    undelivered: await each(users, user =>
+      pages(async cursor => {
+        const page = await views.inbox.undelivered(user, { since: '', limit: 3, ...at(cursor) })
+        return { rows: page.messages, cursor: page.cursor }
+      }),
+    ),
     items: await each(users, user => each(conversations, c => views.inbox.item(user, c))),
     members: await each(conversations, c =>
       pages(async cursor => {

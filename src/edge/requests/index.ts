@@ -1,7 +1,7 @@
 import type { Request, RequestType } from '../../events/index.ts'
 import { block, conversationCommand, deliveredMark, mute, readMark } from './commands.ts'
 import { history } from './history.ts'
-import { inbox, members, search } from './lists.ts'
+import { inbox, members, search, undelivered } from './lists.ts'
 import type { Caller, Fields, Handler, RequestContext } from './request-context.ts'
 import { ping, presence, sync, typing } from './signals.ts'
 
@@ -31,6 +31,7 @@ const handlers = (context: RequestContext): Handlers => {
     presence: presence(context),
     history: history(context),
     inbox: inbox(context),
+    undelivered: undelivered(context),
     members: members(context),
     search: search(context),
     sync: sync(context),

@@ -28,6 +28,28 @@ export const inbox =
     })
   }
 
+/** What waits for the caller's devices. Told from the marks, so that what is delivered needs no write to leave it. */
+export const undelivered =
+  ({ access, views, freshness, memberships, limits }: RequestContext): Handler<'undelivered'> =>
+  async (request, caller) => {
+    access.requireFresh()
+    await freshness.reached('inbox', limits.viewWaitMs)
+    const since = new Date(Date.now() - limits.undeliveredMs).toISOString()
+    const mine = await memberships.of(caller.user, ids => new Set(ids))
+    return await listPage('messages', request.limit ?? defaultPage, async limit => {
+      const { messages, cursor } = await views.inbox.undelivered(caller.user, {
+        since,
+        limit,
+        ...given('cursor', request.cursor),
+      })
+      const items = messages
+        // The view may not know yet that the caller was removed.
+        .filter(({ c }) => mine.has(c))
+        .map(one => ({ ...one, expires: new Date(Date.parse(one.at) + limits.undeliveredMs).toISOString() }))
+      return { items, cursor }
+    })
+  }
+
 /** The roster's page, with those who have left and those who have another role put right by the conversation's state. */
 export const members =
   ({ access, views, freshness, limits }: RequestContext): Handler<'members'> =>

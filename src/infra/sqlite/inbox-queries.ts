@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { InboxItem, Kind } from '../../events/index.ts'
-import type { InboxQueries } from '../../projections/index.ts'
+import type { InboxQueries, WaitingMessage } from '../../projections/index.ts'
 import { decodeCursor, encodeCursor } from './page-cursor.ts'
 import { coded } from './sqlite-errors.ts'
 import { tablesOf } from './view-tables.ts'
@@ -42,6 +42,15 @@ export const sqliteInboxQueries = (db: DatabaseSync, generation: number): InboxQ
     SELECT p.seq, p.m, p.sender AS "from", p.at, ifnull(a.text, p.text) AS text
     FROM ${tables.inboxMessage} AS p LEFT JOIN ${tables.inboxAmendment} AS a ON a.c = p.c AND a.m = p.m
     WHERE p.c = ? AND (a.seq IS NULL OR a.text IS NOT NULL) ORDER BY p.seq DESC LIMIT 1`)
+
+  // By conversation: a walk along two indexes, whatever waits elsewhere.
+  const undelivered = db.prepare(`
+    SELECT p.c, p.seq, p.m, p.sender AS "from", p.at
+    FROM ${tables.inboxEntry} AS e CROSS JOIN ${tables.inboxMessage} AS p ON p.c = e.c
+    LEFT JOIN ${tables.inboxAmendment} AS a ON a.c = p.c AND a.m = p.m
+    WHERE e.user = ? AND e.member = 1 AND e.c >= ? AND p.seq > max(e.read, e.delivered, e.sent_seq)
+      AND (p.c, p.seq) > (?, ?) AND p.at >= ? AND (a.seq IS NULL OR a.text IS NOT NULL)
+    ORDER BY p.c, p.seq LIMIT ?`)
 
   const ordinalOf = (row: EntryRow): number => {
     if (row.read <= row.sent_seq) return row.sent_n
@@ -88,6 +97,16 @@ export const sqliteInboxQueries = (db: DatabaseSync, generation: number): InboxQ
           items: page.map(row => itemOf(user, row)),
           ...(rows.length > limit && last !== undefined ? { cursor: encodeCursor([last.at, last.c]) } : {}),
         }
+      }),
+    undelivered: async (user, { since, limit, cursor }) =>
+      snapshot(() => {
+        const [c = '', seq = '0'] = cursor === undefined ? [] : decodeCursor(cursor, 2)
+        const rows = undelivered.all(user, c, c, Number(seq), since, limit + 1) as unknown as WaitingMessage[]
+        const page = rows.slice(0, limit).map(row => ({ ...row }))
+        const last = page.at(-1)
+        return rows.length > limit && last !== undefined
+          ? { messages: page, cursor: encodeCursor([last.c, String(last.seq)]) }
+          : { messages: page }
       }),
     item: async (user, c) =>
       snapshot(() => {

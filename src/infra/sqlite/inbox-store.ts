@@ -68,6 +68,9 @@ const prepare = (db: DatabaseSync, tables: ReturnType<typeof tablesOf>) => ({
   read: db.prepare(`
     INSERT INTO ${tables.inboxEntry} (user, c, read) VALUES (?, ?, ?)
     ON CONFLICT DO UPDATE SET read = excluded.read WHERE excluded.read > read`),
+  delivered: db.prepare(`
+    INSERT INTO ${tables.inboxEntry} (user, c, delivered) VALUES (?, ?, ?)
+    ON CONFLICT DO UPDATE SET delivered = excluded.delivered WHERE excluded.delivered > delivered`),
   mute: db.prepare(`
     INSERT INTO ${tables.inboxEntry} (user, c, muted, muted_seq) VALUES (?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET muted = excluded.muted, muted_seq = excluded.muted_seq
@@ -112,6 +115,9 @@ const applyAll = (statements: ReturnType<typeof prepare>, changes: readonly Inbo
         break
       case 'read':
         statements.read.run(change.user, change.c, change.mark)
+        break
+      case 'delivered':
+        statements.delivered.run(change.user, change.c, change.mark)
         break
       case 'mute':
         statements.mute.run(change.user, change.c, change.muted ? 1 : 0, change.seq)

@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { projectionNames } from '../../projections/index.ts'
-import { createTables } from './view-tables.ts'
+import { addedSince, firstTables } from './view-tables.ts'
 
 /**
  * The schema, step by step; `PRAGMA user_version` counts the steps that a database has. A step is never changed once released: rows survive it, and what a
@@ -13,7 +13,7 @@ const steps: readonly string[] = [
     position INTEGER NOT NULL, dead_letters INTEGER NOT NULL,
     PRIMARY KEY (projection, version, stream)
   ) STRICT, WITHOUT ROWID;
-  ${projectionNames.map(projection => createTables(projection, 1)).join('')}
+  ${projectionNames.map(projection => firstTables(projection, 1)).join('')}
   `,
   `
   CREATE TABLE generation_checkpoint (
@@ -26,6 +26,7 @@ const steps: readonly string[] = [
   ALTER TABLE generation_checkpoint RENAME TO checkpoint;
   CREATE TABLE claim (stream TEXT NOT NULL PRIMARY KEY, epoch INTEGER NOT NULL) STRICT, WITHOUT ROWID;
   `,
+  addedSince('inbox', 1),
 ]
 
 /** Thrown when a database was made by a newer build. */

@@ -34,7 +34,11 @@ const makeMissing = (db: DatabaseSync, path: string, generations: Generations): 
   if (missing.length === 0) return
   const writer = openWriter(path)
   try {
-    for (const name of missing) writer.exec(createTables(name, generations[name] ?? 1))
+    writer.exec('BEGIN IMMEDIATE')
+    for (const name of missing)
+      if (!hasTables(writer, name, generations[name] ?? 1))
+        writer.exec(createTables(name, generations[name] ?? 1))
+    writer.exec('COMMIT')
   } finally {
     writer.close()
   }

@@ -102,9 +102,24 @@ const definitions: Readonly<Record<ProjectionName, (tables: Tables) => string>> 
 `,
 }
 
+/** The SQL that makes the tables of a generation of a view, as the first schema had them: later steps add to them. */
+export const firstTables = (projection: ProjectionName, generation: number): string =>
+  definitions[projection](tablesOf(generation))
+
+/** What was added since, in order. */
+const additions: { readonly [P in ProjectionName]?: (tables: Tables) => string } = {
+  inbox: ({ inboxEntry }) => `
+  ALTER TABLE ${inboxEntry} ADD COLUMN delivered INTEGER NOT NULL DEFAULT 0;
+`,
+}
+
+/** The SQL that adds to the first tables of a view what has been added since. */
+export const addedSince = (projection: ProjectionName, generation: number): string =>
+  additions[projection]?.(tablesOf(generation)) ?? ''
+
 /** The SQL that makes the tables of a generation of a view. */
 export const createTables = (projection: ProjectionName, generation: number): string =>
-  definitions[projection](tablesOf(generation))
+  firstTables(projection, generation) + addedSince(projection, generation)
 
 /** Whether a generation of a view has its tables. */
 export const hasTables = (db: DatabaseSync, projection: ProjectionName, generation: number): boolean => {

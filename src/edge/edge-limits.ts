@@ -1,0 +1,45 @@
+import { Limits } from '../events/limits.ts'
+
+/** The bounds of one edge node. Those that clients have to know go into the answer to `hello`. */
+export const defaultEdgeLimits = {
+  /** Requests of one socket that may be unanswered; one more is OVERLOADED. */
+  inFlight: 512,
+  /** Bytes that may wait for a slow socket; beyond them it is closed, so that what it missed comes by resume and never as a silent hole. */
+  backpressureBytes: 4 * 1024 * 1024,
+  /** Bytes of a frame beyond which the socket is closed with 1009; up to them a frame over the protocol's limit is refused, and the socket lives. */
+  closingBytes: 1024 * 1024,
+  /** Bytes that the transport reads of one frame; beyond them it drops the connection, with no close code. */
+  transportBytes: 4 * 1024 * 1024,
+  /** How long the live feed may go without knowing that it has everything before exact answers are refused, ms. */
+  stalenessMs: 10_000,
+  /** How long a query waits for a view to reach what the live feed had delivered, ms. */
+  viewWaitMs: 250,
+  /** How long an `inbox` waits for what its client says to have seen, ms. */
+  seenWaitMs: 2_000,
+  /** How long a message waits for a device of its receiver, ms; then devices find it in the history. */
+  undeliveredMs: 30 * 24 * 3_600_000,
+  /** How long `hello` waits for the roster to come within reach of the live feed, ms. */
+  rosterWaitMs: 5_000,
+  /** Time for the first frame, ms. */
+  helloMs: Limits.helloMs as number,
+  /** Time without a frame or pong after which the server pings, ms. A socket that stays silent is closed. */
+  heartbeatMs: 25_000,
+  /** Sessions whose missed events are being read at the same time. */
+  resumes: 16,
+  /** How long a session may take to make room for more of what it missed, ms; then it is closed with 4008, so that others get their turn. */
+  slowMs: 10_000,
+  /** Live events that wait while a conversation's missed ones are read. */
+  resumeBuffer: 256,
+  /** Membership changes that are remembered, for as long as the roster has not got them. */
+  membershipEvents: 100_000,
+  /** Local sockets of a conversation from which on it is published by a topic, not socket by socket. */
+  topicFrom: 32,
+  /** Members up to which a conversation gets read receipts as signals. */
+  receiptMembers: 100,
+  /** Events that a reader takes from the log because the timeline lags; beyond them it is UNAVAILABLE. */
+  lagEvents: 20_000,
+  /** How long `drain` waits for clients to go by themselves, ms. */
+  drainMs: 2_000,
+}
+
+export type EdgeLimits = typeof defaultEdgeLimits
