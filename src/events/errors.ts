@@ -16,6 +16,17 @@ export const ErrorRegistry = {
   ALREADY_EXISTS: { status: 409, retryable: false, message: 'This id is taken.' },
   CONFLICT: { status: 409, retryable: false, message: 'Something else stands where this would go.' },
   TOO_LARGE: { status: 413, retryable: false, message: 'This is over the size that is allowed.' },
+  MEDIA_INCOMPLETE: {
+    status: 409,
+    retryable: false,
+    message: 'This upload has not been completed and verified.',
+  },
+  MEDIA_MISMATCH: {
+    status: 422,
+    retryable: false,
+    message: 'What was uploaded is not what was announced.',
+  },
+  URL_EXPIRED: { status: 403, retryable: false, message: 'This URL is not good, or no longer.' },
   RATE_LIMITED: { status: 429, retryable: true, message: 'Too many requests; wait before the next.' },
   OVERLOADED: {
     status: 503,

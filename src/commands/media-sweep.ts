@@ -1,0 +1,129 @@
+import {
+  bindingOf,
+  contentFolder,
+  contentOf,
+  hashOfMediaId,
+  intentOf,
+  isBinding,
+  isTombstone,
+  partsOfUploadKey,
+  tombstone,
+  uploadFolder,
+} from './media-keys.ts'
+import type { MediaStore, StoredObject } from './media-store.ts'
+
+export interface SweepOptions {
+  readonly store: MediaStore
+  /** What has been left alone for so long is looked at, ms. */
+  readonly keepMs: number
+  /** Whether the log has this message, with this media. Rejects when that cannot be known now. */
+  readonly wasSent: (c: string, m: string, mediaId: string) => Promise<boolean>
+  readonly now?: () => number
+}
+
+export interface Swept {
+  /** Uploads in parts that nobody went on with. */
+  readonly abandoned: number
+  /** Uploads that are cleared away: sent long ago, or never. */
+  readonly uploads: number
+  /** Media of conversations that no message turned out to name. */
+  readonly unsent: number
+}
+
+/**
+ * Clears away what nobody needs any more: uploads that were never finished, never sent, or sent so long ago that the conversation's own copy is all that counts; and what a conversation was given for a
+ * message that was never appended. Several processes may do so at the same time.
+ */
+export const sweepMedia = async (options: SweepOptions): Promise<Swept> => {
+  const { store, keepMs } = options
+  const now = options.now ?? Date.now
+  let abandoned = 0
+  for await (const { key, upload, at } of store.openUploads()) {
+    if (now() - at < keepMs) continue
+    await store.abandonUpload(key, upload)
+    abandoned++
+  }
+  let uploads = 0
+  let unsent = 0
+  for await (const { mediaId, objects } of byUpload(store)) {
+    if (now() - Math.max(...objects.map(({ at }) => at)) < keepMs) continue
+    const cleared = await clear(options, mediaId, objects)
+    if (cleared === undefined) continue
+    uploads++
+    unsent += cleared
+  }
+  return { abandoned, uploads, unsent }
+}
+
+interface Upload {
+  readonly mediaId: string
+  readonly objects: readonly StoredObject[]
+}
+
+async function* byUpload(store: MediaStore): AsyncIterableIterator<Upload> {
+  let current: { mediaId: string; objects: StoredObject[] } | undefined
+  for await (const object of store.list('uploads/')) {
+    const mediaId = partsOfUploadKey(object.key)?.mediaId
+    if (mediaId === undefined) continue
+    if (current?.mediaId !== mediaId) {
+      if (current !== undefined) yield current
+      current = { mediaId, objects: [] }
+    }
+    current.objects.push(object)
+  }
+  if (current !== undefined) yield current
+}
+
+const collect = async (list: AsyncIterable<StoredObject>): Promise<string[]> => {
+  const keys: string[] = []
+  for await (const { key } of list) keys.push(key)
+  return keys
+}
+
+/** Clears an upload; gives how many conversations lost it again, undefined when it was left alone because somebody wants it. */
+const clear = async (
+  { store, wasSent }: SweepOptions,
+  mediaId: string,
+  objects: readonly StoredObject[],
+): Promise<number | undefined> => {
+  const mark = tombstone(uploadFolder(mediaId))
+  await store.put(mark, new Uint8Array())
+  try {
+    const known = new Set(objects.map(({ key }) => key))
+    const keys = await collect(store.list(uploadFolder(mediaId)))
+    if (keys.some(key => !known.has(key) && !isTombstone(key))) return undefined
+    const sent = new Map<string, boolean>()
+    for (const key of keys) {
+      const intent = intentOf(partsOfUploadKey(key)?.rest ?? '')
+      if (intent === undefined) continue
+      const { c, m } = intent
+      if (sent.get(c) !== true) sent.set(c, await wasSent(c, m, mediaId))
+    }
+    let unsent = 0
+    for (const [c, was] of sent)
+      if (!was) {
+        await unbind(store, c, mediaId)
+        unsent++
+      }
+    await store.remove(keys.filter(key => key !== mark))
+    return unsent
+  } finally {
+    await store.remove([mark])
+  }
+}
+
+/** Takes a media from a conversation, and its content when nothing else there is the same. */
+const unbind = async (store: MediaStore, c: string, mediaId: string): Promise<void> => {
+  const sha256 = hashOfMediaId(mediaId)
+  if (sha256 === undefined) return
+  await store.remove([bindingOf(c, sha256, mediaId)])
+  const folder = contentFolder(c, sha256)
+  const mark = tombstone(folder)
+  await store.put(mark, new Uint8Array())
+  try {
+    const keys = await collect(store.list(folder))
+    if (!keys.some(isBinding)) await store.remove([contentOf(c, sha256)])
+  } finally {
+    await store.remove([mark])
+  }
+}

@@ -1,0 +1,115 @@
+import { randomBytes } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { StoredPart } from '../../commands/index.ts'
+import { ConfabError } from '../../events/index.ts'
+import { isMissing } from './folder-error.ts'
+
+const uploadPattern = /^[0-9a-f]{32}$/
+
+/**
+ * Uploads in parts: a folder each, with the key that it is for and a file a part. A part gets its name when all of it has come, and never changes after that: what was verified cannot be written to by
+ * somebody who is still sending.
+ */
+export class PartFiles {
+  readonly #folder: string
+
+  constructor(folder: string) {
+    this.#folder = folder
+  }
+
+  async begin(key: string): Promise<string> {
+    const upload = randomBytes(16).toString('hex')
+    await mkdir(join(this.#folder, upload), { recursive: true })
+    await writeFile(join(this.#folder, upload, 'key'), key)
+    return upload
+  }
+
+  /** Undefined when there is no such upload. */
+  async list(key: string, upload: string): Promise<StoredPart[] | undefined> {
+    const folder = this.#folderOf(upload)
+    try {
+      if (folder === undefined || (await readFile(join(folder, 'key'), 'utf8')) !== key) return undefined
+      const parts: StoredPart[] = []
+      for (const name of await readdir(folder))
+        if (/^\d+$/.test(name))
+          parts.push({ part: Number(name), size: (await stat(join(folder, name))).size })
+      return parts.sort((a, b) => a.part - b.part)
+    } catch (error) {
+      if (isMissing(error)) return undefined
+      throw error
+    }
+  }
+
+  /** Takes a part of exactly `size` bytes. Rejects with ConfabError: NOT_FOUND without the upload, BAD_REQUEST for fewer or more bytes. */
+  async take(upload: string, part: number, size: number, body: AsyncIterable<Uint8Array>): Promise<void> {
+    const folder = this.#folderOf(upload)
+    if (folder === undefined) throw new ConfabError('NOT_FOUND', 'There is no such upload.')
+    const coming = join(folder, `coming-${randomBytes(8).toString('hex')}`)
+    try {
+      const file = await open(coming, 'wx')
+      try {
+        let bytes = 0
+        for await (const chunk of body) {
+          bytes += chunk.length
+          if (bytes > size) break
+          await file.write(chunk)
+        }
+        if (bytes !== size) throw new ConfabError('BAD_REQUEST', `A part of ${size} bytes was expected.`)
+        await file.sync()
+      } finally {
+        await file.close()
+      }
+      await rename(coming, join(folder, String(part)))
+    } catch (error) {
+      await rm(coming, { force: true })
+      if (isMissing(error)) throw new ConfabError('NOT_FOUND', 'There is no such upload.')
+      throw error
+    }
+  }
+
+  /** Makes one file of the parts. */
+  async join(upload: string, parts: readonly StoredPart[], target: string): Promise<void> {
+    const folder = join(this.#folder, upload)
+    const [first] = parts
+    if (parts.length === 1 && first !== undefined) {
+      await rename(join(folder, String(first.part)), target)
+    } else {
+      const whole = join(folder, 'whole')
+      const file = await open(whole, 'w')
+      try {
+        for (const { part } of parts)
+          for await (const chunk of createReadStream(join(folder, String(part)), {
+            highWaterMark: 1024 ** 2,
+          }))
+            await file.write(chunk as Buffer)
+        await file.sync()
+      } finally {
+        await file.close()
+      }
+      await rename(whole, target)
+    }
+    await this.abandon(upload)
+  }
+
+  async abandon(upload: string): Promise<void> {
+    const folder = this.#folderOf(upload)
+    if (folder !== undefined) await rm(folder, { recursive: true, force: true })
+  }
+
+  async *open(): AsyncIterableIterator<{ key: string; upload: string; at: number }> {
+    for (const upload of await readdir(this.#folder).catch(() => []))
+      try {
+        const file = join(this.#folder, upload, 'key')
+        if (uploadPattern.test(upload))
+          yield { key: await readFile(file, 'utf8'), upload, at: (await stat(file)).mtimeMs }
+      } catch (error) {
+        if (!isMissing(error)) throw error
+      }
+  }
+
+  #folderOf(upload: string): string | undefined {
+    return uploadPattern.test(upload) ? join(this.#folder, upload) : undefined
+  }
+}

@@ -1,0 +1,244 @@
+import {
+  AbortMultipartUploadCommand,
+  CompleteMultipartUploadCommand,
+  CopyObjectCommand,
+  CreateMultipartUploadCommand,
+  DeleteObjectCommand,
+  GetObjectCommand,
+  HeadObjectCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+  paginateListObjectsV2,
+  S3Client,
+  type S3ClientConfig,
+  UploadPartCommand,
+} from '@aws-sdk/client-s3'
+import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
+import {
+  contentDisposition,
+  type DownloadAs,
+  type MediaStore,
+  type PartUpload,
+  type StoredObject,
+  type StoredPart,
+} from '../../commands/index.ts'
+import { type ListedPart, openUploadsOf, partsOf } from './multipart-lists.ts'
+import { asStoreError, isMissing } from './s3-error.ts'
+
+export interface S3MediaOptions {
+  /** `http://127.0.0.1:17070`; undefined: AWS. */
+  readonly endpoint?: string | undefined
+  /** The same as clients reach it; undefined: as this process does. */
+  readonly publicEndpoint?: string | undefined
+  readonly region: string
+  readonly bucket: string
+  /** Default: the SDK's own search, the environment first. */
+  readonly credentials?: { readonly accessKeyId: string; readonly secretAccessKey: string }
+}
+
+const connectionTimeoutMs = 3_000
+/** Without a byte. */
+const requestTimeoutMs = 30_000
+
+const clientOf = ({ region, credentials }: S3MediaOptions, endpoint: string | undefined): S3Client => {
+  const config: S3ClientConfig = {
+    region,
+    maxAttempts: 3,
+    // The SDK would have every part carry a checksum in its URL that it computes of no bytes: S3 then refuses the part.
+    requestChecksumCalculation: 'WHEN_REQUIRED',
+    responseChecksumValidation: 'WHEN_REQUIRED',
+    requestHandler: { connectionTimeout: connectionTimeoutMs, requestTimeout: requestTimeoutMs },
+    ...(credentials === undefined ? {} : { credentials }),
+    ...(endpoint === undefined ? {} : { endpoint, forcePathStyle: true }),
+  }
+  return new S3Client(config)
+}
+
+/** Media in a bucket of S3, or of what speaks as S3 does. Connects when it is first used; `close` lets go. */
+export class S3Media implements MediaStore {
+  readonly origin: string
+  readonly #client: S3Client
+  readonly #signer: S3Client
+  readonly #bucket: string
+  readonly #place: string
+
+  constructor(options: S3MediaOptions) {
+    const { bucket, endpoint, publicEndpoint = endpoint, region } = options
+    this.#client = clientOf(options, endpoint)
+    this.#signer = publicEndpoint === endpoint ? this.#client : clientOf(options, publicEndpoint)
+    this.#bucket = bucket
+    this.#place = endpoint ?? `AWS ${region}`
+    this.origin =
+      publicEndpoint === undefined
+        ? `https://${bucket}.s3.${region}.amazonaws.com`
+        : new URL(publicEndpoint).origin
+  }
+
+  async check(): Promise<void> {
+    // Not HEAD, whose answer has no body to say what it is that was not found.
+    await this.#coded(() => this.#client.send(new ListObjectsV2Command({ Bucket: this.#bucket, MaxKeys: 1 })))
+  }
+
+  async get(key: string): Promise<Uint8Array | undefined> {
+    return await this.#orMissing(async () => {
+      const { Body } = await this.#client.send(new GetObjectCommand(this.#at(key)))
+      return await Body?.transformToByteArray()
+    })
+  }
+
+  async put(key: string, data: Uint8Array): Promise<void> {
+    await this.#coded(() => this.#client.send(new PutObjectCommand({ ...this.#at(key), Body: data })))
+  }
+
+  async head(key: string): Promise<StoredObject | undefined> {
+    return await this.#orMissing(async () => {
+      const { ContentLength = 0, LastModified } = await this.#client.send(
+        new HeadObjectCommand(this.#at(key)),
+      )
+      return { key, size: ContentLength, at: LastModified?.getTime() ?? 0 }
+    })
+  }
+
+  async *read(key: string, first?: number): AsyncIterableIterator<Uint8Array> {
+    const range = first === undefined ? {} : { Range: `bytes=0-${first - 1}` }
+    try {
+      const { Body } = await this.#client.send(new GetObjectCommand({ ...this.#at(key), ...range }))
+      if (Body !== undefined) yield* Body as AsyncIterable<Uint8Array>
+    } catch (error) {
+      throw this.#trouble(error)
+    }
+  }
+
+  async copy(from: string, to: string): Promise<boolean> {
+    const done = await this.#orMissing(() =>
+      this.#client.send(new CopyObjectCommand({ ...this.#at(to), CopySource: `${this.#bucket}/${from}` })),
+    )
+    return done !== undefined
+  }
+
+  async remove(keys: readonly string[]): Promise<void> {
+    for (const key of keys)
+      await this.#orMissing(() => this.#client.send(new DeleteObjectCommand(this.#at(key))))
+  }
+
+  async *list(prefix: string): AsyncIterableIterator<StoredObject> {
+    try {
+      for await (const { Contents = [] } of paginateListObjectsV2(
+        { client: this.#client },
+        { Bucket: this.#bucket, Prefix: prefix },
+      ))
+        for (const { Key = '', Size = 0, LastModified } of Contents)
+          yield { key: Key, size: Size, at: LastModified?.getTime() ?? 0 }
+    } catch (error) {
+      throw this.#trouble(error)
+    }
+  }
+
+  async beginUpload(key: string, type: string): Promise<string> {
+    const { UploadId } = await this.#coded(() =>
+      this.#client.send(new CreateMultipartUploadCommand({ ...this.#at(key), ContentType: type })),
+    )
+    if (UploadId === undefined) throw this.#trouble(new Error('no upload id'))
+    return UploadId
+  }
+
+  async signPart(
+    key: string,
+    upload: string,
+    part: number,
+    size: number,
+    lifeMs: number,
+  ): Promise<PartUpload> {
+    const command = new UploadPartCommand({
+      ...this.#at(key),
+      UploadId: upload,
+      PartNumber: part,
+      // Signed with the rest, so that the URL is good for a part of this size only.
+      ContentLength: size,
+    })
+    return { url: await this.#sign(command, lifeMs), method: 'PUT', headers: {} }
+  }
+
+  async parts(key: string, upload: string): Promise<readonly StoredPart[] | undefined> {
+    const parts = await this.#partsOf(key, upload)
+    return parts?.map(({ part, size }) => ({ part, size }))
+  }
+
+  async finishUpload(key: string, upload: string): Promise<void> {
+    const parts = (await this.#partsOf(key, upload)) ?? []
+    await this.#coded(() =>
+      this.#client.send(
+        new CompleteMultipartUploadCommand({
+          ...this.#at(key),
+          UploadId: upload,
+          MultipartUpload: { Parts: parts.map(({ part, etag }) => ({ PartNumber: part, ETag: etag })) },
+        }),
+      ),
+    )
+  }
+
+  async abandonUpload(key: string, upload: string): Promise<void> {
+    await this.#orMissing(() =>
+      this.#client.send(new AbortMultipartUploadCommand({ ...this.#at(key), UploadId: upload })),
+    )
+  }
+
+  async *openUploads(): AsyncIterableIterator<{ key: string; upload: string; at: number }> {
+    try {
+      yield* openUploadsOf(this.#client, this.#bucket)
+    } catch (error) {
+      throw this.#trouble(error)
+    }
+  }
+
+  async signDownload(key: string, as: DownloadAs, lifeMs: number): Promise<string> {
+    const command = new GetObjectCommand({
+      ...this.#at(key),
+      ResponseContentType: as.type,
+      ResponseContentDisposition: contentDisposition(as),
+      ResponseCacheControl: 'private, max-age=31536000, immutable',
+    })
+    return await this.#sign(command, lifeMs)
+  }
+
+  close(): void {
+    this.#client.destroy()
+    this.#signer.destroy()
+  }
+
+  #at(key: string): { Bucket: string; Key: string } {
+    return { Bucket: this.#bucket, Key: key }
+  }
+
+  #sign(command: GetObjectCommand | UploadPartCommand, lifeMs: number): Promise<string> {
+    return this.#coded(() =>
+      getSignedUrl(this.#signer, command as GetObjectCommand, { expiresIn: Math.ceil(lifeMs / 1000) }),
+    )
+  }
+
+  #partsOf(key: string, upload: string): Promise<ListedPart[] | undefined> {
+    return this.#orMissing(() => partsOf(this.#client, { ...this.#at(key), UploadId: upload }))
+  }
+
+  /** What isn't there is undefined. */
+  async #orMissing<T>(fn: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await fn()
+    } catch (error) {
+      if (isMissing(error)) return undefined
+      throw this.#trouble(error)
+    }
+  }
+
+  async #coded<T>(fn: () => Promise<T>): Promise<T> {
+    try {
+      return await fn()
+    } catch (error) {
+      throw this.#trouble(error)
+    }
+  }
+
+  #trouble(error: unknown): Error {
+    return asStoreError(this.#place, this.#bucket, error)
+  }
+}

@@ -1,0 +1,56 @@
+import t from 'tap'
+import { MediaProblem } from '../../../src/commands/index.ts'
+import { S3Media } from '../../../src/infra/s3/index.ts'
+import { mediaStoreContract } from '../../contracts/media-store.ts'
+import { newBucket, newS3Media, s3Credentials } from '../../harness/s3-bucket.ts'
+
+mediaStoreContract('S3', async t => {
+  const store = await newS3Media(t)
+  if (store === undefined) return undefined
+  return {
+    store,
+    put: async (url, body) => {
+      const { status } = await fetch(url, { method: 'PUT', body: body as Uint8Array<ArrayBuffer> })
+      return { status }
+    },
+    get: async (url, range) => {
+      const answer = await fetch(url, { headers: range === undefined ? {} : { range } })
+      return {
+        status: answer.status,
+        body: new Uint8Array(await answer.arrayBuffer()),
+        headers: Object.fromEntries(answer.headers),
+      }
+    },
+  }
+})
+
+t.test('S3: what is wrong with the store has a code, and no secret in its message', async t => {
+  const options = await newBucket(t)
+  if (options === undefined) return
+  const using = async (changes: Partial<typeof options>): Promise<string[]> => {
+    const store = new S3Media({ ...options, ...changes })
+    t.teardown(() => store.close())
+    const outcomes: string[] = []
+    const attempts: (() => Promise<unknown>)[] = [
+      () => store.check(),
+      () => store.put('uploads/A/facts', new Uint8Array([1])),
+      () => store.beginUpload('uploads/A/content', 'text/plain'),
+      () => store.list('uploads/')[Symbol.asyncIterator]().next(),
+    ]
+    for (const attempt of attempts)
+      try {
+        await attempt()
+        outcomes.push('ok')
+      } catch (error) {
+        outcomes.push((error as { code: string }).code)
+        t.notMatch((error as Error).message, new RegExp(s3Credentials.secretAccessKey))
+      }
+    return outcomes
+  }
+  t.same(await using({}), ['ok', 'ok', 'ok', 'ok'])
+  t.same(await using({ bucket: 'confab-test-nowhere' }), Array(4).fill(MediaProblem.noBucket))
+  const denied = Array(4).fill(MediaProblem.denied)
+  t.same(await using({ credentials: { accessKeyId: 'test', secretAccessKey: 'wrong' } }), denied)
+  t.same(await using({ credentials: { accessKeyId: 'nobody', secretAccessKey: 'wrong' } }), denied)
+  t.same(await using({ endpoint: 'http://127.0.0.1:9' }), Array(4).fill(MediaProblem.unreachable))
+})
