@@ -24,8 +24,8 @@ export const openCommandsSide = (
 ): CommandsSide => {
   const { config, logger, system, registry, onStop, readyWhen } = context
   const bus = openBus(side, {
-    lookup: log => createViewLookup(timeline, log),
-    limits: { conversationBytes: config.stateCacheBytes },
+    lookup: log => createViewLookup(timeline, log, config.commands.lookupBytes),
+    limits: config.commands,
   })
   onStop(() => within(config.drainMs, bus.drain()))
   readyWhen('log', () => side.feed.staleness() <= stalenessMs)
@@ -46,13 +46,8 @@ export const openCommandsSide = (
 /** The bus of an edge without the role `commands`: others decide. Make it before the edge, which reads the same feed. */
 export const openRemoteBus = (context: ProcessContext, { log, feed, snapshots }: LogSide): CommandBus => {
   const { config, system, registry, onStop, readyWhen } = context
-  const states = createFollowingStates({
-    log,
-    feed,
-    snapshots,
-    limits: { conversationBytes: config.stateCacheBytes },
-  })
-  const bus = new RemoteCommandBus(system.nats, states)
+  const states = createFollowingStates({ log, feed, snapshots, limits: config.commands })
+  const bus = new RemoteCommandBus(system.nats, states, config.remoteCommands)
   onStop(async () => {
     await within(config.drainMs, bus.drain())
     bus.close()

@@ -38,6 +38,7 @@ export const openEdgeSide = async (context: ProcessContext, parts: EdgeParts): P
     logger,
     host: config.host,
     port: config.port,
+    limits: config.edge,
     readiness,
     ...(config.dev && secret !== undefined ? { signDevToken: user => signDevToken(secret, user) } : {}),
   })

@@ -8,6 +8,8 @@ export interface BusLimits extends LaneLimits {
   readonly conversationBytes: number
   /** Memory of cached users, bytes, estimated. */
   readonly userBytes: number
+  /** Memory of message ids that a lookup reads from the log, bytes, estimated. */
+  readonly lookupBytes: number
   /** Events between two snapshots of an aggregate. */
   readonly snapshotEvery: number
 }
@@ -22,6 +24,7 @@ export const defaultBusLimits: BusLimits = {
   deadlineMs: 6_000,
   conversationBytes: 256 * 1024 * 1024,
   userBytes: 64 * 1024 * 1024,
+  lookupBytes: 256 * 1024 * 1024,
   snapshotEvery: 256,
 }
 

@@ -1,11 +1,11 @@
 import { ConfabError } from '../events/index.ts'
+import { defaultBusLimits } from './bus-limits.ts'
 import type { EventLog } from './event-log.ts'
 import type { LiveFeed } from './live-feed.ts'
 import { LogMessageIndex } from './log-message-index.ts'
 import type { MessageIndex, MessageLookup, MessageRef } from './message-lookup.ts'
 
-/** Memory for messages that are indexed from the log, bytes. */
-const defaultBytes = 256 * 1024 * 1024
+const { lookupBytes: defaultBytes } = defaultBusLimits
 
 /** Exact look-ups in a view that may lag: what it does not hold yet is read from the log, once, and kept for as long as memory lasts. */
 export const createViewLookup = (

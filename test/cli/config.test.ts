@@ -1,7 +1,15 @@
 import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { ConfigError, compileConfig, devSecret, unknownVariables } from '../../src/infra/config/index.ts'
+import { defaultBusLimits, defaultRemoteLimits } from '../../src/commands/index.ts'
+import { defaultEdgeLimits } from '../../src/edge/edge-limits.ts'
+import {
+  ConfigError,
+  compileConfig,
+  configReference,
+  devSecret,
+  unknownVariables,
+} from '../../src/infra/config/index.ts'
 import { tempFolder } from '../harness/temp-folder.ts'
 
 /** What is wrong, one by one. */
@@ -43,7 +51,7 @@ t.test('flags beat the environment, which beats the file, which beats the defaul
     drainMs: 120_000,
     logLevel: 'debug',
   })
-  t.equal(config.stateCacheBytes, 64 * 1024 ** 2)
+  t.equal(config.commands.conversationBytes, 64 * 1024 ** 2)
   t.same(config.natsServers, ['nats://one:4222', 'nats://two:4222'])
   t.equal(
     compileConfig({ env: { CONFAB_CONFIG: file } }).data,
@@ -71,6 +79,48 @@ t.test('every wrong or unknown key is named, with its place', async t => {
     '--port: must be a whole number from 0 to 65535, not "70000"',
     'CONFAB_ROLES: must be one of edge, commands, projections, not "chef"',
   ])
+})
+
+t.test('bounds of edge and commands: units, ranges, and the reference names them all', async t => {
+  const folder = tempFolder(t)
+  const file = join(folder, 'confab.yaml')
+  writeFileSync(
+    file,
+    'edge:\n  inFlight: 64\n  backpressure: 1MiB\n  heartbeat: 1m\ncommands:\n  queued: 7\n  remote:\n    patience: 3s\n',
+  )
+  const config = compileConfig({ file, env: { CONFAB_EDGE_IN_FLIGHT: '32', CONFAB_COMMANDS_DEADLINE: '2s' } })
+  t.same(config.edge, {
+    ...defaultEdgeLimits,
+    inFlight: 32,
+    backpressureBytes: 1024 ** 2,
+    heartbeatMs: 60_000,
+  })
+  t.same(config.commands, { ...defaultBusLimits, queued: 7, deadlineMs: 2_000 })
+  t.same(config.remoteCommands, { ...defaultRemoteLimits, patienceMs: 3_000 })
+  t.ok(Object.isFrozen(config.edge) && Object.isFrozen(config.commands))
+  const nothing = compileConfig({})
+  t.same(nothing.edge, defaultEdgeLimits)
+  t.same(nothing.commands, defaultBusLimits)
+  t.same(nothing.remoteCommands, defaultRemoteLimits)
+
+  writeFileSync(
+    file,
+    'edge:\n  inflight: 64\n  resumes: 0\n  slow: 5\n  closingFrame: 8MiB\ncommands:\n  open: many\n  remote: 5\n',
+  )
+  t.same(problemsOf({ file, env: { CONFAB_COMMANDS_REMOTE_TRY_AGAIN: '1h' } }), [
+    `${file}:2: edge.inflight: unknown key`,
+    `${file}:8: commands.remote: unknown key`,
+    `${file}:3: edge.resumes: must be a whole number from 1 to 10000, not 0`,
+    `${file}:4: edge.slow: must be a time with its unit, such as 500ms, 10s or 2m, not 5`,
+    `${file}:7: commands.open: must be a whole number from 1 to 10000000, not "many"`,
+    'CONFAB_COMMANDS_REMOTE_TRY_AGAIN: must be from 250ms to 1m, not "1h"',
+    'edge.closingFrame: must not be more than edge.transportFrame',
+  ])
+  t.same(unknownVariables({ CONFAB_EDGE_SLOW: '1s', CONFAB_EDGE_FAST: '1s' }), ['CONFAB_EDGE_FAST'])
+  const reference = configReference()
+  t.match(reference, 'edge.inFlight (CONFAB_EDGE_IN_FLIGHT), default 512, 1 to 65536\n')
+  t.match(reference, 'commands.cache (CONFAB_COMMANDS_CACHE), default 256MiB, 1MiB to 1024GiB\n')
+  t.match(reference, 'commands.remote.patience (CONFAB_COMMANDS_REMOTE_PATIENCE), default 8s, 250ms to 5m\n')
 })
 
 t.test('a file that is none', async t => {

@@ -1,15 +1,19 @@
 import { readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { LineCounter, parseDocument } from 'yaml'
+import { allOptions } from './all-options.ts'
+import { groups } from './limit-options.ts'
 import { alsoKnown, comesLater, type Option, options } from './options.ts'
 import { ValueError } from './values.ts'
 
 type Options = typeof options
 type OptionName = keyof Options
 
+type Values<O> = { readonly [K in keyof O]: O[K] extends Option<infer T> ? T : never }
+
 /** The configuration of one process: every unit resolved, every path absolute, nothing left to default. Frozen. */
-export type ConfabConfig = {
-  readonly [K in OptionName]: Options[K] extends Option<infer T> ? T : never
+export type ConfabConfig = Values<Options> & {
+  readonly [G in keyof typeof groups]: Values<(typeof groups)[G]>
 }
 
 export interface ConfigSources {
@@ -61,39 +65,63 @@ export const compileConfig = (sources: ConfigSources = {}): ConfabConfig => {
     if (place !== undefined) problems.push(`${place}: ${what} comes later; this version keeps it embedded`)
   }
   for (const [key, { place }] of file)
-    if (
-      !Object.values(options).some(option => option.key === key) &&
-      !comesLater.some(later => later.key === key)
-    )
+    if (!allOptions.some(option => option.key === key) && !comesLater.some(later => later.key === key))
       problems.push(`${place}: unknown key`)
 
-  const values: Record<string, unknown> = {}
-  for (const [name, option] of Object.entries(options) as [OptionName, Option][]) {
-    const flag = sources.flags?.[name]
+  const resolved = (option: Option, name?: OptionName): unknown => {
+    const flag = name === undefined ? undefined : sources.flags?.[name]
     const variable = option.env === undefined ? undefined : env[option.env]
     const given: Given | undefined =
       flag !== undefined
-        ? { raw: flag, place: flagOf(name), base: cwd }
+        ? { raw: flag, place: flagOf(name ?? ''), base: cwd }
         : variable !== undefined && variable !== ''
-          ? { raw: variable, place: option.env ?? name, base: cwd }
+          ? { raw: variable, place: option.env ?? option.key, base: cwd }
           : file.get(option.key)
-    if (given === undefined) {
-      values[name] = option.fallback
-      continue
-    }
+    if (given === undefined) return option.fallback
     try {
-      values[name] = option.parse(given.raw, given.base)
+      return option.parse(given.raw, given.base)
     } catch (error) {
       if (!ValueError.is(error)) throw error
       problems.push(
         `${given.place}: ${error.message}${option.secret ? '' : `, not ${JSON.stringify(given.raw)}`}`,
       )
+      return option.fallback
     }
   }
+  const values: Record<string, unknown> = {}
+  for (const [name, option] of Object.entries(options) as [OptionName, Option][])
+    values[name] = resolved(option, name)
+  for (const [name, group] of Object.entries(groups))
+    values[name] = Object.freeze(
+      Object.fromEntries(
+        Object.entries<Option<number>>({ ...group }).map(([field, option]) => [
+          field,
+          resolved(option as Option),
+        ]),
+      ),
+    )
+  problems.push(...contradictions(values as ConfabConfig))
   if (!values.dev && typeof values.jwtSecret === 'string' && Buffer.byteLength(values.jwtSecret) < 32)
     problems.push('jwt.secret: must have at least 32 bytes (RFC 7518, 3.2)')
   if (problems.length > 0) throw new ConfigError(problems)
   return Object.freeze(values) as ConfabConfig
+}
+
+/** Bounds that are good each for itself, and not together. */
+const contradictions = ({ edge, commands, remoteCommands }: ConfabConfig): string[] => {
+  const pairs: [small: number, smallKey: string, large: number, largeKey: string][] = [
+    [edge.closingBytes, groups.edge.closingBytes.key, edge.transportBytes, groups.edge.transportBytes.key],
+    [commands.batchFrom, groups.commands.batchFrom.key, commands.batchMost, groups.commands.batchMost.key],
+    [
+      remoteCommands.tryMs,
+      groups.remoteCommands.tryMs.key,
+      remoteCommands.patienceMs,
+      groups.remoteCommands.patienceMs.key,
+    ],
+  ]
+  return pairs
+    .filter(([small, , large]) => small > large)
+    .map(([, smallKey, , largeKey]) => `${smallKey}: must not be more than ${largeKey}`)
 }
 
 /**
@@ -104,7 +132,7 @@ export const unknownVariables = (env: Readonly<Record<string, string | undefined
   Object.keys(env).filter(variable => variable.startsWith('CONFAB_') && !isKnownVariable(variable))
 
 const isKnownVariable = (variable: string): boolean =>
-  Object.values(options).some(option => (option as Option).env === variable) ||
+  allOptions.some(option => option.env === variable) ||
   comesLater.some(later => later.env === variable) ||
   (alsoKnown as readonly string[]).includes(variable)
 

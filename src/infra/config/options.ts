@@ -1,5 +1,5 @@
 import { resolve } from 'node:path'
-import { boolean, duration, integer, list, oneOf, type Parse, size, text, url } from './values.ts'
+import { boolean, duration, integer, list, oneOf, type Parse, text, url } from './values.ts'
 
 export const roles = ['edge', 'commands', 'projections'] as const
 /** What a process does. `commands` decides and appends, `edge` serves clients, `projections` builds the views: any of them in any process. */
@@ -32,8 +32,6 @@ const jwks: Parse<string> = (raw, base) => {
 }
 
 const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
-
-const MiB = 1024 ** 2
 
 /** Every option, in the order of the reference. Flags beat the environment, which beats the file, which beats the default. */
 export const options = {
@@ -119,15 +117,7 @@ export const options = {
     key: 'drain',
     parse: duration(0, 600_000),
     fallback: 10_000,
-    written: '10s',
     doc: 'How long a stop waits for what is under way.',
-  }),
-  stateCacheBytes: option({
-    key: 'commands.cache',
-    parse: size(MiB, 1024 ** 4),
-    fallback: 256 * MiB,
-    written: '256MiB',
-    doc: 'Bound of the cached states of conversations and users.',
   }),
 } as const
 

@@ -4,9 +4,15 @@ export class ValueError extends Error {
 }
 
 /** Turns what a flag, the environment or YAML holds into an option's value. Throws ValueError. `base` is what relative paths start from. */
-export type Parse<T> = (raw: unknown, base: string) => T
+export interface Parse<T> {
+  (raw: unknown, base: string): T
+  /** What values are good, for the reference. */
+  readonly range?: string
+  /** A value as one would write it, where that is not its own text. */
+  write?(value: T): string
+}
 
-const durationUnits = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 } as const
+const durationUnits = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
 const sizeUnits = { B: 1, kB: 1000, MB: 1e6, GB: 1e9, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 } as const
 
 const withUnit = (units: Record<string, number>, raw: unknown): number | undefined => {
@@ -15,35 +21,53 @@ const withUnit = (units: Record<string, number>, raw: unknown): number | undefin
   return unit === undefined ? undefined : Math.round(Number(match?.[1]) * unit)
 }
 
-/** A time in ms, written with its unit: `500ms`, `10s`, `2m`. */
-export const duration =
-  (least: number, most: number): Parse<number> =>
-  raw => {
-    const ms = withUnit(durationUnits, raw)
-    if (ms === undefined) throw new ValueError('must be a time with its unit, such as 500ms, 10s or 2m')
-    if (ms < least || ms > most) throw new ValueError(`must be from ${least}ms to ${most}ms`)
-    return ms
+/** With the largest unit that leaves no fraction. */
+const written =
+  (units: Record<string, number>) =>
+  (value: number): string => {
+    let best = Object.keys(units)[0] ?? ''
+    for (const [unit, times] of Object.entries(units))
+      if (value > 0 && value % times === 0 && times > units[best]!) best = unit
+    return `${value / units[best]!}${best}`
   }
+
+const quantity = (
+  units: Record<string, number>,
+  writing: Record<string, number>,
+  what: string,
+  least: number,
+  most: number,
+): Parse<number> => {
+  const write = written(writing)
+  const range = `${write(least)} to ${write(most)}`
+  const parse = (raw: unknown): number => {
+    const value = withUnit(units, raw)
+    if (value === undefined) throw new ValueError(`must be ${what}`)
+    if (value < least || value > most) throw new ValueError(`must be from ${range}`)
+    return value
+  }
+  return Object.assign(parse, { range, write })
+}
+
+/** A time in ms, written with its unit: `500ms`, `10s`, `2m`. */
+export const duration = (least: number, most: number): Parse<number> =>
+  quantity(durationUnits, durationUnits, 'a time with its unit, such as 500ms, 10s or 2m', least, most)
+
+const { B, KiB, MiB, GiB } = sizeUnits
 
 /** A number of bytes, written with its unit: `64MiB`, `1GB`. */
-export const size =
-  (least: number, most: number): Parse<number> =>
-  raw => {
-    const bytes = withUnit(sizeUnits, raw)
-    if (bytes === undefined)
-      throw new ValueError('must be a size with its unit, such as 512KiB, 64MiB or 1GB')
-    if (bytes < least || bytes > most) throw new ValueError(`must be from ${least}B to ${most}B`)
-    return bytes
-  }
+export const size = (least: number, most: number): Parse<number> =>
+  quantity(sizeUnits, { B, KiB, MiB, GiB }, 'a size with its unit, such as 512KiB, 64MiB or 1GB', least, most)
 
-export const integer =
-  (least: number, most: number): Parse<number> =>
-  raw => {
+export const integer = (least: number, most: number): Parse<number> => {
+  const parse = (raw: unknown): number => {
     const value = typeof raw === 'number' ? raw : /^\d+$/.test(String(raw).trim()) ? Number(raw) : Number.NaN
     if (!Number.isSafeInteger(value) || value < least || value > most)
       throw new ValueError(`must be a whole number from ${least} to ${most}`)
     return value
   }
+  return Object.assign(parse, { range: `${least} to ${most}` })
+}
 
 export const boolean: Parse<boolean> = raw => {
   if (raw === true || raw === 'true' || raw === '1') return true
