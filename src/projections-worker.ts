@@ -10,11 +10,13 @@ import {
   discoverLog,
   NatsDeadLetters,
   NatsEventSource,
+  openNatsLeases,
   openNatsPlans,
 } from './infra/nats/index.ts'
-import { ProjectionSupervisor, type RunnerLog } from './projections/index.ts'
+import type { RunnerLog } from './projections/index.ts'
 import type { FromProjections, ProjectionsThreadData, ToProjections } from './projections-thread.ts'
-import { openViewDatabases } from './view-databases.ts'
+import { viewDatabases } from './view-databases.ts'
+import { startViewFeeder, type ViewFeeder } from './view-feeder.ts'
 
 const statusEveryMs = 250
 
@@ -32,32 +34,34 @@ const logTo =
 const log: RunnerLog = { info: logTo('info'), warn: logTo('warn'), error: logTo('error') }
 
 const run = async (): Promise<void> => {
-  const databases = await openViewDatabases(where)
+  const databases = viewDatabases(where)
   const nats = await connectNats({ servers: natsServers, name: 'confab projections' })
   const source = new NatsEventSource(nats, await discoverLog(nats.connection))
-  const plans = await openNatsPlans(nats, { replicas })
-  const deadLetters = new NatsDeadLetters(nats)
-  const streams = (await source.streams()).map(({ stream }) => stream)
-  const supervisors = databases.map(({ stores }) => ({
-    database: stores.name,
-    supervisor: new ProjectionSupervisor({ source, stores, plans, deadLetters, log }),
-  }))
-  for (const { supervisor } of supervisors) {
-    await supervisor.start()
-    await supervisor.follow(streams)
+  const options = {
+    worker: `${hostname()}-${process.pid}-${threadId}`,
+    source,
+    streams: (await source.streams()).map(({ stream }) => stream),
+    plans: await openNatsPlans(nats, { replicas }),
+    leases: await openNatsLeases(nats, { replicas }),
+    deadLetters: new NatsDeadLetters(nats),
+    log,
   }
-  const status = () => supervisors.flatMap(({ supervisor }) => supervisor.status())
-  const worker = `${hostname()}-${process.pid}-${threadId}`
+  const feeders: ViewFeeder[] = []
+  for (const database of databases) feeders.push(await startViewFeeder(database, options))
+  const status = () => feeders.flatMap(feeder => feeder.status())
   const unanswer = answerProjectionStatus(nats, () =>
-    supervisors.map(({ database, supervisor }) => ({ worker, database, projections: supervisor.status() })),
+    feeders.map(feeder => ({
+      worker: options.worker,
+      database: feeder.database,
+      projections: feeder.status(),
+    })),
   )
   const ticker = setInterval(() => tell({ type: 'status', status: status() }), statusEveryMs)
 
   const stop = async (): Promise<void> => {
     clearInterval(ticker)
     unanswer()
-    for (const { supervisor } of supervisors) await supervisor.stop()
-    for (const { stores } of databases) await stores.close()
+    for (const feeder of feeders) await feeder.stop()
     source.close()
     await nats.close()
     tell({ type: 'status', status: status() })

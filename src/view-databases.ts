@@ -1,6 +1,7 @@
 import type { ConfabConfig } from './infra/config/index.ts'
 import { openSqliteStores, openSqliteViews } from './infra/sqlite/index.ts'
-import type { Generations, SwitchableViews, ViewStores } from './projections/index.ts'
+import { type Generations, projectionNames, type SwitchableViews } from './projections/index.ts'
+import type { DatabaseToFeed } from './view-feeder.ts'
 import { viewsFile } from './views-file.ts'
 
 /** Where views are kept. Plain data: it is handed to threads. */
@@ -12,17 +13,11 @@ export interface ViewDatabases {
 /** Where this configuration keeps views. */
 export const viewDatabasesOf = ({ data }: ConfabConfig): ViewDatabases => ({ file: viewsFile(data) })
 
-/** A database to write views to. */
-export interface ViewDatabase {
-  readonly stores: ViewStores
-  /** Whether workers on several machines may share it, a stream each. */
-  readonly isShared: boolean
+/** The databases that views are written to. The file is opened at once: throws ConfabError where it can't be used. */
+export const viewDatabases = ({ file }: ViewDatabases): readonly DatabaseToFeed[] => {
+  const stores = openSqliteStores(file)
+  return [{ name: stores.name, projections: projectionNames, isShared: false, open: async () => stores }]
 }
-
-/** Opens the databases for writing. Throws ConfabError where one can't be used; none is left open then. */
-export const openViewDatabases = async ({ file }: ViewDatabases): Promise<readonly ViewDatabase[]> => [
-  { stores: openSqliteStores(file), isShared: false },
-]
 
 /** Opens the views for reading. Throws ConfabError where a database can't be used. */
 export const openViews = async (

@@ -32,6 +32,8 @@ export interface ProjectionStatus {
   readonly version: number
   /** The worst of its streams'. */
   readonly state: ProjectionState
+  /** Why nothing of it can be said, where its database can't be opened. */
+  readonly reason?: string
   readonly streams: readonly StreamStatus[]
 }
 
