@@ -36,6 +36,12 @@ export const highlight = (text: string, phrases: readonly Phrase[]): string => {
   return to < text.length ? `${html}…` : html
 }
 
+/** Whether a text holds all of these. */
+export const holdsAll = (text: string, phrases: readonly Phrase[]): boolean => {
+  const words = wordsOf(text)
+  return phrases.every(phrase => matchesIn(words, [phrase]).length > 0)
+}
+
 const matchesIn = (words: readonly Word[], phrases: readonly Phrase[]): Span[] => {
   const spans: Span[] = []
   for (const phrase of phrases) {

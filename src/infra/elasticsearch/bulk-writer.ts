@@ -1,0 +1,130 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Client } from '@elastic/elasticsearch'
+import { ChangeRejectedError } from '../../projections/index.ts'
+import { ByteBudget } from './byte-budget.ts'
+import { type Failure, failureOf, named, problemOf } from './elasticsearch-error.ts'
+import type { CompiledOptions } from './elasticsearch-options.ts'
+
+/** Times that what was refused for the moment is sent again, before the whole batch fails. */
+const mostRetries = 5
+const firstRetryMs = 100
+
+interface Answer {
+  readonly errors: boolean
+  readonly items: readonly {
+    readonly index: { readonly status: number; readonly error?: { type?: string; reason?: string } }
+  }[]
+}
+
+/** The document is at fault, not the index. */
+const isRejection = ({ status, type }: Failure): boolean =>
+  status === 400 &&
+  ['document_parsing_exception', 'mapper_parsing_exception', 'illegal_argument_exception'].includes(type)
+
+const isForTheMoment = ({ status, type }: Failure): boolean =>
+  (status === 429 || status === 503) && type !== 'cluster_block_exception'
+
+/** Writes documents in bulk requests of bounded size, a bounded number of bytes at once. */
+export class BulkWriter {
+  readonly #client: Client
+  readonly #options: CompiledOptions
+  readonly #budget: ByteBudget
+  readonly #closed = new AbortController()
+
+  constructor(client: Client, options: CompiledOptions) {
+    this.#client = client
+    this.#options = options
+    this.#budget = new ByteBudget(options.inFlightBytes)
+  }
+
+  /**
+   * Stores documents, each the lines that say so. One that has a newer version already is left alone. Rejects with ChangeRejectedError when one of them can
+   * never be stored, else with ElasticsearchError; some are stored then.
+   */
+  async write(documents: Iterable<string>): Promise<void> {
+    const sent: Promise<void>[] = []
+    let failed = false
+    let lines: string[] = []
+    let bytes = 0
+    const send = async () => {
+      const [chunk, size] = [lines, bytes]
+      lines = []
+      bytes = 0
+      await this.#budget.take(size)
+      sent.push(
+        this.#store(chunk)
+          .finally(() => this.#budget.give(size))
+          .catch(error => {
+            failed = true
+            throw error
+          }),
+      )
+    }
+    for (const document of documents) {
+      const size = Buffer.byteLength(document)
+      if (bytes > 0 && bytes + size > this.#options.bulkBytes) await send()
+      if (failed) break
+      lines.push(document)
+      bytes += size
+    }
+    if (lines.length > 0 && !failed) await send()
+    const outcomes = await Promise.allSettled(sent)
+    const reasons = outcomes.flatMap(outcome => (outcome.status === 'rejected' ? [outcome.reason] : []))
+    // What can't be stored at all is told first: the others may come again.
+    if (reasons.length > 0) throw reasons.find(ChangeRejectedError.is) ?? reasons[0]
+  }
+
+  close(): void {
+    this.#closed.abort(new Error('the index is closed'))
+  }
+
+  async #store(lines: readonly string[]): Promise<void> {
+    let left = lines
+    for (let retry = 0; ; retry++) {
+      const { again, failure } = await this.#send(left)
+      if (failure === undefined) return
+      if (retry === mostRetries) throw problemOf(failure)
+      const wait = firstRetryMs * 2 ** retry * (0.5 + Math.random() / 2)
+      await sleep(wait, undefined, { signal: this.#closed.signal })
+      left = again
+    }
+  }
+
+  /** Sends the lines once; gives back those that are to be sent again, with why. */
+  async #send(lines: readonly string[]): Promise<{ again: readonly string[]; failure?: Failure }> {
+    let answer: Answer
+    try {
+      answer = await this.#client.transport.request<Answer>({
+        method: 'POST',
+        path: '/_bulk',
+        bulkBody: lines.join(''),
+        querystring: {
+          require_alias: true,
+          filter_path: 'errors,items.*.status,items.*.error.type,items.*.error.reason',
+        },
+      })
+    } catch (error) {
+      const failure = failureOf(error)
+      if (failure !== undefined && isForTheMoment(failure)) return { again: lines, failure }
+      if (failure?.status === 413 && lines.length > 1) {
+        const half = Math.ceil(lines.length / 2)
+        await this.#store(lines.slice(0, half))
+        return this.#send(lines.slice(half))
+      }
+      return named(() => Promise.reject(error))
+    }
+    if (!answer.errors) return { again: [] }
+    const again: string[] = []
+    let momentary: Failure | undefined
+    for (const [i, { index }] of answer.items.entries()) {
+      // 409: what stands is as new, or newer.
+      if (index.error === undefined || index.status === 409) continue
+      const failure = { status: index.status, type: index.error.type ?? '', reason: index.error.reason ?? '' }
+      if (isRejection(failure)) throw new ChangeRejectedError(`${failure.type}: ${failure.reason}`)
+      if (!isForTheMoment(failure)) throw problemOf(failure)
+      momentary = failure
+      again.push(lines[i] ?? '')
+    }
+    return momentary === undefined ? { again } : { again, failure: momentary }
+  }
+}

@@ -1,0 +1,37 @@
+import { Client } from '@elastic/elasticsearch'
+import { ElasticsearchError, ElasticsearchProblem, named } from './elasticsearch-error.ts'
+import type { CompiledOptions } from './elasticsearch-options.ts'
+
+/** The oldest major version that the client speaks with. */
+const oldestMajor = 9
+
+const authOf = ({ apiKey, username, password }: CompiledOptions) =>
+  apiKey !== undefined
+    ? { auth: { apiKey } }
+    : username !== undefined
+      ? { auth: { username, password: password ?? '' } }
+      : {}
+
+/** A client of the cluster. Does no I/O. */
+export const connect = (options: CompiledOptions): Client =>
+  new Client({
+    nodes: [...options.nodes],
+    ...authOf(options),
+    ...(options.ca === undefined ? {} : { tls: { ca: options.ca } }),
+    requestTimeout: options.timeoutMs,
+    // All that is asked may be asked again: documents have versions.
+    maxRetries: 2,
+    name: 'confab',
+  })
+
+/** Rejects with ElasticsearchError when no node answers, the credentials do not do, or a node is too old. */
+export const checkServer = (client: Client): Promise<void> =>
+  named(async () => {
+    const { nodes } = await client.nodes.info({ filter_path: 'nodes.*.name,nodes.*.version' })
+    for (const { name, version } of Object.values(nodes))
+      if (Number(version.split('.')[0]) < oldestMajor)
+        throw new ElasticsearchError(
+          ElasticsearchProblem.tooOld,
+          `node ${name} is ${version}, confab needs ${oldestMajor}.0 or later`,
+        )
+  })

@@ -1,0 +1,31 @@
+import { fnv1a32 } from '../../events/index.ts'
+import { type Phrase, wordsOf } from '../../projections/index.ts'
+
+/**
+ * A longer word is indexed as its first characters and a hash of the whole. Below 255, where the server's whitespace analyzer cuts words in two.
+ */
+const longest = 200
+
+const ascii = /^[\0-\x7f]*$/
+const notOfAsciiWord = /[^a-z0-9]+/g
+const tooLong = /[^ ]{201}/
+
+const start = (word: string): string => word.slice(0, longest).toWellFormed()
+
+/** A word as it stands in the index. */
+export const term = (word: string): string =>
+  word.length <= longest ? word : `${start(word)}${fnv1a32(word).toString(36)}`
+
+/** What the index gets of a text: its folded words, with spaces between. */
+export const indexWords = (text: string): string => {
+  const words = ascii.test(text)
+    ? text.toLowerCase().replace(notOfAsciiWord, ' ')
+    : wordsOf(text)
+        .map(({ folded }) => folded)
+        .join(' ')
+  return tooLong.test(words) ? words.split(' ').map(term).join(' ') : words
+}
+
+/** The words of a phrase as they stand in the index; the last, when it may go on, as what it begins with. */
+export const termsOf = ({ words, prefix }: Phrase): string[] =>
+  words.map((word, i) => (prefix && i === words.length - 1 ? start(word) : term(word)))

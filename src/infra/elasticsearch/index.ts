@@ -1,0 +1,3 @@
+export { ElasticsearchError, ElasticsearchProblem } from './elasticsearch-error.ts'
+export type { ElasticsearchOptions } from './elasticsearch-options.ts'
+export { type Elasticsearch, openElasticsearch } from './open-elasticsearch.ts'

@@ -1,0 +1,20 @@
+import { ConfabError } from '../../events/index.ts'
+
+/** Where a page ends: time and place of its last message. */
+export type Place = readonly [time: number, place: number]
+
+const encode = (place: Place): string => Buffer.from(place.join('\n')).toString('base64url')
+
+/** An opaque cursor. */
+export const encodeCursor = encode
+
+/** Throws ConfabError BAD_REQUEST when it is not one of ours. */
+export const decodeCursor = (cursor: string): Place => {
+  const [time = Number.NaN, place = Number.NaN] = Buffer.from(cursor, 'base64url')
+    .toString()
+    .split('\n')
+    .map(Number)
+  if (!Number.isSafeInteger(time) || !Number.isSafeInteger(place) || encode([time, place]) !== cursor)
+    throw new ConfabError('BAD_REQUEST', 'This cursor is not one that was given out.', { field: '/cursor' })
+  return [time, place]
+}

@@ -1,0 +1,80 @@
+import { fnv1a32 } from '../../events/index.ts'
+import {
+  ChangeRejectedError,
+  type SearchAmended,
+  type SearchChange,
+  type SearchPosted,
+} from '../../projections/index.ts'
+import { indexWords } from './index-words.ts'
+import type { Part } from './search-parts.ts'
+
+/** A message as the index keeps it, without its words. */
+export interface SearchSource {
+  readonly c: string
+  readonly m: string
+  readonly seq: number
+  /** ms since 1970. */
+  readonly time: number
+  /** Orders messages of one millisecond: as the log does within a stream, and no two alike. */
+  readonly place: number
+  readonly from: string
+  readonly at: string
+  readonly media: boolean
+  /** Not there: deleted. */
+  readonly text?: string
+}
+
+export const idOf = ({ c, m }: { c: string; m: string }): string => `${c}/${m}`
+
+/** What a batch does to one message. */
+export interface MessageChanges {
+  posted?: SearchPosted
+  /** The newest. */
+  amended?: SearchAmended
+}
+
+/** The changes of a batch by message: each is then written once. */
+export const byMessage = (changes: readonly SearchChange[]): Map<string, MessageChanges> => {
+  const messages = new Map<string, MessageChanges>()
+  for (const change of changes) {
+    const id = idOf(change)
+    const known = messages.get(id) ?? {}
+    messages.set(id, known)
+    if (change.kind === 'posted') known.posted = change
+    else if (change.seq > (known.amended?.seq ?? 0)) known.amended = change
+  }
+  return messages
+}
+
+/** 20 bits of the place in the stream and 32 of the conversation: a whole number that JSON keeps exactly. */
+const placeOf = ({ streamSeq, c }: SearchPosted): number => (streamSeq % 2 ** 20) * 2 ** 32 + fnv1a32(c)
+
+/** Throws ChangeRejectedError when it has no time. */
+export const sourceOf = (posted: SearchPosted): SearchSource => {
+  const { c, m, seq, from, at, media, text } = posted
+  const time = Date.parse(at)
+  if (Number.isNaN(time)) throw new ChangeRejectedError(`${at} is not a time`)
+  return { c, m, seq, time, place: placeOf(posted), from, at, media, text }
+}
+
+/** The source with another text, or with none. */
+export const amendedSource = (source: SearchSource, { text }: SearchAmended): SearchSource => {
+  const { text: _, ...rest } = source
+  return text === null ? rest : { ...rest, text }
+}
+
+/** Lines of a bulk request that store a message, unless a newer version of it is there. `version`: the seq of the event that gave its text. */
+export const bulkLines = (part: Part, source: SearchSource, version: number): string => {
+  const text = source.text?.toWellFormed()
+  const action = {
+    index: {
+      _index: part.target,
+      _id: idOf(source),
+      routing: source.c,
+      version,
+      version_type: 'external',
+    },
+  }
+  const document = text === undefined ? source : { ...source, text, words: indexWords(text) }
+  return `${JSON.stringify(action)}\n${JSON.stringify(document)}\n`
+}

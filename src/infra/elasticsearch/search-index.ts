@@ -1,0 +1,100 @@
+import type { Client } from '@elastic/elasticsearch'
+import {
+  ChangeRejectedError,
+  type SearchChange,
+  type SearchIndex,
+  type ViewRow,
+} from '../../projections/index.ts'
+import type { BulkWriter } from './bulk-writer.ts'
+import { ElasticsearchError, ElasticsearchProblem, named } from './elasticsearch-error.ts'
+import { amendedSource, bulkLines, byMessage, type SearchSource, sourceOf } from './search-documents.ts'
+import { partAt, type SearchParts } from './search-parts.ts'
+import { findStored, type Stored } from './stored-messages.ts'
+
+/** How many rows are read at once. */
+const chunk = 1_000
+
+/**
+ * Messages and their words. A message is a document whose version is the seq of the event that gave its text, so that no older event changes it; a deleted one
+ * stays, without text. What a message is besides its text never changes, so that an edit or a deletion writes the same document whoever does it, and when.
+ */
+export const elasticsearchIndex = (client: Client, writer: BulkWriter, parts: SearchParts): SearchIndex => {
+  const apply = async (changes: readonly SearchChange[]): Promise<void> => {
+    const messages = byMessage(changes)
+    const sources = new Map<string, SearchSource>()
+    const missing: { id: string; c: string }[] = []
+    for (const [id, { posted, amended }] of messages)
+      if (posted !== undefined) sources.set(id, sourceOf(posted))
+      else if (amended !== undefined) missing.push({ id, c: amended.c })
+    const current = await parts.current()
+    // Of a message that itself became a dead letter, or that is no longer kept, there is nothing to amend.
+    const stored =
+      missing.length === 0 ? new Map<string, Stored>() : await findStored(client, current, missing)
+
+    function* documents(): Generator<string> {
+      for (const [id, { amended }] of messages) {
+        const posted = sources.get(id)
+        const before = stored.get(id)
+        if (posted !== undefined) {
+          const part = partAt(current, posted.time)
+          if (part === undefined) continue
+          if (amended === undefined) yield bulkLines(part, posted, posted.seq)
+          else yield bulkLines(part, amendedSource(posted, amended), amended.seq)
+        } else if (before !== undefined && amended !== undefined && amended.seq > before.version)
+          yield bulkLines(before.part, amendedSource(before.source, amended), amended.seq)
+      }
+    }
+    try {
+      await writer.write(documents())
+    } catch (error) {
+      // A part may be gone, or have been made again by hand with another mapping: then no message is to blame.
+      if (ChangeRejectedError.is(error) || isMissing(error)) {
+        parts.forgetSeen()
+        await parts.current()
+      }
+      throw error
+    }
+  }
+
+  return {
+    apply: changes => named(() => apply(changes)),
+    clear: () => named(() => parts.clear()),
+    rows: () => rowsOf(client, parts),
+  }
+}
+
+const isMissing = (error: unknown): boolean =>
+  ElasticsearchError.is(error) && error.code === ElasticsearchProblem.missing
+
+/** All documents as of now, over a point in time. */
+async function* rowsOf(client: Client, parts: SearchParts): AsyncGenerator<readonly ViewRow[]> {
+  const { alias } = parts
+  await named(() => client.indices.refresh({ index: alias }))
+  let { id } = await named(() => client.openPointInTime({ index: alias, keep_alive: '5m' }))
+  try {
+    for (let after: (string | number)[] | undefined; ; ) {
+      const { hits, pit_id } = await named(() =>
+        client.search<SearchSource>({
+          pit: { id, keep_alive: '5m' },
+          size: chunk,
+          sort: ['_shard_doc'],
+          version: true,
+          track_total_hits: false,
+          allow_partial_search_results: false,
+          ...(after === undefined ? {} : { search_after: after }),
+        }),
+      )
+      id = pit_id ?? id
+      if (hits.hits.length === 0) return
+      yield hits.hits.map(({ _source, _version }) => rowOf(_source as SearchSource, _version ?? 0))
+      after = hits.hits.at(-1)?.sort as (string | number)[]
+    }
+  } finally {
+    await client.closePointInTime({ id }).catch(() => {})
+  }
+}
+
+const rowOf = ({ c, m, seq, from, at, media, text }: SearchSource, rev: number): ViewRow => ({
+  c,
+  content: `search ${JSON.stringify({ c, m, seq, from, at, media, rev, text: text ?? null })}`,
+})

@@ -1,0 +1,113 @@
+import type { Client, estypes } from '@elastic/elasticsearch'
+import { ConfabError, type SearchHit } from '../../events/index.ts'
+import {
+  highlight,
+  holdsAll,
+  type Phrase,
+  phrasesOf,
+  type SearchQueries,
+  type SearchQuery,
+} from '../../projections/index.ts'
+import { answered } from './elasticsearch-error.ts'
+import { termsOf } from './index-words.ts'
+import { decodeCursor, encodeCursor, type Place } from './search-cursor.ts'
+import type { SearchSource } from './search-documents.ts'
+import { indexedPrefixChars } from './search-mapping.ts'
+
+/** Beyond it the shards of the conversations are not named: a request line holds 4 KiB. */
+const routingChars = 2_000
+/** Times that a search goes on behind messages that only looked as if they held a phrase. */
+const mostRounds = 10
+
+type Query = estypes.QueryDslQueryContainer
+
+/** A prefix that is longer than those in the index, at the end of a phrase, is found by its words, wherever they stand: the texts are looked at then. */
+const isLoose = ({ words, prefix }: Phrase): boolean =>
+  prefix && words.length > 1 && (words.at(-1)?.length ?? 0) > indexedPrefixChars
+
+const inARow = (words: readonly string[]): Query =>
+  words.length === 1
+    ? { term: { words: words[0] ?? '' } }
+    : { match_phrase: { words: { query: words.join(' '), analyzer: 'whitespace' } } }
+
+const clausesOf = (phrase: Phrase): Query[] => {
+  const words = termsOf(phrase)
+  if (!phrase.prefix) return [inARow(words)]
+  const last = words.at(-1) ?? ''
+  if (words.length === 1) return [{ prefix: { words: last } }]
+  if (isLoose(phrase)) return [inARow(words.slice(0, -1)), { prefix: { words: last } }]
+  return [{ match_phrase_prefix: { words: { query: words.join(' '), analyzer: 'whitespace' } } }]
+}
+
+/** A time in whole ms; every message is between these. */
+const boundOf = (ms: number, field: string): number => {
+  if (Number.isNaN(ms)) throw new ConfabError('BAD_REQUEST', 'This is not a time.', { field })
+  return Math.ceil(Math.min(Math.max(ms, -8.64e15), 8.64e15))
+}
+
+const filtersOf = (query: SearchQuery, phrases: readonly Phrase[]): Query[] => {
+  const { after, before, from, hasMedia, conversations } = query
+  const time = {
+    ...(after === undefined ? {} : { gte: boundOf(after, '/after') }),
+    ...(before === undefined ? {} : { lt: boundOf(before, '/before') }),
+  }
+  return [
+    ...phrases.flatMap(clausesOf),
+    { terms: { c: [...conversations] } },
+    ...(Object.keys(time).length === 0 ? [] : [{ range: { time } }]),
+    ...(from === undefined ? [] : [{ term: { from: from.toWellFormed() } }]),
+    ...(hasMedia === undefined ? [] : [{ term: { media: hasMedia } }]),
+  ]
+}
+
+export const elasticsearchQueries = (client: Client, alias: string): SearchQueries => {
+  const hitsAfter = async (
+    filter: Query[],
+    routing: string,
+    size: number,
+    after: Place | undefined,
+  ): Promise<{ source: SearchSource; place: Place }[]> => {
+    const { hits } = await client.search<SearchSource>({
+      index: alias,
+      ...(routing.length <= routingChars ? { routing } : {}),
+      query: { bool: { filter } },
+      sort: [{ time: 'desc' }, { place: 'desc' }],
+      size,
+      track_total_hits: false,
+      allow_partial_search_results: false,
+      _source: ['c', 'm', 'seq', 'from', 'at', 'text'],
+      ...(after === undefined ? {} : { search_after: [...after] }),
+    })
+    return hits.hits.map(({ _source, sort }) => ({
+      source: _source as SearchSource,
+      place: sort as unknown as Place,
+    }))
+  }
+
+  return {
+    search: async query => {
+      const phrases = phrasesOf(query.q)
+      const filter = filtersOf(query, phrases)
+      let after = query.cursor === undefined ? undefined : decodeCursor(query.cursor)
+      const { conversations, limit } = query
+      if (phrases.length === 0 || conversations.length === 0) return { hits: [] }
+      const loose = phrases.filter(isLoose)
+      return answered(async () => {
+        const hits: SearchHit[] = []
+        for (let round = 0; round < mostRounds; round++) {
+          const found = await hitsAfter(filter, conversations.join(','), limit + 1, after)
+          for (const { source, place } of found.slice(0, limit)) {
+            if (hits.length === limit) return { hits, cursor: encodeCursor(after as Place) }
+            after = place
+            const { c, m, seq, from, at, text = '' } = source
+            if (loose.length === 0 || holdsAll(text, loose))
+              hits.push({ c, seq, m, from, at, text, highlight: highlight(text, phrases) })
+          }
+          if (found.length <= limit) return { hits }
+          if (hits.length === limit) break
+        }
+        return { hits, cursor: encodeCursor(after as Place) }
+      })
+    },
+  }
+}
