@@ -1,0 +1,74 @@
+import type { Test } from 'tap'
+import {
+  type CommandBus,
+  createCommandBus,
+  createFollowingStates,
+  createLogLookup,
+  type RemoteLimits,
+} from '../../../src/commands/index.ts'
+import type { StoredEvent } from '../../../src/events/index.ts'
+import {
+  CommandServer,
+  discoverLog,
+  JetStreamEventLog,
+  JetStreamSnapshots,
+  NatsLiveFeed,
+  RemoteCommandBus,
+} from '../../../src/infra/nats/index.ts'
+import { readAll } from '../../commands/bus-under-load.ts'
+import type { TestNats } from '../../harness/nats.ts'
+
+interface Options {
+  /** Another way to the server, through a proxy say. */
+  readonly url?: string | undefined
+}
+
+/** A connection of its own, and the log over it. */
+const openLog = async (t: Test, nats: TestNats, { url }: Options) => {
+  const connected = await nats.connect(url)
+  const layout = await discoverLog(connected.connection)
+  const log = new JetStreamEventLog(connected, layout)
+  const feed = new NatsLiveFeed(connected, layout)
+  t.teardown(async () => {
+    await feed.stop()
+    log.close()
+  })
+  const stored = (c: string): Promise<readonly StoredEvent[]> => readAll(log, c)
+  return { connected, log, feed, snapshots: new JetStreamSnapshots(connected), stored }
+}
+
+/** What a process has that decides. */
+export const openLocal = async (t: Test, nats: TestNats, options: Options = {}) => {
+  const opened = await openLog(t, nats, options)
+  const { log, feed, snapshots } = opened
+  const bus = createCommandBus({ log, feed, snapshots, lookup: createLogLookup(log), epoch: 1 })
+  await feed.start()
+  return { ...opened, bus }
+}
+
+/** What a process has that decides for others; `wrap` stands between them and its bus. */
+export const openServer = async (
+  t: Test,
+  nats: TestNats,
+  { wrap = bus => bus, ...options }: Options & { wrap?: (bus: CommandBus) => CommandBus } = {},
+) => {
+  const opened = await openLocal(t, nats, options)
+  const server = new CommandServer(opened.connected, { bus: wrap(opened.bus) })
+  await server.start()
+  t.teardown(() => server.stop())
+  return { ...opened, server }
+}
+
+/** What a process has that has others decide. */
+export const openRemote = async (
+  t: Test,
+  nats: TestNats,
+  { limits, ...options }: Options & { limits?: Partial<RemoteLimits> } = {},
+) => {
+  const opened = await openLog(t, nats, options)
+  const states = createFollowingStates(opened)
+  const bus = new RemoteCommandBus(opened.connected, states, limits)
+  await opened.feed.start()
+  t.teardown(() => bus.close())
+  return { ...opened, bus }
+}

@@ -1,0 +1,183 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import fc from 'fast-check'
+import t, { type Test } from 'tap'
+import type { CommandBus, CommandContext } from '../../../src/commands/index.ts'
+import { bucketCount, type ConversationRequest, type UserRequest } from '../../../src/events/index.ts'
+import { assign } from '../../../src/infra/nats/command-members.ts'
+import { arbitraryUser, arbitraryWish } from '../../commands/arbitrary-commands.ts'
+import { checkLog, runClients, type Step } from '../../commands/bus-under-load.ts'
+import { at } from '../../commands/given.ts'
+import { startNats } from '../../harness/nats.ts'
+import { openLocal, openRemote, openServer } from './bus-processes.ts'
+
+const until = async (holds: () => boolean): Promise<void> => {
+  while (!holds()) await sleep(5)
+}
+
+const create = (bus: CommandBus, c: string) =>
+  bus.execute({ id: '1', t: 'create', c, kind: 'group', members: ['bob'] }, { from: 'alice', at })
+const send = (bus: CommandBus, c: string, m: string) =>
+  bus.execute({ id: '1', t: 'send', c, m, text: 'hi' }, { from: 'bob', at })
+
+const seqs = (answers: readonly { seq: number }[]): number[] => answers.map(({ seq }) => seq)
+const range = (from: number, to: number): number[] =>
+  Array.from({ length: to - from + 1 }, (_, i) => from + i)
+
+t.test('buckets are shared out evenly, and only those of who comes or goes move', async t => {
+  t.same(assign([]), Array(bucketCount).fill(undefined))
+  fc.assert(
+    fc.property(
+      fc.uniqueArray(fc.stringMatching(/^[A-Z0-9]{22}$/), { minLength: 2, maxLength: 12 }),
+      names => {
+        const sorted = [...names].sort()
+        const table = assign(sorted)
+        for (const name of sorted) {
+          const share = table.filter(member => member === name).length
+          if (share === 0 || share > (3 * bucketCount) / sorted.length) return false
+        }
+        const [gone, ...rest] = sorted
+        return assign(rest).every((member, bucket) => table[bucket] === gone || table[bucket] === member)
+      },
+    ),
+  )
+  t.pass()
+})
+
+t.test('with nobody there, commands wait, are bounded, and end', async t => {
+  const nats = await startNats(t)
+  const { bus, stored } = await openRemote(t, nats, { limits: { open: 11, patienceMs: 4_000 } })
+  t.equal(bus.isServed, false)
+  const early = [create(bus, 'c1'), ...range(1, 10).map(i => send(bus, 'c1', `m${i}`))]
+  await t.rejects(send(bus, 'c1', 'one more'), { code: 'OVERLOADED' })
+  const { server } = await openServer(t, nats)
+  t.same(seqs(await Promise.all(early)), range(1, 11), 'in order, once somebody comes')
+  t.equal(bus.isServed, true)
+  await server.stop()
+  await until(() => !bus.isServed)
+  await t.rejects(send(bus, 'c1', 'late'), { code: 'UNAVAILABLE' })
+  t.equal(bus.open, 0)
+  t.equal((await stored('c1')).length, 11)
+})
+
+t.test('one goes with a word, another without: nothing is lost, doubled or overtaken', async t => {
+  const nats = await startNats(t)
+  const ways = [await nats.proxy(), await nats.proxy()]
+  const [first, second] = await Promise.all(ways.map(({ url }) => openServer(t, nats, { url })))
+  await openServer(t, nats)
+  const { bus, stored } = await openRemote(t, nats)
+  await until(() => bus.isServed)
+  const conversations = range(1, 24).map(i => `c${i}`)
+  const created = conversations.map(c => create(bus, c))
+  // Each conversation's messages go one after another without waiting for answers.
+  const sending = range(1, 60).map(async i => {
+    await sleep(i * 10)
+    if (i === 20) void first!.server.stop()
+    if (i === 40) ways[1]!.block(true)
+    return await Promise.all(conversations.map(c => send(bus, c, `m${i}`)))
+  })
+  t.ok(second !== undefined)
+  t.same(seqs(await Promise.all(created)), Array(24).fill(1))
+  for (const [i, answers] of (await Promise.all(sending)).entries())
+    t.same(seqs(answers), Array(24).fill(i + 2), `message ${i + 1}`)
+  for (const c of conversations) t.equal((await stored(c)).length, 61)
+  ways[1]!.block(false)
+})
+
+/** A bus that answers late, or not at all, and counts. */
+const hesitant = (bus: CommandBus, times: { executed: number }, ms: number): CommandBus => ({
+  ...bus,
+  execute: async <R extends ConversationRequest | UserRequest>(request: R, context: CommandContext) => {
+    times.executed++
+    await sleep(ms)
+    return await bus.execute(request, context)
+  },
+})
+
+t.test('who is slow is asked again, and does it once', async t => {
+  const nats = await startNats(t)
+  const times = { executed: 0 }
+  await openServer(t, nats, { wrap: bus => hesitant(bus, times, 1_500) })
+  const { bus } = await openRemote(t, nats, { limits: { tryMs: 250 } })
+  await until(() => bus.isServed)
+  t.same(await create(bus, 'c1'), { seq: 1, duplicate: false })
+  t.ok(bus.resent > 0)
+  t.equal(times.executed, 1)
+})
+
+t.test('who never answers costs an error that may be retried', async t => {
+  const nats = await startNats(t)
+  const times = { executed: 0 }
+  const { server } = await openServer(t, nats, { wrap: bus => hesitant(bus, times, 2_500) })
+  const { bus } = await openRemote(t, nats, { limits: { tryMs: 250, patienceMs: 1_000 } })
+  await until(() => bus.isServed)
+  await t.rejects(create(bus, 'c1'), { code: 'UNAVAILABLE' })
+  const next = await openServer(t, nats)
+  const leaving = server.stop()
+  await until(() => bus.isServed)
+  t.match(await create(bus, 'c2'), { seq: 1 }, 'others are served')
+  await leaving
+  t.match(await create(next.bus, 'c1').catch(error => error), { code: 'ALREADY_EXISTS' })
+})
+
+t.test('what is no command is refused, and harms nobody', async t => {
+  const nats = await startNats(t)
+  const { connected } = await openServer(t, nats)
+  const { bus } = await openRemote(t, nats)
+  const members: string[] = []
+  const listening = connected.connection.subscribe('cmd.members', {
+    callback: (_error, msg) => void members.push((msg.json() as { member: string }).member),
+  })
+  await until(() => members.length > 0)
+  listening.unsubscribe()
+  const envelope = { call: '1', id: 'k', from: 'alice', at }
+  for (const body of [
+    'nonsense',
+    '{}',
+    JSON.stringify({ ...envelope, request: { t: 'fly' } }),
+    JSON.stringify({ ...envelope, request: { id: '1', t: 'send', c: 'c 1', m: 'm', text: 'x' } }),
+    JSON.stringify({ ...envelope, from: 7, request: { id: '1', t: 'join', c: 'c1' } }),
+  ]) {
+    const answer = await connected.connection.request(`cmd.to.${members[0]}`, body)
+    t.match(answer.json(), { error: { code: 'BAD_REQUEST' } }, body)
+  }
+  for (const word of ['nonsense', '{"member":"a b","leaving":false}', '{"leaving":true}', 'null'])
+    connected.connection.publish('cmd.members', word)
+  t.match(await create(bus, 'c1'), { seq: 1 })
+})
+
+const conversations = ['c1', 'c2', 'c3']
+const step: fc.Arbitrary<Step> = fc.record({
+  from: arbitraryUser,
+  c: fc.constantFrom(...conversations),
+  wish: arbitraryWish,
+  node: fc.nat({ max: 1 }),
+})
+
+const disturbed = async (t: Test, whom: 'edges' | 'deciders'): Promise<void> => {
+  const nats = await startNats(t)
+  const ways = await Promise.all(range(1, 2).map(() => nats.proxy()))
+  const url = (i: number, side: typeof whom) => (whom === side ? ways[i]!.url : undefined)
+  for (const i of [0, 1]) await openServer(t, nats, { url: url(i, 'deciders') })
+  const edges = [
+    await openRemote(t, nats, { url: url(0, 'edges'), limits: { tryMs: 500 } }),
+    await openRemote(t, nats, { url: url(1, 'edges'), limits: { tryMs: 500 } }),
+  ]
+  const nodes = edges.map(({ bus }) => bus)
+  const wish = { t: 'create' as const, kind: 'channel' as const, members: ['bob', 'carol'] }
+  await runClients(
+    () => nodes,
+    conversations.map(c => [{ from: 'alice', c, wish, node: 0 }]),
+  )
+  const calm = ways.map(way => way.cutAtRandom(700))
+  const clients = fc.sample(fc.array(step, { minLength: 25, maxLength: 25, size: 'max' }), 16)
+  const running = runClients(() => nodes, clients)
+  await Promise.race([running, sleep(4_000)])
+  for (const stop of calm) stop()
+  const outcomes = await running
+  const steady = await openLocal(t, nats)
+  await checkLog(t, steady.log, conversations, outcomes, [...nodes, steady.bus])
+}
+
+t.test('edges whose connections are cut at random', t => disturbed(t, 'edges'))
+
+t.test('deciders whose connections are cut at random', t => disturbed(t, 'deciders'))
