@@ -1,11 +1,13 @@
 /**
  * The projections' thread: started by projections-thread.ts, with a connection to NATS and to the views' databases of its own.
  */
+import { randomInt } from 'node:crypto'
 import { hostname, setPriority } from 'node:os'
-import { parentPort, threadId, workerData } from 'node:worker_threads'
+import { parentPort, workerData } from 'node:worker_threads'
 import { ConfabError } from './events/index.ts'
 import {
   answerProjectionStatus,
+  answerRetries,
   connectNats,
   discoverLog,
   NatsDeadLetters,
@@ -38,7 +40,8 @@ const run = async (): Promise<void> => {
   const nats = await connectNats({ servers: natsServers, name: 'confab projections' })
   const source = new NatsEventSource(nats, await discoverLog(nats.connection))
   const options = {
-    worker: `${hostname()}-${process.pid}-${threadId}`,
+    // Containers may share name and process ids.
+    worker: `${hostname()}-${process.pid}-${randomInt(36 ** 4).toString(36)}`,
     source,
     streams: (await source.streams()).map(({ stream }) => stream),
     plans: await openNatsPlans(nats, { replicas }),
@@ -56,11 +59,19 @@ const run = async (): Promise<void> => {
       projections: feeder.status(),
     })),
   )
+  const unretry = answerRetries(nats, async letter => {
+    for (const feeder of feeders) {
+      const outcome = await feeder.supervisor()?.retry(letter)
+      if (outcome !== undefined) return outcome
+    }
+    return undefined
+  })
   const ticker = setInterval(() => tell({ type: 'status', status: status() }), statusEveryMs)
 
   const stop = async (): Promise<void> => {
     clearInterval(ticker)
     unanswer()
+    unretry()
     for (const feeder of feeders) await feeder.stop()
     source.close()
     await nats.close()

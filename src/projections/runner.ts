@@ -112,6 +112,18 @@ export class ProjectionRunner {
     return [...this.#projectors].flatMap(([stream, { isOver }]) => (isOver ? [] : [stream]))
   }
 
+  /** How far a feed has come in a stream that this runner has; undefined in another's. */
+  positionOf(feed: Feed, stream: string): number | undefined {
+    const projector = this.#projectors.get(stream)
+    return projector?.isOver === false ? projector.progressOf(feed)?.position : undefined
+  }
+
+  /** A feed has taken an event of a stream after all that was a dead letter. */
+  tookLetter(feed: Feed, stream: string): void {
+    const progress = this.#projectors.get(stream)?.progressOf(feed)
+    if (progress !== undefined && progress.deadLetters > 0) progress.deadLetters--
+  }
+
   /**
    * Follows exactly these streams from now on: claims those that are new, so that a worker that had them before gets no further, and lets go of the others.
    * Rejects when log or store can't be reached.

@@ -11,6 +11,7 @@ import {
 } from './plan.ts'
 import type { ProjectionStatus } from './progress.ts'
 import type { Generations, ProjectionName } from './projection.ts'
+import { eventAt, type RetryOutcome, type RetryRequest, retryEvent } from './retry-event.ts'
 import { ProjectionRunner, type RunnerOptions } from './runner.ts'
 
 export interface SupervisorOptions extends Omit<RunnerOptions, 'feeds' | 'streams'> {
@@ -25,7 +26,7 @@ export interface SupervisedStatus extends ProjectionStatus {
 }
 
 /** A generation that lags no more than this, in events of a stream, is as good as the one that is read. */
-const levelEvents = 500
+export const levelEvents = 500
 const longestRetryMs = 5_000
 
 /**
@@ -89,6 +90,24 @@ export class ProjectionSupervisor {
   /** The feeds of all kept generations of a projection that this build can feed. */
   feedsOf(projection: ProjectionName): Feed[] {
     return [...this.#feeds.values()].filter(({ name }) => name === projection)
+  }
+
+  /**
+   * Tries a dead letter once more, in all generations that have gone on without it. Undefined: another worker has the stream. Rejects when log or store can't be reached.
+   */
+  async retry({ projection, stream, streamSeq }: RetryRequest): Promise<RetryOutcome | undefined> {
+    const { source, stores } = this.#options
+    if (!stores.projections.includes(projection) || !this.#runner.streams().includes(stream)) return undefined
+    if (this.#plans.get(projection)?.paused) return { ok: false, reason: `${projection} is paused` }
+    const event = await eventAt(source, { stream, streamSeq })
+    if (event === undefined) return { ok: false, reason: 'the log does not have the event any more' }
+    // The others will come to it by themselves.
+    const feeds = this.feedsOf(projection).filter(
+      feed => (this.#runner.positionOf(feed, stream) ?? 0) >= streamSeq,
+    )
+    const outcome = await retryEvent(feeds, event, stores)
+    if (outcome.ok) for (const feed of feeds) this.#runner.tookLetter(feed, stream)
+    return outcome
   }
 
   async stop(): Promise<void> {

@@ -5,7 +5,14 @@ export { JetStreamSnapshots } from './jetstream-snapshots.ts'
 export { discoverLog, type LogLayout } from './log-layout.ts'
 export { findNatsServer, natsServerVersion } from './nats-binary.ts'
 export { Durability } from './nats-config.ts'
-export { NatsDeadLetters } from './nats-dead-letters.ts'
+export {
+  answerRetries,
+  askRetry,
+  type FiledLetter,
+  NatsDeadLetters,
+  readDeadLetters,
+  removeDeadLetter,
+} from './nats-dead-letters.ts'
 export { NatsError, NatsProblem } from './nats-error.ts'
 export { NatsEventSource } from './nats-event-source.ts'
 export { openNatsLeases } from './nats-leases.ts'
