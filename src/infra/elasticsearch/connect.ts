@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { Client } from '@elastic/elasticsearch'
 import { ElasticsearchError, ElasticsearchProblem, named } from './elasticsearch-error.ts'
 import type { CompiledOptions } from './elasticsearch-options.ts'
@@ -12,12 +13,12 @@ const authOf = ({ apiKey, username, password }: CompiledOptions) =>
       ? { auth: { username, password: password ?? '' } }
       : {}
 
-/** A client of the cluster. Does no I/O. */
+/** A client of the cluster. Asks nothing of it. Throws when the file of the authority can't be read. */
 export const connect = (options: CompiledOptions): Client =>
   new Client({
     nodes: [...options.nodes],
     ...authOf(options),
-    ...(options.ca === undefined ? {} : { tls: { ca: options.ca } }),
+    ...(options.caFile === undefined ? {} : { tls: { ca: readFileSync(options.caFile) } }),
     requestTimeout: options.timeoutMs,
     // All that is asked may be asked again: documents have versions.
     maxRetries: 2,

@@ -6,8 +6,8 @@ export interface ElasticsearchOptions {
   readonly password?: string | undefined
   /** Instead of a user: an API key, base64 as Elasticsearch gives it out. */
   readonly apiKey?: string | undefined
-  /** PEM of the authority that signed the nodes' certificates. */
-  readonly ca?: string | undefined
+  /** PEM file of the authority that signed the nodes' certificates. */
+  readonly caFile?: string | undefined
   /** What the names of indices begin with; lower case. Default `confab`. */
   readonly prefix?: string | undefined
   /** Primary shards of an index. Default 1. */
