@@ -122,9 +122,8 @@ export class CommandServer {
     this.#options.onAnswered?.(type, visible.code, (performance.now() - started) / 1000)
   }
 
-  /** An answer that can't be sent is asked for again. */
+  /** While the connection is away, nats.js keeps answers for the next one. One that gets lost is asked for again. */
   #answer(to: string, data: string): void {
-    if (!this.#nats.connected()) return
     try {
       this.#nats.connection.publish(to, data)
     } catch (error) {

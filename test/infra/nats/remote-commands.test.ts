@@ -168,12 +168,16 @@ const disturbed = async (t: Test, whom: 'edges' | 'deciders'): Promise<void> => 
     () => nodes,
     conversations.map(c => [{ from: 'alice', c, wish, node: 0 }]),
   )
-  const calm = ways.map(way => way.cutAtRandom(700))
-  const clients = fc.sample(fc.array(step, { minLength: 25, maxLength: 25, size: 'max' }), 16)
+  const calm = ways.map(way => way.cutAtRandom(300))
+  const clients = fc.sample(fc.array(step, { minLength: 60, maxLength: 60, size: 'max' }), 30)
   const running = runClients(() => nodes, clients)
   await Promise.race([running, sleep(4_000)])
   for (const stop of calm) stop()
   const outcomes = await running
+  t.ok(
+    edges.some(({ bus }) => bus.resent > 0),
+    'some commands had to be sent again',
+  )
   const steady = await openLocal(t, nats)
   await checkLog(t, steady.log, conversations, outcomes, [...nodes, steady.bus])
 }
