@@ -147,6 +147,16 @@ t.test('commands processes come, go and are killed under load', { timeout: 180_0
   await until(async () => (await share(third)) > 0)
   t.pass('one that comes gets its share')
 
+  // One that stands still loses its share to the others, and does no harm with what it finds when it wakes.
+  process.kill(third.pid, 'SIGSTOP')
+  await more(200)
+  for (const c of conversations) {
+    const wanted = load.acked.filter(one => one.c === c).length + 5
+    await until(() => load.acked.filter(one => one.c === c).length >= wanted)
+  }
+  process.kill(third.pid, 'SIGCONT')
+  await more(200)
+
   t.equal(await second.stop(), 0, 'SIGTERM ends one in order')
   await more(200)
   // Sent or not: whoever is killed while it is alone leaves commands that wait for the next.
