@@ -6,6 +6,7 @@ import { createEdgeMetrics } from './infra/telemetry/index.ts'
 import { createTokenVerifier, signDevToken, type TokenOptions } from './infra/tokens/index.ts'
 import { loadUws } from './infra/uws/index.ts'
 import type { LogSide } from './log-side.ts'
+import { openMedia } from './media-side.ts'
 import type { ProcessContext, ProcessLife } from './process-context.ts'
 import type { Views } from './projections/index.ts'
 import { within } from './write-side.ts'
@@ -34,6 +35,7 @@ export const openEdgeSide = async (context: ProcessContext, parts: EdgeParts): P
     log: side.log,
     signals: new NatsSignals(system.nats),
     tokens: await createTokenVerifier(tokens),
+    media: await openMedia(context),
     metrics,
     logger,
     host: config.host,

@@ -2,33 +2,10 @@ import { type Attachment, ConfabError } from '../events/index.ts'
 import { bindMedia } from './media-binding.ts'
 import { type Binding, noMedia, readJson, requireSame, type UploadFacts, writeJson } from './media-facts.ts'
 import { bindingOf, contentOf, hashOfMediaId, newMediaId, uploadContent, uploadFacts } from './media-keys.ts'
+import { defaultMediaLimits, type MediaLimits } from './media-limits.ts'
 import { type MediaStore, MediaStoreError, type PartUpload } from './media-store.ts'
 import { contradicts, isFileName, isMediaType, isShown, sniffBytes } from './media-type.ts'
 import { verifyUpload } from './media-verification.ts'
-
-export interface MediaLimits {
-  /** Bytes of one media, at most. */
-  readonly maxBytes: number
-  /** How long the URLs of parts are good, ms. */
-  readonly uploadUrlMs: number
-  /** How long a download's URL is good, ms. */
-  readonly downloadUrlMs: number
-  /** Uploads that are verified at the same time; more are OVERLOADED. */
-  readonly verifications: number
-  /** How long what was uploaded and never sent is kept, ms. */
-  readonly keepMs: number
-}
-
-export const defaultMediaLimits: MediaLimits = {
-  maxBytes: 100 * 1024 ** 2,
-  uploadUrlMs: 3_600_000,
-  downloadUrlMs: 300_000,
-  verifications: 8,
-  keepMs: 86_400_000,
-}
-
-/** What S3 copies at once, and what a bound of it may be at most. */
-export const mostMediaBytes = 5 * 1024 ** 3
 
 const partBytes = 8 * 1024 ** 2
 /** Parts of one answer, so that with the long signed URLs of temporary credentials it fits a frame. */

@@ -44,6 +44,7 @@ export const summaries: Readonly<Record<Request['t'], string>> = {
   undelivered: 'Messages that wait for one’s devices',
   members: 'A page of a conversation’s members',
   search: 'Find messages in one’s conversations',
+  media: 'Begin an upload, or go on with one',
   sync: 'Ask for missed events',
   ping: 'Ask for the time',
 }

@@ -1,5 +1,5 @@
 import type * as Uws from 'uWebSockets.js'
-import type { CommandBus, EventLog, LiveFeed } from '../commands/index.ts'
+import type { CommandBus, EventLog, LiveFeed, Media } from '../commands/index.ts'
 import type { Views } from '../projections/index.ts'
 import type { EdgeLimits } from './edge-limits.ts'
 import type { EdgeMetrics } from './edge-metrics.ts'
@@ -24,6 +24,8 @@ export interface EdgeOptions {
   readonly log: EventLog
   readonly signals: Signals
   readonly tokens: TokenVerifier
+  /** Uploads and downloads. Without it there are none, and messages have no attachments. */
+  readonly media?: Media
   readonly metrics: EdgeMetrics
   readonly logger: Logger
   /** Default 127.0.0.1. */

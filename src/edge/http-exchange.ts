@@ -3,7 +3,10 @@ import { ConfabError, type ErrorBody, ErrorRegistry } from '../events/index.ts'
 
 const statusText: Readonly<Record<number, string>> = {
   200: 'OK',
+  202: 'Accepted',
   204: 'No Content',
+  206: 'Partial Content',
+  302: 'Found',
   304: 'Not Modified',
   400: 'Bad Request',
   401: 'Unauthorized',
@@ -12,6 +15,8 @@ const statusText: Readonly<Record<number, string>> = {
   405: 'Method Not Allowed',
   409: 'Conflict',
   413: 'Content Too Large',
+  416: 'Range Not Satisfiable',
+  422: 'Unprocessable Content',
   429: 'Too Many Requests',
   500: 'Internal Server Error',
   503: 'Service Unavailable',
@@ -42,8 +47,10 @@ export class Exchange {
   readonly #res: HttpResponse
   readonly #allowedOrigin: string | undefined
   #over = false
+  /** Goes on with an answer that waits for the client to take more of it. */
+  #onRoom: (() => void) | undefined
 
-  constructor(res: HttpResponse, req: HttpRequest, cors: CorsPolicy) {
+  constructor(res: HttpResponse, req: HttpRequest, cors: CorsPolicy, onAborted?: () => void) {
     this.#res = res
     this.authorization = req.getHeader('authorization')
     this.traceparent = req.getHeader('traceparent')
@@ -52,7 +59,14 @@ export class Exchange {
     this.#allowedOrigin = origin === '' ? undefined : cors(origin)
     res.onAborted(() => {
       this.#over = true
+      onAborted?.()
+      this.#onRoom?.()
     })
+  }
+
+  /** Whether it has been answered, or the client has gone. */
+  get isOver(): boolean {
+    return this.#over
   }
 
   json(status: number, body: string | object, headers: HeaderList = []): void {
@@ -73,28 +87,78 @@ export class Exchange {
     )
   }
 
+  /** An answer of so many bytes, taken from `source` as fast as the client takes them. Should they not come, the connection is closed. */
+  async stream(
+    status: number,
+    headers: HeaderList,
+    size: number,
+    source: AsyncIterable<Uint8Array>,
+  ): Promise<void> {
+    if (size === 0) this.end(status, '', headers)
+    if (this.#over) return
+    const res = this.#res
+    res.cork(() => this.#head(status, headers))
+    try {
+      for await (const chunk of source) if (!(await this.#send(chunk, size))) return
+    } finally {
+      if (!this.#over) res.close()
+    }
+  }
+
   end(status: number, body: string | Uint8Array, headers: HeaderList): void {
     if (this.#over) return
     this.#over = true
     const res = this.#res
     res.cork(() => {
-      res.writeStatus(`${status} ${statusText[status] ?? ''}`)
-      for (const [name, value] of always) res.writeHeader(name, value)
-      if (this.#allowedOrigin !== undefined) {
-        res.writeHeader('access-control-allow-origin', this.#allowedOrigin)
-        res.writeHeader('vary', 'origin')
-      }
-      for (const [name, value] of headers) res.writeHeader(name, value)
+      this.#head(status, headers)
       if (status === 204 || status === 304) res.endWithoutBody()
       else res.end(body)
     })
   }
 
+  #head(status: number, headers: HeaderList): void {
+    const res = this.#res
+    res.writeStatus(`${status} ${statusText[status] ?? ''}`)
+    for (const [name, value] of always) res.writeHeader(name, value)
+    if (this.#allowedOrigin !== undefined) {
+      res.writeHeader('access-control-allow-origin', this.#allowedOrigin)
+      res.writeHeader('vary', 'origin')
+    }
+    for (const [name, value] of headers) res.writeHeader(name, value)
+  }
+
+  /** Sends a piece of an answer of `size` bytes. Resolves when more may come; to false when none will be needed. */
+  async #send(chunk: Uint8Array, size: number): Promise<boolean> {
+    if (this.#over) return false
+    const res = this.#res
+    const start = res.getWriteOffset()
+    const attempt = (rest: Uint8Array): boolean => {
+      const [isTaken, isDone] = res.tryEnd(rest, size)
+      if (isDone) this.#over = true
+      return isTaken || isDone
+    }
+    let isTaken = false
+    res.cork(() => {
+      isTaken = attempt(chunk)
+    })
+    if (!isTaken)
+      await new Promise<void>(resolve => {
+        this.#onRoom = resolve
+        res.onWritable(offset => {
+          if (this.#over) return true
+          const isTaken = attempt(chunk.subarray(offset - start))
+          if (isTaken) resolve()
+          return isTaken
+        })
+      })
+    return !this.#over
+  }
+
   /** Answers a browser that asks whether it may call a route. */
   preflight(): void {
     this.end(204, '', [
-      ['access-control-allow-methods', 'GET, POST'],
-      ['access-control-allow-headers', 'authorization, content-type, traceparent'],
+      ['access-control-allow-methods', 'GET, POST, PUT'],
+      ['access-control-allow-headers', 'authorization, content-type, range, traceparent'],
       ['access-control-max-age', '600'],
     ])
   }

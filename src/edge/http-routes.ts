@@ -4,13 +4,14 @@ import { asyncApiDocument } from './asyncapi.ts'
 import type { EdgeMetrics } from './edge-metrics.ts'
 import type { Logger } from './edge-options.ts'
 import { encodeAnswer, JsonFields } from './frames.ts'
+import { callerOf } from './http-caller.ts'
 import { type CorsPolicy, Exchange } from './http-exchange.ts'
 import { objectOfBody, requestOfQuery } from './http-requests.ts'
 import { openApiDocument } from './openapi.ts'
 import { checkRequest, isRequestType, requestId } from './request-check.ts'
 import type { Answerer, Caller } from './requests/index.ts'
 import { visibleError } from './sockets.ts'
-import { bearerToken, type TokenVerifier } from './token-verifier.ts'
+import type { TokenVerifier } from './token-verifier.ts'
 
 /** Whether this node can serve, and which part of it cannot. */
 export interface Readiness {
@@ -29,8 +30,6 @@ export interface HttpParts {
 }
 
 type Fields = Record<string, unknown>
-
-const traceparentPattern = /^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/
 
 /** The routes of the protocol but the socket. */
 export class HttpRoutes {
@@ -84,7 +83,7 @@ export class HttpRoutes {
       const path = t === 'history' ? { c: req.getParameter(0) ?? '' } : {}
       const exchange = this.#exchange(res, req)
       void this.#guard(exchange, async () => {
-        const caller = await this.#caller(exchange)
+        const caller = await callerOf(exchange, this.#parts.tokens)
         const fields = await this.#request(checkedRequest(requestOfQuery(t, exchange.query, path)), caller)
         exchange.json(200, fields instanceof JsonFields ? fields.text : fields)
       })
@@ -101,7 +100,7 @@ export class HttpRoutes {
         async () => {
           const value = objectOfBody(await body)
           re = requestId(value)
-          const caller = await this.#caller(exchange)
+          const caller = await callerOf(exchange, this.#parts.tokens)
           if (re === null) throw new ConfabError('BAD_REQUEST', 'id: expected a string.', { field: '/id' })
           exchange.json(
             200,
@@ -111,15 +110,6 @@ export class HttpRoutes {
         () => re,
       )
     })
-  }
-
-  async #caller(exchange: Exchange): Promise<Caller> {
-    const token = bearerToken(exchange.authorization)
-    if (token === undefined)
-      throw new ConfabError('UNAUTHENTICATED', 'There is no token in the header Authorization: Bearer ….')
-    const { user } = await this.#parts.tokens.verify(token)
-    const { traceparent } = exchange
-    return traceparentPattern.test(traceparent) ? { user, traceparent } : { user }
   }
 
   async #request(request: Request, caller: Caller): Promise<object> {

@@ -2,6 +2,7 @@ import type { TemplatedApp, us_listen_socket } from 'uWebSockets.js'
 import { randomUUID } from 'node:crypto'
 import { type Static, Type } from '@sinclair/typebox'
 import { TypeCompiler } from '@sinclair/typebox/compiler'
+import { createViewLookup } from '../commands/index.ts'
 import { CloseCode, Id } from '../events/index.ts'
 import { Access } from './access.ts'
 import { ConversationReader } from './conversation-reader.ts'
@@ -15,6 +16,8 @@ import { corsPolicy } from './http-exchange.ts'
 import { HttpRoutes, type Readiness } from './http-routes.ts'
 import { LiveEvents } from './live-events.ts'
 import { Marks } from './marks.ts'
+import { MediaRoutes } from './media-routes.ts'
+import { MediaSweeper } from './media-sweeper.ts'
 import { Memberships } from './memberships.ts'
 import { flush, pushObject } from './outbox.ts'
 import { PresenceBoard } from './presence.ts'
@@ -88,6 +91,7 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
     presence,
     resumer,
     signals,
+    media: options.media,
     limits,
   })
   const greeter = new Greeter(
@@ -127,7 +131,15 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
     cors,
     ...(options.signDevToken === undefined ? {} : { signDevToken: options.signDevToken }),
   }).register(app)
-  if (options.web ?? true) serveStaticFiles(app, cors)
+  const { media } = options
+  let sweeper: MediaSweeper | undefined
+  if (media !== undefined) {
+    new MediaRoutes({ media, access, tokens, logger, cors }).register(app)
+    const lookup = createViewLookup(views.timeline, log)
+    sweeper = new MediaSweeper({ media, bus, lookup, reader, logger })
+    sweeper.start()
+  }
+  if (options.web ?? true) serveStaticFiles(app, cors, media?.store.origin)
 
   const socket = await listenAlone(app, host, options.port ?? 0)
   const port = uws.us_socket_local_port(socket)
@@ -141,6 +153,7 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
     memberships.close()
     presence.close()
     app.close()
+    await sweeper?.stop()
   }
 
   const drain = async (): Promise<void> => {

@@ -29,16 +29,17 @@ interface StaticFile {
 
 const sha = (bytes: Uint8Array | string) => createHash('sha256').update(bytes).digest('base64')
 
-/** Only what comes from here runs; inline scripts (the import map) only as they are in the file. */
-const contentSecurityPolicy = (html: string): string => {
+/** Only what comes from here runs; inline scripts (the import map) only as they are in the file. `media` is the origin that media come from and go to, where it is another. */
+const contentSecurityPolicy = (html: string, media: string | undefined): string => {
+  const andMedia = media === undefined ? '' : ` ${media}`
   const inline = [...html.matchAll(/<script(?![^>]*\ssrc=)[^>]*>([\s\S]*?)<\/script>/g)]
   const scripts = ["'self'", ...inline.map(([, script]) => `'sha256-${sha(script!)}'`)]
   return [
     "default-src 'none'",
     `script-src ${scripts.join(' ')}`,
     "style-src 'self'",
-    "img-src 'self' data:",
-    "connect-src 'self' ws: wss:",
+    `img-src 'self' data:${andMedia}`,
+    `connect-src 'self' ws: wss:${andMedia}`,
     "manifest-src 'self'",
     "base-uri 'none'",
     "form-action 'none'",
@@ -46,7 +47,7 @@ const contentSecurityPolicy = (html: string): string => {
   ].join('; ')
 }
 
-const load = (path: string): StaticFile => {
+const load = (path: string, media: string | undefined): StaticFile => {
   const extension = extname(path)
   const raw = readFileSync(path)
   const body = extension === '.ts' ? Buffer.from(stripTypeScriptTypes(raw.toString('utf8'))) : raw
@@ -54,7 +55,7 @@ const load = (path: string): StaticFile => {
     body,
     type: contentTypes[extension]!,
     etag: `"${sha(body).slice(0, 22)}"`,
-    csp: extension === '.html' ? contentSecurityPolicy(body.toString('utf8')) : undefined,
+    csp: extension === '.html' ? contentSecurityPolicy(body.toString('utf8'), media) : undefined,
   }
 }
 
@@ -71,11 +72,11 @@ const packageFolder = (name: string): string => {
 }
 
 /** Every file of the page by its URL: the page's own, the client library's, and the browser modules of the vendored packages. Read once. */
-const loadAll = (): Map<string, StaticFile> => {
+const loadAll = (media: string | undefined): Map<string, StaticFile> => {
   const files = new Map<string, StaticFile>()
   const add = (prefix: string, folder: string, accept: (path: string) => boolean) => {
     for (const path of filesUnder(folder).filter(accept))
-      files.set(`${prefix}${relative(folder, path).split(sep).join('/')}`, load(path))
+      files.set(`${prefix}${relative(folder, path).split(sep).join('/')}`, load(path, media))
   }
   add('/', join(import.meta.dirname, 'web'), () => true)
   add('/client/', join(import.meta.dirname, '../client'), () => true)
@@ -86,8 +87,8 @@ const loadAll = (): Map<string, StaticFile> => {
 }
 
 /** Serves the web page. Everything is in memory; a browser asks each time whether what it has is still it. */
-export const serveStaticFiles = (app: TemplatedApp, cors: CorsPolicy): void => {
-  const files = loadAll()
+export const serveStaticFiles = (app: TemplatedApp, cors: CorsPolicy, media?: string): void => {
+  const files = loadAll(media)
   app.get('/*', (res, req) => {
     const file = files.get(req.getUrl())
     const known = req.getHeader('if-none-match')

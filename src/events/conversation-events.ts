@@ -12,13 +12,15 @@ export type Role = Static<typeof Role>
 export const Title = Type.String({ minLength: 1, maxLength: Limits.titleChars })
 export const Emoji = Type.String({ minLength: 1, maxLength: Limits.emojiChars })
 
-export const Attachment = Type.Object({
-  mediaId: Id,
+/** What is said of a file. */
+export const AttachmentFields = {
   name: Type.String({ minLength: 1, maxLength: 255 }),
   type: Type.String({ minLength: 1, maxLength: 127 }),
   size: Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }),
   sha256: Type.String({ pattern: '^[0-9a-f]{64}$' }),
-})
+} as const
+
+export const Attachment = Type.Object({ mediaId: Id, ...AttachmentFields })
 export type Attachment = Static<typeof Attachment>
 
 /** Every event of a conversation: what the log stores is what a client receives. `from` did it, `user` had it done to them. */

@@ -1,5 +1,13 @@
 import { type Static, type TProperties, Type } from '@sinclair/typebox'
-import { Attachment, type ConversationEvent, Emoji, Kind, Role, Title } from './conversation-events.ts'
+import {
+  Attachment,
+  AttachmentFields,
+  type ConversationEvent,
+  Emoji,
+  Kind,
+  Role,
+  Title,
+} from './conversation-events.ts'
 import type { ErrorBody } from './errors.ts'
 import { Id, Mark, Seq } from './ids.ts'
 import { Limits } from './limits.ts'
@@ -90,6 +98,11 @@ export const QueryRequests = {
     limit: page(Limits.searchPage),
     cursor,
   }),
+  media: request('media', {
+    ...AttachmentFields,
+    mediaId: Type.Optional(Id),
+    c: Type.Optional(Id),
+  }),
   sync: request('sync', { cursors: Cursors }),
   ping: request('ping', {}),
 } as const
@@ -155,6 +168,14 @@ export interface SearchHit {
   highlight: string
 }
 
+/** A part of an upload: where and how its bytes go, and which they are, from the first up to, not with, the second. */
+export interface MediaPart {
+  url: string
+  method: 'PUT'
+  headers: Record<string, string>
+  range: [from: number, to: number]
+}
+
 export type Presence = 'online' | 'away' | 'offline'
 
 /** What the answer to each request adds to `re` and `ok`. */
@@ -182,6 +203,13 @@ export interface AnswerOf {
   inbox: { items: InboxItem[]; cursor?: string; behind?: true }
   members: { members: MemberItem[]; cursor?: string }
   search: { hits: SearchHit[]; cursor?: string }
+  media: {
+    mediaId: string
+    parts: MediaPart[]
+    missing: number
+    verified: boolean
+    complete: string
+  }
   sync: object
   ping: { at: string }
 }

@@ -1,5 +1,6 @@
 import t from 'tap'
 import { startConfab } from '../harness/confab.ts'
+import { png, upload } from '../harness/upload.ts'
 
 const confab = await startConfab(t)
 const alice = await confab.connect('alice', { device: 'phone' })
@@ -8,7 +9,7 @@ const bob = await confab.connect('bob')
 
 t.test('commands, each with its event', async t => {
   const c = 'all'
-  const attachment = { mediaId: 'f1', name: 'a.png', type: 'image/png', size: 3, sha256: 'a'.repeat(64) }
+  const attachment = await upload(confab, 'alice', png())
   const commands: [
     who: typeof alice,
     t: string,

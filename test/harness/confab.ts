@@ -6,9 +6,13 @@ import {
   createViewLookup,
   type EventLog,
   type LiveFeed,
+  Media,
+  type MediaLimits,
+  type MediaStore,
 } from '../../src/commands/index.ts'
 import { type Edge, type EdgeLimits, type EdgeOptions, startEdge } from '../../src/edge/index.ts'
 import type { Signals } from '../../src/edge/signals.ts'
+import { openMediaFolder } from '../../src/infra/media-folder/index.ts'
 import {
   discoverLog,
   JetStreamEventLog,
@@ -36,6 +40,9 @@ export interface ConfabOptions {
   readonly nats?: TestNats
   readonly limits?: Partial<EdgeLimits>
   readonly edge?: Partial<EdgeOptions>
+  /** Default: a folder of its own. */
+  readonly mediaStore?: MediaStore
+  readonly mediaLimits?: Partial<MediaLimits>
   /** Stands between the edge and its log. */
   readonly wrapLog?: (log: EventLog) => EventLog
   readonly wrapViews?: (views: Views) => Views
@@ -52,6 +59,7 @@ export interface TestConfab {
   readonly log: EventLog
   readonly views: Views
   readonly signals: Signals
+  readonly media: Media
   /** `http://127.0.0.1:…` */
   readonly url: string
   /** What the edge logged, JSON lines parsed. */
@@ -99,6 +107,10 @@ export const startConfab = async (t: Teardown, options: ConfabOptions = {}): Pro
     epoch: 1,
   })
   const signals = new NatsSignals(connection)
+  const media = new Media(
+    options.mediaStore ?? (await openMediaFolder(join(folder, 'media'))),
+    options.mediaLimits,
+  )
   const logged: Record<string, unknown>[] = []
   const note = (fields: object, message: string) => void logged.push({ ...fields, message })
   const edge = await startEdge({
@@ -109,6 +121,7 @@ export const startConfab = async (t: Teardown, options: ConfabOptions = {}): Pro
     log: options.wrapLog?.(log) ?? log,
     signals,
     tokens: await createTokenVerifier({ secret: testSecret }),
+    media,
     metrics: createEdgeMetrics(createRegistry()),
     logger: { debug: note, info: note, warn: note, error: note },
     web: false,
@@ -143,6 +156,7 @@ export const startConfab = async (t: Teardown, options: ConfabOptions = {}): Pro
     log,
     views,
     signals,
+    media,
     url: `http://127.0.0.1:${edge.port}`,
     logged,
     secret: testSecret,

@@ -2,6 +2,7 @@ import type { Request, RequestType } from '../../events/index.ts'
 import { block, conversationCommand, deliveredMark, mute, readMark } from './commands.ts'
 import { history } from './history.ts'
 import { inbox, members, search, undelivered } from './lists.ts'
+import { media, send } from './media.ts'
 import type { Caller, Fields, Handler, RequestContext } from './request-context.ts'
 import { ping, presence, sync, typing } from './signals.ts'
 
@@ -13,7 +14,7 @@ const handlers = (context: RequestContext): Handlers => {
   const command = conversationCommand(context)
   return {
     create: command,
-    send: command,
+    send: send(context),
     edit: command,
     delete: command,
     react: command,
@@ -34,6 +35,7 @@ const handlers = (context: RequestContext): Handlers => {
     undelivered: undelivered(context),
     members: members(context),
     search: search(context),
+    media: media(context),
     sync: sync(context),
     ping: ping(),
   }

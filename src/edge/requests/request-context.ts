@@ -1,4 +1,4 @@
-import type { CommandBus } from '../../commands/index.ts'
+import type { CommandBus, Media } from '../../commands/index.ts'
 import type { AnswerOf, RequestOf, RequestType } from '../../events/index.ts'
 import type { Views } from '../../projections/index.ts'
 import type { Access } from '../access.ts'
@@ -30,6 +30,8 @@ export interface RequestContext {
   readonly presence: PresenceBoard
   readonly resumer: Resumer
   readonly signals: Signals
+  /** Undefined where there is no store of media. */
+  readonly media: Media | undefined
   readonly limits: EdgeLimits
 }
 

@@ -94,10 +94,7 @@ export const compileConfig = (sources: ConfigSources = {}): ConfabConfig => {
   for (const [name, group] of Object.entries(groups))
     values[name] = Object.freeze(
       Object.fromEntries(
-        Object.entries<Option<number>>({ ...group }).map(([field, option]) => [
-          field,
-          resolved(option as Option),
-        ]),
+        Object.entries<unknown>({ ...group }).map(([field, option]) => [field, resolved(option as Option)]),
       ),
     )
   problems.push(...contradictions(values as ConfabConfig))

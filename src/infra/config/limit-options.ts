@@ -5,6 +5,8 @@ import {
   type RemoteLimits,
 } from '../../commands/bus-limits.ts'
 import { defaultEdgeLimits, type EdgeLimits } from '../../edge/edge-limits.ts'
+import { elasticsearchOptions } from './elasticsearch-options.ts'
+import { mediaOptions, s3Options } from './media-options.ts'
 import type { Option } from './options.ts'
 import { duration, integer, type Parse, size } from './values.ts'
 
@@ -229,4 +231,11 @@ const remoteOptions: OptionsOf<RemoteLimits> = {
 }
 
 /** Options that are a part of the configuration together, by its name there. */
-export const groups = { edge: edgeOptions, commands: commandsOptions, remoteCommands: remoteOptions } as const
+export const groups = {
+  edge: edgeOptions,
+  commands: commandsOptions,
+  remoteCommands: remoteOptions,
+  media: mediaOptions,
+  s3: s3Options,
+  elasticsearch: elasticsearchOptions,
+} as const

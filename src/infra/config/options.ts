@@ -122,17 +122,12 @@ export const options = {
 } as const
 
 /** Parts that the configuration may name already, and that this version has not. */
-export const comesLater = [
-  { env: 'CONFAB_CASSANDRA', key: 'cassandra', what: 'Views in Cassandra' },
-  { env: 'CONFAB_ELASTICSEARCH', key: 'elasticsearch', what: 'Search in Elasticsearch' },
-  { env: 'CONFAB_S3', key: 's3', what: 'Media in S3' },
-] as const
+export const comesLater = [{ env: 'CONFAB_CASSANDRA', key: 'cassandra', what: 'Views in Cassandra' }] as const
 
 /** Environment that belongs to a part above, so that it is no unknown key. */
 export const alsoKnown = [
   'CONFAB_CASSANDRA_DC',
   'CONFAB_CASSANDRA_KEYSPACE',
-  'CONFAB_S3_BUCKET',
   'CONFAB_CONFIG',
   'CONFAB_NATS_SERVER',
 ] as const

@@ -1,0 +1,29 @@
+import { Media, type MediaStore } from '../../src/commands/index.ts'
+import type { Access } from '../../src/edge/access.ts'
+import { MediaRoutes } from '../../src/edge/media-routes.ts'
+import { loadUws } from '../../src/infra/uws/index.ts'
+
+/** The edge's routes for the bytes of media, by themselves: nobody signs in, nothing but signed URLs is served. Gives where it listens. */
+export const startMediaServer = async (
+  t: { teardown(fn: () => unknown): unknown },
+  store: MediaStore,
+): Promise<string> => {
+  const uws = loadUws()
+  const app = uws.App()
+  const none = () => {}
+  const nobody = () => Promise.reject(new Error('nobody signs in here'))
+  new MediaRoutes({
+    media: new Media(store),
+    access: { member: nobody } as unknown as Access,
+    tokens: { verify: nobody },
+    logger: { debug: none, info: none, warn: none, error: none },
+    cors: () => undefined,
+  }).register(app)
+  t.teardown(() => app.close())
+  const port = await new Promise<number>((resolve, reject) =>
+    app.listen('127.0.0.1', 0, socket =>
+      socket === false ? reject(new Error('cannot listen')) : resolve(uws.us_socket_local_port(socket)),
+    ),
+  )
+  return `http://127.0.0.1:${port}`
+}
