@@ -16,10 +16,18 @@ interface Answer {
   }[]
 }
 
+const rejections: ReadonlySet<string> = new Set([
+  'document_parsing_exception',
+  'mapper_parsing_exception',
+  'illegal_argument_exception',
+  // Of a whole request: an id or a version that none can be.
+  'action_request_validation_exception',
+])
+
 /** The document is at fault, not the index. */
-const isRejection = ({ status, type }: Failure): boolean =>
-  status === 400 &&
-  ['document_parsing_exception', 'mapper_parsing_exception', 'illegal_argument_exception'].includes(type)
+const isRejection = ({ status, type }: Failure): boolean => status === 400 && rejections.has(type)
+const rejectionOf = ({ type, reason }: Failure): ChangeRejectedError =>
+  new ChangeRejectedError(`${type}: ${reason}`)
 
 const isForTheMoment = ({ status, type }: Failure): boolean =>
   (status === 429 || status === 503) && type !== 'cluster_block_exception'
@@ -106,6 +114,7 @@ export class BulkWriter {
     } catch (error) {
       const failure = failureOf(error)
       if (failure !== undefined && isForTheMoment(failure)) return { again: lines, failure }
+      if (failure !== undefined && isRejection(failure)) throw rejectionOf(failure)
       if (failure?.status === 413 && lines.length > 1) {
         const half = Math.ceil(lines.length / 2)
         await this.#store(lines.slice(0, half))
@@ -120,7 +129,7 @@ export class BulkWriter {
       // 409: what stands is as new, or newer.
       if (index.error === undefined || index.status === 409) continue
       const failure = { status: index.status, type: index.error.type ?? '', reason: index.error.reason ?? '' }
-      if (isRejection(failure)) throw new ChangeRejectedError(`${failure.type}: ${failure.reason}`)
+      if (isRejection(failure)) throw rejectionOf(failure)
       if (!isForTheMoment(failure)) throw problemOf(failure)
       momentary = failure
       again.push(lines[i] ?? '')

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { Client } from '@elastic/elasticsearch'
+import { Client, SniffingTransport } from '@elastic/elasticsearch'
 import { ElasticsearchError, ElasticsearchProblem, named } from './elasticsearch-error.ts'
 import type { CompiledOptions } from './elasticsearch-options.ts'
 
@@ -13,6 +13,14 @@ const authOf = ({ apiKey, username, password }: CompiledOptions) =>
       ? { auth: { username, password: password ?? '' } }
       : {}
 
+/** Tries again soon: the client's own waits of seconds are too long for who waits for an answer, and who writes has its own. */
+class QuickTransport extends SniffingTransport {
+  constructor(options: ConstructorParameters<typeof SniffingTransport>[0]) {
+    // Seconds.
+    super({ ...options, retryBackoff: (_least, _most, attempt) => 0.05 * 2 ** attempt })
+  }
+}
+
 /** A client of the cluster. Asks nothing of it. Throws when the file of the authority can't be read. */
 export const connect = (options: CompiledOptions): Client =>
   new Client({
@@ -22,6 +30,7 @@ export const connect = (options: CompiledOptions): Client =>
     requestTimeout: options.timeoutMs,
     // All that is asked may be asked again: documents have versions.
     maxRetries: 2,
+    Transport: QuickTransport,
     name: 'confab',
   })
 

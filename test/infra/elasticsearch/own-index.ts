@@ -74,3 +74,10 @@ export const openEmpty = async (t: Test, url: string): Promise<OpenViews> => {
     views: viewsOf(elasticsearch),
   }
 }
+
+/** All rows, sorted. */
+export const contentOf = async (index: SearchIndex): Promise<string[]> => {
+  const rows: string[] = []
+  for await (const some of index.rows()) for (const { content } of some) rows.push(content)
+  return rows.sort()
+}

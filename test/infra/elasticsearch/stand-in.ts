@@ -1,0 +1,46 @@
+import { createServer, type IncomingMessage, request } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { Test } from 'tap'
+
+export interface Refusal {
+  readonly status: number
+  readonly body: unknown
+  /** Whether it says that it is Elasticsearch. Default true. */
+  readonly product?: boolean
+}
+
+/**
+ * A server before the real one, that answers some requests itself: what this machine's server can't say (it has no users) or says too seldom. `refuse` is asked
+ * about each request; whatever it does not answer goes through. Without a server behind, every request is to be answered.
+ */
+export const standIn = async (
+  t: Test,
+  behind: string | undefined,
+  refuse: (request: IncomingMessage) => Refusal | undefined,
+): Promise<string> => {
+  const server = createServer((incoming, answer) => {
+    const refusal = refuse(incoming)
+    if (refusal !== undefined) {
+      incoming.resume()
+      answer.writeHead(refusal.status, {
+        'content-type': 'application/vnd.elasticsearch+json;compatible-with=9',
+        ...(refusal.product === false ? {} : { 'x-elastic-product': 'Elasticsearch' }),
+      })
+      answer.end(JSON.stringify(refusal.body))
+      return
+    }
+    const { method, url, headers } = incoming
+    const through = request(`${behind}${url}`, { method, headers }, told => {
+      answer.writeHead(told.statusCode ?? 0, told.headers)
+      told.pipe(answer)
+    })
+    through.on('error', () => answer.destroy())
+    incoming.pipe(through)
+  })
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => {
+    server.closeAllConnections()
+    return new Promise(resolve => server.close(resolve))
+  })
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+}
