@@ -1,10 +1,11 @@
 import { mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { MediaProblem, type MediaStore } from '../../../src/commands/index.ts'
 import { openMediaFolder } from '../../../src/infra/media-folder/index.ts'
-import { mediaStoreContract } from '../../contracts/media-store.ts'
+import { type MediaStoreUnderTest, mediaStoreContract } from '../../contracts/media-store.ts'
+import { mediaSweepContract } from '../../contracts/media-sweep.ts'
 import { startMediaServer } from '../../harness/media-server.ts'
 import { tempFolder } from '../../harness/temp-folder.ts'
 
@@ -13,7 +14,7 @@ const put = async (url: string, body: Uint8Array | string) => {
   return { status: answer.status, body: await answer.json() }
 }
 
-mediaStoreContract('folder', async t => {
+const open = async (t: Test): Promise<MediaStoreUnderTest> => {
   const store = await openMediaFolder(tempFolder(t))
   const server = await startMediaServer(t, store)
   return {
@@ -28,7 +29,10 @@ mediaStoreContract('folder', async t => {
       }
     },
   }
-})
+}
+
+mediaStoreContract('folder', open)
+mediaSweepContract('folder', open)
 
 const collect = async <T>(list: AsyncIterable<T>): Promise<T[]> => {
   const items: T[] = []
