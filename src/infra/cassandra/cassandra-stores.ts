@@ -1,0 +1,48 @@
+import type { ProjectionName, StoreByProjection, ViewStores } from '../../projections/index.ts'
+import { cassandraCheckpointStore } from './checkpoint-store.ts'
+import type { Database } from './database.ts'
+import { dropTables, makeTables } from './generations.ts'
+import { cassandraInboxStore } from './inbox-store.ts'
+import { cassandraReadStateStore } from './read-state-store.ts'
+import { cassandraRosterStore } from './roster-store.ts'
+import { cassandraTimelineStore } from './timeline-store.ts'
+import { type CassandraProjection, cassandraProjections, isCassandraProjection } from './view-tables.ts'
+
+const storeOf: {
+  [P in CassandraProjection]: (database: Database, generation: number) => StoreByProjection[P]
+} = {
+  timeline: cassandraTimelineStore,
+  inbox: cassandraInboxStore,
+  'read-state': cassandraReadStateStore,
+  roster: cassandraRosterStore,
+}
+
+const expectOurs = (projection: ProjectionName): CassandraProjection => {
+  if (!isCassandraProjection(projection)) throw new Error(`Cassandra does not hold the view ${projection}`)
+  return projection
+}
+
+/**
+ * Timeline, inbox, read state and roster in a keyspace. There are no transactions: rows are written before their checkpoint, and what is written again changes
+ * nothing. Closing them ends the connection.
+ */
+export const cassandraStores = (database: Database): ViewStores => {
+  const checkpoints = cassandraCheckpointStore(database)
+  return {
+    name: 'cassandra',
+    projections: cassandraProjections,
+    async open<P extends ProjectionName>(projection: P, generation: number): Promise<StoreByProjection[P]> {
+      const ours = expectOurs(projection)
+      await makeTables(database, ours, generation)
+      return storeOf[ours](database, generation) as unknown as StoreByProjection[P]
+    },
+    async drop(projection, generation) {
+      // Checkpoints first: those of rows that are gone would have them missing for ever.
+      await checkpoints.remove(projection, generation)
+      await dropTables(database, expectOurs(projection), generation)
+    },
+    checkpoints,
+    atomically: work => work(),
+    close: () => database.close(),
+  }
+}

@@ -1,0 +1,93 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import {
+  type Checkpoint,
+  type CheckpointStore,
+  FencedError,
+  type ProjectionName,
+} from '../../projections/index.ts'
+import { type Database, numberOf } from './database.ts'
+import { streamsOf } from './positions-query.ts'
+
+/**
+ * Checkpoints of one stream are one partition, with the epoch of its last claim: every write to it is a conditional one (Paxos), so that whoever has an older epoch
+ * changes nothing, whatever clocks and networks do. Never mixed with plain writes, whose timestamps another clock gives.
+ */
+export const cassandraCheckpointStore = (database: Database): CheckpointStore => {
+  const select =
+    'SELECT projection, generation, version, position, dead_letters FROM checkpoint WHERE stream = ?'
+  const selectEpoch = 'SELECT epoch FROM checkpoint WHERE stream = ? LIMIT 1'
+  const setEpoch = 'UPDATE checkpoint SET epoch = ? WHERE stream = ? IF epoch = ?'
+  // Sets something, since a condition alone is no statement.
+  const guard = 'UPDATE checkpoint SET saved = ? WHERE stream = ? IF epoch = ?'
+  const insert = `INSERT INTO checkpoint (stream, projection, generation, version, position, dead_letters)
+    VALUES (?, ?, ?, ?, ?, ?)`
+  const remove = 'DELETE FROM checkpoint WHERE stream = ? AND projection = ? AND generation = ? IF EXISTS'
+  const known = new Set<string>()
+
+  const enlist = async (stream: string): Promise<void> => {
+    if (known.has(stream)) return
+    const query = `INSERT INTO checkpoint_stream (name, stream) VALUES ('streams', ?)`
+    await database.write([{ query, params: [stream], partition: 'streams' }])
+    known.add(stream)
+  }
+  /** null: never claimed. */
+  const epochOf = async (stream: string): Promise<number | null> => {
+    const [row] = await database.readSerial(selectEpoch, [stream])
+    return row?.epoch === undefined || row.epoch === null ? null : numberOf(row.epoch)
+  }
+  const load = async (): Promise<Checkpoint[]> => {
+    const streams = await streamsOf(database)
+    const found = await Promise.all(
+      streams.map(async stream =>
+        (await database.readSerial(select, [stream]))
+          // A partition that has only its epoch gives a row of nothing.
+          .filter(({ projection }) => projection !== null)
+          .map(row => ({
+            projection: row.projection as ProjectionName,
+            generation: Number(row.generation),
+            version: Number(row.version),
+            stream,
+            streamSeq: numberOf(row.position),
+            deadLetters: numberOf(row.dead_letters),
+          })),
+      ),
+    )
+    return found.flat()
+  }
+
+  return {
+    load,
+    async claim(stream) {
+      await enlist(stream)
+      for (;;) {
+        const epoch = await epochOf(stream)
+        const next = (epoch ?? 0) + 1
+        const other = await database.compareAndSet([{ query: setEpoch, params: [next, stream, epoch] }])
+        if (other === undefined) return next
+        // Others claim it as well: not all of them at the same moment again.
+        await sleep(Math.random() * 50)
+      }
+    },
+    async save(checkpoints, epoch) {
+      const [first] = checkpoints
+      if (first === undefined) return
+      const { stream } = first
+      if (checkpoints.some(one => one.stream !== stream))
+        throw new Error('checkpoints of one stream are saved together')
+      await enlist(stream)
+      const other = await database.compareAndSet([
+        { query: guard, params: [new Date().toISOString(), stream, epoch === 0 ? null : epoch] },
+        ...checkpoints.map(({ projection, generation, version, streamSeq, deadLetters }) => ({
+          query: insert,
+          params: [stream, projection, generation, version, streamSeq, deadLetters],
+        })),
+      ])
+      if (other !== undefined) throw new FencedError(stream)
+    },
+    async remove(projection, generation) {
+      for (const one of await load())
+        if (one.projection === projection && one.generation === generation)
+          await database.compareAndSet([{ query: remove, params: [one.stream, projection, generation] }])
+    },
+  }
+}

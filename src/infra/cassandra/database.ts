@@ -1,0 +1,180 @@
+import { auth, Client, types } from 'cassandra-driver'
+import { toStartError, toStoreError } from './cassandra-error.ts'
+import { Gate } from './gate.ts'
+import type { CassandraOptions } from './options.ts'
+import { RetryElsewhere, SpeculativeReads } from './policies.ts'
+
+export type Row = Readonly<Record<string, unknown>>
+
+/** A prepared write. It may be sent any number of times, in any order with others: what it sets is guarded by its timestamp. */
+export interface Write {
+  readonly query: string
+  readonly params: readonly unknown[]
+  /** Of its table and partition: writes of one partition travel together. */
+  readonly partition: string
+}
+
+/** Longer than the server's own timeouts as shipped (2 s for writes, 5 s for reads), which tell more, ms. */
+const requestMs = 6_000
+const connectMs = 5_000
+/** Far over what a read takes, so that only those are sent twice that hang, ms. */
+const speculateAfterMs = 200
+/** Writes in one batch. Few, so that what a node does in one go stays small (measured: beyond 32 nothing is gained). */
+const mostInBatch = 32
+const pageRows = 1_000
+
+const { localQuorum, localSerial } = types.consistencies
+
+/** A driver for these options, not connected yet. `keyspace`: left out to make one. */
+export const driverFor = (options: CassandraOptions, keyspace?: string): Client => {
+  const { username, password } = options
+  return new Client({
+    contactPoints: [...options.contactPoints],
+    localDataCenter: options.dataCenter,
+    ...(keyspace === undefined ? {} : { keyspace }),
+    ...(username === undefined
+      ? {}
+      : { authProvider: new auth.PlainTextAuthProvider(username, password ?? '') }),
+    policies: { retry: new RetryElsewhere(), speculativeExecution: new SpeculativeReads(speculateAfterMs) },
+    queryOptions: { consistency: localQuorum, serialConsistency: localSerial, prepare: true },
+    socketOptions: { readTimeout: requestMs, connectTimeout: connectMs },
+    pooling: { heartBeatInterval: 5_000 },
+    applicationName: 'confab',
+  })
+}
+
+/** Connects, and ends the driver when that fails. Rejects with CassandraError. */
+export const connectDriver = async (options: CassandraOptions, keyspace?: string): Promise<Client> => {
+  const client = driverFor(options, keyspace)
+  try {
+    await client.connect()
+    return client
+  } catch (error) {
+    void client.shutdown().catch(() => {})
+    throw toStartError(error, options.contactPoints, options.keyspace)
+  }
+}
+
+/** A keyspace: prepared, token-aware, at LOCAL_QUORUM, with a bounded number of requests under way. What it throws has a code. */
+export class Database {
+  readonly client: Client
+  readonly keyspace: string
+  readonly #writes: Gate
+  readonly #reads: Gate
+
+  constructor(client: Client, options: CassandraOptions) {
+    this.client = client
+    this.keyspace = options.keyspace
+    this.#writes = new Gate(options.writesInFlight ?? 512)
+    this.#reads = new Gate(options.readsInFlight ?? 256)
+  }
+
+  /** The rows of a query that has a bound, at most 5,000. */
+  read(query: string, params: readonly unknown[]): Promise<readonly Row[]> {
+    return this.#reads.run(async () => {
+      try {
+        return (await this.client.execute(query, [...params], { isIdempotent: true })).rows
+      } catch (error) {
+        throw toStoreError(error)
+      }
+    })
+  }
+
+  async one(query: string, params: readonly unknown[]): Promise<Row | undefined> {
+    return (await this.read(query, params))[0]
+  }
+
+  /** The rows of a query that has none, some at a time. */
+  async *pages(query: string, params: readonly unknown[], rows = pageRows): AsyncGenerator<readonly Row[]> {
+    let pageState: string | undefined
+    do {
+      const place = pageState === undefined ? {} : { pageState }
+      const page = await this.#reads.run(async () => {
+        try {
+          return await this.client.execute(query, [...params], {
+            isIdempotent: true,
+            fetchSize: rows,
+            ...place,
+          })
+        } catch (error) {
+          throw toStoreError(error)
+        }
+      })
+      if (page.rows.length > 0) yield page.rows
+      pageState = page.pageState ?? undefined
+    } while (pageState !== undefined)
+  }
+
+  /** Stores all of them, in no order. Writes of one partition are sent as one unlogged batch, which is one mutation there. */
+  async write(writes: readonly Write[]): Promise<void> {
+    const groups = new Map<string, Write[]>()
+    const batches: Write[][] = []
+    for (const write of writes) {
+      let group = groups.get(write.partition)
+      if (group === undefined || group.length >= mostInBatch) {
+        group = []
+        groups.set(write.partition, group)
+        batches.push(group)
+      }
+      group.push(write)
+    }
+    await this.#writes.each(batches, batch => this.#send(batch))
+  }
+
+  /** Runs a conditional statement, or several of one partition; undefined when it was applied, else the row that was in the way. */
+  async compareAndSet(
+    statements: readonly { query: string; params: readonly unknown[] }[],
+  ): Promise<Row | undefined> {
+    try {
+      const queries = statements.map(({ query, params }) => ({ query, params: [...params] }))
+      const [first] = queries
+      const result =
+        queries.length === 1 && first !== undefined
+          ? await this.client.execute(first.query, first.params, { isIdempotent: false })
+          : await this.client.batch(queries, { isIdempotent: false, logged: false })
+      return result.wasApplied() ? undefined : (result.first() ?? {})
+    } catch (error) {
+      throw toStoreError(error)
+    }
+  }
+
+  /** A read that sees every conditional write that was answered, and ends those that were not. */
+  async readSerial(query: string, params: readonly unknown[]): Promise<readonly Row[]> {
+    try {
+      return (await this.client.execute(query, [...params], { isIdempotent: true, consistency: localSerial }))
+        .rows
+    } catch (error) {
+      throw toStoreError(error)
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.client.shutdown()
+  }
+
+  async #send(batch: readonly Write[]): Promise<void> {
+    try {
+      const [first] = batch
+      if (first === undefined) return
+      if (batch.length === 1)
+        await this.client.execute(first.query, first.params as unknown[], { isIdempotent: true })
+      else
+        await this.client.batch(batch as unknown as { query: string; params: unknown[] }[], {
+          isIdempotent: true,
+          logged: false,
+        })
+    } catch (error) {
+      throw toStoreError(error)
+    }
+  }
+}
+
+/** A bigint column as a number; all of ours are within its exact range. 0 where there is none. */
+export const numberOf = (value: unknown): number =>
+  typeof value === 'number' ? value : value instanceof types.Long ? value.toNumber() : 0
+
+export const textOf = (value: unknown): string => (typeof value === 'string' ? value : '')
+
+/** A view's bytes as the driver takes them, not copied. */
+export const bufferOf = (bytes: Uint8Array): Buffer =>
+  Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)

@@ -1,0 +1,98 @@
+import type { InboxItem, Kind } from '../../events/index.ts'
+import type { InboxQueries } from '../../projections/index.ts'
+import { type Database, numberOf, type Row, textOf } from './database.ts'
+import { cassandraLastMessages, type LastMessages } from './last-message.ts'
+import { decodeCursor, encodeCursor } from './page-cursor.ts'
+import { cassandraUndelivered } from './undelivered.ts'
+import { tablesOf } from './view-tables.ts'
+
+/** An entry of a user's list with its conversation. */
+interface Joined {
+  readonly c: string
+  readonly at: string
+  readonly entry: Row
+  readonly conversation: Row
+}
+
+/** Entries whose conversations are read together; with a page, what is held in memory of a list however long. */
+const chunkRows = 500
+
+const newestFirst = (a: Joined, b: Joined): number =>
+  a.at !== b.at ? (a.at < b.at ? 1 : -1) : a.c < b.c ? -1 : a.c > b.c ? 1 : 0
+
+/**
+ * Joined at read, as on SQLite: a user's entries are one partition, the conversation of each is one row. A page costs a look-up for each conversation that the user is
+ * in, and up to two more for each on the page: docs/adr/0018-cassandra-tables.md has figures. Memory is a page and a chunk.
+ */
+export const cassandraInboxQueries = (database: Database, generation: number): InboxQueries => {
+  const tables = tablesOf(generation)
+  const selectEntries = `SELECT c, member, read, sent_seq, sent_n, muted FROM ${tables.inboxEntry} WHERE user = ?`
+  const selectEntry = `${selectEntries} AND c = ?`
+  const selectConversation = `SELECT kind, first, second, title, head, at, n, last_seq, last_m, last_sender, last_at,
+    last_text, amended FROM ${tables.inboxConversation} WHERE c = ?`
+  const messages = cassandraLastMessages(database, generation)
+
+  const join = async (entry: Row): Promise<Joined | undefined> => {
+    if (entry.member !== true) return undefined
+    const c = String(entry.c)
+    const conversation = await database.one(selectConversation, [c])
+    // Not created yet, as far as this view knows.
+    if (conversation === undefined || conversation.kind === null) return undefined
+    return { c, at: textOf(conversation.at), entry, conversation }
+  }
+
+  return {
+    async page(user, { limit, cursor }) {
+      const [at, c] = cursor === undefined ? [] : decodeCursor(cursor, 2)
+      const place =
+        at === undefined || c === undefined ? undefined : ({ at, c } as Pick<Joined, 'at' | 'c'> as Joined)
+      let newest: Joined[] = []
+      for await (const entries of database.pages(selectEntries, [user], chunkRows)) {
+        const joined = (await Promise.all(entries.map(join))).filter(
+          (one): one is Joined => one !== undefined && (place === undefined || newestFirst(place, one) < 0),
+        )
+        newest = [...newest, ...joined].sort(newestFirst).slice(0, limit + 1)
+      }
+      const page = newest.slice(0, limit)
+      const last = page.at(-1)
+      return {
+        items: await Promise.all(page.map(joined => itemOf(messages, user, joined))),
+        ...(newest.length > limit && last !== undefined ? { cursor: encodeCursor([last.at, last.c]) } : {}),
+      }
+    },
+    undelivered: cassandraUndelivered(database, generation),
+    async item(user, c) {
+      const entry = await database.one(selectEntry, [user, c])
+      const joined = entry && (await join(entry))
+      return joined && itemOf(messages, user, joined)
+    },
+  }
+}
+
+/** Unread are the messages after the mark in force, by ordinals: the last message's, less that of the last message at the mark. */
+const itemOf = async (
+  messages: LastMessages,
+  user: string,
+  { c, at, entry, conversation }: Joined,
+): Promise<InboxItem> => {
+  const [head, n] = [numberOf(conversation.head), numberOf(conversation.n)]
+  const [read, sentSeq] = [numberOf(entry.read), numberOf(entry.sent_seq)]
+  const [ordinal, lastMessage] = await Promise.all([
+    read <= sentSeq ? numberOf(entry.sent_n) : read >= head ? n : messages.ordinalAt(c, read),
+    messages.last(c, conversation),
+  ])
+  const { first, second } = conversation
+  const peer = first === user ? second : first
+  return {
+    c,
+    kind: conversation.kind as Kind,
+    title: textOf(conversation.title) || null,
+    head,
+    lastMessage,
+    unread: n - ordinal,
+    read: Math.max(read, sentSeq),
+    at,
+    muted: entry.muted === true,
+    ...(typeof peer === 'string' ? { peer } : {}),
+  }
+}

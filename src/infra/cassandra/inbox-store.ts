@@ -1,0 +1,120 @@
+import type { InboxChange, InboxStore } from '../../projections/index.ts'
+import { allRows } from './all-rows.ts'
+import type { Database, Write } from './database.ts'
+import { emptyTables } from './generations.ts'
+import { InboxBatch } from './inbox-batch.ts'
+import { bucketOf, tablesOf } from './view-tables.ts'
+
+/**
+ * One row a conversation with its last message, one an entry of a member's list, one a message: what a message writes does not depend on how many members read it.
+ * Rows are set in place, guarded by the sequence number that they are of; nothing is ever deleted.
+ */
+export const cassandraInboxStore = (database: Database, generation: number): InboxStore => {
+  const tables = tablesOf(generation)
+  const queries = queriesOf(tables)
+  return {
+    async apply(changes: readonly InboxChange[]) {
+      const batch = new InboxBatch()
+      for (const change of changes) batch.add(change)
+      // Heads come last: one that says that its message was amended is followed by whoever reads it.
+      await database.write([...messageWrites(queries, batch), ...entryWrites(queries, batch)])
+      await database.write(conversationWrites(queries, batch))
+    },
+    clear: () => emptyTables(database, 'inbox', generation),
+    rows: () =>
+      allRows(database, [
+        {
+          name: tables.inboxConversation,
+          columns:
+            'c, kind, first, second, title, head, at, n, last_seq, last_m, last_sender, last_at, last_text, amended',
+        },
+        { name: tables.inboxMessage, columns: 'c, seq, n, m, sender, at, message' },
+        { name: tables.inboxAmendment, columns: 'c, m, message, deleted' },
+        { name: tables.inboxEntry, columns: 'user, c, member, read, delivered, sent_seq, sent_n, muted' },
+      ]),
+  }
+}
+
+const queriesOf = (tables: ReturnType<typeof tablesOf>) => {
+  const conversation = (columns: string) =>
+    `UPDATE ${tables.inboxConversation} USING TIMESTAMP ? SET ${columns} WHERE c = ?`
+  const entry = (columns: string) =>
+    `UPDATE ${tables.inboxEntry} USING TIMESTAMP ? SET ${columns} WHERE user = ? AND c = ?`
+  return {
+    head: conversation('head = ?, at = ?, n = ?'),
+    last: conversation('last_seq = ?, last_m = ?, last_sender = ?, last_at = ?, last_text = ?'),
+    amended: conversation('amended = ?'),
+    kind: conversation('kind = ?'),
+    pair: conversation('first = ?, second = ?'),
+    title: conversation('title = ?'),
+    message: `INSERT INTO ${tables.inboxMessage} (c, bucket, seq, n, m, sender, at, message)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP ?`,
+    amendment: `UPDATE ${tables.inboxAmendment} USING TIMESTAMP ? SET message = ?, deleted = ? WHERE c = ? AND m = ?`,
+    member: entry('member = ?'),
+    sent: entry('sent_seq = ?, sent_n = ?'),
+    read: entry('read = ?'),
+    delivered: entry('delivered = ?'),
+    muted: entry('muted = ?'),
+  }
+}
+
+type Queries = ReturnType<typeof queriesOf>
+
+/** What never changes is written as of the first event. */
+const firstStamp = 1
+
+const messageWrites = (queries: Queries, batch: InboxBatch): Write[] => [
+  ...batch.messages.map(({ c, seq, n, m, from, at, text }) => {
+    const bucket = bucketOf(seq)
+    return {
+      query: queries.message,
+      params: [c, bucket, seq, n, m, from, at, text, firstStamp],
+      partition: `m ${bucket} ${c}`,
+    }
+  }),
+  ...[...batch.amendments.values()].map(({ c, m, seq, text }) => ({
+    query: queries.amendment,
+    params: [seq, text ?? '', text === null, c, m],
+    partition: `a ${c} ${m}`,
+  })),
+]
+
+const entryWrites = (queries: Queries, batch: InboxBatch): Write[] => {
+  const write = (query: string, user: string, c: string, stamp: number, ...values: unknown[]): Write => ({
+    query,
+    params: [stamp, ...values, user, c],
+    partition: `e ${user}`,
+  })
+  return [
+    ...[...batch.members.values()].map(({ user, c, seq, member }) =>
+      write(queries.member, user, c, seq, member),
+    ),
+    ...[...batch.sent.values()].map(({ user, c, seq, n }) => write(queries.sent, user, c, seq, seq, n)),
+    ...[...batch.reads.values()].map(({ user, c, mark }) => write(queries.read, user, c, mark, mark)),
+    ...[...batch.deliveries.values()].map(({ user, c, mark }) =>
+      write(queries.delivered, user, c, mark, mark),
+    ),
+    ...[...batch.mutes.values()].map(({ user, c, seq, muted }) => write(queries.muted, user, c, seq, muted)),
+  ]
+}
+
+const conversationWrites = (queries: Queries, batch: InboxBatch): Write[] => {
+  const write = (query: string, c: string, stamp: number, ...values: unknown[]): Write => ({
+    query,
+    params: [stamp, ...values, c],
+    partition: c,
+  })
+  return [
+    ...[...batch.heads.values()].map(({ c, seq, at, n }) => write(queries.head, c, seq, seq, at, n)),
+    ...[...batch.lasts.values()].map(({ c, seq, m, from, at, text }) =>
+      write(queries.last, c, seq, seq, m, from, at, text),
+    ),
+    ...[...batch.amended].map(([c, seq]) => write(queries.amended, c, seq, seq)),
+    ...batch.created.flatMap(({ c, as, pair }) => [
+      write(queries.kind, c, firstStamp, as),
+      ...(pair === undefined ? [] : [write(queries.pair, c, firstStamp, ...pair)]),
+    ]),
+    // '': none.
+    ...[...batch.titles.values()].map(({ c, seq, title }) => write(queries.title, c, seq, title ?? '')),
+  ]
+}

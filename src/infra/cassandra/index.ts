@@ -1,0 +1,12 @@
+export { CassandraError, CassandraProblem } from './cassandra-error.ts'
+export type { CassandraViews } from './cassandra-views.ts'
+export {
+  type CassandraStatus,
+  cassandraStatus,
+  type Migrated,
+  type MigrateOptions,
+  migrateCassandra,
+  schemaVersion,
+} from './migrate.ts'
+export { type OpenCassandra, openCassandra } from './open-cassandra.ts'
+export type { CassandraOptions } from './options.ts'

@@ -1,0 +1,191 @@
+import { type Client, types } from 'cassandra-driver'
+import { CassandraError, CassandraProblem, toStartError } from './cassandra-error.ts'
+import { connectDriver } from './database.ts'
+import type { CassandraOptions } from './options.ts'
+import { changeSchema, makeSchemaTables, whileSchemaLocked } from './schema-lock.ts'
+import { cassandraProjections, viewTables } from './view-tables.ts'
+
+/**
+ * The schema, step by step; `schema_version` counts those that a keyspace has. Each statement can be run again, so that a step that was cut off is done over. A step
+ * is never changed once released.
+ */
+const steps: readonly (readonly string[])[] = [
+  [
+    // Of one stream, in one partition: the fence (epoch) and what it guards are compared and set in one.
+    `CREATE TABLE IF NOT EXISTS checkpoint (
+      stream text, projection text, generation int, epoch bigint static, saved text static,
+      version int, position bigint, dead_letters bigint, PRIMARY KEY ((stream), projection, generation))`,
+    'CREATE TABLE IF NOT EXISTS checkpoint_stream (name text, stream text, PRIMARY KEY ((name), stream))',
+    ...cassandraProjections.flatMap(projection => viewTables(projection, 1).map(({ create }) => create)),
+  ],
+]
+
+/** The version of the keyspace's schema that this build reads and writes. */
+export const schemaVersion = steps.length
+
+export interface MigrateOptions {
+  /** Copies of each row in the data centre. Not given: a keyspace that is there keeps what it has, a new one gets as many as there are nodes, 3 at most. */
+  readonly replicationFactor?: number | undefined
+}
+
+export interface Migrated {
+  readonly keyspace: string
+  /** Schema versions before, 0 where there was no keyspace or an empty one, and after. */
+  readonly from: number
+  readonly to: number
+  readonly created: boolean
+  /** Whether the number of copies was changed: `nodetool repair --full` then makes those that are missing. */
+  readonly replicationChanged: boolean
+}
+
+const quorum = { prepare: false, isIdempotent: true, consistency: types.consistencies.localQuorum }
+
+/** A keyspace's schema version; 0 without any. */
+const versionOf = async (client: Client, keyspace: string): Promise<number> => {
+  const cql = `SELECT version FROM ${keyspace}.schema_version WHERE name = 'confab'`
+  return Number((await client.execute(cql, [], quorum)).first()?.version ?? 0)
+}
+
+const hasTable = async (client: Client, keyspace: string, table: string): Promise<boolean> => {
+  const cql = 'SELECT table_name FROM system_schema.tables WHERE keyspace_name = ? AND table_name = ?'
+  return (await client.execute(cql, [keyspace, table], { prepare: true, isIdempotent: true })).rowLength > 0
+}
+
+/** Copies by data centre; undefined when there is no such keyspace. */
+const replicationOf = async (
+  client: Client,
+  keyspace: string,
+): Promise<Record<string, string> | undefined> => {
+  const cql = 'SELECT replication FROM system_schema.keyspaces WHERE keyspace_name = ?'
+  const row = (await client.execute(cql, [keyspace], { prepare: true, isIdempotent: true })).first()
+  return row?.replication as Record<string, string> | undefined
+}
+
+const nodesIn = (client: Client, dataCenter: string): number =>
+  client.hosts.values().filter(host => host.datacenter === dataCenter).length
+
+/** Throws CassandraError for what only another build can use. */
+const refuseNewer = (version: number, keyspace: string): void => {
+  if (version > schemaVersion)
+    throw new CassandraError(
+      CassandraProblem.newer,
+      `the keyspace ${keyspace} has schema ${version}, this build knows ${schemaVersion} at most: use the newer confab`,
+    )
+}
+
+/**
+ * Creates keyspace and tables, or brings them up to this build's version. Can be run any number of times and by several at once. Rejects with CassandraError.
+ */
+export const migrateCassandra = async (
+  options: CassandraOptions,
+  { replicationFactor }: MigrateOptions = {},
+): Promise<Migrated> => {
+  const { keyspace, dataCenter } = options
+  const client = await connectDriver(options)
+  try {
+    const before = await replicationOf(client, keyspace)
+    const copies = replicationFactor ?? Math.min(3, nodesIn(client, dataCenter))
+    const replication = (others: Record<string, string>) =>
+      JSON.stringify({
+        ...others,
+        class: 'NetworkTopologyStrategy',
+        [dataCenter]: String(copies),
+      }).replaceAll('"', "'")
+    if (before === undefined)
+      await changeSchema(
+        client,
+        `CREATE KEYSPACE IF NOT EXISTS ${keyspace} WITH replication = ${replication({})}`,
+      )
+    const replicationChanged =
+      before !== undefined &&
+      replicationFactor !== undefined &&
+      before[dataCenter] !== String(replicationFactor)
+    if (replicationChanged)
+      await changeSchema(client, `ALTER KEYSPACE ${keyspace} WITH replication = ${replication(before)}`)
+    await makeSchemaTables(client, keyspace)
+    return await whileSchemaLocked(client, keyspace, async () => {
+      const from = await versionOf(client, keyspace)
+      refuseNewer(from, keyspace)
+      for (const [i, statements] of steps.entries()) {
+        if (i < from) continue
+        for (const cql of statements)
+          await changeSchema(
+            client,
+            cql.replace('CREATE TABLE IF NOT EXISTS ', `CREATE TABLE IF NOT EXISTS ${keyspace}.`),
+          )
+        await client.execute(
+          `INSERT INTO ${keyspace}.schema_version (name, version) VALUES ('confab', ?)`,
+          [i + 1],
+          { ...quorum, prepare: true },
+        )
+      }
+      return { keyspace, from, to: schemaVersion, created: before === undefined, replicationChanged }
+    })
+  } catch (error) {
+    throw toStartError(error, options.contactPoints, keyspace)
+  } finally {
+    await client.shutdown()
+  }
+}
+
+/** Rejects with CassandraError when the keyspace of this connection is not of this build's version. */
+export const expectCurrent = async (client: Client, keyspace: string): Promise<void> => {
+  const version = (await hasTable(client, keyspace, 'schema_version')) ? await versionOf(client, keyspace) : 0
+  refuseNewer(version, keyspace)
+  if (version < schemaVersion)
+    throw new CassandraError(
+      CassandraProblem.older,
+      `the keyspace ${keyspace} has schema ${version}, this build needs ${schemaVersion}: run "confab stores migrate"`,
+    )
+}
+
+export interface CassandraStatus {
+  readonly keyspace: string
+  /** Undefined: there is no such keyspace. */
+  readonly version: number | undefined
+  /** The version that this build needs. */
+  readonly needed: number
+  /** Copies of each row, by data centre. */
+  readonly replication: Readonly<Record<string, number>>
+  readonly nodes: readonly {
+    readonly address: string
+    readonly dataCenter: string
+    readonly version: string
+    readonly up: boolean
+  }[]
+}
+
+/** What there is. Rejects with CassandraError when it is not reached. */
+export const cassandraStatus = async (options: CassandraOptions): Promise<CassandraStatus> => {
+  const { keyspace } = options
+  const client = await connectDriver(options)
+  try {
+    const replication = await replicationOf(client, keyspace)
+    const version =
+      replication === undefined
+        ? undefined
+        : (await hasTable(client, keyspace, 'schema_version'))
+          ? await versionOf(client, keyspace)
+          : 0
+    return {
+      keyspace,
+      version,
+      needed: schemaVersion,
+      replication: Object.fromEntries(
+        Object.entries(replication ?? {}).flatMap(([name, copies]) =>
+          name === 'class' ? [] : [[name, Number(copies)]],
+        ),
+      ),
+      nodes: client.hosts.values().map(host => ({
+        address: host.address,
+        dataCenter: host.datacenter,
+        version: host.cassandraVersion,
+        up: host.isUp(),
+      })),
+    }
+  } catch (error) {
+    throw toStartError(error, options.contactPoints, keyspace)
+  } finally {
+    await client.shutdown()
+  }
+}

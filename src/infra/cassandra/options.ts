@@ -1,0 +1,14 @@
+/** Where the views' Cassandra is. */
+export interface CassandraOptions {
+  /** `host:port` of some of its nodes. */
+  readonly contactPoints: readonly string[]
+  /** The data centre that this process reads from and writes to. */
+  readonly dataCenter: string
+  readonly keyspace: string
+  readonly username?: string | undefined
+  readonly password?: string | undefined
+  /** Writes under way at once, at most. Default 512: beyond it a node only queues. */
+  readonly writesInFlight?: number
+  /** Reads under way at once, at most, of all queries together. Default 256. */
+  readonly readsInFlight?: number
+}

@@ -1,0 +1,66 @@
+import type { MemberItem, Role } from '../../events/index.ts'
+import type { RosterQueries } from '../../projections/index.ts'
+import { type Database, numberOf, type Row } from './database.ts'
+import { decodeCursor, encodeCursor } from './page-cursor.ts'
+import type { PositionsQuery } from './positions-query.ts'
+import { noRole } from './roster-store.ts'
+import { tablesOf } from './view-tables.ts'
+
+/** Rows read at once where some of them are of people who are gone. */
+const leastRows = 100
+
+/** Members are listed by user id, with the marks of the read state; what was read was delivered. */
+export const cassandraRosterQueries = (
+  database: Database,
+  generations: { readonly roster: number; readonly readState: number },
+  positions: PositionsQuery,
+): RosterQueries => {
+  const { roster, rosterUser } = tablesOf(generations.roster)
+  const { readState } = tablesOf(generations.readState)
+  const selectOf = `SELECT c, member FROM ${rosterUser} WHERE user = ?`
+  const selectMembers = `SELECT user, role FROM ${roster} WHERE c = ? AND user > ?`
+  const selectMarks = `SELECT user, read, delivered FROM ${readState} WHERE c = ? AND user IN ?`
+
+  const membersAfter = async (c: string, after: string, most: number): Promise<Row[]> => {
+    const found: Row[] = []
+    for await (const rows of database.pages(selectMembers, [c, after], Math.max(most, leastRows))) {
+      for (const row of rows) if (row.role !== noRole) found.push(row)
+      if (found.length >= most) break
+    }
+    return found.slice(0, most)
+  }
+  const withMarks = (row: Row, marks: Row | undefined): MemberItem => {
+    const read = numberOf(marks?.read)
+    const delivered = Math.max(read, numberOf(marks?.delivered))
+    return {
+      user: String(row.user),
+      role: row.role as Role,
+      ...(read > 0 ? { read } : {}),
+      ...(delivered > 0 ? { delivered } : {}),
+    }
+  }
+
+  return {
+    async conversationsOf(user) {
+      // Positions first: the rows are as of them, or newer.
+      const reached = await positions('roster', generations.roster)
+      const conversations: string[] = []
+      for await (const rows of database.pages(selectOf, [user]))
+        for (const { c, member } of rows) if (member === true) conversations.push(String(c))
+      return { conversations, positions: reached }
+    },
+    async members(c, { limit, cursor }) {
+      const [after = ''] = cursor === undefined ? [] : decodeCursor(cursor, 1)
+      const rows = await membersAfter(c, after, limit + 1)
+      const page = rows.slice(0, limit)
+      const last = page.at(-1)
+      const users = page.map(({ user }) => String(user))
+      const marks = users.length === 0 ? [] : await database.read(selectMarks, [c, users])
+      const byUser = new Map(marks.map(row => [String(row.user), row]))
+      return {
+        members: page.map(row => withMarks(row, byUser.get(String(row.user)))),
+        ...(rows.length > limit && last !== undefined ? { cursor: encodeCursor([String(last.user)]) } : {}),
+      }
+    },
+  }
+}

@@ -1,0 +1,76 @@
+import type { TimelineEntry, TimelineQueries } from '../../projections/index.ts'
+import { type Database, numberOf, type Row } from './database.ts'
+import { bucketOf, bucketSize, tablesOf } from './view-tables.ts'
+
+const entryOf = (row: Row): TimelineEntry => {
+  const data = row.data as Buffer
+  return {
+    seq: numberOf(row.seq),
+    streamSeq: numberOf(row.stream_seq),
+    data: new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
+  }
+}
+
+/** A page is one slice of a partition, two where it crosses a bucket's edge; more only where events of a whole bucket became dead letters. */
+export const cassandraTimelineQueries = (database: Database, generation: number): TimelineQueries => {
+  const { timeline, timelineMessage, timelineHead } = tablesOf(generation)
+  const select = `SELECT seq, stream_seq, data FROM ${timeline} WHERE c = ? AND bucket = ?`
+  const after = `${select} AND seq > ? AND seq < ? LIMIT ?`
+  const before = `${select} AND seq < ? ORDER BY seq DESC LIMIT ?`
+  const one = `${select} AND seq = ?`
+  const selectHead = `SELECT seq, stream_seq FROM ${timelineHead} WHERE c = ?`
+  const selectMessage = `SELECT seq FROM ${timelineMessage} WHERE c = ? AND m = ? LIMIT 2`
+
+  const headOf = async (c: string) => {
+    const row = await database.one(selectHead, [c])
+    return row && { seq: numberOf(row.seq), streamSeq: numberOf(row.stream_seq) }
+  }
+  /** Upwards from `low`, which is not in it, to `high`, neither. */
+  const upwards = async (c: string, low: number, high: number, limit: number): Promise<TimelineEntry[]> => {
+    const found: TimelineEntry[] = []
+    let head: number | undefined
+    for (let bucket = bucketOf(low + 1); ; bucket++) {
+      const rows = await database.read(after, [c, bucket, low, high, limit - found.length])
+      for (const row of rows) found.push(entryOf(row))
+      const next = (bucket + 1) * bucketSize
+      if (found.length >= limit || next >= high) return found
+      head ??= (await headOf(c))?.seq ?? 0
+      if (next > head) return found
+    }
+  }
+  /** Downwards from `high`, which is not in it. */
+  const downwards = async (c: string, high: number, limit: number): Promise<TimelineEntry[]> => {
+    const found: TimelineEntry[] = []
+    for (let bucket = bucketOf(Math.max(high - 1, 0)); bucket >= 0 && found.length < limit; bucket--)
+      for (const row of await database.read(before, [c, bucket, high, limit - found.length]))
+        found.push(entryOf(row))
+    return found.reverse()
+  }
+
+  return {
+    async page(c, { after: low, before: high, limit }) {
+      if (low !== undefined) return upwards(c, low, high ?? Number.MAX_SAFE_INTEGER, limit)
+      // Not from further up than there is anything: a client may name any number.
+      const head = await headOf(c)
+      if (head === undefined) return []
+      return downwards(c, Math.min(high ?? Number.MAX_SAFE_INTEGER, head.seq + 1), limit)
+    },
+    async findMessage(c, m) {
+      const [posted, deleted] = await database.read(selectMessage, [c, m])
+      if (posted === undefined) return undefined
+      const seq = numberOf(posted.seq)
+      const row = await database.one(one, [c, bucketOf(seq), seq])
+      if (row === undefined) return undefined
+      const event = JSON.parse((row.data as Buffer).toString()) as {
+        type: string
+        m?: string
+        from: string
+        at: string
+      }
+      // Only its deletion is here when the message itself became a dead letter.
+      if (event.type !== 'message.posted' || event.m !== m) return undefined
+      return { m, seq, from: event.from, at: event.at, deleted: deleted !== undefined }
+    },
+    head: headOf,
+  }
+}

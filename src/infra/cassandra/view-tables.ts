@@ -1,0 +1,84 @@
+import type { ProjectionName } from '../../projections/index.ts'
+
+/** The views that Cassandra holds; search is elsewhere. */
+export const cassandraProjections = [
+  'timeline',
+  'inbox',
+  'read-state',
+  'roster',
+] as const satisfies ProjectionName[]
+export type CassandraProjection = (typeof cassandraProjections)[number]
+
+/**
+ * Sequence numbers in one partition of a timeline or of an inbox's messages: a third of a megabyte as messages usually are, 64 MB if each were as large as a frame
+ * allows. Part of the tables: it can't be changed without building them again.
+ */
+export const bucketSize = 1_000
+
+export const bucketOf = (seq: number): number => Math.floor(seq / bucketSize)
+
+const named = (table: string, generation: number): string =>
+  generation === 1 ? table : `${table}_${generation}`
+
+/** The names of a generation's tables; 1 has the plain ones. */
+export const tablesOf = (generation: number) => ({
+  timeline: named('timeline', generation),
+  timelineMessage: named('timeline_message', generation),
+  timelineHead: named('timeline_head', generation),
+  inboxConversation: named('inbox_conversation', generation),
+  inboxMessage: named('inbox_message', generation),
+  inboxAmendment: named('inbox_amendment', generation),
+  inboxEntry: named('inbox_entry', generation),
+  readState: named('read_state', generation),
+  roster: named('roster', generation),
+  rosterUser: named('roster_user', generation),
+})
+
+type Table = keyof ReturnType<typeof tablesOf>
+
+const tablesByProjection: Readonly<Record<CassandraProjection, readonly Table[]>> = {
+  timeline: ['timeline', 'timelineMessage', 'timelineHead'],
+  inbox: ['inboxConversation', 'inboxMessage', 'inboxAmendment', 'inboxEntry'],
+  'read-state': ['readState'],
+  roster: ['roster', 'rosterUser'],
+}
+
+const columns: Readonly<Record<Table, string>> = {
+  timeline: 'c text, bucket int, seq bigint, stream_seq bigint, data blob, PRIMARY KEY ((c, bucket), seq)',
+  timelineMessage: 'c text, m text, seq bigint, PRIMARY KEY ((c, m), seq)',
+  timelineHead: 'c text PRIMARY KEY, seq bigint, stream_seq bigint',
+  // The conversation with its last message; amended: seq of the last edit or deletion of any of its messages.
+  inboxConversation: `c text PRIMARY KEY, kind text, first text, second text, title text, head bigint, at text, n int,
+    last_seq bigint, last_m text, last_sender text, last_at text, last_text text, amended bigint`,
+  inboxMessage: `c text, bucket int, seq bigint, n int, m text, sender text, at text, message text,
+    PRIMARY KEY ((c, bucket), seq)`,
+  inboxAmendment: 'c text, m text, message text, deleted boolean, PRIMARY KEY ((c, m))',
+  inboxEntry: `user text, c text, member boolean, read bigint, delivered bigint, sent_seq bigint, sent_n int, muted boolean,
+    PRIMARY KEY ((user), c)`,
+  readState: 'c text, user text, read bigint, delivered bigint, PRIMARY KEY ((c), user)',
+  // role: '' for who is gone; the row stays, so that an older event does not bring the member back.
+  roster: 'c text, user text, role text, PRIMARY KEY ((c), user)',
+  rosterUser: 'user text, c text, member boolean, PRIMARY KEY ((user), c)',
+}
+
+/** What is read newest first is stored so. */
+const options: Partial<Record<Table, string>> = {
+  inboxMessage: 'CLUSTERING ORDER BY (seq DESC)',
+}
+
+export const isCassandraProjection = (projection: ProjectionName): projection is CassandraProjection =>
+  projection in tablesByProjection
+
+/** The tables of a generation of a view, each with the CQL that makes it. */
+export const viewTables = (
+  projection: CassandraProjection,
+  generation: number,
+): { readonly name: string; readonly create: string }[] => {
+  const names = tablesOf(generation)
+  return tablesByProjection[projection].map(table => {
+    const name = names[table]
+    const option = options[table]
+    const create = `CREATE TABLE IF NOT EXISTS ${name} (${columns[table]})`
+    return { name, create: option === undefined ? create : `${create} WITH ${option}` }
+  })
+}
