@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { CliProblem } from '../../src/cli/cli-error.ts'
 import { MediaProblem } from '../../src/commands/index.ts'
+import { CassandraProblem } from '../../src/infra/cassandra/index.ts'
 import { ElasticsearchProblem } from '../../src/infra/elasticsearch/index.ts'
 import { NatsProblem } from '../../src/infra/nats/index.ts'
 
@@ -12,6 +13,7 @@ const registries: readonly Readonly<Record<string, string>>[] = [
   NatsProblem,
   MediaProblem,
   ElasticsearchProblem,
+  CassandraProblem,
 ]
 
 t.test(
