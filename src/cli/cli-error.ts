@@ -10,6 +10,16 @@ export const CliProblem = {
   noServer: 'NO_SERVER',
   /** `doctor` or `streams status` found something amiss. */
   notReady: 'NOT_READY',
+  /** A generation of a view is behind the log, or another one. */
+  notLevel: 'NOT_LEVEL',
+  /** Two generations of a view hold other rows. */
+  differ: 'GENERATIONS_DIFFER',
+  /** Nobody builds the view. */
+  noWorker: 'NO_PROJECTION_WORKER',
+  /** A dead letter that was named is not there. */
+  noLetter: 'NO_SUCH_LETTER',
+  /** Some dead letters could not be taken. */
+  lettersLeft: 'DEAD_LETTERS_LEFT',
   /** Ctrl-C before the end. Exit code 130. */
   interrupted: 'INTERRUPTED',
 } as const

@@ -8,7 +8,7 @@ import { findNatsServer, findRunningServer, loadStreams, streamsStatus } from '.
 import { hasEmbeddedLog, type OpenNats, openNats } from '../open-nats.ts'
 import { CliError } from './cli-error.ts'
 import { count, print, styled, table } from './output.ts'
-import { projectionLags } from './projections.ts'
+import { projectionLags } from './projections/index.ts'
 import { addSystemOptions, configOf, type SystemFlags } from './system-options.ts'
 
 /** What was found of one thing; `advice`: what to do where it is not well. */

@@ -210,7 +210,7 @@ t.test('operators: streams, projections, doctor', async t => {
   const folder = tempFolder(t)
   const data = join(folder, 'data')
   const empty = join(folder, 'empty')
-  for (const command of [['streams', 'status'], ['projections', 'status'], ['replay']]) {
+  for (const command of [['streams', 'status'], ['projections', 'ls'], ['replay']]) {
     const { code, stderr } = await runConfab([...command, '--data', empty])
     t.equal(code, 1)
     t.match(stderr, /error NO_SERVER: .*empty holds no confab data/, command.join(' '))
@@ -241,11 +241,18 @@ t.test('operators: streams, projections, doctor', async t => {
   )
   t.match((await runConfab(['streams', 'apply', '--data', data])).stdout, /^CONV_0 +unchanged$/m)
 
-  let lags: { projection: string; stream: string; position: number; last: number }[] = []
-  do lags = JSON.parse((await runConfab(['projections', 'status', '--json', '--data', data])).stdout)
-  while (lags.some(({ position, last }) => position < last))
-  t.equal(lags.length, 10, 'five projections of two streams each, level with the log')
-  t.match((await runConfab(['projections', 'status', '--data', data])).stdout, /^search +CONV_0 +14 +14 +0$/m)
+  let rows: { projection: string; lagEvents: number; streams: unknown[] }[] = []
+  do rows = JSON.parse((await runConfab(['projections', 'status', '--json', '--data', data])).stdout)
+  while (rows.some(({ lagEvents, streams }) => lagEvents > 0 || streams.length === 0))
+  t.same(
+    rows.map(({ streams }) => streams.length),
+    [2, 2, 2, 2, 2],
+    'five projections of two streams each, level with the log',
+  )
+  t.match(
+    (await runConfab(['projections', 'ls', '--streams', '--data', data])).stdout,
+    /^search +1 +live +1 +CONV_0 +14 +live +0 +0 +0 +\d+ +\S+$/m,
+  )
 
   const doctor = await runConfab(['doctor', '--port', new URL(confab.url).port, '--data', data])
   t.equal(doctor.code, 0, doctor.stdout)

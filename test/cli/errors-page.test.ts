@@ -5,6 +5,7 @@ import { MediaProblem } from '../../src/commands/index.ts'
 import { CassandraProblem } from '../../src/infra/cassandra/index.ts'
 import { ElasticsearchProblem } from '../../src/infra/elasticsearch/index.ts'
 import { NatsProblem } from '../../src/infra/nats/index.ts'
+import { PlanProblem } from '../../src/projections/index.ts'
 
 const page = readFileSync(new URL('../../docs/errors.md', import.meta.url), 'utf8')
 
@@ -13,6 +14,7 @@ const registries: readonly Readonly<Record<string, string>>[] = [
   NatsProblem,
   MediaProblem,
   ElasticsearchProblem,
+  PlanProblem,
   CassandraProblem,
 ]
 

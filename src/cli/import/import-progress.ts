@@ -1,17 +1,11 @@
-import { SingleBar } from 'cli-progress'
-import { count, note, span } from '../output.ts'
+import { count, span } from '../output.ts'
+import { type Bar, startBar } from '../progress-bar.ts'
 import type { ImportCounts } from './importer.ts'
 
-/** How an import goes, on stderr: a bar on a terminal, otherwise a line now and then. */
-export interface ImportProgress {
+/** How an import goes. */
+export interface ImportProgress extends Bar {
   trouble(what: string | undefined): void
-  /** A line that stays. */
-  say(text: string): void
-  stop(): void
 }
-
-const linesEveryMs = 5_000
-const barEveryMs = 200
 
 const rateOf = ({ messages, memberships, duplicates }: ImportCounts, sinceMs: number): number =>
   Math.round(((messages + memberships + duplicates) * 1000) / Math.max(sinceMs, 1))
@@ -31,46 +25,10 @@ export const startProgress = (counts: ImportCounts, totalBytes: number): ImportP
       ...(trouble === undefined ? [] : [`waiting: ${trouble}`]),
     ].join(', ')
   }
-
-  if (!process.stderr.isTTY) {
-    const timer = setInterval(
-      () => note(`${Math.floor((counts.bytes / Math.max(totalBytes, 1)) * 100)} %: ${text()}`),
-      linesEveryMs,
-    )
-    return {
-      trouble: what => {
-        trouble = what
-      },
-      say: note,
-      stop: () => clearInterval(timer),
-    }
-  }
-
-  const bar = new SingleBar({
-    format: '{bar} {percentage} %  {text}',
-    barCompleteChar: '━',
-    barIncompleteChar: '─',
-    barsize: 24,
-    hideCursor: true,
-    stopOnComplete: false,
-    clearOnComplete: true,
-    stream: process.stderr,
-  })
-  bar.start(totalBytes, 0, { text: text() })
-  const draw = (): void => bar.update(Math.min(counts.bytes, totalBytes), { text: text() })
-  const timer = setInterval(draw, barEveryMs)
   return {
+    ...startBar(() => ({ done: counts.bytes, total: totalBytes, text: text() })),
     trouble: what => {
       trouble = what
-    },
-    say: line => {
-      process.stderr.write('\r\x1b[2K')
-      note(line)
-      draw()
-    },
-    stop: () => {
-      clearInterval(timer)
-      bar.stop()
     },
   }
 }

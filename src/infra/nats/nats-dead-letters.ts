@@ -16,6 +16,8 @@ const retrySubject = 'confab.projections.retry'
 /** Letters that are read at once. */
 const page = 250
 const noMessageFound = 10_037
+/** A direct get's status. */
+const noMessages = 404
 
 /**
  * Files dead letters in the stream DEAD_LETTERS, subject `dead.<projection>`. A letter says where the event stands and why it was not taken; the event itself
@@ -41,6 +43,7 @@ export class NatsDeadLetters implements DeadLetters {
 export interface FiledLetter extends DeadLetter {
   /** In DEAD_LETTERS: what operators name it by. */
   readonly sequence: number
+  readonly projection: ProjectionName
   /** The event's. */
   readonly aggregate: AggregateRef
   readonly seq: number
@@ -66,6 +69,8 @@ export async function* readDeadLetters(nats: Nats, projection?: ProjectionName):
       if (found < page) return
     }
   } catch (error) {
+    // There is none from there on.
+    if ((error as { code?: unknown }).code === noMessages) return
     throw new NatsError(NatsProblem.failed, `the dead letters cannot be read: ${String(error)}`, error)
   }
 }

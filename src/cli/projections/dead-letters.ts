@@ -1,0 +1,175 @@
+import { Argument, Command, InvalidArgumentError, Option } from 'commander'
+import { askRetry, type FiledLetter, readDeadLetters, removeDeadLetter } from '../../infra/nats/index.ts'
+import { type ProjectionName, projectionNames } from '../../projections/index.ts'
+import { CliError } from '../cli-error.ts'
+import { count, note, print, table } from '../output.ts'
+import { interruption } from '../run-command.ts'
+import { addSystemOptions, type SystemFlags } from '../system-options.ts'
+import { type Operation, operate } from './operation.ts'
+
+interface FilterFlags extends SystemFlags {
+  readonly projection?: ProjectionName
+  readonly reason?: string
+}
+
+interface ListFlags extends FilterFlags {
+  readonly json?: boolean
+}
+
+interface ChooseFlags extends FilterFlags {
+  readonly all?: boolean
+}
+
+const longestReason = 100
+
+async function* lettersOf(
+  { nats }: Operation,
+  { projection, reason }: FilterFlags,
+): AsyncIterable<FiledLetter> {
+  for await (const letter of readDeadLetters(nats, projection))
+    if (reason === undefined || letter.reason.toLowerCase().includes(reason.toLowerCase())) yield letter
+}
+
+const collect = async (operation: Operation, flags: FilterFlags): Promise<FiledLetter[]> => {
+  const letters: FiledLetter[] = []
+  for await (const letter of lettersOf(operation, flags)) letters.push(letter)
+  return letters
+}
+
+const list = (flags: ListFlags): Promise<void> =>
+  operate(flags, async operation => {
+    const letters = await collect(operation, flags)
+    if (flags.json) return print(`${JSON.stringify(letters, undefined, 2)}\n`)
+    if (letters.length === 0) return note('no dead letters')
+    await print(
+      table(
+        [
+          { title: 'letter', align: 'right' },
+          { title: 'projection' },
+          { title: 'event' },
+          { title: 'of' },
+          { title: 'filed' },
+          { title: 'reason' },
+        ],
+        letters.map(({ sequence, projection, stream, streamSeq, aggregate, seq, type, at, reason }) => [
+          sequence,
+          projection,
+          `${stream} ${streamSeq}`,
+          `${aggregate.id} ${seq}${type === '' ? '' : ` ${type}`}`,
+          at.slice(0, 19).replace('T', ' '),
+          reason.length > longestReason ? `${reason.slice(0, longestReason)}…` : reason,
+        ]),
+      ),
+    )
+  })
+
+/** The letters that a command is about. Throws CliError where none is named, or one that is named is not there. */
+const choose = async (
+  operation: Operation,
+  sequences: readonly number[],
+  flags: ChooseFlags,
+): Promise<FiledLetter[]> => {
+  if (sequences.length === 0 && !flags.all && flags.projection === undefined && flags.reason === undefined)
+    throw new CliError(
+      'BAD_OPTION',
+      'which letters? Name them by number, or use --projection, --reason or --all',
+    )
+  const letters = await collect(operation, flags)
+  if (sequences.length === 0) return letters
+  const missing = sequences.filter(sequence => !letters.some(letter => letter.sequence === sequence))
+  if (missing.length > 0)
+    throw new CliError(
+      'NO_SUCH_LETTER',
+      `there is no dead letter ${missing.join(', ')}${flags.projection || flags.reason ? ' of that kind' : ''}`,
+    )
+  return letters.filter(({ sequence }) => sequences.includes(sequence))
+}
+
+/** Each event of a projection once: it is filed again by each generation that meets it, when some time lies between. */
+const byEvent = (letters: readonly FiledLetter[]): FiledLetter[][] => [
+  ...Map.groupBy(
+    letters,
+    ({ projection, stream, streamSeq }) => `${projection} ${stream} ${streamSeq}`,
+  ).values(),
+]
+
+const retry = (sequences: readonly number[], flags: ChooseFlags): Promise<void> =>
+  operate(flags, async operation => {
+    const { signal, release } = interruption()
+    const failures: string[] = []
+    let done = 0
+    try {
+      for (const copies of byEvent(await choose(operation, sequences, flags))) {
+        if (signal.aborted)
+          throw new CliError(
+            'INTERRUPTED',
+            `${count(done)} letters were taken; the others are where they were`,
+          )
+        const [letter] = copies as [FiledLetter, ...FiledLetter[]]
+        const outcome = await askRetry(operation.nats, letter)
+        if (outcome?.ok) {
+          for (const { sequence } of copies) await removeDeadLetter(operation.nats, sequence)
+          done++
+          continue
+        }
+        const { sequence, projection, stream, streamSeq } = letter
+        const why = outcome?.reason ?? `no worker that has ${stream} answers`
+        failures.push(why)
+        note(`letter ${sequence} (${projection}, ${stream} ${streamSeq}) stays: ${why}`)
+      }
+    } finally {
+      release()
+    }
+    note(`${count(done)} ${done === 1 ? 'letter was' : 'letters were'} taken`)
+    if (failures.length > 0)
+      throw new CliError(
+        'DEAD_LETTERS_LEFT',
+        `${count(failures.length)} could not be taken, the first because ${failures[0]}`,
+      )
+  })
+
+const discard = (sequences: readonly number[], flags: ChooseFlags): Promise<void> =>
+  operate(flags, async operation => {
+    let done = 0
+    for (const { sequence } of await choose(operation, sequences, flags))
+      if (await removeDeadLetter(operation.nats, sequence)) done++
+    note(`${count(done)} ${done === 1 ? 'letter was' : 'letters were'} discarded; the events stay in the log`)
+  })
+
+const letterNumber = (value: string, before: number[] | undefined): number[] => {
+  const number = Number(value)
+  if (!Number.isInteger(number) || number < 1)
+    throw new InvalidArgumentError(
+      'the number of a letter is wanted, as "confab projections dead-letters" shows it',
+    )
+  return [...(before ?? []), number]
+}
+
+const withFilter = (command: Command): Command =>
+  addSystemOptions(command)
+    .addOption(new Option('--projection <projection>', 'only of this one').choices(projectionNames))
+    .option('--reason <text>', 'only those whose reason contains this, in any case')
+
+const withChoice = (command: Command): Command =>
+  withFilter(command)
+    .addArgument(new Argument('[letter...]', 'by number').argParser(letterNumber).default([], 'none'))
+    .option('--all', 'all of them')
+
+export const deadLettersCommand = (): Command =>
+  withFilter(new Command('dead-letters').description('events that a projection could not take, and why'))
+    .option('--json', 'as JSON')
+    .action(list)
+
+export const retryCommand = (): Command =>
+  withChoice(
+    new Command('retry').description(
+      'have dead letters tried again, in all generations; those that are taken leave the file',
+    ),
+  ).action(retry)
+
+export const discardCommand = (): Command =>
+  withChoice(
+    new Command('discard').description(
+      'take dead letters out of the file, untried: their views do without the events',
+    ),
+  ).action(discard)

@@ -1,0 +1,23 @@
+import { Command } from 'commander'
+import { compareCommand } from './compare.ts'
+import { deadLettersCommand, discardCommand, retryCommand } from './dead-letters.ts'
+import { listCommand } from './list.ts'
+import { rebuildCommand } from './rebuild.ts'
+import { dropCommand, pauseCommand, resumeCommand } from './steer.ts'
+import { switchCommand } from './switch.ts'
+
+export { type ProjectionLag, projectionLags } from './list.ts'
+
+export const projectionsCommand = (): Command =>
+  new Command('projections')
+    .description('what builds the views from the log: look, pause, rebuild, switch, mend')
+    .addCommand(listCommand())
+    .addCommand(pauseCommand())
+    .addCommand(resumeCommand())
+    .addCommand(rebuildCommand())
+    .addCommand(compareCommand())
+    .addCommand(switchCommand())
+    .addCommand(dropCommand())
+    .addCommand(deadLettersCommand())
+    .addCommand(retryCommand())
+    .addCommand(discardCommand())

@@ -1,0 +1,114 @@
+import { Command } from 'commander'
+import type { ConfabConfig } from '../../infra/config/index.ts'
+import { readDeadLetters } from '../../infra/nats/index.ts'
+import type { OpenNats } from '../../open-nats.ts'
+import type { ProjectionState } from '../../projections/index.ts'
+import { CliError } from '../cli-error.ts'
+import { count, note, print, span, styled, table } from '../output.ts'
+import { addSystemOptions, type SystemFlags } from '../system-options.ts'
+import { operate, operateOn } from './operation.ts'
+import { type GenerationRow, readOverview } from './overview.ts'
+
+interface ListFlags extends SystemFlags {
+  readonly streams?: boolean
+  readonly json?: boolean
+}
+
+const colours: Record<ProjectionState, Parameters<typeof styled>[0]> = {
+  live: 'green',
+  'catching-up': 'yellow',
+  paused: 'yellow',
+  failing: 'red',
+  stopped: 'red',
+}
+
+const columns = (isByStream: boolean) => [
+  { title: 'projection' },
+  { title: 'generation', align: 'right' as const },
+  { title: 'role' },
+  { title: 'version', align: 'right' as const },
+  ...(isByStream ? [{ title: 'stream' }, { title: 'applied', align: 'right' as const }] : []),
+  { title: 'state' },
+  { title: 'behind', align: 'right' as const },
+  { title: 'lag', align: 'right' as const },
+  { title: 'dead letters', align: 'right' as const },
+  { title: 'events/s', align: 'right' as const },
+  { title: 'worker' },
+]
+
+const figures = (row: {
+  state: ProjectionState
+  lagEvents: number
+  lagMs: number
+  deadLetters: number
+  rate: number
+}): string[] => [
+  styled(colours[row.state], row.state),
+  count(row.lagEvents),
+  row.lagEvents === 0 ? '0' : row.lagMs === 0 ? '–' : span(row.lagMs),
+  row.deadLetters === 0 ? '0' : styled('red', count(row.deadLetters)),
+  count(Math.round(row.rate)),
+]
+
+export const generationsTable = (rows: readonly GenerationRow[], isByStream: boolean): string =>
+  table(
+    columns(isByStream),
+    rows.flatMap(row => {
+      const { projection, generation, role, version, streams, workers } = row
+      const name = [projection, generation, role, version]
+      return isByStream
+        ? streams.map(one => [...name, one.stream, count(one.position), ...figures(one), one.worker ?? '–'])
+        : [[...name, ...figures(row), workers.join(', ') || '–']]
+    }),
+  )
+
+const list = (flags: ListFlags): Promise<void> =>
+  operate(flags, async operation => {
+    const rows = await readOverview(operation)
+    if (flags.json) return print(`${JSON.stringify(rows, undefined, 2)}\n`)
+    await print(generationsTable(rows, flags.streams ?? false))
+    for (const { projection, generation, reason } of rows)
+      if (reason !== undefined) note(`${projection} ${generation}: ${reason}`)
+    let letters = 0
+    for await (const _ of readDeadLetters(operation.nats)) letters++
+    if (letters > 0)
+      note(
+        `${count(letters)} dead ${letters === 1 ? 'letter' : 'letters'}: confab projections dead-letters shows why`,
+      )
+  })
+
+export const listCommand = (): Command =>
+  addSystemOptions(
+    new Command('ls')
+      .alias('status')
+      .description('all generations of all views: how far they have come, who feeds them'),
+  )
+    .option('--streams', 'stream by stream')
+    .option('--json', 'as JSON, with all streams')
+    .action(list)
+
+export interface ProjectionLag {
+  readonly projection: string
+  readonly stream: string
+  /** Stream sequence that it has applied, and the stream's last. */
+  readonly position: number
+  readonly last: number
+}
+
+/** Where the generations that are read stand. Undefined when there are no views. */
+export const projectionLags = async (
+  config: ConfabConfig,
+  system: OpenNats,
+): Promise<ProjectionLag[] | undefined> => {
+  try {
+    const rows = await operateOn(config, system, readOverview)
+    return rows
+      .filter(({ role }) => role === 'live')
+      .flatMap(({ projection, streams }) =>
+        streams.map(({ stream, position, head }) => ({ projection, stream, position, last: head })),
+      )
+  } catch (error) {
+    if (CliError.is(error) && error.code === 'NOT_READY') return undefined
+    throw error
+  }
+}

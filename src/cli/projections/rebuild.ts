@@ -1,0 +1,116 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Command } from 'commander'
+import { askProjectionStatus } from '../../infra/nats/index.ts'
+import {
+  levelEvents,
+  PlanError,
+  PlanProblem,
+  type ProjectionName,
+  rebuild,
+  versionOf,
+} from '../../projections/index.ts'
+import { CliError } from '../cli-error.ts'
+import { count, note, span } from '../output.ts'
+import { startBar } from '../progress-bar.ts'
+import { interruption } from '../run-command.ts'
+import type { SystemFlags } from '../system-options.ts'
+import { changePlan, type Operation, operate, projectionArgument } from './operation.ts'
+import { type GenerationRow, readOverview } from './overview.ts'
+
+interface RebuildFlags extends SystemFlags {
+  readonly detach?: boolean
+}
+
+const lookEveryMs = 300
+/** Rates of the last looks, for how long it will take, ms. */
+const rateOverMs = 10_000
+
+/** Whether a generation is as good as level with the log, in every stream. */
+export const isLevel = ({ streams }: GenerationRow): boolean =>
+  streams.every(({ lagEvents }) => lagEvents <= levelEvents)
+
+/** Shows how a generation grows until it is level. Throws CliError INTERRUPTED; PlanError when it was dropped meanwhile. */
+const followBuild = async (
+  operation: Operation,
+  projection: ProjectionName,
+  generation: number,
+  signal: AbortSignal,
+): Promise<void> => {
+  const looks: { at: number; done: number }[] = []
+  let view = { done: 0, total: 1, text: 'waiting for a worker' }
+  const bar = startBar(() => view)
+  try {
+    for (;;) {
+      if (signal.aborted)
+        throw new CliError(
+          'INTERRUPTED',
+          'the build goes on without this command: confab projections ls shows it',
+        )
+      const row = (await readOverview(operation, projection)).find(one => one.generation === generation)
+      if (row === undefined)
+        throw new PlanError(
+          PlanProblem.missing,
+          `generation ${generation} of ${projection} was dropped meanwhile`,
+        )
+      const done = row.streams.reduce((sum, { position }) => sum + position, 0)
+      const now = performance.now()
+      looks.push({ at: now, done })
+      while ((looks[0]?.at ?? now) < now - rateOverMs) looks.shift()
+      const [first = { at: now, done }] = looks
+      const rate = now > first.at ? ((done - first.done) * 1000) / (now - first.at) : 0
+      view = {
+        done,
+        total: done + row.lagEvents,
+        text: [
+          `${count(done)} of ${count(done + row.lagEvents)} events`,
+          `${count(Math.round(rate))}/s`,
+          ...(rate > 0 && row.lagEvents > 0 ? [`${span((row.lagEvents / rate) * 1000)} left`] : []),
+          ...(row.state === 'paused' || row.state === 'failing' ? [row.reason ?? row.state] : []),
+          ...(row.state === 'stopped' && rate === 0 && looks.length > 5 ? ['nobody feeds it'] : []),
+        ].join(', '),
+      }
+      if (isLevel(row) && row.state !== 'stopped') return
+      await sleep(lookEveryMs)
+    }
+  } finally {
+    bar.stop()
+  }
+}
+
+const rebuildView = (projection: ProjectionName, flags: RebuildFlags): Promise<void> =>
+  operate(flags, async operation => {
+    const workers = await askProjectionStatus(operation.nats)
+    const isFed = workers.some(({ projections }) => projections.some(one => one.projection === projection))
+    if (!isFed && !flags.detach)
+      throw new CliError(
+        'NO_PROJECTION_WORKER',
+        `nobody builds ${projection}: start a server with the role "projections", or plan it with --detach for when one runs`,
+      )
+    const version = versionOf(projection)
+    const plan = await changePlan(operation, projection, plan => rebuild(plan, version))
+    const generation = plan.generations.at(-1)?.generation ?? 0
+    if (flags.detach)
+      return note(
+        `generation ${generation} of ${projection} is built beside the live one: confab projections ls shows it`,
+      )
+    note(`building generation ${generation} of ${projection} beside the live one`)
+    const { signal, release } = interruption()
+    const startedAt = performance.now()
+    try {
+      await followBuild(operation, projection, generation, signal)
+    } finally {
+      release()
+    }
+    note(
+      `generation ${generation} of ${projection} is level with the log after ${span(performance.now() - startedAt)}; next: confab projections switch ${projection} --compare`,
+    )
+  })
+
+export const rebuildCommand = (): Command =>
+  projectionArgument(
+    new Command('rebuild').description(
+      'build a view again from the first event, as a new generation beside the one that is read',
+    ),
+  )
+    .option('--detach', 'do not wait until it is level')
+    .action(rebuildView)
