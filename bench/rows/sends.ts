@@ -43,13 +43,18 @@ export const sendsRow: Row = {
       unit: 'messages/s',
       target: { rule: 'ratio at least', value: 0.7 },
     },
+    {
+      path: 'the same; all roles, the edge in a process of its own',
+      unit: 'messages/s',
+      target: { rule: 'ratio at least', value: 0.3 },
+    },
   ],
   turns: 4,
   prepare: context =>
     prepareSides(
       context,
       { ...common, seconds: context.quick ? 0.4 : 0.8 },
-      [allRoles, 'edge,commands'],
+      [allRoles, 'edge,commands', 'commands,projections|edge'],
       ({ sent, seconds }) => [sent / seconds],
     ),
 }

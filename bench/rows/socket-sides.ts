@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url'
 import { startScript } from '../harness/children.ts'
-import { startConfab, tokenOf } from '../harness/confab.ts'
+import { type ConfabServer, startConfab, tokenOf } from '../harness/confab.ts'
+import { temporaryFolder } from '../harness/folders.ts'
 import { type Load, startLoad } from '../harness/load.ts'
 import { startNats } from '../harness/nats.ts'
 import { conversationId, userId } from '../load/frames.ts'
@@ -63,15 +64,27 @@ export const confabSockets = (users: number): Promise<SocketPlan[]> =>
 /** What a process does that is started as it comes. */
 export const allRoles = 'edge,commands,projections'
 
-/** The generator, connected to confab by `sockets`, a user each, who are in the conversations given. */
+/** Processes of one system, on one data folder, the one with the edge last. */
+const startSplit = async (defer: Defer, processes: readonly string[]): Promise<ConfabServer> => {
+  const folder = temporaryFolder()
+  defer(folder.remove)
+  let last: ConfabServer | undefined
+  for (const roles of processes) {
+    last = await startConfab({ data: folder.path, roles })
+    defer(last.stop)
+  }
+  if (last === undefined) throw new TypeError('no process')
+  return last
+}
+
+/** The generator, connected to confab by `sockets`, a user each, who are in the conversations given. `roles`: of one process, or of several parted by `|`, the edge last. */
 export const loadConfab = async (
   defer: Defer,
   sockets: number,
   conversations: readonly ConversationPlan[],
   roles = allRoles,
 ): Promise<Load> => {
-  const confab = await startConfab({ roles })
-  defer(confab.stop)
+  const confab = await startSplit(defer, roles.split('|'))
   const load = await connectLoad(defer, confab.port, await confabSockets(sockets), true)
   await load.create(conversations)
   return load
