@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { Media, MediaProblem, type MediaStore, MediaStoreError } from './commands/index.ts'
-import { type ConfabConfig, ConfigError } from './infra/config/index.ts'
+import { ConfigError } from './infra/config/index.ts'
 import { openMediaFolder } from './infra/media-folder/index.ts'
 import type { ProcessContext } from './process-context.ts'
 
@@ -27,7 +27,7 @@ const openStore = async ({ config, onStop }: ProcessContext): Promise<MediaStore
   if (bucket === undefined) {
     if (endpoint !== undefined)
       throw new ConfigError(['s3.endpoint: names a server, but s3.bucket names no bucket'])
-    return await openMediaFolder(mediaFolder(config))
+    return await openMediaFolder(config.mediaFolder ?? join(config.data, 'media'))
   }
   // Loaded where it is used: it takes a while.
   const { S3Media } = await import('./infra/s3/index.ts')
@@ -35,5 +35,3 @@ const openStore = async ({ config, onStop }: ProcessContext): Promise<MediaStore
   onStop(() => store.close())
   return store
 }
-
-const mediaFolder = ({ data }: ConfabConfig): string => join(data, 'media')

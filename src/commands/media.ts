@@ -3,7 +3,7 @@ import { bindMedia } from './media-binding.ts'
 import { type Binding, noMedia, readJson, requireSame, type UploadFacts, writeJson } from './media-facts.ts'
 import { bindingOf, contentOf, hashOfMediaId, newMediaId, uploadContent, uploadFacts } from './media-keys.ts'
 import { defaultMediaLimits, type MediaLimits } from './media-limits.ts'
-import { type MediaStore, MediaStoreError, type PartUpload } from './media-store.ts'
+import { type LocalTransfers, type MediaStore, MediaStoreError, type PartUpload } from './media-store.ts'
 import { contradicts, isFileName, isMediaType, isShown, sniffBytes } from './media-type.ts'
 import { verifyUpload } from './media-verification.ts'
 
@@ -44,6 +44,8 @@ const sizeOfPart = (facts: UploadFacts, part: number): number =>
 export class Media {
   readonly store: MediaStore
   readonly limits: MediaLimits
+  /** The store's, where it has no server of its own. */
+  readonly local: LocalTransfers | undefined
   readonly #onProblem: (error: MediaStoreError) => void
   readonly #verifying = new Map<string, Promise<void>>()
 
@@ -55,6 +57,14 @@ export class Media {
     this.store = store
     this.limits = { ...defaultMediaLimits, ...limits }
     this.#onProblem = onProblem
+    const { local } = store
+    this.local =
+      local === undefined
+        ? undefined
+        : {
+            put: (query, length, body) => this.#coded(() => local.put(query, length, body)),
+            get: query => this.#coded(() => local.get(query)),
+          }
   }
 
   /** Begins an upload, goes on with one, or finds that the conversation has the content already. */

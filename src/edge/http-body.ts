@@ -1,4 +1,5 @@
 import type { HttpResponse } from 'uWebSockets.js'
+import { ConfabError } from '../events/index.ts'
 
 /** Bytes that may wait for whoever reads a body; beyond them the client is not read from. */
 const waitingBytes = 1024 * 1024
@@ -39,7 +40,7 @@ export class BodyStream implements AsyncIterable<Uint8Array> {
 
   async *[Symbol.asyncIterator](): AsyncIterator<Uint8Array> {
     for (;;) {
-      if (this.#gone) throw new Error('the client has gone')
+      if (this.#gone) throw new ConfabError('BAD_REQUEST', 'The client has gone.')
       const chunks = this.#chunks
       this.#chunks = []
       this.#waiting = 0

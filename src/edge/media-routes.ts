@@ -39,7 +39,7 @@ export class MediaRoutes {
 
   register(app: TemplatedApp): void {
     const { media, tokens, access } = this.#parts
-    const { local } = media.store
+    const { local } = media
     if (local !== undefined) this.#transfers(app, local)
     app.get('/v1/media/:id', (res, req) => {
       const id = req.getParameter(0) ?? ''

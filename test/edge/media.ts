@@ -259,4 +259,39 @@ export const mediaTests = (name: string, open: Open): void => {
     t.match(await alice.request('send', { c: 'coffee', m: 'm5', text: '', attachments: [one] }), { ok: true })
     t.equal(await contents(), 2)
   })
+
+  test(
+    'what the log says was sent stays; all else goes by itself',
+    async (t, confab) => {
+      const { store } = confab.media
+      const alice = httpOf(confab, 'alice')
+      const uploads = async () => {
+        let count = 0
+        for await (const _ of store.list('uploads/')) count++
+        return count
+      }
+      const sent = await upload(confab, 'alice', png('sent'))
+      t.match(await alice.request('send', { c: 'tea', m: 'm1', text: '', attachments: [sent] }), { ok: true })
+      // As when a process dies between the two: the conversation has it, the log has no message.
+      const lost = await upload(confab, 'alice', png('lost'))
+      await confab.media.take('tea', 'm2', 'alice', [lost])
+      t.equal((await download(confab, 'bob', 'tea', lost.mediaId)).status, 302)
+      // The message of this id carries something else.
+      const other = await upload(confab, 'alice', png('other'))
+      await confab.media.take('tea', 'm1', 'alice', [other])
+      await upload(confab, 'alice', png('never sent'))
+      const half = (await alice.request('media', described(png('half')))) as unknown as UploadAnswer
+      while ((await uploads()) > 0) await new Promise(resolve => setTimeout(resolve, 50))
+      t.equal((await download(confab, 'bob', 'tea', sent.mediaId)).status, 302)
+      t.equal((await download(confab, 'bob', 'tea', lost.mediaId)).status, 404)
+      t.equal((await download(confab, 'bob', 'tea', other.mediaId)).status, 404)
+      t.match(await alice.complete(half.mediaId), { status: 404 })
+      t.not((await putParts(confab, half, png('half')))[0], 200)
+      t.match(await alice.request('send', { c: 'tea', m: 'm1', text: '', attachments: [sent] }), {
+        seq: 2,
+        duplicate: true,
+      })
+    },
+    { keepMs: 1_500, sweepEveryMs: 200 },
+  )
 }

@@ -65,7 +65,7 @@ export const s3Options: {
     env: 'CONFAB_S3_BUCKET',
     parse: text,
     fallback: undefined,
-    doc: 'Bucket for media, which has to be there; credentials in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Not given: the folder media in the data folder.',
+    doc: 'Bucket for media, which has to be there; credentials in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Not given: a folder, media.folder.',
   },
   endpoint: {
     key: 's3.endpoint',

@@ -99,6 +99,13 @@ export const options = {
     fallback: undefined,
     doc: 'File or URL of the JSON Web Key Set that tokens are checked with (EdDSA, RS256).',
   }),
+  mediaFolder: option<string | undefined>({
+    key: 'media.folder',
+    env: 'CONFAB_MEDIA_FOLDER',
+    parse: path,
+    fallback: undefined,
+    doc: 'Folder of attachments, where they are not in S3; processes that serve the same system need the same one. Not given: media in the data folder.',
+  }),
   logLevel: option<(typeof logLevels)[number]>({
     key: 'log.level',
     env: 'CONFAB_LOG_LEVEL',
