@@ -163,10 +163,17 @@ export class SearchParts {
     if (last === undefined || last.from > now) return false
     const isOld = now - Math.max(last.from, last.createdAt) > rolloverMs
     if (!isOld && (await this.#bytesOf(last.index)) <= rolloverBytes) return false
-    const from = now + leadMs
+    const from = Math.max(now + leadMs, (await this.#latestOf(last.index)) + 1)
     await this.#create(last.n + 1, from)
     await this.#lifecycle.closed(last.index, from)
     return true
+  }
+
+  /** The time of its latest message: clocks may be wrong, and imports bring any time. */
+  async #latestOf(index: string): Promise<number> {
+    await this.#client.indices.refresh({ index })
+    const { hits } = await this.#client.search({ index, size: 1, sort: [{ time: 'desc' }], _source: false })
+    return Number(hits.hits[0]?.sort?.[0] ?? beginning)
   }
 
   async #bytesOf(index: string): Promise<number> {
