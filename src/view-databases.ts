@@ -1,6 +1,15 @@
+import type { CassandraOptions } from './infra/cassandra/index.ts'
 import type { ConfabConfig } from './infra/config/index.ts'
-import { openSqliteStores, openSqliteViews } from './infra/sqlite/index.ts'
-import { type Generations, projectionNames, type SwitchableViews } from './projections/index.ts'
+import type { ElasticsearchOptions } from './infra/elasticsearch/index.ts'
+import { openSqliteReader, openSqliteStores } from './infra/sqlite/index.ts'
+import {
+  type Generations,
+  type ProjectionName,
+  projectionNames,
+  type SwitchableViews,
+  switchableViews,
+  type Views,
+} from './projections/index.ts'
 import type { DatabaseToFeed } from './view-feeder.ts'
 import { viewsFile } from './views-file.ts'
 
@@ -8,22 +17,112 @@ import { viewsFile } from './views-file.ts'
 export interface ViewDatabases {
   /** The database file of those views that are kept nowhere else; made when it is not there. */
   readonly file: string
+  /** Where timeline, inbox, read state and roster are, if not in the file. */
+  readonly cassandra?: CassandraOptions | undefined
+  /** Where the search is, if not in the file. */
+  readonly elasticsearch?: ElasticsearchOptions | undefined
 }
 
 /** Where this configuration keeps views. */
-export const viewDatabasesOf = ({ data }: ConfabConfig): ViewDatabases => ({ file: viewsFile(data) })
-
-/** The databases that views are written to. The file is opened at once: throws ConfabError where it can't be used. */
-export const viewDatabases = ({ file }: ViewDatabases): readonly DatabaseToFeed[] => {
-  const stores = openSqliteStores(file)
-  return [{ name: stores.name, projections: projectionNames, isShared: false, open: async () => stores }]
+export const viewDatabasesOf = ({ data, cassandra, elasticsearch }: ConfabConfig): ViewDatabases => {
+  const { contactPoints } = cassandra
+  const { nodes } = elasticsearch
+  return {
+    file: viewsFile(data),
+    cassandra: contactPoints === undefined ? undefined : { ...cassandra, contactPoints },
+    elasticsearch: nodes === undefined ? undefined : { ...elasticsearch, nodes },
+  }
 }
 
-/** Opens the views for reading. Throws ConfabError where a database can't be used. */
+// Drivers are loaded where they are used: each takes a while.
+const loadCassandra = () => import('./infra/cassandra/index.ts')
+const loadElasticsearch = () => import('./infra/elasticsearch/index.ts')
+
+const inCassandra: readonly ProjectionName[] = ['timeline', 'inbox', 'read-state', 'roster']
+const inElasticsearch: readonly ProjectionName[] = ['search']
+
+const inFile = ({ cassandra, elasticsearch }: ViewDatabases): readonly ProjectionName[] => {
+  const elsewhere = [...(cassandra ? inCassandra : []), ...(elasticsearch ? inElasticsearch : [])]
+  return projectionNames.filter(name => !elsewhere.includes(name))
+}
+
+/** The databases that views are written to. The file, where it is one, is opened at once: throws ConfabError where it can't be used. */
+export const viewDatabases = (where: ViewDatabases): readonly DatabaseToFeed[] => {
+  const { file, cassandra, elasticsearch } = where
+  const databases: DatabaseToFeed[] = []
+  const projections = inFile(where)
+  if (projections.length > 0) {
+    const stores = { ...openSqliteStores(file), projections }
+    databases.push({ name: stores.name, projections, isShared: false, open: async () => stores })
+  }
+  if (cassandra !== undefined)
+    databases.push({
+      name: 'cassandra',
+      projections: inCassandra,
+      isShared: true,
+      open: async () => (await (await loadCassandra()).openCassandra(cassandra)).stores,
+    })
+  if (elasticsearch !== undefined)
+    databases.push({
+      name: 'elasticsearch',
+      projections: inElasticsearch,
+      isShared: true,
+      open: async () => (await loadElasticsearch()).openElasticsearch(elasticsearch).stores,
+    })
+  return databases
+}
+
+/** Some views, at fixed generations. */
+type Part = (generations: Generations) => Partial<Views> & Pick<Views, 'positions'>
+
+/** Opens the views for reading. Rejects with ConfabError, CassandraError where a database can't be used; the search may come later. */
 export const openViews = async (
-  { file }: ViewDatabases,
+  where: ViewDatabases,
   generations: Generations = {},
 ): Promise<SwitchableViews & { close(): Promise<void> }> => {
-  const views = openSqliteViews(file, generations)
-  return { ...views, close: async () => views.close() }
+  const { file, cassandra, elasticsearch } = where
+  const closing: (() => Promise<void>)[] = []
+  const close = async () => {
+    for (const one of closing) await one()
+  }
+  const parts = new Map<ProjectionName, Part>()
+  const add = (names: readonly ProjectionName[], part: Part) => {
+    for (const name of names) parts.set(name, part)
+  }
+  try {
+    const names = inFile(where)
+    if (names.length > 0) {
+      const reader = openSqliteReader(file)
+      closing.push(async () => reader.close())
+      add(names, reader.viewsAt)
+    }
+    if (elasticsearch !== undefined) {
+      const search = (await loadElasticsearch()).openElasticsearch(elasticsearch)
+      closing.push(search.close)
+      add(inElasticsearch, next => ({
+        search: search.searchAt(next),
+        positions: () => search.positions(next.search ?? 1),
+      }))
+    }
+    if (cassandra !== undefined) {
+      const opened = await (await loadCassandra()).openCassandra(cassandra)
+      closing.push(opened.close)
+      add(inCassandra, opened.viewsAt)
+    }
+    const at = (next: Generations): Views => {
+      const made = new Map([...new Set(parts.values())].map(part => [part, part(next)]))
+      const of = (name: ProjectionName) => made.get(parts.get(name) as Part) as Views
+      return {
+        timeline: of('timeline').timeline,
+        inbox: of('inbox').inbox,
+        roster: of('roster').roster,
+        search: of('search').search,
+        positions: name => of(name).positions(name),
+      }
+    }
+    return { ...switchableViews(at, generations), close }
+  } catch (error) {
+    await close()
+    throw error
+  }
 }

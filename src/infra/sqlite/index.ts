@@ -1,3 +1,3 @@
 export { NewerDatabaseError } from './migrations.ts'
 export { openSqliteStores } from './sqlite-stores.ts'
-export { openSqliteViews } from './sqlite-views.ts'
+export { openSqliteReader, openSqliteViews, type SqliteReader } from './sqlite-views.ts'

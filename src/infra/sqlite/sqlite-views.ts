@@ -44,25 +44,39 @@ const makeMissing = (db: DatabaseSync, path: string, generations: Generations): 
   }
 }
 
+/** A database file, open for reading. */
+export interface SqliteReader {
+  /** Readers of these generations; those that are not there yet are made, empty. */
+  viewsAt(generations: Generations): Views
+  close(): void
+}
+
 /**
  * The views in a database file that a writer keeps, here or in another thread. Read-only; a query sees whole transactions. Queries run at once on the calling
  * thread and take well under a millisecond, a search some. They reject with ConfabError UNAVAILABLE when the file can't be read.
  */
+export const openSqliteReader = (path: string): SqliteReader => {
+  const db = openReader(path)
+  return {
+    viewsAt: generations =>
+      coded(() => {
+        makeMissing(db, path, generations)
+        return viewsAt(db, generations)
+      }),
+    close: () => db.close(),
+  }
+}
+
+/** As `openSqliteReader`, with the views at some generations, to begin with. */
 export const openSqliteViews = (
   path: string,
   generations: Generations = {},
 ): SwitchableViews & { close(): void } => {
-  const db = openReader(path)
+  const { viewsAt, close } = openSqliteReader(path)
   try {
-    const at = (next: Generations) =>
-      coded(() => {
-        makeMissing(db, path, next)
-        return viewsAt(db, next)
-      })
-    const views = switchableViews(at, generations)
-    return { ...views, close: () => db.close() }
+    return { ...switchableViews(viewsAt, generations), close }
   } catch (error) {
-    db.close()
+    close()
     throw error
   }
 }
