@@ -8,6 +8,7 @@ import { replayCommand } from './replay.ts'
 import { runCommand } from './run-command.ts'
 import { sendCommand } from './send.ts'
 import { serveCommand } from './serve.ts'
+import { storesCommand } from './stores.ts'
 import { streamsCommand } from './streams.ts'
 import { tailCommand } from './tail.ts'
 import { tokenCommand } from './token.ts'
@@ -34,6 +35,7 @@ const program = new Command('confab')
   .addCommand(importCommand())
   .addCommand(replayCommand())
   .addCommand(streamsCommand())
+  .addCommand(storesCommand())
   .addCommand(projectionsCommand())
   .addCommand(doctorCommand())
 

@@ -114,8 +114,12 @@ t.test('bounds of edge and commands: units, ranges, and the reference names them
     `${file}:4: edge.slow: must be a time with its unit, such as 500ms, 10s or 2m, not 5`,
     `${file}:7: commands.open: must be a whole number from 1 to 10000000, not "many"`,
     'CONFAB_COMMANDS_REMOTE_TRY_AGAIN: must be from 250ms to 1m, not "1h"',
-    'edge.closingFrame: must not be more than edge.transportFrame',
+    `${file}:5: edge.closingFrame: must not be more than edge.transportFrame`,
   ])
+  t.same(problemsOf({ env: { CONFAB_COMMANDS_BATCH_MOST: '8' } }), [
+    'CONFAB_COMMANDS_BATCH_MOST: must not be less than commands.batchFrom',
+  ])
+  t.same(compileConfig({ flags: { roles: 'edge, edge' } }).roles, ['edge'])
   t.same(unknownVariables({ CONFAB_EDGE_SLOW: '1s', CONFAB_EDGE_FAST: '1s' }), ['CONFAB_EDGE_FAST'])
   const reference = configReference()
   t.match(reference, 'edge.inFlight (CONFAB_EDGE_IN_FLIGHT), default 512, 1 to 65536\n')
@@ -137,15 +141,18 @@ t.test('a file that is none', async t => {
   t.equal(compileConfig({ file: empty }).port, 8080)
 })
 
-t.test('what is not built yet is refused', async t => {
-  const problems = problemsOf({
-    env: {
-      CONFAB_CASSANDRA: 'host:9042',
-      CONFAB_CASSANDRA_DC: 'dc1',
-    },
+t.test('where Cassandra is', async t => {
+  const env = { CONFAB_CASSANDRA: 'one, two:9142,[::1]:9042', CONFAB_CASSANDRA_DC: 'dc1' }
+  t.match(compileConfig({ env }).cassandra, {
+    contactPoints: ['one:9042', 'two:9142', '[::1]:9042'],
+    dataCenter: 'dc1',
+    keyspace: 'confab',
   })
-  t.equal(problems.length, 1)
-  for (const problem of problems) t.match(problem, /comes later/)
+  t.equal(compileConfig({}).cassandra.contactPoints, undefined)
+  const problems = problemsOf({
+    env: { CONFAB_CASSANDRA: 'http://one', CONFAB_CASSANDRA_KEYSPACE: 'Chat"; DROP' },
+  })
+  t.match(problems, [/CONFAB_CASSANDRA: must be an address/, /CONFAB_CASSANDRA_KEYSPACE: must be of small/])
 })
 
 t.test('secrets', async t => {

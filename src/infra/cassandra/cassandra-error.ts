@@ -85,7 +85,7 @@ export const toStartError = (error: unknown, contactPoints: readonly string[], k
   if (error instanceof errors.NoHostAvailableError || error instanceof errors.OperationTimedOutError)
     return new CassandraError(
       CassandraProblem.unreachable,
-      `Cassandra is not reached at ${at}: ${reasonOf(error)}`,
+      `Cassandra is not reached: ${reasonOf(error)} (of ${at})`,
       error,
     )
   return error

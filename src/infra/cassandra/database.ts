@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { auth, Client, types } from 'cassandra-driver'
 import { toStartError, toStoreError } from './cassandra-error.ts'
 import { Gate } from './gate.ts'
@@ -27,7 +28,7 @@ const { localQuorum, localSerial } = types.consistencies
 
 /** A driver for these options, not connected yet. `keyspace`: left out to make one. */
 export const driverFor = (options: CassandraOptions, keyspace?: string): Client => {
-  const { username, password } = options
+  const { username, password, caFile } = options
   return new Client({
     contactPoints: [...options.contactPoints],
     localDataCenter: options.dataCenter,
@@ -35,6 +36,7 @@ export const driverFor = (options: CassandraOptions, keyspace?: string): Client 
     ...(username === undefined
       ? {}
       : { authProvider: new auth.PlainTextAuthProvider(username, password ?? '') }),
+    ...(options.tls ? { sslOptions: caFile === undefined ? {} : { ca: [readFileSync(caFile)] } } : {}),
     policies: { retry: new RetryElsewhere(), speculativeExecution: new SpeculativeReads(speculateAfterMs) },
     queryOptions: { consistency: localQuorum, serialConsistency: localSerial, prepare: true },
     socketOptions: { readTimeout: requestMs, connectTimeout: connectMs },
@@ -45,12 +47,13 @@ export const driverFor = (options: CassandraOptions, keyspace?: string): Client 
 
 /** Connects, and ends the driver when that fails. Rejects with CassandraError. */
 export const connectDriver = async (options: CassandraOptions, keyspace?: string): Promise<Client> => {
-  const client = driverFor(options, keyspace)
+  let client: Client | undefined
   try {
+    client = driverFor(options, keyspace)
     await client.connect()
     return client
   } catch (error) {
-    void client.shutdown().catch(() => {})
+    void client?.shutdown().catch(() => {})
     throw toStartError(error, options.contactPoints, options.keyspace)
   }
 }

@@ -7,6 +7,10 @@ export interface CassandraOptions {
   readonly keyspace: string
   readonly username?: string | undefined
   readonly password?: string | undefined
+  /** Whether the nodes are spoken to over TLS. */
+  readonly tls?: boolean
+  /** PEM file of the authority that signed their certificates; with TLS. */
+  readonly caFile?: string | undefined
   /** Writes under way at once, at most. Default 512: beyond it a node only queues. */
   readonly writesInFlight?: number
   /** Reads under way at once, at most, of all queries together. Default 256. */

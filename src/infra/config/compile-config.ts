@@ -68,6 +68,8 @@ export const compileConfig = (sources: ConfigSources = {}): ConfabConfig => {
     if (!allOptions.some(option => option.key === key) && !comesLater.some(later => later.key === key))
       problems.push(`${place}: unknown key`)
 
+  const places = new Map<string, string>()
+  const numbers = new Map<string, number>()
   const resolved = (option: Option, name?: OptionName): unknown => {
     const flag = name === undefined ? undefined : sources.flags?.[name]
     const variable = option.env === undefined ? undefined : env[option.env]
@@ -77,9 +79,13 @@ export const compileConfig = (sources: ConfigSources = {}): ConfabConfig => {
         : variable !== undefined && variable !== ''
           ? { raw: variable, place: option.env ?? option.key, base: cwd }
           : file.get(option.key)
+    if (typeof option.fallback === 'number') numbers.set(option.key, option.fallback)
     if (given === undefined) return option.fallback
+    places.set(option.key, given.place)
     try {
-      return option.parse(given.raw, given.base)
+      const value = option.parse(given.raw, given.base)
+      if (typeof value === 'number') numbers.set(option.key, value)
+      return value
     } catch (error) {
       if (!ValueError.is(error)) throw error
       problems.push(
@@ -97,29 +103,27 @@ export const compileConfig = (sources: ConfigSources = {}): ConfabConfig => {
         Object.entries<unknown>({ ...group }).map(([field, option]) => [field, resolved(option as Option)]),
       ),
     )
-  problems.push(...contradictions(values as ConfabConfig))
+  for (const [small, large] of ordered)
+    if (numbers.get(small.key)! > numbers.get(large.key)!) {
+      const place = places.get(small.key)
+      problems.push(
+        place === undefined
+          ? `${places.get(large.key)}: must not be less than ${small.key}`
+          : `${place}: must not be more than ${large.key}`,
+      )
+    }
   if (!values.dev && typeof values.jwtSecret === 'string' && Buffer.byteLength(values.jwtSecret) < 32)
     problems.push('jwt.secret: must have at least 32 bytes (RFC 7518, 3.2)')
   if (problems.length > 0) throw new ConfigError(problems)
   return Object.freeze(values) as ConfabConfig
 }
 
-/** Bounds that are good each for itself, and not together. */
-const contradictions = ({ edge, commands, remoteCommands }: ConfabConfig): string[] => {
-  const pairs: [small: number, smallKey: string, large: number, largeKey: string][] = [
-    [edge.closingBytes, groups.edge.closingBytes.key, edge.transportBytes, groups.edge.transportBytes.key],
-    [commands.batchFrom, groups.commands.batchFrom.key, commands.batchMost, groups.commands.batchMost.key],
-    [
-      remoteCommands.tryMs,
-      groups.remoteCommands.tryMs.key,
-      remoteCommands.patienceMs,
-      groups.remoteCommands.patienceMs.key,
-    ],
-  ]
-  return pairs
-    .filter(([small, , large]) => small > large)
-    .map(([, smallKey, , largeKey]) => `${smallKey}: must not be more than ${largeKey}`)
-}
+/** Bounds that are good each for itself, and not together: the first must not be more than the second. */
+const ordered: readonly (readonly [small: Option<number>, large: Option<number>])[] = [
+  [groups.edge.closingBytes, groups.edge.transportBytes],
+  [groups.commands.batchFrom, groups.commands.batchMost],
+  [groups.remoteCommands.tryMs, groups.remoteCommands.patienceMs],
+]
 
 /**
  * Variables that look as if they were meant for confab and are not: told of, not refused, since an environment is shared (Kubernetes puts variables of its own

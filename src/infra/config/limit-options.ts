@@ -5,6 +5,7 @@ import {
   type RemoteLimits,
 } from '../../commands/bus-limits.ts'
 import { defaultEdgeLimits, type EdgeLimits } from '../../edge/edge-limits.ts'
+import { cassandraOptions } from './cassandra-options.ts'
 import { elasticsearchOptions } from './elasticsearch-options.ts'
 import { mediaOptions, s3Options } from './media-options.ts'
 import type { Option } from './options.ts'
@@ -237,5 +238,6 @@ export const groups = {
   remoteCommands: remoteOptions,
   media: mediaOptions,
   s3: s3Options,
+  cassandra: cassandraOptions,
   elasticsearch: elasticsearchOptions,
 } as const

@@ -31,6 +31,8 @@ const jwks: Parse<string> = (raw, base) => {
   return /^https?:\/\//.test(value) ? value : resolve(base, value)
 }
 
+const uniqueRoles: Parse<readonly Role[]> = (raw, base) => [...new Set(list(oneOf(...roles))(raw, base))]
+
 const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
 
 /** Every option, in the order of the reference. Flags beat the environment, which beats the file, which beats the default. */
@@ -66,7 +68,7 @@ export const options = {
   roles: option<readonly Role[]>({
     key: 'roles',
     env: 'CONFAB_ROLES',
-    parse: list(oneOf(...roles)),
+    parse: uniqueRoles,
     fallback: roles,
     doc: 'What this process does: edge, commands, projections.',
   }),
@@ -122,6 +124,7 @@ export const options = {
   }),
   drainMs: option({
     key: 'drain',
+    env: 'CONFAB_DRAIN',
     parse: duration(0, 600_000),
     fallback: 10_000,
     doc: 'How long a stop waits for what is under way.',
@@ -129,12 +132,7 @@ export const options = {
 } as const
 
 /** Parts that the configuration may name already, and that this version has not. */
-export const comesLater = [{ env: 'CONFAB_CASSANDRA', key: 'cassandra', what: 'Views in Cassandra' }] as const
+export const comesLater: readonly { readonly env: string; readonly key: string; readonly what: string }[] = []
 
 /** Environment that belongs to a part above, so that it is no unknown key. */
-export const alsoKnown = [
-  'CONFAB_CASSANDRA_DC',
-  'CONFAB_CASSANDRA_KEYSPACE',
-  'CONFAB_CONFIG',
-  'CONFAB_NATS_SERVER',
-] as const
+export const alsoKnown = ['CONFAB_CONFIG', 'CONFAB_NATS_SERVER'] as const
