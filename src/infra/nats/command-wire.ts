@@ -66,7 +66,7 @@ const parse = (bytes: Uint8Array): unknown =>
 
 export const encodeCommand = (command: WireCommand): Uint8Array => Buffer.from(JSON.stringify(command))
 
-/** Throws ConfabError BAD_REQUEST for what is no command that this version knows. */
+/** Throws ConfabError: BAD_REQUEST for what is no command; UNAVAILABLE for one that this version does not know, as while another is rolled out. */
 export const decodeCommand = (bytes: Uint8Array): WireCommand => {
   let command: unknown
   try {
@@ -77,7 +77,7 @@ export const decodeCommand = (bytes: Uint8Array): WireCommand => {
   if (!envelope.Check(command)) throw new ConfabError('BAD_REQUEST', 'a command without what every one has')
   const { request } = command as unknown as WireCommand
   if (checks.get(request.t)?.Check(request) !== true)
-    throw new ConfabError('BAD_REQUEST', 'a command that is not known where it would be decided')
+    throw new ConfabError('UNAVAILABLE', 'Such a command is not known where it would be decided; try again.')
   return command as unknown as WireCommand
 }
 

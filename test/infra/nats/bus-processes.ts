@@ -16,6 +16,7 @@ import {
   RemoteCommandBus,
 } from '../../../src/infra/nats/index.ts'
 import { readAll } from '../../commands/bus-under-load.ts'
+import { HeldFeed } from '../../harness/held-feed.ts'
 import type { TestNats } from '../../harness/nats.ts'
 
 interface Options {
@@ -59,16 +60,17 @@ export const openServer = async (
   return { ...opened, server }
 }
 
-/** What a process has that has others decide. */
+/** What a process has that has others decide; `held` can keep news from it. */
 export const openRemote = async (
   t: Test,
   nats: TestNats,
   { limits, ...options }: Options & { limits?: Partial<RemoteLimits> } = {},
 ) => {
   const opened = await openLog(t, nats, options)
-  const states = createFollowingStates(opened)
+  const held = new HeldFeed(opened.feed)
+  const states = createFollowingStates({ ...opened, feed: held })
   const bus = new RemoteCommandBus(opened.connected, states, limits)
   await opened.feed.start()
   t.teardown(() => bus.close())
-  return { ...opened, bus }
+  return { ...opened, bus, held }
 }
