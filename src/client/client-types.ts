@@ -1,5 +1,6 @@
 import type {
   AnswerOf,
+  Attachment,
   ConversationEvent,
   HelloAnswer,
   Push,
@@ -8,6 +9,7 @@ import type {
   RequestType,
 } from '../events/index.ts'
 import type { RequestErrorBody } from './request-error.ts'
+import type { UploadOptions } from './upload.ts'
 
 export interface ClientOptions {
   /** `ws://…/v1/ws` or `wss://…/v1/ws`. */
@@ -39,6 +41,7 @@ export interface PendingMessage {
   readonly m: string
   readonly text: string
   readonly replyTo?: string
+  readonly attachments?: readonly Attachment[]
   /** When it was written; when it was stored, once acked. */
   readonly at: string
   readonly state: 'sending' | 'sent' | 'failed'
@@ -86,8 +89,15 @@ export interface ConfabClient {
   send(
     c: string,
     text: string,
-    options?: { replyTo?: string; m?: string },
+    options?: { replyTo?: string; m?: string; attachments?: readonly Attachment[] },
   ): Promise<AnswerOf['send'] & { m: string }>
+  /**
+   * Uploads a file and has it verified: what comes of it may go into the attachments of a message. Parts that do not come through are sent again. Rejects with RequestError, or with the
+   * signal's reason; with the `mediaId` that `onBegun` told, a later call goes on from there.
+   */
+  upload(file: Blob & { readonly name?: string }, options?: UploadOptions): Promise<Attachment>
+  /** A URL that gives an attachment to whoever has it, for `lifeMs`. Rejects with RequestError. */
+  mediaUrl(c: string, mediaId: string): Promise<{ url: string; lifeMs: number }>
   pending(c: string): readonly PendingMessage[]
   /** Sends a refused message again, or forgets it. */
   retry(c: string, m: string): void

@@ -3,10 +3,12 @@ import type { ClientEvents, ClientOptions, ConfabClient } from './client-types.t
 import { Connection } from './connection.ts'
 import { Emitter } from './emitter.ts'
 import { EventQueue } from './event-queue.ts'
+import { createHttp } from './http.ts'
 import { Outbox } from './outbox.ts'
 import { closed, type RequestErrorBody } from './request-error.ts'
 import { Requests } from './requests.ts'
 import { Sequencer } from './sequencer.ts'
+import { uploadFile } from './upload.ts'
 import { uuidV7 } from './uuid-v7.ts'
 
 /** Cursors in one `hello` or `sync`: with ids of 64 characters and a long token that still fits a frame of 64 KiB. */
@@ -101,6 +103,8 @@ export const createClient = (options: ClientOptions): ConfabClient => {
     changed: (c, messages) => emitter.emit('pending', { c, messages }),
   })
 
+  const http = createHttp(options)
+
   const end = (): void => {
     const error = closed('The client is closed.')
     sequencer.stop()
@@ -118,8 +122,21 @@ export const createClient = (options: ClientOptions): ConfabClient => {
     },
     connect: () => connection.connect(),
     request: (t, fields) => requests.make(t, fields),
-    send: (c, text, { m = uuidV7(), replyTo } = {}) =>
-      outbox.add({ c, m, text, ...(replyTo === undefined ? {} : { replyTo }) }),
+    send: (c, text, { m = uuidV7(), replyTo, attachments = [] } = {}) =>
+      outbox.add({
+        c,
+        m,
+        text,
+        ...(replyTo === undefined ? {} : { replyTo }),
+        ...(attachments.length === 0 ? {} : { attachments: [...attachments] }),
+      }),
+    upload: (file, uploadOptions) =>
+      uploadFile(file, { http, announce: fields => requests.make('media', fields) }, uploadOptions),
+    mediaUrl: async (c, mediaId) => {
+      const path = `/v1/conversations/${c}/media/${mediaId}?redirect=false`
+      const { url, lifeMs } = await http.json<{ url: string; lifeMs: number }>('GET', path)
+      return { url: http.resolve(url), lifeMs }
+    },
     pending: c => outbox.list(c),
     retry: (c, m) => outbox.retry(c, m),
     discard: (c, m) => outbox.discard(c, m),

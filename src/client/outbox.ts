@@ -1,10 +1,10 @@
-import type { AnswerOf, ConversationEvent } from '../events/index.ts'
+import type { AnswerOf, Attachment, ConversationEvent } from '../events/index.ts'
 import { backoff } from './backoff.ts'
 import type { PendingMessage } from './client-types.ts'
 import { closed, RequestError } from './request-error.ts'
 
 type Sent = AnswerOf['send'] & { m: string }
-type SendFields = { c: string; m: string; text: string; replyTo?: string }
+type SendFields = { c: string; m: string; text: string; replyTo?: string; attachments?: Attachment[] }
 
 export interface OutboxOptions {
   request(fields: SendFields): Promise<AnswerOf['send']>
@@ -25,6 +25,15 @@ interface Entry {
   event?: { seq: number; at: string }
   readonly result: PromiseWithResolvers<Sent>
 }
+
+/** What is sent of a message. */
+const fieldsOf = ({ c, m, text, replyTo, attachments }: PendingMessage): SendFields => ({
+  c,
+  m,
+  text,
+  ...(replyTo === undefined ? {} : { replyTo }),
+  ...(attachments === undefined ? {} : { attachments: [...attachments] }),
+})
 
 const retryMs = 250
 const longestRetryMs = 5_000
@@ -70,8 +79,7 @@ export class Outbox {
     const entry = this.#find(c, m)
     if (entry?.message.state !== 'failed' || this.#ended !== undefined) return
     this.#take(c, m)
-    const { error: _, ...message } = entry.message
-    void this.add({ c, m, text: message.text, ...(message.replyTo ? { replyTo: message.replyTo } : {}) })
+    void this.add(fieldsOf(entry.message))
   }
 
   /** Forgets a failed one. What is on its way cannot be called back. */
@@ -115,11 +123,11 @@ export class Outbox {
   }
 
   async #deliver(entry: Entry): Promise<void> {
-    const { c, m, text, replyTo } = entry.message
+    const fields = fieldsOf(entry.message)
     let deadline = Date.now() + this.#options.patienceMs
     for (let tries = 0; ; tries++) {
       try {
-        this.#acked(entry, await this.#options.request({ c, m, text, ...(replyTo ? { replyTo } : {}) }))
+        this.#acked(entry, await this.#options.request(fields))
         return
       } catch (error) {
         const why = RequestError.is(error) ? error : closed(String(error))

@@ -1,0 +1,158 @@
+import type { AnswerOf, Attachment, RequestOf } from '../events/index.ts'
+import { backoff } from './backoff.ts'
+import type { Http } from './http.ts'
+import { RequestError } from './request-error.ts'
+import { type SendPart, sendPart } from './send-part.ts'
+import { Sha256 } from './sha256.ts'
+
+export interface UploadProgress {
+  /** `hashing` reads the file, `sending` its parts, then the server looks at what came. */
+  readonly phase: 'hashing' | 'sending' | 'verifying'
+  /** Bytes, of `total`. */
+  readonly done: number
+  readonly total: number
+}
+
+export interface UploadOptions {
+  /** A conversation that may have this content already: then nothing is sent. */
+  readonly c?: string
+  /** Default: the file's own. */
+  readonly name?: string
+  /** Default: the file's own, else application/octet-stream. */
+  readonly type?: string
+  /** To go on with an upload that was begun, here or elsewhere, with the same file. */
+  readonly mediaId?: string
+  /** Called once it has an id, to go on by it later. */
+  readonly onBegun?: (mediaId: string) => void
+  readonly onProgress?: (progress: UploadProgress) => void
+  readonly signal?: AbortSignal
+}
+
+export interface Uploader {
+  readonly http: Http
+  announce(fields: Omit<RequestOf['media'], 'id' | 't'>): Promise<AnswerOf['media']>
+  readonly sendPart?: SendPart
+}
+
+const hashedBytes = 4 * 1024 ** 2
+/** Parts on their way at the same time. */
+const atOnce = 3
+/** Rounds in a row in which nothing came through, before it is given up. */
+const fruitless = 6
+const retryMs = 500
+const longestRetryMs = 10_000
+
+const wait = (ms: number, signal: AbortSignal): Promise<void> =>
+  new Promise((resolve, reject) => {
+    const abort = (): void => {
+      clearTimeout(timer)
+      reject(signal.reason)
+    }
+    const timer = setTimeout(() => {
+      signal.removeEventListener('abort', abort)
+      resolve()
+    }, ms)
+    signal.addEventListener('abort', abort, { once: true })
+  })
+
+/** A type as the protocol writes them: in lower case, without parameters. */
+const plainType = (type: string): string =>
+  type.split(';')[0]!.trim().toLowerCase() || 'application/octet-stream'
+
+/**
+ * Uploads a file and has it verified; gives what may be attached to a message. Parts that do not come through are sent again, with fresh URLs. Rejects with RequestError, with the signal's reason when it was
+ * aborted: what has come through stays there for a while, to go on from.
+ */
+export const uploadFile = async (
+  file: Blob & { readonly name?: string },
+  { http, announce, sendPart: send = sendPart }: Uploader,
+  options: UploadOptions = {},
+): Promise<Attachment> => {
+  const { c, onBegun, onProgress = () => {}, signal = new AbortController().signal } = options
+  const total = file.size
+  const sha256 = await hash(file, signal, done => onProgress({ phase: 'hashing', done, total }))
+  const about = {
+    name: options.name ?? file.name ?? 'file',
+    type: plainType(options.type ?? file.type),
+    size: total,
+    sha256,
+  }
+  let state = await announce({
+    ...about,
+    ...(c === undefined ? {} : { c }),
+    ...(options.mediaId === undefined ? {} : { mediaId: options.mediaId }),
+  })
+  const { mediaId } = state
+  onBegun?.(mediaId)
+
+  for (let failed = 0; state.missing > 0; ) {
+    signal.throwIfAborted()
+    const sent = await sendParts(file, state, http, send, signal, done =>
+      onProgress({ phase: 'sending', done, total }),
+    )
+    failed = sent > 0 ? 0 : failed + 1
+    if (failed === fruitless)
+      throw new RequestError({ code: 'UNAVAILABLE', message: 'The file cannot be sent.', retryable: true })
+    if (failed > 0) await wait(backoff(failed, retryMs, longestRetryMs), signal)
+    state = await announce({ ...about, mediaId })
+  }
+  onProgress({ phase: 'verifying', done: total, total })
+  if (!state.verified) await complete(http, state.complete, signal)
+  return { mediaId, ...about }
+}
+
+/** Sends the parts that an answer asks for, a few at the same time. Gives how many came through. */
+const sendParts = async (
+  file: Blob,
+  { parts, missing }: AnswerOf['media'],
+  http: Http,
+  send: SendPart,
+  signal: AbortSignal,
+  onDone: (bytes: number) => void,
+): Promise<number> => {
+  const [first] = parts
+  const partBytes = first === undefined ? 0 : first.range[1] - first.range[0]
+  // Roughly, when there are more parts than the answer names; never backwards within it.
+  const before = Math.max(0, file.size - missing * partBytes)
+  const onTheirWay = new Map<number, number>()
+  const queue = [...parts]
+  let taken = 0
+  const work = async (): Promise<void> => {
+    for (let part = queue.shift(); part !== undefined; part = queue.shift()) {
+      const [from, to] = part.range
+      const target = { ...part, url: http.resolve(part.url) }
+      const tell = (bytes: number): void => {
+        onTheirWay.set(from, bytes)
+        onDone(Math.min(file.size, before + [...onTheirWay.values()].reduce((sum, each) => sum + each, 0)))
+      }
+      if (await send(target, file.slice(from, to), tell, signal)) taken++
+      else onTheirWay.delete(from)
+    }
+  }
+  await Promise.all(Array.from({ length: atOnce }, work))
+  return taken
+}
+
+/** Until the server has looked at it. */
+const complete = async (http: Http, path: string, signal: AbortSignal): Promise<void> => {
+  for (let failed = 0; ; ) {
+    try {
+      const { status } = await http.json('POST', path, signal)
+      if (status === 200) return
+      await wait(retryMs, signal)
+    } catch (error) {
+      if (!RequestError.is(error) || !error.retryable || ++failed === fruitless) throw error
+      await wait(backoff(failed, retryMs, longestRetryMs), signal)
+    }
+  }
+}
+
+const hash = async (file: Blob, signal: AbortSignal, onDone: (bytes: number) => void): Promise<string> => {
+  const sha = new Sha256()
+  for (let at = 0; at < file.size; at += hashedBytes) {
+    signal.throwIfAborted()
+    sha.update(new Uint8Array(await file.slice(at, at + hashedBytes).arrayBuffer()))
+    onDone(Math.min(file.size, at + hashedBytes))
+  }
+  return sha.digest()
+}
