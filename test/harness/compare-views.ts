@@ -43,11 +43,17 @@ export const readViews = async (
       }
       answers[`history ${user} ${c}`] = events
     }
-    for (const word of words)
-      answers[`search ${user} ${word}`] = await get(
-        `${confab.url}/v1/search?limit=100&q=${encodeURIComponent(word)}`,
-        token,
-      )
+    for (const word of words) {
+      const hits: unknown[] = []
+      // A cursor is the index's own affair; the pages that it leads to are not.
+      for (let cursor: unknown = '', first = true; first || cursor !== undefined; first = false) {
+        const query = `limit=100&q=${encodeURIComponent(word)}${first ? '' : `&cursor=${cursor}`}`
+        const page = await get(`${confab.url}/v1/search?${query}`, token)
+        hits.push(...(page.hits as unknown[]))
+        cursor = page.cursor
+      }
+      answers[`search ${user} ${word}`] = hits
+    }
   }
   return answers
 }

@@ -1,0 +1,114 @@
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import t from 'tap'
+import { readViews } from '../harness/compare-views.ts'
+import { type ConfabProcess, spawnConfab, untilReady } from '../harness/confab-process.ts'
+import { fullStack } from '../harness/full-stack.ts'
+import { ackedAreStored, clientsSawTheLog, seqsAreGapless } from '../harness/invariants.ts'
+import { startLoad } from '../harness/load.ts'
+import { startNats } from '../harness/nats.ts'
+import { replayLog } from '../harness/replay.ts'
+import { tempFolder } from '../harness/temp-folder.ts'
+
+const secret = 'a secret of at least thirty-two bytes'
+const users = ['alice', 'bob', 'carol']
+const conversations = Array.from({ length: 6 }, (_, i) => `c${i}`)
+const words = ['word1', 'word6', 'carol', 'number*']
+
+const until = async (holds: () => boolean | Promise<boolean>): Promise<void> => {
+  while (!(await holds())) await sleep(25)
+}
+const partsOf = async (confab: ConfabProcess): Promise<{ ok: boolean; parts: Record<string, unknown> }> =>
+  (await (await fetch(`${confab.url}/readyz`)).json()) as { ok: boolean; parts: Record<string, unknown> }
+
+/** The events that each view of a process has still to apply, of the streams that it has. */
+const behind = async (confab: ConfabProcess): Promise<number> => {
+  const text = await (await fetch(`${confab.url}/metrics`)).text()
+  const lags = [...text.matchAll(/^confab_projection_lag_events\{.*\} (\d+)$/gm)]
+  return lags.reduce((sum, [, lag]) => sum + Number(lag), 0)
+}
+
+t.test(
+  'views on Cassandra and Elasticsearch, by workers that die under load',
+  { timeout: 240_000 },
+  async t => {
+    const stack = await fullStack(t)
+    if (stack === undefined) return
+    const nats = await startNats(t)
+    const folder = tempFolder(t)
+    const running: ConfabProcess[] = []
+    const start = async (roles: string, name: string, env: Record<string, string> = stack.env) => {
+      const args = ['--roles', roles]
+      const confab = await spawnConfab({ data: join(folder, name), nats: nats.url, secret, args, env })
+      running.push(confab)
+      return confab
+    }
+    t.teardown(() => Promise.all(running.map(confab => confab.stop())))
+    const edge = await start('edge,commands', 'edge')
+    const first = await start('projections', 'first')
+    const second = await start('projections', 'second')
+    for (const confab of running) await untilReady(confab)
+
+    const load = await startLoad(edge, { users, conversations, pauseMs: 4 })
+    const more = async (count: number): Promise<void> => {
+      const wanted = load.acked.length + count
+      await until(() => load.acked.length >= wanted)
+    }
+    await more(200)
+    await first.kill9()
+    await more(200)
+    const third = await start('projections', 'third')
+    await untilReady(third)
+    await more(100)
+
+    // Whoever wakes up again finds its streams taken over: what it still writes does no harm, and it gets no further.
+    process.kill(second.pid, 'SIGSTOP')
+    await sleep(5_000)
+    await more(200)
+    process.kill(second.pid, 'SIGCONT')
+    await more(200)
+
+    stack.elasticsearch.block(true)
+    const workers = [second, third]
+    const isFailing = async () =>
+      (await Promise.all(workers.map(partsOf))).some(({ parts }) => parts['view search'] === 'failing')
+    await more(200)
+    await until(isFailing)
+    for (const { ok } of await Promise.all(workers.map(partsOf)))
+      t.ok(ok, 'a view that lags is no reason to end')
+    const token = await edge.token('alice')
+    const search = await fetch(`${edge.url}/v1/search?q=word1`, {
+      headers: { authorization: `Bearer ${token}` },
+    })
+    t.equal(search.status, 503, 'nobody to search')
+    t.match(await search.json(), { error: { code: 'UNAVAILABLE', retryable: true } })
+    await more(200)
+    stack.elasticsearch.block(false)
+    await more(100)
+    await load.end()
+
+    // The same log, in SQLite, from the start.
+    const embedded = await start('edge,commands,projections', 'embedded', {})
+    await untilReady(embedded)
+    const level = async () => {
+      for (const confab of [...workers, embedded]) if ((await behind(confab)) > 0) return false
+      return !(await isFailing())
+    }
+    await until(level)
+    // What Elasticsearch has, it shows within a second.
+    await sleep(1_500)
+    const expected = await readViews(embedded, users, words)
+    const actual = await readViews(edge, users, words)
+    for (const key of Object.keys(expected)) t.strictSame(actual[key], expected[key], key)
+    t.ok(Object.keys(expected).length > users.length * conversations.length)
+
+    const log = await replayLog(['--nats', nats.url])
+    for (const client of load.clients)
+      for (const c of conversations) await until(() => client.head(c) >= log.get(c)!.length)
+    ackedAreStored(t, log, load.acked)
+    seqsAreGapless(t, log)
+    clientsSawTheLog(t, log, load.clients)
+    await Promise.all(load.clients.map(client => client.stop()))
+    t.comment(`${load.acked.length} messages acked`)
+  },
+)
