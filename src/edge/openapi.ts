@@ -28,6 +28,10 @@ const parameters = (t: 'history' | 'inbox' | 'undelivered' | 'search', inPath: r
     }))
 }
 
+const text = { type: 'string' }
+
+const inPath = (name: string) => ({ name, in: 'path', required: true, schema: text })
+
 const events = { type: 'array', items: { oneOf: Object.keys(eventSchemas()).map(ref) } }
 const page = { type: 'array', items: { type: 'object' } }
 
@@ -70,6 +74,37 @@ export const openApiDocument = (): string => {
             head: { type: 'integer' },
             more: { type: 'boolean' },
           }),
+        },
+      },
+      '/v1/conversations/{c}/media/{mediaId}': {
+        get: {
+          summary: 'An attachment, for members',
+          parameters: [
+            inPath('c'),
+            inPath('mediaId'),
+            { name: 'redirect', in: 'query', required: false, schema: { enum: ['false'] } },
+          ],
+          responses: {
+            ...answered('Where it is, with redirect=false', { url: text, lifeMs: { type: 'integer' } }),
+            '302': { description: 'Where it is: good for whoever has it, for a while' },
+          },
+        },
+      },
+      '/v1/media/{mediaId}': {
+        get: {
+          summary: 'How far an upload of one’s own has come',
+          parameters: [inPath('mediaId')],
+          responses: answered('As the answer to media', { mediaId: text, missing: { type: 'integer' } }),
+        },
+      },
+      '/v1/media/{mediaId}/complete': {
+        post: {
+          summary: 'Verify an upload of which all parts have come',
+          parameters: [inPath('mediaId')],
+          responses: {
+            ...answered('It may be sent', { mediaId: text, verified: { const: true } }),
+            '202': { description: 'It is still being looked at: ask again' },
+          },
         },
       },
       '/v1/inbox': {

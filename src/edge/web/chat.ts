@@ -1,9 +1,11 @@
 import { type ConfabClient, RequestError } from '../../client/index.ts'
 import type { ConversationEvent, Kind, Presence, Role } from '../../events/index.ts'
 import { applyToInbox, type Inbox, markInbox } from './inbox.ts'
+import { MediaUrls } from './media-urls.ts'
 import { ReadMarks } from './read-marks.ts'
 import { Room } from './room.ts'
 import { TypingTeller, Typists } from './typing.ts'
+import { Uploads } from './uploads.ts'
 
 /** Users that the server lets one watch. */
 const watchLimit = 200
@@ -18,6 +20,8 @@ export class Chat {
   readonly presence = new Map<string, Presence>()
   readonly drafts = new Map<string, string>()
   readonly marks: ReadMarks
+  readonly uploads: Uploads
+  readonly mediaUrls: MediaUrls
   readonly #rooms = new Map<string, Room>()
   readonly #teller: TypingTeller
   readonly #onEvent = new Set<(event: ConversationEvent) => void>()
@@ -37,6 +41,8 @@ export class Chat {
     this.typists = new Typists(this.changed)
     this.#teller = new TypingTeller((c, on) => void client.request('typing', { c, on }).catch(() => {}))
     this.marks = new ReadMarks(client, this.inbox, this.changed)
+    this.uploads = new Uploads(client, this.changed)
+    this.mediaUrls = new MediaUrls(client)
     client.on('state', this.changed)
     client.on('pending', this.changed)
     client.on('hello', () => this.#connected())
@@ -121,13 +127,15 @@ export class Chat {
     else this.#teller.typed(c)
   }
 
+  /** Sends a message, with the files that are ready. */
   send(c: string, text: string, replyTo?: string): void {
     this.drafts.delete(c)
     this.#teller.stopped()
     const room = this.#rooms.get(c)
     if (room !== undefined) room.unreadAfter = undefined
     if (room?.newer) void this.attempt(room.latest())
-    this.client.send(c, text, replyTo === undefined ? {} : { replyTo }).catch(() => {})
+    const attachments = this.uploads.take(c)
+    this.client.send(c, text, { ...(replyTo === undefined ? {} : { replyTo }), attachments }).catch(() => {})
   }
 
   edit = (c: string, m: string, text: string) => this.attempt(this.client.request('edit', { c, m, text }))
@@ -152,6 +160,7 @@ export class Chat {
 
   close(): void {
     clearTimeout(this.#inboxTimer)
+    this.uploads.close()
     this.#listener = () => {}
     this.client.close()
   }

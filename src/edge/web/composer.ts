@@ -1,5 +1,6 @@
 import { html } from 'htm/preact'
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks'
+import { AttachRow } from './attach-row.ts'
 import type { Chat } from './chat.ts'
 import { Icon, IconButton } from './icons.ts'
 import type { Room } from './room.ts'
@@ -19,9 +20,15 @@ export const Composer = (props: {
 }) => {
   const { chat, room, name, composing, onComposing } = props
   const box = useRef<HTMLTextAreaElement>(null)
+  const picker = useRef<HTMLInputElement>(null)
+  const [dropping, setDropping] = useState(false)
   const [text, setText] = useState(chat.drafts.get(room.c) ?? '')
   const tooLong = new TextEncoder().encode(text).length > textBytes
-  const empty = text.trim() === ''
+  const isEdit = composing?.kind === 'edit'
+  const uploads = isEdit ? [] : chat.uploads.list(room.c)
+  // What failed or is still coming is seen to first: nobody means to send half.
+  const isWaiting = uploads.some(({ attachment }) => attachment === undefined)
+  const empty = text.trim() === '' && uploads.length === 0
 
   useEffect(() => {
     if (composing?.kind === 'edit') setText(composing.message.text)
@@ -44,7 +51,7 @@ export const Composer = (props: {
     onComposing(undefined)
   }
   const submit = (): void => {
-    if (empty || tooLong) return
+    if (empty || tooLong || isWaiting) return
     if (composing?.kind === 'edit') {
       if (text !== composing.message.text) void chat.edit(room.c, composing.message.m, text)
       cancel()
@@ -53,6 +60,12 @@ export const Composer = (props: {
       setText('')
       onComposing(undefined)
     }
+    box.current?.focus()
+  }
+  const attach = (files: FileList | null | undefined): void => {
+    if (files === null || files === undefined || files.length === 0 || isEdit) return
+    const left = chat.uploads.add(room.c, [...files])
+    if (left > 0) void chat.attempt(Promise.reject('A message can have 10 files.'))
     box.current?.focus()
   }
   const keys = (event: KeyboardEvent): void => {
@@ -69,7 +82,19 @@ export const Composer = (props: {
 
   return html`
     <form
-      class="composer"
+      class=${`composer ${dropping ? 'is-dropped-on' : ''}`}
+      onDragOver=${(event: DragEvent) => {
+        if (!event.dataTransfer?.types.includes('Files')) return
+        event.preventDefault()
+        setDropping(true)
+      }}
+      onDragLeave=${() => setDropping(false)}
+      onDrop=${(event: DragEvent) => {
+        setDropping(false)
+        if (event.dataTransfer?.files.length === 0) return
+        event.preventDefault()
+        attach(event.dataTransfer?.files)
+      }}
       onSubmit=${(event: SubmitEvent) => {
         event.preventDefault()
         submit()
@@ -88,7 +113,22 @@ export const Composer = (props: {
           </div>
         `
       }
+      ${!isEdit && html`<${AttachRow} chat=${chat} c=${room.c} />`}
       <div class="composer-row">
+        <input
+          class="sr-only"
+          type="file"
+          multiple
+          ref=${picker}
+          tabindex="-1"
+          aria-hidden="true"
+          onChange=${(event: Event) => {
+            const input = event.target as HTMLInputElement
+            attach(input.files)
+            input.value = ''
+          }}
+        />
+        ${!isEdit && html`<${IconButton} name="clip" class="attach" label="Attach files" onClick=${() => picker.current?.click()} />`}
         <textarea
           id="composer"
           ref=${box}
@@ -101,8 +141,13 @@ export const Composer = (props: {
           value=${text}
           onInput=${(event: InputEvent) => write((event.target as HTMLTextAreaElement).value)}
           onKeyDown=${keys}
+          onPaste=${(event: ClipboardEvent) => {
+            if ((event.clipboardData?.files.length ?? 0) === 0) return
+            event.preventDefault()
+            attach(event.clipboardData?.files)
+          }}
         />
-        <button class="send" aria-label=${composing?.kind === 'edit' ? 'Save' : 'Send'} disabled=${empty || tooLong}>
+        <button class="send" aria-label=${composing?.kind === 'edit' ? 'Save' : 'Send'} disabled=${empty || tooLong || isWaiting}>
           <${Icon} name=${composing?.kind === 'edit' ? 'check' : 'send'} />
         </button>
       </div>

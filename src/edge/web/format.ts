@@ -85,6 +85,15 @@ export const formatNotice = ({ event }: Notice, me: string): string => {
   }
 }
 
+/** A size as people say it: `812 kB`, `1.4 MB`. */
+export const formatBytes = (bytes: number): string => {
+  const units = ['B', 'kB', 'MB', 'GB'] as const
+  let size = bytes
+  let unit = 0
+  for (; size >= 999.5 && unit < units.length - 1; unit++) size /= 1000
+  return `${unit === 0 || size >= 10 ? Math.round(size) : size.toFixed(1)} ${units[unit]}`
+}
+
 export const initialsOf = (name: string): string => {
   const words = name.split(/[\s_-]+/).filter(word => word !== '')
   const first = [...(words[0] ?? '?')]

@@ -1,5 +1,6 @@
 import { html } from 'htm/preact'
 import { Component } from 'preact'
+import { Attachments, type MediaUrl } from './attachments.ts'
 import { Avatar } from './avatar.ts'
 import { formatClock, formatNames, formatPrecisely, formatTime } from './format.ts'
 import { linkPieces } from './highlight.ts'
@@ -15,6 +16,7 @@ export interface MessageActions {
   react(message: Message, emoji: string, on: boolean): void
   /** Goes to the message that another one answers. */
   goTo(m: string): void
+  readonly mediaUrl: MediaUrl
   retry(m: string): void
   discard(m: string): void
 }
@@ -82,12 +84,9 @@ export class MessageRow extends Component<Props> {
           ${
             message.deleted
               ? html`<p class="text is-deleted">This message was deleted.</p>`
-              : html`<${Text} text=${message.text} edited=${message.edited} />`
+              : message.text !== '' && html`<${Text} text=${message.text} edited=${message.edited} />`
           }
-          ${message.attachments.map(
-            file =>
-              html`<p class="attachment" key=${file.mediaId}>${file.name} <span class="muted">${file.type}</span></p>`,
-          )}
+          ${message.attachments.length > 0 && !message.deleted && html`<${Attachments} files=${message.attachments} mediaUrl=${actions.mediaUrl} />`}
           ${message.reactions.length > 0 && html`<${Reactions} message=${message} me=${me} react=${actions.react} />`}
         </div>
         ${readers !== '' && html`<${Readers} users=${readers.split(' ')} />`}

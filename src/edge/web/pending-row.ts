@@ -24,7 +24,8 @@ export const PendingRow = ({
             : html`<span class="muted">${message.state === 'sending' ? 'Sending …' : 'Sent'}</span>`
         }
       </div>
-      <p class="text">${message.text}</p>
+      ${message.text !== '' && html`<p class="text">${message.text}</p>`}
+      ${(message.attachments?.length ?? 0) > 0 && html`<p class="text muted">${message.attachments?.map(({ name }) => name).join(', ')}</p>`}
       ${
         message.state === 'failed' &&
         html`

@@ -32,6 +32,7 @@ export const RoomPane = (props: { chat: Chat; room: Room; onDialog: (name: Dialo
       delete: setDeleting,
       react: (message, emoji, on) => void chat.react(room.c, message.m, emoji, on),
       goTo: m => void findMessage(chat, room, m),
+      mediaUrl: mediaId => chat.mediaUrls.of(room.c, mediaId),
       retry: m => chat.client.retry(room.c, m),
       discard: m => chat.client.discard(room.c, m),
     }),
