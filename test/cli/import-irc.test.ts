@@ -3,8 +3,9 @@ import { once } from 'node:events'
 import { existsSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { type ConfabProcess, spawnConfab, untilReady } from '../harness/confab-process.ts'
+import { fullStack } from '../harness/full-stack.ts'
 import { membersAfter, seqsAreGapless } from '../harness/invariants.ts'
 import { Outsider, type SeenEvent } from '../harness/outsider.ts'
 import { replayLog, runConfab } from '../harness/replay.ts'
@@ -77,149 +78,168 @@ const get = async <T>(confab: ConfabProcess, token: string, path: string): Promi
 
 const isSame = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b)
 
+/** Until every view has applied all that there is. */
+const untilLevel = async (confab: ConfabProcess): Promise<void> => {
+  for (;;) {
+    const text = await (await fetch(`${confab.url}/metrics`)).text()
+    const lags = [...text.matchAll(/^confab_projection_lag_events\{.*\} (\d+)$/gm)]
+    if (lags.length > 0 && lags.every(([, lag]) => lag === '0')) return
+    await sleep(50)
+  }
+}
+
+/** The environment says where views are kept. */
+const importsFiveDays = async (t: Test, env: Record<string, string>): Promise<void> => {
+  const data = join(tempFolder(t), 'data')
+  const confab = await untilReady(await spawnConfab({ data, env }))
+  t.teardown(() => confab.stop())
+  const said = days.map(readDay)
+  const messages = said.flatMap(day => day.messages)
+  const first = messages.find(({ nick }) => /^[A-Za-z0-9_-]+$/.test(nick))!.nick
+  const watcher = new Outsider('watcher', [confab.url], await confab.token('watcher'))
+  await watcher.command('create', {
+    c: 'ubuntu',
+    kind: 'channel',
+    title: '#ubuntu',
+    members: [],
+    key: 'k',
+  })
+  watcher.expect('ubuntu')
+
+  const imported = await runConfab(['import', 'irc', ...filesOf(days), '--data', data], env)
+  t.equal(imported.code, 0, imported.stderr)
+  t.match(
+    imported.stdout,
+    new RegExp(`^${messages.length.toLocaleString('en-GB')} messages imported, 0 there already`),
+  )
+
+  const replayed = await replayLog(['--data', data])
+  const events = replayed.get('ubuntu')!
+  seqsAreGapless(t, replayed)
+  const posted = events.filter(({ type }) => type === 'message.posted')
+  t.equal(posted.length, messages.length, `the log has the ${messages.length} messages of the files`)
+  t.same(
+    posted.findIndex(({ text }, i) => text !== messages[i]!.text),
+    -1,
+    'with their texts, in their order',
+  )
+  t.same(
+    posted.findIndex(
+      ({ from }, i) => /^[A-Za-z0-9_-]+$/.test(messages[i]!.nick) && from !== messages[i]!.nick,
+    ),
+    -1,
+    'from whom said them',
+  )
+  t.equal(
+    new Set(posted.map(({ from }) => from)).size,
+    new Set(messages.map(({ nick }) => nick)).size,
+    'as many senders as nicks',
+  )
+  const times = posted.map(({ at }) => String(at))
+  t.ok(
+    times.every((at, i) => i === 0 || at >= times[i - 1]!),
+    'times never go back',
+  )
+
+  let offset = 0
+  const wrong: unknown[] = []
+  for (const day of said) {
+    const idOfLine = new Map(day.messages.map(({ line }, i) => [line, posted[offset + i]!.m]))
+    for (const [i, { line }] of day.messages.entries()) {
+      const nearest = day.answers.get(line)?.[0]
+      const wanted = nearest === undefined ? undefined : idOfLine.get(nearest)
+      if (posted[offset + i]!.replyTo !== wanted) wrong.push([line, posted[offset + i]!.replyTo, wanted])
+    }
+    offset += day.messages.length
+  }
+  t.same(wrong, [], 'replies are the links of the annotations')
+
+  const states = membersAfter(events)
+  t.equal(
+    posted.findIndex(({ seq, from }) => !states[seq - 1]!.has(from)),
+    -1,
+    'every sender was a member',
+  )
+  const joins = events.filter(({ type }) => type === 'member.joined').length
+  t.ok(
+    joins >= new Set(messages.map(({ nick }) => nick)).size - 1,
+    `${joins} joins, ${said.reduce((sum, day) => sum + day.joins, 0)} of them in the files`,
+  )
+
+  while (watcher.head('ubuntu') < events.length) await sleep(10)
+  t.ok(isSame(watcher.seen.get('ubuntu'), events), 'a client that was connected got all of it live')
+  t.same(watcher.breaches, [])
+  await watcher.stop()
+
+  await untilLevel(confab)
+  const token = await confab.token('watcher')
+  const timeline: SeenEvent[] = []
+  for (let more = true; more; ) {
+    const page = await get<{ events: SeenEvent[]; more: boolean }>(
+      confab,
+      token,
+      `/v1/conversations/ubuntu/events?after=${timeline.length}&limit=200`,
+    )
+    timeline.push(...page.events)
+    more = page.more
+  }
+  t.ok(isSame(timeline, events), 'the timeline is the log')
+
+  for (const word of ['ubuntu', 'kernel', 'nvidia', 'grub', 'please', 'thanks', 'zzyzx']) {
+    const isIn = new RegExp(`(?<![\\p{L}\\p{N}\\p{M}])${word}(?![\\p{L}\\p{N}\\p{M}])`, 'iu')
+    const wanted = messages.filter(({ text }) => isIn.test(text)).length
+    let hits = 0
+    let cursor = ''
+    do {
+      const page = await get<{ hits: unknown[]; cursor?: string }>(
+        confab,
+        token,
+        `/v1/search?q=${word}&c=ubuntu&limit=100${cursor}`,
+      )
+      hits += page.hits.length
+      cursor = page.cursor === undefined ? '' : `&cursor=${encodeURIComponent(page.cursor)}`
+    } while (cursor !== '')
+    t.equal(hits, wanted, `search finds ${word} ${wanted} times`)
+  }
+
+  const present = [...states.at(-1)!].filter(user => posted.some(({ from }) => from === user))
+  for (const user of ['watcher', first, ...present.slice(0, 5), ...present.slice(-5)].filter(user =>
+    states.at(-1)!.has(user),
+  )) {
+    const { items } = await get<{ items: Record<string, unknown>[] }>(
+      confab,
+      await confab.token(user),
+      '/v1/inbox',
+    )
+    const item = items.find(({ c }) => c === 'ubuntu')
+    const own = posted.findLastIndex(({ from }) => from === user)
+    t.match(
+      item,
+      {
+        head: events.length,
+        unread: posted.length - 1 - own,
+        lastMessage: { m: posted.at(-1)!.m, text: messages.at(-1)!.text },
+      },
+      `inbox of ${user}`,
+    )
+  }
+
+  const again = await runConfab(['import', 'irc', ...filesOf(days), '--data', data], env)
+  t.equal(again.code, 0, again.stderr)
+  t.match(again.stdout, /^nothing new/)
+  t.ok(isSame((await replayLog(['--data', data])).get('ubuntu'), events), 'a second import changes nothing')
+}
+
 t.test(
   'five whole days of #ubuntu: log, timeline, search and inbox are what the files say',
   { timeout: 300_000, skip },
-  async t => {
-    const data = join(tempFolder(t), 'data')
-    const confab = await untilReady(await spawnConfab({ data }))
-    t.teardown(() => confab.stop())
-    const said = days.map(readDay)
-    const messages = said.flatMap(day => day.messages)
-    const first = messages.find(({ nick }) => /^[A-Za-z0-9_-]+$/.test(nick))!.nick
-    const watcher = new Outsider('watcher', [confab.url], await confab.token('watcher'))
-    await watcher.command('create', {
-      c: 'ubuntu',
-      kind: 'channel',
-      title: '#ubuntu',
-      members: [],
-      key: 'k',
-    })
-    watcher.expect('ubuntu')
-
-    const imported = await runConfab(['import', 'irc', ...filesOf(days), '--data', data])
-    t.equal(imported.code, 0, imported.stderr)
-    t.match(
-      imported.stdout,
-      new RegExp(`^${messages.length.toLocaleString('en-GB')} messages imported, 0 there already`),
-    )
-
-    const replayed = await replayLog(['--data', data])
-    const events = replayed.get('ubuntu')!
-    seqsAreGapless(t, replayed)
-    const posted = events.filter(({ type }) => type === 'message.posted')
-    t.equal(posted.length, messages.length, `the log has the ${messages.length} messages of the files`)
-    t.same(
-      posted.findIndex(({ text }, i) => text !== messages[i]!.text),
-      -1,
-      'with their texts, in their order',
-    )
-    t.same(
-      posted.findIndex(
-        ({ from }, i) => /^[A-Za-z0-9_-]+$/.test(messages[i]!.nick) && from !== messages[i]!.nick,
-      ),
-      -1,
-      'from whom said them',
-    )
-    t.equal(
-      new Set(posted.map(({ from }) => from)).size,
-      new Set(messages.map(({ nick }) => nick)).size,
-      'as many senders as nicks',
-    )
-    const times = posted.map(({ at }) => String(at))
-    t.ok(
-      times.every((at, i) => i === 0 || at >= times[i - 1]!),
-      'times never go back',
-    )
-
-    let offset = 0
-    const wrong: unknown[] = []
-    for (const day of said) {
-      const idOfLine = new Map(day.messages.map(({ line }, i) => [line, posted[offset + i]!.m]))
-      for (const [i, { line }] of day.messages.entries()) {
-        const nearest = day.answers.get(line)?.[0]
-        const wanted = nearest === undefined ? undefined : idOfLine.get(nearest)
-        if (posted[offset + i]!.replyTo !== wanted) wrong.push([line, posted[offset + i]!.replyTo, wanted])
-      }
-      offset += day.messages.length
-    }
-    t.same(wrong, [], 'replies are the links of the annotations')
-
-    const states = membersAfter(events)
-    t.equal(
-      posted.findIndex(({ seq, from }) => !states[seq - 1]!.has(from)),
-      -1,
-      'every sender was a member',
-    )
-    const joins = events.filter(({ type }) => type === 'member.joined').length
-    t.ok(
-      joins >= new Set(messages.map(({ nick }) => nick)).size - 1,
-      `${joins} joins, ${said.reduce((sum, day) => sum + day.joins, 0)} of them in the files`,
-    )
-
-    while (watcher.head('ubuntu') < events.length) await sleep(10)
-    t.ok(isSame(watcher.seen.get('ubuntu'), events), 'a client that was connected got all of it live')
-    t.same(watcher.breaches, [])
-    await watcher.stop()
-
-    const token = await confab.token('watcher')
-    const timeline: SeenEvent[] = []
-    for (let more = true; more; ) {
-      const page = await get<{ events: SeenEvent[]; more: boolean }>(
-        confab,
-        token,
-        `/v1/conversations/ubuntu/events?after=${timeline.length}&limit=200`,
-      )
-      timeline.push(...page.events)
-      more = page.more
-    }
-    t.ok(isSame(timeline, events), 'the timeline is the log')
-
-    for (const word of ['ubuntu', 'kernel', 'nvidia', 'grub', 'please', 'thanks', 'zzyzx']) {
-      const isIn = new RegExp(`(?<![\\p{L}\\p{N}\\p{M}])${word}(?![\\p{L}\\p{N}\\p{M}])`, 'iu')
-      const wanted = messages.filter(({ text }) => isIn.test(text)).length
-      let hits = 0
-      let cursor = ''
-      do {
-        const page = await get<{ hits: unknown[]; cursor?: string }>(
-          confab,
-          token,
-          `/v1/search?q=${word}&c=ubuntu&limit=100${cursor}`,
-        )
-        hits += page.hits.length
-        cursor = page.cursor === undefined ? '' : `&cursor=${encodeURIComponent(page.cursor)}`
-      } while (cursor !== '')
-      t.equal(hits, wanted, `search finds ${word} ${wanted} times`)
-    }
-
-    const present = [...states.at(-1)!].filter(user => posted.some(({ from }) => from === user))
-    for (const user of ['watcher', first, ...present.slice(0, 5), ...present.slice(-5)].filter(user =>
-      states.at(-1)!.has(user),
-    )) {
-      const { items } = await get<{ items: Record<string, unknown>[] }>(
-        confab,
-        await confab.token(user),
-        '/v1/inbox',
-      )
-      const item = items.find(({ c }) => c === 'ubuntu')
-      const own = posted.findLastIndex(({ from }) => from === user)
-      t.match(
-        item,
-        {
-          head: events.length,
-          unread: posted.length - 1 - own,
-          lastMessage: { m: posted.at(-1)!.m, text: messages.at(-1)!.text },
-        },
-        `inbox of ${user}`,
-      )
-    }
-
-    const again = await runConfab(['import', 'irc', ...filesOf(days), '--data', data])
-    t.equal(again.code, 0, again.stderr)
-    t.match(again.stdout, /^nothing new/)
-    t.ok(isSame((await replayLog(['--data', data])).get('ubuntu'), events), 'a second import changes nothing')
-  },
+  t => importsFiveDays(t, {}),
 )
+
+t.test('the same on Cassandra and Elasticsearch', { timeout: 300_000, skip }, async t => {
+  const stack = await fullStack(t)
+  if (stack !== undefined) await importsFiveDays(t, stack.env)
+})
 
 t.test(
   'killed in the middle, an import of days ends complete, in order',
