@@ -7,7 +7,7 @@ set -euo pipefail
 ROOT=${S3_ROOT:-${XDG_CACHE_HOME:-$HOME/.cache}/confab-services/s3}
 PORT=${S3_PORT:-17070}
 BIN=$ROOT/bin/versitygw
-VERSION=${S3_VERSION:-latest}
+VERSION=${S3_VERSION:-v1.8.0}
 
 provision() {
   [ ! -x "$BIN" ] || return 0

@@ -1,0 +1,24 @@
+# confab's server. Everything comes from the configuration: mount a file and name it with CONFAB_CONFIG, or give variables.
+FROM node:24-trixie-slim AS build
+WORKDIR /confab
+COPY package.json package-lock.json ./
+# No install scripts: they are for checkouts (the test runner, a Node of the project's own).
+RUN npm ci --ignore-scripts
+COPY . .
+RUN npm run -s build && npm prune --omit=dev --ignore-scripts
+
+FROM node:24-trixie-slim
+WORKDIR /confab
+ENV NODE_ENV=production CONFAB_HOST=0.0.0.0 CONFAB_DATA=/data
+COPY --from=build /confab/node_modules ./node_modules
+COPY --from=build /confab/dist ./dist
+COPY --from=build /confab/bin ./bin
+COPY --from=build /confab/streams ./streams
+COPY --from=build /confab/nats ./nats
+COPY --from=build /confab/package.json ./
+RUN mkdir /data && chown node /data
+USER node
+EXPOSE 8080
+VOLUME /data
+ENTRYPOINT ["node", "bin/confab.js"]
+CMD ["serve"]

@@ -1,0 +1,83 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import t from 'tap'
+import { parse } from 'yaml'
+import { compileConfig } from '../../src/infra/config/index.ts'
+
+const root = resolve(import.meta.dirname, '../..')
+const read = (path: string): string => readFileSync(join(root, path), 'utf8')
+
+interface Service {
+  readonly image?: string
+  readonly build?: string
+  readonly command?: string | readonly string[]
+  readonly environment?: Readonly<Record<string, string>>
+  readonly volumes?: readonly string[]
+  readonly depends_on?: Readonly<Record<string, object>>
+  readonly healthcheck?: object
+}
+
+const { services, volumes } = parse(read('compose.yaml'), { merge: true }) as {
+  services: Readonly<Record<string, Service>>
+  volumes: object
+}
+const confabs = Object.entries(services).filter(([, { image }]) => image === 'confab')
+
+t.test('every process of confab starts from a configuration that is right', async t => {
+  t.same(confabs.map(([name]) => name).sort(), ['edge-1', 'edge-2', 'migrate', 'projections'])
+  for (const [name, { environment = {}, build }] of confabs) {
+    t.equal(build, '.')
+    const env = Object.fromEntries(
+      // As Docker would, with nothing set where it runs.
+      Object.entries(environment).map(([key, value]) => [key, value.replace(/^\$\{\w+:-(.*)\}$/, '$1')]),
+    )
+    const config = compileConfig({ env: { ...env, CONFAB_CONFIG: 'ops/compose/confab.yaml' }, cwd: root })
+    t.match(config, {
+      natsReplicas: 3,
+      dev: false,
+      cassandra: { contactPoints: ['cassandra:9042'] },
+      elasticsearch: { nodes: ['http://elasticsearch:9200'] },
+      s3: { bucket: 'confab-media' },
+    })
+    const hosts = [
+      ...(config.natsServers ?? []),
+      ...(config.elasticsearch.nodes ?? []),
+      config.s3.endpoint ?? '',
+      ...(config.cassandra.contactPoints ?? []).map(point => `cql://${point}`),
+    ].map(url => new URL(url).hostname)
+    for (const host of hosts) t.ok(host in services, `${name} finds ${host}`)
+  }
+})
+
+t.test('servers are those that the tests run against', async t => {
+  const imageOf = (name: string): string => services[name]?.image ?? ''
+  const versionIn = (path: string, pattern: RegExp): string =>
+    pattern.exec(read(path))?.[1] ?? `none in ${path}`
+  const nats = versionIn('src/infra/nats/nats-binary.ts', /v?(\d+\.\d+\.\d+)/)
+  for (const name of ['nats-1', 'nats-2', 'nats-3']) t.equal(imageOf(name), `nats:${nats}-alpine`)
+  const cassandra = versionIn('test/services/cassandra.sh', /CASSANDRA_VERSION:-([\d.]+)/)
+  t.equal(imageOf('cassandra'), `cassandra:${cassandra}`)
+  const elasticsearch = versionIn('test/services/elasticsearch.sh', /^VERSION=([\d.]+)/m)
+  t.equal(imageOf('elasticsearch'), `docker.elastic.co/elasticsearch/elasticsearch:${elasticsearch}`)
+  const s3 = versionIn('test/services/s3.sh', /S3_VERSION:-v([\d.]+)/)
+  t.equal(imageOf('s3'), `versity/versitygw:v${s3}`)
+})
+
+t.test('what services mount, name and wait for is there', async t => {
+  for (const [name, service] of Object.entries(services)) {
+    for (const volume of service.volumes ?? []) {
+      const [source = ''] = volume.split(':')
+      t.ok(source.startsWith('.') ? existsSync(join(root, source)) : source in volumes, `${name}: ${source}`)
+    }
+    for (const other of Object.keys(service.depends_on ?? {}))
+      t.ok(other in services, `${name} waits for ${other}`)
+  }
+  const variables = [...read('nats/cluster.conf').matchAll(/: \[?\$(\w+)/g)].map(([, variable]) => variable)
+  for (const name of ['nats-1', 'nats-2', 'nats-3'])
+    t.same(Object.keys(services[name]?.environment ?? {}).sort(), variables.sort(), name)
+  for (const path of ['package.json', 'package-lock.json', 'bin', 'streams', 'nats', 'scripts/build.ts'])
+    t.ok(
+      existsSync(join(root, path)) && !read('.dockerignore').split('\n').includes(path),
+      `the image has ${path}`,
+    )
+})
