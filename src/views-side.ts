@@ -10,7 +10,7 @@ export const openViewsSide = async (context: ProcessContext): Promise<Views> => 
   const known = new Map<ProjectionName, ProjectionPlan>()
   let views: Awaited<ReturnType<typeof openViews>> | undefined
   const unwatch = await plans.watch((projection, plan) => {
-    const isOther = known.get(projection)?.live !== plan.live
+    const isOther = (known.get(projection)?.live ?? 1) !== plan.live
     known.set(projection, plan)
     if (!isOther || views === undefined) return
     views.use(liveGenerations(known)).then(
