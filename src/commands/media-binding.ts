@@ -61,10 +61,9 @@ export const bindMedia = async (store: MediaStore, media: MediaToBind): Promise<
     if (key === uploadFacts(mediaId)) isThere = true
   }
   if (!isThere) throw noMedia(`${pointer}/mediaId`)
-  if (bound !== undefined) return
-
   const { name, type, size } = facts
   const binding: Binding = { version: 1, mediaId, user, name, type, size, sha256 }
+  // Also when there is one: whoever wrote it may have died before the content was there.
   await writeJson(store, bindingOf(c, sha256, mediaId), binding)
   let hasContent = false
   for await (const { key, at } of store.list(contentFolder(c, sha256))) {

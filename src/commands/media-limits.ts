@@ -8,6 +8,8 @@ export interface MediaLimits {
   readonly downloadUrlMs: number
   /** Uploads that are verified at the same time; more are OVERLOADED. */
   readonly verifications: number
+  /** How long the answer to a completed upload may take; then it says that the verification goes on, ms. */
+  readonly verifyWaitMs: number
   /** How long what was uploaded and never sent is kept, ms. */
   readonly keepMs: number
   /** How often what is to go is looked for, ms. */
@@ -19,6 +21,7 @@ export const defaultMediaLimits: MediaLimits = {
   uploadUrlMs: 3_600_000,
   downloadUrlMs: 300_000,
   verifications: 8,
+  verifyWaitMs: 5_000,
   keepMs: 86_400_000,
   sweepEveryMs: 600_000,
 }

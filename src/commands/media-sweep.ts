@@ -74,6 +74,9 @@ async function* byUpload(store: MediaStore): AsyncIterableIterator<Upload> {
   if (current !== undefined) yield current
 }
 
+/** Far less than a tombstone is heeded for, ms. */
+const hesitationMs = 60_000
+
 const collect = async (list: AsyncIterable<StoredObject>): Promise<string[]> => {
   const keys: string[] = []
   for await (const { key } of list) keys.push(key)
@@ -119,10 +122,13 @@ const unbind = async (store: MediaStore, c: string, mediaId: string): Promise<vo
   await store.remove([bindingOf(c, sha256, mediaId)])
   const folder = contentFolder(c, sha256)
   const mark = tombstone(folder)
+  const began = performance.now()
   await store.put(mark, new Uint8Array())
   try {
     const keys = await collect(store.list(folder))
-    if (!keys.some(isBinding)) await store.remove([contentOf(c, sha256)])
+    // A process that was stopped in between does not go on with what it saw long ago: nobody heeds its tombstone any more.
+    if (!keys.some(isBinding) && performance.now() - began < hesitationMs)
+      await store.remove([contentOf(c, sha256)])
   } finally {
     await store.remove([mark])
   }

@@ -19,9 +19,6 @@ export interface MediaParts {
   readonly cors: CorsPolicy
 }
 
-/** How long the answer to `complete` may take; then it says that the verification goes on, ms. */
-const patienceMs = 5_000
-
 /** A file of somebody's, on our origin: it may be looked at, but nothing in it may run. */
 const asFile: HeaderList = [
   ['accept-ranges', 'bytes'],
@@ -58,7 +55,10 @@ export class MediaRoutes {
           await body.drop()
           const { user } = await callerOf(exchange, tokens)
           const verified = media.complete(user, id).then(() => true)
-          const isOver = await Promise.race([verified, sleep(patienceMs, false, { ref: false })])
+          const isOver = await Promise.race([
+            verified,
+            sleep(media.limits.verifyWaitMs, false, { ref: false }),
+          ])
           // It goes on; who asks again is told how it ended.
           if (!isOver) verified.catch(() => {})
           exchange.json(isOver ? 200 : 202, { ok: true, mediaId: id, verified: isOver })

@@ -81,6 +81,7 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
     limits,
   )
   const marks = new Marks({ bus, views, freshness, sessions, fanOut }, limits)
+  const lookup = createViewLookup(views.timeline, log)
   const answer = createAnswerer({
     bus,
     views,
@@ -92,6 +93,7 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
     resumer,
     signals,
     media: options.media,
+    lookup,
     limits,
   })
   const greeter = new Greeter(
@@ -135,7 +137,6 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
   let sweeper: MediaSweeper | undefined
   if (media !== undefined) {
     new MediaRoutes({ media, access, tokens, logger, cors }).register(app)
-    const lookup = createViewLookup(views.timeline, log)
     sweeper = new MediaSweeper({ media, bus, lookup, reader, logger })
     sweeper.start()
   }

@@ -91,6 +91,28 @@ export const mediaSweepContract = (
     await media.download('tea', sent.mediaId)
   })
 
+  test('two who sweep at the same time do what one does', async (t, { upload, sweep, keys, media }) => {
+    const sent = await upload('sent')
+    await media.take('tea', 'm1', 'alice', [sent])
+    const lost = await upload('lost')
+    await media.take('tea', 'm2', 'alice', [lost])
+    await upload('never sent')
+    const options = { after: 2 * day, sent: ['tea m1'] }
+    await Promise.all([sweep(options), sweep(options), sweep(options)])
+    await sweep(options)
+    t.equal((await keys()).length, 2, 'the content that was sent and its binding are left')
+    await media.download('tea', sent.mediaId)
+    await t.rejects(media.download('tea', lost.mediaId), { code: 'NOT_FOUND' })
+  })
+
+  test('a binding without its content is completed by the next try', async (t, { upload, media, store }) => {
+    const sent = await upload('tea')
+    await media.take('tea', 'm1', 'alice', [sent])
+    await store.remove([`c/tea/${sent.sha256}/0`])
+    await media.take('tea', 'm1', 'alice', [sent])
+    t.equal((await store.head(`c/tea/${sent.sha256}/0`))?.size, 3)
+  })
+
   test('nothing goes while it cannot be known whether it was sent', async (t, {
     upload,
     sweep,

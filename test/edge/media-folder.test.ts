@@ -1,6 +1,48 @@
 import { join } from 'node:path'
+import t from 'tap'
+import type { MediaStore } from '../../src/commands/index.ts'
 import { openMediaFolder } from '../../src/infra/media-folder/index.ts'
+import { startConfab } from '../harness/confab.ts'
 import { tempFolder } from '../harness/temp-folder.ts'
+import { described, httpOf, png, putParts, type UploadAnswer } from '../harness/upload.ts'
 import { mediaTests } from './media.ts'
 
 mediaTests('folder', t => openMediaFolder(join(tempFolder(t), 'media')))
+
+t.test('what takes long to verify is asked for again; too many at once are told to wait', async t => {
+  const store = await openMediaFolder(join(tempFolder(t), 'media'))
+  const gate = Promise.withResolvers<void>()
+  const slow = new Proxy(store, {
+    get: (_, name) => {
+      const value: unknown = Reflect.get(store, name)
+      if (name === 'read')
+        return async function* (...args: Parameters<MediaStore['read']>) {
+          await gate.promise
+          yield* store.read(...args)
+        }
+      return typeof value === 'function' ? value.bind(store) : value
+    },
+  })
+  const confab = await startConfab(t, {
+    mediaStore: slow,
+    mediaLimits: { verifications: 1, verifyWaitMs: 50 },
+  })
+  const alice = httpOf(confab, 'alice')
+  const uploaded = async (bytes: Buffer) => {
+    const answer = (await alice.request('media', described(bytes))) as unknown as UploadAnswer
+    t.same(await putParts(confab, answer, bytes), [200])
+    return answer.mediaId
+  }
+  const one = await uploaded(png('one'))
+  const other = await uploaded(png('other'))
+  t.match(await alice.complete(one), { status: 202, body: { ok: true, verified: false } })
+  t.match(await alice.complete(one), { status: 202 }, 'it is not begun twice')
+  t.match(await alice.complete(other), {
+    status: 503,
+    body: { error: { code: 'OVERLOADED', retryAfterMs: 1_000 } },
+  })
+  gate.resolve()
+  while ((await alice.complete(one)).status === 202) await new Promise(resolve => setTimeout(resolve, 10))
+  t.match(await alice.complete(one), { status: 200, body: { verified: true } })
+  t.match(await alice.complete(other), { status: 200 })
+})

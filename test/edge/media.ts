@@ -63,7 +63,8 @@ export const mediaTests = (name: string, open: Open): void => {
       `/v1/conversations/tea/media/${answer.mediaId}?redirect=false`,
     )
     t.match(asked, { status: 200, body: { url: String, lifeMs: 300_000 } })
-    t.equal((await fetch(new URL(asked.body.url as string, confab.url))).status, 200)
+    const direct = await fetch(new URL(asked.body.url as string, confab.url))
+    t.ok(Buffer.from(await direct.arrayBuffer()).equals(bytes))
 
     const none = { status: 404, body: { ok: false, error: { code: 'NOT_FOUND' } } }
     const stranger = await download(confab, 'mallory', 'tea', answer.mediaId)
@@ -294,4 +295,19 @@ export const mediaTests = (name: string, open: Open): void => {
     },
     { keepMs: 1_500, sweepEveryMs: 200 },
   )
+
+  test('a send that is repeated is a duplicate, whatever has become of its sender', async (t, confab) => {
+    const alice = httpOf(confab, 'alice')
+    const bob = httpOf(confab, 'bob')
+    const file = await upload(confab, 'bob', png())
+    const send = { c: 'tea', m: 'm1', text: '', attachments: [file] }
+    const first = await bob.request('send', send)
+    t.match(first, { ok: true, seq: 2, duplicate: false })
+    const again = { ok: true, seq: 2, at: first.at as string, duplicate: true }
+    t.match(await bob.request('send', { ...send, attachments: [{ ...file, name: 'other.png' }] }), again)
+    await alice.request('remove', { c: 'tea', user: 'bob' })
+    t.match(await bob.request('send', send), again)
+    t.match(await bob.request('send', { ...send, m: 'm2' }), { ok: false, error: { code: 'NOT_FOUND' } })
+    t.match(await alice.request('send', send), { ok: false, error: { code: 'NOT_FOUND' } })
+  })
 }

@@ -31,6 +31,22 @@ export const media =
     return answerOfUpload(await required(media).announce(caller.user, request))
   }
 
+/** The answer to a message that is there already; undefined when it isn't, or that cannot be told. */
+const sentBefore = async (
+  { bus, lookup }: RequestContext,
+  c: string,
+  m: string,
+  user: string,
+): Promise<AnswerOf['send'] | undefined> => {
+  try {
+    const view = await bus.currentConversation(c)
+    const found = view === undefined ? undefined : await lookup.find(c, m, view.head)
+    return found?.from === user ? { seq: found.seq, at: found.at, duplicate: true } : undefined
+  } catch {
+    return undefined
+  }
+}
+
 /** What is attached to a message has to be there, verified and of its sender, before the message is appended. */
 export const send = (context: RequestContext): Handler<'send'> => {
   const command = conversationCommand(context)
@@ -40,8 +56,15 @@ export const send = (context: RequestContext): Handler<'send'> => {
     caller: Caller,
   ): Promise<Fields<'send'>> => {
     const { c, m } = request
-    await context.access.member(c, caller.user)
-    await required(context.media).take(c, m, caller.user, attachments)
+    try {
+      await context.access.member(c, caller.user)
+      await required(context.media).take(c, m, caller.user, attachments)
+    } catch (error) {
+      // A repeated send is answered as the first one was, whatever has become of its media, and of its sender.
+      const sent = await sentBefore(context, c, m, caller.user)
+      if (sent === undefined) throw error
+      return sent
+    }
     return await command(request, caller)
   }
   return (request, caller) =>

@@ -1,4 +1,4 @@
-import type { CommandBus, Media } from '../../commands/index.ts'
+import type { CommandBus, Media, MessageLookup } from '../../commands/index.ts'
 import type { AnswerOf, RequestOf, RequestType } from '../../events/index.ts'
 import type { Views } from '../../projections/index.ts'
 import type { Access } from '../access.ts'
@@ -32,6 +32,8 @@ export interface RequestContext {
   readonly signals: Signals
   /** Undefined where there is no store of media. */
   readonly media: Media | undefined
+  /** Finds messages, however far the views lag. */
+  readonly lookup: MessageLookup
   readonly limits: EdgeLimits
 }
 

@@ -22,7 +22,7 @@ export const AttachRow = ({ chat, c }: { chat: Chat; c: string }) => {
 }
 
 const Chip = ({ chat, c, upload }: { chat: Chat; c: string; upload: Upload }) => {
-  const { id, file, progress, problem, attachment } = upload
+  const { id, file, progress, problem, retryable, attachment } = upload
   return html`
     <li class=${`chip ${problem === undefined ? '' : 'is-failed'}`} title=${file.name}>
       <${Icon} name=${attachment === undefined ? 'file' : 'check'} />
@@ -35,7 +35,7 @@ const Chip = ({ chat, c, upload }: { chat: Chat; c: string; upload: Upload }) =>
         }
       </span>
       ${
-        problem !== undefined &&
+        retryable &&
         html`<${IconButton} name="retry" label=${`Try ${file.name} again`} onClick=${() => chat.uploads.retry(c, id)} />`
       }
       <${IconButton} name="close" label=${`Remove ${file.name}`} onClick=${() => chat.uploads.remove(c, id)} />

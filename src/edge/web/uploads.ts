@@ -12,8 +12,17 @@ export interface Upload {
   readonly progress: number
   /** Why it cannot be sent. */
   readonly problem?: string
+  /** Whether it may go better when it is tried again. */
+  readonly retryable?: boolean
   /** Once it may be sent. */
   readonly attachment?: Attachment
+}
+
+const problemOf = (error: unknown): string => {
+  if (!RequestError.is(error)) return 'This file cannot be read.'
+  if (error.code === 'MEDIA_MISMATCH') return 'This is not the kind of file that its name says.'
+  if (error.code === 'TOO_LARGE') return 'This file is larger than the server takes.'
+  return error.message
 }
 
 interface Entry {
@@ -115,9 +124,7 @@ export class Uploads {
       })
       show({ progress: 1, attachment })
     } catch (error) {
-      // A refused one begins anew; one that was cut off goes on.
-      if (!RequestError.is(error) || !error.retryable) entry.mediaId = undefined
-      show({ problem: RequestError.is(error) ? error.message : 'This file cannot be read.' })
+      show({ problem: problemOf(error), retryable: !RequestError.is(error) || error.retryable })
     }
   }
 }

@@ -5,7 +5,8 @@ import { duration, integer, size, text, url } from './values.ts'
 const seconds = 1_000
 const minutes = 60_000
 const days = 24 * 60 * minutes
-const { maxBytes, uploadUrlMs, downloadUrlMs, verifications, keepMs, sweepEveryMs } = defaultMediaLimits
+const { maxBytes, uploadUrlMs, downloadUrlMs, verifications, verifyWaitMs, keepMs, sweepEveryMs } =
+  defaultMediaLimits
 
 /** The bounds of media (src/commands/media-limits.ts). */
 export const mediaOptions: { readonly [K in keyof MediaLimits]: Option<MediaLimits[K]> } = {
@@ -36,6 +37,13 @@ export const mediaOptions: { readonly [K in keyof MediaLimits]: Option<MediaLimi
     parse: integer(1, 1_000),
     fallback: verifications,
     doc: 'Uploads that a process verifies at the same time; one more is OVERLOADED.',
+  },
+  verifyWaitMs: {
+    key: 'media.verifyWait',
+    env: 'CONFAB_MEDIA_VERIFY_WAIT',
+    parse: duration(0, 5 * minutes),
+    fallback: verifyWaitMs,
+    doc: 'How long a completed upload may take to be verified before its uploader is told to ask again.',
   },
   keepMs: {
     key: 'media.keep',

@@ -1,8 +1,9 @@
 import t, { type Test } from 'tap'
-import { MediaProblem } from '../../../src/commands/index.ts'
+import { Media, MediaProblem } from '../../../src/commands/index.ts'
 import { S3Media } from '../../../src/infra/s3/index.ts'
 import { type MediaStoreUnderTest, mediaStoreContract } from '../../contracts/media-store.ts'
 import { mediaSweepContract } from '../../contracts/media-sweep.ts'
+import { startProxy } from '../../harness/nats-proxy.ts'
 import { newBucket, newS3Media, s3Credentials } from '../../harness/s3-bucket.ts'
 
 const open = async (t: Test): Promise<MediaStoreUnderTest | undefined> => {
@@ -63,4 +64,24 @@ t.test('S3: what is wrong with the store has a code, and no secret in its messag
   t.same(await using({ credentials: { accessKeyId: 'test', secretAccessKey: 'wrong' } }), denied)
   t.same(await using({ credentials: { accessKeyId: 'nobody', secretAccessKey: 'wrong' } }), denied)
   t.same(await using({ endpoint: 'http://127.0.0.1:9' }), Array(4).fill(MediaProblem.unreachable))
+})
+
+t.test('S3: what is away is UNAVAILABLE, and told to the operator, until it is back', async t => {
+  const options = await newBucket(t)
+  if (options === undefined) return
+  const proxy = await startProxy(Number(new URL(options.endpoint ?? '').port))
+  t.teardown(() => proxy.close())
+  const store = new S3Media({ ...options, endpoint: `http://127.0.0.1:${proxy.port}` })
+  t.teardown(() => store.close())
+  const problems: string[] = []
+  const media = new Media(store, {}, error => problems.push(error.code))
+  const about = { name: 'a.txt', type: 'text/plain', size: 3, sha256: 'a'.repeat(64) }
+  const { mediaId } = await media.announce('alice', about)
+  proxy.block(true)
+  await t.rejects(media.announce('alice', about), { code: 'UNAVAILABLE' })
+  await t.rejects(media.upload('alice', mediaId), { code: 'UNAVAILABLE' })
+  await t.rejects(media.complete('alice', mediaId), { code: 'UNAVAILABLE' })
+  t.same(problems, Array(3).fill(MediaProblem.unreachable))
+  proxy.block(false)
+  t.equal((await media.upload('alice', mediaId)).missing, 1)
 })
