@@ -26,7 +26,7 @@ export interface Operation {
 /** Runs `work` on a system that is open; what it opened is closed. */
 export const operateOn = async <T>(
   config: ConfabConfig,
-  { nats }: OpenNats,
+  { nats }: Pick<OpenNats, 'nats'>,
   work: (operation: Operation) => Promise<T>,
 ): Promise<T> => {
   const source = new NatsEventSource(nats, await discoverLog(nats.connection))
