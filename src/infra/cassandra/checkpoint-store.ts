@@ -62,7 +62,10 @@ export const cassandraCheckpointStore = (database: Database): CheckpointStore =>
       for (;;) {
         const epoch = await epochOf(stream)
         const next = (epoch ?? 0) + 1
-        const other = await database.compareAndSet([{ query: setEpoch, params: [next, stream, epoch] }])
+        const other = await database.compareAndSet(
+          [{ query: setEpoch, params: [next, stream, epoch] }],
+          false,
+        )
         if (other === undefined) return next
         // Others claim it as well: not all of them at the same moment again.
         await sleep(Math.random() * 50)
@@ -75,19 +78,25 @@ export const cassandraCheckpointStore = (database: Database): CheckpointStore =>
       if (checkpoints.some(one => one.stream !== stream))
         throw new Error('checkpoints of one stream are saved together')
       await enlist(stream)
-      const other = await database.compareAndSet([
-        { query: guard, params: [new Date().toISOString(), stream, epoch === 0 ? null : epoch] },
-        ...checkpoints.map(({ projection, generation, version, streamSeq, deadLetters }) => ({
-          query: insert,
-          params: [stream, projection, generation, version, streamSeq, deadLetters],
-        })),
-      ])
+      const other = await database.compareAndSet(
+        [
+          { query: guard, params: [new Date().toISOString(), stream, epoch === 0 ? null : epoch] },
+          ...checkpoints.map(({ projection, generation, version, streamSeq, deadLetters }) => ({
+            query: insert,
+            params: [stream, projection, generation, version, streamSeq, deadLetters],
+          })),
+        ],
+        true,
+      )
       if (other !== undefined) throw new FencedError(stream)
     },
     async remove(projection, generation) {
       for (const one of await load())
         if (one.projection === projection && one.generation === generation)
-          await database.compareAndSet([{ query: remove, params: [one.stream, projection, generation] }])
+          await database.compareAndSet(
+            [{ query: remove, params: [one.stream, projection, generation] }],
+            true,
+          )
     },
   }
 }

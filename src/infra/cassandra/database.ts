@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { auth, Client, types } from 'cassandra-driver'
+import { auth, Client, policies, types } from 'cassandra-driver'
 import { toStartError, toStoreError } from './cassandra-error.ts'
 import { Gate } from './gate.ts'
 import type { CassandraOptions } from './options.ts'
@@ -37,7 +37,12 @@ export const driverFor = (options: CassandraOptions, keyspace?: string): Client 
       ? {}
       : { authProvider: new auth.PlainTextAuthProvider(username, password ?? '') }),
     ...(options.tls ? { sslOptions: caFile === undefined ? {} : { ca: [readFileSync(caFile)] } } : {}),
-    policies: { retry: new RetryElsewhere(), speculativeExecution: new SpeculativeReads(speculateAfterMs) },
+    policies: {
+      retry: new RetryElsewhere(),
+      speculativeExecution: new SpeculativeReads(speculateAfterMs),
+      // The driver's own goes up to 10 minutes.
+      reconnection: new policies.reconnection.ExponentialReconnectionPolicy(250, 5_000, false),
+    },
     queryOptions: { consistency: localQuorum, serialConsistency: localSerial, prepare: true },
     socketOptions: { readTimeout: requestMs, connectTimeout: connectMs },
     pooling: { heartBeatInterval: 5_000 },
@@ -124,17 +129,21 @@ export class Database {
     await this.#writes.each(batches, batch => this.#send(batch))
   }
 
-  /** Runs a conditional statement, or several of one partition; undefined when it was applied, else the row that was in the way. */
+  /**
+   * Runs a conditional statement, or several of one partition; undefined when it was applied, else the row that was in the way. `isIdempotent`: whether it may be sent
+   * again when its answer was lost, as its own outcome does not change its condition.
+   */
   async compareAndSet(
     statements: readonly { query: string; params: readonly unknown[] }[],
+    isIdempotent: boolean,
   ): Promise<Row | undefined> {
     try {
       const queries = statements.map(({ query, params }) => ({ query, params: [...params] }))
       const [first] = queries
       const result =
         queries.length === 1 && first !== undefined
-          ? await this.client.execute(first.query, first.params, { isIdempotent: false })
-          : await this.client.batch(queries, { isIdempotent: false, logged: false })
+          ? await this.client.execute(first.query, first.params, { isIdempotent })
+          : await this.client.batch(queries, { isIdempotent, logged: false })
       return result.wasApplied() ? undefined : (result.first() ?? {})
     } catch (error) {
       throw toStoreError(error)

@@ -100,8 +100,6 @@ export const migrateCassandra = async (
       before !== undefined &&
       replicationFactor !== undefined &&
       before[dataCenter] !== String(replicationFactor)
-    if (replicationChanged)
-      await changeSchema(client, `ALTER KEYSPACE ${keyspace} WITH replication = ${replication(before)}`)
     await makeSchemaTables(client, keyspace)
     return await whileSchemaLocked(client, keyspace, async () => {
       const from = await versionOf(client, keyspace)
@@ -119,6 +117,9 @@ export const migrateCassandra = async (
           { ...quorum, prepare: true },
         )
       }
+      // Last, as it may take more nodes than are up to read at a quorum of the new number.
+      if (replicationChanged)
+        await changeSchema(client, `ALTER KEYSPACE ${keyspace} WITH replication = ${replication(before)}`)
       return { keyspace, from, to: schemaVersion, created: before === undefined, replicationChanged }
     })
   } catch (error) {

@@ -1,0 +1,107 @@
+import t from 'tap'
+import { connectDriver } from '../../../src/infra/cassandra/database.ts'
+import {
+  cassandraStatus,
+  migrateCassandra,
+  openCassandra,
+  schemaVersion,
+} from '../../../src/infra/cassandra/index.ts'
+import type { Checkpoint, RosterStore } from '../../../src/projections/index.ts'
+import { service } from '../../harness/service.ts'
+import { dropAfter, freshKeyspace, optionsFor } from './keyspace.ts'
+
+const server = await service(t, 'cassandra')
+if (server !== undefined) {
+  t.test('a keyspace is made once, by however many at once', async t => {
+    const options = optionsFor(server)
+    dropAfter(t, options)
+    await t.rejects(openCassandra(options), { code: 'CASSANDRA_NO_KEYSPACE', message: /stores migrate/ })
+    t.match(await cassandraStatus(options), { version: undefined, needed: schemaVersion })
+    const done = await Promise.all([1, 2, 3].map(() => migrateCassandra(options, { replicationFactor: 1 })))
+    t.same(done.map(({ from }) => from).sort(), [0, schemaVersion, schemaVersion])
+    t.match(await migrateCassandra(options), { from: schemaVersion, to: schemaVersion, created: false })
+    t.match(await cassandraStatus(options), { version: schemaVersion, replication: { datacenter1: 1 } })
+    const { stores, close } = await openCassandra(options)
+    for (const projection of stores.projections) await stores.open(projection, 1)
+    await close()
+  })
+
+  t.test('a keyspace of an older or newer confab is left alone', async t => {
+    const options = optionsFor(server)
+    dropAfter(t, options)
+    const client = await connectDriver(options)
+    t.teardown(() => client.shutdown())
+    await client.execute(
+      `CREATE KEYSPACE ${options.keyspace} WITH replication = {'class': 'NetworkTopologyStrategy', 'datacenter1': 1}`,
+      [],
+      { prepare: false },
+    )
+    await t.rejects(openCassandra(options), { code: 'CASSANDRA_KEYSPACE_OLDER', message: /stores migrate/ })
+    await migrateCassandra(options)
+    await client.execute(
+      `INSERT INTO ${options.keyspace}.schema_version (name, version) VALUES ('confab', 1000)`,
+    )
+    await t.rejects(openCassandra(options), { code: 'CASSANDRA_KEYSPACE_NEWER', message: /schema 1000/ })
+    await t.rejects(migrateCassandra(options), { code: 'CASSANDRA_KEYSPACE_NEWER' })
+    t.match(await cassandraStatus(options), { version: 1000, needed: schemaVersion })
+  })
+
+  t.test('a server that is not there, and a data centre that it is not in', async t => {
+    const options = optionsFor(server)
+    await t.rejects(openCassandra({ ...options, contactPoints: ['127.0.0.1:1'] }), {
+      code: 'CASSANDRA_UNREACHABLE',
+      message: /127\.0\.0\.1:1.*ECONNREFUSED/,
+    })
+    await t.rejects(openCassandra({ ...options, contactPoints: ['nowhere.invalid:9042'] }), {
+      code: 'CASSANDRA_UNREACHABLE',
+    })
+    await t.rejects(openCassandra({ ...options, dataCenter: 'nowhere' }), {
+      code: 'CASSANDRA_DATACENTER',
+      message: /datacenter1/,
+    })
+  })
+
+  t.test('a generation is made by two workers at once, and is gone when it is dropped', async t => {
+    const options = await freshKeyspace(t)
+    if (options === undefined) return
+    const workers = await Promise.all([openCassandra(options), openCassandra(options)])
+    t.teardown(() => Promise.all(workers.map(({ close }) => close())))
+    const [one, other] = workers
+    if (one === undefined || other === undefined) return
+    const [first, second] = (await Promise.all(workers.map(({ stores }) => stores.open('roster', 7)))) as [
+      RosterStore,
+      RosterStore,
+    ]
+    await Promise.all([
+      first.apply([{ c: 'c', user: 'ann', seq: 1, role: 'owner' }]),
+      second.apply([{ c: 'c', user: 'bob', seq: 2, role: 'member' }]),
+    ])
+    const members = async (generation: number) =>
+      (await other.viewsAt({ roster: generation }).roster.members('c', { limit: 9 })).members
+    t.same(await members(7), [
+      { user: 'ann', role: 'owner' },
+      { user: 'bob', role: 'member' },
+    ])
+    t.same(await members(1), [])
+    const checkpoint: Checkpoint = {
+      projection: 'roster',
+      generation: 7,
+      version: 1,
+      stream: 'CONV_0',
+      streamSeq: 4,
+      deadLetters: 0,
+    }
+    await one.stores.checkpoints.save([checkpoint], 0)
+    await one.stores.drop('roster', 7)
+    t.same(await one.stores.checkpoints.load(), [])
+    await t.rejects(members(7), { code: 'UNAVAILABLE' })
+    // One that has known the table before: it makes it anew all the same.
+    await other.stores.open('roster', 7)
+    t.same(await members(7), [])
+    await first.apply([{ c: 'c', user: 'cyd', seq: 1, role: 'owner' }])
+    t.same(await members(7), [{ user: 'cyd', role: 'owner' }])
+    await first.clear()
+    await first.apply([{ c: 'c', user: 'dan', seq: 1, role: 'owner' }])
+    t.same(await members(7), [{ user: 'dan', role: 'owner' }], 'what is cleared can be written again')
+  })
+}
