@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3'
+import { CreateBucketCommand, PutBucketCorsCommand, S3Client } from '@aws-sdk/client-s3'
 import { S3Media, type S3MediaOptions } from '../../src/infra/s3/index.ts'
 import { service } from './service.ts'
 
@@ -25,6 +25,9 @@ export const newBucket = async (
     credentials: s3Credentials,
   })
   await client.send(new CreateBucketCommand({ Bucket: bucket }))
+  // What pages of another origin need: the README asks it of operators.
+  const rule = { AllowedOrigins: ['*'], AllowedMethods: ['GET', 'PUT'], AllowedHeaders: ['*'] }
+  await client.send(new PutBucketCorsCommand({ Bucket: bucket, CORSConfiguration: { CORSRules: [rule] } }))
   client.destroy()
   return { endpoint, region: 'us-east-1', bucket, credentials: s3Credentials }
 }

@@ -1,13 +1,17 @@
+import { signDevToken } from '../../src/infra/tokens/index.ts'
+import { startConfab, testSecret } from '../harness/confab.ts'
+import { newS3Media } from '../harness/s3-bucket.ts'
 import { png } from '../harness/upload.ts'
-import { browserTests, row } from './browser-tests.ts'
+import { type BrowserTest, browserTests, row } from './browser-tests.ts'
 
 const test = await browserTests()
 
-test('files are attached, seen, and saved', async ({ t, confab, open }) => {
+const attachAndSee = async ({ t, confab, open }: BrowserTest): Promise<void> => {
+  const { url } = confab
   const seed = await confab.connect('ann')
   await seed.ok('create', { c: 'kitchen', kind: 'group', title: 'Kitchen', members: ['ben'] })
-  const ann = await open('ann', { c: 'kitchen', expectErrors: true })
-  const ben = await open('ben', { c: 'kitchen' })
+  const ann = await open('ann', { url, c: 'kitchen', expectErrors: true })
+  const ben = await open('ben', { url, c: 'kitchen' })
   const files = ann.locator('.composer input[type=file]')
   const picture = { name: 'Kanne.png', mimeType: 'image/png', buffer: png() }
   const notes = { name: 'notes & more.txt', mimeType: 'text/plain', buffer: Buffer.from('Put the kettle on') }
@@ -51,4 +55,14 @@ test('files are attached, seen, and saved', async ({ t, confab, open }) => {
   await ann.getByRole('dialog').getByRole('button', { name: 'Delete' }).click()
   await row(ben, 'This message was deleted.').waitFor()
   t.equal(await ben.getByRole('button', { name: /^second.txt/ }).count(), 0)
+}
+
+test('files are attached, seen, and saved', attachAndSee)
+
+test('files are attached, seen, and saved: S3, from another origin', async browser => {
+  const { t } = browser
+  const mediaStore = await newS3Media(t)
+  if (mediaStore === undefined) return
+  const edge = { web: true, signDevToken: (user: string) => signDevToken(testSecret, user) }
+  await attachAndSee({ ...browser, confab: await startConfab(t, { mediaStore, edge }) })
 })
