@@ -2,7 +2,14 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Client } from '@elastic/elasticsearch'
 import { ChangeRejectedError } from '../../projections/index.ts'
 import { ByteBudget } from './byte-budget.ts'
-import { type Failure, failureOf, named, problemOf } from './elasticsearch-error.ts'
+import {
+  ElasticsearchError,
+  ElasticsearchProblem,
+  type Failure,
+  failureOf,
+  named,
+  problemOf,
+} from './elasticsearch-error.ts'
 import type { CompiledOptions } from './elasticsearch-options.ts'
 
 /** Times that what was refused for the moment is sent again, before the whole batch fails. */
@@ -59,14 +66,12 @@ export class BulkWriter {
       lines = []
       bytes = 0
       await this.#budget.take(size)
-      sent.push(
-        this.#store(chunk)
-          .finally(() => this.#budget.give(size))
-          .catch(error => {
-            failed = true
-            throw error
-          }),
-      )
+      const stored = this.#store(chunk, size)
+      // Its outcome is looked at in the end; until then it is nobody's.
+      stored.catch(() => {
+        failed = true
+      })
+      sent.push(stored)
     }
     for (const document of documents) {
       const size = Buffer.byteLength(document)
@@ -83,18 +88,28 @@ export class BulkWriter {
   }
 
   close(): void {
-    this.#closed.abort(new Error('the index is closed'))
+    this.#closed.abort()
   }
 
-  async #store(lines: readonly string[]): Promise<void> {
+  /** Stores lines whose bytes were taken from the budget, and gives them back, also in between: what waits to be sent again holds up nobody. */
+  async #store(lines: readonly string[], bytes: number): Promise<void> {
     let left = lines
     for (let retry = 0; ; retry++) {
-      const { again, failure } = await this.#send(left)
-      if (failure === undefined) return
+      const { again, failure } = await this.#send(left).finally(() => this.#budget.give(bytes))
+      if (failure === undefined) return this.#budget.grow(bytes)
+      this.#budget.shrink()
       if (retry === mostRetries) throw problemOf(failure)
-      const wait = firstRetryMs * 2 ** retry * (0.5 + Math.random() / 2)
-      await sleep(wait, undefined, { signal: this.#closed.signal })
+      await this.#wait(firstRetryMs * 2 ** retry * (0.5 + Math.random() / 2))
+      await this.#budget.take(bytes)
       left = again
+    }
+  }
+
+  async #wait(ms: number): Promise<void> {
+    try {
+      await sleep(ms, undefined, { signal: this.#closed.signal })
+    } catch {
+      throw new ElasticsearchError(ElasticsearchProblem.unreachable, 'the index was closed meanwhile')
     }
   }
 
@@ -117,8 +132,13 @@ export class BulkWriter {
       if (failure !== undefined && isRejection(failure)) throw rejectionOf(failure)
       if (failure?.status === 413 && lines.length > 1) {
         const half = Math.ceil(lines.length / 2)
-        await this.#store(lines.slice(0, half))
-        return this.#send(lines.slice(half))
+        const first = await this.#send(lines.slice(0, half))
+        const second = await this.#send(lines.slice(half))
+        const failed = second.failure ?? first.failure
+        return {
+          again: [...first.again, ...second.again],
+          ...(failed === undefined ? {} : { failure: failed }),
+        }
       }
       return named(() => Promise.reject(error))
     }

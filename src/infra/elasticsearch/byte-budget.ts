@@ -1,11 +1,16 @@
-/** A number of bytes that may be in use at once; who finds none left waits, first come first served. */
+/**
+ * A number of bytes that may be in use at once; who finds none left waits, first come first served. It is halved, down to one request at a time, whenever the
+ * server is too busy, and grows again with what it takes: else requests that are refused and sent again would keep it from taking any.
+ */
 export class ByteBudget {
   readonly #most: number
+  #limit: number
   #used = 0
   readonly #waiting: { size: number; go: () => void }[] = []
 
   constructor(most: number) {
     this.#most = most
+    this.#limit = most
   }
 
   /** Resolves when there is room. More than all of it goes alone. */
@@ -24,7 +29,17 @@ export class ByteBudget {
     }
   }
 
+  /** A request was refused for want of room. */
+  shrink(): void {
+    this.#limit = Math.max(1, this.#limit / 2)
+  }
+
+  /** A request of so many bytes was taken. */
+  grow(size: number): void {
+    this.#limit = Math.min(this.#most, this.#limit + size / 4)
+  }
+
   #fits(size: number): boolean {
-    return this.#used === 0 || this.#used + size <= this.#most
+    return this.#used === 0 || this.#used + size <= this.#limit
   }
 }

@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, request } from 'node:http'
+import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Test } from 'tap'
 
@@ -16,10 +16,10 @@ export interface Refusal {
 export const standIn = async (
   t: Test,
   behind: string | undefined,
-  refuse: (request: IncomingMessage) => Refusal | undefined,
+  refuse: (request: IncomingMessage, answer: ServerResponse) => Refusal | undefined,
 ): Promise<string> => {
   const server = createServer((incoming, answer) => {
-    const refusal = refuse(incoming)
+    const refusal = refuse(incoming, answer)
     if (refusal !== undefined) {
       incoming.resume()
       answer.writeHead(refusal.status, {

@@ -1,0 +1,79 @@
+import { spawn } from 'node:child_process'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import type { Test } from 'tap'
+import { scriptOf } from '../../harness/service.ts'
+import { tempFolder } from '../../harness/temp-folder.ts'
+
+/** A server of one test, to be hurt. */
+export interface OwnServer {
+  readonly url: string
+  /** What is stored stays. */
+  start(): Promise<void>
+  kill(): Promise<void>
+  pause(): Promise<void>
+  resume(): Promise<void>
+}
+
+const isFree = (port: number): Promise<boolean> =>
+  new Promise(resolve => {
+    const server = createServer()
+    server.once('error', () => resolve(false))
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
+  })
+
+/** A port that is free, and the one 100 above it, which nodes talk over. */
+const freePorts = async (): Promise<number> => {
+  for (;;) {
+    const port = 20_000 + Math.floor(Math.random() * 10_000)
+    if ((await isFree(port)) && (await isFree(port + 100))) return port
+  }
+}
+
+/** Starts one; its end is that of the test. Call it where `service` has found Elasticsearch. Undefined, with a comment, when this machine lacks what it needs. */
+export const ownServer = async (t: Test, settings = ''): Promise<OwnServer | undefined> => {
+  const port = await freePorts()
+  const env = {
+    ...process.env,
+    ES_RUN: join(tempFolder(t), 'run'),
+    ES_PORT: String(port),
+    ES_HEAP: '256m',
+    ES_SETTINGS: settings,
+    ES_KEEP_DATA: '1',
+  }
+  const run = (command: string): Promise<{ code: number | null; told: string }> =>
+    new Promise((resolve, reject) => {
+      const child = spawn('bash', [scriptOf('elasticsearch'), command], {
+        env,
+        stdio: ['ignore', 'pipe', 'pipe'],
+      })
+      let told = ''
+      for (const stream of [child.stdout, child.stderr])
+        stream.on('data', chunk => {
+          told += chunk
+        })
+      child.once('error', reject)
+      child.once('exit', code => setImmediate(() => resolve({ code, told: told.trim() })))
+    })
+  const must = async (command: string) => {
+    const { code, told } = await run(command)
+    if (code !== 0) throw new Error(`elasticsearch.sh ${command} exited with ${code}: ${told}`)
+  }
+  const first = await run('start')
+  if (first.code === 3) {
+    t.comment(first.told)
+    return undefined
+  }
+  if (first.code !== 0) throw new Error(first.told)
+  t.teardown(async () => {
+    await run('kill')
+    await run('stop')
+  })
+  return {
+    url: `http://127.0.0.1:${port}`,
+    start: () => must('start'),
+    kill: () => must('kill'),
+    pause: () => must('pause'),
+    resume: () => must('resume'),
+  }
+}
