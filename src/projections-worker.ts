@@ -56,6 +56,7 @@ const run = async (): Promise<void> => {
     feeders.map(feeder => ({
       worker: options.worker,
       database: feeder.database,
+      isShared: feeder.isShared,
       projections: feeder.status(),
     })),
   )

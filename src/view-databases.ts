@@ -46,23 +46,32 @@ const inFile = ({ cassandra, elasticsearch }: ViewDatabases): readonly Projectio
   return projectionNames.filter(name => !elsewhere.includes(name))
 }
 
-/** The databases that views are written to. The file, where it is one, is opened at once: throws ConfabError where it can't be used. */
-export const viewDatabases = (where: ViewDatabases): readonly DatabaseToFeed[] => {
+/** Whether a view is kept in the file. */
+export const isInFile = (where: ViewDatabases, projection: ProjectionName): boolean =>
+  inFile(where).includes(projection)
+
+/**
+ * The databases that views are written to, or the one of a single view. The file, where it is among them, is opened at once: throws ConfabError where it can't be
+ * used.
+ */
+export const viewDatabases = (where: ViewDatabases, only?: ProjectionName): readonly DatabaseToFeed[] => {
   const { file, cassandra, elasticsearch } = where
   const databases: DatabaseToFeed[] = []
   const projections = inFile(where)
-  if (projections.length > 0) {
+  const isWanted = (names: readonly ProjectionName[]): boolean =>
+    only === undefined ? names.length > 0 : names.includes(only)
+  if (isWanted(projections)) {
     const stores = { ...openSqliteStores(file), projections }
     databases.push({ name: stores.name, projections, isShared: false, open: async () => stores })
   }
-  if (cassandra !== undefined)
+  if (cassandra !== undefined && isWanted(inCassandra))
     databases.push({
       name: 'cassandra',
       projections: inCassandra,
       isShared: true,
       open: async () => (await (await loadCassandra()).openCassandra(cassandra)).stores,
     })
-  if (elasticsearch !== undefined)
+  if (elasticsearch !== undefined && isWanted(inElasticsearch))
     databases.push({
       name: 'elasticsearch',
       projections: inElasticsearch,

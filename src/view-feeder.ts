@@ -37,6 +37,7 @@ export interface FeederOptions {
 /** Feeds the views of one database. */
 export interface ViewFeeder {
   readonly database: string
+  readonly isShared: boolean
   /** One entry a generation; while the database can't be opened, one a view, with the reason. */
   status(): readonly SupervisedStatus[]
   /** Undefined while the database can't be opened. */
@@ -110,6 +111,7 @@ export const startViewFeeder = async (
   const trying = database.isShared ? keepTrying() : Promise.resolve()
   return {
     database: database.name,
+    isShared: database.isShared,
     supervisor: () => running?.supervisor,
     status: () => running?.supervisor.status() ?? database.projections.map(name => unopened(name, reason)),
     stop: async () => {

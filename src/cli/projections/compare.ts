@@ -38,18 +38,18 @@ export const otherGeneration = (plan: ProjectionPlan, projection: ProjectionName
   return other
 }
 
-/** Throws CliError NOT_LEVEL unless a generation is level with the log, PlanError-like where it is not there. */
+/** Throws CliError NOT_LEVEL unless a generation is level with the log, wherever it is kept. */
 export const checkLevel = async (
   operation: Operation,
   projection: ProjectionName,
   generation: number,
 ): Promise<void> => {
-  const row = (await readOverview(operation, projection)).find(one => one.generation === generation)
-  if (row !== undefined && !isLevel(row))
-    throw new CliError(
-      'NOT_LEVEL',
-      `generation ${generation} of ${projection} is ${count(row.lagEvents)} events behind the log (${row.state})`,
-    )
+  for (const row of await readOverview(operation, projection))
+    if (row.generation === generation && !isLevel(row))
+      throw new CliError(
+        'NOT_LEVEL',
+        `generation ${generation} of ${projection} is ${count(row.lagEvents)} events behind the log (${row.state})`,
+      )
 }
 
 /** Compares two generations that stand at the same positions; the view is paused meanwhile, and goes on afterwards whatever came. */

@@ -1,10 +1,17 @@
 import { Argument, Command, InvalidArgumentError, Option } from 'commander'
-import { askRetry, type FiledLetter, readDeadLetters, removeDeadLetter } from '../../infra/nats/index.ts'
-import { type ProjectionName, projectionNames } from '../../projections/index.ts'
+import {
+  askProjectionStatus,
+  askRetry,
+  type FiledLetter,
+  readDeadLetters,
+  removeDeadLetter,
+} from '../../infra/nats/index.ts'
+import { type ProjectionName, projectionNames, type RetryOutcome } from '../../projections/index.ts'
 import { CliError } from '../cli-error.ts'
 import { count, note, print, table } from '../output.ts'
 import { interruption } from '../run-command.ts'
 import { addSystemOptions, type SystemFlags } from '../system-options.ts'
+import { fedViews, holderOf } from './fed-views.ts'
 import { type Operation, operate } from './operation.ts'
 
 interface FilterFlags extends SystemFlags {
@@ -93,6 +100,16 @@ const byEvent = (letters: readonly FiledLetter[]): FiledLetter[][] => [
   ).values(),
 ]
 
+/** Undefined: whoever should answer does not. */
+const retryLetter = async ({ nats }: Operation, letter: FiledLetter): Promise<RetryOutcome | undefined> => {
+  const views = fedViews(await askProjectionStatus(nats), letter.projection)
+  const databases = views.filter(({ reports }) => {
+    const holder = holderOf(reports, letter.stream)
+    return holder !== undefined && holder.state !== 'stopped'
+  }).length
+  return databases === 0 ? undefined : askRetry(nats, letter, databases)
+}
+
 const retry = (sequences: readonly number[], flags: ChooseFlags): Promise<void> =>
   operate(flags, async operation => {
     const { signal, release } = interruption()
@@ -106,14 +123,14 @@ const retry = (sequences: readonly number[], flags: ChooseFlags): Promise<void> 
             `${count(done)} letters were taken; the others are where they were`,
           )
         const [letter] = copies as [FiledLetter, ...FiledLetter[]]
-        const outcome = await askRetry(operation.nats, letter)
+        const outcome = await retryLetter(operation, letter)
         if (outcome?.ok) {
           for (const { sequence } of copies) await removeDeadLetter(operation.nats, sequence)
           done++
           continue
         }
         const { sequence, projection, stream, streamSeq } = letter
-        const why = outcome?.reason ?? `no worker that has ${stream} answers`
+        const why = outcome?.reason ?? `no worker that has ${stream} answers, or not all`
         failures.push(why)
         note(`letter ${sequence} (${projection}, ${stream} ${streamSeq}) stays: ${why}`)
       }

@@ -33,6 +33,7 @@ const columns = (isByStream: boolean) => [
   { title: 'lag', align: 'right' as const },
   { title: 'dead letters', align: 'right' as const },
   { title: 'events/s', align: 'right' as const },
+  { title: 'database' },
   { title: 'worker' },
 ]
 
@@ -54,11 +55,18 @@ export const generationsTable = (rows: readonly GenerationRow[], isByStream: boo
   table(
     columns(isByStream),
     rows.flatMap(row => {
-      const { projection, generation, role, version, streams, workers } = row
+      const { projection, generation, role, version, streams, database, workers } = row
       const name = [projection, generation, role, version]
       return isByStream
-        ? streams.map(one => [...name, one.stream, count(one.position), ...figures(one), one.worker ?? '–'])
-        : [[...name, ...figures(row), workers.join(', ') || '–']]
+        ? streams.map(one => [
+            ...name,
+            one.stream,
+            count(one.position),
+            ...figures(one),
+            database,
+            one.worker ?? '–',
+          ])
+        : [[...name, ...figures(row), database, workers.join(', ') || '–']]
     }),
   )
 

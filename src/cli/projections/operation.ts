@@ -10,7 +10,7 @@ import {
   projectionNames,
   type ViewStores,
 } from '../../projections/index.ts'
-import { viewDatabases, viewDatabasesOf } from '../../view-databases.ts'
+import { isInFile, viewDatabases, viewDatabasesOf } from '../../view-databases.ts'
 import { CliError } from '../cli-error.ts'
 import { addSystemOptions, configOf, openExisting, type SystemFlags } from '../system-options.ts'
 
@@ -30,28 +30,28 @@ export const operateOn = async <T>(
   work: (operation: Operation) => Promise<T>,
 ): Promise<T> => {
   const source = new NatsEventSource(nats, await discoverLog(nats.connection))
-  const opened: { stores: ViewStores }[] = []
+  const opened: ViewStores[] = []
   const openStores = async (projection: ProjectionName): Promise<ViewStores> => {
-    const found = opened.find(({ stores }) => stores.projections.includes(projection))
-    if (found !== undefined) return found.stores
+    const found = opened.find(({ projections }) => projections.includes(projection))
+    if (found !== undefined) return found
     const where = viewDatabasesOf(config)
-    if (!existsSync(where.file))
+    if (isInFile(where, projection) && !existsSync(where.file))
       throw new CliError(
         'NOT_READY',
         `${config.data} holds no views: nothing has run there with the role "projections"`,
       )
-    const database = viewDatabases(where).find(({ projections }) => projections.includes(projection))
+    const [database] = viewDatabases(where, projection)
     if (database === undefined)
       throw new CliError('NOT_READY', `the configuration has no database for ${projection}`)
     const stores = await database.open()
-    opened.push({ stores })
+    opened.push(stores)
     return stores
   }
   try {
     const plans = await openNatsPlans(nats, { replicas: config.natsReplicas })
     return await work({ nats, plans, source, stores: openStores })
   } finally {
-    for (const { stores } of opened) await stores.close()
+    for (const stores of opened) await stores.close()
     source.close()
   }
 }

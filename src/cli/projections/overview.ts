@@ -1,37 +1,31 @@
-import { askProjectionStatus, type WorkerStatus } from '../../infra/nats/index.ts'
+import { askProjectionStatus } from '../../infra/nats/index.ts'
 import {
   type Checkpoint,
   type ProjectionName,
+  type ProjectionPlan,
   type ProjectionState,
   projectionNames,
   roleOf,
-  type StreamStatus,
   type SupervisedStatus,
   worstState,
 } from '../../projections/index.ts'
 import { CliError } from '../cli-error.ts'
+import { type FedView, fedViews, holderOf, type StreamRow } from './fed-views.ts'
 import type { Operation } from './operation.ts'
 
-/** Where a generation of a view stands in one stream; without a worker where nobody feeds it at the moment. */
-export interface StreamRow
-  extends Pick<
-    StreamStatus,
-    'stream' | 'position' | 'head' | 'lagEvents' | 'lagMs' | 'state' | 'deadLetters' | 'rate' | 'reason'
-  > {
-  readonly worker?: string
-}
-
-/** A generation of a view, whoever feeds it. */
+/** A generation of a view in one database, whoever feeds it. */
 export interface GenerationRow {
   readonly projection: ProjectionName
   readonly generation: number
   readonly role: SupervisedStatus['role']
   readonly version: number
+  /** Technology of the database. */
+  readonly database: string
   readonly state: ProjectionState
   readonly reason?: string
   /** Events of all streams. */
   readonly lagEvents: number
-  /** Of the stream that is furthest behind. */
+  /** Of the stream that is furthest behind, ms. */
   readonly lagMs: number
   readonly deadLetters: number
   /** Events applied a second, of all streams. */
@@ -40,90 +34,95 @@ export interface GenerationRow {
   readonly streams: readonly StreamRow[]
 }
 
-interface Reported {
-  readonly worker: string
-  readonly status: SupervisedStatus
+/** A view's checkpoints in the database that this command's configuration names, or why they can't be read. */
+interface Stored {
+  readonly database: string
+  readonly checkpoints: readonly Checkpoint[]
+  readonly reason?: string
 }
 
-const reportsOf = (workers: readonly WorkerStatus[]): Reported[] =>
-  workers.flatMap(({ worker, projections }) => projections.map(status => ({ worker, status })))
+const sum = (numbers: readonly number[]): number => numbers.reduce((all, one) => all + one, 0)
 
-/** Who has a stream: of several that say so, one that is not fenced off, and of those the one that is further. */
-const holderOf = (reports: readonly Reported[], stream: string): StreamRow | undefined =>
-  reports
-    .flatMap(({ worker, status }) =>
-      status.streams.filter(one => one.stream === stream).map(one => ({ ...one, worker })),
-    )
-    .sort(
-      (a, b) => Number(a.state === 'stopped') - Number(b.state === 'stopped') || b.position - a.position,
-    )[0]
+const readStored = async (operation: Operation, projection: ProjectionName): Promise<Stored> => {
+  try {
+    const stores = await operation.stores(projection)
+    const checkpoints = await stores.checkpoints.load()
+    return { database: stores.name, checkpoints: checkpoints.filter(one => one.projection === projection) }
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    return { database: '–', checkpoints: [], reason: `how far it has come is not known: ${reason}` }
+  }
+}
+
+/** A stream that nobody feeds into a generation at the moment. */
+const unfedStream = (
+  { checkpoints }: Stored,
+  { paused }: ProjectionPlan,
+  generation: number,
+  { stream, last }: { stream: string; last: number },
+): StreamRow => {
+  const at = checkpoints.find(one => one.generation === generation && one.stream === stream)
+  const position = at?.streamSeq ?? 0
+  return {
+    stream,
+    position,
+    head: last,
+    lagEvents: Math.max(0, last - position),
+    lagMs: 0,
+    state: paused ? 'paused' : 'stopped',
+    deadLetters: at?.deadLetters ?? 0,
+    rate: 0,
+  }
+}
 
 /**
  * All generations of all views, or of one: by what the workers say, and by plans and databases where none feeds them. Throws CliError where there are none.
  */
 export const readOverview = async (operation: Operation, only?: ProjectionName): Promise<GenerationRow[]> => {
   const { nats, plans, source } = operation
-  const reports = reportsOf(await askProjectionStatus(nats))
+  const workers = await askProjectionStatus(nats)
   const ends = await source.streams()
   const rows: GenerationRow[] = []
   for (const projection of only === undefined ? projectionNames : [only]) {
     const plan = await plans.read(projection)
     if (plan === undefined) continue
-    let checkpoints: readonly Checkpoint[] | undefined
-    for (const { generation, version } of plan.generations) {
-      const own = reports.filter(
-        ({ status }) => status.projection === projection && status.generation === generation,
-      )
+    let stored: Stored | undefined
+    const rowOf = async (generation: number, version: number, view?: FedView): Promise<GenerationRow> => {
+      const own = view?.reports.filter(({ status }) => status.generation === generation) ?? []
       const streams: StreamRow[] = []
-      for (const { stream, last } of ends) {
-        const held = holderOf(own, stream)
-        if (held !== undefined) {
-          streams.push(held)
-          continue
-        }
-        // Their workers know where they stand; a database that can't be reached from here leaves those unknown that have none.
-        checkpoints ??= await operation.stores(projection).then(
-          stores => stores.checkpoints.load(),
-          () => [],
-        )
-        const at = checkpoints.find(
-          one => one.projection === projection && one.generation === generation && one.stream === stream,
-        )
-        const position = at?.streamSeq ?? 0
-        const lagEvents = Math.max(0, last - position)
-        const state = plan.paused ? 'paused' : 'stopped'
-        streams.push({
-          stream,
-          position,
-          head: last,
-          lagEvents,
-          lagMs: 0,
-          state,
-          deadLetters: at?.deadLetters ?? 0,
-          rate: 0,
-        })
+      for (const end of ends) {
+        const held = holderOf(own, end.stream)
+        if (held === undefined) stored ??= await readStored(operation, projection)
+        streams.push(held ?? unfedStream(stored as Stored, plan, generation, end))
       }
-      const reason =
-        own.map(({ status }) => status.reason).find(Boolean) ?? streams.map(one => one.reason).find(Boolean)
-      const failing = own.filter(({ status }) => status.streams.length === 0 && status.state === 'failing')
-      rows.push({
+      // Of a database that its worker can't open.
+      const closed = own.filter(({ status }) => status.streams.length === 0 && status.state === 'failing')
+      const reasons = [
+        ...own.map(({ status }) => status.reason),
+        ...streams.map(one => one.reason),
+        stored?.reason,
+      ]
+      const reason = reasons.find(one => one !== undefined)
+      return {
         projection,
         generation,
         role: roleOf(plan, generation),
         version,
-        state: worstState([
-          ...streams.map(({ state }) => state),
-          ...failing.map(({ status }) => status.state),
-        ]),
+        database: view?.database ?? stored?.database ?? '–',
+        state: closed.length > 0 ? 'failing' : worstState(streams.map(({ state }) => state)),
         ...(reason === undefined ? {} : { reason }),
-        lagEvents: streams.reduce((sum, one) => sum + one.lagEvents, 0),
+        lagEvents: sum(streams.map(({ lagEvents }) => lagEvents)),
         lagMs: Math.max(0, ...streams.map(({ lagMs }) => lagMs)),
-        deadLetters: streams.reduce((sum, one) => sum + one.deadLetters, 0),
-        rate: streams.reduce((sum, one) => sum + one.rate, 0),
+        deadLetters: sum(streams.map(({ deadLetters }) => deadLetters)),
+        rate: sum(streams.map(({ rate }) => rate)),
         workers: [...new Set(streams.flatMap(({ worker }) => worker ?? []))],
         streams,
-      })
+      }
     }
+    const views = fedViews(workers, projection)
+    for (const { generation, version } of plan.generations)
+      for (const view of views.length > 0 ? views : [undefined])
+        rows.push(await rowOf(generation, version, view))
   }
   if (rows.length === 0)
     throw new CliError('NOT_READY', 'there are no views yet: nothing has run with the role "projections"')

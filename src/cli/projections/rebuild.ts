@@ -29,6 +29,8 @@ const rateOverMs = 10_000
 export const isLevel = ({ streams }: GenerationRow): boolean =>
   streams.every(({ lagEvents }) => lagEvents <= levelEvents)
 
+const isUnfed = ({ state }: GenerationRow): boolean => state === 'stopped'
+
 /** Shows how a generation grows until it is level. Throws CliError INTERRUPTED; PlanError when it was dropped meanwhile. */
 const followBuild = async (
   operation: Operation,
@@ -46,13 +48,15 @@ const followBuild = async (
           'INTERRUPTED',
           'the build goes on without this command: confab projections ls shows it',
         )
-      const row = (await readOverview(operation, projection)).find(one => one.generation === generation)
-      if (row === undefined)
+      const rows = (await readOverview(operation, projection)).filter(one => one.generation === generation)
+      if (rows.length === 0)
         throw new PlanError(
           PlanProblem.missing,
           `generation ${generation} of ${projection} was dropped meanwhile`,
         )
-      const done = row.streams.reduce((sum, { position }) => sum + position, 0)
+      const done = rows.flatMap(({ streams }) => streams).reduce((sum, { position }) => sum + position, 0)
+      const lag = rows.reduce((sum, { lagEvents }) => sum + lagEvents, 0)
+      const stuck = rows.find(({ state }) => state === 'failing' || state === 'paused')
       const now = performance.now()
       looks.push({ at: now, done })
       while ((looks[0]?.at ?? now) < now - rateOverMs) looks.shift()
@@ -60,16 +64,16 @@ const followBuild = async (
       const rate = now > first.at ? ((done - first.done) * 1000) / (now - first.at) : 0
       view = {
         done,
-        total: done + row.lagEvents,
+        total: done + lag,
         text: [
-          `${count(done)} of ${count(done + row.lagEvents)} events`,
+          `${count(done)} of ${count(done + lag)} events`,
           `${count(Math.round(rate))}/s`,
-          ...(rate > 0 && row.lagEvents > 0 ? [`${span((row.lagEvents / rate) * 1000)} left`] : []),
-          ...(row.state === 'paused' || row.state === 'failing' ? [row.reason ?? row.state] : []),
-          ...(row.state === 'stopped' && rate === 0 && looks.length > 5 ? ['nobody feeds it'] : []),
+          ...(rate > 0 && lag > 0 ? [`${span((lag / rate) * 1000)} left`] : []),
+          ...(stuck === undefined ? [] : [stuck.reason ?? stuck.state]),
+          ...(rate === 0 && looks.length > 5 && rows.some(isUnfed) ? ['nobody feeds it'] : []),
         ].join(', '),
       }
-      if (isLevel(row) && row.state !== 'stopped') return
+      if (rows.every(isLevel) && !rows.some(isUnfed)) return
       await sleep(lookEveryMs)
     }
   } finally {

@@ -109,17 +109,28 @@ export const answerRetries = (
   return () => subscription.unsubscribe()
 }
 
-/** Asks the worker that has the stream to try a dead letter again. Undefined: none answers within `waitMs`. */
+/**
+ * Asks for a dead letter to be tried again, in each database that holds the view: `databases` answers are waited for, for `waitMs` at most. Undefined: not all of
+ * them came. An outcome that is not `ok` is told before those that are.
+ */
 export const askRetry = async (
   nats: Nats,
   { projection, stream, streamSeq }: RetryRequest,
+  databases: number,
   waitMs = 10_000,
 ): Promise<RetryOutcome | undefined> => {
+  const outcomes: RetryOutcome[] = []
   try {
     const request = JSON.stringify({ projection, stream, streamSeq })
-    return (await nats.connection.request(retrySubject, request, { timeout: waitMs })).json<RetryOutcome>()
+    const answers = await nats.connection.requestMany(retrySubject, request, {
+      strategy: 'count',
+      maxMessages: databases,
+      maxWait: waitMs,
+    })
+    for await (const answer of answers) outcomes.push(answer.json<RetryOutcome>())
   } catch (error) {
-    if (/no responders|timeout/i.test(String(error))) return undefined
-    throw error
+    if (!/no responders/i.test(String(error))) throw error
   }
+  const refused = outcomes.find(({ ok }) => !ok)
+  return refused ?? (outcomes.length < databases ? undefined : outcomes[0])
 }

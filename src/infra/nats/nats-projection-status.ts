@@ -8,6 +8,8 @@ export interface WorkerStatus {
   readonly worker: string
   /** The database's technology. */
   readonly database: string
+  /** Whether other workers feed the same database; else it is this one's alone. */
+  readonly isShared: boolean
   readonly projections: readonly SupervisedStatus[]
 }
 
