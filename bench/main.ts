@@ -7,6 +7,7 @@ import { cpus } from 'node:os'
 import { Command } from 'commander'
 import { measure } from './measure.ts'
 import type { Outcome } from './row.ts'
+import { SkippedRow } from './row.ts'
 import { rows } from './rows/index.ts'
 import { drawTable } from './table.ts'
 
@@ -33,6 +34,7 @@ const program = new Command('bench')
     if (!Number.isInteger(rounds) || rounds < 1) program.error('--rounds takes a whole number from 1')
     const outcomes: Outcome[] = []
     const failed: string[] = []
+    const skipped: string[] = []
     tell(
       `${cpus().length} cores, ${cpus()[0]?.model ?? 'unknown'}; Node ${process.versions.node}; medians of ${rounds}`,
     )
@@ -42,12 +44,17 @@ const program = new Command('bench')
       try {
         outcomes.push(...(await measure(row, rounds, { quick, tell: text => tell(`  ${text}`) })))
       } catch (error) {
+        if (SkippedRow.is(error)) {
+          skipped.push(`${row.name} (${error.message})`)
+          continue
+        }
         failed.push(row.name)
         tell(`  failed: ${error instanceof Error ? error.stack : String(error)}`)
       }
       tell(`  ${((performance.now() - startedAt) / 1000).toFixed(0)} s`)
     }
     process.stdout.write(`${drawTable(outcomes)}\n`)
+    if (skipped.length > 0) process.stdout.write(`skipped: ${skipped.join(', ')}\n`)
     if (failed.length > 0) process.stdout.write(`could not be measured: ${failed.join(', ')}\n`)
     if (flags.json !== undefined) writeFileSync(flags.json, `${JSON.stringify(outcomes, undefined, 2)}\n`)
     process.exitCode = failed.length > 0 ? 1 : 0

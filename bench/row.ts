@@ -35,6 +35,11 @@ export interface Context {
   defer(end: () => unknown): void
 }
 
+/** A row can't be measured on this machine, and says why: that is no failure. */
+export class SkippedRow extends Error {
+  static is = (error: unknown): error is SkippedRow => error instanceof SkippedRow
+}
+
 export interface Row {
   /** What `npm run bench -- <name>` calls it. */
   readonly name: string

@@ -1,5 +1,6 @@
 import type { Row } from '../row.ts'
 import { appendRow } from './append.ts'
+import { cassandraRow } from './cassandra.ts'
 import { coldConversationRow } from './cold-conversation.ts'
 import { fanOutRow } from './fan-out.ts'
 import { projectionsRow } from './projections.ts'
@@ -16,6 +17,7 @@ export const rows: readonly Row[] = [
   fanOutRow,
   socketMemoryRow,
   projectionsRow,
+  cassandraRow,
   replayRow,
   coldConversationRow,
   startRow,
