@@ -73,11 +73,11 @@ const status = async (flags: StoreFlags): Promise<void> => {
     await print(
       `\n${table(
         [{ title: 'node' }, { title: 'data centre' }, { title: 'version' }, { title: 'state' }],
-        nodes.map(({ address, dataCenter, version, up }) => [
+        nodes.map(({ address, dataCenter, version, reachable }) => [
           address,
           dataCenter,
           version,
-          up ? styled('green', 'up') : styled('red', 'down'),
+          reachable ? styled('green', 'answers') : styled('red', 'does not answer'),
         ]),
       )}`,
     )

@@ -1,3 +1,4 @@
+import { connect } from 'node:net'
 import { type Client, types } from 'cassandra-driver'
 import { CassandraError, CassandraProblem, toStartError } from './cassandra-error.ts'
 import { connectDriver } from './database.ts'
@@ -37,6 +38,8 @@ export interface Migrated {
   /** Whether the number of copies was changed: `nodetool repair --full` then makes those that are missing. */
   readonly replicationChanged: boolean
 }
+
+const reachMs = 2_000
 
 const quorum = { prepare: false, isIdempotent: true, consistency: types.consistencies.localQuorum }
 
@@ -152,9 +155,24 @@ export interface CassandraStatus {
     readonly address: string
     readonly dataCenter: string
     readonly version: string
-    readonly up: boolean
+    /** Whether its port answers from here. */
+    readonly reachable: boolean
   }[]
 }
+
+/** Whether a node, `host:port`, takes a connection. The driver knows of a node that it was told of only when it has tried it. */
+const answersAt = (address: string): Promise<boolean> =>
+  new Promise(resolve => {
+    const [, host = '', port = ''] = /^(.*):(\d+)$/.exec(address) ?? []
+    const socket = connect({ host: host.replace(/^\[|\]$/g, ''), port: Number(port), timeout: reachMs })
+    const answer = (reachable: boolean) => {
+      socket.destroy()
+      resolve(reachable)
+    }
+    socket.once('connect', () => answer(true))
+    socket.once('timeout', () => answer(false))
+    socket.once('error', () => answer(false))
+  })
 
 /** What there is. Rejects with CassandraError when it is not reached. */
 export const cassandraStatus = async (options: CassandraOptions): Promise<CassandraStatus> => {
@@ -177,12 +195,14 @@ export const cassandraStatus = async (options: CassandraOptions): Promise<Cassan
           name === 'class' ? [] : [[name, Number(copies)]],
         ),
       ),
-      nodes: client.hosts.values().map(host => ({
-        address: host.address,
-        dataCenter: host.datacenter,
-        version: host.cassandraVersion,
-        up: host.isUp(),
-      })),
+      nodes: await Promise.all(
+        client.hosts.values().map(async ({ address, datacenter, cassandraVersion }) => ({
+          address,
+          dataCenter: datacenter,
+          version: cassandraVersion,
+          reachable: await answersAt(address),
+        })),
+      ),
     }
   } catch (error) {
     throw toStartError(error, options.contactPoints, keyspace)
