@@ -15,6 +15,9 @@ export interface Part {
   readonly createdAt: number
 }
 
+/** A change that the whole cluster agrees on may take longer than a write. Its answer tells nothing that a second look would not. */
+const changesOfIndices = { requestTimeout: 60_000 }
+
 /** Before every message. */
 export const beginning = -8.64e15
 
@@ -132,19 +135,22 @@ export class SearchParts {
     const { shards, replicas } = this.#options
     const index = `${this.alias}-${String(n).padStart(6, '0')}`
     try {
-      await this.#client.indices.create({
-        index,
-        aliases: { [this.alias]: {}, [`${index}-write`]: { is_write_index: true } },
-        mappings: mappingFrom(from),
-        settings: {
-          number_of_shards: shards,
-          ...(replicas === undefined ? { auto_expand_replicas: '0-1' } : { number_of_replicas: replicas }),
-          // Named, so that an index that nobody searches is refreshed too.
-          refresh_interval: '500ms',
-          // A user may be in more conversations than the default allows.
-          max_terms_count: 1_000_000,
+      await this.#client.indices.create(
+        {
+          index,
+          aliases: { [this.alias]: {}, [`${index}-write`]: { is_write_index: true } },
+          mappings: mappingFrom(from),
+          settings: {
+            number_of_shards: shards,
+            ...(replicas === undefined ? { auto_expand_replicas: '0-1' } : { number_of_replicas: replicas }),
+            // Named, so that an index that nobody searches is refreshed too.
+            refresh_interval: '500ms',
+            // A user may be in more conversations than the default allows.
+            max_terms_count: 1_000_000,
+          },
         },
-      })
+        changesOfIndices,
+      )
     } catch (error) {
       // Another worker was quicker.
       if (failureOf(error)?.type !== 'resource_already_exists_exception') throw error
@@ -152,7 +158,7 @@ export class SearchParts {
   }
 
   async #delete(index: string): Promise<void> {
-    await this.#client.indices.delete({ index, ignore_unavailable: true })
+    await this.#client.indices.delete({ index, ignore_unavailable: true }, changesOfIndices)
   }
 
   /** Adds a part when the last one is large or old. */
