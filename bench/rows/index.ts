@@ -4,6 +4,7 @@ import { cassandraRow } from './cassandra.ts'
 import { coldConversationRow } from './cold-conversation.ts'
 import { fanOutRow } from './fan-out.ts'
 import { projectionsRow } from './projections.ts'
+import { rebuildRow } from './rebuild.ts'
 import { replayRow } from './replay.ts'
 import { latencyRow, sendsRow } from './sends.ts'
 import { socketMemoryRow } from './socket-memory.ts'
@@ -18,6 +19,7 @@ export const rows: readonly Row[] = [
   socketMemoryRow,
   projectionsRow,
   cassandraRow,
+  rebuildRow,
   replayRow,
   coldConversationRow,
   startRow,

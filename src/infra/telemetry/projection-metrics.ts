@@ -36,6 +36,8 @@ export const createProjectionMetrics = (
       labelNames: ['projection', 'generation', 'stream'],
       registers: [registry],
       collect() {
+        // What was said of a generation that is dropped is not to stand for ever.
+        this.reset()
         for (const { projection, generation, streams } of status())
           for (const stream of streams)
             this.set({ projection, generation, stream: stream.stream }, of(stream))

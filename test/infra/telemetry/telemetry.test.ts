@@ -82,22 +82,27 @@ t.test('the lag of each projection, as Prometheus reads it', async t => {
     deadLetters: 1,
     rate: 5,
   }
-  createProjectionMetrics(registry, () => [
-    {
-      projection: 'search',
-      generation: 2,
-      version: 1,
-      state: 'failing',
-      streams: [{ ...stream, state: 'failing' }],
-    },
-    {
-      projection: 'inbox',
-      generation: 1,
-      version: 2,
-      state: 'live',
-      streams: [{ ...stream, lagEvents: 0, lagMs: 0, state: 'live' }],
-    },
-  ])
+  let isDropped = false
+  createProjectionMetrics(registry, () =>
+    isDropped
+      ? []
+      : [
+          {
+            projection: 'search',
+            generation: 2,
+            version: 1,
+            state: 'failing',
+            streams: [{ ...stream, state: 'failing' }],
+          },
+          {
+            projection: 'inbox',
+            generation: 1,
+            version: 2,
+            state: 'live',
+            streams: [{ ...stream, lagEvents: 0, lagMs: 0, state: 'live' }],
+          },
+        ],
+  )
   const lines = (await registry.metrics()).split('\n')
   for (const line of [
     'confab_projection_lag_events{projection="search",generation="2",stream="CONV_0"} 10',
@@ -108,4 +113,6 @@ t.test('the lag of each projection, as Prometheus reads it', async t => {
     'confab_projection_running{projection="inbox",generation="1",stream="CONV_0"} 1',
   ])
     t.ok(lines.includes(line), line)
+  isDropped = true
+  t.notMatch(await registry.metrics(), /generation=/, 'a generation that is dropped is told of no more')
 })
