@@ -53,6 +53,8 @@ export const startStreamLeases = async (options: StreamLeasesOptions): Promise<S
   let isChanging = false
   /** Whether `onChange` is to be called though the streams are the same. */
   let isAnew = false
+  /** Why the last call did not go well. */
+  let trouble: string | undefined
   let settledAt = Number.POSITIVE_INFINITY
   let isStopping = false
   let wake = (): void => {}
@@ -72,8 +74,11 @@ export const startStreamLeases = async (options: StreamLeasesOptions): Promise<S
         await options.onChange(next)
         hasLetGo ||= touched.size > next.length
         touched = new Set(next)
+        trouble = undefined
       } catch (error) {
-        log.warn({ group, streams: next, reason: String(error) }, 'streams can not be taken on yet')
+        const reason = error instanceof Error ? error.message : String(error)
+        if (reason !== trouble) log.warn({ group, streams: next, reason }, 'streams can not be taken on yet')
+        trouble = reason
         isAnew = true
         break
       }

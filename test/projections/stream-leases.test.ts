@@ -18,6 +18,7 @@ import {
   type ViewStores,
 } from '../../src/projections/index.ts'
 import { startNats, type TestNats } from '../harness/nats.ts'
+import { startCluster } from '../harness/nats-cluster.ts'
 import { tempFolder } from '../harness/temp-folder.ts'
 import { chatterOn } from './chatter.ts'
 import { quiet, runToEnd } from './run-to-end.ts'
@@ -194,6 +195,60 @@ t.test('of several that replace a table at once, one does', async t => {
     revision = read?.revision ?? 0
   }
   t.same((await stores[0]?.read('h'))?.revision, 0)
+})
+
+t.test('on a cluster, each server is killed in turn', async t => {
+  const cluster = await startCluster(t)
+  const connect = async () => openNatsLeases(await cluster.connect(cluster.urls.join(',')))
+  const held = new Map<string, readonly string[]>()
+  let changes = 0
+  for (const worker of ['a', 'b']) {
+    const leases = await startStreamLeases({
+      store: await connect(),
+      worker,
+      group: 'views',
+      streams,
+      onChange: async streams => {
+        changes++
+        held.set(worker, streams)
+      },
+      log: quiet,
+    })
+    t.teardown(async () => leases.stop())
+  }
+  const isShared = () => {
+    const all = [...held.values()].flat()
+    return (
+      all.length === streams.length &&
+      new Set(all).size === streams.length &&
+      [...held.values()].every(one => one.length >= 3)
+    )
+  }
+  await until(isShared)
+  const manager = await jetstreamManager((await cluster.connect(cluster.urls.join(','))).connection)
+  const info = async () => manager.streams.info('KV_confab-leases')
+  t.equal((await info()).config.num_replicas, 3, 'as many as the dead letters have')
+  const store = await connect()
+  for (const index of [0, 1, 2]) {
+    changes = 0
+    const before = performance.now()
+    await cluster.kill9(index)
+    // A beat that was stored after the server was gone.
+    const beats = async () => (await store.read('views').catch(() => undefined))?.table.beats
+    const first = await beats()
+    await until(async () => {
+      const now = await beats()
+      return now !== undefined && ['a', 'b'].every(worker => (now[worker] ?? 0) > (first?.[worker] ?? 0))
+    })
+    t.comment(`beats again after ${Math.round(performance.now() - before)} ms, ${changes} changes`)
+    await until(isShared)
+    await cluster.restart(index)
+    await until(
+      async () =>
+        (await info().catch(() => undefined))?.cluster?.replicas?.every(({ current }) => current) ?? false,
+    )
+  }
+  t.pass('the streams are shared')
 })
 
 interface Line {
