@@ -1,15 +1,25 @@
-import { type AnswerOf, ConfabError, type ConversationRequest, type UserRequest } from '../events/index.ts'
+import {
+  type AnswerOf,
+  ConfabError,
+  type ConversationEvent,
+  type ConversationRequest,
+  type UserEvent,
+  type UserRequest,
+} from '../events/index.ts'
 import { type BusLimits, defaultBusLimits } from './bus-limits.ts'
+import { type Command, whileWanted } from './command-handler.ts'
 import { commandIdOf } from './command-ids.ts'
 import { newJob } from './command-job.ts'
 import { CommandLanes } from './command-lanes.ts'
 import { type ConversationJobCommand, conversationHandler } from './conversation-handler.ts'
+import type { ConversationState } from './conversation-state.ts'
 import type { EventLog, SnapshotStore } from './event-log.ts'
 import type { LiveFeed } from './live-feed.ts'
 import type { MessageLookup } from './message-lookup.ts'
 import { OpenCommands } from './open-commands.ts'
 import { createStateCaches, readerOf, type StateReader } from './states.ts'
-import { userHandler } from './user-handler.ts'
+import { type UserJobCommand, userHandler } from './user-handler.ts'
+import type { UserState } from './user-state.ts'
 
 /** Who asks, and when. The bus takes no time and no identity from anywhere else. */
 export interface CommandContext {
@@ -21,6 +31,8 @@ export interface CommandContext {
   readonly traceparent?: string
   /** Command id, for a command that may be given to the bus again; not given: made of the request. */
   readonly id?: string
+  /** Asked before each decision; false ends the command as UNAVAILABLE. For who may give it to another bus before this one has answered. */
+  readonly isWanted?: () => boolean
 }
 
 /**
@@ -67,23 +79,29 @@ export const createCommandBus = ({
   const conversationLanes = new CommandLanes({
     ...shared,
     cache: conversations,
-    handler: conversationHandler(conversations, users, lookup),
+    handler: whileWanted<ConversationState, ConversationEvent, ConversationJobCommand & Command>(
+      conversationHandler(conversations, users, lookup),
+    ),
   })
-  const userLanes = new CommandLanes({ ...shared, cache: users, handler: userHandler(users, conversations) })
+  const userLanes = new CommandLanes({
+    ...shared,
+    cache: users,
+    handler: whileWanted<UserState, UserEvent, UserJobCommand & Command>(userHandler(users, conversations)),
+  })
 
   const push = (
     request: ConversationRequest | UserRequest,
-    { from, at, traceparent, id: given }: CommandContext,
+    { from, at, traceparent, id: given, isWanted }: CommandContext,
     resolve: (answer: object) => void,
     reject: (error: Error) => void,
   ): void => {
     if (open.count >= limits.open) throw new ConfabError('OVERLOADED')
     const id = given ?? commandIdOf(request, from)
     if (isUserRequest(request)) {
-      const command = { request, from, at, id }
+      const command = { request, from, at, id, isWanted }
       userLanes.push(from, newJob(command, traceparent, resolve, reject))
     } else {
-      const command: ConversationJobCommand = { request, from, at, id, blocked: undefined, found: undefined }
+      const command = { request, from, at, id, blocked: undefined, found: undefined, isWanted }
       conversationLanes.push(request.c, newJob(command, traceparent, resolve, reject))
     }
   }

@@ -13,7 +13,20 @@ export interface LoggedEvent {
 export interface Command {
   readonly id: string
   readonly from: string
+  /** Asked before each decision. False: whoever gave it may have had it decided elsewhere, so that it must not be decided here any more. */
+  readonly isWanted?: (() => boolean) | undefined
 }
+
+/** Decides nothing that is not wanted any more. What was decided before is fenced by the log. */
+export const whileWanted = <S extends AggregateState, E extends LoggedEvent, C extends Command>(
+  handler: CommandHandler<S, E, C>,
+): CommandHandler<S, E, C> => ({
+  ...handler,
+  decide: (state, command) =>
+    command.isWanted !== undefined && !command.isWanted()
+      ? { refused: 'UNAVAILABLE' }
+      : handler.decide(state, command),
+})
 
 /** How the commands of one family are decided, facts and all. */
 export interface CommandHandler<S extends AggregateState, E extends LoggedEvent, C extends Command> {

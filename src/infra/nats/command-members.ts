@@ -1,9 +1,6 @@
 import { bucketCount, fnv1a32 } from '../../events/index.ts'
-import { CommandSubject, decodeAnnouncement, heartbeatMs } from './command-wire.ts'
+import { CommandSubject, decodeAnnouncement, heartbeatMs, missedBeats } from './command-wire.ts'
 import type { Nats } from './connection.ts'
-
-/** Beats that a member may miss in a row. Beats are counted, not time: a process that stood still itself is no judge of others. */
-const missedBeats = 4
 
 /** Spreads what FNV leaves alike in its high bits. (The end of MurmurHash3.) */
 const mixed = (hash: number): number => {
@@ -41,7 +38,7 @@ export class CommandMembers {
   readonly #unsubscribe: () => void
   #table: readonly (string | undefined)[] = []
 
-  /** `onChange` is told when the assignment changes, and who is gone without having said so. */
+  /** `onChange` is told when the assignment changes, and who answers no more. */
   constructor(nats: Nats, onChange: (gone: string | undefined) => void) {
     this.#nats = nats
     this.#onChange = onChange
@@ -49,8 +46,10 @@ export class CommandMembers {
       callback: (_error, msg) => {
         const heard = decodeAnnouncement(msg.data)
         if (heard === undefined) return
-        if (heard.leaving) this.#remove(heard.member, undefined)
-        else this.#heard(heard.member)
+        const { member, state } = heard
+        if (state === 'here') this.#heard(member)
+        else if (state === 'leaving') this.#remove(member, undefined)
+        else if (!this.#remove(member, member)) onChange(member)
       },
     })
     this.#unsubscribe = () => subscription.unsubscribe()
@@ -96,8 +95,10 @@ export class CommandMembers {
     if (isNew) this.#changed(undefined)
   }
 
-  #remove(member: string, gone: string | undefined): void {
-    if (this.#missed.delete(member)) this.#changed(gone)
+  #remove(member: string, gone: string | undefined): boolean {
+    const wasThere = this.#missed.delete(member)
+    if (wasThere) this.#changed(gone)
+    return wasThere
   }
 
   #changed(gone: string | undefined): void {

@@ -1,9 +1,11 @@
-import { type Msg, nuid, type Subscription } from '@nats-io/transport-node'
+import type { Msg, Subscription } from '@nats-io/transport-node'
 import type { CommandBus } from '../../commands/index.ts'
 import { ConfabError } from '../../events/index.ts'
+import { CommandMembership } from './command-membership.ts'
 import {
+  type Announcement,
   CommandSubject,
-  commandSubject,
+  decodeAnnouncement,
   decodeCommand,
   encodeAnnouncement,
   encodeAnswer,
@@ -25,11 +27,11 @@ export interface CommandServerOptions {
 export class CommandServer {
   readonly #nats: Nats
   readonly #options: CommandServerOptions
-  readonly #member = nuid.next()
-  /** Where the answers to a call go: one place a try. */
-  readonly #underWay = new Map<string, string[]>()
+  #membership: CommandMembership | undefined
   #subscriptions: Subscription[] = []
   #timer: NodeJS.Timeout | undefined
+  #unlisten = (): void => {}
+  #isLeaving = false
   #idle: (() => void) | undefined
 
   constructor(nats: Nats, options: CommandServerOptions) {
@@ -39,50 +41,91 @@ export class CommandServer {
 
   /** Commands that are being decided. */
   get underWay(): number {
-    return this.#underWay.size
+    return this.#membership?.underWay.size ?? 0
   }
 
   /** From now on it gets its share. Resolves when the server knows of it. */
   async start(): Promise<void> {
     const { connection } = this.#nats
     this.#subscriptions = [
-      connection.subscribe(commandSubject(this.#member), { callback: (_error, msg) => this.#take(msg) }),
-      connection.subscribe(CommandSubject.who, { callback: () => this.#announce(false) }),
+      connection.subscribe(CommandSubject.who, {
+        callback: () => this.#announce(this.#isLeaving ? 'leaving' : 'here'),
+      }),
+      connection.subscribe(CommandSubject.members, {
+        callback: (_error, msg) => {
+          const heard = decodeAnnouncement(msg.data)
+          if (heard?.member === this.#membership?.name) this.#membership?.heard(heard?.at ?? 0)
+        },
+      }),
     ]
+    this.#membership = this.#join()
+    this.#unlisten = this.#nats.onChange(isConnected => {
+      if (isConnected) this.#rename()
+      else this.#membership?.end()
+    })
     await connection.flush()
-    this.#announce(false)
-    this.#timer = setInterval(() => this.#announce(false), heartbeatMs)
+    this.#announce('here')
+    this.#timer = setInterval(() => this.#beat(), heartbeatMs)
     this.#timer.unref()
   }
 
   /** Says that it goes, takes what is on its way to it, and resolves when all of it is answered. */
   async stop(): Promise<void> {
     clearInterval(this.#timer)
-    const [commands, who] = this.#subscriptions
-    if (commands === undefined) return
-    who?.unsubscribe()
+    this.#unlisten()
+    const membership = this.#membership
+    if (membership === undefined) return
+    this.#isLeaving = true
+    const beating = setInterval(() => this.#announce('leaving'), heartbeatMs)
     if (this.#nats.connected()) {
-      this.#announce(true)
-      await commands.drain().catch(() => {})
-    } else commands.unsubscribe()
-    if (this.#underWay.size === 0) return
-    await new Promise<void>(resolve => {
-      this.#idle = resolve
-    })
+      const disconnected = new Promise<void>(resolve => {
+        this.#unlisten = this.#nats.onChange(() => resolve())
+      })
+      this.#announce('leaving')
+      await Promise.race([membership.leave(), disconnected])
+      this.#unlisten()
+    }
+    // Without a connection nothing comes, and nobody hears an answer.
+    if (!this.#nats.connected()) membership.end()
+    if (membership.underWay.size > 0)
+      await new Promise<void>(resolve => {
+        this.#idle = resolve
+      })
+    clearInterval(beating)
+    this.#announce('gone')
+    for (const subscription of this.#subscriptions) subscription.unsubscribe()
+    this.#membership = undefined
   }
 
-  #announce(leaving: boolean): void {
+  #join(): CommandMembership {
+    return new CommandMembership(this.#nats, (membership, msg) => this.#take(membership, msg))
+  }
+
+  /** What was given to it under its old name, it has nothing to do with any more. */
+  #rename(): void {
+    this.#membership?.end()
+    this.#announce('gone')
+    this.#membership = this.#join()
+    this.#announce('here')
+  }
+
+  #beat(): void {
+    if (this.#membership?.isGood === true) this.#announce('here')
+    else if (this.#nats.connected()) this.#rename()
+  }
+
+  #announce(state: Announcement['state']): void {
+    const member = this.#membership?.name
     // nats.js would keep it for the next connection; it is of now.
-    if (!this.#nats.connected()) return
-    this.#nats.connection.publish(
-      CommandSubject.members,
-      encodeAnnouncement({ member: this.#member, leaving }),
-    )
+    if (member === undefined || !this.#nats.connected()) return
+    const announcement = { member, state, at: performance.now() }
+    this.#nats.connection.publish(CommandSubject.members, encodeAnnouncement(announcement))
   }
 
-  #take(msg: Msg): void {
+  #take(membership: CommandMembership, msg: Msg): void {
     const { reply } = msg
-    if (reply === undefined || reply === '') return
+    // Without a command it only asks whether anybody listens. One that comes too late is with another by now, or comes again.
+    if (reply === undefined || reply === '' || msg.data.length === 0 || !membership.isGood) return
     const started = performance.now()
     let command: WireCommand
     try {
@@ -91,27 +134,35 @@ export class CommandServer {
       this.#refuse([reply], 'unread', started, error)
       return
     }
-    const { call, request, id, from, at, traceparent } = command
-    const before = this.#underWay.get(call)
+    const { underWay } = membership
+    const { call, request, id, from, at, traceparent, ttl } = command
+    const before = underWay.get(call)
     if (before !== undefined) {
       before.push(reply)
       return
     }
     const replies = [reply]
-    this.#underWay.set(call, replies)
-    const context = traceparent === undefined ? { id, from, at } : { id, from, at, traceparent }
-    this.#options.bus.execute(request, context).then(
-      answer => {
-        const data = encodeAnswer(answer)
-        for (const to of replies) this.#answer(to, data)
-        this.#options.onAnswered?.(request.t, 'ok', (performance.now() - started) / 1000)
-        this.#ended(call)
-      },
-      error => {
-        this.#refuse(replies, request.t, started, error)
-        this.#ended(call)
-      },
-    )
+    underWay.set(call, replies)
+    const isWanted = (): boolean => membership.isGood && performance.now() < started + ttl
+    const context = { id, from, at, isWanted }
+    const ended = (): void => {
+      underWay.delete(call)
+      if (membership === this.#membership && underWay.size === 0) this.#idle?.()
+    }
+    this.#options.bus
+      .execute(request, traceparent === undefined ? context : { ...context, traceparent })
+      .then(
+        answer => {
+          const data = encodeAnswer(answer)
+          for (const to of replies) this.#answer(to, data)
+          this.#options.onAnswered?.(request.t, 'ok', (performance.now() - started) / 1000)
+        },
+        error => {
+          // Whoever has it now answers.
+          if (isWanted()) this.#refuse(replies, request.t, started, error)
+        },
+      )
+      .finally(ended)
   }
 
   #refuse(replies: readonly string[], type: string, started: number, error: unknown): void {
@@ -129,10 +180,5 @@ export class CommandServer {
     } catch (error) {
       this.#options.onError?.(error)
     }
-  }
-
-  #ended(call: string): void {
-    this.#underWay.delete(call)
-    if (this.#underWay.size === 0) this.#idle?.()
   }
 }

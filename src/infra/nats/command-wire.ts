@@ -16,14 +16,23 @@ export const commandSubject = (member: string): string => `cmd.to.${member}`
 /** Where processes that decide commands tell that they are there, and where they are asked to. */
 export const CommandSubject = { members: 'cmd.members', who: 'cmd.who' } as const
 
-/** What a process that decides commands tells of itself: that it is there, or that it takes no new ones. */
+/** What a process that decides commands tells of itself: that it is there; that it takes no new ones and answers those that it has; that it answers none any more. */
 export interface Announcement {
   readonly member: string
-  readonly leaving: boolean
+  readonly state: 'here' | 'leaving' | 'gone'
+  /** Its own clock, which nobody else understands. */
+  readonly at: number
 }
 
 /** How often they tell it, ms. */
 export const heartbeatMs = 500
+/**
+ * Beats that an edge may miss in a row before it has a member's commands decided by others. Beats are counted, not time: a process that stood still itself is no
+ * judge of others.
+ */
+export const missedBeats = 10
+/** How long a member may decide after it sent the last beat that it heard itself, ms: less than any edge needs to give it up. */
+export const leaseMs = 4_000
 
 /** A command on its way from an edge to where it is decided. */
 export interface WireCommand {
@@ -34,6 +43,8 @@ export interface WireCommand {
   readonly from: string
   readonly at: string
   readonly traceparent?: string
+  /** How long its edge still waits for it, ms. */
+  readonly ttl: number
   readonly request: ConversationRequest | UserRequest
 }
 
@@ -46,6 +57,7 @@ const envelope = TypeCompiler.Compile(
     from: text(64),
     at: text(40),
     traceparent: Type.Optional(text(64)),
+    ttl: Type.Number({ minimum: 0 }),
     request: Type.Object({ t: Type.String() }),
   }),
 )
@@ -58,7 +70,11 @@ const checks = new Map<string, TypeCheck<TSchema>>(
 )
 
 const announcement = TypeCompiler.Compile(
-  Type.Object({ member: Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$' }), leaving: Type.Boolean() }),
+  Type.Object({
+    member: Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$' }),
+    state: Type.Union([Type.Literal('here'), Type.Literal('leaving'), Type.Literal('gone')]),
+    at: Type.Number(),
+  }),
 )
 
 const parse = (bytes: Uint8Array): unknown =>

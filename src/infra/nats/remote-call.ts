@@ -1,4 +1,5 @@
 import type { Msg } from '@nats-io/transport-node'
+import type { WireCommand } from './command-wire.ts'
 import { headerText, statusIn } from './raw-message.ts'
 import type { Waiting } from './reply-inbox.ts'
 
@@ -7,7 +8,7 @@ export interface Call {
   readonly lane: Lane
   /** Calls are sent in the order that they were made. */
   readonly order: number
-  readonly data: Uint8Array
+  readonly command: Omit<WireCommand, 'ttl'>
   /** `performance.now()` after which it is given up. */
   readonly until: number
   readonly resolve: (answer: object) => void
@@ -28,29 +29,55 @@ export interface Lane {
   held: Call[]
 }
 
+const isNobody = (msg: Msg): boolean => msg.data.length === 0 && statusIn(headerText(msg)) === 503
+
 /** One time that a command was sent. An answer to any of them is the answer. */
 export class Attempt implements Waiting {
   deadline = 0
   readonly member: string
+  /** `performance.now()` when it was sent. */
+  readonly at: number
+  /** Whether the member has had it for the first time: when it has not arrived, the member has not got it. */
+  readonly isFirst: boolean
   readonly #bus: Attempts
   readonly #call: Call
 
-  constructor(bus: Attempts, call: Call, member: string) {
+  constructor(bus: Attempts, call: Call, member: string, at: number) {
+    this.isFirst = call.sent?.member !== member
     this.#bus = bus
     this.#call = call
     this.member = member
+    this.at = at
   }
 
   answer(msg: Msg): boolean {
     if (this.#call.done) return true
-    if (msg.data.length === 0 && statusIn(headerText(msg)) === 503) this.#bus.nobody(this, this.#call)
+    if (isNobody(msg)) this.#bus.nobody(this, this.#call)
     else this.#bus.answered(this.#call, msg.data)
     return true
   }
 
-  fail(why: 'timeout' | 'disconnected'): void {
-    if (why === 'timeout' && !this.#call.done && this.#call.sent === this) this.#bus.silent(this.#call)
+  /** The bus looks after silences itself: an answer is welcome for as long as the call lives. */
+  fail(): void {}
+}
+
+/** A message without a command: whoever listens does not answer, and where nobody does, NATS says so. */
+export class Probe implements Waiting {
+  deadline = 0
+  readonly #member: string
+  readonly #members: { lost(member: string): void }
+
+  constructor(member: string, members: { lost(member: string): void }) {
+    this.#member = member
+    this.#members = members
   }
+
+  answer(msg: Msg): boolean {
+    if (isNobody(msg)) this.#members.lost(this.#member)
+    return true
+  }
+
+  fail(): void {}
 }
 
 /** What comes of attempts. */
@@ -59,6 +86,4 @@ export interface Attempts {
   answered(call: Call, data: Uint8Array): void
   /** It has not arrived: nobody listens there. */
   nobody(attempt: Attempt, call: Call): void
-  /** The try that counts has not been answered in time. */
-  silent(call: Call): void
 }

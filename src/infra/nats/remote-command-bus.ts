@@ -8,17 +8,12 @@ import {
   isUserRequest,
   type RemoteLimits,
 } from '../../commands/index.ts'
-import {
-  type AnswerOf,
-  bucketOf,
-  ConfabError,
-  type ConversationRequest,
-  type UserRequest,
-} from '../../events/index.ts'
+import { type AnswerOf, ConfabError, type ConversationRequest, type UserRequest } from '../../events/index.ts'
 import { CommandMembers } from './command-members.ts'
 import { commandSubject, decodeAnswer, encodeCommand } from './command-wire.ts'
 import type { Nats } from './connection.ts'
-import { Attempt, type Attempts, type Call, type Lane } from './remote-call.ts'
+import { Attempt, type Attempts, type Call, type Lane, Probe } from './remote-call.ts'
+import { RemoteLanes } from './remote-lanes.ts'
 import { ReplyInbox } from './reply-inbox.ts'
 
 const sweepMs = 250
@@ -41,8 +36,7 @@ export class RemoteCommandBus implements CommandBus {
   readonly #members: CommandMembers
   readonly #attempts: Attempts
   readonly #calls = new Set<Call>()
-  readonly #lanes = new Map<string, Lane>()
-  readonly #holding = new Set<Lane>()
+  readonly #lanes = new RemoteLanes()
   readonly #timer: NodeJS.Timeout
   readonly #unlisten: () => void
   readonly #name = nuid.next()
@@ -60,17 +54,14 @@ export class RemoteCommandBus implements CommandBus {
     this.#attempts = {
       answered: (call, data) => this.#answered(call, data),
       nobody: (attempt, call) => this.#nobody(attempt, call),
-      silent: call => this.#silent(call),
     }
-    this.#inbox = new ReplyInbox(nats, this.#limits.tryMs)
+    this.#inbox = new ReplyInbox(nats, this.#limits.patienceMs)
     this.#members = new CommandMembers(nats, gone => {
       if (gone !== undefined) this.#recall(gone)
       this.#release()
     })
-    // What was sent before may have been lost with the connection, or its answer.
-    this.#unlisten = nats.onChange(() => {
-      this.#recall(undefined)
-      this.#release()
+    this.#unlisten = nats.onChange(isConnected => {
+      if (isConnected) this.#reconnected()
     })
     this.#timer = setInterval(() => this.#sweep(), sweepMs)
     this.#timer.unref()
@@ -102,9 +93,9 @@ export class RemoteCommandBus implements CommandBus {
       const command = { call: `${this.#name}.${order}`, id, from, at, request }
       const c = isUserRequest(request) ? undefined : request.c
       const call: Call = {
-        lane: this.#laneOf(c === undefined ? 'user' : 'conv', c ?? from),
+        lane: this.#lanes.of(c === undefined ? 'user' : 'conv', c ?? from),
         order,
-        data: encodeCommand(traceparent === undefined ? command : { ...command, traceparent }),
+        command: traceparent === undefined ? command : { ...command, traceparent },
         until: performance.now() + this.#limits.patienceMs,
         resolve: answer => {
           const { seq } = answer as { seq?: number }
@@ -118,7 +109,7 @@ export class RemoteCommandBus implements CommandBus {
       this.#calls.add(call)
       const { lane } = call
       const member = this.#memberFor(lane)
-      if (member === undefined || lane.held.length > 0) this.#hold(lane, call)
+      if (member === undefined || lane.held.length > 0) this.#lanes.hold(lane, call)
       else this.#send(call, member)
     })
   }
@@ -139,16 +130,6 @@ export class RemoteCommandBus implements CommandBus {
     this.#inbox.close()
   }
 
-  #laneOf(family: string, id: string): Lane {
-    const key = `${family}.${id}`
-    let lane = this.#lanes.get(key)
-    if (lane === undefined) {
-      lane = { key, bucket: bucketOf(id), member: undefined, sent: 0, held: [] }
-      this.#lanes.set(key, lane)
-    }
-    return lane
-  }
-
   /** Whom a lane's next command may go to now: the bucket's member, once nothing of the lane is with another. */
   #memberFor({ bucket, member, sent }: Lane): string | undefined {
     const assigned = this.#nats.connected() ? this.#members.of(bucket) : undefined
@@ -163,15 +144,12 @@ export class RemoteCommandBus implements CommandBus {
   }
 
   #publish(call: Call, member: string): void {
-    const attempt = new Attempt(this.#attempts, call, member)
+    const now = performance.now()
+    const attempt = new Attempt(this.#attempts, call, member, now)
     call.sent = attempt
     const reply = this.#inbox.expect(attempt)
-    this.#nats.connection.publish(commandSubject(member), call.data, { reply })
-  }
-
-  #hold(lane: Lane, call: Call): void {
-    lane.held.push(call)
-    this.#holding.add(lane)
+    const data = encodeCommand({ ...call.command, ttl: Math.max(0, call.until - now) })
+    this.#nats.connection.publish(commandSubject(member), data, { reply })
   }
 
   #answered(call: Call, data: Uint8Array): void {
@@ -187,21 +165,13 @@ export class RemoteCommandBus implements CommandBus {
     this.#end(call).resolve(answer)
   }
 
-  /** It has not arrived: the member is gone, or goes and takes no more. */
+  /** It has not arrived: the member is gone, or goes and takes no more. What it has taken before, it answers before it is gone. */
   #nobody(attempt: Attempt, call: Call): void {
     if (this.#members.has(attempt.member)) this.#members.lost(attempt.member)
-    else if (call.sent === attempt) {
+    else if (call.sent === attempt && attempt.isFirst) {
       this.#takeBack(call)
       this.#releaseLane(call.lane)
     }
-  }
-
-  /** Whoever has it may have lost it, or its answer been lost. */
-  #silent(call: Call): void {
-    const { member } = call.lane
-    if (member === undefined || !this.#nats.connected()) return
-    this.#resent++
-    this.#publish(call, member)
   }
 
   /** A call that was sent waits again. */
@@ -210,33 +180,34 @@ export class RemoteCommandBus implements CommandBus {
     call.sent = undefined
     lane.sent--
     this.#resent++
-    this.#hold(lane, call)
+    this.#lanes.hold(lane, call)
   }
 
-  /** Everything that is with a member, or with any, waits again. */
-  #recall(member: string | undefined): void {
-    for (const call of this.#calls)
-      if (call.sent !== undefined && (member === undefined || call.lane.member === member))
-        this.#takeBack(call)
+  /** Everything that is with a member waits again. */
+  #recall(member: string): void {
+    for (const call of this.#calls) if (call.sent?.member === member) this.#takeBack(call)
+  }
+
+  /** What was sent before may have been lost with the connection, or its answer. Who has it is asked again, and nobody else: it may be at it. */
+  #reconnected(): void {
+    for (const call of this.#calls) if (call.sent !== undefined) this.#again(call, call.sent.member)
+    this.#release()
+  }
+
+  #again(call: Call, member: string): void {
+    this.#resent++
+    this.#publish(call, member)
   }
 
   #release(): void {
-    for (const lane of this.#holding) this.#releaseLane(lane)
+    for (const lane of this.#lanes.holding) this.#releaseLane(lane)
   }
 
   #releaseLane(lane: Lane): void {
     const member = this.#memberFor(lane)
     if (member === undefined) return
-    const held = lane.held.filter(call => !call.done).sort((one, other) => one.order - other.order)
-    lane.held = []
-    for (const call of held) this.#send(call, member)
-    this.#tidy(lane)
-  }
-
-  #tidy(lane: Lane): void {
-    if (lane.held.length > 0) return
-    this.#holding.delete(lane)
-    if (lane.sent === 0) this.#lanes.delete(lane.key)
+    for (const call of this.#lanes.takeHeld(lane)) this.#send(call, member)
+    this.#lanes.tidy(lane)
   }
 
   /** Takes a call off, whatever has become of it. */
@@ -246,9 +217,29 @@ export class RemoteCommandBus implements CommandBus {
     this.#calls.delete(call)
     if (call.sent !== undefined) lane.sent--
     if (lane.sent === 0 && lane.held.length > 0) this.#releaseLane(lane)
-    else this.#tidy(lane)
+    else this.#lanes.tidy(lane)
     if (this.#calls.size === 0) for (const resolve of this.#idle.splice(0)) resolve()
     return call
+  }
+
+  /**
+   * Sends again what has had no answer for a while; and asks of those who have had a command for a shorter while whether anybody listens there: all that they
+   * were sent may have been lost with them.
+   */
+  #askAgain(now: number): void {
+    const slow = new Set<string>()
+    for (const call of this.#calls) {
+      if (call.until > now + this.#limits.patienceMs - sweepMs) break
+      const { sent } = call
+      if (sent === undefined) continue
+      slow.add(sent.member)
+      if (sent.at > now - this.#limits.tryMs) continue
+      this.#again(call, sent.member)
+    }
+    for (const member of slow) {
+      const reply = this.#inbox.expect(new Probe(member, this.#members))
+      this.#nats.connection.publish(commandSubject(member), undefined, { reply })
+    }
   }
 
   /** Calls are in the order of their deadlines. */
@@ -258,9 +249,7 @@ export class RemoteCommandBus implements CommandBus {
       if (call.until > now) break
       this.#end(call).reject(unavailable())
     }
-    for (const lane of this.#holding) {
-      lane.held = lane.held.filter(call => !call.done)
-      this.#tidy(lane)
-    }
+    if (this.#nats.connected()) this.#askAgain(now)
+    this.#lanes.dropEnded()
   }
 }
