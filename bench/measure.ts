@@ -15,9 +15,10 @@ const mean = (samples: readonly Sample[]): Sample =>
  */
 export const measure = async (
   row: Row,
-  rounds: number,
+  wanted: number,
   { quick, tell }: Pick<Context, 'quick' | 'tell'>,
 ): Promise<Outcome[]> => {
+  const rounds = Math.min(wanted, row.mostRounds ?? wanted)
   const ends: (() => unknown)[] = []
   const ours: Sample[] = []
   const limits: Sample[] = []

@@ -46,6 +46,8 @@ export interface Row {
   readonly figures: readonly Figure[]
   /** Turns of each side that make one round, their mean the round's figure. Default 1; more where turns are short and the machine's other work comes and goes. */
   readonly turns?: number
+  /** Rounds, at most, for a row that takes minutes. Its warm-up counts for nothing all the same. */
+  readonly mostRounds?: number
   prepare(context: Context): Promise<Sides>
 }
 

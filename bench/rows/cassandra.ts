@@ -1,7 +1,6 @@
-import { randomBytes } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
 import { Client } from 'cassandra-driver'
-import { type CassandraOptions, migrateCassandra, openCassandra } from '../../src/infra/cassandra/index.ts'
+import { openCassandra } from '../../src/infra/cassandra/index.ts'
 import { discoverLog, NatsEventSource } from '../../src/infra/nats/index.ts'
 import {
   type EventSource,
@@ -11,12 +10,12 @@ import {
   type TimelineStore,
   timelineProjection,
 } from '../../src/projections/index.ts'
-import { service } from '../../test/harness/service.ts'
 import { makeGroups } from '../harness/events.ts'
 import { startNats } from '../harness/nats.ts'
+import { ownKeyspace } from '../harness/store-servers.ts'
 import { rawAppend } from '../limits/raw-append.ts'
 import { insertTables, type RawTable, readTables } from '../limits/raw-cassandra.ts'
-import { type Row, SkippedRow } from '../row.ts'
+import type { Row } from '../row.ts'
 
 const groups = 500
 const members = 20
@@ -36,33 +35,6 @@ const otherTables = [
 ]
 
 const silent = { info: () => {}, warn: () => {}, error: () => {} }
-
-/** A keyspace of this run's own. */
-const makeKeyspace = async (defer: (end: () => unknown) => void): Promise<CassandraOptions> => {
-  let reason = 'it is not there'
-  const server = await service(
-    {
-      pass: (_name, { skip }) => (reason = skip),
-      fail: why => {
-        throw new Error(why)
-      },
-    },
-    'cassandra',
-  )
-  if (server === undefined) throw new SkippedRow(`no Cassandra: ${reason}`)
-  const options = {
-    contactPoints: [`${server.host}:${server.port}`],
-    dataCenter: process.env.CONFAB_TEST_CASSANDRA_DC ?? 'datacenter1',
-    keyspace: `confab_bench_${randomBytes(6).toString('hex')}`,
-  }
-  defer(async () => {
-    const client = new Client({ contactPoints: options.contactPoints, localDataCenter: options.dataCenter })
-    await client.execute(`DROP KEYSPACE IF EXISTS ${options.keyspace}`, [], { readTimeout: 60_000 })
-    await client.shutdown()
-  })
-  await migrateCassandra(options, { replicationFactor: 1 })
-  return options
-}
 
 /** What the timeline stores of a log, made beforehand. */
 const timelineOf = async (source: EventSource): Promise<TimelineChange[]> => {
@@ -93,7 +65,7 @@ export const cassandraRow: Row = {
     { path: 'Cassandra, all four views', unit: 'events/s', target: { rule: 'ratio at least', value: 0.5 } },
   ],
   prepare: async ({ quick, tell, defer }) => {
-    const options = await makeKeyspace(defer)
+    const options = await ownKeyspace(defer)
     const nats = await startNats()
     defer(nats.stop)
     const own = await nats.connect()

@@ -1,6 +1,7 @@
 import type { Row } from '../row.ts'
 import { appendRow } from './append.ts'
 import { cassandraRow } from './cassandra.ts'
+import { catchUpRow } from './catch-up.ts'
 import { coldConversationRow } from './cold-conversation.ts'
 import { fanOutRow } from './fan-out.ts'
 import { projectionsRow } from './projections.ts'
@@ -19,6 +20,7 @@ export const rows: readonly Row[] = [
   socketMemoryRow,
   projectionsRow,
   cassandraRow,
+  catchUpRow,
   rebuildRow,
   replayRow,
   coldConversationRow,
