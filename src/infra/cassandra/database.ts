@@ -32,6 +32,8 @@ export const driverFor = (options: CassandraOptions, keyspace?: string): Client 
   return new Client({
     contactPoints: [...options.contactPoints],
     localDataCenter: options.dataCenter,
+    // Nodes tell each other's addresses, not their ports: all listen on the same.
+    protocolOptions: { port: Number(options.contactPoints[0]?.split(':').at(-1) ?? 9042) },
     ...(keyspace === undefined ? {} : { keyspace }),
     ...(username === undefined
       ? {}

@@ -1,6 +1,6 @@
 /** Where the views' Cassandra is. */
 export interface CassandraOptions {
-  /** `host:port` of some of its nodes. */
+  /** `host:port` of some of its nodes, all of one port: the others are found through them, and are spoken to on it too. */
   readonly contactPoints: readonly string[]
   /** The data centre that this process reads from and writes to. */
   readonly dataCenter: string
