@@ -213,6 +213,25 @@ t.test('too many commands are turned away, and the others served', async t => {
   await full.bus.drain()
 })
 
+t.test('what is not wanted any more is not decided', async t => {
+  const node = await setUp()
+  await createGroup(node)
+  let isWanted = true
+  const rename = (title: string) =>
+    node.bus.execute(
+      { id: '1', t: 'rename', c: 'c1', title },
+      { from: 'alice', at, isWanted: () => isWanted },
+    )
+  t.same(await rename('Tea'), { seq: 2 })
+  const behind = [node.as('bob', send('m1')), rename('Coffee'), node.as('bob', send('m2'))]
+  isWanted = false
+  const [first, second, third] = await Promise.allSettled(behind)
+  t.match(first, { value: { seq: 3 } })
+  t.match(second, { status: 'rejected', reason: { code: 'UNAVAILABLE' } })
+  t.match(third, { value: { seq: 4 } })
+  t.equal((await node.bus.conversation('c1'))?.title, 'Tea')
+})
+
 t.test('drain waits for what is under way', async t => {
   const node = await setUp()
   await node.bus.drain()

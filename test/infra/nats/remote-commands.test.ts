@@ -140,6 +140,31 @@ t.test('who never answers costs an error that may be retried', async t => {
   t.equal(await next.bus.currentConversation('c1'), undefined, 'what was given up is not done later')
 })
 
+t.test('what another has answered meanwhile is not done by who comes late', async t => {
+  const nats = await startNats(t)
+  const way = await nats.proxy()
+  const times = { executed: 0 }
+  const late = await openServer(t, nats, { url: way.url, wrap: bus => hesitant(bus, times, 1_000) })
+  const other = await openServer(t, nats)
+  const { bus } = await openRemote(t, nats)
+  await until(() => bus.isServed)
+  // A channel whose commands go to the one that is late.
+  let c = ''
+  for (let i = 0; times.executed === 0; i++) {
+    c = `c${i}`
+    await bus.execute({ id: '1', t: 'create', c, kind: 'channel', members: ['bob'] }, { from: 'alice', at })
+  }
+  const joining = bus.execute({ id: '1', t: 'join', c }, { from: 'bob', at })
+  await until(() => times.executed === 2)
+  way.cut()
+  t.same(await joining, { seq: 1 }, 'bob is there already, says the other')
+  t.equal(times.executed, 2)
+  await other.bus.execute({ id: '1', t: 'leave', c }, { from: 'bob', at })
+  await sleep(1_500)
+  t.equal((await other.bus.currentConversation(c))?.roleOf('bob'), undefined, 'bob stays away')
+  t.equal((await late.stored(c)).length, 2)
+})
+
 t.test('what is no command is refused, and harms nobody', async t => {
   const nats = await startNats(t)
   const { connected } = await openServer(t, nats)
