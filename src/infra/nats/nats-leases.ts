@@ -1,6 +1,6 @@
-import { JetStreamApiError, jetstream, jetstreamManager } from '@nats-io/jetstream'
-import { type KV, Kvm } from '@nats-io/kv'
+import type { KV } from '@nats-io/kv'
 import { type LeaseStore, type LeaseTable, noLeases } from '../../projections/index.ts'
+import { apiCodeOf, isBucketConflict, openBucket } from './bucket.ts'
 import type { Nats } from './connection.ts'
 import { NatsError, NatsProblem } from './nats-error.ts'
 
@@ -8,12 +8,6 @@ const bucket = 'confab-leases'
 /** Of each request: shorter than a lease lasts. */
 const timeout = 1_000
 const streamNotFound = 10_059
-/** The sequence is another one, or the one that makes it so is still on its way. */
-const conflicts: readonly number[] = [10_071, 10_164]
-
-const codeOf = (error: unknown): number | undefined =>
-  error instanceof JetStreamApiError ? error.code : undefined
-
 /**
  * Lease tables in a key-value bucket of JetStream, a key a group. In memory: they are of now, and are made again when all servers have lost them. `replicas`: copies of the
  * bucket; not given, as many as the dead letters have. Throws NatsError.
@@ -22,22 +16,8 @@ export const openNatsLeases = async (
   nats: Nats,
   { replicas }: { readonly replicas?: number | undefined } = {},
 ): Promise<LeaseStore> => {
-  const { connection } = nats
-  const manager = await jetstreamManager(connection, { checkAPI: false })
-  const open = async (): Promise<KV> => {
-    const copies = replicas ?? (await manager.streams.info('DEAD_LETTERS')).config.num_replicas
-    const kv = await new Kvm(jetstream(connection, { timeout })).create(bucket, {
-      history: 1,
-      storage: 'memory',
-      replicas: copies,
-      // Any replica answers a direct get, with what it has: a lease is asked for at the leader.
-      allow_direct: false,
-    })
-    const { config } = await manager.streams.info(`KV_${bucket}`)
-    if (config.num_replicas < copies)
-      await manager.streams.update(config.name, { ...config, num_replicas: copies })
-    return kv
-  }
+  const open = (): Promise<KV> =>
+    openBucket(nats, { bucket, storage: 'memory', history: 1, replicas, timeout })
   let kv: KV
   try {
     kv = await open()
@@ -61,7 +41,7 @@ export const openNatsLeases = async (
         if (entry === null) return { table: noLeases, revision: 0 }
         return { table: entry.json<LeaseTable>(), revision: entry.revision }
       } catch (error) {
-        if (codeOf(error) !== streamNotFound) throw error
+        if (apiCodeOf(error) !== streamNotFound) throw error
         kv = await open()
         return { table: noLeases, revision: 0 }
       }
@@ -72,7 +52,7 @@ export const openNatsLeases = async (
         await kv.put(group, JSON.stringify(table), { previousSeq: revision })
         return true
       } catch (error) {
-        if (conflicts.includes(codeOf(error) ?? 0)) return false
+        if (isBucketConflict(error)) return false
         throw error
       }
     },

@@ -1,29 +1,24 @@
-import { type KV, Kvm } from '@nats-io/kv'
+import type { KV } from '@nats-io/kv'
 import {
   type PlanStore,
   type ProjectionName,
   type ProjectionPlan,
   projectionNames,
 } from '../../projections/index.ts'
+import { isBucketConflict, openBucket } from './bucket.ts'
 import type { Nats } from './connection.ts'
 import { NatsError, NatsProblem } from './nats-error.ts'
 
 const bucket = 'confab-projections'
 const lookEveryMs = 500
-/** JetStream's code for a sequence that is not the expected one. */
-const wrongLastSequence = 10_071
-
-const isConflict = (error: unknown): boolean =>
-  (error as { code?: unknown } | undefined)?.code === wrongLastSequence
-
-/** Plans in a key-value bucket of JetStream, beside the log that the views are built from. `replicas`: of a bucket that is made now. */
+/** Plans in a key-value bucket of JetStream, beside the log that the views are built from. `replicas`: copies; not given, as many as the dead letters have. */
 export const openNatsPlans = async (
   nats: Nats,
   { replicas }: { replicas?: number | undefined } = {},
 ): Promise<PlanStore> => {
   let kv: KV
   try {
-    kv = await new Kvm(nats.connection).create(bucket, { history: 8, ...(replicas ? { replicas } : {}) })
+    kv = await openBucket(nats, { bucket, storage: 'file', history: 8, replicas, timeout: 5_000 })
   } catch (error) {
     throw new NatsError(
       NatsProblem.failed,
@@ -48,7 +43,7 @@ export const openNatsPlans = async (
           await kv.put(projection, JSON.stringify(next), { previousSeq: revision })
           return next
         } catch (error) {
-          if (!isConflict(error)) throw error
+          if (!isBucketConflict(error)) throw error
         }
       }
     },

@@ -1,0 +1,42 @@
+import { JetStreamApiError, jetstream, jetstreamManager, type StorageType } from '@nats-io/jetstream'
+import { type KV, Kvm } from '@nats-io/kv'
+import type { Nats } from './connection.ts'
+
+/** The sequence is another one, or the one that makes it so is still on its way. */
+const conflicts: readonly number[] = [10_071, 10_164]
+
+export const apiCodeOf = (error: unknown): number | undefined =>
+  error instanceof JetStreamApiError ? error.code : undefined
+
+/** Whether a value was not replaced as it is no longer the one that was read. */
+export const isBucketConflict = (error: unknown): boolean => conflicts.includes(apiCodeOf(error) ?? 0)
+
+export interface BucketOptions {
+  readonly bucket: string
+  readonly storage: `${StorageType}`
+  /** Values of a key that are kept. */
+  readonly history: number
+  /** Copies; not given, as many as the dead letters have. A bucket that has fewer gets them. */
+  readonly replicas?: number | undefined
+  /** Longest wait for an answer, ms. */
+  readonly timeout: number
+}
+
+/** A key-value bucket of JetStream, made when it is not there. Values are read at its leader: any replica answers a direct get, with what it has. */
+export const openBucket = async (
+  { connection }: Nats,
+  { bucket, storage, history, replicas, timeout }: BucketOptions,
+): Promise<KV> => {
+  const manager = await jetstreamManager(connection, { checkAPI: false })
+  const copies = replicas ?? (await manager.streams.info('DEAD_LETTERS')).config.num_replicas
+  const kv = await new Kvm(jetstream(connection, { timeout })).create(bucket, {
+    history,
+    storage,
+    replicas: copies,
+    allow_direct: false,
+  })
+  const { config } = await manager.streams.info(`KV_${bucket}`)
+  if (config.num_replicas < copies)
+    await manager.streams.update(config.name, { ...config, num_replicas: copies })
+  return kv
+}
