@@ -1,8 +1,7 @@
 import type { InboxItem, Kind } from '../../events/index.ts'
-import type { InboxQueries } from '../../projections/index.ts'
+import { decodeCursor, encodeCursor, type InboxQueries } from '../../projections/index.ts'
 import { type Database, numberOf, type Row, textOf } from './database.ts'
 import { cassandraLastMessages, type LastMessages } from './last-message.ts'
-import { decodeCursor, encodeCursor } from './page-cursor.ts'
 import { cassandraUndelivered } from './undelivered.ts'
 import { tablesOf } from './view-tables.ts'
 

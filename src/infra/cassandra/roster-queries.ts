@@ -1,7 +1,6 @@
 import type { MemberItem, Role } from '../../events/index.ts'
-import type { RosterQueries } from '../../projections/index.ts'
+import { decodeCursor, encodeCursor, type RosterQueries } from '../../projections/index.ts'
 import { type Database, numberOf, type Row } from './database.ts'
-import { decodeCursor, encodeCursor } from './page-cursor.ts'
 import type { PositionsQuery } from './positions-query.ts'
 import { noRole } from './roster-store.ts'
 import { tablesOf } from './view-tables.ts'

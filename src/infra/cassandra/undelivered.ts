@@ -1,6 +1,10 @@
-import type { InboxQueries, WaitingMessage } from '../../projections/index.ts'
+import {
+  decodeCursor,
+  encodeCursor,
+  type InboxQueries,
+  type WaitingMessage,
+} from '../../projections/index.ts'
 import { type Database, numberOf, type Row, textOf } from './database.ts'
-import { decodeCursor, encodeCursor } from './page-cursor.ts'
 import { bucketOf, bucketSize, tablesOf } from './view-tables.ts'
 
 /** Entries whose conversations are asked together for whether anything waits there. */

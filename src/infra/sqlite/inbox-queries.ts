@@ -1,7 +1,11 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { InboxItem, Kind } from '../../events/index.ts'
-import type { InboxQueries, WaitingMessage } from '../../projections/index.ts'
-import { decodeCursor, encodeCursor } from './page-cursor.ts'
+import {
+  decodeCursor,
+  encodeCursor,
+  type InboxQueries,
+  type WaitingMessage,
+} from '../../projections/index.ts'
 import { coded } from './sqlite-errors.ts'
 import { tablesOf } from './view-tables.ts'
 

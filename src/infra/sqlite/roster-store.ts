@@ -1,7 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { Role } from '../../events/index.ts'
-import type { RosterQueries, RosterStore } from '../../projections/index.ts'
-import { decodeCursor, encodeCursor } from './page-cursor.ts'
+import { decodeCursor, encodeCursor, type RosterQueries, type RosterStore } from '../../projections/index.ts'
 import type { PositionsQuery } from './positions-query.ts'
 import { coded } from './sqlite-errors.ts'
 import { rowsOf, tablesOf } from './view-tables.ts'

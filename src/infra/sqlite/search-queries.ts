@@ -1,13 +1,14 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { ConfabError, type SearchHit } from '../../events/index.ts'
 import {
+  decodeCursor,
+  encodeCursor,
   highlight,
   type Phrase,
   phrasesOf,
   type SearchQueries,
   type SearchQuery,
 } from '../../projections/index.ts'
-import { decodeCursor, encodeCursor } from './page-cursor.ts'
 import { firstIdAt } from './search-ids.ts'
 import { conversationTag, mediaTag, senderTag } from './search-tags.ts'
 import { coded } from './sqlite-errors.ts'

@@ -1,4 +1,4 @@
-import { ConfabError } from '../../events/index.ts'
+import { ConfabError } from '../events/index.ts'
 
 /** An opaque cursor: where the last row of a page stands in the order of the pages. */
 export const encodeCursor = (place: readonly string[]): string =>
