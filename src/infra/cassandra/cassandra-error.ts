@@ -100,6 +100,8 @@ const rejections = /^(Key (length|may not be empty)|Rejected an oversized mutati
 export const toStoreError = (error: unknown): unknown => {
   if (codeOf(error) === responseErrorCodes.invalid && rejections.test((error as Error).message))
     return new ChangeRejectedError((error as Error).message, error)
+  // A part of a partition key that is too long, found while the driver looks for its node.
+  if (error instanceof RangeError) return new ChangeRejectedError(error.message, error)
   // A value that no column takes.
   if (error instanceof TypeError && /^Not a valid/.test(error.message))
     return new ChangeRejectedError(error.message, error)

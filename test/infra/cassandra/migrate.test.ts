@@ -44,6 +44,13 @@ if (server !== undefined) {
     await t.rejects(openCassandra(options), { code: 'CASSANDRA_KEYSPACE_NEWER', message: /schema 1000/ })
     await t.rejects(migrateCassandra(options), { code: 'CASSANDRA_KEYSPACE_NEWER' })
     t.match(await cassandraStatus(options), { version: 1000, needed: schemaVersion })
+    // As if a migration had been cut off.
+    await client.execute(`DELETE FROM ${options.keyspace}.schema_version WHERE name = 'confab'`)
+    await client.execute(`DROP TABLE ${options.keyspace}.roster`, [], { prepare: false, readTimeout: 60_000 })
+    t.match(await migrateCassandra(options), { from: 0, to: schemaVersion })
+    const { viewsAt, close } = await openCassandra(options)
+    t.same((await viewsAt().roster.members('c', { limit: 1 })).members, [])
+    await close()
   })
 
   t.test('a server that is not there, and a data centre that it is not in', async t => {
