@@ -70,7 +70,9 @@ export const testTimelineStore = (t: Test, open: OpenEmptyViews): void => {
     const { stores, views } = await open(t)
     const first = row('c', 1, { m: 'a', text: 'first' })
     await stores.timeline.apply([first, row('c', 2)])
-    await stores.timeline.apply([row('c', 1, { m: 'a', text: 'again' }), row('c', 2), row('c', 3)])
+    // Later in the stream, and greater byte for byte.
+    const again = { ...row('c', 1, { m: 'a', text: 'zzz' }), streamSeq: 15 }
+    await stores.timeline.apply([again, row('c', 2), row('c', 3)])
     const page = await views.timeline.page('c', { limit: 10 })
     t.same(
       page.map(({ seq }) => seq),
