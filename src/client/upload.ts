@@ -35,6 +35,8 @@ export interface Uploader {
 }
 
 const hashedBytes = 4 * 1024 ** 2
+/** Up to here a file is read whole, to have the platform hash it: some 20 times as fast as a script does. */
+const hashedAtOnce = 64 * 1024 ** 2
 /** Parts on their way at the same time. */
 const atOnce = 3
 /** Rounds in a row in which nothing came through, before it is given up. */
@@ -148,6 +150,14 @@ const complete = async (http: Http, path: string, signal: AbortSignal): Promise<
 }
 
 const hash = async (file: Blob, signal: AbortSignal, onDone: (bytes: number) => void): Promise<string> => {
+  // Undefined where the page's origin is not secure.
+  const subtle: SubtleCrypto | undefined = globalThis.crypto?.subtle
+  if (file.size <= hashedAtOnce && subtle !== undefined) {
+    const digest = await subtle.digest('SHA-256', await file.arrayBuffer())
+    signal.throwIfAborted()
+    onDone(file.size)
+    return Array.from(new Uint8Array(digest), byte => byte.toString(16).padStart(2, '0')).join('')
+  }
   const sha = new Sha256()
   for (let at = 0; at < file.size; at += hashedBytes) {
     signal.throwIfAborted()
