@@ -3,6 +3,7 @@ import { appendRow } from './append.ts'
 import { cassandraRow } from './cassandra.ts'
 import { catchUpRow } from './catch-up.ts'
 import { coldConversationRow } from './cold-conversation.ts'
+import { elasticsearchRow } from './elasticsearch.ts'
 import { fanOutRow } from './fan-out.ts'
 import { projectionsRow } from './projections.ts'
 import { rebuildRow } from './rebuild.ts'
@@ -20,6 +21,7 @@ export const rows: readonly Row[] = [
   socketMemoryRow,
   projectionsRow,
   cassandraRow,
+  elasticsearchRow,
   catchUpRow,
   rebuildRow,
   replayRow,
