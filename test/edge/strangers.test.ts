@@ -26,6 +26,7 @@ const naming: Readonly<Record<string, (c: string) => Record<string, unknown>>> =
   history: c => ({ c }),
   members: c => ({ c }),
   search: c => ({ q: 'secret', c }),
+  media: c => ({ c, name: 'a.txt', type: 'text/plain', size: 5, sha256: 'a'.repeat(64) }),
 }
 
 for (const c of ['private', 'public', 'pair']) {
