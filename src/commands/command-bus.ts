@@ -48,6 +48,8 @@ export interface CommandBus extends StateReader {
     request: R,
     context: CommandContext,
   ): Promise<AnswerOf[R['t']]>
+  /** Commands under way, of those that may be: 0 to 1. */
+  readonly load: number
   /** Resolves when no command is under way. */
   drain(): Promise<void>
 }
@@ -112,6 +114,9 @@ export const createCommandBus = ({
         push(request, context, resolve as (answer: object) => void, reject)
       }),
     ...readerOf(caches),
+    get load() {
+      return open.count / limits.open
+    },
     drain: () => open.none(),
   }
 }

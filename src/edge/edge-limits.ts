@@ -36,6 +36,36 @@ export const defaultEdgeLimits = {
   topicFrom: 32,
   /** Members up to which a conversation gets read receipts as signals. */
   receiptMembers: 100,
+  /** How long moves of marks in a conversation are collected after it was told of one, ms; 0: each is told by itself. */
+  receiptEveryMs: 250,
+  /** Members up to which a conversation gets typing signals. */
+  typingMembers: 100,
+  /** How long others hear nothing more of a user's typing in a conversation, ms. */
+  typingEveryMs: 5_000,
+  /** Silence after which typing ends by itself, ms. */
+  typingSilenceMs: 10_000,
+  /** Users and conversations whose typing is kept; of more nothing is told. */
+  typists: 50_000,
+  /** Requests a second of one socket, of one user and, what is written to it, of one conversation, at this node; more are RATE_LIMITED. 0: any. */
+  socketRequests: 200,
+  userRequests: 400,
+  conversationRequests: 1_000,
+  /** Bytes of them a second. 0: any. */
+  socketBytes: 2 * 1024 * 1024,
+  userBytes: 4 * 1024 * 1024,
+  conversationBytes: 8 * 1024 * 1024,
+  /** How long a rate's worth may come at once, ms. */
+  burstMs: 20_000,
+  /** Users without a socket, and as many conversations, whose rates are remembered. */
+  meters: 100_000,
+  /** Sockets of one user at this node. 0: any. */
+  userSockets: 100,
+  /** Sockets of one address at this node. High, since behind a proxy that is not trusted all have the same. 0: any. */
+  addressSockets: 20_000,
+  /** Proxies in front of this node that add to `X-Forwarded-For`. */
+  trustProxy: 0,
+  /** Bytes that may wait for all slow sockets together; from 90 % of it on, what can wait is OVERLOADED. */
+  bufferedBytes: 1024 * 1024 * 1024,
   /** Events that a reader takes from the log because the timeline lags; beyond them it is UNAVAILABLE. */
   lagEvents: 20_000,
   /** How long `drain` waits for clients to go by themselves, ms. */

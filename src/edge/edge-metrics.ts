@@ -1,3 +1,5 @@
+import type { LimitName } from './admission.ts'
+
 /** What the edge counts. Port: src/infra/telemetry. */
 export interface EdgeMetrics {
   connected(): void
@@ -9,6 +11,8 @@ export interface EdgeMetrics {
   delivered(sockets: number): void
   /** A frame was not sent because its socket is too slow; the socket is closed for it. */
   dropped(): void
+  /** A bound of the edge has refused something; `limit` names it. */
+  limited(limit: LimitName): void
   /** Events that missed-event reads sent. */
   resumed(events: number): void
   /** Everything in Prometheus' text format. */

@@ -1,6 +1,7 @@
 import { v7 as uuidv7 } from 'uuid'
 import { CloseCode, ConfabError, type HelloAnswer, type HelloRequest, Limits } from '../events/index.ts'
 import type { Access } from './access.ts'
+import { tooManySockets } from './connection-limits.ts'
 import type { DeviceSessions } from './device-sessions.ts'
 import type { EdgeLimits } from './edge-limits.ts'
 import type { FanOut } from './fan-out.ts'
@@ -51,7 +52,7 @@ export class Greeter {
 
   /**
    * Answers `hello`; from then on the session gets the events of its user's conversations, those named in `resume` after what it missed of them. Rejects with
-   * ConfabError; after UNAUTHENTICATED the socket is to be closed, after anything else it may try again.
+   * ConfabError; after UNAUTHENTICATED and RATE_LIMITED (the user has too many sockets) the socket is to be closed, after anything else it may try again.
    */
   async greet(session: Session, hello: HelloRequest): Promise<void> {
     const token = hello.token ?? session.token
@@ -61,10 +62,18 @@ export class Greeter {
     this.#access.requireFresh()
     await this.#memberships.of(user, conversations => {
       if (session.closed) return
+      if (this.#hasTooMany(user, hello.device)) throw tooManySockets('You')
       session.user = user
       session.deadline = expiresAt
       this.#open(session, hello, conversations)
     })
+  }
+
+  /** A device that comes back takes its own place. */
+  #hasTooMany(user: string, device: string | undefined): boolean {
+    const { userSockets } = this.#limits
+    if (userSockets === 0 || this.#sessions.countOf(user) < userSockets) return false
+    return device === undefined || !this.#sessions.of(user).some(other => other.device === device)
   }
 
   /** In one turn, so that no event comes between what `conversations` says and what the session gets. */
@@ -90,10 +99,13 @@ export class Greeter {
 }
 
 /** Ends sessions whose time is over: of the token, or for saying hello. */
-export const endOverdue = (sessions: Iterable<Session>, seconds: number): void => {
+export const endOverdue = (sessions: Iterable<Session>, seconds: number, onNoHello: () => void): void => {
   for (const session of sessions) {
     if (session.deadline === 0 || session.deadline > seconds) continue
     if (session.phase === 'open') session.end(CloseCode.unauthenticated, 'the token has expired')
-    else session.end(CloseCode.helloTimeout, 'no hello')
+    else {
+      session.end(CloseCode.helloTimeout, 'no hello')
+      onNoHello()
+    }
   }
 }

@@ -1,5 +1,6 @@
 import type { HttpRequest, HttpResponse, TemplatedApp } from 'uWebSockets.js'
 import { ConfabError, isId, Limits, type Request } from '../events/index.ts'
+import type { Admission } from './admission.ts'
 import { asyncApiDocument } from './asyncapi.ts'
 import type { EdgeMetrics } from './edge-metrics.ts'
 import type { Logger } from './edge-options.ts'
@@ -21,6 +22,7 @@ export interface Readiness {
 
 export interface HttpParts {
   readonly answer: Answerer
+  readonly admission: Admission
   readonly tokens: TokenVerifier
   readonly metrics: EdgeMetrics
   readonly logger: Logger
@@ -84,7 +86,7 @@ export class HttpRoutes {
       const exchange = this.#exchange(res, req)
       void this.#guard(exchange, async () => {
         const caller = await callerOf(exchange, this.#parts.tokens)
-        const fields = await this.#request(checkedRequest(requestOfQuery(t, exchange.query, path)), caller)
+        const fields = await this.#request(checkedRequest(requestOfQuery(t, exchange.query, path)), caller, 0)
         exchange.json(200, fields instanceof JsonFields ? fields.text : fields)
       })
     })
@@ -104,7 +106,11 @@ export class HttpRoutes {
           if (re === null) throw new ConfabError('BAD_REQUEST', 'id: expected a string.', { field: '/id' })
           exchange.json(
             200,
-            encodeAnswer('json', re, await this.#request(checkedRequest(value), caller)) as string,
+            encodeAnswer(
+              'json',
+              re,
+              await this.#request(checkedRequest(value), caller, (await body).byteLength),
+            ) as string,
           )
         },
         () => re,
@@ -112,17 +118,21 @@ export class HttpRoutes {
     })
   }
 
-  async #request(request: Request, caller: Caller): Promise<object> {
-    const { answer, metrics, logger } = this.#parts
+  /** `bytes`: of the body. */
+  async #request(request: Request, caller: Caller, bytes: number): Promise<object> {
+    const { answer, admission, metrics, logger } = this.#parts
     const started = performance.now()
     let outcome = 'ok'
     let seq: unknown
     try {
+      admission.user(caller.user, bytes, started)
+      admission.request(request, bytes, started)
       const fields = await answer(request, caller)
       if ('seq' in fields) seq = fields.seq
       return fields
     } catch (error) {
       outcome = ConfabError.is(error) ? error.code : 'INTERNAL'
+      admission.failed(request, bytes, error)
       throw error
     } finally {
       const ms = performance.now() - started

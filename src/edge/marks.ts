@@ -1,8 +1,10 @@
 import type { CommandBus, ConversationView } from '../commands/index.ts'
 import { decodeUserEvent, type StoredEvent } from '../events/index.ts'
 import type { Views } from '../projections/index.ts'
+import type { Logger } from './edge-options.ts'
 import type { FanOut } from './fan-out.ts'
 import { push } from './outbox.ts'
+import { Receipts } from './receipts.ts'
 import type { Session } from './session.ts'
 import type { SessionRegistry } from './session-registry.ts'
 import type { ViewFreshness } from './view-freshness.ts'
@@ -20,6 +22,7 @@ export class Marks {
   readonly #fanOut: FanOut
   readonly #receiptMembers: number
   readonly #viewWaitMs: number
+  readonly #receipts: Receipts
   /** `<user> <c>` of the pushes that wait for the inbox view, and who gets them: several moves make one push, and whoever made the last one knows of it. */
   readonly #pending = new Map<string, readonly Session[]>()
 
@@ -30,8 +33,9 @@ export class Marks {
       freshness: ViewFreshness
       sessions: SessionRegistry
       fanOut: FanOut
+      logger: Logger
     },
-    limits: { receiptMembers: number; viewWaitMs: number },
+    limits: { receiptMembers: number; receiptEveryMs: number; viewWaitMs: number },
   ) {
     this.#bus = parts.bus
     this.#views = parts.views
@@ -40,9 +44,14 @@ export class Marks {
     this.#fanOut = parts.fanOut
     this.#receiptMembers = limits.receiptMembers
     this.#viewWaitMs = limits.viewWaitMs
+    this.#receipts = new Receipts(limits.receiptEveryMs, (c, user) => {
+      this.#tellMembers(c, user).catch(error =>
+        parts.logger.error({ c, err: error }, 'a receipt could not be told'),
+      )
+    })
   }
 
-  /** A live event of a user. Resolves when everybody who is to know has been told. */
+  /** A live event of a user. Resolves when its devices have been told; the members of the conversation are told meanwhile. */
   async moved(event: StoredEvent): Promise<void> {
     const type = event.envelope.type
     if (type !== 'read.marked' && type !== 'delivered.marked') return
@@ -54,10 +63,12 @@ export class Marks {
     if (decoded.type !== 'read.marked' && decoded.type !== 'delivered.marked') return
     const { c, mark } = decoded
     const others = devices.filter(device => device.ownMark !== ownMark(c, mark))
-    await Promise.all([
-      this.#tellMembers(c, user),
-      devices.length > 0 ? this.#tellDevices(c, user, others) : undefined,
-    ])
+    if (this.#fanOut.audience(c) > 0) this.#receipts.moved(c, user)
+    if (devices.length > 0) await this.#tellDevices(c, user, others)
+  }
+
+  close(): void {
+    this.#receipts.close()
   }
 
   async #tellMembers(c: string, user: string): Promise<void> {

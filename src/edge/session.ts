@@ -1,6 +1,8 @@
 import type { WebSocket } from 'uWebSockets.js'
 import type { Audience } from './audience.ts'
+import type { Origin } from './connection-limits.ts'
 import type { Encoding, Frame } from './frames.ts'
+import type { Meter } from './rate-limits.ts'
 
 /** What uWebSockets.js keeps with a socket. */
 export interface SocketData {
@@ -11,6 +13,8 @@ export interface SocketData {
 export interface WaitingRequest {
   readonly id: string
   readonly value: Record<string, unknown>
+  /** Of the frame. */
+  readonly bytes: number
 }
 
 const noAudiences: readonly Audience[] = Object.freeze([])
@@ -45,6 +49,11 @@ export class Session {
   watching: readonly string[] | undefined
   /** `<c> <seq>` of the last mark that it moved itself. */
   ownMark: string | undefined
+  /** What it has used of its rates; shared by the user's sockets, and its own. Made when they are first needed. */
+  userMeter: Meter | undefined
+  meter: Meter | undefined
+  /** Where it comes from, where that is counted. */
+  origin: Origin | undefined
 
   constructor(encoding: Encoding, token: string | undefined, deadline: number) {
     this.encoding = encoding

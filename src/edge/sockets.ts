@@ -6,6 +6,8 @@ import type {
   WebSocketBehavior,
 } from 'uWebSockets.js'
 import { CloseCode, ConfabError, type ErrorBody, Limits } from '../events/index.ts'
+import type { Admission } from './admission.ts'
+import { addressKey, clientAddress, type Origin, Origins } from './connection-limits.ts'
 import type { Drains } from './drains.ts'
 import type { EdgeLimits } from './edge-limits.ts'
 import type { EdgeMetrics } from './edge-metrics.ts'
@@ -17,7 +19,7 @@ import { flush, push } from './outbox.ts'
 import type { PresenceBoard } from './presence.ts'
 import { checkHello, checkRequest, isRequestType, requestId } from './request-check.ts'
 import type { Answerer } from './requests/index.ts'
-import { Session, type SocketData } from './session.ts'
+import { Session, type SocketData, type WaitingRequest } from './session.ts'
 import type { SessionRegistry } from './session-registry.ts'
 import { bearerToken } from './token-verifier.ts'
 
@@ -47,6 +49,8 @@ export const visibleError = (error: unknown, logger: Logger, where: object): Err
 /** The frames of all sockets: what comes in, and what it is answered with. */
 export class Sockets {
   readonly #answer: Answerer
+  readonly #admission: Admission
+  readonly #origins: Origins
   readonly #greeter: Greeter
   readonly #sessions: SessionRegistry
   readonly #fanOut: FanOut
@@ -59,6 +63,7 @@ export class Sockets {
   constructor(
     parts: {
       answer: Answerer
+      admission: Admission
       greeter: Greeter
       sessions: SessionRegistry
       fanOut: FanOut
@@ -70,6 +75,8 @@ export class Sockets {
     limits: EdgeLimits,
   ) {
     this.#answer = parts.answer
+    this.#admission = parts.admission
+    this.#origins = new Origins(limits.addressSockets)
     this.#greeter = parts.greeter
     this.#sessions = parts.sessions
     this.#fanOut = parts.fanOut
@@ -104,8 +111,21 @@ export class Sockets {
       res.writeStatus('400 Bad Request').end('none of these subprotocols is spoken here')
       return
     }
+    let origin: Origin | undefined
+    try {
+      origin = this.#originOf(res, req)
+    } catch (error) {
+      this.#metrics.limited('address_sockets')
+      const { message, retryAfterMs = 0 } = visibleError(error, this.#logger, { request: 'upgrade' })
+      res
+        .writeStatus('429 Too Many Requests')
+        .writeHeader('retry-after', String(Math.ceil(retryAfterMs / 1000)))
+      res.end(message)
+      return
+    }
     const deadline = Math.ceil((Date.now() + this.#limits.helloMs) / 1000)
     const session = new Session(agreed.encoding, bearerToken(req.getHeader('authorization')), deadline)
+    session.origin = origin
     res.upgrade<SocketData>(
       { session },
       req.getHeader('sec-websocket-key'),
@@ -113,6 +133,13 @@ export class Sockets {
       req.getHeader('sec-websocket-extensions'),
       context,
     )
+  }
+
+  #originOf(res: HttpResponse, req: HttpRequest): Origin | undefined {
+    if (!this.#origins.isCounting) return undefined
+    const peer = Buffer.from(res.getRemoteAddressAsText()).toString('latin1')
+    const forwarded = req.getHeader('x-forwarded-for')
+    return this.#origins.take(addressKey(clientAddress(peer, forwarded, this.#limits.trustProxy)))
   }
 
   #opened(ws: Socket): void {
@@ -127,6 +154,7 @@ export class Sockets {
     session.phase = 'closed'
     session.outbox = undefined
     session.waiting = undefined
+    if (session.origin !== undefined) this.#origins.release(session.origin)
     this.#fanOut.forget(session)
     this.#presence.unwatch(session)
     const last = this.#sessions.closed(session)
@@ -139,11 +167,15 @@ export class Sockets {
     const started = performance.now()
     if (message.byteLength > Limits.frameBytes) {
       if (message.byteLength > this.#limits.closingBytes) {
+        this.#metrics.limited('frame_size')
         session.end(CloseCode.tooBig, 'too big a frame')
         return
       }
-      const error = new ConfabError('TOO_LARGE', `A frame may have ${Limits.frameBytes} bytes at most.`)
-      this.#refuse(session, unread(started, leadingId(message, session.encoding)), error)
+      this.#refuse(
+        session,
+        unread(started, leadingId(message, session.encoding)),
+        this.#tooLarge(session, message.byteLength, started),
+      )
       return
     }
     let value: Fields
@@ -167,19 +199,35 @@ export class Sockets {
       if (session.phase !== 'open') this.#countBad(session)
       return
     }
-    if (session.phase === 'open') this.#request(session, id, value, started)
-    else this.#beforeHello(session, id, value, started)
+    const bytes = message.byteLength
+    if (session.phase === 'open') this.#request(session, { id, value, bytes }, started)
+    else this.#beforeHello(session, { id, value, bytes }, started)
   }
 
-  #request(session: Session, id: string, value: Fields, started: number): void {
+  /** What is wrong with a frame that is not even read; its bytes count all the same. */
+  #tooLarge(session: Session, bytes: number, now: number): unknown {
+    this.#metrics.limited('frame_size')
+    try {
+      this.#admission.frame(session, bytes, now)
+      return new ConfabError('TOO_LARGE', `A frame may have ${Limits.frameBytes} bytes at most.`)
+    } catch (error) {
+      return error
+    }
+  }
+
+  #request(session: Session, { id, value, bytes }: WaitingRequest, started: number): void {
     const asked: Asked = { id, type: isRequestType(value.t) ? value.t : 'unknown', c: value.c, started }
     try {
+      this.#admission.frame(session, bytes, started)
       const request = checkRequest(value)
-      if (session.inFlight >= this.#limits.inFlight)
+      if (session.inFlight >= this.#limits.inFlight) {
+        this.#metrics.limited('in_flight')
         throw new ConfabError(
           'OVERLOADED',
           'Too many requests of this socket are unanswered; wait for some answers.',
         )
+      }
+      this.#admission.request(request, bytes, started)
       const fields = this.#answer(request, { user: session.user, session })
       if (!(fields instanceof Promise)) {
         this.#answered(session, asked, fields)
@@ -193,6 +241,7 @@ export class Sockets {
         },
         error => {
           session.inFlight--
+          this.#admission.failed(request, bytes, error)
           this.#refuse(session, asked, error)
         },
       )
@@ -201,11 +250,12 @@ export class Sockets {
     }
   }
 
-  #beforeHello(session: Session, id: string, value: Fields, started: number): void {
+  #beforeHello(session: Session, request: WaitingRequest, started: number): void {
+    const { id, value } = request
     if (session.phase === 'greeting' && value.t !== 'hello') {
       // Sent together with hello, without waiting for its answer: as good as after it.
       session.waiting ??= []
-      if (session.waiting.length < this.#limits.inFlight) session.waiting.push({ id, value })
+      if (session.waiting.length < this.#limits.inFlight) session.waiting.push(request)
       else this.#refuse(session, unread(started, id), new ConfabError('OVERLOADED'))
       return
     }
@@ -230,9 +280,15 @@ export class Sockets {
       if (session.closed) return
       session.phase = 'new'
       this.#refuse(session, { id, type: 'hello', c: undefined, started }, error)
-      if (ConfabError.is(error) && error.code === 'UNAUTHENTICATED') {
+      const code = ConfabError.is(error) ? error.code : undefined
+      if (code === 'UNAUTHENTICATED') {
         flush(session)
         session.end(CloseCode.unauthenticated, 'the token is not good')
+      }
+      if (code === 'RATE_LIMITED') {
+        this.#metrics.limited('user_sockets')
+        flush(session)
+        session.end(CloseCode.tooManySockets, 'too many sockets')
       }
     }
     const waiting = session.waiting ?? []
@@ -240,8 +296,8 @@ export class Sockets {
     for (const request of waiting) {
       if (session.closed) return
       // hello has changed the phase, one way or the other
-      if (session.phase === 'open') this.#request(session, request.id, request.value, started)
-      else this.#beforeHello(session, request.id, request.value, started)
+      if (session.phase === 'open') this.#request(session, request, started)
+      else this.#beforeHello(session, request, started)
     }
   }
 

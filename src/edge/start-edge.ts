@@ -5,6 +5,8 @@ import { TypeCompiler } from '@sinclair/typebox/compiler'
 import { createViewLookup } from '../commands/index.ts'
 import { CloseCode, Id } from '../events/index.ts'
 import { Access } from './access.ts'
+import { Admission } from './admission.ts'
+import { BufferedBytes } from './buffered-bytes.ts'
 import { ConversationReader } from './conversation-reader.ts'
 import { DeviceSessions } from './device-sessions.ts'
 import { Drains } from './drains.ts'
@@ -27,6 +29,7 @@ import type { SocketData } from './session.ts'
 import { SessionRegistry } from './session-registry.ts'
 import { Sockets } from './sockets.ts'
 import { serveStaticFiles } from './static-files.ts'
+import { TypingBoard } from './typing-board.ts'
 import { ViewFreshness } from './view-freshness.ts'
 import { Wire } from './wire.ts'
 
@@ -80,7 +83,17 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
     { bus, feed, reader, fanOut, drains, logger, onResumed: events => metrics.resumed(events) },
     limits,
   )
-  const marks = new Marks({ bus, views, freshness, sessions, fanOut }, limits)
+  const marks = new Marks({ bus, views, freshness, sessions, fanOut, logger }, limits)
+  const typing = new TypingBoard(signals, limits)
+  const buffered = new BufferedBytes(sessions, limits.bufferedBytes)
+  const admission = new Admission(
+    {
+      sessions,
+      load: () => Math.max(bus.load, buffered.load),
+      refused: limit => metrics.limited(limit),
+    },
+    limits,
+  )
   const lookup = createViewLookup(views.timeline, log)
   const answer = createAnswerer({
     bus,
@@ -91,7 +104,7 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
     memberships,
     presence,
     resumer,
-    signals,
+    typing,
     media: options.media,
     lookup,
     limits,
@@ -101,7 +114,7 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
     limits,
   )
   const sockets = new Sockets(
-    { answer, greeter, sessions, fanOut, presence, drains, metrics, logger },
+    { answer, admission, greeter, sessions, fanOut, presence, drains, metrics, logger },
     limits,
   )
 
@@ -126,6 +139,7 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
   app.ws<SocketData>('/v1/ws', sockets.behavior())
   new HttpRoutes({
     answer,
+    admission,
     tokens,
     metrics,
     logger,
@@ -144,7 +158,10 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
 
   const socket = await listenAlone(app, host, options.port ?? 0)
   const port = uws.us_socket_local_port(socket)
-  const sweep = setInterval(() => endOverdue(sessions, Date.now() / 1000), sweepMs)
+  const sweep = setInterval(() => {
+    endOverdue(sessions, Date.now() / 1000, () => metrics.limited('hello_time'))
+    buffered.look()
+  }, sweepMs)
   sweep.unref()
   logger.info({ port }, 'listening')
 
@@ -153,6 +170,8 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
     clearInterval(sweep)
     memberships.close()
     presence.close()
+    typing.close()
+    marks.close()
     app.close()
     await sweeper?.stop()
   }
@@ -171,13 +190,14 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
     }
   }
 
-  const bufferedBytes = (): number => {
-    let bytes = 0
-    for (const session of sessions) if (!session.closed) bytes += session.ws.getBufferedAmount()
-    return bytes
+  return {
+    host,
+    port,
+    connections: () => sessions.size,
+    bufferedBytes: () => buffered.count(),
+    drain,
+    stop,
   }
-
-  return { host, port, connections: () => sessions.size, bufferedBytes, drain, stop }
 }
 
 /** uWebSockets.js takes a host, a port and options together; its types know only two of the three at a time. */

@@ -250,4 +250,5 @@ export const CloseCode = {
   helloTimeout: 4002,
   replaced: 4003,
   tooSlow: 4008,
+  tooManySockets: 4029,
 } as const

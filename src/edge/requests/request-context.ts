@@ -9,7 +9,7 @@ import type { Memberships } from '../memberships.ts'
 import type { PresenceBoard } from '../presence.ts'
 import type { Resumer } from '../resume.ts'
 import type { Session } from '../session.ts'
-import type { Signals } from '../signals.ts'
+import type { TypingBoard } from '../typing-board.ts'
 import type { ViewFreshness } from '../view-freshness.ts'
 
 /** Who asks: a user by its session, or over HTTP without one. */
@@ -29,7 +29,7 @@ export interface RequestContext {
   readonly memberships: Memberships
   readonly presence: PresenceBoard
   readonly resumer: Resumer
-  readonly signals: Signals
+  readonly typing: TypingBoard
   /** Undefined where there is no store of media. */
   readonly media: Media | undefined
   /** Finds messages, however far the views lag. */

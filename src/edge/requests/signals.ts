@@ -4,11 +4,11 @@ import type { Handler, RequestContext } from './request-context.ts'
 const nothing = {}
 
 export const typing =
-  ({ access, signals }: RequestContext): Handler<'typing'> =>
+  ({ access, typing, limits }: RequestContext): Handler<'typing'> =>
   async (request, caller) => {
     const { c, on } = request
-    await access.member(c, caller.user)
-    signals.publish(c, { t: 'signal', type: 'typing', c, user: caller.user, on })
+    const { memberCount } = await access.member(c, caller.user)
+    if (memberCount <= limits.typingMembers) typing.set(c, caller.user, on)
     return nothing
   }
 

@@ -7,9 +7,10 @@ import {
 import { defaultEdgeLimits, type EdgeLimits } from '../../edge/edge-limits.ts'
 import { cassandraOptions } from './cassandra-options.ts'
 import { elasticsearchOptions } from './elasticsearch-options.ts'
+import { limit, type OptionsOf } from './limit-option.ts'
 import { mediaOptions, s3Options } from './media-options.ts'
-import type { Option } from './options.ts'
-import { duration, integer, type Parse, size } from './values.ts'
+import { rateLimitOptions } from './rate-limit-options.ts'
+import { duration, integer, size } from './values.ts'
 
 const KiB = 1024
 const MiB = 1024 ** 2
@@ -17,21 +18,6 @@ const GiB = 1024 ** 3
 const seconds = 1_000
 const minutes = 60_000
 const days = 24 * 60 * minutes
-
-/** `edge.inFlight` is `CONFAB_EDGE_IN_FLIGHT` in the environment. */
-const variableOf = (key: string): string =>
-  `CONFAB_${key.replace(/[A-Z]/g, '_$&').replaceAll('.', '_').toUpperCase()}`
-
-const limit = (key: string, parse: Parse<number>, fallback: number, doc: string): Option<number> => ({
-  key,
-  env: variableOf(key),
-  parse,
-  fallback,
-  doc,
-})
-
-/** A group's options: one for each of its fields. */
-type OptionsOf<T> = { readonly [K in keyof T]: Option<T[K]> }
 
 const edge = defaultEdgeLimits
 const bus = defaultBusLimits
@@ -141,6 +127,37 @@ const edgeOptions: OptionsOf<EdgeLimits> = {
     edge.receiptMembers,
     'Members up to which a conversation gets read receipts.',
   ),
+  receiptEveryMs: limit(
+    'edge.receiptEvery',
+    duration(0, minutes),
+    edge.receiptEveryMs,
+    'How long moves of marks in a conversation are collected after it was told of one.',
+  ),
+  typingMembers: limit(
+    'edge.typingMembers',
+    integer(0, 100_000),
+    edge.typingMembers,
+    'Members up to which a conversation is told who types.',
+  ),
+  typingEveryMs: limit(
+    'edge.typingEvery',
+    duration(0, 10 * minutes),
+    edge.typingEveryMs,
+    "How long others hear nothing more of a user's typing in a conversation.",
+  ),
+  typingSilenceMs: limit(
+    'edge.typingSilence',
+    duration(100, 10 * minutes),
+    edge.typingSilenceMs,
+    'Silence after which typing ends by itself.',
+  ),
+  typists: limit(
+    'edge.typists',
+    integer(1, 10_000_000),
+    edge.typists,
+    'Users typing in conversations at the same time; of more nothing is told.',
+  ),
+  ...rateLimitOptions,
   lagEvents: limit(
     'edge.lagEvents',
     integer(0, 10_000_000),

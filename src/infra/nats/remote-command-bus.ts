@@ -77,6 +77,10 @@ export class RemoteCommandBus implements CommandBus {
     return this.#calls.size
   }
 
+  get load(): number {
+    return this.#calls.size / this.#limits.open
+  }
+
   /** Commands that were sent more than once, so far; each time counts. */
   get resent(): number {
     return this.#resent

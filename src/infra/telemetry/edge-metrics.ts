@@ -52,6 +52,12 @@ export const createEdgeMetrics = (registry: Registry, buffered?: () => number): 
     help: 'Frames that were not sent because the socket was too slow; it is closed for it',
     registers,
   })
+  const limited = new Counter({
+    name: 'confab_edge_limited_total',
+    help: 'What a bound of the edge has refused or closed, by limit',
+    labelNames: ['limit'],
+    registers,
+  })
   const resumed = new Counter({
     name: 'confab_edge_resumed_events_total',
     help: 'Missed events that were sent on resume and sync',
@@ -83,6 +89,7 @@ export const createEdgeMetrics = (registry: Registry, buffered?: () => number): 
     },
     delivered: sockets => deliveries.inc(sockets),
     dropped: () => dropped.inc(),
+    limited: limit => limited.inc({ limit }),
     resumed: events => resumed.inc(events),
     expose: async () => ({ contentType: registry.contentType, body: await registry.metrics() }),
   }

@@ -1,0 +1,173 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import t from 'tap'
+import { createEdgeMetrics, createRegistry } from '../../src/infra/telemetry/index.ts'
+import { type ConfabOptions, startConfab } from '../harness/confab.ts'
+import type { Fields } from '../harness/raw-client.ts'
+
+type T = Parameters<typeof startConfab>[0]
+
+/** A confab and what its metric says that a limit has refused. */
+const limited = async (t: T, limits: ConfabOptions['limits'], edge: ConfabOptions['edge'] = {}) => {
+  const metrics = createEdgeMetrics(createRegistry())
+  const confab = await startConfab(t, { limits: limits ?? {}, edge: { metrics, ...edge } })
+  const refusals = async (limit: string) => {
+    const { body } = await metrics.expose()
+    return Number(new RegExp(`confab_edge_limited_total\\{limit="${limit}"\\} (\\d+)`).exec(body)?.[1] ?? 0)
+  }
+  return { ...confab, refusals }
+}
+
+const off = {
+  socketRequests: 0,
+  socketBytes: 0,
+  userRequests: 0,
+  userBytes: 0,
+  conversationRequests: 0,
+  conversationBytes: 0,
+  burstMs: 1_000,
+}
+
+interface Refused {
+  code: string
+  retryAfterMs: number
+}
+const refusedOf = (answers: readonly Fields[]): Refused[] =>
+  answers.filter(answer => answer.ok === false).map(answer => answer.error as Refused)
+
+t.test('a socket that asks too fast is told how long to wait, and goes on after it', async t => {
+  const { connect, refusals } = await limited(t, { ...off, socketRequests: 20 })
+  const alice = await connect('alice')
+  const again = await connect('alice')
+  const answers = await Promise.all(Array.from({ length: 60 }, () => alice.request('ping')))
+  const refused = refusedOf(answers)
+  t.ok(refused.length > 0 && refused.length <= 40, `${refused.length} refused`)
+  for (const { code, retryAfterMs } of refused) {
+    t.equal(code, 'RATE_LIMITED')
+    t.ok(Number.isInteger(retryAfterMs) && retryAfterMs > 0 && retryAfterMs <= 50, `${retryAfterMs} ms`)
+  }
+  t.equal(await refusals('socket_rate'), refused.length)
+  t.equal(await again.code('ping'), 'ok', 'another socket has its own')
+  await sleep(Math.max(...refused.map(({ retryAfterMs }) => retryAfterMs)))
+  t.equal(await alice.code('ping'), 'ok')
+})
+
+t.test('a user has one rate over all sockets and HTTP, another user one of its own', async t => {
+  const { connect, refusals, url, token } = await limited(t, { ...off, userRequests: 10 })
+  const sockets = [await connect('alice'), await connect('alice')]
+  const bob = await connect('bob')
+  const answers = await Promise.all(
+    sockets.flatMap(socket => Array.from({ length: 20 }, () => socket.request('ping'))),
+  )
+  const refused = refusedOf(answers)
+  t.ok(refused.length > 0 && refused.length <= 30, `${refused.length} refused`)
+  t.equal(await refusals('user_rate'), refused.length)
+  const authorization = `Bearer ${await token('alice')}`
+  // The rate refills meanwhile: so many at once are more than it can give.
+  const http = await Promise.all(
+    Array.from({ length: 30 }, () => fetch(`${url}/v1/inbox`, { headers: { authorization } })),
+  )
+  const tooMany = http.filter(({ status }) => status === 429)
+  t.ok(tooMany.length > 0, `${tooMany.length} of 30 over HTTP`)
+  t.equal(tooMany[0]?.headers.get('retry-after'), '1')
+  t.match(await tooMany[0]?.json(), { ok: false, error: { code: 'RATE_LIMITED', retryable: true } })
+  t.equal(await bob.code('ping'), 'ok')
+})
+
+t.test('bytes count, also those of frames that are too large to be read', async t => {
+  const { connect, refusals } = await limited(t, { ...off, socketBytes: 100_000 })
+  const alice = await connect('alice')
+  const large = { id: 'large', t: 'ping', pad: 'x'.repeat(60_000) }
+  alice.send(large)
+  alice.send({ ...large, id: 'larger' })
+  t.match(await alice.find(frame => frame.re === 'large'), { ok: true })
+  const { error } = (await alice.find(frame => frame.re === 'larger')) as unknown as { error: Refused }
+  t.equal(error.code, 'RATE_LIMITED')
+  t.ok(error.retryAfterMs > 0 && error.retryAfterMs <= 201, `${error.retryAfterMs} ms`)
+  alice.send({ ...large, id: 'largest', pad: 'x'.repeat(90_000) })
+  t.match(await alice.find(frame => frame.re === 'largest'), { error: { code: 'RATE_LIMITED' } })
+  t.equal(await refusals('socket_rate'), 2)
+  t.equal(await refusals('frame_size'), 1)
+})
+
+t.test(
+  'a conversation has a rate; strangers take nothing of it, and marks and reads are not of it',
+  async t => {
+    const { connect, refusals } = await limited(t, { ...off, conversationRequests: 20 })
+    const [alice, bob, mallory] = [await connect('alice'), await connect('bob'), await connect('mallory')]
+    await alice.ok('create', { c: 'tea', kind: 'group', members: ['bob'] })
+    await alice.ok('create', { c: 'milk', kind: 'group', members: ['bob'] })
+    for (let n = 0; n < 100; n++) {
+      const code = await mallory.code('send', { c: 'tea', m: `m${n}`, text: 'let me in' })
+      if (code !== 'NOT_FOUND') t.fail(code)
+    }
+    t.equal(await alice.code('send', { c: 'tea', m: 'first', text: 'x' }), 'ok')
+    const answers = await Promise.all(
+      Array.from({ length: 60 }, (_, n) =>
+        (n % 2 === 0 ? alice : bob).request('send', { c: 'tea', m: `n${n}`, text: 'x' }),
+      ),
+    )
+    const refused = refusedOf(answers)
+    t.ok(refused.length > 0 && refused.length <= 60, `${refused.length} refused`)
+    t.ok(refused.every(({ code }) => code === 'RATE_LIMITED'))
+    t.equal(await refusals('conversation_rate'), refused.length)
+    t.equal(await alice.code('send', { c: 'milk', m: 'other', text: 'x' }), 'ok')
+    const others = await Promise.all(
+      Array.from({ length: 40 }, (_, n) =>
+        n % 2 === 0 ? bob.code('history', { c: 'tea', limit: 1 }) : bob.code('read', { c: 'tea', seq: 1 }),
+      ),
+    )
+    t.same(new Set(others), new Set(['ok']))
+    const seqs = answers.filter(answer => answer.ok === true).map(answer => answer.seq as number)
+    await bob.event('tea', Math.max(...seqs))
+    t.equal(bob.seqs('tea').length, seqs.length + 2, 'what was refused is not there')
+  },
+)
+
+t.test('a user with too many sockets is closed with 4029; a device takes its own place', async t => {
+  const { connect, socket, token, refusals } = await limited(t, { userSockets: 2 })
+  const first = await connect('alice', { device: 'phone' })
+  await connect('alice')
+  const third = await socket()
+  const answer = await third.request('hello', { token: await token('alice') })
+  t.match(answer, { ok: false, error: { code: 'RATE_LIMITED', retryable: true, retryAfterMs: 10_000 } })
+  t.equal((await third.closed).code, 4029)
+  t.equal(await refusals('user_sockets'), 1)
+  await connect('bob')
+  await connect('alice', { device: 'phone' })
+  t.equal((await first.closed).code, 4003)
+})
+
+t.test(
+  'an address with too many sockets is refused at the upgrade, and let in when one has gone',
+  async t => {
+    const { socket, refusals, edge, url } = await limited(t, { addressSockets: 2, trustProxy: 1 })
+    const from = (address: string) => socket({ headers: { 'x-forwarded-for': `8.8.8.8, ${address}` } })
+    const one = await from('192.0.2.1')
+    await from('192.0.2.1')
+    await t.rejects(from('192.0.2.1'))
+    const upgrade = await fetch(`${url}/v1/ws`).catch(() => undefined)
+    t.not(upgrade?.status, 429, 'who asks for no socket is not counted')
+    t.equal(await refusals('address_sockets'), 1)
+    await from('192.0.2.2')
+    await from('2001:db8::1')
+    await from('2001:db8::2')
+    await t.rejects(from('2001:db8::3'))
+    await from('2001:db8:0:1::1')
+    const before = edge.connections()
+    one.close()
+    while (edge.connections() === before) await sleep(5)
+    await from('192.0.2.1')
+  },
+)
+
+t.test('without trust in a proxy its header says nothing', async t => {
+  const { socket } = await limited(t, { addressSockets: 1 })
+  await socket({ headers: { 'x-forwarded-for': '192.0.2.1' } })
+  await t.rejects(socket({ headers: { 'x-forwarded-for': '192.0.2.2' } }))
+})
+
+t.test('whoever says no hello is closed with 4002, and counted', async t => {
+  const { socket, refusals } = await limited(t, { helloMs: 200 })
+  t.equal((await (await socket()).closed).code, 4002)
+  t.equal(await refusals('hello_time'), 1)
+})
