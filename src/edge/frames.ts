@@ -3,8 +3,12 @@ import { Packr, Unpackr } from 'msgpackr'
 import { ConfabError, type ErrorBody, Subprotocol } from '../events/index.ts'
 import { isSafeMsgpack } from './msgpack-check.ts'
 
-/** How a socket's frames are written. */
-export type Encoding = keyof typeof Subprotocol
+/** How a session's frames are written: `sse` is JSON in the format of Server-Sent Events. */
+export type Encoding = keyof typeof Subprotocol | 'sse'
+
+/** An event of an event stream (HTML, 9.2.5). JSON has no line breaks. With an `id`, that is where the stream goes on after it. */
+export const eventOf = (json: string, id?: string): string =>
+  id === undefined ? `data: ${json}\n\n` : `id: ${id}\ndata: ${json}\n\n`
 
 /** A frame as it goes out: a string or bytes of a text frame, or the bytes of a binary one, by the session's encoding. */
 export type Frame = string | Uint8Array
@@ -93,8 +97,11 @@ export const leadingId = (message: ArrayBuffer, encoding: Encoding): string | nu
   encoding === 'json' ? (idAtStart.exec(Buffer.from(message, 0, 256).toString('utf8'))?.[1] ?? null) : null
 
 /** A push or an answer, in the session's encoding. */
-export const encodeFrame = (encoding: Encoding, value: object): Frame =>
-  encoding === 'json' ? JSON.stringify(value) : packr.pack(value)
+export const encodeFrame = (encoding: Encoding, value: object): Frame => {
+  if (encoding === 'msgpack') return packr.pack(value)
+  const json = JSON.stringify(value)
+  return encoding === 'json' ? json : eventOf(json)
+}
 
 /** JSON bytes, in MessagePack. */
 export const transcode = (json: Uint8Array): Uint8Array =>

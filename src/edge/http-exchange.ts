@@ -105,6 +105,14 @@ export class Exchange {
     }
   }
 
+  /** Begins an answer that goes on, and gives it away; undefined when the client has gone. `onAborted` of the constructor is still told. */
+  handOver(headers: HeaderList): HttpResponse | undefined {
+    if (this.#over) return undefined
+    this.#over = true
+    this.#res.cork(() => this.#head(200, headers))
+    return this.#res
+  }
+
   end(status: number, body: string | Uint8Array, headers: HeaderList): void {
     if (this.#over) return
     this.#over = true
@@ -158,7 +166,7 @@ export class Exchange {
   preflight(): void {
     this.end(204, '', [
       ['access-control-allow-methods', 'GET, POST, PUT'],
-      ['access-control-allow-headers', 'authorization, content-type, range, traceparent'],
+      ['access-control-allow-headers', 'authorization, content-type, last-event-id, range, traceparent'],
       ['access-control-max-age', '600'],
     ])
   }

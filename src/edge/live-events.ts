@@ -6,6 +6,7 @@ import type { Marks } from './marks.ts'
 import { type MembershipChange, type Memberships, membershipChange } from './memberships.ts'
 import type { Resumer } from './resume.ts'
 import type { SessionRegistry } from './session-registry.ts'
+import type { StreamCatchUp } from './stream-catch-up.ts'
 import { Wire } from './wire.ts'
 
 /** What follows on this node from an event of the live feed. */
@@ -14,6 +15,7 @@ export class LiveEvents {
   readonly #sessions: SessionRegistry
   readonly #memberships: Memberships
   readonly #resumer: Resumer
+  readonly #catchUp: StreamCatchUp
   readonly #marks: Marks
   readonly #metrics: EdgeMetrics
   readonly #logger: Logger
@@ -23,6 +25,7 @@ export class LiveEvents {
     sessions: SessionRegistry
     memberships: Memberships
     resumer: Resumer
+    catchUp: StreamCatchUp
     marks: Marks
     metrics: EdgeMetrics
     logger: Logger
@@ -31,6 +34,7 @@ export class LiveEvents {
     this.#sessions = parts.sessions
     this.#memberships = parts.memberships
     this.#resumer = parts.resumer
+    this.#catchUp = parts.catchUp
     this.#marks = parts.marks
     this.#metrics = parts.metrics
     this.#logger = parts.logger
@@ -51,17 +55,18 @@ export class LiveEvents {
       this.#memberships.saw(event, change)
       // Who comes in gets the event of it, and for who goes it is the last.
       if (change !== undefined) this.#join(change)
-      this.#publish(c, event)
+      this.#publish(c, event, change)
       if (change?.left !== undefined) this.#leave(c, change.left)
     } catch (error) {
       this.#failed(event, error)
     }
   }
 
-  #publish(c: string, event: StoredEvent): void {
+  #publish(c: string, event: StoredEvent, change: MembershipChange | undefined): void {
     const filling = this.#resumer.isFilling(c)
-    if (!filling && this.#fanOut.audience(c) === 0) return
-    const wire = new Wire(wireBytes(event))
+    if (!filling && !this.#catchUp.isRunning && this.#fanOut.audience(c) === 0) return
+    const wire = new Wire(wireBytes(event), this.#catchUp.currentId)
+    this.#catchUp.offer(event, change, wire)
     if (filling) this.#resumer.offer(c, event.envelope.seq, wire)
     const sockets = this.#fanOut.publish(c, wire)
     if (sockets > 0) this.#metrics.delivered(sockets)

@@ -107,6 +107,27 @@ export const openApiDocument = (): string => {
           },
         },
       },
+      '/v1/stream': {
+        get: {
+          summary: 'The pushes of a session, as Server-Sent Events',
+          parameters: [
+            {
+              name: 'Last-Event-ID',
+              in: 'header',
+              required: false,
+              schema: text,
+              description: 'To go on after the event with this id',
+            },
+          ],
+          responses: {
+            '200': {
+              description: 'Goes on for as long as it can: each message is a push, as over the socket',
+              content: { 'text/event-stream': { schema: text } },
+            },
+            default: refused,
+          },
+        },
+      },
       '/v1/inbox': {
         get: {
           summary: 'One’s conversations, the last active first',

@@ -1,8 +1,8 @@
-import type { WebSocket } from 'uWebSockets.js'
 import type { Audience } from './audience.ts'
 import type { Origin } from './connection-limits.ts'
 import type { Encoding, Frame } from './frames.ts'
 import type { Meter } from './rate-limits.ts'
+import type { Transport } from './transport.ts'
 
 /** What uWebSockets.js keeps with a socket. */
 export interface SocketData {
@@ -25,7 +25,7 @@ const noAudiences: readonly Audience[] = Object.freeze([])
 export class Session {
   readonly encoding: Encoding
   /** Set when the socket opens; not to be used once `closed`. */
-  ws!: WebSocket<SocketData>
+  ws!: Transport
   /** `new` until `hello` is answered well. */
   phase: 'new' | 'greeting' | 'open' | 'closed' = 'new'
   user = ''

@@ -12,6 +12,7 @@ import { DeviceSessions } from './device-sessions.ts'
 import { Drains } from './drains.ts'
 import { defaultEdgeLimits } from './edge-limits.ts'
 import type { EdgeOptions } from './edge-options.ts'
+import { EventStreams } from './event-streams.ts'
 import { FanOut } from './fan-out.ts'
 import { endOverdue, Greeter } from './hello.ts'
 import { corsPolicy } from './http-exchange.ts'
@@ -29,6 +30,7 @@ import type { SocketData } from './session.ts'
 import { SessionRegistry } from './session-registry.ts'
 import { Sockets } from './sockets.ts'
 import { serveStaticFiles } from './static-files.ts'
+import { StreamCatchUp } from './stream-catch-up.ts'
 import { TypingBoard } from './typing-board.ts'
 import { ViewFreshness } from './view-freshness.ts'
 import { Wire } from './wire.ts'
@@ -118,7 +120,13 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
     limits,
   )
 
-  feed.listen(new LiveEvents({ fanOut, sessions, memberships, resumer, marks, metrics, logger }).listen)
+  const catchUp = new StreamCatchUp(
+    { bus, log, feed, memberships, drains, logger, onResumed: events => metrics.resumed(events) },
+    limits,
+  )
+  feed.listen(
+    new LiveEvents({ fanOut, sessions, memberships, resumer, catchUp, marks, metrics, logger }).listen,
+  )
   signals.listen((_about, signal) => {
     if (typingCheck.Check(signal)) fanOut.publish(signal.c, Wire.of(typingPush(signal)))
     else if (!presence.heard(signal)) devices.heard(signal)
@@ -137,6 +145,11 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
 
   const cors = corsPolicy(options.corsOrigins ?? [])
   app.ws<SocketData>('/v1/ws', sockets.behavior())
+  const streams = new EventStreams(
+    { tokens, access, memberships, sessions, presence, fanOut, catchUp, drains, metrics, logger, cors },
+    limits,
+  )
+  streams.register(app)
   new HttpRoutes({
     answer,
     admission,
@@ -169,6 +182,7 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
     draining = true
     clearInterval(sweep)
     memberships.close()
+    streams.close()
     presence.close()
     typing.close()
     marks.close()
@@ -180,6 +194,7 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
     if (draining) return
     draining = true
     uws.us_listen_socket_close(socket)
+    streams.drain(limits.drainMs)
     for (const session of sessions) pushObject(session, { t: 'drain', reconnectMs: limits.drainMs })
     const until = performance.now() + limits.drainMs
     while (sessions.size > 0 && performance.now() < until)

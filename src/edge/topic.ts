@@ -1,5 +1,5 @@
 import type { TemplatedApp } from 'uWebSockets.js'
-import { flush } from './outbox.ts'
+import { flush, push } from './outbox.ts'
 import type { Session } from './session.ts'
 import type { Wire } from './wire.ts'
 
@@ -10,7 +10,7 @@ const longestGapMs = 50
 /**
  * A conversation of many local sockets: two topics of the transport, one an encoding. What is published goes out at once when it comes alone. After that there
  * is a gap, longer the more sockets there are (10 ms for 1,000), in which what comes is gathered and then goes out together: a socket costs one system call,
- * not one a message, and a busy conversation of thousands cannot take up the whole node.
+ * not one a message, and a busy conversation of thousands cannot take up the whole node. Event streams, of which there are few, get each at once.
  */
 export class Topic {
   readonly #app: TemplatedApp
@@ -18,6 +18,7 @@ export class Topic {
   readonly #msgpack: string
   #jsonSockets = 0
   #msgpackSockets = 0
+  #streams: Set<Session> | undefined
   /** Undefined: there is no gap at the moment. */
   #gathered: Wire[] | undefined
 
@@ -28,11 +29,16 @@ export class Topic {
   }
 
   get sockets(): number {
-    return this.#jsonSockets + this.#msgpackSockets
+    return this.#jsonSockets + this.#msgpackSockets + (this.#streams?.size ?? 0)
   }
 
   /** From now on it gets what is published, and nothing that was before. */
   add(session: Session): void {
+    if (session.encoding === 'sse') {
+      this.#streams ??= new Set()
+      this.#streams.add(session)
+      return
+    }
     this.#sendGathered()
     // What waits in its outbox was first; a topic does not pass through the outbox.
     flush(session)
@@ -43,12 +49,14 @@ export class Topic {
 
   /** It gets what was published until now. */
   remove(session: Session): void {
+    if (this.#streams?.delete(session)) return
     this.#sendGathered()
     if (!session.closed) session.ws.unsubscribe(session.encoding === 'json' ? this.#json : this.#msgpack)
     this.#count(session, -1)
   }
 
   publish(wire: Wire): void {
+    if (this.#streams !== undefined) for (const session of this.#streams) push(session, wire.sse)
     if (this.#gathered !== undefined) {
       this.#gathered.push(wire)
       return

@@ -1,12 +1,16 @@
-import { type Encoding, type Frame, transcode } from './frames.ts'
+import { type Encoding, eventOf, type Frame, transcode } from './frames.ts'
 
-/** A push that goes to many sockets: its JSON as it is, its MessagePack made once, when the first socket needs it. */
+/** A push that goes to many sessions: its JSON as it is, all else made once, when the first session needs it. */
 export class Wire {
   readonly json: Uint8Array
+  readonly #id: (() => string) | undefined
   #msgpack: Uint8Array | undefined
+  #sse: string | undefined
 
-  constructor(json: Uint8Array) {
+  /** `id`: of what is stored, where an event stream goes on after it; asked in the turn in which it is published. */
+  constructor(json: Uint8Array, id?: () => string) {
     this.json = json
+    this.#id = id
   }
 
   static of(push: object): Wire {
@@ -18,7 +22,18 @@ export class Wire {
     return this.#msgpack
   }
 
+  get sse(): string {
+    this.#sse ??= this.event(this.#id?.())
+    return this.#sse
+  }
+
+  /** As an event of an event stream, with an id of its own. */
+  event(id: string | undefined): string {
+    return eventOf(Buffer.from(this.json.buffer, this.json.byteOffset, this.json.byteLength).toString(), id)
+  }
+
   frame(encoding: Encoding): Frame {
-    return encoding === 'json' ? this.json : this.msgpack
+    if (encoding === 'json') return this.json
+    return encoding === 'msgpack' ? this.msgpack : this.sse
   }
 }

@@ -1,0 +1,16 @@
+import type { Frame } from './frames.ts'
+
+/** What a session sends over: a WebSocket of uWebSockets.js as it is, or an event stream. */
+export interface Transport {
+  /** Sends a frame, or keeps it for a client that is slow; ends the session when too much waits. */
+  send(frame: Frame, isBinary: boolean): unknown
+  /** Calls `send` within it go out together. */
+  cork(send: () => void): unknown
+  /** Bytes that wait for the client. */
+  getBufferedAmount(): number
+  /** Of a socket: gets what is published to a topic. */
+  subscribe(topic: string): unknown
+  unsubscribe(topic: string): unknown
+  /** Ends the session with a code of the protocol; what follows from it is done when this returns. */
+  end(code: number, reason: string): void
+}

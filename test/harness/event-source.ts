@@ -1,0 +1,113 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+
+export type Fields = Record<string, unknown>
+
+/** A message of an event stream, and the id that was in force with it. */
+export interface StreamMessage {
+  readonly id: string
+  readonly data: Fields
+}
+
+/**
+ * An event stream's reader as HTML describes `EventSource` (9.2), but for the header with the token: it keeps the last id, comes back with it when the stream
+ * ends, and knows nothing of what it reads.
+ */
+export class EventSourceClient {
+  readonly messages: StreamMessage[] = []
+  /** Blocks of nothing but comments and ids. */
+  comments = 0
+  connections = 0
+  /** The status with which it was turned away; it stays away then. */
+  refused: number | undefined
+  lastEventId: string
+  retryMs = 50
+  readonly #url: string
+  readonly #token: string
+  /** For what it missed: the longest wait before it comes back, ms. */
+  readonly #awayMs: number
+  #abort = new AbortController()
+  #isStopped = false
+  readonly #running: Promise<void>
+
+  constructor(url: string, token: string, options: { lastEventId?: string; awayMs?: number } = {}) {
+    this.#url = url
+    this.#token = token
+    this.lastEventId = options.lastEventId ?? ''
+    this.#awayMs = options.awayMs ?? 20
+    this.#running = this.#run()
+  }
+
+  events(c: string): Fields[] {
+    return this.messages.filter(({ data }) => data.t === 'event' && data.c === c).map(({ data }) => data)
+  }
+
+  of(t: string): Fields[] {
+    return this.messages.filter(({ data }) => data.t === t).map(({ data }) => data)
+  }
+
+  async until(holds: () => boolean, patienceMs = 20_000): Promise<void> {
+    for (const end = Date.now() + patienceMs; !holds(); await sleep(5))
+      if (Date.now() > end)
+        throw new Error(
+          `it did not come; last: ${JSON.stringify(this.messages.slice(-3))}, refused: ${this.refused}`,
+        )
+  }
+
+  /** Cuts the connection, as a network does. */
+  cut(): void {
+    this.#abort.abort()
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopped = true
+    this.#abort.abort()
+    await this.#running
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#isStopped && this.refused === undefined) {
+      this.#abort = new AbortController()
+      await this.#connection(this.#abort.signal).catch(() => {})
+      if (!this.#isStopped) await sleep(Math.random() * this.#awayMs)
+    }
+  }
+
+  async #connection(signal: AbortSignal): Promise<void> {
+    const headers: Record<string, string> = {
+      authorization: `Bearer ${this.#token}`,
+      accept: 'text/event-stream',
+    }
+    if (this.lastEventId !== '') headers['last-event-id'] = this.lastEventId
+    const answer = await fetch(`${this.#url}/v1/stream`, { headers, signal })
+    if (answer.status !== 200 || answer.body === null) {
+      if (answer.status !== 503) this.refused = answer.status
+      await answer.body?.cancel()
+      return
+    }
+    this.connections++
+    let text = ''
+    const decoder = new TextDecoder()
+    for await (const chunk of answer.body) {
+      text += decoder.decode(chunk as Uint8Array, { stream: true })
+      for (let end = text.indexOf('\n\n'); end >= 0; end = text.indexOf('\n\n')) {
+        this.#block(text.slice(0, end))
+        text = text.slice(end + 2)
+      }
+    }
+  }
+
+  #block(block: string): void {
+    const data: string[] = []
+    for (const line of block.split('\n')) {
+      const colon = line.indexOf(':')
+      if (colon === 0) continue
+      const field = colon < 0 ? line : line.slice(0, colon)
+      const value = colon < 0 ? '' : line.slice(colon + 1).replace(/^ /, '')
+      if (field === 'data') data.push(value)
+      if (field === 'id') this.lastEventId = value
+      if (field === 'retry') this.retryMs = Number(value)
+    }
+    if (data.length === 0) this.comments++
+    else this.messages.push({ id: this.lastEventId, data: JSON.parse(data.join('\n')) as Fields })
+  }
+}
