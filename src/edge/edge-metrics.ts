@@ -7,8 +7,8 @@ export interface EdgeMetrics {
   disconnected(code: number): void
   /** `outcome` is `ok` or the code of the error; `seconds` from the frame to its answer. */
   answered(type: string, outcome: string, seconds: number): void
-  /** A live event or signal went to this many local sockets. */
-  delivered(sockets: number): void
+  /** A live event went to this many local sockets, so many seconds after it was decided (by the clock of who decided it). */
+  delivered(sockets: number, seconds: number): void
   /** A frame was not sent because its socket is too slow; the socket is closed for it. */
   dropped(): void
   /** A bound of the edge has refused something; `limit` names it. */

@@ -1,12 +1,19 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 import type { EdgeMetrics } from '../../edge/edge-metrics.ts'
-import { CloseCode } from '../../events/index.ts'
+import { CloseCode, type ErrorCode, ErrorRegistry } from '../../events/index.ts'
 
 /** Seconds; an ack takes one to a few milliseconds where nothing is wrong. */
 const latencyBuckets = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10]
 
 /** A client may close with any code it likes; a series is made of those that mean something here: the protocol's, and what the transport says. */
 const closeCodes: ReadonlySet<number> = new Set([1000, 1005, 1006, ...Object.values(CloseCode)])
+
+/** An event that is older when it comes was brought in with times of its own: that says nothing of delivery. */
+const importedFromSeconds = 600
+
+/** Whether a request failed by our doing. Those have no time of their own: an objective takes them for slow ones. */
+const isFailure = (outcome: string): boolean =>
+  outcome in ErrorRegistry && ErrorRegistry[outcome as ErrorCode].status >= 500
 
 const memo = <V>(make: (key: string) => V): ((key: string) => V) => {
   const made = new Map<string, V>()
@@ -37,14 +44,20 @@ export const createEdgeMetrics = (registry: Registry, buffered?: () => number): 
   })
   const latency = new Histogram({
     name: 'confab_edge_request_seconds',
-    help: 'From a request to its answer, seconds, by type',
+    help: 'From a request to its answer, seconds, by type; of those that did not fail by our doing (status 500 and above)',
     labelNames: ['type'],
     buckets: latencyBuckets,
     registers,
   })
   const deliveries = new Counter({
     name: 'confab_edge_deliveries_total',
-    help: 'Live events and signals that went to local sockets, once a socket',
+    help: 'Live events that went to local sockets, once a socket',
+    registers,
+  })
+  const delivery = new Histogram({
+    name: 'confab_edge_delivery_seconds',
+    help: 'From an event being decided to its going to local sockets live, seconds, once a node; clocks of nodes differ',
+    buckets: latencyBuckets,
     registers,
   })
   const dropped = new Counter({
@@ -85,9 +98,12 @@ export const createEdgeMetrics = (registry: Registry, buffered?: () => number): 
     },
     answered: (type, outcome, seconds) => {
       counterOf(`${type} ${outcome}`).inc()
-      timerOf(type).observe(seconds)
+      if (!isFailure(outcome)) timerOf(type).observe(seconds)
     },
-    delivered: sockets => deliveries.inc(sockets),
+    delivered: (sockets, seconds) => {
+      deliveries.inc(sockets)
+      if (seconds < importedFromSeconds) delivery.observe(Math.max(0, seconds))
+    },
     dropped: () => dropped.inc(),
     limited: limit => limited.inc({ limit }),
     resumed: events => resumed.inc(events),

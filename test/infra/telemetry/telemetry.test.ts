@@ -38,7 +38,10 @@ t.test('the edge’s figures, as Prometheus reads them', async t => {
   metrics.disconnected(4003)
   metrics.answered('send', 'ok', 0.0015)
   metrics.answered('send', 'NOT_MEMBER', 0.0004)
-  metrics.delivered(3)
+  metrics.delivered(3, 0.003)
+  metrics.delivered(1, -0.1)
+  metrics.delivered(1, 86_400)
+  metrics.answered('send', 'UNAVAILABLE', 3)
   metrics.dropped()
   metrics.resumed(7)
   const { contentType, body } = await metrics.expose()
@@ -50,7 +53,10 @@ t.test('the edge’s figures, as Prometheus reads them', async t => {
     'confab_edge_requests_total{type="send",outcome="NOT_MEMBER"} 1',
     'confab_edge_request_seconds_bucket{le="0.0005",type="send"} 1',
     'confab_edge_request_seconds_count{type="send"} 2',
-    'confab_edge_deliveries_total 3',
+    'confab_edge_requests_total{type="send",outcome="UNAVAILABLE"} 1',
+    'confab_edge_deliveries_total 5',
+    'confab_edge_delivery_seconds_bucket{le="0.0005"} 1',
+    'confab_edge_delivery_seconds_count 2',
     'confab_edge_dropped_total 1',
     'confab_edge_resumed_events_total 7',
     'confab_edge_buffered_bytes 4096',
