@@ -163,7 +163,7 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
   const { media } = options
   let sweeper: MediaSweeper | undefined
   if (media !== undefined) {
-    new MediaRoutes({ media, access, tokens, logger, cors }).register(app)
+    new MediaRoutes({ media, access, admission, tokens, logger, cors }).register(app)
     sweeper = new MediaSweeper({ media, bus, lookup, reader, logger })
     sweeper.start()
   }

@@ -204,13 +204,14 @@ t.test('too many commands are turned away, and the others served', async t => {
   t.match(await crowded.as('bob', send('after')), { seq: 14 })
 
   const full = await setUp({ limits: { open: 5 } })
-  const creations = await Promise.allSettled(
-    Array.from({ length: 9 }, (_, i) =>
-      full.as('alice', { t: 'create', c: `c${i}`, kind: 'group', members: [] }),
-    ),
+  const asked = Array.from({ length: 9 }, (_, i) =>
+    full.as('alice', { t: 'create', c: `c${i}`, kind: 'group', members: [] }),
   )
+  t.equal(full.bus.load, 1)
+  const creations = await Promise.allSettled(asked)
   t.equal(creations.filter(({ status }) => status === 'fulfilled').length, 5)
   await full.bus.drain()
+  t.equal(full.bus.load, 0)
 })
 
 t.test('what is not wanted any more is not decided', async t => {

@@ -3,6 +3,7 @@ import t from 'tap'
 import { createEdgeMetrics, createRegistry } from '../../src/infra/telemetry/index.ts'
 import { type ConfabOptions, startConfab } from '../harness/confab.ts'
 import type { Fields } from '../harness/raw-client.ts'
+import { SlowSocket } from '../harness/slow-socket.ts'
 
 type T = Parameters<typeof startConfab>[0]
 
@@ -70,6 +71,10 @@ t.test('a user has one rate over all sockets and HTTP, another user one of its o
   t.ok(tooMany.length > 0, `${tooMany.length} of 30 over HTTP`)
   t.equal(tooMany[0]?.headers.get('retry-after'), '1')
   t.match(await tooMany[0]?.json(), { ok: false, error: { code: 'RATE_LIMITED', retryable: true } })
+  const media = await Promise.all(
+    Array.from({ length: 30 }, () => fetch(`${url}/v1/media/none`, { headers: { authorization } })),
+  )
+  t.ok(media.some(({ status }) => status === 429))
   t.equal(await bob.code('ping'), 'ok')
 })
 
@@ -170,4 +175,61 @@ t.test('whoever says no hello is closed with 4002, and counted', async t => {
   const { socket, refusals } = await limited(t, { helloMs: 200 })
   t.equal((await (await socket()).closed).code, 4002)
   t.equal(await refusals('hello_time'), 1)
+})
+
+t.test('a node that is nearly full says so to what can wait, and to nothing else', async t => {
+  const bound = 3 * 1024 * 1024
+  const { connect, refusals, url, token, edge, bus } = await limited(t, {
+    bufferedBytes: bound,
+    backpressureBytes: 64 * bound,
+  })
+  const alice = await connect('alice')
+  await alice.ok('create', { c: 'tea', kind: 'group', members: ['bob'] })
+  await alice.ok('send', { c: 'tea', m: 'one', text: 'x' })
+  await alice.ok('create', { c: 'loud', kind: 'group', members: ['slow'] })
+  const slow = await SlowSocket.open(edge.port)
+  t.teardown(() => slow.close())
+  slow.send({ id: 'hello', t: 'hello', token: await token('slow') })
+  await slow.until(frame => frame.re === 'hello')
+  slow.stopReading()
+  let sent = 0
+  // Past the edge, as another node would.
+  const fill = async (wanted: () => boolean) => {
+    for (; wanted() && sent < 3000; sent++) {
+      const message = { t: 'send', c: 'loud', m: `m${sent}`, text: 'x'.repeat(16_000) } as const
+      await bus.execute({ id: 'x', ...message }, { from: 'alice', at: new Date().toISOString() })
+    }
+  }
+  await fill(() => edge.bufferedBytes() < 0.92 * bound)
+  const waiting: [string, Fields][] = [
+    ['send', { c: 'tea', m: 'two', text: 'x' }],
+    ['search', { q: 'x' }],
+    ['history', { c: 'tea' }],
+    ['inbox', {}],
+    ['undelivered', {}],
+    ['members', { c: 'tea' }],
+    ['typing', { c: 'tea', on: true }],
+    ['presence', { users: ['bob'] }],
+  ]
+  for (const [type, fields] of waiting) {
+    const { error } = (await alice.request(type, fields)) as unknown as { error: Refused }
+    t.equal(error.code, 'OVERLOADED', type)
+    t.ok(error.retryAfterMs > 0, type)
+  }
+  const headers = { authorization: `Bearer ${await token('alice')}` }
+  const inbox = await fetch(`${url}/v1/inbox`, { headers })
+  t.equal(inbox.status, 503)
+  t.ok(Number(inbox.headers.get('retry-after')) >= 1)
+  t.equal(await refusals('node'), waiting.length + 1)
+  await alice.ok('read', { c: 'tea', seq: 2 })
+  await alice.ok('delivered', { c: 'tea', seq: 2 })
+  await alice.ok('ping')
+  await alice.ok('sync', { cursors: { tea: 0 } })
+  await alice.find(frame => frame.t === 'synced')
+  const bob = await connect('bob', { resume: { tea: 0 } })
+  await bob.event('tea', 2)
+  const connections = edge.connections()
+  await fill(() => edge.connections() === connections)
+  t.equal(edge.connections(), connections - 1, 'beyond the bound the slowest goes')
+  await alice.ok('send', { c: 'tea', m: 'two', text: 'x' })
 })

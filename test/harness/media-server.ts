@@ -15,6 +15,7 @@ export const startMediaServer = async (
   new MediaRoutes({
     media: new Media(store),
     access: { member: nobody } as unknown as Access,
+    admission: { user: none },
     tokens: { verify: nobody },
     logger: { debug: none, info: none, warn: none, error: none },
     cors: () => undefined,
