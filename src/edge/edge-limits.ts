@@ -68,7 +68,7 @@ export const defaultEdgeLimits = {
   bufferedBytes: 1024 * 1024 * 1024,
   /** Events that a reader takes from the log because the timeline lags; beyond them it is UNAVAILABLE. */
   lagEvents: 20_000,
-  /** How long `drain` waits for clients to go by themselves, ms. */
+  /** Within what `drain` moves everyone: half of it for clients to go by themselves, ms. */
   drainMs: 2_000,
 }
 

@@ -3,12 +3,13 @@ import { randomUUID } from 'node:crypto'
 import { type Static, Type } from '@sinclair/typebox'
 import { TypeCompiler } from '@sinclair/typebox/compiler'
 import { createViewLookup } from '../commands/index.ts'
-import { CloseCode, Id } from '../events/index.ts'
+import { Id } from '../events/index.ts'
 import { Access } from './access.ts'
 import { Admission } from './admission.ts'
 import { BufferedBytes } from './buffered-bytes.ts'
 import { ConversationReader } from './conversation-reader.ts'
 import { DeviceSessions } from './device-sessions.ts'
+import { drainSessions } from './drain-sessions.ts'
 import { Drains } from './drains.ts'
 import { defaultEdgeLimits } from './edge-limits.ts'
 import type { EdgeOptions } from './edge-options.ts'
@@ -22,7 +23,6 @@ import { Marks } from './marks.ts'
 import { MediaRoutes } from './media-routes.ts'
 import { MediaSweeper } from './media-sweeper.ts'
 import { Memberships } from './memberships.ts'
-import { flush, pushObject } from './outbox.ts'
 import { PresenceBoard } from './presence.ts'
 import { createAnswerer } from './requests/index.ts'
 import { Resumer } from './resume.ts'
@@ -43,7 +43,7 @@ export interface Edge {
   connections(): number
   /** Bytes that wait for slow sockets. Looks at every socket: for a scrape now and then. */
   bufferedBytes(): number
-  /** Takes no new sockets, tells those that are here to go elsewhere, waits for them a while (`drainMs`), and closes the rest with 1001. */
+  /** Takes no new sockets, tells those that are here to go elsewhere, and closes with 1001 who has not gone, all within `drainMs`. */
   drain(): Promise<void>
   /** Closes everything at once. */
   stop(): Promise<void>
@@ -195,14 +195,7 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
     draining = true
     uws.us_listen_socket_close(socket)
     streams.drain(limits.drainMs)
-    for (const session of sessions) pushObject(session, { t: 'drain', reconnectMs: limits.drainMs })
-    const until = performance.now() + limits.drainMs
-    while (sessions.size > 0 && performance.now() < until)
-      await new Promise(resolve => setTimeout(resolve, 20))
-    for (const session of [...sessions]) {
-      flush(session)
-      session.end(CloseCode.goingAway, 'going away')
-    }
+    await drainSessions(sessions, limits.drainMs)
   }
 
   return {

@@ -85,3 +85,24 @@ t.test('drain: told first, closed with 1001 after, and no new sockets', async t 
   await t.rejects(third.socket())
   t.equal(third.edge.connections(), 0)
 })
+
+t.test('drain: those that stay are closed one after another, not all at once', async t => {
+  const third = await startConfab(t, { nats: here.nats, limits: { drainMs: 2_000 } })
+  const clients = await Promise.all(Array.from({ length: 60 }, (_, n) => third.connect(`drained-${n}`)))
+  let closed = 0
+  for (const client of clients) void client.closed.then(() => closed++)
+  const steps = new Set<number>()
+  let isOver = false
+  const drained = third.edge.drain().then(() => {
+    isOver = true
+  })
+  while (!isOver) {
+    steps.add(third.edge.connections())
+    await new Promise(resolve => setTimeout(resolve, 10))
+  }
+  await drained
+  t.equal(third.edge.connections(), 0)
+  t.ok(steps.size > 10, `${steps.size} different counts on the way down`)
+  await Promise.all(clients.map(client => client.closed))
+  t.equal(closed, 60)
+})

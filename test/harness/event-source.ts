@@ -21,7 +21,7 @@ export class EventSourceClient {
   refused: number | undefined
   lastEventId: string
   retryMs = 50
-  readonly #url: string
+  readonly #url: () => string
   readonly #token: string
   /** For what it missed: the longest wait before it comes back, ms. */
   readonly #awayMs: number
@@ -29,8 +29,13 @@ export class EventSourceClient {
   #isStopped = false
   readonly #running: Promise<void>
 
-  constructor(url: string, token: string, options: { lastEventId?: string; awayMs?: number } = {}) {
-    this.#url = url
+  /** `url`: of the server, or which one to take next. */
+  constructor(
+    url: string | (() => string),
+    token: string,
+    options: { lastEventId?: string; awayMs?: number } = {},
+  ) {
+    this.#url = typeof url === 'string' ? () => url : url
     this.#token = token
     this.lastEventId = options.lastEventId ?? ''
     this.#awayMs = options.awayMs ?? 20
@@ -78,7 +83,7 @@ export class EventSourceClient {
       accept: 'text/event-stream',
     }
     if (this.lastEventId !== '') headers['last-event-id'] = this.lastEventId
-    const answer = await fetch(`${this.#url}/v1/stream`, { headers, signal })
+    const answer = await fetch(`${this.#url()}/v1/stream`, { headers, signal })
     if (answer.status !== 200 || answer.body === null) {
       if (answer.status !== 503) this.refused = answer.status
       await answer.body?.cancel()

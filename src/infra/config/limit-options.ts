@@ -168,7 +168,7 @@ const edgeOptions: OptionsOf<EdgeLimits> = {
     'edge.drain',
     duration(0, minutes),
     edge.drainMs,
-    'How long a stop waits for clients to go by themselves; part of drain.',
+    'Within what a stop moves all clients: half of it for them to go by themselves; part of drain.',
   ),
 }
 
