@@ -1,27 +1,20 @@
-import type {
-  HttpRequest,
-  HttpResponse,
-  us_socket_context_t,
-  WebSocket,
-  WebSocketBehavior,
-} from 'uWebSockets.js'
+import type { WebSocket, WebSocketBehavior } from 'uWebSockets.js'
 import { CloseCode, ConfabError, type ErrorBody, Limits } from '../events/index.ts'
 import type { Admission } from './admission.ts'
-import { addressKey, clientAddress, type Origin, Origins } from './connection-limits.ts'
 import type { Drains } from './drains.ts'
 import type { EdgeLimits } from './edge-limits.ts'
 import type { EdgeMetrics } from './edge-metrics.ts'
 import type { Logger } from './edge-options.ts'
 import type { FanOut } from './fan-out.ts'
-import { decodeFrame, encodeAnswer, encodeError, leadingId, negotiate } from './frames.ts'
+import { decodeFrame, encodeAnswer, encodeError, leadingId } from './frames.ts'
 import type { Greeter } from './hello.ts'
 import { flush, push } from './outbox.ts'
 import type { PresenceBoard } from './presence.ts'
 import { checkHello, checkRequest, isRequestType, requestId } from './request-check.ts'
 import type { Answerer } from './requests/index.ts'
-import { Session, type SocketData, type WaitingRequest } from './session.ts'
+import type { Session, SocketData, WaitingRequest } from './session.ts'
 import type { SessionRegistry } from './session-registry.ts'
-import { bearerToken } from './token-verifier.ts'
+import { Upgrades } from './upgrades.ts'
 
 type Fields = Record<string, unknown>
 
@@ -50,7 +43,7 @@ export const visibleError = (error: unknown, logger: Logger, where: object): Err
 export class Sockets {
   readonly #answer: Answerer
   readonly #admission: Admission
-  readonly #origins: Origins
+  readonly #upgrades: Upgrades
   readonly #greeter: Greeter
   readonly #sessions: SessionRegistry
   readonly #fanOut: FanOut
@@ -76,7 +69,7 @@ export class Sockets {
   ) {
     this.#answer = parts.answer
     this.#admission = parts.admission
-    this.#origins = new Origins(limits.addressSockets)
+    this.#upgrades = new Upgrades(parts.metrics, limits)
     this.#greeter = parts.greeter
     this.#sessions = parts.sessions
     this.#fanOut = parts.fanOut
@@ -96,50 +89,13 @@ export class Sockets {
       // The transport pings a while before this is over. A pong takes it as far again, silence closes the socket.
       idleTimeout: Math.max(8, Math.ceil(this.#limits.heartbeatMs / 1000) + 5),
       sendPingsAutomatically: true,
-      upgrade: (res, req, context) => this.#upgrade(res, req, context),
+      upgrade: (res, req, context) => this.#upgrades.upgrade(res, req, context),
       open: ws => this.#opened(ws),
       message: (ws, message, isBinary) => this.#received(ws.getUserData().session, message, isBinary),
       drain: ws => this.#drains.moved(ws.getUserData().session),
       dropped: () => this.#metrics.dropped(),
       close: (ws, code) => this.#closed(ws.getUserData().session, code),
     }
-  }
-
-  #upgrade(res: HttpResponse, req: HttpRequest, context: us_socket_context_t): void {
-    const agreed = negotiate(req.getHeader('sec-websocket-protocol'))
-    if (agreed === undefined) {
-      res.writeStatus('400 Bad Request').end('none of these subprotocols is spoken here')
-      return
-    }
-    let origin: Origin | undefined
-    try {
-      origin = this.#originOf(res, req)
-    } catch (error) {
-      this.#metrics.limited('address_sockets')
-      const { message, retryAfterMs = 0 } = visibleError(error, this.#logger, { request: 'upgrade' })
-      res
-        .writeStatus('429 Too Many Requests')
-        .writeHeader('retry-after', String(Math.ceil(retryAfterMs / 1000)))
-      res.end(message)
-      return
-    }
-    const deadline = Math.ceil((Date.now() + this.#limits.helloMs) / 1000)
-    const session = new Session(agreed.encoding, bearerToken(req.getHeader('authorization')), deadline)
-    session.origin = origin
-    res.upgrade<SocketData>(
-      { session },
-      req.getHeader('sec-websocket-key'),
-      agreed.subprotocol,
-      req.getHeader('sec-websocket-extensions'),
-      context,
-    )
-  }
-
-  #originOf(res: HttpResponse, req: HttpRequest): Origin | undefined {
-    if (!this.#origins.isCounting) return undefined
-    const peer = Buffer.from(res.getRemoteAddressAsText()).toString('latin1')
-    const forwarded = req.getHeader('x-forwarded-for')
-    return this.#origins.take(addressKey(clientAddress(peer, forwarded, this.#limits.trustProxy)))
   }
 
   #opened(ws: Socket): void {
@@ -154,7 +110,7 @@ export class Sockets {
     session.phase = 'closed'
     session.outbox = undefined
     session.waiting = undefined
-    if (session.origin !== undefined) this.#origins.release(session.origin)
+    this.#upgrades.closed(session)
     this.#fanOut.forget(session)
     this.#presence.unwatch(session)
     const last = this.#sessions.closed(session)
