@@ -15,6 +15,11 @@ export interface EventSource {
   ): AsyncIterable<readonly StoredEvent[]>
   /** As `consume`, but ends after sequence `until`. */
   range(stream: string, after: number, until: number): AsyncIterable<readonly StoredEvent[]>
+  /**
+   * An event, and what was stored of its aggregate after it, up to and with sequence `until` of its stream; in order. Nothing when the log does not have the event
+   * (any more).
+   */
+  sequel(at: Position, until: number): AsyncIterable<readonly StoredEvent[]>
   /** The first sequence of a stream stored at or after a time; `last + 1` when there is none. */
   firstSince(stream: string, time: Date): Promise<number>
 }

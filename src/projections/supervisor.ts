@@ -11,7 +11,7 @@ import {
 } from './plan.ts'
 import type { ProjectionStatus } from './progress.ts'
 import type { Generations, ProjectionName } from './projection.ts'
-import { eventAt, type RetryOutcome, type RetryRequest, retryEvent } from './retry-event.ts'
+import { type RetryOutcome, type RetryRequest, retryEvent } from './retry-event.ts'
 import { ProjectionRunner, type RunnerOptions } from './runner.ts'
 
 export interface SupervisorOptions extends Omit<RunnerOptions, 'feeds' | 'streams'> {
@@ -99,13 +99,13 @@ export class ProjectionSupervisor {
     const { source, stores } = this.#options
     if (!stores.projections.includes(projection) || !this.#runner.streams().includes(stream)) return undefined
     if (this.#plans.get(projection)?.paused) return { ok: false, reason: `${projection} is paused` }
-    const event = await eventAt(source, { stream, streamSeq })
-    if (event === undefined) return { ok: false, reason: 'the log does not have the event any more' }
     // The others will come to it by themselves.
     const feeds = this.feedsOf(projection).filter(
       feed => (this.#runner.positionOf(feed, stream) ?? 0) >= streamSeq,
     )
-    const outcome = await retryEvent(feeds, event, stores)
+    const until = Math.max(...feeds.map(feed => this.#runner.positionOf(feed, stream) ?? 0))
+    const outcome = await retryEvent(feeds, source, stores, { stream, streamSeq }, until)
+    if (outcome === undefined) return { ok: false, reason: 'the log does not have the event any more' }
     if (outcome.ok) for (const feed of feeds) this.#runner.tookLetter(feed, stream)
     return outcome
   }

@@ -1,5 +1,5 @@
 import { EventEmitter, once } from 'node:events'
-import type { StoredEvent } from '../../src/events/index.ts'
+import type { Position, StoredEvent } from '../../src/events/index.ts'
 import type { EventSource } from '../../src/projections/index.ts'
 
 /** A log in memory: streams that grow. `sizes` says how large the next batches are, in turn; without it they are as large as allowed. */
@@ -50,6 +50,20 @@ export class MemorySource implements EventSource {
 
   async *range(stream: string, after: number, until: number): AsyncIterable<readonly StoredEvent[]> {
     yield (this.#streams.get(stream) ?? []).filter(({ streamSeq }) => streamSeq > after && streamSeq <= until)
+  }
+
+  async *sequel({ stream, streamSeq }: Position, until: number): AsyncIterable<readonly StoredEvent[]> {
+    const events = this.#streams.get(stream) ?? []
+    const first = events.find(event => event.streamSeq === streamSeq)
+    if (first === undefined) return
+    const { family, id } = first.aggregate
+    yield events.filter(
+      event =>
+        event.streamSeq >= streamSeq &&
+        event.streamSeq <= until &&
+        event.aggregate.family === family &&
+        event.aggregate.id === id,
+    )
   }
 
   async firstSince(): Promise<number> {

@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
@@ -198,4 +199,40 @@ t.test('two workers on one database: who claimed a stream last goes on, the othe
   const views = openSqliteViews(first.path)
   t.teardown(views.close)
   t.strictSame(await readAll(views), modelOf(streams).all)
+})
+
+t.test('a message that is retried after it was deleted or edited does not come back as it was', async t => {
+  const source = new MemorySource(streams)
+  const { supervisor, stores, path } = await open(t, source)
+  await level(supervisor, source)
+  const events = Object.values(streams).flat()
+  const bodies = events.map(({ data }) => JSON.parse(Buffer.from(data).toString()) as Record<string, string>)
+  const posted = (type: string) => {
+    const later = bodies.find(body => body.type === type)
+    const event =
+      events[
+        bodies.findIndex(({ type, c, m }) => type === 'message.posted' && c === later?.c && m === later?.m)
+      ]
+    if (event === undefined) throw new Error(`no ${type} in the history`)
+    return event
+  }
+  const wanted = await rowsOf(stores, 'search', 1)
+  for (const event of [posted('message.deleted'), posted('message.edited')]) {
+    // As if it had been refused when it came, and what followed had found nothing.
+    const { c, m } = JSON.parse(Buffer.from(event.data).toString()) as { c: string; m: string }
+    const db = new DatabaseSync(path)
+    db.prepare('DELETE FROM search_message WHERE c = ? AND m = ?').run(c, m)
+    db.close()
+    const { stream, streamSeq } = event
+    t.match(await supervisor.retry({ projection: 'search', stream, streamSeq }), {
+      ok: true,
+      generations: [1],
+    })
+    t.strictSame(await rowsOf(stores, 'search', 1), wanted)
+  }
+  t.match(await supervisor.retry({ projection: 'search', stream: 'CONV_0', streamSeq: 99_999 }), {
+    ok: false,
+    reason: /does not have/,
+  })
+  t.equal(await supervisor.retry({ projection: 'search', stream: 'CONV_9', streamSeq: 1 }), undefined)
 })

@@ -1,10 +1,11 @@
-import type { StoredEvent } from '../../events/index.ts'
+import { type Position, type StoredEvent, subjectOf } from '../../events/index.ts'
 import type { EventSource } from '../../projections/index.ts'
 import type { Nats } from './connection.ts'
 import type { LogLayout } from './log-layout.ts'
 import { LogReader } from './log-reader.ts'
 import { OrderedConsumer } from './ordered-consumer.ts'
 import { ReplyInbox } from './reply-inbox.ts'
+import { isForeign } from './stored-message.ts'
 
 const defaultBatch = 500
 /** Of a range nobody waits for single events: more may be under way at once. */
@@ -75,6 +76,40 @@ export class NatsEventSource implements EventSource {
   async #hasMore(stream: string, position: number, until: number): Promise<boolean> {
     const next = await this.#reader.leader(stream, { seq: position + 1, next_by_subj: '>' })
     return next !== undefined && next.streamSeq <= until
+  }
+
+  async *sequel({ stream, streamSeq }: Position, until: number): AsyncIterable<readonly StoredEvent[]> {
+    const event = await this.#reader.leader(stream, { seq: streamSeq, next_by_subj: '>' })
+    if (event?.streamSeq !== streamSeq) return
+    // It goes along with what follows at once.
+    let first = [event]
+    // On a subject of no aggregate nothing follows.
+    if (!isForeign(event))
+      for await (const events of this.#ofSubject(stream, subjectOf(event.aggregate), streamSeq, until)) {
+        yield [...first, ...events]
+        first = []
+      }
+    if (first.length > 0) yield first
+  }
+
+  async *#ofSubject(
+    stream: string,
+    next_by_subj: string,
+    after: number,
+    until: number,
+  ): AsyncIterable<readonly StoredEvent[]> {
+    for (let seq = after + 1; seq <= until; ) {
+      let found = await this.#reader.batch(stream, { seq, next_by_subj, batch: defaultBatch })
+      if (found.length === 0) {
+        // This replica may be behind.
+        const next = await this.#reader.leader(stream, { seq, next_by_subj })
+        if (next === undefined) return
+        found = [next]
+      }
+      seq = (found.at(-1)?.streamSeq ?? until) + 1
+      const events = found.filter(one => one.streamSeq <= until)
+      if (events.length > 0) yield events
+    }
   }
 
   async firstSince(stream: string, time: Date): Promise<number> {

@@ -185,6 +185,26 @@ t.test('whatever is cut or killed, every event comes once and in order', async t
   t.same(seen, sequences(1, total))
 })
 
+t.test('an event with what followed it in its aggregate, up to a sequence', async t => {
+  const { connection, log, source } = await open(t, await startNats(t))
+  const [one, other] = [conversation(), conversation()]
+  const { position } = await log.append(one, 0, newEvents(1, 3))
+  await log.append(other, 0, newEvents(1, 5))
+  const { position: end } = await log.append(one, position.streamSeq, newEvents(4, 700))
+  connection.publish(subjectOf(conversation('stray')), new Uint8Array(0))
+  await connection.flush()
+  const read = async (streamSeq: number, until: number) =>
+    (await collect(source.sequel({ stream: 'CONV_0', streamSeq }, until))).map(event => event.streamSeq)
+  t.same(await read(2, end.streamSeq), [2, 3, ...sequences(9, 708)])
+  t.same(await read(2, 10), [2, 3, 9, 10])
+  t.same(await read(3, 3), [3])
+  t.same(await read(4, 9999), sequences(4, 8), 'the end of the aggregate')
+  t.same(await read(709, 9999), [709], 'what is none of confab’s')
+  t.same(await read(710, 9999), [])
+  for await (const events of source.sequel({ stream: 'CONV_0', streamSeq: 2 }, 10))
+    t.equal(events.length, 4, 'the event is not alone')
+})
+
 t.test('deleted sequences leave no hole that it would wait for', async t => {
   const nats = await startNats(t, { streams: false })
   const { connection } = await nats.connect()
