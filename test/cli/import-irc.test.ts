@@ -10,6 +10,7 @@ import { membersAfter, seqsAreGapless } from '../harness/invariants.ts'
 import { Outsider, type SeenEvent } from '../harness/outsider.ts'
 import { replayLog, runConfab } from '../harness/replay.ts'
 import { tempFolder } from '../harness/temp-folder.ts'
+import { untilLevel } from '../harness/until-level.ts'
 
 const root = resolve(import.meta.dirname, '../..')
 const corpus = resolve(root, '../shared/data/ubuntu-irc')
@@ -77,16 +78,6 @@ const get = async <T>(confab: ConfabProcess, token: string, path: string): Promi
 }
 
 const isSame = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b)
-
-/** Until every view has applied all that there is. */
-const untilLevel = async (confab: ConfabProcess): Promise<void> => {
-  for (;;) {
-    const text = await (await fetch(`${confab.url}/metrics`)).text()
-    const lags = [...text.matchAll(/^confab_projection_lag_events\{.*\} (\d+)$/gm)]
-    if (lags.length > 0 && lags.every(([, lag]) => lag === '0')) return
-    await sleep(50)
-  }
-}
 
 /** The environment says where views are kept. */
 const importsFiveDays = async (t: Test, env: Record<string, string>): Promise<void> => {

@@ -9,6 +9,7 @@ import { startLoad } from '../harness/load.ts'
 import { startNats } from '../harness/nats.ts'
 import { replayLog } from '../harness/replay.ts'
 import { tempFolder } from '../harness/temp-folder.ts'
+import { untilLevel } from '../harness/until-level.ts'
 
 const secret = 'a secret of at least thirty-two bytes'
 const users = ['alice', 'bob', 'carol']
@@ -20,13 +21,6 @@ const until = async (holds: () => boolean | Promise<boolean>): Promise<void> => 
 }
 const partsOf = async (confab: ConfabProcess): Promise<{ ok: boolean; parts: Record<string, unknown> }> =>
   (await (await fetch(`${confab.url}/readyz`)).json()) as { ok: boolean; parts: Record<string, unknown> }
-
-/** The events that each view of a process has still to apply, of the streams that it has. */
-const behind = async (confab: ConfabProcess): Promise<number> => {
-  const text = await (await fetch(`${confab.url}/metrics`)).text()
-  const lags = [...text.matchAll(/^confab_projection_lag_events\{.*\} (\d+)$/gm)]
-  return lags.reduce((sum, [, lag]) => sum + Number(lag), 0)
-}
 
 t.test(
   'views on Cassandra and Elasticsearch, by workers that die under load',
@@ -90,13 +84,9 @@ t.test(
     // The same log, in SQLite, from the start.
     const embedded = await start('edge,commands,projections', 'embedded', {})
     await untilReady(embedded)
-    const level = async () => {
-      for (const confab of [...workers, embedded]) if ((await behind(confab)) > 0) return false
-      return !(await isFailing())
-    }
-    await until(level)
-    // What Elasticsearch has, it shows within a second.
-    await sleep(1_500)
+    await until(async () => !(await isFailing()))
+    await untilLevel(...workers)
+    await untilLevel(embedded)
     const expected = await readViews(embedded, users, words)
     const actual = await readViews(edge, users, words)
     for (const key of Object.keys(expected)) t.strictSame(actual[key], expected[key], key)

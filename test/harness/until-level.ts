@@ -1,0 +1,29 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { projectionNames } from '../../src/projections/index.ts'
+import type { ConfabProcess } from './confab-process.ts'
+
+/** Longer than it takes a worker to hear of a stream's end (1 s), and an index to show what it has (0.5 s). */
+const settledMs = 2_000
+const pollMs = 100
+
+/** Whether these processes say that each view is fed, and that none lags. A view whose database is not open yet is said nothing of. */
+const areLevel = async (confabs: readonly ConfabProcess[]): Promise<boolean> => {
+  const lags: (readonly [projection: string, lag: number])[] = []
+  for (const { url } of confabs) {
+    const text = await (await fetch(`${url}/metrics`)).text()
+    for (const [, projection = '', lag] of text.matchAll(
+      /^confab_projection_lag_events\{projection="([\w-]+)".*\} (\d+)$/gm,
+    ))
+      lags.push([projection, Number(lag)])
+  }
+  return (
+    projectionNames.every(name => lags.some(([projection]) => projection === name)) &&
+    lags.every(([, lag]) => lag === 0)
+  )
+}
+
+/** Until these processes, which together build all views, have built them of all that is in the log, and whoever reads them sees it. Nothing may be written meanwhile. */
+export const untilLevel = async (...confabs: readonly ConfabProcess[]): Promise<void> => {
+  for (let since = performance.now(); performance.now() - since < settledMs; await sleep(pollMs))
+    if (!(await areLevel(confabs))) since = performance.now()
+}
