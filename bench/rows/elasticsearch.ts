@@ -22,7 +22,7 @@ import { type Row, SkippedRow } from '../row.ts'
 const groups = 500
 const members = 20
 const batch = 2_000
-/** The client's best on two cores: 500 to 5,000 documents a request, 1 to 8 at once, were tried. */
+/** Requests of so many documents, so many at once: not tuned. */
 const rawSize = 1_000
 const rawAtOnce = 4
 

@@ -170,8 +170,9 @@ export class SearchParts {
     const isOld = now - Math.max(last.from, last.createdAt) > rolloverMs
     if (!isOld && (await this.#bytesOf(last.index)) <= rolloverBytes) return false
     const from = Math.max(now + leadMs, (await this.#latestOf(last.index)) + 1)
-    await this.#create(last.n + 1, from)
+    // First, so that no index is left without it; should the next not be made now, it is told again with a later time.
     await this.#lifecycle.closed(last.index, from)
+    await this.#create(last.n + 1, from)
     return true
   }
 

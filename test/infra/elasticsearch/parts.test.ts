@@ -3,6 +3,7 @@ import type { ElasticsearchOptions } from '../../../src/infra/elasticsearch/inde
 import type { SearchChange, SearchIndex, SearchPosted } from '../../../src/projections/index.ts'
 import { service } from '../../harness/service.ts'
 import { ask, contentOf, openOn, ownPrefix } from './own-index.ts'
+import { standIn } from './stand-in.ts'
 
 const day = 86_400_000
 const now = Date.now()
@@ -160,4 +161,39 @@ if (found !== undefined) {
       await same(index, other.index)
     },
   )
+
+  // This machine's server has no ILM: what it would be asked is looked at.
+  t.test('where there is ILM, closed indices are put under its policy, and removed by it alone', async t => {
+    const asked: [string, unknown][] = []
+    const managed = await standIn(t, url, ({ method, url: path = '' }) => {
+      const isLifecycle = path.startsWith('/_ilm/') || (method === 'PUT' && path.endsWith('/_settings'))
+      if (!isLifecycle) return undefined
+      const told = (body: string) => void asked.push([`${method} ${path}`, body && JSON.parse(body)])
+      return { status: 200, body: { acknowledged: true, operation_mode: 'RUNNING' }, told }
+    })
+    const prefix = ownPrefix(t, url)
+    const elasticsearch = openOn(t, managed, { prefix, ...eager, retentionMs: day })
+    const index = await elasticsearch.stores.open('search', 1)
+    await index.apply([posted(1, now - day)])
+    const began = Date.now()
+    await index.apply([posted(2, now)])
+    const policy = {
+      policy: {
+        phases: {
+          hot: { actions: {} },
+          warm: { min_age: '1d', actions: { forcemerge: { max_num_segments: 1 } } },
+          delete: { min_age: `${day}ms`, actions: { delete: {} } },
+        },
+      },
+    }
+    const puts = asked.filter(([request]) => request.startsWith('PUT'))
+    t.same(puts[0], [`PUT /_ilm/policy/${prefix}-search`, policy])
+    t.match(puts[1], [
+      `PUT /${prefix}-search-g1-000001/_settings`,
+      { lifecycle: { name: `${prefix}-search`, origination_date: Number } },
+    ])
+    const settings = puts[1]?.[1] as { lifecycle: { origination_date: number } } | undefined
+    t.ok((settings?.lifecycle.origination_date ?? began + 1) <= began, 'the end of its span')
+    t.ok((await indices(prefix)).includes(`${prefix}-search-g1-000001`))
+  })
 }

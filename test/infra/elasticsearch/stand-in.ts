@@ -7,6 +7,8 @@ export interface Refusal {
   readonly body: unknown
   /** Whether it says that it is Elasticsearch. Default true. */
   readonly product?: boolean
+  /** Gets what was sent. */
+  readonly told?: (body: string) => void
 }
 
 /**
@@ -21,7 +23,11 @@ export const standIn = async (
   const server = createServer((incoming, answer) => {
     const refusal = refuse(incoming, answer)
     if (refusal !== undefined) {
-      incoming.resume()
+      let body = ''
+      incoming.on('data', chunk => {
+        body += chunk
+      })
+      incoming.once('end', () => refusal.told?.(body))
       answer.writeHead(refusal.status, {
         'content-type': 'application/vnd.elasticsearch+json;compatible-with=9',
         ...(refusal.product === false ? {} : { 'x-elastic-product': 'Elasticsearch' }),
