@@ -17,7 +17,7 @@ const keyed: ReadonlySet<RequestType> = new Set<RequestType>([
 ])
 
 /** What is worth nothing once the moment is gone: sent on an open connection or not at all. */
-const momentary: ReadonlySet<RequestType> = new Set<RequestType>(['typing', 'ping'])
+const momentary: ReadonlySet<RequestType> = new Set<RequestType>(['typing', 'call', 'ping'])
 
 /** Requests that may wait for an answer at once; more are refused. */
 const limit = 10_000

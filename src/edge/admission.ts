@@ -10,6 +10,7 @@ export type LimitName =
   | 'socket_rate'
   | 'user_rate'
   | 'conversation_rate'
+  | 'call_rate'
   | 'user_sockets'
   | 'address_sockets'
   | 'hello_time'
@@ -44,6 +45,7 @@ const ofConversation: ReadonlySet<RequestType> = new Set<RequestType>([
   'leave',
   'rename',
   'typing',
+  'call',
 ])
 
 /** Half as long to half as long again, so that those who were refused together do not come back together. */

@@ -38,6 +38,7 @@ export const summaries: Readonly<Record<Request['t'], string>> = {
   mute: 'Mute a conversation, or no longer',
   block: 'Block a user, or no longer',
   typing: 'Tell the others that one types',
+  call: 'Signal a call to a member: an offer, an answer, a candidate, or that it is over',
   presence: 'Watch who is online',
   history: 'A page of a conversation’s events',
   inbox: 'One’s conversations, the last active first',

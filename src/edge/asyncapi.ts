@@ -1,4 +1,4 @@
-import { Hello, type Request, Requests, Subprotocol } from '../events/index.ts'
+import { CallData, CallKind, Hello, type Request, Requests, Subprotocol } from '../events/index.ts'
 import { ErrorSchema, eventSchemas, plain, requestSchemas, summaries } from './api-schemas.ts'
 
 const ref = (name: string) => ({ $ref: `#/components/schemas/${name}` })
@@ -35,6 +35,19 @@ const pushSchemas: Readonly<Record<string, object>> = {
     read: count,
     delivered: count,
   }),
+  call: object(
+    {
+      t: { const: 'signal' },
+      type: { const: 'call' },
+      c: text,
+      user: text,
+      session: text,
+      call: text,
+      kind: plain(CallKind),
+      data: plain(CallData),
+    },
+    ['t', 'type', 'c', 'user', 'call', 'kind'],
+  ),
   inbox: object({ t: { const: 'inbox' }, c: text, unread: count, read: count, head: count }),
   synced: object({ t: { const: 'synced' }, c: text, seq: count }),
   refetch: object({

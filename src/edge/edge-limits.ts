@@ -46,6 +46,10 @@ export const defaultEdgeLimits = {
   typingSilenceMs: 10_000,
   /** Users and conversations whose typing is kept; of more nothing is told. */
   typists: 50_000,
+  /** Members up to which a conversation has calls. */
+  callMembers: 100,
+  /** Signals of calls a second of one user at this node; more are RATE_LIMITED. 0: any. */
+  callSignals: 20,
   /** Requests a second of one socket, of one user and, what is written to it, of one conversation, at this node; more are RATE_LIMITED. 0: any. */
   socketRequests: 200,
   userRequests: 400,
@@ -56,7 +60,7 @@ export const defaultEdgeLimits = {
   conversationBytes: 8 * 1024 * 1024,
   /** How long a rate's worth may come at once, ms. */
   burstMs: 20_000,
-  /** Users without a socket, and as many conversations, whose rates are remembered. */
+  /** Users without a socket, as many conversations, and as many users who call, whose rates are remembered. */
   meters: 100_000,
   /** Sockets of one user at this node. 0: any. */
   userSockets: 100,

@@ -44,13 +44,18 @@ const wellFormed = (value: unknown, field: string): void => {
     throw bad(`${field.slice(1)}: expected well-formed Unicode, this has half of a surrogate pair.`, field)
 }
 
-const checkText = (text: unknown): void => {
+const checkBytes = (text: unknown, field: string, most: number): void => {
   // A character of UTF-16 is 3 bytes of UTF-8 at most, so that short texts need no counting.
-  if (typeof text === 'string' && text.length * 3 > Limits.textBytes)
-    if (Buffer.byteLength(text) > Limits.textBytes)
-      throw new ConfabError('TOO_LARGE', `text: at most ${Limits.textBytes} bytes of UTF-8.`, {
-        field: '/text',
-      })
+  if (typeof text === 'string' && text.length * 3 > most)
+    if (Buffer.byteLength(text) > most)
+      throw new ConfabError('TOO_LARGE', `${field.slice(1)}: at most ${most} bytes of UTF-8.`, { field })
+}
+
+const checkText = (text: unknown): void => checkBytes(text, '/text', Limits.textBytes)
+
+const checkData = (data: unknown): void => {
+  checkBytes(data, '/data', Limits.callBytes)
+  wellFormed(data, '/data')
 }
 
 const checkCursors = (cursors: unknown, field: string, most: number = Limits.cursors): void => {
@@ -80,6 +85,7 @@ const checkShape = (value: Fields): void => {
   const check = typeof type === 'string' ? checks.get(type) : undefined
   if (check === undefined) throw bad('t: there is no request of this type.', '/t')
   checkText(value.text)
+  if (type === 'call') checkData(value.data)
   if (!check.Check(value)) {
     const error = check.Errors(value).First()
     throw error === undefined
@@ -110,6 +116,10 @@ export const checkRequest = (value: Fields): Request => {
       break
     case 'inbox':
       if (request.seen !== undefined) checkCursors(request.seen, '/seen', Limits.seen)
+      break
+    case 'call':
+      if (request.data === undefined && request.kind !== 'bye')
+        throw bad(`data: expected with ${request.kind}.`, '/data')
       break
     case 'sync':
       checkCursors(request.cursors, '/cursors')

@@ -7,6 +7,7 @@ import { Id } from '../events/index.ts'
 import { Access } from './access.ts'
 import { Admission } from './admission.ts'
 import { BufferedBytes } from './buffered-bytes.ts'
+import { CallSignals } from './call-signals.ts'
 import { ConversationReader } from './conversation-reader.ts'
 import { DeviceSessions } from './device-sessions.ts'
 import { drainSessions } from './drain-sessions.ts'
@@ -87,6 +88,10 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
   )
   const marks = new Marks({ bus, views, freshness, sessions, fanOut, logger }, limits)
   const typing = new TypingBoard(signals, limits)
+  const calls = new CallSignals(
+    { signals, sessions, access, bus, refused: () => metrics.limited('call_rate') },
+    limits,
+  )
   const buffered = new BufferedBytes(sessions, limits.bufferedBytes)
   const admission = new Admission(
     {
@@ -107,6 +112,7 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
     presence,
     resumer,
     typing,
+    calls,
     media: options.media,
     lookup,
     limits,
@@ -129,7 +135,7 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
   )
   signals.listen((_about, signal) => {
     if (typingCheck.Check(signal)) fanOut.publish(signal.c, Wire.of(typingPush(signal)))
-    else if (!presence.heard(signal)) devices.heard(signal)
+    else if (!presence.heard(signal) && !devices.heard(signal)) calls.heard(signal)
   })
 
   let draining = false

@@ -34,6 +34,8 @@ export const Limits = {
   queryChars: 256,
   /** Users that one `presence` may watch. */
   presenceUsers: 200,
+  /** UTF-8 bytes in the `data` of a `call`: an SDP, or a candidate. */
+  callBytes: 16 * 1024,
   /** Undecodable frames before a socket is closed with 1008. */
   badFrames: 10,
   /** Time for the first frame, ms. */

@@ -29,6 +29,16 @@ const page = (most: number) => Type.Optional(Type.Integer({ minimum: 1, maximum:
 /** Conversation id to the last seq that the client has applied. At most `Limits.cursors` entries: counted by the edge. */
 const Cursors = Type.Record(Id, Mark)
 
+/** What is said of a call: WebRTC's offer, answer and ICE candidates, and that it is over. */
+export const CallKind = Type.Union([
+  Type.Literal('offer'),
+  Type.Literal('answer'),
+  Type.Literal('candidate'),
+  Type.Literal('bye'),
+])
+export type CallKind = Static<typeof CallKind>
+export const CallData = Type.String({ maxLength: Limits.callBytes })
+
 export const Hello = request('hello', {
   token: Type.Optional(Type.String({ minLength: 1, maxLength: 8192 })),
   device: Type.Optional(Id),
@@ -73,6 +83,14 @@ export const UserRequests = {
 /** Requests that change nothing in the log. */
 export const QueryRequests = {
   typing: request('typing', { c: Id, on: Type.Boolean() }),
+  call: request('call', {
+    c: Id,
+    to: Id,
+    session: Type.Optional(Id),
+    call: Id,
+    kind: CallKind,
+    data: Type.Optional(CallData),
+  }),
   presence: request('presence', { users: Type.Array(Id, { maxItems: Limits.presenceUsers }) }),
   history: request('history', {
     c: Id,
@@ -196,6 +214,7 @@ export interface AnswerOf {
   mute: object
   block: object
   typing: object
+  call: object
   presence: { states: Record<string, Presence> }
   history: { events: ConversationEvent[]; head: number; more: boolean }
   undelivered: { messages: UndeliveredMessage[]; cursor?: string }
@@ -232,6 +251,17 @@ export type Signal =
   | { t: 'signal'; type: 'typing'; c: string; user: string; on: boolean }
   | { t: 'signal'; type: 'presence'; user: string; state: Presence }
   | { t: 'signal'; type: 'receipt'; c: string; user: string; read: number; delivered: number }
+  | {
+      t: 'signal'
+      type: 'call'
+      c: string
+      user: string
+      /** Of who says it; none over HTTP. */
+      session?: string
+      call: string
+      kind: CallKind
+      data?: string
+    }
 
 export type Push =
   | ConversationEvent

@@ -23,6 +23,7 @@ const naming: Readonly<Record<string, (c: string) => Record<string, unknown>>> =
   delivered: c => ({ c, seq: 1 }),
   mute: c => ({ c, on: true }),
   typing: c => ({ c, on: true }),
+  call: c => ({ c, to: 'bob', call: 'ring', kind: 'offer', data: 'v=0' }),
   history: c => ({ c }),
   members: c => ({ c }),
   search: c => ({ q: 'secret', c }),

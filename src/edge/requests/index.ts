@@ -4,7 +4,7 @@ import { history } from './history.ts'
 import { inbox, members, search, undelivered } from './lists.ts'
 import { media, send } from './media.ts'
 import type { Caller, Fields, Handler, RequestContext } from './request-context.ts'
-import { ping, presence, sync, typing } from './signals.ts'
+import { call, ping, presence, sync, typing } from './signals.ts'
 
 export type { Caller, RequestContext } from './request-context.ts'
 
@@ -29,6 +29,7 @@ const handlers = (context: RequestContext): Handlers => {
     mute: mute(context),
     block: block(context),
     typing: typing(context),
+    call: call(context),
     presence: presence(context),
     history: history(context),
     inbox: inbox(context),

@@ -2,6 +2,7 @@ import type { CommandBus, Media, MessageLookup } from '../../commands/index.ts'
 import type { AnswerOf, RequestOf, RequestType } from '../../events/index.ts'
 import type { Views } from '../../projections/index.ts'
 import type { Access } from '../access.ts'
+import type { CallSignals } from '../call-signals.ts'
 import type { ConversationReader } from '../conversation-reader.ts'
 import type { EdgeLimits } from '../edge-limits.ts'
 import type { JsonFields } from '../frames.ts'
@@ -30,6 +31,7 @@ export interface RequestContext {
   readonly presence: PresenceBoard
   readonly resumer: Resumer
   readonly typing: TypingBoard
+  readonly calls: CallSignals
   /** Undefined where there is no store of media. */
   readonly media: Media | undefined
   /** Finds messages, however far the views lag. */

@@ -12,6 +12,14 @@ export const typing =
     return nothing
   }
 
+/** Answered once it is on its way; whether it comes, nobody says. */
+export const call =
+  ({ calls }: RequestContext): Handler<'call'> =>
+  async (request, caller) => {
+    await calls.relay(request, caller)
+    return nothing
+  }
+
 export const presence =
   ({ presence }: RequestContext): Handler<'presence'> =>
   async (request, caller) => ({

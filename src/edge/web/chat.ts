@@ -55,7 +55,8 @@ export class Chat {
       if (signal.type === 'typing')
         this.typists.set(signal.c, signal.user, signal.on && signal.user !== this.me)
       else if (signal.type === 'presence') this.presence.set(signal.user, signal.state)
-      else this.#rooms.get(signal.c)?.receipt(signal.user, signal.read, signal.delivered)
+      else if (signal.type === 'receipt')
+        this.#rooms.get(signal.c)?.receipt(signal.user, signal.read, signal.delivered)
       this.changed()
     })
     client.on('refetch', ({ c, head, reason }) => {

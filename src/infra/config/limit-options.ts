@@ -157,6 +157,12 @@ const edgeOptions: OptionsOf<EdgeLimits> = {
     edge.typists,
     'Users typing in conversations at the same time; of more nothing is told.',
   ),
+  callMembers: limit(
+    'edge.callMembers',
+    integer(0, 100_000),
+    edge.callMembers,
+    'Members up to which a conversation has calls.',
+  ),
   ...rateLimitOptions,
   lagEvents: limit(
     'edge.lagEvents',

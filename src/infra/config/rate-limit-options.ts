@@ -24,6 +24,7 @@ export const rateLimitOptions: OptionsOf<
     | 'userBytes'
     | 'conversationRequests'
     | 'conversationBytes'
+    | 'callSignals'
     | 'burstMs'
     | 'meters'
     | 'userSockets'
@@ -68,6 +69,12 @@ export const rateLimitOptions: OptionsOf<
     edge.conversationBytes,
     'Bytes a second of those.',
   ),
+  callSignals: limit(
+    'edge.limits.callSignals',
+    requests,
+    edge.callSignals,
+    'Signals of calls a second of one user at this node.',
+  ),
   burstMs: limit(
     'edge.limits.burst',
     duration(seconds, 10 * minutes),
@@ -78,7 +85,7 @@ export const rateLimitOptions: OptionsOf<
     'edge.limits.keys',
     integer(2, 10_000_000),
     edge.meters,
-    'Users without a socket, and as many conversations, whose rates are remembered.',
+    'Users without a socket, as many conversations, and as many users who call, whose rates are remembered.',
   ),
   userSockets: limit(
     'edge.limits.userSockets',
