@@ -269,6 +269,7 @@ export const mediaTests = (name: string, open: Open): void => {
       const uploads = async () => {
         let count = 0
         for await (const _ of store.list('uploads/')) count++
+        for await (const _ of store.openUploads()) count++
         return count
       }
       const sent = await upload(confab, 'alice', png('sent'))

@@ -1,8 +1,17 @@
 import fc from 'fast-check'
 import t from 'tap'
+import type { ConfabClient } from '../../src/client/index.ts'
 import { formatBriefly, formatDay, formatNames, hueOf, initialsOf } from '../../src/edge/web/format.ts'
 import { highlightPieces, linkPieces } from '../../src/edge/web/highlight.ts'
-import { applyToInbox, type Inbox, markInbox, sorted, unreadTotal } from '../../src/edge/web/inbox.ts'
+import {
+  applyToInbox,
+  type Inbox,
+  markInbox,
+  sorted,
+  takePage,
+  unreadTotal,
+} from '../../src/edge/web/inbox.ts'
+import { ReadMarks } from '../../src/edge/web/read-marks.ts'
 import type { ConversationEvent, InboxItem } from '../../src/events/index.ts'
 import { highlight } from '../../src/projections/index.ts'
 
@@ -87,6 +96,31 @@ const posted = (c: string, seq: number, from: string, at: string): ConversationE
   from,
   at,
   text: 'text',
+})
+
+t.test('the list, asked for again while the user reads: an older answer takes back nothing', async t => {
+  const inbox: Inbox = new Map([
+    ['a', item('a')],
+    ['gone', item('gone')],
+  ])
+  applyToInbox(inbox, posted('a', 5, 'bob', '2026-11-24T10:00:00.000Z'), 'alice')
+  const asked = { ...inbox.get('a')! }
+  const requests: ((fields: object) => void)[] = []
+  const client = { request: () => new Promise(resolve => requests.push(resolve)) } as unknown as ConfabClient
+  new ReadMarks(client, inbox, () => {}).seen('a', 5, 0)
+  t.match(inbox.get('a'), { unread: 0, read: 5 }, 'it is read at once')
+  takePage(inbox, [{ ...asked, title: 'renamed' }], true)
+  t.match(inbox.get('a'), { unread: 0, read: 5, title: 'renamed' })
+  t.notOk(inbox.has('gone'), 'the first page begins the list anew')
+  requests[0]!({ seq: 5 })
+  await new Promise(setImmediate)
+  t.match(inbox.get('a'), { unread: 0, read: 5 }, 'nor does the answer to the mark')
+  takePage(inbox, [{ ...asked, head: 4, unread: 9, read: 5 }], false)
+  t.match(inbox.get('a'), { head: 5, unread: 0 }, 'nor one from before the last event')
+  takePage(inbox, [{ ...asked, head: 6, unread: 2, read: 4 }], false)
+  t.match(inbox.get('a'), { head: 5, unread: 0, read: 5 }, 'the event to come counts by itself')
+  takePage(inbox, [{ ...asked, head: 6, unread: 1, read: 5 }], false)
+  t.match(inbox.get('a'), { head: 6, unread: 1, read: 5 })
 })
 
 t.test('the list: unread, order, and when it has to be asked for again', async t => {

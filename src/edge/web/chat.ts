@@ -1,6 +1,6 @@
 import { type ConfabClient, RequestError } from '../../client/index.ts'
 import type { ConversationEvent, Kind, Presence, Role } from '../../events/index.ts'
-import { applyToInbox, type Inbox, markInbox } from './inbox.ts'
+import { applyToInbox, type Inbox, markInbox, takePage } from './inbox.ts'
 import { MediaUrls } from './media-urls.ts'
 import { ReadMarks } from './read-marks.ts'
 import { Room } from './room.ts'
@@ -199,13 +199,7 @@ export class Chat {
   async #fetchInbox(cursor?: string): Promise<void> {
     try {
       const answer = await this.client.request('inbox', { limit: 100, ...(cursor ? { cursor } : {}) })
-      const known = new Map(this.inbox)
-      if (cursor === undefined) this.inbox.clear()
-      for (const item of answer.items) {
-        const mine = known.get(item.c)
-        // Events may have come while the answer was on its way.
-        this.inbox.set(item.c, mine !== undefined && mine.head > item.head ? mine : item)
-      }
+      takePage(this.inbox, answer.items, cursor === undefined)
       this.inboxCursor = answer.cursor
       this.inboxLoaded = true
       this.changed()

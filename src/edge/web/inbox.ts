@@ -40,6 +40,23 @@ export const applyToInbox = (inbox: Inbox, event: ConversationEvent, me: string)
   }
 }
 
+/** Takes in a page of the server's list, which the first page begins anew. What came while it was on its way, an event or a mark, stays. */
+export const takePage = (inbox: Inbox, items: readonly InboxItem[], isFirst: boolean): void => {
+  const known = new Map(inbox)
+  if (isFirst) inbox.clear()
+  for (const item of items) {
+    const mine = known.get(item.c)
+    inbox.set(item.c, mine === undefined ? item : later(mine, item))
+  }
+}
+
+const later = (mine: InboxItem, item: InboxItem): InboxItem => {
+  if (mine.head > item.head) return mine
+  if (mine.read <= item.read) return item
+  // With newer events too, `unread` is right again only when these have come.
+  return mine.head === item.head ? { ...item, read: mine.read, unread: mine.unread } : mine
+}
+
 /** The user's mark moved, here or elsewhere. */
 export const markInbox = (inbox: Inbox, mark: { c: string; unread: number; read: number }): void => {
   const item = inbox.get(mark.c)

@@ -20,7 +20,7 @@ export class ReadMarks {
     const item = this.#inbox.get(c)
     if (item === undefined || seq <= Math.max(item.read, this.#wanted.get(c) ?? 0)) return
     this.#wanted.set(c, seq)
-    markInbox(this.#inbox, { c, read: item.read, unread })
+    markInbox(this.#inbox, { c, read: seq, unread })
     this.#changed()
     void this.#send(c)
   }
@@ -30,9 +30,7 @@ export class ReadMarks {
     this.#busy.add(c)
     for (let seq = this.#wanted.get(c); seq !== undefined; ) {
       try {
-        const mark = await this.#client.request('read', { c, seq })
-        const item = this.#inbox.get(c)
-        if (item !== undefined) markInbox(this.#inbox, { c, read: mark.seq, unread: item.unread })
+        await this.#client.request('read', { c, seq })
       } catch {
         // The mark is worth another try with the next message that is read.
       }
