@@ -69,7 +69,7 @@ export const toStartError = (error: unknown, contactPoints: readonly string[], k
       `Cassandra at ${at} refuses the credentials (${reasonOf(denied)}): set cassandra.username and cassandra.password`,
       error,
     )
-  const elsewhere = causes.find(cause => /localDataCenter was configured/.test(String(cause)))
+  const elsewhere = causes.find(cause => /^ArgumentError: Datacenter .+ was not found/.test(String(cause)))
   if (elsewhere !== undefined)
     return new CassandraError(
       CassandraProblem.dataCenter,

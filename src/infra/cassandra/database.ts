@@ -31,7 +31,6 @@ export const driverFor = (options: CassandraOptions, keyspace?: string): Client 
   const { username, password, caFile } = options
   return new Client({
     contactPoints: [...options.contactPoints],
-    localDataCenter: options.dataCenter,
     // Nodes tell each other's addresses, not their ports: all listen on the same.
     protocolOptions: { port: Number(options.contactPoints[0]?.split(':').at(-1) ?? 9042) },
     ...(keyspace === undefined ? {} : { keyspace }),
@@ -40,6 +39,8 @@ export const driverFor = (options: CassandraOptions, keyspace?: string): Client 
       : { authProvider: new auth.PlainTextAuthProvider(username, password ?? '') }),
     ...(options.tls ? { sslOptions: caFile === undefined ? {} : { ca: [readFileSync(caFile)] } } : {}),
     policies: {
+      // Told the policy alone: a driver that finds the data centre of its own options missing leaves its connections open.
+      loadBalancing: new policies.loadBalancing.DefaultLoadBalancingPolicy({ localDc: options.dataCenter }),
       retry: new RetryElsewhere(),
       speculativeExecution: new SpeculativeReads(speculateAfterMs),
       // The driver's own goes up to 10 minutes.
@@ -52,6 +53,18 @@ export const driverFor = (options: CassandraOptions, keyspace?: string): Client 
   })
 }
 
+/** Left out of the driver's types. */
+interface WithControlConnection {
+  readonly controlConnection: { shutdown(): void }
+}
+
+/**
+ * Ends a driver that could not connect. Its own `shutdown` leaves such a one alone, and its control connection, once it notices that its socket was closed, would
+ * connect again, and stay.
+ */
+const abandon = (client: Client): void =>
+  (client as unknown as WithControlConnection).controlConnection.shutdown()
+
 /** Connects, and ends the driver when that fails. Rejects with CassandraError. */
 export const connectDriver = async (options: CassandraOptions, keyspace?: string): Promise<Client> => {
   let client: Client | undefined
@@ -60,7 +73,7 @@ export const connectDriver = async (options: CassandraOptions, keyspace?: string
     await client.connect()
     return client
   } catch (error) {
-    void client?.shutdown().catch(() => {})
+    if (client !== undefined) abandon(client)
     throw toStartError(error, options.contactPoints, options.keyspace)
   }
 }

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { connectDriver } from '../../../src/infra/cassandra/database.ts'
 import {
@@ -55,6 +56,8 @@ if (server !== undefined) {
 
   t.test('a server that is not there, and a data centre that it is not in', async t => {
     const options = optionsFor(server)
+    const sockets = () => process.getActiveResourcesInfo().filter(kind => kind === 'TCPSocketWrap').length
+    const before = sockets()
     await t.rejects(openCassandra({ ...options, contactPoints: ['127.0.0.1:1'] }), {
       code: 'CASSANDRA_UNREACHABLE',
       message: /127\.0\.0\.1:1.*ECONNREFUSED/,
@@ -66,6 +69,8 @@ if (server !== undefined) {
       code: 'CASSANDRA_DATACENTER',
       message: /datacenter1/,
     })
+    for (let look = 0; look < 100 && sockets() > before; look++) await sleep(20)
+    t.equal(sockets(), before, 'who tries again and again leaves no connection behind')
   })
 
   t.test('a generation is made by two workers at once, and is gone when it is dropped', async t => {
