@@ -20,6 +20,8 @@ if (compiled.status !== 0) process.exit(compiled.status ?? 1)
 // What is no TypeScript goes along as it is: the page's markup and styles.
 cpSync(src, dist, { recursive: true, filter: path => !path.endsWith('.ts') })
 
-// The page names its first module, which is JavaScript now.
-const page = join(dist, 'edge/web/index.html')
-writeFileSync(page, readFileSync(page, 'utf8').replace('src="/main.ts"', 'src="/main.js"'))
+// Each page names its first module, which is JavaScript now.
+for (const name of ['index.html', 'call/index.html']) {
+  const page = join(dist, 'edge/web', name)
+  writeFileSync(page, readFileSync(page, 'utf8').replace(/(src="[\w/]+)\.ts"/, '$1.js"'))
+}

@@ -81,8 +81,8 @@ const loadAll = (media: string | undefined): Map<string, StaticFile> => {
   add('/', join(import.meta.dirname, 'web'), () => true)
   add('/client/', join(import.meta.dirname, '../client'), () => true)
   for (const name of vendored) add(`/vendor/${name}/`, packageFolder(name), path => path.endsWith('.mjs'))
-  const index = files.get('/index.html')
-  if (index !== undefined) files.set('/', index)
+  for (const [url, file] of [...files])
+    if (url.endsWith('/index.html')) files.set(url.slice(0, -'index.html'.length), file)
   return files
 }
 

@@ -7,6 +7,8 @@ import { chromiumRequired, findChromium } from './find-chromium.ts'
 export interface OpenOptions extends BrowserContextOptions {
   /** The conversation that the address names. */
   readonly c?: string
+  /** Of another page than the chat: `/call/`. */
+  readonly path?: string
   /** Of another confab than the tests' own. */
   readonly url?: string
   /** Console errors that belong to the test: refused connections, say. */
@@ -30,10 +32,10 @@ const flags = [
   '--disable-sync',
 ]
 
-/** Tests in a real Chromium against a confab that serves its page. Without a Chromium they are skipped, or fail where one is required. */
-export const browserTests = async (): Promise<
-  (name: string, run: (test: BrowserTest) => Promise<void>) => void
-> => {
+/** Tests in a real Chromium, with flags of their own, against a confab that serves its page. Without a Chromium they are skipped, or fail where one is required. */
+export const browserTests = async (
+  ...more: string[]
+): Promise<(name: string, run: (test: BrowserTest) => Promise<void>) => void> => {
   const executablePath = findChromium()
   if (executablePath === undefined) {
     const reason = 'no Chromium found (set CONFAB_CHROMIUM, or install Debian’s chromium)'
@@ -44,7 +46,7 @@ export const browserTests = async (): Promise<
     }
   }
   tap.setTimeout(110_000)
-  const browser = await chromium.launch({ executablePath, args: flags })
+  const browser = await chromium.launch({ executablePath, args: [...flags, ...more] })
   tap.teardown(() => browser.close())
   const confab = await startConfab(tap, {
     edge: { web: true, signDevToken: user => signDevToken(testSecret, user) },
@@ -64,7 +66,7 @@ const open = async (
   t: Test,
   browser: Browser,
   user: string | undefined,
-  { url, c, expectErrors = false, ...options }: OpenOptions,
+  { url, path = '/', c, expectErrors = false, ...options }: OpenOptions,
 ): Promise<Page> => {
   const context = await browser.newContext({ viewport: { width: 1100, height: 760 }, ...options })
   context.setDefaultTimeout(20_000)
@@ -74,8 +76,10 @@ const open = async (
   page.on('console', message => {
     if (message.type() === 'error' && !expectErrors) t.fail(`${user}’s console: ${message.text()}`)
   })
-  await page.goto(`${url}/${user === undefined ? '' : `?user=${user}`}${c === undefined ? '' : `#/c/${c}`}`)
-  if (user !== undefined) await page.locator('.sidebar-header').waitFor({ state: 'attached' })
+  await page.goto(
+    `${url}${path}${user === undefined ? '' : `?user=${user}`}${c === undefined ? '' : `#/c/${c}`}`,
+  )
+  if (user !== undefined && path === '/') await page.locator('.sidebar-header').waitFor({ state: 'attached' })
   return page
 }
 

@@ -1,4 +1,4 @@
-import { createClient } from '../../client/index.ts'
+import { type ConfabClient, createClient } from '../../client/index.ts'
 import { Chat } from './chat.ts'
 
 /** Who is signed in on this tab: a user of a development server, or the bearer of a token. */
@@ -33,13 +33,17 @@ const devToken = async (user: string): Promise<string> => {
   return answer.token
 }
 
-/** Connects. Rejects with why it cannot; where the server is only away, the page can wait for it as well as later. */
-export const signIn = async (credentials: Credentials): Promise<Chat> => {
+/** So that the tab is signed in when it is loaded again. */
+export const remember = (credentials: Credentials): void =>
+  sessionStorage.setItem(storageKey, JSON.stringify(credentials))
+
+/** A client that isn't connected yet. Rejects where there is no token to be had. */
+export const clientFor = async (credentials: Credentials): Promise<ConfabClient> => {
   const address = new URL('/v1/ws', location.href)
   address.protocol = location.protocol === 'https:' ? 'wss:' : 'ws:'
   const first = 'user' in credentials ? await devToken(credentials.user) : credentials.token
   let fresh: string | undefined = first
-  const client = createClient({
+  return createClient({
     url: address.href,
     token: async () => {
       const token = fresh ?? ('user' in credentials ? await devToken(credentials.user) : credentials.token)
@@ -47,8 +51,13 @@ export const signIn = async (credentials: Credentials): Promise<Chat> => {
       return token
     },
   })
+}
+
+/** Connects. Rejects with why it cannot; where the server is only away, the page can wait for it as well as later. */
+export const signIn = async (credentials: Credentials): Promise<Chat> => {
+  const client = await clientFor(credentials)
   const chat = new Chat(client)
   await client.connect()
-  sessionStorage.setItem(storageKey, JSON.stringify(credentials))
+  remember(credentials)
   return chat
 }
