@@ -16,10 +16,10 @@ import { flush, push } from './outbox.ts'
 import type { PresenceBoard } from './presence.ts'
 import { Session } from './session.ts'
 import type { SessionRegistry } from './session-registry.ts'
-import { visibleError } from './sockets.ts'
 import type { StreamCatchUp } from './stream-catch-up.ts'
 import { decodePlace } from './stream-place.ts'
 import { bearerToken, type TokenVerifier } from './token-verifier.ts'
+import { visibleError } from './visible-error.ts'
 
 const headers = [
   ['content-type', 'text/event-stream'],

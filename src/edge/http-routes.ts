@@ -11,8 +11,8 @@ import { objectOfBody, requestOfQuery } from './http-requests.ts'
 import { openApiDocument } from './openapi.ts'
 import { checkRequest, isRequestType, requestId } from './request-check.ts'
 import type { Answerer, Caller } from './requests/index.ts'
-import { visibleError } from './sockets.ts'
 import type { TokenVerifier } from './token-verifier.ts'
+import { visibleError } from './visible-error.ts'
 
 /** Whether this node can serve, and which part of it cannot. */
 export interface Readiness {

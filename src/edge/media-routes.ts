@@ -9,8 +9,8 @@ import { callerOf } from './http-caller.ts'
 import { type CorsPolicy, Exchange, type HeaderList } from './http-exchange.ts'
 import { rangeOf } from './http-range.ts'
 import { answerOfUpload } from './requests/media.ts'
-import { visibleError } from './sockets.ts'
 import type { TokenVerifier } from './token-verifier.ts'
+import { visibleError } from './visible-error.ts'
 
 export interface MediaParts {
   readonly media: Media

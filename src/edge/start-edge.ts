@@ -28,6 +28,7 @@ import { PresenceBoard } from './presence.ts'
 import { createAnswerer } from './requests/index.ts'
 import { Resumer } from './resume.ts'
 import type { SocketData } from './session.ts'
+import { SessionFrames } from './session-frames.ts'
 import { SessionRegistry } from './session-registry.ts'
 import { Sockets } from './sockets.ts'
 import { serveStaticFiles } from './static-files.ts'
@@ -121,10 +122,11 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
     { tokens, access, memberships, sessions, devices, presence, fanOut, resumer },
     limits,
   )
-  const sockets = new Sockets(
+  const frames = new SessionFrames(
     { answer, admission, greeter, sessions, fanOut, presence, drains, metrics, logger },
     limits,
   )
+  const sockets = new Sockets({ frames, drains, metrics }, limits)
 
   const catchUp = new StreamCatchUp(
     { bus, log, feed, memberships, drains, logger, onResumed: events => metrics.resumed(events) },
