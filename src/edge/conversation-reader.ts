@@ -2,8 +2,6 @@ import type { ConversationView, EventLog } from '../commands/index.ts'
 import { ConfabError, Family, wireBytes } from '../events/index.ts'
 import type { TimelineEntry, TimelineQueries } from '../projections/index.ts'
 
-const batchEvents = 200
-
 /** Where to read from, and how much. */
 export type PageRange =
   | { readonly after: number; readonly limit: number }
@@ -30,25 +28,6 @@ export class ConversationReader {
     return 'after' in range
       ? await this.#pageAfter(c, head, range.after, range.limit)
       : await this.#pageBefore(c, Math.min(range.before, head + 1), range.limit)
-  }
-
-  /** All events after a seq, ascending, in batches. Goes on to what has been stored by the time that it gets there. */
-  async *after(c: string, seq: number): AsyncIterableIterator<readonly TimelineEntry[]> {
-    // Asked first: what the view gets meanwhile is then read twice, not missed.
-    const held = await this.#heldUpTo(c)
-    let last = seq
-    for (;;) {
-      const batch = await this.#timeline.page(c, { after: last, limit: batchEvents })
-      const end = batch.at(-1)
-      if (end === undefined) break
-      yield batch
-      last = end.seq
-      if (batch.length < batchEvents) break
-    }
-    for await (const batch of this.#fromLog(c, held)) {
-      const fresh = batch.filter(entry => entry.seq > last)
-      if (fresh.length > 0) yield fresh
-    }
   }
 
   async #pageAfter(c: string, head: number, after: number, limit: number): Promise<TimelineEntry[]> {

@@ -15,6 +15,8 @@ export interface EdgeMetrics {
   limited(limit: LimitName): void
   /** Events that missed-event reads sent. */
   resumed(events: number): void
+  /** Missed events were had for one session: from a read that serves others too, or from one of its own. */
+  resumeServed(shared: boolean): void
   /** Everything in Prometheus' text format. */
   expose(): Promise<{ contentType: string; body: string }>
 }

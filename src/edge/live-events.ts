@@ -6,6 +6,7 @@ import type { Marks } from './marks.ts'
 import { type MembershipChange, type Memberships, membershipChange } from './memberships.ts'
 import type { Resumer } from './resume.ts'
 import type { SessionRegistry } from './session-registry.ts'
+import type { SharedTails } from './shared-tails.ts'
 import type { StreamCatchUp } from './stream-catch-up.ts'
 import { Wire } from './wire.ts'
 
@@ -15,6 +16,7 @@ export class LiveEvents {
   readonly #sessions: SessionRegistry
   readonly #memberships: Memberships
   readonly #resumer: Resumer
+  readonly #tails: SharedTails
   readonly #catchUp: StreamCatchUp
   readonly #marks: Marks
   readonly #metrics: EdgeMetrics
@@ -25,6 +27,7 @@ export class LiveEvents {
     sessions: SessionRegistry
     memberships: Memberships
     resumer: Resumer
+    tails: SharedTails
     catchUp: StreamCatchUp
     marks: Marks
     metrics: EdgeMetrics
@@ -34,6 +37,7 @@ export class LiveEvents {
     this.#sessions = parts.sessions
     this.#memberships = parts.memberships
     this.#resumer = parts.resumer
+    this.#tails = parts.tails
     this.#catchUp = parts.catchUp
     this.#marks = parts.marks
     this.#metrics = parts.metrics
@@ -63,6 +67,7 @@ export class LiveEvents {
   }
 
   #publish(c: string, event: StoredEvent, change: MembershipChange | undefined): void {
+    if (this.#tails.isKeeping(c)) this.#tails.offer(event)
     const filling = this.#resumer.isFilling(c)
     if (!filling && !this.#catchUp.isRunning && this.#fanOut.audience(c) === 0) return
     const wire = new Wire(wireBytes(event), this.#catchUp.currentId)

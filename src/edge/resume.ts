@@ -1,14 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { CommandBus, ConversationView, LiveFeed } from '../commands/index.ts'
 import { CloseCode, Limits, type RefetchReason } from '../events/index.ts'
-import type { ConversationReader } from './conversation-reader.ts'
 import type { Drains } from './drains.ts'
 import type { Logger } from './edge-options.ts'
 import type { FanOut } from './fan-out.ts'
 import { push, pushObject } from './outbox.ts'
 import type { Session } from './session.ts'
+import type { SharedTails } from './shared-tails.ts'
 import { Turns } from './turns.ts'
-import { Wire } from './wire.ts'
+import type { Wire } from './wire.ts'
 
 interface LiveEvent {
   readonly seq: number
@@ -40,7 +40,7 @@ const retryMs = [50, 200, 1_000, 4_000]
 export class Resumer {
   readonly #bus: CommandBus
   readonly #feed: LiveFeed
-  readonly #reader: ConversationReader
+  readonly #tails: SharedTails
   readonly #fanOut: FanOut
   readonly #drains: Drains
   readonly #logger: Logger
@@ -55,7 +55,7 @@ export class Resumer {
     parts: {
       bus: CommandBus
       feed: LiveFeed
-      reader: ConversationReader
+      tails: SharedTails
       fanOut: FanOut
       drains: Drains
       logger: Logger
@@ -65,7 +65,7 @@ export class Resumer {
   ) {
     this.#bus = parts.bus
     this.#feed = parts.feed
-    this.#reader = parts.reader
+    this.#tails = parts.tails
     this.#fanOut = parts.fanOut
     this.#drains = parts.drains
     this.#logger = parts.logger
@@ -164,7 +164,7 @@ export class Resumer {
     }
     if (view !== undefined && sent() === view.head) sentAt = view.streamSeq
     while (!session.closed) {
-      if (sent() < view!.head) sentAt = (await this.#sendStored(fill, sent, send)) ?? sentAt
+      if (sent() < view!.head) sentAt = (await this.#sendStored(fill, view!, sent, send)) ?? sentAt
       view = await this.#bus.conversation(c)
       // From here to the end there is no waiting: what the feed delivers comes before all of it or after.
       if (fill.removed || view?.roleOf(session.user) === undefined) {
@@ -183,24 +183,28 @@ export class Resumer {
     }
   }
 
-  /** Sends what the timeline and the log have after what was sent. The stream sequence of the last of it. */
+  /** Sends what the timeline and the log have after what was sent, up to the view's head. The stream sequence of the last of it. */
   async #sendStored(
     fill: Fill,
+    view: ConversationView,
     sent: () => number,
     send: (seq: number, wire: Wire) => void,
   ): Promise<number | undefined> {
     let sentAt: number | undefined
     let bytes = 0
-    for await (const batch of this.#reader.after(fill.c, sent()))
-      for (const entry of batch) {
+    while (sent() < view.head) {
+      const events = await this.#tails.after(view, sent())
+      if (events.length === 0) break
+      for (const { seq, streamSeq, wire } of events) {
         if (fill.removed || fill.session.closed) return sentAt
-        send(entry.seq, new Wire(entry.data))
-        sentAt = entry.streamSeq
-        bytes += entry.data.length
+        send(seq, wire)
+        sentAt = streamSeq
+        bytes += wire.json.length
         if (bytes < stepBytes) continue
         bytes = 0
         await this.#drains.room(fill.session)
       }
+    }
     return sentAt
   }
 

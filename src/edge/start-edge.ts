@@ -30,6 +30,7 @@ import { Resumer } from './resume.ts'
 import type { SocketData } from './session.ts'
 import { SessionFrames } from './session-frames.ts'
 import { SessionRegistry } from './session-registry.ts'
+import { SharedTails } from './shared-tails.ts'
 import { Sockets } from './sockets.ts'
 import { serveStaticFiles } from './static-files.ts'
 import { StreamCatchUp } from './stream-catch-up.ts'
@@ -80,11 +81,12 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
     waitMs: limits.rosterWaitMs,
   })
   const reader = new ConversationReader(views.timeline, log, limits.lagEvents)
+  const tails = new SharedTails(reader, limits.resumeCacheBytes, shared => metrics.resumeServed(shared))
   const drains = new Drains(roomBytes, limits.slowMs)
   const presence = new PresenceBoard(randomUUID(), signals, sessions)
   const devices = new DeviceSessions(signals, sessions)
   const resumer = new Resumer(
-    { bus, feed, reader, fanOut, drains, logger, onResumed: events => metrics.resumed(events) },
+    { bus, feed, tails, fanOut, drains, logger, onResumed: events => metrics.resumed(events) },
     limits,
   )
   const marks = new Marks({ bus, views, freshness, sessions, fanOut, logger }, limits)
@@ -133,7 +135,7 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
     limits,
   )
   feed.listen(
-    new LiveEvents({ fanOut, sessions, memberships, resumer, catchUp, marks, metrics, logger }).listen,
+    new LiveEvents({ fanOut, sessions, memberships, resumer, tails, catchUp, marks, metrics, logger }).listen,
   )
   signals.listen((_about, signal) => {
     if (typingCheck.Check(signal)) fanOut.publish(signal.c, Wire.of(typingPush(signal)))

@@ -7,7 +7,7 @@ import {
 import { defaultEdgeLimits, type EdgeLimits } from '../../edge/edge-limits.ts'
 import { cassandraOptions } from './cassandra-options.ts'
 import { elasticsearchOptions } from './elasticsearch-options.ts'
-import { limit, type OptionsOf } from './limit-option.ts'
+import { limit, type OptionsOf, orOff } from './limit-option.ts'
 import { mediaOptions, s3Options } from './media-options.ts'
 import { rateLimitOptions } from './rate-limit-options.ts'
 import { duration, integer, size } from './values.ts'
@@ -96,6 +96,12 @@ const edgeOptions: OptionsOf<EdgeLimits> = {
     integer(1, 10_000),
     edge.resumes,
     'Sessions whose missed events are read at the same time.',
+  ),
+  resumeCacheBytes: limit(
+    'edge.resumeCache',
+    orOff(size(64 * KiB, 64 * GiB)),
+    edge.resumeCacheBytes,
+    'Missed events that are kept for others who have missed the same.',
   ),
   slowMs: limit(
     'edge.slow',

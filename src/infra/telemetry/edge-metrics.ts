@@ -76,6 +76,16 @@ export const createEdgeMetrics = (registry: Registry, buffered?: () => number): 
     help: 'Missed events that were sent on resume and sync',
     registers,
   })
+  const resumeReads = new Counter({
+    name: 'confab_edge_resume_reads_total',
+    help: 'Reads of the timeline and the log for missed events',
+    registers,
+  })
+  const resumeShared = new Counter({
+    name: 'confab_edge_resume_shared_total',
+    help: 'Times that missed events were had without a read of their own',
+    registers,
+  })
   if (buffered !== undefined)
     new Gauge({
       name: 'confab_edge_buffered_bytes',
@@ -107,6 +117,7 @@ export const createEdgeMetrics = (registry: Registry, buffered?: () => number): 
     dropped: () => dropped.inc(),
     limited: limit => limited.inc({ limit }),
     resumed: events => resumed.inc(events),
+    resumeServed: shared => (shared ? resumeShared : resumeReads).inc(),
     expose: async () => ({ contentType: registry.contentType, body: await registry.metrics() }),
   }
 }
