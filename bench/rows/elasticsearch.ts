@@ -21,7 +21,7 @@ import { type Row, SkippedRow } from '../row.ts'
 
 const groups = 500
 const members = 20
-const batch = 2_000
+const batch = 8_000
 /** Requests of so many documents, so many at once: not tuned. */
 const rawSize = 1_000
 const rawAtOnce = 4
@@ -108,7 +108,7 @@ export const elasticsearchRow: Row = {
       await stores.checkpoints.remove('search', 1)
     }
     const projectAll = async (): Promise<void> => {
-      const runner = new ProjectionRunner({ source, stores, log: silent, feeds, batch })
+      const runner = new ProjectionRunner({ source, stores, log: silent, feeds })
       await runner.start()
       const streams = () => runner.status().flatMap(projection => projection.streams)
       while (streams().some(({ position, head }) => position < head)) await wait(2)
@@ -122,25 +122,29 @@ export const elasticsearchRow: Row = {
     }
     const rate = (ms: number) => (posted.length * 1000) / ms
 
-    return {
-      ours: async () => {
-        await empty()
-        const indexMs = await timeOf(async () => {
-          for (let from = 0; from < posted.length; from += batch)
-            await index.apply(posted.slice(from, from + batch))
-        })
-        await check(`${prefix}-search-g1`)
-        await empty()
-        const allMs = await timeOf(projectAll)
-        await check(`${prefix}-search-g1`)
-        return [rate(indexMs), rate(allMs)]
-      },
-      limit: async () => {
-        const raw = await copyIndex(client, `${prefix}-search-g1-000001`)
-        const ms = await bulkDocuments(client, raw, documents, rawSize, rawAtOnce)
-        await check(raw)
-        return [rate(ms), rate(ms)]
-      },
+    const ours = async (): Promise<number[]> => {
+      await empty()
+      const indexMs = await timeOf(async () => {
+        for (let from = 0; from < posted.length; from += batch)
+          await index.apply(posted.slice(from, from + batch))
+      })
+      await check(`${prefix}-search-g1`)
+      await empty()
+      const allMs = await timeOf(projectAll)
+      await check(`${prefix}-search-g1`)
+      return [rate(indexMs), rate(allMs)]
     }
+    const limit = async (): Promise<number[]> => {
+      const raw = await copyIndex(client, `${prefix}-search-g1-000001`)
+      const ms = await bulkDocuments(client, raw, documents, rawSize, rawAtOnce)
+      await check(raw)
+      return [rate(ms), rate(ms)]
+    }
+    // A server that has just started compiles itself for a while.
+    for (let turn = 0; turn < (quick ? 0 : 4); turn++) {
+      await limit()
+      await ours()
+    }
+    return { ours, limit }
   },
 }

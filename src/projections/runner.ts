@@ -25,7 +25,7 @@ export interface RunnerOptions {
   readonly feeds?: readonly Feed[]
   /** Streams to follow from the start; default: all. */
   readonly streams?: readonly string[]
-  /** Events in one transaction, at most. Default 2,000: hot rows and pages are then written once for many events. */
+  /** Events in one transaction, at most; default: what the stores ask for, else 2,000, so that hot rows and pages are written once for many events. */
   readonly batch?: number
   /** First wait after a failure, ms; doubles up to 5,000. Default 50. */
   readonly retryMs?: number

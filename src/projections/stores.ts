@@ -80,6 +80,8 @@ export interface ViewStores {
   readonly name: string
   /** The views that it can hold. */
   readonly projections: readonly ProjectionName[]
+  /** Events that it likes to be given at once, at most. */
+  readonly batch?: number
   /** A generation of one of its views; made when it is not there. */
   open<P extends ProjectionName>(projection: P, generation: number): Promise<StoreByProjection[P]>
   /** Forgets a generation: its rows and its checkpoints. */

@@ -39,7 +39,7 @@ export class StreamProjector {
   constructor(stream: string, options: RunnerOptions) {
     this.stream = stream
     this.#options = options
-    this.#batch = options.batch ?? defaultBatch
+    this.#batch = options.batch ?? options.stores.batch ?? defaultBatch
   }
 
   /** Goes on with a projection from where `progress` stands. */

@@ -116,8 +116,8 @@ export const elasticsearchOptions: {
     key: 'elasticsearch.bulk',
     env: 'CONFAB_ELASTICSEARCH_BULK',
     parse: size(64 * 1024, 64 * MiB),
-    fallback: MiB,
-    doc: 'Size of one bulk request.',
+    fallback: MiB / 4,
+    doc: 'Size of one bulk request, about: small, so that several are worked on at once.',
   },
   inFlightBytes: {
     key: 'elasticsearch.inFlight',

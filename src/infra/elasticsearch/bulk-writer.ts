@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import type { Client } from '@elastic/elasticsearch'
 import { ChangeRejectedError } from '../../projections/index.ts'
 import { ByteBudget } from './byte-budget.ts'
@@ -72,6 +72,8 @@ export class BulkWriter {
         failed = true
       })
       sent.push(stored)
+      // On its way while the next is made.
+      await turn()
     }
     for (const document of documents) {
       const size = Buffer.byteLength(document)

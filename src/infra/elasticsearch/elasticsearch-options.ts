@@ -20,7 +20,7 @@ export interface ElasticsearchOptions {
   readonly rolloverMs?: number | undefined
   /** Messages older than this, ms, are forgotten by the search, an index at a time. Default: never. */
   readonly retentionMs?: number | undefined
-  /** Bytes of one bulk request, about. Default 1 MiB. */
+  /** Bytes of one bulk request, about. Default 256 KiB. */
   readonly bulkBytes?: number | undefined
   /** Bytes of bulk requests under way, at most. Default 4 MiB. */
   readonly inFlightBytes?: number | undefined
@@ -41,7 +41,7 @@ export const compileOptions = (options: ElasticsearchOptions) => ({
   shards: options.shards ?? 1,
   rolloverBytes: options.rolloverBytes ?? 30 * 1024 * MiB,
   rolloverMs: options.rolloverMs ?? 30 * day,
-  bulkBytes: options.bulkBytes ?? MiB,
+  bulkBytes: options.bulkBytes ?? MiB / 4,
   inFlightBytes: options.inFlightBytes ?? 4 * MiB,
   timeoutMs: options.timeoutMs ?? 10_000,
   lookMs: options.lookMs ?? 60_000,

@@ -49,6 +49,8 @@ export const openElasticsearch = (options: ElasticsearchOptions): Elasticsearch 
     stores: {
       name: 'elasticsearch',
       projections: ['search'],
+      // Several bulk requests: fewer would leave processors idle at the end of each batch.
+      batch: 8_000,
       async open<P extends keyof StoreByProjection>(projection: P, generation: number) {
         if (projection !== 'search') throw new Error(`elasticsearch holds no view called ${projection}`)
         return (await openIndex(generation)) as StoreByProjection[P]
