@@ -16,6 +16,8 @@ export const eventText = (event: ConversationEvent): string => {
       return `created ${event.title ?? event.c} with ${event.members.map(({ user }) => user).join(', ')}`
     case 'conversation.renamed':
       return `renamed it to ${event.title}`
+    case 'conversation.settings_changed':
+      return `let ${event.posting} post${event.slowModeSeconds === 0 ? '' : `, once in ${event.slowModeSeconds} s`}`
     case 'member.joined':
       return event.user === event.from ? 'joined' : `brought in ${event.user}`
     case 'member.left':

@@ -132,12 +132,14 @@ export class Outbox {
       } catch (error) {
         const why = RequestError.is(error) ? error : closed(String(error))
         if (!this.#options.isOpen()) deadline = Date.now() + this.#options.patienceMs
-        if (this.#ended !== undefined || !why.retryable || Date.now() >= deadline) {
+        const asked = why.body.retryAfterMs ?? 0
+        // A time to wait that is beyond all patience, such as of slow mode, is told at once.
+        if (this.#ended !== undefined || !why.retryable || Date.now() + asked >= deadline) {
           this.#fail(entry, this.#ended ?? why)
           return
         }
         if (why.code === 'TIMEOUT') continue
-        const wait = (why.body.retryAfterMs ?? 0) + backoff(tries, retryMs, longestRetryMs)
+        const wait = asked + backoff(tries, retryMs, longestRetryMs)
         await new Promise(resolve => setTimeout(resolve, wait))
       }
     }

@@ -14,6 +14,7 @@ const keyed: ReadonlySet<RequestType> = new Set<RequestType>([
   'join',
   'leave',
   'rename',
+  'settings',
 ])
 
 /** What is worth nothing once the moment is gone: sent on an open connection or not at all. */

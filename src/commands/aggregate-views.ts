@@ -1,4 +1,4 @@
-import type { Kind, Role } from '../events/index.ts'
+import type { Kind, Posting, Role } from '../events/index.ts'
 import type { ConversationState } from './conversation-state.ts'
 import { marksOf, type UserState } from './user-state.ts'
 
@@ -13,6 +13,9 @@ export interface ConversationView {
   readonly stream: string
   readonly streamSeq: number
   readonly memberCount: number
+  readonly posting: Posting
+  /** Seconds between two messages of one plain member; 0: any. */
+  readonly slowModeSeconds: number
   roleOf(user: string): Role | undefined
   members(): IterableIterator<string>
 }
@@ -59,6 +62,12 @@ const conversationView = (state: ConversationState): ConversationView => ({
   },
   get memberCount() {
     return state.members.size
+  },
+  get posting() {
+    return state.posting
+  },
+  get slowModeSeconds() {
+    return state.slowMode?.seconds ?? 0
   },
   roleOf: user => state.members.get(user),
   members: () => state.members.keys(),

@@ -40,7 +40,13 @@ export type Decision<E> =
   | { readonly event: E }
   /** Nothing has to change: this is the answer. `done`: because the same command has changed it before. */
   | { readonly unchanged: object; readonly done?: true }
-  | { readonly refused: ErrorCode; readonly message?: string; readonly field?: string }
+  | {
+      readonly refused: ErrorCode
+      readonly message?: string
+      readonly field?: string
+      /** Not before that much later, ms. */
+      readonly retryAfterMs?: number
+    }
   /** It cannot say without knowing message `m` as it was at seq `upTo` or later: ask again with `found`. */
   | { readonly lacks: string; readonly upTo: number }
 

@@ -62,8 +62,12 @@ export const settle = <E, C>(
   if ('unchanged' in decision) accept(open, job, decision.unchanged)
   else if ('lacks' in decision) fail(open, job, new TypeError(`nobody looked up ${decision.lacks}`))
   else {
-    const { refused, message, field } = decision
-    fail(open, job, new ConfabError(refused, message, field === undefined ? {} : { field }))
+    const { refused, message, field, retryAfterMs } = decision
+    const details = {
+      ...(field === undefined ? {} : { field }),
+      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    }
+    fail(open, job, new ConfabError(refused, message, details))
   }
 }
 

@@ -1,9 +1,10 @@
-import type { Kind, Role } from '../events/index.ts'
+import type { Kind, Posting, Role } from '../events/index.ts'
 import type { ConversationState } from './conversation-state.ts'
 import { deserialiseFilter, type SerialFilter, serialiseFilter } from './message-id-filter.ts'
 import { deserialiseRecent, type RecentEvents, serialiseRecent } from './recent-events.ts'
+import { deserialiseSlowMode, serialiseSlowMode } from './slow-mode.ts'
 
-/** Version 1 of a conversation's snapshot, as JSON. */
+/** Version 2 of a conversation's snapshot, as JSON. */
 interface SerialConversation {
   readonly seq: number
   readonly stream: string
@@ -12,6 +13,8 @@ interface SerialConversation {
   readonly title?: string | undefined
   /** User and role, the longest-standing first. */
   readonly members: [string, Role][]
+  readonly posting: Posting
+  readonly slowMode?: ReturnType<typeof serialiseSlowMode> | undefined
   readonly n: number
   readonly creation: string
   readonly recent: ReturnType<typeof serialiseRecent>
@@ -31,6 +34,8 @@ export const serialiseConversation = (state: ConversationState): Uint8Array => {
     kind,
     title,
     members: [...state.members],
+    posting: state.posting,
+    slowMode: state.slowMode && serialiseSlowMode(state.slowMode),
     n,
     creation,
     recent: serialiseRecent(state.recent),
@@ -52,6 +57,8 @@ export const deserialiseConversation = (c: string, bytes: Uint8Array): Conversat
     title,
     members: new Map(serial.members),
     sharesMembers: false,
+    posting: serial.posting,
+    slowMode: serial.slowMode && deserialiseSlowMode(serial.slowMode),
     n,
     creation,
     recent: deserialiseRecent(serial.recent, serial.capacity),

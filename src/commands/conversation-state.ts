@@ -1,4 +1,10 @@
-import { type ConversationEvent, decodeConversationEvent, type Kind, type Role } from '../events/index.ts'
+import {
+  type ConversationEvent,
+  decodeConversationEvent,
+  type Kind,
+  type Posting,
+  type Role,
+} from '../events/index.ts'
 import type { AggregateState, AggregateType, Origin } from './aggregate.ts'
 import { deserialiseConversation, serialiseConversation } from './conversation-snapshot.ts'
 import {
@@ -9,6 +15,7 @@ import {
   type MessageIdFilter,
 } from './message-id-filter.ts'
 import { forkRecent, noRecentEvents, type RecentEvents, remember } from './recent-events.ts'
+import { forkSlowMode, notePosted, type SlowMode, slowModeOf } from './slow-mode.ts'
 
 /** All that deciding needs to know of a conversation. `seq` 0: there is none. */
 export interface ConversationState extends AggregateState {
@@ -19,6 +26,9 @@ export interface ConversationState extends AggregateState {
   members: Map<string, Role>
   /** `members` is another state's as well: copy it before the first change. */
   sharesMembers: boolean
+  posting: Posting
+  /** Undefined: off. */
+  slowMode: SlowMode | undefined
   /** Messages posted. */
   n: number
   /** Id of the command that created it: remembered for good, so that a repeated `create` is known. */
@@ -37,6 +47,8 @@ export const emptyConversation = (c: string): ConversationState => ({
   title: undefined,
   members: new Map(),
   sharesMembers: false,
+  posting: 'everybody',
+  slowMode: undefined,
   n: 0,
   creation: '',
   recent: noRecentEvents(),
@@ -54,6 +66,8 @@ export const evolveConversation = (
   switch (event.type) {
     case 'message.posted':
       state.n = event.n
+      if (state.slowMode !== undefined && state.members.get(event.from) === 'member')
+        notePosted(state.slowMode, event)
       break
     case 'conversation.created':
       state.kind = event.kind
@@ -64,6 +78,10 @@ export const evolveConversation = (
       break
     case 'conversation.renamed':
       state.title = event.title
+      break
+    case 'conversation.settings_changed':
+      state.posting = event.posting
+      state.slowMode = slowModeOf(event.slowModeSeconds, state.slowMode)
       break
     case 'member.joined':
     case 'member.role_changed':
@@ -98,17 +116,18 @@ const membersToChange = (state: ConversationState): Map<string, Role> => {
 export const forkConversation = (state: ConversationState, events: number): ConversationState => ({
   ...state,
   sharesMembers: true,
+  slowMode: forkSlowMode(state.slowMode),
   recent: forkRecent(state.recent, events),
   seen: forkFilter(state.seen),
 })
 
-/** Averages measured with Node 24: a member, a remembered event. */
+/** Averages measured with Node 24: a member, or what slow mode knows of one; a remembered event. */
 const memberBytes = 64
 const recentBytes = 230
 
 export const conversationType: AggregateType<ConversationState, ConversationEvent> = {
   family: 'conv',
-  snapshotVersion: 1,
+  snapshotVersion: 2,
   empty: emptyConversation,
   decode: decodeConversationEvent,
   evolve: evolveConversation,
@@ -117,7 +136,7 @@ export const conversationType: AggregateType<ConversationState, ConversationEven
   deserialise: deserialiseConversation,
   bytes: state =>
     1300 +
-    state.members.size * memberBytes +
+    (state.members.size + (state.slowMode?.posted.size ?? 0)) * memberBytes +
     Math.min(state.seq, state.recent.capacity) * recentBytes +
     filterBytes(state.seen),
 }

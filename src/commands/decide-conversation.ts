@@ -39,6 +39,8 @@ export const decideConversation = (
       return decideLeave(state, command as CommandOf<'leave'>)
     case 'rename':
       return decideRename(state, command as CommandOf<'rename'>)
+    case 'settings':
+      return decideSettings(state, command as CommandOf<'settings'>)
   }
 }
 
@@ -84,6 +86,32 @@ const decideRename = (
   if (state.title === title) return { unchanged: { seq: state.seq } }
   return {
     event: { t: 'event', c: state.c, seq: state.seq + 1, type: 'conversation.renamed', from, at, title },
+  }
+}
+
+const decideSettings = (
+  state: ConversationState,
+  { request, from, at }: CommandOf<'settings'>,
+): ConversationDecision => {
+  const role = state.members.get(from)
+  if (role === undefined) return refuseStranger(state)
+  if (state.kind === 'direct') return refuse('FORBIDDEN', 'A direct conversation has no settings.')
+  if (role === 'member') return refuse('FORBIDDEN', 'Only the owner and admins do this.')
+  const before = { posting: state.posting, slowModeSeconds: state.slowMode?.seconds ?? 0 }
+  const { posting = before.posting, slowModeSeconds = before.slowModeSeconds } = request
+  if (posting === before.posting && slowModeSeconds === before.slowModeSeconds)
+    return { unchanged: { seq: state.seq } }
+  return {
+    event: {
+      t: 'event',
+      c: state.c,
+      seq: state.seq + 1,
+      type: 'conversation.settings_changed',
+      from,
+      at,
+      posting,
+      slowModeSeconds,
+    },
   }
 }
 

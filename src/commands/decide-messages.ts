@@ -4,6 +4,7 @@ import { type CommandOf, messageOf, refuseStranger } from './conversation-comman
 import type { ConversationState } from './conversation-state.ts'
 import type { MessageRef } from './message-lookup.ts'
 import { isWhole, reactionKey } from './recent-events.ts'
+import { waitOf } from './slow-mode.ts'
 
 type ConversationDecision = Decision<ConversationEvent>
 
@@ -17,6 +18,22 @@ const tooLong = (): Refusal => refuse('TOO_LARGE', `A text has ${Limits.textByte
 const noMessage = (): Refusal => refuse('NOT_FOUND', 'There is no such message.', '/m')
 
 const blocked = (): Refusal => refuse('FORBIDDEN', 'One of you has blocked the other.')
+
+/** Where only its staff posts, the others neither send nor edit; they react and delete. */
+const refusePosting = (state: ConversationState, from: string): Refusal | undefined =>
+  state.posting === 'staff' && state.members.get(from) === 'member'
+    ? refuse('FORBIDDEN', 'Only the owner and admins post here.')
+    : undefined
+
+/** Slow mode is about new messages of plain members. */
+const refuseHaste = (state: ConversationState, from: string, at: string): Refusal | undefined => {
+  if (state.slowMode === undefined || state.members.get(from) !== 'member') return undefined
+  const retryAfterMs = waitOf(state.slowMode, from, at)
+  if (retryAfterMs === 0) return undefined
+  const { seconds } = state.slowMode
+  const message = `This conversation is in slow mode: a message in ${seconds} s at most.`
+  return { ...refuse('RATE_LIMITED', message), retryAfterMs }
+}
 
 export const decideSend = (
   state: ConversationState,
@@ -34,6 +51,8 @@ export const decideSend = (
   }
   if (isBlocked === true) return blocked()
   if (isTooLong(text)) return tooLong()
+  const refusal = refusePosting(state, from) ?? refuseHaste(state, from, at)
+  if (refusal !== undefined) return refusal
   const { c } = state
   const event: MessagePosted = {
     t: 'event',
@@ -74,6 +93,8 @@ export const decideEdit = (state: ConversationState, command: CommandOf<'edit'>)
   const message = standingMessage(state, command)
   if (!('seq' in message)) return message
   if (message.from !== from) return refuse('FORBIDDEN', 'Only its author edits a message.')
+  const refusal = refusePosting(state, from)
+  if (refusal !== undefined) return refusal
   if (isTooLong(text)) return tooLong()
   return { event: { t: 'event', c: state.c, seq: state.seq + 1, type: 'message.edited', m, from, at, text } }
 }

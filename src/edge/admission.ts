@@ -44,6 +44,7 @@ const ofConversation: ReadonlySet<RequestType> = new Set<RequestType>([
   'join',
   'leave',
   'rename',
+  'settings',
   'typing',
   'call',
 ])

@@ -9,6 +9,13 @@ export type Kind = Static<typeof Kind>
 export const Role = OneOf('owner', 'admin', 'member')
 export type Role = Static<typeof Role>
 
+/** Who posts: everybody in it, or only its staff, the owner and admins. */
+export const Posting = OneOf('everybody', 'staff')
+export type Posting = Static<typeof Posting>
+
+/** Slow mode: seconds between two messages of one plain member; 0 is off. */
+export const SlowModeSeconds = Type.Integer({ minimum: 0, maximum: Limits.slowModeSeconds })
+
 export const Title = Type.String({ minLength: 1, maxLength: Limits.titleChars })
 export const Emoji = Type.String({ minLength: 1, maxLength: Limits.emojiChars })
 
@@ -45,6 +52,11 @@ export const ConversationCreated = event('conversation.created', {
   members: Type.Array(Type.Object({ user: Id, role: Role })),
 })
 export const ConversationRenamed = event('conversation.renamed', { title: Title })
+/** The settings as they are from here on, changed or not. */
+export const ConversationSettingsChanged = event('conversation.settings_changed', {
+  posting: Posting,
+  slowModeSeconds: SlowModeSeconds,
+})
 export const MemberJoined = event('member.joined', { user: Id, role: Role })
 export const MemberLeft = event('member.left', {
   user: Id,
@@ -69,6 +81,7 @@ export const ReactionRemoved = event('reaction.removed', { m: Id, emoji: Emoji }
 export const ConversationEvents = {
   'conversation.created': ConversationCreated,
   'conversation.renamed': ConversationRenamed,
+  'conversation.settings_changed': ConversationSettingsChanged,
   'member.joined': MemberJoined,
   'member.left': MemberLeft,
   'member.role_changed': MemberRoleChanged,
@@ -81,6 +94,7 @@ export const ConversationEvents = {
 
 export type ConversationCreated = Static<typeof ConversationCreated>
 export type ConversationRenamed = Static<typeof ConversationRenamed>
+export type ConversationSettingsChanged = Static<typeof ConversationSettingsChanged>
 export type MemberJoined = Static<typeof MemberJoined>
 export type MemberLeft = Static<typeof MemberLeft>
 export type MemberRoleChanged = Static<typeof MemberRoleChanged>
@@ -93,6 +107,7 @@ export type ReactionRemoved = Static<typeof ReactionRemoved>
 export type ConversationEvent =
   | ConversationCreated
   | ConversationRenamed
+  | ConversationSettingsChanged
   | MemberJoined
   | MemberLeft
   | MemberRoleChanged

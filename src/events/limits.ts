@@ -10,6 +10,8 @@ export const Limits = {
   titleChars: 200,
   /** Characters in a reaction. */
   emojiChars: 32,
+  /** Seconds that slow mode may keep messages of a member apart: 6 hours. */
+  slowModeSeconds: 21_600,
   /** Members that `create` may name. */
   createMembers: 1000,
   /** Attachments of one message. */

@@ -5,7 +5,9 @@ import {
   type ConversationEvent,
   Emoji,
   Kind,
+  Posting,
   Role,
+  SlowModeSeconds,
   Title,
 } from './conversation-events.ts'
 import type { ErrorBody } from './errors.ts'
@@ -70,6 +72,12 @@ export const ConversationRequests = {
   join: request('join', { c: Id, key }),
   leave: request('leave', { c: Id, key }),
   rename: request('rename', { c: Id, title: Title, key }),
+  settings: request('settings', {
+    c: Id,
+    posting: Type.Optional(Posting),
+    slowModeSeconds: Type.Optional(SlowModeSeconds),
+    key,
+  }),
 } as const
 
 /** Requests that append to the user's own log. */
@@ -92,6 +100,7 @@ export const QueryRequests = {
     data: Type.Optional(CallData),
   }),
   presence: request('presence', { users: Type.Array(Id, { maxItems: Limits.presenceUsers }) }),
+  conversation: request('conversation', { c: Id }),
   history: request('history', {
     c: Id,
     before: Type.Optional(Seq),
@@ -168,6 +177,20 @@ export interface InboxItem {
   peer?: string
 }
 
+/** A conversation as it stands, for one of its members. */
+export interface ConversationItem {
+  kind: Kind
+  title: string | null
+  /** seq of its last event. */
+  head: number
+  memberCount: number
+  /** The asker's. */
+  role: Role
+  posting: Posting
+  /** 0: no slow mode. */
+  slowModeSeconds: number
+}
+
 export interface MemberItem {
   user: string
   role: Role
@@ -209,6 +232,7 @@ export interface AnswerOf {
   join: { seq: number }
   leave: { seq: number }
   rename: { seq: number }
+  settings: { seq: number }
   read: { seq: number }
   delivered: { seq: number }
   mute: object
@@ -216,6 +240,7 @@ export interface AnswerOf {
   typing: object
   call: object
   presence: { states: Record<string, Presence> }
+  conversation: ConversationItem
   history: { events: ConversationEvent[]; head: number; more: boolean }
   undelivered: { messages: UndeliveredMessage[]; cursor?: string }
   /** `behind`: what was `seen` is not all in it yet. */

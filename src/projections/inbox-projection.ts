@@ -167,6 +167,7 @@ export const inboxProjection: Projection<InboxChange> = {
         ]
       case 'member.left':
         return [activity, membership(event.user, false)]
+      case 'conversation.settings_changed':
       case 'member.role_changed':
       case 'reaction.added':
       case 'reaction.removed':

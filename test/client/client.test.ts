@@ -340,6 +340,15 @@ t.test('messages of a conversation keep their order over reconnects and refusals
   t.same(order, ['one', 'two', 'three'])
 })
 
+t.test('a message that has to wait beyond all patience, as in slow mode, fails at once', async t => {
+  const { client, socket } = await greeted(t)
+  const sent = client.send('c', 'hello')
+  const frame = await socket.next('send')
+  socket.refuse(frame, 'RATE_LIMITED', { retryable: true, retryAfterMs: 3_600_000 })
+  await t.rejects(sent, { code: 'RATE_LIMITED' })
+  t.match(client.pending('c'), [{ state: 'failed', error: { retryAfterMs: 3_600_000 } }])
+})
+
 t.test('a refused message fails, and can be sent again or forgotten', async t => {
   const { client, socket } = await greeted(t)
   const sent = client.send('c', 'hello')

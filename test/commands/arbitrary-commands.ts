@@ -9,6 +9,8 @@ const message = fc.integer({ min: 1, max: 30 }).map(i => `m${i}`)
 const emoji = fc.constantFrom('👍', '👎')
 const text = fc.string({ maxLength: 20 })
 const title = fc.constantFrom('Tea', 'Coffee')
+const posting = fc.constantFrom('everybody', 'everybody', 'staff')
+const slowModeSeconds = fc.constantFrom(0, 0, 10)
 const role = fc.constantFrom('owner', 'admin', 'member')
 
 export const arbitraryCreate: fc.Arbitrary<Wish> = fc.record({
@@ -31,4 +33,5 @@ export const arbitraryWish: fc.Arbitrary<Wish> = fc.oneof(
   fc.constant({ t: 'join' } as const),
   fc.constant({ t: 'leave' } as const),
   fc.record({ t: fc.constant('rename'), title }),
+  fc.record({ t: fc.constant('settings'), posting, slowModeSeconds }),
 )

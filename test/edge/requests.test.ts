@@ -7,6 +7,9 @@ const alice = await confab.connect('alice', { device: 'phone' })
 const tablet = await confab.connect('alice', { device: 'tablet' })
 const bob = await confab.connect('bob')
 
+/** What an answer adds. */
+const plain = ({ re: _re, ok: _ok, ...rest }: Record<string, unknown>) => rest
+
 t.test('commands, each with its event', async t => {
   const c = 'all'
   const attachment = await upload(confab, 'alice', png())
@@ -48,6 +51,12 @@ t.test('commands, each with its event', async t => {
     ],
     [bob, 'remove', { c, user: 'carol' }, { type: 'member.left', user: 'carol', from: 'bob' }],
     [bob, 'rename', { c, title: 'Everything' }, { type: 'conversation.renamed', title: 'Everything' }],
+    [
+      bob,
+      'settings',
+      { c, posting: 'staff' },
+      { type: 'conversation.settings_changed', posting: 'staff', slowModeSeconds: 0 },
+    ],
   ]
   for (const [index, [who, type, fields, event]] of commands.entries()) {
     t.match(await who.ok(type, fields), { seq: index + 1 }, type)
@@ -68,6 +77,30 @@ t.test('channels: join and leave', async t => {
   t.match(await bob.event('open', 2), { type: 'member.joined', user: 'bob' })
   t.match(await bob.ok('leave', { c: 'open' }), { seq: 3 })
   t.match(await bob.event('open', 3), { type: 'member.left', user: 'bob' })
+})
+
+t.test('a channel in which members post slowly, or not at all', async t => {
+  const c = 'slow'
+  await alice.ok('create', { c, kind: 'channel', title: 'Slow', members: ['bob'] })
+  await alice.ok('settings', { c, slowModeSeconds: 3600 })
+  await bob.ok('send', { c, m: 'm1', text: 'one' })
+  const { error } = await bob.request('send', { c, m: 'm2', text: 'two' })
+  t.match(error, { code: 'RATE_LIMITED', retryable: true })
+  const { retryAfterMs } = error as { retryAfterMs: number }
+  t.ok(retryAfterMs > 0 && retryAfterMs <= 3_600_000)
+  t.match(await bob.ok('send', { c, m: 'm1', text: 'one' }), { duplicate: true })
+  for (const m of ['a1', 'a2']) await alice.ok('send', { c, m, text: 'not for staff' })
+  await alice.ok('settings', { c, posting: 'staff', slowModeSeconds: 0 })
+  t.equal(await bob.code('send', { c, m: 'm2', text: 'two' }), 'FORBIDDEN')
+  t.same(plain(await bob.ok('conversation', { c })), {
+    kind: 'channel',
+    title: 'Slow',
+    head: 6,
+    memberCount: 2,
+    role: 'member',
+    posting: 'staff',
+    slowModeSeconds: 0,
+  })
 })
 
 t.test('history: pages both ways, and no page outgrows a frame', async t => {

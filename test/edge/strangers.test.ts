@@ -19,6 +19,8 @@ const naming: Readonly<Record<string, (c: string) => Record<string, unknown>>> =
   role: c => ({ c, user: 'bob', role: 'admin' }),
   leave: c => ({ c }),
   rename: c => ({ c, title: 'Mine' }),
+  settings: c => ({ c, posting: 'staff' }),
+  conversation: c => ({ c }),
   read: c => ({ c, seq: 1 }),
   delivered: c => ({ c, seq: 1 }),
   mute: c => ({ c, on: true }),

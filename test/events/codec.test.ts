@@ -49,6 +49,16 @@ const examples: (ConversationEvent | UserEvent)[] = [
   { t: 'event', c: 'c1', seq: 8, type: 'message.deleted', from: 'alice', at, m: 'm1' },
   { t: 'event', c: 'c1', seq: 9, type: 'reaction.added', from: 'alice', at, m: 'm1', emoji: '👍🏽' },
   { t: 'event', c: 'c1', seq: 10, type: 'reaction.removed', from: 'alice', at, m: 'm1', emoji: '👍🏽' },
+  {
+    t: 'event',
+    c: 'c1',
+    seq: 11,
+    type: 'conversation.settings_changed',
+    from: 'alice',
+    at,
+    posting: 'staff',
+    slowModeSeconds: 30,
+  },
   { u: 'alice', seq: 1, type: 'read.marked', at, c: 'c1', mark: 6 },
   { u: 'alice', seq: 2, type: 'delivered.marked', at, c: 'c1', mark: 7 },
   { u: 'alice', seq: 3, type: 'conversation.muted', at, c: 'c1' },
@@ -98,7 +108,7 @@ t.test('a body that is not what its type says is malformed', async t => {
   ]
   for (const [name, event] of cases) t.throws(() => decodeBody(event), MalformedEventError, name)
   t.throws(() => decodeUserEvent(stored(posted)), MalformedEventError)
-  t.throws(() => decodeConversationEvent(stored(examples[10]!)), MalformedEventError)
+  t.throws(() => decodeConversationEvent(stored(examples.at(-1)!)), MalformedEventError)
 })
 
 t.test('upcasting: a member that joined before roles existed is a plain member', async t => {

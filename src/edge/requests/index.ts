@@ -1,5 +1,6 @@
 import type { Request, RequestType } from '../../events/index.ts'
 import { block, conversationCommand, deliveredMark, mute, readMark } from './commands.ts'
+import { conversation } from './conversation.ts'
 import { history } from './history.ts'
 import { inbox, members, search, undelivered } from './lists.ts'
 import { media, send } from './media.ts'
@@ -24,6 +25,7 @@ const handlers = (context: RequestContext): Handlers => {
     join: command,
     leave: command,
     rename: command,
+    settings: command,
     read: readMark(context),
     delivered: deliveredMark(context),
     mute: mute(context),
@@ -31,6 +33,7 @@ const handlers = (context: RequestContext): Handlers => {
     typing: typing(context),
     call: call(context),
     presence: presence(context),
+    conversation: conversation(context),
     history: history(context),
     inbox: inbox(context),
     undelivered: undelivered(context),

@@ -67,6 +67,11 @@ export const formatNotice = ({ event }: Notice, me: string): string => {
     }
     case 'conversation.renamed':
       return `${Who(event.from)} renamed it to “${event.title}”`
+    case 'conversation.settings_changed': {
+      const posting = event.posting === 'staff' ? 'only the owner and admins' : 'everybody'
+      const pace = event.slowModeSeconds === 0 ? '' : `, members once in ${event.slowModeSeconds} seconds`
+      return `${Who(event.from)} let ${posting} post${event.posting === 'staff' ? '' : pace}`
+    }
     case 'member.joined':
       return event.from === event.user
         ? `${Who(event.user)} joined`

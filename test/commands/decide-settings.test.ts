@@ -1,0 +1,96 @@
+import t from 'tap'
+import { v7 } from 'uuid'
+import { conversationType } from '../../src/commands/conversation-state.ts'
+import { slowModeMembers } from '../../src/commands/slow-mode.ts'
+import { at, c, codeOf, command, direct, given, group, run, when } from './given.ts'
+
+const later = (ms: number): string => new Date(Date.parse(at) + ms).toISOString()
+const send = (m: string) => ({ t: 'send', m, text: 'hi' }) as const
+
+t.test('owner and admins set who posts and how often; the same again changes nothing', async t => {
+  const state = group('channel')
+  const wish = { t: 'settings', posting: 'staff', slowModeSeconds: 30 } as const
+  t.same(when(state, 'adam', wish), {
+    event: {
+      t: 'event',
+      c,
+      seq: 3,
+      type: 'conversation.settings_changed',
+      from: 'adam',
+      at,
+      posting: 'staff',
+      slowModeSeconds: 30,
+    },
+  })
+  t.equal(codeOf(when(state, 'mia', wish)), 'FORBIDDEN')
+  t.equal(codeOf(when(state, 'eve', wish)), 'NOT_MEMBER')
+  t.equal(codeOf(when(group(), 'eve', wish)), 'NOT_FOUND')
+  t.equal(codeOf(when(direct(), 'alice', wish)), 'FORBIDDEN')
+  run(state, command('alice', wish))
+  t.same(when(state, 'alice', wish), { unchanged: { seq: 3 } })
+  t.same(when(state, 'alice', { t: 'settings' }), { unchanged: { seq: 3 } })
+  t.match(when(state, 'alice', { t: 'settings', posting: 'everybody' }), {
+    event: { posting: 'everybody', slowModeSeconds: 30 },
+  })
+})
+
+t.test(
+  'where only staff posts, plain members do not send or edit; they react, and delete their own',
+  async t => {
+    const state = group('channel')
+    run(state, command('mia', send('m1')))
+    run(state, command('alice', { t: 'settings', posting: 'staff' }))
+    t.equal(codeOf(when(state, 'mia', send('m2'))), 'FORBIDDEN')
+    t.equal(codeOf(when(state, 'mia', { t: 'edit', m: 'm1', text: 'x' })), 'FORBIDDEN')
+    t.equal(codeOf(when(state, 'mia', send('m1'))), 'unchanged', 'a repeated one is there already')
+    t.equal(codeOf(when(state, 'max', { t: 'react', m: 'm1', emoji: '👍', on: true })), 'reaction.added')
+    t.equal(codeOf(when(state, 'mia', { t: 'delete', m: 'm1' })), 'message.deleted')
+    for (const staff of ['alice', 'adam']) t.equal(codeOf(when(state, staff, send('m2'))), 'message.posted')
+    run(state, command('alice', { t: 'settings', posting: 'everybody' }))
+    t.equal(codeOf(when(state, 'mia', send('m2'))), 'message.posted')
+  },
+)
+
+t.test('in slow mode a plain member posts once in its time; staff is free', async t => {
+  const state = group('channel')
+  run(state, command('mia', send('m0')))
+  run(state, command('alice', { t: 'settings', slowModeSeconds: 30 }))
+  t.equal(codeOf(run(state, command('mia', send('m1')))), 'message.posted', 'what was before does not count')
+  const decideAt = (from: string, ms: number) => when(state, from, send('m2'), { at: later(ms) })
+  t.match(decideAt('mia', 12_000), { refused: 'RATE_LIMITED', retryAfterMs: 18_000 })
+  t.match(decideAt('mia', 29_999), { refused: 'RATE_LIMITED', retryAfterMs: 1 })
+  t.match(decideAt('mia', -60_000), { retryAfterMs: 30_000 }, 'clocks of nodes differ')
+  t.equal(codeOf(decideAt('mia', 30_000)), 'message.posted')
+  t.equal(codeOf(decideAt('max', 0)), 'message.posted', 'everybody has a time of their own')
+  t.same(when(state, 'mia', send('m1'), { at: later(1) }), {
+    unchanged: { seq: 5, at, duplicate: true },
+    done: true,
+  })
+  t.equal(codeOf(when(state, 'mia', { t: 'edit', m: 'm1', text: 'x' })), 'message.edited')
+  for (const m of ['a1', 'a2']) t.equal(codeOf(run(state, command('adam', send(m)))), 'message.posted')
+  run(state, command('alice', { t: 'settings', slowModeSeconds: 60 }))
+  t.match(decideAt('mia', 30_000), { retryAfterMs: 30_000 }, 'what is known is kept when the time changes')
+  run(state, command('alice', { t: 'settings', slowModeSeconds: 0 }))
+  t.equal(codeOf(decideAt('mia', 0)), 'message.posted')
+})
+
+t.test('slow mode remembers so many members, and those only for its time; a snapshot keeps it', async t => {
+  const many = slowModeMembers + 10
+  const members = Array.from({ length: many }, (_, i) => `u${i}`)
+  const state = given(
+    ['alice', { t: 'create', kind: 'channel', members }],
+    ['alice', { t: 'settings', slowModeSeconds: 60 }],
+  )
+  // Ids that carry their time need no look-up.
+  for (const user of members) run(state, command(user, send(v7())))
+  t.equal(state.slowMode?.posted.size, slowModeMembers)
+  t.equal(codeOf(when(state, 'u0', send(v7()))), 'message.posted', 'forgotten')
+  const restored = conversationType.deserialise(c, conversationType.serialise(state))
+  t.same(restored, state)
+  const last = `u${many - 1}`
+  t.equal(codeOf(when(restored, last, send(v7()))), 'RATE_LIMITED')
+  const fork = conversationType.fork(state, 1)
+  run(fork, command('u0', send(v7()), { at: later(60_000) }))
+  t.equal(fork.slowMode?.posted.size, 1, 'all others were over')
+  t.equal(state.slowMode?.posted.size, slowModeMembers, 'the original knows what it knew')
+})
