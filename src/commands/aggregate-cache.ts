@@ -114,12 +114,13 @@ export class AggregateCache<S extends AggregateState, E> {
   /** Takes what the live feed brings. A gap drops the aggregate: it is loaded again when it is asked for. */
   feed(stored: StoredEvent): void {
     const { id } = stored.aggregate
-    const { seq } = stored.envelope
     const entry = this.#entries.peek(id)
-    if (entry === undefined) {
-      const seen = this.#loads.get(id)?.seen
-      if (seen !== undefined && seen.seq < seq) seen.seq = seq
-    } else if (seq > entry.state.seq) {
+    const seen = entry === undefined ? this.#loads.get(id)?.seen : undefined
+    // Nearly always it is of no concern here, and then its envelope is not read.
+    if (entry === undefined && seen === undefined) return
+    const { seq } = stored.envelope
+    if (seen !== undefined && seen.seq < seq) seen.seq = seq
+    if (entry !== undefined && seq > entry.state.seq) {
       try {
         if (!this.apply(entry, stored)) this.drop(id)
       } catch {

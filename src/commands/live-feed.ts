@@ -1,7 +1,16 @@
 import type { Position, StoredEvent } from '../events/index.ts'
 
+/**
+ * A stored event as the feed brings it. A node sees those of the whole system, most of which nobody there is interested in: `stream`, `streamSeq`, `aggregate` and
+ * `type` are at hand, `envelope` and `data` are made when they are looked at. Do not spread it.
+ */
+export interface LiveEvent extends StoredEvent {
+  /** The type that the envelope says. */
+  readonly type: string
+}
+
 /** Called once an event. Must not throw, must not block. */
-export type LiveListener = (event: StoredEvent) => void
+export type LiveListener = (event: LiveEvent) => void
 
 /**
  * What is being stored, as it is stored: every event of every stream once, in the order of its stream, from the start on. Underneath may be a transport that

@@ -1,4 +1,5 @@
-import { decodeConversationEvent, isMembershipType, type StoredEvent, wireBytes } from '../events/index.ts'
+import type { LiveEvent } from '../commands/index.ts'
+import { decodeConversationEvent, isMembershipType, wireBytes } from '../events/index.ts'
 import type { EdgeMetrics } from './edge-metrics.ts'
 import type { Logger } from './edge-options.ts'
 import type { FanOut } from './fan-out.ts'
@@ -45,15 +46,16 @@ export class LiveEvents {
   }
 
   /** The feed's listener: does not throw, does not wait. */
-  readonly listen = (event: StoredEvent): void => {
+  readonly listen = (event: LiveEvent): void => {
     if (event.aggregate.family === 'conv') this.#conversation(event)
-    else void this.#marks.moved(event).catch(error => this.#failed(event, error))
+    else if (this.#marks.concern(event))
+      void this.#marks.moved(event).catch(error => this.#failed(event, error))
   }
 
-  #conversation(event: StoredEvent): void {
+  #conversation(event: LiveEvent): void {
     const c = event.aggregate.id
     try {
-      const change = isMembershipType(event.envelope.type)
+      const change = isMembershipType(event.type)
         ? membershipChange(decodeConversationEvent(event))
         : undefined
       this.#memberships.saw(event, change)
@@ -66,7 +68,7 @@ export class LiveEvents {
     }
   }
 
-  #publish(c: string, event: StoredEvent, change: MembershipChange | undefined): void {
+  #publish(c: string, event: LiveEvent, change: MembershipChange | undefined): void {
     if (this.#tails.isKeeping(c)) this.#tails.offer(event)
     const filling = this.#resumer.isFilling(c)
     if (!filling && !this.#catchUp.isRunning && this.#fanOut.audience(c) === 0) return
@@ -88,7 +90,7 @@ export class LiveEvents {
     for (const session of this.#sessions.of(user)) this.#fanOut.unsubscribe(session, c)
   }
 
-  #failed(event: StoredEvent, error: unknown): void {
+  #failed(event: LiveEvent, error: unknown): void {
     const { stream, streamSeq } = event
     this.#logger.error({ stream, streamSeq, err: error }, 'a live event could not be handled')
   }

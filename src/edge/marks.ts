@@ -1,5 +1,5 @@
-import type { CommandBus, ConversationView } from '../commands/index.ts'
-import { decodeUserEvent, type StoredEvent } from '../events/index.ts'
+import type { CommandBus, ConversationView, LiveEvent } from '../commands/index.ts'
+import { decodeUserEvent } from '../events/index.ts'
 import type { Views } from '../projections/index.ts'
 import type { Logger } from './edge-options.ts'
 import type { FanOut } from './fan-out.ts'
@@ -51,14 +51,18 @@ export class Marks {
     })
   }
 
-  /** A live event of a user. Resolves when its devices have been told; the members of the conversation are told meanwhile. */
-  async moved(event: StoredEvent): Promise<void> {
-    const type = event.envelope.type
-    if (type !== 'read.marked' && type !== 'delivered.marked') return
+  /** Whether there is anybody here to tell of a user's event. Nearly always there is not, and then nothing is parsed. */
+  concern(event: LiveEvent): boolean {
+    const { type, aggregate } = event
+    if (type !== 'read.marked' && type !== 'delivered.marked') return false
+    if (type === 'read.marked' && this.#sessions.has(aggregate.id)) return true
+    return this.#fanOut.hasAny && this.#fanOut.audience(conversationIn(event.data)) > 0
+  }
+
+  /** A user's event that concerns somebody. Resolves when its devices have been told; the members of the conversation are told meanwhile. */
+  async moved(event: LiveEvent): Promise<void> {
     const user = event.aggregate.id
-    const devices = type === 'read.marked' ? this.#sessions.of(user) : []
-    // Nearly always there is nobody here to tell, and then nothing is parsed.
-    if (devices.length === 0 && !this.#fanOut.hasAny) return
+    const devices = event.type === 'read.marked' ? this.#sessions.of(user) : []
     const decoded = decodeUserEvent(event)
     if (decoded.type !== 'read.marked' && decoded.type !== 'delivered.marked') return
     const { c, mark } = decoded
@@ -111,4 +115,16 @@ export class Marks {
     const wire = Wire.of({ t: 'inbox', c, unread: item.unread, read: item.read, head: item.head })
     for (const device of told) push(device, wire.frame(device.encoding))
   }
+}
+
+const conversationField = Buffer.from('"c":"')
+const quote = 0x22
+
+/** The conversation that a mark is of, without parsing its body; '' when it is not written as confab writes it. Ids have nothing to escape, and a mark has no texts. */
+const conversationIn = (body: Uint8Array): string => {
+  const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength)
+  const found = bytes.indexOf(conversationField)
+  if (found < 0) return ''
+  const start = found + conversationField.length
+  return bytes.toString('latin1', start, bytes.indexOf(quote, start))
 }

@@ -1,11 +1,11 @@
-import type { LiveFeed, LiveListener } from '../../src/commands/index.ts'
-import type { Position, StoredEvent } from '../../src/events/index.ts'
+import type { LiveEvent, LiveFeed, LiveListener } from '../../src/commands/index.ts'
+import type { Position } from '../../src/events/index.ts'
 
 /** A live feed that can be made to lag, and does not know that it does: as on a node to which the news have a longer way. */
 export class HeldFeed implements LiveFeed {
   readonly #feed: LiveFeed
   readonly #listeners: LiveListener[] = []
-  readonly #waiting: StoredEvent[] = []
+  readonly #waiting: LiveEvent[] = []
   #held: Map<string, number> | undefined
 
   constructor(feed: LiveFeed) {
@@ -56,7 +56,7 @@ export class HeldFeed implements LiveFeed {
     return this.#feed.stop()
   }
 
-  #deliver(event: StoredEvent): void {
+  #deliver(event: LiveEvent): void {
     for (const listener of this.#listeners) listener(event)
   }
 }

@@ -56,6 +56,7 @@ export class MemoryLiveFeed implements LiveFeed {
   #deliver(event: StoredEvent): void {
     if (this.#unfollow === undefined) return
     this.#positions.set(event.stream, event.streamSeq)
-    for (const listener of this.#listeners) listener(event)
+    const live = { ...event, type: event.envelope.type }
+    for (const listener of this.#listeners) listener(live)
   }
 }

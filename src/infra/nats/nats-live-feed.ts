@@ -1,11 +1,11 @@
 import type { Msg, Subscription } from '@nats-io/transport-node'
-import type { LiveFeed, LiveListener } from '../../commands/index.ts'
-import { Family, livePrefix, type Position, type StoredEvent } from '../../events/index.ts'
+import type { LiveEvent, LiveFeed, LiveListener } from '../../commands/index.ts'
+import { Family, livePrefix, type Position } from '../../events/index.ts'
 import type { Nats } from './connection.ts'
 import type { LogLayout } from './log-layout.ts'
 import { LogReader } from './log-reader.ts'
 import { ReplyInbox } from './reply-inbox.ts'
-import { eventFromHeaders } from './stored-message.ts'
+import { liveEvent } from './stored-message.ts'
 import { StreamFollower } from './stream-follower.ts'
 
 export interface NatsLiveFeedOptions {
@@ -33,7 +33,7 @@ export class NatsLiveFeed implements LiveFeed {
     this.#tell = options.onNotice ?? (() => {})
     this.#inbox = new ReplyInbox(nats, 2_000)
     const reader = new LogReader(nats, this.#inbox)
-    const deliver = (event: StoredEvent): void => this.#deliver(event)
+    const deliver = (event: LiveEvent): void => this.#deliver(event)
     this.#followers = new Map(
       layout.streams.map(stream => [stream, new StreamFollower(stream, reader, deliver, this.#tell)]),
     )
@@ -47,7 +47,7 @@ export class NatsLiveFeed implements LiveFeed {
     this.#isRunning = true
     this.#subscriptions = Object.values(Family).map(family =>
       this.#nats.connection.subscribe(`${livePrefix}.${family}.*.*`, {
-        callback: (_error, msg) => this.#receive(msg),
+        callback: (_error, msg) => this.#receive(msg, family),
       }),
     )
     await this.#nats.connection.flush()
@@ -83,9 +83,8 @@ export class NatsLiveFeed implements LiveFeed {
     this.#inbox.close()
   }
 
-  #receive(msg: Msg): void {
-    // live.conv.7.general: the stored subject is what follows the prefix.
-    const event = eventFromHeaders(msg, msg.subject.slice(livePrefix.length + 1))
+  #receive(msg: Msg, family: Family): void {
+    const event = liveEvent(msg, family)
     this.#followers.get(event.stream)?.accept(event)
   }
 
@@ -93,7 +92,7 @@ export class NatsLiveFeed implements LiveFeed {
     if (this.#isRunning) for (const follower of this.#followers.values()) void follower.check(afterReconnect)
   }
 
-  #deliver(event: StoredEvent): void {
+  #deliver(event: LiveEvent): void {
     for (const listener of this.#listeners)
       try {
         listener(event)

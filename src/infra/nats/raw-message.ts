@@ -16,9 +16,9 @@ const space = 32
 /** What to look a header up by. */
 export const needleOf = (name: string): string => `\r\n${name}:`
 
-/** A header's first value, trimmed on the left; undefined where there is none. */
-export const headerIn = (text: string, needle: string): string | undefined => {
-  const found = text.indexOf(needle)
+/** A header's first value from a place on, trimmed on the left; undefined where there is none. */
+export const headerIn = (text: string, needle: string, from = 0): string | undefined => {
+  const found = text.indexOf(needle, from)
   if (found < 0) return undefined
   let start = found + needle.length
   while (text.charCodeAt(start) === space) start++

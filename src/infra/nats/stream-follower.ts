@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { LiveEvent } from '../../commands/index.ts'
 import type { StoredEvent } from '../../events/index.ts'
 import type { LogReader } from './log-reader.ts'
-import { isForeign } from './stored-message.ts'
+import { asLive } from './stored-message.ts'
 
 /** Events that came ahead of a hole and are kept until it is filled; beyond, they are read from the log again. */
 const maxHeld = 4_096
@@ -16,9 +17,9 @@ const graceMs = 100
 export class StreamFollower {
   readonly stream: string
   readonly #reader: LogReader
-  readonly #deliver: (event: StoredEvent) => void
+  readonly #deliver: (event: LiveEvent) => void
   readonly #tell: (notice: string) => void
-  readonly #held = new Map<number, StoredEvent>()
+  readonly #held = new Map<number, LiveEvent>()
   /** Undefined until it is known where to start. */
   #position: number | undefined
   /** The highest sequence that is known to have been stored. */
@@ -33,7 +34,7 @@ export class StreamFollower {
   constructor(
     stream: string,
     reader: LogReader,
-    deliver: (event: StoredEvent) => void,
+    deliver: (event: LiveEvent) => void,
     tell: (notice: string) => void,
   ) {
     this.stream = stream
@@ -63,7 +64,7 @@ export class StreamFollower {
   }
 
   /** An event that the feed brought: the next, a copy of an earlier one, or one after a hole. */
-  accept(event: StoredEvent): void {
+  accept(event: LiveEvent): void {
     const { streamSeq } = event
     if (this.#position !== undefined) {
       if (streamSeq <= this.#position) return
@@ -151,7 +152,7 @@ export class StreamFollower {
   #acceptStored(event: StoredEvent): void {
     if (this.#position === undefined || event.streamSeq <= this.#position) return
     if (event.streamSeq > this.#position + 1 && this.#held.size > 0) this.#releaseUpTo(event.streamSeq)
-    this.#advance(event)
+    this.#advance(asLive(event))
     if (this.#held.size > 0) this.#release()
   }
 
@@ -176,8 +177,9 @@ export class StreamFollower {
     }
   }
 
-  #advance(event: StoredEvent): void {
+  #advance(event: LiveEvent): void {
     this.#position = event.streamSeq
-    if (!isForeign(event)) this.#deliver(event)
+    // '': a message that is none of confab's.
+    if (event.type !== '') this.#deliver(event)
   }
 }

@@ -97,6 +97,28 @@ t.test('a message that is none of confab’s is passed over', async t => {
   t.equal(seen[0]?.envelope.type, 'message.posted')
 })
 
+t.test('a message that only begins as one of confab’s has no envelope, and stops nobody', async t => {
+  const { connection, log, feed, seen, notices } = await open(t)
+  const seqs: number[] = []
+  feed.listen(event => seqs.push(event.envelope.seq))
+  const { headers } = await import('@nats-io/transport-node')
+  const broken = headers()
+  broken.set(Header.type, 'message.posted')
+  broken.set(Header.seq, '7')
+  connection.publish(subjectOf(conversation('broken')), 'no version', { headers: broken })
+  const elsewhere = headers()
+  const { envelope } = newEvent(1)
+  for (const key of Object.keys(Header) as (keyof typeof Header)[])
+    if (envelope[key] !== undefined) elsewhere.set(Header[key], String(envelope[key]))
+  connection.publish('conv.300.nowhere', 'no bucket of it', { headers: elsewhere })
+  await connection.flush()
+  await log.append(conversation(), 0, [newEvent(1)])
+  await until(() => feed.position('CONV_0') === 3)
+  t.same(seqs, [1])
+  t.equal(notices.filter(notice => notice.includes('no event of confab')).length, 2)
+  t.throws(() => seen[0]?.envelope, TypeError)
+})
+
 t.test('a listener that throws keeps nobody from anything', async t => {
   const { log, feed, seen, notices } = await open(t)
   feed.listen(() => {
