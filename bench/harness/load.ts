@@ -1,31 +1,71 @@
 import { fileURLToPath } from 'node:url'
-import type { ConversationPlan, Job, JobReply, RunPlan, RunResult, SocketPlan } from '../load/jobs.ts'
+import type {
+  ConversationPlan,
+  Due,
+  Job,
+  JobReply,
+  LargePlan,
+  OpenPlan,
+  Report,
+  ReturnPlan,
+  ReturnResult,
+  RunPlan,
+  RunResult,
+  SocketPlan,
+  TalkPlan,
+  TalkResult,
+} from '../load/jobs.ts'
 import { startScript } from './children.ts'
 
 const program = fileURLToPath(new URL('../load/main.ts', import.meta.url))
 
-/** The generator, seen from the benchmark. One job at a time. */
+/** The generator, seen from the benchmark: what its jobs do is in load/jobs.ts. One job at a time. */
 export interface Load {
-  open(port: number, sockets: readonly SocketPlan[], hello: boolean): Promise<void>
+  open(
+    port: number,
+    sockets: readonly SocketPlan[],
+    hello: boolean,
+    more?: Pick<OpenPlan, 'dialect' | 'width'>,
+  ): Promise<void>
   create(conversations: readonly ConversationPlan[]): Promise<void>
+  createLarge(plan: LargePlan): Promise<void>
   /** Rejects when an ack or a delivery was missing, double or out of order. */
   run(plan: RunPlan): Promise<RunResult>
+  talk(plan: TalkPlan): Promise<TalkResult>
+  watch(): Promise<void>
+  /** Rejects when a delivery was missing, double or out of order. */
+  report(due: readonly Due[]): Promise<Report>
+  follow(): Promise<void>
+  drop(): Promise<void>
+  /** Rejects when a missed message was missing, double or out of order. */
+  comeBack(plan: ReturnPlan): Promise<ReturnResult>
+  pause(): Promise<void>
+  read(): Promise<void>
   close(): Promise<void>
   stop(): Promise<void>
 }
 
 export const startLoad = (): Load => {
   const child = startScript(program)
-  const perform = async (job: Job): Promise<unknown> => {
+  const perform = async <T = void>(job: Job): Promise<T> => {
     const reply = await child.ask<JobReply>(job)
     if (!reply.ok) throw new Error(reply.error)
-    return reply.result
+    return reply.result as T
   }
   return {
-    open: async (port, sockets, hello) => void (await perform({ do: 'open', port, sockets, hello })),
-    create: async conversations => void (await perform({ do: 'create', conversations })),
-    run: async plan => (await perform({ do: 'run', ...plan })) as RunResult,
-    close: async () => void (await perform({ do: 'close' })),
+    open: (port, sockets, hello, more) => perform({ do: 'open', port, sockets, hello, ...more }),
+    create: conversations => perform({ do: 'create', conversations }),
+    createLarge: plan => perform({ do: 'create-large', ...plan }),
+    run: plan => perform<RunResult>({ do: 'run', ...plan }),
+    talk: plan => perform<TalkResult>({ do: 'talk', ...plan }),
+    watch: () => perform({ do: 'watch' }),
+    report: due => perform<Report>({ do: 'report', due }),
+    follow: () => perform({ do: 'follow' }),
+    drop: () => perform({ do: 'drop' }),
+    comeBack: plan => perform<ReturnResult>({ do: 'return', ...plan }),
+    pause: () => perform({ do: 'pause' }),
+    read: () => perform({ do: 'read' }),
+    close: () => perform({ do: 'close' }),
     stop: () => child.stop(),
   }
 }

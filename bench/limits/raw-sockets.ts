@@ -1,24 +1,44 @@
 /**
- * uWebSockets.js and nothing else. `/topic`: what a socket sends is answered, and published to all of `/topic` as a frame of as many bytes as the second argument says.
- * `/idle`: a socket that is there.
+ * uWebSockets.js and nothing else. `/topic/<n>,<n>…`: a socket that gets what is sent to these conversations. What it sends is answered, and published to its
+ * conversation as a frame of as many bytes as the second argument says (default: as it came). `/idle`: a socket that is there.
  */
 import { loadUws } from '../../src/infra/uws/index.ts'
-import { SendLayout } from '../load/frames.ts'
+import { conversationId, SendLayout } from '../load/frames.ts'
 
 const frameBytes = Number(process.argv[2] ?? 0)
 const uws = loadUws()
 const app = uws.App()
+const { id, c } = SendLayout
+
 const filling = Buffer.alloc(frameBytes, ' ')
 
-app.ws('/topic', {
+/** Filled up with spaces, which JSON allows for at its end. */
+const padded = (sent: Buffer): Buffer => {
+  if (sent.length >= frameBytes) return sent
+  sent.copy(filling)
+  return filling
+}
+
+app.ws<{ topics: readonly string[] }>('/topic/:numbers', {
+  maxPayloadLength: 64 * 1024,
+  maxBackpressure: 64 * 1024 * 1024,
+  upgrade: (response, request, context) => {
+    const numbers = request.getParameter(0) ?? ''
+    response.upgrade(
+      { topics: numbers.split(',').map(number => conversationId(Number(number))) },
+      request.getHeader('sec-websocket-key'),
+      request.getHeader('sec-websocket-protocol'),
+      request.getHeader('sec-websocket-extensions'),
+      context,
+    )
+  },
   open: socket => {
-    socket.subscribe('all')
+    for (const topic of socket.getUserData().topics) socket.subscribe(topic)
   },
   message: (socket, message) => {
     const sent = Buffer.from(message)
-    sent.copy(filling)
-    app.publish('all', filling)
-    socket.send(`{"re":"${sent.toString('latin1', SendLayout.id.start, SendLayout.id.end)}","ok":true}`)
+    app.publish(sent.toString('latin1', c.start, c.end), padded(sent))
+    socket.send(`{"re":"${sent.toString('latin1', id.start, id.end)}","ok":true}`)
   },
 })
 app.ws('/idle', {})

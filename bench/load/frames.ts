@@ -5,8 +5,8 @@ import { randomBytes } from 'node:crypto'
  * parser. To confab it is a request like any other.
  */
 const before = { id: '{"id":"', c: '","t":"send","c":"', m: '","m":"', text: '","text":"' } as const
-const width = { id: 8, c: 12, m: 36 } as const
-const text =
+const width = { id: 8, c: 12, m: 36, at: 12 } as const
+const words =
   'A message as long as they are in a busy channel; some are shorter, few are longer: about 100 bytes.'
 
 const idAt = before.id.length
@@ -16,12 +16,38 @@ const mAt = cAt + width.c + before.m.length
 /** Where the fields stand in the payload. */
 export const SendLayout = {
   id: { start: idAt, end: idAt + width.id },
+  c: { start: cAt, end: cAt + width.c },
   m: { start: mAt, end: mAt + width.m },
 } as const
+
+/** What a request is made of, whatever the protocol: before its id, between id and message id, and from there to the text and to the end. */
+export interface Template {
+  readonly head: string
+  /** Digits of the id; decimal ones are numbers from 10,000,000 on, so that none begins with 0. */
+  readonly id: 'hex' | 'decimal'
+  readonly beforeM: string
+  readonly beforeText: string
+  readonly tail: string
+}
+
+/** confab's, and that of the limits. */
+export const sendTemplate = (c: string): Template => ({
+  head: before.id,
+  id: 'hex',
+  beforeM: `${before.c}${c}${before.m}`,
+  beforeText: before.text,
+  tail: '"}',
+})
 
 /** The id of the `n`th conversation: 12 characters. */
 export const conversationId = (n: number): string => `bench-${String(n).padStart(6, '0')}`
 export const userId = (n: number): string => `user-${String(n).padStart(6, '0')}`
+
+/** Microseconds by a clock that all processes of the machine share. */
+export const clockMicros = (): number => {
+  const [seconds, nanos] = process.hrtime()
+  return seconds * 1e6 + Math.floor(nanos / 1000)
+}
 
 const hex = '0123456789abcdef'
 
@@ -66,24 +92,63 @@ export const clientFrame = (payload: Uint8Array, opcode = 1): Buffer => {
   return frame
 }
 
+const writeDecimal = (target: Buffer, value: number, end: number, digits: number): void => {
+  let rest = value
+  for (let at = end - 1; at >= end - digits; at--) {
+    target[at] = 48 + (rest % 10)
+    rest = Math.floor(rest / 10)
+  }
+}
+
+/** The least id in decimal digits. */
+export const firstDecimalId = 10_000_000
+
+/** The text of a message: the time when it was sent, so that whoever gets it knows how long it took, and words up to `bytes` (default 99, at least 12). */
+const textOf = (bytes = words.length): string =>
+  words
+    .padEnd(bytes, words)
+    .slice(0, bytes)
+    .replace(/^.{12}/, '0'.repeat(width.at))
+
+const textField = Buffer.from(before.text.slice(2))
+
+/** When the message was sent that a delivered frame carries, by `clockMicros`; NaN when the frame has no text. */
+export const sentMicros = (bytes: Buffer, start: number, end: number): number => {
+  const at = bytes.indexOf(textField, start)
+  return at < 0 || at > end
+    ? Number.NaN
+    : readHex(bytes, at + textField.length, at + textField.length + width.at)
+}
+
 /** A frame that is sent again and again with another number. It may be changed once the answer to it has come. */
 export class SendFrame {
   readonly bytes: Buffer
-  readonly #payload: number
+  readonly #idEnd: number
+  readonly #m: number
+  readonly #text: number
+  readonly #isHex: boolean
 
-  constructor(c: string) {
+  /** `textBytes`: default 99. */
+  constructor({ head, id, beforeM, beforeText, tail }: Template, textBytes?: number) {
     const m = `00000000-0000-7${randomBytes(2).toString('hex').slice(1)}-8${randomBytes(2).toString('hex').slice(1)}-000000000000`
-    const payload = `${before.id}00000000${before.c}${c}${before.m}${m}${before.text}${text}"}`
+    const payload = `${head}${'0'.repeat(width.id)}${beforeM}${m}${beforeText}${textOf(textBytes)}${tail}`
     this.bytes = clientFrame(Buffer.from(payload))
-    this.#payload = this.bytes.length - payload.length
+    this.#isHex = id === 'hex'
+    this.#idEnd = this.bytes.length - payload.length + head.length + width.id
+    this.#m = this.#idEnd + beforeM.length
+    this.#text = this.#m + width.m + beforeText.length
   }
 
-  /** The `k`th message of this run, made at `time` (ms since 1970): the message id is a UUIDv7 whose last 12 digits are `k`. */
-  set(k: number, time: number): void {
-    const m = this.#payload + SendLayout.m.start
-    writeHex(this.bytes, k, this.#payload + SendLayout.id.end, width.id)
-    writeHex(this.bytes, Math.floor(time / 0x10000), m + 8, 8)
-    writeHex(this.bytes, time % 0x10000, m + 13, 4)
-    writeHex(this.bytes, k, m + 36, 12)
+  /**
+   * The `k`th message of this run, made at `time` (ms since 1970): the message id is a UUIDv7 whose last 12 digits are `k`. `lateMs`: how long ago it should have
+   * been sent.
+   */
+  set(k: number, time: number, lateMs = 0): void {
+    if (this.#isHex) writeHex(this.bytes, k, this.#idEnd, width.id)
+    else writeDecimal(this.bytes, firstDecimalId + k, this.#idEnd, width.id)
+    writeHex(this.bytes, Math.floor(time / 0x10000), this.#m + 8, 8)
+    writeHex(this.bytes, time % 0x10000, this.#m + 13, 4)
+    writeHex(this.bytes, k, this.#m + width.m, 12)
+    writeHex(this.bytes, clockMicros() - Math.round(lateMs * 1000), this.#text + width.at, width.at)
   }
 }

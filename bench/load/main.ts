@@ -1,25 +1,65 @@
 /**
- * The load generator: a process of its own, told by its parent what to do. It speaks to confab and to the limits alike.
+ * The load generator: a process of its own, told by its parent what to do. It speaks to confab, to the limits and to the peers alike.
  */
-import type { Job, JobReply } from './jobs.ts'
+import { type Dialect, dialects } from './dialects/index.ts'
+import type { Job, JobReply, OpenPlan } from './jobs.ts'
+import { Returning } from './return.ts'
 import { runLoad } from './run.ts'
-import { createConversations, openSockets } from './sessions.ts'
-import type { WireSocket } from './wire-socket.ts'
+import { createConversations, createLarge, type Opened, openSockets } from './sessions.ts'
+import { talk } from './talk.ts'
+import { Watch } from './watch.ts'
 
-let sockets: WireSocket[] = []
+let opened: Opened[] = []
+let plan: OpenPlan = { port: 0, sockets: [], hello: false }
+let watch: Watch | undefined
+let returning: Returning | undefined
 
 const perform = async (job: Job): Promise<unknown> => {
+  const dialect: Dialect = dialects[plan.dialect ?? 'confab']
+  const wires = opened.map(({ wire }) => wire)
   switch (job.do) {
     case 'open':
-      sockets = await openSockets(job.port, job.sockets, job.hello)
-      return sockets.length
+      plan = job
+      opened = await openSockets(
+        job.port,
+        job.sockets,
+        dialects[job.dialect ?? 'confab'],
+        job.hello,
+        job.width,
+      )
+      return opened.length
     case 'create':
-      return createConversations(sockets, job.conversations)
+      return createConversations(wires, job.conversations)
+    case 'create-large':
+      return createLarge(wires[0]!, { ...job, dialect })
     case 'run':
-      return runLoad(sockets, job)
+      return runLoad(wires, dialect, job)
+    case 'talk':
+      return talk(wires, dialect, job)
+    case 'watch':
+      watch = new Watch(wires, dialect)
+      return undefined
+    case 'report':
+      return watch?.report(job.due)
+    case 'follow':
+      returning = new Returning(plan, dialect, opened)
+      return undefined
+    case 'drop':
+      return returning?.drop()
+    case 'return': {
+      const back = await returning?.back(job)
+      opened = back?.opened ?? []
+      return back?.result
+    }
+    case 'pause':
+      for (const wire of wires) wire.pause()
+      return undefined
+    case 'read':
+      for (const wire of wires) wire.read()
+      return undefined
     case 'close':
-      for (const socket of sockets) socket.close()
-      sockets = []
+      for (const wire of wires) wire.close()
+      opened = []
       return undefined
   }
 }

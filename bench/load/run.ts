@@ -1,21 +1,15 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import { readDecimal, readHex, SendFrame, SendLayout } from './frames.ts'
-import type { RunPlan, RunResult, Spread } from './jobs.ts'
+import { type Dialect, Kind } from './dialects/index.ts'
+import { readDecimal, readHex, SendFrame } from './frames.ts'
+import type { RunPlan, RunResult } from './jobs.ts'
+import { spread } from './spread.ts'
 import type { WireSocket } from './wire-socket.ts'
 
 const most = 1_000_000
 const quiet = 10_000
 const mField = Buffer.from('"m":"')
 const seqField = Buffer.from('"seq":')
-const code = (character: string): number => character.charCodeAt(0)
-const [r, t, e, i] = [code('r'), code('t'), code('e'), code('i')]
-
-const spread = (samples: number[]): Spread => {
-  const sorted = Float64Array.from(samples).sort()
-  const at = (share: number) =>
-    sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN
-  return { p50: at(0.5), p99: at(0.99) }
-}
+const t = 't'.charCodeAt(0)
 
 /** Sleeps after every turn of the loop, so that more has come at the next: a read costs as much as hundreds of frames. */
 const napBetweenTurns = (ms: number): (() => void) => {
@@ -36,7 +30,11 @@ const napBetweenTurns = (ms: number): (() => void) => {
  * One run of messages: sends, and holds what comes against what must come. Every message acked once, delivered once to each receiver, in order.
  * Rejects when that is not so.
  */
-export const runLoad = async (sockets: readonly WireSocket[], plan: RunPlan): Promise<RunResult> => {
+export const runLoad = async (
+  sockets: readonly WireSocket[],
+  dialect: Dialect,
+  plan: RunPlan,
+): Promise<RunResult> => {
   const { senders, inFlight, receivers, sample } = plan
   const checkedReceivers = sample === 1 ? receivers : Math.ceil(sockets.length / sample)
   const sentAt = new Float64Array(most)
@@ -45,8 +43,10 @@ export const runLoad = async (sockets: readonly WireSocket[], plan: RunPlan): Pr
   const checked = new Uint16Array(most)
   const frames: SendFrame[] = []
   const spare: SendFrame[][] = senders.map(({ c }) =>
-    Array.from({ length: inFlight }, () => new SendFrame(c)),
+    Array.from({ length: inFlight }, () => new SendFrame(dialect.template(c), plan.textBytes)),
   )
+  const sentBy = new Uint32Array(senders.length)
+  const each = plan.each ?? Number.POSITIVE_INFINITY
   const lastSeq = new Float64Array(sockets.length)
   const lastOfSender = new Map<number, number>()
   const ackMs: number[] = []
@@ -60,9 +60,10 @@ export const runLoad = async (sockets: readonly WireSocket[], plan: RunPlan): Pr
   let fault: string | undefined
 
   const send = (sender: number): void => {
-    if (!sending || sent === most) return
+    if (!sending || sent === most || sentBy[sender]! >= each) return
     const { socket, c } = senders[sender]!
-    const frame = spare[sender]!.pop() ?? new SendFrame(c)
+    const frame = spare[sender]!.pop() ?? new SendFrame(dialect.template(c), plan.textBytes)
+    sentBy[sender]!++
     const k = sent++
     frame.set(k, Date.now())
     frames[k] = frame
@@ -78,8 +79,7 @@ export const runLoad = async (sockets: readonly WireSocket[], plan: RunPlan): Pr
   }
 
   const onAck = (bytes: Buffer, start: number, end: number): void => {
-    const k = readHex(bytes, start + SendLayout.id.start, start + SendLayout.id.end)
-    if (bytes[start + SendLayout.id.end + 7] !== t) fault ??= `refused: ${bytes.toString('utf8', start, end)}`
+    const k = dialect.numberOf(bytes, start, end)
     if (!(k < sent) || ackedAt[k] === 1)
       fault ??= `answered twice or never asked: ${bytes.toString('utf8', start, end)}`
     ackedAt[k] = 1
@@ -89,9 +89,9 @@ export const runLoad = async (sockets: readonly WireSocket[], plan: RunPlan): Pr
     if (plan.until === 'acked' || checked[k] === checkedReceivers) over(k)
   }
 
-  /** The order at one socket: seq without a gap, or for the relay, which has none, each sender's messages as they were sent. */
+  /** The order at one socket: confab's seq without a gap, or for those who have none, each sender's messages as they were sent. */
   const inOrder = (bytes: Buffer, start: number, end: number, socket: number, k: number): boolean => {
-    if (bytes[start + 2] === i) {
+    if (bytes[start + 2] !== t) {
       const key = socket * senders.length + senderOf[k]!
       const before = lastOfSender.get(key) ?? -1
       lastOfSender.set(key, k)
@@ -123,15 +123,15 @@ export const runLoad = async (sockets: readonly WireSocket[], plan: RunPlan): Pr
 
   sockets.forEach((wire, socket) => {
     const looked = socket % sample === 0
-    wire.onFrame = (bytes, start, end) => {
-      const kind = bytes[start + 2]
-      if (kind === r) onAck(bytes, start, end)
-      else if (kind === i || (kind === t && bytes[start + 6] === e)) {
+    dialect.listen(wire, (bytes, start, end) => {
+      const kind = dialect.kind(bytes, start, end)
+      if (kind === Kind.delivery) {
         delivered++
         if (!sending && delivered === sent * receivers) lastAt = performance.now()
         if (looked) onDelivery(bytes, start, end, socket)
-      }
-    }
+      } else if (kind === Kind.ack) onAck(bytes, start, end)
+      else if (kind === Kind.refusal) fault ??= `refused: ${bytes.toString('utf8', start, end)}`
+    })
   })
 
   const stopNaps = plan.napMs === undefined ? () => {} : napBetweenTurns(plan.napMs)
@@ -139,7 +139,11 @@ export const runLoad = async (sockets: readonly WireSocket[], plan: RunPlan): Pr
   const startedAt = performance.now()
   if (plan.rate === undefined) {
     for (let n = 0; n < inFlight; n++) for (let sender = 0; sender < senders.length; sender++) send(sender)
-    await wait(plan.seconds * 1000)
+    const isOver = () => sent === senders.length * each && acked === sent
+    const endsAt = startedAt + plan.seconds * 1000
+    if (plan.each === undefined) await wait(plan.seconds * 1000)
+    else while (!isOver() && fault === undefined && performance.now() < endsAt) await wait(1)
+    if (plan.each !== undefined && !isOver()) fault ??= `${sent} sent, ${acked} acked in ${plan.seconds} s`
   } else {
     const total = plan.rate * plan.seconds
     for (let n = 0; n < total; n++) {
@@ -153,7 +157,7 @@ export const runLoad = async (sockets: readonly WireSocket[], plan: RunPlan): Pr
   while ((acked < sent || delivered < sent * receivers) && fault === undefined) {
     const broken = sockets.findIndex(wire => wire.closed !== undefined)
     if (broken >= 0) fault = `socket ${broken} closed: ${sockets[broken]!.closed}`
-    else if (performance.now() - Math.max(lastAt, startedAt + plan.seconds * 1000) > quiet)
+    else if (performance.now() - Math.max(lastAt, startedAt + (plan.each ? 0 : plan.seconds * 1000)) > quiet)
       fault = `of ${sent} messages ${acked} were acked, ${delivered} of ${sent * receivers} deliveries came`
     await wait(2)
   }

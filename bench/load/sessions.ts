@@ -1,88 +1,108 @@
 import { setTimeout as wait } from 'node:timers/promises'
+import { type Dialect, type Kept, Kind } from './dialects/index.ts'
 import { clientFrame } from './frames.ts'
-import type { ConversationPlan, SocketPlan } from './jobs.ts'
-import { WireSocket } from './wire-socket.ts'
+import type { ConversationPlan, LargePlan, SocketPlan } from './jobs.ts'
+import { ask, each, Refused } from './requests.ts'
+import { type FrameListener, WireSocket } from './wire-socket.ts'
 
-interface Frame {
-  readonly re?: string
-  readonly ok?: boolean
-  readonly t?: string
+/** A socket that is there, and what it needs to come back. */
+export interface Opened {
+  readonly wire: WireSocket
+  readonly kept: Kept
 }
 
-/** Sends one request and waits for its answer; events that come meanwhile, and until another listens, go to `onEvent`. */
-const ask = (
-  wire: WireSocket,
-  request: { id: string; t: string; [field: string]: unknown },
-  onEvent: () => void = () => {},
-): Promise<void> =>
-  new Promise((resolve, reject) => {
-    const limit = setTimeout(
-      () => reject(new Error(`no answer to ${request.id}: ${wire.closed ?? 'open'}`)),
-      30_000,
-    )
-    wire.onFrame = (bytes, start, end) => {
-      const frame = JSON.parse(bytes.toString('utf8', start, end)) as Frame
-      if (frame.t === 'event') onEvent()
-      if (frame.re !== request.id) return
-      clearTimeout(limit)
-      if (frame.ok === true) resolve()
-      else reject(new Error(`${request.t} was refused: ${bytes.toString('utf8', start, end)}`))
-    }
-    wire.write(clientFrame(Buffer.from(JSON.stringify(request))))
-  })
-
-/** Runs `work` for every item, at most `width` at once. */
-const each = async <T>(
-  items: readonly T[],
-  width: number,
-  work: (item: T, index: number) => Promise<void>,
-) => {
-  let next = 0
-  const lane = async () => {
-    while (next < items.length) {
-      const index = next++
-      await work(items[index]!, index)
+/** Connects and says hello; comes again later for as long as it is told to, and says so by `onRetry`. */
+export const openSocket = async (
+  port: number,
+  plan: SocketPlan,
+  dialect: Dialect,
+  hello: boolean,
+  listener?: FrameListener,
+  onRetry: () => void = () => {},
+): Promise<Opened> => {
+  for (;;) {
+    const wire = await WireSocket.open(port, plan.path, hello ? dialect.subprotocol : undefined)
+    try {
+      return { wire, kept: hello ? await dialect.greet(wire, plan, listener) : {} }
+    } catch (error) {
+      wire.close()
+      if (!Refused.is(error) || error.retryAfterMs === undefined) throw error
+      onRetry()
+      await wait(error.retryAfterMs)
     }
   }
-  await Promise.all(Array.from({ length: Math.min(width, items.length) }, lane))
 }
 
+/** `width`: sockets on their way at the same time. */
 export const openSockets = async (
   port: number,
   plans: readonly SocketPlan[],
+  dialect: Dialect,
   hello: boolean,
-): Promise<WireSocket[]> => {
-  const sockets: WireSocket[] = []
-  await each(plans, 64, async (plan, index) => {
-    const wire = await WireSocket.open(port, plan.path, hello ? 'confab.v1.json' : undefined)
-    sockets[index] = wire
-    if (hello) await ask(wire, { id: 'hello', t: 'hello', token: plan.token })
+  width = 64,
+): Promise<Opened[]> => {
+  const opened: Opened[] = []
+  await each(plans, width, async (plan, index) => {
+    opened[index] = await openSocket(port, plan, dialect, hello)
   })
-  return sockets
+  return opened
 }
 
-/** Creates conversations; resolves when all of their members' sockets have been told. Socket n is user n's. */
+const untilTold = async (told: () => number, due: number): Promise<void> => {
+  const limit = performance.now() + 60_000
+  while (told() < due) {
+    if (performance.now() > limit) throw new Error(`of ${due} news of conversations ${told()} came`)
+    await wait(5)
+  }
+}
+
+/** Creates conversations; resolves when their members here (all, unless the plan says how many) have been told. Socket n is user n's. */
 export const createConversations = async (
   sockets: readonly WireSocket[],
   plans: readonly ConversationPlan[],
 ): Promise<void> => {
   let told = 0
-  const onEvent = () => {
-    told++
+  const onFrame: FrameListener = (bytes, start) => {
+    if (bytes.toString('latin1', start, start + 12) === '{"t":"event"') told++
   }
-  for (const wire of sockets)
-    wire.onFrame = (bytes, start) => {
-      if (bytes.toString('latin1', start, start + 12) === '{"t":"event"') onEvent()
-    }
+  for (const wire of sockets) wire.onFrame = onFrame
   const bySocket = Map.groupBy(plans, plan => plan.by)
   await each([...bySocket], 64, async ([by, own]) => {
     for (const { c, kind, members } of own)
-      await ask(sockets[by]!, { id: `create-${c}`, t: 'create', c, kind, members }, onEvent)
+      await ask(sockets[by]!, { id: `create-${c}`, t: 'create', c, kind, members }, onFrame)
   })
-  const due = plans.reduce((sum, { members }) => sum + members.length, 0)
-  const limit = performance.now() + 30_000
-  while (told < due) {
-    if (performance.now() > limit) throw new Error(`of ${due} news of conversations ${told} came`)
-    await wait(5)
+  await untilTold(
+    () => told,
+    plans.reduce((sum, { members, here }) => sum + (here ?? members.length), 0),
+  )
+}
+
+const invitesAtOnce = 400
+
+/** A conversation of more members than one `create` may name: the first socket's user creates it and invites the rest, and ought to be the only one connected. */
+export const createLarge = async (
+  wire: WireSocket,
+  { c, members, first, dialect }: LargePlan & { readonly dialect: Dialect },
+): Promise<void> => {
+  await ask(wire, { id: 'create', t: 'create', c, kind: 'channel', members: members.slice(0, first) })
+  const invited = members.slice(first)
+  let asked = 0
+  let answered = 0
+  let fault: string | undefined
+  const more = () => {
+    while (asked < invited.length && asked - answered < invitesAtOnce) {
+      const id = String(asked).padStart(8, '0')
+      wire.write(clientFrame(Buffer.from(JSON.stringify({ id, t: 'invite', c, user: invited[asked++] }))))
+    }
   }
+  wire.onFrame = (bytes, start, end) => {
+    const kind = dialect.kind(bytes, start, end)
+    if (kind === Kind.refusal) fault ??= bytes.toString('utf8', start, end)
+    if (kind !== Kind.ack) return
+    answered++
+    more()
+  }
+  more()
+  await untilTold(() => (fault === undefined ? answered : invited.length), invited.length)
+  if (fault !== undefined) throw new Error(`an invitation was refused: ${fault}`)
 }

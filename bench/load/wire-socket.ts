@@ -35,7 +35,7 @@ export class WireSocket {
           callback: bytes => {
             if (wire === undefined) return true
             const upgraded = wire.#upgraded
-            wire.#read(bytes)
+            wire.#take(bytes)
             if (!upgraded && wire.#upgraded) resolve(wire)
             return true
           },
@@ -60,12 +60,22 @@ export class WireSocket {
     this.#socket.write(frame)
   }
 
+  /** Reads nothing any more: what the server sends fills the kernel's buffers, then its own. */
+  pause(): void {
+    this.#socket.pause()
+  }
+
+  /** Reads again, what waits first. */
+  read(): void {
+    this.#socket.resume()
+  }
+
   close(): void {
     this.closed ??= 'closed here'
     this.#socket.destroy()
   }
 
-  #read(length: number): void {
+  #take(length: number): void {
     let bytes = inbox
     let end = length
     if (this.#rest.length > 0) {

@@ -51,7 +51,7 @@ export const loadTopic = async (defer: Defer, sockets: number, frameBytes: numbe
   const server = startScript(limit('raw-sockets.ts'), [String(frameBytes)])
   defer(server.stop)
   const { port } = await server.next<{ port: number }>()
-  const plans = Array.from({ length: sockets }, () => ({ path: '/topic' }))
+  const plans = Array.from({ length: sockets }, () => ({ path: '/topic/0' }))
   return connectLoad(defer, port, plans, false)
 }
 
