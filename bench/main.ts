@@ -6,9 +6,9 @@ import { writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { Command } from 'commander'
 import { measure } from './measure.ts'
-import type { Outcome } from './row.ts'
+import type { Outcome, Row } from './row.ts'
 import { SkippedRow } from './row.ts'
-import { rows } from './rows/index.ts'
+import { groups, rows } from './rows/index.ts'
 import { drawTable } from './table.ts'
 
 interface Flags {
@@ -21,13 +21,25 @@ const tell = (text: string): void => {
   process.stderr.write(`${text}\n`)
 }
 
+const named = new Map<string, readonly Row[]>([
+  ...[...rows, ...Object.values(groups).flat()].map(row => [row.name, [row]] as const),
+  ...Object.entries(groups),
+])
+
+/** The rows asked for, each once, in the order of the lists; without a name those of no group, since groups take long. */
+const chosen = (names: readonly string[]): readonly Row[] =>
+  names.length === 0 ? rows : [...new Set(names.flatMap(name => named.get(name) ?? []))]
+
 const program = new Command('bench')
-  .argument('[names...]', `rows to run: ${rows.map(({ name }) => name).join(', ')}; default: all`)
+  .argument(
+    '[names...]',
+    `rows to run, or groups of them: ${[...named.keys()].join(', ')}; default: ${rows.map(({ name }) => name).join(', ')}`,
+  )
   .option('--json <file>', 'write the outcomes to a file')
   .option('--quick', 'two short rounds of each')
   .option('--rounds <n>', 'rounds of each side; default 5')
   .action(async (names: string[], flags: Flags) => {
-    const unknown = names.filter(name => !rows.some(row => row.name === name))
+    const unknown = names.filter(name => !named.has(name))
     if (unknown.length > 0) program.error(`no such row: ${unknown.join(', ')}`)
     const quick = flags.quick === true
     const rounds = Number(flags.rounds ?? (quick ? 2 : 5))
@@ -38,7 +50,7 @@ const program = new Command('bench')
     tell(
       `${cpus().length} cores, ${cpus()[0]?.model ?? 'unknown'}; Node ${process.versions.node}; medians of ${rounds}`,
     )
-    for (const row of rows.filter(({ name }) => names.length === 0 || names.includes(name))) {
+    for (const row of chosen(names)) {
       const startedAt = performance.now()
       tell(`\n${row.name}`)
       try {

@@ -22,6 +22,7 @@ export const measure = async (
   const ends: (() => unknown)[] = []
   const ours: Sample[] = []
   const limits: Sample[] = []
+  const beside = new Map<string, Sample[]>()
   const show = (sample: Sample) => sample.map(value => value.toPrecision(4)).join(' · ')
   try {
     const sides = await row.prepare({ quick, tell, defer: end => ends.push(end) })
@@ -29,34 +30,48 @@ export const measure = async (
       const isWarmUp = round === 0
       const owns: Sample[] = []
       const others: Sample[] = []
+      const peers = Object.entries(sides.beside ?? {}).map(([name, side]) => ({
+        name,
+        side,
+        samples: [] as Sample[],
+      }))
       for (let turn = 0; turn < (isWarmUp ? 1 : (row.turns ?? 1)); turn++) {
         owns.push(await sides.ours())
         if (sides.limit !== undefined) others.push(await sides.limit())
+        for (const { side, samples } of peers) samples.push(await side())
       }
       const own = mean(owns)
       const limit = others.length === 0 ? undefined : mean(others)
-      tell(
-        `${isWarmUp ? 'warm-up' : `round ${round}`}: ours ${show(own)}${limit === undefined ? '' : `, limit ${show(limit)}`}`,
-      )
+      const shown = [
+        `ours ${show(own)}`,
+        ...(limit === undefined ? [] : [`limit ${show(limit)}`]),
+        ...peers.map(({ name, samples }) => `${name} ${show(mean(samples))}`),
+      ]
+      tell(`${isWarmUp ? 'warm-up' : `round ${round}`}: ${shown.join(', ')}`)
       if (isWarmUp) continue
       ours.push(own)
       if (limit !== undefined) limits.push(limit)
+      for (const { name, samples } of peers) beside.set(name, [...(beside.get(name) ?? []), mean(samples)])
     }
   } finally {
     for (const end of ends.reverse()) await end()
   }
   return row.figures.map(({ path, unit, target }, index) => {
-    const own = median(ours.map(sample => sample[index]!))
-    const limit = limits.length === 0 ? null : median(limits.map(sample => sample[index]!))
+    const middle = (samples: readonly Sample[]) => median(samples.map(sample => sample[index]!))
+    const own = middle(ours)
+    const peers = Object.fromEntries([...beside].map(([name, samples]) => [name, middle(samples)]))
+    const named = target.rule === 'ratio at least' && target.to !== undefined ? peers[target.to] : undefined
+    const limit = named ?? (limits.length === 0 ? null : middle(limits))
     return {
       path,
       ours: own,
       limit,
       unit,
       ratio: limit === null ? null : own / limit,
-      target: target.value,
-      pass: holds(target, own, limit ?? Number.NaN),
+      target: target.value ?? null,
+      pass: holds(target, own, limit),
       rule: target.rule,
+      ...(beside.size === 0 ? {} : { beside: peers }),
     }
   })
 }

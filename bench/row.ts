@@ -1,13 +1,15 @@
 /** What a figure has to be, against its limit or by itself. */
 export type Target =
-  /** ours / limit is `value` or more. */
-  | { readonly rule: 'ratio at least'; readonly value: number }
+  /** ours / limit is `value` or more. `to`: the limit is what this peer does, one of `Sides.beside`. */
+  | { readonly rule: 'ratio at least'; readonly value: number; readonly to?: string }
   /** ours / limit is `value` or less. */
   | { readonly rule: 'ratio at most'; readonly value: number }
   /** ours - limit is `value` or less, in the figure's unit. */
   | { readonly rule: 'more at most'; readonly value: number }
   /** ours is `value` or less, in the figure's unit. */
   | { readonly rule: 'at most'; readonly value: number }
+  /** Nothing is asked of it: it is told. */
+  | { readonly rule: 'none'; readonly value?: undefined }
 
 /** One line of the table. */
 export interface Figure {
@@ -24,6 +26,8 @@ export interface Sides {
   ours(): Promise<Sample>
   /** The limit; undefined where the target is an absolute one. */
   limit?(): Promise<Sample>
+  /** Other programs at the same work, by their names; they take their turns after ours. */
+  readonly beside?: Readonly<Record<string, () => Promise<Sample>>>
 }
 
 export interface Context {
@@ -58,13 +62,19 @@ export interface Outcome {
   readonly limit: number | null
   readonly unit: string
   readonly ratio: number | null
-  /** The bound that `rule` speaks of. */
-  readonly target: number
-  readonly pass: boolean
+  /** The bound that `rule` speaks of; null where nothing is asked. */
+  readonly target: number | null
+  /** Null where nothing is asked, or what it is held against is not there. */
+  readonly pass: boolean | null
   readonly rule: Target['rule']
+  /** What peers do, by their names. */
+  readonly beside?: Readonly<Record<string, number>>
 }
 
-export const holds = ({ rule, value }: Target, ours: number, limit: number): boolean => {
+export const holds = ({ rule, value }: Target, ours: number, limit: number | null): boolean | null => {
+  if (rule === 'none') return null
+  if (rule === 'at most') return ours <= value
+  if (limit === null) return null
   switch (rule) {
     case 'ratio at least':
       return ours / limit >= value
@@ -72,13 +82,14 @@ export const holds = ({ rule, value }: Target, ours: number, limit: number): boo
       return ours / limit <= value
     case 'more at most':
       return ours - limit <= value
-    case 'at most':
-      return ours <= value
   }
 }
 
-export const describeTarget = ({ rule, value }: Target, unit: string): string => {
+export const describeTarget = ({ rule, target }: Pick<Outcome, 'rule' | 'target'>, unit: string): string => {
+  const value = target ?? Number.NaN
   switch (rule) {
+    case 'none':
+      return ''
     case 'ratio at least':
       return `≥ ${value.toFixed(2)} ×`
     case 'ratio at most':

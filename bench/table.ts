@@ -3,7 +3,7 @@ import Table from 'cli-table3'
 import { describeTarget, type Outcome } from './row.ts'
 
 const number = (value: number | null): string => {
-  if (value === null) return '–'
+  if (value === null || Number.isNaN(value)) return '–'
   if (Math.abs(value) >= 1000) return Math.round(value).toLocaleString('en')
   return Math.abs(value) >= 100 ? value.toFixed(0) : value.toFixed(2)
 }
@@ -11,22 +11,38 @@ const number = (value: number | null): string => {
 const styled = (style: 'green' | 'red' | 'dim', text: string): string =>
   styleText(style, text, { stream: process.stdout })
 
-/** The outcomes for people: one line a figure, numbers to the right. */
+const verdict = (pass: boolean | null): string => {
+  if (pass === null) return ''
+  return pass ? styled('green', 'ok') : styled('red', 'short')
+}
+
+/** The outcomes for people: one line a figure, numbers to the right; what peers do between ours and the limit. */
 export const drawTable = (outcomes: readonly Outcome[]): string => {
+  const peers = [...new Set(outcomes.flatMap(({ beside = {} }) => Object.keys(beside)))]
   const table = new Table({
-    head: ['path', 'ours', 'limit', 'unit', 'ratio', 'target', ''],
-    colAligns: ['left', 'right', 'right', 'left', 'right', 'right', 'left'],
+    head: ['path', 'ours', ...peers, 'limit', 'unit', 'ratio', 'target', ''],
+    colAligns: [
+      'left',
+      'right',
+      ...peers.map(() => 'right' as const),
+      'right',
+      'left',
+      'right',
+      'right',
+      'left',
+    ],
     style: { head: [], border: process.stdout.isTTY ? ['gray'] : [] },
   })
-  for (const { path, ours, limit, unit, ratio, target, rule, pass } of outcomes)
+  for (const { path, ours, limit, unit, ratio, target, rule, pass, beside } of outcomes)
     table.push([
       path,
       number(ours),
+      ...peers.map(name => number(beside?.[name] ?? null)),
       number(limit),
       unit,
       ratio === null ? '–' : ratio.toFixed(3),
-      describeTarget({ rule, value: target }, unit),
-      pass ? styled('green', 'ok') : styled('red', 'short'),
+      describeTarget({ rule, target }, unit),
+      verdict(pass),
     ])
   return table.toString()
 }

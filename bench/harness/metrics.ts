@@ -1,0 +1,6 @@
+/** The sum of a metric's values at `/metrics`, over all its labels; NaN where there is none. */
+export const metricOf = async (port: number, name: string): Promise<number> => {
+  const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
+  const found = [...text.matchAll(new RegExp(`^${name}(?:\\{.*\\})? ([\\d.e+-]+)$`, 'gm'))]
+  return found.length === 0 ? Number.NaN : found.reduce((sum, [, value]) => sum + Number(value), 0)
+}
