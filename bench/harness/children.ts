@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { setTimeout as wait } from 'node:timers/promises'
 
 /** A process that the benchmark started, with a channel for messages. */
 export interface Child {
@@ -8,6 +9,8 @@ export interface Child {
   ask<T>(message: object): Promise<T>
   /** The next message from it. */
   next<T>(): Promise<T>
+  /** The first line of its standard output. Rejects when the process ends first. */
+  firstLine(): Promise<string>
   /** What it wrote to standard error so far (its last 4,000 characters). */
   complaints(): string
   /** Reads its standard output to the end and counts the lines. */
@@ -74,6 +77,17 @@ const track = (child: ChildProcess): Child => {
       await once(child, 'close')
       return lines
     },
+    firstLine: async () => {
+      let text = ''
+      child.stdout?.on('data', (chunk: Buffer) => {
+        text += chunk.toString()
+      })
+      while (!text.includes('\n')) {
+        const isOver = await Promise.race([ended.then(() => true), wait(5)])
+        if (isOver === true) throw new Error(`process ${child.pid} ended: ${stderr}`)
+      }
+      return text.slice(0, text.indexOf('\n'))
+    },
     complaints: () => stderr,
     ended,
     stop: async () => {
@@ -95,3 +109,10 @@ export const startScript = (file: string, args: readonly string[] = [], options:
       env: { ...process.env, ...options.env },
     }),
   )
+
+/** Starts any program. Its standard input ends when the benchmark does. */
+export const startProgram = (
+  file: string,
+  args: readonly string[] = [],
+  env: Readonly<Record<string, string>> = {},
+): Child => track(spawn(file, args, { stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, ...env } }))

@@ -8,7 +8,8 @@ import type { Memory } from './memory-probe.ts'
 
 const program = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
 const probe = fileURLToPath(new URL('./memory-probe.ts', import.meta.url))
-const secret = 'the secret of a benchmark, which keeps none'
+/** Tokens are signed with it, for confab and for its peers. */
+export const tokenSecret = 'the secret of a benchmark, which keeps none'
 
 /** `confab serve --dev`, as a user starts it: the embedded nats-server, a folder of its own. */
 export interface ConfabServer {
@@ -60,7 +61,7 @@ export const startConfab = async ({ data, roles }: ConfabOptions = {}): Promise<
     ],
     {
       nodeFlags: ['--expose-gc', '--import', probe, ...profiling()],
-      env: { CONFAB_JWT_SECRET: secret, CONFAB_LOG_LEVEL: 'warn', ...unlimited },
+      env: { CONFAB_JWT_SECRET: tokenSecret, CONFAB_LOG_LEVEL: 'warn', ...unlimited },
     },
   )
   let isOver = false
@@ -90,7 +91,7 @@ export const startConfab = async ({ data, roles }: ConfabOptions = {}): Promise<
   }
 }
 
-const key = new TextEncoder().encode(secret)
+const key = new TextEncoder().encode(tokenSecret)
 
 /** A token of a user, signed with the secret that `startConfab` gives the server. */
 export const tokenOf = (user: string): Promise<string> =>

@@ -3,8 +3,16 @@ import { appendRow } from './append.ts'
 import { cassandraRow } from './cassandra.ts'
 import { catchUpRow } from './catch-up.ts'
 import { coldConversationRow } from './cold-conversation.ts'
+import { connectRow } from './edge/connect.ts'
+import { edgeFanOutRows } from './edge/fan-out.ts'
+import { kneeRow } from './edge/knee.ts'
+import { slowClientsRow } from './edge/slow-clients.ts'
+import { stormRow } from './edge/storm.ts'
 import { elasticsearchRow } from './elasticsearch.ts'
 import { fanOutRow } from './fan-out.ts'
+import { peersComingBackRow } from './peers/coming-back.ts'
+import { peersMemoryRow } from './peers/idle-memory.ts'
+import { peersLatencyRow, peersRoomRow, peersSmallRoomsRow } from './peers/rooms.ts'
 import { projectionsRow } from './projections.ts'
 import { rebuildRow } from './rebuild.ts'
 import { replayRow } from './replay.ts'
@@ -12,7 +20,7 @@ import { latencyRow, sendsRow } from './sends.ts'
 import { socketMemoryRow } from './socket-memory.ts'
 import { startRow } from './start.ts'
 
-/** In the order of the table. */
+/** In the order of the table. Without names, these are run. */
 export const rows: readonly Row[] = [
   appendRow,
   sendsRow,
@@ -28,3 +36,9 @@ export const rows: readonly Row[] = [
   coldConversationRow,
   startRow,
 ]
+
+/** Rows that take long, and are run when they or their group are named. */
+export const groups: Readonly<Record<string, readonly Row[]>> = {
+  edge: [...edgeFanOutRows, socketMemoryRow, connectRow, kneeRow, stormRow, slowClientsRow],
+  peers: [peersRoomRow, peersSmallRoomsRow, peersLatencyRow, peersMemoryRow, peersComingBackRow],
+}

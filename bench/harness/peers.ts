@@ -1,0 +1,64 @@
+import { execFile } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { startProgram, startScript } from './children.ts'
+import { tokenSecret } from './confab.ts'
+import { temporaryFolder } from './folders.ts'
+import type { Memory } from './memory-probe.ts'
+
+const run = promisify(execFile)
+const folder = fileURLToPath(new URL('../peers/', import.meta.url))
+const probe = fileURLToPath(new URL('./memory-probe.ts', import.meta.url))
+const env = { BENCH_JWT_SECRET: tokenSecret }
+
+/** A chat server of others. */
+export interface Peer {
+  readonly port: number
+  /** Memory in use, bytes, after collecting garbage. */
+  memory(): Promise<number>
+  stop(): Promise<void>
+}
+
+/** Starts a peer. `keeps`: what is sent is kept for those who come back. */
+export type StartPeer = (keeps: boolean) => Promise<Peer>
+
+const argument = (keeps: boolean): string[] => (keeps ? ['recovery'] : [])
+
+/** Socket.IO on Node, as confab is; installed into its own folder when it is not there. Rejects when it can't be. */
+export const findSocketIo = async (tell: (text: string) => void): Promise<StartPeer> => {
+  if (!existsSync(join(folder, 'node_modules/socket.io'))) {
+    tell('installing Socket.IO into bench/peers')
+    await run('npm', ['ci', '--no-audit', '--no-fund'], { cwd: folder, timeout: 120_000 })
+  }
+  return async keeps => {
+    const child = startScript(join(folder, 'socket-io.js'), argument(keeps), {
+      nodeFlags: ['--expose-gc', '--import', probe],
+      env,
+    })
+    const { port } = await child.next<{ port: number }>()
+    return { port, memory: async () => (await child.ask<Memory>({ memory: true })).used, stop: child.stop }
+  }
+}
+
+/** The server on the Centrifuge library, built by Go. Rejects when there is no Go, or it can't be built. */
+export const findCentrifuge = async (
+  defer: (end: () => unknown) => void,
+  tell: (text: string) => void,
+): Promise<StartPeer> => {
+  const built = temporaryFolder()
+  defer(built.remove)
+  const program = join(built.path, 'centrifuge')
+  tell('building the Centrifuge server')
+  await run('go', ['build', '-o', program, '.'], { cwd: join(folder, 'centrifuge'), timeout: 300_000 })
+  return async keeps => {
+    const child = startProgram(program, argument(keeps), env)
+    const port = Number(await child.firstLine())
+    return {
+      port,
+      memory: async () => Number(await (await fetch(`http://127.0.0.1:${port}/memory`)).text()),
+      stop: child.stop,
+    }
+  }
+}
