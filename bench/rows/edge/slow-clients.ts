@@ -13,18 +13,18 @@ const users = 1000
 const stuck = 10
 const watched = 50
 const loaded = users - watched - stuck
-/** All are in the first; those who get stuck are in the second too, with one who speaks, so that what they do not read is much. */
+/** All are in the first; those who get stuck are in the second too, with one who speaks, so that what they do not read is much: 1.5 MB a second each. */
 const [all, flood] = [conversationId(0), conversationId(1)]
 const talks: TalkPlan['talks'] = [
   {
     c: all,
-    weight: 100,
+    weight: 40,
     speakers: Array.from({ length: loaded - 1 }, (_, n) => n + 1),
     receivers: loaded,
   },
-  { c: flood, weight: 150, speakers: [0], receivers: 1, textBytes: 15_000 },
+  { c: flood, weight: 100, speakers: [0], receivers: 1, textBytes: 15_000 },
 ]
-const rate = 250
+const rate = 140
 
 /** Memory of a process that is its own, bytes; garbage and all, since collecting would stop it. */
 const ownMemory = (pid: number): number =>
