@@ -13,6 +13,7 @@ export type LimitName =
   | 'call_rate'
   | 'user_sockets'
   | 'address_sockets'
+  | 'hello_rate'
   | 'hello_time'
   | 'frame_size'
   | 'in_flight'

@@ -2,6 +2,7 @@ import type { HttpRequest, HttpResponse, TemplatedApp } from 'uWebSockets.js'
 import { v7 as uuidv7 } from 'uuid'
 import { CloseCode, ConfabError, Limits } from '../events/index.ts'
 import type { Access } from './access.ts'
+import type { Arrivals } from './arrivals.ts'
 import { tooManySockets } from './connection-limits.ts'
 import type { Drains } from './drains.ts'
 import type { EdgeLimits } from './edge-limits.ts'
@@ -32,6 +33,7 @@ const headers = [
 const retryMs = 1_000
 
 interface StreamParts {
+  readonly arrivals: Arrivals
   readonly tokens: TokenVerifier
   readonly access: Access
   readonly memberships: Memberships
@@ -80,7 +82,7 @@ export class EventStreams {
   }
 
   async #open(res: HttpResponse, req: HttpRequest): Promise<void> {
-    const { tokens, access, logger, metrics, cors, catchUp } = this.#parts
+    const { arrivals, tokens, access, logger, metrics, cors, catchUp } = this.#parts
     const started = performance.now()
     const lastId = req.getHeader('last-event-id')
     let stream: EventStream | undefined
@@ -91,6 +93,7 @@ export class EventStreams {
       if (token === undefined)
         throw new ConfabError('UNAUTHENTICATED', 'There is no token in the header Authorization: Bearer ….')
       const from = lastId === '' ? undefined : decodePlace(lastId)
+      arrivals.admit(started)
       const { user, expiresAt } = await tokens.verify(token)
       access.requireFresh()
       this.#requireRoom(user)

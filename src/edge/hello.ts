@@ -1,6 +1,7 @@
 import { v7 as uuidv7 } from 'uuid'
 import { CloseCode, ConfabError, type HelloAnswer, type HelloRequest, Limits } from '../events/index.ts'
 import type { Access } from './access.ts'
+import type { Arrivals } from './arrivals.ts'
 import { tooManySockets } from './connection-limits.ts'
 import type { DeviceSessions } from './device-sessions.ts'
 import type { EdgeLimits } from './edge-limits.ts'
@@ -16,6 +17,7 @@ import type { TokenVerifier } from './token-verifier.ts'
 
 /** Turns a socket into a session of a user. */
 export class Greeter {
+  readonly #arrivals: Arrivals
   readonly #tokens: TokenVerifier
   readonly #access: Access
   readonly #memberships: Memberships
@@ -28,6 +30,7 @@ export class Greeter {
 
   constructor(
     parts: {
+      arrivals: Arrivals
       tokens: TokenVerifier
       access: Access
       memberships: Memberships
@@ -39,6 +42,7 @@ export class Greeter {
     },
     limits: EdgeLimits,
   ) {
+    this.#arrivals = parts.arrivals
     this.#tokens = parts.tokens
     this.#access = parts.access
     this.#memberships = parts.memberships
@@ -58,6 +62,7 @@ export class Greeter {
     const token = hello.token ?? session.token
     if (token === undefined)
       throw new ConfabError('UNAUTHENTICATED', 'hello: no token, here or in the header.')
+    this.#arrivals.admit(performance.now())
     const { user, expiresAt } = await this.#tokens.verify(token)
     this.#access.requireFresh()
     await this.#memberships.of(user, conversations => {

@@ -31,7 +31,8 @@ export const flush = (session: Session): void => {
   session.ws.cork(sendAll)
 }
 
-const flushAll = (): void => {
+/** Sends now what all sessions have been given. */
+export const flushAll = (): void => {
   const sessions = dirty
   dirty = []
   for (const session of sessions) flush(session)

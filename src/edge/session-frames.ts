@@ -173,6 +173,15 @@ export class SessionFrames {
       else this.#refuse(session, unread(started, id), new ConfabError('OVERLOADED'))
       return
     }
+    if (session.phase === 'waiting' && value.t !== 'hello') {
+      // Sent before it heard that hello has to wait.
+      this.#refuse(
+        session,
+        unread(started, id),
+        new ConfabError('OVERLOADED', 'hello has to come first, again.'),
+      )
+      return
+    }
     if (session.phase === 'greeting' || value.t !== 'hello') {
       const error =
         session.phase === 'greeting'
@@ -194,6 +203,7 @@ export class SessionFrames {
       if (session.closed) return
       session.phase = 'new'
       this.#refuse(session, { id, type: 'hello', c: undefined, started }, error)
+      if (ConfabError.is(error) && error.code === 'OVERLOADED') this.#letWait(session, error)
       const code = ConfabError.is(error) ? error.code : undefined
       if (code === 'UNAUTHENTICATED') {
         flush(session)
@@ -213,6 +223,12 @@ export class SessionFrames {
       if (session.phase === 'open') this.#request(session, request, started)
       else this.#beforeHello(session, request, started)
     }
+  }
+
+  /** It may try again on the same socket, when it was told to. */
+  #letWait(session: Session, { retryAfterMs = 0 }: ConfabError): void {
+    session.phase = 'waiting'
+    session.deadline = Math.ceil((Date.now() + retryAfterMs + this.#limits.helloMs) / 1000)
   }
 
   #answered(session: Session, asked: Asked, fields: object): void {

@@ -26,8 +26,8 @@ export class Session {
   readonly encoding: Encoding
   /** Set when the socket opens; not to be used once `closed`. */
   ws!: Transport
-  /** `new` until `hello` is answered well. */
-  phase: 'new' | 'greeting' | 'open' | 'closed' = 'new'
+  /** `new` until `hello` is answered well; `waiting` when it came too early, and is to come again. */
+  phase: 'new' | 'greeting' | 'waiting' | 'open' | 'closed' = 'new'
   user = ''
   id = ''
   device: string | undefined

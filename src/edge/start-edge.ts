@@ -6,6 +6,7 @@ import { createViewLookup } from '../commands/index.ts'
 import { Id } from '../events/index.ts'
 import { Access } from './access.ts'
 import { Admission } from './admission.ts'
+import { Arrivals } from './arrivals.ts'
 import { BufferedBytes } from './buffered-bytes.ts'
 import { CallSignals } from './call-signals.ts'
 import { ConversationReader } from './conversation-reader.ts'
@@ -120,8 +121,9 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
     lookup,
     limits,
   })
+  const arrivals = new Arrivals(limits.hellos, () => metrics.limited('hello_rate'))
   const greeter = new Greeter(
-    { tokens, access, memberships, sessions, devices, presence, fanOut, resumer },
+    { arrivals, tokens, access, memberships, sessions, devices, presence, fanOut, resumer },
     limits,
   )
   const frames = new SessionFrames(
@@ -156,7 +158,20 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
   const cors = corsPolicy(options.corsOrigins ?? [])
   app.ws<SocketData>('/v1/ws', sockets.behavior())
   const streams = new EventStreams(
-    { tokens, access, memberships, sessions, presence, fanOut, catchUp, drains, metrics, logger, cors },
+    {
+      arrivals,
+      tokens,
+      access,
+      memberships,
+      sessions,
+      presence,
+      fanOut,
+      catchUp,
+      drains,
+      metrics,
+      logger,
+      cors,
+    },
     limits,
   )
   streams.register(app)

@@ -1,7 +1,13 @@
 import type { TemplatedApp } from 'uWebSockets.js'
-import { flush, push } from './outbox.ts'
+import { flushAll, push } from './outbox.ts'
 import type { Session } from './session.ts'
 import type { Wire } from './wire.ts'
+
+/**
+ * Whether a session has joined a topic, any, since one was published to last. What waits in its outbox was first, and a topic does not pass through the outbox;
+ * but to send it at once would be a system call a topic, for a session that joins ten of them in one turn.
+ */
+let hasJoined = false
 
 /** Sockets a millisecond of gap, and the longest gap, ms. */
 const socketsPerGapMs = 100
@@ -40,9 +46,8 @@ export class Topic {
       return
     }
     this.#sendGathered()
-    // What waits in its outbox was first; a topic does not pass through the outbox.
-    flush(session)
     if (session.closed) return
+    hasJoined = true
     session.ws.subscribe(session.encoding === 'json' ? this.#json : this.#msgpack)
     this.#count(session, 1)
   }
@@ -67,6 +72,10 @@ export class Topic {
   }
 
   #send(wire: Wire): void {
+    if (hasJoined) {
+      hasJoined = false
+      flushAll()
+    }
     if (this.#jsonSockets > 0) this.#app.publish(this.#json, wire.json, false)
     if (this.#msgpackSockets > 0) this.#app.publish(this.#msgpack, wire.msgpack, true)
   }

@@ -175,6 +175,18 @@ t.test('a refused token is tried afresh, once', async t => {
   await t.rejects(client.request('inbox', {}), { code: 'CLOSED' })
 })
 
+t.test('a client that is sent away comes back when it was told to, not before', async t => {
+  const { server, client } = await begin(t)
+  const connected = client.connect()
+  const first = await server.socket()
+  const refusedAt = performance.now()
+  first.refuse(await first.next('hello'), 'OVERLOADED', { retryable: true, retryAfterMs: 120 })
+  const second = await server.socket()
+  t.ok(performance.now() - refusedAt >= 119)
+  await second.greet()
+  await connected
+})
+
 t.test('a fixed token that is refused is the end', async t => {
   const { server, client } = await begin(t)
   const connected = client.connect()

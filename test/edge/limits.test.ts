@@ -233,3 +233,49 @@ t.test('a node that is nearly full says so to what can wait, and to nothing else
   t.equal(edge.connections(), connections - 1, 'beyond the bound the slowest goes')
   await alice.ok('send', { c: 'tea', m: 'two', text: 'x' })
 })
+
+t.test('who comes when too many do is told when to come, and is let in then, on the same socket', async t => {
+  const { socket, token, refusals } = await limited(t, { ...off, hellos: 20, helloMs: 300 })
+  const clients = await Promise.all(Array.from({ length: 40 }, () => socket()))
+  const tokens = await Promise.all(clients.map((_, n) => token(`user${n}`)))
+  const hello = (n: number) => clients[n]!.request('hello', { token: tokens[n] })
+  const waits: number[] = []
+  await Promise.all(
+    (await Promise.all(clients.map((_, n) => hello(n)))).map(async (answer, n) => {
+      for (let next = answer; next.ok === false; next = await hello(n)) {
+        const { code, retryAfterMs } = next.error as Refused
+        t.equal(code, 'OVERLOADED')
+        if (next === answer) waits.push(retryAfterMs)
+        await sleep(retryAfterMs)
+      }
+    }),
+  )
+  t.ok(waits.length > 0 && waits.length <= 20, `${waits.length} were sent away`)
+  t.ok((await refusals('hello_rate')) >= waits.length)
+  waits.sort((one, other) => one - other)
+  t.ok(waits.at(-1)! - waits[0]! > 300, `they come one after another: ${waits.join(' ')}`)
+})
+
+t.test('what came with a hello that has to wait has to wait as well', async t => {
+  const { connect, socket, token } = await limited(t, { ...off, hellos: 1 })
+  await connect('alice')
+  const bob = await socket()
+  const answers = [bob.request('hello', { token: await token('bob') }), bob.request('inbox')]
+  for (const answer of await Promise.all(answers))
+    t.match(answer, { ok: false, error: { code: 'OVERLOADED' } })
+})
+
+t.test('an event stream that comes when too many do is 503, with Retry-After', async t => {
+  const { url, token } = await limited(t, { ...off, hellos: 1 })
+  const headers = { authorization: `Bearer ${await token('alice')}` }
+  const open = () => {
+    const abort = new AbortController()
+    t.teardown(() => abort.abort())
+    return fetch(`${url}/v1/stream`, { headers, signal: abort.signal })
+  }
+  t.equal((await open()).status, 200)
+  const refused = await open()
+  t.equal(refused.status, 503)
+  t.ok(Number(refused.headers.get('retry-after')) >= 1)
+  t.match(await refused.json(), { error: { code: 'OVERLOADED', retryable: true } })
+})

@@ -27,6 +27,7 @@ export const rateLimitOptions: OptionsOf<
     | 'callSignals'
     | 'burstMs'
     | 'meters'
+    | 'hellos'
     | 'userSockets'
     | 'addressSockets'
     | 'trustProxy'
@@ -86,6 +87,12 @@ export const rateLimitOptions: OptionsOf<
     integer(2, 10_000_000),
     edge.meters,
     'Users without a socket, as many conversations, and as many users who call, whose rates are remembered.',
+  ),
+  hellos: limit(
+    'edge.limits.hellos',
+    requests,
+    edge.hellos,
+    'Clients that arrive a second, and as many at once; more are OVERLOADED, each with a time to come again.',
   ),
   userSockets: limit(
     'edge.limits.userSockets',
