@@ -17,6 +17,7 @@ export type LimitName =
   | 'hello_time'
   | 'frame_size'
   | 'in_flight'
+  | 'presence_watched'
   | 'node'
 
 /** Of a bound of the whole node, from which on it leaves the rest to what cannot wait. */

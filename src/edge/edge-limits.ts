@@ -48,6 +48,20 @@ export const defaultEdgeLimits = {
   typingSilenceMs: 10_000,
   /** Users and conversations whose typing is kept; of more nothing is told. */
   typists: 50_000,
+  /** How long nobody does anything at any of a user's devices before it is away, ms; 0: it never is. */
+  awayMs: 5 * 60_000,
+  /** How long after its last socket has gone a user is offline, ms. */
+  offlineMs: 10_000,
+  /** How often what has changed in presence is told: to the other nodes, and to who watches; together, ms. */
+  presenceEveryMs: 1_000,
+  /** How long a node's word that it lives counts, ms; after it its users are offline. */
+  presenceLifeMs: 15_000,
+  /** Users whose presence is watched here; more are OVERLOADED. */
+  presenceWatched: 200_000,
+  /** Bytes of what other nodes say of their users; those beyond look offline here. */
+  presenceBytes: 256 * 1024 * 1024,
+  /** Members up to which those who are here are counted one by one; of more, as many are, and the rest is estimated. */
+  presenceCounted: 1_000,
   /** Members up to which a conversation has calls. */
   callMembers: 100,
   /** Signals of calls a second of one user at this node; more are RATE_LIMITED. 0: any. */

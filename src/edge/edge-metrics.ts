@@ -1,5 +1,15 @@
 import type { LimitName } from './admission.ts'
 
+export interface PresenceFigures {
+  /** Users of this node that are online or away. */
+  readonly users: number
+  /** Users that are watched here. */
+  readonly watched: number
+  /** Other nodes that are known to live. */
+  readonly edges: number
+  readonly pushes: number
+}
+
 /** What the edge counts. Port: src/infra/telemetry. */
 export interface EdgeMetrics {
   connected(): void
@@ -17,6 +27,10 @@ export interface EdgeMetrics {
   resumed(events: number): void
   /** Missed events were had for one session: from a read that serves others too, or from one of its own. */
   resumeServed(shared: boolean): void
+  /** How presence stands, and how many pushes told of it since this was said. */
+  presence(figures: PresenceFigures): void
+  /** Lists of users that were written for other nodes. */
+  presenceStored(lists: number): void
   /** Everything in Prometheus' text format. */
   expose(): Promise<{ contentType: string; body: string }>
 }

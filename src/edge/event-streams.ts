@@ -14,7 +14,7 @@ import { eventOf } from './frames.ts'
 import { type CorsPolicy, Exchange } from './http-exchange.ts'
 import type { Memberships } from './memberships.ts'
 import { flush, push } from './outbox.ts'
-import type { PresenceBoard } from './presence.ts'
+import type { PresenceBoard } from './presence/index.ts'
 import { Session } from './session.ts'
 import type { SessionRegistry } from './session-registry.ts'
 import type { StreamCatchUp } from './stream-catch-up.ts'
@@ -159,10 +159,10 @@ export class EventStreams {
   /** From this turn on it gets what is live. */
   #join(session: Session, conversations: readonly string[]): void {
     const { sessions, fanOut, presence } = this.#parts
-    const isFirst = sessions.opened(session)
+    sessions.opened(session)
     fanOut.subscribeAll(session, conversations)
     this.#live.add(session)
-    if (isFirst) presence.cameOnline(session.user)
+    presence.opened(session)
   }
 
   #closed(session: Session, code: number): void {
@@ -172,7 +172,7 @@ export class EventStreams {
     this.#streams.delete(session)
     fanOut.forget(session)
     const isLast = sessions.closed(session)
-    if (this.#live.delete(session) && isLast) presence.wentOffline(session.user)
+    if (this.#live.delete(session)) presence.closed(session, isLast)
     drains.moved(session)
     metrics.disconnected(code)
   }

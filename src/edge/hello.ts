@@ -9,7 +9,7 @@ import type { FanOut } from './fan-out.ts'
 import { encodeAnswer } from './frames.ts'
 import type { Memberships } from './memberships.ts'
 import { push } from './outbox.ts'
-import type { PresenceBoard } from './presence.ts'
+import type { PresenceBoard } from './presence/index.ts'
 import type { Resumer } from './resume.ts'
 import type { Session } from './session.ts'
 import type { SessionRegistry } from './session-registry.ts'
@@ -87,13 +87,13 @@ export class Greeter {
     session.device = hello.device
     session.token = undefined
     session.phase = 'open'
-    const first = this.#sessions.opened(session)
+    this.#sessions.opened(session)
     push(session, encodeAnswer(session.encoding, hello.id, this.#answer(session)))
     const resume = hello.resume ?? {}
     for (const c of Object.keys(resume)) conversations.delete(c)
     this.#fanOut.subscribeAll(session, [...conversations])
     this.#devices.opened(session)
-    if (first) this.#presence.cameOnline(session.user)
+    this.#presence.opened(session)
     if (hello.resume !== undefined) void this.#resumer.resume(session, resume)
   }
 

@@ -9,6 +9,7 @@ import { callerOf } from './http-caller.ts'
 import { type CorsPolicy, Exchange } from './http-exchange.ts'
 import { objectOfBody, requestOfQuery } from './http-requests.ts'
 import { openApiDocument } from './openapi.ts'
+import type { PresenceBoard } from './presence/index.ts'
 import { checkRequest, isRequestType, requestId } from './request-check.ts'
 import type { Answerer, Caller } from './requests/index.ts'
 import type { TokenVerifier } from './token-verifier.ts'
@@ -24,6 +25,7 @@ export interface HttpParts {
   readonly answer: Answerer
   readonly admission: Admission
   readonly tokens: TokenVerifier
+  readonly presence: PresenceBoard
   readonly metrics: EdgeMetrics
   readonly logger: Logger
   readonly readiness: () => Promise<Readiness>
@@ -120,13 +122,14 @@ export class HttpRoutes {
 
   /** `bytes`: of the body. */
   async #request(request: Request, caller: Caller, bytes: number): Promise<object> {
-    const { answer, admission, metrics, logger } = this.#parts
+    const { answer, admission, presence, metrics, logger } = this.#parts
     const started = performance.now()
     let outcome = 'ok'
     let seq: unknown
     try {
       admission.user(caller.user, bytes, started)
       admission.request(request, bytes, started)
+      presence.actedOverHttp(caller.user, request.t, started)
       const fields = await answer(request, caller)
       if ('seq' in fields) seq = fields.seq
       return fields

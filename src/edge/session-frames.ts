@@ -8,7 +8,7 @@ import type { FanOut } from './fan-out.ts'
 import { encodeAnswer, encodeError } from './frames.ts'
 import type { Greeter } from './hello.ts'
 import { flush, push } from './outbox.ts'
-import type { PresenceBoard } from './presence.ts'
+import type { PresenceBoard } from './presence/index.ts'
 import { checkHello, checkRequest, isRequestType, requestId } from './request-check.ts'
 import type { Answerer } from './requests/index.ts'
 import type { Session, WaitingRequest } from './session.ts'
@@ -81,9 +81,8 @@ export class SessionFrames {
     session.outbox = undefined
     session.waiting = undefined
     this.#fanOut.forget(session)
-    this.#presence.unwatch(session)
     const last = this.#sessions.closed(session)
-    if (wasOpen && last) this.#presence.wentOffline(session.user)
+    if (wasOpen) this.#presence.closed(session, last)
     this.#drains.moved(session)
     this.#metrics.disconnected(code)
   }
@@ -142,6 +141,7 @@ export class SessionFrames {
         )
       }
       this.#admission.request(request, bytes, started)
+      this.#presence.acted(session, request.t, started)
       const fields = this.#answer(request, { user: session.user, session })
       if (!(fields instanceof Promise)) {
         this.#answered(session, asked, fields)

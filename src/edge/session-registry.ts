@@ -10,12 +10,10 @@ export class SessionRegistry {
     this.#new.add(session)
   }
 
-  /** After `hello`. Whether it is the first of its user here. */
-  opened(session: Session): boolean {
+  /** After `hello`. */
+  opened(session: Session): void {
     this.#new.delete(session)
-    const before = this.#byUser.get(session.user)
-    this.#byUser.set(session.user, withItem(before, session))
-    return before === undefined
+    this.#byUser.set(session.user, withItem(this.#byUser.get(session.user), session))
   }
 
   /** Whether it was the last of its user here. */

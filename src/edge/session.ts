@@ -45,6 +45,12 @@ export class Session {
   waiting: WaitingRequest[] | undefined
   /** Frames for the end of this turn of the loop. */
   outbox: Frame[] | undefined
+  /** When its user did something by it, as by `performance.now()`. */
+  activeAt = 0
+  /** Its client says that its user is away. */
+  saysAway = false
+  /** Its user counts as away. */
+  isIdle = false
   /** Users whose presence it watches. */
   watching: readonly string[] | undefined
   /** `<c> <seq>` of the last mark that it moved itself. */

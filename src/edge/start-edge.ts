@@ -25,7 +25,7 @@ import { Marks } from './marks.ts'
 import { MediaRoutes } from './media-routes.ts'
 import { MediaSweeper } from './media-sweeper.ts'
 import { Memberships } from './memberships.ts'
-import { PresenceBoard } from './presence.ts'
+import { PresenceBoard, PresenceCounts } from './presence/index.ts'
 import { createAnswerer } from './requests/index.ts'
 import { Resumer } from './resume.ts'
 import type { SocketData } from './session.ts'
@@ -84,7 +84,10 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
   const reader = new ConversationReader(views.timeline, log, limits.lagEvents)
   const tails = new SharedTails(reader, limits.resumeCacheBytes, shared => metrics.resumeServed(shared))
   const drains = new Drains(roomBytes, limits.slowMs)
-  const presence = new PresenceBoard(randomUUID(), signals, sessions)
+  const presence = new PresenceBoard(
+    { edge: randomUUID(), sessions, store: options.presence, metrics, logger },
+    limits,
+  )
   const devices = new DeviceSessions(signals, sessions)
   const resumer = new Resumer(
     { bus, feed, tails, fanOut, drains, logger, onResumed: events => metrics.resumed(events) },
@@ -114,6 +117,7 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
     freshness,
     memberships,
     presence,
+    presenceCounts: new PresenceCounts(limits.presenceCounted, user => presence.stateOf(user)),
     resumer,
     typing,
     calls,
@@ -141,7 +145,7 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
   )
   signals.listen((_about, signal) => {
     if (typingCheck.Check(signal)) fanOut.publish(signal.c, Wire.of(typingPush(signal)))
-    else if (!presence.heard(signal) && !devices.heard(signal)) calls.heard(signal)
+    else if (!devices.heard(signal)) calls.heard(signal)
   })
 
   let draining = false
@@ -179,6 +183,7 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
     answer,
     admission,
     tokens,
+    presence,
     metrics,
     logger,
     readiness,

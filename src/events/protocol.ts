@@ -99,8 +99,12 @@ export const QueryRequests = {
     kind: CallKind,
     data: Type.Optional(CallData),
   }),
-  presence: request('presence', { users: Type.Array(Id, { maxItems: Limits.presenceUsers }) }),
   conversation: request('conversation', { c: Id }),
+  presence: request('presence', {
+    users: Type.Optional(Type.Array(Id, { maxItems: Limits.presenceUsers })),
+    c: Type.Optional(Id),
+    state: Type.Optional(Type.Union([Type.Literal('online'), Type.Literal('away')])),
+  }),
   history: request('history', {
     c: Id,
     before: Type.Optional(Seq),
@@ -239,8 +243,9 @@ export interface AnswerOf {
   block: object
   typing: object
   call: object
-  presence: { states: Record<string, Presence> }
   conversation: ConversationItem
+  /** `online` of the conversation's members, `of` how many; `approximate`: estimated. */
+  presence: { states: Record<string, Presence>; online?: number; of?: number; approximate?: true }
   history: { events: ConversationEvent[]; head: number; more: boolean }
   undelivered: { messages: UndeliveredMessage[]; cursor?: string }
   /** `behind`: what was `seen` is not all in it yet. */

@@ -21,6 +21,7 @@ import {
   NatsEventSource,
   NatsLiveFeed,
   NatsSignals,
+  openPresenceBucket,
 } from '../../src/infra/nats/index.ts'
 import { openSqliteStores, openSqliteViews } from '../../src/infra/sqlite/index.ts'
 import { createEdgeMetrics, createRegistry } from '../../src/infra/telemetry/index.ts'
@@ -120,13 +121,14 @@ export const startConfab = async (t: Teardown, options: ConfabOptions = {}): Pro
     views,
     log: options.wrapLog?.(log) ?? log,
     signals,
+    presence: await openPresenceBucket(connection),
     tokens: await createTokenVerifier({ secret: testSecret }),
     media,
     metrics: createEdgeMetrics(createRegistry()),
     logger: { debug: note, info: note, warn: note, error: note },
     web: false,
     ...options.edge,
-    limits: { drainMs: 300, ...options.limits },
+    limits: { drainMs: 300, offlineMs: 100, presenceEveryMs: 50, ...options.limits },
   })
   await feed.start()
 

@@ -4,8 +4,9 @@ import { conversation } from './conversation.ts'
 import { history } from './history.ts'
 import { inbox, members, search, undelivered } from './lists.ts'
 import { media, send } from './media.ts'
+import { presence } from './presence.ts'
 import type { Caller, Fields, Handler, RequestContext } from './request-context.ts'
-import { call, ping, presence, sync, typing } from './signals.ts'
+import { call, ping, sync, typing } from './signals.ts'
 
 export type { Caller, RequestContext } from './request-context.ts'
 

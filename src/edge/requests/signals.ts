@@ -20,12 +20,6 @@ export const call =
     return nothing
   }
 
-export const presence =
-  ({ presence }: RequestContext): Handler<'presence'> =>
-  async (request, caller) => ({
-    states: await presence.watch([...new Set(request.users)], caller.session),
-  })
-
 /** Answered at once; what was missed follows. */
 export const sync =
   ({ access, resumer }: RequestContext): Handler<'sync'> =>

@@ -9,6 +9,7 @@ import { cassandraOptions } from './cassandra-options.ts'
 import { elasticsearchOptions } from './elasticsearch-options.ts'
 import { limit, type OptionsOf, orOff } from './limit-option.ts'
 import { mediaOptions, s3Options } from './media-options.ts'
+import { presenceOptions } from './presence-options.ts'
 import { rateLimitOptions } from './rate-limit-options.ts'
 import { duration, integer, size } from './values.ts'
 
@@ -169,6 +170,7 @@ const edgeOptions: OptionsOf<EdgeLimits> = {
     edge.callMembers,
     'Members up to which a conversation has calls.',
   ),
+  ...presenceOptions,
   ...rateLimitOptions,
   lagEvents: limit(
     'edge.lagEvents',

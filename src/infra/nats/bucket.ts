@@ -18,6 +18,8 @@ export interface BucketOptions {
   readonly history: number
   /** Copies; not given, as many as the dead letters have. A bucket that has fewer gets them. */
   readonly replicas?: number | undefined
+  /** Whether values may have a time to live of their own; what is left of one that has expired goes after a second. */
+  readonly expires?: boolean
   /** Longest wait for an answer, ms. */
   readonly timeout: number
 }
@@ -25,7 +27,7 @@ export interface BucketOptions {
 /** A key-value bucket of JetStream, made when it is not there. Values are read at its leader: any replica answers a direct get, with what it has. */
 export const openBucket = async (
   { connection }: Nats,
-  { bucket, storage, history, replicas, timeout }: BucketOptions,
+  { bucket, storage, history, replicas, timeout, expires = false }: BucketOptions,
 ): Promise<KV> => {
   const manager = await jetstreamManager(connection, { checkAPI: false })
   const copies = replicas ?? (await manager.streams.info('DEAD_LETTERS')).config.num_replicas
@@ -34,6 +36,7 @@ export const openBucket = async (
     storage,
     replicas: copies,
     allow_direct: false,
+    ...(expires ? { markerTTL: 1_000 } : {}),
   })
   const { config } = await manager.streams.info(`KV_${bucket}`)
   if (config.num_replicas < copies)

@@ -21,6 +21,7 @@ export { openNatsPlans } from './nats-plans.ts'
 export { answerProjectionStatus, askProjectionStatus, type WorkerStatus } from './nats-projection-status.ts'
 export { type NatsServer, type NatsServerOptions, startNatsServer } from './nats-server.ts'
 export { NatsSignals } from './nats-signals.ts'
+export { openPresenceBucket } from './presence-bucket.ts'
 export { RemoteCommandBus } from './remote-command-bus.ts'
 export { findRunningServer, type ServerRecord } from './server-record.ts'
 export {

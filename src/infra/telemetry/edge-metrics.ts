@@ -1,6 +1,7 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 import type { EdgeMetrics } from '../../edge/edge-metrics.ts'
 import { CloseCode, type ErrorCode, ErrorRegistry } from '../../events/index.ts'
+import { createPresenceMetrics } from './presence-metrics.ts'
 
 /** Seconds; an ack takes one to a few milliseconds where nothing is wrong. */
 const latencyBuckets = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10]
@@ -86,6 +87,7 @@ export const createEdgeMetrics = (registry: Registry, buffered?: () => number): 
     help: 'Times that missed events were had without a read of their own',
     registers,
   })
+  const presence = createPresenceMetrics(registry)
   if (buffered !== undefined)
     new Gauge({
       name: 'confab_edge_buffered_bytes',
@@ -118,6 +120,7 @@ export const createEdgeMetrics = (registry: Registry, buffered?: () => number): 
     limited: limit => limited.inc({ limit }),
     resumed: events => resumed.inc(events),
     resumeServed: shared => (shared ? resumeShared : resumeReads).inc(),
+    ...presence,
     expose: async () => ({ contentType: registry.contentType, body: await registry.metrics() }),
   }
 }

@@ -1,0 +1,184 @@
+import type { Presence, RequestType } from '../../events/index.ts'
+import type { EdgeLimits } from '../edge-limits.ts'
+import type { EdgeMetrics } from '../edge-metrics.ts'
+import type { Logger } from '../edge-options.ts'
+import type { Session } from '../session.ts'
+import type { SessionRegistry } from '../session-registry.ts'
+import { LocalPresence } from './local-presence.ts'
+import { listLives, moreActive, noUsers, shardCount, type UserList } from './presence-record.ts'
+import type { PresenceStore } from './presence-store.ts'
+import { RemotePresence } from './remote-presence.ts'
+import { WatchList } from './watch-list.ts'
+
+/** What clients send by themselves: it says nothing of their users. */
+const automatic: ReadonlySet<RequestType> = new Set<RequestType>(['ping', 'sync', 'delivered', 'presence'])
+
+/** An edge says this often, in the time that it says it lives, that it does. */
+const beatsALife = 3
+
+/**
+ * Who is online, away or offline, on any edge. What this node's users are is told to the others by a store, as lists that are written when they have changed, together, once
+ * in `presenceEveryMs` at most; what others said is kept as they said it. Who watches is told as often. Never rejects: a store that cannot be reached is asked again.
+ */
+export class PresenceBoard {
+  readonly #edge: string
+  readonly #sessions: SessionRegistry
+  readonly #store: PresenceStore | undefined
+  readonly #metrics: EdgeMetrics
+  readonly #logger: Logger
+  readonly #limits: EdgeLimits
+  readonly #local: LocalPresence
+  readonly #remote: RemotePresence
+  readonly #watches: WatchList
+  readonly #timer: NodeJS.Timeout
+  /** When what is stored of each shard has to be said again. */
+  readonly #dueAt = new Float64Array(shardCount).fill(Number.POSITIVE_INFINITY)
+  /** Shards of which somebody may be stored. */
+  readonly #stored = new Uint8Array(shardCount)
+  #beatAt = Number.NEGATIVE_INFINITY
+  #isWriting = false
+  #isFailing = false
+
+  /** Without a store, of this node's users only. */
+  constructor(
+    parts: {
+      edge: string
+      sessions: SessionRegistry
+      store: PresenceStore | undefined
+      metrics: EdgeMetrics
+      logger: Logger
+    },
+    limits: EdgeLimits,
+  ) {
+    const { edge, sessions, store } = parts
+    this.#edge = edge
+    this.#sessions = sessions
+    this.#store = store
+    this.#metrics = parts.metrics
+    this.#logger = parts.logger
+    this.#limits = limits
+    this.#watches = new WatchList(
+      limits.presenceWatched,
+      user => this.stateOf(user),
+      () => parts.metrics.limited('presence_watched'),
+    )
+    this.#local = new LocalPresence(
+      { awayMs: limits.awayMs, graceMs: limits.offlineMs },
+      user => sessions.of(user),
+      user => this.#watches.changed(user),
+    )
+    this.#remote = new RemotePresence(
+      { self: edge, ttlMs: limits.presenceLifeMs, most: limits.presenceBytes },
+      shard => this.#watches.changedIn(shard),
+    )
+    store?.follow({
+      heard: record => this.#remote.heard(record, performance.now()),
+      lost: () => this.#sayAllAgain(),
+    })
+    this.#timer = setInterval(() => this.#look(performance.now()), limits.presenceEveryMs).unref()
+  }
+
+  stateOf(user: string): Presence {
+    const here = this.#local.stateOf(user)
+    return here === 'online' ? here : moreActive(here, this.#remote.stateOf(user))
+  }
+
+  /** A session that has just been opened. */
+  opened(session: Session): void {
+    session.activeAt = performance.now()
+    this.#local.came(session.user)
+  }
+
+  /** A session that had been; `isLast` of its user here. */
+  closed(session: Session, isLast: boolean): void {
+    this.#watches.unwatch(session)
+    if (isLast) this.#local.left(session.user, performance.now())
+  }
+
+  /** A request of a session; for every one, so that it does next to nothing. `now` as by `performance.now()`. */
+  acted(session: Session, type: RequestType, now: number): void {
+    if (automatic.has(type)) return
+    session.activeAt = now
+    if (session.isIdle) this.#local.refresh(session.user, now)
+  }
+
+  /** A request over HTTP: of a user whose devices here are event streams, if any. */
+  actedOverHttp(user: string, type: RequestType, now: number): void {
+    for (const session of this.#sessions.of(user))
+      if (session.encoding === 'sse') this.acted(session, type, now)
+  }
+
+  /** A client says that its user is at it, or is not: which holds until it says otherwise. */
+  said(session: Session, state: 'online' | 'away'): void {
+    const now = performance.now()
+    session.saysAway = state === 'away'
+    session.activeAt = now
+    this.#local.refresh(session.user, now)
+  }
+
+  /** A session goes on getting the changes of these users, each named once, in place of those that it watched before. Throws ConfabError OVERLOADED. */
+  watch(session: Session, users: readonly string[]): void {
+    if (!session.closed) this.#watches.watch(session, users)
+  }
+
+  /** Whoever is here is left to the others for as long as they may be on their way to them. */
+  close(): void {
+    clearInterval(this.#timer)
+    const { offlineMs } = this.#limits
+    this.#store?.put([{ of: 'edge', edge: this.#edge, ttlMs: offlineMs }], offlineMs).catch(() => {})
+    this.#store?.close()
+  }
+
+  #look(now: number): void {
+    this.#local.look(now)
+    this.#remote.look(now)
+    const pushes = this.#watches.flush()
+    const { size: users } = this.#local
+    const { size: edges } = this.#remote
+    this.#metrics.presence({ users, watched: this.#watches.size, edges, pushes })
+    if (this.#store !== undefined && !this.#isWriting) void this.#write(this.#store, now)
+  }
+
+  async #write(store: PresenceStore, now: number): Promise<void> {
+    const { presenceLifeMs } = this.#limits
+    this.#isWriting = true
+    try {
+      if (now >= this.#beatAt) {
+        this.#beatAt = now + presenceLifeMs / beatsALife
+        await store.put([{ of: 'edge', edge: this.#edge, ttlMs: presenceLifeMs }], presenceLifeMs)
+      }
+      const lists = this.#dueLists(now)
+      if (lists.length > 0) await store.put(lists, listLives * presenceLifeMs)
+      for (const { shard, users } of lists) if (users === noUsers) this.#stored[shard] = 0
+      this.#metrics.presenceStored(lists.length)
+      this.#isFailing = false
+    } catch (error) {
+      if (!this.#isFailing) this.#logger.warn({ err: error }, 'presence cannot be told to other nodes')
+      this.#isFailing = true
+      this.#sayAllAgain()
+    } finally {
+      this.#isWriting = false
+    }
+  }
+
+  /** What has changed, and what has not been said for half of the time that it is kept. */
+  #dueLists(now: number): UserList[] {
+    for (const shard of this.#local.takeChanged()) this.#dueAt[shard] = now
+    const againAt = now + (listLives / 2) * this.#limits.presenceLifeMs
+    const lists: UserList[] = []
+    for (let shard = 0; shard < shardCount; shard++) {
+      if (this.#dueAt[shard]! > now) continue
+      const users = this.#local.list(shard)
+      lists.push({ of: 'users', edge: this.#edge, shard, users })
+      this.#dueAt[shard] = users === noUsers ? Number.POSITIVE_INFINITY : againAt
+      if (users !== noUsers) this.#stored[shard] = 1
+    }
+    return lists
+  }
+
+  #sayAllAgain(): void {
+    this.#beatAt = Number.NEGATIVE_INFINITY
+    for (let shard = 0; shard < shardCount; shard++)
+      if (this.#stored[shard] === 1) this.#dueAt[shard] = Number.NEGATIVE_INFINITY
+  }
+}

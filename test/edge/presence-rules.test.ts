@@ -1,0 +1,221 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { type Device, LocalPresence } from '../../src/edge/presence/local-presence.ts'
+import {
+  listUsers,
+  noUsers,
+  type PresenceRecord,
+  shardOf,
+  stateIn,
+} from '../../src/edge/presence/presence-record.ts'
+import { RemotePresence } from '../../src/edge/presence/remote-presence.ts'
+
+const awayMs = 1_000
+const graceMs = 500
+
+const local = () => {
+  const devices: Device[] = []
+  const changes: string[] = []
+  const presence: LocalPresence = new LocalPresence(
+    { awayMs, graceMs },
+    () => devices,
+    user => changes.push(`${user} ${presence.stateOf(user)}`),
+  )
+  const device = (activeAt: number): Device => {
+    const made = { activeAt, saysAway: false, isIdle: false }
+    devices.push(made)
+    presence.came('alice')
+    return made
+  }
+  /** As the board does, every so often. */
+  const pass = (from: number, until: number) => {
+    for (let now = from; now <= until; now += 50) presence.look(now)
+  }
+  return { devices, changes, presence, device, pass }
+}
+
+t.test('the most active device decides', async t => {
+  const { presence, changes, device, pass } = local()
+  const phone = device(0)
+  const laptop = device(0)
+  pass(0, 900)
+  phone.activeAt = 900
+  pass(900, 1_800)
+  t.same(changes, ['alice online'])
+  pass(1_800, 2_100)
+  t.same(changes, ['alice online', 'alice away'])
+  t.ok(phone.isIdle && laptop.isIdle, 'the next thing that is done anywhere is to be noticed')
+  laptop.activeAt = 2_200
+  presence.refresh('alice', 2_200)
+  t.equal(presence.stateOf('alice'), 'online')
+})
+
+t.test('a client that says away is, whatever it does; another device is another', async t => {
+  const { presence, device } = local()
+  const phone = device(0)
+  phone.saysAway = true
+  presence.refresh('alice', 10)
+  t.equal(presence.stateOf('alice'), 'away')
+  const laptop = device(20)
+  presence.refresh('alice', 20)
+  t.equal(presence.stateOf('alice'), 'online')
+  laptop.saysAway = true
+  phone.activeAt = 30
+  presence.refresh('alice', 30)
+  t.equal(presence.stateOf('alice'), 'away')
+})
+
+t.test('who is back within the grace has not been away', async t => {
+  const { presence, devices, changes, device, pass } = local()
+  device(0)
+  devices.length = 0
+  presence.left('alice', 100)
+  pass(100, 550)
+  device(560)
+  pass(560, 1_500)
+  t.same(changes, ['alice online'])
+  devices.length = 0
+  presence.left('alice', 1_500)
+  pass(1_500, 1_990)
+  t.equal(presence.stateOf('alice'), 'online')
+  pass(1_990, 2_040)
+  t.same(changes, ['alice online', 'alice offline'])
+  t.equal(presence.size, 0)
+})
+
+t.test('away and gone: offline, and online at once when back', async t => {
+  const { presence, devices, device, pass } = local()
+  device(0)
+  pass(0, 1_200)
+  t.equal(presence.stateOf('alice'), 'away')
+  devices.length = 0
+  presence.left('alice', 1_200)
+  pass(1_200, 1_600)
+  t.equal(presence.stateOf('alice'), 'away', 'still')
+  device(1_600)
+  t.equal(presence.stateOf('alice'), 'online')
+})
+
+t.test('no time for away: nobody is, unless said', async t => {
+  const devices: Device[] = [{ activeAt: 0, saysAway: false, isIdle: false }]
+  const presence = new LocalPresence(
+    { awayMs: 0, graceMs },
+    () => devices,
+    () => {},
+  )
+  presence.came('alice')
+  presence.look(0)
+  presence.look(1e9)
+  t.equal(presence.stateOf('alice'), 'online')
+  devices[0]!.saysAway = true
+  presence.refresh('alice', 1e9)
+  t.equal(presence.stateOf('alice'), 'away')
+})
+
+t.test('lists say of everyone what was put into them, and of nobody else', async t => {
+  const id = fc.stringMatching(/^[A-Za-z0-9_-]{1,8}$/)
+  fc.assert(
+    fc.property(
+      fc.dictionary(id, fc.constantFrom('online', 'away'), { noNullPrototype: true }),
+      id,
+      (states, other) => {
+        const list = listUsers(new Map(Object.entries(states)))
+        for (const [user, state] of Object.entries(states)) t.equal(stateIn(list, user), state)
+        if (!(other in states)) t.equal(stateIn(list, other), 'offline')
+      },
+    ),
+    { numRuns: 200 },
+  )
+  t.equal(listUsers(new Map()), noUsers)
+})
+
+const ttlMs = 1_000
+const remote = (most = 1_000_000) => {
+  const changed: number[] = []
+  const presence = new RemotePresence({ self: 'here', ttlMs, most }, shard => changed.push(shard))
+  const hear = (record: PresenceRecord, now: number) => presence.heard(record, now)
+  const lives = (edge: string, now: number) => hear({ of: 'edge', edge, ttlMs }, now)
+  const has = (edge: string, user: string, state: 'online' | 'away' | 'offline', now: number) =>
+    hear(
+      {
+        of: 'users',
+        edge,
+        shard: shardOf(user),
+        users: listUsers(state === 'offline' ? new Map() : new Map([[user, state]])),
+      },
+      now,
+    )
+  return { presence, changed, lives, has }
+}
+
+t.test('users are as the edges that live say: online anywhere is online', async t => {
+  const { presence, lives, has } = remote()
+  has('there', 'bob', 'away', 0)
+  t.equal(presence.stateOf('bob'), 'offline', 'nobody knows yet whether there is alive')
+  lives('there', 0)
+  t.equal(presence.stateOf('bob'), 'away')
+  lives('elsewhere', 0)
+  has('elsewhere', 'bob', 'online', 0)
+  t.equal(presence.stateOf('bob'), 'online')
+  has('elsewhere', 'bob', 'offline', 0)
+  t.equal(presence.stateOf('bob'), 'away')
+})
+
+t.test('an edge that is silent has nobody; one that comes back has those that it had', async t => {
+  const { presence, changed, lives, has } = remote()
+  lives('here', 0)
+  lives('there', 0)
+  has('there', 'bob', 'online', 0)
+  changed.length = 0
+  lives('here', 900)
+  presence.look(990)
+  t.same(changed, [])
+  presence.look(1_000)
+  t.same(changed, [shardOf('bob')])
+  t.equal(presence.stateOf('bob'), 'offline')
+  t.equal(presence.size, 0)
+  lives('there', 1_500)
+  t.same(changed, [shardOf('bob'), shardOf('bob')])
+  t.equal(presence.stateOf('bob'), 'online')
+})
+
+t.test('who does not hear itself is no judge of others, and gives them time afterwards', async t => {
+  const { presence, lives, has } = remote()
+  lives('here', 0)
+  lives('there', 0)
+  has('there', 'bob', 'online', 0)
+  presence.look(5_000)
+  t.equal(presence.stateOf('bob'), 'online')
+  lives('here', 6_000)
+  presence.look(6_900)
+  t.equal(presence.stateOf('bob'), 'online')
+  lives('here', 6_950)
+  presence.look(7_000)
+  t.equal(presence.stateOf('bob'), 'offline')
+})
+
+t.test('lists beyond the bound are not kept, and what is let go makes room', async t => {
+  const { presence, lives, has } = remote(40)
+  lives('there', 0)
+  for (let n = 0; n < 20; n++) has('there', `user-${n}`, 'online', 0)
+  t.ok(presence.characters <= 40 && presence.characters > 20)
+  const known = () =>
+    Array.from({ length: 20 }, (_, n) => presence.stateOf(`user-${n}`)).filter(s => s === 'online')
+  const before = known().length
+  t.ok(before >= 2 && before < 20, `${before} known`)
+  for (let n = 0; n < 20; n++) has('there', `user-${n}`, 'offline', 0)
+  t.equal(presence.characters, 0)
+  has('there', 'user-19', 'online', 0)
+  t.equal(known().length, 1)
+})
+
+t.test('what an edge that is long dead has said is forgotten', async t => {
+  const { presence, lives, has } = remote()
+  lives('there', 0)
+  has('there', 'bob', 'online', 0)
+  for (let now = 0; now <= 50_000; now += 500) {
+    lives('here', now)
+    presence.look(now)
+  }
+  t.equal(presence.characters, 0)
+})
