@@ -47,7 +47,8 @@ const measure = async (isStuck: boolean, seconds: number): Promise<Sample> => {
   const ends: (() => unknown)[] = []
   const defer = (end: () => unknown) => void ends.push(end)
   try {
-    const confab = await startConfab()
+    // Views of so many long texts would take most of a core, and it is not they who are measured.
+    const confab = await startConfab({ roles: 'edge,commands' })
     defer(confab.stop)
     const plans = await confabSockets(users)
     const { load, watch } = await openTwoLoads(
@@ -59,12 +60,12 @@ const measure = async (isStuck: boolean, seconds: number): Promise<Sample> => {
     )
     const slow = startLoad()
     defer(slow.stop)
+    await slow.open(confab.port, plans.slice(-stuck), true)
     const members = plans.map((_, n) => userId(n))
     await load.create([
       { c: all, kind: 'group', members, by: 0, here: loaded },
       { c: flood, kind: 'group', members: [userId(0), ...members.slice(-stuck)], by: 0, here: 1 },
     ])
-    await slow.open(confab.port, plans.slice(-stuck), true)
     const plan: TalkPlan = { talks, rate, seconds: 2, patienceMs: 5_000, seed: 1 }
     const run = async (more: Partial<TalkPlan>) => {
       await watch.watch()
