@@ -61,7 +61,9 @@ export const measure = async (
     const own = middle(ours)
     const peers = Object.fromEntries([...beside].map(([name, samples]) => [name, middle(samples)]))
     const named = target.rule === 'ratio at least' && target.to !== undefined ? peers[target.to] : undefined
-    const limit = named ?? (limits.length === 0 ? null : middle(limits))
+    const measured = named ?? (limits.length === 0 ? Number.NaN : middle(limits))
+    // A limit may have nothing to say of one of the figures.
+    const limit = Number.isNaN(measured) ? null : measured
     return {
       path,
       ours: own,

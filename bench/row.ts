@@ -24,7 +24,7 @@ export type Sample = readonly number[]
 /** Both sides of a row, ready to be measured again and again, in turns. */
 export interface Sides {
   ours(): Promise<Sample>
-  /** The limit; undefined where the target is an absolute one. */
+  /** The limit; undefined where the target is an absolute one, NaN for figures that it has none for. */
   limit?(): Promise<Sample>
   /** Other programs at the same work, by their names; they take their turns after ours. */
   readonly beside?: Readonly<Record<string, () => Promise<Sample>>>

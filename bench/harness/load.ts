@@ -36,7 +36,8 @@ export interface Load {
   /** Rejects when a delivery was missing, double or out of order. */
   report(due: readonly Due[]): Promise<Report>
   follow(): Promise<void>
-  drop(): Promise<void>
+  /** `after`: default a delivery. */
+  drop(after?: 'delivery' | 'nothing'): Promise<void>
   /** Rejects when a missed message was missing, double or out of order. */
   comeBack(plan: ReturnPlan): Promise<ReturnResult>
   pause(): Promise<void>
@@ -61,7 +62,7 @@ export const startLoad = (): Load => {
     watch: () => perform({ do: 'watch' }),
     report: due => perform<Report>({ do: 'report', due }),
     follow: () => perform({ do: 'follow' }),
-    drop: () => perform({ do: 'drop' }),
+    drop: (after = 'delivery') => perform({ do: 'drop', after }),
     comeBack: plan => perform<ReturnResult>({ do: 'return', ...plan }),
     pause: () => perform({ do: 'pause' }),
     read: () => perform({ do: 'read' }),

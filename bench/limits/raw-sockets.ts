@@ -1,6 +1,7 @@
 /**
  * uWebSockets.js and nothing else. `/topic/<n>,<n>…`: a socket that gets what is sent to these conversations. What it sends is answered, and published to its
- * conversation as a frame of as many bytes as the second argument says (default: as it came). `/idle`: a socket that is there.
+ * conversation as a frame of as many bytes as the second argument says (default: as it came). `/missed/<n>`: whoever says anything is answered as `hello` is, and gets n
+ * events. `/idle`: a socket that is there.
  */
 import { loadUws } from '../../src/infra/uws/index.ts'
 import { conversationId, SendLayout } from '../load/frames.ts'
@@ -39,6 +40,27 @@ app.ws<{ topics: readonly string[] }>('/topic/:numbers', {
     const sent = Buffer.from(message)
     app.publish(sent.toString('latin1', c.start, c.end), padded(sent))
     socket.send(`{"re":"${sent.toString('latin1', id.start, id.end)}","ok":true}`)
+  },
+})
+
+const missedEvent = (n: number): string =>
+  `{"t":"event","m":"00000000-0000-7000-8000-${n.toString(16).padStart(12, '0')}","text":""}`.padEnd(
+    frameBytes,
+  )
+
+app.ws<{ missed: number }>('/missed/:count', {
+  upgrade: (response, request, context) => {
+    response.upgrade(
+      { missed: Number(request.getParameter(0)) },
+      request.getHeader('sec-websocket-key'),
+      request.getHeader('sec-websocket-protocol'),
+      request.getHeader('sec-websocket-extensions'),
+      context,
+    )
+  },
+  message: socket => {
+    socket.send('{"re":"hello","ok":true}')
+    for (let n = 0; n < socket.getUserData().missed; n++) socket.send(missedEvent(n))
   },
 })
 app.ws('/idle', {})

@@ -13,8 +13,8 @@ export type Job =
   | { readonly do: 'report'; readonly due: readonly Due[] }
   /** Keeps each socket's last delivery, so that it can come back after it. */
   | { readonly do: 'follow' }
-  /** Cuts all connections, once each of them has had a delivery. */
-  | { readonly do: 'drop' }
+  /** Cuts all connections; `after`: once each of them has had a delivery. */
+  | { readonly do: 'drop'; readonly after: 'delivery' | 'nothing' }
   | ({ readonly do: 'return' } & ReturnPlan)
   /** Reads nothing any more from its sockets, or all that waits and from then on. */
   | { readonly do: 'pause' | 'read' }

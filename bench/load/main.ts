@@ -45,7 +45,7 @@ const perform = async (job: Job): Promise<unknown> => {
       returning = new Returning(plan, dialect, opened)
       return undefined
     case 'drop':
-      return returning?.drop()
+      return returning?.drop(job.after)
     case 'return': {
       const back = await returning?.back(job)
       opened = back?.opened ?? []

@@ -27,10 +27,10 @@ export class Returning {
       })
   }
 
-  /** Cuts all, once each has a delivery to come back after. */
-  async drop(): Promise<void> {
+  /** Cuts all; with `after` delivery, once each has one to come back after. */
+  async drop(after: 'delivery' | 'nothing'): Promise<void> {
     const endsAt = performance.now() + quietMs
-    while (this.#opened.some((_, socket) => this.#last[socket] === undefined)) {
+    while (after === 'delivery' && this.#opened.some((_, socket) => this.#last[socket] === undefined)) {
       if (performance.now() > endsAt) throw new Error('not every socket had a delivery')
       await wait(5)
     }
@@ -59,7 +59,8 @@ export class Returning {
       }
     }
     const comeBack = (socket: number): Promise<Opened> => {
-      const resume = this.#dialect.placeAfter(this.#last[socket]!, this.#opened[socket]!.kept)
+      const last = this.#last[socket]
+      const resume = last === undefined ? {} : this.#dialect.placeAfter(last, this.#opened[socket]!.kept)
       const plan = { ...sockets[socket]!, resume }
       return openSocket(port, plan, this.#dialect, true, listenAt(socket), () => {
         retries++

@@ -5,10 +5,13 @@ import { conversationId, userId } from '../../load/frames.ts'
 import type { RunPlan } from '../../load/jobs.ts'
 import type { Row } from '../../row.ts'
 import { confabSockets } from '../socket-sides.ts'
+import { startRaw } from './two-loads.ts'
 
 const sockets = 5000
 const conversations = 50
 const missed = 20
+/** What is sent here is as long as confab's events of such messages. */
+const eventBytes = 279
 /** Reads of missed events from the log and the timeline. */
 const readsMetric = 'confab_edge_resume_reads_total'
 
@@ -56,7 +59,19 @@ export const stormRow: Row = {
       sample: 1,
       seconds: 30,
     }
+    const raw = startLoad()
+    defer(raw.stop)
+    const rawPort = await startRaw(defer, eventBytes)
+    const rawPlans = Array.from({ length: sockets }, () => ({ path: `/missed/${missed}` }))
     return {
+      limit: async () => {
+        await raw.open(rawPort, rawPlans, true)
+        await raw.follow()
+        await raw.drop('nothing')
+        const { seconds } = await raw.comeBack({ missed })
+        await raw.close()
+        return [seconds, Number.NaN, Number.NaN]
+      },
       ours: async () => {
         await crowd.follow()
         await speakers.run({ ...plan, each: 1 })
