@@ -68,18 +68,25 @@ export const clientsSawTheLog = (
 /** Who was a member after each event, folded from the log alone. */
 export const membersAfter = (events: readonly SeenEvent[]): Set<string>[] => {
   const states: Set<string>[] = []
-  let members = new Set<string>()
+  for (const [{ type }, members] of withMembers(events))
+    states.push(membershipTypes.has(type as string) ? new Set(members) : (states.at(-1) ?? new Set()))
+  return states
+}
+
+const membershipTypes = new Set(['conversation.created', 'member.joined', 'member.left'])
+
+/** The events, each with the members after it: one set, which goes on changing. */
+export function* withMembers(
+  events: Iterable<SeenEvent>,
+): Generator<readonly [SeenEvent, ReadonlySet<string>]> {
+  const members = new Set<string>()
   for (const event of events) {
     if (event.type === 'conversation.created')
-      members = new Set((event.members as { user: string }[]).map(({ user }) => user))
-    if (event.type === 'member.joined') members = new Set(members).add(event.user as string)
-    if (event.type === 'member.left') {
-      members = new Set(members)
-      members.delete(event.user as string)
-    }
-    states.push(members)
+      for (const { user } of event.members as { user: string }[]) members.add(user)
+    if (event.type === 'member.joined') members.add(event.user as string)
+    if (event.type === 'member.left') members.delete(event.user as string)
+    yield [event, members]
   }
-  return states
 }
 
 /** Invariant 5: nobody applied an event after the end of its last stay; its own removal is the last. Members may read what was before them. */
