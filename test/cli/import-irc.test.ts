@@ -49,11 +49,14 @@ const readDay = (name: string): Day => {
   const day: Day = { messages: [], answers: new Map(), joins: 0 }
   let joins = 0
   for (const [line, row] of readFileSync(`${base}.raw.txt`, 'utf8').split('\n').entries()) {
-    const said = row.match(/^\[..:..\] <(.*?)> ?(.*)$/s) ?? row.match(/^\[..:..\] -(.*?):#.*?- (.*)$/s)
+    const said =
+      row.match(/^\[..:..\] <(.*?)> ?(.*)$/s) ??
+      row.match(/^\[..:..\] -(.*?):#.*?- (.*)$/s) ??
+      row.match(/^\[..:..\] \((.*?)\/#.*?\) (.*)$/s)
     const did = row.match(/^\[..:..\] {2}\* (\S+) ?(.*)$/s)
     const undated =
       row.startsWith('=== ') &&
-      !/\] {2}has (joined|left) #|^=== \S+ was kicked off #|is now known as|^=== mode\/|^=== \.\.\[|^=== net\w+:/.test(
+      !/\] {2}has (joined|left) #|^=== \S+ was kicked off #|is now known as|^=== mode\/|^=== \.\.\[|^=== net\w+:|^=== Topic |^=== Starting logfile /.test(
         row,
       )
     const acted = undated ? row.match(/^=== (\S+) {1,2}(.+)$/s) : null
@@ -130,11 +133,8 @@ const importsDays = async (t: Test, env: Record<string, string>): Promise<void> 
     -1,
     'from whom said them',
   )
-  t.equal(
-    new Set(posted.map(({ from }) => from)).size,
-    new Set(messages.map(({ nick }) => nick)).size,
-    'as many senders as nicks',
-  )
+  const senders = new Set(posted.map(({ from }) => from))
+  t.equal(senders.size, new Set(messages.map(({ nick }) => nick)).size, 'as many senders as nicks')
   const times = posted.map(({ at }) => String(at))
   t.ok(
     times.every((at, i) => i === 0 || at >= times[i - 1]!),
@@ -203,7 +203,7 @@ const importsDays = async (t: Test, env: Record<string, string>): Promise<void> 
     t.equal(hits, wanted, `search finds ${word} ${wanted} times`)
   }
 
-  const present = [...members].filter(user => posted.some(({ from }) => from === user))
+  const present = [...members].filter(user => senders.has(user))
   for (const user of ['watcher', first, ...present.slice(0, 5), ...present.slice(-5)].filter(user =>
     members.has(user),
   )) {

@@ -16,6 +16,9 @@ const users = ['alice', 'bob', 'carol']
 const conversations = Array.from({ length: 6 }, (_, i) => `c${i}`)
 const words = ['word1', 'word6', 'carol', 'number*']
 
+/** How long Elasticsearch is away once it is missed, s. CONFAB_TEST_AWAY=600 TAP_TIMEOUT=1500 is what an operator may need on a bad day. */
+const awaySeconds = Number(process.env.CONFAB_TEST_AWAY ?? 0)
+
 const until = async (holds: () => boolean | Promise<boolean>): Promise<void> => {
   while (!(await holds())) await sleep(25)
 }
@@ -24,7 +27,7 @@ const partsOf = async (confab: ConfabProcess): Promise<{ ok: boolean; parts: Rec
 
 t.test(
   'views on Cassandra and Elasticsearch, by workers that die under load',
-  { timeout: 240_000 },
+  { timeout: (240 + 2 * awaySeconds) * 1000 },
   async t => {
     const stack = await fullStack(t)
     if (stack === undefined) return
@@ -43,7 +46,7 @@ t.test(
     const second = await start('projections', 'second')
     for (const confab of running) await untilReady(confab)
 
-    const load = await startLoad(edge, { users, conversations, pauseMs: 4 })
+    const load = await startLoad(edge, { users, conversations, pauseMs: awaySeconds > 60 ? 100 : 4 })
     const more = async (count: number): Promise<void> => {
       const wanted = load.acked.length + count
       await until(() => load.acked.length >= wanted)
@@ -76,15 +79,23 @@ t.test(
     })
     t.equal(search.status, 503, 'nobody to search')
     t.match(await search.json(), { error: { code: 'UNAVAILABLE', retryable: true } })
+    await sleep(awaySeconds * 1000)
     await more(200)
+    t.ok(await isFailing(), 'still nobody to search')
+    const stuck = (await Promise.all(workers.map(partsOf))).flatMap(({ parts }) =>
+      Object.keys(parts).filter(part => parts[part] === 'failing'),
+    )
+    t.same([...new Set(stuck)], ['view search'], 'no other view is held up')
     stack.elasticsearch.block(false)
+    const backAt = performance.now()
+    await until(async () => !(await isFailing()))
+    t.comment(`search goes on ${Math.round(performance.now() - backAt)} ms after Elasticsearch is back`)
     await more(100)
     await load.end()
 
     // The same log, in SQLite, from the start.
     const embedded = await start('edge,commands,projections', 'embedded', {})
     await untilReady(embedded)
-    await until(async () => !(await isFailing()))
     await untilLevel(...workers)
     await untilLevel(embedded)
     const expected = await readViews(embedded, users, words)

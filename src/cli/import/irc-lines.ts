@@ -26,8 +26,8 @@ const joined = /^(.+?) +\[.*\] {2}has joined #/
 const left = /^(.+?) +\[.*\] {2}has left #/
 const kicked = /^(\S+) was kicked off #/
 const renamed = /^(.+?) is now known as (.+)$/
-/** `mode/#ubuntu […]`, `..[topic/#ubuntu…]`, `netjoined:`, `netsplit:`: done by the server or to the channel. */
-const channelLine = /^(mode\/|\.\.\[|net\w+:)/
+/** `mode/#ubuntu […]`, `..[topic/#ubuntu…]`, `netjoined:`, `netsplit:`, the topic on joining: done by the server or to the channel. */
+const channelLine = /^(mode\/|\.\.\[|net\w+:|Topic (for #|\(#)|Starting logfile )/
 
 /** The archive's program put a space after each `]` in a nick. */
 const nickOf = (written: string): string => written.replaceAll('] ', ']').trim()
