@@ -10,6 +10,7 @@ import { slowClientsRow } from './edge/slow-clients.ts'
 import { stormRow } from './edge/storm.ts'
 import { elasticsearchRow } from './elasticsearch.ts'
 import { fanOutRow } from './fan-out.ts'
+import { interestRow } from './interest.ts'
 import { peersComingBackRow } from './peers/coming-back.ts'
 import { peersMemoryRow } from './peers/idle-memory.ts'
 import { peersLatencyRow, peersRoomRow, peersSmallRoomsRow } from './peers/rooms.ts'
@@ -39,6 +40,6 @@ export const rows: readonly Row[] = [
 
 /** Rows that take long, and are run when they or their group are named. */
 export const groups: Readonly<Record<string, readonly Row[]>> = {
-  edge: [...edgeFanOutRows, socketMemoryRow, connectRow, kneeRow, stormRow, slowClientsRow],
+  edge: [...edgeFanOutRows, interestRow, socketMemoryRow, connectRow, kneeRow, stormRow, slowClientsRow],
   peers: [peersRoomRow, peersSmallRoomsRow, peersLatencyRow, peersMemoryRow, peersComingBackRow],
 }
