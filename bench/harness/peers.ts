@@ -24,13 +24,23 @@ export interface Peer {
 /** Starts a peer. `keeps`: what is sent is kept for those who come back. */
 export type StartPeer = (keeps: boolean) => Promise<Peer>
 
+/** Runs a program that people may not have. */
+const runIfThere = async (program: string, args: readonly string[], cwd: string): Promise<void> => {
+  try {
+    await run(program, args, { cwd, timeout: 300_000 })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw new Error(`there is no ${program} here`)
+    throw error
+  }
+}
+
 const argument = (keeps: boolean): string[] => (keeps ? ['recovery'] : [])
 
 /** Socket.IO on Node, as confab is; installed into its own folder when it is not there. Rejects when it can't be. */
 export const findSocketIo = async (tell: (text: string) => void): Promise<StartPeer> => {
   if (!existsSync(join(folder, 'node_modules/socket.io'))) {
     tell('installing Socket.IO into bench/peers')
-    await run('npm', ['ci', '--no-audit', '--no-fund'], { cwd: folder, timeout: 120_000 })
+    await runIfThere('npm', ['ci', '--no-audit', '--no-fund'], folder)
   }
   return async keeps => {
     const child = startScript(join(folder, 'socket-io.js'), argument(keeps), {
@@ -51,7 +61,7 @@ export const findCentrifuge = async (
   defer(built.remove)
   const program = join(built.path, 'centrifuge')
   tell('building the Centrifuge server')
-  await run('go', ['build', '-o', program, '.'], { cwd: join(folder, 'centrifuge'), timeout: 300_000 })
+  await runIfThere('go', ['build', '-o', program, '.'], join(folder, 'centrifuge'))
   return async keeps => {
     const child = startProgram(program, argument(keeps), env)
     const port = Number(await child.firstLine())

@@ -88,8 +88,7 @@ const findContestants = async ({ defer, tell }: Context): Promise<Contestant[]> 
     try {
       found.push(peer(name, dialect, path, await find()))
     } catch (error) {
-      const reason = (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'there is no Go' : String(error)
-      tell(`without ${name}: ${reason}`)
+      tell(`without ${name}: ${error instanceof Error ? error.message : String(error)}`)
     }
   }
   await tryPeer(names.socketIo, 'socket.io', '/socket.io/?EIO=4&transport=websocket', () =>
