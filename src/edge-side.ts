@@ -1,7 +1,7 @@
 import type { CommandBus } from './commands/index.ts'
 import { type Edge, startEdge } from './edge/index.ts'
 import { type ConfabConfig, ConfigError, devSecret } from './infra/config/index.ts'
-import { NatsSignals, openPresenceBucket } from './infra/nats/index.ts'
+import { NatsSignals, openLastSeenBucket, openPresenceBucket } from './infra/nats/index.ts'
 import { createEdgeMetrics } from './infra/telemetry/index.ts'
 import { createTokenVerifier, signDevToken, type TokenOptions } from './infra/tokens/index.ts'
 import { loadUws } from './infra/uws/index.ts'
@@ -35,6 +35,10 @@ export const openEdgeSide = async (context: ProcessContext, parts: EdgeParts): P
     log: side.log,
     signals: new NatsSignals(system.nats),
     presence: await openPresenceBucket(system.nats, { replicas: config.natsReplicas }),
+    lastSeen: await openLastSeenBucket(system.nats, {
+      keepMs: config.edge.lastSeenMs,
+      replicas: config.natsReplicas,
+    }),
     tokens: await createTokenVerifier(tokens),
     media: await openMedia(context),
     metrics,

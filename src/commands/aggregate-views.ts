@@ -1,4 +1,4 @@
-import type { Kind, Posting, Role } from '../events/index.ts'
+import type { Kind, LastSeenFor, Posting, Role } from '../events/index.ts'
 import type { ConversationState } from './conversation-state.ts'
 import { marksOf, type UserState } from './user-state.ts'
 
@@ -20,13 +20,15 @@ export interface ConversationView {
   members(): IterableIterator<string>
 }
 
-/** The marks, mutes and blocks of a user. Do not keep it. */
+/** The marks, mutes, blocks and settings of a user. Do not keep it. */
 export interface UserView {
   readonly user: string
   readMark(c: string): number
   deliveredMark(c: string): number
   isMuted(c: string): boolean
   hasBlocked(user: string): boolean
+  /** Who is told when the user was last here. */
+  readonly lastSeen: LastSeenFor
 }
 
 const conversationViews = new WeakMap<ConversationState, ConversationView>()
@@ -82,6 +84,9 @@ export const viewOfUser = (state: UserState): UserView => {
       deliveredMark: c => marksOf(state, c).delivered,
       isMuted: c => state.muted.has(c),
       hasBlocked: user => state.blocked.has(user),
+      get lastSeen() {
+        return state.lastSeen
+      },
     }
     userViews.set(state, view)
   }

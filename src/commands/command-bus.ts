@@ -122,4 +122,8 @@ export const createCommandBus = ({
 }
 
 export const isUserRequest = (request: ConversationRequest | UserRequest): request is UserRequest =>
-  request.t === 'read' || request.t === 'delivered' || request.t === 'mute' || request.t === 'block'
+  request.t === 'read' ||
+  request.t === 'delivered' ||
+  request.t === 'mute' ||
+  request.t === 'block' ||
+  request.t === 'privacy'

@@ -27,6 +27,11 @@ export const decideUser = (state: UserState, command: UserCommand): Decision<Use
     if (state.blocked.has(user) === on) return { unchanged: {} }
     return { event: { u, seq, type: on ? 'user.blocked' : 'user.unblocked', at, user } }
   }
+  if (request.t === 'privacy') {
+    const lastSeen = request.lastSeen ?? state.lastSeen
+    if (lastSeen === state.lastSeen) return { unchanged: { lastSeen } }
+    return { event: { u, seq, type: 'privacy.changed', at, lastSeen } }
+  }
   const { c } = request
   if (request.t === 'mute' && state.muted.has(c) === request.on) return { unchanged: {} }
   // Whoever has left may still unmute; anything else needs a member.
@@ -47,5 +52,7 @@ export const decideUser = (state: UserState, command: UserCommand): Decision<Use
 }
 
 /** What a command's answer says of the event that came of it. */
-export const answerOfUser = (event: UserEvent): object =>
-  event.type === 'read.marked' || event.type === 'delivered.marked' ? { seq: event.mark } : {}
+export const answerOfUser = (event: UserEvent): object => {
+  if (event.type === 'privacy.changed') return { lastSeen: event.lastSeen }
+  return event.type === 'read.marked' || event.type === 'delivered.marked' ? { seq: event.mark } : {}
+}

@@ -1,4 +1,4 @@
-import { decodeUserEvent, type UserEvent } from '../events/index.ts'
+import { decodeUserEvent, type LastSeenFor, type UserEvent } from '../events/index.ts'
 import type { AggregateState, AggregateType, Origin } from './aggregate.ts'
 
 /** How far a user has come in a conversation; what was read was delivered. */
@@ -15,6 +15,8 @@ export interface UserState extends AggregateState {
   readonly muted: Set<string>
   /** Users that are blocked. */
   readonly blocked: Set<string>
+  /** Who is told when the user was last here. */
+  lastSeen: LastSeenFor
 }
 
 export const emptyUser = (user: string): UserState => ({
@@ -25,6 +27,7 @@ export const emptyUser = (user: string): UserState => ({
   marks: new Map(),
   muted: new Set(),
   blocked: new Set(),
+  lastSeen: 'contacts',
 })
 
 const noMarks: Marks = { read: 0, delivered: 0 }
@@ -61,6 +64,9 @@ export const evolveUser = (state: UserState, event: UserEvent, origin: Origin): 
     case 'user.unblocked':
       state.blocked.delete(event.user)
       break
+    case 'privacy.changed':
+      state.lastSeen = event.lastSeen
+      break
   }
   state.seq = event.seq
   state.stream = origin.stream
@@ -76,12 +82,14 @@ interface SerialUser {
   readonly marks: [string, number, number][]
   readonly muted: string[]
   readonly blocked: string[]
+  /** Not there: contacts. */
+  readonly lastSeen?: LastSeenFor
 }
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder('utf-8', { fatal: true })
 
-const serialise = ({ seq, stream, streamSeq, marks, muted, blocked }: UserState): Uint8Array => {
+const serialise = ({ seq, stream, streamSeq, marks, muted, blocked, lastSeen }: UserState): Uint8Array => {
   const serial: SerialUser = {
     seq,
     stream,
@@ -89,12 +97,14 @@ const serialise = ({ seq, stream, streamSeq, marks, muted, blocked }: UserState)
     marks: Array.from(marks, ([c, { read, delivered }]) => [c, read, delivered]),
     muted: [...muted],
     blocked: [...blocked],
+    lastSeen,
   }
   return encoder.encode(JSON.stringify(serial))
 }
 
 const deserialise = (user: string, bytes: Uint8Array): UserState => {
-  const { seq, stream, streamSeq, marks, muted, blocked } = JSON.parse(decoder.decode(bytes)) as SerialUser
+  const serial = JSON.parse(decoder.decode(bytes)) as SerialUser
+  const { seq, stream, streamSeq, marks, muted, blocked, lastSeen = 'contacts' } = serial
   return {
     user,
     seq,
@@ -103,6 +113,7 @@ const deserialise = (user: string, bytes: Uint8Array): UserState => {
     marks: new Map(marks.map(([c, read, delivered]) => [c, { read, delivered }])),
     muted: new Set(muted),
     blocked: new Set(blocked),
+    lastSeen,
   }
 }
 

@@ -56,6 +56,10 @@ export const defaultEdgeLimits = {
   presenceEveryMs: 1_000,
   /** How long a node's word that it lives counts, ms; after it its users are offline. */
   presenceLifeMs: 15_000,
+  /** For how long it is known when a user was last here, ms. */
+  lastSeenMs: 30 * 24 * 3_600_000,
+  /** Users of whom that waits to be written; of more it is not known. */
+  lastSeenWaiting: 100_000,
   /** Users whose presence is watched here; more are OVERLOADED. */
   presenceWatched: 200_000,
   /** Bytes of what other nodes say of their users; those beyond look offline here. */

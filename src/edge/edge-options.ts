@@ -3,7 +3,7 @@ import type { CommandBus, EventLog, LiveFeed, Media } from '../commands/index.ts
 import type { Views } from '../projections/index.ts'
 import type { EdgeLimits } from './edge-limits.ts'
 import type { EdgeMetrics } from './edge-metrics.ts'
-import type { PresenceStore } from './presence/index.ts'
+import type { LastSeenStore, PresenceStore } from './presence/index.ts'
 import type { Signals } from './signals.ts'
 import type { TokenVerifier } from './token-verifier.ts'
 
@@ -26,6 +26,8 @@ export interface EdgeOptions {
   readonly signals: Signals
   /** Where nodes tell each other of their users. Without it a node knows of its own only. */
   readonly presence?: PresenceStore
+  /** When users were last here. Without it nobody is told. */
+  readonly lastSeen?: LastSeenStore
   readonly tokens: TokenVerifier
   /** Uploads and downloads. Without it there are none, and messages have no attachments. */
   readonly media?: Media

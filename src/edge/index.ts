@@ -1,7 +1,7 @@
 export { defaultEdgeLimits, type EdgeLimits } from './edge-limits.ts'
 export type { EdgeMetrics } from './edge-metrics.ts'
 export type { EdgeOptions, Logger } from './edge-options.ts'
-export type { PresenceListener, PresenceRecord, PresenceStore } from './presence/index.ts'
+export type { LastSeenStore, PresenceListener, PresenceRecord, PresenceStore } from './presence/index.ts'
 export type { Signals } from './signals.ts'
 export { type Edge, startEdge } from './start-edge.ts'
 export type { Identity, TokenVerifier } from './token-verifier.ts'

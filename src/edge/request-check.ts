@@ -117,6 +117,10 @@ export const checkRequest = (value: Fields): Request => {
     case 'inbox':
       if (request.seen !== undefined) checkCursors(request.seen, '/seen', Limits.seen)
       break
+    case 'presence':
+      if (request.lastSeen === true && (request.users?.length ?? 0) > Limits.lastSeenUsers)
+        throw bad(`lastSeen: of at most ${Limits.lastSeenUsers} users at once.`, '/lastSeen')
+      break
     case 'call':
       if (request.data === undefined && request.kind !== 'bye')
         throw bad(`data: expected with ${request.kind}.`, '/data')

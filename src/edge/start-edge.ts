@@ -25,7 +25,7 @@ import { Marks } from './marks.ts'
 import { MediaRoutes } from './media-routes.ts'
 import { MediaSweeper } from './media-sweeper.ts'
 import { Memberships } from './memberships.ts'
-import { PresenceBoard, PresenceCounts } from './presence/index.ts'
+import { Contacts, LastSeen, PresenceBoard, PresenceCounts } from './presence/index.ts'
 import { createAnswerer } from './requests/index.ts'
 import { Resumer } from './resume.ts'
 import type { SocketData } from './session.ts'
@@ -84,8 +84,15 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
   const reader = new ConversationReader(views.timeline, log, limits.lagEvents)
   const tails = new SharedTails(reader, limits.resumeCacheBytes, shared => metrics.resumeServed(shared))
   const drains = new Drains(roomBytes, limits.slowMs)
+  const lastSeen =
+    options.lastSeen === undefined
+      ? undefined
+      : new LastSeen(
+          { store: options.lastSeen, contacts: new Contacts(bus, views), logger },
+          limits.lastSeenWaiting,
+        )
   const presence = new PresenceBoard(
-    { edge: randomUUID(), sessions, store: options.presence, metrics, logger },
+    { edge: randomUUID(), sessions, store: options.presence, lastSeen, metrics, logger },
     limits,
   )
   const devices = new DeviceSessions(signals, sessions)
@@ -117,6 +124,7 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
     freshness,
     memberships,
     presence,
+    lastSeen,
     presenceCounts: new PresenceCounts(limits.presenceCounted, user => presence.stateOf(user)),
     resumer,
     typing,

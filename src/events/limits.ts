@@ -36,6 +36,8 @@ export const Limits = {
   queryChars: 256,
   /** Users that one `presence` may watch. */
   presenceUsers: 200,
+  /** Users of whom one `presence` may ask when they were last here. */
+  lastSeenUsers: 50,
   /** UTF-8 bytes in the `data` of a `call`: an SDP, or a candidate. */
   callBytes: 16 * 1024,
   /** Undecodable frames before a socket is closed with 1008. */

@@ -13,6 +13,7 @@ import {
 import type { ErrorBody } from './errors.ts'
 import { Id, Mark, Seq } from './ids.ts'
 import { Limits } from './limits.ts'
+import { LastSeenFor } from './user-events.ts'
 
 /** Subprotocols of the socket, by encoding. */
 export const Subprotocol = { json: 'confab.v1.json', msgpack: 'confab.v1.msgpack' } as const
@@ -86,6 +87,7 @@ export const UserRequests = {
   delivered: request('delivered', { c: Id, seq: Mark }),
   mute: request('mute', { c: Id, on: Type.Boolean() }),
   block: request('block', { user: Id, on: Type.Boolean() }),
+  privacy: request('privacy', { lastSeen: Type.Optional(LastSeenFor) }),
 } as const
 
 /** Requests that change nothing in the log. */
@@ -104,6 +106,7 @@ export const QueryRequests = {
     users: Type.Optional(Type.Array(Id, { maxItems: Limits.presenceUsers })),
     c: Type.Optional(Id),
     state: Type.Optional(Type.Union([Type.Literal('online'), Type.Literal('away')])),
+    lastSeen: Type.Optional(Type.Boolean()),
   }),
   history: request('history', {
     c: Id,
@@ -241,11 +244,19 @@ export interface AnswerOf {
   delivered: { seq: number }
   mute: object
   block: object
+  privacy: { lastSeen: LastSeenFor }
   typing: object
   call: object
   conversation: ConversationItem
   /** `online` of the conversation's members, `of` how many; `approximate`: estimated. */
-  presence: { states: Record<string, Presence>; online?: number; of?: number; approximate?: true }
+  presence: {
+    states: Record<string, Presence>
+    online?: number
+    of?: number
+    approximate?: true
+    /** User to time, of those who are offline and let the asker know. */
+    lastSeen?: Record<string, string>
+  }
   history: { events: ConversationEvent[]; head: number; more: boolean }
   undelivered: { messages: UndeliveredMessage[]; cursor?: string }
   /** `behind`: what was `seen` is not all in it yet. */

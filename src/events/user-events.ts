@@ -16,6 +16,15 @@ export const ConversationUnmuted = event('conversation.unmuted', { c: Id })
 export const UserBlocked = event('user.blocked', { user: Id })
 export const UserUnblocked = event('user.unblocked', { user: Id })
 
+/** Who is told when the user was last here. */
+export const LastSeenFor = Type.Union([
+  Type.Literal('everybody'),
+  Type.Literal('contacts'),
+  Type.Literal('nobody'),
+])
+export type LastSeenFor = Static<typeof LastSeenFor>
+export const PrivacyChanged = event('privacy.changed', { lastSeen: LastSeenFor })
+
 /** The schemas of user events, by type. */
 export const UserEvents = {
   'read.marked': ReadMarked,
@@ -24,6 +33,7 @@ export const UserEvents = {
   'conversation.unmuted': ConversationUnmuted,
   'user.blocked': UserBlocked,
   'user.unblocked': UserUnblocked,
+  'privacy.changed': PrivacyChanged,
 } as const
 
 export type ReadMarked = Static<typeof ReadMarked>
@@ -32,6 +42,7 @@ export type ConversationMuted = Static<typeof ConversationMuted>
 export type ConversationUnmuted = Static<typeof ConversationUnmuted>
 export type UserBlocked = Static<typeof UserBlocked>
 export type UserUnblocked = Static<typeof UserUnblocked>
+export type PrivacyChanged = Static<typeof PrivacyChanged>
 
 export type UserEvent =
   | ReadMarked
@@ -40,5 +51,6 @@ export type UserEvent =
   | ConversationUnmuted
   | UserBlocked
   | UserUnblocked
+  | PrivacyChanged
 
 export type UserEventType = UserEvent['type']

@@ -124,6 +124,7 @@ export const inboxProjection: Projection<InboxChange> = {
         return [{ kind: 'delivered', c: event.c, user: event.u, mark: event.mark }]
       case 'user.blocked':
       case 'user.unblocked':
+      case 'privacy.changed':
         return noChanges
     }
     const { c, seq, at } = event

@@ -45,6 +45,22 @@ t.test('what was read was delivered', async t => {
   t.same(mia.marks.get(c), { read: 6, delivered: 7 })
 })
 
+t.test('who is told when a user was last here: contacts, until the user says otherwise', async t => {
+  const mia = emptyUser('mia')
+  t.same(when(mia, { t: 'privacy' }), { unchanged: { lastSeen: 'contacts' } })
+  t.same(when(mia, { t: 'privacy', lastSeen: 'contacts' }), { unchanged: { lastSeen: 'contacts' } })
+  t.same(when(mia, { t: 'privacy', lastSeen: 'nobody' }), {
+    event: { u: 'mia', seq: 1, type: 'privacy.changed', at, lastSeen: 'nobody' },
+  })
+  t.same(when(mia, { t: 'privacy' }), { unchanged: { lastSeen: 'nobody' } })
+  t.equal(userType.deserialise('mia', userType.serialise(mia)).lastSeen, 'nobody')
+  const older = JSON.stringify({
+    ...JSON.parse(Buffer.from(userType.serialise(mia)).toString()),
+    lastSeen: undefined,
+  })
+  t.equal(userType.deserialise('mia', Buffer.from(older)).lastSeen, 'contacts')
+})
+
 t.test('who is no member marks and mutes nothing, and learns nothing', async t => {
   const eve = emptyUser('eve')
   for (const wish of [

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { Requests, type RequestType } from '../../src/events/index.ts'
 import { startConfab } from '../harness/confab.ts'
@@ -45,6 +46,15 @@ for (const c of ['private', 'public', 'pair']) {
   if (c !== 'pair') await alice.ok('remove', { c, user: 'former' })
 }
 await former.event('private', 3)
+// Somebody who was here, and has a contact who is told so.
+const gone = await confab.connect('gone')
+const contact = await confab.connect('contact')
+await gone.ok('create', { c: 'before', kind: 'group', members: ['contact'] })
+gone.close()
+const goneSince = async () =>
+  ((await contact.ok('presence', { users: ['gone'], lastSeen: true })).lastSeen as Record<string, string>)
+    .gone
+while ((await goneSince()) === undefined) await sleep(20)
 await former.event('public', 3)
 const framesBefore = former.frames.length
 const heads = async () =>
@@ -95,6 +105,7 @@ t.test('resume, sync, search, inbox and create tell nothing', async t => {
       })
     t.match(await socket.ok('search', { q: 'secret' }), { hits: [] })
     t.match(await socket.ok('inbox'), { items: [] })
+    t.same((await socket.ok('presence', { users: ['gone', 'never'], lastSeen: true })).lastSeen, {})
     t.same((await socket.ok('undelivered')).messages, [])
     t.match(await refusal(socket, 'create', { c: 'private', kind: 'group', members: [] }), {
       code: 'ALREADY_EXISTS',
@@ -130,6 +141,6 @@ t.test('nothing came of all that', async t => {
 })
 
 t.test('the types of this test cover the protocol', async t => {
-  const unnamed: RequestType[] = ['create', 'block', 'inbox', 'undelivered', 'sync', 'ping']
+  const unnamed: RequestType[] = ['create', 'block', 'privacy', 'inbox', 'undelivered', 'sync', 'ping']
   t.same(new Set([...Object.keys(naming), 'join', ...unnamed]), new Set(Object.keys(Requests)))
 })

@@ -65,6 +65,7 @@ const examples: (ConversationEvent | UserEvent)[] = [
   { u: 'alice', seq: 4, type: 'conversation.unmuted', at, c: 'c1' },
   { u: 'alice', seq: 5, type: 'user.blocked', at, user: 'mallory' },
   { u: 'alice', seq: 6, type: 'user.unblocked', at, user: 'mallory' },
+  { u: 'alice', seq: 7, type: 'privacy.changed', at, lastSeen: 'nobody' },
 ]
 
 const stored = (

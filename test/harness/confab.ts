@@ -21,6 +21,7 @@ import {
   NatsEventSource,
   NatsLiveFeed,
   NatsSignals,
+  openLastSeenBucket,
   openPresenceBucket,
 } from '../../src/infra/nats/index.ts'
 import { openSqliteStores, openSqliteViews } from '../../src/infra/sqlite/index.ts'
@@ -122,6 +123,7 @@ export const startConfab = async (t: Teardown, options: ConfabOptions = {}): Pro
     log: options.wrapLog?.(log) ?? log,
     signals,
     presence: await openPresenceBucket(connection),
+    lastSeen: await openLastSeenBucket(connection, { keepMs: 60_000 }),
     tokens: await createTokenVerifier({ secret: testSecret }),
     media,
     metrics: createEdgeMetrics(createRegistry()),

@@ -194,6 +194,7 @@ export const historyOf = (run: readonly Step[]): Record<string, StoredEvent[]> =
         break
       case 'block':
         emitUser({ type: media ? 'user.blocked' : 'user.unblocked', user: other })
+        emitUser({ type: 'privacy.changed', lastSeen: media ? 'nobody' : 'everybody' })
     }
   }
   return streams

@@ -1,3 +1,6 @@
+export { Contacts } from './contacts.ts'
+export { LastSeen } from './last-seen.ts'
+export type { LastSeenStore } from './last-seen-store.ts'
 export { PresenceBoard } from './presence-board.ts'
 export { type PresenceCount, PresenceCounts } from './presence-counts.ts'
 export type { PresenceRecord } from './presence-record.ts'

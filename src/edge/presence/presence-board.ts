@@ -4,6 +4,7 @@ import type { EdgeMetrics } from '../edge-metrics.ts'
 import type { Logger } from '../edge-options.ts'
 import type { Session } from '../session.ts'
 import type { SessionRegistry } from '../session-registry.ts'
+import type { LastSeen } from './last-seen.ts'
 import { LocalPresence } from './local-presence.ts'
 import { listLives, moreActive, noUsers, shardCount, type UserList } from './presence-record.ts'
 import type { PresenceStore } from './presence-store.ts'
@@ -24,6 +25,7 @@ export class PresenceBoard {
   readonly #edge: string
   readonly #sessions: SessionRegistry
   readonly #store: PresenceStore | undefined
+  readonly #lastSeen: LastSeen | undefined
   readonly #metrics: EdgeMetrics
   readonly #logger: Logger
   readonly #limits: EdgeLimits
@@ -45,6 +47,7 @@ export class PresenceBoard {
       edge: string
       sessions: SessionRegistry
       store: PresenceStore | undefined
+      lastSeen: LastSeen | undefined
       metrics: EdgeMetrics
       logger: Logger
     },
@@ -54,6 +57,7 @@ export class PresenceBoard {
     this.#edge = edge
     this.#sessions = sessions
     this.#store = store
+    this.#lastSeen = parts.lastSeen
     this.#metrics = parts.metrics
     this.#logger = parts.logger
     this.#limits = limits
@@ -65,7 +69,7 @@ export class PresenceBoard {
     this.#local = new LocalPresence(
       { awayMs: limits.awayMs, graceMs: limits.offlineMs },
       user => sessions.of(user),
-      user => this.#watches.changed(user),
+      user => this.#changedHere(user),
     )
     this.#remote = new RemotePresence(
       { self: edge, ttlMs: limits.presenceLifeMs, most: limits.presenceBytes },
@@ -129,6 +133,12 @@ export class PresenceBoard {
     this.#store?.close()
   }
 
+  #changedHere(user: string): void {
+    this.#watches.changed(user)
+    if (this.#local.stateOf(user) === 'offline')
+      this.#lastSeen?.went(user, Date.now() - this.#limits.offlineMs)
+  }
+
   #look(now: number): void {
     this.#local.look(now)
     this.#remote.look(now)
@@ -136,6 +146,7 @@ export class PresenceBoard {
     const { size: users } = this.#local
     const { size: edges } = this.#remote
     this.#metrics.presence({ users, watched: this.#watches.size, edges, pushes })
+    void this.#lastSeen?.write()
     if (this.#store !== undefined && !this.#isWriting) void this.#write(this.#store, now)
   }
 

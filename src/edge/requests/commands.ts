@@ -44,7 +44,8 @@ export const deliveredMark = (context: RequestContext): Handler<'delivered'> => 
 
 export const mute = (context: RequestContext): Handler<'mute'> => ofMember(context)
 
-export const block =
-  ({ bus }: RequestContext): Handler<'block'> =>
-  (request, caller) =>
-    bus.execute(request, commandContext(caller))
+/** Commands of the user's own log that name no conversation. */
+export const userCommand =
+  ({ bus }: RequestContext) =>
+  <R extends RequestOf['block' | 'privacy']>(request: R, caller: Caller): Promise<Fields<R['t']>> =>
+    bus.execute(request, commandContext(caller)) as Promise<Fields<R['t']>>

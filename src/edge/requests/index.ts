@@ -1,5 +1,5 @@
 import type { Request, RequestType } from '../../events/index.ts'
-import { block, conversationCommand, deliveredMark, mute, readMark } from './commands.ts'
+import { conversationCommand, deliveredMark, mute, readMark, userCommand } from './commands.ts'
 import { conversation } from './conversation.ts'
 import { history } from './history.ts'
 import { inbox, members, search, undelivered } from './lists.ts'
@@ -14,6 +14,7 @@ type Handlers = { readonly [T in RequestType]: Handler<T> }
 
 const handlers = (context: RequestContext): Handlers => {
   const command = conversationCommand(context)
+  const ofUser = userCommand(context)
   return {
     create: command,
     send: send(context),
@@ -30,7 +31,8 @@ const handlers = (context: RequestContext): Handlers => {
     read: readMark(context),
     delivered: deliveredMark(context),
     mute: mute(context),
-    block: block(context),
+    block: ofUser,
+    privacy: ofUser,
     typing: typing(context),
     call: call(context),
     presence: presence(context),

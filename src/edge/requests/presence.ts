@@ -3,8 +3,9 @@ import type { Handler, RequestContext } from './request-context.ts'
 
 /** Says how its user is, watches some, counts the members of a conversation: whatever of it is asked for. */
 export const presence =
-  ({ access, presence, presenceCounts }: RequestContext): Handler<'presence'> =>
-  async ({ users, c, state }, { user, session }) => {
+  ({ access, presence, presenceCounts, lastSeen: seen }: RequestContext): Handler<'presence'> =>
+  async ({ users, c, state, lastSeen }, { user, session }) => {
+    if (lastSeen === true) access.requireFresh()
     const count =
       c === undefined ? undefined : presenceCounts.of(await access.member(c, user), performance.now())
     if (state !== undefined) {
@@ -16,5 +17,8 @@ export const presence =
     }
     const asked = [...new Set(users)]
     if (users !== undefined && session !== undefined) presence.watch(session, asked)
-    return { states: Object.fromEntries(asked.map(one => [one, presence.stateOf(one)])), ...count }
+    const states = Object.fromEntries(asked.map(one => [one, presence.stateOf(one)]))
+    if (lastSeen !== true) return { states, ...count }
+    const offline = asked.filter(one => states[one] === 'offline')
+    return { states, ...count, lastSeen: (await seen?.tell(user, offline)) ?? {} }
   }

@@ -7,7 +7,7 @@ import type { ConversationReader } from '../conversation-reader.ts'
 import type { EdgeLimits } from '../edge-limits.ts'
 import type { JsonFields } from '../frames.ts'
 import type { Memberships } from '../memberships.ts'
-import type { PresenceBoard, PresenceCounts } from '../presence/index.ts'
+import type { LastSeen, PresenceBoard, PresenceCounts } from '../presence/index.ts'
 import type { Resumer } from '../resume.ts'
 import type { Session } from '../session.ts'
 import type { TypingBoard } from '../typing-board.ts'
@@ -30,6 +30,8 @@ export interface RequestContext {
   readonly memberships: Memberships
   readonly presence: PresenceBoard
   readonly presenceCounts: PresenceCounts
+  /** Undefined where nobody knows. */
+  readonly lastSeen: LastSeen | undefined
   readonly resumer: Resumer
   readonly typing: TypingBoard
   readonly calls: CallSignals

@@ -18,6 +18,8 @@ export const presenceOptions: OptionsOf<
     | 'offlineMs'
     | 'presenceEveryMs'
     | 'presenceLifeMs'
+    | 'lastSeenMs'
+    | 'lastSeenWaiting'
     | 'presenceWatched'
     | 'presenceBytes'
     | 'presenceCounted'
@@ -46,6 +48,18 @@ export const presenceOptions: OptionsOf<
     duration(seconds, 10 * minutes),
     edge.presenceLifeMs,
     'How long a node is silent before its users are offline.',
+  ),
+  lastSeenMs: limit(
+    'edge.presence.lastSeen',
+    duration(minutes, 3_650 * 24 * hours),
+    edge.lastSeenMs,
+    'For how long it is known when a user was last here.',
+  ),
+  lastSeenWaiting: limit(
+    'edge.presence.lastSeenWaiting',
+    integer(1, 100_000_000),
+    edge.lastSeenWaiting,
+    'Users of whom that waits to be written; of more it is not known.',
   ),
   presenceWatched: limit(
     'edge.presence.watched',

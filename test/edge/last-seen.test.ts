@@ -1,0 +1,130 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import t from 'tap'
+import { openLastSeenBucket } from '../../src/infra/nats/index.ts'
+import { startConfab } from '../harness/confab.ts'
+import type { RawClient } from '../harness/raw-client.ts'
+
+const here = await startConfab(t)
+const there = await startConfab(t, { nats: here.nats })
+const alice = await here.connect('alice')
+
+const lastSeen = async (client: RawClient, ...users: string[]) =>
+  (await client.ok('presence', { users, lastSeen: true })).lastSeen as Record<string, string>
+
+/** Comes, does something, goes, and has been seen off: whoever is told at all is told of it from then on. */
+const visit = async (user: string, what: (client: RawClient) => Promise<unknown> = async () => {}) => {
+  const client = await there.connect(user)
+  await what(client)
+  client.close()
+  const own = await here.connect(`${user}-probe`)
+  while (((await own.ok('presence', { users: [user] })).states as Record<string, string>)[user] !== 'offline')
+    await sleep(20)
+  own.close()
+}
+
+/** The user itself is always told: asked over HTTP, which makes nobody online. */
+const ownLastSeen = async (user: string): Promise<string | undefined> => {
+  const answer = await fetch(`${here.url}/v1/commands`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${await here.token(user)}` },
+    body: JSON.stringify({ id: '1', t: 'presence', users: [user], lastSeen: true }),
+  })
+  const { lastSeen } = (await answer.json()) as { lastSeen: Record<string, string> }
+  return lastSeen[user]
+}
+
+const written = async (user: string): Promise<string> => {
+  for (;;) {
+    const at = await ownLastSeen(user)
+    if (at !== undefined) return at
+    await sleep(20)
+  }
+}
+
+t.test('contacts are told, unless the user says otherwise: everybody, nobody', async t => {
+  await visit('bob', bob => bob.ok('create', { c: 'tea', kind: 'group', members: ['alice'] }))
+  const at = await written('bob')
+  t.match(at, /^\d{4}-\d\d-\d\dT.*Z$/)
+  t.ok(Date.parse(at) <= Date.now())
+  t.same(await lastSeen(alice, 'bob'), { bob: at })
+  const stranger = await here.connect('stranger')
+  t.same(await lastSeen(stranger, 'bob', 'nobody-at-all'), {})
+  await visit('bob', async bob => {
+    t.match(await bob.ok('privacy'), { lastSeen: 'contacts' })
+    t.match(await bob.ok('privacy', { lastSeen: 'everybody' }), { lastSeen: 'everybody' })
+  })
+  while (!('bob' in (await lastSeen(stranger, 'bob')))) await sleep(20)
+  await visit('bob', bob => bob.ok('privacy', { lastSeen: 'nobody' }))
+  for (;;) {
+    const told = await lastSeen(stranger, 'bob')
+    if (!('bob' in told)) break
+    await sleep(20)
+  }
+  t.same(await lastSeen(alice, 'bob'), {})
+  t.ok(await ownLastSeen('bob'), 'the user itself is')
+  t.equal(await alice.code('privacy', { lastSeen: 'friends' }), 'BAD_REQUEST')
+})
+
+t.test('a time is of who is offline, and is asked for', async t => {
+  const carol = await there.connect('carol')
+  await carol.ok('create', { c: 'milk', kind: 'direct', members: ['alice'] })
+  while (
+    ((await alice.ok('presence', { users: ['carol'] })).states as Record<string, string>).carol !== 'online'
+  )
+    await sleep(20)
+  t.same(await lastSeen(alice, 'carol'), {})
+  carol.close()
+  await written('carol')
+  t.ok((await lastSeen(alice, 'carol')).carol)
+  t.notOk('lastSeen' in (await alice.ok('presence', { users: ['carol'] })))
+  t.equal(
+    await alice.code('presence', { users: Array.from({ length: 51 }, (_, n) => `u${n}`), lastSeen: true }),
+    'BAD_REQUEST',
+  )
+})
+
+t.test(
+  'nobody becomes a contact by itself: not in a channel, not by putting the user into a group',
+  async t => {
+    const mallory = await here.connect('mallory')
+    await visit('dave', dave => dave.ok('create', { c: 'open', kind: 'channel', title: 'Open', members: [] }))
+    await written('dave')
+    await mallory.ok('join', { c: 'open' })
+    await mallory.ok('create', { c: 'trap', kind: 'group', members: ['dave'] })
+    await mallory.ok('create', { c: 'trap-of-two', kind: 'direct', members: ['dave'] })
+    await mallory.ok('send', { c: 'trap', m: 'm1', text: 'hello' })
+    t.same(await lastSeen(mallory, 'dave'), {})
+    // Who reads what was sent has taken it up.
+    await visit('dave', async dave => {
+      await dave.ok('read', { c: 'trap', seq: 2 })
+    })
+    while (!('dave' in (await lastSeen(mallory, 'dave')))) await sleep(20)
+    await visit('dave', dave => dave.ok('block', { user: 'mallory', on: true }))
+    while ('dave' in (await lastSeen(mallory, 'dave'))) await sleep(20)
+    await visit('dave', async dave => {
+      await dave.ok('block', { user: 'mallory', on: false })
+    })
+    while (!('dave' in (await lastSeen(mallory, 'dave')))) await sleep(20)
+    await visit('dave', dave => dave.ok('leave', { c: 'trap' }))
+    while ('dave' in (await lastSeen(mallory, 'dave'))) await sleep(20)
+    t.pass('who has left is a stranger again')
+  },
+)
+
+t.test('times in the bucket only go forward, whoever writes them, and are forgotten in time', async t => {
+  const keepMs = 60_000
+  const [one, other] = await Promise.all([
+    openLastSeenBucket(here.connection, { keepMs }),
+    openLastSeenBucket(there.connection, { keepMs }),
+  ])
+  const now = Math.floor(Date.now() / 1000) * 1000
+  const users = Array.from({ length: 300 }, (_, n) => `many-${n}`).concat('constructor', '__proto__')
+  const at = (ms: number) => new Map(users.map(user => [user, ms]))
+  // The same keys at the same time: each has to see what the other has written.
+  await Promise.all([one.note(at(now - 3_000)), other.note(at(now - 1_000)), one.note(at(now - 2_000))])
+  t.same(await one.of(users), at(now - 1_000))
+  await other.note(new Map([['many-1', now - 30_000]]))
+  t.same(await other.of(['many-1', 'unknown']), new Map([['many-1', now - 1_000]]))
+  await one.note(new Map([['old', now - 2 * keepMs]]))
+  t.same(await one.of(['old']), new Map())
+})
