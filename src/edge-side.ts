@@ -45,6 +45,7 @@ export const openEdgeSide = async (context: ProcessContext, parts: EdgeParts): P
     logger,
     host: config.host,
     port: config.port,
+    ...(config.grpcPort === undefined ? {} : { grpcPort: config.grpcPort }),
     limits: config.edge,
     readiness,
     ...(config.dev && secret !== undefined ? { signDevToken: user => signDevToken(secret, user) } : {}),

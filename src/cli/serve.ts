@@ -114,6 +114,7 @@ export const serveCommand = (): Command =>
     .option('--dev', 'development: sign in as anyone, a made-up secret, a demonstration to look at')
     .option('--host <host>', 'address to listen on (default: 127.0.0.1)')
     .option('--port <n>', 'port to listen on, 0 for a free one (default: 8080)')
+    .option('--grpc-port <n>', 'port of the gRPC service, 0 for a free one (default: there is none)')
     .option('--roles <roles>', 'what this process does: edge, commands, projections (default: all)')
     .addHelpText('after', () => `\n${configReference()}`)
     .action(serve)

@@ -22,14 +22,15 @@ export interface ConfigFlags extends SystemFlags {
   readonly dev?: boolean
   readonly host?: string
   readonly port?: string
+  readonly grpcPort?: string
   readonly roles?: string
   readonly replicas?: string
 }
 
 /** The configuration by a command's flags, the environment and the file. Throws ConfigError. */
 export const configOf = (flags: ConfigFlags): ConfabConfig => {
-  const { config, nats, data, dev, host, port, roles, replicas } = flags
-  const given = { natsServers: nats, natsReplicas: replicas, data, dev, host, port, roles }
+  const { config, nats, data, dev, host, port, grpcPort, roles, replicas } = flags
+  const given = { natsServers: nats, natsReplicas: replicas, data, dev, host, port, grpcPort, roles }
   return compileConfig({
     flags: Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),
     env: process.env,

@@ -37,6 +37,8 @@ export interface EdgeOptions {
   readonly host?: string
   /** Default 0: a free one. */
   readonly port?: number
+  /** Port of the gRPC service, 0 for a free one. Not given: there is none. */
+  readonly grpcPort?: number
   /** Signs tokens at `/v1/dev/token`. Development only. */
   readonly signDevToken?: (user: string) => Promise<string>
   /** What `/readyz` asks besides the feed and the views: name to whether it can serve. */

@@ -1,16 +1,7 @@
 import type { HttpResponse } from 'uWebSockets.js'
 import { CloseCode } from '../events/index.ts'
 import type { Frame } from './frames.ts'
-import type { Transport } from './transport.ts'
-
-export interface EventStreamEvents {
-  /** Once, when it has ended, from whichever side. */
-  readonly closed: (code: number) => void
-  /** The client has taken something of what waited. */
-  readonly moved: () => void
-  /** A frame could not wait any more; the stream ends for it. */
-  readonly dropped: () => void
-}
+import type { Transport, TransportEvents } from './transport.ts'
 
 const bytesOf = (frame: Frame): number =>
   typeof frame === 'string' ? Buffer.byteLength(frame) : frame.byteLength
@@ -19,7 +10,7 @@ const bytesOf = (frame: Frame): number =>
 export class EventStream implements Transport {
   readonly #res: HttpResponse
   readonly #limit: number
-  readonly #events: EventStreamEvents
+  readonly #events: TransportEvents
   readonly #waiting: Frame[] = []
   #waitingBytes = 0
   /** Of the frame that the transport has not got rid of; 0 when it takes more. */
@@ -29,7 +20,7 @@ export class EventStream implements Transport {
   #hasMoved = true
 
   /** `limit`: bytes that may wait. The answer's head has been written; whoever has it tells `aborted`. */
-  constructor(res: HttpResponse, limit: number, events: EventStreamEvents) {
+  constructor(res: HttpResponse, limit: number, events: TransportEvents) {
     this.#res = res
     this.#limit = limit
     this.#events = events

@@ -3,8 +3,8 @@ import { Packr, Unpackr } from 'msgpackr'
 import { ConfabError, type ErrorBody, Subprotocol } from '../events/index.ts'
 import { isSafeMsgpack } from './msgpack-check.ts'
 
-/** How a session's frames are written: `sse` is JSON in the format of Server-Sent Events. */
-export type Encoding = keyof typeof Subprotocol | 'sse'
+/** How a session's frames are written: `sse` is JSON in the format of Server-Sent Events, `grpc` JSON that its transport makes a message of. */
+export type Encoding = keyof typeof Subprotocol | 'sse' | 'grpc'
 
 /** An event of an event stream (HTML, 9.2.5). JSON has no line breaks. With an `id`, that is where the stream goes on after it. */
 export const eventOf = (json: string, id?: string): string =>
@@ -100,7 +100,7 @@ export const leadingId = (message: ArrayBuffer, encoding: Encoding): string | nu
 export const encodeFrame = (encoding: Encoding, value: object): Frame => {
   if (encoding === 'msgpack') return packr.pack(value)
   const json = JSON.stringify(value)
-  return encoding === 'json' ? json : eventOf(json)
+  return encoding === 'sse' ? eventOf(json) : json
 }
 
 /** JSON bytes, in MessagePack. */

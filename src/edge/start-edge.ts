@@ -13,10 +13,12 @@ import { ConversationReader } from './conversation-reader.ts'
 import { DeviceSessions } from './device-sessions.ts'
 import { drainSessions } from './drain-sessions.ts'
 import { Drains } from './drains.ts'
-import { defaultEdgeLimits } from './edge-limits.ts'
+import { defaultEdgeLimits, type EdgeLimits } from './edge-limits.ts'
 import type { EdgeOptions } from './edge-options.ts'
 import { EventStreams } from './event-streams.ts'
 import { FanOut } from './fan-out.ts'
+import type { GrpcParts } from './grpc/grpc-sessions.ts'
+import type { GrpcServer } from './grpc/start-grpc.ts'
 import { endOverdue, Greeter } from './hello.ts'
 import { corsPolicy } from './http-exchange.ts'
 import { HttpRoutes, type Readiness } from './http-routes.ts'
@@ -43,6 +45,8 @@ import { Wire } from './wire.ts'
 export interface Edge {
   readonly host: string
   readonly port: number
+  /** Of the gRPC service, where there is one. */
+  readonly grpcPort: number | undefined
   /** Open sockets. */
   connections(): number
   /** Bytes that wait for slow sockets. Looks at every socket: for a scrape now and then. */
@@ -209,12 +213,16 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
 
   const socket = await listenAlone(app, host, options.port ?? 0)
   const port = uws.us_socket_local_port(socket)
+  const grpc = await openGrpc({ frames, drains, metrics }, limits, host, options.grpcPort).catch(error => {
+    app.close()
+    throw error
+  })
   const sweep = setInterval(() => {
     endOverdue(sessions, Date.now() / 1000, () => metrics.limited('hello_time'))
     buffered.look()
   }, sweepMs)
   sweep.unref()
-  logger.info({ port }, 'listening')
+  logger.info({ port, grpcPort: grpc?.port }, 'listening')
 
   const stop = async (): Promise<void> => {
     draining = true
@@ -225,6 +233,7 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
     typing.close()
     marks.close()
     app.close()
+    grpc?.stop()
     await sweeper?.stop()
   }
 
@@ -232,6 +241,7 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
     if (draining) return
     draining = true
     uws.us_listen_socket_close(socket)
+    grpc?.drain()
     streams.drain(limits.drainMs)
     await drainSessions(sessions, limits.drainMs)
   }
@@ -239,11 +249,24 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
   return {
     host,
     port,
+    grpcPort: grpc?.port,
     connections: () => sessions.size,
     bufferedBytes: () => buffered.count(),
     drain,
     stop,
   }
+}
+
+/** Its library is loaded where it is wanted only. */
+const openGrpc = async (
+  parts: GrpcParts,
+  limits: EdgeLimits,
+  host: string,
+  port: number | undefined,
+): Promise<GrpcServer | undefined> => {
+  if (port === undefined) return undefined
+  const { startGrpc } = await import('./grpc/start-grpc.ts')
+  return await startGrpc(parts, limits, { host, port })
 }
 
 /** uWebSockets.js takes a host, a port and options together; its types know only two of the three at a time. */

@@ -16,7 +16,7 @@ const longestGapMs = 50
 /**
  * A conversation of many local sockets: two topics of the transport, one an encoding. What is published goes out at once when it comes alone. After that there
  * is a gap, longer the more sockets there are (10 ms for 1,000), in which what comes is gathered and then goes out together: a socket costs one system call,
- * not one a message, and a busy conversation of thousands cannot take up the whole node. Event streams, of which there are few, get each at once.
+ * not one a message, and a busy conversation of thousands cannot take up the whole node. Event streams and calls of gRPC, of which there are few, get each at once.
  */
 export class Topic {
   readonly #app: TemplatedApp
@@ -40,7 +40,7 @@ export class Topic {
 
   /** From now on it gets what is published, and nothing that was before. */
   add(session: Session): void {
-    if (session.encoding === 'sse') {
+    if (session.encoding === 'sse' || session.encoding === 'grpc') {
       this.#streams ??= new Set()
       this.#streams.add(session)
       return
@@ -61,7 +61,8 @@ export class Topic {
   }
 
   publish(wire: Wire): void {
-    if (this.#streams !== undefined) for (const session of this.#streams) push(session, wire.sse)
+    if (this.#streams !== undefined)
+      for (const session of this.#streams) push(session, wire.frame(session.encoding))
     if (this.#gathered !== undefined) {
       this.#gathered.push(wire)
       return

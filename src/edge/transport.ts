@@ -1,6 +1,6 @@
 import type { Frame } from './frames.ts'
 
-/** What a session sends over: a WebSocket of uWebSockets.js as it is, or an event stream. */
+/** What a session sends over: a WebSocket of uWebSockets.js as it is, an event stream, or a call of gRPC. */
 export interface Transport {
   /** Sends a frame, or keeps it for a client that is slow; ends the session when too much waits. */
   send(frame: Frame, isBinary: boolean): unknown
@@ -13,4 +13,14 @@ export interface Transport {
   unsubscribe(topic: string): unknown
   /** Ends the session with a code of the protocol; what follows from it is done when this returns. */
   end(code: number, reason: string): void
+}
+
+/** What a transport that is not a WebSocket tells of itself. */
+export interface TransportEvents {
+  /** Once, when it has ended, from whichever side. */
+  readonly closed: (code: number) => void
+  /** The client has taken something of what waited. */
+  readonly moved: () => void
+  /** A frame could not wait any more; the transport ends for it. */
+  readonly dropped: () => void
 }

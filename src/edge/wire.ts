@@ -34,6 +34,7 @@ export class Wire {
 
   frame(encoding: Encoding): Frame {
     if (encoding === 'json') return this.json
-    return encoding === 'msgpack' ? this.msgpack : this.sse
+    if (encoding === 'msgpack') return this.msgpack
+    return encoding === 'sse' ? this.sse : this.json
   }
 }

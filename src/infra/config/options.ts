@@ -57,6 +57,13 @@ export const options = {
     fallback: 8080,
     doc: 'Port to listen on; 0 takes a free one.',
   }),
+  grpcPort: option<number | undefined>({
+    key: 'grpc.port',
+    env: 'CONFAB_GRPC_PORT',
+    parse: integer(0, 65_535),
+    fallback: undefined,
+    doc: 'Port of the gRPC service of an edge; 0 takes a free one. Not given: there is none.',
+  }),
   data: option({
     key: 'data',
     env: 'CONFAB_DATA',

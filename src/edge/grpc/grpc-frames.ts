@@ -1,0 +1,82 @@
+import { ConfabError } from '../../events/index.ts'
+import type { Frame } from '../frames.ts'
+import { readRequest, writeFrame } from './grpc-service.ts'
+
+type Fields = Record<string, unknown>
+type Cursors = readonly { readonly c: string; readonly seq: number }[]
+
+const notARequest = (): ConfabError =>
+  new ConfabError('BAD_REQUEST', 'A message has to be a confab.v1.Request.')
+
+/** Requests' fields that are a list of cursors here, and a map of them in the protocol. */
+const cursorFields = ['resume', 'seen', 'cursors']
+
+/** A map has no order of its own in proto3, and some languages' maps have no key `__proto__`: lists have both. */
+const withCursors = (fields: Fields): Fields => {
+  const changed = { ...fields }
+  for (const name of cursorFields) {
+    const cursors = fields[name]
+    if (!Array.isArray(cursors)) continue
+    changed[name] = Object.fromEntries((cursors as Cursors).map(({ c, seq }) => [c, seq]))
+    // None at all is as good as nothing said.
+    if (cursors.length === 0 && name !== 'cursors') delete changed[name]
+  }
+  return changed
+}
+
+/** The request that a message is, as JSON has it: `{id, send: {c, …}}` is `{id, t: 'send', c, …}`. Throws ConfabError BAD_REQUEST. */
+export const decodeRequest = (bytes: Buffer): Fields => {
+  let message: Fields
+  try {
+    message = readRequest(bytes)
+  } catch {
+    throw notARequest()
+  }
+  const { id, ...request } = message
+  const [t, ...others] = Object.keys(request)
+  if (others.length > 0) throw notARequest()
+  // One of a later version has nothing that is known here.
+  return t === undefined ? { id } : { id, t, ...withCursors(request[t] as Fields) }
+}
+
+/** `member.role_changed` is the field `memberRoleChanged`. */
+const fieldOfType = (type: string): string =>
+  type.replace(/[._]([a-z])/g, (_, letter: string) => letter.toUpperCase())
+
+const eventOf = (event: Fields): Fields => ({ ...event, [fieldOfType(event.type as string)]: event })
+
+const answerOf = (answer: Fields): Fields => {
+  const { events, states } = answer
+  return {
+    ...answer,
+    ...(events === undefined ? {} : { events: (events as Fields[]).map(eventOf) }),
+    ...(states === undefined
+      ? {}
+      : { states: Object.entries(states as Fields).map(([user, state]) => ({ user, state })) }),
+  }
+}
+
+/** The `Frame` of an answer or push as JSON has it. */
+const frameOf = (value: Fields): Fields => {
+  const { t, type } = value
+  if (t === undefined) return { answer: answerOf(value) }
+  if (t === 'event') return { event: eventOf(value) }
+  if (t === 'signal') return { signal: { [type as string]: value } }
+  return { [t as string]: value }
+}
+
+/** By their JSON, which all sessions of a push share: each push is written once. */
+const written = new WeakMap<Uint8Array, Buffer>()
+
+const writeJson = (json: string): Buffer => writeFrame(frameOf(JSON.parse(json) as Fields))
+
+/** A frame of JSON, as a message. */
+export const encodeMessage = (json: Frame): Buffer => {
+  if (typeof json === 'string') return writeJson(json)
+  let bytes = written.get(json)
+  if (bytes === undefined) {
+    bytes = writeJson(Buffer.from(json.buffer, json.byteOffset, json.byteLength).toString())
+    written.set(json, bytes)
+  }
+  return bytes
+}

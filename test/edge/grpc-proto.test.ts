@@ -1,0 +1,115 @@
+import { fileURLToPath } from 'node:url'
+import { loadSync, type MessageTypeDefinition } from '@grpc/proto-loader'
+import t from 'tap'
+import { asyncApiDocument } from '../../src/edge/asyncapi.ts'
+import { decodeRequest } from '../../src/edge/grpc/grpc-frames.ts'
+import {
+  type AnswerOf,
+  ConversationEvents,
+  Hello,
+  type HelloAnswer,
+  Requests,
+  type RequestType,
+} from '../../src/events/index.ts'
+
+interface Field {
+  readonly name: string
+  readonly typeName: string
+}
+type Method = { requestSerialize(value: object): Buffer }
+
+const proto = fileURLToPath(new URL('../../src/edge/grpc/confab.proto', import.meta.url))
+const definition = loadSync(proto)
+const { Session } = definition['confab.v1.Confab'] as unknown as { Session: Method }
+
+const fieldsOf = (message: string): readonly Field[] =>
+  ((definition[`confab.v1.${message}`] as MessageTypeDefinition<object, object>).type as { field: Field[] })
+    .field
+const names = (message: string) => fieldsOf(message).map(({ name }) => name)
+/** The message that a field of another is. */
+const messageOf = (message: string, field: string): string | undefined =>
+  fieldsOf(message).find(({ name }) => name === field)?.typeName
+
+const without = (keys: readonly string[], ...others: string[]) =>
+  new Set(keys.filter(key => !others.includes(key)))
+
+t.test(
+  'each request of the protocol has its message, with its fields, and what may be left out may be',
+  async t => {
+    const all = { hello: Hello, ...Requests }
+    t.same(new Set(names('Request')), new Set(['id', ...Object.keys(all)]))
+    for (const [type, schema] of Object.entries(all)) {
+      const fields = without(Object.keys(schema.properties), 'id', 't')
+      t.same(new Set(names(messageOf('Request', type)!)), fields, type)
+      const empty = decodeRequest(Session.requestSerialize({ id: '1', [type]: {} }))
+      const lists = Object.entries(schema.properties).flatMap(([name, { type }]) =>
+        type === 'array' ? [name] : [],
+      )
+      const required = without(schema.required ?? [], 'id', 't')
+      t.same(new Set(Object.keys(empty)), new Set(['id', 't', ...required, ...lists]), `${type}, empty`)
+      t.equal(empty.t, type)
+    }
+  },
+)
+
+t.test('each event and push has its message, with its fields', async t => {
+  for (const [type, schema] of Object.entries(ConversationEvents)) {
+    const field = type.replace(/[._]([a-z])/g, (_, letter: string) => letter.toUpperCase())
+    const fields = without(Object.keys(schema.properties), 't', 'c', 'seq', 'type', 'from', 'at')
+    t.same(new Set(names(messageOf('Event', field)!)), fields, type)
+  }
+  t.equal(names('Event').length, 4 + Object.keys(ConversationEvents).length)
+  const { components } = JSON.parse(asyncApiDocument()) as {
+    components: { schemas: Record<string, { properties: Record<string, { const?: string }> }> }
+  }
+  for (const [name, { properties }] of Object.entries(components.schemas)) {
+    if (!name.startsWith('push.')) continue
+    const field = name.slice('push.'.length)
+    const message = messageOf(properties.t?.const === 'signal' ? 'Signal' : 'Frame', field)
+    t.ok(message, name)
+    t.same(new Set(names(message!)), without(Object.keys(properties), 't', 'type'), name)
+  }
+})
+
+type KeysOf<T> = T extends unknown ? keyof T : never
+
+/** Whatever an answer may have: the compiler misses one that is not here. */
+const answers: Record<KeysOf<AnswerOf[RequestType]> | keyof HelloAnswer, true> = {
+  seq: true,
+  at: true,
+  duplicate: true,
+  user: true,
+  session: true,
+  epoch: true,
+  heartbeatMs: true,
+  limits: true,
+  events: true,
+  head: true,
+  more: true,
+  items: true,
+  behind: true,
+  messages: true,
+  members: true,
+  hits: true,
+  states: true,
+  cursor: true,
+  mediaId: true,
+  parts: true,
+  missing: true,
+  verified: true,
+  complete: true,
+}
+
+t.test('an answer has whatever one may have', async t => {
+  t.same(new Set(names('Answer')), new Set(['re', 'error', ...Object.keys(answers)]))
+})
+
+t.test('what is no request is refused, whatever it is', async t => {
+  for (const bytes of [Buffer.from('{"id":"1"}'), Buffer.alloc(50, 255), Buffer.from([0x0a, 0xff, 0xff])])
+    t.throws(() => decodeRequest(bytes), { code: 'BAD_REQUEST' })
+  const both = Buffer.concat(
+    [{ id: '1', ping: {} }, { join: { c: 'tea' } }].map(part => Session.requestSerialize(part)),
+  )
+  t.throws(() => decodeRequest(both), { code: 'BAD_REQUEST' })
+  t.same(decodeRequest(Buffer.alloc(0)), { id: '' })
+})

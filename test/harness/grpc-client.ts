@@ -1,0 +1,130 @@
+import { fileURLToPath } from 'node:url'
+import {
+  type ClientDuplexStream,
+  credentials,
+  loadPackageDefinition,
+  Metadata,
+  type ServiceClientConstructor,
+  type StatusObject,
+} from '@grpc/grpc-js'
+import { loadSync } from '@grpc/proto-loader'
+import type { Fields } from './raw-client.ts'
+
+/** What anybody makes of the .proto: nothing of confab's is in it. */
+const proto = fileURLToPath(new URL('../../src/edge/grpc/confab.proto', import.meta.url))
+const definition = loadPackageDefinition(loadSync(proto, { longs: Number, oneofs: true, arrays: true }))
+const { Confab } = (definition.confab as Fields).v1 as { Confab: ServiceClientConstructor }
+
+interface Waiter {
+  readonly matches: (frame: Fields) => boolean
+  readonly resolve: (frame: Fields) => void
+}
+
+export interface GrpcClientOptions {
+  /** In the metadata. */
+  readonly token?: string
+  readonly metadata?: Readonly<Record<string, string>>
+  readonly patienceMs?: number
+}
+
+/** A call of `Session` by a stock client, and what came over it. */
+export class GrpcClient {
+  readonly frames: Fields[] = []
+  readonly ended: Promise<StatusObject>
+  readonly call: ClientDuplexStream<Fields, Fields>
+  readonly #patienceMs: number
+  readonly #waiters = new Set<Waiter>()
+  #next = 1
+
+  constructor(port: number, { token, metadata = {}, patienceMs = 10_000 }: GrpcClientOptions = {}) {
+    this.#patienceMs = patienceMs
+    const client = new Confab(`127.0.0.1:${port}`, credentials.createInsecure(), {
+      // Each client has a connection of its own.
+      'grpc.use_local_subchannel_pool': 1,
+      'grpc.max_receive_message_length': -1,
+    })
+    const headers = new Metadata()
+    if (token !== undefined) headers.set('authorization', `Bearer ${token}`)
+    for (const [name, value] of Object.entries(metadata)) headers.set(name, value)
+    this.call = client.Session!(headers) as ClientDuplexStream<Fields, Fields>
+    this.call.on('data', (frame: Fields) => {
+      this.frames.push(frame)
+      for (const waiter of this.#waiters) if (waiter.matches(frame)) waiter.resolve(frame)
+    })
+    this.call.on('error', () => {})
+    this.ended = new Promise(resolve => {
+      this.call.on('status', status => {
+        client.close()
+        resolve(status)
+      })
+    })
+  }
+
+  /** Sends a request with an id of its own; its answer. */
+  async request(t: string, fields: Fields = {}): Promise<Fields> {
+    const id = `r${this.#next++}`
+    const answer = this.find(({ answer }) => (answer as Fields | undefined)?.re === id)
+    this.call.write({ id, [t]: fields })
+    return (await answer).answer as Fields
+  }
+
+  /** As `request`; throws when it is refused. */
+  async ok(t: string, fields: Fields = {}): Promise<Fields> {
+    const answer = await this.request(t, fields)
+    if (answer.error !== undefined && answer.error !== null)
+      throw new Error(`${t} was refused: ${JSON.stringify(answer.error)}`)
+    return answer
+  }
+
+  /** As `request`; the code of the error, or `ok`. */
+  async code(t: string, fields: Fields = {}): Promise<unknown> {
+    return ((await this.request(t, fields)).error as Fields | null | undefined)?.code ?? 'ok'
+  }
+
+  /** The first frame that matches, of those that came already or come yet. */
+  find(matches: (frame: Fields) => boolean): Promise<Fields> {
+    const found = this.frames.find(matches)
+    if (found !== undefined) return Promise.resolve(found)
+    return new Promise((resolve, reject) => {
+      const done = (): void => {
+        clearTimeout(timer)
+        this.#waiters.delete(waiter)
+      }
+      const fail = (why: string): void => {
+        done()
+        reject(new Error(`no such frame: ${why}; came: ${JSON.stringify(this.frames.slice(-5))}`))
+      }
+      const timer = setTimeout(() => fail(`within ${this.#patienceMs} ms`), this.#patienceMs)
+      const waiter: Waiter = {
+        matches,
+        resolve: frame => {
+          done()
+          resolve(frame)
+        },
+      }
+      this.#waiters.add(waiter)
+      void this.ended.then(({ code, details }) => fail(`ended with ${code} ${details}`))
+    })
+  }
+
+  /** An event of a conversation, come or to come. */
+  async event(c: string, seq: number): Promise<Fields> {
+    const { event } = await this.find(frame => {
+      const event = frame.event as Fields | undefined
+      return event?.c === c && event.seq === seq
+    })
+    return event as Fields
+  }
+
+  /** The seqs of a conversation's events, in the order that they came. */
+  seqs(c: string): number[] {
+    return this.frames.flatMap(({ event }) => {
+      const { c: of, seq } = (event ?? {}) as Fields
+      return of === c ? [seq as number] : []
+    })
+  }
+
+  close(): void {
+    this.call.cancel()
+  }
+}
