@@ -82,17 +82,32 @@ t.test('a service says hello, writes, and gets what a socket gets', async t => {
   ])
   t.match(await bot.ok('members', { c: 'tea' }), { members: [{ user: 'bot', role: 'owner' }] })
   t.match(await bot.ok('search', { q: 'ready' }), { hits: [{ c: 'tea', m: 'm1', highlight: /<mark>ready/ }] })
-  t.match(await bot.ok('presence', { users: ['alice', 'nobody'] }), {
+  t.match(await bot.ok('presence', { users: { ids: ['alice', 'nobody'] }, c: 'tea' }), {
     states: [
       { user: 'alice', state: 'online' },
       { user: 'nobody', state: 'offline' },
     ],
+    online: 1,
+    of: 1,
   })
   t.match(await bot.ok('media', { name: 'a.txt', type: 'text/plain', size: 5, sha256: 'a'.repeat(64) }), {
     mediaId: String,
     parts: [{ method: 'PUT', range: [0, 5] }],
     missing: 1,
     verified: false,
+  })
+  t.match(await bot.ok('settings', { c: 'tea', slowModeSeconds: 30 }), { seq: 5 })
+  t.match((await bot.event('tea', 5)).conversationSettingsChanged, {
+    posting: 'everybody',
+    slowModeSeconds: 30,
+  })
+  t.match(await bot.ok('conversation', { c: 'tea' }), {
+    kind: 'group',
+    title: 'Tea',
+    memberCount: 1,
+    role: 'owner',
+    posting: 'everybody',
+    slowModeSeconds: 30,
   })
   t.match(await bot.ok('ping'), { at: String })
   bot.close()

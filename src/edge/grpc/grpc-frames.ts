@@ -8,19 +8,20 @@ type Cursors = readonly { readonly c: string; readonly seq: number }[]
 const notARequest = (): ConfabError =>
   new ConfabError('BAD_REQUEST', 'A message has to be a confab.v1.Request.')
 
-/** Requests' fields that are a list of cursors here, and a map of them in the protocol. */
+/** A map has no order of its own in proto3, and some languages' maps have no key `__proto__`: here cursors are a list. */
 const cursorFields = ['resume', 'seen', 'cursors']
+/** Lists can't be left out in proto3: in these, nothing at all is as good as nothing said. */
+const optionalLists = ['resume', 'seen', 'attachments']
 
-/** A map has no order of its own in proto3, and some languages' maps have no key `__proto__`: lists have both. */
-const withCursors = (fields: Fields): Fields => {
+/** What is another way in JSON. */
+const asInJson = (t: string, fields: Fields): Fields => {
   const changed = { ...fields }
-  for (const name of cursorFields) {
-    const cursors = fields[name]
-    if (!Array.isArray(cursors)) continue
-    changed[name] = Object.fromEntries((cursors as Cursors).map(({ c, seq }) => [c, seq]))
-    // None at all is as good as nothing said.
-    if (cursors.length === 0 && name !== 'cursors') delete changed[name]
-  }
+  for (const name of optionalLists)
+    if ((fields[name] as unknown[] | undefined)?.length === 0) delete changed[name]
+  for (const name of cursorFields)
+    if (changed[name] !== undefined)
+      changed[name] = Object.fromEntries((changed[name] as Cursors).map(({ c, seq }) => [c, seq]))
+  if (t === 'presence' && fields.users !== undefined) changed.users = (fields.users as Fields).ids
   return changed
 }
 
@@ -36,7 +37,7 @@ export const decodeRequest = (bytes: Buffer): Fields => {
   const [t, ...others] = Object.keys(request)
   if (others.length > 0) throw notARequest()
   // One of a later version has nothing that is known here.
-  return t === undefined ? { id } : { id, t, ...withCursors(request[t] as Fields) }
+  return t === undefined ? { id } : { id, t, ...asInJson(t, request[t] as Fields) }
 }
 
 /** `member.role_changed` is the field `memberRoleChanged`. */
