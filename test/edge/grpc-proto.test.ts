@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url'
 import { loadSync, type MessageTypeDefinition } from '@grpc/proto-loader'
 import t from 'tap'
 import { asyncApiDocument } from '../../src/edge/asyncapi.ts'
-import { decodeRequest } from '../../src/edge/grpc/grpc-frames.ts'
+import { decodeRequest, encodeMessage } from '../../src/edge/grpc/grpc-frames.ts'
 import {
   type AnswerOf,
   ConversationEvents,
@@ -16,7 +16,7 @@ interface Field {
   readonly name: string
   readonly typeName: string
 }
-type Method = { requestSerialize(value: object): Buffer }
+type Method = { requestSerialize(value: object): Buffer; responseDeserialize(bytes: Buffer): object }
 
 const proto = fileURLToPath(new URL('../../src/edge/grpc/confab.proto', import.meta.url))
 const definition = loadSync(proto)
@@ -104,6 +104,7 @@ const answers: Record<KeysOf<AnswerOf[RequestType]> | keyof HelloAnswer, true> =
   online: true,
   of: true,
   approximate: true,
+  lastSeen: true,
 }
 
 t.test('an answer has whatever one may have', async t => {
@@ -118,4 +119,23 @@ t.test('what is no request is refused, whatever it is', async t => {
   )
   t.throws(() => decodeRequest(both), { code: 'BAD_REQUEST' })
   t.same(decodeRequest(Buffer.alloc(0)), { id: '' })
+})
+
+t.test('what JSON has in maps by user is a list, and a push is written once', async t => {
+  const states = { alice: 'online', carol: 'away', bob: 'offline' }
+  const at = '2026-11-24T02:30:43.123Z'
+  const json = JSON.stringify({ re: '1', ok: true, states, lastSeen: { bob: at } })
+  t.match(Session.responseDeserialize(encodeMessage(json)), {
+    answer: {
+      re: '1',
+      states: [
+        { user: 'alice', state: 'online' },
+        { user: 'carol', state: 'away' },
+        { user: 'bob', state: 'offline', lastSeen: at },
+      ],
+    },
+  })
+  const push = Buffer.from(JSON.stringify({ t: 'synced', c: 'tea', seq: 7 }))
+  t.equal(encodeMessage(push), encodeMessage(push))
+  t.match(Session.responseDeserialize(encodeMessage(push)), { synced: { c: 'tea' } })
 })

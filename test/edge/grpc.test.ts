@@ -109,6 +109,7 @@ t.test('a service says hello, writes, and gets what a socket gets', async t => {
     posting: 'everybody',
     slowModeSeconds: 30,
   })
+  t.match(await bot.ok('privacy', { lastSeen: 'everybody' }), { lastSeen: 'everybody' })
   t.match(await bot.ok('ping'), { at: String })
   bot.close()
 })

@@ -46,14 +46,21 @@ const fieldOfType = (type: string): string =>
 
 const eventOf = (event: Fields): Fields => ({ ...event, [fieldOfType(event.type as string)]: event })
 
+/** What presence has in maps by user. */
+const statesOf = ({ states, lastSeen }: { states?: Fields; lastSeen?: Fields }): Fields =>
+  states === undefined
+    ? {}
+    : {
+        states: Object.entries(states).map(([user, state]) => ({ user, state, lastSeen: lastSeen?.[user] })),
+        lastSeen: undefined,
+      }
+
 const answerOf = (answer: Fields): Fields => {
-  const { events, states } = answer
+  const { events } = answer
   return {
     ...answer,
     ...(events === undefined ? {} : { events: (events as Fields[]).map(eventOf) }),
-    ...(states === undefined
-      ? {}
-      : { states: Object.entries(states as Fields).map(([user, state]) => ({ user, state })) }),
+    ...statesOf(answer),
   }
 }
 
