@@ -7,6 +7,8 @@ export interface PresenceFigures {
   readonly watched: number
   /** Other nodes that are known to live. */
   readonly edges: number
+  /** Of what is kept of their users. */
+  readonly bytes: number
   readonly pushes: number
 }
 

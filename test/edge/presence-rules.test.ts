@@ -9,6 +9,9 @@ import {
   stateIn,
 } from '../../src/edge/presence/presence-record.ts'
 import { RemotePresence } from '../../src/edge/presence/remote-presence.ts'
+import { WatchList } from '../../src/edge/presence/watch-list.ts'
+import { Session } from '../../src/edge/session.ts'
+import type { Presence } from '../../src/events/index.ts'
 
 const awayMs = 1_000
 const graceMs = 500
@@ -127,6 +130,63 @@ t.test('lists say of everyone what was put into them, and of nobody else', async
     { numRuns: 200 },
   )
   t.equal(listUsers(new Map()), noUsers)
+})
+
+/** A session without a socket: what it is given is dropped. */
+const sessionOf = (): Session => {
+  const session = new Session('json', undefined, 0)
+  session.phase = 'open'
+  session.ws = {
+    send() {},
+    cork() {},
+    getBufferedAmount: () => 0,
+    subscribe() {},
+    unsubscribe() {},
+    end() {},
+  }
+  return session
+}
+
+t.test('what many watch is told in parts, all of it, each user as it is by then', async t => {
+  const users = Array.from({ length: 50 }, (_, n) => `user-${n}`)
+  const states = new Map<string, Presence>()
+  const list = new WatchList(
+    1_000,
+    user => states.get(user) ?? 'offline',
+    () => {},
+  )
+  for (let n = 0; n < 10; n++) list.watch(sessionOf(), users)
+  for (const user of users) {
+    states.set(user, 'online')
+    list.changed(user)
+  }
+  t.notOk(list.flush(105))
+  t.equal(list.takePushes(), 110, 'what one user has begun with is told to all who watch it')
+  states.set('user-49', 'offline')
+  let turns = 1
+  for (; !list.flush(100); turns++) t.equal(list.takePushes(), 100)
+  t.equal(turns, 4)
+  t.equal(list.takePushes(), 80, 'of user-49 there is nothing new')
+})
+
+t.test('a watch that is refused changes nothing, and who watches no more is forgotten', async t => {
+  let refusals = 0
+  const list = new WatchList(
+    3,
+    () => 'offline',
+    () => refusals++,
+  )
+  const [one, other] = [sessionOf(), sessionOf()]
+  list.watch(one, ['a', 'b'])
+  t.throws(() => list.watch(other, ['b', 'c', 'd']), { code: 'OVERLOADED' })
+  t.equal(refusals, 1)
+  t.equal(list.size, 2)
+  t.equal(other.watching, undefined)
+  list.watch(other, ['b', 'c'])
+  list.unwatch(one)
+  t.equal(list.size, 2)
+  list.watch(other, [])
+  t.equal(list.size, 0)
 })
 
 const ttlMs = 1_000

@@ -14,6 +14,12 @@ import { WatchList } from './watch-list.ts'
 /** What clients send by themselves: it says nothing of their users. */
 const automatic: ReadonlySet<RequestType> = new Set<RequestType>(['ping', 'sync', 'delivered', 'presence'])
 
+/** Pushes that are made without letting others have their turn: a node that dies may change what a hundred thousand watch. */
+const pushesAtOnce = 2_000
+const pauseMs = 5
+/** Lists that are written without waiting. */
+const listsAtOnce = 64
+
 /** An edge says this often, in the time that it says it lives, that it does. */
 const beatsALife = 3
 
@@ -38,6 +44,7 @@ export class PresenceBoard {
   /** Shards of which somebody may be stored. */
   readonly #stored = new Uint8Array(shardCount)
   #beatAt = Number.NEGATIVE_INFINITY
+  #telling: NodeJS.Timeout | undefined
   #isWriting = false
   #isFailing = false
 
@@ -128,6 +135,7 @@ export class PresenceBoard {
   /** Whoever is here is left to the others for as long as they may be on their way to them. */
   close(): void {
     clearInterval(this.#timer)
+    clearTimeout(this.#telling)
     const { offlineMs } = this.#limits
     this.#store?.put([{ of: 'edge', edge: this.#edge, ttlMs: offlineMs }], offlineMs).catch(() => {})
     this.#store?.close()
@@ -142,26 +150,36 @@ export class PresenceBoard {
   #look(now: number): void {
     this.#local.look(now)
     this.#remote.look(now)
-    const pushes = this.#watches.flush()
-    const { size: users } = this.#local
-    const { size: edges } = this.#remote
-    this.#metrics.presence({ users, watched: this.#watches.size, edges, pushes })
+    if (this.#telling === undefined) this.#tell()
+    const { size: edges, characters: bytes } = this.#remote
+    this.#metrics.presence({
+      users: this.#local.size,
+      watched: this.#watches.size,
+      edges,
+      bytes,
+      pushes: this.#watches.takePushes(),
+    })
     void this.#lastSeen?.write()
     if (this.#store !== undefined && !this.#isWriting) void this.#write(this.#store, now)
   }
 
+  #tell(): void {
+    const isAll = this.#watches.flush(pushesAtOnce)
+    this.#telling = isAll ? undefined : setTimeout(() => this.#tell(), pauseMs).unref()
+  }
+
   async #write(store: PresenceStore, now: number): Promise<void> {
-    const { presenceLifeMs } = this.#limits
     this.#isWriting = true
     try {
-      if (now >= this.#beatAt) {
-        this.#beatAt = now + presenceLifeMs / beatsALife
-        await store.put([{ of: 'edge', edge: this.#edge, ttlMs: presenceLifeMs }], presenceLifeMs)
+      for (const shard of this.#local.takeChanged()) this.#dueAt[shard] = now
+      for (;;) {
+        await this.#beat(store)
+        const lists = this.#dueLists(now, listsAtOnce)
+        if (lists.length === 0) break
+        await store.put(lists, listLives * this.#limits.presenceLifeMs)
+        for (const { shard, users } of lists) if (users === noUsers) this.#stored[shard] = 0
+        this.#metrics.presenceStored(lists.length)
       }
-      const lists = this.#dueLists(now)
-      if (lists.length > 0) await store.put(lists, listLives * presenceLifeMs)
-      for (const { shard, users } of lists) if (users === noUsers) this.#stored[shard] = 0
-      this.#metrics.presenceStored(lists.length)
       this.#isFailing = false
     } catch (error) {
       if (!this.#isFailing) this.#logger.warn({ err: error }, 'presence cannot be told to other nodes')
@@ -172,12 +190,20 @@ export class PresenceBoard {
     }
   }
 
-  /** What has changed, and what has not been said for half of the time that it is kept. */
-  #dueLists(now: number): UserList[] {
-    for (const shard of this.#local.takeChanged()) this.#dueAt[shard] = now
+  /** Says that this node lives, when it is time to. */
+  async #beat(store: PresenceStore): Promise<void> {
+    const now = performance.now()
+    if (now < this.#beatAt) return
+    const { presenceLifeMs } = this.#limits
+    this.#beatAt = now + presenceLifeMs / beatsALife
+    await store.put([{ of: 'edge', edge: this.#edge, ttlMs: presenceLifeMs }], presenceLifeMs)
+  }
+
+  /** Some of what has changed, and of what has not been said for half of the time that it is kept. */
+  #dueLists(now: number, most: number): UserList[] {
     const againAt = now + (listLives / 2) * this.#limits.presenceLifeMs
     const lists: UserList[] = []
-    for (let shard = 0; shard < shardCount; shard++) {
+    for (let shard = 0; shard < shardCount && lists.length < most; shard++) {
       if (this.#dueAt[shard]! > now) continue
       const users = this.#local.list(shard)
       lists.push({ of: 'users', edge: this.#edge, shard, users })

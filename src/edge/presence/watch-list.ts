@@ -76,14 +76,23 @@ export class WatchList {
     for (const watched of this.#shards[shard] ?? []) this.#changed.add(watched)
   }
 
-  /** Tells what has changed. How many pushes there were since this was called. */
-  flush(): number {
-    for (const watched of this.#changed) this.#tell(watched)
-    this.#changed.clear()
-    for (const session of this.#late.keys()) this.#tellLate(session)
+  /** Pushes since this was asked. */
+  takePushes(): number {
     const pushes = this.#pushes
     this.#pushes = 0
     return pushes
+  }
+
+  /** Tells what has changed, or as much of it as `most` pushes take, and what one more user does. Whether that was all. */
+  flush(most = Number.POSITIVE_INFINITY): boolean {
+    const until = this.#pushes + most
+    for (const watched of this.#changed) {
+      if (this.#pushes >= until) return false
+      this.#changed.delete(watched)
+      this.#tell(watched)
+    }
+    for (const session of this.#late.keys()) this.#tellLate(session)
+    return true
   }
 
   #add(session: Session, user: string): void {

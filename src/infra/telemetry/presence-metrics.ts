@@ -21,6 +21,11 @@ export const createPresenceMetrics = (
     help: 'Other nodes that are known to live',
     registers,
   })
+  const bytes = new Gauge({
+    name: 'confab_edge_presence_bytes',
+    help: 'Bytes of what other nodes say of their users',
+    registers,
+  })
   const pushes = new Counter({
     name: 'confab_edge_presence_pushes_total',
     help: 'States of users that were told to sessions that watch them',
@@ -36,6 +41,7 @@ export const createPresenceMetrics = (
       users.set(figures.users)
       watched.set(figures.watched)
       edges.set(figures.edges)
+      bytes.set(figures.bytes)
       pushes.inc(figures.pushes)
     },
     presenceStored: lists => stored.inc(lists),
