@@ -318,6 +318,48 @@ t.test('a node that goes away says so first', async t => {
   t.equal(going.edge.connections(), 0)
 })
 
+t.test('an address has only so many calls, and one that has ended, however it did, leaves room', async t => {
+  const few = await startConfab(t, {
+    nats: confab.nats,
+    edge: { grpcPort: 0 },
+    limits: { addressSockets: 1, helloMs: 500 },
+  })
+  const token = await few.token('bot')
+  const call = (options: GrpcClientOptions = {}) => new GrpcClient(few.edge.grpcPort!, { token, ...options })
+  /** Once there is room: the end of a call is known here a little later than there. */
+  const untilIn = async () => {
+    for (let n = 0; n < 200; n++) {
+      const client = call()
+      const isIn = await client.ok('hello').then(
+        () => true,
+        () => false,
+      )
+      if (isIn) return client
+      await sleep(10)
+    }
+    throw new Error('there was never room again')
+  }
+  const first = await untilIn()
+  const end = await call().ended
+  t.equal(end.code, status.RESOURCE_EXHAUSTED)
+  t.equal(closeCode(end), '4029')
+  first.close()
+  const second = await untilIn()
+  second.call.end()
+  await second.ended
+  const third = await untilIn()
+  third.close()
+  let forged: Awaited<GrpcClient['ended']>
+  do {
+    const client = call({ token: 'not.a.token' })
+    client.call.write({ id: '1', hello: {} })
+    forged = await client.ended
+  } while (forged.code !== status.UNAUTHENTICATED)
+  const last = await untilIn()
+  t.ok(last)
+  last.close()
+})
+
 t.test('it is off where it is not asked for, and says when it cannot listen', async t => {
   const without = await startConfab(t, { nats: confab.nats })
   t.equal(without.edge.grpcPort, undefined)

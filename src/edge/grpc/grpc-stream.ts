@@ -1,10 +1,13 @@
 import { Metadata, type ServerDuplexStream, status } from '@grpc/grpc-js'
-import { CloseCode } from '../../events/index.ts'
+import { CloseCode, Limits } from '../../events/index.ts'
 import type { Frame } from '../frames.ts'
 import type { Transport, TransportEvents } from '../transport.ts'
 import { encodeMessage } from './grpc-frames.ts'
 
 export type GrpcCall = ServerDuplexStream<Buffer, Buffer>
+
+/** Bytes that a call may still have to send when it ends. */
+const lastBytes = 2 * Limits.frameBytes
 
 /** RFC 6455's code for an internal error. */
 const internalError = 1011
@@ -85,7 +88,7 @@ export class GrpcStream implements Transport {
 
   end(code: number, reason: string): void {
     if (this.#isClosed) return
-    if (code !== CloseCode.tooSlow) this.#writeAll()
+    this.#writeLast()
     endCall(this.#call, code, reason)
     this.#forget(code)
   }
@@ -93,7 +96,7 @@ export class GrpcStream implements Transport {
   /** The client has said all that it wants to: a good end. */
   finish(): void {
     if (this.#isClosed) return
-    this.#writeAll()
+    this.#writeLast()
     this.#call.end()
     this.#forget(1000)
   }
@@ -117,8 +120,9 @@ export class GrpcStream implements Transport {
     })
   }
 
-  /** Before a call ends: the library keeps the order. */
-  #writeAll(): void {
+  /** What waits when a call ends goes out before its status, unless it is much: who does not read is not to keep it here, and what was stored comes by resume. */
+  #writeLast(): void {
+    if (this.#waitingBytes > lastBytes) return
     for (const message of this.#waiting) this.#call.write(message)
   }
 
