@@ -9,7 +9,7 @@ import type { Fields } from '../harness/raw-client.ts'
 
 const confab = await startConfab(t, {
   edge: { grpcPort: 0 },
-  limits: { backpressureBytes: 2 * 1024 * 1024, topicFrom: 3, helloMs: 1_000, userSockets: 8 },
+  limits: { backpressureBytes: 2 * 1024 * 1024, topicFrom: 3, helloMs: 1_000, slowMs: 3_000, userSockets: 8 },
 })
 const port = confab.edge.grpcPort!
 
@@ -258,7 +258,7 @@ t.test('a call that is not read is ended, and what it missed comes by resume', a
   const connections = confab.edge.connections()
   let sent = 0
   let most = 0
-  while (confab.edge.connections() === connections && sent < 2_000) {
+  while (confab.edge.connections() === connections && sent < 5_000) {
     await Promise.all(upTo(10).map(n => alice.ok('send', { c: 'loud', m: `m${sent + n}`, text })))
     sent += 10
     most = Math.max(most, confab.edge.bufferedBytes())
