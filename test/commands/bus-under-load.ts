@@ -53,7 +53,9 @@ const insist = async (
     } catch (error) {
       if (!ConfabError.is(error)) throw error
       if (error.code === 'INTERNAL') throw error
-      if (!error.toBody().retryable) return { request, from, at, answer: undefined, refused: error.code }
+      // The time of a command stays what it was: who has to wait in slow mode is refused for good.
+      const isRefused = !error.toBody().retryable || error.code === 'RATE_LIMITED'
+      if (isRefused) return { request, from, at, answer: undefined, refused: error.code }
     }
   }
 }
