@@ -3,7 +3,7 @@ import { TypeCompiler } from '@sinclair/typebox/compiler'
 import type { CommandBus } from '../commands/index.ts'
 import { CallData, CallKind, ConfabError, Id, type RequestOf } from '../events/index.ts'
 import type { Access } from './access.ts'
-import { push } from './outbox.ts'
+import { isSlow, push } from './outbox.ts'
 import { Meter, Rates } from './rate-limits.ts'
 import { RecentKeys } from './recent-keys.ts'
 import type { Caller } from './requests/index.ts'
@@ -30,9 +30,6 @@ const CallSignal = Type.Object({
 })
 type CallSignal = Static<typeof CallSignal>
 const callSignalCheck = TypeCompiler.Compile(CallSignal)
-
-/** Bytes that wait for a socket from which on it gets no more of this: what is stored goes first. */
-const slowBytes = 256 * 1024
 
 /**
  * Signals of calls (WebRTC's offers, answers, candidates) from one member of a conversation to the sessions of another, on whatever edge, never stored. What they say is
@@ -142,6 +139,4 @@ export class CallSignals {
 
 /** Who says something to itself says it to its other sessions. */
 const isMeant = (session: Session, only: string | undefined, from: string | undefined): boolean =>
-  (only === undefined || session.id === only) &&
-  session.id !== from &&
-  session.ws.getBufferedAmount() <= slowBytes
+  (only === undefined || session.id === only) && session.id !== from && !isSlow(session)

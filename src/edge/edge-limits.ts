@@ -28,6 +28,8 @@ export const defaultEdgeLimits = {
   resumes: 16,
   /** How long a session may take to make room for more of what it missed, ms; then it is closed with 4008, so that others get their turn. */
   slowMs: 10_000,
+  /** Conversations that one session may be waiting to have filled before another `sync` of it is OVERLOADED. */
+  resumeConversations: 10_000,
   /** Bytes of missed events that are kept for others who have missed the same. 0: only reads under way are shared. */
   resumeCacheBytes: 64 * 1024 * 1024,
   /** Live events that wait while a conversation's missed ones are read. */

@@ -23,6 +23,8 @@ export interface EdgeMetrics {
   delivered(sockets: number, seconds: number): void
   /** A frame was not sent because its socket is too slow; the socket is closed for it. */
   dropped(): void
+  /** A session takes too little of what it is sent: it gets what is live again when it has caught up. */
+  behind(): void
   /** A bound of the edge has refused something; `limit` names it. */
   limited(limit: LimitName): void
   /** Events that missed-event reads sent. */

@@ -1,10 +1,15 @@
 import type { TemplatedApp } from 'uWebSockets.js'
 import type { Audience } from './audience.ts'
 import { countOf, toArray, withItem, withoutItem } from './one-or-many.ts'
-import { push } from './outbox.ts'
+import { isSlow, push } from './outbox.ts'
 import type { Session } from './session.ts'
 import { Topic } from './topic.ts'
 import type { Wire } from './wire.ts'
+
+/** Of an event as it is stored; read only when somebody misses it. */
+interface Stored {
+  readonly envelope: { readonly seq: number }
+}
 
 /**
  * Which local sockets get the live events of a conversation. A few are kept in an array and sent to one by one, which takes far less memory than a topic (most
@@ -44,6 +49,20 @@ export class FanOut {
     this.#leave(session, audience)
   }
 
+  /** From now on it gets nothing; what it misses is remembered as cursors. */
+  hold(session: Session): void {
+    session.behind = new Map()
+    for (const { sockets } of session.audiences) if (sockets instanceof Topic) sockets.hold(session)
+  }
+
+  /** From now on it gets what is live again, but of the conversations that are returned: the cursors of what it has missed. */
+  release(session: Session): ReadonlyMap<string, number> {
+    const missed = session.behind ?? new Map<string, number>()
+    session.behind = undefined
+    for (const { sockets } of session.audiences) if (sockets instanceof Topic) sockets.release(session)
+    return missed
+  }
+
   /** When its socket has closed. */
   forget(session: Session): void {
     const { audiences } = session
@@ -62,16 +81,27 @@ export class FanOut {
     return sockets instanceof Topic ? sockets.sockets : countOf(sockets)
   }
 
-  /** Sends to every local socket of a conversation; to how many. */
-  publish(c: string, wire: Wire): number {
+  /** Sends to every local socket of a conversation, but those that are behind; to how many it is for. `event`: what it is the wire of; none for a signal, which may be lost. */
+  publish(c: string, wire: Wire, event?: Stored): number {
     const sockets = this.#audiences.get(c)?.sockets
     if (sockets instanceof Topic) {
+      const count = sockets.sockets
+      if (event !== undefined && sockets.held !== undefined)
+        for (const session of [...sockets.held]) this.#missed(session, c, event)
       sockets.publish(wire)
-      return sockets.sockets
+      return count
     }
     const sessions = toArray(sockets)
-    for (const session of sessions) push(session, wire.frame(session.encoding))
+    for (const session of sessions)
+      if (event !== undefined && session.behind !== undefined) this.#missed(session, c, event)
+      else if (event !== undefined || !isSlow(session)) push(session, wire.frame(session.encoding))
     return sessions.length
+  }
+
+  /** The first event of a conversation that a session does not get: it need not be told of the others. */
+  #missed(session: Session, c: string, event: Stored): void {
+    if (!session.behind?.has(c)) session.behind?.set(c, event.envelope.seq - 1)
+    this.unsubscribe(session, c)
   }
 
   /** One that is not there yet is made; whoever asks joins it. */

@@ -75,7 +75,7 @@ export class LiveEvents {
     const wire = new Wire(wireBytes(event), this.#catchUp.currentId)
     this.#catchUp.offer(event, change, wire)
     if (filling) this.#resumer.offer(c, event.envelope.seq, wire)
-    const sockets = this.#fanOut.publish(c, wire)
+    const sockets = this.#fanOut.publish(c, wire, event)
     if (sockets > 0) this.#metrics.delivered(sockets, (Date.now() - decidedAt(wire.json)) / 1000)
   }
 

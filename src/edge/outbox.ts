@@ -1,6 +1,12 @@
 import { type Encoding, encodeFrame, type Frame } from './frames.ts'
 import type { Session } from './session.ts'
 
+/** Bytes that wait for a session from which on it gets no signals: what is stored goes first. */
+const slowBytes = 256 * 1024
+
+/** Whether so much waits for a session that signals to it are dropped, or told later. */
+export const isSlow = (session: Session): boolean => session.ws.getBufferedAmount() > slowBytes
+
 /** Sessions that have frames to send. */
 let dirty: Session[] = []
 

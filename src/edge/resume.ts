@@ -31,6 +31,8 @@ type Outcome = { readonly synced: number } | { readonly refetch: RefetchReason; 
 const lookAgainMs = 5
 /** Bytes to send before looking whether the socket takes them; as many may wait as live events. */
 const stepBytes = 256 * 1024
+/** Conversations of one session that are filled before others get their turn. */
+const turnConversations = 32
 const retryMs = [50, 200, 1_000, 4_000]
 
 /**
@@ -45,6 +47,7 @@ export class Resumer {
   readonly #drains: Drains
   readonly #logger: Logger
   readonly #buffer: number
+  readonly #most: number
   readonly #onResumed: (events: number) => void
   readonly #turns: Turns
   readonly #fills = new Map<string, Fill[]>()
@@ -61,7 +64,7 @@ export class Resumer {
       logger: Logger
       onResumed: (events: number) => void
     },
-    limits: { resumes: number; resumeBuffer: number },
+    limits: { resumes: number; resumeBuffer: number; resumeConversations: number },
   ) {
     this.#bus = parts.bus
     this.#feed = parts.feed
@@ -71,6 +74,7 @@ export class Resumer {
     this.#logger = parts.logger
     this.#onResumed = parts.onResumed
     this.#buffer = limits.resumeBuffer
+    this.#most = limits.resumeConversations
     this.#turns = new Turns(limits.resumes)
   }
 
@@ -89,6 +93,11 @@ export class Resumer {
     }
   }
 
+  /** Whether a session waits for as many conversations as it may. */
+  isFull(session: Session): boolean {
+    return (session.filling?.size ?? 0) >= this.#most
+  }
+
   /** A user is out of a conversation: what it missed there is not to be had any more. */
   removed(c: string, user: string): void {
     for (const fill of this.#fills.get(c) ?? []) if (fill.session.user === user) fill.removed = true
@@ -98,22 +107,31 @@ export class Resumer {
   async resume(session: Session, cursors: Readonly<Record<string, number>>): Promise<void> {
     // One that is being filled already gets all there is by that.
     const conversations = Object.keys(cursors).filter(c => !session.filling?.has(c))
-    session.filling = new Set([...(session.filling ?? []), ...conversations])
-    for (const c of conversations) this.#fanOut.unsubscribe(session, c)
+    if (conversations.length > 0) session.filling ??= new Set()
+    for (const c of conversations) {
+      session.filling?.add(c)
+      this.#fanOut.unsubscribe(session, c)
+      session.behind?.delete(c)
+    }
     const before = this.#asked.get(session)
-    const done = this.#inTurn(before, async () => {
-      for (const c of conversations) {
-        if (session.closed) return
-        await this.#resumeOne(session, c, cursors[c]!)
-      }
-    })
+    const done = this.#inTurns(session, conversations, cursors, before)
     this.#asked.set(session, done)
     await done
   }
 
-  async #inTurn(before: Promise<void> | undefined, fill: () => Promise<void>): Promise<void> {
+  /** A turn is of a few conversations: whoever has one waits for a part only of what others with very many have asked for. */
+  async #inTurns(
+    session: Session,
+    conversations: readonly string[],
+    cursors: Readonly<Record<string, number>>,
+    before: Promise<void> | undefined,
+  ): Promise<void> {
     await before
-    await this.#turns.take(fill)
+    for (let at = 0; at < conversations.length && !session.closed; at += turnConversations)
+      await this.#turns.take(async () => {
+        for (const c of conversations.slice(at, at + turnConversations))
+          if (!session.closed) await this.#resumeOne(session, c, cursors[c]!)
+      })
   }
 
   async #resumeOne(session: Session, c: string, cursor: number): Promise<void> {

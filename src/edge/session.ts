@@ -41,6 +41,8 @@ export class Session {
   audiences: readonly Audience[] = noAudiences
   /** Conversations whose missed events come first: no live ones until then. */
   filling: Set<string> | undefined
+  /** While it does not take what it is sent: conversation → seq of the last event that it got, of those that have gone on since. */
+  behind: Map<string, number> | undefined
   /** Requests that came with `hello`, until it is answered. */
   waiting: WaitingRequest[] | undefined
   /** Frames for the end of this turn of the loop. */

@@ -36,6 +36,7 @@ import { SessionRegistry } from './session-registry.ts'
 import { SharedTails } from './shared-tails.ts'
 import { Sockets } from './sockets.ts'
 import { serveStaticFiles } from './static-files.ts'
+import { Stragglers } from './stragglers.ts'
 import { StreamCatchUp } from './stream-catch-up.ts'
 import { TypingBoard } from './typing-board.ts'
 import { ViewFreshness } from './view-freshness.ts'
@@ -67,7 +68,7 @@ const TypingSignal = Type.Object({
 const typingCheck = TypeCompiler.Compile(TypingSignal)
 
 const sweepMs = 500
-/** Bytes that may wait for a socket before a reader of missed events waits for it. */
+/** Bytes that may wait for a socket before a reader of missed events waits for it. At most a quarter of what ends the socket. */
 const roomBytes = 512 * 1024
 
 /** Listens for clients. Start the feed after this, so that the edge hears all of it. Rejects when it cannot listen. */
@@ -87,7 +88,8 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
   })
   const reader = new ConversationReader(views.timeline, log, limits.lagEvents)
   const tails = new SharedTails(reader, limits.resumeCacheBytes, shared => metrics.resumeServed(shared))
-  const drains = new Drains(roomBytes, limits.slowMs)
+  const room = Math.min(roomBytes, limits.backpressureBytes / 4)
+  const drains = new Drains(room, limits.slowMs)
   const lastSeen =
     options.lastSeen === undefined
       ? undefined
@@ -110,7 +112,13 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
     { signals, sessions, access, bus, refused: () => metrics.limited('call_rate') },
     limits,
   )
-  const buffered = new BufferedBytes(sessions, limits.bufferedBytes)
+  const stragglers = new Stragglers({ fanOut, drains, resumer, onBehind: () => metrics.behind() })
+  const buffered = new BufferedBytes(sessions, {
+    most: limits.bufferedBytes,
+    // Twice the room: what a reader of missed events has waiting does not make its session slow.
+    slowFrom: room * 2,
+    onSlow: session => stragglers.slow(session),
+  })
   const admission = new Admission(
     {
       sessions,

@@ -25,6 +25,8 @@ export class Topic {
   #jsonSockets = 0
   #msgpackSockets = 0
   #streams: Set<Session> | undefined
+  /** Sessions that are behind: they are counted, and get nothing. Undefined when there is none. */
+  held: Set<Session> | undefined
   /** Undefined: there is no gap at the moment. */
   #gathered: Wire[] | undefined
 
@@ -35,11 +37,16 @@ export class Topic {
   }
 
   get sockets(): number {
-    return this.#jsonSockets + this.#msgpackSockets + (this.#streams?.size ?? 0)
+    return this.#jsonSockets + this.#msgpackSockets + (this.#streams?.size ?? 0) + (this.held?.size ?? 0)
   }
 
   /** From now on it gets what is published, and nothing that was before. */
   add(session: Session): void {
+    if (session.behind !== undefined) {
+      this.held ??= new Set()
+      this.held.add(session)
+      return
+    }
     if (session.encoding === 'sse' || session.encoding === 'grpc') {
       this.#streams ??= new Set()
       this.#streams.add(session)
@@ -54,10 +61,27 @@ export class Topic {
 
   /** It gets what was published until now. */
   remove(session: Session): void {
-    if (this.#streams?.delete(session)) return
+    if (this.#streams?.delete(session) || this.#unheld(session)) return
     this.#sendGathered()
     if (!session.closed) session.ws.unsubscribe(session.encoding === 'json' ? this.#json : this.#msgpack)
     this.#count(session, -1)
+  }
+
+  /** A session that is in it is behind. */
+  hold(session: Session): void {
+    this.remove(session)
+    this.add(session)
+  }
+
+  /** It is behind no more. */
+  release(session: Session): void {
+    if (this.#unheld(session)) this.add(session)
+  }
+
+  #unheld(session: Session): boolean {
+    const wasHeld = this.held?.delete(session) ?? false
+    if (this.held?.size === 0) this.held = undefined
+    return wasHeld
   }
 
   publish(wire: Wire): void {

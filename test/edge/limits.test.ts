@@ -178,7 +178,7 @@ t.test('whoever says no hello is closed with 4002, and counted', async t => {
 })
 
 t.test('a node that is nearly full says so to what can wait, and to nothing else', async t => {
-  const bound = 3 * 1024 * 1024
+  const bound = 1024 * 1024
   const { connect, refusals, url, token, edge, bus } = await limited(t, {
     bufferedBytes: bound,
     backpressureBytes: 64 * bound,

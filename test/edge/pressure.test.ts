@@ -3,7 +3,9 @@ import t from 'tap'
 import { startConfab } from '../harness/confab.ts'
 import { SlowSocket } from '../harness/slow-socket.ts'
 
-const confab = await startConfab(t, { limits: { backpressureBytes: 2 * 1024 * 1024, inFlight: 8 } })
+const confab = await startConfab(t, {
+  limits: { backpressureBytes: 2 * 1024 * 1024, inFlight: 8, slowMs: 4_000 },
+})
 const alice = await confab.connect('alice')
 const big = 'x'.repeat(16_000)
 
@@ -28,7 +30,7 @@ t.test('a socket that does not read is closed, and nobody else notices', async t
   const connections = confab.edge.connections()
   let sent = 0
   let most = 0
-  while (confab.edge.connections() === connections && sent < 2000) {
+  while (confab.edge.connections() === connections && sent < 20_000) {
     await send('loud', sent + 1, sent + 20)
     sent += 20
     most = Math.max(most, confab.edge.bufferedBytes())

@@ -42,6 +42,11 @@ export class SlowSocket {
     this.#socket.write(frameOf(JSON.stringify(request)))
   }
 
+  /** Any bytes, frames or not. */
+  write(bytes: Uint8Array): void {
+    this.#socket.write(bytes)
+  }
+
   stopReading(): void {
     this.#socket.pause()
   }

@@ -1,5 +1,5 @@
 import { ConfabError, type Presence } from '../../events/index.ts'
-import { push } from '../outbox.ts'
+import { isSlow, push } from '../outbox.ts'
 import type { Session } from '../session.ts'
 import { Wire } from '../wire.ts'
 import { shardCount, shardOf } from './presence-record.ts'
@@ -10,9 +10,6 @@ interface Watched {
   /** The state that they know. */
   told: Presence
 }
-
-/** Bytes that wait for a socket from which on it is told later: what is stored goes first. */
-const slowBytes = 256 * 1024
 
 /**
  * Who is watched, and by which sessions here: a user is one entry, however many watch it. Changes are collected until `flush`, which tells of each user what holds
@@ -129,7 +126,7 @@ export class WatchList {
     const wire = presenceWire(watched.user, state)
     for (const session of watched.watchers) {
       if (session.closed) continue
-      if (session.ws.getBufferedAmount() > slowBytes) this.#postpone(session, watched.user)
+      if (isSlow(session)) this.#postpone(session, watched.user)
       else this.#push(session, wire)
     }
   }
@@ -141,7 +138,7 @@ export class WatchList {
   }
 
   #tellLate(session: Session): void {
-    if (session.ws.getBufferedAmount() > slowBytes) return
+    if (isSlow(session)) return
     for (const user of this.#late.get(session) ?? [])
       this.#push(session, presenceWire(user, this.#users.get(user)?.told ?? 'offline'))
     this.#late.delete(session)

@@ -31,6 +31,8 @@ export const sync =
     access.requireFresh()
     const { session } = caller
     const { cursors } = request
+    if (resumer.isFull(session))
+      throw new ConfabError('OVERLOADED', 'Too many conversations wait to be filled; wait for some of them.')
     // After the answer, and for as long as it takes: not within the request.
     session.inFlight++
     queueMicrotask(() => void resumer.resume(session, cursors).finally(() => session.inFlight--))

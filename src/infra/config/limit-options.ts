@@ -98,6 +98,12 @@ const edgeOptions: OptionsOf<EdgeLimits> = {
     edge.resumes,
     'Sessions whose missed events are read at the same time.',
   ),
+  resumeConversations: limit(
+    'edge.resumeConversations',
+    integer(1, 10_000_000),
+    edge.resumeConversations,
+    'Conversations that one session may be waiting to have filled before its sync is OVERLOADED.',
+  ),
   resumeCacheBytes: limit(
     'edge.resumeCache',
     orOff(size(64 * KiB, 64 * GiB)),

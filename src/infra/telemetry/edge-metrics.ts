@@ -66,6 +66,11 @@ export const createEdgeMetrics = (registry: Registry, buffered?: () => number): 
     help: 'Frames that were not sent because the socket was too slow; it is closed for it',
     registers,
   })
+  const behind = new Counter({
+    name: 'confab_edge_behind_total',
+    help: 'Times that a socket was too slow for what is live, and was sent what it missed when it had room',
+    registers,
+  })
   const limited = new Counter({
     name: 'confab_edge_limited_total',
     help: 'What a bound of the edge has refused or closed, by limit',
@@ -117,6 +122,7 @@ export const createEdgeMetrics = (registry: Registry, buffered?: () => number): 
       if (seconds < importedFromSeconds) delivery.observe(Math.max(0, seconds))
     },
     dropped: () => dropped.inc(),
+    behind: () => behind.inc(),
     limited: limit => limited.inc({ limit }),
     resumed: events => resumed.inc(events),
     resumeServed: shared => (shared ? resumeShared : resumeReads).inc(),
