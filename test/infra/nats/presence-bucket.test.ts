@@ -1,0 +1,78 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { jetstreamManager } from '@nats-io/jetstream'
+import t from 'tap'
+import type { PresenceRecord, PresenceStore } from '../../../src/edge/index.ts'
+import { type Nats, openPresenceBucket } from '../../../src/infra/nats/index.ts'
+import { startNats } from '../../harness/nats.ts'
+
+const users = (edge: string, shard: number, list: string): PresenceRecord => ({
+  of: 'users',
+  edge,
+  shard,
+  users: list,
+})
+const lives = (edge: string): PresenceRecord => ({ of: 'edge', edge, ttlMs: 2_000 })
+
+/** Follows, and keeps what it hears. */
+const open = async (t: { teardown(fn: () => unknown): void }, nats: Nats) => {
+  const store = await openPresenceBucket(nats)
+  t.teardown(() => store.close())
+  const heard: string[] = []
+  let losses = 0
+  store.follow({ heard: record => heard.push(JSON.stringify(record)), lost: () => losses++ })
+  const hears = async (record: PresenceRecord) => {
+    while (!heard.includes(JSON.stringify(record))) await sleep(20)
+  }
+  return { store, heard, hears, losses: () => losses }
+}
+
+/** Until it can be written, as the board goes on trying. */
+const putAtLast = async (store: PresenceStore, record: PresenceRecord) => {
+  for (;;)
+    try {
+      await store.put([record], 60_000)
+      return
+    } catch {
+      await sleep(100)
+    }
+}
+
+t.test(
+  'the newest of each key, for who comes later too; what has expired is gone',
+  { timeout: 60_000 },
+  async t => {
+    const nats = await startNats(t)
+    const one = await open(t, await nats.connect())
+    await one.store.put([lives('a')], 1_000)
+    await one.store.put([users('a', 1, ' alice | '), users('a', 2, ' bob | ')], 60_000)
+    await one.store.put([users('a', 1, ' | alice ')], 60_000)
+    await one.hears(users('a', 1, ' | alice '))
+    const manager = await jetstreamManager((await nats.connect()).connection)
+    // Two lists are left, once the life is over and what told of its end too.
+    while ((await manager.streams.info('KV_confab-presence')).state.messages > 2) await sleep(50)
+    const later = await open(t, await nats.connect())
+    await later.hears(users('a', 2, ' bob | '))
+    t.same(
+      [...later.heard].sort(),
+      [users('a', 1, ' | alice '), users('a', 2, ' bob | ')].map(one => JSON.stringify(one)).sort(),
+    )
+  },
+)
+
+t.test(
+  'a server that loses its memory: whoever writes is told, and makes the bucket again',
+  { timeout: 60_000 },
+  async t => {
+    const nats = await startNats(t)
+    const [one, other] = [await open(t, await nats.connect()), await open(t, await nats.connect())]
+    await one.store.put([lives('a'), users('a', 1, ' alice | ')], 60_000)
+    await other.hears(users('a', 1, ' alice | '))
+    await nats.kill9()
+    await t.rejects(one.store.put([lives('a')], 60_000))
+    await nats.restart()
+    await putAtLast(one.store, users('a', 1, ' | alice '))
+    await putAtLast(other.store, users('b', 1, ' bob | '))
+    await Promise.all([other.hears(users('a', 1, ' | alice ')), one.hears(users('b', 1, ' bob | '))])
+    t.ok(one.losses() > 0 && other.losses() > 0)
+  },
+)
