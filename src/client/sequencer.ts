@@ -56,8 +56,12 @@ export class Sequencer {
 
   /** The server has sent all up to `seq`. Returns whether all of it was delivered; what was not is asked for again. */
   synced(c: string, seq: number): boolean {
-    const order = this.#orders.get(c)
-    if (order === undefined) return true
+    const order = this.#orders.get(c) ?? this.#start(c, seq)
+    // The user follows a channel from here on, again or for the first time: no event says so.
+    if (order.phase === 'left') {
+      order.phase = 'following'
+      order.last = seq
+    }
     if (order.phase !== 'following') return false
     order.head = Math.max(order.head, seq)
     this.#settle(order)

@@ -12,15 +12,17 @@ export interface ConversationView {
   /** Stream and stream sequence of its last event. */
   readonly stream: string
   readonly streamSeq: number
+  /** Those in its own log: without who follows a channel. */
   readonly memberCount: number
   readonly posting: Posting
   /** Seconds between two messages of one plain member; 0: any. */
   readonly slowModeSeconds: number
+  /** Undefined for who follows a channel, too. */
   roleOf(user: string): Role | undefined
   members(): IterableIterator<string>
 }
 
-/** The marks, mutes, blocks and settings of a user. Do not keep it. */
+/** The marks, mutes, blocks, settings and followed channels of a user. Do not keep it. */
 export interface UserView {
   readonly user: string
   readMark(c: string): number
@@ -29,6 +31,8 @@ export interface UserView {
   hasBlocked(user: string): boolean
   /** Who is told when the user was last here. */
   readonly lastSeen: LastSeenFor
+  /** Whether it is in a channel without being in the channel's own log. */
+  follows(c: string): boolean
 }
 
 const conversationViews = new WeakMap<ConversationState, ConversationView>()
@@ -87,6 +91,7 @@ export const viewOfUser = (state: UserState): UserView => {
       get lastSeen() {
         return state.lastSeen
       },
+      follows: c => state.follows.has(c),
     }
     userViews.set(state, view)
   }

@@ -35,6 +35,14 @@ export interface AggregateType<S extends AggregateState, E> {
   bytes(state: S): number
 }
 
+/** What a user's log is to say. */
+export interface Handover {
+  readonly user: string
+  readonly follow: boolean
+  /** The command is to be decided once more after that. */
+  readonly again?: boolean
+}
+
 /** What a decider may answer. One command makes one event at most. */
 export type Decision<E> =
   | { readonly event: E }
@@ -47,6 +55,8 @@ export type Decision<E> =
       /** Not before that much later, ms. */
       readonly retryAfterMs?: number
     }
+  /** It is for the log of a user to say whether they follow this channel. */
+  | { readonly handover: Handover }
   /** It cannot say without knowing message `m` as it was at seq `upTo` or later: ask again with `found`. */
   | { readonly lacks: string; readonly upTo: number }
 

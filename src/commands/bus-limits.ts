@@ -12,6 +12,8 @@ export interface BusLimits extends LaneLimits {
   readonly lookupBytes: number
   /** Events between two snapshots of an aggregate. */
   readonly snapshotEvery: number
+  /** Members of a channel that its own log holds; who joins it beyond that follows it, in their own log. */
+  readonly channelMembers: number
 }
 
 export const defaultBusLimits: BusLimits = {
@@ -26,6 +28,7 @@ export const defaultBusLimits: BusLimits = {
   userBytes: 64 * 1024 * 1024,
   lookupBytes: 256 * 1024 * 1024,
   snapshotEvery: 256,
+  channelMembers: 1_000,
 }
 
 /** The bounds of an edge whose commands are decided in other processes. */

@@ -6,6 +6,7 @@ import {
   type UserEvent,
   type UserRequest,
 } from '../events/index.ts'
+import type { Handover } from './aggregate.ts'
 import { type BusLimits, defaultBusLimits } from './bus-limits.ts'
 import { type Command, whileWanted } from './command-handler.ts'
 import { commandIdOf } from './command-ids.ts'
@@ -82,7 +83,7 @@ export const createCommandBus = ({
     ...shared,
     cache: conversations,
     handler: whileWanted<ConversationState, ConversationEvent, ConversationJobCommand & Command>(
-      conversationHandler(conversations, users, lookup),
+      conversationHandler(conversations, users, lookup, limits),
     ),
   })
   const userLanes = new CommandLanes({
@@ -93,19 +94,67 @@ export const createCommandBus = ({
 
   const push = (
     request: ConversationRequest | UserRequest,
-    { from, at, traceparent, id: given, isWanted }: CommandContext,
+    context: CommandContext,
     resolve: (answer: object) => void,
     reject: (error: Error) => void,
   ): void => {
+    const { from, at, traceparent, isWanted } = context
     if (open.count >= limits.open) throw new ConfabError('OVERLOADED')
-    const id = given ?? commandIdOf(request, from)
+    const id = context.id ?? commandIdOf(request, from)
     if (isUserRequest(request)) {
-      const command = { request, from, at, id, isWanted }
+      const command = { request, user: from, from, at, id, isWanted }
       userLanes.push(from, newJob(command, traceparent, resolve, reject))
     } else {
-      const command = { request, from, at, id, blocked: undefined, found: undefined, isWanted }
-      conversationLanes.push(request.c, newJob(command, traceparent, resolve, reject))
+      const command = {
+        request,
+        from,
+        at,
+        id,
+        blocked: undefined,
+        follows: undefined,
+        channelMembers: undefined,
+        found: undefined,
+        isWanted,
+      }
+      const settled = isOfMembers(request)
+        ? (answer: object) => {
+            if ('handover' in answer)
+              handOver(answer.handover as Handover, request, { ...context, id }, resolve, reject)
+            else resolve(answer)
+          }
+        : resolve
+      conversationLanes.push(request.c, newJob(command, traceparent, settled, reject))
     }
+  }
+
+  /** Goes on in the user's log with what the channel's has left to it. Does not throw. */
+  const handOver = (
+    { user, follow, again }: Handover,
+    request: ConversationRequest,
+    context: CommandContext & { readonly id: string },
+    resolve: (answer: object) => void,
+    reject: (error: Error) => void,
+  ): void => {
+    const { from, at, traceparent, isWanted } = context
+    // Both logs may hold an event of the command.
+    const id = `f.${context.id}`
+    const command = {
+      request: { t: 'follow', c: request.c, on: follow } as const,
+      user,
+      from,
+      at,
+      id,
+      isWanted,
+    }
+    const once = (work: () => void): void => {
+      try {
+        work()
+      } catch (error) {
+        reject(error as Error)
+      }
+    }
+    const settled = again === true ? () => once(() => push(request, context, resolve, reject)) : resolve
+    once(() => userLanes.push(user, newJob(command, traceparent, settled, reject)))
   }
 
   return {
@@ -120,6 +169,10 @@ export const createCommandBus = ({
     drain: () => open.none(),
   }
 }
+
+/** Requests about who is in a conversation, which a channel's log may leave to the user's. */
+const isOfMembers = ({ t }: ConversationRequest): boolean =>
+  t === 'join' || t === 'leave' || t === 'invite' || t === 'remove'
 
 export const isUserRequest = (request: ConversationRequest | UserRequest): request is UserRequest =>
   request.t === 'read' ||

@@ -43,8 +43,9 @@ export const newJob = <E, C extends Command>(
 
 /** Ends a command with its answer. */
 export const accept = <E, C>(open: OpenCommands, job: Job<E, C>, answer: object): void => {
-  open.ended()
+  // In this order: a command that goes on elsewhere is under way all the time.
   job.resolve(answer)
+  open.ended()
 }
 
 /** Ends a command with an error that its client may see; any other becomes INTERNAL, with itself as the cause. */
@@ -60,6 +61,8 @@ export const settle = <E, C>(
   decision: Exclude<Decision<E>, { event: E }>,
 ): void => {
   if ('unchanged' in decision) accept(open, job, decision.unchanged)
+  // Whoever gave the command goes on with it.
+  else if ('handover' in decision) accept(open, job, decision)
   else if ('lacks' in decision) fail(open, job, new TypeError(`nobody looked up ${decision.lacks}`))
   else {
     const { refused, message, field, retryAfterMs } = decision

@@ -16,6 +16,10 @@ export interface ConversationCommand<R extends ConversationRequest = Conversatio
   readonly id: string
   /** In a direct conversation: whether either of the two has blocked the other. */
   readonly blocked?: boolean | undefined
+  /** In a channel, where the decision depends on it: whether the user whom it is about follows it. */
+  readonly follows?: boolean | undefined
+  /** Members that a channel's log holds at most; any number, when not given. */
+  readonly channelMembers?: number | undefined
   /** What a lookup said of the message that a decision lacked. */
   readonly found?: FoundMessage | undefined
 }
@@ -36,6 +40,12 @@ export const refuseStranger = (state: ConversationState): Refusal =>
   state.seq > 0 && state.kind === 'channel'
     ? refuse('NOT_MEMBER')
     : refuse('NOT_FOUND', 'There is no such conversation, or none that you may know of.')
+
+/** What somebody is in a conversation: a member with a role, or who follows a channel, as a plain member. */
+export const roleIn = (
+  state: ConversationState,
+  { from, follows }: Pick<ConversationCommand, 'from' | 'follows'>,
+): Role | undefined => state.members.get(from) ?? (follows === true ? 'member' : undefined)
 
 const rank: Record<Role, number> = { owner: 2, admin: 1, member: 0 }
 

@@ -1,6 +1,7 @@
 import type { ConversationEvent, UserEvent } from '../events/index.ts'
 import type { AggregateState } from './aggregate.ts'
 import type { AggregateCache } from './aggregate-cache.ts'
+import type { BusLimits } from './bus-limits.ts'
 import type { CommandHandler } from './command-handler.ts'
 import { type ConversationCommand, messageOf } from './conversation-command.ts'
 import { type ConversationState, conversationType } from './conversation-state.ts'
@@ -19,6 +20,7 @@ export const conversationHandler = (
   conversations: Aggregates<ConversationState, ConversationEvent>,
   users: Aggregates<UserState, UserEvent>,
   lookup: MessageLookup,
+  { channelMembers }: Pick<BusLimits, 'channelMembers'>,
 ): CommandHandler<ConversationState, ConversationEvent, ConversationJobCommand> => ({
   type: conversationType,
   decide: (state, command) => {
@@ -28,6 +30,14 @@ export const conversationHandler = (
       if (typeof blocked !== 'boolean') return blocked
       command.blocked = blocked
     }
+    const follower = followerOf(state, command)
+    if (follower !== undefined) {
+      const user = users.cached(follower)
+      if (user !== undefined) noteFollows(command, user)
+      else if (command.follows === undefined)
+        return users.load(follower).then(loaded => noteFollows(command, loaded))
+      command.channelMembers = channelMembers
+    }
     const decision = decideConversation(state, command)
     return 'lacks' in decision ? find(lookup, command, decision.lacks, decision.upTo) : decision
   },
@@ -36,6 +46,10 @@ export const conversationHandler = (
     const peer = peerOf(state, command)
     const blocked = peer === undefined ? false : eitherBlocks(users, command.from, peer)
     if (typeof blocked !== 'boolean') facts.push(blocked)
+    const follower = followerOf(state, command)
+    // Noted as it is loaded: a small cache may have lost it by the time of the decision.
+    if (follower !== undefined && command.follows === undefined)
+      facts.push(users.load(follower).then(loaded => noteFollows(command, loaded)))
     const { request } = command
     if ('m' in request) {
       // Whoever sends may only become a member within the batch, so it is asked whether he is one or not.
@@ -50,6 +64,8 @@ export const conversationHandler = (
     const { state } = await conversations.current(command.request.c)
     const peer = peerOf(state, command)
     if (peer !== undefined) await Promise.all([users.current(command.from), users.current(peer)])
+    const follower = followerOf(state, command)
+    if (follower !== undefined) noteFollows(command, await users.current(follower))
   },
   ordinal: (state, event) => (event.type === 'message.posted' ? event.n : state.n),
   answer: ({ request }, { seq, at }) => answerOfConversation(request.t, seq, at, false),
@@ -59,6 +75,31 @@ export const conversationHandler = (
     return answerOfConversation(request.t, seq, at, duplicate)
   },
 })
+
+/** In a channel: the user of whom it matters whether they follow it. Of who is in the channel's own log it does not, when they write. */
+const followerOf = (state: ConversationState, { request, from }: ConversationCommand): string | undefined => {
+  if (state.kind !== 'channel' || state.seq === 0) return undefined
+  switch (request.t) {
+    case 'invite':
+    case 'remove':
+    case 'role':
+      return request.user
+    case 'join':
+    case 'leave':
+      return from
+    case 'send':
+    case 'edit':
+    case 'delete':
+    case 'react':
+      return state.members.has(from) ? undefined : from
+    default:
+      return undefined
+  }
+}
+
+const noteFollows = (command: ConversationJobCommand, { state }: { readonly state: UserState }): void => {
+  command.follows = state.follows.has(command.request.c)
+}
 
 /** The other one, where it matters whether one of the two has blocked the other. */
 const peerOf = (state: ConversationState, { request, from }: ConversationCommand): string | undefined => {

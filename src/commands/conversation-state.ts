@@ -66,7 +66,7 @@ export const evolveConversation = (
   switch (event.type) {
     case 'message.posted':
       state.n = event.n
-      if (state.slowMode !== undefined && state.members.get(event.from) === 'member')
+      if (state.slowMode !== undefined && !isStaff(state.members.get(event.from)))
         notePosted(state.slowMode, event)
       break
     case 'conversation.created':
@@ -101,6 +101,9 @@ export const evolveConversation = (
   state.stream = origin.stream
   state.streamSeq = origin.streamSeq
 }
+
+/** Whoever is not in `members` follows the channel. */
+const isStaff = (role: Role | undefined): boolean => role === 'owner' || role === 'admin'
 
 const membersToChange = (state: ConversationState): Map<string, Role> => {
   if (state.sharesMembers) {

@@ -19,23 +19,30 @@ const managerRole = (state: ConversationState, from: string): Role | Refusal => 
 
 export const decideInvite = (
   state: ConversationState,
-  { request: { user }, from, at }: CommandOf<'invite'>,
+  { request: { user }, from, at, follows, channelMembers }: CommandOf<'invite'>,
 ): ConversationDecision => {
   const role = managerRole(state, from)
   if (typeof role !== 'string') return role
-  if (state.members.has(user)) return unchanged(state)
+  if (state.members.has(user) || follows === true) return unchanged(state)
+  if (isFull(state, channelMembers)) return { handover: { user, follow: true } }
   return { event: joined(state, from, at, user) }
 }
 
 export const decideJoin = (
   state: ConversationState,
-  { from, at }: CommandOf<'join'>,
+  { from, at, follows, channelMembers }: CommandOf<'join'>,
 ): ConversationDecision => {
   const isMember = state.members.has(from)
   if (!isMember && (state.seq === 0 || state.kind !== 'channel')) return refuseStranger(state)
   if (state.kind === 'direct') return forEver()
-  return isMember ? unchanged(state) : { event: joined(state, from, at, from) }
+  if (isMember || (follows === true && state.members.size > 0)) return unchanged(state)
+  if (isFull(state, channelMembers)) return { handover: { user: from, follow: true } }
+  return { event: joined(state, from, at, from) }
 }
+
+/** Whether a channel's log takes no more members: from then on they follow it. */
+const isFull = (state: ConversationState, channelMembers = Number.POSITIVE_INFINITY): boolean =>
+  state.kind === 'channel' && state.members.size >= channelMembers
 
 /** Whoever comes into an empty channel becomes its owner: there is always one. */
 const joined = (state: ConversationState, from: string, at: string, user: string): ConversationEvent => {
@@ -45,21 +52,24 @@ const joined = (state: ConversationState, from: string, at: string, user: string
 
 export const decideRemove = (
   state: ConversationState,
-  { request: { user }, from, at }: CommandOf<'remove'>,
+  { request: { user }, from, at, follows }: CommandOf<'remove'>,
 ): ConversationDecision => {
   const role = managerRole(state, from)
   if (typeof role !== 'string') return role
   const theirs = state.members.get(user)
-  if (theirs === undefined) return unchanged(state)
-  if (!isLower(theirs, role)) return refuse('FORBIDDEN', 'Only members of a lower role can be removed.')
+  if (theirs === undefined && follows !== true) return unchanged(state)
+  if (theirs !== undefined && !isLower(theirs, role))
+    return refuse('FORBIDDEN', 'Only members of a lower role can be removed.')
+  if (follows === true) return { handover: { user, follow: false, again: theirs !== undefined } }
   return { event: { t: 'event', c: state.c, seq: state.seq + 1, type: 'member.left', from, at, user } }
 }
 
 export const decideLeave = (
   state: ConversationState,
-  { from, at }: CommandOf<'leave'>,
+  { from, at, follows }: CommandOf<'leave'>,
 ): ConversationDecision => {
   const role = state.members.get(from)
+  if (follows === true) return { handover: { user: from, follow: false, again: role !== undefined } }
   if (role === undefined) return refuseStranger(state)
   if (state.kind === 'direct') return forEver()
   const seq = state.seq + 1
@@ -70,12 +80,13 @@ export const decideLeave = (
 
 export const decideRole = (
   state: ConversationState,
-  { request: { user, role }, from, at }: CommandOf<'role'>,
+  { request: { user, role }, from, at, follows }: CommandOf<'role'>,
 ): ConversationDecision => {
   const own = managerRole(state, from)
   if (typeof own !== 'string') return own
   if (own !== 'owner') return refuse('FORBIDDEN', 'Only the owner sets roles.')
-  const theirs = state.members.get(user)
+  // Who follows a channel comes into its log by a role.
+  const theirs = state.members.get(user) ?? (follows === true ? 'member' : undefined)
   if (theirs === undefined) return refuse('NOT_FOUND', 'There is no such member.', '/user')
   if (theirs === role) return unchanged(state)
   if (theirs === 'owner' && !hasOtherOwner(state, user))

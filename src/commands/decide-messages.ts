@@ -1,6 +1,6 @@
-import { type ConversationEvent, Limits, type MessagePosted } from '../events/index.ts'
+import { type ConversationEvent, Limits, type MessagePosted, type Role } from '../events/index.ts'
 import { type Decision, type Refusal, refuse } from './aggregate.ts'
-import { type CommandOf, messageOf, refuseStranger } from './conversation-command.ts'
+import { type CommandOf, messageOf, refuseStranger, roleIn } from './conversation-command.ts'
 import type { ConversationState } from './conversation-state.ts'
 import type { MessageRef } from './message-lookup.ts'
 import { isWhole, reactionKey } from './recent-events.ts'
@@ -20,14 +20,18 @@ const noMessage = (): Refusal => refuse('NOT_FOUND', 'There is no such message.'
 const blocked = (): Refusal => refuse('FORBIDDEN', 'One of you has blocked the other.')
 
 /** Where only its staff posts, the others neither send nor edit; they react and delete. */
-const refusePosting = (state: ConversationState, from: string): Refusal | undefined =>
-  state.posting === 'staff' && state.members.get(from) === 'member'
+const refusePosting = (state: ConversationState, role: Role | undefined): Refusal | undefined =>
+  state.posting === 'staff' && role === 'member'
     ? refuse('FORBIDDEN', 'Only the owner and admins post here.')
     : undefined
 
 /** Slow mode is about new messages of plain members. */
-const refuseHaste = (state: ConversationState, from: string, at: string): Refusal | undefined => {
-  if (state.slowMode === undefined || state.members.get(from) !== 'member') return undefined
+const refuseHaste = (
+  state: ConversationState,
+  role: Role,
+  { from, at }: CommandOf<'send'>,
+): Refusal | undefined => {
+  if (state.slowMode === undefined || role !== 'member') return undefined
   const retryAfterMs = waitOf(state.slowMode, from, at)
   if (retryAfterMs === 0) return undefined
   const { seconds } = state.slowMode
@@ -35,15 +39,14 @@ const refuseHaste = (state: ConversationState, from: string, at: string): Refusa
   return { ...refuse('RATE_LIMITED', message), retryAfterMs }
 }
 
-export const decideSend = (
-  state: ConversationState,
-  { request, from, at, blocked: isBlocked, found }: CommandOf<'send'>,
-): ConversationDecision => {
+export const decideSend = (state: ConversationState, command: CommandOf<'send'>): ConversationDecision => {
+  const { request, from, at, blocked: isBlocked, found } = command
   const { m, text, replyTo, attachments } = request
   // A repeated send is answered as the first one was, whatever has changed since: the message is there.
   const recent = state.recent.messages.get(m)
   if (recent !== undefined && recent.from === from) return repeated(recent)
-  if (!state.members.has(from)) return refuseStranger(state)
+  const role = roleIn(state, command)
+  if (role === undefined) return refuseStranger(state)
   const message = messageOf(state, m, found)
   if (message !== undefined) {
     if ('lacks' in message) return message
@@ -51,7 +54,7 @@ export const decideSend = (
   }
   if (isBlocked === true) return blocked()
   if (isTooLong(text)) return tooLong()
-  const refusal = refusePosting(state, from) ?? refuseHaste(state, from, at)
+  const refusal = refusePosting(state, role) ?? refuseHaste(state, role, command)
   if (refusal !== undefined) return refusal
   const { c } = state
   const event: MessagePosted = {
@@ -78,9 +81,11 @@ const repeated = ({ seq, at }: { seq: number; at: string }): ConversationDecisio
 /** The message that a member may still edit or react to; else the decision that says why not. */
 const standingMessage = (
   state: ConversationState,
-  { request: { m }, from, blocked: isBlocked, found }: CommandOf<'edit' | 'react'>,
+  command: CommandOf<'edit' | 'react'>,
 ): MessageRef | Refusal | { readonly lacks: string; readonly upTo: number } => {
-  if (!state.members.has(from)) return refuseStranger(state)
+  if (roleIn(state, command) === undefined) return refuseStranger(state)
+  const { request, blocked: isBlocked, found } = command
+  const { m } = request
   if (isBlocked === true) return blocked()
   const message = messageOf(state, m, found)
   if (message === undefined) return noMessage()
@@ -93,7 +98,7 @@ export const decideEdit = (state: ConversationState, command: CommandOf<'edit'>)
   const message = standingMessage(state, command)
   if (!('seq' in message)) return message
   if (message.from !== from) return refuse('FORBIDDEN', 'Only its author edits a message.')
-  const refusal = refusePosting(state, from)
+  const refusal = refusePosting(state, roleIn(state, command))
   if (refusal !== undefined) return refusal
   if (isTooLong(text)) return tooLong()
   return { event: { t: 'event', c: state.c, seq: state.seq + 1, type: 'message.edited', m, from, at, text } }
@@ -101,10 +106,11 @@ export const decideEdit = (state: ConversationState, command: CommandOf<'edit'>)
 
 export const decideDelete = (
   state: ConversationState,
-  { request, from, at, found }: CommandOf<'delete'>,
+  command: CommandOf<'delete'>,
 ): ConversationDecision => {
+  const { request, from, at, found } = command
   const { m } = request
-  const role = state.members.get(from)
+  const role = roleIn(state, command)
   if (role === undefined) return refuseStranger(state)
   const message = messageOf(state, m, found)
   if (message === undefined) return noMessage()

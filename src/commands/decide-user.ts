@@ -4,9 +4,18 @@ import { refuseStranger } from './conversation-command.ts'
 import type { ConversationState } from './conversation-state.ts'
 import { marksOf, type UserState } from './user-state.ts'
 
+/** What a channel's log hands over: whether a user follows it. Who may say so has been decided there. */
+export interface FollowRequest {
+  readonly t: 'follow'
+  readonly c: string
+  readonly on: boolean
+}
+
 export interface UserCommand {
-  readonly request: UserRequest
-  /** User id of who asks: whose state it is. */
+  readonly request: UserRequest | FollowRequest
+  /** User id of whose state it is. */
+  readonly user: string
+  /** User id of who asks: the same, but for what a channel's staff does to who follows it. */
   readonly from: string
   /** ISO time of the event. */
   readonly at: string
@@ -32,12 +41,13 @@ export const decideUser = (state: UserState, command: UserCommand): Decision<Use
     if (lastSeen === state.lastSeen) return { unchanged: { lastSeen } }
     return { event: { u, seq, type: 'privacy.changed', at, lastSeen } }
   }
+  if (request.t === 'follow') return decideFollow(state, request, command)
   const { c } = request
   if (request.t === 'mute' && state.muted.has(c) === request.on) return { unchanged: {} }
   // Whoever has left may still unmute; anything else needs a member.
   if (!(request.t === 'mute' && !request.on)) {
     if (conversation === undefined) throw new TypeError(`${request.t} is decided with its conversation`)
-    if (!conversation.members.has(u)) return refuseStranger(conversation)
+    if (!conversation.members.has(u) && !state.follows.has(c)) return refuseStranger(conversation)
   }
   if (request.t === 'mute')
     return { event: { u, seq, type: request.on ? 'conversation.muted' : 'conversation.unmuted', at, c } }
@@ -51,8 +61,23 @@ export const decideUser = (state: UserState, command: UserCommand): Decision<Use
   return { event: { u, seq, type: 'delivered.marked', at, c, mark } }
 }
 
+const decideFollow = (
+  state: UserState,
+  { c, on }: FollowRequest,
+  { at, from, conversation }: UserCommand,
+): Decision<UserEvent> => {
+  if (conversation === undefined) throw new TypeError('follow is decided with its conversation')
+  const { seq: head, n } = conversation
+  if (state.follows.has(c) === on) return { unchanged: { seq: head } }
+  const base = { u: state.user, seq: state.seq + 1, at, c, head }
+  return {
+    event: on ? { ...base, type: 'channel.followed', n } : { ...base, type: 'channel.unfollowed', by: from },
+  }
+}
+
 /** What a command's answer says of the event that came of it. */
 export const answerOfUser = (event: UserEvent): object => {
   if (event.type === 'privacy.changed') return { lastSeen: event.lastSeen }
+  if ('head' in event) return { seq: event.head }
   return event.type === 'read.marked' || event.type === 'delivered.marked' ? { seq: event.mark } : {}
 }

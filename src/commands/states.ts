@@ -17,6 +17,8 @@ export interface StateReader {
   user(user: string): UserView | Promise<UserView>
   /** The state as the log has it now, whatever the feed has brought: ask for it before someone is turned away who another node may just have let in. */
   currentConversation(c: string): Promise<ConversationView | undefined>
+  /** As `currentConversation`. */
+  currentUser(user: string): Promise<UserView>
 }
 
 /** Of commands that are decided elsewhere: the states, and a place to tell what has come of a command. */
@@ -69,6 +71,7 @@ export const readerOf = ({ conversations, users }: StateCaches): StateReader => 
   },
   currentConversation: c =>
     conversations.current(c).then(({ state }) => viewOfConversation(state), unreadable),
+  currentUser: user => users.current(user).then(({ state }) => viewOfUser(state), unreadable),
 })
 
 /** The states of a process that decides nothing itself. Snapshots are read, and written by who decides. */

@@ -30,8 +30,8 @@ export const userHandler = (
     'c' in request && conversations.cached(request.c) === undefined
       ? conversations.load(request.c)
       : undefined,
-  refresh: async ({ request, from }) => {
-    await Promise.all([users.current(from), 'c' in request ? conversations.current(request.c) : undefined])
+  refresh: async ({ request, user }) => {
+    await Promise.all([users.current(user), 'c' in request ? conversations.current(request.c) : undefined])
   },
   ordinal: () => 0,
   answer: (_command, event) => answerOfUser(event),

@@ -17,6 +17,8 @@ export interface UserState extends AggregateState {
   readonly blocked: Set<string>
   /** Who is told when the user was last here. */
   lastSeen: LastSeenFor
+  /** Channels that are followed. */
+  readonly follows: Set<string>
 }
 
 export const emptyUser = (user: string): UserState => ({
@@ -28,6 +30,7 @@ export const emptyUser = (user: string): UserState => ({
   muted: new Set(),
   blocked: new Set(),
   lastSeen: 'contacts',
+  follows: new Set(),
 })
 
 const noMarks: Marks = { read: 0, delivered: 0 }
@@ -67,13 +70,19 @@ export const evolveUser = (state: UserState, event: UserEvent, origin: Origin): 
     case 'privacy.changed':
       state.lastSeen = event.lastSeen
       break
+    case 'channel.followed':
+      state.follows.add(event.c)
+      break
+    case 'channel.unfollowed':
+      state.follows.delete(event.c)
+      break
   }
   state.seq = event.seq
   state.stream = origin.stream
   state.streamSeq = origin.streamSeq
 }
 
-/** Version 1 of a user's snapshot, as JSON. */
+/** Version 2 of a user's snapshot, as JSON. */
 interface SerialUser {
   readonly seq: number
   readonly stream: string
@@ -84,12 +93,14 @@ interface SerialUser {
   readonly blocked: string[]
   /** Not there: contacts. */
   readonly lastSeen?: LastSeenFor
+  readonly follows: string[]
 }
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder('utf-8', { fatal: true })
 
-const serialise = ({ seq, stream, streamSeq, marks, muted, blocked, lastSeen }: UserState): Uint8Array => {
+const serialise = (state: UserState): Uint8Array => {
+  const { seq, stream, streamSeq, marks, muted, blocked, lastSeen, follows } = state
   const serial: SerialUser = {
     seq,
     stream,
@@ -98,13 +109,14 @@ const serialise = ({ seq, stream, streamSeq, marks, muted, blocked, lastSeen }: 
     muted: [...muted],
     blocked: [...blocked],
     lastSeen,
+    follows: [...follows],
   }
   return encoder.encode(JSON.stringify(serial))
 }
 
 const deserialise = (user: string, bytes: Uint8Array): UserState => {
   const serial = JSON.parse(decoder.decode(bytes)) as SerialUser
-  const { seq, stream, streamSeq, marks, muted, blocked, lastSeen = 'contacts' } = serial
+  const { seq, stream, streamSeq, marks, muted, blocked, lastSeen = 'contacts', follows } = serial
   return {
     user,
     seq,
@@ -114,12 +126,13 @@ const deserialise = (user: string, bytes: Uint8Array): UserState => {
     muted: new Set(muted),
     blocked: new Set(blocked),
     lastSeen,
+    follows: new Set(follows),
   }
 }
 
 export const userType: AggregateType<UserState, UserEvent> = {
   family: 'user',
-  snapshotVersion: 1,
+  snapshotVersion: 2,
   empty: emptyUser,
   decode: decodeUserEvent,
   evolve: evolveUser,
@@ -128,8 +141,10 @@ export const userType: AggregateType<UserState, UserEvent> = {
     marks: new Map(state.marks),
     muted: new Set(state.muted),
     blocked: new Set(state.blocked),
+    follows: new Set(state.follows),
   }),
   serialise,
   deserialise,
-  bytes: state => 600 + state.marks.size * 110 + (state.muted.size + state.blocked.size) * 70,
+  bytes: state =>
+    600 + state.marks.size * 110 + (state.muted.size + state.blocked.size + state.follows.size) * 70,
 }

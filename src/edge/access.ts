@@ -1,4 +1,4 @@
-import type { CommandBus, ConversationView, LiveFeed } from '../commands/index.ts'
+import type { CommandBus, ConversationView, LiveFeed, StateReader } from '../commands/index.ts'
 import { ConfabError } from '../events/index.ts'
 
 /** The live feed has not been sure of having everything for too long: who is a member of what is not known well enough to answer. */
@@ -8,6 +8,35 @@ const stale = (): ConfabError =>
 /** Same words whether the conversation is not there or not to be known of. */
 const notFound = (): ConfabError =>
   new ConfabError('NOT_FOUND', 'There is no such conversation, or none that you may know of.')
+
+/**
+ * Whether a user is in a conversation as far as this node knows: one of its members, or who follows a channel. At once when the states are cached. Rejects with
+ * ConfabError.
+ */
+export const isIn = (
+  states: StateReader,
+  view: ConversationView | undefined,
+  user: string,
+): boolean | Promise<boolean> => {
+  if (view === undefined) return false
+  if (view.roleOf(user) !== undefined) return true
+  if (view.kind !== 'channel') return false
+  const follower = states.user(user)
+  return follower instanceof Promise
+    ? follower.then(found => found.follows(view.c))
+    : follower.follows(view.c)
+}
+
+/** As `isIn`, as the logs have it now. */
+export const isInNow = async (
+  states: StateReader,
+  view: ConversationView | undefined,
+  user: string,
+): Promise<boolean> => {
+  if (view === undefined) return false
+  if (view.roleOf(user) !== undefined) return true
+  return view.kind === 'channel' && (await states.currentUser(user)).follows(view.c)
+}
 
 /** Who may see what, asked of the conversation's own state, which the live feed keeps fresh. */
 export class Access {
@@ -48,13 +77,19 @@ export class Access {
     user: string,
     seen: number,
   ): ConversationView | Promise<ConversationView> {
-    if (view?.roleOf(user) !== undefined && view.head >= seen) return view
-    return this.#bus.currentConversation(c).then(current => requireMember(current, user))
+    if (view !== undefined && view.head >= seen) {
+      const known = isIn(this.#bus, view, user)
+      if (known === true) return view
+      if (known instanceof Promise)
+        return known.then(isMember => (isMember ? view : this.#currentOf(c, user)))
+    }
+    return this.#currentOf(c, user)
   }
-}
 
-const requireMember = (view: ConversationView | undefined, user: string): ConversationView => {
-  if (view === undefined) throw notFound()
-  if (view.roleOf(user) !== undefined) return view
-  throw view.kind === 'channel' ? new ConfabError('NOT_MEMBER') : notFound()
+  async #currentOf(c: string, user: string): Promise<ConversationView> {
+    const view = await this.#bus.currentConversation(c)
+    if (view === undefined) throw notFound()
+    if (await isInNow(this.#bus, view, user)) return view
+    throw view.kind === 'channel' ? new ConfabError('NOT_MEMBER') : notFound()
+  }
 }

@@ -1,10 +1,17 @@
 import type { LiveEvent } from '../commands/index.ts'
-import { decodeConversationEvent, isMembershipType, wireBytes } from '../events/index.ts'
+import {
+  decodeConversationEvent,
+  decodeUserEvent,
+  isFollowType,
+  isMembershipType,
+  wireBytes,
+} from '../events/index.ts'
 import type { EdgeMetrics } from './edge-metrics.ts'
 import type { Logger } from './edge-options.ts'
 import type { FanOut } from './fan-out.ts'
 import type { Marks } from './marks.ts'
 import { type MembershipChange, type Memberships, membershipChange } from './memberships.ts'
+import { pushObject } from './outbox.ts'
 import type { Resumer } from './resume.ts'
 import type { SessionRegistry } from './session-registry.ts'
 import type { SharedTails } from './shared-tails.ts'
@@ -48,8 +55,43 @@ export class LiveEvents {
   /** The feed's listener: does not throw, does not wait. */
   readonly listen = (event: LiveEvent): void => {
     if (event.aggregate.family === 'conv') this.#conversation(event)
-    else if (this.#marks.concern(event))
-      void this.#marks.moved(event).catch(error => this.#failed(event, error))
+    else this.#user(event)
+  }
+
+  #user(event: LiveEvent): void {
+    try {
+      if (isFollowType(event.type)) {
+        this.#follow(event)
+        return
+      }
+      this.#memberships.saw(event, undefined)
+      if (this.#marks.concern(event)) void this.#marks.moved(event).catch(error => this.#failed(event, error))
+    } catch (error) {
+      this.#failed(event, error)
+    }
+  }
+
+  /** Who comes into a channel by following it gets what has happened since, then what is live; who goes is told so, since no event does. */
+  #follow(event: LiveEvent): void {
+    const body = decodeUserEvent(event)
+    const change = membershipChange(body)
+    this.#memberships.saw(event, change)
+    if (change === undefined) return
+    this.#catchUp.changed(change)
+    const { c } = change
+    if (body.type === 'channel.followed') {
+      // Where no resume is to be had, a client sees a gap at most, and asks for it.
+      for (const session of this.#sessions.of(body.u)) {
+        if (session.filling?.has(c)) continue
+        if (session.encoding === 'sse' || this.#resumer.isFull(session)) this.#fanOut.subscribe(session, c)
+        else void this.#resumer.resume(session, { [c]: body.head })
+      }
+    } else if (change.left !== undefined) {
+      this.#leave(c, change.left)
+      // One that is being filled is told by that.
+      for (const session of this.#sessions.of(change.left))
+        if (!session.filling?.has(c)) pushObject(session, { t: 'refetch', c, head: 0, reason: 'not_member' })
+    }
   }
 
   #conversation(event: LiveEvent): void {

@@ -1,9 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { LiveFeed } from '../commands/index.ts'
-import { ConfabError, type ConversationEvent, type Position, type StoredEvent } from '../events/index.ts'
+import {
+  ConfabError,
+  type ConversationEvent,
+  type Position,
+  type StoredEvent,
+  type UserEvent,
+} from '../events/index.ts'
 import type { Views } from '../projections/index.ts'
 
-/** Who came into a conversation, or left it, by one event. */
+/** Who came into a conversation, or left it, by one event; of its own log, or of a user's that follows it. */
 export interface MembershipChange {
   readonly c: string
   readonly joined: readonly string[]
@@ -17,7 +23,7 @@ const rosterPollMs = 10
 const trimMs = 1_000
 
 /** What an event changes in who is a member; undefined for a change of role. */
-export const membershipChange = (event: ConversationEvent): MembershipChange | undefined => {
+export const membershipChange = (event: ConversationEvent | UserEvent): MembershipChange | undefined => {
   switch (event.type) {
     case 'conversation.created':
       return { c: event.c, joined: event.members.map(member => member.user), left: undefined }
@@ -25,6 +31,10 @@ export const membershipChange = (event: ConversationEvent): MembershipChange | u
       return { c: event.c, joined: [event.user], left: undefined }
     case 'member.left':
       return { c: event.c, joined: nobody, left: event.user }
+    case 'channel.followed':
+      return { c: event.c, joined: [event.u], left: undefined }
+    case 'channel.unfollowed':
+      return { c: event.c, joined: nobody, left: event.u }
     default:
       return undefined
   }
@@ -92,7 +102,6 @@ export class Memberships {
 
   #covers(roster: readonly Position[]): boolean {
     return this.#feed.positions().every(({ stream, streamSeq }) => {
-      if (!stream.startsWith('CONV_')) return true
       const held = roster.find(position => position.stream === stream)?.streamSeq ?? 0
       return held >= (this.#floors.get(stream) ?? streamSeq)
     })

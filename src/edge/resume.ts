@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { CommandBus, ConversationView, LiveFeed } from '../commands/index.ts'
 import { CloseCode, Limits, type RefetchReason } from '../events/index.ts'
+import { isIn, isInNow } from './access.ts'
 import type { Drains } from './drains.ts'
 import type { Logger } from './edge-options.ts'
 import type { FanOut } from './fan-out.ts'
@@ -170,11 +171,11 @@ export class Resumer {
     /** Stream sequence of the last event that was sent from the store. */
     let sentAt = 0
     let view = await this.#bus.conversation(c)
-    let refusal = refusalOf(view, session.user, sent())
+    let refusal = refusalOf(view, await isIn(this.#bus, view, session.user), sent())
     if (refusal !== undefined) {
       // Another node may be ahead: there the session has been until now, or somebody has just let its user in.
       view = await this.#bus.currentConversation(c)
-      refusal = refusalOf(view, session.user, sent())
+      refusal = refusalOf(view, await isInNow(this.#bus, view, session.user), sent())
     }
     if (refusal !== undefined) {
       this.#finish(fill, view, refusal)
@@ -184,8 +185,13 @@ export class Resumer {
     while (!session.closed) {
       if (sent() < view!.head) sentAt = (await this.#sendStored(fill, view!, sent, send)) ?? sentAt
       view = await this.#bus.conversation(c)
+      let isMember = isIn(this.#bus, view, session.user)
+      if (isMember instanceof Promise) {
+        isMember = await isMember
+        view = await this.#bus.conversation(c)
+      }
       // From here to the end there is no waiting: what the feed delivers comes before all of it or after.
-      if (fill.removed || view?.roleOf(session.user) === undefined) {
+      if (fill.removed || view === undefined || !isMember) {
         this.#finish(fill, view, { refetch: 'not_member', head: 0 })
         return
       }
@@ -234,12 +240,19 @@ export class Resumer {
     if (session.closed) return
     if ('synced' in outcome) pushObject(session, { t: 'synced', c, seq: outcome.synced })
     else pushObject(session, { t: 'refetch', c, head: outcome.head, reason: outcome.refetch })
-    if (view?.roleOf(session.user) !== undefined) this.#fanOut.subscribe(session, c)
+    const wasOut = 'refetch' in outcome && outcome.refetch === 'not_member'
+    // Since that was looked up, somebody may have taken the user out, or let it in.
+    const isMember = isIn(this.#bus, view, session.user) === true || (!wasOut && !fill.removed)
+    if (isMember) this.#fanOut.subscribe(session, c)
   }
 }
 
-const refusalOf = (view: ConversationView | undefined, user: string, cursor: number): Outcome | undefined => {
-  if (view?.roleOf(user) === undefined) return { refetch: 'not_member', head: 0 }
+const refusalOf = (
+  view: ConversationView | undefined,
+  isMember: boolean,
+  cursor: number,
+): Outcome | undefined => {
+  if (view === undefined || !isMember) return { refetch: 'not_member', head: 0 }
   if (cursor > view.head) return { refetch: 'unknown', head: view.head }
   if (view.head - cursor > Limits.resumeEvents) return { refetch: 'too_far', head: view.head }
   return undefined

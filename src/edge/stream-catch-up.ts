@@ -98,6 +98,18 @@ export class StreamCatchUp {
     }
   }
 
+  /** A user has come to follow a channel, or follows it no longer. What it missed of it is read in another round. */
+  changed({ c, joined, left }: MembershipChange): void {
+    for (const running of this.#running) {
+      const { user } = running.session
+      if (joined.includes(user)) running.live = undefined
+      if (left !== user) continue
+      running.conversations.delete(c)
+      running.removed.add(c)
+      running.live = running.live?.filter(missed => missed.c !== c)
+    }
+  }
+
   /** Resolves when the session has had all, and `join` has been called with its conversations, in that turn; or when it has ended. Never rejects. */
   async run(
     session: Session,

@@ -24,6 +24,10 @@ export const LastSeenFor = Type.Union([
 ])
 export type LastSeenFor = Static<typeof LastSeenFor>
 export const PrivacyChanged = event('privacy.changed', { lastSeen: LastSeenFor })
+/** The user follows a channel: is in it, without its log saying so. `head` and `n`: the channel's last event and the ordinal of its last message, then. */
+export const ChannelFollowed = event('channel.followed', { c: Id, head: Seq, n: Mark })
+/** The user follows it no longer; `by`: who took them out, themselves or the channel's staff. */
+export const ChannelUnfollowed = event('channel.unfollowed', { c: Id, head: Seq, by: Id })
 
 /** The schemas of user events, by type. */
 export const UserEvents = {
@@ -34,6 +38,8 @@ export const UserEvents = {
   'user.blocked': UserBlocked,
   'user.unblocked': UserUnblocked,
   'privacy.changed': PrivacyChanged,
+  'channel.followed': ChannelFollowed,
+  'channel.unfollowed': ChannelUnfollowed,
 } as const
 
 export type ReadMarked = Static<typeof ReadMarked>
@@ -43,6 +49,8 @@ export type ConversationUnmuted = Static<typeof ConversationUnmuted>
 export type UserBlocked = Static<typeof UserBlocked>
 export type UserUnblocked = Static<typeof UserUnblocked>
 export type PrivacyChanged = Static<typeof PrivacyChanged>
+export type ChannelFollowed = Static<typeof ChannelFollowed>
+export type ChannelUnfollowed = Static<typeof ChannelUnfollowed>
 
 export type UserEvent =
   | ReadMarked
@@ -52,5 +60,11 @@ export type UserEvent =
   | UserBlocked
   | UserUnblocked
   | PrivacyChanged
+  | ChannelFollowed
+  | ChannelUnfollowed
 
 export type UserEventType = UserEvent['type']
+
+/** Whether an event changes which channels a user follows. */
+export const isFollowType = (type: string): boolean =>
+  type === 'channel.followed' || type === 'channel.unfollowed'

@@ -94,6 +94,15 @@ export interface MuteChange {
   readonly muted: boolean
 }
 
+/** Whether a user follows a channel. Key: (user, c); the greatest seq of the user stands. */
+export interface FollowsChange {
+  readonly kind: 'follows'
+  readonly c: string
+  readonly user: string
+  readonly seq: number
+  readonly follows: boolean
+}
+
 /** No change is a change per member: what a message costs does not depend on who is there. */
 export type InboxChange =
   | ActivityChange
@@ -106,6 +115,7 @@ export type InboxChange =
   | ReadMarkChange
   | DeliveredMarkChange
   | MuteChange
+  | FollowsChange
 
 /** What a user's list of conversations is joined from: heads, messages, memberships and marks. */
 export const inboxProjection: Projection<InboxChange> = {
@@ -122,6 +132,15 @@ export const inboxProjection: Projection<InboxChange> = {
       }
       case 'delivered.marked':
         return [{ kind: 'delivered', c: event.c, user: event.u, mark: event.mark }]
+      case 'channel.followed': {
+        const { c, u: user, seq, head, n } = event
+        return [
+          { kind: 'follows', c, user, seq, follows: true },
+          { kind: 'came', c, seq: head, user, n },
+        ]
+      }
+      case 'channel.unfollowed':
+        return [{ kind: 'follows', c: event.c, user: event.u, seq: event.seq, follows: false }]
       case 'user.blocked':
       case 'user.unblocked':
       case 'privacy.changed':

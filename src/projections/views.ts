@@ -61,13 +61,18 @@ export interface InboxQueries {
   item(user: string, c: string): Promise<InboxItem | undefined>
 }
 
+/** A member, or who follows a channel, then as a plain one. `follows`: whatever else they are. */
+export interface RosterItem extends MemberItem {
+  follows?: true
+}
+
 export interface RosterQueries {
   /** Ids of the conversations that a user is in, with what the view had applied when it said so: read both in one snapshot. */
   conversationsOf(user: string): Promise<{ conversations: readonly string[]; positions: readonly Position[] }>
   members(
     c: string,
     page: { limit: number; cursor?: string },
-  ): Promise<{ members: readonly MemberItem[]; cursor?: string }>
+  ): Promise<{ members: readonly RosterItem[]; cursor?: string }>
 }
 
 export interface SearchQuery {

@@ -112,6 +112,20 @@ t.test('leaving ends a conversation; being let in again starts it anew', async t
   sequencer.stop()
 })
 
+t.test('who comes to follow a channel has a cursor from where it is synced, the second time too', async t => {
+  const { sequencer, delivered } = start()
+  t.equal(sequencer.synced('c', 5), true)
+  t.same(sequencer.cursors(), { c: 5 })
+  sequencer.refetch('c', 'not_member')
+  t.same(sequencer.cursors(), {})
+  t.equal(sequencer.synced('c', 9), true)
+  t.same(sequencer.cursors(), { c: 9 })
+  sequencer.accept(message(8))
+  sequencer.accept(message(10))
+  t.same(delivered, [10])
+  sequencer.stop()
+})
+
 t.test('what is held is bounded, over all conversations', async t => {
   const { sequencer, delivered } = start({ resume: { c: 0, d: 0 }, heldLimit: 3 })
   for (const seq of [2, 3, 4, 5]) sequencer.accept(message(seq))

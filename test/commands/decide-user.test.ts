@@ -13,6 +13,7 @@ type Wish = UserRequest extends infer R ? (R extends unknown ? Omit<R, 'id'> : n
 const when = (state: UserState, wish: Wish, more: Partial<UserCommand> = { conversation }) => {
   const decision = decideUser(state, {
     request: { id: '1', ...wish } as UserRequest,
+    user: state.user,
     from: state.user,
     at,
     id: 'x',

@@ -44,6 +44,14 @@ const membership = (c: string, user: string, seq: number, member: boolean): Inbo
   member,
 })
 
+const follows = (c: string, user: string, seq: number, follows: boolean): InboxChange => ({
+  kind: 'follows',
+  c,
+  user,
+  seq,
+  follows,
+})
+
 /** What every InboxStore promises, read by InboxQueries. */
 export const testInboxStore = (t: Test, open: OpenEmptyViews): void => {
   t.test('what waits for a user, by conversation, until it is delivered, read, deleted or old', async t => {
@@ -94,6 +102,30 @@ export const testInboxStore = (t: Test, open: OpenEmptyViews): void => {
       await t.rejects(views.inbox.undelivered('ann', { since: second(0), limit: 1, cursor }), {
         code: 'BAD_REQUEST',
       })
+  })
+
+  t.test('a channel is in the inbox of who follows it, unread from when they came', async t => {
+    const { stores, views } = await open(t)
+    await stores.inbox.apply([
+      ...created('c', ['bob']),
+      message('c', 2, 1),
+      follows('c', 'ann', 5, true),
+      { kind: 'came', c: 'c', seq: 2, user: 'ann', n: 1 },
+      message('c', 3, 2),
+    ])
+    const waiting = async () =>
+      (await views.inbox.undelivered('ann', { since: second(0), limit: 9 })).messages.map(({ seq }) => seq)
+    t.match(await views.inbox.item('ann', 'c'), { head: 3, unread: 1, read: 2 })
+    t.match((await views.inbox.page('ann', { limit: 9 })).items, [{ c: 'c', unread: 1 }])
+    t.same(await waiting(), [3])
+    await stores.inbox.apply([follows('c', 'ann', 4, false)])
+    t.match(await views.inbox.item('ann', 'c'), { unread: 1 }, 'an older one changes nothing')
+    await stores.inbox.apply([membership('c', 'ann', 4, true), membership('c', 'ann', 5, false)])
+    t.match(await views.inbox.item('ann', 'c'), { unread: 1 }, 'what its own log says is another matter')
+    await stores.inbox.apply([follows('c', 'ann', 6, false)])
+    t.equal(await views.inbox.item('ann', 'c'), undefined)
+    t.same((await views.inbox.page('ann', { limit: 9 })).items, [])
+    t.same(await waiting(), [])
   })
 
   t.test(

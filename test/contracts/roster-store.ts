@@ -1,12 +1,19 @@
 import type { Test } from 'tap'
-import type { RosterChange } from '../../src/projections/index.ts'
+import type { FollowChange, RoleChange } from '../../src/projections/index.ts'
 import type { OpenEmptyViews } from './open-views.ts'
 
-const change = (c: string, user: string, seq: number, role: RosterChange['role']): RosterChange => ({
+const change = (c: string, user: string, seq: number, role: RoleChange['role']): RoleChange => ({
   c,
   user,
   seq,
   role,
+})
+
+const follow = (c: string, user: string, seq: number, follows: boolean): FollowChange => ({
+  c,
+  user,
+  seq,
+  follows,
 })
 
 /** What every RosterStore and ReadStateStore promises, read by RosterQueries. */
@@ -73,6 +80,39 @@ export const testRosterStore = (t: Test, open: OpenEmptyViews): void => {
     t.same(await of('ann'), ['c'])
     await stores.roster.clear()
     t.same([await roles(), await of('ann')], [{}, []])
+  })
+
+  t.test('who follows a channel is in it, whatever its own log says of them', async t => {
+    const { stores, views } = await open(t)
+    const members = async () => (await views.roster.members('c', { limit: 9 })).members
+    const of = async (user: string) => (await views.roster.conversationsOf(user)).conversations
+    await stores.roster.apply([
+      change('c', 'ann', 1, 'owner'),
+      follow('c', 'bob', 7, true),
+      follow('d', 'bob', 8, true),
+      follow('d', 'bob', 9, false),
+      follow('c', 'cyd', 1, true),
+    ])
+    await stores.roster.apply([follow('c', 'bob', 6, false)])
+    await stores.readState.apply([{ of: 'read', c: 'c', user: 'bob', mark: 5 }])
+    const bob = { user: 'bob', role: 'member', follows: true, read: 5, delivered: 5 }
+    t.same(await members(), [
+      { user: 'ann', role: 'owner' },
+      bob,
+      { user: 'cyd', role: 'member', follows: true },
+    ])
+    t.same(await of('bob'), ['c'])
+    await stores.roster.apply([change('c', 'bob', 3, 'admin'), follow('c', 'cyd', 2, false)])
+    t.same(await members(), [
+      { user: 'ann', role: 'owner' },
+      { ...bob, role: 'admin' },
+    ])
+    t.same([await of('bob'), await of('cyd')], [['c'], []], 'once, though it is both')
+    await stores.roster.apply([follow('c', 'bob', 10, false)])
+    t.match(await members(), [{ user: 'ann' }, { user: 'bob', role: 'admin', follows: undefined }])
+    await stores.roster.apply([change('c', 'bob', 4, null), follow('c', 'bob', 11, true)])
+    t.match(await members(), [{ user: 'ann' }, { user: 'bob', role: 'member', follows: true }])
+    t.same(await of('bob'), ['c'])
   })
 
   t.test('conversations come with the positions that they are as of', async t => {

@@ -1,6 +1,7 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import {
+  type BusLimits,
   type CommandBus,
   createCommandBus,
   createViewLookup,
@@ -42,6 +43,7 @@ export interface ConfabOptions {
   readonly nats?: TestNats
   readonly limits?: Partial<EdgeLimits>
   readonly edge?: Partial<EdgeOptions>
+  readonly commands?: Partial<BusLimits>
   /** Default: a folder of its own. */
   readonly mediaStore?: MediaStore
   readonly mediaLimits?: Partial<MediaLimits>
@@ -107,6 +109,7 @@ export const startConfab = async (t: Teardown, options: ConfabOptions = {}): Pro
     lookup: createViewLookup(views.timeline, log),
     feed,
     epoch: 1,
+    ...(options.commands === undefined ? {} : { limits: options.commands }),
   })
   const signals = new NatsSignals(connection)
   const media = new Media(

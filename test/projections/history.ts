@@ -40,6 +40,9 @@ const step = fc.record({
     'react',
     'join',
     'leave',
+    'follow',
+    'follow',
+    'unfollow',
     'role',
     'rename',
     'read',
@@ -62,6 +65,7 @@ export const steps = stepsOf(20, 150)
 interface Conversation {
   kind: Kind
   roles: Map<string, Role>
+  followers: Set<string>
   messages: { m: string; from: string; deleted: boolean }[]
 }
 
@@ -120,7 +124,7 @@ export const historyOf = (run: readonly Step[]): Record<string, StoredEvent[]> =
       const kind: Kind = pick % 3 === 0 && other !== user ? 'direct' : pick % 3 === 1 ? 'group' : 'channel'
       const roles = new Map<string, Role>([[user, 'owner']])
       roles.set(other, other === user ? 'owner' : 'member')
-      state.set(c, { kind, roles, messages: [] })
+      state.set(c, { kind, roles, followers: new Set(), messages: [] })
       const members = [...roles].map(([who, role]) => ({ user: who, role }))
       emit({
         type: 'conversation.created',
@@ -130,8 +134,8 @@ export const historyOf = (run: readonly Step[]): Record<string, StoredEvent[]> =
       })
       continue
     }
-    const { kind, roles, messages } = existing
-    const isMember = roles.has(user)
+    const { kind, roles, followers, messages } = existing
+    const isMember = roles.has(user) || followers.has(user)
     const message = messages[pick % Math.max(messages.length, 1)]
     switch (act) {
       case 'post': {
@@ -164,12 +168,12 @@ export const historyOf = (run: readonly Step[]): Record<string, StoredEvent[]> =
           emit({ type: media ? 'reaction.added' : 'reaction.removed', m: message.m, emoji: '👍' })
         break
       case 'join':
-        if (kind === 'direct' || isMember) break
+        if (kind === 'direct' || roles.has(user)) break
         roles.set(user, 'member')
         emit({ type: 'member.joined', user, role: 'member' })
         break
       case 'leave': {
-        if (kind === 'direct' || !isMember || roles.size === 1) break
+        if (kind === 'direct' || !roles.has(user) || roles.size === 1) break
         const wasOwner = roles.get(user) === 'owner'
         roles.delete(user)
         const [heir = ''] = roles.keys()
@@ -177,6 +181,15 @@ export const historyOf = (run: readonly Step[]): Record<string, StoredEvent[]> =
         emit({ type: 'member.left', user, ...(wasOwner ? { successor: heir } : {}) })
         break
       }
+      case 'follow':
+        if (kind !== 'channel' || followers.has(user)) break
+        followers.add(user)
+        emitUser({ type: 'channel.followed', c, head: seqs.get(c), n: messages.length })
+        break
+      case 'unfollow':
+        if (!followers.delete(user)) break
+        emitUser({ type: 'channel.unfollowed', c, head: seqs.get(c), by: user })
+        break
       case 'role':
         if (kind === 'direct' || !roles.has(other) || roles.get(other) === 'owner') break
         roles.set(other, media ? 'admin' : 'member')

@@ -1,10 +1,5 @@
-import type {
-  ConversationEvent,
-  InboxItem,
-  MemberItem,
-  StoredEvent,
-  UserEvent,
-} from '../../src/events/index.ts'
+import type { ConversationEvent, InboxItem, StoredEvent, UserEvent } from '../../src/events/index.ts'
+import type { RosterItem } from '../../src/projections/index.ts'
 import { conversations, users, vocabulary } from './history.ts'
 
 type Of<T extends ConversationEvent['type']> = Extract<ConversationEvent, { type: T }>
@@ -30,6 +25,13 @@ export const modelOf = (streams: Record<string, readonly StoredEvent[]>) => {
     }
     return roles
   }
+  /** The last thing that a user's own log says of following a channel. */
+  const follow = (user: string, c: string) =>
+    userEvents.findLast(
+      e => e.u === user && (e.type === 'channel.followed' || e.type === 'channel.unfollowed') && e.c === c,
+    )
+  const follows = (user: string, c: string): boolean => follow(user, c)?.type === 'channel.followed'
+  const isIn = (user: string, c: string): boolean => membersOf(c).has(user) || follows(user, c)
   const mark = (user: string, c: string, type: 'read.marked' | 'delivered.marked'): number =>
     Math.max(0, ...userEvents.map(e => (e.u === user && e.type === type && e.c === c ? e.mark : 0)))
 
@@ -46,13 +48,16 @@ export const modelOf = (streams: Record<string, readonly StoredEvent[]>) => {
     const events = eventsOf(c)
     const created = events[0]
     const head = events.at(-1)
-    if (!membersOf(c).has(user) || created?.type !== 'conversation.created' || head === undefined)
-      return undefined
+    if (!isIn(user, c) || created?.type !== 'conversation.created' || head === undefined) return undefined
     const title = events.findLast(e => e.type === 'conversation.renamed')?.title ?? created.title ?? null
     const last = standing(c).at(-1)
     const own = posted(c).findLast(({ from }) => from === user)?.seq ?? 0
     const came = events.findLast(e => e.type === 'member.joined' && e.user === user)?.seq ?? 0
-    const read = Math.max(own, came, mark(user, c, 'read.marked'))
+    const followed = Math.max(
+      0,
+      ...userEvents.map(e => (e.u === user && e.type === 'channel.followed' && e.c === c ? e.head : 0)),
+    )
+    const read = Math.max(own, came, followed, mark(user, c, 'read.marked'))
     const mute = userEvents.findLast(
       e =>
         e.u === user &&
@@ -91,20 +96,20 @@ export const modelOf = (streams: Record<string, readonly StoredEvent[]>) => {
       .filter(entry => entry !== undefined)
       .sort((a, b) => (a.at < b.at ? 1 : a.at > b.at ? -1 : a.c < b.c ? -1 : 1))
 
-  const members = (c: string): MemberItem[] =>
-    [...membersOf(c)]
-      .sort(([a], [b]) => (a < b ? -1 : 1))
-      .map(([user, role]) => {
-        const read = mark(user, c, 'read.marked')
-        // What was read was delivered.
-        const delivered = Math.max(read, mark(user, c, 'delivered.marked'))
-        return {
-          user,
-          role: role as MemberItem['role'],
-          ...(read > 0 ? { read } : {}),
-          ...(delivered > 0 ? { delivered } : {}),
-        }
-      })
+  const members = (c: string): RosterItem[] =>
+    [...new Set([...membersOf(c).keys(), ...users.filter(user => follows(user, c))])].sort().map(user => {
+      const role = membersOf(c).get(user) ?? 'member'
+      const read = mark(user, c, 'read.marked')
+      // What was read was delivered.
+      const delivered = Math.max(read, mark(user, c, 'delivered.marked'))
+      return {
+        user,
+        role: role as RosterItem['role'],
+        ...(follows(user, c) ? { follows: true as const } : {}),
+        ...(read > 0 ? { read } : {}),
+        ...(delivered > 0 ? { delivered } : {}),
+      }
+    })
 
   /** `c seq` of the messages with these words of the vocabulary in a row, in any order. */
   const found = (words: readonly number[], among: readonly string[]): string[] => {
@@ -140,7 +145,7 @@ export const modelOf = (streams: Record<string, readonly StoredEvent[]>) => {
       undelivered: users.map(undelivered),
       items: users.map(user => conversations.map(c => item(user, c))),
       members: conversations.map(members),
-      conversationsOf: users.map(user => conversations.filter(c => membersOf(c).has(user)).sort()),
+      conversationsOf: users.map(user => conversations.filter(c => isIn(user, c)).sort()),
     },
     found,
     standing,

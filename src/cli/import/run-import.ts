@@ -15,8 +15,15 @@ import { Patience } from './patience.ts'
 /** Bad lines that are told of one by one; the rest are counted. */
 const maxComplaints = 20
 
-/** A conversation's window has to fit into its queue; larger batches than a server that has others to answer. */
-const importLimits = { queued: laneWindow * 2, batchMost: 500 }
+/**
+ * A conversation's window has to fit into its queue; larger batches than a server that has others to answer. Channels keep all members in their own log: what was
+ * said after a join has to come after it.
+ */
+const importLimits = {
+  queued: laneWindow * 2,
+  batchMost: 500,
+  channelMembers: Number.MAX_SAFE_INTEGER,
+}
 
 /** Memory for the ids of messages that are there already, bytes. */
 const indexBytes = 512 * 1024 * 1024

@@ -50,7 +50,7 @@ export const undelivered =
     })
   }
 
-/** The roster's page, with those who have left and those who have another role put right by the conversation's state. */
+/** The roster's page, with those who have left and those who have another role put right by the conversation's state. Who follows a channel is as the roster has it. */
 export const members =
   ({ access, views, freshness, limits }: RequestContext): Handler<'members'> =>
   async (request, caller) => {
@@ -64,7 +64,9 @@ export const members =
     const found: MemberItem[] = []
     for (const member of page.members) {
       const role = view.roleOf(member.user)
-      if (role !== undefined) found.push({ ...member, role })
+      const { follows, ...rest } = member
+      if (role !== undefined) found.push({ ...rest, role })
+      else if (follows === true) found.push({ ...rest, role: 'member' })
     }
     return { members: found, ...given('cursor', page.cursor) }
   }

@@ -7,8 +7,10 @@ export const typing =
   ({ access, typing, limits }: RequestContext): Handler<'typing'> =>
   async (request, caller) => {
     const { c, on } = request
-    const { memberCount } = await access.member(c, caller.user)
-    if (memberCount <= limits.typingMembers) typing.set(c, caller.user, on)
+    const view = await access.member(c, caller.user)
+    const { memberCount } = view
+    if (memberCount <= limits.typingMembers && view.roleOf(caller.user) !== undefined)
+      typing.set(c, caller.user, on)
     return nothing
   }
 

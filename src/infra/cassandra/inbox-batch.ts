@@ -3,6 +3,7 @@ import type {
   AmendmentChange,
   CreatedChange,
   DeliveredMarkChange,
+  FollowsChange,
   InboxChange,
   MembershipChange,
   MessageChange,
@@ -47,6 +48,7 @@ export class InboxBatch {
   readonly reads = new Map<string, ReadMarkChange>()
   readonly deliveries = new Map<string, DeliveredMarkChange>()
   readonly mutes = new Map<string, MuteChange>()
+  readonly follows = new Map<string, FollowsChange>()
 
   add(change: InboxChange): void {
     const { c } = change
@@ -86,6 +88,9 @@ export class InboxBatch {
         break
       case 'mute':
         keepNewest(this.mutes, `${change.user} ${c}`, change)
+        break
+      case 'follows':
+        keepNewest(this.follows, `${change.user} ${c}`, change)
     }
   }
 }

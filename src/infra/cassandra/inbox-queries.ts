@@ -25,14 +25,14 @@ const newestFirst = (a: Joined, b: Joined): number =>
  */
 export const cassandraInboxQueries = (database: Database, generation: number): InboxQueries => {
   const tables = tablesOf(generation)
-  const selectEntries = `SELECT c, member, read, sent_seq, sent_n, muted FROM ${tables.inboxEntry} WHERE user = ?`
+  const selectEntries = `SELECT c, member, follows, read, sent_seq, sent_n, muted FROM ${tables.inboxEntry} WHERE user = ?`
   const selectEntry = `${selectEntries} AND c = ?`
   const selectConversation = `SELECT kind, first, second, title, head, at, n, last_seq, last_m, last_sender, last_at,
     last_text, amended FROM ${tables.inboxConversation} WHERE c = ?`
   const messages = cassandraLastMessages(database, generation)
 
   const join = async (entry: Row): Promise<Joined | undefined> => {
-    if (entry.member !== true) return undefined
+    if (entry.member !== true && entry.follows !== true) return undefined
     const c = String(entry.c)
     const conversation = await database.one(selectConversation, [c])
     // Not created yet, as far as this view knows.

@@ -30,7 +30,10 @@ export const cassandraInboxStore = (database: Database, generation: number): Inb
         },
         { name: tables.inboxMessage, columns: 'c, seq, n, m, sender, at, message' },
         { name: tables.inboxAmendment, columns: 'c, m, message, deleted' },
-        { name: tables.inboxEntry, columns: 'user, c, member, read, delivered, sent_seq, sent_n, muted' },
+        {
+          name: tables.inboxEntry,
+          columns: 'user, c, member, read, delivered, sent_seq, sent_n, muted, follows',
+        },
       ]),
   }
 }
@@ -55,6 +58,7 @@ const queriesOf = (tables: ReturnType<typeof tablesOf>) => {
     read: entry('read = ?'),
     delivered: entry('delivered = ?'),
     muted: entry('muted = ?'),
+    follows: entry('follows = ?'),
   }
 }
 
@@ -95,6 +99,9 @@ const entryWrites = (queries: Queries, batch: InboxBatch): Write[] => {
       write(queries.delivered, user, c, mark, mark),
     ),
     ...[...batch.mutes.values()].map(({ user, c, seq, muted }) => write(queries.muted, user, c, seq, muted)),
+    ...[...batch.follows.values()].map(({ user, c, seq, follows }) =>
+      write(queries.follows, user, c, seq, follows),
+    ),
   ]
 }
 

@@ -6,11 +6,17 @@ import type { CassandraOptions } from './options.ts'
 import { changeSchema, makeSchemaTables, whileSchemaLocked } from './schema-lock.ts'
 import { cassandraProjections, viewTables } from './view-tables.ts'
 
+/** A column that the tables of all generations of a view get. Those that this build makes have it already. */
+interface AddedColumn {
+  readonly table: string
+  readonly column: string
+}
+
 /**
  * The schema, step by step; `schema_version` counts those that a keyspace has. Each statement can be run again, so that a step that was cut off is done over. A step
  * is never changed once released.
  */
-const steps: readonly (readonly string[])[] = [
+const steps: readonly (readonly (string | AddedColumn)[])[] = [
   [
     // Of one stream, in one partition: the fence (epoch) and what it guards are compared and set in one.
     `CREATE TABLE IF NOT EXISTS checkpoint (
@@ -19,6 +25,8 @@ const steps: readonly (readonly string[])[] = [
     'CREATE TABLE IF NOT EXISTS checkpoint_stream (name text, stream text, PRIMARY KEY ((name), stream))',
     ...cassandraProjections.flatMap(projection => viewTables(projection, 1).map(({ create }) => create)),
   ],
+  // Who follows a channel: new rows say so, those that are there stay right.
+  ['inbox_entry', 'roster', 'roster_user'].map(table => ({ table, column: 'follows boolean' })),
 ]
 
 /** The version of the keyspace's schema that this build reads and writes. */
@@ -52,6 +60,14 @@ const versionOf = async (client: Client, keyspace: string): Promise<number> => {
 const hasTable = async (client: Client, keyspace: string, table: string): Promise<boolean> => {
   const cql = 'SELECT table_name FROM system_schema.tables WHERE keyspace_name = ? AND table_name = ?'
   return (await client.execute(cql, [keyspace, table], { prepare: true, isIdempotent: true })).rowLength > 0
+}
+
+/** A table of a view, and the same of its other generations. */
+const generationsOf = async (client: Client, keyspace: string, table: string): Promise<string[]> => {
+  const cql = 'SELECT table_name FROM system_schema.tables WHERE keyspace_name = ?'
+  const { rows } = await client.execute(cql, [keyspace], { prepare: true, isIdempotent: true })
+  const isOne = new RegExp(`^${table}(_\\d+)?$`)
+  return rows.map(row => String(row.table_name)).filter(name => isOne.test(name))
 }
 
 /** Copies by data centre; undefined when there is no such keyspace. */
@@ -109,11 +125,18 @@ export const migrateCassandra = async (
       refuseNewer(from, keyspace)
       for (const [i, statements] of steps.entries()) {
         if (i < from) continue
-        for (const cql of statements)
-          await changeSchema(
-            client,
-            cql.replace('CREATE TABLE IF NOT EXISTS ', `CREATE TABLE IF NOT EXISTS ${keyspace}.`),
-          )
+        for (const statement of statements)
+          if (typeof statement === 'string')
+            await changeSchema(
+              client,
+              statement.replace('CREATE TABLE IF NOT EXISTS ', `CREATE TABLE IF NOT EXISTS ${keyspace}.`),
+            )
+          else
+            for (const table of await generationsOf(client, keyspace, statement.table))
+              await changeSchema(
+                client,
+                `ALTER TABLE ${keyspace}.${table} ADD IF NOT EXISTS ${statement.column}`,
+              )
         await client.execute(
           `INSERT INTO ${keyspace}.schema_version (name, version) VALUES ('confab', ?)`,
           [i + 1],

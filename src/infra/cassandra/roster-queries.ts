@@ -1,5 +1,5 @@
-import type { MemberItem, Role } from '../../events/index.ts'
-import { decodeCursor, encodeCursor, type RosterQueries } from '../../projections/index.ts'
+import type { Role } from '../../events/index.ts'
+import { decodeCursor, encodeCursor, type RosterItem, type RosterQueries } from '../../projections/index.ts'
 import { type Database, numberOf, type Row } from './database.ts'
 import type { PositionsQuery } from './positions-query.ts'
 import { noRole } from './roster-store.ts'
@@ -7,6 +7,9 @@ import { tablesOf } from './view-tables.ts'
 
 /** Rows read at once where some of them are of people who are gone. */
 const leastRows = 100
+
+/** Who only follows a channel never had a role. */
+const isMember = (row: Row): boolean => typeof row.role === 'string' && row.role !== noRole
 
 /** Members are listed by user id, with the marks of the read state; what was read was delivered. */
 export const cassandraRosterQueries = (
@@ -16,24 +19,25 @@ export const cassandraRosterQueries = (
 ): RosterQueries => {
   const { roster, rosterUser } = tablesOf(generations.roster)
   const { readState } = tablesOf(generations.readState)
-  const selectOf = `SELECT c, member FROM ${rosterUser} WHERE user = ?`
-  const selectMembers = `SELECT user, role FROM ${roster} WHERE c = ? AND user > ?`
+  const selectOf = `SELECT c, member, follows FROM ${rosterUser} WHERE user = ?`
+  const selectMembers = `SELECT user, role, follows FROM ${roster} WHERE c = ? AND user > ?`
   const selectMarks = `SELECT user, read, delivered FROM ${readState} WHERE c = ? AND user IN ?`
 
   const membersAfter = async (c: string, after: string, most: number): Promise<Row[]> => {
     const found: Row[] = []
     for await (const rows of database.pages(selectMembers, [c, after], Math.max(most, leastRows))) {
-      for (const row of rows) if (row.role !== noRole) found.push(row)
+      for (const row of rows) if (isMember(row) || row.follows === true) found.push(row)
       if (found.length >= most) break
     }
     return found.slice(0, most)
   }
-  const withMarks = (row: Row, marks: Row | undefined): MemberItem => {
+  const withMarks = (row: Row, marks: Row | undefined): RosterItem => {
     const read = numberOf(marks?.read)
     const delivered = Math.max(read, numberOf(marks?.delivered))
     return {
       user: String(row.user),
-      role: row.role as Role,
+      role: isMember(row) ? (row.role as Role) : 'member',
+      ...(row.follows === true ? { follows: true as const } : {}),
       ...(read > 0 ? { read } : {}),
       ...(delivered > 0 ? { delivered } : {}),
     }
@@ -45,7 +49,8 @@ export const cassandraRosterQueries = (
       const reached = await positions('roster', generations.roster)
       const conversations: string[] = []
       for await (const rows of database.pages(selectOf, [user]))
-        for (const { c, member } of rows) if (member === true) conversations.push(String(c))
+        for (const { c, member, follows } of rows)
+          if (member === true || follows === true) conversations.push(String(c))
       return { conversations, positions: reached }
     },
     async members(c, { limit, cursor }) {

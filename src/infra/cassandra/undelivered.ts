@@ -27,7 +27,7 @@ interface Queue {
  */
 export const cassandraUndelivered = (database: Database, generation: number): InboxQueries['undelivered'] => {
   const { inboxEntry, inboxConversation, inboxMessage, inboxAmendment } = tablesOf(generation)
-  const selectEntries = `SELECT c, member, read, delivered, sent_seq FROM ${inboxEntry} WHERE user = ? AND c >= ?`
+  const selectEntries = `SELECT c, member, follows, read, delivered, sent_seq FROM ${inboxEntry} WHERE user = ? AND c >= ?`
   const selectLast = `SELECT last_seq, amended FROM ${inboxConversation} WHERE c = ?`
   const selectNewest = `SELECT at FROM ${inboxMessage} WHERE c = ? AND bucket = ? LIMIT 1`
   const selectMessages = `SELECT seq, m, sender, at FROM ${inboxMessage}
@@ -35,7 +35,7 @@ export const cassandraUndelivered = (database: Database, generation: number): In
   const selectAmendment = `SELECT deleted FROM ${inboxAmendment} WHERE c = ? AND m = ?`
 
   const queueOf = async (entry: Row, from: { c: string; seq: number }): Promise<Queue | undefined> => {
-    if (entry.member !== true) return undefined
+    if (entry.member !== true && entry.follows !== true) return undefined
     const c = String(entry.c)
     const got = Math.max(numberOf(entry.read), numberOf(entry.delivered), numberOf(entry.sent_seq))
     const after = c === from.c ? Math.max(got, from.seq) : got

@@ -54,11 +54,12 @@ const columns: Readonly<Record<Table, string>> = {
     PRIMARY KEY ((c, bucket), seq)`,
   inboxAmendment: 'c text, m text, message text, deleted boolean, PRIMARY KEY ((c, m))',
   inboxEntry: `user text, c text, member boolean, read bigint, delivered bigint, sent_seq bigint, sent_n int, muted boolean,
+    follows boolean,
     PRIMARY KEY ((user), c)`,
   readState: 'c text, user text, read bigint, delivered bigint, PRIMARY KEY ((c), user)',
   // role: '' for who is gone; the row stays, so that an older event does not bring the member back.
-  roster: 'c text, user text, role text, PRIMARY KEY ((c), user)',
-  rosterUser: 'user text, c text, member boolean, PRIMARY KEY ((user), c)',
+  roster: 'c text, user text, role text, follows boolean, PRIMARY KEY ((c), user)',
+  rosterUser: 'user text, c text, member boolean, follows boolean, PRIMARY KEY ((user), c)',
 }
 
 /** What is read newest first is stored so. */

@@ -244,6 +244,12 @@ const commandsOptions: OptionsOf<BusLimits> = {
     bus.snapshotEvery,
     'Events between two snapshots of a conversation or user.',
   ),
+  channelMembers: limit(
+    'commands.channelMembers',
+    integer(1, 100_000),
+    bus.channelMembers,
+    'Members of a channel in its own log; who joins beyond that follows it, in a log of their own.',
+  ),
 }
 
 /** The bounds of an edge without commands (src/commands/bus-limits.ts). */

@@ -29,6 +29,7 @@ export class RemoteCommandBus implements CommandBus {
   readonly conversation: CommandBus['conversation']
   readonly user: CommandBus['user']
   readonly currentConversation: CommandBus['currentConversation']
+  readonly currentUser: CommandBus['currentUser']
   readonly #nats: Nats
   readonly #states: FollowingStates
   readonly #limits: RemoteLimits
@@ -51,6 +52,7 @@ export class RemoteCommandBus implements CommandBus {
     this.conversation = states.conversation
     this.user = states.user
     this.currentConversation = states.currentConversation
+    this.currentUser = states.currentUser
     this.#attempts = {
       answered: (call, data) => this.#answered(call, data),
       nobody: (attempt, call) => this.#nobody(attempt, call),

@@ -34,7 +34,7 @@ export const sqliteInboxQueries = (db: DatabaseSync, generation: number): InboxQ
   const columns = `
     SELECT v.c, v.kind, v.first, v.second, v.title, v.head, v.at, v.n, e.read, e.sent_seq, e.sent_n, e.muted
     FROM ${tables.inboxEntry} AS e JOIN ${tables.inboxConversation} AS v ON v.c = e.c
-    WHERE e.user = ? AND e.member = 1 AND v.kind IS NOT NULL`
+    WHERE e.user = ? AND (e.member = 1 OR e.follows = 1) AND v.kind IS NOT NULL`
   const order = 'ORDER BY v.at DESC, v.c LIMIT ?'
   const first = db.prepare(`${columns} ${order}`)
   const next = db.prepare(`${columns} AND (v.at < ? OR (v.at = ? AND v.c > ?)) ${order}`)
@@ -52,7 +52,7 @@ export const sqliteInboxQueries = (db: DatabaseSync, generation: number): InboxQ
     SELECT p.c, p.seq, p.m, p.sender AS "from", p.at
     FROM ${tables.inboxEntry} AS e CROSS JOIN ${tables.inboxMessage} AS p ON p.c = e.c
     LEFT JOIN ${tables.inboxAmendment} AS a ON a.c = p.c AND a.m = p.m
-    WHERE e.user = ? AND e.member = 1 AND e.c >= ? AND p.seq > max(e.read, e.delivered, e.sent_seq)
+    WHERE e.user = ? AND (e.member = 1 OR e.follows = 1) AND e.c >= ? AND p.seq > max(e.read, e.delivered, e.sent_seq)
       AND (p.c, p.seq) > (?, ?) AND p.at >= ? AND (a.seq IS NULL OR a.text IS NOT NULL)
     ORDER BY p.c, p.seq LIMIT ?`)
 

@@ -75,6 +75,10 @@ const prepare = (db: DatabaseSync, tables: ReturnType<typeof tablesOf>) => ({
     INSERT INTO ${tables.inboxEntry} (user, c, muted, muted_seq) VALUES (?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET muted = excluded.muted, muted_seq = excluded.muted_seq
     WHERE excluded.muted_seq > muted_seq`),
+  follows: db.prepare(`
+    INSERT INTO ${tables.inboxEntry} (user, c, follows, follow_seq) VALUES (?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET follows = excluded.follows, follow_seq = excluded.follow_seq
+    WHERE excluded.follow_seq > follow_seq`),
 })
 
 const applyAll = (statements: ReturnType<typeof prepare>, changes: readonly InboxChange[]): void => {
@@ -121,6 +125,9 @@ const applyAll = (statements: ReturnType<typeof prepare>, changes: readonly Inbo
         break
       case 'mute':
         statements.mute.run(change.user, change.c, change.muted ? 1 : 0, change.seq)
+        break
+      case 'follows':
+        statements.follows.run(change.user, change.c, change.follows ? 1 : 0, change.seq)
     }
   }
   for (const { c, seq, at, n } of heads.values()) statements.activity.run(c, seq, at, n)

@@ -1,12 +1,12 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { projectionNames } from '../../projections/index.ts'
-import { addedSince, firstTables } from './view-tables.ts'
+import { addition, firstTables, generationsIn } from './view-tables.ts'
 
 /**
  * The schema, step by step; `PRAGMA user_version` counts the steps that a database has. A step is never changed once released: rows survive it, and what a
  * projection's new version needs is built again from the log anyway.
  */
-const steps: readonly string[] = [
+const steps: readonly (string | ((db: DatabaseSync) => string))[] = [
   `
   CREATE TABLE checkpoint (
     projection TEXT NOT NULL, version INTEGER NOT NULL, stream TEXT NOT NULL,
@@ -26,7 +26,13 @@ const steps: readonly string[] = [
   ALTER TABLE generation_checkpoint RENAME TO checkpoint;
   CREATE TABLE claim (stream TEXT NOT NULL PRIMARY KEY, epoch INTEGER NOT NULL) STRICT, WITHOUT ROWID;
   `,
-  addedSince('inbox', 1),
+  addition('inbox', 1, 0),
+  // Who follows a channel: new rows say so, those that are there stay right.
+  db =>
+    [
+      ...generationsIn(db, 'inbox').map(generation => addition('inbox', generation, 1)),
+      ...generationsIn(db, 'roster').map(generation => addition('roster', generation, 0)),
+    ].join(''),
 ]
 
 /** Thrown when a database was made by a newer build. */
@@ -52,7 +58,7 @@ export const migrate = (db: DatabaseSync): void => {
   try {
     const from = stepsOf(db)
     if (from > steps.length) throw new NewerDatabaseError(from)
-    for (const step of steps.slice(from)) db.exec(step)
+    for (const step of steps.slice(from)) db.exec(typeof step === 'string' ? step : step(db))
     db.exec(`PRAGMA user_version = ${steps.length}`)
     db.exec('COMMIT')
   } catch (error) {

@@ -10,10 +10,18 @@ export const sqliteRosterStore = (db: DatabaseSync, generation: number): RosterS
   const upsert = db.prepare(`
     INSERT INTO ${roster} (c, user, seq, role) VALUES (?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET seq = excluded.seq, role = excluded.role WHERE excluded.seq > seq`)
+  const follow = db.prepare(`
+    INSERT INTO ${roster} (c, user, seq, follow_seq, follows) VALUES (?, ?, 0, ?, ?)
+    ON CONFLICT DO UPDATE SET follow_seq = excluded.follow_seq, follows = excluded.follows
+    WHERE excluded.follow_seq > follow_seq`)
   return {
     apply: async changes =>
       coded(() => {
-        for (const { c, user, seq, role } of changes) upsert.run(c, user, seq, role)
+        for (const change of changes) {
+          const { c, user, seq } = change
+          if ('role' in change) upsert.run(c, user, seq, change.role)
+          else follow.run(c, user, seq, change.follows ? 1 : 0)
+        }
       }),
     clear: async () => coded(() => db.exec(`DELETE FROM ${roster}`)),
     rows: () => rowsOf(db, roster, ['c', 'user'], '*'),
@@ -22,7 +30,8 @@ export const sqliteRosterStore = (db: DatabaseSync, generation: number): RosterS
 
 interface MemberRow {
   user: string
-  role: Role
+  role: Role | null
+  follows: number
   read: number
   delivered: number
 }
@@ -35,17 +44,19 @@ export const sqliteRosterQueries = (
 ): RosterQueries => {
   const { roster } = tablesOf(generations.roster)
   const { readState } = tablesOf(generations.readState)
-  const of = db.prepare(`SELECT c FROM ${roster} WHERE user = ? AND role IS NOT NULL ORDER BY c`)
+  const of = db.prepare(`
+    SELECT c FROM ${roster} WHERE user = ? AND role IS NOT NULL
+    UNION SELECT c FROM ${roster} WHERE user = ? AND follows = 1 ORDER BY c`)
   const members = db.prepare(`
-    SELECT r.user, r.role, ifnull(s.read, 0) AS read, ifnull(max(s.read, s.delivered), 0) AS delivered
+    SELECT r.user, r.role, r.follows, ifnull(s.read, 0) AS read, ifnull(max(s.read, s.delivered), 0) AS delivered
     FROM ${roster} AS r LEFT JOIN ${readState} AS s ON s.c = r.c AND s.user = r.user
-    WHERE r.c = ? AND r.user > ? AND r.role IS NOT NULL ORDER BY r.user LIMIT ?`)
+    WHERE r.c = ? AND r.user > ? AND (r.role IS NOT NULL OR r.follows = 1) ORDER BY r.user LIMIT ?`)
   return {
     conversationsOf: async user =>
       coded(() => {
         db.exec('BEGIN')
         try {
-          const conversations = of.all(user).map(row => String(row.c))
+          const conversations = of.all(user, user).map(row => String(row.c))
           return { conversations, positions: positions('roster', generations.roster) }
         } finally {
           db.exec('COMMIT')
@@ -58,9 +69,10 @@ export const sqliteRosterQueries = (
         const page = rows.slice(0, limit)
         const last = page.at(-1)
         return {
-          members: page.map(({ user, role, read, delivered }) => ({
+          members: page.map(({ user, role, follows, read, delivered }) => ({
             user,
-            role,
+            role: role ?? 'member',
+            ...(follows === 1 ? { follows: true as const } : {}),
             ...(read > 0 ? { read } : {}),
             ...(delivered > 0 ? { delivered } : {}),
           })),

@@ -20,6 +20,7 @@ export const tablesOf = (generation: number) => ({
   readState: named('read_state', generation),
   roster: named('roster', generation),
   rosterUser: named('roster_user', generation),
+  rosterFollower: named('roster_follower', generation),
   searchMessage: named('search_message', generation),
   searchWords: named('search_words', generation),
 })
@@ -106,16 +107,43 @@ const definitions: Readonly<Record<ProjectionName, (tables: Tables) => string>> 
 export const firstTables = (projection: ProjectionName, generation: number): string =>
   definitions[projection](tablesOf(generation))
 
-/** What was added since, in order. */
-const additions: { readonly [P in ProjectionName]?: (tables: Tables) => string } = {
-  inbox: ({ inboxEntry }) => `
+/** What was added since, in order; each is a step of the schema. */
+const additions: { readonly [P in ProjectionName]?: readonly ((tables: Tables) => string)[] } = {
+  inbox: [
+    ({ inboxEntry }) => `
   ALTER TABLE ${inboxEntry} ADD COLUMN delivered INTEGER NOT NULL DEFAULT 0;
 `,
+    ({ inboxEntry }) => `
+  ALTER TABLE ${inboxEntry} ADD COLUMN follows INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE ${inboxEntry} ADD COLUMN follow_seq INTEGER NOT NULL DEFAULT 0;
+`,
+  ],
+  roster: [
+    ({ roster, rosterFollower }) => `
+  ALTER TABLE ${roster} ADD COLUMN follows INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE ${roster} ADD COLUMN follow_seq INTEGER NOT NULL DEFAULT 0;
+  CREATE INDEX IF NOT EXISTS ${rosterFollower} ON ${roster} (user, c) WHERE follows = 1;
+`,
+  ],
 }
 
+/** The SQL of one addition to a generation of a view, from 0. */
+export const addition = (projection: ProjectionName, generation: number, index: number): string =>
+  additions[projection]?.[index]?.(tablesOf(generation)) ?? ''
+
 /** The SQL that adds to the first tables of a view what has been added since. */
-export const addedSince = (projection: ProjectionName, generation: number): string =>
-  additions[projection]?.(tablesOf(generation)) ?? ''
+const addedSince = (projection: ProjectionName, generation: number): string =>
+  additions[projection]?.map(add => add(tablesOf(generation))).join('') ?? ''
+
+/** The generations of a view that have their tables. */
+export const generationsIn = (db: DatabaseSync, projection: ProjectionName): number[] => {
+  const [first] = tablesByProjection[projection]
+  const name = tablesOf(1)[first as keyof Tables]
+  const others = db
+    .prepare(`SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB ?`)
+    .all(`${name}_[0-9]*`)
+  return [1, ...others.map(row => Number(String(row.name).slice(name.length + 1)))]
+}
 
 /** The SQL that makes the tables of a generation of a view. */
 export const createTables = (projection: ProjectionName, generation: number): string =>

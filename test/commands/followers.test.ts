@@ -1,0 +1,122 @@
+import t from 'tap'
+import { MemoryEventLog } from '../../src/infra/memory/index.ts'
+import { type Asked, setUp } from './one-node.ts'
+
+const c = 'c1'
+const limits = { channelMembers: 3 }
+const channel: Asked = { t: 'create', c, kind: 'channel', members: ['adam', 'mia'] }
+const send = (m: string) => ({ t: 'send', c, m, text: 'hi' }) as const
+
+/** A channel of alice, adam and mia, whose log takes no more members. */
+const full = async (log = new MemoryEventLog()) => {
+  const node = await setUp({ log, limits })
+  await node.as('alice', channel)
+  const code = async (from: string, request: Asked): Promise<unknown> =>
+    node.as(from, request).then(
+      () => 'ok',
+      (error: { code: string }) => error.code,
+    )
+  const userEvents = () =>
+    log.stream('USER_0').map(({ envelope: { type, actor }, aggregate: { id } }) => `${id} ${type} ${actor}`)
+  const head = () => log.stream('CONV_0').filter(({ aggregate }) => aggregate.id === c).length
+  return { ...node, code, userEvents, head }
+}
+
+t.test('who joins a full channel follows it in their own log; the channel’s stays as it is', async t => {
+  const { as, code, bus, userEvents, head } = await full()
+  t.same(await as('zoe', { t: 'join', c }), { seq: 1 })
+  t.same(await as('zoe', { t: 'join', c }), { seq: 1 }, 'once')
+  t.same(await as('alice', { t: 'invite', c, user: 'zed' }), { seq: 1 })
+  t.same(await as('alice', { t: 'invite', c, user: 'zed' }), { seq: 1 })
+  t.equal(head(), 1)
+  t.same(userEvents(), ['zoe channel.followed zoe', 'zed channel.followed alice'])
+  t.equal((await bus.conversation(c))?.memberCount, 3)
+  t.equal((await bus.currentUser('zoe')).follows(c), true)
+  t.equal((await bus.currentUser('eve')).follows(c), false)
+  t.equal(await code('zoe', { t: 'invite', c, user: 'eve' }), 'NOT_MEMBER', 'who follows has no say')
+  t.equal(await code('mia', { t: 'invite', c, user: 'eve' }), 'FORBIDDEN')
+})
+
+t.test('who follows a channel does what a plain member does', async t => {
+  const { as, code } = await full()
+  await as('mia', send('m1'))
+  await as('zoe', { t: 'join', c })
+  t.match(await as('zoe', send('z1')), { seq: 3, duplicate: false })
+  t.match(await as('zoe', send('z1')), { seq: 3, duplicate: true })
+  await as('zoe', { t: 'edit', c, m: 'z1', text: 'ho' })
+  await as('zoe', { t: 'react', c, m: 'm1', emoji: '👍', on: true })
+  await as('zoe', { t: 'delete', c, m: 'z1' })
+  t.same(await as('zoe', { t: 'read', c, seq: 4 }), { seq: 4 })
+  t.same(await as('zoe', { t: 'mute', c, on: true }), {})
+  t.equal(await code('zoe', { t: 'delete', c, m: 'm1' }), 'FORBIDDEN')
+  await as('alice', { t: 'settings', c, slowModeSeconds: 60 })
+  await as('zoe', send('z2'))
+  t.equal(await code('zoe', send('z3')), 'RATE_LIMITED')
+  await as('alice', { t: 'settings', c, posting: 'staff' })
+  t.equal(await code('zoe', send('z3')), 'FORBIDDEN')
+  for (const request of [
+    send('e1'),
+    { t: 'edit', c, m: 'm1', text: 'x' },
+    { t: 'delete', c, m: 'm1' },
+    { t: 'react', c, m: 'm1', emoji: '👍', on: true },
+    { t: 'read', c, seq: 1 },
+    { t: 'leave', c },
+  ] as const)
+    t.equal(await code('eve', request), 'NOT_MEMBER', request.t)
+})
+
+t.test('who follows leaves, or is removed by the staff, and is a stranger then', async t => {
+  const { as, code, userEvents, head } = await full()
+  for (const user of ['zoe', 'zed']) await as(user, { t: 'join', c })
+  t.same(await as('zoe', { t: 'leave', c }), { seq: 1 })
+  t.equal(await code('mia', { t: 'remove', c, user: 'zed' }), 'FORBIDDEN')
+  t.same(await as('alice', { t: 'remove', c, user: 'zed' }), { seq: 1 })
+  t.same(await as('alice', { t: 'remove', c, user: 'zed' }), { seq: 1 }, 'nothing left to do')
+  t.same(userEvents().slice(2), ['zoe channel.unfollowed zoe', 'zed channel.unfollowed alice'])
+  for (const user of ['zoe', 'zed']) t.equal(await code(user, send(`m-${user}`)), 'NOT_MEMBER')
+  t.equal(head(), 1)
+  await as('mia', { t: 'leave', c })
+  t.same(await as('zoe', { t: 'join', c }), { seq: 3 }, 'there is room in the channel’s log again')
+  t.equal(head(), 3)
+})
+
+t.test('a role brings who follows into the channel’s log; leaving and removal are of both', async t => {
+  const { as, code, bus, userEvents } = await full()
+  for (const user of ['zoe', 'zed']) await as(user, { t: 'join', c })
+  t.equal(await code('alice', { t: 'role', c, user: 'eve', role: 'admin' }), 'NOT_FOUND')
+  t.same(await as('alice', { t: 'role', c, user: 'zoe', role: 'member' }), { seq: 1 }, 'is one already')
+  for (const [i, user] of ['zoe', 'zed'].entries())
+    t.same(await as('alice', { t: 'role', c, user, role: 'admin' }), { seq: 2 + i })
+  t.equal((await bus.conversation(c))?.roleOf('zoe'), 'admin')
+  await as('zoe', { t: 'settings', c, posting: 'staff' })
+  await as('zoe', send('z1'))
+  t.same(await as('zoe', { t: 'leave', c }), { seq: 6 })
+  t.same(await as('alice', { t: 'remove', c, user: 'zed' }), { seq: 7 })
+  t.same(userEvents().slice(2), ['zoe channel.unfollowed zoe', 'zed channel.unfollowed alice'])
+  for (const user of ['zoe', 'zed']) {
+    t.equal((await bus.conversation(c))?.roleOf(user), undefined)
+    t.equal(await code(user, send(`m-${user}`)), 'NOT_MEMBER')
+  }
+})
+
+t.test('another node knows at once who has come, and who has gone, when it has to', async t => {
+  const log = new MemoryEventLog()
+  const { as } = await full(log)
+  const other = await setUp({ log, limits })
+  await as('zoe', { t: 'join', c })
+  // Its states have not heard of it: whom it does not know it does not turn away without having looked.
+  t.match(await other.as('zoe', send('z1')), { seq: 2 })
+  await other.as('alice', { t: 'remove', c, user: 'zoe' })
+  t.equal((await other.bus.currentUser('zoe')).follows(c), false)
+})
+
+t.test('many who join at once all follow, and the channel’s log is as it was', async t => {
+  const { as, bus, userEvents, head } = await full()
+  const users = Array.from({ length: 500 }, (_, i) => `u${i}`)
+  const answers = await Promise.all(users.map(user => as(user, { t: 'join', c })))
+  t.same(new Set(answers.map(answer => (answer as { seq: number }).seq)), new Set([1]))
+  t.equal(userEvents().length, 500)
+  t.equal(head(), 1)
+  await bus.drain()
+  t.equal(bus.load, 0)
+})

@@ -1,0 +1,52 @@
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import t from 'tap'
+import { openSqliteReader, openSqliteStores } from '../../../src/infra/sqlite/index.ts'
+import { addition, firstTables } from '../../../src/infra/sqlite/view-tables.ts'
+import { projectionNames } from '../../../src/projections/index.ts'
+import { tempFolder } from '../../harness/temp-folder.ts'
+
+/** A database as it was before channels could be followed, with a second generation of inbox and roster. */
+const older = (path: string): void => {
+  const db = new DatabaseSync(path)
+  db.exec(`
+    CREATE TABLE checkpoint (
+      projection TEXT NOT NULL, generation INTEGER NOT NULL, stream TEXT NOT NULL,
+      version INTEGER NOT NULL, position INTEGER NOT NULL, dead_letters INTEGER NOT NULL,
+      PRIMARY KEY (projection, generation, stream)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE claim (stream TEXT NOT NULL PRIMARY KEY, epoch INTEGER NOT NULL) STRICT, WITHOUT ROWID;`)
+  for (const projection of projectionNames) db.exec(firstTables(projection, 1))
+  for (const projection of ['inbox', 'roster'] as const) db.exec(firstTables(projection, 2))
+  for (const generation of [1, 2]) {
+    db.exec(addition('inbox', generation, 0))
+    const table = generation === 1 ? 'roster' : 'roster_2'
+    db.exec(`INSERT INTO ${table} (c, user, seq, role) VALUES ('c', 'ann', 1, 'owner')`)
+  }
+  db.exec('PRAGMA user_version = 3')
+  db.close()
+}
+
+t.test('rows of every generation survive, and take who follows a channel', async t => {
+  const path = join(tempFolder(t), 'views.db')
+  older(path)
+  const stores = openSqliteStores(path)
+  const reader = openSqliteReader(path)
+  for (const generation of [1, 2]) {
+    const roster = await stores.open('roster', generation)
+    const inbox = await stores.open('inbox', generation)
+    await roster.apply([{ c: 'c', user: 'bob', seq: 1, follows: true }])
+    await inbox.apply([
+      { kind: 'created', c: 'c', as: 'channel' },
+      { kind: 'follows', c: 'c', user: 'bob', seq: 1, follows: true },
+    ])
+    const views = reader.viewsAt({ roster: generation, inbox: generation })
+    t.match((await views.roster.members('c', { limit: 9 })).members, [
+      { user: 'ann', role: 'owner' },
+      { user: 'bob', role: 'member', follows: true },
+    ])
+    t.match(await views.inbox.item('bob', 'c'), { c: 'c', kind: 'channel' })
+  }
+  reader.close()
+  await stores.close()
+})
