@@ -16,24 +16,30 @@ export const userHandler = (
   type: userType,
   decide: (state, command) => {
     const { request } = command
-    if ('c' in request) {
-      const entry = conversations.cached(request.c)
-      if (entry === undefined) return conversations.load(request.c)
+    const c = conversationOf(request)
+    if (c !== undefined) {
+      const entry = conversations.cached(c)
+      if (entry === undefined) return conversations.load(c)
       const isBeyond = 'seq' in request && request.seq > entry.state.seq && command.conversation === undefined
       command.conversation = entry.state
       // A mark beyond the head: another node may have appended what the user has read.
-      if (isBeyond) return conversations.current(request.c)
+      if (isBeyond) return conversations.current(c)
     }
     return decideUser(state, command)
   },
-  prepare: (_state, { request }) =>
-    'c' in request && conversations.cached(request.c) === undefined
-      ? conversations.load(request.c)
-      : undefined,
+  prepare: (_state, { request }) => {
+    const c = conversationOf(request)
+    return c !== undefined && conversations.cached(c) === undefined ? conversations.load(c) : undefined
+  },
   refresh: async ({ request, user }) => {
-    await Promise.all([users.current(user), 'c' in request ? conversations.current(request.c) : undefined])
+    const c = conversationOf(request)
+    await Promise.all([users.current(user), c === undefined ? undefined : conversations.current(c)])
   },
   ordinal: () => 0,
   answer: (_command, event) => answerOfUser(event),
   answerStored: (_command, stored) => answerOfUser(userType.decode(stored)),
 })
+
+/** The conversation that a request is about. By its type: of fields that its type does not have, nobody has checked anything. */
+const conversationOf = (request: UserCommand['request']): string | undefined =>
+  request.t === 'block' || request.t === 'privacy' ? undefined : request.c

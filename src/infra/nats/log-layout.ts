@@ -1,6 +1,7 @@
-import { jetstreamManager, type StreamInfo } from '@nats-io/jetstream'
+import type { StreamInfo } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
 import { type AggregateRef, bucketCount, bucketOf, Family } from '../../events/index.ts'
+import { askJetStream } from './ask-jetstream.ts'
 import { NatsError, NatsProblem } from './nats-error.ts'
 
 /** Which streams hold the log, and which of them an aggregate. */
@@ -33,13 +34,11 @@ const streamsByBucket = (infos: readonly StreamInfo[], family: Family): string[]
  * Finds the streams by the subjects that they take, not by name: a promoted mirror has a name of its own. Throws NatsError where a bucket has none.
  */
 export const discoverLog = async (connection: NatsConnection): Promise<LogLayout> => {
-  const infos: StreamInfo[] = []
-  try {
-    const manager = await jetstreamManager(connection, { checkAPI: false, timeout: 10_000 })
-    for await (const info of manager.streams.list()) infos.push(info)
-  } catch (error) {
-    throw new NatsError(NatsProblem.failed, `JetStream cannot be used: ${(error as Error).message}`, error)
-  }
+  const infos = await askJetStream(connection, async manager => {
+    const listed: StreamInfo[] = []
+    for await (const info of manager.streams.list()) listed.push(info)
+    return listed
+  })
   const byFamily = {
     conv: streamsByBucket(infos, Family.conversation),
     user: streamsByBucket(infos, Family.user),

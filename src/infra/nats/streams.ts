@@ -7,6 +7,7 @@ import {
   type StreamInfo,
 } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
+import { askJetStream } from './ask-jetstream.ts'
 import { NatsError, NatsProblem } from './nats-error.ts'
 import type { StreamDefinition } from './stream-definitions.ts'
 
@@ -37,15 +38,9 @@ export const checkApiLevel = (level: number | undefined, version: string): void 
 
 /** JetStream's management, of a server that is new enough. Throws NatsError. */
 export const openManager = async (connection: NatsConnection): Promise<JetStreamManager> => {
-  try {
-    const manager = await jetstreamManager(connection, { checkAPI: false, timeout: 10_000 })
-    const { api } = await manager.getAccountInfo()
-    checkApiLevel(api.level, connection.info?.version ?? 'of unknown version')
-    return manager
-  } catch (error) {
-    if (NatsError.is(error)) throw error
-    throw new NatsError(NatsProblem.failed, `JetStream cannot be used: ${(error as Error).message}`, error)
-  }
+  const { api } = await askJetStream(connection, manager => manager.getAccountInfo())
+  checkApiLevel(api.level, connection.info?.version ?? 'of unknown version')
+  return jetstreamManager(connection, { checkAPI: false, timeout: 10_000 })
 }
 
 const infoOf = async (manager: JetStreamManager, stream: string): Promise<StreamInfo | undefined> => {
