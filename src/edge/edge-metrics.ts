@@ -1,4 +1,4 @@
-import type { LimitName } from './admission.ts'
+import type { LimitName } from './limits/admission.ts'
 
 export interface PresenceFigures {
   /** Users of this node that are online or away. */

@@ -4,7 +4,7 @@ import type { Views } from '../projections/index.ts'
 import type { EdgeLimits } from './edge-limits.ts'
 import type { EdgeMetrics } from './edge-metrics.ts'
 import type { LastSeenStore, PresenceStore } from './presence/index.ts'
-import type { Signals } from './signals.ts'
+import type { Signals } from './signals/signals.ts'
 import type { TokenVerifier } from './token-verifier.ts'
 
 /** What the edge writes its log to: pino's shape. No text, token or address goes there. */

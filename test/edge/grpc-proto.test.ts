@@ -1,8 +1,8 @@
 import { fileURLToPath } from 'node:url'
 import { loadSync, type MessageTypeDefinition } from '@grpc/proto-loader'
 import t from 'tap'
-import { asyncApiDocument } from '../../src/edge/asyncapi.ts'
 import { decodeRequest, encodeMessage } from '../../src/edge/grpc/grpc-frames.ts'
+import { asyncApiDocument } from '../../src/edge/http/asyncapi.ts'
 import {
   type AnswerOf,
   ConversationEvents,

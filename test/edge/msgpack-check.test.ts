@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { Packr } from 'msgpackr'
 import t from 'tap'
-import { isSafeMsgpack, maxDepth } from '../../src/edge/msgpack-check.ts'
+import { isSafeMsgpack, maxDepth } from '../../src/edge/sessions/msgpack-check.ts'
 
 const packr = new Packr({ useRecords: false })
 const pack = (value: unknown) => Buffer.from(packr.pack(value))

@@ -10,7 +10,7 @@ import {
 } from '../../src/edge/presence/presence-record.ts'
 import { RemotePresence } from '../../src/edge/presence/remote-presence.ts'
 import { WatchList } from '../../src/edge/presence/watch-list.ts'
-import { Session } from '../../src/edge/session.ts'
+import { Session } from '../../src/edge/sessions/session.ts'
 import type { Presence } from '../../src/events/index.ts'
 
 const awayMs = 1_000

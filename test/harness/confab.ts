@@ -12,7 +12,7 @@ import {
   type MediaStore,
 } from '../../src/commands/index.ts'
 import { type Edge, type EdgeLimits, type EdgeOptions, startEdge } from '../../src/edge/index.ts'
-import type { Signals } from '../../src/edge/signals.ts'
+import type { Signals } from '../../src/edge/signals/signals.ts'
 import { openMediaFolder } from '../../src/infra/media-folder/index.ts'
 import {
   discoverLog,

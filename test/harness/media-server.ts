@@ -1,6 +1,6 @@
 import { Media, type MediaStore } from '../../src/commands/index.ts'
 import type { Access } from '../../src/edge/access.ts'
-import { MediaRoutes } from '../../src/edge/media-routes.ts'
+import { MediaRoutes } from '../../src/edge/http/media-routes.ts'
 import { loadUws } from '../../src/infra/uws/index.ts'
 
 /** The edge's routes for the bytes of media, by themselves: nobody signs in, nothing but signed URLs is served. Gives where it listens. */

@@ -1,5 +1,5 @@
 import { ConfabError } from '../../events/index.ts'
-import type { Frame } from '../frames.ts'
+import type { Frame } from '../sessions/frames.ts'
 import { readRequest, writeFrame } from './grpc-service.ts'
 
 type Fields = Record<string, unknown>

@@ -1,7 +1,7 @@
 import { Metadata, type ServerDuplexStream, status } from '@grpc/grpc-js'
 import { CloseCode, Limits } from '../../events/index.ts'
-import type { Frame } from '../frames.ts'
-import type { Transport, TransportEvents } from '../transport.ts'
+import type { Frame } from '../sessions/frames.ts'
+import type { Transport, TransportEvents } from '../sessions/transport.ts'
 import { encodeMessage } from './grpc-frames.ts'
 
 export type GrpcCall = ServerDuplexStream<Buffer, Buffer>

@@ -1,7 +1,7 @@
 import { ConfabError, type Presence } from '../../events/index.ts'
-import { isSlow, push } from '../outbox.ts'
-import type { Session } from '../session.ts'
-import { Wire } from '../wire.ts'
+import { Wire } from '../delivery/wire.ts'
+import { isSlow, push } from '../sessions/outbox.ts'
+import type { Session } from '../sessions/session.ts'
 import { shardCount, shardOf } from './presence-record.ts'
 
 interface Watched {

@@ -1,5 +1,5 @@
 import type { ConversationRequest, RequestOf } from '../../events/index.ts'
-import { ownMark } from '../marks.ts'
+import { ownMark } from '../signals/marks.ts'
 import type { Caller, Fields, Handler, RequestContext } from './request-context.ts'
 
 let second = 0

@@ -1,7 +1,7 @@
 import { Limits } from '../../events/index.ts'
 import type { TimelineEntry } from '../../projections/index.ts'
-import type { PageRange } from '../conversation-reader.ts'
-import { JsonFields } from '../frames.ts'
+import type { PageRange } from '../resume/conversation-reader.ts'
+import { JsonFields } from '../sessions/frames.ts'
 import type { Handler, RequestContext } from './request-context.ts'
 
 const defaultPage = 50

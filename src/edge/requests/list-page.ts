@@ -1,5 +1,5 @@
 import { Limits } from '../../events/index.ts'
-import { JsonFields } from '../frames.ts'
+import { JsonFields } from '../sessions/frames.ts'
 
 interface Page {
   readonly items: readonly object[]

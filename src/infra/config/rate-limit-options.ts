@@ -14,7 +14,7 @@ const bytes = orOff(size(64 * KiB, 64 * GiB))
 const requests = orOff(integer(1, 1_000_000))
 const sockets = orOff(integer(1, 10_000_000))
 
-/** How much clients may ask of an edge (src/edge/admission.ts, connection-limits.ts). */
+/** How much clients may ask of an edge (src/edge/limits/admission.ts, connection-limits.ts). */
 export const rateLimitOptions: OptionsOf<
   Pick<
     EdgeLimits,

@@ -1,4 +1,4 @@
-import type { Signals } from '../../edge/signals.ts'
+import type { Signals } from '../../edge/signals/signals.ts'
 import { signalSubjectOf } from '../../events/index.ts'
 import type { Nats } from './connection.ts'
 

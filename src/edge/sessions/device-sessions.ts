@@ -1,0 +1,40 @@
+import { type Static, Type } from '@sinclair/typebox'
+import { TypeCompiler } from '@sinclair/typebox/compiler'
+import { CloseCode, Id } from '../../events/index.ts'
+import type { Signals } from '../signals/signals.ts'
+import type { Session } from './session.ts'
+import type { SessionRegistry } from './session-registry.ts'
+
+const Announcement = Type.Object({ k: Type.Literal('device'), user: Id, device: Id, session: Id })
+const announcementCheck = TypeCompiler.Compile(Announcement)
+
+/** One socket a user and device, on whatever edge: the later one replaces the earlier. Session ids are in order of time (UUIDv7). */
+export class DeviceSessions {
+  readonly #signals: Signals
+  readonly #sessions: SessionRegistry
+
+  constructor(signals: Signals, sessions: SessionRegistry) {
+    this.#signals = signals
+    this.#sessions = sessions
+  }
+
+  opened(session: Session): void {
+    const { user, device, id } = session
+    if (device === undefined) return
+    this.#replace(user, device, id)
+    const announcement: Static<typeof Announcement> = { k: 'device', user, device, session: id }
+    this.#signals.publish(user, announcement)
+  }
+
+  /** Whether a signal was about this. */
+  heard(signal: unknown): boolean {
+    if (!announcementCheck.Check(signal)) return false
+    this.#replace(signal.user, signal.device, signal.session)
+    return true
+  }
+
+  #replace(user: string, device: string, by: string): void {
+    for (const session of this.#sessions.of(user))
+      if (session.device === device && session.id < by) session.end(CloseCode.replaced, 'replaced')
+  }
+}

@@ -1,0 +1,143 @@
+import type { TSchema } from '@sinclair/typebox'
+import { type TypeCheck, TypeCompiler } from '@sinclair/typebox/compiler'
+import type { ValueError } from '@sinclair/typebox/errors'
+import {
+  type Attachment,
+  ConfabError,
+  Hello,
+  type HelloRequest,
+  isId,
+  Limits,
+  type Request,
+  Requests,
+  type RequestType,
+} from '../../events/index.ts'
+
+type Fields = Record<string, unknown>
+
+const checks = new Map<string, TypeCheck<TSchema>>(
+  Object.entries({ ...Requests, hello: Hello }).map(([type, schema]) => [type, TypeCompiler.Compile(schema)]),
+)
+
+const bad = (message: string, field?: string): ConfabError =>
+  new ConfabError('BAD_REQUEST', message, field === undefined ? {} : { field })
+
+/** The id of a request, when it has one that an answer can name. */
+export const requestId = (value: Fields): string | null => {
+  const id = value.id
+  return typeof id === 'string' && id.length > 0 && id.length <= Limits.idChars ? id : null
+}
+
+/** What is wrong, in words, without repeating what was sent. */
+const describe = (error: ValueError): string => {
+  const options = (error.schema.anyOf as { const?: unknown }[] | undefined)?.map(option => option.const)
+  const what = options?.every(option => typeof option === 'string')
+    ? `expected one of ${options.join(', ')}`
+    : error.schema.pattern !== undefined && typeof error.value === 'string'
+      ? `expected a string that matches ${error.schema.pattern}`
+      : error.message.charAt(0).toLowerCase() + error.message.slice(1)
+  return `${error.path.slice(1) || 'request'}: ${what}.`
+}
+
+const wellFormed = (value: unknown, field: string): void => {
+  if (typeof value === 'string' && !value.isWellFormed())
+    throw bad(`${field.slice(1)}: expected well-formed Unicode, this has half of a surrogate pair.`, field)
+}
+
+const checkBytes = (text: unknown, field: string, most: number): void => {
+  // A character of UTF-16 is 3 bytes of UTF-8 at most, so that short texts need no counting.
+  if (typeof text === 'string' && text.length * 3 > most)
+    if (Buffer.byteLength(text) > most)
+      throw new ConfabError('TOO_LARGE', `${field.slice(1)}: at most ${most} bytes of UTF-8.`, { field })
+}
+
+const checkText = (text: unknown): void => checkBytes(text, '/text', Limits.textBytes)
+
+const checkData = (data: unknown): void => {
+  checkBytes(data, '/data', Limits.callBytes)
+  wellFormed(data, '/data')
+}
+
+const checkCursors = (cursors: unknown, field: string, most: number = Limits.cursors): void => {
+  const ids = Object.keys(cursors as object)
+  if (ids.length > most) throw bad(`${field.slice(1)}: at most ${most} conversations at once.`, field)
+  if (!ids.every(isId)) throw bad(`${field.slice(1)}: its keys have to be conversation ids.`, field)
+}
+
+const checkFields = (value: Fields): void => {
+  wellFormed(value.text, '/text')
+  wellFormed(value.title, '/title')
+  wellFormed(value.emoji, '/emoji')
+  wellFormed(value.q, '/q')
+}
+
+/** An attachment's own fields, without whatever else was sent with it: what is stored is what the protocol names. */
+const cleanAttachment = (attachment: Attachment, index: number): Attachment => {
+  wellFormed(attachment.name, `/attachments/${index}/name`)
+  wellFormed(attachment.type, `/attachments/${index}/type`)
+  const { mediaId, name, type, size, sha256 } = attachment
+  return { mediaId, name, type, size, sha256 }
+}
+
+/** Checks an object against its type's schema. Throws ConfabError: BAD_REQUEST with the field, TOO_LARGE for text. */
+const checkShape = (value: Fields): void => {
+  const type = value.t
+  const check = typeof type === 'string' ? checks.get(type) : undefined
+  if (check === undefined) throw bad('t: there is no request of this type.', '/t')
+  checkText(value.text)
+  if (type === 'call') checkData(value.data)
+  if (!check.Check(value)) {
+    const error = check.Errors(value).First()
+    throw error === undefined
+      ? bad('The request does not match its type.')
+      : bad(describe(error), error.path || undefined)
+  }
+  checkFields(value)
+}
+
+/** The request that an object is. Throws ConfabError BAD_REQUEST or TOO_LARGE. */
+export const checkRequest = (value: Fields): Request => {
+  checkShape(value)
+  const request = value as unknown as Request | HelloRequest
+  switch (request.t) {
+    case 'hello':
+      throw bad('t: hello has been said.', '/t')
+    case 'send':
+      if (request.attachments !== undefined && request.attachments.length > 0)
+        return { ...request, attachments: request.attachments.map(cleanAttachment) }
+      if (request.text === '') throw bad('text: may be empty only with attachments.', '/text')
+      break
+    case 'edit':
+      if (request.text === '') throw bad('text: may not be empty.', '/text')
+      break
+    case 'history':
+      if (request.before !== undefined && request.after !== undefined)
+        throw bad('before: not together with after.', '/before')
+      break
+    case 'inbox':
+      if (request.seen !== undefined) checkCursors(request.seen, '/seen', Limits.seen)
+      break
+    case 'presence':
+      if (request.lastSeen === true && (request.users?.length ?? 0) > Limits.lastSeenUsers)
+        throw bad(`lastSeen: of at most ${Limits.lastSeenUsers} users at once.`, '/lastSeen')
+      break
+    case 'call':
+      if (request.data === undefined && request.kind !== 'bye')
+        throw bad(`data: expected with ${request.kind}.`, '/data')
+      break
+    case 'sync':
+      checkCursors(request.cursors, '/cursors')
+      break
+  }
+  return request
+}
+
+export const checkHello = (value: Fields): HelloRequest => {
+  checkShape(value)
+  const request = value as unknown as HelloRequest
+  if (request.resume !== undefined) checkCursors(request.resume, '/resume')
+  return request
+}
+
+export const isRequestType = (type: unknown): type is RequestType | 'hello' =>
+  typeof type === 'string' && checks.has(type)

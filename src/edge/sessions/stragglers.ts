@@ -1,0 +1,39 @@
+import type { FanOut } from '../delivery/fan-out.ts'
+import type { Resumer } from '../resume/resume.ts'
+import type { Drains } from './drains.ts'
+import type { Session } from './session.ts'
+
+/**
+ * Sessions that do not take what they are sent. Nothing more is kept for them but cursors: they get no signals and no events until they have taken what waits,
+ * then what they have missed, as if they had come back; or they are closed, when they take too long for that. Event streams are not among them: what they have is a place in the
+ * log, and they come back with it.
+ */
+export class Stragglers {
+  readonly #fanOut: FanOut
+  readonly #drains: Drains
+  readonly #resumer: Resumer
+  readonly #onBehind: () => void
+
+  constructor(parts: { fanOut: FanOut; drains: Drains; resumer: Resumer; onBehind: () => void }) {
+    this.#fanOut = parts.fanOut
+    this.#drains = parts.drains
+    this.#resumer = parts.resumer
+    this.#onBehind = parts.onBehind
+  }
+
+  /** Too much waits for it. */
+  slow(session: Session): void {
+    if (session.behind !== undefined || session.phase !== 'open' || session.encoding === 'sse') return
+    this.#onBehind()
+    void this.#catchUp(session)
+  }
+
+  /** Does not reject. */
+  async #catchUp(session: Session): Promise<void> {
+    this.#fanOut.hold(session)
+    await this.#drains.room(session)
+    // In one turn, so that whatever comes live from now on is either in what it missed or sent to it.
+    const missed = this.#fanOut.release(session)
+    if (!session.closed && missed.size > 0) await this.#resumer.resume(session, Object.fromEntries(missed))
+  }
+}
