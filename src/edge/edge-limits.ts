@@ -85,7 +85,7 @@ export const defaultEdgeLimits = {
   /** Users without a socket, as many conversations, and as many users who call, whose rates are remembered. */
   meters: 100_000,
   /** Clients that may arrive a second, by `hello` or with an event stream, and as many at once; more are OVERLOADED, each with a time to come again. 0: any. */
-  hellos: 2_000,
+  hellos: 5_000,
   /** Sockets of one user at this node. 0: any. */
   userSockets: 100,
   /** Sockets of one address at this node. High, since behind a proxy that is not trusted all have the same. 0: any. */
