@@ -118,6 +118,11 @@ export const testInboxStore = (t: Test, open: OpenEmptyViews): void => {
     t.match(await views.inbox.item('ann', 'c'), { head: 3, unread: 1, read: 2 })
     t.match((await views.inbox.page('ann', { limit: 9 })).items, [{ c: 'c', unread: 1 }])
     t.same(await waiting(), [3])
+    await stores.inbox.apply([
+      follows('c', 'dan', 1, true),
+      { kind: 'came', c: 'c', seq: 9, user: 'dan', n: 7 },
+    ])
+    t.match(await views.inbox.item('dan', 'c'), { unread: 0 }, 'who came after what the view has yet')
     await stores.inbox.apply([follows('c', 'ann', 4, false)])
     t.match(await views.inbox.item('ann', 'c'), { unread: 1 }, 'an older one changes nothing')
     await stores.inbox.apply([membership('c', 'ann', 4, true), membership('c', 'ann', 5, false)])

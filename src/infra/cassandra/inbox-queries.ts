@@ -88,7 +88,8 @@ const itemOf = async (
     title: textOf(conversation.title) || null,
     head,
     lastMessage,
-    unread: n - ordinal,
+    // The user's log may be further in the view than the conversation's.
+    unread: Math.max(0, n - ordinal),
     read: Math.max(read, sentSeq),
     at,
     muted: entry.muted === true,

@@ -70,7 +70,8 @@ export const sqliteInboxQueries = (db: DatabaseSync, generation: number): InboxQ
       title: row.title,
       head: row.head,
       lastMessage: last ? { ...last } : null,
-      unread: row.n - ordinalOf(row),
+      // The user's log may be further in the view than the conversation's.
+      unread: Math.max(0, row.n - ordinalOf(row)),
       read: Math.max(row.read, row.sent_seq),
       at: row.at,
       muted: row.muted === 1,
