@@ -1,5 +1,9 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import fc from 'fast-check'
+import { Registry } from 'prom-client'
 import t from 'tap'
+import { defaultEdgeLimits } from '../../src/edge/edge-limits.ts'
+import { PresenceBoard, type PresenceListener } from '../../src/edge/presence/index.ts'
 import { type Device, LocalPresence } from '../../src/edge/presence/local-presence.ts'
 import {
   listUsers,
@@ -11,7 +15,9 @@ import {
 import { RemotePresence } from '../../src/edge/presence/remote-presence.ts'
 import { WatchList } from '../../src/edge/presence/watch-list.ts'
 import { Session } from '../../src/edge/sessions/session.ts'
+import { SessionRegistry } from '../../src/edge/sessions/session-registry.ts'
 import type { Presence } from '../../src/events/index.ts'
+import { createEdgeMetrics } from '../../src/infra/telemetry/index.ts'
 
 const awayMs = 1_000
 const graceMs = 500
@@ -278,4 +284,51 @@ t.test('what an edge that is long dead has said is forgotten', async t => {
     presence.look(now)
   }
   t.equal(presence.characters, 0)
+})
+
+t.test('what its store has acked and lost is said again, what it has heard is not', async t => {
+  const written: string[] = []
+  let losing = true
+  let listener: PresenceListener | undefined
+  const sessions = new SessionRegistry()
+  const board = new PresenceBoard(
+    {
+      edge: 'here',
+      sessions,
+      store: {
+        async put(records) {
+          for (const record of records) {
+            if (record.of === 'users') written.push(record.users)
+            if (!losing) listener?.heard(record)
+          }
+        },
+        follow(given) {
+          listener = given
+        },
+        close() {},
+      },
+      lastSeen: undefined,
+      metrics: createEdgeMetrics(new Registry()),
+      logger: { debug() {}, info() {}, warn() {}, error() {} },
+    },
+    { ...defaultEdgeLimits, presenceEveryMs: 5, presenceLifeMs: 60, offlineMs: 10 },
+  )
+  t.teardown(() => board.close())
+  const until = async (count: number) => {
+    while (written.length < count) await sleep(5)
+  }
+  const session = sessionOf()
+  session.user = 'alice'
+  sessions.opened(session)
+  board.opened(session)
+  await until(3)
+  losing = false
+  await until(4)
+  const heard = written.length
+  await sleep(5 * 60)
+  t.equal(written.length, heard)
+  losing = true
+  board.closed(session, sessions.closed(session))
+  await until(heard + 2)
+  t.match(written, [...Array(heard).fill(' alice | '), noUsers, noUsers], 'that nobody is there as well')
 })

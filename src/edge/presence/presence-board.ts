@@ -6,7 +6,14 @@ import type { Session } from '../sessions/session.ts'
 import type { SessionRegistry } from '../sessions/session-registry.ts'
 import type { LastSeen } from './last-seen.ts'
 import { LocalPresence } from './local-presence.ts'
-import { listLives, moreActive, noUsers, shardCount, type UserList } from './presence-record.ts'
+import {
+  listLives,
+  moreActive,
+  noUsers,
+  type PresenceRecord,
+  shardCount,
+  type UserList,
+} from './presence-record.ts'
 import type { PresenceStore } from './presence-store.ts'
 import { RemotePresence } from './remote-presence.ts'
 import { WatchList } from './watch-list.ts'
@@ -83,7 +90,7 @@ export class PresenceBoard {
       shard => this.#watches.changedIn(shard),
     )
     store?.follow({
-      heard: record => this.#remote.heard(record, performance.now()),
+      heard: record => this.#heard(record, performance.now()),
       lost: () => this.#sayAllAgain(),
     })
     this.#timer = setInterval(() => this.#look(performance.now()), limits.presenceEveryMs).unref()
@@ -141,6 +148,19 @@ export class PresenceBoard {
     this.#store?.close()
   }
 
+  /** What it has said itself comes back as well. What does not was lost by the store, whatever that has acked: then it stays due. */
+  #heard(record: PresenceRecord, now: number): void {
+    this.#remote.heard(record, now)
+    if (record.of !== 'users' || record.edge !== this.#edge) return
+    const { shard, users } = record
+    if (!(shard >= 0 && shard < shardCount) || users !== this.#local.list(shard)) return
+    const isEmpty = users === noUsers
+    this.#stored[shard] = isEmpty ? 0 : 1
+    this.#dueAt[shard] = isEmpty
+      ? Number.POSITIVE_INFINITY
+      : now + (listLives / 2) * this.#limits.presenceLifeMs
+  }
+
   #changedHere(user: string): void {
     this.#watches.changed(user)
     if (this.#local.stateOf(user) === 'offline')
@@ -177,7 +197,6 @@ export class PresenceBoard {
         const lists = this.#dueLists(now, listsAtOnce)
         if (lists.length === 0) break
         await store.put(lists, listLives * this.#limits.presenceLifeMs)
-        for (const { shard, users } of lists) if (users === noUsers) this.#stored[shard] = 0
         this.#metrics.presenceStored(lists.length)
       }
       this.#isFailing = false
@@ -199,16 +218,16 @@ export class PresenceBoard {
     await store.put([{ of: 'edge', edge: this.#edge, ttlMs: presenceLifeMs }], presenceLifeMs)
   }
 
-  /** Some of what has changed, and of what has not been said for half of the time that it is kept. */
+  /** Some of what has changed, of what was said a life ago and has not been heard, and of what has not been said for half of the time that it is kept. */
   #dueLists(now: number, most: number): UserList[] {
-    const againAt = now + (listLives / 2) * this.#limits.presenceLifeMs
+    const againAt = now + this.#limits.presenceLifeMs
     const lists: UserList[] = []
     for (let shard = 0; shard < shardCount && lists.length < most; shard++) {
       if (this.#dueAt[shard]! > now) continue
       const users = this.#local.list(shard)
       lists.push({ of: 'users', edge: this.#edge, shard, users })
-      this.#dueAt[shard] = users === noUsers ? Number.POSITIVE_INFINITY : againAt
-      if (users !== noUsers) this.#stored[shard] = 1
+      this.#dueAt[shard] = againAt
+      this.#stored[shard] = 1
     }
     return lists
   }
