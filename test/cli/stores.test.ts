@@ -1,4 +1,5 @@
 import t from 'tap'
+import { schemaVersion } from '../../src/infra/cassandra/index.ts'
 import { runConfab } from '../harness/replay.ts'
 import { service } from '../harness/service.ts'
 import { dropAfter, optionsFor } from '../infra/cassandra/keyspace.ts'
@@ -21,18 +22,18 @@ if (server !== undefined)
     }
     const missing = await runConfab(['stores', 'status'], env)
     t.equal(missing.code, 1)
-    t.match(missing.stdout, new RegExp(`^cassandra +${options.keyspace} +none +1`, 'm'))
+    t.match(missing.stdout, new RegExp(`^cassandra +${options.keyspace} +none +${schemaVersion}`, 'm'))
     t.match(missing.stderr, /error NOT_READY: .*stores migrate/)
     const made = await runConfab(['stores', 'migrate'], { ...env, CONFAB_CASSANDRA_REPLICATION_FACTOR: '1' })
     t.equal(made.code, 0)
-    t.match(made.stdout, new RegExp(`^cassandra +${options.keyspace} +0 +1 +created`, 'm'))
+    t.match(made.stdout, new RegExp(`^cassandra +${options.keyspace} +0 +${schemaVersion} +created`, 'm'))
     const again = await runConfab(['stores', 'migrate'], env)
     t.match(again.stdout, /as it was$/m)
     const status = await runConfab(['stores', 'status', '--json'], env)
     t.equal(status.code, 0)
     t.match(JSON.parse(status.stdout), {
-      version: 1,
-      needed: 1,
+      version: schemaVersion,
+      needed: schemaVersion,
       replication: { [options.dataCenter]: 1 },
       nodes: [{ reachable: true }],
     })
