@@ -7,7 +7,7 @@ import type { RawClient } from '../harness/raw-client.ts'
 import { SlowSocket } from '../harness/slow-socket.ts'
 
 const everyMs = 50
-const limits = { presenceEveryMs: everyMs, presenceLifeMs: 3_000, offlineMs: 1_000, awayMs: 0 }
+const limits = { presenceEveryMs: everyMs, presenceLifeMs: 5_000, offlineMs: 1_000, awayMs: 0 }
 const here = await startConfab(t, { limits })
 const there = await startConfab(t, { nats: here.nats, limits })
 

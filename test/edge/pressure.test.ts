@@ -4,7 +4,18 @@ import { startConfab } from '../harness/confab.ts'
 import { SlowSocket } from '../harness/slow-socket.ts'
 
 const confab = await startConfab(t, {
-  limits: { backpressureBytes: 2 * 1024 * 1024, inFlight: 8, slowMs: 4_000 },
+  limits: {
+    backpressureBytes: 2 * 1024 * 1024,
+    inFlight: 8,
+    slowMs: 4_000,
+    // One writer sends as fast as it can, for as long as it takes.
+    socketRequests: 0,
+    socketBytes: 0,
+    userRequests: 0,
+    userBytes: 0,
+    conversationRequests: 0,
+    conversationBytes: 0,
+  },
 })
 const alice = await confab.connect('alice')
 const big = 'x'.repeat(16_000)

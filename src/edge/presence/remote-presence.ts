@@ -59,11 +59,10 @@ export class RemotePresence {
     else this.#keep(this.#edge(record.edge, now), record.shard, record.users)
   }
 
-  /** Ends those that have been silent for too long. */
+  /** Ends those that have been silent for too long: those that are not heard of by the time that this edge hears itself again. */
   look(now: number): void {
-    if (now - this.#heardSelfAt > this.#ttlMs) return
     for (const [name, edge] of this.#edges) {
-      if (edge.isAlive && edge.aliveUntil <= now) {
+      if (edge.isAlive && edge.aliveUntil <= Math.min(now, this.#heardSelfAt)) {
         edge.isAlive = false
         this.#changedAll(edge)
       }
@@ -83,9 +82,9 @@ export class RemotePresence {
     return state
   }
 
-  /** After a silence, the others have a whole life to be heard of again. */
+  /** After a silence in which it missed itself, the others have a whole life to be heard of again. */
   #heardSelf(now: number): void {
-    if (now - this.#heardSelfAt > this.#ttlMs)
+    if (now - this.#heardSelfAt > this.#ttlMs / 2)
       for (const edge of this.#edges.values())
         if (edge.isAlive) edge.aliveUntil = Math.max(edge.aliveUntil, now + this.#ttlMs)
     this.#heardSelfAt = now
