@@ -45,6 +45,8 @@ export class Outsider {
   readonly #waiting = new Map<string, Waiting>()
   /** Since the socket opened; what it asks for again may come again. */
   readonly #delivered = new Set<string>()
+  /** Conversations with a gap that will be asked for. */
+  readonly #gaps = new Set<string>()
   #next = 1
   #socket: WebSocket | undefined
   #open = Promise.withResolvers<void>()
@@ -193,8 +195,12 @@ export class Outsider {
     }
   }
 
+  /** Asks once: what is asked twice may well come twice. */
   #closeGap(c: string): void {
+    if (this.#gaps.has(c)) return
+    this.#gaps.add(c)
     setTimeout(() => {
+      this.#gaps.delete(c)
       if ((this.#held.get(c)?.size ?? 0) === 0) return
       this.#delivered.clear()
       this.request('sync', { cursors: { [c]: this.head(c) } }).catch(() => {})
