@@ -136,8 +136,20 @@ export const startStreamLeases = async (options: StreamLeasesOptions): Promise<S
     }
   }
 
+  let failure: string | undefined
+  /** What cannot be reached now may be the next time. */
+  const look = async (): Promise<void> => {
+    try {
+      await tick()
+      failure = undefined
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error)
+      if (failure !== reason) log.warn({ group, reason }, 'the leases of streams can not be reached')
+      failure = reason
+    }
+  }
+
   const run = async (): Promise<void> => {
-    let failure: string | undefined
     while (!isStopping) {
       await new Promise<void>(resolve => {
         const timer = setTimeout(resolve, everyMs * (0.9 + Math.random() / 5))
@@ -147,14 +159,7 @@ export const startStreamLeases = async (options: StreamLeasesOptions): Promise<S
         }
       })
       if (isStopping) return
-      try {
-        await tick()
-        failure = undefined
-      } catch (error) {
-        const reason = error instanceof Error ? error.message : String(error)
-        if (failure !== reason) log.warn({ group, reason }, 'the leases of streams can not be reached')
-        failure = reason
-      }
+      await look()
     }
   }
 
@@ -165,7 +170,7 @@ export const startStreamLeases = async (options: StreamLeasesOptions): Promise<S
     }
   }
 
-  await tick()
+  await look()
   const running = run()
   return {
     held: () => wanted,

@@ -11,14 +11,18 @@ const alice = await here.connect('alice')
 const lastSeen = async (client: RawClient, ...users: string[]) =>
   (await client.ok('presence', { users, lastSeen: true })).lastSeen as Record<string, string>
 
-/** Comes, does something, goes, and has been seen off: whoever is told at all is told of it from then on. */
+/** Comes, does something, goes, and has been seen to come and to go: whoever is told at all is told of it from then on. */
 const visit = async (user: string, what: (client: RawClient) => Promise<unknown> = async () => {}) => {
   const client = await there.connect(user)
-  await what(client)
-  client.close()
   const own = await here.connect(`${user}-probe`)
-  while (((await own.ok('presence', { users: [user] })).states as Record<string, string>)[user] !== 'offline')
-    await sleep(20)
+  const seen = async (state: string) => {
+    while (((await own.ok('presence', { users: [user] })).states as Record<string, string>)[user] !== state)
+      await sleep(20)
+  }
+  await what(client)
+  await seen('online')
+  client.close()
+  await seen('offline')
   own.close()
 }
 

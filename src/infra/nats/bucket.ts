@@ -1,5 +1,6 @@
 import { JetStreamApiError, jetstream, jetstreamManager, type StorageType } from '@nats-io/jetstream'
 import { type KV, Kvm } from '@nats-io/kv'
+import { askAgain, askWaitMs } from './ask-jetstream.ts'
 import type { Nats } from './connection.ts'
 
 /** The sequence is another one, or the one that makes it so is still on its way. */
@@ -20,26 +21,26 @@ export interface BucketOptions {
   readonly replicas?: number | undefined
   /** Whether values may have a time to live of their own; what is left of one that has expired goes after a second. */
   readonly expires?: boolean
-  /** Longest wait for an answer, ms. */
+  /** Longest wait for an answer to what is asked of it, ms. */
   readonly timeout: number
 }
 
-/** A key-value bucket of JetStream, made when it is not there. Values are read at its leader: any replica answers a direct get, with what it has. */
-export const openBucket = async (
-  { connection }: Nats,
-  { bucket, storage, history, replicas, timeout, expires = false }: BucketOptions,
-): Promise<KV> => {
-  const manager = await jetstreamManager(connection, { checkAPI: false })
-  const copies = replicas ?? (await manager.streams.info('DEAD_LETTERS')).config.num_replicas
-  const kv = await new Kvm(jetstream(connection, { timeout })).create(bucket, {
-    history,
-    storage,
-    replicas: copies,
-    allow_direct: false,
-    ...(expires ? { markerTTL: 1_000 } : {}),
+/** A key-value bucket of JetStream, made when it is not there. Values are read at its leader: any replica answers a direct get, with what it has. Throws NatsError. */
+export const openBucket = ({ connection }: Nats, options: BucketOptions): Promise<KV> =>
+  askAgain(`the bucket ${options.bucket}`, async () => {
+    const { bucket, storage, history, replicas, timeout, expires = false } = options
+    const manager = await jetstreamManager(connection, { checkAPI: false, timeout: askWaitMs })
+    const copies = replicas ?? (await manager.streams.info('DEAD_LETTERS')).config.num_replicas
+    // To make a stream of several copies takes longer than what is asked of it afterwards.
+    await new Kvm(jetstream(connection, { timeout: askWaitMs })).create(bucket, {
+      history,
+      storage,
+      replicas: copies,
+      allow_direct: false,
+      ...(expires ? { markerTTL: 1_000 } : {}),
+    })
+    const { config } = await manager.streams.info(`KV_${bucket}`)
+    if (config.num_replicas < copies)
+      await manager.streams.update(config.name, { ...config, num_replicas: copies })
+    return new Kvm(jetstream(connection, { timeout })).open(bucket, { allow_direct: false })
   })
-  const { config } = await manager.streams.info(`KV_${bucket}`)
-  if (config.num_replicas < copies)
-    await manager.streams.update(config.name, { ...config, num_replicas: copies })
-  return kv
-}

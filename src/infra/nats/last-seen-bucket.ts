@@ -1,4 +1,3 @@
-import type { KV } from '@nats-io/kv'
 import type { LastSeenStore } from '../../edge/presence/index.ts'
 import { fnv1a32 } from '../../events/index.ts'
 import { isBucketConflict, openBucket } from './bucket.ts'
@@ -42,16 +41,7 @@ export const openLastSeenBucket = async (
   nats: Nats,
   { keepMs, replicas }: { readonly keepMs: number; readonly replicas?: number | undefined },
 ): Promise<LastSeenStore> => {
-  let kv: KV
-  try {
-    kv = await openBucket(nats, { bucket, storage: 'file', history: 1, replicas, timeout })
-  } catch (error) {
-    throw new NatsError(
-      NatsProblem.failed,
-      `the bucket of last times cannot be reached: ${String(error)}`,
-      error,
-    )
-  }
+  const kv = await openBucket(nats, { bucket, storage: 'file', history: 1, replicas, timeout })
   const checkConnected = (): void => {
     // nats.js would keep a request for the next connection.
     if (!nats.connected()) throw new NatsError(NatsProblem.failed, 'NATS is not connected')

@@ -2,7 +2,6 @@ import type { KV } from '@nats-io/kv'
 import { type LeaseStore, type LeaseTable, noLeases } from '../../projections/index.ts'
 import { apiCodeOf, isBucketConflict, openBucket } from './bucket.ts'
 import type { Nats } from './connection.ts'
-import { NatsError, NatsProblem } from './nats-error.ts'
 
 const bucket = 'confab-leases'
 /** Of each request: shorter than a lease lasts. */
@@ -18,16 +17,7 @@ export const openNatsLeases = async (
 ): Promise<LeaseStore> => {
   const open = (): Promise<KV> =>
     openBucket(nats, { bucket, storage: 'memory', history: 1, replicas, timeout })
-  let kv: KV
-  try {
-    kv = await open()
-  } catch (error) {
-    throw new NatsError(
-      NatsProblem.failed,
-      `the leases of streams cannot be reached: ${String(error)}`,
-      error,
-    )
-  }
+  let kv = await open()
   const checkConnected = (): void => {
     // nats.js would keep a request for the next connection.
     if (!nats.connected()) throw new Error('NATS is not connected')

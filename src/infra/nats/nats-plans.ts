@@ -1,10 +1,10 @@
-import type { KV } from '@nats-io/kv'
 import {
   type PlanStore,
   type ProjectionName,
   type ProjectionPlan,
   projectionNames,
 } from '../../projections/index.ts'
+import { askAgain, askWaitMs } from './ask-jetstream.ts'
 import { isBucketConflict, openBucket } from './bucket.ts'
 import type { Nats } from './connection.ts'
 import { NatsError, NatsProblem } from './nats-error.ts'
@@ -16,18 +16,9 @@ export const openNatsPlans = async (
   nats: Nats,
   { replicas }: { replicas?: number | undefined } = {},
 ): Promise<PlanStore> => {
-  let kv: KV
-  try {
-    kv = await openBucket(nats, { bucket, storage: 'file', history: 8, replicas, timeout: 5_000 })
-  } catch (error) {
-    throw new NatsError(
-      NatsProblem.failed,
-      `the projections' plans cannot be reached: ${String(error)}`,
-      error,
-    )
-  }
+  const kv = await openBucket(nats, { bucket, storage: 'file', history: 8, replicas, timeout: askWaitMs })
   const entry = async (projection: ProjectionName) => {
-    const found = await kv.get(projection)
+    const found = await askAgain(`the bucket ${bucket}`, () => kv.get(projection))
     return found?.operation === 'PUT'
       ? { plan: found.json<ProjectionPlan>(), revision: found.revision }
       : { plan: undefined, revision: found?.revision ?? 0 }
@@ -43,7 +34,9 @@ export const openNatsPlans = async (
           await kv.put(projection, JSON.stringify(next), { previousSeq: revision })
           return next
         } catch (error) {
-          if (!isBucketConflict(error)) throw error
+          if (isBucketConflict(error)) continue
+          const why = `the plan of ${projection} was perhaps not changed: ${(error as Error).message}`
+          throw new NatsError(NatsProblem.failed, why, error)
         }
       }
     },

@@ -147,14 +147,6 @@ export const openPresenceBucket = async (
 ): Promise<PresenceStore> => {
   const open = () =>
     openBucket(nats, { bucket, storage: 'memory', history: 1, replicas, timeout, expires: true })
-  try {
-    await open()
-  } catch (error) {
-    throw new NatsError(
-      NatsProblem.failed,
-      `the bucket of presence cannot be reached: ${String(error)}`,
-      error,
-    )
-  }
+  await open()
   return new PresenceBucket(nats, open)
 }
