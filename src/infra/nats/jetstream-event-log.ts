@@ -1,4 +1,4 @@
-import { type Msg, nuid } from '@nats-io/transport-node'
+import { type Msg, nuid, type PublishOptions } from '@nats-io/transport-node'
 import { type Appended, ConflictError, type EventLog, type NewEvent } from '../../commands/index.ts'
 import { type AggregateRef, ConfabError, type StoredEvent, subjectOf } from '../../events/index.ts'
 import type { Nats } from './connection.ts'
@@ -14,6 +14,8 @@ import { isForeign } from './stored-message.ts'
 const maxEvents = 1_000
 /** The server allows 50 batches in flight a stream, of all its clients. */
 const maxBatchesInFlight = 8
+/** Appends that go out together. With more of them nats-server would have nothing to do meanwhile. */
+const sentAtOnce = 16
 const readBatch = { batch: 500, max_bytes: 1024 * 1024 }
 
 const expectation = (expected: number): string => `Nats-Expected-Last-Subject-Sequence: ${expected}\r\n`
@@ -56,6 +58,13 @@ class AppendWaiting implements Waiting {
 /** Some id of a batch is in the duplicate window: nothing of it was appended now. */
 class SeenBefore extends Error {}
 
+/** A message that is to be published. */
+interface Outgoing {
+  readonly subject: string
+  readonly data: Uint8Array
+  readonly options: PublishOptions
+}
+
 /** The event log on JetStream: one literal subject an aggregate, each append guarded by the subject's last sequence. */
 export class JetStreamEventLog implements EventLog {
   readonly #nats: Nats
@@ -64,6 +73,7 @@ export class JetStreamEventLog implements EventLog {
   readonly #reader: LogReader
   readonly #waitingBatches: (() => void)[] = []
   #batchesInFlight = 0
+  #outgoing: Outgoing[] = []
 
   /** `timeoutMs`: how long an append or a read may go unanswered. Default 3,000. */
   constructor(nats: Nats, layout: LogLayout, { timeoutMs = 3_000 }: { timeoutMs?: number } = {}) {
@@ -149,7 +159,18 @@ export class JetStreamEventLog implements EventLog {
     if (data.length + block.length > maxPayload) throw new ConfabError('TOO_LARGE')
     const headers = rawHeaders(block)
     const options = waiting === undefined ? { headers } : { headers, reply: this.#inbox.expect(waiting) }
-    this.#nats.connection.publish(subject, data, options)
+    const waits = this.#outgoing.push({ subject, data, options })
+    if (waits === 1) setImmediate(this.#send)
+    else if (waits === sentAtOnce) this.#send()
+  }
+
+  /** What was appended in a turn of the loop: one system call, and nats-server is woken once. */
+  readonly #send = (): void => {
+    const outgoing = this.#outgoing
+    this.#outgoing = []
+    // Whoever waits for these is told so; nats.js would keep them for the next connection.
+    if (!this.#nats.connected() || this.#nats.connection.isDraining()) return
+    for (const { subject, data, options } of outgoing) this.#nats.connection.publish(subject, data, options)
   }
 
   last(aggregate: AggregateRef): Promise<StoredEvent | undefined> {
@@ -184,6 +205,7 @@ export class JetStreamEventLog implements EventLog {
   }
 
   close(): void {
+    this.#outgoing = []
     this.#inbox.close()
   }
 }
