@@ -14,6 +14,7 @@ export interface TestCluster {
   connect(server?: string): Promise<Nats>
   /** Kills one; it stays dead until `restart`. */
   kill9(index: number): Promise<void>
+  /** Until it says that it is healthy: knows a leader, and has what the others have. */
   restart(index: number): Promise<void>
 }
 
@@ -30,10 +31,16 @@ const freePorts = async (count: number): Promise<number[]> => {
   return ports
 }
 
+const isHealthy = (port: number): Promise<boolean> =>
+  fetch(`http://127.0.0.1:${port}/healthz`).then(
+    answer => answer.ok,
+    () => false,
+  )
+
 export const startCluster = async (t: { teardown(fn: () => unknown): void }): Promise<TestCluster> => {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), 'confab-cluster-')))
   const binary = await findNatsServer()
-  const ports = await freePorts(6)
+  const ports = await freePorts(9)
   const closers: (() => Promise<void>)[] = []
 
   const start = (index: number): Promise<ServerProcess> => {
@@ -42,7 +49,8 @@ export const startCluster = async (t: { teardown(fn: () => unknown): void }): Pr
     const logFile = join(portsDir, 'nats-server.log')
     const configFile = join(portsDir, 'nats-server.conf')
     const shared = readFileSync(join(import.meta.dirname, '../../nats/cluster.conf'), 'utf8')
-    writeFileSync(configFile, `${shared}\nlog_file: '${logFile}'\nports_file_dir: '${portsDir}'\n`)
+    const own = `http: '127.0.0.1:${ports[index + 6]}'\nlog_file: '${logFile}'\nports_file_dir: '${portsDir}'`
+    writeFileSync(configFile, `${shared}\n${own}\n`)
     return spawnServer(binary, configFile, {
       logFile,
       portsDir,
@@ -50,7 +58,7 @@ export const startCluster = async (t: { teardown(fn: () => unknown): void }): Pr
         CONFAB_NATS_NAME: `n${index}`,
         CONFAB_NATS_LISTEN: `127.0.0.1:${ports[index]}`,
         CONFAB_NATS_CLUSTER_LISTEN: `127.0.0.1:${ports[index + 3]}`,
-        CONFAB_NATS_ROUTES: `nats://127.0.0.1:${ports[3 + ((index + 1) % 3)]}`,
+        CONFAB_NATS_ROUTES: JSON.stringify(ports.slice(3, 6).map(port => `nats://127.0.0.1:${port}`)),
         CONFAB_NATS_STORE: join(portsDir, 'store'),
       },
     })
@@ -89,6 +97,8 @@ export const startCluster = async (t: { teardown(fn: () => unknown): void }): Pr
     },
     restart: async index => {
       servers[index] = await start(index)
+      // The next one may only be killed when this one takes part again, as whoever restarts servers one after another waits for it too.
+      while (!(await isHealthy(ports[index + 6]!))) await sleep(50)
     },
   }
 }

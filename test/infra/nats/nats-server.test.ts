@@ -224,7 +224,7 @@ t.test('the configurations in nats/ are valid', async t => {
     CONFAB_NATS_LISTEN: '127.0.0.1:4222',
     CONFAB_NATS_CLUSTER_LISTEN: '127.0.0.1:6222',
     CONFAB_NATS_STORE: folder(t),
-    CONFAB_NATS_ROUTES: 'nats://127.0.0.1:6222',
+    CONFAB_NATS_ROUTES: '["nats://127.0.0.1:6222", "nats://127.0.0.1:6223"]',
   }
   for (const file of ['single.conf', 'cluster.conf']) {
     const path = join(import.meta.dirname, '../../../nats', file)
