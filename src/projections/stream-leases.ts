@@ -40,7 +40,7 @@ const attempts = 10
 /**
  * Takes part in sharing out the streams of a group: says that it is there, takes its share, takes over from who is heard of no more, and gives up what is beyond
  * its share when others come. Two may believe to have the same stream for a moment; the fence of the checkpoints keeps the earlier of them from writing.
- * Rejects when the store can't be reached at the start; later on it may come and go.
+ * The store may come and go, also at the start: there is nothing to work on until it can be reached.
  */
 export const startStreamLeases = async (options: StreamLeasesOptions): Promise<StreamLeases> => {
   const { store, worker, group, streams, log } = options

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { createEdgeMetrics, createRegistry } from '../../src/infra/telemetry/index.ts'
 import { type ConfabOptions, startConfab } from '../harness/confab.ts'
+import { noRates } from '../harness/no-rates.ts'
 import type { Fields } from '../harness/raw-client.ts'
 import { SlowSocket } from '../harness/slow-socket.ts'
 
@@ -18,15 +19,7 @@ const limited = async (t: T, limits: ConfabOptions['limits'], edge: ConfabOption
   return { ...confab, refusals }
 }
 
-const off = {
-  socketRequests: 0,
-  socketBytes: 0,
-  userRequests: 0,
-  userBytes: 0,
-  conversationRequests: 0,
-  conversationBytes: 0,
-  burstMs: 1_000,
-}
+const off = { ...noRates, burstMs: 1_000 }
 
 interface Refused {
   code: string

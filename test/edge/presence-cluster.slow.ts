@@ -7,7 +7,7 @@ import type { RawClient } from '../harness/raw-client.ts'
 const users = Array.from({ length: 12 }, (_, n) => `user-${n}`)
 
 t.test(
-  'servers that keep presence in memory are killed one right after another: who is here is seen all the same',
+  'servers that keep presence in memory are killed one after another: who is here is seen all the same',
   { timeout: 240_000 },
   async t => {
     const cluster = await startCluster(t)

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { startConfab } from '../harness/confab.ts'
+import { noRates } from '../harness/no-rates.ts'
 import { SlowSocket } from '../harness/slow-socket.ts'
 
 const confab = await startConfab(t, {
@@ -9,12 +10,7 @@ const confab = await startConfab(t, {
     inFlight: 8,
     slowMs: 4_000,
     // One writer sends as fast as it can, for as long as it takes.
-    socketRequests: 0,
-    socketBytes: 0,
-    userRequests: 0,
-    userBytes: 0,
-    conversationRequests: 0,
-    conversationBytes: 0,
+    ...noRates,
   },
 })
 const alice = await confab.connect('alice')

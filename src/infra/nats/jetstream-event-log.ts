@@ -156,7 +156,9 @@ export class JetStreamEventLog implements EventLog {
 
   #publish(subject: string, data: Uint8Array, block: string, waiting: Waiting | undefined): void {
     if (!this.#nats.connected()) throw unavailable('not connected')
-    if (data.length + block.length > maxPayload) throw new ConfabError('TOO_LARGE')
+    // Here, where whoever appends is told: what is refused once it is on its way out has nobody to hear of it.
+    const most = Math.min(maxPayload, this.#nats.connection.info?.max_payload ?? maxPayload)
+    if (data.length + block.length > most) throw new ConfabError('TOO_LARGE')
     const headers = rawHeaders(block)
     const options = waiting === undefined ? { headers } : { headers, reply: this.#inbox.expect(waiting) }
     const waits = this.#outgoing.push({ subject, data, options })

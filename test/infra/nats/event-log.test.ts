@@ -81,3 +81,16 @@ t.test('what was acked survives kill -9 of the server', async t => {
     )
   }
 })
+
+t.test('a server that takes less than confab’s own says so of each append, and goes on', async t => {
+  const nats = await startNats(t, { more: 'max_payload: 65536' })
+  const connected = await nats.connect()
+  t.equal(connected.connection.info?.max_payload, 65_536)
+  const log = new JetStreamEventLog(connected, await discoverLog(connected.connection))
+  t.teardown(() => log.close())
+  const aggregate = conversation()
+  const large = { ...newEvent(1), data: Buffer.alloc(70_000, ' ') }
+  await t.rejects(log.append(aggregate, 0, [large]), { code: 'TOO_LARGE' })
+  t.equal(log.inFlight, 0)
+  t.match(await log.append(aggregate, 0, [newEvent(1)]), { duplicate: false })
+})
