@@ -4,7 +4,8 @@ import { createCommandMetrics, createRemoteMetrics } from './infra/telemetry/ind
 import type { LogSide } from './log-side.ts'
 import type { ProcessContext } from './process-context.ts'
 import type { Views } from './projections/index.ts'
-import { openBus, within } from './write-side.ts'
+import { within } from './within.ts'
+import { openBus } from './write-side.ts'
 
 /** How long the live feed may go without knowing that it has everything before a process that decides is not ready, ms. Deciding goes on: the log fences it. */
 const stalenessMs = 10_000
@@ -27,7 +28,7 @@ export const openCommandsSide = (
     lookup: log => createViewLookup(timeline, log, config.commands.lookupBytes),
     limits: config.commands,
   })
-  onStop(() => within(config.drainMs, bus.drain()))
+  onStop('commands under way', () => within(config.drainMs, bus.drain()))
   readyWhen('log', () => side.feed.staleness() <= stalenessMs)
   const server = new CommandServer(system.nats, {
     bus,
@@ -37,7 +38,7 @@ export const openCommandsSide = (
   return {
     bus,
     serve: async () => {
-      onStop(() => within(config.drainMs, server.stop()))
+      onStop('commands of others', () => within(config.drainMs, server.stop()))
       await server.start()
     },
   }
@@ -48,7 +49,7 @@ export const openRemoteBus = (context: ProcessContext, { log, feed, snapshots }:
   const { config, system, registry, onStop, readyWhen } = context
   const states = createFollowingStates({ log, feed, snapshots, limits: config.commands })
   const bus = new RemoteCommandBus(system.nats, states, config.remoteCommands)
-  onStop(async () => {
+  onStop('commands under way', async () => {
     await within(config.drainMs, bus.drain())
     bus.close()
   })

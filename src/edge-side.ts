@@ -9,7 +9,7 @@ import type { LogSide } from './log-side.ts'
 import { openMedia } from './media-side.ts'
 import type { ProcessContext, ProcessLife } from './process-context.ts'
 import type { Views } from './projections/index.ts'
-import { within } from './write-side.ts'
+import { within } from './within.ts'
 
 /** What the role `edge` stands on. */
 export interface EdgeParts {
@@ -51,8 +51,8 @@ export const openEdgeSide = async (context: ProcessContext, parts: EdgeParts): P
     ...(config.dev && secret !== undefined ? { signDevToken: user => signDevToken(secret, user) } : {}),
   })
   edge = started
-  onStop(() => started.stop())
-  onStop(() => within(config.drainMs, started.drain()))
+  onStop('edge', () => started.stop())
+  onStop('drain', () => within(config.drainMs, started.drain()))
   return started
 }
 

@@ -20,6 +20,9 @@ export interface Confab {
   stop(): Promise<void>
 }
 
+/** How long a part may take to let go of what it has, beside what it drains, ms. */
+const lettingGoMs = 10_000
+
 /** What a process that decides commands has before it says that it is ready. */
 export interface Prepared {
   readonly bus: CommandBus
@@ -39,19 +42,19 @@ export const startConfab = async (
 ): Promise<Confab> => {
   const has = (role: ConfabConfig['roles'][number]): boolean => config.roles.includes(role)
   const failed = Promise.withResolvers<Error>()
-  const life = createLife(logger)
+  const life = createLife(logger, config.drainMs + lettingGoMs)
   try {
     const tokens = has('edge') ? tokenOptions(config) : undefined
     const onNotice = (notice: string): void => logger.info({}, notice)
     const system = await openNats(config, 'confab', onNotice)
-    life.onStop(system.close)
+    life.onStop('nats', system.close)
     const context = createContext({ config, logger, system, onNotice, onFailure: failed.resolve }, life)
     let isPrepared = false
     life.readyWhen('prepared', () => isPrepared)
     life.readyWhen('nats', () => system.nats.connected())
 
     const side = await openLogSide(system.nats, { replicas: config.natsReplicas, onNotice })
-    life.onStop(side.close)
+    life.onStop('log', side.close)
     const views = has('edge') || has('commands') ? await openViewsSide(context) : undefined
     const commands =
       has('commands') && views !== undefined ? openCommandsSide(context, side, views) : undefined
@@ -83,6 +86,6 @@ const openStatusSide = async (
   readiness: () => Promise<Readiness>,
 ) => {
   const server = await startStatusServer({ host, port, readiness, registry })
-  onStop(() => server.stop())
+  onStop('status', () => server.stop())
   return server
 }

@@ -32,6 +32,6 @@ const openStore = async ({ config, onStop }: ProcessContext): Promise<MediaStore
   // Loaded where it is used: it takes a while.
   const { S3Media } = await import('./infra/s3/index.ts')
   const store = new S3Media({ ...config.s3, bucket })
-  onStop(() => store.close())
+  onStop('media', () => store.close())
   return store
 }

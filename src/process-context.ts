@@ -1,6 +1,7 @@
 import type { ConfabConfig } from './infra/config/index.ts'
 import { createRegistry, type Logger } from './infra/telemetry/index.ts'
 import type { OpenNats } from './open-nats.ts'
+import { within } from './within.ts'
 
 /** How the parts of a process stand, by name: `false` for one without which it is not ready; a word for one that may fail without that. */
 export type Readiness = Readonly<Record<string, boolean | string>>
@@ -15,8 +16,8 @@ export interface ProcessContext {
   readonly onNotice: (notice: string) => void
   /** The process cannot go on. */
   readonly onFailure: (error: Error) => void
-  /** Adds what is to undo at the end; the last added is undone first. */
-  onStop(step: () => unknown): void
+  /** Adds what is to undo at the end, and whose it is; the last added is undone first. */
+  onStop(part: string, step: () => unknown): void
   /** Adds a part to what `/readyz` tells. */
   readyWhen(part: string, isReady: () => boolean | Promise<boolean>): void
   /** Adds parts that `/readyz` tells of, without which the process is ready all the same. */
@@ -25,27 +26,31 @@ export interface ProcessContext {
 
 /** The end of a process, and its readiness. */
 export interface ProcessLife extends Pick<ProcessContext, 'onStop' | 'readyWhen' | 'tells'> {
-  /** Undoes everything; what fails is logged and does not keep the rest. */
+  /** Undoes everything; what fails or takes too long is logged and does not keep the rest. */
   stop(): Promise<void>
   /** Each part by its name. */
   readiness(): Promise<Readiness>
 }
 
-export const createLife = (logger: Logger): ProcessLife => {
-  const steps: (() => unknown)[] = []
+/** `stepMs`: how long one part may take to end. */
+export const createLife = (logger: Logger, stepMs: number): ProcessLife => {
+  const steps: { readonly part: string; readonly step: () => unknown }[] = []
   const parts = new Map<string, () => boolean | Promise<boolean>>()
   const told: (() => Readonly<Record<string, string>>)[] = []
   return {
-    onStop: step => void steps.push(step),
+    onStop: (part, step) => void steps.push({ part, step }),
     readyWhen: (part, isReady) => void parts.set(part, isReady),
     tells: parts => void told.push(parts),
     stop: async () => {
-      for (let step = steps.pop(); step !== undefined; step = steps.pop())
+      for (let last = steps.pop(); last !== undefined; last = steps.pop()) {
+        const { part, step } = last
         try {
-          await step()
+          if (!(await within(stepMs, Promise.resolve(step()))))
+            logger.error({ part, afterMs: stepMs }, 'a part does not end: it is left behind')
         } catch (error) {
-          logger.warn({ err: error }, 'stopping')
+          logger.warn({ err: error, part }, 'stopping')
         }
+      }
     },
     readiness: async () => ({
       ...Object.fromEntries(

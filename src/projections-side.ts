@@ -13,7 +13,7 @@ export const openProjectionsSide = async (context: ProcessContext): Promise<void
     log: logger,
     onFailure,
   })
-  onStop(() => projections.stop())
+  onStop('projections', () => projections.stop())
   // A view that lags or whose database is away is told, and is no reason to send clients elsewhere.
   readyWhen('projections', () => projections.status().every(({ state }) => state !== 'stopped'))
   tells(() =>

@@ -77,7 +77,8 @@ const run = async (): Promise<void> => {
     source.close()
     await nats.close()
     tell({ type: 'status', status: status() })
-    parentPort?.close()
+    // Of the thread alone. A timer that a driver has left behind would keep it for ever.
+    process.exit()
   }
   parentPort?.on('message', (message: ToProjections) => {
     if (message.type === 'stop') void stop().catch(fail)

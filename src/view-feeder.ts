@@ -113,7 +113,12 @@ export const startViewFeeder = async (
     database: database.name,
     isShared: database.isShared,
     supervisor: () => running?.supervisor,
-    status: () => running?.supervisor.status() ?? database.projections.map(name => unopened(name, reason)),
+    status: () => {
+      if (running === undefined) return database.projections.map(name => unopened(name, reason))
+      const status = running.supervisor.status()
+      const trouble = running.leases?.trouble()
+      return trouble === undefined ? status : status.map(one => notTaken(one, trouble))
+    },
     stop: async () => {
       isStopping = true
       await trying
@@ -123,6 +128,10 @@ export const startViewFeeder = async (
     },
   }
 }
+
+/** What is not fed, because its streams cannot be taken on, says nothing of it itself. */
+const notTaken = (status: SupervisedStatus, reason: string): SupervisedStatus =>
+  status.state === 'live' || status.state === 'catching-up' ? { ...status, state: 'failing', reason } : status
 
 const unopened = (projection: ProjectionName, reason: string | undefined): SupervisedStatus => ({
   projection,

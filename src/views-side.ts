@@ -18,9 +18,9 @@ export const openViewsSide = async (context: ProcessContext): Promise<Views> => 
       error => logger.error({ err: error, projection, generation: plan.live }, 'a generation cannot be read'),
     )
   })
-  onStop(unwatch)
+  onStop('plans', unwatch)
   const opened = await openViews(viewDatabasesOf(config), liveGenerations(known))
   views = opened
-  onStop(opened.close)
+  onStop('views', opened.close)
   return opened
 }

@@ -8,6 +8,7 @@ import {
 } from './commands/index.ts'
 import type { Nats } from './infra/nats/index.ts'
 import { type LogSide, type LogSideOptions, openLogSide } from './log-side.ts'
+import { within } from './within.ts'
 
 /** Raised when a region is promoted. */
 const epoch = 1
@@ -48,14 +49,4 @@ export const openWriteSide = async (nats: Nats, options: BusOptions & LogSideOpt
       await side.close()
     },
   }
-}
-
-/** Resolves with the promise or after so many ms, whichever is first. */
-export const within = async (ms: number, promise: Promise<unknown>): Promise<void> => {
-  let timer: NodeJS.Timeout | undefined
-  const patience = new Promise<void>(resolve => {
-    timer = setTimeout(resolve, ms)
-  })
-  await Promise.race([promise, patience])
-  clearTimeout(timer)
 }

@@ -32,7 +32,7 @@ export interface ProjectionStatus {
   readonly version: number
   /** The worst of its streams'. */
   readonly state: ProjectionState
-  /** Why nothing of it can be said, where its database can't be opened. */
+  /** Why it fails as a whole: its database can't be opened, or streams of it not taken on. */
   readonly reason?: string
   readonly streams: readonly StreamStatus[]
 }

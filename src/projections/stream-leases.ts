@@ -31,6 +31,8 @@ export interface StreamLeasesOptions {
 export interface StreamLeases {
   /** The streams to work on. */
   held(): readonly string[]
+  /** Why it does not work on what it should; undefined: it does, or is about to. */
+  trouble(): string | undefined
   /** Lets go of all streams, then gives them up at once. Resolves though the store may be away: the leases lapse by themselves then. */
   stop(): Promise<void>
 }
@@ -174,6 +176,7 @@ export const startStreamLeases = async (options: StreamLeasesOptions): Promise<S
   const running = run()
   return {
     held: () => wanted,
+    trouble: () => trouble,
     stop: async () => {
       isStopping = true
       wake()

@@ -5,6 +5,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 
 const root = resolve(import.meta.dirname, '../..')
 
+/** A process that is told to end and has not by then hangs, ms: more than all that its parts are given. */
+const endsWithinMs = 60_000
+
 /** A port of the loopback that was free a moment ago. */
 export const freePort = (): Promise<number> =>
   new Promise((resolve, reject) => {
@@ -23,7 +26,7 @@ export interface ConfabProcess {
   output(): string
   /** Until it exits by itself. */
   exited(): Promise<number | null>
-  /** SIGTERM; gives the exit code. */
+  /** SIGTERM; gives the exit code. Rejects with its output when it does not end. */
   stop(): Promise<number | null>
   kill9(): Promise<void>
   token(user: string): Promise<string>
@@ -62,6 +65,7 @@ export const spawnConfab = async (options: ProcessOptions): Promise<ConfabProces
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   let output = ''
+  let isKilled = false
   child.stdout?.on('data', chunk => {
     output += chunk
   })
@@ -75,11 +79,18 @@ export const spawnConfab = async (options: ProcessOptions): Promise<ConfabProces
     pid: child.pid!,
     output: () => output,
     exited: () => exit,
-    stop: () => {
+    stop: async () => {
       child.kill('SIGTERM')
-      return exit
+      const hangs = setTimeout(() => child.kill('SIGKILL'), endsWithinMs)
+      const code = await exit
+      clearTimeout(hangs)
+      // Null too when somebody else has killed it; then it is not this that took so long.
+      if (code === null && child.signalCode === 'SIGKILL' && !isKilled)
+        throw new Error(`confab did not end in ${endsWithinMs} ms:\n${output}`)
+      return code
     },
     kill9: async () => {
+      isKilled = true
       child.kill('SIGKILL')
       await exit
     },

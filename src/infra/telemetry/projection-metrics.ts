@@ -1,7 +1,15 @@
 import { Gauge, type Registry } from 'prom-client'
 import type { ProjectionStatus, StreamStatus } from '../../projections/index.ts'
 
-const gauges: readonly { name: string; help: string; of: (stream: StreamStatus) => number }[] = [
+interface StreamGauge {
+  readonly name: string
+  readonly help: string
+  readonly of: (stream: StreamStatus) => number
+  /** Of a view that fails as a whole, of which no stream may tell; its stream is ''. Not given: nothing is said. */
+  readonly whole?: number
+}
+
+const gauges: readonly StreamGauge[] = [
   {
     name: 'confab_projection_lag_events',
     help: 'Events of a stream that a projection has not applied yet',
@@ -19,8 +27,9 @@ const gauges: readonly { name: string; help: string; of: (stream: StreamStatus) 
   },
   {
     name: 'confab_projection_running',
-    help: '1: live or catching up; 0: failing, paused or stopped',
+    help: '1: live or catching up; 0: failing, paused or stopped; without a stream: the view as a whole',
     of: ({ state }) => (state === 'live' || state === 'catching-up' ? 1 : 0),
+    whole: 0,
   },
 ]
 
@@ -29,7 +38,7 @@ export const createProjectionMetrics = (
   registry: Registry,
   status: () => readonly ProjectionStatus[],
 ): void => {
-  for (const { name, help, of } of gauges)
+  for (const { name, help, of, whole } of gauges)
     new Gauge({
       name,
       help,
@@ -38,9 +47,12 @@ export const createProjectionMetrics = (
       collect() {
         // What was said of a generation that is dropped is not to stand for ever.
         this.reset()
-        for (const { projection, generation, streams } of status())
+        for (const { projection, generation, streams, reason } of status()) {
           for (const stream of streams)
             this.set({ projection, generation, stream: stream.stream }, of(stream))
+          if (whole !== undefined && reason !== undefined)
+            this.set({ projection, generation, stream: '' }, whole)
+        }
       },
     })
 }

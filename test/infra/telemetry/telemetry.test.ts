@@ -107,6 +107,14 @@ t.test('the lag of each projection, as Prometheus reads it', async t => {
             state: 'live',
             streams: [{ ...stream, lagEvents: 0, lagMs: 0, state: 'live' }],
           },
+          {
+            projection: 'roster',
+            generation: 1,
+            version: 1,
+            state: 'failing',
+            reason: 'its database cannot be opened',
+            streams: [],
+          },
         ],
   )
   const lines = (await registry.metrics()).split('\n')
@@ -117,6 +125,8 @@ t.test('the lag of each projection, as Prometheus reads it', async t => {
     'confab_projection_running{projection="search",generation="2",stream="CONV_0"} 0',
     'confab_projection_lag_events{projection="inbox",generation="1",stream="CONV_0"} 0',
     'confab_projection_running{projection="inbox",generation="1",stream="CONV_0"} 1',
+    // Else an alert would not see that nobody feeds it.
+    'confab_projection_running{projection="roster",generation="1",stream=""} 0',
   ])
     t.ok(lines.includes(line), line)
   isDropped = true

@@ -1,0 +1,63 @@
+import { join } from 'node:path'
+import t from 'tap'
+import { openNatsLeases } from '../../src/infra/nats/index.ts'
+import { openSqliteStores } from '../../src/infra/sqlite/index.ts'
+import { startViewFeeder } from '../../src/view-feeder.ts'
+import { tempFolder } from '../harness/temp-folder.ts'
+import { startWithStreams, streams, until } from './lease-streams.ts'
+import { memoryPlans } from './memory-plans.ts'
+import { MemorySource } from './memory-source.ts'
+import { quiet } from './run-to-end.ts'
+
+t.test('a worker whose streams cannot be claimed says that its views fail, and why', async t => {
+  const nats = await startWithStreams(t)
+  const stores = openSqliteStores(join(tempFolder(t), 'views.db'))
+  let isAway = false
+  const checkpoints = {
+    load: () => stores.checkpoints.load(),
+    save: stores.checkpoints.save.bind(stores.checkpoints),
+    remove: stores.checkpoints.remove.bind(stores.checkpoints),
+    claim: (stream: string) =>
+      isAway ? Promise.reject(new Error('the database is away')) : stores.checkpoints.claim(stream),
+  }
+  const start = async (worker: string) => {
+    const feeder = await startViewFeeder(
+      {
+        name: 'views',
+        projections: stores.projections,
+        isShared: true,
+        open: async () => ({ ...stores, checkpoints, close: async () => {} }),
+      },
+      {
+        worker,
+        source: new MemorySource(Object.fromEntries(streams.map(stream => [stream, []]))),
+        streams,
+        plans: memoryPlans(),
+        leases: await openNatsLeases(await nats.connect()),
+        deadLetters: { publish: async () => {} },
+        log: quiet,
+      },
+    )
+    t.teardown(() => feeder.stop())
+    const states = () => [...new Set(feeder.status().map(({ state }) => state))]
+    const count = () => Math.min(...feeder.status().map(({ streams }) => streams.length))
+    return { ...feeder, states, count }
+  }
+  t.teardown(() => stores.close())
+
+  const first = await start('first')
+  await until(() => first.count() === streams.length)
+  t.same(first.states(), ['live'])
+
+  isAway = true
+  const second = await start('second')
+  await until(() => second.states().includes('failing'))
+  t.same(second.states(), ['failing'])
+  for (const { reason } of second.status()) t.equal(reason, 'the database is away')
+  t.same(first.states(), ['live'], 'what the other has kept goes on')
+
+  isAway = false
+  await until(() => second.states().join() === 'live' && second.count() > 0)
+  t.equal(first.count() + second.count(), streams.length)
+  for (const { reason } of second.status()) t.equal(reason, undefined)
+})
