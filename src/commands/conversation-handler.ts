@@ -26,9 +26,8 @@ export const conversationHandler = (
   decide: (state, command) => {
     const peer = peerOf(state, command)
     if (peer !== undefined) {
-      const blocked = eitherBlocks(users, command.from, peer)
-      if (typeof blocked !== 'boolean') return blocked
-      command.blocked = blocked
+      const asked = askBlocked(users, command, peer)
+      if (asked !== undefined) return asked
     }
     const follower = followerOf(state, command)
     if (follower !== undefined) {
@@ -44,8 +43,8 @@ export const conversationHandler = (
   prepare: (state, command) => {
     const facts: Promise<unknown>[] = []
     const peer = peerOf(state, command)
-    const blocked = peer === undefined ? false : eitherBlocks(users, command.from, peer)
-    if (typeof blocked !== 'boolean') facts.push(blocked)
+    const asked = peer === undefined ? undefined : askBlocked(users, command, peer)
+    if (asked !== undefined) facts.push(asked)
     const follower = followerOf(state, command)
     // Noted as it is loaded: a small cache may have lost it by the time of the decision.
     if (follower !== undefined && command.follows === undefined)
@@ -63,7 +62,8 @@ export const conversationHandler = (
   refresh: async command => {
     const { state } = await conversations.current(command.request.c)
     const peer = peerOf(state, command)
-    if (peer !== undefined) await Promise.all([users.current(command.from), users.current(peer)])
+    if (peer !== undefined)
+      noteBlocked(command, ...(await Promise.all([users.current(command.from), users.current(peer)])))
     const follower = followerOf(state, command)
     if (follower !== undefined) noteFollows(command, await users.current(follower))
   },
@@ -97,7 +97,11 @@ const followerOf = (state: ConversationState, { request, from }: ConversationCom
   }
 }
 
-const noteFollows = (command: ConversationJobCommand, { state }: { readonly state: UserState }): void => {
+interface Loaded {
+  readonly state: UserState
+}
+
+const noteFollows = (command: ConversationJobCommand, { state }: Loaded): void => {
   command.follows = state.follows.has(command.request.c)
 }
 
@@ -114,15 +118,28 @@ const peerOf = (state: ConversationState, { request, from }: ConversationCommand
   return undefined
 }
 
-const eitherBlocks = (
+const noteBlocked = (
+  command: ConversationJobCommand,
+  { state: one }: Loaded,
+  { state: other }: Loaded,
+): void => {
+  command.blocked = one.blocked.has(other.user) || other.blocked.has(one.user)
+}
+
+/** Notes whether one of the two has blocked the other: now, where both are here; else it resolves once it is noted. */
+const askBlocked = (
   users: Aggregates<UserState, UserEvent>,
-  one: string,
-  other: string,
-): boolean | Promise<unknown> => {
-  const a = users.cached(one)
-  const b = users.cached(other)
-  if (a === undefined || b === undefined) return Promise.all([users.load(one), users.load(other)])
-  return a.state.blocked.has(other) || b.state.blocked.has(one)
+  command: ConversationJobCommand,
+  peer: string,
+): Promise<void> | undefined => {
+  const [one, other] = [users.cached(command.from), users.cached(peer)]
+  if (one !== undefined && other !== undefined) noteBlocked(command, one, other)
+  // What was loaded counts, also where a small cache has lost it again.
+  else if (command.blocked === undefined)
+    return Promise.all([users.load(command.from), users.load(peer)]).then(loaded =>
+      noteBlocked(command, ...loaded),
+    )
+  return undefined
 }
 
 const find = async (

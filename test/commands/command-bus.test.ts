@@ -248,3 +248,13 @@ t.test('drain waits for what is under way', async t => {
   await all
   t.equal(answers.length, 5)
 })
+
+t.test('a cache that holds no user at all decides as one that does', async t => {
+  const node = await setUp({ limits: { userBytes: 1 } })
+  await node.as('alice', { t: 'create', c: 'd1', kind: 'direct', members: ['bob'] })
+  await node.as('alice', { t: 'send', c: 'd1', m: 'm1', text: 'hi' })
+  await node.as('bob', { t: 'block', user: 'alice', on: true })
+  await t.rejects(node.as('alice', { t: 'send', c: 'd1', m: 'm2', text: 'hi' }), { code: 'FORBIDDEN' })
+  await node.as('bob', { t: 'block', user: 'alice', on: false })
+  await node.as('alice', { t: 'send', c: 'd1', m: 'm3', text: 'hi' })
+})
