@@ -27,6 +27,14 @@ const command = async (user: string, fields: Fields): Promise<Fields> => {
 const seqsOf = (events: readonly Fields[]) => events.map(event => event.seq)
 const upTo = (last: number, first = 1) => Array.from({ length: last - first + 1 }, (_, n) => first + n)
 
+/** The place of a stream that has just come. */
+const placeOf = async (url: string, token: string): Promise<string> => {
+  const client = new EventSourceClient(url, token)
+  await client.until(() => client.lastEventId !== '')
+  await client.stop()
+  return client.lastEventId
+}
+
 const history = async (user: string, c: string): Promise<Fields[]> => {
   const token = await confab.token(user)
   const all: Fields[] = []
@@ -229,4 +237,26 @@ t.test('drain ends streams with a time to come back', async t => {
   t.match(client.of('closed'), [{ code: 1001 }])
   t.equal(other.edge.connections(), 0)
   await client.stop()
+})
+
+t.test('places beyond the log keep nobody else waiting, and their streams count', async t => {
+  const few = await startConfab(t, { limits: { userSockets: 20, resumes: 2 } })
+  const bob = await few.connect('bob')
+  await bob.ok('create', { c: 'tea', kind: 'group', members: ['alice'], key: 'create' })
+  const id = await placeOf(few.url, await few.token('alice'))
+  const liar = { authorization: `Bearer ${await few.token('liar')}`, 'last-event-id': '1.CONV_0.zzzzz' }
+  const stop = new AbortController()
+  t.teardown(() => stop.abort())
+  const answers = await Promise.all(
+    Array.from({ length: 30 }, () =>
+      fetch(`${few.url}/v1/stream`, { headers: liar, signal: stop.signal }).then(({ status }) => status),
+    ),
+  )
+  t.equal(answers.filter(status => status === 200).length, 20)
+  t.equal(answers.filter(status => status === 429).length, 10)
+  await bob.ok('send', { c: 'tea', m: 'm1', text: 'while they wait' })
+  const alice = new EventSourceClient(few.url, await few.token('alice'), { lastEventId: id })
+  t.teardown(() => alice.stop())
+  // Less than one of the others is waited for (5 s).
+  await alice.until(() => alice.events('tea').length > 0, 4_000)
 })

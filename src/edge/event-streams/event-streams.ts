@@ -54,6 +54,8 @@ export class EventStreams {
   readonly #streams = new Map<Session, EventStream>()
   /** Sessions that have come as far as the node. */
   readonly #live = new Set<Session>()
+  /** Streams that have not come as far yet, by user: the registry does not count them. */
+  readonly #arriving = new Map<string, number>()
   readonly #timer: NodeJS.Timeout
 
   constructor(parts: StreamParts, limits: EdgeLimits) {
@@ -101,6 +103,8 @@ export class EventStreams {
       session.user = user
       session.id = uuidv7()
       const begin = (): boolean => {
+        // Others of the same user may have begun since.
+        this.#requireRoom(user)
         const given = exchange.handOver(headers)
         if (given === undefined) return false
         stream = this.#begin(session, given)
@@ -118,7 +122,8 @@ export class EventStreams {
 
   #requireRoom(user: string): void {
     const { userSockets } = this.#limits
-    if (userSockets === 0 || this.#parts.sessions.countOf(user) < userSockets) return
+    const count = this.#parts.sessions.countOf(user) + (this.#arriving.get(user) ?? 0)
+    if (userSockets === 0 || count < userSockets) return
     this.#parts.metrics.limited('user_sockets')
     throw tooManySockets('You')
   }
@@ -143,6 +148,7 @@ export class EventStreams {
     sessions.connected(session)
     metrics.connected()
     this.#streams.set(session, stream)
+    this.#arriving.set(session.user, (this.#arriving.get(session.user) ?? 0) + 1)
     const { inFlight, heartbeatMs } = this.#limits
     const hello = {
       t: 'hello',
@@ -162,7 +168,14 @@ export class EventStreams {
     sessions.opened(session)
     fanOut.subscribeAll(session, conversations)
     this.#live.add(session)
+    this.#arrived(session.user)
     presence.opened(session)
+  }
+
+  #arrived(user: string): void {
+    const others = (this.#arriving.get(user) ?? 1) - 1
+    if (others === 0) this.#arriving.delete(user)
+    else this.#arriving.set(user, others)
   }
 
   #closed(session: Session, code: number): void {
@@ -173,6 +186,7 @@ export class EventStreams {
     fanOut.forget(session)
     const isLast = sessions.closed(session)
     if (this.#live.delete(session)) presence.closed(session, isLast)
+    else this.#arrived(session.user)
     drains.moved(session)
     metrics.disconnected(code)
   }

@@ -116,12 +116,13 @@ export class StreamCatchUp {
     from: StreamPlace,
     join: (conversations: readonly string[]) => void,
   ): Promise<void> {
+    // Nothing is read until then: a place that is none keeps nobody else waiting.
+    const isKnown = await this.#hasCome(session, from)
     await this.#turns.take(async () => {
       const place: StreamPlace = new Map(from)
       const filled = new Map<string, number>()
-      const told = new Set<string>()
+      const told = new Map<string, string>()
       try {
-        const isKnown = await this.#hasCome(session, from)
         for (let failures = 0; !session.closed; )
           try {
             if (await this.#once(session, { place, filled, told, isKnown }, join)) return
@@ -156,8 +157,8 @@ export class StreamCatchUp {
     progress: {
       place: StreamPlace
       filled: Map<string, number>
-      /** Conversations that it has been told to fetch again. */
-      told: Set<string>
+      /** Conversations that it has been told to fetch again: why, and from where. */
+      told: Map<string, string>
       isKnown: boolean
     },
     join: (conversations: readonly string[]) => void,
@@ -177,8 +178,9 @@ export class StreamCatchUp {
       this.#parts.onResumed(1)
     }
     const refetch = (c: string, head: number, reason: RefetchReason): void => {
-      if (!told.has(c)) pushObject(session, { t: 'refetch', c, head, reason })
-      told.add(c)
+      const what = `${reason} ${head}`
+      if (told.get(c) !== what) pushObject(session, { t: 'refetch', c, head, reason })
+      told.set(c, what)
       filled.delete(c)
     }
     try {

@@ -54,26 +54,60 @@ export const driverFor = (options: CassandraOptions, keyspace?: string): Client 
 }
 
 /** Left out of the driver's types. */
-interface WithControlConnection {
-  readonly controlConnection: { shutdown(): void }
+interface Connection {
+  close(): void
+}
+interface ControlConnection {
+  readonly connection: Connection | null
+  _createConnection(address: unknown): Promise<Connection>
+  shutdown(): void
 }
 
 /**
- * Ends a driver that could not connect. Its own `shutdown` leaves such a one alone, and its control connection, once it notices that its socket was closed, would
- * connect again, and stay.
+ * The connections by which a driver tries its contact points. One whose node then does not tell what the cluster is like the driver forgets without closing it:
+ * its heartbeats would go on for ever, one more of them each time that somebody tries again.
  */
-const abandon = (client: Client): void =>
-  (client as unknown as WithControlConnection).controlConnection.shutdown()
+class FirstConnections {
+  readonly #control: ControlConnection
+  readonly #made = new Set<Connection>()
+
+  constructor(client: Client) {
+    this.#control = (client as unknown as { readonly controlConnection: ControlConnection }).controlConnection
+    const create = this.#control._createConnection
+    this.#control._createConnection = async address => {
+      const connection = await create.call(this.#control, address)
+      this.#made.add(connection)
+      return connection
+    }
+  }
+
+  /** Closes those that led to nothing. */
+  settle(): void {
+    for (const connection of this.#made) if (connection !== this.#control.connection) connection.close()
+    this.#made.clear()
+  }
+
+  /**
+   * Ends a driver that could not connect. Its own `shutdown` leaves such a one alone, and its control connection, once it notices that its socket was closed,
+   * would connect again, and stay.
+   */
+  abandon(): void {
+    this.#control.shutdown()
+    for (const connection of this.#made) connection.close()
+  }
+}
 
 /** Connects, and ends the driver when that fails. Rejects with CassandraError. */
 export const connectDriver = async (options: CassandraOptions, keyspace?: string): Promise<Client> => {
-  let client: Client | undefined
+  let first: FirstConnections | undefined
   try {
-    client = driverFor(options, keyspace)
+    const client = driverFor(options, keyspace)
+    first = new FirstConnections(client)
     await client.connect()
+    first.settle()
     return client
   } catch (error) {
-    if (client !== undefined) abandon(client)
+    first?.abandon()
     throw toStartError(error, options.contactPoints, options.keyspace)
   }
 }

@@ -118,6 +118,8 @@ class PresenceBucket implements PresenceStore {
   /** From the first record that there is. */
   async #read(): Promise<void> {
     this.#consumer?.stop()
+    // Whoever reads the old one sees that it is over, also should there be no new one.
+    this.#consumer = undefined
     const consumer = new OrderedConsumer(this.#nats, stream, 0, room)
     this.#consumer = consumer
     while (this.#listener !== undefined) {
