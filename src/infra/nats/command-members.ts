@@ -32,6 +32,8 @@ export class CommandMembers {
   readonly #nats: Nats
   /** Beats missed, by member. */
   readonly #missed = new Map<string, number>()
+  /** The same, of those that take no more, and answer what they have taken until they are gone. */
+  readonly #leaving = new Map<string, number>()
   readonly #onChange: (gone: string | undefined) => void
   readonly #timer: NodeJS.Timeout
   readonly #unlisten: () => void
@@ -48,8 +50,8 @@ export class CommandMembers {
         if (heard === undefined) return
         const { member, state } = heard
         if (state === 'here') this.#heard(member)
-        else if (state === 'leaving') this.#remove(member, undefined)
-        else if (!this.#remove(member, member)) onChange(member)
+        else if (state === 'leaving') this.#leaves(member)
+        else this.#gone(member)
       },
     })
     this.#unsubscribe = () => subscription.unsubscribe()
@@ -90,9 +92,20 @@ export class CommandMembers {
   }
 
   #heard(member: string): void {
+    this.#leaving.delete(member)
     const isNew = !this.#missed.has(member)
     this.#missed.set(member, 0)
     if (isNew) this.#changed(undefined)
+  }
+
+  #leaves(member: string): void {
+    this.#leaving.set(member, 0)
+    this.#remove(member, undefined)
+  }
+
+  #gone(member: string): void {
+    this.#leaving.delete(member)
+    if (!this.#remove(member, member)) this.#onChange(member)
   }
 
   #remove(member: string, gone: string | undefined): boolean {
@@ -111,5 +124,9 @@ export class CommandMembers {
     for (const [member, missed] of this.#missed)
       if (missed >= missedBeats) this.#remove(member, member)
       else this.#missed.set(member, missed + 1)
+    // Nobody listens there any more, which tells nothing: it says itself that it still answers.
+    for (const [member, missed] of this.#leaving)
+      if (missed >= missedBeats) this.#gone(member)
+      else this.#leaving.set(member, missed + 1)
   }
 }

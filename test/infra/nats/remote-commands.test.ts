@@ -2,7 +2,12 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import type { CommandBus, CommandContext } from '../../../src/commands/index.ts'
-import { bucketCount, type ConversationRequest, type UserRequest } from '../../../src/events/index.ts'
+import {
+  bucketCount,
+  ConfabError,
+  type ConversationRequest,
+  type UserRequest,
+} from '../../../src/events/index.ts'
 import { assign } from '../../../src/infra/nats/command-members.ts'
 import { arbitraryUser, arbitraryWish } from '../../commands/arbitrary-commands.ts'
 import { checkLog, runClients, type Step } from '../../commands/bus-under-load.ts'
@@ -138,6 +143,32 @@ t.test('who never answers costs an error that may be retried', async t => {
   await server.stop()
   t.match(await create(bus, 'c2'), { seq: 1 }, 'others answer')
   t.equal(await next.bus.currentConversation('c1'), undefined, 'what was given up is not done later')
+})
+
+t.test('one that dies while it leaves keeps its conversations no longer than one that dies', async t => {
+  const nats = await startNats(t)
+  const way = await nats.proxy()
+  const times = { executed: 0 }
+  const end = Promise.withResolvers<void>()
+  const never = (bus: CommandBus): CommandBus => ({
+    ...bus,
+    execute: async () => {
+      times.executed++
+      await end.promise
+      throw new ConfabError('UNAVAILABLE')
+    },
+  })
+  const leaving = await openServer(t, nats, { url: way.url, wrap: never })
+  const { bus } = await openRemote(t, nats)
+  await until(() => bus.isServed)
+  const underWay = create(bus, 'c1')
+  await until(() => times.executed === 1)
+  await openServer(t, nats)
+  void leaving.server.stop()
+  await sleep(1_000)
+  way.block(true)
+  t.same(await underWay, { seq: 1, duplicate: false })
+  end.resolve()
 })
 
 t.test('what another has answered meanwhile is not done by who comes late', async t => {
