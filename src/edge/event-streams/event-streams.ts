@@ -120,7 +120,7 @@ export class EventStreams {
     const { userSockets } = this.#limits
     if (userSockets === 0 || this.#parts.sessions.countOf(user) < userSockets) return
     this.#parts.metrics.limited('user_sockets')
-    throw tooManySockets('You')
+    throw tooManySockets('You have')
   }
 
   #fromNow(session: Session, begin: () => boolean): Promise<void> {
