@@ -125,7 +125,7 @@ export class EventStreams {
     const count = this.#parts.sessions.countOf(user) + (this.#arriving.get(user) ?? 0)
     if (userSockets === 0 || count < userSockets) return
     this.#parts.metrics.limited('user_sockets')
-    throw tooManySockets('You')
+    throw tooManySockets('You have')
   }
 
   #fromNow(session: Session, begin: () => boolean): Promise<void> {

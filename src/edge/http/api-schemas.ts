@@ -4,6 +4,10 @@ import { ConversationEvents, ErrorRegistry, type Request, Requests } from '../..
 /** A schema as plain JSON: without the symbols that TypeBox keeps in it. */
 export const plain = (schema: TSchema): object => JSON.parse(JSON.stringify(schema)) as object
 
+/** What `maxLength` cannot say: JSON Schema counts code points. */
+export const unitOfLengths =
+  'Lengths of strings are checked in UTF-16 code units, texts in bytes of UTF-8 too.'
+
 export const ErrorSchema = Type.Object({
   code: Type.Union(Object.keys(ErrorRegistry).map(code => Type.Literal(code))),
   message: Type.String(),

@@ -1,5 +1,5 @@
 import { CallData, CallKind, Hello, type Request, Requests, Subprotocol } from '../../events/index.ts'
-import { ErrorSchema, eventSchemas, plain, requestSchemas, summaries } from './api-schemas.ts'
+import { ErrorSchema, eventSchemas, plain, requestSchemas, summaries, unitOfLengths } from './api-schemas.ts'
 
 const ref = (name: string) => ({ $ref: `#/components/schemas/${name}` })
 
@@ -99,7 +99,7 @@ export const asyncApiDocument = (): string => {
     info: {
       title: 'confab',
       version: '1',
-      description: `The socket of confab’s client protocol: subprotocol ${Subprotocol.json} (text frames) or ${Subprotocol.msgpack} (binary frames, the same objects)`,
+      description: `The socket of confab’s client protocol: subprotocol ${Subprotocol.json} (text frames) or ${Subprotocol.msgpack} (binary frames, the same objects). ${unitOfLengths}`,
     },
     defaultContentType: 'application/json',
     channels: {

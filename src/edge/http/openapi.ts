@@ -1,5 +1,5 @@
 import { Requests } from '../../events/index.ts'
-import { ErrorSchema, eventSchemas, plain, requestSchemas } from './api-schemas.ts'
+import { ErrorSchema, eventSchemas, plain, requestSchemas, unitOfLengths } from './api-schemas.ts'
 
 const ref = (name: string) => ({ $ref: `#/components/schemas/${name}` })
 
@@ -49,7 +49,11 @@ let document: string | undefined
 export const openApiDocument = (): string => {
   document ??= JSON.stringify({
     openapi: '3.1.0',
-    info: { title: 'confab', version: '1', description: 'The HTTP side of confab’s client protocol' },
+    info: {
+      title: 'confab',
+      version: '1',
+      description: `The HTTP side of confab’s client protocol. ${unitOfLengths}`,
+    },
     security: [{ token: [] }],
     paths: {
       '/v1/commands': {

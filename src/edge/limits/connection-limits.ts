@@ -27,7 +27,7 @@ export class Origins {
   /** The origin of one more socket. Throws ConfabError RATE_LIMITED when it has too many. */
   take(address: string): Origin {
     let origin = this.#origins.get(address)
-    if (origin !== undefined && origin.sockets >= this.#most) throw tooManySockets('Your address')
+    if (origin !== undefined && origin.sockets >= this.#most) throw tooManySockets('Your address has')
     if (origin === undefined) {
       origin = { address, sockets: 0 }
       this.#origins.set(address, origin)
@@ -41,8 +41,9 @@ export class Origins {
   }
 }
 
-export const tooManySockets = (whose: string): ConfabError =>
-  new ConfabError('RATE_LIMITED', `${whose} has too many sockets at this node; close some.`, {
+/** `who`: with its verb, as the message begins. */
+export const tooManySockets = (who: 'You have' | 'Your address has'): ConfabError =>
+  new ConfabError('RATE_LIMITED', `${who} too many sockets at this node; close some.`, {
     retryAfterMs,
   })
 

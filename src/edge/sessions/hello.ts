@@ -67,7 +67,7 @@ export class Greeter {
     this.#access.requireFresh()
     await this.#memberships.of(user, conversations => {
       if (session.closed) return
-      if (this.#hasTooMany(user, hello.device)) throw tooManySockets('You')
+      if (this.#hasTooMany(user, hello.device)) throw tooManySockets('You have')
       session.user = user
       session.deadline = expiresAt
       this.#open(session, hello, conversations)
