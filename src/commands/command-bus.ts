@@ -112,6 +112,7 @@ export const createCommandBus = ({
         id,
         blocked: undefined,
         follows: undefined,
+        follower: undefined,
         channelMembers: undefined,
         found: undefined,
         isWanted,

@@ -16,8 +16,10 @@ export interface ConversationCommand<R extends ConversationRequest = Conversatio
   readonly id: string
   /** In a direct conversation: whether either of the two has blocked the other. */
   readonly blocked?: boolean | undefined
-  /** In a channel, where the decision depends on it: whether the user whom it is about follows it. */
+  /** In a channel, where the decision depends on it: whether `follower` follows it. */
   readonly follows?: boolean | undefined
+  /** Who asks, when not in the channel's own log; else whom it is about. */
+  readonly follower?: string | undefined
   /** Members that a channel's log holds at most; any number, when not given. */
   readonly channelMembers?: number | undefined
   /** What a lookup said of the message that a decision lacked. */

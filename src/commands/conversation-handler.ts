@@ -33,7 +33,7 @@ export const conversationHandler = (
     if (follower !== undefined) {
       const user = users.cached(follower)
       if (user !== undefined) noteFollows(command, user)
-      else if (command.follows === undefined)
+      else if (command.follower !== follower)
         return users.load(follower).then(loaded => noteFollows(command, loaded))
       command.channelMembers = channelMembers
     }
@@ -47,7 +47,7 @@ export const conversationHandler = (
     if (asked !== undefined) facts.push(asked)
     const follower = followerOf(state, command)
     // Noted as it is loaded: a small cache may have lost it by the time of the decision.
-    if (follower !== undefined && command.follows === undefined)
+    if (follower !== undefined && command.follower !== follower)
       facts.push(users.load(follower).then(loaded => noteFollows(command, loaded)))
     const { request } = command
     if ('m' in request) {
@@ -76,14 +76,14 @@ export const conversationHandler = (
   },
 })
 
-/** In a channel: the user of whom it matters whether they follow it. Of who is in the channel's own log it does not, when they write. */
+/** In a channel: the user of whom it matters whether they follow it. Of who asks and is in the channel's own log it does not. */
 const followerOf = (state: ConversationState, { request, from }: ConversationCommand): string | undefined => {
   if (state.kind !== 'channel' || state.seq === 0) return undefined
   switch (request.t) {
     case 'invite':
     case 'remove':
     case 'role':
-      return request.user
+      return state.members.has(from) ? request.user : from
     case 'join':
     case 'leave':
       return from
@@ -91,6 +91,8 @@ const followerOf = (state: ConversationState, { request, from }: ConversationCom
     case 'edit':
     case 'delete':
     case 'react':
+    case 'rename':
+    case 'settings':
       return state.members.has(from) ? undefined : from
     default:
       return undefined
@@ -103,6 +105,7 @@ interface Loaded {
 
 const noteFollows = (command: ConversationJobCommand, { state }: Loaded): void => {
   command.follows = state.follows.has(command.request.c)
+  command.follower = state.user
 }
 
 /** The other one, where it matters whether one of the two has blocked the other. */

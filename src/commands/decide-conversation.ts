@@ -1,6 +1,6 @@
 import type { ConversationEvent, ConversationRequest, Role } from '../events/index.ts'
 import { type Decision, refuse } from './aggregate.ts'
-import { type CommandOf, type ConversationCommand, refuseStranger } from './conversation-command.ts'
+import { type CommandOf, type ConversationCommand, refuseStranger, roleIn } from './conversation-command.ts'
 import type { ConversationState } from './conversation-state.ts'
 import { decideInvite, decideJoin, decideLeave, decideRemove, decideRole } from './decide-members.ts'
 import { decideDelete, decideEdit, decideReact, decideSend } from './decide-messages.ts'
@@ -77,9 +77,9 @@ const decideCreate = (
 
 const decideRename = (
   state: ConversationState,
-  { request: { title }, from, at }: CommandOf<'rename'>,
+  { request: { title }, from, at, follows }: CommandOf<'rename'>,
 ): ConversationDecision => {
-  const role = state.members.get(from)
+  const role = roleIn(state, { from, follows })
   if (role === undefined) return refuseStranger(state)
   if (state.kind === 'direct') return refuse('FORBIDDEN', 'A direct conversation has no title to change.')
   if (role === 'member') return refuse('FORBIDDEN', 'Only the owner and admins do this.')
@@ -91,9 +91,9 @@ const decideRename = (
 
 const decideSettings = (
   state: ConversationState,
-  { request, from, at }: CommandOf<'settings'>,
+  { request, from, at, follows }: CommandOf<'settings'>,
 ): ConversationDecision => {
-  const role = state.members.get(from)
+  const role = roleIn(state, { from, follows })
   if (role === undefined) return refuseStranger(state)
   if (state.kind === 'direct') return refuse('FORBIDDEN', 'A direct conversation has no settings.')
   if (role === 'member') return refuse('FORBIDDEN', 'Only the owner and admins do this.')

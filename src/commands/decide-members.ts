@@ -1,6 +1,12 @@
 import type { ConversationEvent, Role } from '../events/index.ts'
 import { type Decision, type Refusal, refuse } from './aggregate.ts'
-import { type CommandOf, isLower, refuseStranger } from './conversation-command.ts'
+import {
+  type CommandOf,
+  type ConversationCommand,
+  isLower,
+  refuseStranger,
+  roleIn,
+} from './conversation-command.ts'
 import type { ConversationState } from './conversation-state.ts'
 
 type ConversationDecision = Decision<ConversationEvent>
@@ -10,8 +16,11 @@ const unchanged = (state: ConversationState): ConversationDecision => ({ unchang
 const forEver = (): Refusal => refuse('FORBIDDEN', 'A direct conversation has its two members for ever.')
 
 /** The role of who asks, when the conversation's members can change and it is not a plain member. */
-const managerRole = (state: ConversationState, from: string): Role | Refusal => {
-  const role = state.members.get(from)
+const managerRole = (
+  state: ConversationState,
+  asks: Pick<ConversationCommand, 'from' | 'follows'>,
+): Role | Refusal => {
+  const role = roleIn(state, asks)
   if (role === undefined) return refuseStranger(state)
   if (state.kind === 'direct') return forEver()
   return role === 'member' ? refuse('FORBIDDEN', 'Only the owner and admins do this.') : role
@@ -21,7 +30,7 @@ export const decideInvite = (
   state: ConversationState,
   { request: { user }, from, at, follows, channelMembers }: CommandOf<'invite'>,
 ): ConversationDecision => {
-  const role = managerRole(state, from)
+  const role = managerRole(state, { from, follows })
   if (typeof role !== 'string') return role
   if (state.members.has(user) || follows === true) return unchanged(state)
   if (isFull(state, channelMembers)) return { handover: { user, follow: true } }
@@ -54,7 +63,7 @@ export const decideRemove = (
   state: ConversationState,
   { request: { user }, from, at, follows }: CommandOf<'remove'>,
 ): ConversationDecision => {
-  const role = managerRole(state, from)
+  const role = managerRole(state, { from, follows })
   if (typeof role !== 'string') return role
   const theirs = state.members.get(user)
   if (theirs === undefined && follows !== true) return unchanged(state)
@@ -82,7 +91,7 @@ export const decideRole = (
   state: ConversationState,
   { request: { user, role }, from, at, follows }: CommandOf<'role'>,
 ): ConversationDecision => {
-  const own = managerRole(state, from)
+  const own = managerRole(state, { from, follows })
   if (typeof own !== 'string') return own
   if (own !== 'owner') return refuse('FORBIDDEN', 'Only the owner sets roles.')
   // Who follows a channel comes into its log by a role.

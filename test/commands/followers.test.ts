@@ -33,7 +33,17 @@ t.test('who joins a full channel follows it in their own log; the channel’s st
   t.equal((await bus.conversation(c))?.memberCount, 3)
   t.equal((await bus.currentUser('zoe')).follows(c), true)
   t.equal((await bus.currentUser('eve')).follows(c), false)
-  t.equal(await code('zoe', { t: 'invite', c, user: 'eve' }), 'NOT_MEMBER', 'who follows has no say')
+  const ofTheStaff: Asked[] = [
+    { t: 'invite', c, user: 'eve' },
+    { t: 'remove', c, user: 'zed' },
+    { t: 'role', c, user: 'zed', role: 'admin' },
+    { t: 'rename', c, title: 'x' },
+    { t: 'settings', c, posting: 'staff' },
+  ]
+  for (const request of ofTheStaff) {
+    t.equal(await code('zoe', request), 'FORBIDDEN', `${request.t}: who follows has no say`)
+    t.equal(await code('eve', request), 'NOT_MEMBER', `${request.t}: a stranger is told to join`)
+  }
   t.equal(await code('mia', { t: 'invite', c, user: 'eve' }), 'FORBIDDEN')
 })
 
