@@ -13,7 +13,7 @@ import { testLiveFeed } from '../../contracts/live-feed.ts'
 import { conversation, newEvent } from '../../contracts/new-events.ts'
 import { startCluster } from '../../harness/nats-cluster.ts'
 
-t.test('on a cluster of three', { timeout: 110_000 }, async t => {
+t.test('on a cluster of three', { timeout: 170_000 }, async t => {
   const cluster = await startCluster(t)
   const nats = await cluster.connect()
   const layout = await discoverLog(nats.connection)
@@ -125,5 +125,17 @@ t.test('on a cluster of three', { timeout: 110_000 }, async t => {
         await new Promise(resolve => setTimeout(resolve, 20))
       t.same(brought.get(id), seqs, 'and brought live, once and in order')
     }
+  })
+
+  // A copy that has lost the others goes on answering what its stream is like.
+  t.test('without a majority the feed does not pass for fresh', { timeout: 60_000 }, async t => {
+    const feed = new NatsLiveFeed(await cluster.connect(cluster.urls[0]), layout)
+    t.teardown(() => feed.stop())
+    await feed.start()
+    await cluster.kill9(1)
+    await cluster.kill9(2)
+    while (feed.staleness() < 10_000) await new Promise(resolve => setTimeout(resolve, 100))
+    await cluster.restart(1)
+    while (feed.staleness() > 5_000) await new Promise(resolve => setTimeout(resolve, 100))
   })
 })
