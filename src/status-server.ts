@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { CannotListenError } from './edge/index.ts'
 
 /** The structure of prom-client's registry that is needed here. */
 interface MetricsRegistry {
@@ -39,7 +40,11 @@ export const startStatusServer = async (options: StatusServerOptions): Promise<S
     else answer(404, 'application/json', '{"error":{"code":"NOT_FOUND"}}')
   })
   server.listen(options.port, host)
-  await once(server, 'listening')
+  try {
+    await once(server, 'listening')
+  } catch (error) {
+    throw new CannotListenError(`on ${host}:${options.port}`, error)
+  }
   return {
     host,
     port: (server.address() as AddressInfo).port,

@@ -1,7 +1,13 @@
 import { openNatsPlans } from './infra/nats/index.ts'
 import type { ProcessContext } from './process-context.ts'
-import { liveGenerations, type ProjectionName, type ProjectionPlan, type Views } from './projections/index.ts'
-import { openViews, viewDatabasesOf } from './view-databases.ts'
+import {
+  liveGenerations,
+  type ProjectionName,
+  type ProjectionPlan,
+  projectionNames,
+  type Views,
+} from './projections/index.ts'
+import { isInFile, openViews, viewDatabasesOf } from './view-databases.ts'
 
 /** The views that this process reads: of each, the generation that its plan calls live, from one moment to the next. */
 export const openViewsSide = async (context: ProcessContext): Promise<Views> => {
@@ -19,7 +25,14 @@ export const openViewsSide = async (context: ProcessContext): Promise<Views> => 
     )
   })
   onStop('plans', unwatch)
-  const opened = await openViews(viewDatabasesOf(config), liveGenerations(known))
+  const where = viewDatabasesOf(config)
+  const inFile = projectionNames.filter(name => isInFile(where, name))
+  if (inFile.length > 0 && !config.roles.includes('projections'))
+    logger.warn(
+      { file: where.file, views: inFile },
+      'these views are read from a file, which stays empty unless a process with the role projections runs on the same data folder',
+    )
+  const opened = await openViews(where, liveGenerations(known))
   views = opened
   onStop('views', opened.close)
   return opened

@@ -2,6 +2,8 @@
 export const CliProblem = {
   /** A flag, variable or key of the configuration is wrong. Exit code 2. */
   badOption: 'BAD_OPTION',
+  /** Something else listens at the address, or it is none to listen at. */
+  cannotListen: 'CANNOT_LISTEN',
   /** There is nothing to import in what was named. */
   noInput: 'NO_INPUT',
   /** Some lines were not imported; all others were. */

@@ -39,6 +39,13 @@ const program = new Command('confab')
   .addCommand(projectionsCommand())
   .addCommand(doctorCommand())
 
+/** Errors of usage are told as all others are, with code and exit code. */
+const throwing = (command: Command): void => {
+  command.exitOverride().configureOutput({ outputError: () => {} })
+  for (const one of command.commands) throwing(one)
+}
+throwing(program)
+
 await runCommand(
   () => program.opts<{ verbose?: boolean }>().verbose ?? false,
   async () => {

@@ -1,3 +1,4 @@
+import { CommanderError } from 'commander'
 import { ConfabError } from '../events/index.ts'
 import { ConfigError } from '../infra/config/index.ts'
 import { NatsError } from '../infra/nats/index.ts'
@@ -6,7 +7,14 @@ import { note, styled } from './output.ts'
 
 const exitCodeOf: Record<string, number> = { BAD_OPTION: 2, INTERRUPTED: 130 }
 
+const isUsage = (error: unknown): error is CommanderError => error instanceof CommanderError
+
+/** Commander throws also where it has shown help or the version, and would have exited. */
+const hasShown = (error: unknown): boolean =>
+  isUsage(error) && (error.exitCode === 0 || error.code === 'commander.help')
+
 const codeOf = (error: unknown): string | undefined => {
+  if (isUsage(error)) return 'BAD_OPTION'
   if (CliError.is(error) || NatsError.is(error) || ConfabError.is(error)) return error.code
   if (ConfigError.is(error)) return 'BAD_OPTION'
   const code = (error as { code?: unknown } | undefined)?.code
@@ -15,7 +23,8 @@ const codeOf = (error: unknown): string | undefined => {
 
 /** An error as its code and message; the stack, with causes, only when it was asked for. */
 export const describeError = (error: unknown, verbose: boolean): string => {
-  const message = error instanceof Error ? error.message : String(error)
+  const told = error instanceof Error ? error.message : String(error)
+  const message = isUsage(error) ? `${told.replace(/^error: /, '')} (--help shows what there is)` : told
   const code = codeOf(error)
   const line = `${styled(['red', 'bold'], 'error', process.stderr)}${code === undefined ? '' : ` ${code}`}: ${message}`
   if (verbose && error instanceof Error)
@@ -36,8 +45,10 @@ export const runCommand = async (verbose: () => boolean, run: () => Promise<void
   try {
     await run()
   } catch (error) {
-    note(describeError(error, verbose()))
-    process.exitCode = exitCodeOf[codeOf(error) ?? ''] ?? 1
+    if (!hasShown(error)) note(describeError(error, verbose()))
+    process.exitCode = hasShown(error)
+      ? (error as CommanderError).exitCode
+      : (exitCodeOf[codeOf(error) ?? ''] ?? 1)
   }
   // Should something be left that keeps the process alive, it ends all the same.
   setTimeout(() => process.exit(), lingerMs).unref()

@@ -1,3 +1,4 @@
+export { CannotListenError } from './cannot-listen.ts'
 export { defaultEdgeLimits, type EdgeLimits } from './edge-limits.ts'
 export type { EdgeMetrics } from './edge-metrics.ts'
 export type { EdgeOptions, Logger } from './edge-options.ts'

@@ -5,6 +5,7 @@ import { TypeCompiler } from '@sinclair/typebox/compiler'
 import { createViewLookup } from '../commands/index.ts'
 import { Id } from '../events/index.ts'
 import { Access } from './access.ts'
+import { CannotListenError } from './cannot-listen.ts'
 import { FanOut } from './delivery/fan-out.ts'
 import { LiveEvents } from './delivery/live-events.ts'
 import { Wire } from './delivery/wire.ts'
@@ -290,7 +291,7 @@ const listenAlone = (app: TemplatedApp, host: string, port: number): Promise<us_
   new Promise((resolve, reject) => {
     const listener = app as unknown as ListensAlone
     listener.listen(host, port, exclusivePort, socket => {
-      if (socket === false) reject(new Error(`cannot listen on ${host}:${port}: is something else there?`))
+      if (socket === false) reject(new CannotListenError(`on ${host}:${port}`))
       else resolve(socket)
     })
   })

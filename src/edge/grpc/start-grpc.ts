@@ -1,4 +1,5 @@
 import { logVerbosity, Server, ServerCredentials, setLogVerbosity } from '@grpc/grpc-js'
+import { CannotListenError } from '../cannot-listen.ts'
 import type { EdgeLimits } from '../edge-limits.ts'
 import { service } from './grpc-service.ts'
 import { type GrpcParts, GrpcSessions } from './grpc-sessions.ts'
@@ -37,8 +38,7 @@ export const startGrpc = async (
   const bound = await new Promise<number>((resolve, reject) => {
     server.bindAsync(address, ServerCredentials.createInsecure(), (error, given) => {
       if (error === null) resolve(given)
-      else
-        reject(new Error(`cannot listen for gRPC on ${address}: is something else there?`, { cause: error }))
+      else reject(new CannotListenError(`for gRPC on ${address}`, error))
     })
   })
   return {

@@ -13,5 +13,6 @@ export const configReference = (): string => {
     const preset = written ?? unit ?? shown(fallback)
     return `  ${where}, default ${preset}${range}\n      ${doc}`
   })
-  return `Configuration, by key of the YAML file (--config, CONFAB_CONFIG) and variable of the environment; flags beat variables, which beat the file:\n\n${lines.join('\n')}\n\nNot yet: ${comesLater.map(({ env }) => env).join(', ')}.\n`
+  const later = comesLater.length === 0 ? '' : `\nNot yet: ${comesLater.map(({ env }) => env).join(', ')}.\n`
+  return `Configuration, by key of the YAML file (--config, CONFAB_CONFIG) and variable of the environment; flags beat variables, which beat the file:\n\n${lines.join('\n')}\n${later}`
 }
