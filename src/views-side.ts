@@ -27,7 +27,8 @@ export const openViewsSide = async (context: ProcessContext): Promise<Views> => 
   onStop('plans', unwatch)
   const where = viewDatabasesOf(config)
   const inFile = projectionNames.filter(name => isInFile(where, name))
-  if (inFile.length > 0 && !config.roles.includes('projections'))
+  // Who decides has the log to look into as well.
+  if (inFile.length > 0 && config.roles.includes('edge') && !config.roles.includes('projections'))
     logger.warn(
       { file: where.file, views: inFile },
       'these views are read from a file, which stays empty unless a process with the role projections runs on the same data folder',
