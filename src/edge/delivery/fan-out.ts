@@ -19,12 +19,15 @@ interface Stored {
 export class FanOut {
   readonly #app: TemplatedApp
   readonly #topicFrom: number
+  readonly #lookBytes: number
   readonly #audiences = new Map<string, Audience>()
   #topics = 0
 
-  constructor(app: TemplatedApp, topicFrom: number) {
+  /** `lookBytes`: published to a topic, after which its sockets are asked whether they take it. */
+  constructor(app: TemplatedApp, topicFrom: number, lookBytes: number) {
     this.#app = app
     this.#topicFrom = topicFrom
+    this.#lookBytes = lookBytes
   }
 
   subscribe(session: Session, c: string): void {
@@ -124,7 +127,7 @@ export class FanOut {
       audience.sockets = sessions
       return
     }
-    const topic = new Topic(this.#app, (this.#topics++).toString(36))
+    const topic = new Topic(this.#app, (this.#topics++).toString(36), this.#lookBytes)
     for (const each of toArray(sessions)) topic.add(each)
     audience.sockets = topic
   }

@@ -22,22 +22,27 @@ export class Topic {
   readonly #app: TemplatedApp
   readonly #json: string
   readonly #msgpack: string
-  #jsonSockets = 0
-  #msgpackSockets = 0
+  readonly #lookBytes: number
+  readonly #jsonSockets = new Set<Session>()
+  readonly #msgpackSockets = new Set<Session>()
   #streams: Set<Session> | undefined
   /** Sessions that are behind: they are counted, and get nothing. Undefined when there is none. */
   held: Set<Session> | undefined
   /** Undefined: there is no gap at the moment. */
   #gathered: Wire[] | undefined
+  /** Published since its sockets were looked at. */
+  #bytes = 0
 
-  constructor(app: TemplatedApp, name: string) {
+  constructor(app: TemplatedApp, name: string, lookBytes: number) {
     this.#app = app
     this.#json = `j${name}`
     this.#msgpack = `m${name}`
+    this.#lookBytes = lookBytes
   }
 
   get sockets(): number {
-    return this.#jsonSockets + this.#msgpackSockets + (this.#streams?.size ?? 0) + (this.held?.size ?? 0)
+    const sockets = this.#jsonSockets.size + this.#msgpackSockets.size
+    return sockets + (this.#streams?.size ?? 0) + (this.held?.size ?? 0)
   }
 
   /** From now on it gets what is published, and nothing that was before. */
@@ -56,7 +61,7 @@ export class Topic {
     if (session.closed) return
     hasJoined = true
     session.ws.subscribe(session.encoding === 'json' ? this.#json : this.#msgpack)
-    this.#count(session, 1)
+    this.#socketsLike(session).add(session)
   }
 
   /** It gets what was published until now. */
@@ -64,7 +69,7 @@ export class Topic {
     if (this.#streams?.delete(session) || this.#unheld(session)) return
     this.#sendGathered()
     if (!session.closed) session.ws.unsubscribe(session.encoding === 'json' ? this.#json : this.#msgpack)
-    this.#count(session, -1)
+    this.#socketsLike(session).delete(session)
   }
 
   /** A session that is in it is behind. */
@@ -101,8 +106,17 @@ export class Topic {
       hasJoined = false
       flushAll()
     }
-    if (this.#jsonSockets > 0) this.#app.publish(this.#json, wire.json, false)
-    if (this.#msgpackSockets > 0) this.#app.publish(this.#msgpack, wire.msgpack, true)
+    if (this.#jsonSockets.size > 0) this.#app.publish(this.#json, wire.json, false)
+    if (this.#msgpackSockets.size > 0) this.#app.publish(this.#msgpack, wire.msgpack, true)
+    this.#bytes += wire.json.length
+    if (this.#bytes >= this.#lookBytes) this.#look()
+  }
+
+  /** The transport does not tell who did not take what was published. To ask each socket each time would be dear. */
+  #look(): void {
+    this.#bytes = 0
+    for (const session of this.#jsonSockets) session.onPressure?.(session)
+    for (const session of this.#msgpackSockets) session.onPressure?.(session)
   }
 
   #sendGathered(): void {
@@ -125,8 +139,7 @@ export class Topic {
     if (isBusy) this.#beginGap(gapMs)
   }
 
-  #count(session: Session, by: number): void {
-    if (session.encoding === 'json') this.#jsonSockets += by
-    else this.#msgpackSockets += by
+  #socketsLike(session: Session): Set<Session> {
+    return session.encoding === 'json' ? this.#jsonSockets : this.#msgpackSockets
   }
 }
