@@ -18,14 +18,20 @@ interface Stored {
  */
 export class FanOut {
   readonly #app: TemplatedApp
+  readonly #sessions: Iterable<Session>
   readonly #topicFrom: number
   readonly #lookBytes: number
   readonly #audiences = new Map<string, Audience>()
   #topics = 0
 
-  /** `lookBytes`: published to a topic, after which its sockets are asked whether they take it. */
-  constructor(app: TemplatedApp, topicFrom: number, lookBytes: number) {
+  /** `sessions`: all of this node; `lookBytes`: published to a topic, after which its sockets are asked whether they take it. */
+  constructor(
+    app: TemplatedApp,
+    sessions: Iterable<Session>,
+    { topicFrom, lookBytes }: { topicFrom: number; lookBytes: number },
+  ) {
     this.#app = app
+    this.#sessions = sessions
     this.#topicFrom = topicFrom
     this.#lookBytes = lookBytes
   }
@@ -117,6 +123,13 @@ export class FanOut {
     return audience
   }
 
+  /** Goes through all sessions of the node. */
+  #sessionsOf(audience: Audience): Session[] {
+    const found: Session[] = []
+    for (const session of this.#sessions) if (session.audiences.includes(audience)) found.push(session)
+    return found
+  }
+
   #join(session: Session, audience: Audience): void {
     if (audience.sockets instanceof Topic) {
       audience.sockets.add(session)
@@ -127,7 +140,10 @@ export class FanOut {
       audience.sockets = sessions
       return
     }
-    const topic = new Topic(this.#app, (this.#topics++).toString(36), this.#lookBytes)
+    const topic = new Topic(this.#app, (this.#topics++).toString(36), {
+      lookBytes: this.#lookBytes,
+      sessions: () => this.#sessionsOf(audience),
+    })
     for (const each of toArray(sessions)) topic.add(each)
     audience.sockets = topic
   }

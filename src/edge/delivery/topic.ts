@@ -9,6 +9,10 @@ import type { Wire } from './wire.ts'
  */
 let hasJoined = false
 
+/** How soon the next look has to be due for a topic to be fast, and how long it is known whose it is, ms. What is slower is seen by the round of all sockets. */
+const fastMs = 250
+const knownMs = 1_000
+
 /** Sockets a millisecond of gap, and the longest gap, ms. */
 const socketsPerGapMs = 100
 const longestGapMs = 50
@@ -23,26 +27,35 @@ export class Topic {
   readonly #json: string
   readonly #msgpack: string
   readonly #lookBytes: number
-  readonly #jsonSockets = new Set<Session>()
-  readonly #msgpackSockets = new Set<Session>()
+  readonly #sessions: () => Session[]
+  #jsonSockets = 0
+  #msgpackSockets = 0
   #streams: Set<Session> | undefined
   /** Sessions that are behind: they are counted, and get nothing. Undefined when there is none. */
   held: Set<Session> | undefined
   /** Undefined: there is no gap at the moment. */
   #gathered: Wire[] | undefined
-  /** Published since its sockets were looked at. */
+  /** Published since the last look was due, and when that was. */
   #bytes = 0
+  #dueAt = 0
+  /** Whose it is, while it is fast, and perhaps whose it was: to keep it for each topic would be the most that an idle socket costs. */
+  #known: Session[] | undefined
 
-  constructor(app: TemplatedApp, name: string, lookBytes: number) {
+  /** `sessions`: those that it has; `lookBytes`: published, after which they are looked at. */
+  constructor(
+    app: TemplatedApp,
+    name: string,
+    { lookBytes, sessions }: { lookBytes: number; sessions: () => Session[] },
+  ) {
     this.#app = app
     this.#json = `j${name}`
     this.#msgpack = `m${name}`
     this.#lookBytes = lookBytes
+    this.#sessions = sessions
   }
 
   get sockets(): number {
-    const sockets = this.#jsonSockets.size + this.#msgpackSockets.size
-    return sockets + (this.#streams?.size ?? 0) + (this.held?.size ?? 0)
+    return this.#jsonSockets + this.#msgpackSockets + (this.#streams?.size ?? 0) + (this.held?.size ?? 0)
   }
 
   /** From now on it gets what is published, and nothing that was before. */
@@ -61,7 +74,8 @@ export class Topic {
     if (session.closed) return
     hasJoined = true
     session.ws.subscribe(session.encoding === 'json' ? this.#json : this.#msgpack)
-    this.#socketsLike(session).add(session)
+    this.#count(session, 1)
+    this.#known?.push(session)
   }
 
   /** It gets what was published until now. */
@@ -69,7 +83,7 @@ export class Topic {
     if (this.#streams?.delete(session) || this.#unheld(session)) return
     this.#sendGathered()
     if (!session.closed) session.ws.unsubscribe(session.encoding === 'json' ? this.#json : this.#msgpack)
-    this.#socketsLike(session).delete(session)
+    this.#count(session, -1)
   }
 
   /** A session that is in it is behind. */
@@ -106,17 +120,26 @@ export class Topic {
       hasJoined = false
       flushAll()
     }
-    if (this.#jsonSockets.size > 0) this.#app.publish(this.#json, wire.json, false)
-    if (this.#msgpackSockets.size > 0) this.#app.publish(this.#msgpack, wire.msgpack, true)
+    if (this.#jsonSockets > 0) this.#app.publish(this.#json, wire.json, false)
+    if (this.#msgpackSockets > 0) this.#app.publish(this.#msgpack, wire.msgpack, true)
     this.#bytes += wire.json.length
     if (this.#bytes >= this.#lookBytes) this.#look()
   }
 
-  /** The transport does not tell who did not take what was published. To ask each socket each time would be dear. */
+  /** The transport does not tell who did not take what was published, and to ask each socket each time would be dear. */
   #look(): void {
+    const now = performance.now()
+    const isFast = now - this.#dueAt < fastMs
     this.#bytes = 0
-    for (const session of this.#jsonSockets) session.onPressure?.(session)
-    for (const session of this.#msgpackSockets) session.onPressure?.(session)
+    this.#dueAt = now
+    if (!isFast) return
+    if (this.#known === undefined) {
+      this.#known = this.#sessions()
+      setTimeout(() => {
+        this.#known = undefined
+      }, knownMs).unref()
+    }
+    for (const session of this.#known) session.onPressure?.(session)
   }
 
   #sendGathered(): void {
@@ -139,7 +162,8 @@ export class Topic {
     if (isBusy) this.#beginGap(gapMs)
   }
 
-  #socketsLike(session: Session): Set<Session> {
-    return session.encoding === 'json' ? this.#jsonSockets : this.#msgpackSockets
+  #count(session: Session, by: number): void {
+    if (session.encoding === 'json') this.#jsonSockets += by
+    else this.#msgpackSockets += by
   }
 }
