@@ -80,7 +80,10 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
   const app = uws.App()
 
   const sessions = new SessionRegistry()
-  const fanOut = new FanOut(app, limits.topicFrom)
+  const room = Math.min(roomBytes, limits.backpressureBytes / 4)
+  // Twice the room: what a reader of missed events has waiting does not make its session slow.
+  const slowFrom = room * 2
+  const fanOut = new FanOut(app, sessions, { topicFrom: limits.topicFrom, lookBytes: slowFrom / 4 })
   const access = new Access(bus, feed, limits.stalenessMs)
   const freshness = new ViewFreshness(views, feed)
   const memberships = new Memberships(views, feed, {
@@ -89,7 +92,6 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
   })
   const reader = new ConversationReader(views.timeline, log, limits.lagEvents)
   const tails = new SharedTails(reader, limits.resumeCacheBytes, shared => metrics.resumeServed(shared))
-  const room = Math.min(roomBytes, limits.backpressureBytes / 4)
   const drains = new Drains(room, limits.slowMs)
   const lastSeen =
     options.lastSeen === undefined
@@ -113,11 +115,10 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
     { signals, sessions, access, bus, refused: () => metrics.limited('call_rate') },
     limits,
   )
-  const stragglers = new Stragglers({ fanOut, drains, resumer, onBehind: () => metrics.behind() })
+  const stragglers = new Stragglers({ fanOut, drains, resumer, onBehind: () => metrics.behind() }, slowFrom)
   const buffered = new BufferedBytes(sessions, {
     most: limits.bufferedBytes,
-    // Twice the room: what a reader of missed events has waiting does not make its session slow.
-    slowFrom: room * 2,
+    slowFrom,
     onSlow: session => stragglers.slow(session),
   })
   const admission = new Admission(
@@ -152,7 +153,7 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
     limits,
   )
   const frames = new SessionFrames(
-    { answer, admission, greeter, sessions, fanOut, presence, drains, metrics, logger },
+    { answer, admission, greeter, sessions, fanOut, presence, drains, stragglers, metrics, logger },
     limits,
   )
   const sockets = new Sockets({ frames, drains, metrics }, limits)
@@ -162,7 +163,18 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
     limits,
   )
   feed.listen(
-    new LiveEvents({ fanOut, sessions, memberships, resumer, tails, catchUp, marks, metrics, logger }).listen,
+    new LiveEvents({
+      fanOut,
+      sessions,
+      memberships,
+      resumer,
+      tails,
+      catchUp,
+      stragglers,
+      marks,
+      metrics,
+      logger,
+    }).listen,
   )
   signals.listen((_about, signal) => {
     if (typingCheck.Check(signal)) fanOut.publish(signal.c, Wire.of(typingPush(signal)))

@@ -258,9 +258,12 @@ t.test('a call that is not read is ended, and what it missed comes by resume', a
   const connections = confab.edge.connections()
   let sent = 0
   let most = 0
-  while (confab.edge.connections() === connections && sent < 5_000) {
-    await Promise.all(upTo(10).map(n => alice.ok('send', { c: 'loud', m: `m${sent + n}`, text })))
-    sent += 10
+  while (confab.edge.connections() === connections) {
+    // No more than a resume gives.
+    if (sent < 500) {
+      await Promise.all(upTo(10).map(n => alice.ok('send', { c: 'loud', m: `m${sent + n}`, text })))
+      sent += 10
+    } else await sleep(10)
     most = Math.max(most, confab.edge.bufferedBytes())
   }
   t.equal(confab.edge.connections(), connections - 1)

@@ -18,13 +18,22 @@ interface Stored {
  */
 export class FanOut {
   readonly #app: TemplatedApp
+  readonly #sessions: Iterable<Session>
   readonly #topicFrom: number
+  readonly #lookBytes: number
   readonly #audiences = new Map<string, Audience>()
   #topics = 0
 
-  constructor(app: TemplatedApp, topicFrom: number) {
+  /** `sessions`: all of this node; `lookBytes`: published to a topic, after which its sockets are asked whether they take it. */
+  constructor(
+    app: TemplatedApp,
+    sessions: Iterable<Session>,
+    { topicFrom, lookBytes }: { topicFrom: number; lookBytes: number },
+  ) {
     this.#app = app
+    this.#sessions = sessions
     this.#topicFrom = topicFrom
+    this.#lookBytes = lookBytes
   }
 
   subscribe(session: Session, c: string): void {
@@ -114,6 +123,13 @@ export class FanOut {
     return audience
   }
 
+  /** Goes through all sessions of the node. */
+  #sessionsOf(audience: Audience): Session[] {
+    const found: Session[] = []
+    for (const session of this.#sessions) if (session.audiences.includes(audience)) found.push(session)
+    return found
+  }
+
   #join(session: Session, audience: Audience): void {
     if (audience.sockets instanceof Topic) {
       audience.sockets.add(session)
@@ -124,7 +140,10 @@ export class FanOut {
       audience.sockets = sessions
       return
     }
-    const topic = new Topic(this.#app, (this.#topics++).toString(36))
+    const topic = new Topic(this.#app, (this.#topics++).toString(36), {
+      lookBytes: this.#lookBytes,
+      sessions: () => this.#sessionsOf(audience),
+    })
     for (const each of toArray(sessions)) topic.add(each)
     audience.sockets = topic
   }

@@ -14,6 +14,7 @@ import type { Resumer } from '../resume/resume.ts'
 import type { SharedTails } from '../resume/shared-tails.ts'
 import { pushObject } from '../sessions/outbox.ts'
 import type { SessionRegistry } from '../sessions/session-registry.ts'
+import type { Stragglers } from '../sessions/stragglers.ts'
 import type { Marks } from '../signals/marks.ts'
 import type { FanOut } from './fan-out.ts'
 import { Wire } from './wire.ts'
@@ -26,6 +27,7 @@ export class LiveEvents {
   readonly #resumer: Resumer
   readonly #tails: SharedTails
   readonly #catchUp: StreamCatchUp
+  readonly #stragglers: Stragglers
   readonly #marks: Marks
   readonly #metrics: EdgeMetrics
   readonly #logger: Logger
@@ -37,6 +39,7 @@ export class LiveEvents {
     resumer: Resumer
     tails: SharedTails
     catchUp: StreamCatchUp
+    stragglers: Stragglers
     marks: Marks
     metrics: EdgeMetrics
     logger: Logger
@@ -47,6 +50,7 @@ export class LiveEvents {
     this.#resumer = parts.resumer
     this.#tails = parts.tails
     this.#catchUp = parts.catchUp
+    this.#stragglers = parts.stragglers
     this.#marks = parts.marks
     this.#metrics = parts.metrics
     this.#logger = parts.logger
@@ -118,6 +122,7 @@ export class LiveEvents {
     this.#catchUp.offer(event, change, wire)
     if (filling) this.#resumer.offer(c, event.envelope.seq, wire)
     const sockets = this.#fanOut.publish(c, wire, event)
+    this.#stragglers.holdPressed()
     if (sockets > 0) this.#metrics.delivered(sockets, (Date.now() - decidedAt(wire.json)) / 1000)
   }
 

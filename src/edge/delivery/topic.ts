@@ -9,6 +9,10 @@ import type { Wire } from './wire.ts'
  */
 let hasJoined = false
 
+/** How soon the next look has to be due for a topic to be fast, and how long it is known whose it is, ms. What is slower is seen by the round of all sockets. */
+const fastMs = 250
+const knownMs = 1_000
+
 /** Sockets a millisecond of gap, and the longest gap, ms. */
 const socketsPerGapMs = 100
 const longestGapMs = 50
@@ -22,6 +26,8 @@ export class Topic {
   readonly #app: TemplatedApp
   readonly #json: string
   readonly #msgpack: string
+  readonly #lookBytes: number
+  readonly #sessions: () => Session[]
   #jsonSockets = 0
   #msgpackSockets = 0
   #streams: Set<Session> | undefined
@@ -29,11 +35,23 @@ export class Topic {
   held: Set<Session> | undefined
   /** Undefined: there is no gap at the moment. */
   #gathered: Wire[] | undefined
+  /** Published since the last look was due, and when that was. */
+  #bytes = 0
+  #dueAt = 0
+  /** Whose it is, while it is fast, and perhaps whose it was: to keep it for each topic would be the most that an idle socket costs. */
+  #known: Session[] | undefined
 
-  constructor(app: TemplatedApp, name: string) {
+  /** `sessions`: those that it has; `lookBytes`: published, after which they are looked at. */
+  constructor(
+    app: TemplatedApp,
+    name: string,
+    { lookBytes, sessions }: { lookBytes: number; sessions: () => Session[] },
+  ) {
     this.#app = app
     this.#json = `j${name}`
     this.#msgpack = `m${name}`
+    this.#lookBytes = lookBytes
+    this.#sessions = sessions
   }
 
   get sockets(): number {
@@ -57,6 +75,7 @@ export class Topic {
     hasJoined = true
     session.ws.subscribe(session.encoding === 'json' ? this.#json : this.#msgpack)
     this.#count(session, 1)
+    this.#known?.push(session)
   }
 
   /** It gets what was published until now. */
@@ -103,6 +122,24 @@ export class Topic {
     }
     if (this.#jsonSockets > 0) this.#app.publish(this.#json, wire.json, false)
     if (this.#msgpackSockets > 0) this.#app.publish(this.#msgpack, wire.msgpack, true)
+    this.#bytes += wire.json.length
+    if (this.#bytes >= this.#lookBytes) this.#look()
+  }
+
+  /** The transport does not tell who did not take what was published, and to ask each socket each time would be dear. */
+  #look(): void {
+    const now = performance.now()
+    const isFast = now - this.#dueAt < fastMs
+    this.#bytes = 0
+    this.#dueAt = now
+    if (!isFast) return
+    if (this.#known === undefined) {
+      this.#known = this.#sessions()
+      setTimeout(() => {
+        this.#known = undefined
+      }, knownMs).unref()
+    }
+    for (const session of this.#known) session.onPressure?.(session)
   }
 
   #sendGathered(): void {

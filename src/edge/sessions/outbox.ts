@@ -1,8 +1,12 @@
 import { type Encoding, encodeFrame, type Frame } from './frames.ts'
 import type { Session } from './session.ts'
+import { allSent } from './transport.ts'
 
 /** Bytes that wait for a session from which on it gets no signals: what is stored goes first. */
 const slowBytes = 256 * 1024
+
+/** Frames that a turn of the loop may gather for a session before it has to be known whether it takes them: 2 MiB at most. */
+const framesAtOnce = 32
 
 /** Whether so much waits for a session that signals to it are dropped, or told later. */
 export const isSlow = (session: Session): boolean => session.ws.getBufferedAmount() > slowBytes
@@ -29,12 +33,15 @@ export const flush = (session: Session): void => {
   session.outbox = undefined
   if (session.closed) return
   if (waiting.length === 1) {
-    session.ws.send(waiting[0]!, session.encoding === 'msgpack')
+    if (session.ws.send(waiting[0]!, session.encoding === 'msgpack') !== allSent)
+      session.onPressure?.(session)
     return
   }
   corked = session
   frames = waiting
   session.ws.cork(sendAll)
+  // What a corked socket takes shows only now.
+  session.onPressure?.(session)
 }
 
 /** Sends now what all sessions have been given. */
@@ -50,7 +57,7 @@ export const flushAll = (): void => {
  */
 export const push = (session: Session, frame: Frame): void => {
   if (session.outbox !== undefined) {
-    session.outbox.push(frame)
+    if (session.outbox.push(frame) >= framesAtOnce) flush(session)
     return
   }
   if (session.closed) return

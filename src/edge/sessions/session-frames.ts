@@ -1,4 +1,4 @@
-import { CloseCode, ConfabError, Limits } from '../../events/index.ts'
+import { CloseCode, ConfabError, Limits, type Request } from '../../events/index.ts'
 import type { FanOut } from '../delivery/fan-out.ts'
 import type { EdgeLimits } from '../edge-limits.ts'
 import type { EdgeMetrics } from '../edge-metrics.ts'
@@ -10,10 +10,12 @@ import { visibleError } from '../visible-error.ts'
 import type { Drains } from './drains.ts'
 import { encodeAnswer, encodeError } from './frames.ts'
 import type { Greeter } from './hello.ts'
+import { isLarge, LargeAnswers } from './large-answers.ts'
 import { flush, push } from './outbox.ts'
 import { checkHello, checkRequest, isRequestType, requestId } from './request-check.ts'
 import type { Session, WaitingRequest } from './session.ts'
 import type { SessionRegistry } from './session-registry.ts'
+import type { Stragglers } from './stragglers.ts'
 
 type Fields = Record<string, unknown>
 
@@ -38,6 +40,8 @@ export class SessionFrames {
   readonly #fanOut: FanOut
   readonly #presence: PresenceBoard
   readonly #drains: Drains
+  readonly #stragglers: Stragglers
+  readonly #largeAnswers: LargeAnswers
   readonly #metrics: EdgeMetrics
   readonly #logger: Logger
   readonly #limits: EdgeLimits
@@ -51,6 +55,7 @@ export class SessionFrames {
       fanOut: FanOut
       presence: PresenceBoard
       drains: Drains
+      stragglers: Stragglers
       metrics: EdgeMetrics
       logger: Logger
     },
@@ -63,6 +68,8 @@ export class SessionFrames {
     this.#fanOut = parts.fanOut
     this.#presence = parts.presence
     this.#drains = parts.drains
+    this.#stragglers = parts.stragglers
+    this.#largeAnswers = new LargeAnswers(parts.drains)
     this.#metrics = parts.metrics
     this.#logger = parts.logger
     this.#limits = limits
@@ -70,6 +77,7 @@ export class SessionFrames {
 
   /** It has its transport. */
   opened(session: Session): void {
+    session.onPressure = this.#stragglers.pressed
     this.#sessions.connected(session)
     this.#metrics.connected()
   }
@@ -142,7 +150,9 @@ export class SessionFrames {
       }
       this.#admission.request(request, bytes, started)
       this.#presence.acted(session, request.t, started)
-      const fields = this.#answer(request, { user: session.user, session })
+      const fields = isLarge(request.t)
+        ? this.#answerLarge(session, asked, request)
+        : this.#answer(request, { user: session.user, session })
       if (!(fields instanceof Promise)) {
         this.#answered(session, asked, fields)
         return
@@ -151,7 +161,7 @@ export class SessionFrames {
       fields.then(
         answer => {
           session.inFlight--
-          this.#answered(session, asked, answer)
+          if (answer !== undefined) this.#answered(session, asked, answer)
         },
         error => {
           session.inFlight--
@@ -162,6 +172,23 @@ export class SessionFrames {
     } catch (error) {
       this.#refuse(session, asked, error)
     }
+  }
+
+  /** Resolves when the answer has gone to the transport: until then the request is in flight. */
+  #answerLarge(session: Session, asked: Asked, request: Request): Promise<void> {
+    const read = async (): Promise<object> => {
+      // How long it waited for a client that does not read is not what is measured.
+      const started = performance.now()
+      const fields = await this.#answer(request, { user: session.user, session })
+      this.#tell(session, { ...asked, started }, 'ok', undefined)
+      return fields
+    }
+    const send = (fields: object): void =>
+      push(session, encodeAnswer(session.encoding, asked.id ?? '', fields))
+    // What presence says may not wait: what is told of it after that would come before.
+    return request.t === 'presence'
+      ? this.#largeAnswers.take(session, noop, async () => send(await read()))
+      : this.#largeAnswers.take(session, read, send)
   }
 
   #beforeHello(session: Session, request: WaitingRequest, started: number): void {
@@ -256,6 +283,8 @@ export class SessionFrames {
     session.end(CloseCode.policy, 'too many frames that make no sense')
   }
 }
+
+const noop = (): void => {}
 
 const unread = (started: number, id: string | null = null): Asked => ({
   id,

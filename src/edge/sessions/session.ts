@@ -39,6 +39,8 @@ export class Session {
   badFrames = 0
   /** Of the conversations whose live events it gets. */
   audiences: readonly Audience[] = noAudiences
+  /** Hears that the transport did not take at once all that it was given; one function for all sessions. None of an event stream. */
+  onPressure: ((session: Session) => void) | undefined
   /** Conversations whose missed events come first: no live ones until then. */
   filling: Set<string> | undefined
   /** While it does not take what it is sent: conversation → seq of the last event that it got, of those that have gone on since. */

@@ -13,12 +13,32 @@ export class Stragglers {
   readonly #drains: Drains
   readonly #resumer: Resumer
   readonly #onBehind: () => void
+  readonly #slowFrom: number
+  readonly #pressed: Session[] = []
 
-  constructor(parts: { fanOut: FanOut; drains: Drains; resumer: Resumer; onBehind: () => void }) {
+  /** `slowFrom`: bytes that wait for a session from which on it is slow. */
+  constructor(
+    parts: { fanOut: FanOut; drains: Drains; resumer: Resumer; onBehind: () => void },
+    slowFrom: number,
+  ) {
     this.#fanOut = parts.fanOut
     this.#drains = parts.drains
     this.#resumer = parts.resumer
     this.#onBehind = parts.onBehind
+    this.#slowFrom = slowFrom
+  }
+
+  /** Something may wait for it. When it is too much, it is held once what is being sent has been: to hold it makes its topics send what they have gathered. */
+  readonly pressed = (session: Session): void => {
+    if (session.behind !== undefined || session.closed) return
+    if (session.ws.getBufferedAmount() <= this.#slowFrom) return
+    if (this.#pressed.push(session) === 1) queueMicrotask(this.holdPressed)
+  }
+
+  /** Between two events: many may come in one turn. */
+  readonly holdPressed = (): void => {
+    if (this.#pressed.length === 0) return
+    for (const session of this.#pressed.splice(0)) this.slow(session)
   }
 
   /** Too much waits for it. */

@@ -1,8 +1,11 @@
 import type { Frame } from './frames.ts'
 
+/** As uWebSockets.js has it. */
+export const allSent = 1
+
 /** What a session sends over: a WebSocket of uWebSockets.js as it is, an event stream, or a call of gRPC. */
 export interface Transport {
-  /** Sends a frame, or keeps it for a client that is slow; ends the session when too much waits. */
+  /** Sends a frame, or keeps it for a client that is slow; ends the session when too much waits. `allSent` when nothing of it waits, as far as is known. */
   send(frame: Frame, isBinary: boolean): unknown
   /** Calls `send` within it go out together. */
   cork(send: () => void): unknown
