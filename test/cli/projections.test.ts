@@ -128,8 +128,8 @@ t.test('a view is paused and resumed; the others go on', async t => {
   await well('resume', 'search')
   await untilRows(rows => rows.every(isLevel))
   const unknown = await run('pause', 'searches')
-  t.equal(unknown.code, 1)
-  t.match(unknown.stderr, /Allowed choices are timeline, inbox/)
+  t.equal(unknown.code, 2)
+  t.match(unknown.stderr, /error BAD_OPTION: .*Allowed choices are timeline, inbox/)
 })
 
 t.test(
