@@ -99,17 +99,15 @@ export class LogReader {
     )
   }
 
-  /** The stream's first and last sequence, as the leader knows them. */
-  async bounds(stream: string): Promise<{ first: number; last: number }> {
+  /** The stream's first and last sequence, as the leader knows them; not `isLed`: as a copy does that has lost the others, and answers nevertheless. */
+  async bounds(stream: string): Promise<{ first: number; last: number; isLed: boolean }> {
     const { state, cluster, error } = await this.#json<{
       state?: { first_seq: number; last_seq: number }
       cluster?: { leader?: string }
       error?: { description?: string }
     }>(`$JS.API.STREAM.INFO.${stream}`, {})
     if (state === undefined) throw unavailable(error?.description ?? `no ${stream}`)
-    // A copy that has lost the others answers too, with what it has.
-    if (cluster !== undefined && !cluster.leader) throw unavailable(`${stream} has no leader`)
-    return { first: state.first_seq, last: state.last_seq }
+    return { first: state.first_seq, last: state.last_seq, isLed: cluster === undefined || !!cluster.leader }
   }
 
   #json<T>(subject: string, request: unknown): Promise<T> {

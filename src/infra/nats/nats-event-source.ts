@@ -30,7 +30,10 @@ export class NatsEventSource implements EventSource {
 
   streams(): Promise<readonly { stream: string; first: number; last: number }[]> {
     return Promise.all(
-      this.#layout.streams.map(async stream => ({ stream, ...(await this.#reader.bounds(stream)) })),
+      this.#layout.streams.map(async stream => {
+        const { first, last } = await this.#reader.bounds(stream)
+        return { stream, first, last }
+      }),
     )
   }
 

@@ -98,7 +98,9 @@ export class StreamFollower {
     if (this.#position === undefined) return
     const asked = performance.now()
     const positionThen = this.#position
-    const { last } = await this.#reader.bounds(this.stream)
+    const { last, isLed } = await this.#reader.bounds(this.stream)
+    // The others may have gone on: nothing is known of the end.
+    if (!isLed) return
     if (this.#position < last && patienceMs > 0) await sleep(patienceMs)
     if (this.#position < last) {
       this.#target = Math.max(this.#target, last)
