@@ -1,5 +1,5 @@
 import type { Test } from 'tap'
-import type { EventLog, LiveFeed } from '../../src/commands/index.ts'
+import { ConflictError, type EventLog, type LiveFeed } from '../../src/commands/index.ts'
 import type { AggregateRef, StoredEvent } from '../../src/events/index.ts'
 import { conversation, newEvent, newEvents, user } from './new-events.ts'
 
@@ -38,8 +38,17 @@ export const testLiveFeed = (t: Test, open: (t: Test) => Promise<LiveFeedUnderTe
     const end = performance.now() + ms
     let expected = 0
     let seq = 0
-    while (seq < count && performance.now() < end)
-      expected = (await log.append(aggregate, expected, [newEvent(++seq)])).position.streamSeq
+    while (seq < count && performance.now() < end) {
+      const event = newEvent(seq + 1)
+      try {
+        expected = (await log.append(aggregate, expected, [event])).position.streamSeq
+        seq++
+      } catch (error) {
+        // A new leader of a cluster may not have applied yet what the one before has acked: who decides reads again and tries again.
+        if (!ConflictError.is(error) || ((await log.last(aggregate))?.streamSeq ?? 0) !== expected)
+          throw error
+      }
+    }
     return seq
   }
 
