@@ -10,7 +10,7 @@ const exitCodeOf: Record<string, number> = { BAD_OPTION: 2, INTERRUPTED: 130 }
 const isUsage = (error: unknown): error is CommanderError => error instanceof CommanderError
 
 /** Commander throws also where it has shown help or the version, and would have exited. */
-const hasShown = (error: unknown): boolean =>
+const hasShown = (error: unknown): error is CommanderError =>
   isUsage(error) && (error.exitCode === 0 || error.code === 'commander.help')
 
 const codeOf = (error: unknown): string | undefined => {
@@ -45,10 +45,11 @@ export const runCommand = async (verbose: () => boolean, run: () => Promise<void
   try {
     await run()
   } catch (error) {
-    if (!hasShown(error)) note(describeError(error, verbose()))
-    process.exitCode = hasShown(error)
-      ? (error as CommanderError).exitCode
-      : (exitCodeOf[codeOf(error) ?? ''] ?? 1)
+    if (hasShown(error)) process.exitCode = error.exitCode
+    else {
+      note(describeError(error, verbose()))
+      process.exitCode = exitCodeOf[codeOf(error) ?? ''] ?? 1
+    }
   }
   // Should something be left that keeps the process alive, it ends all the same.
   setTimeout(() => process.exit(), lingerMs).unref()

@@ -2,7 +2,6 @@ import { connect as connectTcp, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { startConfab } from '../harness/confab.ts'
-import { SlowSocket } from '../harness/slow-socket.ts'
 
 const confab = await startConfab(t, { limits: { helloMs: 500 } })
 const alice = await confab.connect('alice')
@@ -125,9 +124,7 @@ t.test('a hundred connections a second that say nothing, or upgrade and say noth
 
 t.test('pings without end, of the transport and of the protocol', t =>
   bearing(t, async () => {
-    const socket = await SlowSocket.open(confab.edge.port)
-    socket.send({ id: 'hello', t: 'hello', token: await confab.token('mallory') })
-    await socket.until(frame => frame.re === 'hello')
+    const socket = await confab.connectSlow('mallory')
     const ping = Buffer.concat([Buffer.from([0x89, 0x80 | 125, 0, 0, 0, 0]), Buffer.alloc(125)])
     // Without reading: the pongs are not to pile up beyond what may wait for a socket.
     socket.stopReading()

@@ -4,7 +4,6 @@ import { createEdgeMetrics, createRegistry } from '../../src/infra/telemetry/ind
 import { type ConfabOptions, startConfab } from '../harness/confab.ts'
 import { noRates } from '../harness/no-rates.ts'
 import type { Fields } from '../harness/raw-client.ts'
-import { SlowSocket } from '../harness/slow-socket.ts'
 
 type T = Parameters<typeof startConfab>[0]
 
@@ -172,7 +171,7 @@ t.test('whoever says no hello is closed with 4002, and counted', async t => {
 
 t.test('a node that is nearly full says so to what can wait, and to nothing else', async t => {
   const bound = 1024 * 1024
-  const { connect, refusals, url, token, edge, bus } = await limited(t, {
+  const { connect, connectSlow, refusals, url, token, edge, bus } = await limited(t, {
     bufferedBytes: bound,
     backpressureBytes: 64 * bound,
   })
@@ -180,10 +179,7 @@ t.test('a node that is nearly full says so to what can wait, and to nothing else
   await alice.ok('create', { c: 'tea', kind: 'group', members: ['bob'] })
   await alice.ok('send', { c: 'tea', m: 'one', text: 'x' })
   await alice.ok('create', { c: 'loud', kind: 'group', members: ['slow'] })
-  const slow = await SlowSocket.open(edge.port)
-  t.teardown(() => slow.close())
-  slow.send({ id: 'hello', t: 'hello', token: await token('slow') })
-  await slow.until(frame => frame.re === 'hello')
+  const slow = await connectSlow('slow')
   slow.stopReading()
   let sent = 0
   // Past the edge, as another node would.

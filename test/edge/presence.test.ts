@@ -4,7 +4,6 @@ import t, { type Test } from 'tap'
 import { startConfab, type TestConfab } from '../harness/confab.ts'
 import { dayOfJoins, generatedJoins, noCorpus, type Step } from '../harness/joins-and-parts.ts'
 import type { RawClient } from '../harness/raw-client.ts'
-import { SlowSocket } from '../harness/slow-socket.ts'
 
 const everyMs = 50
 const limits = { presenceEveryMs: everyMs, presenceLifeMs: 5_000, offlineMs: 1_000, awayMs: 0 }
@@ -199,10 +198,7 @@ t.test('a change is one write and one push a watcher, however many watch', async
 })
 
 t.test('a slow socket is told later, and of each user the last state alone', async t => {
-  const slow = await SlowSocket.open(here.edge.port)
-  t.teardown(() => slow.close())
-  slow.send({ id: 'hello', t: 'hello', token: await here.token('slow') })
-  await slow.until(frame => frame.re === 'hello')
+  const slow = await here.connectSlow('slow')
   const gina = await here.connect('gina')
   await gina.ok('create', { c: 'flood', kind: 'group', members: ['slow'] })
   slow.send({ id: 'w', t: 'presence', users: ['henry', 'ida'] })

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { type ConfabOptions, startConfab } from '../harness/confab.ts'
 import { noRates } from '../harness/no-rates.ts'
-import { SlowSocket } from '../harness/slow-socket.ts'
+import type { SlowSocket } from '../harness/slow-socket.ts'
 
 const MiB = 1024 ** 2
 const big = 'x'.repeat(16_000)
@@ -18,19 +18,12 @@ const begin = async (t: Parameters<typeof startConfab>[0], limits: ConfabOptions
         range(n, Math.min(n + 400, count) - 1).map(m => alice.ok('send', { c, m: `m${m}`, text: big })),
       )
   }
-  const slow = async (user: string) => {
-    const socket = await SlowSocket.open(confab.edge.port)
-    t.teardown(() => socket.close())
-    socket.send({ id: 'hello', t: 'hello', token: await confab.token(user) })
-    await socket.until(frame => frame.re === 'hello')
-    return socket
-  }
   const closings = async (code: number) => {
     const text = await (await fetch(`${confab.url}/metrics`)).text()
     const found = new RegExp(`^confab_edge_disconnections_total\\{code="${code}"\\} (\\S+)$`, 'm').exec(text)
     return Number(found?.[1] ?? 0)
   }
-  return { ...confab, alice, burst, slow, closings }
+  return { ...confab, alice, burst, slow: confab.connectSlow, closings }
 }
 
 for (const [name, topicFrom] of [

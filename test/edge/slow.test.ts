@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { type ConfabOptions, startConfab } from '../harness/confab.ts'
-import { SlowSocket } from '../harness/slow-socket.ts'
+import type { SlowSocket } from '../harness/slow-socket.ts'
 
 const MiB = 1024 ** 2
 const big = 'x'.repeat(16_000)
@@ -14,13 +14,6 @@ const begin = async (t: Parameters<typeof startConfab>[0], limits: ConfabOptions
     const text = await (await fetch(`${confab.url}/metrics`)).text()
     return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1])
   }
-  const slow = async (user: string) => {
-    const socket = await SlowSocket.open(confab.edge.port)
-    t.teardown(() => socket.close())
-    socket.send({ id: 'hello', t: 'hello', token: await confab.token(user) })
-    await socket.until(frame => frame.re === 'hello')
-    return socket
-  }
   /** Sends until somebody is behind. The number of messages. */
   const sendUntilBehind = async (c: string) => {
     let sent = 0
@@ -30,7 +23,7 @@ const begin = async (t: Parameters<typeof startConfab>[0], limits: ConfabOptions
     }
     return sent
   }
-  return { ...confab, alice, metric, slow, sendUntilBehind }
+  return { ...confab, alice, metric, slow: confab.connectSlow, sendUntilBehind }
 }
 
 /** What a socket got of a conversation, in order. */

@@ -1,6 +1,5 @@
 import t from 'tap'
 import { startConfab } from '../harness/confab.ts'
-import { SlowSocket } from '../harness/slow-socket.ts'
 
 const confab = await startConfab(t, { limits: { resumes: 1, slowMs: 300 } })
 
@@ -12,10 +11,7 @@ t.test('who stops reading what it missed does not keep the others from what they
     await Promise.all(
       Array.from({ length: 100 }, (_, i) => alice.ok('send', { c: 'much', m: `m${n + i}`, text })),
     )
-  const bob = await SlowSocket.open(confab.edge.port)
-  t.teardown(() => bob.close())
-  bob.send({ id: 'hello', t: 'hello', token: await confab.token('bob'), resume: { much: 0 } })
-  await bob.until(frame => frame.re === 'hello')
+  const bob = await confab.connectSlow('bob', { resume: { much: 0 } })
   bob.stopReading()
   const connections = confab.edge.connections()
   const carol = await confab.connect('carol', { resume: { much: 780 } })

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 
 const root = resolve(import.meta.dirname, '../..')
 
-/** A process that is told to end and has not by then hangs, ms: more than all that its parts are given. */
+/** A process that is told to end and has not by then hangs, ms: more than several of its parts are given. */
 const endsWithinMs = 60_000
 
 /** A port of the loopback that was free a moment ago. */

@@ -32,6 +32,7 @@ import { loadUws } from '../../src/infra/uws/index.ts'
 import { type ProjectionName, ProjectionRunner, type Views } from '../../src/projections/index.ts'
 import { startNats, type TestNats } from './nats.ts'
 import { RawClient, type RawClientOptions } from './raw-client.ts'
+import { SlowSocket } from './slow-socket.ts'
 import { tempFolder } from './temp-folder.ts'
 
 interface Teardown {
@@ -75,6 +76,8 @@ export interface TestConfab {
     user: string,
     options?: RawClientOptions & { device?: string; resume?: Record<string, number> },
   ): Promise<RawClient>
+  /** The same, of a client that reads only when it is told to. */
+  connectSlow(user: string, options?: { resume?: Record<string, number> }): Promise<SlowSocket>
   /** A socket that has not. */
   socket(options?: RawClientOptions): Promise<RawClient>
   /** Holds a view back, or all, and lets it go on. */
@@ -173,6 +176,13 @@ export const startConfab = async (t: Teardown, options: ConfabOptions = {}): Pro
       const client = await socket(rest)
       await client.ok('hello', { token: await token(user), device, resume })
       return client
+    },
+    connectSlow: async (user, options = {}) => {
+      const slow = await SlowSocket.open(edge.port)
+      t.teardown(() => slow.close())
+      slow.send({ id: 'hello', t: 'hello', token: await token(user), ...options })
+      await slow.until(frame => frame.re === 'hello')
+      return slow
     },
     pause: (...names) => {
       for (const name of names.length === 0 ? all : names) projections.pause(name)

@@ -99,7 +99,7 @@ export class LogReader {
     )
   }
 
-  /** The stream's first and last sequence, as the leader knows them; not `isLed`: as a copy does that has lost the others, and answers nevertheless. */
+  /** The stream's first and last sequence, as the leader knows them; where `isLed` is false, as a copy does that has lost the others and answers all the same. */
   async bounds(stream: string): Promise<{ first: number; last: number; isLed: boolean }> {
     const { state, cluster, error } = await this.#json<{
       state?: { first_seq: number; last_seq: number }
