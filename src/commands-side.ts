@@ -1,5 +1,5 @@
 import { type CommandBus, createFollowingStates, createViewLookup } from './commands/index.ts'
-import { CommandServer, RemoteCommandBus } from './infra/nats/index.ts'
+import { CommandServer, DigestWriter, RemoteCommandBus } from './infra/nats/index.ts'
 import { createCommandMetrics, createRemoteMetrics } from './infra/telemetry/index.ts'
 import type { LogSide } from './log-side.ts'
 import type { ProcessContext } from './process-context.ts'
@@ -35,11 +35,14 @@ export const openCommandsSide = (
     onError: error => logger.error({ err: error }, 'a command of another process failed'),
     onAnswered: createCommandMetrics(registry, () => server.underWay),
   })
+  const digests = new DigestWriter(system.nats, side.feed, { member: () => server.member })
   return {
     bus,
     serve: async () => {
       onStop('commands of others', () => within(config.drainMs, server.stop()))
+      onStop('digests', async () => digests.stop())
       await server.start()
+      digests.start()
     },
   }
 }

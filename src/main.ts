@@ -2,7 +2,7 @@ import type { CommandBus, LiveFeed } from './commands/index.ts'
 import { openCommandsSide, openRemoteBus } from './commands-side.ts'
 import { openEdgeSide, tokenOptions } from './edge-side.ts'
 import type { ConfabConfig } from './infra/config/index.ts'
-import type { Logger } from './infra/telemetry/index.ts'
+import { createFeedMetrics, type Logger } from './infra/telemetry/index.ts'
 import { openLogSide } from './log-side.ts'
 import { openNats } from './open-nats.ts'
 import { createContext, createLife, type ProcessContext, type Readiness } from './process-context.ts'
@@ -53,7 +53,13 @@ export const startConfab = async (
     life.readyWhen('prepared', () => isPrepared)
     life.readyWhen('nats', () => system.nats.connected())
 
-    const side = await openLogSide(system.nats, { replicas: config.natsReplicas, onNotice })
+    const side = await openLogSide(system.nats, {
+      replicas: config.natsReplicas,
+      // Whoever decides follows everything anyway, and tells the others.
+      interest: has('commands') ? 'everything' : config.interest,
+      onNotice,
+    })
+    createFeedMetrics(context.registry, side.followed)
     life.onStop('log', side.close)
     const views = has('edge') || has('commands') ? await openViewsSide(context) : undefined
     const commands =

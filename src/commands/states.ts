@@ -50,10 +50,13 @@ export const createStateCaches = ({ log, snapshots, feed, limits }: StateOptions
     maxBytes: conversationBytes,
   })
   const users = new AggregateCache<UserState, UserEvent>({ ...shared, type: userType, maxBytes: userBytes })
-  feed.listen(stored => {
-    if (stored.aggregate.family === 'conv') conversations.feed(stored)
-    else users.feed(stored)
-  })
+  feed.listen(
+    stored => {
+      if (stored.aggregate.family === 'conv') conversations.feed(stored)
+      else users.feed(stored)
+    },
+    (c, seq) => conversations.knows(c, seq),
+  )
   return { conversations, users }
 }
 

@@ -1,12 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { LiveFeed } from '../commands/index.ts'
-import {
-  ConfabError,
-  type ConversationEvent,
-  type Position,
-  type StoredEvent,
-  type UserEvent,
-} from '../events/index.ts'
+import { ConfabError, type ConversationEvent, type Position, type UserEvent } from '../events/index.ts'
 import type { Views } from '../projections/index.ts'
 
 /** Who came into a conversation, or left it, by one event; of its own log, or of a user's that follows it. */
@@ -62,8 +56,8 @@ export class Memberships {
     this.#timer = setInterval(() => void this.#trim(), trimMs).unref()
   }
 
-  /** Every event of the feed has to come by here, changes in membership or not. */
-  saw(event: StoredEvent, change: MembershipChange | undefined): void {
+  /** Every event of the feed has to come by here, changes in membership or not, brought or passed over. */
+  saw(event: Position, change: MembershipChange | undefined): void {
     if (!this.#floors.has(event.stream)) this.#floors.set(event.stream, event.streamSeq - 1)
     if (change === undefined) return
     this.#recent.push({ ...change, stream: event.stream, streamSeq: event.streamSeq })

@@ -8,6 +8,7 @@ import { Access } from './access.ts'
 import { CannotListenError } from './cannot-listen.ts'
 import { FanOut } from './delivery/fan-out.ts'
 import { LiveEvents } from './delivery/live-events.ts'
+import { Wanted } from './delivery/wanted.ts'
 import { Wire } from './delivery/wire.ts'
 import { defaultEdgeLimits, type EdgeLimits } from './edge-limits.ts'
 import type { EdgeOptions } from './edge-options.ts'
@@ -162,20 +163,20 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
     { bus, log, feed, memberships, drains, logger, onResumed: events => metrics.resumed(events) },
     limits,
   )
-  feed.listen(
-    new LiveEvents({
-      fanOut,
-      sessions,
-      memberships,
-      resumer,
-      tails,
-      catchUp,
-      stragglers,
-      marks,
-      metrics,
-      logger,
-    }).listen,
-  )
+  const live = new LiveEvents({
+    fanOut,
+    sessions,
+    memberships,
+    resumer,
+    tails,
+    catchUp,
+    stragglers,
+    marks,
+    metrics,
+    logger,
+  })
+  feed.listen(live.listen, live.passed)
+  feed.narrowTo(new Wanted({ fanOut, resumer, tails, catchUp }))
   signals.listen((_about, signal) => {
     if (typingCheck.Check(signal)) fanOut.publish(signal.c, Wire.of(typingPush(signal)))
     else if (!devices.heard(signal)) calls.heard(signal)

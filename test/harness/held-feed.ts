@@ -33,6 +33,9 @@ export class HeldFeed implements LiveFeed {
     this.#listeners.push(listener)
   }
 
+  /** It brings everything. */
+  narrowTo(): void {}
+
   start(): Promise<readonly Position[]> {
     return this.#feed.start()
   }

@@ -23,6 +23,7 @@ export class FanOut {
   readonly #lookBytes: number
   readonly #audiences = new Map<string, Audience>()
   #topics = 0
+  #watcher: (c: string, isHere: boolean) => void = () => {}
 
   /** `sessions`: all of this node; `lookBytes`: published to a topic, after which its sockets are asked whether they take it. */
   constructor(
@@ -79,6 +80,16 @@ export class FanOut {
     for (const audience of audiences) this.#leave(session, audience)
   }
 
+  /** The conversations of which some local socket gets what is live. */
+  conversations(): Iterable<string> {
+    return this.#audiences.keys()
+  }
+
+  /** Is told when a conversation comes to be one of those, and when it is so no more. */
+  watch(watcher: (c: string, isHere: boolean) => void): void {
+    this.#watcher = watcher
+  }
+
   /** Whether any local socket gets anything. */
   get hasAny(): boolean {
     return this.#audiences.size > 0
@@ -119,6 +130,7 @@ export class FanOut {
     if (audience === undefined) {
       audience = { c, sockets: undefined }
       this.#audiences.set(c, audience)
+      this.#watcher(c, true)
     }
     return audience
   }
@@ -156,6 +168,8 @@ export class FanOut {
       if (sockets.sockets > 0) return
       audience.sockets = undefined
     } else audience.sockets = withoutItem(sockets, session)
-    if (audience.sockets === undefined) this.#audiences.delete(audience.c)
+    if (audience.sockets !== undefined) return
+    this.#audiences.delete(audience.c)
+    this.#watcher(audience.c, false)
   }
 }

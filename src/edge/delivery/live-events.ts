@@ -1,4 +1,4 @@
-import type { LiveEvent } from '../../commands/index.ts'
+import type { LiveEvent, PassedListener } from '../../commands/index.ts'
 import {
   decodeConversationEvent,
   decodeUserEvent,
@@ -61,6 +61,9 @@ export class LiveEvents {
     if (event.aggregate.family === 'conv') this.#conversation(event)
     else this.#user(event)
   }
+
+  /** What the feed passes over: somebody may come into it in this turn, and has to know how far the feed is. */
+  readonly passed: PassedListener = (_c, _seq, position) => this.#memberships.saw(position, undefined)
 
   #user(event: LiveEvent): void {
     try {

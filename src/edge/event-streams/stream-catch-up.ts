@@ -80,6 +80,12 @@ export class StreamCatchUp {
     return this.#running.size > 0
   }
 
+  /** Whether a live event of a conversation is missed by somebody who does not get it otherwise. */
+  wants(c: string): boolean {
+    for (const { conversations } of this.#running) if (conversations.has(c)) return true
+    return false
+  }
+
   /** Of the place of whoever has got all that this node has delivered, in this turn. */
   readonly currentId = (): string => encodePlace(placeOf(this.#parts.feed.positions()))
 

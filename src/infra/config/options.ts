@@ -33,6 +33,8 @@ const jwks: Parse<string> = (raw, base) => {
 
 const uniqueRoles: Parse<readonly Role[]> = (raw, base) => [...new Set(list(oneOf(...roles))(raw, base))]
 
+const interests = ['auto', 'everything', 'conversations'] as const
+
 const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
 
 /** Every option, in the order of the reference. Flags beat the environment, which beats the file, which beats the default. */
@@ -92,6 +94,13 @@ export const options = {
     parse: integer(1, 5),
     fallback: undefined,
     doc: 'Copies of each stream, 1, 3 or 5, on a cluster of at least as many servers. Not given: streams that are there keep theirs, new ones get one.',
+  }),
+  interest: option<(typeof interests)[number]>({
+    key: 'edge.interest',
+    env: 'CONFAB_EDGE_INTEREST',
+    parse: oneOf(...interests),
+    fallback: 'auto',
+    doc: 'What an edge without the role commands follows of the log: everything; the conversations of its clients, and digests of the rest; or, with auto, whatever costs less at its load.',
   }),
   jwtSecret: option<string | undefined>({
     key: 'jwt.secret',

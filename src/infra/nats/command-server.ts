@@ -44,6 +44,11 @@ export class CommandServer {
     return this.#membership?.underWay.size ?? 0
   }
 
+  /** The name under which it decides commands now. */
+  get member(): string | undefined {
+    return this.#membership?.name
+  }
+
   /** From now on it gets its share. Resolves when the server knows of it. */
   async start(): Promise<void> {
     const { connection } = this.#nats

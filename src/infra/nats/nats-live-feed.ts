@@ -1,9 +1,10 @@
 import type { Msg, Subscription } from '@nats-io/transport-node'
-import type { LiveEvent, LiveFeed, LiveListener } from '../../commands/index.ts'
+import type { Interest, LiveEvent, LiveFeed, LiveListener, PassedListener } from '../../commands/index.ts'
 import { Family, livePrefix, type Position } from '../../events/index.ts'
 import type { Nats } from './connection.ts'
 import type { LogLayout } from './log-layout.ts'
 import { LogReader } from './log-reader.ts'
+import { type InterestMode, Narrowing } from './narrowing.ts'
 import { ReplyInbox } from './reply-inbox.ts'
 import { liveEvent } from './stored-message.ts'
 import { StreamFollower } from './stream-follower.ts'
@@ -11,45 +12,82 @@ import { StreamFollower } from './stream-follower.ts'
 export interface NatsLiveFeedOptions {
   /** How often each stream's end is compared with what came, ms. Default 1,000. */
   readonly checkMs?: number
+  /** What is followed of the streams, where the feed is told what is wanted. Default: everything. */
+  readonly interest?: InterestMode
   readonly onNotice?: (notice: string) => void
 }
 
-/** The live feed over the streams' republished messages: one wildcard a family; see StreamFollower for what makes it whole. */
+/** What a feed follows, and what has come of it. */
+export interface Followed {
+  /** Whether it follows the conversations that are wanted, and digests; else it follows everything. */
+  readonly isNarrow: boolean
+  /** Conversations that it follows by a subscription each. */
+  readonly conversations: number
+  /** Events, since the start. */
+  readonly brought: number
+  readonly passed: number
+}
+
+/** Of events that are brought, one in so many is looked at for whether it was wanted. */
+const lookedAt = 16
+
+/** The live feed over the streams' republished messages: one wildcard a family, or less (Narrowing); see StreamFollower for what makes it whole. */
 export class NatsLiveFeed implements LiveFeed {
   readonly #nats: Nats
   readonly #inbox: ReplyInbox
   readonly #followers: ReadonlyMap<string, StreamFollower>
   readonly #listeners: LiveListener[] = []
+  readonly #passedListeners: PassedListener[] = []
+  readonly #mode: InterestMode
   readonly #checkMs: number
   readonly #tell: (notice: string) => void
+  #interest: Interest | undefined
+  #narrowing: Narrowing | undefined
   #subscriptions: Subscription[] = []
   #timer: NodeJS.Timeout | undefined
   #unlisten = (): void => {}
   #isRunning = false
+  #broughtCount = 0
+  #passedCount = 0
 
   constructor(nats: Nats, layout: LogLayout, options: NatsLiveFeedOptions = {}) {
     this.#nats = nats
+    this.#mode = options.interest ?? 'everything'
     this.#checkMs = options.checkMs ?? 1_000
     this.#tell = options.onNotice ?? (() => {})
     this.#inbox = new ReplyInbox(nats, 2_000)
-    const reader = new LogReader(nats, this.#inbox)
-    const deliver = (event: LiveEvent): void => this.#deliver(event)
-    this.#followers = new Map(
-      layout.streams.map(stream => [stream, new StreamFollower(stream, reader, deliver, this.#tell)]),
-    )
+    const followed = {
+      reader: new LogReader(nats, this.#inbox),
+      deliver: (event: LiveEvent) => this.#deliver(event),
+      passed: ((c, seq, position) => this.#passed(c, seq, position)) satisfies PassedListener,
+      wants: (c: string) => this.#interest?.wants(c) ?? true,
+      untold: () => this.#narrowing?.untold(),
+      notice: this.#tell,
+    }
+    this.#followers = new Map(layout.streams.map(stream => [stream, new StreamFollower(stream, followed)]))
   }
 
-  listen(listener: LiveListener): void {
+  listen(listener: LiveListener, passed?: PassedListener): void {
     this.#listeners.push(listener)
+    if (passed !== undefined) this.#passedListeners.push(passed)
+  }
+
+  narrowTo(interest: Interest): void {
+    this.#interest = interest
+  }
+
+  get followed(): Followed {
+    return {
+      isNarrow: this.#narrowing?.isNarrow ?? false,
+      conversations: this.#narrowing?.conversations ?? 0,
+      brought: this.#broughtCount,
+      passed: this.#passedCount,
+    }
   }
 
   async start(): Promise<readonly Position[]> {
     this.#isRunning = true
-    this.#subscriptions = Object.values(Family).map(family =>
-      this.#nats.connection.subscribe(`${livePrefix}.${family}.*.*`, {
-        callback: (_error, msg) => this.#receive(msg, family),
-      }),
-    )
+    this.#subscribe()
     await this.#nats.connection.flush()
     await Promise.all([...this.#followers.values()].map(follower => follower.start()))
     this.#timer = setInterval(() => this.#check(false), this.#checkMs)
@@ -57,6 +95,16 @@ export class NatsLiveFeed implements LiveFeed {
     this.#unlisten = this.#nats.onChange(connected => {
       if (connected) this.#check(true)
     })
+    if (this.#interest !== undefined && this.#mode !== 'everything')
+      this.#narrowing = new Narrowing({
+        nats: this.#nats,
+        interest: this.#interest,
+        followers: this.#followers,
+        receive: (msg, family) => this.#receive(msg, family),
+        everything: { start: () => this.#subscribe(), stop: () => this.#unsubscribe() },
+        mode: this.#mode,
+        notice: this.#tell,
+      })
     return this.positions()
   }
 
@@ -79,8 +127,22 @@ export class NatsLiveFeed implements LiveFeed {
     clearInterval(this.#timer)
     this.#unlisten()
     for (const follower of this.#followers.values()) follower.stop()
-    for (const subscription of this.#subscriptions) subscription.unsubscribe()
+    await this.#narrowing?.stop()
+    this.#unsubscribe()
     this.#inbox.close()
+  }
+
+  #subscribe(): void {
+    this.#subscriptions = Object.values(Family).map(family =>
+      this.#nats.connection.subscribe(`${livePrefix}.${family}.*.*`, {
+        callback: (_error, msg) => this.#receive(msg, family),
+      }),
+    )
+  }
+
+  #unsubscribe(): void {
+    for (const subscription of this.#subscriptions) subscription.unsubscribe()
+    this.#subscriptions = []
   }
 
   #receive(msg: Msg, family: Family): void {
@@ -92,12 +154,31 @@ export class NatsLiveFeed implements LiveFeed {
     if (this.#isRunning) for (const follower of this.#followers.values()) void follower.check(afterReconnect)
   }
 
+  #passed(c: string, seq: number, position: Position): void {
+    this.#passedCount++
+    if (position.streamSeq % lookedAt === 0) this.#narrowing?.saw(false)
+    for (const listener of this.#passedListeners)
+      try {
+        listener(c, seq, position)
+      } catch (error) {
+        this.#failed(position, error)
+      }
+  }
+
   #deliver(event: LiveEvent): void {
+    const { aggregate, streamSeq } = event
+    this.#broughtCount++
+    if (this.#narrowing !== undefined && streamSeq % lookedAt === 0 && aggregate.family === 'conv')
+      this.#narrowing.saw(this.#interest?.wants(aggregate.id) ?? true)
     for (const listener of this.#listeners)
       try {
         listener(event)
       } catch (error) {
-        this.#tell(`a live listener failed at ${event.stream} ${event.streamSeq}: ${String(error)}`)
+        this.#failed(event, error)
       }
+  }
+
+  #failed({ stream, streamSeq }: Position, error: unknown): void {
+    this.#tell(`a live listener failed at ${stream} ${streamSeq}: ${String(error)}`)
   }
 }

@@ -1,24 +1,39 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { LiveEvent } from '../../commands/index.ts'
+import type { LiveEvent, PassedListener } from '../../commands/index.ts'
 import type { StoredEvent } from '../../events/index.ts'
+import type { Digest } from './digest.ts'
 import type { LogReader } from './log-reader.ts'
 import { asLive } from './stored-message.ts'
 
 /** Events that came ahead of a hole and are kept until it is filled; beyond, they are read from the log again. */
 const maxHeld = 4_096
-const fillBatch = { batch: 500, max_bytes: 1024 * 1024 }
-/** How long what was stored may still be on its way before it counts as lost, ms. */
+const fillBatch = 500
+const fillBytes = 1024 * 1024
+/** How long what was stored may still be on its way before it counts as lost, ms; where digests have to tell of it first, longer. */
 const graceMs = 100
+const digestGraceMs = 500
+/** Digests that wait for the log to be read; beyond, what they tell of is read there too. */
+const maxDigests = 256
+
+export interface FollowerOptions {
+  readonly reader: LogReader
+  readonly deliver: (event: LiveEvent) => void
+  /** Of what is told of, and not brought nor wanted. */
+  readonly passed: PassedListener
+  readonly wants: (c: string) => boolean
+  /** Digests are followed, and something was stored that they did not tell of. */
+  readonly untold: () => void
+  readonly notice: (notice: string) => void
+}
 
 /**
  * One stream's part of the live feed: hands on its events in order, each once, from what the feed brings and, where that has a hole or a tail is missing,
- * from the log.
+ * from the log. What a digest tells of need not come, unless it is wanted.
  */
 export class StreamFollower {
   readonly stream: string
+  readonly #options: FollowerOptions
   readonly #reader: LogReader
-  readonly #deliver: (event: LiveEvent) => void
-  readonly #tell: (notice: string) => void
   readonly #held = new Map<number, LiveEvent>()
   /** Undefined until it is known where to start. */
   #position: number | undefined
@@ -28,19 +43,20 @@ export class StreamFollower {
   #check: Promise<void> | undefined
   #behind = 0
   #isStopped = false
+  /** Digests that are not worked through, and how far the first of them is. */
+  #digests: Digest[] = []
+  #worked = 0
+  /** Whether what is wanted alone is brought, and digests tell of the rest: a hole is no loss then. */
+  isNarrow = false
+  /** When (`performance.now()`) the last digest came. */
+  toldAt = Number.NEGATIVE_INFINITY
   /** When (`performance.now()`) it last knew that it had everything up to then. */
   completeAt = Number.NEGATIVE_INFINITY
 
-  constructor(
-    stream: string,
-    reader: LogReader,
-    deliver: (event: LiveEvent) => void,
-    tell: (notice: string) => void,
-  ) {
+  constructor(stream: string, options: FollowerOptions) {
     this.stream = stream
-    this.#reader = reader
-    this.#deliver = deliver
-    this.#tell = tell
+    this.#options = options
+    this.#reader = options.reader
   }
 
   get position(): number | undefined {
@@ -75,7 +91,56 @@ export class StreamFollower {
       }
     }
     if (this.#held.size < maxHeld) this.#held.set(streamSeq, event)
-    this.#target = Math.max(this.#target, streamSeq)
+    if (!this.isNarrow) this.#read(streamSeq)
+  }
+
+  /** What the stream has stored, as somebody tells who has all of it. */
+  told(digest: Digest): void {
+    this.toldAt = performance.now()
+    if (this.#position === undefined || digest.to <= this.#position) return
+    if (this.#digests.length < maxDigests) this.#digests.push(digest)
+    this.#work()
+  }
+
+  /** Works digests through, until there is no more of them, or something has to be read first. */
+  #work(): void {
+    for (let digest = this.#digests[0]; digest !== undefined; digest = this.#digests[0]) {
+      if (this.#isFilling) return
+      const missing = digest.from > (this.#position ?? 0) ? digest.from : this.#workThrough(digest)
+      if (missing !== undefined) {
+        this.#read(missing)
+        return
+      }
+      this.#digests.shift()
+      this.#worked = 0
+    }
+    if (this.#held.size > 0) this.#release()
+  }
+
+  /** Hands on what a digest tells of, as far as it is here. The sequence that is wanted, and is not. */
+  #workThrough({ from, to, offsets, ids, seqs, wholes }: Digest): number | undefined {
+    const { passed, wants } = this.#options
+    for (; this.#worked < ids.length; this.#worked++) {
+      const streamSeq = from + offsets[this.#worked]!
+      if (streamSeq <= (this.#position ?? 0)) continue
+      const event = this.#held.get(streamSeq) ?? wholes.get(this.#worked)
+      const c = ids[this.#worked]!
+      if (event !== undefined) {
+        this.#held.delete(streamSeq)
+        this.#advance(event)
+      } else if (wants(c)) return streamSeq
+      else {
+        this.#position = streamSeq
+        passed(c, seqs[this.#worked]!, { stream: this.stream, streamSeq })
+      }
+    }
+    this.#position = Math.max(this.#position ?? 0, to)
+    return undefined
+  }
+
+  /** Has the log read up to a sequence at least. */
+  #read(upTo: number): void {
+    this.#target = Math.max(this.#target, upTo)
     if (this.#position !== undefined) void this.#fill()
   }
 
@@ -84,7 +149,7 @@ export class StreamFollower {
    * Never rejects; one at a time.
    */
   check(afterReconnect = false): Promise<void> {
-    this.#check ??= this.#compare(afterReconnect ? 0 : graceMs)
+    this.#check ??= this.#compare(afterReconnect ? 0 : this.isNarrow ? digestGraceMs : graceMs)
       .catch(() => {
         // Not reached: `completeAt` stays, which says it.
       })
@@ -103,6 +168,7 @@ export class StreamFollower {
     if (!isLed) return
     if (this.#position < last && patienceMs > 0) await sleep(patienceMs)
     if (this.#position < last) {
+      if (this.isNarrow && patienceMs > 0) this.#options.untold()
       this.#target = Math.max(this.#target, last)
       await this.#fill()
     }
@@ -115,10 +181,12 @@ export class StreamFollower {
   #rewind(last: number): void {
     if (++this.#behind < 2) return
     this.#behind = 0
-    this.#tell(`${this.stream} lost its tail: it ends at ${last}, ${this.#position} was seen`)
+    this.#options.notice(`${this.stream} lost its tail: it ends at ${last}, ${this.#position} was seen`)
     this.#position = last
     this.#target = last
     this.#held.clear()
+    this.#digests = []
+    this.#worked = 0
   }
 
   async #fill(): Promise<void> {
@@ -127,7 +195,12 @@ export class StreamFollower {
     let failures = 0
     while (this.#position !== undefined && this.#position < this.#target && !this.#isStopped)
       try {
-        const events = await this.#reader.batch(this.stream, { seq: this.#position + 1, ...fillBatch })
+        const events = await this.#reader.batch(this.stream, {
+          seq: this.#position + 1,
+          // What comes after it is not wanted.
+          batch: this.isNarrow ? Math.min(fillBatch, this.#target - this.#position) : fillBatch,
+          max_bytes: fillBytes,
+        })
         for (const event of events) this.#acceptStored(event)
         if (events.length === 0) await this.#askLeader()
         failures = 0
@@ -135,6 +208,7 @@ export class StreamFollower {
         await sleep(Math.min(50 * 2 ** failures++, 1_000))
       }
     this.#isFilling = false
+    if (this.#digests.length > 0 && !this.#isStopped) this.#work()
   }
 
   /** The replica that answered has nothing more. Either it is behind, or what was there has been deleted. */
@@ -182,6 +256,6 @@ export class StreamFollower {
   #advance(event: LiveEvent): void {
     this.#position = event.streamSeq
     // '': a message that is none of confab's.
-    if (event.type !== '') this.#deliver(event)
+    if (event.type !== '') this.#options.deliver(event)
   }
 }

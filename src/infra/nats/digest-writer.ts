@@ -1,0 +1,110 @@
+import type { Subscription } from '@nats-io/transport-node'
+import type { LiveEvent, LiveFeed } from '../../commands/index.ts'
+import { bucketOf } from '../../events/index.ts'
+import { CommandMembers } from './command-members.ts'
+import type { Nats } from './connection.ts'
+import { DigestDraft, DigestSubject, digestSubject, wantedForMs } from './digest.ts'
+
+export interface DigestWriterOptions {
+  /** How long an event waits for others to be told of with it, ms: so much later it comes to whoever follows digests. Default 10. */
+  readonly everyMs?: number
+  /** The name under which this process decides commands at present. */
+  readonly member: () => string | undefined
+}
+
+const defaultEveryMs = 10
+
+/**
+ * Writes the digests of streams while somebody follows them, in a process that follows everything anyway. The processes that decide commands share the streams out
+ * among themselves as they do conversations. They need not agree: a digest says what is so, whoever wrote it, and nobody takes harm from two of it; where there is
+ * none for a moment, its reader reads the log.
+ */
+export class DigestWriter {
+  readonly #nats: Nats
+  readonly #feed: LiveFeed
+  readonly #options: DigestWriterOptions
+  readonly #drafts = new Map<string, DigestDraft>()
+  #members: CommandMembers | undefined
+  #subscription: Subscription | undefined
+  #wantedAt = Number.NEGATIVE_INFINITY
+  #timer: NodeJS.Timeout | undefined
+
+  /** Make it before the feed starts. */
+  constructor(nats: Nats, feed: LiveFeed, options: DigestWriterOptions) {
+    this.#nats = nats
+    this.#feed = feed
+    this.#options = options
+    feed.listen(event => this.#saw(event))
+  }
+
+  /** From now on it writes when it is asked to. The feed has started. */
+  start(): void {
+    this.#members = new CommandMembers(this.#nats, () => this.#choose())
+    this.#subscription = this.#nats.connection.subscribe(DigestSubject.want, {
+      callback: () => this.#wanted(),
+    })
+  }
+
+  /** How many streams it writes of. */
+  get streams(): number {
+    return this.#drafts.size
+  }
+
+  stop(): void {
+    this.#subscription?.unsubscribe()
+    this.#members?.close()
+    clearTimeout(this.#timer)
+    this.#drafts.clear()
+  }
+
+  #wanted(): void {
+    this.#wantedAt = performance.now()
+    this.#choose()
+    // Says that they are being written, where nothing happens too.
+    for (const stream of this.#drafts.keys()) this.#write(stream)
+  }
+
+  /** Begins the digests that have come to it, and ends those that it writes no more. */
+  #choose(): void {
+    const isWanted = performance.now() - this.#wantedAt < wantedForMs
+    const member = this.#options.member()
+    for (const { stream, streamSeq } of this.#feed.positions()) {
+      const isMine = isWanted && member !== undefined && this.#members?.of(bucketOf(stream)) === member
+      if (!isMine) this.#drafts.delete(stream)
+      else if (!this.#drafts.has(stream)) this.#drafts.set(stream, new DigestDraft(streamSeq))
+    }
+  }
+
+  #saw(event: LiveEvent): void {
+    if (this.#drafts.size === 0) return
+    const { stream, streamSeq } = event
+    let draft = this.#drafts.get(stream)
+    if (draft === undefined) return
+    // The stream has lost its tail, and goes on from before what was told of.
+    if (streamSeq <= draft.last) {
+      draft = new DigestDraft(streamSeq - 1)
+      this.#drafts.set(stream, draft)
+    }
+    draft.add(event)
+    if (draft.isLongEnough) this.#write(stream)
+    else this.#timer ??= setTimeout(() => this.#writeAll(), this.#options.everyMs ?? defaultEveryMs).unref()
+  }
+
+  #writeAll(): void {
+    this.#timer = undefined
+    if (performance.now() - this.#wantedAt >= wantedForMs) this.#drafts.clear()
+    for (const [stream, draft] of this.#drafts) if (!draft.isEmpty) this.#write(stream)
+  }
+
+  #write(stream: string): void {
+    const draft = this.#drafts.get(stream)
+    const position = this.#feed.position(stream) ?? 0
+    this.#drafts.set(stream, new DigestDraft(position))
+    if (draft === undefined || position < draft.from) return
+    const digest = draft.encode(position)
+    const most = this.#nats.connection.info?.max_payload ?? 0
+    // Its readers read the log then. (nats.js would keep it for the next connection.)
+    if (digest.length <= most && this.#nats.connected())
+      this.#nats.connection.publish(digestSubject(stream), digest)
+  }
+}

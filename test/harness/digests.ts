@@ -1,0 +1,24 @@
+import type { Test } from 'tap'
+import {
+  CommandServer,
+  DigestWriter,
+  discoverLog,
+  type Nats,
+  NatsLiveFeed,
+} from '../../src/infra/nats/index.ts'
+
+/** A process that decides no commands, and writes the digests of all streams as those do that decide some. */
+export const writeDigests = async (t: Test, nats: Nats): Promise<DigestWriter> => {
+  const feed = new NatsLiveFeed(nats, await discoverLog(nats.connection))
+  const server = new CommandServer(nats, { bus: { execute: () => Promise.reject(new Error('not here')) } })
+  const writer = new DigestWriter(nats, feed, { member: () => server.member })
+  await feed.start()
+  await server.start()
+  writer.start()
+  t.teardown(async () => {
+    writer.stop()
+    await server.stop()
+    await feed.stop()
+  })
+  return writer
+}

@@ -1,0 +1,278 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import t, { type Test } from 'tap'
+import type { Interest } from '../../../src/commands/index.ts'
+import type { StoredEvent } from '../../../src/events/index.ts'
+import { discoverLog, JetStreamEventLog, NatsLiveFeed } from '../../../src/infra/nats/index.ts'
+import { testLiveFeed } from '../../contracts/live-feed.ts'
+import { conversation, newEvent, newEvents, user } from '../../contracts/new-events.ts'
+import { writeDigests } from '../../harness/digests.ts'
+import { startNats } from '../../harness/nats.ts'
+
+const until = async (holds: () => boolean): Promise<void> => {
+  while (!holds()) await sleep(5)
+}
+
+/** An interest that a test changes. */
+class Wants implements Interest {
+  readonly #wanted = new Set<string>()
+  #watcher: (c: string, isWanted: boolean) => void = () => {}
+
+  wants(c: string): boolean {
+    return this.#wanted.has(c)
+  }
+
+  conversations(): Iterable<string> {
+    return this.#wanted
+  }
+
+  watch(watcher: (c: string, isWanted: boolean) => void): void {
+    this.#watcher = watcher
+  }
+
+  /** `quietly`: as what is wanted for a moment, of which the feed is not told. */
+  add(c: string, quietly = false): void {
+    this.#wanted.add(c)
+    if (!quietly) this.#watcher(c, true)
+  }
+
+  remove(c: string): void {
+    this.#wanted.delete(c)
+    this.#watcher(c, false)
+  }
+}
+
+interface Passed {
+  readonly c: string
+  readonly seq: number
+  readonly streamSeq: number
+}
+
+/** A feed that follows what is wanted, as soon as there are digests, behind a proxy. */
+const open = async (t: Test, options: { withDigests?: boolean } = {}) => {
+  const nats = await startNats(t)
+  const steady = await nats.connect()
+  const layout = await discoverLog(steady.connection)
+  const log = new JetStreamEventLog(steady, layout)
+  const digesting = await nats.connect()
+  if (options.withDigests !== false) await writeDigests(t, digesting)
+  const proxy = await nats.proxy()
+  const connected = await nats.connect(proxy.url)
+  const notices: string[] = []
+  const feed = new NatsLiveFeed(connected, layout, {
+    checkMs: 200,
+    interest: 'conversations',
+    onNotice: notice => notices.push(notice),
+  })
+  const seen: StoredEvent[] = []
+  const passed: Passed[] = []
+  /** Both, in the order in which they came. */
+  const places: number[] = []
+  feed.listen(
+    event => {
+      seen.push(event)
+      if (event.stream === 'CONV_0') places.push(event.streamSeq)
+    },
+    (c, seq, { streamSeq }) => {
+      passed.push({ c, seq, streamSeq })
+      places.push(streamSeq)
+    },
+  )
+  const wants = new Wants()
+  feed.narrowTo(wants)
+  await feed.start()
+  t.teardown(async () => {
+    await feed.stop()
+    log.close()
+  })
+  return { nats, log, proxy, digesting, connected, feed, seen, passed, places, wants, notices }
+}
+
+const narrow = (feed: NatsLiveFeed): Promise<void> => until(() => feed.followed.isNarrow)
+
+t.test('the contract of a live feed, where everything is wanted', async t => {
+  const nats = await startNats(t)
+  const steady = await nats.connect()
+  await writeDigests(t, steady)
+  testLiveFeed(t, async t => {
+    const layout = await discoverLog(steady.connection)
+    const log = new JetStreamEventLog(steady, layout)
+    const proxy = await nats.proxy()
+    const feed = new NatsLiveFeed(await nats.connect(proxy.url), layout, { interest: 'conversations' })
+    feed.narrowTo({ wants: () => true, conversations: () => [], watch: () => {} })
+    const start = feed.start.bind(feed)
+    feed.start = async () => {
+      const positions = await start()
+      await narrow(feed)
+      return positions
+    }
+    t.teardown(() => log.close())
+    return { feed, log, disturb: () => proxy.cutAtRandom(200) }
+  })
+})
+
+t.test('what is wanted is brought, and of the rest it is told', async t => {
+  const { log, feed, seen, passed, places, wants } = await open(t)
+  const [mine, other] = [conversation('mine'), conversation('other')]
+  wants.add('mine')
+  await narrow(feed)
+  t.equal(feed.followed.conversations, 1)
+  await log.append(other, 0, newEvents(1, 3))
+  await log.append(mine, 0, newEvents(1, 2))
+  const { position } = await log.append(other, 3, newEvents(4, 2))
+  await until(() => feed.position('CONV_0') === position.streamSeq)
+  t.same(places, [1, 2, 3, 4, 5, 6, 7])
+  t.same(
+    seen.map(({ aggregate, envelope }) => [aggregate.id, envelope.seq]),
+    [
+      ['mine', 1],
+      ['mine', 2],
+    ],
+  )
+  t.same(
+    passed.map(({ c, seq }) => [c, seq]),
+    [1, 2, 3, 4, 5].map(seq => ['other', seq]),
+  )
+})
+
+t.test('who comes and goes is brought whoever wants it, and so is all that is of users', async t => {
+  const { log, feed, seen, passed } = await open(t)
+  await narrow(feed)
+  const joined = newEvent(1, { type: 'member.joined' })
+  const mark = newEvent(1, { type: 'read.marked', n: 0 })
+  await log.append(conversation('c'), 0, [joined])
+  await log.append(user('u'), 0, [mark])
+  await until(() => seen.length === 2)
+  const [first, second] = [...seen].sort((a, b) => (a.stream < b.stream ? -1 : 1))
+  t.same(first?.envelope, joined.envelope)
+  t.same(first?.aggregate, conversation('c'))
+  t.equal(Buffer.compare(first?.data ?? Buffer.alloc(0), joined.data), 0)
+  t.same(second?.envelope, mark.envelope)
+  t.same(second?.aggregate, user('u'))
+  t.same(passed, [])
+})
+
+t.test(
+  'as large a body as the log takes is carried, and more than a digest takes goes into several',
+  async t => {
+    const { log, feed, seen } = await open(t)
+    await narrow(feed)
+    const large = () => ({
+      ...newEvent(1, { type: 'conversation.created' }),
+      data: Buffer.alloc(250_000, 'x'),
+    })
+    await Promise.all(Array.from({ length: 8 }, () => log.append(conversation(), 0, [large()])))
+    await until(() => seen.length === 8)
+    t.ok(seen.every(event => event.data.length === 250_000))
+    t.ok(feed.followed.isNarrow)
+  },
+)
+
+t.test('what comes to be wanted is brought from that turn on, subscribed to or not', async t => {
+  const { log, feed, seen, passed, places, wants } = await open(t)
+  await narrow(feed)
+  const aggregate = conversation('late')
+  let expected = (await log.append(aggregate, 0, newEvents(1, 2))).position.streamSeq
+  await until(() => passed.length === 2)
+  // The digest of these may be on its way already.
+  const appended = log.append(aggregate, expected, newEvents(3, 50))
+  wants.add('late', true)
+  expected = (await appended).position.streamSeq
+  await until(() => feed.position('CONV_0') === expected)
+  t.same(
+    places,
+    Array.from({ length: 52 }, (_, n) => n + 1),
+  )
+  t.same(
+    seen.map(event => event.envelope.seq),
+    Array.from({ length: 50 }, (_, n) => n + 3),
+  )
+  wants.add('late')
+  await until(() => feed.followed.conversations === 1)
+  expected = (await log.append(aggregate, expected, newEvents(53, 20))).position.streamSeq
+  await until(() => seen.length === 70)
+  wants.remove('late')
+  await log.append(aggregate, expected, [newEvent(73)])
+  await until(() => feed.position('CONV_0') === 73)
+  t.same(
+    places,
+    Array.from({ length: 73 }, (_, n) => n + 1),
+  )
+})
+
+t.test('whatever is cut, each event comes once, in order, and is wanted or passed over', async t => {
+  const { log, feed, seen, passed, places, wants, proxy } = await open(t)
+  const ids = Array.from({ length: 8 }, (_, n) => `c${n}`)
+  for (const id of ids.slice(0, 4)) wants.add(id)
+  await narrow(feed)
+  const calm = proxy.cutAtRandom(200)
+  const heads = await Promise.all(
+    ids.map(async id => {
+      let expected = 0
+      for (let seq = 1; seq <= 300; seq++) {
+        expected = (await log.append(conversation(id), expected, [newEvent(seq)])).position.streamSeq
+        if (seq % 20 === 0) await sleep(20)
+      }
+      return expected
+    }),
+  )
+  calm()
+  await until(() => feed.position('CONV_0') === Math.max(...heads))
+  t.same(
+    places,
+    Array.from({ length: 2_400 }, (_, n) => n + 1),
+  )
+  for (const id of ids.slice(0, 4))
+    t.same(
+      seen.filter(event => event.aggregate.id === id).map(event => event.envelope.seq),
+      Array.from({ length: 300 }, (_, n) => n + 1),
+      id,
+    )
+  t.ok(passed.every(({ c }) => !wants.wants(c)))
+})
+
+t.test('without digests it follows everything', async t => {
+  const { nats, log, feed, seen, wants } = await open(t, { withDigests: false })
+  wants.add('mine')
+  let asked = 0
+  const { connection } = await nats.connect()
+  connection.subscribe('digests.want', { callback: () => void asked++ })
+  await until(() => asked > 1)
+  await log.append(conversation('other'), 0, newEvents(1, 2))
+  await until(() => seen.length === 2)
+  t.notOk(feed.followed.isNarrow)
+})
+
+t.test('when digests end it follows everything again, and misses nothing', async t => {
+  const { log, feed, seen, passed, places, digesting, notices, wants } = await open(t)
+  wants.add('mine')
+  await narrow(feed)
+  let expected = (await log.append(conversation('other'), 0, newEvents(1, 5))).position.streamSeq
+  await until(() => passed.length === 5)
+  // As a process that is killed.
+  await digesting.connection.close()
+  expected = (await log.append(conversation('other'), expected, newEvents(6, 5))).position.streamSeq
+  await until(() => feed.position('CONV_0') === expected)
+  await until(() => !feed.followed.isNarrow)
+  t.ok(notices.some(notice => notice.includes('digests do not tell')))
+  await log.append(conversation('mine'), 0, newEvents(1, 2))
+  await until(() => feed.position('CONV_0') === 12)
+  t.same(
+    places,
+    Array.from({ length: 12 }, (_, n) => n + 1),
+  )
+  t.equal(feed.followed.conversations, 0)
+  t.equal(seen.at(-1)?.aggregate.id, 'mine')
+})
+
+t.test('what makes no sense as a digest is told of, and changes nothing', async t => {
+  const { nats, log, feed, places, notices } = await open(t)
+  await narrow(feed)
+  const { connection } = await nats.connect()
+  connection.publish('digests.of.CONV_0', 'nonsense')
+  connection.publish('digests.of.NO_SUCH_STREAM', '')
+  await connection.flush()
+  await until(() => notices.filter(notice => notice.includes('makes no sense')).length === 2)
+  await log.append(conversation(), 0, newEvents(1, 3))
+  await until(() => feed.position('CONV_0') === 3)
+  t.same(places, [1, 2, 3])
+})
