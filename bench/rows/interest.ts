@@ -3,23 +3,33 @@ import { fileURLToPath } from 'node:url'
 import { bucketOf, livePrefix, subjectOf } from '../../src/events/index.ts'
 import type { AppendJob } from '../harness/appender.ts'
 import { startScript } from '../harness/children.ts'
+import { openFeed } from '../harness/feeds.ts'
 import { openListeningEdge } from '../harness/listening-edge.ts'
 import { startNats } from '../harness/nats.ts'
 import type { Row, Sample } from '../row.ts'
 
 const conversations = 2_000
 const appender = fileURLToPath(new URL('../harness/appender.ts', import.meta.url))
+const digester = fileURLToPath(new URL('../harness/digester.ts', import.meta.url))
+/** Of the conversations, those that somebody wants where not all are passed over. */
+const wantedPercent = 10
 const everything = `${livePrefix}.conv.*.*`
+
+const idsOf = (prefix: string, percent: number): string[] =>
+  Array.from({ length: (conversations * percent) / 100 }, (_, n) => `${prefix}-${n}`)
 
 /** The live subjects of the first conversations of a prefix, so many in a hundred of them: one each, or their buckets. */
 const subjectsOf = (prefix: string, percent: number, kind: 'conversation' | 'bucket'): string[] => {
-  const ids = Array.from({ length: (conversations * percent) / 100 }, (_, n) => `${prefix}-${n}`)
+  const ids = idsOf(prefix, percent)
   return kind === 'conversation'
     ? ids.map(id => `${livePrefix}.${subjectOf({ family: 'conv', id })}`)
     : [...new Set(ids.map(id => `${livePrefix}.conv.${bucketOf(id)}.*`))]
 }
 
-/** What it costs an edge to see the events of the whole system, of which none concerns its clients; told beside it, what narrower subscriptions would cost. */
+/**
+ * What it costs an edge to see the events of the whole system, of which none concerns its clients, and what it costs a feed to follow a tenth of the conversations
+ * and digests of the rest, beside one that follows everything; told beside it, what subscriptions alone would cost.
+ */
 export const interestRow: Row = {
   name: 'interest',
   figures: [
@@ -28,12 +38,19 @@ export const interestRow: Row = {
       unit: 'µs',
       target: { rule: 'ratio at most', value: 2 },
     },
+    {
+      path: `an event of the system, ${wantedPercent} % wanted: these and digests, against everything, CPU`,
+      unit: 'µs',
+      target: { rule: 'ratio at most', value: 0.5 },
+    },
   ],
   prepare: async ({ quick, tell, defer }) => {
     const nats = await startNats()
     defer(nats.stop)
     const child = startScript(appender, [nats.url])
     defer(child.stop)
+    const digests = startScript(digester, [nats.url])
+    defer(digests.stop)
     const each = quick ? 10 : 40
     const events = conversations * each
     let turn = 0
@@ -57,6 +74,17 @@ export const interestRow: Row = {
       await connection.close()
       return cpu
     }
+    /** With a live feed that follows everything, or what is wanted and digests. */
+    const followed = async (interest: 'everything' | 'conversations'): Promise<number> => {
+      const prefix = `p${turn++}`
+      const connection = await nats.connect()
+      const feed = await openFeed(connection, interest, idsOf(prefix, wantedPercent))
+      const end = (feed.position('CONV_0') ?? 0) + events
+      const cpu = await cpuEach(prefix, () => (feed.position('CONV_0') ?? 0) >= end)
+      await feed.stop()
+      await connection.close()
+      return cpu
+    }
     // A first one, to warm up.
     await bare(`p${turn++}`, [everything], 1)
     for (const percent of [1, 10, 50])
@@ -75,9 +103,12 @@ export const interestRow: Row = {
         const cpu = await cpuEach(`p${turn++}`, () => (edge.feed.position('CONV_0') ?? 0) >= end)
         await edge.stop()
         await connection.close()
-        return [cpu]
+        return [cpu, await followed('conversations')]
       },
-      limit: async (): Promise<Sample> => [await bare(`p${turn++}`, [everything], 1)],
+      limit: async (): Promise<Sample> => [
+        await bare(`p${turn++}`, [everything], 1),
+        await followed('everything'),
+      ],
     }
   },
 }
