@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Msg, Subscription } from '@nats-io/transport-node'
 import type { Interest, LiveEvent, LiveFeed, LiveListener, PassedListener } from '../../commands/index.ts'
 import { Family, livePrefix, type Position } from '../../events/index.ts'
@@ -12,6 +13,8 @@ import { StreamFollower } from './stream-follower.ts'
 export interface NatsLiveFeedOptions {
   /** How often each stream's end is compared with what came, ms. Default 1,000. */
   readonly checkMs?: number
+  /** How long a start waits for streams that do not answer, ms. Default 30,000. */
+  readonly startMs?: number
   /** What is followed of the streams, where the feed is told what is wanted. Default: everything. */
   readonly interest?: InterestMode
   readonly onNotice?: (notice: string) => void
@@ -30,6 +33,8 @@ export interface Followed {
 
 /** Of events that are brought, one in so many is looked at for whether it was wanted. */
 const lookedAt = 16
+/** Between two tries of a start, ms. */
+const startPauseMs = 100
 
 /** The live feed over the streams' republished messages: one wildcard a family, or less (Narrowing); see StreamFollower for what makes it whole. */
 export class NatsLiveFeed implements LiveFeed {
@@ -40,6 +45,7 @@ export class NatsLiveFeed implements LiveFeed {
   readonly #passedListeners: PassedListener[] = []
   readonly #mode: InterestMode
   readonly #checkMs: number
+  readonly #startMs: number
   readonly #tell: (notice: string) => void
   #interest: Interest | undefined
   #narrowing: Narrowing | undefined
@@ -54,6 +60,7 @@ export class NatsLiveFeed implements LiveFeed {
     this.#nats = nats
     this.#mode = options.interest ?? 'everything'
     this.#checkMs = options.checkMs ?? 1_000
+    this.#startMs = options.startMs ?? 30_000
     this.#tell = options.onNotice ?? (() => {})
     this.#inbox = new ReplyInbox(nats, 2_000)
     const followed = {
@@ -89,7 +96,7 @@ export class NatsLiveFeed implements LiveFeed {
     this.#isRunning = true
     this.#subscribe()
     await this.#nats.connection.flush()
-    await Promise.all([...this.#followers.values()].map(follower => follower.start()))
+    await Promise.all([...this.#followers.values()].map(follower => this.#begin(follower)))
     this.#timer = setInterval(() => this.#check(false), this.#checkMs)
     this.#timer.unref()
     this.#unlisten = this.#nats.onChange(connected => {
@@ -106,6 +113,17 @@ export class NatsLiveFeed implements LiveFeed {
         notice: this.#tell,
       })
     return this.positions()
+  }
+
+  /** A stream of a cluster that elects its leaders does not answer until then. */
+  async #begin(follower: StreamFollower): Promise<void> {
+    for (const until = performance.now() + this.#startMs; ; await sleep(startPauseMs))
+      try {
+        await follower.start()
+        return
+      } catch (error) {
+        if (performance.now() > until || !this.#isRunning) throw error
+      }
   }
 
   position(stream: string): number | undefined {

@@ -184,3 +184,24 @@ t.test('headers are read the same whoever wrote them, in whatever order', async 
   t.same(seen[0]?.envelope, own.envelope)
   t.same(seen[1]?.envelope, envelope)
 })
+
+t.test('a start waits for a stream that does not answer yet, and not for ever', async t => {
+  const { nats, connection, definitions, manager, log } = await open(t)
+  const layout = await discoverLog(connection)
+  await manager.streams.delete('CONV_0')
+  const impatient = new NatsLiveFeed(await nats.connect(), layout, { startMs: 300 })
+  await t.rejects(impatient.start(), { code: 'UNAVAILABLE' })
+  await impatient.stop()
+
+  const feed = new NatsLiveFeed(await nats.connect(), layout)
+  const seen: StoredEvent[] = []
+  feed.listen(event => seen.push(event))
+  const started = feed.start()
+  t.teardown(() => feed.stop())
+  await sleep(300)
+  await applyStreams(connection, definitions)
+  await started
+  await log.append(conversation(), 0, newEvents(1, 2))
+  await until(() => seen.length === 2)
+  t.same(sequencesOf(seen), [1, 2])
+})
