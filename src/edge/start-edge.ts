@@ -177,10 +177,13 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
   })
   feed.listen(live.listen, live.passed)
   feed.narrowTo(new Wanted({ fanOut, resumer, tails, catchUp }))
-  signals.listen((_about, signal) => {
-    if (typingCheck.Check(signal)) fanOut.publish(signal.c, Wire.of(typingPush(signal)))
-    else if (!devices.heard(signal)) calls.heard(signal)
-  })
+  signals.listen(
+    signal => {
+      if (typingCheck.Check(signal)) fanOut.publish(signal.c, Wire.of(typingPush(signal)))
+      else if (!devices.heard(signal)) calls.heard(signal)
+    },
+    about => fanOut.audience(about) > 0 || sessions.has(about),
+  )
 
   let draining = false
   const readiness = async (): Promise<Readiness> => {

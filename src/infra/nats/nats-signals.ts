@@ -15,11 +15,11 @@ export class NatsSignals implements Signals {
     if (this.#nats.connected()) this.#nats.connection.publish(signalSubjectOf(about), JSON.stringify(signal))
   }
 
-  listen(listener: (about: string, signal: unknown) => void): void {
+  listen(listener: (signal: unknown) => void, concerns: (about: string) => boolean): void {
     this.#nats.connection.subscribe('sig.*.*', {
       callback: (_error, msg) => {
         try {
-          listener(msg.subject.slice(msg.subject.lastIndexOf('.') + 1), msg.json())
+          if (concerns(msg.subject.slice(msg.subject.lastIndexOf('.') + 1))) listener(msg.json())
         } catch {
           // Not a signal of ours, or its listener's own trouble: neither may stop the connection's reader.
         }

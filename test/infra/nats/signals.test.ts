@@ -9,23 +9,27 @@ const until = async (holds: () => boolean): Promise<void> => {
   while (!holds()) await sleep(5)
 }
 
-t.test('a signal reaches every node, its own included', async t => {
+t.test('a signal reaches every node that it concerns, its own included', async t => {
   const nats = await startNats(t)
   const heard: unknown[] = []
   const nodes = await Promise.all(
     [1, 2].map(async node => {
       const connected = await nats.connect()
       const signals = new NatsSignals(connected)
-      signals.listen((about, signal) => heard.push([node, about, signal]))
+      signals.listen(
+        signal => heard.push([node, signal]),
+        about => about === 'general',
+      )
       await connected.connection.flush()
       return signals
     }),
   )
+  nodes[0]?.publish('nobody-here', { type: 'typing', user: 'bob', on: true })
   nodes[0]?.publish('general', { type: 'typing', user: 'bob', on: true })
   await until(() => heard.length === 2)
   t.same(heard.sort(), [
-    [1, 'general', { type: 'typing', user: 'bob', on: true }],
-    [2, 'general', { type: 'typing', user: 'bob', on: true }],
+    [1, { type: 'typing', user: 'bob', on: true }],
+    [2, { type: 'typing', user: 'bob', on: true }],
   ])
 })
 
@@ -35,10 +39,13 @@ t.test('nonsense and failing listeners do not end it; without NATS a signal is l
   const connected = await nats.connect(proxy.url)
   const signals = new NatsSignals(connected)
   const heard: unknown[] = []
-  signals.listen((_about, signal) => {
-    if (signal === 'bad') throw new Error('of the listener')
-    heard.push(signal)
-  })
+  signals.listen(
+    signal => {
+      if (signal === 'bad') throw new Error('of the listener')
+      heard.push(signal)
+    },
+    () => true,
+  )
   const { connection } = await nats.connect()
   await connected.connection.flush()
   connection.publish('sig.1.x', 'no JSON')
