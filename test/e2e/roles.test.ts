@@ -57,6 +57,11 @@ t.test('all seven combinations of roles are one system', { timeout: 120_000 }, a
     t.equal('projections' in parts, has('projections'), `${roles}: projections`)
     t.equal('log' in parts, has('commands'), `${roles}: log`)
     t.equal('commands' in parts, has('edge') && !has('commands'), `${roles}: commands elsewhere`)
+    t.equal(
+      confab.output().includes('stays empty unless'),
+      has('edge') && !has('projections'),
+      `${roles}: told that others have to feed its views`,
+    )
     t.equal((await fetch(`${confab.url}/healthz`)).status, 200)
     t.match(await (await fetch(`${confab.url}/metrics`)).text(), /process_cpu/)
     t.equal((await fetch(`${confab.url}/v1/inbox`)).status, has('edge') ? 401 : 404, `${roles}: clients`)
