@@ -20,9 +20,14 @@ const Cost = {
   subscription: 14,
 }
 
-/** Saved µs a second from which on a node follows conversations, and below which everything again: 5 % and 2 % of a core. */
-const worthwhile = 50_000
-const worthless = 20_000
+/** Saved µs a second from which on a node follows conversations, and below which everything again. */
+export interface Worth {
+  readonly narrow: number
+  readonly wide: number
+}
+
+/** 5 % and 2 % of a core. */
+const defaultWorth: Worth = { narrow: 50_000, wide: 20_000 }
 /** How many conversations a node may follow by a subscription each: 2.8 kB each, edge and NATS together. */
 export const mostConversations = 100_000
 /** Looks in a row that have to agree. */
@@ -30,15 +35,20 @@ const looks = 5
 
 /** Decides whether a node follows everything or its own conversations, by what that costs at its load: not for a moment's sake, and not back and forth. */
 export class InterestSwitch {
+  readonly #worth: Worth
   #isNarrow = false
   #agreeing = 0
+
+  constructor(worth = defaultWorth) {
+    this.#worth = worth
+  }
 
   /** What a node of that load is to do now, told about once a second. */
   isNarrow(load: FeedLoad): boolean {
     const saved = savedBy(load)
     const isOther = this.#isNarrow
-      ? saved < worthless || load.conversations > 1.2 * mostConversations
-      : saved > worthwhile && load.conversations <= mostConversations
+      ? saved < this.#worth.wide || load.conversations > 1.2 * mostConversations
+      : saved > this.#worth.narrow && load.conversations <= mostConversations
     this.#agreeing = isOther ? this.#agreeing + 1 : 0
     if (this.#agreeing < looks) return this.#isNarrow
     this.#agreeing = 0

@@ -4,7 +4,7 @@ import type { Interest } from '../../commands/index.ts'
 import { Family, livePrefix, subjectOf } from '../../events/index.ts'
 import type { Nats } from './connection.ts'
 import { DigestSubject, decodeDigest, wantEveryMs } from './digest.ts'
-import { InterestSwitch } from './interest-switch.ts'
+import { InterestSwitch, type Worth } from './interest-switch.ts'
 import type { StreamFollower } from './stream-follower.ts'
 
 /** `auto`: whatever is cheaper; else always the one, as long as it can be had. */
@@ -19,6 +19,7 @@ export interface NarrowingParts {
   /** Begins and ends the subscription to everything. */
   readonly everything: { start(): void; stop(): void }
   readonly mode: Exclude<InterestMode, 'everything'>
+  readonly worth: Worth | undefined
   readonly notice: (notice: string) => void
 }
 
@@ -37,7 +38,7 @@ const slice = 512
  */
 export class Narrowing {
   readonly #parts: NarrowingParts
-  readonly #switch = new InterestSwitch()
+  readonly #switch: InterestSwitch
   readonly #followed = new Map<string, Subscription>()
   /** Conversations that nobody wants any more, and since when. */
   readonly #leaving = new Map<string, number>()
@@ -55,6 +56,7 @@ export class Narrowing {
 
   constructor(parts: NarrowingParts) {
     this.#parts = parts
+    this.#switch = new InterestSwitch(parts.worth)
     this.#before = { at: performance.now(), events: this.#events() }
     for (const _ of parts.interest.conversations()) this.#conversations++
     parts.interest.watch((c, isWanted) => this.#watched(c, isWanted))

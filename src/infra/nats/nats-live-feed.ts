@@ -3,6 +3,7 @@ import type { Msg, Subscription } from '@nats-io/transport-node'
 import type { Interest, LiveEvent, LiveFeed, LiveListener, PassedListener } from '../../commands/index.ts'
 import { Family, livePrefix, type Position } from '../../events/index.ts'
 import type { Nats } from './connection.ts'
+import type { Worth } from './interest-switch.ts'
 import type { LogLayout } from './log-layout.ts'
 import { LogReader } from './log-reader.ts'
 import { type InterestMode, Narrowing } from './narrowing.ts'
@@ -17,6 +18,8 @@ export interface NatsLiveFeedOptions {
   readonly startMs?: number
   /** What is followed of the streams, where the feed is told what is wanted. Default: everything. */
   readonly interest?: InterestMode
+  /** With `auto`: from which saving on it is narrow. */
+  readonly worth?: Worth
   readonly onNotice?: (notice: string) => void
 }
 
@@ -31,8 +34,8 @@ export interface Followed {
   readonly passed: number
 }
 
-/** Of events that are brought, one in so many is looked at for whether it was wanted. */
-const lookedAt = 16
+/** One event in so many is looked at for whether it is wanted; a prime, so that conversations that take turns do not mislead. */
+const lookedAt = 13
 /** Between two tries of a start, ms. */
 const startPauseMs = 100
 
@@ -44,6 +47,7 @@ export class NatsLiveFeed implements LiveFeed {
   readonly #listeners: LiveListener[] = []
   readonly #passedListeners: PassedListener[] = []
   readonly #mode: InterestMode
+  readonly #worth: Worth | undefined
   readonly #checkMs: number
   readonly #startMs: number
   readonly #tell: (notice: string) => void
@@ -59,6 +63,7 @@ export class NatsLiveFeed implements LiveFeed {
   constructor(nats: Nats, layout: LogLayout, options: NatsLiveFeedOptions = {}) {
     this.#nats = nats
     this.#mode = options.interest ?? 'everything'
+    this.#worth = options.worth
     this.#checkMs = options.checkMs ?? 1_000
     this.#startMs = options.startMs ?? 30_000
     this.#tell = options.onNotice ?? (() => {})
@@ -110,6 +115,7 @@ export class NatsLiveFeed implements LiveFeed {
         receive: (msg, family) => this.#receive(msg, family),
         everything: { start: () => this.#subscribe(), stop: () => this.#unsubscribe() },
         mode: this.#mode,
+        worth: this.#worth,
         notice: this.#tell,
       })
     return this.positions()

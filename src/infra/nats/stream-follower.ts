@@ -12,6 +12,8 @@ const fillBytes = 1024 * 1024
 /** How long what was stored may still be on its way before it counts as lost, ms; where digests have to tell of it first, longer. */
 const graceMs = 100
 const digestGraceMs = 500
+/** Looks in a row at which digests may be late. */
+const mostLate = 3
 /** Digests that wait for the log to be read; beyond, what they tell of is read there too. */
 const maxDigests = 256
 
@@ -21,7 +23,7 @@ export interface FollowerOptions {
   /** Of what is told of, and not brought nor wanted. */
   readonly passed: PassedListener
   readonly wants: (c: string) => boolean
-  /** Digests are followed, and something was stored that they did not tell of. */
+  /** Digests are followed, and do not tell of what was stored, or too late. */
   readonly untold: () => void
   readonly notice: (notice: string) => void
 }
@@ -42,6 +44,8 @@ export class StreamFollower {
   #isFilling = false
   #check: Promise<void> | undefined
   #behind = 0
+  /** Looks in a row at which digests were late. */
+  #late = 0
   #isStopped = false
   /** Digests that are not worked through, and how far the first of them is. */
   #digests: Digest[] = []
@@ -167,14 +171,21 @@ export class StreamFollower {
     // The others may have gone on: nothing is known of the end.
     if (!isLed) return
     if (this.#position < last && patienceMs > 0) await sleep(patienceMs)
-    if (this.#position < last) {
-      if (this.isNarrow && patienceMs > 0) this.#options.untold()
+    if (this.#position >= last) this.#late = 0
+    else if (patienceMs !== digestGraceMs || !this.#isBeingTold(asked)) {
       this.#target = Math.max(this.#target, last)
       await this.#fill()
     }
     if (last < positionThen) this.#rewind(last)
     else this.#behind = 0
     if (this.#position >= last) this.completeAt = Math.max(this.completeAt, asked)
+  }
+
+  /** Whether digests will tell of what is missing: they come, if late, and the next one shows where they have a hole. */
+  #isBeingTold(asked: number): boolean {
+    if (this.toldAt > asked && ++this.#late < mostLate) return true
+    this.#options.untold()
+    return false
   }
 
   /** The log is shorter than it was: its tail was lost with its disk. A deposed leader may claim so for a moment, hence twice. */

@@ -3,6 +3,7 @@ import t, { type Test } from 'tap'
 import type { Interest } from '../../../src/commands/index.ts'
 import type { StoredEvent } from '../../../src/events/index.ts'
 import { discoverLog, JetStreamEventLog, NatsLiveFeed } from '../../../src/infra/nats/index.ts'
+import type { Worth } from '../../../src/infra/nats/interest-switch.ts'
 import { testLiveFeed } from '../../contracts/live-feed.ts'
 import { conversation, newEvent, newEvents, user } from '../../contracts/new-events.ts'
 import { writeDigests } from '../../harness/digests.ts'
@@ -48,7 +49,7 @@ interface Passed {
 }
 
 /** A feed that follows what is wanted, as soon as there are digests, behind a proxy. */
-const open = async (t: Test, options: { withDigests?: boolean } = {}) => {
+const open = async (t: Test, options: { withDigests?: boolean; worth?: Worth } = {}) => {
   const nats = await startNats(t)
   const steady = await nats.connect()
   const layout = await discoverLog(steady.connection)
@@ -60,7 +61,9 @@ const open = async (t: Test, options: { withDigests?: boolean } = {}) => {
   const notices: string[] = []
   const feed = new NatsLiveFeed(connected, layout, {
     checkMs: 200,
-    interest: 'conversations',
+    ...(options.worth === undefined
+      ? { interest: 'conversations' }
+      : { interest: 'auto', worth: options.worth }),
     onNotice: notice => notices.push(notice),
   })
   const seen: StoredEvent[] = []
@@ -262,6 +265,35 @@ t.test('when digests end it follows everything again, and misses nothing', async
   )
   t.equal(feed.followed.conversations, 0)
   t.equal(seen.at(-1)?.aggregate.id, 'mine')
+})
+
+t.test('by itself it is narrow while that is worth it, and wide when it is so no more', async t => {
+  // A thousandth of what it takes otherwise: some twenty events a second.
+  const { log, feed, places, wants } = await open(t, { worth: { narrow: 50, wide: 20 } })
+  wants.add('mine')
+  const head = { mine: 0, other: 0, seq: 0 }
+  const appendBoth = async (): Promise<void> => {
+    head.seq++
+    for (const c of ['mine', 'other'] as const)
+      head[c] = (await log.append(conversation(c), head[c], [newEvent(head.seq)])).position.streamSeq
+  }
+  t.notOk(feed.followed.isNarrow)
+  while (!feed.followed.isNarrow) {
+    await appendBoth()
+    await sleep(5)
+  }
+  t.equal(feed.followed.conversations, 1)
+  for (let n = 0; n < 20; n++) await appendBoth()
+  await until(() => feed.position('CONV_0') === head.other)
+  t.ok(feed.followed.passed > 0)
+  await until(() => !feed.followed.isNarrow)
+  t.equal(feed.followed.conversations, 0)
+  await appendBoth()
+  await until(() => feed.position('CONV_0') === head.other)
+  t.same(
+    places,
+    Array.from({ length: head.other }, (_, n) => n + 1),
+  )
 })
 
 t.test('what makes no sense as a digest is told of, and changes nothing', async t => {
