@@ -11,6 +11,7 @@ import {
 import { testEventLog } from '../../contracts/event-log.ts'
 import { testLiveFeed } from '../../contracts/live-feed.ts'
 import { conversation, newEvent } from '../../contracts/new-events.ts'
+import { writeDigests } from '../../harness/digests.ts'
 import { startCluster } from '../../harness/nats-cluster.ts'
 
 t.test('on a cluster of three', { timeout: 240_000 }, async t => {
@@ -45,6 +46,21 @@ t.test('on a cluster of three', { timeout: 240_000 }, async t => {
     })
   })
 
+  t.test('the live feed of what is wanted, told of the rest from elsewhere', async t => {
+    await writeDigests(t, await cluster.connect(cluster.urls[2]))
+    testLiveFeed(t, async t => {
+      const log = new JetStreamEventLog(nats, layout)
+      t.teardown(() => log.close())
+      const feed = new NatsLiveFeed(await cluster.connect(cluster.urls[1]), layout, {
+        interest: 'conversations',
+      })
+      // Some are brought by subscriptions of their own, the others read.
+      const followed = Array.from({ length: 50 }, (_, n) => `followed-${n}`)
+      feed.narrowTo({ wants: () => true, conversations: () => followed, watch: () => {} })
+      return { feed, log, disturb: () => () => {} }
+    })
+  })
+
   t.test('of several nodes that append to one conversation, one wins each time', async t => {
     const logs = await Promise.all(
       cluster.urls.map(async url => new JetStreamEventLog(await cluster.connect(url), layout)),
@@ -72,17 +88,37 @@ t.test('on a cluster of three', { timeout: 240_000 }, async t => {
     t.teardown(() => log.close())
     const feed = new NatsLiveFeed(await cluster.connect(), layout)
     t.teardown(() => feed.stop())
+    const remember = (brought: Map<string, number[]>, c: string, seq: number): void => {
+      const seqs = brought.get(c) ?? []
+      brought.set(c, seqs)
+      seqs.push(seq)
+    }
     const brought = new Map<string, number[]>()
-    feed.listen(({ aggregate, envelope }) => {
-      const seqs = brought.get(aggregate.id) ?? []
-      brought.set(aggregate.id, seqs)
-      seqs.push(envelope.seq)
-    })
+    feed.listen(({ aggregate, envelope }) => remember(brought, aggregate.id, envelope.seq))
     await feed.start()
+
+    await writeDigests(t, await cluster.connect())
+    const narrow = new NatsLiveFeed(await cluster.connect(), layout, { interest: 'conversations' })
+    t.teardown(() => narrow.stop())
+    const ids = Array.from({ length: 8 }, (_, n) => `writer-${n}`)
+    const wanted = ids.slice(0, 4)
+    /** By the narrow feed, and what it passed over beside that. */
+    const mine = new Map<string, number[]>()
+    const told = new Map<string, number[]>()
+    narrow.listen(
+      ({ aggregate, envelope }) => {
+        remember(mine, aggregate.id, envelope.seq)
+        remember(told, aggregate.id, envelope.seq)
+      },
+      (c, seq) => remember(told, c, seq),
+    )
+    narrow.narrowTo({ wants: c => wanted.includes(c), conversations: () => wanted, watch: () => {} })
+    await narrow.start()
+    while (!narrow.followed.isNarrow) await new Promise(resolve => setTimeout(resolve, 20))
     const acked = new Map<string, number>()
     let isOver = false
-    const write = async (): Promise<void> => {
-      const aggregate = conversation()
+    const write = async (id: string): Promise<void> => {
+      const aggregate = conversation(id)
       let expected = 0
       let event = newEvent(1)
       const advance = (streamSeq: number): void => {
@@ -99,7 +135,7 @@ t.test('on a cluster of three', { timeout: 240_000 }, async t => {
           await new Promise(resolve => setTimeout(resolve, 20))
         }
     }
-    const writers = Array.from({ length: 8 }, write)
+    const writers = ids.map(write)
     const total = (): number => [...acked.values()].reduce((sum, seq) => sum + seq, 0)
     for (let index = 0; index < 3; index++) {
       await cluster.kill9(index)
@@ -112,6 +148,7 @@ t.test('on a cluster of three', { timeout: 240_000 }, async t => {
     }
     isOver = true
     await Promise.all(writers)
+    t.ok(narrow.followed.passed > 0)
     for (const [id, seq] of acked) {
       const seqs: number[] = []
       for await (const events of log.read(conversation(id), 0))
@@ -124,6 +161,9 @@ t.test('on a cluster of three', { timeout: 240_000 }, async t => {
       while ((brought.get(id)?.length ?? 0) < seqs.length)
         await new Promise(resolve => setTimeout(resolve, 20))
       t.same(brought.get(id), seqs, 'and brought live, once and in order')
+      while ((told.get(id)?.length ?? 0) < seqs.length) await new Promise(resolve => setTimeout(resolve, 20))
+      t.same(told.get(id), seqs, 'told of by the narrow feed, once and in order')
+      if (wanted.includes(id)) t.same(mine.get(id), seqs, 'and brought by it')
     }
   })
 
