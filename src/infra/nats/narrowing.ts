@@ -123,12 +123,13 @@ export class Narrowing {
 
   #change(step: () => Promise<void> | void): void {
     if (this.#isStopped) return
-    this.#changing = (this.#changing ?? Promise.resolve())
+    const changing = (this.#changing ?? Promise.resolve())
       .then(step)
       .catch(error => this.#parts.notice(`what is followed could not be changed: ${String(error)}`))
       .finally(() => {
-        this.#changing = undefined
+        if (this.#changing === changing) this.#changing = undefined
       })
+    this.#changing = changing
   }
 
   async #narrow(): Promise<void> {
@@ -156,6 +157,8 @@ export class Narrowing {
   }
 
   #widen(): void {
+    // Each stream's follower may have found that it has to.
+    if (!this.#isNarrow) return
     const { followers, everything, notice } = this.#parts
     everything.start()
     for (const follower of followers.values()) follower.isNarrow = false
