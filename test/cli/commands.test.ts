@@ -100,6 +100,48 @@ t.test('clients: token, send, tail', async t => {
   )
 })
 
+t.test('tail says that there is nothing to follow yet, and waits for it', async t => {
+  const data = join(tempFolder(t), 'data')
+  const confab = await untilReady(await spawnConfab({ data }))
+  t.teardown(() => confab.stop())
+  const tail = (c: string) => {
+    const child = spawn(
+      process.execPath,
+      [
+        'src/cli/main.ts',
+        'tail',
+        '--user',
+        'carol',
+        '--conversation',
+        c,
+        '--format',
+        'ndjson',
+        '--data',
+        data,
+      ],
+      { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] },
+    )
+    t.teardown(() => child.kill('SIGKILL'))
+    return { told: once(child.stderr, 'data'), heard: once(child.stdout, 'data') }
+  }
+  const create = (c: string, members: readonly string[]) =>
+    confab.token('alice').then(token =>
+      fetch(`${confab.url}/v1/commands`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${token}` },
+        body: JSON.stringify({ id: '1', t: 'create', c, kind: 'channel', members }),
+      }),
+    )
+  const later = tail('later')
+  t.match(String(await later.told), /^there is no conversation later yet, or carol is not in it: waiting/)
+  t.equal((await create('later', ['carol'])).status, 200)
+  t.match(linesOf(String(await later.heard))[0], { c: 'later', type: 'conversation.created' })
+  t.equal((await create('others', [])).status, 200)
+  t.match(String(await tail('others').told), /^carol is not in others yet: waiting/)
+  const wrong = await runConfab(['tail', '--user', 'carol', '--conversation', 'a b', '--data', data])
+  t.match(wrong.stderr, /^error BAD_OPTION: --conversation: a b is no conversation's id$/m)
+})
+
 t.test('replay, beside a server and without', async t => {
   const data = join(tempFolder(t), 'data')
   const file = join(tempFolder(t), 'file.ndjson')
@@ -150,7 +192,11 @@ t.test('replay, beside a server and without', async t => {
       (await replay()).every(({ t, c }) => t === 'event' && c !== undefined),
       'of conversations only, unless asked',
     )
-    t.same(await replay('--conversation', 'none'), [])
+    const none = await runConfab(['replay', '--conversation', 'none', '--data', data])
+    t.equal(none.code, 1)
+    t.equal(none.stdout, '')
+    t.match(none.stderr, /^error NO_SUCH_CONVERSATION: the log has no conversation none$/m)
+    t.same(await replay('--conversation', 'a', '--type', 'message.deleted'), [], 'there, and nothing wanted')
     t.same(
       (await replay('--conversation', 'a', '--type', 'message.posted')).map(({ m }) => m),
       ['m-1', 'm-3', 'm-4'],
