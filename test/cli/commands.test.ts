@@ -304,7 +304,15 @@ t.test('operators: streams, projections, doctor', async t => {
   t.equal(doctor.code, 0, doctor.stdout)
   t.match(doctor.stdout, /· {2}port .*in use/)
   t.match(doctor.stdout, /✓ {2}stream CONV_0 .*14 messages/)
-  t.match(doctor.stdout, /✓ {2}projections .*level/)
+  t.match(doctor.stdout, /✓ {2}projections .*all are fed, and level/)
+
+  t.equal(await confab.stop(), 0)
+  const afterwards = await runConfab(['doctor', '--port', '0', '--data', data])
+  t.equal(afterwards.code, 0, 'nobody feeds views while no server runs')
+  t.match(
+    afterwards.stdout,
+    /· {2}projections .*no process feeds timeline, inbox, .*normal while no server runs/,
+  )
 })
 
 t.test('what is not well is told, with what to do', async t => {

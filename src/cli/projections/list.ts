@@ -95,26 +95,14 @@ export const listCommand = (): Command =>
     .option('--json', 'as JSON, with all streams')
     .action(list)
 
-export interface ProjectionLag {
-  readonly projection: string
-  readonly stream: string
-  /** Stream sequence that it has applied, and the stream's last. */
-  readonly position: number
-  readonly last: number
-}
-
-/** Where the generations that are read stand. Undefined when there are no views. */
-export const projectionLags = async (
+/** The generations that are read. Undefined when there are no views. */
+export const liveViews = async (
   config: ConfabConfig,
   system: OpenNats,
-): Promise<ProjectionLag[] | undefined> => {
+): Promise<readonly GenerationRow[] | undefined> => {
   try {
-    const rows = await operateOn(config, system, readOverview)
-    return rows
-      .filter(({ role }) => role === 'live')
-      .flatMap(({ projection, streams }) =>
-        streams.map(({ stream, position, head }) => ({ projection, stream, position, last: head })),
-      )
+    const rows = await operateOn(config, system, operation => readOverview(operation))
+    return rows.filter(({ role }) => role === 'live')
   } catch (error) {
     if (CliError.is(error) && error.code === 'NOT_READY') return undefined
     throw error
