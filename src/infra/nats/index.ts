@@ -4,6 +4,7 @@ export { JetStreamEventLog } from './jetstream-event-log.ts'
 export { JetStreamSnapshots } from './jetstream-snapshots.ts'
 export { openLastSeenBucket } from './last-seen-bucket.ts'
 export { discoverLog, type LogLayout } from './log-layout.ts'
+export { LogWatch } from './log-watch.ts'
 export { findNatsServer, natsServerVersion } from './nats-binary.ts'
 export { Durability } from './nats-config.ts'
 export {
