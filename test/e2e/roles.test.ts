@@ -58,6 +58,10 @@ t.test('all seven combinations of roles are one system', { timeout: 120_000 }, a
     t.equal('log' in parts, has('commands'), `${roles}: log`)
     t.equal('commands' in parts, has('edge') && !has('commands'), `${roles}: commands elsewhere`)
     t.equal((await fetch(`${confab.url}/healthz`)).status, 200)
+    const posted = await fetch(`${confab.url}/healthz`, { method: 'POST' })
+    t.same([posted.status, posted.headers.get('allow')], [405, 'GET, HEAD'])
+    t.match(await posted.json(), { ok: false, error: { code: 'METHOD_NOT_ALLOWED' } })
+    t.match(await (await fetch(`${confab.url}/nothing`)).json(), { error: { code: 'NOT_FOUND' } })
     t.match(await (await fetch(`${confab.url}/metrics`)).text(), /process_cpu/)
     t.equal((await fetch(`${confab.url}/v1/inbox`)).status, has('edge') ? 401 : 404, `${roles}: clients`)
   }
