@@ -297,7 +297,7 @@ t.test('operators: streams, projections, doctor', async t => {
   )
   t.match(
     (await runConfab(['projections', 'ls', '--streams', '--data', data])).stdout,
-    /^search +1 +live +1 +CONV_0 +14 +live +0 +0 +0 +\d+ +sqlite +\S+$/m,
+    /^search +1 +live +2 +CONV_0 +14 +live +0 +0 +0 +\d+ +sqlite +\S+$/m,
   )
 
   const doctor = await runConfab(['doctor', '--port', new URL(confab.url).port, '--data', data])
