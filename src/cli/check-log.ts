@@ -3,7 +3,7 @@ import { loadStreams, type StreamStatus, streamsStatus } from '../infra/nats/ind
 import type { OpenNats } from '../open-nats.ts'
 import { type Finding, hint, ill, messageOf, well } from './findings.ts'
 import { count } from './output.ts'
-import { type GenerationRow, liveViews } from './projections/index.ts'
+import { allViews, type GenerationRow } from './projections/index.ts'
 import { copiesAdvice, copiesAway, copiesText } from './stream-copies.ts'
 
 const findingOf = (stream: StreamStatus): Finding => {
@@ -46,13 +46,25 @@ const unfed = (rows: readonly GenerationRow[], isInUse: boolean): Finding[] => {
         )
       : hint(what, `no process feeds ${views}`, 'normal while no server runs')
   const whole = rows.filter(row => !isFed(row))
-  const parts = rows.filter(isFed).flatMap(({ projection, streams }) => {
+  const parts = rows.flatMap(({ projection, streams, workers }) => {
+    if (workers.length === 0) return []
     const left = streams.filter(({ worker }) => worker === undefined).map(({ stream }) => stream)
     return left.length === 0 ? [] : [found(`it from ${left.join(', ')}`, `projection ${projection}`)]
   })
   const names = whole.map(({ projection }) => projection)
   return [...(names.length === 0 ? [] : [found(names.join(', '), 'projections')]), ...parts]
 }
+
+/** Whether a view stands still since its next generation is built beside it: that of another version is not fed. */
+const isSucceeded = (row: GenerationRow, all: readonly GenerationRow[]): boolean =>
+  !isFed(row) && all.some(one => one.projection === row.projection && one.role === 'building' && isFed(one))
+
+const succeeded = ({ projection }: GenerationRow): Finding =>
+  hint(
+    `projection ${projection}`,
+    'stands still while its next generation is built',
+    '"confab projections ls" shows how far that is',
+  )
 
 /** How a view that is fed stands; undefined where it is level. */
 const notLevel = ({ projection, state, reason, streams }: GenerationRow): Finding | undefined => {
@@ -73,12 +85,20 @@ export const checkProjections = async (
   isInUse: boolean,
 ): Promise<readonly Finding[]> => {
   try {
-    const rows = await liveViews(config, system)
+    const rows = await allViews(config, system)
     if (rows === undefined)
       return [
         hint('projections', 'there are no views yet', 'a server with the role "projections" makes them'),
       ]
-    const findings = [...unfed(rows, isInUse), ...rows.filter(isFed).flatMap(row => notLevel(row) ?? [])]
+    const live = rows.filter(({ role }) => role === 'live')
+    const findings = [
+      ...unfed(
+        live.filter(row => !isSucceeded(row, rows)),
+        isInUse,
+      ),
+      ...live.filter(row => isSucceeded(row, rows)).map(succeeded),
+      ...live.filter(isFed).flatMap(row => notLevel(row) ?? []),
+    ]
     return findings.length === 0 ? [well('projections', 'all are fed, and level with the log')] : findings
   } catch (error) {
     return [ill('projections', messageOf(error), 'see the message')]

@@ -3,6 +3,8 @@ import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import t, { type Test } from 'tap'
+import { connectNats, findRunningServer, openNatsPlans } from '../../src/infra/nats/index.ts'
+import { firstPlan, rebuild, versionOf } from '../../src/projections/index.ts'
 import { spawnConfab, untilReady } from '../harness/confab-process.ts'
 import { startNats } from '../harness/nats.ts'
 import { runConfab } from '../harness/replay.ts'
@@ -306,7 +308,19 @@ t.test('operators: streams, projections, doctor', async t => {
   t.match(doctor.stdout, /✓ {2}stream CONV_0 .*14 messages/)
   t.match(doctor.stdout, /✓ {2}projections .*all are fed, and level/)
 
+  const nats = await connectNats({ servers: findRunningServer(data)!.url })
+  const version = versionOf('search')
+  await (await openNatsPlans(nats)).update('search', () => rebuild(firstPlan(version - 1), version))
+  await nats.close()
   t.equal(await confab.stop(), 0)
+  const newer = await untilReady(await spawnConfab({ data }))
+  t.teardown(() => newer.stop())
+  const port = new URL(newer.url).port
+  const building = await runConfab(['doctor', '--port', port, '--data', data])
+  t.equal(building.code, 0, building.stdout)
+  t.match(building.stdout, /· {2}projection search .*stands still while its next generation is built/)
+
+  t.equal(await newer.stop(), 0)
   const afterwards = await runConfab(['doctor', '--port', '0', '--data', data])
   t.equal(afterwards.code, 0, 'nobody feeds views while no server runs')
   t.match(

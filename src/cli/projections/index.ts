@@ -6,7 +6,7 @@ import { rebuildCommand } from './rebuild.ts'
 import { dropCommand, pauseCommand, resumeCommand } from './steer.ts'
 import { switchCommand } from './switch.ts'
 
-export { liveViews } from './list.ts'
+export { allViews } from './list.ts'
 export type { GenerationRow } from './overview.ts'
 
 export const projectionsCommand = (): Command =>

@@ -95,14 +95,13 @@ export const listCommand = (): Command =>
     .option('--json', 'as JSON, with all streams')
     .action(list)
 
-/** The generations that are read. Undefined when there are no views. */
-export const liveViews = async (
+/** All generations of all views. Undefined when there are none. */
+export const allViews = async (
   config: ConfabConfig,
   system: OpenNats,
 ): Promise<readonly GenerationRow[] | undefined> => {
   try {
-    const rows = await operateOn(config, system, operation => readOverview(operation))
-    return rows.filter(({ role }) => role === 'live')
+    return await operateOn(config, system, operation => readOverview(operation))
   } catch (error) {
     if (CliError.is(error) && error.code === 'NOT_READY') return undefined
     throw error
