@@ -1,6 +1,8 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join, resolve } from 'node:path'
 import t, { type Test } from 'tap'
 import { connectNats, findRunningServer, openNatsPlans } from '../../src/infra/nats/index.ts'
@@ -95,6 +97,28 @@ t.test('clients: token, send, tail', async t => {
   ])
   t.equal(nobody.code, 1)
   t.match(nobody.stderr, /error NO_SERVER: no server answers at http:\/\/127\.0\.0\.1:1/)
+  const missing = join(data, 'nowhere')
+  const lost = await runConfab(['send', 'lounge', 'hello', '--user', 'alice', '--data', missing])
+  t.equal(lost.code, 1)
+  t.match(lost.stderr, /error NO_SERVER: there is no folder \S+nowhere: name the data folder/)
+  const unserved = await runConfab([
+    'send',
+    'lounge',
+    'hello',
+    '--user',
+    'alice',
+    '--data',
+    join(data, 'nats'),
+  ])
+  t.match(unserved.stderr, /error NO_SERVER: no server for clients runs on \S+nats: start "confab serve"/)
+  const nameless = await run('send', 'lounge', 'hello', '--user', 'a b')
+  t.match(nameless.stderr, /error BAD_OPTION: .* gives no token for a b: user: expected a user id\.$/m)
+  const other = createServer((_, response) => response.end('<!doctype html>')).listen(0, '127.0.0.1')
+  t.teardown(() => other.close())
+  await once(other, 'listening')
+  const url = `http://127.0.0.1:${(other.address() as AddressInfo).port}`
+  const elsewhere = await runConfab(['send', 'lounge', 'hello', '--user', 'alice', '--url', url])
+  t.match(elsewhere.stderr, /error NO_SERVER: what answers at \S+ is no confab$/m)
   t.match(
     (await run('--verbose', 'send', 'weekend-hike', 'hello', '--user', 'dora')).stderr,
     /\n {4}at /,

@@ -52,6 +52,12 @@ t.test('all seven combinations of roles are one system', { timeout: 120_000 }, a
   t.teardown(() => Promise.all(all.map(({ confab }) => confab.stop())))
   for (const { roles, confab } of all) {
     await untilReady(confab)
+    await until(() => confab.output().includes('"msg":"confab is up"'))
+    const up = confab
+      .output()
+      .split('\n')
+      .find(line => line.includes('"confab is up"'))
+    t.match(JSON.parse(up ?? '{}'), { url: confab.url, roles: roles.split(',') })
     const { parts } = await readiness(confab)
     const has = (role: string) => roles.split(',').includes(role)
     t.equal('projections' in parts, has('projections'), `${roles}: projections`)
