@@ -3,6 +3,9 @@ import type { ProcessContext } from './process-context.ts'
 import { startProjectionsThread } from './projections-thread.ts'
 import { viewDatabasesOf } from './view-databases.ts'
 
+/** How long the log may have no leader that answers before a process that builds views is not ready, ms. They go on by themselves when it has one. */
+const lostMs = 10_000
+
 /** The role `projections`: builds the views, on a thread of their own. The streams have been applied. */
 export const openProjectionsSide = async (context: ProcessContext): Promise<void> => {
   const { config, logger, system, registry, onStop, onFailure, readyWhen, tells } = context
@@ -16,6 +19,8 @@ export const openProjectionsSide = async (context: ProcessContext): Promise<void
   onStop('projections', () => projections.stop())
   // A view that lags or whose database is away is told, and is no reason to send clients elsewhere.
   readyWhen('projections', () => projections.status().every(({ state }) => state !== 'stopped'))
+  // By the thread's own connection: it says so also where this process has no feed of the log.
+  readyWhen('projections log', () => projections.logLostForMs() <= lostMs)
   tells(() =>
     Object.fromEntries(
       projections

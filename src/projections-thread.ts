@@ -24,7 +24,11 @@ export interface ToProjections {
 
 /** From the projections' thread to the main one. */
 export type FromProjections =
-  | { readonly type: 'ready' | 'status'; readonly status: readonly SupervisedStatus[] }
+  | {
+      readonly type: 'ready' | 'status'
+      readonly status: readonly SupervisedStatus[]
+      readonly logLostForMs: number
+    }
   | { readonly type: 'failed'; readonly code: ErrorCode | undefined; readonly message: string }
   | {
       readonly type: 'log'
@@ -37,6 +41,8 @@ export type FromProjections =
 export interface ProjectionsThread {
   /** As of half a second ago or less, unless a long transaction is under way. */
   status(): readonly SupervisedStatus[]
+  /** For how long the thread has not been able to read the whole log, ms; as of the same time. */
+  logLostForMs(): number
   /** Resolves when the batch at hand is stored and the thread has ended. */
   stop(): Promise<void>
 }
@@ -55,6 +61,7 @@ export const startProjectionsThread = (options: ProjectionsThreadOptions): Promi
   const send = (message: ToProjections) => worker.postMessage(message)
   const exited = new Promise<void>(resolve => worker.once('exit', () => resolve()))
   let status: readonly SupervisedStatus[] = []
+  let logLostForMs = 0
   let phase: 'starting' | 'running' | 'ending' = 'starting'
 
   return new Promise((resolve, reject) => {
@@ -78,12 +85,14 @@ export const startProjectionsThread = (options: ProjectionsThreadOptions): Promi
         }
         case 'status':
           status = message.status
+          logLostForMs = message.logLostForMs
           break
         case 'ready':
           status = message.status
           phase = 'running'
           resolve({
             status: () => status,
+            logLostForMs: () => logLostForMs,
             stop: async () => {
               phase = 'ending'
               send({ type: 'stop' })

@@ -10,6 +10,7 @@ import {
   answerRetries,
   connectNats,
   discoverLog,
+  LogWatch,
   NatsDeadLetters,
   NatsEventSource,
   openNatsLeases,
@@ -38,7 +39,9 @@ const log: RunnerLog = { info: logTo('info'), warn: logTo('warn'), error: logTo(
 const run = async (): Promise<void> => {
   const databases = viewDatabases(where)
   const nats = await connectNats({ servers: natsServers, name: 'confab projections' })
-  const source = new NatsEventSource(nats, await discoverLog(nats.connection))
+  const layout = await discoverLog(nats.connection)
+  const source = new NatsEventSource(nats, layout)
+  const watch = new LogWatch(nats, layout)
   const options = {
     // Containers may share name and process ids.
     worker: `${hostname()}-${process.pid}-${randomInt(36 ** 4).toString(36)}`,
@@ -67,23 +70,26 @@ const run = async (): Promise<void> => {
     }
     return undefined
   })
-  const ticker = setInterval(() => tell({ type: 'status', status: status() }), statusEveryMs)
+  const report = (type: 'ready' | 'status'): void =>
+    tell({ type, status: status(), logLostForMs: watch.lostForMs() })
+  const ticker = setInterval(() => report('status'), statusEveryMs)
 
   const stop = async (): Promise<void> => {
     clearInterval(ticker)
     unanswer()
     unretry()
     for (const feeder of feeders) await feeder.stop()
+    watch.stop()
     source.close()
     await nats.close()
-    tell({ type: 'status', status: status() })
+    report('status')
     // Of the thread alone. A timer that a driver has left behind would keep it for ever.
     process.exit()
   }
   parentPort?.on('message', (message: ToProjections) => {
     if (message.type === 'stop') void stop().catch(fail)
   })
-  tell({ type: 'ready', status: status() })
+  report('ready')
 }
 
 const fail = (error: unknown): void => {

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { CannotListenError } from './edge/index.ts'
+import { ConfabError, ErrorRegistry } from './events/index.ts'
 
 /** The structure of prom-client's registry that is needed here. */
 interface MetricsRegistry {
@@ -24,6 +25,8 @@ export interface StatusServer {
   stop(): Promise<void>
 }
 
+const paths = ['/healthz', '/readyz', '/metrics']
+
 /** `/healthz`, `/readyz` and `/metrics` of a process that serves no clients. Rejects when it cannot listen. */
 export const startStatusServer = async (options: StatusServerOptions): Promise<StatusServer> => {
   const { host, readiness, registry } = options
@@ -31,13 +34,23 @@ export const startStatusServer = async (options: StatusServerOptions): Promise<S
     const answer = (status: number, type: string, body: string): void => {
       response.writeHead(status, { 'content-type': type }).end(body)
     }
-    if (request.url === '/healthz') answer(200, 'application/json', '{"ok":true}')
+    const refuse = (error: ConfabError): void =>
+      answer(
+        ErrorRegistry[error.code].status,
+        'application/json',
+        JSON.stringify({ ok: false, error: error.toBody() }),
+      )
+    const isKnown = paths.includes(request.url ?? '')
+    if (isKnown && request.method !== 'GET' && request.method !== 'HEAD') {
+      response.setHeader('allow', 'GET, HEAD')
+      refuse(new ConfabError('METHOD_NOT_ALLOWED', 'This path has GET, HEAD.'))
+    } else if (request.url === '/healthz') answer(200, 'application/json', '{"ok":true}')
     else if (request.url === '/readyz') {
       const parts = await readiness().catch(() => ({ parts: false }))
       const ready = Object.values(parts).every(part => part !== false)
       answer(ready ? 200 : 503, 'application/json', JSON.stringify({ ok: ready, parts }))
     } else if (request.url === '/metrics') answer(200, registry.contentType, await registry.metrics())
-    else answer(404, 'application/json', '{"error":{"code":"NOT_FOUND"}}')
+    else refuse(new ConfabError('NOT_FOUND', 'There is no such path.'))
   })
   server.listen(options.port, host)
   try {

@@ -10,6 +10,8 @@ export const CliProblem = {
   badInput: 'BAD_INPUT',
   /** No confab, or no NATS, where one was expected. */
   noServer: 'NO_SERVER',
+  /** The log has no event of the conversation that was named. */
+  noConversation: 'NO_SUCH_CONVERSATION',
   /** `doctor` or `streams status` found something amiss. */
   notReady: 'NOT_READY',
   /** A generation of a view is behind the log, or another one. */

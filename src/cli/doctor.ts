@@ -4,36 +4,13 @@ import { createServer } from 'node:net'
 import { dirname } from 'node:path'
 import { Command } from 'commander'
 import type { ConfabConfig } from '../infra/config/index.ts'
-import { findNatsServer, findRunningServer, loadStreams, streamsStatus } from '../infra/nats/index.ts'
+import { findNatsServer, findRunningServer } from '../infra/nats/index.ts'
 import { hasEmbeddedLog, type OpenNats, openNats } from '../open-nats.ts'
+import { checkProjections, checkStreams } from './check-log.ts'
 import { CliError } from './cli-error.ts'
-import { count, print, styled, table } from './output.ts'
-import { projectionLags } from './projections/index.ts'
+import { type Finding, hint, ill, messageOf, well } from './findings.ts'
+import { print, styled, table } from './output.ts'
 import { addSystemOptions, configOf, type SystemFlags } from './system-options.ts'
-
-/** What was found of one thing; `advice`: what to do where it is not well. */
-interface Finding {
-  readonly what: string
-  readonly state: 'well' | 'ill' | 'note'
-  readonly detail: string
-  readonly advice?: string
-}
-
-const well = (what: string, detail: string): Finding => ({ what, state: 'well', detail })
-const ill = (what: string, detail: string, advice: string): Finding => ({
-  what,
-  state: 'ill',
-  detail,
-  advice,
-})
-const hint = (what: string, detail: string, advice?: string): Finding => ({
-  what,
-  state: 'note',
-  detail,
-  ...(advice === undefined ? {} : { advice }),
-})
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 const checkNode = (): Finding =>
   Number(process.versions.node.split('.')[0]) >= 24
@@ -86,41 +63,11 @@ const checkPort = ({ host, port, data }: ConfabConfig): Promise<Finding> =>
     server.listen(port, host, () => server.close(() => resolve(well('port', `${host}:${port} is free`))))
   })
 
-const checkStreams = async ({ natsReplicas }: ConfabConfig, system: OpenNats): Promise<Finding[]> => {
-  try {
-    const streams = await streamsStatus(system.nats.connection, loadStreams({ replicas: natsReplicas }))
-    return streams.map(({ stream, drift, messages }) =>
-      drift.length === 0
-        ? well(`stream ${stream}`, `${count(messages)} messages`)
-        : ill(`stream ${stream}`, `not as defined: ${drift.join(', ')}`, 'run "confab streams apply"'),
-    )
-  } catch (error) {
-    return [ill('streams', messageOf(error), 'see the message')]
-  }
-}
-
-const checkProjections = async (config: ConfabConfig, system: OpenNats): Promise<Finding[]> => {
-  try {
-    const lags = (await projectionLags(config, system)) ?? []
-    if (lags.length === 0) return [hint('projections', 'no views in the data folder')]
-    const behind = lags.filter(({ position, last }) => position < last)
-    return behind.length === 0
-      ? [well('projections', 'level with the log')]
-      : behind.map(({ projection, stream, position, last }) =>
-          hint(
-            `projection ${projection}`,
-            `${count(last - position)} events of ${stream} behind`,
-            'normal while it catches up, or while no server runs; else see its log',
-          ),
-        )
-  } catch (error) {
-    return [ill('projections', messageOf(error), 'see the message')]
-  }
-}
-
 const checkSystem = async (config: ConfabConfig): Promise<Finding[]> => {
   if (config.natsServers === undefined && !hasEmbeddedLog(config.data))
     return [hint('log', 'none in the data folder yet', '"confab serve --dev" begins one')]
+  // Before one is started here.
+  const isInUse = config.natsServers !== undefined || findRunningServer(config.data) !== undefined
   let system: OpenNats
   try {
     system = await openNats(config, 'confab-doctor', () => {})
@@ -133,7 +80,7 @@ const checkSystem = async (config: ConfabConfig): Promise<Finding[]> => {
     return [
       well('NATS', where),
       ...(await checkStreams(config, system)),
-      ...(await checkProjections(config, system)),
+      ...(await checkProjections(config, system, isInUse)),
     ]
   } finally {
     await system.close()

@@ -7,7 +7,7 @@ import { CliError } from './cli-error.ts'
 import { print } from './output.ts'
 import { readUntil } from './read-until.ts'
 import { interruption } from './run-command.ts'
-import { addSystemOptions, configOf, openExisting, type SystemFlags } from './system-options.ts'
+import { addSystemOptions, configOf, openExisting, requireId, type SystemFlags } from './system-options.ts'
 
 interface ReplayFlags extends SystemFlags {
   readonly conversation?: string
@@ -80,6 +80,7 @@ const filterOf = ({ users = false, type, since, until }: ReplayFlags): ReplayFil
 })
 
 const replay = async (flags: ReplayFlags): Promise<void> => {
+  if (flags.conversation !== undefined) requireId(flags.conversation)
   const { signal, release } = interruption()
   const system = await openExisting(configOf(flags), 'confab-replay')
   try {
@@ -88,9 +89,15 @@ const replay = async (flags: ReplayFlags): Promise<void> => {
     const log = new JetStreamEventLog(system.nats, layout)
     try {
       const filter = filterOf(flags)
-      for await (const batch of readUntil(replayBatches(source, log, flags), signal, system.nats))
+      let isEmpty = true
+      for await (const batch of readUntil(replayBatches(source, log, flags), signal, system.nats)) {
+        isEmpty &&= batch.length === 0
         await print(eventLines(batch, filter))
+      }
       if (signal.aborted) throw new CliError('INTERRUPTED', 'the replay is not complete')
+      // Else a mistyped id would look like a filter that nothing has passed.
+      if (flags.conversation !== undefined && isEmpty)
+        throw new CliError('NO_SUCH_CONVERSATION', `the log has no conversation ${flags.conversation}`)
     } finally {
       source.close()
       log.close()

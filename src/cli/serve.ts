@@ -80,6 +80,8 @@ const serve = async (flags: ConfigFlags): Promise<void> => {
   })
   try {
     writeServeRecord(config.data, { url: confab.url, roles: config.roles })
+    // An edge has said where it listens; of other roles nothing else does.
+    logger.info({ url: confab.url, roles: config.roles }, 'confab is up')
     await print(greeting(confab, config, logFile))
     await untilTold(confab, signal, logger)
     if (process.stdout.isTTY) note('\n  Ending; what is under way may finish.')

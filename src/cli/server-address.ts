@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import { type ConfabClient, createClient } from '../client/index.ts'
@@ -77,22 +77,40 @@ const devToken = async (url: string, user: string): Promise<string> => {
       cause: error,
     })
   }
-  if (!answer.ok)
+  if (answer.status === 404)
     throw new CliError(
       'BAD_OPTION',
-      answer.status === 404
-        ? `the server at ${url} gives no development tokens: pass one with --token (see "confab token")`
-        : `the server at ${url} gives no token for ${user}: ${await answer.text()}`,
+      `the server at ${url} gives no development tokens: pass one with --token (see "confab token")`,
     )
-  return ((await answer.json()) as { token: string }).token
+  // What is no JSON is not of confab.
+  const body = (await answer.json().catch(() => null)) as {
+    token?: string
+    error?: { message?: string }
+  } | null
+  if (typeof body?.token === 'string') return body.token
+  const why = body?.error?.message
+  if (why === undefined) throw new CliError('NO_SERVER', `what answers at ${url} is no confab`)
+  throw new CliError('BAD_OPTION', `the server at ${url} gives no token for ${user}: ${why}`)
+}
+
+/** Where the server is that flags name. Throws CliError where a data folder was named and no server runs on it: another's would be used. */
+const urlOf = (flags: ClientFlags): string => {
+  if (flags.url !== undefined) return flags.url
+  const { data } = configOf(flags)
+  const record = readServeRecord(data)
+  if (record !== undefined) return record.url
+  if (flags.data === undefined) return 'http://127.0.0.1:8080'
+  throw new CliError(
+    'NO_SERVER',
+    existsSync(data)
+      ? `no server for clients runs on ${data}: start "confab serve", or name one with --url`
+      : `there is no folder ${data}: name the data folder of a server with --data, or the server with --url`,
+  )
 }
 
 /** A connected client of the server that flags name. Throws CliError, RequestError. */
 export const connectClient = async (flags: ClientFlags): Promise<ConfabClient> => {
-  const url = (flags.url ?? readServeRecord(configOf(flags).data)?.url ?? 'http://127.0.0.1:8080').replace(
-    /\/+$/,
-    '',
-  )
+  const url = urlOf(flags).replace(/\/+$/, '')
   const token = flags.token ?? (() => devToken(url, flags.user))
   if (typeof token === 'function') await token()
   const client = createClient({ url: `${url.replace(/^http/, 'ws')}/v1/ws`, token })

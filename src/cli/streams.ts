@@ -3,6 +3,7 @@ import { applyStreams, loadStreams, streamsStatus } from '../infra/nats/index.ts
 import { openNats } from '../open-nats.ts'
 import { CliError } from './cli-error.ts'
 import { bytes, count, note, print, styled, table } from './output.ts'
+import { copiesAdvice, copiesAway, copiesText } from './stream-copies.ts'
 import {
   addSystemOptions,
   type ConfigFlags,
@@ -31,6 +32,7 @@ const status = async (flags: SystemFlags & { json?: boolean }): Promise<void> =>
             { title: 'last', align: 'right' },
             { title: 'consumers', align: 'right' },
             { title: 'replicas', align: 'right' },
+            { title: 'not current' },
             { title: 'as defined' },
           ],
           streams.map(stream => [
@@ -40,15 +42,20 @@ const status = async (flags: SystemFlags & { json?: boolean }): Promise<void> =>
             count(stream.subjects),
             count(stream.last),
             stream.consumers,
-            stream.replicas,
+            copiesText(stream),
+            copiesAway(stream) ?? '–',
             stream.drift.length === 0
-              ? styled('green', 'yes')
+              ? stream.replicas === 0
+                ? '–'
+                : styled('green', 'yes')
               : styled('red', `no: ${stream.drift.join(', ')}`),
           ]),
         ),
       )
     if (streams.some(stream => stream.drift.length > 0))
       throw new CliError('NOT_READY', 'the streams are not as defined: run "confab streams apply"')
+    const advice = streams.map(copiesAdvice).find(one => one !== undefined)
+    if (advice !== undefined) throw new CliError('NOT_READY', advice)
   } finally {
     await system.close()
   }

@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { isId } from '../events/index.ts'
 import { type ConfabConfig, compileConfig } from '../infra/config/index.ts'
 import { hasEmbeddedLog, type OpenNats, openNats } from '../open-nats.ts'
 import { CliError } from './cli-error.ts'
@@ -16,6 +17,12 @@ export const addSystemOptions = (command: Command): Command =>
     .option('--data <folder>', "confab's data folder (default: .confab); a server that runs on it is used")
     .option('--nats <urls>', 'existing NATS servers, separated by commas, instead of the data folder')
     .option('--config <file>', 'configuration, YAML')
+
+/** Throws CliError where the id of `--conversation` can't be one: it would be looked for, or waited for, in vain. */
+export const requireId = (conversation: string): void => {
+  if (!isId(conversation))
+    throw new CliError('BAD_OPTION', `--conversation: ${conversation} is no conversation's id`)
+}
 
 /** Flags that are options of the configuration; a command has some of them. */
 export interface ConfigFlags extends SystemFlags {

@@ -1,8 +1,10 @@
 import { Command, Option } from 'commander'
+import { type ConfabClient, RequestError } from '../client/index.ts'
 import type { ConversationEvent } from '../events/index.ts'
 import { note, print, styled } from './output.ts'
 import { interruption } from './run-command.ts'
 import { addClientOptions, type ClientFlags, connectClient } from './server-address.ts'
+import { requireId } from './system-options.ts'
 
 interface TailFlags extends ClientFlags {
   readonly conversation?: string
@@ -47,15 +49,29 @@ const line = (event: ConversationEvent): string => {
   return `${place}  ${styled('bold', event.from)}  ${event.type === 'message.posted' ? text : styled('dim', text)}\n`
 }
 
+/** Says why nothing may come of a conversation: a mistyped id looks like one in which nothing happens. What a node can't tell now is no reason not to follow. */
+const tellWhatIsMissing = async (client: ConfabClient, c: string, user: string): Promise<void> => {
+  const code = await client.request('conversation', { c }).then(
+    () => undefined,
+    error => (RequestError.is(error) ? error.code : undefined),
+  )
+  if (code === 'NOT_FOUND')
+    note(`there is no conversation ${c} yet, or ${user} is not in it: waiting for events of it`)
+  else if (code === 'NOT_MEMBER') note(`${user} is not in ${c} yet: waiting for events of it`)
+}
+
 const tail = async (flags: TailFlags): Promise<void> => {
+  const { conversation: c } = flags
+  if (c !== undefined) requireId(c)
   const { signal, release } = interruption()
   const client = await connectClient(flags)
   client.on('state', state => {
     if (state === 'waiting') note('connection lost; trying again')
   })
   try {
-    const { conversation: c } = flags
-    for await (const event of client.events({ signal, ...(c === undefined ? {} : { c }) }))
+    const events = client.events({ signal, ...(c === undefined ? {} : { c }) })
+    if (c !== undefined) void tellWhatIsMissing(client, c, flags.user)
+    for await (const event of events)
       await print(flags.format === 'ndjson' ? `${JSON.stringify(event)}\n` : line(event))
   } finally {
     client.close()

@@ -12,6 +12,7 @@ export const ErrorRegistry = {
     retryable: false,
     message: 'There is no such thing, or none that you may know of.',
   },
+  METHOD_NOT_ALLOWED: { status: 405, retryable: false, message: 'This path has other methods.' },
   NOT_MEMBER: { status: 403, retryable: false, message: 'You are not a member of this conversation.' },
   ALREADY_EXISTS: { status: 409, retryable: false, message: 'This id is taken.' },
   CONFLICT: { status: 409, retryable: false, message: 'Something else stands where this would go.' },

@@ -28,7 +28,8 @@ export type SearchChange = SearchPosted | SearchAmended
 /** The messages as they stand, to be found by their words. */
 export const searchProjection: Projection<SearchChange> = {
   name: 'search',
-  version: 1,
+  // 2: no variation selectors among the words.
+  version: 2,
   apply({ stored, event }) {
     switch (event.type) {
       case 'message.posted': {

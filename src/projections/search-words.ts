@@ -12,13 +12,15 @@ export interface Word {
 const unspaced =
   '\\p{scx=Han}\\p{scx=Hira}\\p{scx=Kana}\\p{sc=Thai}\\p{sc=Lao}\\p{sc=Khmr}\\p{sc=Mymr}\\p{sc=Tibt}'
 const word = new RegExp(
-  `[[${unspaced}]&&[\\p{L}\\p{N}]]\\p{M}*|[[\\p{L}\\p{N}\\p{M}]--[${unspaced}]]+|\\p{Extended_Pictographic}`,
+  `[[${unspaced}]&&[\\p{L}\\p{N}]]\\p{M}*|[[\\p{L}\\p{N}\\p{M}]--[${unspaced}]]+|\\p{Extended_Pictographic}\\p{VS}*`,
   'gv',
 )
 const asciiWord = /[A-Za-z0-9]+/g
 const ascii = /^[\0-\x7f]*$/
 /** Accents of Latin, Greek and Cyrillic; points of Hebrew; vowel signs and tatweel of Arabic: people search without them. */
 const accents = /[\u0300-\u036f\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0640\u064b-\u065f\u0670]/g
+/** Which of its forms a character is shown in, as `\ufe0f` after a heart: some keyboards add it, others do not. By itself it is no word. */
+const variations = /\p{VS}/gu
 /** What compatibility forms leave that would split a word: `⑴` is `(1)`. */
 const separators = /[\0-\x2f\x3a-\x60\x7b-\x7f]/g
 
@@ -26,6 +28,7 @@ const fold = (raw: string): string =>
   raw
     .normalize('NFKD')
     .replace(accents, '')
+    .replace(variations, '')
     .normalize('NFC')
     .toLowerCase()
     .replaceAll('ß', 'ss')

@@ -1,8 +1,12 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join, resolve } from 'node:path'
 import t, { type Test } from 'tap'
+import { connectNats, findRunningServer, openNatsPlans } from '../../src/infra/nats/index.ts'
+import { firstPlan, rebuild, versionOf } from '../../src/projections/index.ts'
 import { spawnConfab, untilReady } from '../harness/confab-process.ts'
 import { startNats } from '../harness/nats.ts'
 import { runConfab } from '../harness/replay.ts'
@@ -93,11 +97,75 @@ t.test('clients: token, send, tail', async t => {
   ])
   t.equal(nobody.code, 1)
   t.match(nobody.stderr, /error NO_SERVER: no server answers at http:\/\/127\.0\.0\.1:1/)
+  const missing = join(data, 'nowhere')
+  const lost = await runConfab(['send', 'lounge', 'hello', '--user', 'alice', '--data', missing])
+  t.equal(lost.code, 1)
+  t.match(lost.stderr, /error NO_SERVER: there is no folder \S+nowhere: name the data folder/)
+  const unserved = await runConfab([
+    'send',
+    'lounge',
+    'hello',
+    '--user',
+    'alice',
+    '--data',
+    join(data, 'nats'),
+  ])
+  t.match(unserved.stderr, /error NO_SERVER: no server for clients runs on \S+nats: start "confab serve"/)
+  const nameless = await run('send', 'lounge', 'hello', '--user', 'a b')
+  t.match(nameless.stderr, /error BAD_OPTION: .* gives no token for a b: user: expected a user id\.$/m)
+  const other = createServer((_, response) => response.end('<!doctype html>')).listen(0, '127.0.0.1')
+  t.teardown(() => other.close())
+  await once(other, 'listening')
+  const url = `http://127.0.0.1:${(other.address() as AddressInfo).port}`
+  const elsewhere = await runConfab(['send', 'lounge', 'hello', '--user', 'alice', '--url', url])
+  t.match(elsewhere.stderr, /error NO_SERVER: what answers at \S+ is no confab$/m)
   t.match(
     (await run('--verbose', 'send', 'weekend-hike', 'hello', '--user', 'dora')).stderr,
     /\n {4}at /,
     '--verbose shows where',
   )
+})
+
+t.test('tail says that there is nothing to follow yet, and waits for it', async t => {
+  const data = join(tempFolder(t), 'data')
+  const confab = await untilReady(await spawnConfab({ data }))
+  t.teardown(() => confab.stop())
+  const tail = (c: string) => {
+    const child = spawn(
+      process.execPath,
+      [
+        'src/cli/main.ts',
+        'tail',
+        '--user',
+        'carol',
+        '--conversation',
+        c,
+        '--format',
+        'ndjson',
+        '--data',
+        data,
+      ],
+      { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] },
+    )
+    t.teardown(() => child.kill('SIGKILL'))
+    return { told: once(child.stderr, 'data'), heard: once(child.stdout, 'data') }
+  }
+  const create = (c: string, members: readonly string[]) =>
+    confab.token('alice').then(token =>
+      fetch(`${confab.url}/v1/commands`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${token}` },
+        body: JSON.stringify({ id: '1', t: 'create', c, kind: 'channel', members }),
+      }),
+    )
+  const later = tail('later')
+  t.match(String(await later.told), /^there is no conversation later yet, or carol is not in it: waiting/)
+  t.equal((await create('later', ['carol'])).status, 200)
+  t.match(linesOf(String(await later.heard))[0], { c: 'later', type: 'conversation.created' })
+  t.equal((await create('others', [])).status, 200)
+  t.match(String(await tail('others').told), /^carol is not in others yet: waiting/)
+  const wrong = await runConfab(['tail', '--user', 'carol', '--conversation', 'a b', '--data', data])
+  t.match(wrong.stderr, /^error BAD_OPTION: --conversation: a b is no conversation's id$/m)
 })
 
 t.test('replay, beside a server and without', async t => {
@@ -150,7 +218,11 @@ t.test('replay, beside a server and without', async t => {
       (await replay()).every(({ t, c }) => t === 'event' && c !== undefined),
       'of conversations only, unless asked',
     )
-    t.same(await replay('--conversation', 'none'), [])
+    const none = await runConfab(['replay', '--conversation', 'none', '--data', data])
+    t.equal(none.code, 1)
+    t.equal(none.stdout, '')
+    t.match(none.stderr, /^error NO_SUCH_CONVERSATION: the log has no conversation none$/m)
+    t.same(await replay('--conversation', 'a', '--type', 'message.deleted'), [], 'there, and nothing wanted')
     t.same(
       (await replay('--conversation', 'a', '--type', 'message.posted')).map(({ m }) => m),
       ['m-1', 'm-3', 'm-4'],
@@ -251,14 +323,34 @@ t.test('operators: streams, projections, doctor', async t => {
   )
   t.match(
     (await runConfab(['projections', 'ls', '--streams', '--data', data])).stdout,
-    /^search +1 +live +1 +CONV_0 +14 +live +0 +0 +0 +\d+ +sqlite +\S+$/m,
+    /^search +1 +live +2 +CONV_0 +14 +live +0 +0 +0 +\d+ +sqlite +\S+$/m,
   )
 
   const doctor = await runConfab(['doctor', '--port', new URL(confab.url).port, '--data', data])
   t.equal(doctor.code, 0, doctor.stdout)
   t.match(doctor.stdout, /· {2}port .*in use/)
   t.match(doctor.stdout, /✓ {2}stream CONV_0 .*14 messages/)
-  t.match(doctor.stdout, /✓ {2}projections .*level/)
+  t.match(doctor.stdout, /✓ {2}projections .*all are fed, and level/)
+
+  const nats = await connectNats({ servers: findRunningServer(data)!.url })
+  const version = versionOf('search')
+  await (await openNatsPlans(nats)).update('search', () => rebuild(firstPlan(version - 1), version))
+  await nats.close()
+  t.equal(await confab.stop(), 0)
+  const newer = await untilReady(await spawnConfab({ data }))
+  t.teardown(() => newer.stop())
+  const port = new URL(newer.url).port
+  const building = await runConfab(['doctor', '--port', port, '--data', data])
+  t.equal(building.code, 0, building.stdout)
+  t.match(building.stdout, /· {2}projection search .*stands still while its next generation is built/)
+
+  t.equal(await newer.stop(), 0)
+  const afterwards = await runConfab(['doctor', '--port', '0', '--data', data])
+  t.equal(afterwards.code, 0, 'nobody feeds views while no server runs')
+  t.match(
+    afterwards.stdout,
+    /· {2}projections .*no process feeds timeline, inbox, .*normal while no server runs/,
+  )
 })
 
 t.test('what is not well is told, with what to do', async t => {

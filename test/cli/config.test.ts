@@ -129,7 +129,8 @@ t.test('bounds of edge and commands: units, ranges, and the reference names them
 
 t.test('a file that is none', async t => {
   const folder = tempFolder(t)
-  t.match(problemsOf({ file: join(folder, 'missing.yaml') }), [/ENOENT/])
+  t.match(problemsOf({ file: join(folder, 'missing.yaml') }), [/missing\.yaml: there is no such file$/])
+  t.match(problemsOf({ file: folder }), [/: this is a folder, no file$/])
   const broken = join(folder, 'broken.yaml')
   writeFileSync(broken, 'port: [1\n')
   t.match(problemsOf({ file: broken }), [/broken\.yaml:\d/])

@@ -115,7 +115,7 @@ t.test('a view is paused and resumed; the others go on', async t => {
     paused.find(({ projection }) => projection === 'search'),
     { state: 'paused', lagEvents: 1 },
   )
-  t.match((await well('ls')).stdout, /^search +1 +live +1 +paused +1 /m)
+  t.match((await well('ls')).stdout, /^search +1 +live +2 +paused +1 /m)
 
   await stop()
   await restart()

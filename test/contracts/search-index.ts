@@ -71,6 +71,8 @@ export const testSearchIndex = (t: Test, open: OpenEmptyViews): void => {
       'ΟΔΟΣ',
       'ﬁle Ｗｉｄｅ',
       'so happy 🎉🎉',
+      'with a heart ❤\ufe0f here',
+      'and ♥ without, ♥ twice',
     )
     const finds: [string, number][] = [
       ['cafe', 1],
@@ -89,9 +91,16 @@ export const testSearchIndex = (t: Test, open: OpenEmptyViews): void => {
       ['file', 10],
       ['wide', 10],
       ['🎉', 11],
+      ['❤\ufe0f', 12],
+      ['❤', 12],
+      ['"heart ❤ here"', 12],
+      ['"heart ❤\ufe0f here"', 12],
+      ['♥\ufe0f', 13],
+      ['"♥\ufe0f without"', 13],
     ]
     for (const [q, seq] of finds) t.same(await seqsOf(views, q), [seq], q)
     t.same(await seqsOf(views, '京東'), [])
+    t.same(await seqsOf(views, '\ufe0f'), [], 'how a sign is shown is no word')
   })
 
   t.test('filters', async t => {
@@ -197,6 +206,7 @@ export const testSearchIndex = (t: Test, open: OpenEmptyViews): void => {
       t,
       '<script>alert("x")</script> & \u0000 word',
       `${'long '.repeat(3000)}needle${' long'.repeat(300)}`,
+      'a ❤\ufe0f of it',
     )
     const shown = async (q: string) =>
       (await views.search.search({ q, conversations: ['c'], limit: 1 })).hits[0]
@@ -204,6 +214,7 @@ export const testSearchIndex = (t: Test, open: OpenEmptyViews): void => {
       (await shown('script word'))?.highlight,
       '&lt;<mark>script</mark>&gt;alert(&quot;x&quot;)&lt;/<mark>script</mark>&gt; &amp; \u0000 <mark>word</mark>',
     )
+    t.equal((await shown('❤'))?.highlight, 'a <mark>❤\ufe0f</mark> of it', 'the form goes with the sign')
     const long = await shown('needle')
     t.match(long?.highlight, /^….*<mark>needle<\/mark>.*…$/)
     t.ok((long?.highlight.length ?? 0) < 400)

@@ -52,6 +52,12 @@ t.test('all seven combinations of roles are one system', { timeout: 120_000 }, a
   t.teardown(() => Promise.all(all.map(({ confab }) => confab.stop())))
   for (const { roles, confab } of all) {
     await untilReady(confab)
+    await until(() => confab.output().includes('"msg":"confab is up"'))
+    const up = confab
+      .output()
+      .split('\n')
+      .find(line => line.includes('"confab is up"'))
+    t.match(JSON.parse(up ?? '{}'), { url: confab.url, roles: roles.split(',') })
     const { parts } = await readiness(confab)
     const has = (role: string) => roles.split(',').includes(role)
     t.equal('projections' in parts, has('projections'), `${roles}: projections`)
@@ -63,6 +69,10 @@ t.test('all seven combinations of roles are one system', { timeout: 120_000 }, a
       `${roles}: told that others have to feed its views`,
     )
     t.equal((await fetch(`${confab.url}/healthz`)).status, 200)
+    const posted = await fetch(`${confab.url}/healthz`, { method: 'POST' })
+    t.same([posted.status, posted.headers.get('allow')], [405, 'GET, HEAD'])
+    t.match(await posted.json(), { ok: false, error: { code: 'METHOD_NOT_ALLOWED' } })
+    t.match(await (await fetch(`${confab.url}/nothing`)).json(), { error: { code: 'NOT_FOUND' } })
     t.match(await (await fetch(`${confab.url}/metrics`)).text(), /process_cpu/)
     t.equal((await fetch(`${confab.url}/v1/inbox`)).status, has('edge') ? 401 : 404, `${roles}: clients`)
   }

@@ -116,6 +116,74 @@ t.test('events, inbox and search', async t => {
   t.match(await get('/v1/search?q=ready&t=ping&id=7', bob), { status: 200 })
 })
 
+t.test('HEAD is GET without the body', async t => {
+  const bob = await bearer('bob')
+  const paths = [
+    '/v1/inbox',
+    '/v1/conversations/tea/events',
+    '/v1/search',
+    '/v1/inbox?limit=x',
+    '/healthz',
+    '/v1/openapi.json',
+    '/',
+    '/client/index.ts',
+    '/nothing/here',
+  ]
+  for (const path of paths) {
+    const [got, head] = await Promise.all(
+      ['GET', 'HEAD'].map(method => fetch(confab.url + path, { method, headers: bob })),
+    )
+    t.equal(head!.status, got!.status, path)
+    t.equal(await head!.text(), '')
+    const ofBody = ({ headers }: Response) => [headers.get('content-type'), headers.get('content-length')]
+    t.same(ofBody(head!), ofBody(got!))
+  }
+  t.equal((await fetch(`${confab.url}/v1/inbox`, { method: 'HEAD' })).status, 401)
+  const stream = await fetch(`${confab.url}/v1/stream`, { method: 'HEAD', headers: bob })
+  t.match(stream, { status: 200 })
+  t.equal(stream.headers.get('content-type'), 'text/event-stream')
+  t.equal(await stream.text(), '', 'and no stream begins')
+})
+
+t.test('another method, another path', async t => {
+  const refused = async (method: string, path: string, body?: string) => {
+    const headers = { origin: 'https://chat.example' }
+    const answer = await fetch(confab.url + path, {
+      method,
+      headers,
+      ...(body === undefined ? {} : { body }),
+    })
+    t.equal(answer.headers.get('access-control-allow-origin'), 'https://chat.example')
+    return { status: answer.status, allow: answer.headers.get('allow'), body: await answer.json() }
+  }
+  const notAllowed = { ok: false, error: { code: 'METHOD_NOT_ALLOWED', retryable: false } }
+  const cases: [method: string, path: string, allow: string][] = [
+    ['GET', '/v1/commands', 'POST'],
+    ['DELETE', '/v1/commands', 'POST'],
+    ['PUT', '/v1/conversations/tea/events', 'GET, HEAD'],
+    ['PATCH', '/v1/media/transfer', 'GET, HEAD, PUT'],
+    ['GET', '/v1/media/m-1/complete', 'POST'],
+    ['DELETE', '/v1/stream', 'GET, HEAD'],
+    ['OPTIONS', '/healthz', 'GET, HEAD'],
+    ['DELETE', '/index.html', 'GET, HEAD'],
+  ]
+  for (const [method, path, allow] of cases)
+    t.match(await refused(method, path), { status: 405, allow, body: notAllowed }, `${method} ${path}`)
+  t.match(await refused('POST', '/v1/inbox', 'x'.repeat(500_000)), { status: 405, body: notAllowed })
+  for (const [method, path] of [
+    ['GET', '/nothing/here'],
+    ['POST', '/v1/nothing'],
+    ['GET', '/v1/ws'],
+    ['GET', '/v1/conversations//events/'],
+  ] as const)
+    t.match(
+      await refused(method, path),
+      { status: 404, allow: null, body: { ok: false, error: { code: 'NOT_FOUND' } } },
+      `${method} ${path}`,
+    )
+  t.match(await get('/healthz'), { status: 200 })
+})
+
 t.test('health, readiness, metrics', async t => {
   t.match(await get('/healthz'), { status: 200 })
   t.match(await get('/readyz'), {

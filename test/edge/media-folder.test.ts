@@ -48,3 +48,26 @@ t.test('what takes long to verify is asked for again; too many at once are told 
     t.match(await alice.complete(media), { status: 200, body: { verified: true } })
   }
 })
+
+t.test('HEAD tells of a file what GET gives, and reads nothing of it', async t => {
+  const store = await openMediaFolder(join(tempFolder(t), 'media'))
+  const confab = await startConfab(t, { mediaStore: store })
+  const alice = httpOf(confab, 'alice')
+  const bytes = png('a large one'.repeat(50_000))
+  const answer = (await alice.request('media', described(bytes))) as unknown as UploadAnswer
+  t.same(await putParts(confab, answer, bytes), [200])
+  t.match(await alice.complete(answer.mediaId), { body: { verified: true } })
+  await alice.request('create', { c: 'tea', kind: 'group', members: [] })
+  const attachments = [{ mediaId: answer.mediaId, ...described(bytes) }]
+  await alice.request('send', { c: 'tea', m: 'm1', text: '', attachments })
+  const { body } = await alice.call(`/v1/conversations/tea/media/${answer.mediaId}?redirect=false`)
+  const url = new URL(body.url as string, confab.url)
+  for (const headers of [{}, { range: 'bytes=1-3' }] as Record<string, string>[]) {
+    const head = await fetch(url, { method: 'HEAD', headers })
+    t.equal(head.status, 200)
+    t.equal(head.headers.get('content-length'), String(bytes.length))
+    t.equal(head.headers.get('content-type'), 'image/png')
+    t.equal(await head.text(), '')
+  }
+  t.equal((await (await fetch(url)).arrayBuffer()).byteLength, bytes.length)
+})

@@ -6,7 +6,8 @@ import { rebuildCommand } from './rebuild.ts'
 import { dropCommand, pauseCommand, resumeCommand } from './steer.ts'
 import { switchCommand } from './switch.ts'
 
-export { type ProjectionLag, projectionLags } from './list.ts'
+export { allViews } from './list.ts'
+export type { GenerationRow } from './overview.ts'
 
 export const projectionsCommand = (): Command =>
   new Command('projections')

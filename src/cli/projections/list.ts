@@ -95,26 +95,13 @@ export const listCommand = (): Command =>
     .option('--json', 'as JSON, with all streams')
     .action(list)
 
-export interface ProjectionLag {
-  readonly projection: string
-  readonly stream: string
-  /** Stream sequence that it has applied, and the stream's last. */
-  readonly position: number
-  readonly last: number
-}
-
-/** Where the generations that are read stand. Undefined when there are no views. */
-export const projectionLags = async (
+/** All generations of all views. Undefined when there are none. */
+export const allViews = async (
   config: ConfabConfig,
   system: OpenNats,
-): Promise<ProjectionLag[] | undefined> => {
+): Promise<readonly GenerationRow[] | undefined> => {
   try {
-    const rows = await operateOn(config, system, readOverview)
-    return rows
-      .filter(({ role }) => role === 'live')
-      .flatMap(({ projection, streams }) =>
-        streams.map(({ stream, position, head }) => ({ projection, stream, position, last: head })),
-      )
+    return await operateOn(config, system, operation => readOverview(operation))
   } catch (error) {
     if (CliError.is(error) && error.code === 'NOT_READY') return undefined
     throw error

@@ -7,6 +7,7 @@ import type { EdgeLimits } from '../edge-limits.ts'
 import type { EdgeMetrics } from '../edge-metrics.ts'
 import type { Logger } from '../edge-options.ts'
 import { type CorsPolicy, Exchange } from '../http/http-exchange.ts'
+import { addRoute } from '../http/routes.ts'
 import type { Arrivals } from '../limits/arrivals.ts'
 import { tooManySockets } from '../limits/connection-limits.ts'
 import type { Memberships } from '../memberships.ts'
@@ -65,7 +66,7 @@ export class EventStreams {
   }
 
   register(app: TemplatedApp): void {
-    app.get('/v1/stream', (res, req) => void this.#open(res, req))
+    addRoute(app, 'get', '/v1/stream', (res, req) => void this.#open(res, req))
   }
 
   /** Ends each stream, and has its client come back after a random part of this time. */
@@ -99,6 +100,10 @@ export class EventStreams {
       const { user, expiresAt } = await tokens.verify(token)
       access.requireFresh()
       this.#requireRoom(user)
+      if (exchange.isHead) {
+        exchange.endWithoutBody(200, headers)
+        return
+      }
       const session = new Session('sse', undefined, expiresAt)
       session.user = user
       session.id = uuidv7()

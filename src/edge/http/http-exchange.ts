@@ -44,6 +44,8 @@ export class Exchange {
   readonly authorization: string
   readonly query: URLSearchParams
   readonly traceparent: string
+  /** HEAD: as GET, without the body (RFC 9110, 9.3.2). */
+  readonly isHead: boolean
   readonly #res: HttpResponse
   readonly #allowedOrigin: string | undefined
   #over = false
@@ -54,6 +56,7 @@ export class Exchange {
     this.#res = res
     this.authorization = req.getHeader('authorization')
     this.traceparent = req.getHeader('traceparent')
+    this.isHead = req.getMethod() === 'head'
     this.query = new URLSearchParams(req.getQuery())
     const origin = req.getHeader('origin')
     this.#allowedOrigin = origin === '' ? undefined : cors(origin)
@@ -75,8 +78,8 @@ export class Exchange {
   }
 
   /** An error as the body of an answer, with the status of its code. `re` names the request where there was one. */
-  error(error: ErrorBody, re?: string | null): void {
-    const headers: [string, string][] = []
+  error(error: ErrorBody, re?: string | null, more: HeaderList = []): void {
+    const headers: (readonly [string, string])[] = [...more]
     if (error.code === 'UNAUTHENTICATED') headers.push(['www-authenticate', 'Bearer'])
     if (error.retryAfterMs !== undefined)
       headers.push(['retry-after', String(Math.ceil(error.retryAfterMs / 1000))])
@@ -94,7 +97,8 @@ export class Exchange {
     size: number,
     source: AsyncIterable<Uint8Array>,
   ): Promise<void> {
-    if (size === 0) this.end(status, '', headers)
+    if (this.isHead) this.endWithoutBody(status, headers, size)
+    else if (size === 0) this.end(status, '', headers)
     if (this.#over) return
     const res = this.#res
     res.cork(() => this.#head(status, headers))
@@ -114,13 +118,22 @@ export class Exchange {
   }
 
   end(status: number, body: string | Uint8Array, headers: HeaderList): void {
+    if (status === 204 || status === 304) this.endWithoutBody(status, headers)
+    else if (this.isHead) this.endWithoutBody(status, headers, Buffer.byteLength(body))
+    else this.#end(status, headers, res => res.end(body))
+  }
+
+  /** `size`: bytes of the body that GET would have, where there is one that ends. */
+  endWithoutBody(status: number, headers: HeaderList, size?: number): void {
+    this.#end(status, headers, res => (size === undefined ? res.endWithoutBody() : res.endWithoutBody(size)))
+  }
+
+  #end(status: number, headers: HeaderList, finish: (res: HttpResponse) => void): void {
     if (this.#over) return
     this.#over = true
-    const res = this.#res
-    res.cork(() => {
+    this.#res.cork(() => {
       this.#head(status, headers)
-      if (status === 204 || status === 304) res.endWithoutBody()
-      else res.end(body)
+      finish(this.#res)
     })
   }
 

@@ -14,6 +14,7 @@ import { callerOf } from './http-caller.ts'
 import { type CorsPolicy, Exchange } from './http-exchange.ts'
 import { objectOfBody, requestOfQuery } from './http-requests.ts'
 import { openApiDocument } from './openapi.ts'
+import { addRoute, methodsOf } from './routes.ts'
 
 /** Whether this node can serve, and which part of it cannot. */
 export interface Readiness {
@@ -68,6 +69,18 @@ export class HttpRoutes {
         exchange.json(200, { token: await signDevToken(user) })
       })
     app.options('/v1/*', (res, req) => this.#exchange(res, req).preflight())
+    // What no other route has taken, those of others too.
+    app.any('/*', (res, req) => {
+      const methods = methodsOf(app, req.getUrl())
+      const exchange = this.#exchange(res, req)
+      if (methods.length === 0) {
+        exchange.error(new ConfabError('NOT_FOUND', 'There is no such path.').toBody())
+        return
+      }
+      const allow = methods.join(', ')
+      const error = new ConfabError('METHOD_NOT_ALLOWED', `This path has ${allow}.`)
+      exchange.error(error.toBody(), undefined, [['allow', allow]])
+    })
   }
 
   #exchange(res: HttpResponse, req: HttpRequest): Exchange {
@@ -75,7 +88,7 @@ export class HttpRoutes {
   }
 
   #get(app: TemplatedApp, pattern: string, handle: (exchange: Exchange) => void | Promise<void>): void {
-    app.get(pattern, (res, req) => {
+    addRoute(app, 'get', pattern, (res, req) => {
       const exchange = this.#exchange(res, req)
       void this.#guard(exchange, async () => await handle(exchange))
     })
@@ -83,7 +96,7 @@ export class HttpRoutes {
 
   /** A query by its parameters. */
   #query(app: TemplatedApp, pattern: string, t: 'history' | 'inbox' | 'undelivered' | 'search'): void {
-    app.get(pattern, (res, req) => {
+    addRoute(app, 'get', pattern, (res, req) => {
       const path = t === 'history' ? { c: req.getParameter(0) ?? '' } : {}
       const exchange = this.#exchange(res, req)
       void this.#guard(exchange, async () => {
@@ -95,7 +108,7 @@ export class HttpRoutes {
   }
 
   #post(app: TemplatedApp, pattern: string): void {
-    app.post(pattern, (res, req) => {
+    addRoute(app, 'post', pattern, (res, req) => {
       const exchange = this.#exchange(res, req)
       const body = exchange.body(Limits.frameBytes)
       let re: string | null = null

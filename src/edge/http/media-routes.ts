@@ -11,6 +11,7 @@ import { BodyStream } from './http-body.ts'
 import { callerOf } from './http-caller.ts'
 import { type CorsPolicy, Exchange, type HeaderList } from './http-exchange.ts'
 import { rangeOf } from './http-range.ts'
+import { addRoute } from './routes.ts'
 
 export interface MediaParts {
   readonly media: Media
@@ -40,14 +41,14 @@ export class MediaRoutes {
     const { media, access } = this.#parts
     const { local } = media
     if (local !== undefined) this.#transfers(app, local)
-    app.get('/v1/media/:id', (res, req) => {
+    addRoute(app, 'get', '/v1/media/:id', (res, req) => {
       const id = req.getParameter(0) ?? ''
       this.#handle(res, req, async exchange => {
         const user = await this.#user(exchange)
         exchange.json(200, { ok: true, ...answerOfUpload(await media.upload(user, id)) })
       })
     })
-    app.post('/v1/media/:id/complete', (res, req) => {
+    addRoute(app, 'post', '/v1/media/:id/complete', (res, req) => {
       const id = req.getParameter(0) ?? ''
       const body = new BodyStream(res)
       this.#handle(
@@ -68,7 +69,7 @@ export class MediaRoutes {
         body,
       )
     })
-    app.get('/v1/conversations/:c/media/:id', (res, req) => {
+    addRoute(app, 'get', '/v1/conversations/:c/media/:id', (res, req) => {
       const c = req.getParameter(0) ?? ''
       const id = req.getParameter(1) ?? ''
       this.#handle(res, req, async exchange => {
@@ -95,7 +96,7 @@ export class MediaRoutes {
   }
 
   #transfers(app: TemplatedApp, local: LocalTransfers): void {
-    app.put('/v1/media/transfer', (res, req) => {
+    addRoute(app, 'put', '/v1/media/transfer', (res, req) => {
       const length = Number(req.getHeader('content-length') || Number.NaN)
       const body = new BodyStream(res)
       this.#handle(
@@ -112,7 +113,7 @@ export class MediaRoutes {
         body,
       )
     })
-    app.get('/v1/media/transfer', (res, req) => {
+    addRoute(app, 'get', '/v1/media/transfer', (res, req) => {
       const range = req.getHeader('range')
       this.#handle(res, req, async exchange => {
         const file = await local.get(exchange.query)
@@ -122,7 +123,8 @@ export class MediaRoutes {
           ['content-disposition', contentDisposition(file)],
           ...asFile,
         ]
-        const part = rangeOf(range, size)
+        // Only GET has ranges (RFC 9110, 14.2).
+        const part = exchange.isHead ? undefined : rangeOf(range, size)
         if (part === 'none') {
           exchange.end(416, '', [['content-range', `bytes */${size}`]])
           return

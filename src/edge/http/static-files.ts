@@ -4,6 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { createRequire, stripTypeScriptTypes } from 'node:module'
 import { dirname, extname, join, relative, sep } from 'node:path'
 import { type CorsPolicy, Exchange } from './http-exchange.ts'
+import { addRoute } from './routes.ts'
 
 const contentTypes: Readonly<Record<string, string>> = {
   '.html': 'text/html; charset=utf-8',
@@ -88,25 +89,20 @@ const loadAll = (media: string | undefined): Map<string, StaticFile> => {
 
 /** Serves the web page. Everything is in memory; a browser asks each time whether what it has is still it. */
 export const serveStaticFiles = (app: TemplatedApp, cors: CorsPolicy, media?: string): void => {
-  const files = loadAll(media)
-  app.get('/*', (res, req) => {
-    const file = files.get(req.getUrl())
-    const known = req.getHeader('if-none-match')
-    const exchange = new Exchange(res, req, cors)
-    if (file === undefined) {
-      exchange.end(404, 'not found\n', [['content-type', 'text/plain; charset=utf-8']])
-      return
-    }
-    const headers: [string, string][] = [
-      ['etag', file.etag],
-      ['cache-control', 'no-cache'],
-    ]
-    if (known === file.etag) {
-      exchange.end(304, '', headers)
-      return
-    }
-    headers.push(['content-type', file.type])
-    if (file.csp !== undefined) headers.push(['content-security-policy', file.csp])
-    exchange.end(200, file.body, headers)
-  })
+  for (const [url, file] of loadAll(media))
+    addRoute(app, 'get', url, (res, req) => {
+      const known = req.getHeader('if-none-match')
+      const exchange = new Exchange(res, req, cors)
+      const headers: [string, string][] = [
+        ['etag', file.etag],
+        ['cache-control', 'no-cache'],
+      ]
+      if (known === file.etag) {
+        exchange.end(304, '', headers)
+        return
+      }
+      headers.push(['content-type', file.type])
+      if (file.csp !== undefined) headers.push(['content-security-policy', file.csp])
+      exchange.end(200, file.body, headers)
+    })
 }

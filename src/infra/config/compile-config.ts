@@ -137,6 +137,15 @@ const isKnownVariable = (variable: string): boolean =>
   comesLater.some(later => later.env === variable) ||
   (alsoKnown as readonly string[]).includes(variable)
 
+/** Why a file cannot be read, in words. */
+const whyUnread = (error: unknown): string => {
+  const { code } = error as NodeJS.ErrnoException
+  if (code === 'ENOENT' || code === 'ENOTDIR') return 'there is no such file'
+  if (code === 'EISDIR') return 'this is a folder, no file'
+  if (code === 'EACCES') return 'no permission to read it'
+  return error instanceof Error ? error.message : String(error)
+}
+
 /** The leaves of a YAML file by dotted key, each with its line. */
 const readConfigFile = (path: string | undefined, cwd: string, problems: string[]): Map<string, Given> => {
   const leaves = new Map<string, Given>()
@@ -146,7 +155,7 @@ const readConfigFile = (path: string | undefined, cwd: string, problems: string[
   try {
     source = readFileSync(absolute, 'utf8')
   } catch (error) {
-    problems.push(`${path}: ${error instanceof Error ? error.message : String(error)}`)
+    problems.push(`${path}: ${whyUnread(error)}`)
     return leaves
   }
   const lines = new LineCounter()

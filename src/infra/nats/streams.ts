@@ -6,7 +6,7 @@ import {
   type StreamConfig,
   type StreamInfo,
 } from '@nats-io/jetstream'
-import type { NatsConnection } from '@nats-io/transport-node'
+import { type NatsConnection, TimeoutError } from '@nats-io/transport-node'
 import { askJetStream } from './ask-jetstream.ts'
 import { NatsError, NatsProblem } from './nats-error.ts'
 import type { StreamDefinition } from './stream-definitions.ts'
@@ -117,6 +117,17 @@ export const applyStreams = async (
   return applied
 }
 
+/** A server's copy of a stream, as its leader sees it. */
+export interface CopyStatus {
+  readonly server: string
+  /** `behind`: it takes part and has not all yet. `away`: the leader hears nothing of it. */
+  readonly state: 'current' | 'behind' | 'away'
+  /** Since the leader last heard of it, or since it leads, ms. */
+  readonly silentMs: number
+  /** Entries of the stream's Raft log that it has not. */
+  readonly lag: number
+}
+
 export interface StreamStatus {
   readonly stream: string
   readonly messages: number
@@ -126,10 +137,47 @@ export interface StreamStatus {
   readonly last: number
   readonly consumers: number
   readonly replicas: number
-  /** Server name of the leader; undefined on a single server. */
+  /** Server name of the leader; undefined on a single server, and where there is none. */
   readonly leader: string | undefined
+  /** Whether the stream takes events: of several copies most take part, of one its server is there. */
+  readonly isLed: boolean
+  /** The leader's copy first. None of a single server, and where nobody answers for the stream. */
+  readonly copies: readonly CopyStatus[]
   /** Settings that are not as defined; `missing` when the stream is not there. */
   readonly drift: readonly string[]
+}
+
+/** A leader counts nobody as current that it has not heard of for this long, ms: nats-server's `lostQuorumInterval`. It says `offline` of those alone that took their leave. */
+const lostAfterMs = 10_000
+
+const copiesOf = ({ cluster }: StreamInfo): readonly CopyStatus[] => {
+  const led: CopyStatus[] =
+    cluster?.leader === undefined || cluster.leader === ''
+      ? []
+      : [{ server: cluster.leader, state: 'current', silentMs: 0, lag: 0 }]
+  const since = (cluster as { leader_since?: string } | undefined)?.leader_since
+  const ledForMs = since === undefined ? 0 : Math.max(0, Date.now() - Date.parse(since))
+  const others = (cluster?.replicas ?? []).map(({ name, current, offline, active, lag = 0 }): CopyStatus => {
+    // 0 of one that the leader has not heard of since it leads.
+    const isUnheard = !current && active === 0
+    const silentMs = isUnheard ? ledForMs : Math.round(active / 1e6)
+    const isAway = offline === true || isUnheard || (!current && silentMs >= lostAfterMs)
+    return { server: name, state: isAway ? 'away' : current ? 'current' : 'behind', silentMs, lag }
+  })
+  return [...led, ...others]
+}
+
+/** Undefined when it is not there; null when nobody answers for it: its only copy is with a server that is away, or it has no leader. */
+const answerFor = async (
+  manager: JetStreamManager,
+  stream: string,
+): Promise<StreamInfo | undefined | null> => {
+  try {
+    return await infoOf(manager, stream)
+  } catch (error) {
+    if (error instanceof TimeoutError) return null
+    throw error
+  }
 }
 
 /** How the defined streams are. */
@@ -140,7 +188,8 @@ export const streamsStatus = async (
   const manager = await openManager(connection)
   return Promise.all(
     definitions.map(async definition => {
-      const info = await infoOf(manager, definition.name)
+      const answer = await answerFor(manager, definition.name)
+      const info = answer ?? undefined
       return {
         stream: definition.name,
         messages: info?.state.messages ?? 0,
@@ -150,8 +199,11 @@ export const streamsStatus = async (
         last: info?.state.last_seq ?? 0,
         consumers: info?.state.consumer_count ?? 0,
         replicas: info?.config.num_replicas ?? 0,
-        leader: info?.cluster?.leader,
-        drift: info === undefined ? ['missing'] : differences(info.config, definition),
+        leader: info?.cluster?.leader || undefined,
+        isLed: info !== undefined && (info.cluster === undefined || !!info.cluster.leader),
+        copies: info === undefined ? [] : copiesOf(info),
+        drift:
+          answer === null ? [] : answer === undefined ? ['missing'] : differences(answer.config, definition),
       }
     }),
   )

@@ -1,0 +1,23 @@
+/** What was found of one thing; `advice`: what to do where it is not well. */
+export interface Finding {
+  readonly what: string
+  readonly state: 'well' | 'ill' | 'note'
+  readonly detail: string
+  readonly advice?: string
+}
+
+export const well = (what: string, detail: string): Finding => ({ what, state: 'well', detail })
+export const ill = (what: string, detail: string, advice: string): Finding => ({
+  what,
+  state: 'ill',
+  detail,
+  advice,
+})
+export const hint = (what: string, detail: string, advice?: string): Finding => ({
+  what,
+  state: 'note',
+  detail,
+  ...(advice === undefined ? {} : { advice }),
+})
+
+export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
