@@ -4,6 +4,7 @@ import type { Command } from 'commander'
 import { type ConfabClient, createClient } from '../client/index.ts'
 import { ensureDataFolder } from '../infra/config/index.ts'
 import { CliError } from './cli-error.ts'
+import { note } from './output.ts'
 import { configOf, type SystemFlags } from './system-options.ts'
 
 /** Where a process that uses a data folder listens: in `<data>/serve.json` the one that serves clients, for the commands that are clients. */
@@ -108,12 +109,26 @@ const urlOf = (flags: ClientFlags): string => {
   )
 }
 
-/** A connected client of the server that flags name. Throws CliError, RequestError. */
-export const connectClient = async (flags: ClientFlags): Promise<ConfabClient> => {
+/** A connected client of the server that flags name; it is tried until `signal` aborts. Throws CliError, RequestError. */
+export const connectClient = async (flags: ClientFlags, signal?: AbortSignal): Promise<ConfabClient> => {
   const url = urlOf(flags).replace(/\/+$/, '')
   const token = flags.token ?? (() => devToken(url, flags.user))
   if (typeof token === 'function') await token()
   const client = createClient({ url: `${url.replace(/^http/, 'ws')}/v1/ws`, token })
-  await client.connect()
-  return client
+  const close = (): void => client.close()
+  const off = client.on('state', state => {
+    if (state !== 'waiting') return
+    off()
+    note(`no connection to ${url} yet: trying again`)
+  })
+  signal?.addEventListener('abort', close)
+  try {
+    await client.connect()
+    return client
+  } catch (error) {
+    throw signal?.aborted === true ? new CliError('INTERRUPTED', `no connection to ${url}`) : error
+  } finally {
+    off()
+    signal?.removeEventListener('abort', close)
+  }
 }

@@ -64,7 +64,7 @@ const tail = async (flags: TailFlags): Promise<void> => {
   const { conversation: c } = flags
   if (c !== undefined) requireId(c)
   const { signal, release } = interruption()
-  const client = await connectClient(flags)
+  const client = await connectClient(flags, signal)
   client.on('state', state => {
     if (state === 'waiting') note('connection lost; trying again')
   })

@@ -126,6 +126,25 @@ t.test('clients: token, send, tail', async t => {
   )
 })
 
+t.test('tail of what speaks no WebSocket says so, and ends at the first Ctrl-C', async t => {
+  const server = createServer((_request, response) => response.writeHead(404).end()).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => server.close())
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const tail = spawn(process.execPath, ['src/cli/main.ts', 'tail', '--token', 'x', '--url', url], {
+    cwd: root,
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
+  const exit = once(tail, 'exit')
+  let told = ''
+  for await (const chunk of tail.stderr.setEncoding('utf8')) {
+    if (told === '') tail.kill('SIGINT')
+    told += chunk
+  }
+  t.equal(told, `no connection to ${url} yet: trying again\nerror INTERRUPTED: no connection to ${url}\n`)
+  t.same(await exit, [130, null])
+})
+
 t.test('tail says that there is nothing to follow yet, and waits for it', async t => {
   const data = join(tempFolder(t), 'data')
   const confab = await untilReady(await spawnConfab({ data }))
