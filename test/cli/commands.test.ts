@@ -131,10 +131,14 @@ t.test('tail of what speaks no WebSocket says so, and ends at the first Ctrl-C',
   await once(server, 'listening')
   t.teardown(() => server.close())
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-  const tail = spawn(process.execPath, ['src/cli/main.ts', 'tail', '--token', 'x', '--url', url], {
-    cwd: root,
-    stdio: ['ignore', 'ignore', 'pipe'],
-  })
+  const tail = spawn(
+    process.execPath,
+    ['src/cli/main.ts', 'tail', '--user', 'alice', '--token', 'x', '--url', url],
+    {
+      cwd: root,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    },
+  )
   const exit = once(tail, 'exit')
   let told = ''
   for await (const chunk of tail.stderr.setEncoding('utf8')) {
