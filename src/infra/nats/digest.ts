@@ -73,10 +73,6 @@ export class DigestDraft {
     this.#from = from
   }
 
-  get from(): number {
-    return this.#from
-  }
-
   get isEmpty(): boolean {
     return this.#offsets.length === 0
   }

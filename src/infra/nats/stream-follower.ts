@@ -12,6 +12,7 @@ const fillBytes = 1024 * 1024
 /** How long what was stored may still be on its way before it counts as lost, ms; where digests have to tell of it first, longer. */
 const graceMs = 100
 const digestGraceMs = 500
+const lookAgainMs = 10
 /** Digests that wait for the log to be read; beyond, what they tell of is read there too. */
 const maxDigests = 256
 
@@ -166,7 +167,9 @@ export class StreamFollower {
     const { last, isLed } = await this.#reader.bounds(this.stream)
     // The others may have gone on: nothing is known of the end.
     if (!isLed) return
-    if (this.#position < last && patienceMs > 0) await sleep(patienceMs)
+    // Looks are counted, not time: while this process stands still, nothing can come.
+    for (let looks = patienceMs / lookAgainMs; this.#position < last && looks > 0; looks--)
+      await sleep(lookAgainMs)
     if (this.#position < last) {
       if (this.isNarrow && patienceMs > 0) this.#options.untold()
       this.#target = Math.max(this.#target, last)
@@ -214,12 +217,16 @@ export class StreamFollower {
   /** The replica that answered has nothing more. Either it is behind, or what was there has been deleted. */
   async #askLeader(): Promise<void> {
     if (this.#position === undefined) return
+    const told = this.#digests.length
     const { last } = await this.#reader.bounds(this.stream)
     const next = await this.#reader.leader(this.stream, { seq: this.#position + 1, next_by_subj: '>' })
     if (next !== undefined) this.#acceptStored(next)
     else {
       this.#position = Math.max(this.#position, Math.min(last, this.#target))
       this.#target = Math.min(this.#target, this.#position)
+      // What was told of beyond the end is lost, with the stream's tail, and would be asked for over and over.
+      this.#digests = this.#digests.filter(({ to }, index) => index >= told || to <= last)
+      this.#worked = 0
       this.#release()
     }
   }
