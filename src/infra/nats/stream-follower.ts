@@ -118,8 +118,9 @@ export class StreamFollower {
     if (this.#held.size > 0) this.#release()
   }
 
-  /** Hands on what a digest tells of, as far as it is here. The sequence that is wanted, and is not. */
-  #workThrough({ from, to, offsets, ids, seqs, wholes }: Digest): number | undefined {
+  /** Hands on what a digest tells of, as far as it is here. Up to where it has to be read, when something is wanted that is not here. */
+  #workThrough(digest: Digest): number | undefined {
+    const { from, to, offsets, ids, seqs, wholes } = digest
     const { passed, wants } = this.#options
     for (; this.#worked < ids.length; this.#worked++) {
       const streamSeq = from + offsets[this.#worked]!
@@ -129,7 +130,7 @@ export class StreamFollower {
       if (event !== undefined) {
         this.#held.delete(streamSeq)
         this.#advance(event)
-      } else if (wants(c)) return streamSeq
+      } else if (wants(c)) return this.#lastMissing(digest)
       else {
         this.#position = streamSeq
         passed(c, seqs[this.#worked]!, { stream: this.stream, streamSeq })
@@ -137,6 +138,15 @@ export class StreamFollower {
     }
     this.#position = Math.max(this.#position ?? 0, to)
     return undefined
+  }
+
+  /** The last sequence of a digest that is wanted and is not here: one read for all of them, where nobody has subscribed to a busy conversation. */
+  #lastMissing({ from, offsets, ids, wholes }: Digest): number {
+    const streamSeqOf = (index: number): number => from + offsets[index]!
+    const isHere = (index: number): boolean => wholes.has(index) || this.#held.has(streamSeqOf(index))
+    let index = ids.length - 1
+    while (index > this.#worked && (isHere(index) || !this.#options.wants(ids[index]!))) index--
+    return streamSeqOf(index)
   }
 
   /** Has the log read up to a sequence at least. */
@@ -171,7 +181,8 @@ export class StreamFollower {
     for (let looks = patienceMs / lookAgainMs; this.#position < last && looks > 0; looks--)
       await sleep(lookAgainMs)
     if (this.#position < last) {
-      if (this.isNarrow && patienceMs > 0) this.#options.untold()
+      // What is being read was told of.
+      if (this.isNarrow && patienceMs > 0 && !this.#isFilling) this.#options.untold()
       this.#target = Math.max(this.#target, last)
       await this.#fill()
     }

@@ -13,8 +13,8 @@ const until = async (holds: () => boolean): Promise<void> => {
   while (!holds()) await sleep(5)
 }
 
-/** A narrow feed behind a proxy, and who writes digests for it. */
-const open = async (t: Test, wanted: readonly string[] = []) => {
+/** A narrow feed behind a proxy, and who writes digests for it. `followed`: those of the wanted that are wanted for long. */
+const open = async (t: Test, wanted: readonly string[] = [], followed = wanted) => {
   const nats = await startNats(t)
   const steady = await nats.connect()
   const layout = await discoverLog(steady.connection)
@@ -30,7 +30,7 @@ const open = async (t: Test, wanted: readonly string[] = []) => {
   })
   const seen: StoredEvent[] = []
   feed.listen(event => seen.push(event))
-  feed.narrowTo({ wants: c => wanted.includes(c), conversations: () => wanted, watch: () => {} })
+  feed.narrowTo({ wants: c => wanted.includes(c), conversations: () => followed, watch: () => {} })
   await feed.start()
   t.teardown(async () => {
     await feed.stop()
@@ -129,6 +129,25 @@ t.test('after a lost connection it stays narrow, where nothing goes on in the st
     await until(() => feed.position('CONV_0') === expected)
     await sleep(600 + 100 * n)
   }
+  t.same(
+    notices.filter(notice => notice.includes('do not tell')),
+    [],
+  )
+})
+
+t.test('what is wanted for the moment keeps up, however much it is', async t => {
+  const { log, feed, steady, notices } = await open(t, ['mine'], [])
+  let asked = 0
+  steady.connection.subscribe('$JS.API.DIRECT.GET.CONV_0', { callback: () => void asked++ })
+  const append = async (id: string, batch: number): Promise<void> => {
+    let expected = 0
+    for (let seq = 1; seq <= 3_000; seq += batch)
+      expected = (await log.append(conversation(id), expected, newEvents(seq, batch))).position.streamSeq
+  }
+  await Promise.all([append('mine', 1_000), ...['a', 'b', 'c'].map(id => append(id, 100))])
+  await until(() => feed.position('CONV_0') === 12_000)
+  t.ok(asked < 200, `asked ${asked} times`)
+  t.ok(feed.followed.isNarrow)
   t.same(
     notices.filter(notice => notice.includes('do not tell')),
     [],
