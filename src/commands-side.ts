@@ -41,8 +41,9 @@ export const openCommandsSide = (
     serve: async () => {
       onStop('commands of others', () => within(config.drainMs, server.stop()))
       onStop('digests', async () => digests.stop())
-      await server.start()
+      // Before it has its share: it hears then that digests are wanted.
       digests.start()
+      await server.start()
     },
   }
 }

@@ -101,7 +101,8 @@ export class AggregateCache<S extends AggregateState, E> {
     const entry = this.#entries.get(id)
     if (entry === undefined) return this.load(id)
     const last = await log.last(aggregate)
-    if (last === undefined || last.envelope.seq <= entry.state.seq) return entry
+    // By its place: the last message may be none of confab's, and has no seq.
+    if (last === undefined || last.streamSeq <= entry.state.streamSeq) return entry
     for await (const batch of log.read(aggregate, entry.state.streamSeq))
       for (const stored of batch) if (!this.apply(entry, stored)) this.drop(id)
     return this.#entries.get(id) ?? this.load(id)

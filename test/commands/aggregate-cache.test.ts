@@ -119,6 +119,33 @@ t.test('a gap in the feed drops it, what is known is skipped', async t => {
   t.equal((await cache.load('c1')).state.seq, 5)
 })
 
+t.test(
+  'it is brought up to date from the log, though the last message there is none of confab’s',
+  async t => {
+    const memory = new MemoryEventLog()
+    const { cache } = setUp({
+      log: {
+        append: (...given) => memory.append(...given),
+        last: async aggregate => {
+          const last = await memory.last(aggregate)
+          return (
+            last && {
+              ...last,
+              streamSeq: last.streamSeq + 1,
+              envelope: { ...last.envelope, type: '', seq: 0 },
+            }
+          )
+        },
+        read: (aggregate, after) => memory.read(aggregate, after),
+      },
+    })
+    await fill(memory, 'c1', 3)
+    t.equal((await cache.current('c1')).state.seq, 3)
+    await fill(memory, 'c1', 5)
+    t.equal((await cache.current('c1')).state.seq, 5)
+  },
+)
+
 t.test('an event that makes no sense drops it; loading says what is wrong', async t => {
   const { log, cache } = setUp()
   log.follow(event => cache.feed(event))

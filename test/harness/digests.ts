@@ -13,8 +13,8 @@ export const writeDigests = async (t: Test, nats: Nats): Promise<DigestWriter> =
   const server = new CommandServer(nats, { bus: { execute: () => Promise.reject(new Error('not here')) } })
   const writer = new DigestWriter(nats, feed, { member: () => server.member })
   await feed.start()
-  await server.start()
   writer.start()
+  await server.start()
   t.teardown(async () => {
     writer.stop()
     await server.stop()

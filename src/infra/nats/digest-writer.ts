@@ -39,7 +39,7 @@ export class DigestWriter {
 
   /** From now on it writes when it is asked to. The feed has started. */
   start(): void {
-    this.#members = new CommandMembers(this.#nats, () => this.#choose())
+    this.#members = new CommandMembers(this.#nats, () => this.#begin())
     this.#subscription = this.#nats.connection.subscribe(DigestSubject.want, {
       callback: () => this.#wanted(),
     })
@@ -59,20 +59,24 @@ export class DigestWriter {
 
   #wanted(): void {
     this.#wantedAt = performance.now()
-    this.#choose()
+    // Here, not when another comes: that one has heard by now that they are wanted.
+    for (const stream of this.#drafts.keys()) if (!this.#isMine(stream)) this.#drafts.delete(stream)
+    this.#begin()
     // Says that they are being written, where nothing happens too.
     for (const stream of this.#drafts.keys()) this.#write(stream)
   }
 
-  /** Begins the digests that have come to it, and ends those that it writes no more. */
-  #choose(): void {
-    const isWanted = performance.now() - this.#wantedAt < wantedForMs
+  /** Begins the digests that have come to it. */
+  #begin(): void {
+    if (performance.now() - this.#wantedAt >= wantedForMs) return
+    for (const { stream, streamSeq } of this.#feed.positions())
+      if (!this.#drafts.has(stream) && this.#isMine(stream))
+        this.#drafts.set(stream, new DigestDraft(streamSeq))
+  }
+
+  #isMine(stream: string): boolean {
     const member = this.#options.member()
-    for (const { stream, streamSeq } of this.#feed.positions()) {
-      const isMine = isWanted && member !== undefined && this.#members?.of(bucketOf(stream)) === member
-      if (!isMine) this.#drafts.delete(stream)
-      else if (!this.#drafts.has(stream)) this.#drafts.set(stream, new DigestDraft(streamSeq))
-    }
+    return member !== undefined && this.#members?.of(bucketOf(stream)) === member
   }
 
   #saw(event: LiveEvent): void {
@@ -100,7 +104,7 @@ export class DigestWriter {
     const draft = this.#drafts.get(stream)
     const position = this.#feed.position(stream) ?? 0
     this.#drafts.set(stream, new DigestDraft(position))
-    if (draft === undefined || position < draft.from) return
+    if (draft === undefined || position < draft.last) return
     const digest = draft.encode(position)
     const most = this.#nats.connection.info?.max_payload ?? 0
     // Its readers read the log then. (nats.js would keep it for the next connection.)

@@ -73,10 +73,6 @@ export class DigestDraft {
     this.#from = from
   }
 
-  get from(): number {
-    return this.#from
-  }
-
   get isEmpty(): boolean {
     return this.#offsets.length === 0
   }
@@ -137,7 +133,8 @@ const eventOf = (whole: Whole, stream: string, streamSeq: number): LiveEvent => 
 export const decodeDigest = (subject: string, bytes: Uint8Array): Digest => {
   const stream = subject.slice(subject.lastIndexOf('.') + 1)
   const [from, to, offsets, ids, seqs, wholes] = packr.unpack(bytes) as Wire
-  if (!(to >= from) || offsets.length !== ids.length || seqs.length !== ids.length)
+  const columns = [offsets, ids, seqs]
+  if (!(to >= from) || !columns.every(column => Array.isArray(column) && column.length === ids.length))
     throw new TypeError('no digest')
   return {
     stream,

@@ -26,7 +26,7 @@ export interface NarrowingParts {
 /** How long digests may take to begin, ms. */
 const beginMs = 5_000
 /** How long it follows everything after digests were not to be had, or failed, ms. */
-const backOffMs = 30_000
+const backOffMs = 10_000
 /** How long a conversation is followed after the last that wanted it has gone, ms: many come back. */
 const lingerMs = 30_000
 /** Subscriptions that are made in one turn of the loop. */
@@ -49,6 +49,8 @@ export class Narrowing {
   #changing: Promise<void> | undefined
   #isStopped = false
   #waitsUntil = Number.NEGATIVE_INFINITY
+  /** Whether it has been told that no digests come. */
+  #hasToldOfNone = false
   #asked = { events: 0, wanted: 0 }
   #arrivals = 0
   #conversations = 0
@@ -82,7 +84,7 @@ export class Narrowing {
 
   /** Digests do not tell of what is stored: they cannot be relied on. */
   untold(): void {
-    if (!this.#isNarrow) return
+    if (!this.#isNarrow || this.#isStopped) return
     this.#parts.notice('digests do not tell of all that is stored: everything is followed for a while')
     this.#backOff()
     this.#change(() => this.#widen())
@@ -125,7 +127,10 @@ export class Narrowing {
     if (this.#isStopped) return
     const changing = (this.#changing ?? Promise.resolve())
       .then(step)
-      .catch(error => this.#parts.notice(`what is followed could not be changed: ${String(error)}`))
+      .catch(error => {
+        this.#parts.notice(`what is followed could not be changed: ${String(error)}`)
+        if (!this.#isNarrow) this.#end()
+      })
       .finally(() => {
         if (this.#changing === changing) this.#changing = undefined
       })
@@ -138,20 +143,24 @@ export class Narrowing {
     this.#digests = nats.connection.subscribe(DigestSubject.all, {
       callback: (_error, msg) => this.#told(msg),
     })
-    for (const c of interest.conversations()) {
-      this.#follow(c)
-      if (this.#followed.size % slice === 0) await turn()
-    }
     this.#want()
     const isTold = (): boolean => [...followers.values()].every(({ toldAt }) => toldAt > began)
     while (!isTold() && !this.#isStopped && performance.now() - began < beginMs) await sleep(20)
     if (!isTold()) {
       this.#end()
       this.#backOff()
+      if (!this.#hasToldOfNone) notice('no digests come: everything is followed')
+      this.#hasToldOfNone = true
       return
+    }
+    this.#hasToldOfNone = false
+    for (const c of interest.conversations()) {
+      this.#follow(c)
+      if (this.#followed.size % slice === 0) await turn()
     }
     for (const follower of followers.values()) follower.isNarrow = true
     this.#isNarrow = true
+    // The server takes this after the subscriptions above: nothing falls between.
     everything.stop()
     notice(`follows ${this.#followed.size} conversations, and digests of everything`)
   }

@@ -12,7 +12,8 @@ const fillBytes = 1024 * 1024
 /** How long what was stored may still be on its way before it counts as lost, ms; where digests have to tell of it first, longer. */
 const graceMs = 100
 const digestGraceMs = 500
-/** Looks in a row at which digests may be late. */
+const lookAgainMs = 10
+/** Checks in a row at which digests may be late. */
 const mostLate = 3
 /** Digests that wait for the log to be read; beyond, what they tell of is read there too. */
 const maxDigests = 256
@@ -44,8 +45,10 @@ export class StreamFollower {
   #isFilling = false
   #check: Promise<void> | undefined
   #behind = 0
-  /** Looks in a row at which digests were late. */
+  /** Checks in a row at which digests were late. */
   #late = 0
+  /** Events that were handed on. */
+  #brought = 0
   #isStopped = false
   /** Digests that are not worked through, and how far the first of them is. */
   #digests: Digest[] = []
@@ -121,8 +124,9 @@ export class StreamFollower {
     if (this.#held.size > 0) this.#release()
   }
 
-  /** Hands on what a digest tells of, as far as it is here. The sequence that is wanted, and is not. */
-  #workThrough({ from, to, offsets, ids, seqs, wholes }: Digest): number | undefined {
+  /** Hands on what a digest tells of, as far as it is here. Up to where it has to be read, when something is wanted that is not here. */
+  #workThrough(digest: Digest): number | undefined {
+    const { from, to, offsets, ids, seqs, wholes } = digest
     const { passed, wants } = this.#options
     for (; this.#worked < ids.length; this.#worked++) {
       const streamSeq = from + offsets[this.#worked]!
@@ -132,7 +136,7 @@ export class StreamFollower {
       if (event !== undefined) {
         this.#held.delete(streamSeq)
         this.#advance(event)
-      } else if (wants(c)) return streamSeq
+      } else if (wants(c)) return this.#lastMissing(digest)
       else {
         this.#position = streamSeq
         passed(c, seqs[this.#worked]!, { stream: this.stream, streamSeq })
@@ -140,6 +144,15 @@ export class StreamFollower {
     }
     this.#position = Math.max(this.#position ?? 0, to)
     return undefined
+  }
+
+  /** The last sequence of a digest that is wanted and is not here: one read for all of them, where nobody has subscribed to a busy conversation. */
+  #lastMissing({ from, offsets, ids, wholes }: Digest): number {
+    const streamSeqOf = (index: number): number => from + offsets[index]!
+    const isHere = (index: number): boolean => wholes.has(index) || this.#held.has(streamSeqOf(index))
+    let index = ids.length - 1
+    while (index > this.#worked && (isHere(index) || !this.#options.wants(ids[index]!))) index--
+    return streamSeqOf(index)
   }
 
   /** Has the log read up to a sequence at least. */
@@ -170,22 +183,26 @@ export class StreamFollower {
     const { last, isLed } = await this.#reader.bounds(this.stream)
     // The others may have gone on: nothing is known of the end.
     if (!isLed) return
-    if (this.#position < last && patienceMs > 0) await sleep(patienceMs)
+    // Looks are counted, not time: while this process stands still, nothing can come.
+    for (let looks = patienceMs / lookAgainMs; this.#position < last && looks > 0; looks--)
+      await sleep(lookAgainMs)
+    const wasTold = patienceMs === digestGraceMs
     if (this.#position >= last) this.#late = 0
-    else if (patienceMs !== digestGraceMs || !this.#isBeingTold(asked)) {
+    else if (!wasTold || !this.#isBeingTold(asked)) {
+      const brought = this.#brought
       this.#target = Math.max(this.#target, last)
       await this.#fill()
+      // What is none of confab's nobody tells of while nothing else happens.
+      if (wasTold && this.#brought > brought) this.#options.untold()
     }
     if (last < positionThen) this.#rewind(last)
     else this.#behind = 0
     if (this.#position >= last) this.completeAt = Math.max(this.completeAt, asked)
   }
 
-  /** Whether digests will tell of what is missing: they come, if late, and the next one shows where they have a hole. */
+  /** Whether digests tell of what is missing: they come, if late, and the next one shows where they have a hole; or it is being read already. */
   #isBeingTold(asked: number): boolean {
-    if (this.toldAt > asked && ++this.#late < mostLate) return true
-    this.#options.untold()
-    return false
+    return (this.toldAt > asked || this.#isFilling) && ++this.#late < mostLate
   }
 
   /** The log is shorter than it was: its tail was lost with its disk. A deposed leader may claim so for a moment, hence twice. */
@@ -225,12 +242,16 @@ export class StreamFollower {
   /** The replica that answered has nothing more. Either it is behind, or what was there has been deleted. */
   async #askLeader(): Promise<void> {
     if (this.#position === undefined) return
+    const told = this.#digests.length
     const { last } = await this.#reader.bounds(this.stream)
     const next = await this.#reader.leader(this.stream, { seq: this.#position + 1, next_by_subj: '>' })
     if (next !== undefined) this.#acceptStored(next)
     else {
       this.#position = Math.max(this.#position, Math.min(last, this.#target))
       this.#target = Math.min(this.#target, this.#position)
+      // What was told of beyond the end is lost, with the stream's tail, and would be asked for over and over.
+      this.#digests = this.#digests.filter(({ to }, index) => index >= told || to <= last)
+      this.#worked = 0
       this.#release()
     }
   }
@@ -267,6 +288,8 @@ export class StreamFollower {
   #advance(event: LiveEvent): void {
     this.#position = event.streamSeq
     // '': a message that is none of confab's.
-    if (event.type !== '') this.#options.deliver(event)
+    if (event.type === '') return
+    this.#brought++
+    this.#options.deliver(event)
   }
 }

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { pack } from 'msgpackr'
 import t, { type Test } from 'tap'
 import type { Interest } from '../../../src/commands/index.ts'
 import type { StoredEvent } from '../../../src/events/index.ts'
@@ -301,9 +302,10 @@ t.test('what makes no sense as a digest is told of, and changes nothing', async 
   await narrow(feed)
   const { connection } = await nats.connect()
   connection.publish('digests.of.CONV_0', 'nonsense')
+  connection.publish('digests.of.CONV_0', pack([0, 1_000, 1, 1, 1, []]))
   connection.publish('digests.of.NO_SUCH_STREAM', '')
   await connection.flush()
-  await until(() => notices.filter(notice => notice.includes('makes no sense')).length === 2)
+  await until(() => notices.filter(notice => notice.includes('makes no sense')).length === 3)
   await log.append(conversation(), 0, newEvents(1, 3))
   await until(() => feed.position('CONV_0') === 3)
   t.same(places, [1, 2, 3])
