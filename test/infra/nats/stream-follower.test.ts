@@ -1,0 +1,173 @@
+import { setImmediate as turn } from 'node:timers/promises'
+import fc from 'fast-check'
+import t from 'tap'
+import type { StoredEvent } from '../../../src/events/index.ts'
+import { DigestDraft, decodeDigest, digestSubject } from '../../../src/infra/nats/digest.ts'
+import type { LogReader } from '../../../src/infra/nats/log-reader.ts'
+import { asLive } from '../../../src/infra/nats/stored-message.ts'
+import { StreamFollower } from '../../../src/infra/nats/stream-follower.ts'
+
+const stream = 'CONV_0'
+const id = fc.integer({ min: 0, max: 3 }).map(n => `c${n}`)
+const type = fc.constantFrom('message.posted', 'message.posted', 'message.posted', 'member.joined', '')
+
+/** What may happen to a stream, and on the way from it to a follower. */
+const step = fc.oneof(
+  { weight: 6, arbitrary: fc.record({ do: fc.constant('store' as const), c: id, type, lost: fc.boolean() }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('delete' as const), at: fc.nat() }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('bring' as const), last: fc.boolean() }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constant('tell' as const),
+      writer: fc.constantFrom(0, 1),
+      lost: fc.boolean(),
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('want' as const), c: id }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('mode' as const) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('wait' as const) }) },
+)
+type Step = typeof step extends fc.Arbitrary<infer T> ? T : never
+
+/** A stream in memory, whose copies may be behind its leader. */
+class FakeStream {
+  readonly events: StoredEvent[] = []
+  readonly deleted = new Set<number>()
+  readonly #lags: readonly number[]
+  #reads = 0
+
+  constructor(lags: readonly number[]) {
+    this.#lags = lags
+  }
+
+  store(c: string, type: string): StoredEvent {
+    const seq = this.events.filter(({ aggregate }) => aggregate.id === c).length + 1
+    const envelope = { type, version: 1, seq, n: 0, actor: 'alice', commandId: `${c}-${seq}`, epoch: 1 }
+    const place = { stream, streamSeq: this.events.length + 1 }
+    const event = {
+      ...place,
+      aggregate: { family: 'conv' as const, id: c },
+      envelope,
+      data: Buffer.from('{}'),
+    }
+    this.events.push(event)
+    return event
+  }
+
+  /** Those that a follower has to tell of. */
+  get told(): StoredEvent[] {
+    return this.events.filter(
+      ({ streamSeq, envelope }) => envelope.type !== '' && !this.deleted.has(streamSeq),
+    )
+  }
+
+  readonly reader: Pick<LogReader, 'bounds' | 'batch' | 'leader'> = {
+    bounds: async () => {
+      await turn()
+      return { first: 1, last: this.events.length, isLed: true }
+    },
+    batch: async (_stream, { seq = 1, batch }) => {
+      await turn()
+      const lag = this.#lags[this.#reads++ % this.#lags.length] ?? 0
+      const there = this.events.slice(0, this.events.length - lag)
+      return there
+        .filter(event => event.streamSeq >= seq && !this.deleted.has(event.streamSeq))
+        .slice(0, batch)
+    },
+    leader: async (_stream, request) => {
+      await turn()
+      const from = 'seq' in request ? request.seq : 1
+      return this.events.find(event => event.streamSeq >= from && !this.deleted.has(event.streamSeq))
+    },
+  }
+}
+
+/** Whatever is lost, late, told twice or wanted only now: the follower tells of each event once, in order. */
+const run = async (steps: readonly Step[], lags: readonly number[]): Promise<void> => {
+  const log = new FakeStream(lags)
+  const wanted = new Set<string>()
+  const seen: number[] = []
+  const wrong: string[] = []
+  const follower = new StreamFollower(stream, {
+    reader: log.reader as LogReader,
+    deliver: event => void seen.push(event.streamSeq),
+    passed: (c, seq, { streamSeq }) => {
+      seen.push(streamSeq)
+      const { aggregate, envelope } = log.events[streamSeq - 1]!
+      if (aggregate.id !== c || envelope.seq !== seq) wrong.push(`${streamSeq} is not ${c} ${seq}`)
+      if (wanted.has(c) || envelope.type === 'member.joined') wrong.push(`${streamSeq} was passed over`)
+    },
+    wants: c => wanted.has(c),
+    untold: () => {},
+    notice: notice => void wrong.push(notice),
+  })
+  await follower.start()
+  follower.isNarrow = true
+
+  const onTheirWay: StoredEvent[] = []
+  const writers = [0, 1].map(() => ({ position: 0, draft: new DigestDraft(0) }))
+  const tell = (writer: number, isLost: boolean): void => {
+    const its = writers[writer]!
+    for (; its.position < log.events.length; its.position++) {
+      const event = log.events[its.position]!
+      if (event.envelope.type !== '') its.draft.add(asLive(event))
+    }
+    const digest = its.draft.encode(its.position)
+    its.draft = new DigestDraft(its.position)
+    if (!isLost) follower.told(decodeDigest(digestSubject(stream), digest))
+  }
+  for (const each of steps)
+    switch (each.do) {
+      case 'store': {
+        const event = log.store(each.c, each.type)
+        if (!each.lost && (wanted.has(each.c) || !follower.isNarrow)) onTheirWay.push(event)
+        break
+      }
+      case 'delete': {
+        // What was handed on already may have been, deleted or not.
+        const event = log.events[each.at % Math.max(1, log.events.length)]
+        if (event !== undefined && event.streamSeq > (seen.at(-1) ?? 0)) log.deleted.add(event.streamSeq)
+        break
+      }
+      case 'bring': {
+        const event = each.last ? onTheirWay.pop() : onTheirWay.shift()
+        if (event !== undefined) follower.accept(asLive(event))
+        break
+      }
+      case 'tell':
+        tell(each.writer, each.lost)
+        break
+      case 'want':
+        if (!wanted.delete(each.c)) wanted.add(each.c)
+        break
+      case 'mode':
+        follower.isNarrow = !follower.isNarrow
+        break
+      case 'wait':
+        await turn()
+    }
+  // Whoever writes goes on, and the next digest shows what was missed.
+  tell(0, false)
+  for (let turns = 0; follower.position !== log.events.length && turns < 10_000; turns++) await turn()
+  follower.stop()
+  if (follower.position !== log.events.length)
+    wrong.push(`stuck at ${follower.position} of ${log.events.length}`)
+  const lacking = log.told.map(({ streamSeq }) => streamSeq).filter(streamSeq => !seen.includes(streamSeq))
+  if (lacking.length > 0) wrong.push(`lacks ${lacking}`)
+  if (seen.some((streamSeq, index) => index > 0 && streamSeq <= seen[index - 1]!))
+    wrong.push(`order: ${seen}`)
+  if (wrong.length > 0) throw new Error(wrong.join('; '))
+}
+
+t.test('each event once, in order, wanted or passed over, whatever the way is like', async t => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(step, { minLength: 5, maxLength: 120, size: 'max' }),
+      fc.array(fc.integer({ min: 0, max: 6 }), { minLength: 1, maxLength: 4 }),
+      run,
+    ),
+    { numRuns: 1_000 },
+  )
+  t.pass('1,000 ways')
+})
