@@ -8,6 +8,7 @@ import { ErrorRegistry, Requests } from '../../src/events/index.ts'
 import {
   createCommandMetrics,
   createEdgeMetrics,
+  createFeedMetrics,
   createProjectionMetrics,
   createRegistry,
   createRemoteMetrics,
@@ -35,6 +36,7 @@ const known = async (): Promise<Map<string, Set<string>>> => {
   const registry = createRegistry()
   createEdgeMetrics(registry, () => 0)
   createCommandMetrics(registry, () => 0)
+  createFeedMetrics(registry, () => ({ isNarrow: false, conversations: 0, brought: 0, passed: 0 }))
   createRemoteMetrics(registry, { open: 0, resent: 0, isServed: true })
   createProjectionMetrics(registry, () => [])
   const names = new Map<string, Set<string>>()
