@@ -13,6 +13,8 @@ export interface DigestWriterOptions {
 }
 
 const defaultEveryMs = 10
+/** How often it says that they are being written, where nothing happens too, ms: many may ask, and all of them hear it. */
+const sayEveryMs = 500
 
 /**
  * Writes the digests of streams while somebody follows them, in a process that follows everything anyway. The processes that decide commands share the streams out
@@ -27,6 +29,7 @@ export class DigestWriter {
   #members: CommandMembers | undefined
   #subscription: Subscription | undefined
   #wantedAt = Number.NEGATIVE_INFINITY
+  #saidAt = Number.NEGATIVE_INFINITY
   #timer: NodeJS.Timeout | undefined
 
   /** Make it before the feed starts. */
@@ -45,11 +48,6 @@ export class DigestWriter {
     })
   }
 
-  /** How many streams it writes of. */
-  get streams(): number {
-    return this.#drafts.size
-  }
-
   stop(): void {
     this.#subscription?.unsubscribe()
     this.#members?.close()
@@ -62,7 +60,8 @@ export class DigestWriter {
     // Here, not when another comes: that one has heard by now that they are wanted.
     for (const stream of this.#drafts.keys()) if (!this.#isMine(stream)) this.#drafts.delete(stream)
     this.#begin()
-    // Says that they are being written, where nothing happens too.
+    if (this.#wantedAt - this.#saidAt < sayEveryMs) return
+    this.#saidAt = this.#wantedAt
     for (const stream of this.#drafts.keys()) this.#write(stream)
   }
 
