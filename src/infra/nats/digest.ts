@@ -30,35 +30,25 @@ export interface Digest {
   readonly wholes: ReadonlyMap<number, LiveEvent>
 }
 
-type Whole = readonly [
-  index: number,
-  subject: string,
-  type: string,
-  version: number,
-  seq: number,
-  n: number,
-  actor: string,
-  commandId: string,
-  epoch: number,
-  keyId: string | undefined,
-  traceparent: string | undefined,
-  data: Uint8Array,
-]
+/** An event that a digest carries; `index`: its place in the columns. */
+interface Whole {
+  readonly index: number
+  readonly subject: string
+  readonly envelope: Envelope
+  readonly data: Uint8Array
+}
 
-type Wire = readonly [
-  from: number,
-  to: number,
-  offsets: readonly number[],
-  ids: readonly string[],
-  seqs: readonly number[],
-  wholes: readonly Whole[],
-]
+/** A digest on its way; its subject names the stream. */
+interface WireDigest extends Omit<Digest, 'stream' | 'wholes'> {
+  readonly wholes: readonly Whole[]
+}
 
 /** Bytes of bodies, or events, with which a digest is long enough: with one more body, of 256 KiB at most, it is still less than NATS takes by default. */
 const enoughBytes = 256 * 1024
 const enoughEvents = 2_048
 
-const packr = new Packr({ useRecords: false })
+/** With records the names of fields stand once in a digest, not once an event. */
+const packr = new Packr({ useRecords: true })
 
 /** A digest that is being written: of what follows `from`. */
 export class DigestDraft {
@@ -92,7 +82,12 @@ export class DigestDraft {
     const isNamed = aggregate.family === 'conv' && !isMembershipType(event.type)
     if (!isNamed) {
       this.#bytes += event.data.length
-      this.#wholes.push(wholeOf(this.#offsets.length, subjectOf(aggregate), envelope, event.data))
+      this.#wholes.push({
+        index: this.#offsets.length,
+        subject: subjectOf(aggregate),
+        envelope,
+        data: event.data,
+      })
     }
     this.#offsets.push(streamSeq - this.#from)
     this.#ids.push(isNamed ? aggregate.id : '')
@@ -101,41 +96,31 @@ export class DigestDraft {
 
   /** `to`: where the stream is. */
   encode(to: number): Uint8Array {
-    const wire: Wire = [this.#from, to, this.#offsets, this.#ids, this.#seqs, this.#wholes]
-    return packr.pack(wire)
+    const digest: WireDigest = {
+      from: this.#from,
+      to,
+      offsets: this.#offsets,
+      ids: this.#ids,
+      seqs: this.#seqs,
+      wholes: this.#wholes,
+    }
+    return packr.pack(digest)
   }
-}
-
-const wholeOf = (index: number, subject: string, envelope: Envelope, data: Uint8Array): Whole => {
-  const { type, version, seq, n, actor, commandId, epoch, keyId, traceparent } = envelope
-  return [index, subject, type, version, seq, n, actor, commandId, epoch, keyId, traceparent, data]
-}
-
-const eventOf = (whole: Whole, stream: string, streamSeq: number): LiveEvent => {
-  const [, subject, type, version, seq, n, actor, commandId, epoch, keyId, traceparent, data] = whole
-  const aggregate = parseSubject(subject)
-  if (aggregate === undefined) throw new TypeError(`no aggregate's subject: ${subject}`)
-  const envelope: Envelope = {
-    type,
-    version,
-    seq,
-    n,
-    actor,
-    commandId,
-    epoch,
-    ...(keyId ? { keyId } : {}),
-    ...(traceparent ? { traceparent } : {}),
-  }
-  return { stream, streamSeq, aggregate, envelope, type, data }
 }
 
 /** Throws for what is no digest. `data` of its events are views into it. */
 export const decodeDigest = (subject: string, bytes: Uint8Array): Digest => {
   const stream = subject.slice(subject.lastIndexOf('.') + 1)
-  const [from, to, offsets, ids, seqs, wholes] = packr.unpack(bytes) as Wire
+  const { from, to, offsets, ids, seqs, wholes } = packr.unpack(bytes) as WireDigest
   const columns = [offsets, ids, seqs]
   if (!(to >= from) || !columns.every(column => Array.isArray(column) && column.length === ids.length))
     throw new TypeError('no digest')
+  const eventOf = ({ index, subject, envelope, data }: Whole): LiveEvent => {
+    const aggregate = parseSubject(subject)
+    const offset = offsets[index]
+    if (aggregate === undefined || offset === undefined) throw new TypeError(`no event of it: ${subject}`)
+    return { stream, streamSeq: from + offset, aggregate, envelope, type: envelope.type, data }
+  }
   return {
     stream,
     from,
@@ -143,8 +128,6 @@ export const decodeDigest = (subject: string, bytes: Uint8Array): Digest => {
     offsets,
     ids,
     seqs,
-    wholes: new Map(
-      wholes.map(whole => [whole[0], eventOf(whole, stream, from + (offsets[whole[0]] as number))]),
-    ),
+    wholes: new Map(wholes.map(whole => [whole.index, eventOf(whole)])),
   }
 }

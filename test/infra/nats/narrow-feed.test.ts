@@ -302,7 +302,10 @@ t.test('what makes no sense as a digest is told of, and changes nothing', async 
   await narrow(feed)
   const { connection } = await nats.connect()
   connection.publish('digests.of.CONV_0', 'nonsense')
-  connection.publish('digests.of.CONV_0', pack([0, 1_000, 1, 1, 1, []]))
+  connection.publish(
+    'digests.of.CONV_0',
+    pack({ from: 0, to: 1_000, offsets: 1, ids: 1, seqs: 1, wholes: [] }),
+  )
   connection.publish('digests.of.NO_SUCH_STREAM', '')
   await connection.flush()
   await until(() => notices.filter(notice => notice.includes('makes no sense')).length === 3)
