@@ -22,6 +22,6 @@ cpSync(src, dist, { recursive: true, filter: path => !path.endsWith('.ts') })
 
 // Each page names its first module, which is JavaScript now.
 for (const name of ['index.html', 'call/index.html']) {
-  const page = join(dist, 'edge/web', name)
+  const page = join(dist, 'web', name)
   writeFileSync(page, readFileSync(page, 'utf8').replace(/(src="[\w/]+)\.ts"/, '$1.js"'))
 }

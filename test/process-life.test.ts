@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { createLifecycle } from '../src/app/lifecycle.ts'
+import { settlesWithin } from '../src/base/timeout.ts'
 import { createLogger } from '../src/infra/telemetry/index.ts'
-import { createLife } from '../src/process-context.ts'
-import { within } from '../src/within.ts'
 import { tempFolder } from './harness/temp-folder.ts'
 
 t.test(
@@ -11,7 +11,7 @@ t.test(
   async t => {
     const file = join(tempFolder(t), 'log')
     const logger = createLogger({ level: 'warn', destination: file })
-    const life = createLife(logger, 50)
+    const life = createLifecycle(logger, 50)
     const ended: string[] = []
     life.onStop('first', () => ended.push('first'))
     life.onStop('hangs', () => new Promise(() => {}))
@@ -42,8 +42,8 @@ t.test(
 t.test(
   'waiting within a time tells whether it was in time, and rejects as what is waited for does',
   async t => {
-    t.equal(await within(1_000, Promise.resolve()), true)
-    t.equal(await within(1, new Promise(() => {})), false)
-    await t.rejects(within(1_000, Promise.reject(new Error('no'))), { message: 'no' })
+    t.equal(await settlesWithin(1_000, Promise.resolve()), true)
+    t.equal(await settlesWithin(1, new Promise(() => {})), false)
+    await t.rejects(settlesWithin(1_000, Promise.reject(new Error('no'))), { message: 'no' })
   },
 )

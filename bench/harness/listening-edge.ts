@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { createCommandBus, createViewLookup, type LiveFeed } from '../../src/commands/index.ts'
+import { createCommandBus, createStates, createViewLookup, type LiveFeed } from '../../src/commands/index.ts'
 import { startEdge } from '../../src/edge/index.ts'
 import {
   discoverLog,
@@ -29,16 +29,17 @@ export const openListeningEdge = async (
   const log = new JetStreamEventLog(nats, layout)
   const feed = new NatsLiveFeed(nats, layout)
   const snapshots = new JetStreamSnapshots(nats)
+  const states = createStates({ log, snapshots, feed })
   const bus = createCommandBus({
     log,
-    snapshots,
-    feed,
+    states,
     lookup: createViewLookup(views.timeline, log),
     epoch: 1,
   })
   const edge = await startEdge({
     uws: loadUws(),
     bus,
+    states,
     feed,
     views,
     log,

@@ -9,7 +9,7 @@ import { temporaryFolder } from './folders.ts'
 import type { Memory } from './memory-probe.ts'
 
 const run = promisify(execFile)
-const folder = fileURLToPath(new URL('../peers/', import.meta.url))
+const folder = fileURLToPath(new URL('../peers', import.meta.url))
 const probe = fileURLToPath(new URL('./memory-probe.ts', import.meta.url))
 const env = { BENCH_JWT_SECRET: tokenSecret }
 

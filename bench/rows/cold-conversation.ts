@@ -3,6 +3,7 @@ import {
   type CommandBus,
   createCommandBus,
   createLogLookup,
+  createStates,
   type EventLog,
   type NewEvent,
 } from '../../src/commands/index.ts'
@@ -33,11 +34,11 @@ const withFreshBus = async <T>(nats: Nats, work: (bus: CommandBus) => Promise<T>
   const layout = await discoverLog(nats.connection)
   const log = new JetStreamEventLog(nats, layout)
   const feed = new NatsLiveFeed(nats, layout)
+  const states = createStates({ log, snapshots: new JetStreamSnapshots(nats), feed })
   const bus = createCommandBus({
     log,
-    snapshots: new JetStreamSnapshots(nats),
     lookup: createLogLookup(log),
-    feed,
+    states,
     epoch: 1,
   })
   await feed.start()

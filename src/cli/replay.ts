@@ -3,11 +3,17 @@ import type { EventLog } from '../commands/index.ts'
 import { type StoredEvent, wireBytes } from '../events/index.ts'
 import { discoverLog, JetStreamEventLog, NatsEventSource } from '../infra/nats/index.ts'
 import type { EventSource } from '../projections/index.ts'
-import { CliError } from './cli-error.ts'
-import { print } from './output.ts'
-import { readUntil } from './read-until.ts'
-import { interruption } from './run-command.ts'
-import { addSystemOptions, configOf, openExisting, requireId, type SystemFlags } from './system-options.ts'
+import { CliError } from './command/cli-error.ts'
+import { readUntil } from './command/read-until.ts'
+import { interruption } from './command/run-command.ts'
+import {
+  addSystemOptions,
+  configOf,
+  openExisting,
+  requireId,
+  type SystemFlags,
+} from './command/system-options.ts'
+import { print } from './terminal/output.ts'
 
 interface ReplayFlags extends SystemFlags {
   readonly conversation?: string

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { RequestError } from '../client/index.ts'
-import { print } from './output.ts'
-import { addClientOptions, type ClientFlags, connectClient } from './server-address.ts'
+import { addClientOptions, type ClientFlags, connectClient } from './command/server-address.ts'
+import { print } from './terminal/output.ts'
 
 interface SendFlags extends ClientFlags {
   readonly replyTo?: string

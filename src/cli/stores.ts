@@ -1,9 +1,9 @@
 import { Command } from 'commander'
 import { type CassandraOptions, cassandraStatus, migrateCassandra } from '../infra/cassandra/index.ts'
 import type { ConfabConfig } from '../infra/config/index.ts'
-import { CliError } from './cli-error.ts'
-import { note, print, styled, table } from './output.ts'
-import { configOf } from './system-options.ts'
+import { CliError } from './command/cli-error.ts'
+import { configOf } from './command/system-options.ts'
+import { note, print, styled, table } from './terminal/output.ts'
 
 interface StoreFlags {
   readonly config?: string

@@ -1,10 +1,10 @@
 import { Command, Option } from 'commander'
 import { type ConfabClient, RequestError } from '../client/index.ts'
 import type { ConversationEvent } from '../events/index.ts'
-import { note, print, styled } from './output.ts'
-import { interruption } from './run-command.ts'
-import { addClientOptions, type ClientFlags, connectClient } from './server-address.ts'
-import { requireId } from './system-options.ts'
+import { interruption } from './command/run-command.ts'
+import { addClientOptions, type ClientFlags, connectClient } from './command/server-address.ts'
+import { requireId } from './command/system-options.ts'
+import { note, print, styled } from './terminal/output.ts'
 
 interface TailFlags extends ClientFlags {
   readonly conversation?: string

@@ -2,9 +2,9 @@ import { Command, InvalidArgumentError } from 'commander'
 import { isId } from '../events/index.ts'
 import { devSecret } from '../infra/config/index.ts'
 import { signDevToken } from '../infra/tokens/index.ts'
-import { CliError } from './cli-error.ts'
-import { print } from './output.ts'
-import { configOf, type SystemFlags } from './system-options.ts'
+import { CliError } from './command/cli-error.ts'
+import { configOf, type SystemFlags } from './command/system-options.ts'
+import { print } from './terminal/output.ts'
 
 interface TokenFlags extends Pick<SystemFlags, 'data' | 'config'> {
   readonly user: string

@@ -1,14 +1,16 @@
-export type { ConversationView, UserView } from './aggregate-views.ts'
-export * from './bus-limits.ts'
-export * from './command-bus.ts'
-export { commandIdOf } from './command-ids.ts'
-export * from './event-log.ts'
-export * from './live-feed.ts'
-export * from './log-backed-lookup.ts'
-export * from './media.ts'
-export * from './media-limits.ts'
-export * from './media-store.ts'
-export * from './media-sweep.ts'
-export { contentDisposition } from './media-type.ts'
-export * from './message-lookup.ts'
-export { createFollowingStates, type FollowingStates, type StateOptions, type StateReader } from './states.ts'
+export * from './bus/bus-limits.ts'
+export * from './bus/command-bus.ts'
+export { commandIdOf } from './bus/command-ids.ts'
+export * from './lookup/log-backed-lookup.ts'
+export * from './ports/event-log.ts'
+export * from './ports/live-feed.ts'
+export * from './ports/message-lookup.ts'
+export type { ConversationView, UserView } from './states/aggregate-views.ts'
+export {
+  createFollowingStates,
+  createStates,
+  type DecidingStates,
+  type FollowingStates,
+  type StateOptions,
+  type StateReader,
+} from './states/states.ts'

@@ -1,24 +1,20 @@
 import type * as Uws from 'uWebSockets.js'
-import type { CommandBus, EventLog, LiveFeed, Media } from '../commands/index.ts'
+import type { Logger } from '../base/logger.ts'
+import type { CommandBus, EventLog, LiveFeed, StateReader } from '../commands/index.ts'
+import type { Media } from '../media/index.ts'
 import type { Views } from '../projections/index.ts'
-import type { EdgeLimits } from './edge-limits.ts'
-import type { EdgeMetrics } from './edge-metrics.ts'
-import type { LastSeenStore, PresenceStore } from './presence/index.ts'
-import type { Signals } from './signals/signals.ts'
-import type { TokenVerifier } from './token-verifier.ts'
-
-/** What the edge writes its log to: pino's shape. No text, token or address goes there. */
-export interface Logger {
-  debug(fields: object, message: string): void
-  info(fields: object, message: string): void
-  warn(fields: object, message: string): void
-  error(fields: object, message: string): void
-}
+import type { EdgeLimits } from './ports/edge-limits.ts'
+import type { EdgeMetrics } from './ports/edge-metrics.ts'
+import type { LastSeenStore } from './ports/last-seen-store.ts'
+import type { PresenceStore } from './ports/presence-store.ts'
+import type { Signals } from './ports/signals.ts'
+import type { TokenVerifier } from './ports/token-verifier.ts'
 
 export interface EdgeOptions {
   /** uWebSockets.js, as src/infra/uws loads it. */
   readonly uws: typeof Uws
   readonly bus: CommandBus
+  readonly states: StateReader
   /** Not started yet, the bus listening to it already: the edge adds its listener, whoever composes starts it. */
   readonly feed: LiveFeed
   readonly views: Views

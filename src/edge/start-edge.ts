@@ -4,45 +4,46 @@ import { type Static, Type } from '@sinclair/typebox'
 import { TypeCompiler } from '@sinclair/typebox/compiler'
 import { createViewLookup } from '../commands/index.ts'
 import { Id } from '../events/index.ts'
-import { Access } from './access.ts'
-import { CannotListenError } from './cannot-listen.ts'
+import { MediaSweeper } from '../media/index.ts'
+import { Access } from './access/access.ts'
+import { Memberships } from './access/memberships.ts'
+import { ViewFreshness } from './access/view-freshness.ts'
+import { ConversationReader } from './catch-up/conversation-reader.ts'
+import { Resumer } from './catch-up/resume.ts'
+import { SharedReads } from './catch-up/shared-reads.ts'
+import { SlowConsumerCatchUp } from './catch-up/slow-consumer-catch-up.ts'
+import { StreamCatchUp } from './catch-up/stream-catch-up.ts'
 import { FanOut } from './delivery/fan-out.ts'
+import { EdgeInterest } from './delivery/interest.ts'
 import { LiveEvents } from './delivery/live-events.ts'
-import { Wanted } from './delivery/wanted.ts'
 import { Wire } from './delivery/wire.ts'
-import { defaultEdgeLimits, type EdgeLimits } from './edge-limits.ts'
 import type { EdgeOptions } from './edge-options.ts'
-import { EventStreams } from './event-streams/event-streams.ts'
-import { StreamCatchUp } from './event-streams/stream-catch-up.ts'
-import type { GrpcParts } from './grpc/grpc-sessions.ts'
-import type { GrpcServer } from './grpc/start-grpc.ts'
-import { corsPolicy } from './http/http-exchange.ts'
-import { HttpRoutes, type Readiness } from './http/http-routes.ts'
-import { MediaRoutes } from './http/media-routes.ts'
-import { MediaSweeper } from './http/media-sweeper.ts'
-import { serveStaticFiles } from './http/static-files.ts'
 import { Admission } from './limits/admission.ts'
-import { Arrivals } from './limits/arrivals.ts'
-import { BufferedBytes } from './limits/buffered-bytes.ts'
-import { Memberships } from './memberships.ts'
+import { HelloRate } from './limits/hello-rate.ts'
+import { defaultEdgeLimits, type EdgeLimits } from './ports/edge-limits.ts'
 import { Contacts, LastSeen, PresenceBoard, PresenceCounts } from './presence/index.ts'
+import { endOverdue, HelloHandler } from './requests/hello.ts'
 import { createAnswerer } from './requests/index.ts'
-import { ConversationReader } from './resume/conversation-reader.ts'
-import { Resumer } from './resume/resume.ts'
-import { SharedTails } from './resume/shared-tails.ts'
+import { createSentCheck } from './requests/media.ts'
+import { SessionRequests } from './requests/session-requests.ts'
 import { DeviceSessions } from './sessions/device-sessions.ts'
 import { drainSessions } from './sessions/drain-sessions.ts'
-import { Drains } from './sessions/drains.ts'
-import { endOverdue, Greeter } from './sessions/hello.ts'
 import type { SocketData } from './sessions/session.ts'
-import { SessionFrames } from './sessions/session-frames.ts'
 import { SessionRegistry } from './sessions/session-registry.ts'
-import { Sockets } from './sessions/sockets.ts'
-import { Stragglers } from './sessions/stragglers.ts'
+import { SlowConsumers } from './sessions/slow-consumers.ts'
+import { WriteRoom } from './sessions/write-room.ts'
 import { CallSignals } from './signals/call-signals.ts'
 import { Marks } from './signals/marks.ts'
 import { TypingBoard } from './signals/typing-board.ts'
-import { ViewFreshness } from './view-freshness.ts'
+import { CannotListenError } from './transports/cannot-listen.ts'
+import type { GrpcParts } from './transports/grpc/grpc-sessions.ts'
+import type { GrpcServer } from './transports/grpc/start-grpc.ts'
+import { corsPolicy } from './transports/http/http-exchange.ts'
+import { HttpRoutes, type Readiness } from './transports/http/http-routes.ts'
+import { MediaRoutes } from './transports/http/media-routes.ts'
+import { serveStaticFiles } from './transports/http/static-files.ts'
+import { EventStreams } from './transports/sse/event-streams.ts'
+import { Sockets } from './transports/websocket/sockets.ts'
 
 /** A node that serves clients. */
 export interface Edge {
@@ -75,7 +76,7 @@ const roomBytes = 512 * 1024
 
 /** Listens for clients. Start the feed after this, so that the edge hears all of it. Rejects when it cannot listen. */
 export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
-  const { uws, bus, feed, views, log, signals, tokens, metrics, logger } = options
+  const { uws, bus, states, feed, views, log, signals, tokens, metrics, logger } = options
   const limits = Object.freeze({ ...defaultEdgeLimits, ...options.limits })
   const host = options.host ?? '127.0.0.1'
   const app = uws.App()
@@ -85,20 +86,20 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
   // Twice the room: what a reader of missed events has waiting does not make its session slow.
   const slowFrom = room * 2
   const fanOut = new FanOut(app, sessions, { topicFrom: limits.topicFrom, lookBytes: slowFrom / 4 })
-  const access = new Access(bus, feed, limits.stalenessMs)
+  const access = new Access(states, feed, limits.stalenessMs)
   const freshness = new ViewFreshness(views, feed)
   const memberships = new Memberships(views, feed, {
     bound: limits.membershipEvents,
     waitMs: limits.rosterWaitMs,
   })
   const reader = new ConversationReader(views.timeline, log, limits.lagEvents)
-  const tails = new SharedTails(reader, limits.resumeCacheBytes, shared => metrics.resumeServed(shared))
-  const drains = new Drains(room, limits.slowMs)
+  const tails = new SharedReads(reader, limits.resumeCacheBytes, shared => metrics.resumeServed(shared))
+  const writeRoom = new WriteRoom(room, limits.slowMs)
   const lastSeen =
     options.lastSeen === undefined
       ? undefined
       : new LastSeen(
-          { store: options.lastSeen, contacts: new Contacts(bus, views), logger },
+          { store: options.lastSeen, contacts: new Contacts(states, views), logger },
           limits.lastSeenWaiting,
         )
   const presence = new PresenceBoard(
@@ -107,20 +108,23 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
   )
   const devices = new DeviceSessions(signals, sessions)
   const resumer = new Resumer(
-    { bus, feed, tails, fanOut, drains, logger, onResumed: events => metrics.resumed(events) },
+    { states, feed, tails, fanOut, writeRoom, logger, onResumed: events => metrics.resumed(events) },
     limits,
   )
-  const marks = new Marks({ bus, views, freshness, sessions, fanOut, logger }, limits)
+  const marks = new Marks({ states, views, freshness, sessions, fanOut, logger }, limits)
   const typing = new TypingBoard(signals, limits)
   const calls = new CallSignals(
-    { signals, sessions, access, bus, refused: () => metrics.limited('call_rate') },
+    { signals, sessions, access, states, refused: () => metrics.limited('call_rate') },
     limits,
   )
-  const stragglers = new Stragglers({ fanOut, drains, resumer, onBehind: () => metrics.behind() }, slowFrom)
-  const buffered = new BufferedBytes(sessions, {
+  const slowConsumers = new SlowConsumerCatchUp(
+    { fanOut, writeRoom, resumer, onBehind: () => metrics.behind() },
+    slowFrom,
+  )
+  const buffered = new SlowConsumers(sessions, {
     most: limits.bufferedBytes,
     slowFrom,
-    onSlow: session => stragglers.slow(session),
+    onSlow: session => slowConsumers.slow(session),
   })
   const admission = new Admission(
     {
@@ -133,6 +137,7 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
   const lookup = createViewLookup(views.timeline, log)
   const answer = createAnswerer({
     bus,
+    states,
     views,
     access,
     reader,
@@ -148,19 +153,30 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
     lookup,
     limits,
   })
-  const arrivals = new Arrivals(limits.hellos, () => metrics.limited('hello_rate'))
-  const greeter = new Greeter(
+  const arrivals = new HelloRate(limits.hellos, () => metrics.limited('hello_rate'))
+  const helloHandler = new HelloHandler(
     { arrivals, tokens, access, memberships, sessions, devices, presence, fanOut, resumer },
     limits,
   )
-  const frames = new SessionFrames(
-    { answer, admission, greeter, sessions, fanOut, presence, drains, stragglers, metrics, logger },
+  const frames = new SessionRequests(
+    {
+      answer,
+      admission,
+      helloHandler,
+      sessions,
+      fanOut,
+      presence,
+      writeRoom,
+      slowConsumers,
+      metrics,
+      logger,
+    },
     limits,
   )
-  const sockets = new Sockets({ frames, drains, metrics }, limits)
+  const sockets = new Sockets({ frames, writeRoom, metrics }, limits)
 
   const catchUp = new StreamCatchUp(
-    { bus, log, feed, memberships, drains, logger, onResumed: events => metrics.resumed(events) },
+    { states, log, feed, memberships, writeRoom, logger, onResumed: events => metrics.resumed(events) },
     limits,
   )
   const live = new LiveEvents({
@@ -170,13 +186,19 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
     resumer,
     tails,
     catchUp,
-    stragglers,
+    slowConsumers,
     marks,
     metrics,
     logger,
   })
   feed.listen(live.listen, live.passed)
-  feed.narrowTo(new Wanted({ fanOut, resumer, tails, catchUp }))
+  feed.narrowTo(
+    new EdgeInterest(fanOut, [
+      { needs: c => resumer.isFilling(c) },
+      { needs: c => tails.isKeeping(c) },
+      { needs: c => catchUp.wants(c) },
+    ]),
+  )
   signals.listen(
     signal => {
       if (typingCheck.Check(signal)) fanOut.publish(signal.c, Wire.of(typingPush(signal)))
@@ -208,7 +230,7 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
       presence,
       fanOut,
       catchUp,
-      drains,
+      writeRoom,
       metrics,
       logger,
       cors,
@@ -231,14 +253,14 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
   let sweeper: MediaSweeper | undefined
   if (media !== undefined) {
     new MediaRoutes({ media, access, admission, tokens, logger, cors }).register(app)
-    sweeper = new MediaSweeper({ media, bus, lookup, reader, logger })
+    sweeper = new MediaSweeper({ media, wasSent: createSentCheck({ states, lookup, reader }), logger })
     sweeper.start()
   }
   if (options.web ?? true) serveStaticFiles(app, cors, media?.store.origin)
 
   const socket = await listenAlone(app, host, options.port ?? 0)
   const port = uws.us_socket_local_port(socket)
-  const grpc = await openGrpc({ frames, drains, metrics }, limits, host, options.grpcPort).catch(error => {
+  const grpc = await openGrpc({ frames, writeRoom, metrics }, limits, host, options.grpcPort).catch(error => {
     app.close()
     throw error
   })
@@ -290,7 +312,7 @@ const openGrpc = async (
   port: number | undefined,
 ): Promise<GrpcServer | undefined> => {
   if (port === undefined) return undefined
-  const { startGrpc } = await import('./grpc/start-grpc.ts')
+  const { startGrpc } = await import('./transports/grpc/start-grpc.ts')
   return await startGrpc(parts, limits, { host, port })
 }
 

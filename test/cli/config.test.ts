@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { defaultBusLimits, defaultRemoteLimits } from '../../src/commands/index.ts'
-import { defaultEdgeLimits } from '../../src/edge/edge-limits.ts'
+import { defaultEdgeLimits } from '../../src/edge/ports/edge-limits.ts'
 import {
   ConfigError,
   compileConfig,

@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
-import { CliProblem } from '../../src/cli/cli-error.ts'
-import { MediaProblem } from '../../src/commands/index.ts'
+import { CliProblem } from '../../src/cli/command/cli-error.ts'
 import { CassandraProblem } from '../../src/infra/cassandra/index.ts'
 import { ElasticsearchProblem } from '../../src/infra/elasticsearch/index.ts'
 import { NatsProblem } from '../../src/infra/nats/index.ts'
+import { MediaProblem } from '../../src/media/index.ts'
 import { PlanProblem } from '../../src/projections/index.ts'
 
 const page = readFileSync(new URL('../../docs/errors.md', import.meta.url), 'utf8')

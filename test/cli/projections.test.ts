@@ -3,8 +3,9 @@ import { join, resolve } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import { operateOn } from '../../src/cli/projections/operation.ts'
+import { viewsFile } from '../../src/app/view-databases.ts'
 import { type GenerationRow, readOverview } from '../../src/cli/projections/overview.ts'
+import { operateOn } from '../../src/cli/projections/projection-command.ts'
 import { compileConfig } from '../../src/infra/config/index.ts'
 import {
   connectNats,
@@ -14,7 +15,6 @@ import {
   openNatsPlans,
 } from '../../src/infra/nats/index.ts'
 import type { ProjectionName } from '../../src/projections/index.ts'
-import { viewsFile } from '../../src/views-file.ts'
 import { type ConfabProcess, spawnConfab, untilReady } from '../harness/confab-process.ts'
 import { runConfab } from '../harness/replay.ts'
 import { tempFolder } from '../harness/temp-folder.ts'

@@ -1,7 +1,7 @@
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import t from 'tap'
-import { readUntil } from '../../src/cli/read-until.ts'
+import { readUntil } from '../../src/cli/command/read-until.ts'
 
 const nats = { onChange: () => () => {} }
 

@@ -3,10 +3,10 @@ import {
   type ConversationState,
   emptyConversation,
   evolveConversation,
-} from '../../src/commands/conversation-state.ts'
-import { decideConversation } from '../../src/commands/decide-conversation.ts'
-import type { CommandBus, EventLog } from '../../src/commands/index.ts'
-import { recentCapacity } from '../../src/commands/recent-events.ts'
+} from '../../src/commands/domain/conversation-state.ts'
+import { decideConversation } from '../../src/commands/domain/decide-conversation.ts'
+import { recentCapacity } from '../../src/commands/domain/recent-events.ts'
+import type { CommandBus, EventLog, StateReader } from '../../src/commands/index.ts'
 import {
   ConfabError,
   type ConversationRequest,
@@ -32,11 +32,17 @@ export interface Outcome {
   readonly refused: string | undefined
 }
 
+/** One node: its bus, and the states that it decides on. */
+export interface BusNode {
+  readonly bus: CommandBus
+  readonly states: StateReader
+}
+
 let clock = Date.UTC(2026, 10, 24)
 
 /** Does what a client does: sends the very same request again, at another node, for as long as it is told that it may. */
 const insist = async (
-  nodes: () => readonly CommandBus[],
+  nodes: () => readonly BusNode[],
   step: Step,
   request: ConversationRequest,
 ): Promise<Outcome> => {
@@ -45,7 +51,7 @@ const insist = async (
   for (let tries = 0; ; tries++) {
     const all = nodes()
     try {
-      const answer = (await all[(step.node + tries) % all.length]!.execute(request, {
+      const answer = (await all[(step.node + tries) % all.length]!.bus.execute(request, {
         from,
         at,
       })) as Outcome['answer']
@@ -62,7 +68,7 @@ const insist = async (
 
 /** Runs clients side by side; each client's steps go one after the other. Commands other than sends get a key of their own. */
 export const runClients = async (
-  nodes: () => readonly CommandBus[],
+  nodes: () => readonly BusNode[],
   clients: readonly (readonly Step[])[],
 ): Promise<Outcome[]> => {
   const outcomes = await Promise.all(
@@ -91,7 +97,7 @@ export const checkLog = async (
   log: EventLog,
   conversations: readonly string[],
   outcomes: readonly Outcome[],
-  nodes: readonly CommandBus[],
+  nodes: readonly BusNode[],
 ): Promise<void> => {
   for (const c of conversations) {
     const stored = await readAll(log, c)
@@ -125,7 +131,7 @@ export const checkLog = async (
         problems.push(`${request.m} of ${from} acked at ${seq}: ${JSON.stringify(event)}`)
     }
     for (const node of nodes) {
-      const view = await whenReachable(() => node.currentConversation(c))
+      const view = await whenReachable(() => node.states.currentConversation(c))
       if (view?.head !== (state.seq || undefined)) problems.push(`a node has head ${view?.head}`)
       const members = view === undefined ? [] : [...view.members()]
       if (members.join() !== [...state.members.keys()].join()) problems.push(`a node has members ${members}`)

@@ -1,5 +1,10 @@
 import t from 'tap'
-import { createCommandBus, createLogLookup, type MessageLookup } from '../../src/commands/index.ts'
+import {
+  createCommandBus,
+  createLogLookup,
+  createStates,
+  type MessageLookup,
+} from '../../src/commands/index.ts'
 import { ConfabError } from '../../src/events/index.ts'
 import {
   type AppendFault,
@@ -45,7 +50,7 @@ t.test('a log that stays silent makes it UNAVAILABLE, and the state is not what 
   await createGroup(node)
   node.log.fault = () => 'lost'
   await t.rejects(node.as('bob', send('m1')), { code: 'UNAVAILABLE' })
-  t.match(await node.bus.conversation('c1'), { head: 1 })
+  t.match(await node.states.conversation('c1'), { head: 1 })
   node.log.fault = undefined
   t.match(await node.as('bob', send('m1')), { seq: 2, duplicate: false })
 })
@@ -102,17 +107,18 @@ t.test('a log whose history has changed, as after a promotion that lagged, is re
   const snapshots = new MemorySnapshotStore()
   let log = ahead
   const lookup = createLogLookup(behind)
+  const limits = { snapshotEvery: 4 }
+  const states = createStates({ log, snapshots, feed: new MemoryLiveFeed(ahead), limits })
   const bus = createCommandBus({
     log: {
       append: (...given) => log.append(...given),
       last: given => log.last(given),
       read: (...given) => log.read(...given),
     },
-    snapshots,
     lookup,
-    feed: new MemoryLiveFeed(ahead),
+    states,
     epoch: 1,
-    limits: { snapshotEvery: 4 },
+    limits,
   })
   const as = (from: string, m: string) => bus.execute({ id: '1', ...send(m) }, { from, at })
   await bus.execute({ id: '1', ...create, members: ['bob'] }, { from: 'alice', at })

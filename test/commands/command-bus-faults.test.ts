@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
-import { type CommandBus, createCommandBus, createLogLookup } from '../../src/commands/index.ts'
+import { createCommandBus, createLogLookup, createStates } from '../../src/commands/index.ts'
 import {
   type AppendFault,
   MemoryEventLog,
@@ -8,7 +8,7 @@ import {
   MemorySnapshotStore,
 } from '../../src/infra/memory/index.ts'
 import { arbitraryUser, arbitraryWish } from './arbitrary-commands.ts'
-import { checkLog, runClients, type Step } from './bus-under-load.ts'
+import { type BusNode, checkLog, runClients, type Step } from './bus-under-load.ts'
 
 const conversations = ['c1', 'c2']
 
@@ -31,23 +31,24 @@ const fault: fc.Arbitrary<AppendFault | undefined> = fc.constantFrom(
 /** Several nodes on one log; one after another is replaced by a new one, with nothing in memory, and a cache that is too small as often as not. */
 const startNodes = async (log: MemoryEventLog, count: number, isSmall: boolean) => {
   const snapshots = new MemorySnapshotStore()
-  const start = async (): Promise<CommandBus> => {
+  const start = async (): Promise<BusNode> => {
     const feed = new MemoryLiveFeed(log, 'later')
+    const limits = {
+      batchFrom: 3,
+      batchMost: 5,
+      snapshotEvery: 20,
+      ...(isSmall ? { conversationBytes: 1, userBytes: 1 } : {}),
+    }
+    const states = createStates({ log, snapshots, feed, limits })
     const bus = createCommandBus({
       log,
-      snapshots,
       lookup: createLogLookup(log),
-      feed,
+      states,
       epoch: 1,
-      limits: {
-        batchFrom: 3,
-        batchMost: 5,
-        snapshotEvery: 20,
-        ...(isSmall ? { conversationBytes: 1, userBytes: 1 } : {}),
-      },
+      limits,
     })
     await feed.start()
-    return bus
+    return { bus, states }
   }
   const nodes = await Promise.all(Array.from({ length: count }, start))
   return {
@@ -58,7 +59,7 @@ const startNodes = async (log: MemoryEventLog, count: number, isSmall: boolean) 
   }
 }
 
-const create = async (t: Test, nodes: readonly CommandBus[]): Promise<void> => {
+const create = async (t: Test, nodes: readonly BusNode[]): Promise<void> => {
   const clients = conversations.map(c => [
     {
       from: 'alice',
@@ -91,7 +92,7 @@ t.test('whatever befalls the appends, every acked command is in the log once, at
         }
         const outcomes = await running
         log.fault = undefined
-        await Promise.all(nodes.map(node => node.drain()))
+        await Promise.all(nodes.map(node => node.bus.drain()))
         await checkLog(t, log, conversations, outcomes, nodes)
       },
     ),

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
-import { type CommandBus, createCommandBus, createLogLookup } from '../../src/commands/index.ts'
+import { createCommandBus, createLogLookup, createStates } from '../../src/commands/index.ts'
 import {
   discoverLog,
   JetStreamEventLog,
@@ -10,32 +10,33 @@ import {
 } from '../../src/infra/nats/index.ts'
 import { startNats, type TestNats } from '../harness/nats.ts'
 import { arbitraryUser, arbitraryWish } from './arbitrary-commands.ts'
-import { checkLog, runClients, type Step } from './bus-under-load.ts'
+import { type BusNode, checkLog, runClients, type Step } from './bus-under-load.ts'
 
 /** A node of its own: its own connection, log, feed and cache. */
 const startNode = async (
   t: Test,
   nats: TestNats,
   url = nats.url,
-): Promise<{ bus: CommandBus; log: JetStreamEventLog }> => {
+): Promise<BusNode & { log: JetStreamEventLog }> => {
   const connected = await nats.connect(url)
   const layout = await discoverLog(connected.connection)
   const log = new JetStreamEventLog(connected, layout, { timeoutMs: 500 })
   const feed = new NatsLiveFeed(connected, layout)
+  const limits = { batchFrom: 6, batchMost: 20, snapshotEvery: 50 }
+  const states = createStates({ log, snapshots: new JetStreamSnapshots(connected), feed, limits })
   const bus = createCommandBus({
     log,
-    snapshots: new JetStreamSnapshots(connected),
     lookup: createLogLookup(log),
-    feed,
+    states,
     epoch: 1,
-    limits: { batchFrom: 6, batchMost: 20, snapshotEvery: 50 },
+    limits,
   })
   await feed.start()
   t.teardown(async () => {
     await feed.stop()
     log.close()
   })
-  return { bus, log }
+  return { bus, states, log }
 }
 
 const conversations = ['c1', 'c2', 'c3']
@@ -50,7 +51,7 @@ const step: fc.Arbitrary<Step> = fc.record({
 const clientsOf = (clients: number, steps: number): Step[][] =>
   fc.sample(fc.array(step, { minLength: steps, maxLength: steps, size: 'max' }), clients)
 
-const create = async (nodes: readonly CommandBus[]): Promise<void> => {
+const create = async (nodes: readonly BusNode[]): Promise<void> => {
   const wish = { t: 'create' as const, kind: 'channel' as const, members: ['bob', 'carol'] }
   await runClients(
     () => nodes,
@@ -62,7 +63,7 @@ t.test('two nodes on one JetStream', async t => {
   const nats = await startNats(t)
   const one = await startNode(t, nats)
   const two = await startNode(t, nats)
-  const nodes = [one.bus, two.bus]
+  const nodes = [one, two]
   await create(nodes)
   const outcomes = await runClients(() => nodes, clientsOf(30, 40))
   await checkLog(t, one.log, conversations, outcomes, nodes)
@@ -72,7 +73,7 @@ t.test('two nodes whose connections are cut at random', async t => {
   const nats = await startNats(t)
   const proxies = [await nats.proxy(), await nats.proxy()]
   const cut = await Promise.all(proxies.map(proxy => startNode(t, nats, proxy.url)))
-  const nodes = cut.map(({ bus }) => bus)
+  const nodes = cut
   await create(nodes)
   const calm = proxies.map(proxy => proxy.cutAtRandom(1_000))
   const running = runClients(() => nodes, clientsOf(20, 30))
@@ -80,12 +81,12 @@ t.test('two nodes whose connections are cut at random', async t => {
   for (const stop of calm) stop()
   const outcomes = await running
   const steady = await startNode(t, nats)
-  await checkLog(t, steady.log, conversations, outcomes, [...nodes, steady.bus])
+  await checkLog(t, steady.log, conversations, outcomes, [...nodes, steady])
 })
 
 t.test('kill -9 of the server, and a node that comes new', async t => {
   const nats = await startNats(t)
-  const nodes = [(await startNode(t, nats)).bus, (await startNode(t, nats)).bus]
+  const nodes = [await startNode(t, nats), await startNode(t, nats)]
   await create(nodes)
   let isOver = false
   const running = runClients(() => nodes, clientsOf(12, 80)).finally(() => {
@@ -96,9 +97,9 @@ t.test('kill -9 of the server, and a node that comes new', async t => {
     await nats.kill9()
     await delay(Math.random() * 300)
     await nats.restart()
-    if (round === 0) nodes[1] = (await startNode(t, nats)).bus
+    if (round === 0) nodes[1] = await startNode(t, nats)
   }
   const outcomes = await running
   const fresh = await startNode(t, nats)
-  await checkLog(t, fresh.log, conversations, outcomes, [...nodes, fresh.bus])
+  await checkLog(t, fresh.log, conversations, outcomes, [...nodes, fresh])
 })

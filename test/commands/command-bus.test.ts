@@ -76,7 +76,7 @@ t.test('a key that the state has forgotten and the log has not is answered as it
   for (let i = 0; i < 200; i++) await node.as('bob', send(`m${i}`))
   await node.as('alice', { t: 'rename', c: 'c1', title: 'Coffee' })
   t.same(await node.as('alice', rename), { seq: 2 })
-  t.equal((await node.bus.conversation('c1'))?.title, 'Coffee')
+  t.equal((await node.states.conversation('c1'))?.title, 'Coffee')
 })
 
 t.test('what changes nothing appends nothing', async t => {
@@ -113,10 +113,10 @@ t.test('blocks of either side stop a direct conversation, however cold the users
 
 t.test('states are seen at once when they are cached, and by a promise when not', async t => {
   const node = await setUp()
-  t.equal(await node.bus.conversation('c1'), undefined)
-  t.equal(node.bus.conversation('c1'), undefined)
+  t.equal(await node.states.conversation('c1'), undefined)
+  t.equal(node.states.conversation('c1'), undefined)
   await createGroup(node)
-  const view = node.bus.conversation('c1')
+  const view = node.states.conversation('c1')
   t.notOk(view instanceof Promise)
   t.match(view, {
     c: 'c1',
@@ -133,7 +133,7 @@ t.test('states are seen at once when they are cached, and by a promise when not'
   t.same([...view.members()], ['alice', 'bob'])
   await node.as('alice', { t: 'read', c: 'c1', seq: 1 })
   await node.as('alice', { t: 'block', user: 'eve', on: true })
-  const user = node.bus.user('alice')
+  const user = node.states.user('alice')
   t.notOk(user instanceof Promise)
   if (user instanceof Promise) return
   t.equal(user.readMark('c1'), 1)
@@ -141,13 +141,13 @@ t.test('states are seen at once when they are cached, and by a promise when not'
   t.equal(user.readMark('c2'), 0)
   t.equal(user.isMuted('c1'), false)
   t.equal(user.hasBlocked('eve'), true)
-  t.equal(node.bus.conversation('c1'), view, 'the same, while it is cached')
+  t.equal(node.states.conversation('c1'), view, 'the same, while it is cached')
 })
 
 t.test('nobody is turned away for what another node has just changed', async t => {
   const one = await setUp()
   const two = await setUp({ log: one.log })
-  t.equal(await two.bus.conversation('c1'), undefined)
+  t.equal(await two.states.conversation('c1'), undefined)
   await createGroup(one)
   t.match(await two.as('bob', send('m1')), { seq: 2 })
   await one.as('alice', { t: 'invite', c: 'c1', user: 'carol' })
@@ -159,7 +159,7 @@ t.test('nobody is turned away for what another node has just changed', async t =
   t.same(await one.as('alice', { t: 'rename', c: 'c1', title: 'Tea' }), { seq: 8 })
   await two.as('alice', { t: 'remove', c: 'c1', user: 'carol' })
   await t.rejects(one.as('carol', send('m4')), { code: 'NOT_FOUND' })
-  t.match(await one.bus.currentConversation('c1'), { head: 9, memberCount: 2 })
+  t.match(await one.states.currentConversation('c1'), { head: 9, memberCount: 2 })
 })
 
 t.test('a long queue is appended in batches, in order', async t => {
@@ -230,7 +230,7 @@ t.test('what is not wanted any more is not decided', async t => {
   t.match(first, { value: { seq: 3 } })
   t.match(second, { status: 'rejected', reason: { code: 'UNAVAILABLE' } })
   t.match(third, { value: { seq: 4 } })
-  t.equal((await node.bus.conversation('c1'))?.title, 'Tea')
+  t.equal((await node.states.conversation('c1'))?.title, 'Tea')
 })
 
 t.test('drain waits for what is under way', async t => {

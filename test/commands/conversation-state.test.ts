@@ -1,14 +1,14 @@
 import fc from 'fast-check'
 import t from 'tap'
-import type { ConversationCommand } from '../../src/commands/conversation-command.ts'
+import type { ConversationCommand } from '../../src/commands/domain/conversation-command.ts'
 import {
   type ConversationState,
   conversationType,
   emptyConversation,
   forkConversation,
-} from '../../src/commands/conversation-state.ts'
-import { decideConversation } from '../../src/commands/decide-conversation.ts'
-import type { MessageRef } from '../../src/commands/message-lookup.ts'
+} from '../../src/commands/domain/conversation-state.ts'
+import { decideConversation } from '../../src/commands/domain/decide-conversation.ts'
+import type { MessageRef } from '../../src/commands/ports/message-lookup.ts'
 import {
   type ConversationEvent,
   decodeConversationEvent,

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { emptyConversation } from '../../src/commands/conversation-state.ts'
+import { emptyConversation } from '../../src/commands/domain/conversation-state.ts'
 import { at, c, codeOf, command, direct, given, group, run, type Wish, when } from './given.ts'
 
 t.test('a group is created with its creator as owner, everybody once', async t => {

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { v7 } from 'uuid'
-import { conversationType } from '../../src/commands/conversation-state.ts'
-import { slowModeMembers } from '../../src/commands/slow-mode.ts'
+import { conversationType } from '../../src/commands/domain/conversation-state.ts'
+import { slowModeMembers } from '../../src/commands/domain/slow-mode.ts'
 import { at, c, codeOf, command, direct, given, group, run, when } from './given.ts'
 
 const later = (ms: number): string => new Date(Date.parse(at) + ms).toISOString()

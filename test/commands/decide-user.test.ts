@@ -1,7 +1,7 @@
 import t from 'tap'
-import { emptyConversation } from '../../src/commands/conversation-state.ts'
-import { decideUser, type UserCommand } from '../../src/commands/decide-user.ts'
-import { emptyUser, evolveUser, type UserState, userType } from '../../src/commands/user-state.ts'
+import { emptyConversation } from '../../src/commands/domain/conversation-state.ts'
+import { decideUser, type UserCommand } from '../../src/commands/domain/decide-user.ts'
+import { emptyUser, evolveUser, type UserState, userType } from '../../src/commands/domain/user-state.ts'
 import type { UserRequest } from '../../src/events/index.ts'
 import { at, c, command, direct, group, run } from './given.ts'
 

@@ -23,16 +23,16 @@ const full = async (log = new MemoryEventLog()) => {
 }
 
 t.test('who joins a full channel follows it in their own log; the channel’s stays as it is', async t => {
-  const { as, code, bus, userEvents, head } = await full()
+  const { as, code, states, userEvents, head } = await full()
   t.same(await as('zoe', { t: 'join', c }), { seq: 1 })
   t.same(await as('zoe', { t: 'join', c }), { seq: 1 }, 'once')
   t.same(await as('alice', { t: 'invite', c, user: 'zed' }), { seq: 1 })
   t.same(await as('alice', { t: 'invite', c, user: 'zed' }), { seq: 1 })
   t.equal(head(), 1)
   t.same(userEvents(), ['zoe channel.followed zoe', 'zed channel.followed alice'])
-  t.equal((await bus.conversation(c))?.memberCount, 3)
-  t.equal((await bus.currentUser('zoe')).follows(c), true)
-  t.equal((await bus.currentUser('eve')).follows(c), false)
+  t.equal((await states.conversation(c))?.memberCount, 3)
+  t.equal((await states.currentUser('zoe')).follows(c), true)
+  t.equal((await states.currentUser('eve')).follows(c), false)
   const ofTheStaff: Asked[] = [
     { t: 'invite', c, user: 'eve' },
     { t: 'remove', c, user: 'zed' },
@@ -91,20 +91,20 @@ t.test('who follows leaves, or is removed by the staff, and is a stranger then',
 })
 
 t.test('a role brings who follows into the channel’s log; leaving and removal are of both', async t => {
-  const { as, code, bus, userEvents } = await full()
+  const { as, code, states, userEvents } = await full()
   for (const user of ['zoe', 'zed']) await as(user, { t: 'join', c })
   t.equal(await code('alice', { t: 'role', c, user: 'eve', role: 'admin' }), 'NOT_FOUND')
   t.same(await as('alice', { t: 'role', c, user: 'zoe', role: 'member' }), { seq: 1 }, 'is one already')
   for (const [i, user] of ['zoe', 'zed'].entries())
     t.same(await as('alice', { t: 'role', c, user, role: 'admin' }), { seq: 2 + i })
-  t.equal((await bus.conversation(c))?.roleOf('zoe'), 'admin')
+  t.equal((await states.conversation(c))?.roleOf('zoe'), 'admin')
   await as('zoe', { t: 'settings', c, posting: 'staff' })
   await as('zoe', send('z1'))
   t.same(await as('zoe', { t: 'leave', c }), { seq: 6 })
   t.same(await as('alice', { t: 'remove', c, user: 'zed' }), { seq: 7 })
   t.same(userEvents().slice(2), ['zoe channel.unfollowed zoe', 'zed channel.unfollowed alice'])
   for (const user of ['zoe', 'zed']) {
-    t.equal((await bus.conversation(c))?.roleOf(user), undefined)
+    t.equal((await states.conversation(c))?.roleOf(user), undefined)
     t.equal(await code(user, send(`m-${user}`)), 'NOT_MEMBER')
   }
 })
@@ -117,7 +117,7 @@ t.test('another node knows at once who has come, and who has gone, when it has t
   // Its states have not heard of it: whom it does not know it does not turn away without having looked.
   t.match(await other.as('zoe', send('z1')), { seq: 2 })
   await other.as('alice', { t: 'remove', c, user: 'zoe' })
-  t.equal((await other.bus.currentUser('zoe')).follows(c), false)
+  t.equal((await other.states.currentUser('zoe')).follows(c), false)
 })
 
 t.test('many who join at once all follow, and the channel’s log is as it was', async t => {

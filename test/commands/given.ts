@@ -1,11 +1,11 @@
-import type { Decision } from '../../src/commands/aggregate.ts'
-import type { ConversationCommand } from '../../src/commands/conversation-command.ts'
+import type { Decision } from '../../src/commands/domain/aggregate.ts'
+import type { ConversationCommand } from '../../src/commands/domain/conversation-command.ts'
 import {
   type ConversationState,
   emptyConversation,
   evolveConversation,
-} from '../../src/commands/conversation-state.ts'
-import { decideConversation } from '../../src/commands/decide-conversation.ts'
+} from '../../src/commands/domain/conversation-state.ts'
+import { decideConversation } from '../../src/commands/domain/decide-conversation.ts'
 import type { ConversationEvent, ConversationRequest } from '../../src/events/index.ts'
 
 export const at = '2026-11-24T02:30:43.123Z'

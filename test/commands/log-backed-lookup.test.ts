@@ -3,6 +3,7 @@ import t from 'tap'
 import {
   createCommandBus,
   createLogLookup,
+  createStates,
   createViewLookup,
   type EventLog,
   type MessageIndex,
@@ -15,11 +16,11 @@ import { at } from './given.ts'
 /** A conversation's log of `messages` messages, every fifth of which is deleted three messages later. */
 const filledLog = async (c: string, messages: number): Promise<MemoryEventLog> => {
   const log = new MemoryEventLog()
+  const states = createStates({ log, snapshots: new MemorySnapshotStore(), feed: new MemoryLiveFeed(log) })
   const bus = createCommandBus({
     log,
-    snapshots: new MemorySnapshotStore(),
     lookup: createLogLookup(log),
-    feed: new MemoryLiveFeed(log),
+    states,
     epoch: 1,
   })
   const run = (request: ConversationRequest) => bus.execute(request, { from: 'alice', at })

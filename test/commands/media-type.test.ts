@@ -6,7 +6,7 @@ import {
   isFileName,
   isMediaType,
   isShown,
-} from '../../src/commands/media-type.ts'
+} from '../../src/media/media-type.ts'
 
 const bytes = (...parts: (string | number[])[]): Uint8Array =>
   Buffer.concat(

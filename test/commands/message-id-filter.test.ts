@@ -1,7 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { v7 } from 'uuid'
-import { timeOfId } from '../../src/commands/id-time.ts'
 import {
   addToFilter,
   deserialiseFilter,
@@ -10,7 +9,8 @@ import {
   forkFilter,
   mayHaveSeen,
   serialiseFilter,
-} from '../../src/commands/message-id-filter.ts'
+  timeOfId,
+} from '../../src/commands/domain/message-id-filter.ts'
 
 const idAt = (time: number, i: number): string =>
   v7({ msecs: time, random: Uint8Array.from({ length: 16 }, (_, j) => (i >>> ((j % 4) * 8)) & 255) })

@@ -3,7 +3,9 @@ import {
   type CommandBus,
   createCommandBus,
   createLogLookup,
+  createStates,
   type MessageLookup,
+  type StateReader,
 } from '../../src/commands/index.ts'
 import type { ConversationRequest, UserRequest } from '../../src/events/index.ts'
 import { MemoryEventLog, MemoryLiveFeed, MemorySnapshotStore } from '../../src/infra/memory/index.ts'
@@ -12,6 +14,7 @@ import { at } from './given.ts'
 export interface Node {
   readonly log: MemoryEventLog
   readonly bus: CommandBus
+  readonly states: StateReader
   /** Executes a request of a user. */
   as(from: string, request: Asked): Promise<unknown>
 }
@@ -35,18 +38,23 @@ export const setUp = async (
 ): Promise<Node> => {
   const log = more.log ?? new MemoryEventLog()
   const feed = new MemoryLiveFeed(log, 'later')
-  const bus = createCommandBus({
+  const states = createStates({
     log,
     snapshots: more.snapshots ?? new MemorySnapshotStore(),
-    lookup: more.lookup ?? createLogLookup(log),
     feed,
+    ...(more.limits === undefined ? {} : { limits: more.limits }),
+  })
+  const bus = createCommandBus({
+    log,
+    lookup: more.lookup ?? createLogLookup(log),
+    states,
     epoch: more.epoch ?? 1,
     ...(more.limits === undefined ? {} : { limits: more.limits }),
   })
   await feed.start()
   const as = (from: string, request: Asked) =>
     bus.execute({ id: '1', ...request } as ConversationRequest | UserRequest, { from, at })
-  return { log, bus, as }
+  return { log, bus, states, as }
 }
 
 export const create = { t: 'create', c: 'c1', kind: 'group', members: ['bob'] } as const

@@ -1,5 +1,5 @@
 import type { Test } from 'tap'
-import type { CommandBus } from '../../src/commands/index.ts'
+import type { CommandBus, StateReader } from '../../src/commands/index.ts'
 import type { ConversationRequest, StoredEvent, UserRequest } from '../../src/events/index.ts'
 import { at } from '../commands/given.ts'
 import type { Asked } from '../commands/one-node.ts'
@@ -7,6 +7,7 @@ import type { Asked } from '../commands/one-node.ts'
 /** A bus, and the log that it appends to. */
 export interface BusSubject {
   readonly bus: CommandBus
+  readonly states: StateReader
   /** Everything of a conversation, in order. */
   stored(c: string): Promise<readonly StoredEvent[]>
 }
@@ -89,26 +90,26 @@ export const commandBusContract = (name: string, t: Test, open: (t: Test) => Pro
   })
 
   t.test(`${name}: who has an answer reads a state that holds it`, async t => {
-    const { bus } = await open(t)
+    const { bus, states } = await open(t)
     const as = asOn(bus)
     const c = fresh('c')
-    t.equal(await bus.conversation(c), undefined)
+    t.equal(await states.conversation(c), undefined)
     await as('alice', { t: 'create', c, kind: 'group', members: ['bob'] })
-    const first = await bus.conversation(c)
+    const first = await states.conversation(c)
     t.match(first, { c, kind: 'group', title: undefined, head: 1, memberCount: 2 })
     t.equal(first?.roleOf('alice'), 'owner')
     t.equal(first?.roleOf('eve'), undefined)
     for (let i = 2; i < 30; i++) {
       await as('bob', { t: 'send', c, m: `m${i}`, text: 'hi' })
-      t.equal((await bus.conversation(c))?.head, i)
+      t.equal((await states.conversation(c))?.head, i)
     }
     await as('alice', { t: 'remove', c, user: 'bob' })
-    t.equal((await bus.conversation(c))?.roleOf('bob'), undefined)
-    t.match(await bus.currentConversation(c), { head: 30, memberCount: 1 })
+    t.equal((await states.conversation(c))?.roleOf('bob'), undefined)
+    t.match(await states.currentConversation(c), { head: 30, memberCount: 1 })
   })
 
   t.test(`${name}: marks, mutes and blocks`, async t => {
-    const { bus } = await open(t)
+    const { bus, states } = await open(t)
     const as = asOn(bus)
     const c = fresh('c')
     const user = fresh('user')
@@ -118,11 +119,11 @@ export const commandBusContract = (name: string, t: Test, open: (t: Test) => Pro
     t.same(await as(user, { t: 'block', user: 'eve', on: true }), {})
     // Marks are read when the feed brings them.
     for (;;) {
-      const view = await bus.user(user)
+      const view = await states.user(user)
       if (view.hasBlocked('eve')) break
       await new Promise(resolve => setTimeout(resolve, 5))
     }
-    const view = await bus.user(user)
+    const view = await states.user(user)
     t.equal(view.readMark(c), 1)
     t.equal(view.isMuted(c), true)
     t.equal(view.readMark(fresh('c')), 0)

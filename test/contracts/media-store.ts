@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap'
-import type { MediaStore } from '../../src/commands/index.ts'
+import type { MediaStore } from '../../src/media/index.ts'
 
 /** A store that is empty, and how a client puts a part and gets a download by their URLs. */
 export interface MediaStoreUnderTest {

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
 import t, { type Test } from 'tap'
-import { Media, type MediaStore, sweepMedia } from '../../src/commands/index.ts'
-import { uploadFolder } from '../../src/commands/media-keys.ts'
 import type { Attachment } from '../../src/events/index.ts'
+import { Media, type MediaStore, sweepMedia } from '../../src/media/index.ts'
+import { uploadFolder } from '../../src/media/media-binding.ts'
 import type { MediaStoreUnderTest } from './media-store.ts'
 
 const day = 86_400_000

@@ -28,7 +28,7 @@ const seqsOf = (events: readonly Fields[]) => events.map(event => event.seq)
 const upTo = (last: number, first = 1) => Array.from({ length: last - first + 1 }, (_, n) => first + n)
 
 /** The place of a stream that has just come. */
-const placeOf = async (url: string, token: string): Promise<string> => {
+const cursorOf = async (url: string, token: string): Promise<string> => {
   const client = new EventSourceClient(url, token)
   await client.until(() => client.lastEventId !== '')
   await client.stop()
@@ -243,7 +243,7 @@ t.test('places beyond the log keep nobody else waiting, and their streams count'
   const few = await startConfab(t, { limits: { userSockets: 20, resumes: 2 } })
   const bob = await few.connect('bob')
   await bob.ok('create', { c: 'tea', kind: 'group', members: ['alice'], key: 'create' })
-  const id = await placeOf(few.url, await few.token('alice'))
+  const id = await cursorOf(few.url, await few.token('alice'))
   const liar = { authorization: `Bearer ${await few.token('liar')}`, 'last-event-id': '1.CONV_0.zzzzz' }
   const stop = new AbortController()
   t.teardown(() => stop.abort())

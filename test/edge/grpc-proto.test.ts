@@ -1,8 +1,8 @@
 import { fileURLToPath } from 'node:url'
 import { loadSync, type MessageTypeDefinition } from '@grpc/proto-loader'
 import t from 'tap'
-import { decodeRequest, encodeMessage } from '../../src/edge/grpc/grpc-frames.ts'
-import { asyncApiDocument } from '../../src/edge/http/asyncapi.ts'
+import { decodeRequest, encodeMessage } from '../../src/edge/transports/grpc/grpc-frames.ts'
+import { asyncApiDocument } from '../../src/edge/transports/http/asyncapi.ts'
 import {
   type AnswerOf,
   ConversationEvents,
@@ -18,7 +18,7 @@ interface Field {
 }
 type Method = { requestSerialize(value: object): Buffer; responseDeserialize(bytes: Buffer): object }
 
-const proto = fileURLToPath(new URL('../../src/edge/grpc/confab.proto', import.meta.url))
+const proto = fileURLToPath(new URL('../../src/edge/transports/grpc/confab.proto', import.meta.url))
 const definition = loadSync(proto)
 const { Session } = definition['confab.v1.Confab'] as unknown as { Session: Method }
 

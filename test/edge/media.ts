@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap'
-import type { MediaLimits, MediaStore } from '../../src/commands/index.ts'
+import type { MediaLimits, MediaStore } from '../../src/media/index.ts'
 import { startConfab, type TestConfab } from '../harness/confab.ts'
 import { described, httpOf, png, putParts, type UploadAnswer, upload } from '../harness/upload.ts'
 

@@ -2,16 +2,17 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import fc from 'fast-check'
 import { Registry } from 'prom-client'
 import t from 'tap'
-import { defaultEdgeLimits } from '../../src/edge/edge-limits.ts'
-import { PresenceBoard, type PresenceListener } from '../../src/edge/presence/index.ts'
-import { type Device, LocalPresence } from '../../src/edge/presence/local-presence.ts'
+import { defaultEdgeLimits } from '../../src/edge/ports/edge-limits.ts'
 import {
   listUsers,
   noUsers,
+  type PresenceListener,
   type PresenceRecord,
   shardOf,
   stateIn,
-} from '../../src/edge/presence/presence-record.ts'
+} from '../../src/edge/ports/presence-store.ts'
+import { PresenceBoard } from '../../src/edge/presence/index.ts'
+import { type Device, LocalPresence } from '../../src/edge/presence/local-presence.ts'
 import { RemotePresence } from '../../src/edge/presence/remote-presence.ts'
 import { WatchList } from '../../src/edge/presence/watch-list.ts'
 import { Session } from '../../src/edge/sessions/session.ts'

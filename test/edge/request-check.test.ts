@@ -1,5 +1,5 @@
 import t from 'tap'
-import { checkHello, checkRequest } from '../../src/edge/sessions/request-check.ts'
+import { checkHello, checkRequest } from '../../src/edge/requests/request-check.ts'
 import { ConfabError } from '../../src/events/index.ts'
 
 const refusal = (value: Record<string, unknown>) => {

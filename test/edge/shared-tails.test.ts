@@ -2,8 +2,8 @@ import { setImmediate as turn } from 'node:timers/promises'
 import fc from 'fast-check'
 import t from 'tap'
 import type { ConversationView, EventLog } from '../../src/commands/index.ts'
-import { ConversationReader } from '../../src/edge/resume/conversation-reader.ts'
-import { SharedTails } from '../../src/edge/resume/shared-tails.ts'
+import { ConversationReader } from '../../src/edge/catch-up/conversation-reader.ts'
+import { SharedReads } from '../../src/edge/catch-up/shared-reads.ts'
 import type { StoredEvent } from '../../src/events/index.ts'
 import type { TimelineEntry, TimelineQueries } from '../../src/projections/index.ts'
 
@@ -61,7 +61,7 @@ class Stored {
   }
 }
 
-const read = async (tails: SharedTails, stored: Stored, c: string, after: number): Promise<void> => {
+const read = async (tails: SharedReads, stored: Stored, c: string, after: number): Promise<void> => {
   const events = await tails.after(stored.view(c), after)
   if (after < stored.head(c) && events.length === 0) throw new Error(`${c}: nothing after ${after}`)
   for (const [n, { seq, streamSeq, wire }] of events.entries()) {
@@ -91,7 +91,7 @@ t.test(
         fc.constantFrom(0, 2_000, 20_000, 1e9),
         async (commands, most) => {
           const stored = new Stored()
-          const tails = new SharedTails(stored.reader, most, () => {})
+          const tails = new SharedReads(stored.reader, most, () => {})
           const under: Promise<void>[] = []
           for (const { c, count, behind, isLive, waits } of commands) {
             for (let n = 0; n < count; n++) {
@@ -114,7 +114,7 @@ t.test(
 t.test('what many have missed is read once, and not again for those who come a little later', async t => {
   const stored = new Stored()
   const served = { shared: 0, own: 0 }
-  const tails = new SharedTails(stored.reader, 1e6, shared => served[shared ? 'shared' : 'own']++)
+  const tails = new SharedReads(stored.reader, 1e6, shared => served[shared ? 'shared' : 'own']++)
   for (let n = 0; n < 50; n++) stored.append('tea')
   await Promise.all(Array.from({ length: 100 }, () => read(tails, stored, 'tea', 30)))
   t.equal(stored.reads, 1)
@@ -127,7 +127,7 @@ t.test('what many have missed is read once, and not again for those who come a l
 
 t.test('a read that fails fails for those who wait for it, and is tried again by who asks next', async t => {
   const stored = new Stored()
-  const tails = new SharedTails(stored.reader, 1e6, () => {})
+  const tails = new SharedReads(stored.reader, 1e6, () => {})
   stored.append('tea')
   stored.fails = true
   const outcomes = await Promise.allSettled([0, 0].map(() => tails.after(stored.view('tea'), 0)))

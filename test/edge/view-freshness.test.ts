@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { LiveFeed } from '../../src/commands/index.ts'
-import { ViewFreshness } from '../../src/edge/view-freshness.ts'
+import { ViewFreshness } from '../../src/edge/access/view-freshness.ts'
 import type { Position } from '../../src/events/index.ts'
 import type { Views } from '../../src/projections/index.ts'
 

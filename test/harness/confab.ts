@@ -4,15 +4,13 @@ import {
   type BusLimits,
   type CommandBus,
   createCommandBus,
+  createStates,
   createViewLookup,
   type EventLog,
   type LiveFeed,
-  Media,
-  type MediaLimits,
-  type MediaStore,
 } from '../../src/commands/index.ts'
 import { type Edge, type EdgeLimits, type EdgeOptions, startEdge } from '../../src/edge/index.ts'
-import type { Signals } from '../../src/edge/signals/signals.ts'
+import type { Signals } from '../../src/edge/ports/signals.ts'
 import { openMediaFolder } from '../../src/infra/media-folder/index.ts'
 import {
   discoverLog,
@@ -29,6 +27,7 @@ import { openSqliteStores, openSqliteViews } from '../../src/infra/sqlite/index.
 import { createEdgeMetrics, createRegistry } from '../../src/infra/telemetry/index.ts'
 import { createTokenVerifier, signDevToken } from '../../src/infra/tokens/index.ts'
 import { loadUws } from '../../src/infra/uws/index.ts'
+import { Media, type MediaLimits, type MediaStore } from '../../src/media/index.ts'
 import { type ProjectionName, ProjectionRunner, type Views } from '../../src/projections/index.ts'
 import { startNats, type TestNats } from './nats.ts'
 import { RawClient, type RawClientOptions } from './raw-client.ts'
@@ -106,11 +105,16 @@ export const startConfab = async (t: Teardown, options: ConfabOptions = {}): Pro
   await projections.start()
   const sqliteViews = openSqliteViews(file)
   const views = options.wrapViews?.(sqliteViews) ?? sqliteViews
-  const bus = createCommandBus({
+  const states = createStates({
     log,
     snapshots: new JetStreamSnapshots(connection),
-    lookup: createViewLookup(views.timeline, log),
     feed,
+    ...(options.commands === undefined ? {} : { limits: options.commands }),
+  })
+  const bus = createCommandBus({
+    log,
+    lookup: createViewLookup(views.timeline, log),
+    states,
     epoch: 1,
     ...(options.commands === undefined ? {} : { limits: options.commands }),
   })
@@ -124,6 +128,7 @@ export const startConfab = async (t: Teardown, options: ConfabOptions = {}): Pro
   const edge = await startEdge({
     uws: loadUws(),
     bus,
+    states,
     feed,
     views,
     log: options.wrapLog?.(log) ?? log,

@@ -11,7 +11,7 @@ import { loadSync } from '@grpc/proto-loader'
 import type { Fields } from './raw-client.ts'
 
 /** What anybody makes of the .proto: nothing of confab's is in it. */
-const proto = fileURLToPath(new URL('../../src/edge/grpc/confab.proto', import.meta.url))
+const proto = fileURLToPath(new URL('../../src/edge/transports/grpc/confab.proto', import.meta.url))
 const definition = loadPackageDefinition(loadSync(proto, { longs: Number, oneofs: true, arrays: true }))
 const { Confab } = (definition.confab as Fields).v1 as { Confab: ServiceClientConstructor }
 

@@ -1,7 +1,7 @@
-import { Media, type MediaStore } from '../../src/commands/index.ts'
-import type { Access } from '../../src/edge/access.ts'
-import { MediaRoutes } from '../../src/edge/http/media-routes.ts'
+import type { Access } from '../../src/edge/access/access.ts'
+import { MediaRoutes } from '../../src/edge/transports/http/media-routes.ts'
 import { loadUws } from '../../src/infra/uws/index.ts'
+import { Media, type MediaStore } from '../../src/media/index.ts'
 
 /** The edge's routes for the bytes of media, by themselves: nobody signs in, nothing but signed URLs is served. Gives where it listens. */
 export const startMediaServer = async (

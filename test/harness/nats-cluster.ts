@@ -3,10 +3,10 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { connectNats, type Nats } from '../../src/infra/nats/connection.ts'
-import { findNatsServer } from '../../src/infra/nats/nats-binary.ts'
-import { type ServerProcess, spawnServer } from '../../src/infra/nats/server-process.ts'
-import { applyStreams, loadStreams } from '../../src/infra/nats/streams.ts'
+import { connectNats, type Nats } from '../../src/infra/nats/client/connection.ts'
+import { findNatsServer } from '../../src/infra/nats/embedded/nats-binary.ts'
+import { type ServerProcess, spawnServer } from '../../src/infra/nats/embedded/server-process.ts'
+import { applyStreams, loadStreams } from '../../src/infra/nats/log/streams.ts'
 
 /** Three real nats-servers on nats/cluster.conf, with confab's streams on all of them. */
 export interface TestCluster {

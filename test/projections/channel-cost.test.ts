@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import t, { type Test } from 'tap'
-import { conversationType, emptyConversation } from '../../src/commands/conversation-state.ts'
+import { conversationType, emptyConversation } from '../../src/commands/domain/conversation-state.ts'
 import { decodeConversationEvent, type StoredEvent } from '../../src/events/index.ts'
 import { openSqliteStores, openSqliteViews } from '../../src/infra/sqlite/index.ts'
 import { ProjectionRunner } from '../../src/projections/index.ts'

@@ -7,7 +7,7 @@ import {
   noLeases,
   sharesOf,
   withoutWorker,
-} from '../../src/projections/lease-table.ts'
+} from '../../src/projections/leases/lease-table.ts'
 
 const streams = ['CONV_0', 'CONV_1', 'CONV_2', 'CONV_3', 'USER_0', 'USER_1', 'USER_2']
 

@@ -2,7 +2,12 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import t from 'tap'
 import { openSqliteStores, openSqliteViews } from '../../src/infra/sqlite/index.ts'
-import { type Feed, openFeeds, type ProjectionName, ProjectionRunner } from '../../src/projections/index.ts'
+import {
+  openFeeds,
+  type ProjectionName,
+  ProjectionRunner,
+  type ProjectionTarget,
+} from '../../src/projections/index.ts'
 import { tempFolder } from '../harness/temp-folder.ts'
 import { historyOf, stepsOf } from './history.ts'
 import { MemorySource } from './memory-source.ts'
@@ -22,7 +27,7 @@ const project = async (
   const stores = openSqliteStores(path)
   const projected: Partial<Record<ProjectionName, number>> = {}
   const feeds = (await openFeeds(stores)).map(
-    (one): Feed => ({
+    (one): ProjectionTarget => ({
       ...one,
       version: versions[one.name] ?? one.version,
       begin() {

@@ -7,11 +7,11 @@ import { openSqliteStores, openSqliteViews } from '../../src/infra/sqlite/index.
 import {
   ChangeRejectedError,
   type DeadLetter,
-  type Feed,
   feed,
   openFeeds,
   type ProjectionName,
   ProjectionRunner,
+  type ProjectionTarget,
   projectionNames,
   type RunnerOptions,
   type TimelineChange,
@@ -106,7 +106,7 @@ t.test('an event that cannot be taken is filed, and the rest goes on', async t =
 
 t.test('a projection that throws on an event misses that event only; the others do not', async t => {
   const victim = (streams.CONV_0 ?? [])[5]
-  const feeds = async (stores: ViewStores): Promise<Feed[]> => {
+  const feeds = async (stores: ViewStores): Promise<ProjectionTarget[]> => {
     const timeline = await stores.open('timeline', 1)
     return (await openFeeds(stores)).map(one =>
       one.name !== 'timeline'

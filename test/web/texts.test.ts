@@ -1,19 +1,12 @@
 import fc from 'fast-check'
 import t from 'tap'
 import type { ConfabClient } from '../../src/client/index.ts'
-import { formatBriefly, formatDay, formatNames, hueOf, initialsOf } from '../../src/edge/web/format.ts'
-import { highlightPieces, linkPieces } from '../../src/edge/web/highlight.ts'
-import {
-  applyToInbox,
-  type Inbox,
-  markInbox,
-  sorted,
-  takePage,
-  unreadTotal,
-} from '../../src/edge/web/inbox.ts'
-import { ReadMarks } from '../../src/edge/web/read-marks.ts'
 import type { ConversationEvent, InboxItem } from '../../src/events/index.ts'
 import { highlight } from '../../src/projections/index.ts'
+import { formatBriefly, formatDay, formatNames, hueOf, initialsOf } from '../../src/web/format.ts'
+import { highlightPieces, linkPieces } from '../../src/web/highlight.ts'
+import { applyToInbox, type Inbox, markInbox, sorted, takePage, unreadTotal } from '../../src/web/inbox.ts'
+import { ReadMarks } from '../../src/web/read-marks.ts'
 
 t.test('a highlight becomes plain text, marked where it matched', async t => {
   t.same(highlightPieces('a &lt;b&gt; <mark>tea &amp; &quot;milk&quot;</mark>, it&#39;s'), [

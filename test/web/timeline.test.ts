@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { toRows } from '../../src/edge/web/rows.ts'
-import { Timeline } from '../../src/edge/web/timeline.ts'
 import type { ConversationEvent } from '../../src/events/index.ts'
+import { toRows } from '../../src/web/rows.ts'
+import { Timeline } from '../../src/web/timeline.ts'
 
 type Fields<E> = E extends unknown ? Omit<E, 't' | 'c' | 'seq' | 'at'> & { at?: string } : never
 

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { defaultEdgeLimits } from '../../../src/edge/edge-limits.ts'
+import { defaultEdgeLimits } from '../../../src/edge/ports/edge-limits.ts'
 import { startConfab } from '../../harness/confab.ts'
 import { startLoad } from '../../harness/load.ts'
 import { conversationId, userId } from '../../load/frames.ts'

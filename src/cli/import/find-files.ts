@@ -1,6 +1,6 @@
 import { readdirSync, statSync } from 'node:fs'
 import { basename, join } from 'node:path'
-import { CliError } from '../cli-error.ts'
+import { CliError } from '../command/cli-error.ts'
 
 /** Files that paths name: a file itself, in a folder (and below it) those whose name `accepts` takes, by name. Throws CliError for a path that is not there or gives none. */
 export const findFiles = (paths: readonly string[], accepts: (name: string) => boolean): string[] =>

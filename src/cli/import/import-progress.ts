@@ -1,5 +1,5 @@
-import { count, span } from '../output.ts'
-import { type Bar, startBar } from '../progress-bar.ts'
+import { count, span } from '../terminal/output.ts'
+import { type Bar, startBar } from '../terminal/progress-bar.ts'
 import type { ImportCounts } from './importer.ts'
 
 /** How an import goes. */

@@ -1,8 +1,8 @@
-import type { CommandBus } from '../../commands/index.ts'
+import type { CommandBus, StateReader } from '../../commands/index.ts'
 import type { Checkpoints } from './checkpoints.ts'
 import type { ImportItem, ImportSource, SourcePosition } from './import-item.ts'
-import { ImportLane, type Outcome } from './import-lane.ts'
-import type { Patience } from './patience.ts'
+import { ImportLane, type Outcome } from './import-queue.ts'
+import type { Patience } from './retry.ts'
 
 /** What an import has done so far. */
 export interface ImportCounts {
@@ -21,6 +21,7 @@ export interface ImportCounts {
 
 export interface ImporterOptions {
   readonly bus: CommandBus
+  readonly states: StateReader
   readonly checkpoints: Checkpoints
   /** Whether a message was in the log before this run. */
   readonly isStored: (c: string, m: string) => Promise<boolean>
@@ -132,12 +133,12 @@ export class Importer {
   #laneOf(c: string): ImportLane {
     let lane = this.#lanes.get(c)
     if (lane === undefined) {
-      const { bus, isStored, signal, patience } = this.#options
+      const { bus, states, isStored, signal, patience } = this.#options
       const onIdle = (): void => {
         this.#lanes.delete(c)
         this.#wake()
       }
-      lane = new ImportLane({ bus, isStored, signal, patience, onIdle }, c)
+      lane = new ImportLane({ bus, states, isStored, signal, patience, onIdle }, c)
       this.#lanes.set(c, lane)
     }
     return lane

@@ -1,16 +1,16 @@
+import { openWriteSide } from '../../app/open-log.ts'
+import { openNats } from '../../app/open-nats.ts'
 import { createLogLookup, type MessageLookup } from '../../commands/index.ts'
-import { openNats } from '../../open-nats.ts'
-import { openWriteSide } from '../../write-side.ts'
-import { CliError } from '../cli-error.ts'
-import { count, note, print, span } from '../output.ts'
-import { interruption } from '../run-command.ts'
-import { configOf, type SystemFlags } from '../system-options.ts'
+import { CliError } from '../command/cli-error.ts'
+import { interruption } from '../command/run-command.ts'
+import { configOf, type SystemFlags } from '../command/system-options.ts'
+import { count, note, print, span } from '../terminal/output.ts'
 import { openCheckpoints } from './checkpoints.ts'
 import type { ImportSource } from './import-item.ts'
-import { laneWindow } from './import-lane.ts'
 import { startProgress } from './import-progress.ts'
+import { laneWindow } from './import-queue.ts'
 import { type ImportCounts, Importer } from './importer.ts'
-import { Patience } from './patience.ts'
+import { Patience } from './retry.ts'
 
 /** Bad lines that are told of one by one; the rest are counted. */
 const maxComplaints = 20
@@ -42,7 +42,7 @@ export const runImport = async (sources: readonly ImportSource[], flags: SystemF
   const system = await openNats(config, 'confab-import', note)
   try {
     let lookup: MessageLookup | undefined
-    const { bus, feed, close } = await openWriteSide(system.nats, {
+    const { bus, states, feed, close } = await openWriteSide(system.nats, {
       lookup: (log, events) => {
         lookup = createLogLookup(log, indexBytes, events)
         return lookup
@@ -57,10 +57,11 @@ export const runImport = async (sources: readonly ImportSource[], flags: SystemF
       let complaints = 0
       const importer = new Importer({
         bus,
+        states,
         checkpoints: await openCheckpoints(system.nats, feed),
         isStored: async (c, m) => {
           // Up to seq 1 or later: once a conversation was read, as it was then.
-          const isThere = (await bus.conversation(c)) !== undefined
+          const isThere = (await states.conversation(c)) !== undefined
           return isThere && (await lookup?.find(c, m, 1)) !== undefined
         },
         signal,

@@ -6,16 +6,16 @@ import {
   type ProjectionName,
   type ProjectionPlan,
 } from '../../projections/index.ts'
-import { CliError } from '../cli-error.ts'
-import { count, note, print, styled, table } from '../output.ts'
-import { startBar } from '../progress-bar.ts'
-import { interruption } from '../run-command.ts'
-import type { SystemFlags } from '../system-options.ts'
-import { type Operation, operate, planOf, projectionArgument } from './operation.ts'
+import { CliError } from '../command/cli-error.ts'
+import { interruption } from '../command/run-command.ts'
+import type { SystemFlags } from '../command/system-options.ts'
+import { count, note, print, styled, table } from '../terminal/output.ts'
+import { startBar } from '../terminal/progress-bar.ts'
 import { readOverview } from './overview.ts'
+import { generationNumber } from './pause.ts'
+import { type Operation, operate, planOf, projectionArgument } from './projection-command.ts'
 import { isLevel } from './rebuild.ts'
-import { standStill } from './stand-still.ts'
-import { generationNumber } from './steer.ts'
+import { standStill } from './wait-for-views.ts'
 
 interface CompareFlags extends SystemFlags {
   readonly json?: boolean

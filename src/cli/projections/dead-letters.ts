@@ -7,12 +7,12 @@ import {
   removeDeadLetter,
 } from '../../infra/nats/index.ts'
 import { type ProjectionName, projectionNames, type RetryOutcome } from '../../projections/index.ts'
-import { CliError } from '../cli-error.ts'
-import { count, note, print, table } from '../output.ts'
-import { interruption } from '../run-command.ts'
-import { addSystemOptions, type SystemFlags } from '../system-options.ts'
+import { CliError } from '../command/cli-error.ts'
+import { interruption } from '../command/run-command.ts'
+import { addSystemOptions, type SystemFlags } from '../command/system-options.ts'
+import { count, note, print, table } from '../terminal/output.ts'
 import { fedViews, holderOf } from './fed-views.ts'
-import { type Operation, operate } from './operation.ts'
+import { type Operation, operate } from './projection-command.ts'
 
 interface FilterFlags extends SystemFlags {
   readonly projection?: ProjectionName

@@ -1,13 +1,13 @@
 import { Command } from 'commander'
+import type { OpenNats } from '../../app/open-nats.ts'
 import type { ConfabConfig } from '../../infra/config/index.ts'
 import { readDeadLetters } from '../../infra/nats/index.ts'
-import type { OpenNats } from '../../open-nats.ts'
 import type { ProjectionState } from '../../projections/index.ts'
-import { CliError } from '../cli-error.ts'
-import { count, note, print, span, styled, table } from '../output.ts'
-import { addSystemOptions, type SystemFlags } from '../system-options.ts'
-import { operate, operateOn } from './operation.ts'
+import { CliError } from '../command/cli-error.ts'
+import { addSystemOptions, type SystemFlags } from '../command/system-options.ts'
+import { count, note, print, span, styled, table } from '../terminal/output.ts'
 import { type GenerationRow, readOverview } from './overview.ts'
+import { operate, operateOn } from './projection-command.ts'
 
 interface ListFlags extends SystemFlags {
   readonly streams?: boolean

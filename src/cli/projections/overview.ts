@@ -9,9 +9,9 @@ import {
   type SupervisedStatus,
   worstState,
 } from '../../projections/index.ts'
-import { CliError } from '../cli-error.ts'
+import { CliError } from '../command/cli-error.ts'
 import { type FedView, fedViews, holderOf, type StreamRow } from './fed-views.ts'
-import type { Operation } from './operation.ts'
+import type { Operation } from './projection-command.ts'
 
 /** A generation of a view in one database, whoever feeds it. */
 export interface GenerationRow {

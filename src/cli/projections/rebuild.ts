@@ -9,13 +9,13 @@ import {
   rebuild,
   versionOf,
 } from '../../projections/index.ts'
-import { CliError } from '../cli-error.ts'
-import { count, note, span } from '../output.ts'
-import { startBar } from '../progress-bar.ts'
-import { interruption } from '../run-command.ts'
-import type { SystemFlags } from '../system-options.ts'
-import { changePlan, type Operation, operate, projectionArgument } from './operation.ts'
+import { CliError } from '../command/cli-error.ts'
+import { interruption } from '../command/run-command.ts'
+import type { SystemFlags } from '../command/system-options.ts'
+import { count, note, span } from '../terminal/output.ts'
+import { startBar } from '../terminal/progress-bar.ts'
 import { type GenerationRow, readOverview } from './overview.ts'
+import { changePlan, type Operation, operate, projectionArgument } from './projection-command.ts'
 
 interface RebuildFlags extends SystemFlags {
   readonly detach?: boolean

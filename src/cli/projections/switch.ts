@@ -1,10 +1,10 @@
 import { Argument, Command } from 'commander'
 import { type ProjectionName, switchTo } from '../../projections/index.ts'
-import { note } from '../output.ts'
-import type { SystemFlags } from '../system-options.ts'
+import type { SystemFlags } from '../command/system-options.ts'
+import { note } from '../terminal/output.ts'
 import { checkLevel, compareAndTell, otherGeneration } from './compare.ts'
-import { changePlan, operate, planOf, projectionArgument } from './operation.ts'
-import { generationNumber } from './steer.ts'
+import { generationNumber } from './pause.ts'
+import { changePlan, operate, planOf, projectionArgument } from './projection-command.ts'
 
 interface SwitchFlags extends SystemFlags {
   readonly compare?: boolean

@@ -1,10 +1,18 @@
 import type { TemplatedApp } from 'uWebSockets.js'
-import { countOf, toArray, withItem, withoutItem } from '../sessions/one-or-many.ts'
+import { countOf, type OneOrMany, toArray, withItem, withoutItem } from '../sessions/one-or-many.ts'
 import { isSlow, push } from '../sessions/outbox.ts'
-import type { Session } from '../sessions/session.ts'
-import type { Audience } from './audience.ts'
+import type { Session, SessionAudience } from '../sessions/session.ts'
 import { Topic } from './topic.ts'
 import type { Wire } from './wire.ts'
+
+/** The local sockets of a conversation. Sessions refer to it by reference: an id per session would be a copy each. */
+interface Audience extends SessionAudience {
+  /** Undefined after the last socket left. */
+  sockets: OneOrMany<Session> | Topic | undefined
+}
+
+/** Only the fan-out assigns a session's audiences, so they are always its own. */
+const audiencesOf = (session: Session): readonly Audience[] => session.audiences as readonly Audience[]
 
 /** Of an event as it is stored; read only when somebody misses it. */
 interface Stored {
@@ -40,7 +48,7 @@ export class FanOut {
   subscribe(session: Session, c: string): void {
     if (session.closed) return
     const audience = this.#audienceOf(c)
-    if (session.audiences.includes(audience)) return
+    if (audiencesOf(session).includes(audience)) return
     session.audiences = session.audiences.concat([audience])
     this.#join(session, audience)
   }
@@ -54,7 +62,7 @@ export class FanOut {
 
   unsubscribe(session: Session, c: string): void {
     const audience = this.#audiences.get(c)
-    if (audience === undefined || !session.audiences.includes(audience)) return
+    if (audience === undefined || !audiencesOf(session).includes(audience)) return
     session.audiences = session.audiences.filter(other => other !== audience)
     this.#leave(session, audience)
   }
@@ -62,20 +70,20 @@ export class FanOut {
   /** From now on it gets nothing; what it misses is remembered as cursors. */
   hold(session: Session): void {
     session.behind = new Map()
-    for (const { sockets } of session.audiences) if (sockets instanceof Topic) sockets.hold(session)
+    for (const { sockets } of audiencesOf(session)) if (sockets instanceof Topic) sockets.hold(session)
   }
 
   /** From now on it gets what is live again, but of the conversations that are returned: the cursors of what it has missed. */
   release(session: Session): ReadonlyMap<string, number> {
     const missed = session.behind ?? new Map<string, number>()
     session.behind = undefined
-    for (const { sockets } of session.audiences) if (sockets instanceof Topic) sockets.release(session)
+    for (const { sockets } of audiencesOf(session)) if (sockets instanceof Topic) sockets.release(session)
     return missed
   }
 
   /** When its socket has closed. */
   forget(session: Session): void {
-    const { audiences } = session
+    const audiences = audiencesOf(session)
     session.audiences = []
     for (const audience of audiences) this.#leave(session, audience)
   }
@@ -138,7 +146,7 @@ export class FanOut {
   /** Goes through all sessions of the node. */
   #sessionsOf(audience: Audience): Session[] {
     const found: Session[] = []
-    for (const session of this.#sessions) if (session.audiences.includes(audience)) found.push(session)
+    for (const session of this.#sessions) if (audiencesOf(session).includes(audience)) found.push(session)
     return found
   }
 

@@ -1,34 +1,57 @@
+import type { Logger } from '../../base/logger.ts'
 import type { LiveEvent, PassedListener } from '../../commands/index.ts'
 import {
   decodeConversationEvent,
   decodeUserEvent,
   isFollowType,
   isMembershipType,
+  type StoredEvent,
   wireBytes,
 } from '../../events/index.ts'
-import type { EdgeMetrics } from '../edge-metrics.ts'
-import type { Logger } from '../edge-options.ts'
-import type { StreamCatchUp } from '../event-streams/stream-catch-up.ts'
-import { type MembershipChange, type Memberships, membershipChange } from '../memberships.ts'
-import type { Resumer } from '../resume/resume.ts'
-import type { SharedTails } from '../resume/shared-tails.ts'
+import { type MembershipChange, type Memberships, membershipChange } from '../access/memberships.ts'
+import type { EdgeMetrics } from '../ports/edge-metrics.ts'
 import { pushObject } from '../sessions/outbox.ts'
+import type { Session } from '../sessions/session.ts'
 import type { SessionRegistry } from '../sessions/session-registry.ts'
-import type { Stragglers } from '../sessions/stragglers.ts'
-import type { Marks } from '../signals/marks.ts'
 import type { FanOut } from './fan-out.ts'
 import { Wire } from './wire.ts'
 
-/** What follows on this node from an event of the live feed. */
+/** A catch-up that collects the live events of conversations that a session is still reading missed events of. */
+interface Resumes {
+  isFilling(c: string): boolean
+  offer(c: string, seq: number, wire: Wire): void
+  removed(c: string, user: string): void
+  isFull(session: Session): boolean
+  resume(session: Session, cursors: Readonly<Record<string, number>>): Promise<void>
+}
+
+interface Reads {
+  isKeeping(c: string): boolean
+  offer(event: StoredEvent): void
+}
+
+interface StreamCatchUps {
+  readonly isRunning: boolean
+  readonly currentId: () => string
+  offer(event: StoredEvent, change: MembershipChange | undefined, wire: Wire): void
+  changed(change: MembershipChange): void
+}
+
+interface MarkEvents {
+  concern(event: LiveEvent): boolean
+  moved(event: LiveEvent): Promise<void>
+}
+
+/** Handles each event of the live feed on this edge node. */
 export class LiveEvents {
   readonly #fanOut: FanOut
   readonly #sessions: SessionRegistry
   readonly #memberships: Memberships
-  readonly #resumer: Resumer
-  readonly #tails: SharedTails
-  readonly #catchUp: StreamCatchUp
-  readonly #stragglers: Stragglers
-  readonly #marks: Marks
+  readonly #resumer: Resumes
+  readonly #tails: Reads
+  readonly #catchUp: StreamCatchUps
+  readonly #slowConsumers: { holdPressed(): void }
+  readonly #marks: MarkEvents
   readonly #metrics: EdgeMetrics
   readonly #logger: Logger
 
@@ -36,11 +59,11 @@ export class LiveEvents {
     fanOut: FanOut
     sessions: SessionRegistry
     memberships: Memberships
-    resumer: Resumer
-    tails: SharedTails
-    catchUp: StreamCatchUp
-    stragglers: Stragglers
-    marks: Marks
+    resumer: Resumes
+    tails: Reads
+    catchUp: StreamCatchUps
+    slowConsumers: { holdPressed(): void }
+    marks: MarkEvents
     metrics: EdgeMetrics
     logger: Logger
   }) {
@@ -50,7 +73,7 @@ export class LiveEvents {
     this.#resumer = parts.resumer
     this.#tails = parts.tails
     this.#catchUp = parts.catchUp
-    this.#stragglers = parts.stragglers
+    this.#slowConsumers = parts.slowConsumers
     this.#marks = parts.marks
     this.#metrics = parts.metrics
     this.#logger = parts.logger
@@ -125,7 +148,7 @@ export class LiveEvents {
     this.#catchUp.offer(event, change, wire)
     if (filling) this.#resumer.offer(c, event.envelope.seq, wire)
     const sockets = this.#fanOut.publish(c, wire, event)
-    this.#stragglers.holdPressed()
+    this.#slowConsumers.holdPressed()
     if (sockets > 0) this.#metrics.delivered(sockets, (Date.now() - decidedAt(wire.json)) / 1000)
   }
 

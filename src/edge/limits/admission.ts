@@ -1,24 +1,8 @@
 import { ConfabError, type Request, type RequestType } from '../../events/index.ts'
-import type { EdgeLimits } from '../edge-limits.ts'
-import type { Session } from '../sessions/session.ts'
-import type { SessionRegistry } from '../sessions/session-registry.ts'
+import type { EdgeLimits } from '../ports/edge-limits.ts'
+import type { LimitName } from '../ports/edge-metrics.ts'
 import { Meter, Rates } from './rate-limits.ts'
 import { RecentKeys } from './recent-keys.ts'
-
-/** Bounds whose refusals are counted, by the label of the metric. */
-export type LimitName =
-  | 'socket_rate'
-  | 'user_rate'
-  | 'conversation_rate'
-  | 'call_rate'
-  | 'user_sockets'
-  | 'address_sockets'
-  | 'hello_rate'
-  | 'hello_time'
-  | 'frame_size'
-  | 'in_flight'
-  | 'presence_watched'
-  | 'node'
 
 /** Of a bound of the whole node, from which on it leaves the rest to what cannot wait. */
 const fullFrom = 0.9
@@ -56,6 +40,19 @@ const spread = (ms: number): number => Math.ceil(ms * (0.5 + Math.random()))
 
 const names = { socket_rate: 'this socket', user_rate: 'you', conversation_rate: 'this conversation' }
 
+/** What admission reads and writes of a session. */
+export interface MeteredSession {
+  readonly phase: string
+  readonly user: string
+  meter: Meter | undefined
+  /** Shared by the user's sessions on this node. */
+  userMeter: Meter | undefined
+}
+
+interface SessionsByUser {
+  of(user: string): readonly MeteredSession[]
+}
+
 /**
  * Says which requests are begun. Rates are of this node: a user who has sockets on several gets as much at each. A user's count goes with its sockets; of those
  * without, and of conversations, the latest are remembered, so that whoever is forgotten starts anew.
@@ -66,13 +63,13 @@ export class Admission {
   readonly #conversationRates: Rates
   readonly #users: RecentKeys<Meter>
   readonly #conversations: RecentKeys<Meter>
-  readonly #sessions: SessionRegistry
+  readonly #sessions: SessionsByUser
   readonly #refused: (limit: LimitName) => void
   readonly #load: () => number
 
   constructor(
     parts: {
-      sessions: SessionRegistry
+      sessions: SessionsByUser
       /** How full the node is: 0 to 1 and more, of the bound that is nearest. */
       load: () => number
       refused: (limit: LimitName) => void
@@ -95,7 +92,7 @@ export class Admission {
   }
 
   /** A frame that came on a socket, of whatever kind. `now` as by `performance.now()`. Throws ConfabError RATE_LIMITED. */
-  frame(session: Session, bytes: number, now: number): void {
+  frame(session: MeteredSession, bytes: number, now: number): void {
     session.meter ??= new Meter()
     this.#take('socket_rate', this.#socketRates, session.meter, bytes, now)
     if (session.phase !== 'open') return

@@ -1,4 +1,4 @@
-import type { CommandBus } from '../../commands/index.ts'
+import type { StateReader } from '../../commands/index.ts'
 import type { Views } from '../../projections/index.ts'
 
 /** Conversations of both that are looked at, before two users are taken for strangers. */
@@ -6,11 +6,11 @@ const most = 20
 
 /** Who lets whom know when it was last here: its own setting says so, and whoever is blocked is not let know. */
 export class Contacts {
-  readonly #bus: CommandBus
+  readonly #states: StateReader
   readonly #views: Views
 
-  constructor(bus: CommandBus, views: Views) {
-    this.#bus = bus
+  constructor(states: StateReader, views: Views) {
+    this.#states = states
     this.#views = views
   }
 
@@ -20,7 +20,7 @@ export class Contacts {
     const answers = await Promise.all(
       users.map(async user => {
         if (user === asker) return true
-        const { lastSeen, hasBlocked } = await this.#bus.user(user)
+        const { lastSeen, hasBlocked } = await this.#states.user(user)
         if (lastSeen === 'nobody' || hasBlocked(asker)) return false
         if (lastSeen === 'everybody') return true
         own ??= this.#conversationsOf(asker)
@@ -37,10 +37,10 @@ export class Contacts {
   async #knows(user: string, asker: string, own: ReadonlySet<string>): Promise<boolean> {
     const shared = [...(await this.#conversationsOf(user))].filter(c => own.has(c)).slice(0, most)
     for (const c of shared) {
-      const view = await this.#bus.conversation(c)
+      const view = await this.#states.conversation(c)
       if (view === undefined || view.kind === 'channel') continue
       if (view.roleOf(asker) === undefined || view.roleOf(user) === undefined) continue
-      if (view.roleOf(user) === 'owner' || (await this.#bus.user(user)).readMark(c) > 0) return true
+      if (view.roleOf(user) === 'owner' || (await this.#states.user(user)).readMark(c) > 0) return true
     }
     return false
   }

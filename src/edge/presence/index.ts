@@ -1,7 +1,4 @@
 export { Contacts } from './contacts.ts'
 export { LastSeen } from './last-seen.ts'
-export type { LastSeenStore } from './last-seen-store.ts'
 export { PresenceBoard } from './presence-board.ts'
 export { type PresenceCount, PresenceCounts } from './presence-counts.ts'
-export type { PresenceRecord } from './presence-record.ts'
-export type { PresenceListener, PresenceStore } from './presence-store.ts'

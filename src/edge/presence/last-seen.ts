@@ -1,6 +1,6 @@
-import type { Logger } from '../edge-options.ts'
+import type { Logger } from '../../base/logger.ts'
+import type { LastSeenStore } from '../ports/last-seen-store.ts'
 import type { Contacts } from './contacts.ts'
-import type { LastSeenStore } from './last-seen-store.ts'
 
 /** Users whose time is written in one go. */
 const most = 1_000

@@ -1,5 +1,5 @@
 import type { Presence } from '../../events/index.ts'
-import { listUsers, shardCount, shardOf } from './presence-record.ts'
+import { listUsers, shardCount, shardOf } from '../ports/presence-store.ts'
 
 /** What presence knows of a session. Times as of the clock that everything here is told. */
 export interface Device {

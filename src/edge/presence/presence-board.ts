@@ -1,11 +1,8 @@
+import type { Logger } from '../../base/logger.ts'
 import type { Presence, RequestType } from '../../events/index.ts'
-import type { EdgeLimits } from '../edge-limits.ts'
-import type { EdgeMetrics } from '../edge-metrics.ts'
-import type { Logger } from '../edge-options.ts'
-import type { Session } from '../sessions/session.ts'
-import type { SessionRegistry } from '../sessions/session-registry.ts'
-import type { LastSeen } from './last-seen.ts'
-import { LocalPresence } from './local-presence.ts'
+import type { EdgeLimits } from '../ports/edge-limits.ts'
+import type { EdgeMetrics } from '../ports/edge-metrics.ts'
+import type { PresenceStore } from '../ports/presence-store.ts'
 import {
   listLives,
   moreActive,
@@ -13,8 +10,11 @@ import {
   type PresenceRecord,
   shardCount,
   type UserList,
-} from './presence-record.ts'
-import type { PresenceStore } from './presence-store.ts'
+} from '../ports/presence-store.ts'
+import type { Session } from '../sessions/session.ts'
+import type { SessionRegistry } from '../sessions/session-registry.ts'
+import type { LastSeen } from './last-seen.ts'
+import { LocalPresence } from './local-presence.ts'
 import { RemotePresence } from './remote-presence.ts'
 import { WatchList } from './watch-list.ts'
 

@@ -7,7 +7,7 @@ import {
   shardCount,
   shardOf,
   stateIn,
-} from './presence-record.ts'
+} from '../ports/presence-store.ts'
 
 interface RemoteEdge {
   /** Lists of users by shard; kept while the edge is silent, as it may only have been away. */

@@ -1,8 +1,8 @@
 import { ConfabError, type Presence } from '../../events/index.ts'
 import { Wire } from '../delivery/wire.ts'
+import { shardCount, shardOf } from '../ports/presence-store.ts'
 import { isSlow, push } from '../sessions/outbox.ts'
 import type { Session } from '../sessions/session.ts'
-import { shardCount, shardOf } from './presence-record.ts'
 
 interface Watched {
   readonly user: string

@@ -1,6 +1,7 @@
 import type { ConversationRequest, RequestOf } from '../../events/index.ts'
+import type { Caller } from '../sessions/caller.ts'
 import { ownMark } from '../signals/marks.ts'
-import type { Caller, Fields, Handler, RequestContext } from './request-context.ts'
+import type { Fields, Handler, RequestContext } from './request-context.ts'
 
 let second = 0
 let prefix = ''

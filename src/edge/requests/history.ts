@@ -1,6 +1,6 @@
 import { Limits } from '../../events/index.ts'
 import type { TimelineEntry } from '../../projections/index.ts'
-import type { PageRange } from '../resume/conversation-reader.ts'
+import type { PageRange } from '../catch-up/conversation-reader.ts'
 import { JsonFields } from '../sessions/frames.ts'
 import type { Handler, RequestContext } from './request-context.ts'
 

@@ -1,14 +1,15 @@
 import type { Request, RequestType } from '../../events/index.ts'
+import type { Caller } from '../sessions/caller.ts'
 import { conversationCommand, deliveredMark, mute, readMark, userCommand } from './commands.ts'
 import { conversation } from './conversation.ts'
 import { history } from './history.ts'
 import { inbox, members, search, undelivered } from './lists.ts'
 import { media, send } from './media.ts'
 import { presence } from './presence.ts'
-import type { Caller, Fields, Handler, RequestContext } from './request-context.ts'
+import type { Fields, Handler, RequestContext } from './request-context.ts'
 import { call, ping, sync, typing } from './signals.ts'
 
-export type { Caller, RequestContext } from './request-context.ts'
+export type { RequestContext } from './request-context.ts'
 
 type Handlers = { readonly [T in RequestType]: Handler<T> }
 

@@ -1,6 +1,6 @@
 import { ConfabError, type MemberItem } from '../../events/index.ts'
 import type { SearchQuery } from '../../projections/index.ts'
-import { inboxHolds } from '../http/inbox-wait.ts'
+import { inboxHolds } from './inbox-wait.ts'
 import { listPage } from './list-page.ts'
 import type { Handler, RequestContext } from './request-context.ts'
 

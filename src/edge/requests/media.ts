@@ -1,7 +1,8 @@
-import type { Media, MediaUpload } from '../../commands/index.ts'
 import { type AnswerOf, ConfabError, type RequestOf } from '../../events/index.ts'
+import type { Media, MediaUpload } from '../../media/index.ts'
+import type { Caller } from '../sessions/caller.ts'
 import { conversationCommand } from './commands.ts'
-import type { Caller, Fields, Handler, RequestContext } from './request-context.ts'
+import type { Fields, Handler, RequestContext } from './request-context.ts'
 
 const required = (media: Media | undefined): Media => {
   if (media === undefined) throw new ConfabError('UNAVAILABLE', 'This server has no store of media.')
@@ -33,13 +34,13 @@ export const media =
 
 /** The answer to a message that is there already; undefined when it isn't, or that cannot be told. */
 const sentBefore = async (
-  { bus, lookup }: RequestContext,
+  { states, lookup }: RequestContext,
   c: string,
   m: string,
   user: string,
 ): Promise<AnswerOf['send'] | undefined> => {
   try {
-    const view = await bus.currentConversation(c)
+    const view = await states.currentConversation(c)
     const found = view === undefined ? undefined : await lookup.find(c, m, view.head)
     return found?.from === user ? { seq: found.seq, at: found.at, duplicate: true } : undefined
   } catch {
@@ -72,3 +73,19 @@ export const send = (context: RequestContext): Handler<'send'> => {
       ? command(request, caller)
       : withAttachments(request, request.attachments, caller)
 }
+
+/** Whether the log names a medium in a message; reads what the views lack. Rejects when that cannot be known now. */
+export const createSentCheck =
+  ({ states, lookup, reader }: Pick<RequestContext, 'states' | 'lookup' | 'reader'>) =>
+  async (c: string, m: string, mediaId: string): Promise<boolean> => {
+    const view = await states.currentConversation(c)
+    if (view === undefined) return false
+    const found = await lookup.find(c, m, view.head)
+    if (found === undefined) return false
+    const [entry] = await reader.page(view, { after: found.seq - 1, limit: 1 })
+    if (entry?.seq !== found.seq) throw new Error(`event ${found.seq} of ${c} is in the log and was not read`)
+    const { attachments } = JSON.parse(new TextDecoder().decode(entry.data)) as {
+      attachments?: { mediaId: string }[]
+    }
+    return attachments?.some(attachment => attachment.mediaId === mediaId) ?? false
+  }

@@ -1,28 +1,23 @@
-import type { CommandBus, Media, MessageLookup } from '../../commands/index.ts'
+import type { CommandBus, MessageLookup, StateReader } from '../../commands/index.ts'
 import type { AnswerOf, RequestOf, RequestType } from '../../events/index.ts'
+import type { Media } from '../../media/index.ts'
 import type { Views } from '../../projections/index.ts'
-import type { Access } from '../access.ts'
-import type { EdgeLimits } from '../edge-limits.ts'
-import type { Memberships } from '../memberships.ts'
+import type { Access } from '../access/access.ts'
+import type { Memberships } from '../access/memberships.ts'
+import type { ViewFreshness } from '../access/view-freshness.ts'
+import type { ConversationReader } from '../catch-up/conversation-reader.ts'
+import type { Resumer } from '../catch-up/resume.ts'
+import type { EdgeLimits } from '../ports/edge-limits.ts'
 import type { LastSeen, PresenceBoard, PresenceCounts } from '../presence/index.ts'
-import type { ConversationReader } from '../resume/conversation-reader.ts'
-import type { Resumer } from '../resume/resume.ts'
+import type { Caller } from '../sessions/caller.ts'
 import type { JsonFields } from '../sessions/frames.ts'
-import type { Session } from '../sessions/session.ts'
 import type { CallSignals } from '../signals/call-signals.ts'
 import type { TypingBoard } from '../signals/typing-board.ts'
-import type { ViewFreshness } from '../view-freshness.ts'
-
-/** Who asks: a user by its session, or over HTTP without one. */
-export interface Caller {
-  readonly user: string
-  readonly session?: Session
-  readonly traceparent?: string
-}
 
 /** What requests are answered with. */
 export interface RequestContext {
   readonly bus: CommandBus
+  readonly states: StateReader
   readonly views: Views
   readonly access: Access
   readonly reader: ConversationReader

@@ -1,7 +1,7 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { TypeCompiler } from '@sinclair/typebox/compiler'
 import { CloseCode, Id } from '../../events/index.ts'
-import type { Signals } from '../signals/signals.ts'
+import type { Signals } from '../ports/signals.ts'
 import type { Session } from './session.ts'
 import type { SessionRegistry } from './session-registry.ts'
 

@@ -1,8 +1,8 @@
+import { Semaphore } from '../../base/semaphore.ts'
 import type { RequestType } from '../../events/index.ts'
-import { Turns } from '../limits/turns.ts'
-import type { Drains } from './drains.ts'
 import { flush } from './outbox.ts'
 import type { Session } from './session.ts'
+import type { WriteRoom } from './write-room.ts'
 
 /** These are answered with as much as a frame holds. */
 const large: ReadonlySet<RequestType> = new Set<RequestType>([
@@ -23,8 +23,8 @@ const mostAtOnce = 8
 /** Of a session that asks for some at the moment. */
 interface Lane {
   count: number
-  readonly asking: Turns
-  readonly leaving: Turns
+  readonly asking: Semaphore
+  readonly leaving: Semaphore
 }
 
 /**
@@ -32,11 +32,11 @@ interface Lane {
  * together are more than may wait for a socket. What has not begun is the request alone.
  */
 export class LargeAnswers {
-  readonly #drains: Drains
+  readonly #writeRoom: WriteRoom
   readonly #lanes = new Map<Session, Lane>()
 
-  constructor(drains: Drains) {
-    this.#drains = drains
+  constructor(writeRoom: WriteRoom) {
+    this.#writeRoom = writeRoom
   }
 
   /** Reads when few others of the session are there, and sends when it has room, one after another. Rejects as these do; of a session that has closed nothing is read. */
@@ -48,11 +48,11 @@ export class LargeAnswers {
     const lane = this.#laneOf(session)
     lane.count++
     try {
-      await lane.asking.take(async () => {
+      await lane.asking.run(async () => {
         if (session.closed) return
         const what = await read()
-        await lane.leaving.take(async () => {
-          await this.#drains.room(session)
+        await lane.leaving.run(async () => {
+          await this.#writeRoom.room(session)
           await send(what)
           // The next one looks at what waits.
           flush(session)
@@ -66,7 +66,7 @@ export class LargeAnswers {
   #laneOf(session: Session): Lane {
     let lane = this.#lanes.get(session)
     if (lane === undefined) {
-      lane = { count: 0, asking: new Turns(mostAtOnce), leaving: new Turns(1) }
+      lane = { count: 0, asking: new Semaphore(mostAtOnce), leaving: new Semaphore(1) }
       this.#lanes.set(session, lane)
     }
     return lane

@@ -1,6 +1,6 @@
 import { type Encoding, encodeFrame, type Frame } from './frames.ts'
 import type { Session } from './session.ts'
-import { allSent } from './transport.ts'
+import { allSent } from './session.ts'
 
 /** Bytes that wait for a session from which on it gets no signals: what is stored goes first. */
 const slowBytes = 256 * 1024

@@ -1,8 +1,6 @@
-import type { Audience } from '../delivery/audience.ts'
 import type { Origin } from '../limits/connection-limits.ts'
 import type { Meter } from '../limits/rate-limits.ts'
 import type { Encoding, Frame } from './frames.ts'
-import type { Transport } from './transport.ts'
 
 /** What uWebSockets.js keeps with a socket. */
 export interface SocketData {
@@ -17,7 +15,12 @@ export interface WaitingRequest {
   readonly bytes: number
 }
 
-const noAudiences: readonly Audience[] = Object.freeze([])
+/** The local sockets of one conversation. The fan-out keeps them; a session only refers to its own. */
+export interface SessionAudience {
+  readonly c: string
+}
+
+const noAudiences: readonly SessionAudience[] = Object.freeze([])
 
 /**
  * One socket. There may be very many, most of them idle: it holds no queue, no closure and no collection that it does not need at the moment.
@@ -38,7 +41,7 @@ export class Session {
   inFlight = 0
   badFrames = 0
   /** Of the conversations whose live events it gets. */
-  audiences: readonly Audience[] = noAudiences
+  audiences: readonly SessionAudience[] = noAudiences
   /** Hears that the transport did not take at once all that it was given; one function for all sessions. None of an event stream. */
   onPressure: ((session: Session) => void) | undefined
   /** Conversations whose missed events come first: no live ones until then. */
@@ -79,4 +82,32 @@ export class Session {
   end(code: number, reason: string): void {
     if (this.phase !== 'closed') this.ws.end(code, reason)
   }
+}
+
+/** As uWebSockets.js has it. */
+export const allSent = 1
+
+/** What a session sends over: a WebSocket of uWebSockets.js as it is, an event stream, or a call of gRPC. */
+export interface Transport {
+  /** Sends a frame, or keeps it for a client that is slow; ends the session when too much waits. `allSent` when nothing of it waits, as far as is known. */
+  send(frame: Frame, isBinary: boolean): unknown
+  /** Calls `send` within it go out together. */
+  cork(send: () => void): unknown
+  /** Bytes that wait for the client. */
+  getBufferedAmount(): number
+  /** Of a socket: gets what is published to a topic. */
+  subscribe(topic: string): unknown
+  unsubscribe(topic: string): unknown
+  /** Ends the session with a code of the protocol; what follows from it is done when this returns. */
+  end(code: number, reason: string): void
+}
+
+/** What a transport that is not a WebSocket tells of itself. */
+export interface TransportEvents {
+  /** Once, when it has ended, from whichever side. */
+  readonly closed: (code: number) => void
+  /** The client has taken something of what waited. */
+  readonly moved: () => void
+  /** A frame could not wait any more; the transport ends for it. */
+  readonly dropped: () => void
 }

@@ -1,16 +1,16 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { TypeCompiler } from '@sinclair/typebox/compiler'
-import type { CommandBus } from '../../commands/index.ts'
+import type { StateReader } from '../../commands/index.ts'
 import { CallData, CallKind, ConfabError, Id, type RequestOf } from '../../events/index.ts'
-import type { Access } from '../access.ts'
+import type { Access } from '../access/access.ts'
 import { Wire } from '../delivery/wire.ts'
 import { Meter, Rates } from '../limits/rate-limits.ts'
 import { RecentKeys } from '../limits/recent-keys.ts'
-import type { Caller } from '../requests/index.ts'
+import type { Signals } from '../ports/signals.ts'
+import type { Caller } from '../sessions/caller.ts'
 import { isSlow, push } from '../sessions/outbox.ts'
 import type { Session } from '../sessions/session.ts'
 import type { SessionRegistry } from '../sessions/session-registry.ts'
-import type { Signals } from './signals.ts'
 
 /** What edges tell each other: for whom it is, of whom one session alone or all but one, and what they get. */
 const CallSignal = Type.Object({
@@ -39,7 +39,7 @@ export class CallSignals {
   readonly #signals: Signals
   readonly #sessions: SessionRegistry
   readonly #access: Access
-  readonly #bus: CommandBus
+  readonly #states: StateReader
   readonly #refused: () => void
   readonly #callMembers: number
   readonly #rates: Rates
@@ -51,7 +51,7 @@ export class CallSignals {
       signals: Signals
       sessions: SessionRegistry
       access: Access
-      bus: CommandBus
+      states: StateReader
       refused: () => void
     },
     limits: { callMembers: number; callSignals: number; burstMs: number; meters: number },
@@ -59,7 +59,7 @@ export class CallSignals {
     this.#signals = parts.signals
     this.#sessions = parts.sessions
     this.#access = parts.access
-    this.#bus = parts.bus
+    this.#states = parts.states
     this.#refused = parts.refused
     this.#callMembers = limits.callMembers
     this.#rates = new Rates({ requests: limits.callSignals, bytes: 0, burstMs: limits.burstMs })
@@ -118,7 +118,7 @@ export class CallSignals {
       if (!ConfabError.is(error) || (error.code !== 'NOT_FOUND' && error.code !== 'NOT_MEMBER')) throw error
       throw new ConfabError('NOT_FOUND', 'to: there is no such member.', { field: '/to' })
     }
-    const [caller, callee] = await Promise.all([this.#bus.user(user), this.#bus.user(to)])
+    const [caller, callee] = await Promise.all([this.#states.user(user), this.#states.user(to)])
     if (caller.hasBlocked(to) || callee.hasBlocked(user))
       throw new ConfabError('FORBIDDEN', 'One of you has blocked the other.')
   }

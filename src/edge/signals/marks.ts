@@ -1,13 +1,13 @@
-import type { CommandBus, ConversationView, LiveEvent } from '../../commands/index.ts'
+import type { Logger } from '../../base/logger.ts'
+import type { ConversationView, LiveEvent, StateReader } from '../../commands/index.ts'
 import { decodeUserEvent } from '../../events/index.ts'
 import type { Views } from '../../projections/index.ts'
+import type { ViewFreshness } from '../access/view-freshness.ts'
 import type { FanOut } from '../delivery/fan-out.ts'
 import { Wire } from '../delivery/wire.ts'
-import type { Logger } from '../edge-options.ts'
 import { push } from '../sessions/outbox.ts'
 import type { Session } from '../sessions/session.ts'
 import type { SessionRegistry } from '../sessions/session-registry.ts'
-import type { ViewFreshness } from '../view-freshness.ts'
 import { Receipts } from './receipts.ts'
 
 /** Names a mark, so that the session that moved it is not told of it. */
@@ -15,7 +15,7 @@ export const ownMark = (c: string, mark: number): string => `${c} ${mark}`
 
 /** Tells a user's other devices, and the members of a small conversation, that a mark has moved. */
 export class Marks {
-  readonly #bus: CommandBus
+  readonly #states: StateReader
   readonly #views: Views
   readonly #freshness: ViewFreshness
   readonly #sessions: SessionRegistry
@@ -28,7 +28,7 @@ export class Marks {
 
   constructor(
     parts: {
-      bus: CommandBus
+      states: StateReader
       views: Views
       freshness: ViewFreshness
       sessions: SessionRegistry
@@ -37,7 +37,7 @@ export class Marks {
     },
     limits: { receiptMembers: number; receiptEveryMs: number; viewWaitMs: number },
   ) {
-    this.#bus = parts.bus
+    this.#states = parts.states
     this.#views = parts.views
     this.#freshness = parts.freshness
     this.#sessions = parts.sessions
@@ -77,9 +77,9 @@ export class Marks {
 
   async #tellMembers(c: string, user: string): Promise<void> {
     if (this.#fanOut.audience(c) === 0) return
-    const view = await this.#bus.conversation(c)
+    const view = await this.#states.conversation(c)
     if (view === undefined || !this.#getsReceipts(view, user)) return
-    const marks = await this.#bus.user(user)
+    const marks = await this.#states.user(user)
     const read = marks.readMark(c)
     this.#fanOut.publish(
       c,

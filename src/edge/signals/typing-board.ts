@@ -1,4 +1,4 @@
-import type { Signals } from './signals.ts'
+import type { Signals } from '../ports/signals.ts'
 
 interface Typist {
   readonly c: string

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { auth, Client, policies, types } from 'cassandra-driver'
+import { Semaphore } from '../../base/semaphore.ts'
 import { toStartError, toStoreError } from './cassandra-error.ts'
-import { Gate } from './gate.ts'
 import type { CassandraOptions } from './options.ts'
 import { RetryElsewhere, SpeculativeReads } from './policies.ts'
 
@@ -116,14 +116,14 @@ export const connectDriver = async (options: CassandraOptions, keyspace?: string
 export class Database {
   readonly client: Client
   readonly keyspace: string
-  readonly #writes: Gate
-  readonly #reads: Gate
+  readonly #writes: Semaphore
+  readonly #reads: Semaphore
 
   constructor(client: Client, options: CassandraOptions) {
     this.client = client
     this.keyspace = options.keyspace
-    this.#writes = new Gate(options.writesInFlight ?? 512)
-    this.#reads = new Gate(options.readsInFlight ?? 256)
+    this.#writes = new Semaphore(options.writesInFlight ?? 512)
+    this.#reads = new Semaphore(options.readsInFlight ?? 256)
   }
 
   /** The rows of a query that has a bound, at most 5,000. */

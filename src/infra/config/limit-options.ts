@@ -3,8 +3,8 @@ import {
   defaultBusLimits,
   defaultRemoteLimits,
   type RemoteLimits,
-} from '../../commands/bus-limits.ts'
-import { defaultEdgeLimits, type EdgeLimits } from '../../edge/edge-limits.ts'
+} from '../../commands/index.ts'
+import { defaultEdgeLimits, type EdgeLimits } from '../../edge/ports/edge-limits.ts'
 import { cassandraOptions } from './cassandra-options.ts'
 import { elasticsearchOptions } from './elasticsearch-options.ts'
 import { limit, type OptionsOf, orOff } from './limit-option.ts'

@@ -1,4 +1,4 @@
-import { defaultMediaLimits, type MediaLimits, mostMediaBytes } from '../../commands/media-limits.ts'
+import { defaultMediaLimits, type MediaLimits, mostMediaBytes } from '../../media/index.ts'
 import type { Option } from './options.ts'
 import { duration, integer, size, text, url } from './values.ts'
 

@@ -1,4 +1,4 @@
-import { defaultEdgeLimits, type EdgeLimits } from '../../edge/edge-limits.ts'
+import { defaultEdgeLimits, type EdgeLimits } from '../../edge/ports/edge-limits.ts'
 import { limit, type OptionsOf, orOff } from './limit-option.ts'
 import { duration, integer, size } from './values.ts'
 

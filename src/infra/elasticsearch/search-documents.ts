@@ -47,14 +47,14 @@ export const byMessage = (changes: readonly SearchChange[]): Map<string, Message
 }
 
 /** 20 bits of the place in the stream and 32 of the conversation: a whole number that JSON keeps exactly. */
-const placeOf = ({ streamSeq, c }: SearchPosted): number => (streamSeq % 2 ** 20) * 2 ** 32 + fnv1a32(c)
+const cursorOf = ({ streamSeq, c }: SearchPosted): number => (streamSeq % 2 ** 20) * 2 ** 32 + fnv1a32(c)
 
 /** Throws ChangeRejectedError when it has no time. */
 export const sourceOf = (posted: SearchPosted): SearchSource => {
   const { c, m, seq, from, at, media, text } = posted
   const time = Date.parse(at)
   if (Number.isNaN(time)) throw new ChangeRejectedError(`${at} is not a time`)
-  return { c, m, seq, time, place: placeOf(posted), from, at, media, text }
+  return { c, m, seq, time, place: cursorOf(posted), from, at, media, text }
 }
 
 /** The source with another text, or with none. */

@@ -11,7 +11,7 @@ export interface Stored {
   readonly version: number
 }
 
-interface Wanted {
+interface EdgeInterest {
   readonly id: string
   readonly c: string
 }
@@ -33,7 +33,7 @@ const chunk = 1_000
 export const findStored = async (
   client: Client,
   parts: readonly Part[],
-  wanted: readonly Wanted[],
+  wanted: readonly EdgeInterest[],
 ): Promise<Map<string, Stored>> => {
   const stored = new Map<string, Stored>()
   let left = wanted

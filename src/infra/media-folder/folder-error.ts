@@ -1,5 +1,5 @@
-import { MediaProblem, MediaStoreError } from '../../commands/index.ts'
 import { ConfabError, type ErrorCode } from '../../events/index.ts'
+import { MediaProblem, MediaStoreError } from '../../media/index.ts'
 
 export const isMissing = (error: unknown): boolean => {
   const { code } = error as NodeJS.ErrnoException

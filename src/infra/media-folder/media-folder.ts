@@ -10,7 +10,7 @@ import type {
   PartUpload,
   StoredObject,
   StoredPart,
-} from '../../commands/index.ts'
+} from '../../media/index.ts'
 import { asStoreError, isMissing, refused } from './folder-error.ts'
 import { pathOf, segmentOf } from './object-paths.ts'
 import { PartFiles } from './part-files.ts'

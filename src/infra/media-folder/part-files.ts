@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { StoredPart } from '../../commands/index.ts'
 import { ConfabError } from '../../events/index.ts'
+import type { StoredPart } from '../../media/index.ts'
 import { isMissing } from './folder-error.ts'
 
 const uploadPattern = /^[0-9a-f]{32}$/

@@ -1,8 +1,8 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { DownloadAs } from '../../commands/index.ts'
 import { ConfabError } from '../../events/index.ts'
+import type { DownloadAs } from '../../media/index.ts'
 
 /** What a URL lets its holder do. */
 export type Transfer =

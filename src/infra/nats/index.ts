@@ -1,14 +1,28 @@
-export { CommandServer, type CommandServerOptions } from './command-server.ts'
-export { connectNats, type Nats, type NatsOptions } from './connection.ts'
-export { DigestWriter } from './digest-writer.ts'
-export { JetStreamEventLog } from './jetstream-event-log.ts'
-export { JetStreamSnapshots } from './jetstream-snapshots.ts'
-export { openLastSeenBucket } from './last-seen-bucket.ts'
-export { discoverLog, type LogLayout } from './log-layout.ts'
-export { LogWatch } from './log-watch.ts'
-export type { InterestMode } from './narrowing.ts'
-export { findNatsServer, natsServerVersion } from './nats-binary.ts'
-export { Durability } from './nats-config.ts'
+export { connectNats, type Nats, type NatsOptions } from './client/connection.ts'
+export { NatsError, NatsProblem } from './client/nats-error.ts'
+export { CommandServer, type CommandServerOptions } from './commands/command-server.ts'
+export { RemoteCommandBus } from './commands/remote-command-bus.ts'
+export { openLastSeenBucket } from './coordination/last-seen-bucket.ts'
+export { openNatsLeases } from './coordination/nats-leases.ts'
+export { openNatsPlans } from './coordination/nats-plans.ts'
+export {
+  answerProjectionStatus,
+  askProjectionStatus,
+  type WorkerStatus,
+} from './coordination/nats-projection-status.ts'
+export { openPresenceBucket } from './coordination/presence-bucket.ts'
+export { findNatsServer, natsServerVersion } from './embedded/nats-binary.ts'
+export { Durability } from './embedded/nats-config.ts'
+export { type NatsServer, type NatsServerOptions, startNatsServer } from './embedded/nats-server.ts'
+export { findRunningServer, type ServerRecord } from './embedded/server-address.ts'
+export { DigestWriter } from './feed/digest-writer.ts'
+export type { InterestMode } from './feed/narrow-feed.ts'
+export { type Followed, NatsLiveFeed, type NatsLiveFeedOptions } from './feed/nats-live-feed.ts'
+export { NatsSignals } from './feed/nats-signals.ts'
+export { JetStreamEventLog } from './log/jetstream-event-log.ts'
+export { JetStreamSnapshots } from './log/jetstream-snapshots.ts'
+export { discoverLog, type LogLayout } from './log/log-layout.ts'
+export { LogWatch } from './log/log-watch.ts'
 export {
   answerRetries,
   askRetry,
@@ -16,18 +30,8 @@ export {
   NatsDeadLetters,
   readDeadLetters,
   removeDeadLetter,
-} from './nats-dead-letters.ts'
-export { NatsError, NatsProblem } from './nats-error.ts'
-export { NatsEventSource } from './nats-event-source.ts'
-export { openNatsLeases } from './nats-leases.ts'
-export { type Followed, NatsLiveFeed, type NatsLiveFeedOptions } from './nats-live-feed.ts'
-export { openNatsPlans } from './nats-plans.ts'
-export { answerProjectionStatus, askProjectionStatus, type WorkerStatus } from './nats-projection-status.ts'
-export { type NatsServer, type NatsServerOptions, startNatsServer } from './nats-server.ts'
-export { NatsSignals } from './nats-signals.ts'
-export { openPresenceBucket } from './presence-bucket.ts'
-export { RemoteCommandBus } from './remote-command-bus.ts'
-export { findRunningServer, type ServerRecord } from './server-record.ts'
+} from './log/nats-dead-letters.ts'
+export { NatsEventSource } from './log/nats-event-source.ts'
 export {
   type Applied,
   applyStreams,
@@ -36,4 +40,4 @@ export {
   type StreamDefinition,
   type StreamStatus,
   streamsStatus,
-} from './streams.ts'
+} from './log/streams.ts'

@@ -1,4 +1,4 @@
-import { MediaProblem, MediaStoreError } from '../../commands/index.ts'
+import { MediaProblem, MediaStoreError } from '../../media/index.ts'
 
 interface Told {
   readonly name?: string

@@ -21,7 +21,7 @@ import {
   type PartUpload,
   type StoredObject,
   type StoredPart,
-} from '../../commands/index.ts'
+} from '../../media/index.ts'
 import { type ListedPart, openUploadsOf, partsOf } from './multipart-lists.ts'
 import { asStoreError, isMissing } from './s3-error.ts'
 

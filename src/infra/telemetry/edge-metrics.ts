@@ -1,5 +1,5 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
-import type { EdgeMetrics } from '../../edge/edge-metrics.ts'
+import type { EdgeMetrics } from '../../edge/ports/edge-metrics.ts'
 import { CloseCode, type ErrorCode, ErrorRegistry } from '../../events/index.ts'
 import { createPresenceMetrics } from './presence-metrics.ts'
 

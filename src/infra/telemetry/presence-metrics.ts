@@ -1,5 +1,5 @@
 import { Counter, Gauge, type Registry } from 'prom-client'
-import type { EdgeMetrics } from '../../edge/edge-metrics.ts'
+import type { EdgeMetrics } from '../../edge/ports/edge-metrics.ts'
 
 /** What an edge counts of presence. */
 export const createPresenceMetrics = (

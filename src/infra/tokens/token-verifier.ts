@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { decodeProtectedHeader, errors, jwtVerify } from 'jose'
 import { LRUCache } from 'lru-cache'
-import type { Identity, TokenVerifier } from '../../edge/token-verifier.ts'
+import type { Identity, TokenVerifier } from '../../edge/ports/token-verifier.ts'
 import { ConfabError, isId } from '../../events/index.ts'
 import { jwksSource, type KeySource, secretSource } from './key-source.ts'
 

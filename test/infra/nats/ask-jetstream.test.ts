@@ -1,7 +1,7 @@
 import { TimeoutError } from '@nats-io/transport-node'
 import t from 'tap'
-import { askAgain } from '../../../src/infra/nats/ask-jetstream.ts'
-import { NatsError } from '../../../src/infra/nats/nats-error.ts'
+import { askAgain } from '../../../src/infra/nats/client/ask-jetstream.ts'
+import { NatsError } from '../../../src/infra/nats/client/nats-error.ts'
 
 t.test('what is not answered is asked again, up to a bound', async t => {
   let asked = 0

@@ -4,6 +4,7 @@ import {
   createCommandBus,
   createFollowingStates,
   createLogLookup,
+  createStates,
   type RemoteLimits,
 } from '../../../src/commands/index.ts'
 import type { StoredEvent } from '../../../src/events/index.ts'
@@ -42,9 +43,10 @@ const openLog = async (t: Test, nats: TestNats, { url }: Options) => {
 export const openLocal = async (t: Test, nats: TestNats, options: Options = {}) => {
   const opened = await openLog(t, nats, options)
   const { log, feed, snapshots } = opened
-  const bus = createCommandBus({ log, feed, snapshots, lookup: createLogLookup(log), epoch: 1 })
+  const states = createStates({ log, feed, snapshots })
+  const bus = createCommandBus({ log, states, lookup: createLogLookup(log), epoch: 1 })
   await feed.start()
-  return { ...opened, bus }
+  return { ...opened, bus, states }
 }
 
 /** What a process has that decides for others; `wrap` stands between them and its bus. */
@@ -72,5 +74,5 @@ export const openRemote = async (
   const bus = new RemoteCommandBus(opened.connected, states, limits)
   await opened.feed.start()
   t.teardown(() => bus.close())
-  return { ...opened, bus, held }
+  return { ...opened, bus, states, held }
 }

@@ -3,7 +3,7 @@ import t, { type Test } from 'tap'
 import { ConflictError } from '../../../src/commands/index.ts'
 import { type StoredEvent, subjectOf } from '../../../src/events/index.ts'
 import { discoverLog, JetStreamEventLog, NatsEventSource } from '../../../src/infra/nats/index.ts'
-import { loadStreams } from '../../../src/infra/nats/streams.ts'
+import { loadStreams } from '../../../src/infra/nats/log/streams.ts'
 import { conversation, newEvent, newEvents, user } from '../../contracts/new-events.ts'
 import { startNats, type TestNats } from '../../harness/nats.ts'
 
@@ -208,7 +208,7 @@ t.test('an event with what followed it in its aggregate, up to a sequence', asyn
 t.test('deleted sequences leave no hole that it would wait for', async t => {
   const nats = await startNats(t, { streams: false })
   const { connection } = await nats.connect()
-  const { applyStreams, openManager } = await import('../../../src/infra/nats/streams.ts')
+  const { applyStreams, openManager } = await import('../../../src/infra/nats/log/streams.ts')
   await applyStreams(
     connection,
     loadStreams().map(definition => ({ ...definition, deny_delete: false })),

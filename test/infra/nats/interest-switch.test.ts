@@ -1,6 +1,10 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { type FeedLoad, InterestSwitch, mostConversations } from '../../../src/infra/nats/interest-switch.ts'
+import {
+  type FeedLoad,
+  InterestSwitch,
+  mostConversations,
+} from '../../../src/infra/nats/feed/interest-switch.ts'
 
 const load = (more: Partial<FeedLoad> = {}): FeedLoad => ({
   events: 0,

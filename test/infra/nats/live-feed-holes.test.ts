@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { Header, type StoredEvent, subjectOf } from '../../../src/events/index.ts'
 import { discoverLog, JetStreamEventLog, NatsLiveFeed } from '../../../src/infra/nats/index.ts'
-import { applyStreams, loadStreams, openManager } from '../../../src/infra/nats/streams.ts'
+import { applyStreams, loadStreams, openManager } from '../../../src/infra/nats/log/streams.ts'
 import { conversation, newEvent, newEvents } from '../../contracts/new-events.ts'
 import { startNats } from '../../harness/nats.ts'
 

@@ -2,11 +2,16 @@ import { headers, type Msg } from '@nats-io/transport-node'
 import fc from 'fast-check'
 import t from 'tap'
 import { bucketOf, type Envelope, encodeEnvelope, streamOfBucket } from '../../../src/events/index.ts'
-import { headerBlock } from '../../../src/infra/nats/header-block.ts'
-import { readAckSubject } from '../../../src/infra/nats/ordered-consumer.ts'
-import { isConflict, isRefusal, readAck, refusalError } from '../../../src/infra/nats/publish-ack.ts'
-import { headerIn, headerText, needleOf, statusIn } from '../../../src/infra/nats/raw-message.ts'
-import { envelopeIn } from '../../../src/infra/nats/stored-message.ts'
+import { isConflict, isRefusal, readAck, refusalError } from '../../../src/infra/nats/client/publish-ack.ts'
+import {
+  headerBlock,
+  headerIn,
+  headerText,
+  needleOf,
+  statusIn,
+} from '../../../src/infra/nats/client/raw-message.ts'
+import { readAckSubject } from '../../../src/infra/nats/log/ordered-consumer.ts'
+import { envelopeIn } from '../../../src/infra/nats/log/stored-message.ts'
 import { startNats } from '../../harness/nats.ts'
 
 const token = fc.string({

@@ -8,7 +8,7 @@ import {
   type ConversationRequest,
   type UserRequest,
 } from '../../../src/events/index.ts'
-import { assign } from '../../../src/infra/nats/command-members.ts'
+import { assign } from '../../../src/infra/nats/commands/command-members.ts'
 import { arbitraryUser, arbitraryWish } from '../../commands/arbitrary-commands.ts'
 import { checkLog, runClients, type Step } from '../../commands/bus-under-load.ts'
 import { at } from '../../commands/given.ts'
@@ -92,21 +92,21 @@ t.test('one goes with a word, another without: nothing is lost, doubled or overt
 t.test('who has an answer reads its effect, however late the news are', async t => {
   const nats = await startNats(t)
   await openServer(t, nats)
-  const { bus, held } = await openRemote(t, nats)
+  const { bus, states, held } = await openRemote(t, nats)
   await create(bus, 'c1')
   await until(() => {
-    const view = bus.conversation('c1')
+    const view = states.conversation('c1')
     return !(view instanceof Promise) && view?.head === 1
   })
   held.hold()
   await send(bus, 'c1', 'm1')
-  t.equal((await bus.conversation('c1'))?.head, 2, 'of a state that is cached')
+  t.equal((await states.conversation('c1'))?.head, 2, 'of a state that is cached')
   await bus.execute({ id: '1', t: 'remove', c: 'c1', user: 'bob' }, { from: 'alice', at })
-  t.equal((await bus.conversation('c1'))?.roleOf('bob'), undefined)
+  t.equal((await states.conversation('c1'))?.roleOf('bob'), undefined)
   await create(bus, 'c2')
-  t.equal((await bus.conversation('c2'))?.head, 1, 'of one that is not')
+  t.equal((await states.conversation('c2'))?.head, 1, 'of one that is not')
   held.release()
-  const view = bus.conversation('c1')
+  const view = states.conversation('c1')
   t.notOk(view instanceof Promise, 'at once, when it is level')
   t.equal((await view)?.head, 3)
 })
@@ -142,7 +142,7 @@ t.test('who never answers costs an error that may be retried', async t => {
   const next = await openServer(t, nats)
   await server.stop()
   t.match(await create(bus, 'c2'), { seq: 1 }, 'others answer')
-  t.equal(await next.bus.currentConversation('c1'), undefined, 'what was given up is not done later')
+  t.equal(await next.states.currentConversation('c1'), undefined, 'what was given up is not done later')
 })
 
 t.test('one that dies while it leaves keeps its conversations no longer than one that dies', async t => {
@@ -192,7 +192,7 @@ t.test('what another has answered meanwhile is not done by who comes late', asyn
   t.equal(times.executed, 2)
   await other.bus.execute({ id: '1', t: 'leave', c }, { from: 'bob', at })
   await sleep(1_500)
-  t.equal((await other.bus.currentConversation(c))?.roleOf('bob'), undefined, 'bob stays away')
+  t.equal((await other.states.currentConversation(c))?.roleOf('bob'), undefined, 'bob stays away')
   t.equal((await late.stored(c)).length, 2)
 })
 
@@ -243,7 +243,7 @@ const disturbed = async (t: Test, whom: 'edges' | 'deciders'): Promise<void> => 
     await openRemote(t, nats, { url: url(0, 'edges'), limits: { tryMs: 500 } }),
     await openRemote(t, nats, { url: url(1, 'edges'), limits: { tryMs: 500 } }),
   ]
-  const nodes = edges.map(({ bus }) => bus)
+  const nodes = edges
   const wish = { t: 'create' as const, kind: 'channel' as const, members: ['bob', 'carol'] }
   await runClients(
     () => nodes,
@@ -260,7 +260,7 @@ const disturbed = async (t: Test, whom: 'edges' | 'deciders'): Promise<void> => 
     'some commands had to be sent again',
   )
   const steady = await openLocal(t, nats)
-  await checkLog(t, steady.log, conversations, outcomes, [...nodes, steady.bus])
+  await checkLog(t, steady.log, conversations, outcomes, [...nodes, steady])
 }
 
 t.test('edges whose connections are cut at random', t => disturbed(t, 'edges'))

@@ -10,7 +10,7 @@ import {
   loadStreams,
   openManager,
   streamsStatus,
-} from '../../../src/infra/nats/streams.ts'
+} from '../../../src/infra/nats/log/streams.ts'
 import { conversation, newEvent } from '../../contracts/new-events.ts'
 import { startNats } from '../../harness/nats.ts'
 

@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap'
-import { Media, MediaProblem } from '../../../src/commands/index.ts'
 import { S3Media } from '../../../src/infra/s3/index.ts'
+import { Media, MediaProblem } from '../../../src/media/index.ts'
 import { type MediaStoreUnderTest, mediaStoreContract } from '../../contracts/media-store.ts'
 import { mediaSweepContract } from '../../contracts/media-sweep.ts'
 import { startProxy } from '../../harness/nats-proxy.ts'

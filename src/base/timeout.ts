@@ -1,0 +1,12 @@
+/** Waits for a promise for at most `ms` milliseconds. Resolves with whether it settled in time; rejects as the promise does. */
+export const settlesWithin = async (ms: number, promise: Promise<unknown>): Promise<boolean> => {
+  let timer: NodeJS.Timeout | undefined
+  const timeout = new Promise<false>(resolve => {
+    timer = setTimeout(resolve, ms, false)
+  })
+  try {
+    return await Promise.race([promise.then(() => true), timeout])
+  } finally {
+    clearTimeout(timer)
+  }
+}

@@ -1,0 +1,138 @@
+import { type ConversationEvent, Limits, type MessagePosted, type Role } from '../../events/index.ts'
+import type { MessageRef } from '../ports/message-lookup.ts'
+import { type Decision, type Refusal, refuse } from './aggregate.ts'
+import { type CommandOf, messageOf, refuseStranger, roleIn } from './conversation-command.ts'
+import type { ConversationState } from './conversation-state.ts'
+import { isWhole, reactionKey } from './recent-events.ts'
+import { waitOf } from './slow-mode.ts'
+
+type ConversationDecision = Decision<ConversationEvent>
+
+const utf8 = new TextEncoder()
+
+const isTooLong = (text: string): boolean =>
+  text.length * 3 > Limits.textBytes && utf8.encode(text).length > Limits.textBytes
+
+const tooLong = (): Refusal => refuse('TOO_LARGE', `A text has ${Limits.textBytes} bytes at most.`, '/text')
+
+const noMessage = (): Refusal => refuse('NOT_FOUND', 'There is no such message.', '/m')
+
+const blocked = (): Refusal => refuse('FORBIDDEN', 'One of you has blocked the other.')
+
+/** Where only its staff posts, the others neither send nor edit; they react and delete. */
+const refusePosting = (state: ConversationState, role: Role | undefined): Refusal | undefined =>
+  state.posting === 'staff' && role === 'member'
+    ? refuse('FORBIDDEN', 'Only the owner and admins post here.')
+    : undefined
+
+/** Slow mode is about new messages of plain members. */
+const refuseHaste = (
+  state: ConversationState,
+  role: Role,
+  { from, at }: CommandOf<'send'>,
+): Refusal | undefined => {
+  if (state.slowMode === undefined || role !== 'member') return undefined
+  const retryAfterMs = waitOf(state.slowMode, from, at)
+  if (retryAfterMs === 0) return undefined
+  const { seconds } = state.slowMode
+  const message = `This conversation is in slow mode: a message in ${seconds} s at most.`
+  return { ...refuse('RATE_LIMITED', message), retryAfterMs }
+}
+
+export const decideSend = (state: ConversationState, command: CommandOf<'send'>): ConversationDecision => {
+  const { request, from, at, blocked: isBlocked, found } = command
+  const { m, text, replyTo, attachments } = request
+  // A repeated send is answered as the first one was, whatever has changed since: the message is there.
+  const recent = state.recent.messages.get(m)
+  if (recent !== undefined && recent.from === from) return repeated(recent)
+  const role = roleIn(state, command)
+  if (role === undefined) return refuseStranger(state)
+  const message = messageOf(state, m, found)
+  if (message !== undefined) {
+    if ('lacks' in message) return message
+    return message.from === from ? repeated(message) : refuse('CONFLICT', 'This message id is taken.', '/m')
+  }
+  if (isBlocked === true) return blocked()
+  if (isTooLong(text)) return tooLong()
+  const refusal = refusePosting(state, role) ?? refuseHaste(state, role, command)
+  if (refusal !== undefined) return refusal
+  const { c } = state
+  const event: MessagePosted = {
+    t: 'event',
+    c,
+    seq: state.seq + 1,
+    type: 'message.posted',
+    m,
+    n: state.n + 1,
+    from,
+    at,
+    text,
+  }
+  if (replyTo !== undefined) event.replyTo = replyTo
+  if (attachments !== undefined && attachments.length > 0) event.attachments = attachments
+  return { event }
+}
+
+const repeated = ({ seq, at }: { seq: number; at: string }): ConversationDecision => ({
+  unchanged: { seq, at, duplicate: true },
+  done: true,
+})
+
+/** The message that a member may still edit or react to; else the decision that says why not. */
+const standingMessage = (
+  state: ConversationState,
+  command: CommandOf<'edit' | 'react'>,
+): MessageRef | Refusal | { readonly lacks: string; readonly upTo: number } => {
+  if (roleIn(state, command) === undefined) return refuseStranger(state)
+  const { request, blocked: isBlocked, found } = command
+  const { m } = request
+  if (isBlocked === true) return blocked()
+  const message = messageOf(state, m, found)
+  if (message === undefined) return noMessage()
+  return 'seq' in message && message.deleted ? noMessage() : message
+}
+
+export const decideEdit = (state: ConversationState, command: CommandOf<'edit'>): ConversationDecision => {
+  const { request, from, at } = command
+  const { m, text } = request
+  const message = standingMessage(state, command)
+  if (!('seq' in message)) return message
+  if (message.from !== from) return refuse('FORBIDDEN', 'Only its author edits a message.')
+  const refusal = refusePosting(state, roleIn(state, command))
+  if (refusal !== undefined) return refusal
+  if (isTooLong(text)) return tooLong()
+  return { event: { t: 'event', c: state.c, seq: state.seq + 1, type: 'message.edited', m, from, at, text } }
+}
+
+export const decideDelete = (
+  state: ConversationState,
+  command: CommandOf<'delete'>,
+): ConversationDecision => {
+  const { request, from, at, found } = command
+  const { m } = request
+  const role = roleIn(state, command)
+  if (role === undefined) return refuseStranger(state)
+  const message = messageOf(state, m, found)
+  if (message === undefined) return noMessage()
+  if ('lacks' in message) return message
+  if (message.from !== from && (role === 'member' || state.kind === 'direct'))
+    return refuse('FORBIDDEN', 'A message is deleted by its author, an admin or the owner.')
+  if (message.deleted) return { unchanged: { seq: state.seq } }
+  return { event: { t: 'event', c: state.c, seq: state.seq + 1, type: 'message.deleted', m, from, at } }
+}
+
+export const decideReact = (state: ConversationState, command: CommandOf<'react'>): ConversationDecision => {
+  const { request, from, at } = command
+  const { m, emoji, on } = request
+  const message = standingMessage(state, command)
+  if (!('seq' in message)) return message
+  // Views take a reaction that is added twice, or removed without being there: the state need not remember all of them.
+  const last = state.recent.reactions.get(reactionKey(m, from, emoji))
+  const is = last !== undefined ? last.on : isWhole(state.recent) ? false : undefined
+  if (is === on) return { unchanged: { seq: state.seq } }
+  const { c } = state
+  const seq = state.seq + 1
+  return on
+    ? { event: { t: 'event', c, seq, type: 'reaction.added', m, from, at, emoji } }
+    : { event: { t: 'event', c, seq, type: 'reaction.removed', m, from, at, emoji } }
+}

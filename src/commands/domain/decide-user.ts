@@ -1,0 +1,83 @@
+import type { UserEvent, UserRequest } from '../../events/index.ts'
+import { type Decision, refuse } from './aggregate.ts'
+import { refuseStranger } from './conversation-command.ts'
+import type { ConversationState } from './conversation-state.ts'
+import { marksOf, type UserState } from './user-state.ts'
+
+/** What a channel's log hands over: whether a user follows it. Who may say so has been decided there. */
+export interface FollowRequest {
+  readonly t: 'follow'
+  readonly c: string
+  readonly on: boolean
+}
+
+export interface UserCommand {
+  readonly request: UserRequest | FollowRequest
+  /** User id of whose state it is. */
+  readonly user: string
+  /** User id of who asks: the same, but for what a channel's staff does to who follows it. */
+  readonly from: string
+  /** ISO time of the event. */
+  readonly at: string
+  /** Command id, unique in the log. */
+  readonly id: string
+  /** The conversation that the request names. */
+  readonly conversation?: ConversationState
+}
+
+/** What comes of a command. Pure and deterministic. All of them say how things shall be, so that a repeated one changes nothing. */
+export const decideUser = (state: UserState, command: UserCommand): Decision<UserEvent> => {
+  const { request, at, conversation } = command
+  const u = state.user
+  const seq = state.seq + 1
+  if (request.t === 'block') {
+    const { user, on } = request
+    if (user === u) return refuse('BAD_REQUEST', 'Nobody can block themselves.', '/user')
+    if (state.blocked.has(user) === on) return { unchanged: {} }
+    return { event: { u, seq, type: on ? 'user.blocked' : 'user.unblocked', at, user } }
+  }
+  if (request.t === 'privacy') {
+    const lastSeen = request.lastSeen ?? state.lastSeen
+    if (lastSeen === state.lastSeen) return { unchanged: { lastSeen } }
+    return { event: { u, seq, type: 'privacy.changed', at, lastSeen } }
+  }
+  if (request.t === 'follow') return decideFollow(state, request, command)
+  const { c } = request
+  if (request.t === 'mute' && state.muted.has(c) === request.on) return { unchanged: {} }
+  // Whoever has left may still unmute; anything else needs a member.
+  if (!(request.t === 'mute' && !request.on)) {
+    if (conversation === undefined) throw new TypeError(`${request.t} is decided with its conversation`)
+    if (!conversation.members.has(u) && !state.follows.has(c)) return refuseStranger(conversation)
+  }
+  if (request.t === 'mute')
+    return { event: { u, seq, type: request.on ? 'conversation.muted' : 'conversation.unmuted', at, c } }
+  const mark = Math.min(request.seq, conversation?.seq ?? 0)
+  const marks = marksOf(state, c)
+  if (request.t === 'read') {
+    if (mark <= marks.read) return { unchanged: { seq: marks.read } }
+    return { event: { u, seq, type: 'read.marked', at, c, mark } }
+  }
+  if (mark <= marks.delivered) return { unchanged: { seq: marks.delivered } }
+  return { event: { u, seq, type: 'delivered.marked', at, c, mark } }
+}
+
+const decideFollow = (
+  state: UserState,
+  { c, on }: FollowRequest,
+  { at, from, conversation }: UserCommand,
+): Decision<UserEvent> => {
+  if (conversation === undefined) throw new TypeError('follow is decided with its conversation')
+  const { seq: head, n } = conversation
+  if (state.follows.has(c) === on) return { unchanged: { seq: head } }
+  const base = { u: state.user, seq: state.seq + 1, at, c, head }
+  return {
+    event: on ? { ...base, type: 'channel.followed', n } : { ...base, type: 'channel.unfollowed', by: from },
+  }
+}
+
+/** What a command's answer says of the event that came of it. */
+export const answerOfUser = (event: UserEvent): object => {
+  if (event.type === 'privacy.changed') return { lastSeen: event.lastSeen }
+  if ('head' in event) return { seq: event.head }
+  return event.type === 'read.marked' || event.type === 'delivered.marked' ? { seq: event.mark } : {}
+}

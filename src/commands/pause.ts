@@ -1,5 +1,0 @@
-/** Resolves after some milliseconds. */
-export const pause = (ms: number): Promise<void> =>
-  new Promise(resolve => {
-    setTimeout(resolve, ms)
-  })

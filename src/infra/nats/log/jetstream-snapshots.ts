@@ -1,0 +1,60 @@
+import { promisify } from 'node:util'
+import { deflateRaw, inflateRaw } from 'node:zlib'
+import type { Msg, MsgHdrs } from '@nats-io/transport-node'
+import type { Snapshot, SnapshotStore } from '../../../commands/index.ts'
+import type { AggregateRef } from '../../../events/index.ts'
+import type { Nats } from '../client/connection.ts'
+import { isRefusal, readAck, refusalError } from '../client/publish-ack.ts'
+import { headerIn, headerText, needleOf, rawHeaders, statusIn } from '../client/raw-message.ts'
+import { unavailable } from './log-reader.ts'
+
+const deflate = promisify(deflateRaw)
+const inflate = promisify(inflateRaw)
+
+const compressFrom = 1024
+const versionHeader = 'Confab-Snapshot-Version'
+const seqHeader = 'Confab-Snapshot-Seq'
+const encodingHeader = 'Confab-Snapshot-Encoding'
+const timeout = 5_000
+
+const subjectOfSnapshot = ({ family, id }: AggregateRef): string => `snap.${family}.${id}`
+
+/** Snapshots in a stream that keeps the last message of each subject; compressed from 1 kB on. */
+export class JetStreamSnapshots implements SnapshotStore {
+  readonly #nats: Nats
+
+  constructor(nats: Nats) {
+    this.#nats = nats
+  }
+
+  async load(aggregate: AggregateRef): Promise<Snapshot | undefined> {
+    const subject = subjectOfSnapshot(aggregate)
+    const msg = await this.#request(`$JS.API.DIRECT.GET.SNAPSHOTS.${subject}`, new Uint8Array(0))
+    const text = headerText(msg)
+    if (statusIn(text) !== 0) return undefined
+    const version = Number(headerIn(text, needleOf(versionHeader)))
+    const streamSeq = Number(headerIn(text, needleOf(seqHeader)))
+    if (!(version >= 1) || !(streamSeq >= 1)) return undefined
+    const isDeflated = headerIn(text, needleOf(encodingHeader)) === 'deflate'
+    return { version, streamSeq, data: isDeflated ? await inflate(msg.data) : msg.data }
+  }
+
+  async save(aggregate: AggregateRef, { version, streamSeq, data }: Snapshot): Promise<void> {
+    const isLarge = data.length >= compressFrom
+    const headers = rawHeaders(
+      `NATS/1.0\r\n${versionHeader}: ${version}\r\n${seqHeader}: ${streamSeq}\r\n${isLarge ? `${encodingHeader}: deflate\r\n` : ''}\r\n`,
+    )
+    const body = isLarge ? await deflate(data, { level: 1 }) : data
+    const ack = readAck(await this.#request(subjectOfSnapshot(aggregate), body, headers))
+    if (isRefusal(ack)) throw refusalError(ack)
+  }
+
+  async #request(subject: string, body: Uint8Array, headers?: MsgHdrs): Promise<Msg> {
+    if (!this.#nats.connected()) throw unavailable('not connected')
+    try {
+      return await this.#nats.connection.request(subject, body, { timeout, ...(headers ? { headers } : {}) })
+    } catch (error) {
+      throw unavailable(error instanceof Error ? error.message : String(error))
+    }
+  }
+}

@@ -1,0 +1,127 @@
+import { type Position, type StoredEvent, subjectOf } from '../../../events/index.ts'
+import type { EventSource } from '../../../projections/index.ts'
+import type { Nats } from '../client/connection.ts'
+import { ReplyInbox } from '../client/reply-inbox.ts'
+import type { LogLayout } from './log-layout.ts'
+import { LogReader } from './log-reader.ts'
+import { OrderedConsumer } from './ordered-consumer.ts'
+import { isForeign } from './stored-message.ts'
+
+const defaultBatch = 500
+/** Of a range nobody waits for single events: more may be under way at once. */
+const rangeBatch = 4_096
+
+/**
+ * Whole streams in order. A message that is none of confab's comes with the envelope type '': whoever decodes it finds it malformed and can file it; nothing
+ * stops here.
+ */
+export class NatsEventSource implements EventSource {
+  readonly #nats: Nats
+  readonly #layout: LogLayout
+  readonly #inbox: ReplyInbox
+  readonly #reader: LogReader
+
+  constructor(nats: Nats, layout: LogLayout) {
+    this.#nats = nats
+    this.#layout = layout
+    this.#inbox = new ReplyInbox(nats, 5_000)
+    this.#reader = new LogReader(nats, this.#inbox)
+  }
+
+  streams(): Promise<readonly { stream: string; first: number; last: number }[]> {
+    return Promise.all(
+      this.#layout.streams.map(async stream => {
+        const { first, last } = await this.#reader.bounds(stream)
+        return { stream, first, last }
+      }),
+    )
+  }
+
+  async *consume(
+    stream: string,
+    after: number,
+    { signal, batch = defaultBatch }: { signal: AbortSignal; batch?: number },
+  ): AsyncIterable<readonly StoredEvent[]> {
+    if (signal.aborted) return
+    const consumer = new OrderedConsumer(this.#nats, stream, after, 2 * batch)
+    const stop = (): void => consumer.stop()
+    signal.addEventListener('abort', stop)
+    try {
+      for (;;) {
+        const events = await consumer.next(batch)
+        if (signal.aborted) return
+        yield events
+      }
+    } finally {
+      signal.removeEventListener('abort', stop)
+      consumer.stop()
+    }
+  }
+
+  async *range(stream: string, after: number, until: number): AsyncIterable<readonly StoredEvent[]> {
+    // An empty stream ends at 0.
+    if (until < 1 || after >= until) return
+    let position = after
+    for await (const events of this.consume(stream, after, {
+      signal: new AbortController().signal,
+      batch: rangeBatch,
+    })) {
+      const wanted =
+        (events.at(-1)?.streamSeq ?? 0) <= until ? events : events.filter(event => event.streamSeq <= until)
+      if (wanted.length > 0) yield wanted
+      position = events.at(-1)?.streamSeq ?? position
+      if (position >= until) return
+      if (events.length === 0 && !(await this.#hasMore(stream, position, until))) return
+    }
+  }
+
+  /** The consumer's own replica may be behind its leader; and the last sequences may have been deleted. */
+  async #hasMore(stream: string, position: number, until: number): Promise<boolean> {
+    const next = await this.#reader.leader(stream, { seq: position + 1, next_by_subj: '>' })
+    return next !== undefined && next.streamSeq <= until
+  }
+
+  async *sequel({ stream, streamSeq }: Position, until: number): AsyncIterable<readonly StoredEvent[]> {
+    const event = await this.#reader.leader(stream, { seq: streamSeq, next_by_subj: '>' })
+    if (event?.streamSeq !== streamSeq) return
+    // It goes along with what follows at once.
+    let first = [event]
+    // On a subject of no aggregate nothing follows.
+    if (!isForeign(event))
+      for await (const events of this.#ofSubject(stream, subjectOf(event.aggregate), streamSeq, until)) {
+        yield [...first, ...events]
+        first = []
+      }
+    if (first.length > 0) yield first
+  }
+
+  async *#ofSubject(
+    stream: string,
+    next_by_subj: string,
+    after: number,
+    until: number,
+  ): AsyncIterable<readonly StoredEvent[]> {
+    for (let seq = after + 1; seq <= until; ) {
+      let found = await this.#reader.batch(stream, { seq, next_by_subj, batch: defaultBatch })
+      if (found.length === 0) {
+        // This replica may be behind.
+        const next = await this.#reader.leader(stream, { seq, next_by_subj })
+        if (next === undefined) return
+        found = [next]
+      }
+      seq = (found.at(-1)?.streamSeq ?? until) + 1
+      const events = found.filter(one => one.streamSeq <= until)
+      if (events.length > 0) yield events
+    }
+  }
+
+  async firstSince(stream: string, time: Date): Promise<number> {
+    const [event] = await this.#reader.batch(stream, { start_time: time.toISOString(), batch: 1 })
+    if (event !== undefined) return event.streamSeq
+    return (await this.#reader.bounds(stream)).last + 1
+  }
+
+  close(): void {
+    this.#inbox.close()
+  }
+}

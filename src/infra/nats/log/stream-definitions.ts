@@ -1,0 +1,74 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { StreamConfig } from '@nats-io/jetstream'
+import { parse } from 'yaml'
+import { Family, subjectsOfStream } from '../../../events/index.ts'
+import { NatsError, NatsProblem } from '../client/nats-error.ts'
+
+/** One stream as it should be: what is not named is the server's business. */
+export type StreamDefinition = Partial<StreamConfig> & Pick<StreamConfig, 'name' | 'subjects'>
+
+export interface LoadStreamsOptions {
+  /** Default: confab's own `streams/`. */
+  readonly folder?: string
+  /** How many streams hold the conversations; default as defined. */
+  readonly conv?: number
+  /** How many streams hold the users; default as defined. */
+  readonly user?: number
+  /** Copies of each stream, 1, 3 or 5. Not given: those that are there keep theirs, new ones get one. */
+  readonly replicas?: number | undefined
+}
+
+/** A file of `streams/`: a family, of which count streams are made, or a single stream by name. */
+interface DefinitionFile {
+  readonly family?: Family
+  readonly count?: number
+  readonly name?: string
+  readonly config: Record<string, unknown>
+}
+
+const units = { ms: 1e6, s: 1e9, m: 60e9, h: 3600e9, d: 86400e9 }
+
+/** `30s` in nanoseconds. */
+const nanoseconds = (text: unknown): number => {
+  const match = /^(\d+)(ms|s|m|h|d)$/.exec(String(text))
+  if (match === null) throw new TypeError(`not a duration: ${text}`)
+  return Number(match[1]) * units[match[2] as keyof typeof units]
+}
+
+const compile = (file: DefinitionFile, options: LoadStreamsOptions): StreamDefinition[] => {
+  const config = { ...file.config } as Record<string, unknown>
+  for (const name of ['max_age', 'duplicate_window'])
+    if (name in config) config[name] = nanoseconds(config[name])
+  if (options.replicas !== undefined) config.num_replicas = options.replicas
+  const { family } = file
+  if (family === undefined) {
+    if (!file.name || !Array.isArray(config.subjects))
+      throw new TypeError('needs a family, or a name and subjects')
+    return [{ ...config, name: file.name } as StreamDefinition]
+  }
+  if (!Object.values(Family).includes(family)) throw new TypeError(`no such family: ${family}`)
+  const count = options[family] ?? file.count ?? 1
+  return Array.from({ length: count }, (_, index) => ({
+    ...config,
+    name: `${family.toUpperCase()}_${index}`,
+    subjects: subjectsOfStream(family, index, count),
+  }))
+}
+
+/** From the sources `src/infra/nats`, from the package `dist/infra/nats`: both three levels down. */
+const ownFolder = (): string => fileURLToPath(new URL('../../../../streams', import.meta.url))
+
+/** Reads the definitions of all streams. Throws NatsError for a file that makes no sense. */
+export const loadStreams = (options: LoadStreamsOptions = {}): StreamDefinition[] => {
+  const folder = options.folder ?? ownFolder()
+  const names = readdirSync(folder).filter(name => name.endsWith('.yaml'))
+  return names.sort().flatMap(name => {
+    try {
+      return compile(parse(readFileSync(join(folder, name), 'utf8')) as DefinitionFile, options)
+    } catch (error) {
+      throw new NatsError(NatsProblem.streams, `${join(folder, name)}: ${(error as Error).message}`, error)
+    }
+  })
+}

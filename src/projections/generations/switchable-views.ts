@@ -1,0 +1,39 @@
+import type { Views } from '../ports/views.ts'
+import type { Generations } from '../views/projection.ts'
+
+/** Views that can be read from other generations, while they are read. */
+export interface SwitchableViews extends Views {
+  /** Reads these generations from now on. Rejects, and goes on with those before, when one of them can't be read. */
+  use(generations: Generations): Promise<void>
+}
+
+/**
+ * Views over a reader of fixed generations, which `at` makes. Their parts can be kept: a switch is seen by whoever holds one.
+ */
+export const switchableViews = (
+  at: (generations: Generations) => Views,
+  generations: Generations = {},
+): SwitchableViews => {
+  let views = at(generations)
+  return {
+    timeline: {
+      page: (c, range) => views.timeline.page(c, range),
+      findMessage: (c, m) => views.timeline.findMessage(c, m),
+      head: c => views.timeline.head(c),
+    },
+    inbox: {
+      page: (user, page) => views.inbox.page(user, page),
+      undelivered: (user, page) => views.inbox.undelivered(user, page),
+      item: (user, c) => views.inbox.item(user, c),
+    },
+    roster: {
+      conversationsOf: user => views.roster.conversationsOf(user),
+      members: (c, page) => views.roster.members(c, page),
+    },
+    search: { search: query => views.search.search(query) },
+    positions: projection => views.positions(projection),
+    use: async next => {
+      views = at(next)
+    },
+  }
+}

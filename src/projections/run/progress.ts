@@ -1,0 +1,123 @@
+import type { ProjectionName } from '../views/projection.ts'
+
+/**
+ * `live`: level with the stream's end as far as known; `catching-up`: behind it, working; `failing`: the log or the store can't be reached, it keeps its place
+ * and tries again; `paused`: by an operator; `stopped`: not running.
+ */
+export type ProjectionState = 'live' | 'catching-up' | 'failing' | 'paused' | 'stopped'
+
+/** Where a projection stands in one stream. */
+export interface StreamStatus {
+  readonly stream: string
+  /** Stream sequence up to which everything is applied. */
+  readonly position: number
+  /** The stream's last sequence, as of a second ago or less while running. */
+  readonly head: number
+  /** Sequences between position and head. */
+  readonly lagEvents: number
+  /** Milliseconds since it was last level with the head; 0 while it is. */
+  readonly lagMs: number
+  readonly state: ProjectionState
+  /** Why it fails. */
+  readonly reason?: string
+  /** Events of the stream that became dead letters of this projection, since its rows were last built. */
+  readonly deadLetters: number
+  /** Events applied a second, over the last seconds. */
+  readonly rate: number
+}
+
+export interface ProjectionStatus {
+  readonly projection: ProjectionName
+  readonly generation: number
+  readonly version: number
+  /** The worst of its streams'. */
+  readonly state: ProjectionState
+  /** Why it fails as a whole: its database can't be opened, or streams of it not taken on. */
+  readonly reason?: string
+  readonly streams: readonly StreamStatus[]
+}
+
+/** How far one projection has come in one stream. Mutable: its runner owns it. */
+export class Progress {
+  position: number
+  deadLetters: number
+  #head: number
+  #levelAt: number
+  #applied = 0
+  #sampledAt: number
+  #rate = 0
+
+  constructor(position: number, head: number, deadLetters: number, now: number) {
+    this.position = position
+    this.deadLetters = deadLetters
+    this.#head = head
+    this.#levelAt = now
+    this.#sampledAt = now
+  }
+
+  /** The stream's end is at `head`, or further. */
+  sawHead(head: number, now: number): void {
+    if (this.position >= this.#head) this.#levelAt = now
+    if (head > this.#head) this.#head = head
+  }
+
+  /** Everything up to `position` is stored, `events` of it just now; `deadLetters` of all were not taken. */
+  advance(position: number, events: number, deadLetters: number, now: number): void {
+    this.position = position
+    this.deadLetters = deadLetters
+    this.#applied += events
+    if (position >= this.#head) {
+      this.#head = position
+      this.#levelAt = now
+    }
+  }
+
+  /** Called now and then: folds what was applied since into the rate. */
+  sampleRate(now: number): void {
+    const seconds = (now - this.#sampledAt) / 1000
+    if (seconds < 0.1) return
+    const current = this.#applied / seconds
+    const weight = 1 - Math.exp(-seconds / 3)
+    this.#rate += (current - this.#rate) * weight
+    if (this.#rate < 0.05) this.#rate = 0
+    this.#applied = 0
+    this.#sampledAt = now
+  }
+
+  status(
+    stream: string,
+    condition: { paused: boolean; stopped: boolean; failure: string | undefined },
+    now: number,
+  ): StreamStatus {
+    const lagEvents = Math.max(0, this.#head - this.position)
+    const { paused, stopped, failure } = condition
+    return {
+      stream,
+      position: this.position,
+      head: this.#head,
+      lagEvents,
+      lagMs: lagEvents === 0 ? 0 : Math.max(0, Math.round(now - this.#levelAt)),
+      state: stopped
+        ? 'stopped'
+        : paused
+          ? 'paused'
+          : failure !== undefined
+            ? 'failing'
+            : lagEvents > 0
+              ? 'catching-up'
+              : 'live',
+      ...(failure !== undefined && !stopped && !paused ? { reason: failure } : {}),
+      deadLetters: this.deadLetters,
+      rate: Math.round(this.#rate * 10) / 10,
+    }
+  }
+}
+
+const severity: readonly ProjectionState[] = ['live', 'catching-up', 'paused', 'failing', 'stopped']
+
+/** The state that an operator should hear of first. */
+export const worstState = (states: Iterable<ProjectionState>): ProjectionState => {
+  let worst = 0
+  for (const state of states) worst = Math.max(worst, severity.indexOf(state))
+  return severity[worst] ?? 'live'
+}

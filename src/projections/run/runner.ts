@@ -1,0 +1,182 @@
+import { sleep } from '../../base/sleep.ts'
+import type { Checkpoint } from '../ports/stores.ts'
+import type { ProjectionName } from '../views/projection.ts'
+import { loadCheckpoints } from './load-progress.ts'
+import { Progress, type ProjectionStatus, worstState } from './progress.ts'
+import { openFeeds, type ProjectionTarget } from './projection-target.ts'
+import type { RunnerOptions } from './runner-options.ts'
+import { StreamProjector } from './stream-projector.ts'
+
+/** Feeds the views of one database from the log: one projector a stream. */
+export class ProjectionRunner {
+  readonly #options: RunnerOptions
+  readonly #feeds = new Set<ProjectionTarget>()
+  readonly #paused = new Set<ProjectionName>()
+  readonly #projectors = new Map<string, StreamProjector>()
+  readonly #stop = new AbortController()
+  #started = false
+  /** Streams and feeds come and go one at a time. */
+  #turn: Promise<unknown> = Promise.resolve()
+
+  constructor(options: RunnerOptions) {
+    this.#options = options
+  }
+
+  /**
+   * Loads the checkpoints, forgets rows of another version or of another log, and follows the streams. Rejects when log or store can't be reached: they should
+   * be there at the start; later on they may come and go.
+   */
+  async start(): Promise<void> {
+    if (this.#started) throw new Error('a runner starts once')
+    this.#started = true
+    const { stores, source, feeds, streams } = this.#options
+    for (const feed of feeds ?? (await openFeeds(stores))) this.#feeds.add(feed)
+    await this.follow(streams ?? (await source.streams()).map(({ stream }) => stream))
+    void this.#watchHeads()
+  }
+
+  /** One entry a generation of a projection. */
+  status(): ProjectionStatus[] {
+    const now = performance.now()
+    return [...this.#feeds].map(feed => {
+      const streams = [...this.#projectors.values()].flatMap(projector => projector.status(feed, now) ?? [])
+      return {
+        projection: feed.name,
+        generation: feed.generation,
+        version: feed.version,
+        state: worstState(streams.map(({ state }) => state)),
+        streams,
+      }
+    })
+  }
+
+  /** Stops feeding a projection, after the batch at hand. The others go on. */
+  pause(projection: ProjectionName): void {
+    this.#paused.add(projection)
+    this.#each(projection, (projector, feed) => projector.sleep(feed))
+  }
+
+  /** Goes on where the projection stood. */
+  resume(projection: ProjectionName): void {
+    this.#paused.delete(projection)
+    this.#each(projection, (projector, feed) => projector.resume(feed))
+  }
+
+  /** Feeds another generation too. Rejects when log or store can't be reached. */
+  add(feed: ProjectionTarget): Promise<void> {
+    return this.#inTurn(async () => {
+      if (this.#feeds.has(feed)) return
+      const { loaded, ends } = await loadCheckpoints([feed], () => this.#ends(), this.#options)
+      this.#feeds.add(feed)
+      for (const [stream, projector] of this.#projectors)
+        this.#join(projector, feed, loaded.get(feed) ?? [], ends.get(stream) ?? 0)
+    })
+  }
+
+  /** Feeds a generation no more, after the batch at hand. */
+  remove(feed: ProjectionTarget): Promise<void> {
+    return this.#inTurn(async () => {
+      this.#feeds.delete(feed)
+      for (const projector of this.#projectors.values()) projector.remove(feed)
+    })
+  }
+
+  /** The streams that it has and was not fenced off from. */
+  streams(): string[] {
+    return [...this.#projectors].flatMap(([stream, { isOver }]) => (isOver ? [] : [stream]))
+  }
+
+  /** How far a feed has come in a stream that this runner has; undefined in another's. */
+  positionOf(feed: ProjectionTarget, stream: string): number | undefined {
+    const projector = this.#projectors.get(stream)
+    return projector?.isOver === false ? projector.progressOf(feed)?.position : undefined
+  }
+
+  /** A feed has taken an event of a stream after all that was a dead letter. */
+  tookLetter(feed: ProjectionTarget, stream: string): void {
+    const progress = this.#projectors.get(stream)?.progressOf(feed)
+    if (progress !== undefined && progress.deadLetters > 0) progress.deadLetters--
+  }
+
+  /**
+   * Follows exactly these streams from now on: claims those that are new, so that a worker that had them before gets no further, and lets go of the others.
+   * Rejects when log or store can't be reached.
+   */
+  follow(streams: readonly string[]): Promise<void> {
+    return this.#inTurn(async () => {
+      const dropped = [...this.#projectors.values()].filter(
+        projector => projector.isOver || !streams.includes(projector.stream),
+      )
+      await Promise.all(dropped.map(projector => projector.stop()))
+      for (const { stream } of dropped) this.#projectors.delete(stream)
+      const added = streams.filter(stream => !this.#projectors.has(stream))
+      if (added.length === 0) return
+      const { stores } = this.#options
+      const epochs = new Map<string, number>()
+      for (const stream of added) epochs.set(stream, await stores.checkpoints.claim(stream))
+      // After the claims: nobody moves these checkpoints any more.
+      const { loaded, ends } = await loadCheckpoints([...this.#feeds], () => this.#ends(), this.#options)
+      for (const stream of added) {
+        const projector = new StreamProjector(stream, this.#options)
+        for (const [feed, checkpoints] of loaded)
+          this.#join(projector, feed, checkpoints, ends.get(stream) ?? 0)
+        this.#projectors.set(stream, projector)
+        projector.start(epochs.get(stream) ?? 0)
+      }
+    })
+  }
+
+  /** Resolves when the batches at hand are stored or given up; what is not stored comes again at the next start. */
+  async stop(): Promise<void> {
+    this.#stop.abort()
+    await this.#turn
+    await Promise.all([...this.#projectors.values()].map(projector => projector.stop()))
+  }
+
+  #join(
+    projector: StreamProjector,
+    feed: ProjectionTarget,
+    checkpoints: readonly Checkpoint[],
+    head: number,
+  ): void {
+    const at = checkpoints.find(({ stream }) => stream === projector.stream)
+    const progress = new Progress(at?.streamSeq ?? 0, head, at?.deadLetters ?? 0, performance.now())
+    projector.add(feed, progress, this.#paused.has(feed.name))
+  }
+
+  #each(projection: ProjectionName, act: (projector: StreamProjector, feed: ProjectionTarget) => void): void {
+    for (const feed of this.#feeds)
+      if (feed.name === projection) for (const projector of this.#projectors.values()) act(projector, feed)
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#turn.then(work)
+    this.#turn = done.catch(() => {})
+    return done
+  }
+
+  async #ends(): Promise<Map<string, number>> {
+    return new Map((await this.#options.source.streams()).map(({ stream, last }) => [stream, last]))
+  }
+
+  async #watchHeads(): Promise<void> {
+    while (!this.#stop.signal.aborted) {
+      await sleep(this.#options.headEveryMs ?? 1_000, this.#stop.signal)
+      // A log that can't be reached shows in its followers.
+      const ends = await this.#ends().catch(() => new Map<string, number>())
+      const now = performance.now()
+      for (const [stream, projector] of this.#projectors) {
+        const end = ends.get(stream)
+        if (end !== undefined) projector.sawHead(end, now)
+        projector.sampleRates(now)
+      }
+    }
+  }
+}
+
+/** A runner, started. Rejects as its `start` does. */
+export const startProjections = async (options: RunnerOptions): Promise<ProjectionRunner> => {
+  const runner = new ProjectionRunner(options)
+  await runner.start()
+  return runner
+}

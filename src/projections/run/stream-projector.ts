@@ -1,0 +1,231 @@
+import { aborted, sleep } from '../../base/sleep.ts'
+import type { StoredEvent } from '../../events/index.ts'
+import { FencedError } from '../ports/stores.ts'
+import { gatherBatches } from './gather-batches.ts'
+import { cohortsOf, type FeedAt } from './group-by-position.ts'
+import type { Progress, StreamStatus } from './progress.ts'
+import { FeedRejectedError, projectBatch, writeChanges } from './project-batch.ts'
+import type { ProjectionTarget } from './projection-target.ts'
+import type { RunnerOptions } from './runner-options.ts'
+
+const defaultBatch = 2_000
+const longestRetryMs = 5_000
+
+/** Some projections that read the stream together, until they are grouped anew. */
+interface Session {
+  readonly feeds: Set<ProjectionTarget>
+  readonly signal: AbortSignal
+  failures: number
+}
+
+/**
+ * Feeds projections from one stream, in order; rows and checkpoints in one transaction. It never skips an event and never loses its place: a store or log that
+ * fails is tried again until it works, an event that can't be taken goes to the dead letters. It ends when it is stopped, or when another worker has claimed the
+ * stream.
+ */
+export class StreamProjector {
+  readonly stream: string
+  readonly #options: RunnerOptions
+  readonly #batch: number
+  readonly #progress = new Map<ProjectionTarget, Progress>()
+  readonly #paused = new Set<ProjectionTarget>()
+  readonly #stop = new AbortController()
+  #regroup = new AbortController()
+  #sessions: readonly Session[] = []
+  #failure: string | undefined
+  #epoch = 0
+  #run: Promise<void> | undefined
+
+  constructor(stream: string, options: RunnerOptions) {
+    this.stream = stream
+    this.#options = options
+    this.#batch = options.batch ?? options.stores.batch ?? defaultBatch
+  }
+
+  /** Goes on with a projection from where `progress` stands. */
+  add(feed: ProjectionTarget, progress: Progress, isPaused: boolean): void {
+    this.#progress.set(feed, progress)
+    if (isPaused) this.#paused.add(feed)
+    else this.#regroup.abort()
+  }
+
+  /** Leaves a projection alone, after the batch at hand. */
+  remove(feed: ProjectionTarget): void {
+    this.sleep(feed)
+    this.#progress.delete(feed)
+    this.#paused.delete(feed)
+  }
+
+  /** Stops feeding a projection, after the batch at hand: it misses what comes from then on, so it has left its session for good. */
+  sleep(feed: ProjectionTarget): void {
+    this.#paused.add(feed)
+    for (const { feeds } of this.#sessions) feeds.delete(feed)
+  }
+
+  /** Goes on where the projection stood. */
+  resume(feed: ProjectionTarget): void {
+    if (this.#paused.delete(feed)) this.#regroup.abort()
+  }
+
+  progressOf(feed: ProjectionTarget): Progress | undefined {
+    return this.#progress.get(feed)
+  }
+
+  /** Whether it was told to stop, or was fenced off. */
+  get isOver(): boolean {
+    return this.#stop.signal.aborted
+  }
+
+  status(feed: ProjectionTarget, now: number): StreamStatus | undefined {
+    const condition = {
+      paused: this.#paused.has(feed),
+      stopped: this.#run === undefined || this.isOver,
+      failure: this.#failure,
+    }
+    return this.#progress.get(feed)?.status(this.stream, condition, now)
+  }
+
+  sawHead(head: number, now: number): void {
+    for (const progress of this.#progress.values()) progress.sawHead(head, now)
+  }
+
+  sampleRates(now: number): void {
+    for (const progress of this.#progress.values()) progress.sampleRate(now)
+  }
+
+  start(epoch: number): void {
+    this.#epoch = epoch
+    this.#run ??= this.#project()
+  }
+
+  /** Resolves when the batch at hand is stored or given up; what is not stored comes again. */
+  async stop(): Promise<void> {
+    this.#stop.abort()
+    await this.#run
+  }
+
+  async #project(): Promise<void> {
+    while (!this.isOver) {
+      this.#regroup = new AbortController()
+      const signal = AbortSignal.any([this.#stop.signal, this.#regroup.signal])
+      const places = this.#placesOf([...this.#progress.keys()].filter(feed => !this.#paused.has(feed)))
+      this.#sessions = cohortsOf(places, this.#batch).map(cohort => ({
+        feeds: new Set(cohort.map(({ feed }) => feed)),
+        signal,
+        failures: 0,
+      }))
+      if (this.#sessions.length === 0) await aborted(signal)
+      else await Promise.all(this.#sessions.map(session => this.#follow(session)))
+    }
+  }
+
+  #placesOf(feeds: Iterable<ProjectionTarget>): FeedAt[] {
+    return [...feeds].map(feed => ({ feed, position: this.#progress.get(feed)?.position ?? 0 }))
+  }
+
+  async #follow(session: Session): Promise<void> {
+    const { feeds } = session
+    while (!session.signal.aborted && feeds.size > 0) {
+      // What reads the stream is let go when this pass ends, for whatever reason.
+      const pass = new AbortController()
+      const signal = AbortSignal.any([session.signal, pass.signal])
+      const after = Math.min(...this.#placesOf(feeds).map(({ position }) => position))
+      const batch = this.#batch
+      try {
+        const batches = this.#options.source.consume(this.stream, after, { signal, batch })
+        for await (const events of gatherBatches(batches, batch)) {
+          if (signal.aborted || feeds.size === 0) break
+          session.failures = 0
+          this.#failure = undefined
+          if (events.length > 0) await this.#apply(session, events)
+          if (this.#hasCaughtUp(session)) this.#regroup.abort()
+        }
+      } catch (error) {
+        if (!signal.aborted) await this.#failed(error, session)
+      } finally {
+        pass.abort()
+      }
+    }
+    // Whoever comes back to life does so by a new grouping.
+    if (!session.signal.aborted) await aborted(session.signal)
+  }
+
+  /** Whether those who were behind are now near enough to others to read along with them. */
+  #hasCaughtUp({ feeds }: Session): boolean {
+    if (this.#sessions.length === 1) return false
+    const position = Math.max(...this.#placesOf(feeds).map(place => place.position))
+    return this.#sessions.some(other => {
+      if (other.feeds === feeds || other.feeds.size === 0) return false
+      const ahead = Math.min(...this.#placesOf(other.feeds).map(place => place.position)) - position
+      return ahead >= 0 && ahead <= this.#batch
+    })
+  }
+
+  /** Until it is stored, or the projector stops. */
+  async #apply(session: Session, events: readonly StoredEvent[]): Promise<void> {
+    const rejected = new Map<ProjectionTarget, string>()
+    while (!this.isOver) {
+      try {
+        await this.#store(session, events, rejected)
+        this.#failure = undefined
+        return
+      } catch (error) {
+        if (FencedError.is(error)) {
+          this.#options.log.warn({ stream: this.stream }, error.message)
+          this.#stop.abort()
+        } else if (!(error instanceof FeedRejectedError)) {
+          await this.#failed(error, session)
+        } else if (events.length > 1) {
+          const half = Math.ceil(events.length / 2)
+          await this.#apply(session, events.slice(0, half))
+          return this.#apply(session, events.slice(half))
+        } else {
+          rejected.set(error.feed, error.message)
+        }
+      }
+    }
+  }
+
+  /** Dead letters first: once the checkpoint has passed an event, nobody would file it any more. */
+  async #store(
+    { feeds }: Session,
+    events: readonly StoredEvent[],
+    rejected: ReadonlyMap<ProjectionTarget, string>,
+  ): Promise<void> {
+    const { stores, deadLetters, log } = this.#options
+    const { stream } = this
+    const places = this.#placesOf(feeds)
+    const { changes, poison } = projectBatch(events, places, rejected)
+    for (const { feed, event, reason } of poison) {
+      const letter = { projection: feed.name, stream, streamSeq: event.streamSeq, reason }
+      log.error({ ...letter, generation: feed.generation }, 'an event that a projection can not take')
+      await deadLetters?.publish({ ...letter, at: new Date().toISOString() }, event)
+    }
+    const last = events.at(-1)?.streamSeq ?? 0
+    const moved = places.filter(({ position }) => position < last)
+    const checkpoints = moved.map(({ feed }) => {
+      const { name: projection, generation, version } = feed
+      const before = this.#progress.get(feed)?.deadLetters ?? 0
+      const deadLetters = before + poison.filter(one => one.feed === feed).length
+      return { projection, generation, version, stream, streamSeq: last, deadLetters }
+    })
+    await stores.atomically(async () => {
+      await writeChanges(changes)
+      await stores.checkpoints.save(checkpoints, this.#epoch)
+    })
+    const now = performance.now()
+    for (const [i, { feed, position }] of moved.entries()) {
+      const applied = events.filter(({ streamSeq }) => streamSeq > position).length
+      this.#progress.get(feed)?.advance(last, applied, checkpoints[i]?.deadLetters ?? 0, now)
+    }
+  }
+
+  async #failed(error: unknown, session: Session): Promise<void> {
+    const reason = error instanceof Error ? error.message : String(error)
+    if (this.#failure !== reason)
+      this.#options.log.warn({ stream: this.stream, reason }, 'projections are stuck')
+    this.#failure = reason
+    const most = Math.min(longestRetryMs, (this.#options.retryMs ?? 50) * 2 ** session.failures++)
+    await sleep(most * (0.5 + Math.random() / 2), this.#stop.signal)
+  }
+}

@@ -1,0 +1,205 @@
+import { sleep } from '../../base/sleep.ts'
+import {
+  buildingOf,
+  firstPlan,
+  type PlanStore,
+  type ProjectionPlan,
+  rebuild,
+  roleOf,
+  switchTo,
+} from '../generations/plan.ts'
+import type { Generations, ProjectionName } from '../views/projection.ts'
+import type { ProjectionStatus } from './progress.ts'
+import { openFeed, type ProjectionTarget, versionOf } from './projection-target.ts'
+import { type RetryOutcome, type RetryRequest, retryEvent } from './retry-event.ts'
+import { ProjectionRunner } from './runner.ts'
+import type { RunnerOptions } from './runner-options.ts'
+
+export interface SupervisorOptions extends Omit<RunnerOptions, 'feeds' | 'streams'> {
+  readonly plans: PlanStore
+  /** How often it looks whether a generation that is to be switched to is complete, ms. Default 250. */
+  readonly switchEveryMs?: number
+}
+
+/** A generation's status, with what it is to its plan. */
+export interface SupervisedStatus extends ProjectionStatus {
+  readonly role: 'live' | 'building' | 'kept'
+}
+
+/** A generation that lags no more than this, in events of a stream, is as good as the one that is read. */
+export const levelEvents = 500
+const longestRetryMs = 5_000
+
+/**
+ * Has the views of one database built as their plans say: every kept generation that is of this build's version is fed. Rows of another version are left as they
+ * are, for those who read them, and a generation of this version is built beside them and switched to when it is complete. Any number of workers may supervise
+ * one database.
+ */
+export class ProjectionSupervisor {
+  readonly #options: SupervisorOptions
+  readonly #runner: ProjectionRunner
+  readonly #feeds = new Map<string, ProjectionTarget>()
+  readonly #plans = new Map<ProjectionName, ProjectionPlan>()
+  readonly #stop = new AbortController()
+  #unwatch = (): void => {}
+  #turn: Promise<void> = Promise.resolve()
+  #looking: Promise<void> | undefined
+
+  constructor(options: SupervisorOptions) {
+    this.#options = options
+    this.#runner = new ProjectionRunner({ ...options, feeds: [], streams: [] })
+  }
+
+  /** Starts with no stream: `follow` gives it some. Rejects when log, store or plans can't be reached. */
+  async start(): Promise<void> {
+    const { stores, plans } = this.#options
+    await this.#runner.start()
+    const checkpoints = await stores.checkpoints.load()
+    for (const projection of stores.projections) {
+      const version = versionOf(projection)
+      const found = checkpoints.find(one => one.projection === projection && one.generation === 1)
+      const plan = await plans.update(projection, plan => {
+        if (plan === undefined) return withVersion(firstPlan(found?.version ?? version), version)
+        const next = withVersion(plan, version)
+        return next === plan ? undefined : next
+      })
+      await this.#carryOut(projection, plan ?? (await plans.read(projection)) ?? firstPlan(version))
+    }
+    this.#unwatch = await plans.watch((projection, plan) => {
+      if (stores.projections.includes(projection)) this.#enqueue(projection, plan)
+    })
+    this.#looking = this.#switchWhenComplete()
+  }
+
+  /** Follows exactly these streams from now on. */
+  follow(streams: readonly string[]): Promise<void> {
+    return this.#runner.follow(streams)
+  }
+
+  /** The streams that it has and was not fenced off from. */
+  streams(): string[] {
+    return this.#runner.streams()
+  }
+
+  status(): SupervisedStatus[] {
+    return this.#runner.status().flatMap(status => {
+      const plan = this.#plans.get(status.projection)
+      return plan === undefined ? [] : [{ ...status, role: roleOf(plan, status.generation) }]
+    })
+  }
+
+  /** The feeds of all kept generations of a projection that this build can feed. */
+  feedsOf(projection: ProjectionName): ProjectionTarget[] {
+    return [...this.#feeds.values()].filter(({ name }) => name === projection)
+  }
+
+  /**
+   * Tries a dead letter once more, in all generations that have gone on without it. Undefined: another worker has the stream. Rejects when log or store can't be reached.
+   */
+  async retry({ projection, stream, streamSeq }: RetryRequest): Promise<RetryOutcome | undefined> {
+    const { source, stores } = this.#options
+    if (!stores.projections.includes(projection) || !this.#runner.streams().includes(stream)) return undefined
+    if (this.#plans.get(projection)?.paused) return { ok: false, reason: `${projection} is paused` }
+    // The others will come to it by themselves.
+    const feeds = this.feedsOf(projection).filter(
+      feed => (this.#runner.positionOf(feed, stream) ?? 0) >= streamSeq,
+    )
+    const until = Math.max(...feeds.map(feed => this.#runner.positionOf(feed, stream) ?? 0))
+    const outcome = await retryEvent(feeds, source, stores, { stream, streamSeq }, until)
+    if (outcome === undefined) return { ok: false, reason: 'the log does not have the event any more' }
+    if (outcome.ok) for (const feed of feeds) this.#runner.tookLetter(feed, stream)
+    return outcome
+  }
+
+  async stop(): Promise<void> {
+    this.#stop.abort()
+    this.#unwatch()
+    await this.#turn
+    await this.#looking
+    await this.#runner.stop()
+  }
+
+  /** Plans are carried out one after the other, each until it is. */
+  #enqueue(projection: ProjectionName, plan: ProjectionPlan): void {
+    this.#turn = this.#turn.then(async () => {
+      for (let failures = 0; !this.#stop.signal.aborted; failures++)
+        try {
+          return await this.#carryOut(projection, plan)
+        } catch (error) {
+          this.#options.log.warn({ projection, reason: String(error) }, 'a plan cannot be carried out yet')
+          await sleep(Math.min(longestRetryMs, 100 * 2 ** failures), this.#stop.signal)
+        }
+    })
+  }
+
+  async #carryOut(projection: ProjectionName, plan: ProjectionPlan): Promise<void> {
+    const { stores, log } = this.#options
+    const before = this.#plans.get(projection)
+    this.#plans.set(projection, plan)
+    if (plan.paused) this.#runner.pause(projection)
+    const version = versionOf(projection)
+    for (const { generation, version: its } of plan.generations) {
+      const key = `${projection} ${generation}`
+      if (its !== version || this.#feeds.has(key)) continue
+      const feed = await openFeed(stores, projection, generation)
+      this.#feeds.set(key, feed)
+      await this.#runner.add(feed)
+      log.info({ projection, generation, version, role: roleOf(plan, generation) }, 'feeding a view')
+    }
+    const kept = new Set(plan.generations.map(({ generation }) => generation))
+    for (const feed of this.feedsOf(projection))
+      if (!kept.has(feed.generation)) {
+        await this.#runner.remove(feed)
+        this.#feeds.delete(`${projection} ${feed.generation}`)
+      }
+    for (const { generation } of before?.generations ?? [])
+      if (!kept.has(generation)) {
+        await stores.drop(projection, generation)
+        log.info({ projection, generation }, 'a generation of a view was dropped')
+      }
+    if (!plan.paused) this.#runner.resume(projection)
+  }
+
+  async #switchWhenComplete(): Promise<void> {
+    const { plans, switchEveryMs = 250, log } = this.#options
+    while (!this.#stop.signal.aborted) {
+      await sleep(switchEveryMs, this.#stop.signal)
+      for (const [projection, { switchTo: generation }] of this.#plans)
+        try {
+          if (generation === undefined || !(await this.#isComplete(projection, generation))) continue
+          const done = await plans.update(projection, plan =>
+            plan?.switchTo === generation ? switchTo(plan, generation) : undefined,
+          )
+          if (done !== undefined) log.info({ projection, generation }, 'queries read another generation')
+        } catch {
+          // Log, store or plans are away; the next look may work.
+        }
+    }
+  }
+
+  /** Whether a generation is level with the log, whoever feeds it. */
+  async #isComplete(projection: ProjectionName, generation: number): Promise<boolean> {
+    const { source, stores } = this.#options
+    const streams = await source.streams()
+    const checkpoints = await stores.checkpoints.load()
+    return streams.every(({ stream, last }) => {
+      const at = checkpoints.find(
+        one => one.projection === projection && one.generation === generation && one.stream === stream,
+      )
+      return last - (at?.streamSeq ?? 0) <= levelEvents
+    })
+  }
+}
+
+/** A plan by which some generation is of a version: as it is, or with one that is built. */
+const withVersion = (plan: ProjectionPlan, version: number): ProjectionPlan => {
+  if (plan.generations.some(one => one.version === version)) return plan
+  // One of a version that nobody has any more is not worth waiting for.
+  const building = buildingOf(plan)?.generation
+  const generations = plan.generations.filter(({ generation }) => generation !== building)
+  return rebuild({ ...plan, generations }, version, { switchTo: true })
+}
+
+/** The generation of each view that queries read, by plans. */
+export const liveGenerations = (plans: ReadonlyMap<ProjectionName, ProjectionPlan>): Generations =>
+  Object.fromEntries([...plans].map(([projection, { live }]) => [projection, live]))

@@ -1,0 +1,197 @@
+import type { Kind } from '../../events/index.ts'
+import { noChanges, type Projection } from './projection.ts'
+
+/** Something happened in a conversation. Key: c; the greatest seq stands. */
+export interface ActivityChange {
+  readonly kind: 'activity'
+  readonly c: string
+  readonly seq: number
+  readonly at: string
+  /** Ordinal of the conversation's last message. */
+  readonly n: number
+}
+
+/** A message was posted: activity of its conversation, and a mark of its sender. Key: (c, seq). */
+export interface MessageChange {
+  readonly kind: 'message'
+  readonly c: string
+  readonly seq: number
+  readonly at: string
+  readonly n: number
+  readonly m: string
+  readonly from: string
+  readonly text: string
+}
+
+/** A message has another text, or none any more. Key: (c, m); the greatest seq stands. */
+export interface AmendmentChange {
+  readonly kind: 'amendment'
+  readonly c: string
+  readonly seq: number
+  readonly m: string
+  /** null: deleted. */
+  readonly text: string | null
+}
+
+/** A conversation came to be. Key: c. */
+export interface CreatedChange {
+  readonly kind: 'created'
+  readonly c: string
+  readonly as: Kind
+  /** Both members of a direct conversation. */
+  readonly pair?: readonly [string, string]
+}
+
+/** A conversation's title. Key: c; the greatest seq stands. */
+export interface TitleChange {
+  readonly kind: 'title'
+  readonly c: string
+  readonly seq: number
+  readonly title: string | null
+}
+
+/** Who is in a conversation. Key: (user, c); the greatest seq of the conversation stands. */
+export interface MembershipChange {
+  readonly kind: 'membership'
+  readonly c: string
+  readonly seq: number
+  readonly user: string
+  readonly member: boolean
+}
+
+/** A user came into a conversation that was there already: what was said before is not unread. Key: (user, c); the greatest seq stands. */
+export interface CameChange {
+  readonly kind: 'came'
+  readonly c: string
+  readonly seq: number
+  readonly user: string
+  /** Ordinal of the last message before. */
+  readonly n: number
+}
+
+/** How far a user has read. Key: (user, c); the greatest mark stands. */
+export interface ReadMarkChange {
+  readonly kind: 'read'
+  readonly c: string
+  readonly user: string
+  readonly mark: number
+}
+
+/** How far a user's devices have got a conversation. Key: (user, c); the greatest mark stands. */
+export interface DeliveredMarkChange {
+  readonly kind: 'delivered'
+  readonly c: string
+  readonly user: string
+  readonly mark: number
+}
+
+/** Key: (user, c); the greatest seq of the user stands. */
+export interface MuteChange {
+  readonly kind: 'mute'
+  readonly c: string
+  readonly user: string
+  readonly seq: number
+  readonly muted: boolean
+}
+
+/** Whether a user follows a channel. Key: (user, c); the greatest seq of the user stands. */
+export interface FollowsChange {
+  readonly kind: 'follows'
+  readonly c: string
+  readonly user: string
+  readonly seq: number
+  readonly follows: boolean
+}
+
+/** No change is a change per member: what a message costs does not depend on who is there. */
+export type InboxChange =
+  | ActivityChange
+  | MessageChange
+  | AmendmentChange
+  | CreatedChange
+  | TitleChange
+  | MembershipChange
+  | CameChange
+  | ReadMarkChange
+  | DeliveredMarkChange
+  | MuteChange
+  | FollowsChange
+
+/** What a user's list of conversations is joined from: heads, messages, memberships and marks. */
+export const inboxProjection: Projection<InboxChange> = {
+  name: 'inbox',
+  version: 3,
+  apply({ stored, event }) {
+    switch (event.type) {
+      case 'read.marked':
+        return [{ kind: 'read', c: event.c, user: event.u, mark: event.mark }]
+      case 'conversation.muted':
+      case 'conversation.unmuted': {
+        const muted = event.type === 'conversation.muted'
+        return [{ kind: 'mute', c: event.c, user: event.u, seq: event.seq, muted }]
+      }
+      case 'delivered.marked':
+        return [{ kind: 'delivered', c: event.c, user: event.u, mark: event.mark }]
+      case 'channel.followed': {
+        const { c, u: user, seq, head, n } = event
+        return [
+          { kind: 'follows', c, user, seq, follows: true },
+          { kind: 'came', c, seq: head, user, n },
+        ]
+      }
+      case 'channel.unfollowed':
+        return [{ kind: 'follows', c: event.c, user: event.u, seq: event.seq, follows: false }]
+      case 'user.blocked':
+      case 'user.unblocked':
+      case 'privacy.changed':
+        return noChanges
+    }
+    const { c, seq, at } = event
+    const activity: ActivityChange = { kind: 'activity', c, seq, at, n: stored.envelope.n }
+    const membership = (user: string, member: boolean): MembershipChange => ({
+      kind: 'membership',
+      c,
+      seq,
+      user,
+      member,
+    })
+    switch (event.type) {
+      case 'message.posted': {
+        const { n, m, from, text } = event
+        return [{ kind: 'message', c, seq, at, n, m, from, text }]
+      }
+      case 'message.edited':
+        return [activity, { kind: 'amendment', c, seq, m: event.m, text: event.text }]
+      case 'message.deleted':
+        return [activity, { kind: 'amendment', c, seq, m: event.m, text: null }]
+      case 'conversation.created': {
+        const [first, second] = event.members
+        const created: CreatedChange =
+          event.kind === 'direct' && first !== undefined && second !== undefined
+            ? { kind: 'created', c, as: event.kind, pair: [first.user, second.user] }
+            : { kind: 'created', c, as: event.kind }
+        return [
+          activity,
+          created,
+          { kind: 'title', c, seq, title: event.title ?? null },
+          ...event.members.map(({ user }) => membership(user, true)),
+        ]
+      }
+      case 'conversation.renamed':
+        return [activity, { kind: 'title', c, seq, title: event.title }]
+      case 'member.joined':
+        return [
+          activity,
+          membership(event.user, true),
+          { kind: 'came', c, seq, user: event.user, n: stored.envelope.n },
+        ]
+      case 'member.left':
+        return [activity, membership(event.user, false)]
+      case 'conversation.settings_changed':
+      case 'member.role_changed':
+      case 'reaction.added':
+      case 'reaction.removed':
+        return [activity]
+    }
+  },
+}

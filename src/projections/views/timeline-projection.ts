@@ -1,0 +1,27 @@
+import { wireBytes } from '../../events/index.ts'
+import { noChanges, type Projection } from './projection.ts'
+
+/** An event of a conversation joins its timeline. Rows are never changed again. Key: (c, seq). */
+export interface TimelineChange {
+  readonly c: string
+  readonly seq: number
+  readonly streamSeq: number
+  /** The message that this event posts or deletes; undefined for any other event. */
+  readonly m?: string
+  /** The event as clients get it. */
+  readonly data: Uint8Array
+}
+
+/** Every event of every conversation, as it was. */
+export const timelineProjection: Projection<TimelineChange> = {
+  name: 'timeline',
+  version: 1,
+  apply({ stored, event }) {
+    if (stored.aggregate.family !== 'conv' || 'u' in event) return noChanges
+    const { c, seq } = event
+    const row = { c, seq, streamSeq: stored.streamSeq, data: wireBytes(stored) }
+    return event.type === 'message.posted' || event.type === 'message.deleted'
+      ? [{ ...row, m: event.m }]
+      : [row]
+  },
+}

@@ -1,0 +1,97 @@
+import { html } from 'htm/preact'
+import { useEffect, useReducer, useState } from 'preact/hooks'
+import { Announcer } from './announcer.ts'
+import type { Chat } from './chat.ts'
+import { ConnectionNotice } from './connection-notice.ts'
+import { ConversationList } from './conversation-list.ts'
+import { CreateDialog } from './create-dialog.ts'
+import type { DialogName } from './dialog.ts'
+import { Icon } from './icons.ts'
+import { nameOf, unreadTotal } from './inbox.ts'
+import { MembersDialog } from './members-dialog.ts'
+import { RoomPane } from './room-pane.ts'
+import { conversationOfAddress, goTo } from './route.ts'
+import { SearchDialog } from './search-dialog.ts'
+
+export const App = ({ chat, onSignOut }: { chat: Chat; onSignOut: (why?: string) => void }) => {
+  const [, update] = useReducer<number, void>(n => n + 1, 0)
+  const [dialog, setDialog] = useState<DialogName | undefined>(undefined)
+
+  useEffect(() => {
+    chat.subscribe(() => update())
+    const follow = (): void => chat.open(conversationOfAddress())
+    const online = (): void => {
+      if (chat.client.state === 'waiting') chat.client.connect().catch(() => {})
+    }
+    const keys = (event: KeyboardEvent): void => {
+      if (event.key.toLowerCase() !== 'k' || !(event.ctrlKey || event.metaKey)) return
+      event.preventDefault()
+      setDialog('search')
+    }
+    follow()
+    update()
+    addEventListener('hashchange', follow)
+    addEventListener('online', online)
+    addEventListener('keydown', keys)
+    return () => {
+      removeEventListener('hashchange', follow)
+      removeEventListener('online', online)
+      removeEventListener('keydown', keys)
+    }
+  }, [chat])
+
+  const { room } = chat
+  const item = room === undefined ? undefined : chat.inbox.get(room.c)
+  const unread = unreadTotal(chat.inbox)
+  useEffect(() => {
+    const name = item === undefined ? 'confab' : `${nameOf(item)} · confab`
+    document.title = unread > 0 ? `(${unread}) ${name}` : name
+  })
+  // The conversation was left, or the user removed from it.
+  useEffect(() => {
+    if (chat.room === undefined && conversationOfAddress() !== undefined) goTo(undefined)
+  }, [chat, room])
+
+  const close = (): void => setDialog(undefined)
+  return html`
+    <a class="skip" href="#composer" onClick=${skipTo}>Skip to the message box</a>
+    <div class="app" data-pane=${room === undefined ? 'list' : 'room'}>
+      <aside class="sidebar">
+        <${ConversationList} chat=${chat} onDialog=${setDialog} onSignOut=${() => onSignOut()} />
+        <${ConnectionNotice} chat=${chat} onSignOut=${onSignOut} />
+      </aside>
+      ${
+        room === undefined
+          ? html`
+            <main class="nothing-open">
+              <span class="mark"><${Icon} name="bubbles" /></span>
+              <h1>Nothing open</h1>
+              <p class="muted">Pick a conversation, or start a new one.</p>
+              <button type="button" class="primary" onClick=${() => setDialog('create')}>New conversation</button>
+            </main>
+          `
+          : html`<${RoomPane} key=${room.c} chat=${chat} room=${room} onDialog=${setDialog} />`
+      }
+    </div>
+    ${dialog === 'create' && html`<${CreateDialog} chat=${chat} onClose=${close} />`}
+    ${dialog === 'members' && room !== undefined && html`<${MembersDialog} chat=${chat} room=${room} onClose=${close} />`}
+    ${dialog === 'search' && html`<${SearchDialog} chat=${chat} onClose=${close} />`}
+    ${dialog === 'search-here' && html`<${SearchDialog} chat=${chat} c=${room?.c} onClose=${close} />`}
+    <${Announcer} chat=${chat} />
+    ${
+      chat.problem !== undefined &&
+      html`
+        <div class="toast" role="alert">
+          <span>${chat.problem}</span>
+          <button type="button" class="link" onClick=${() => chat.dismiss()}>Dismiss</button>
+        </div>
+      `
+    }
+  `
+}
+
+const skipTo = (event: MouseEvent): void => {
+  event.preventDefault()
+  const target = document.getElementById('composer') ?? document.querySelector('.conversation')
+  if (target instanceof HTMLElement) target.focus()
+}

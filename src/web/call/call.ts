@@ -1,0 +1,250 @@
+import type { CallKind } from '../../events/index.ts'
+
+/** An offer is said again until it is answered: a signal may be lost, and a device may come while it rings. */
+const againMs = 3_000
+/** How long it rings. */
+const patienceMs = 45_000
+/** How long one rings that is not called again. */
+const silenceMs = 3 * againMs
+/** Candidates that may come before what they belong to. */
+const earlyMost = 64
+
+export interface CallOptions {
+  readonly id: string
+  readonly c: string
+  readonly peer: string
+  readonly iceServers: RTCIceServer[]
+  /** Says something to one session of the other one, or to all of them. Rejects where the server refuses it. */
+  readonly say: (kind: CallKind, data?: string, session?: string) => Promise<unknown>
+  readonly changed: () => void
+}
+
+/** `calling` the other one, or `ringing` here; then `connecting`, `talking`, and `over`. */
+export type CallPhase = 'calling' | 'ringing' | 'connecting' | 'talking' | 'over'
+
+/** One call of two, from either side: signals as the protocol has them, sound and pictures from browser to browser. */
+export class Call {
+  readonly id: string
+  readonly c: string
+  readonly peer: string
+  phase: CallPhase
+  /** How it ended. */
+  ending: string | undefined
+  local: MediaStream | undefined
+  remote: MediaStream | undefined
+  /** When talking began, ms since 1970. */
+  since = 0
+  /** The connection is lost at the moment; it may come back. */
+  isShaky = false
+  readonly #options: CallOptions
+  /** Of the other one. */
+  #session: string | undefined
+  #offer: string | undefined
+  #connection: RTCPeerConnection | undefined
+  /** Own candidates, until there is somebody to tell; the other's, until there is a description that they belong to. */
+  readonly #untold: string[] = []
+  readonly #early: string[] = []
+  #timers: ReturnType<typeof setTimeout>[] = []
+
+  constructor(options: CallOptions, phase: 'calling' | 'ringing') {
+    this.#options = options
+    this.id = options.id
+    this.c = options.c
+    this.peer = options.peer
+    this.phase = phase
+  }
+
+  /** Calls the other one, on all its devices. */
+  async dial(): Promise<void> {
+    await this.#guard(async () => {
+      const connection = await this.#connect()
+      if (connection === undefined) return
+      await connection.setLocalDescription()
+      const { sdp } = connection.localDescription!
+      await this.#options.say('offer', sdp)
+      if (this.phase !== 'calling') return
+      const again = setInterval(() => void this.#options.say('offer', sdp).catch(() => {}), againMs)
+      this.#timers.push(
+        again,
+        setTimeout(() => this.hangUp('no answer'), patienceMs),
+      )
+    })
+  }
+
+  /** The other one calls, or still does. */
+  ring(offer: string, session: string): void {
+    if (this.phase !== 'ringing') return
+    this.#offer = offer
+    this.#session = session
+    this.#stopTimers()
+    this.#timers.push(setTimeout(() => this.#end('missed'), silenceMs))
+  }
+
+  async pickUp(): Promise<void> {
+    const offer = this.#offer
+    if (this.phase !== 'ringing' || offer === undefined) return
+    this.#move('connecting')
+    await this.#guard(async () => {
+      const connection = await this.#connect()
+      if (connection === undefined) return
+      await this.#describe(connection, { type: 'offer', sdp: offer })
+      await connection.setLocalDescription()
+      await this.#options.say('answer', connection.localDescription?.sdp, this.#session)
+    })
+  }
+
+  /** What a session of the other one says. */
+  hear(kind: CallKind, data = '', session: string): void {
+    if (this.phase === 'over') return
+    if (kind === 'offer') this.ring(data, session)
+    else if (kind === 'answer') void this.#answered(data, session)
+    else if (this.#session !== undefined && this.#session !== session) return
+    else if (kind === 'bye') this.#end(data || 'hung up')
+    else this.#candidate(data)
+  }
+
+  /** Says why, to the other one and to whoever looks at this. */
+  hangUp(why = 'hung up'): void {
+    if (this.phase === 'over') return
+    this.#options.say('bye', why, this.#session).catch(() => {})
+    this.#end(why)
+  }
+
+  /** Ends it on this device alone. */
+  drop(why: string): void {
+    this.#end(why)
+  }
+
+  isOn(kind: 'audio' | 'video'): boolean {
+    return this.#tracks(kind).some(track => track.enabled)
+  }
+
+  turn(kind: 'audio' | 'video', on: boolean): void {
+    for (const track of this.#tracks(kind)) track.enabled = on
+    this.#options.changed()
+  }
+
+  #tracks(kind: 'audio' | 'video'): MediaStreamTrack[] {
+    return (this.local?.getTracks() ?? []).filter(track => track.kind === kind)
+  }
+
+  /** Camera and microphone, and a connection that sends them; undefined when the call has ended meanwhile. */
+  async #connect(): Promise<RTCPeerConnection | undefined> {
+    const media = await openMedia()
+    if (this.phase === 'over') {
+      for (const track of media.getTracks()) track.stop()
+      return undefined
+    }
+    this.local = media
+    const connection = new RTCPeerConnection({ iceServers: this.#options.iceServers })
+    this.#connection = connection
+    for (const track of media.getTracks()) connection.addTrack(track, media)
+    connection.addEventListener('icecandidate', ({ candidate }) => {
+      if (candidate !== null) this.#tell(JSON.stringify(candidate))
+    })
+    connection.addEventListener('track', ({ streams: [stream] }) => {
+      this.remote = stream
+      this.#options.changed()
+    })
+    connection.addEventListener('connectionstatechange', () => this.#follow(connection))
+    this.#options.changed()
+    return connection
+  }
+
+  #follow({ connectionState }: RTCPeerConnection): void {
+    if (this.phase === 'over') return
+    if (connectionState === 'failed') {
+      this.hangUp('no connection')
+      return
+    }
+    this.isShaky = connectionState === 'disconnected'
+    if (connectionState === 'connected' && this.phase === 'connecting') {
+      this.since = Date.now()
+      this.#move('talking')
+    } else this.#options.changed()
+  }
+
+  async #answered(sdp: string, session: string): Promise<void> {
+    const connection = this.#connection
+    if (this.phase !== 'calling' || connection === undefined) {
+      // Two devices have picked up at once: the first has the call.
+      if (session !== this.#session)
+        this.#options.say('bye', 'answered on another device', session).catch(() => {})
+      return
+    }
+    this.#session = session
+    this.#stopTimers()
+    this.#move('connecting')
+    for (const candidate of this.#untold.splice(0)) this.#tell(candidate)
+    await this.#guard(() => this.#describe(connection, { type: 'answer', sdp }))
+  }
+
+  async #describe(connection: RTCPeerConnection, description: RTCSessionDescriptionInit): Promise<void> {
+    await connection.setRemoteDescription(description)
+    for (const candidate of this.#early.splice(0)) this.#candidate(candidate)
+  }
+
+  /** Where the other one is known, it is told of a candidate at once. */
+  #tell(candidate: string): void {
+    if (this.#session === undefined) this.#untold.push(candidate)
+    else this.#options.say('candidate', candidate, this.#session).catch(() => {})
+  }
+
+  #candidate(data: string): void {
+    const connection = this.#connection
+    if (connection?.remoteDescription == null) {
+      if (this.#early.length < earlyMost) this.#early.push(data)
+      return
+    }
+    // One that makes no sense is one way less to connect, no more.
+    connection.addIceCandidate(parsed(data)).catch(() => {})
+  }
+
+  async #guard(doing: () => Promise<unknown>): Promise<void> {
+    try {
+      await doing()
+    } catch (error) {
+      this.hangUp(error instanceof Error ? error.message : String(error))
+    }
+  }
+
+  #move(phase: CallPhase): void {
+    this.phase = phase
+    this.#stopTimers()
+    this.#options.changed()
+  }
+
+  #end(why: string): void {
+    if (this.phase === 'over') return
+    this.ending = why
+    for (const track of this.local?.getTracks() ?? []) track.stop()
+    this.#connection?.close()
+    this.#move('over')
+  }
+
+  #stopTimers(): void {
+    for (const timer of this.#timers) clearTimeout(timer)
+    this.#timers = []
+  }
+}
+
+const parsed = (data: string): RTCIceCandidateInit | undefined => {
+  try {
+    return JSON.parse(data) as RTCIceCandidateInit
+  } catch {
+    return undefined
+  }
+}
+
+/** Camera and microphone, or the microphone alone where there is no camera. */
+const openMedia = async (): Promise<MediaStream> => {
+  const { mediaDevices } = navigator
+  if (mediaDevices === undefined)
+    throw new Error('this page has to be served over HTTPS or from this machine')
+  try {
+    return await mediaDevices.getUserMedia({ audio: true, video: true })
+  } catch (error) {
+    if (!(error instanceof DOMException) || error.name !== 'NotFoundError') throw error
+    return await mediaDevices.getUserMedia({ audio: true })
+  }
+}

@@ -1,0 +1,250 @@
+import { type ConfabClient, RequestError } from '../client/index.ts'
+import type { ConversationEvent, Kind, Presence, Role } from '../events/index.ts'
+import { applyToInbox, type Inbox, markInbox, takePage } from './inbox.ts'
+import { MediaUrls } from './media-urls.ts'
+import { ReadMarks } from './read-marks.ts'
+import { Room } from './room.ts'
+import { TypingTeller, Typists } from './typing.ts'
+import { Uploads } from './uploads.ts'
+
+/** Users that the server lets one watch. */
+const watchLimit = 200
+/** Conversations that are kept once they were opened. */
+const roomLimit = 20
+
+/** All that the page shows, kept up to date by a client's events. One listener, called after changes, not after each. */
+export class Chat {
+  readonly client: ConfabClient
+  readonly inbox: Inbox = new Map()
+  readonly typists: Typists
+  readonly presence = new Map<string, Presence>()
+  readonly drafts = new Map<string, string>()
+  readonly marks: ReadMarks
+  readonly uploads: Uploads
+  readonly mediaUrls: MediaUrls
+  readonly #rooms = new Map<string, Room>()
+  readonly #teller: TypingTeller
+  readonly #onEvent = new Set<(event: ConversationEvent) => void>()
+  #listener: () => void = () => {}
+  #told = true
+  #inboxTimer: ReturnType<typeof setTimeout> | undefined
+  inboxLoaded = false
+  inboxCursor: string | undefined
+  room: Room | undefined
+  /** What went wrong last, to be shown until it is dismissed. */
+  problem: string | undefined
+  /** Why the client has given up. */
+  ended: string | undefined
+
+  constructor(client: ConfabClient) {
+    this.client = client
+    this.typists = new Typists(this.changed)
+    this.#teller = new TypingTeller((c, on) => void client.request('typing', { c, on }).catch(() => {}))
+    this.marks = new ReadMarks(client, this.inbox, this.changed)
+    this.uploads = new Uploads(client, this.changed)
+    this.mediaUrls = new MediaUrls(client)
+    client.on('state', this.changed)
+    client.on('pending', this.changed)
+    client.on('hello', () => this.#connected())
+    client.on('event', event => this.#take(event))
+    client.on('inbox', mark => {
+      markInbox(this.inbox, mark)
+      this.changed()
+    })
+    client.on('signal', signal => {
+      if (signal.type === 'typing')
+        this.typists.set(signal.c, signal.user, signal.on && signal.user !== this.me)
+      else if (signal.type === 'presence') this.presence.set(signal.user, signal.state)
+      else if (signal.type === 'receipt')
+        this.#rooms.get(signal.c)?.receipt(signal.user, signal.read, signal.delivered)
+      this.changed()
+    })
+    client.on('refetch', ({ c, head, reason }) => {
+      this.#rooms.get(c)?.invalidate()
+      if (reason === 'not_member') this.#gone(c)
+      else if (this.room?.c === c) void this.attempt(this.room.load())
+      else client.setCursor(c, head)
+      this.#refreshInboxSoon()
+    })
+    client.on('error', error => {
+      if (client.state === 'closed') this.ended = error.message
+      this.changed()
+    })
+  }
+
+  get me(): string {
+    return this.client.user ?? ''
+  }
+
+  /** `listener` is called once for all changes of a turn. */
+  subscribe(listener: () => void): void {
+    this.#listener = listener
+  }
+
+  /** Gets the events as they come, to tell of them. */
+  onEvent(listener: (event: ConversationEvent) => void): () => void {
+    this.#onEvent.add(listener)
+    return () => this.#onEvent.delete(listener)
+  }
+
+  readonly changed = (): void => {
+    if (!this.#told) return
+    this.#told = false
+    queueMicrotask(() => {
+      this.#told = true
+      this.#listener()
+    })
+  }
+
+  /** Shows it when something that the user asked for went wrong. Resolves to whether it went well. */
+  async attempt(doing: Promise<unknown>): Promise<boolean> {
+    try {
+      await doing
+      return true
+    } catch (error) {
+      this.problem = RequestError.is(error) ? error.message : String(error)
+      this.changed()
+      return false
+    }
+  }
+
+  dismiss(): void {
+    this.problem = undefined
+    this.changed()
+  }
+
+  open(c: string | undefined): void {
+    if (this.room?.c === c) return
+    this.#teller.stopped()
+    this.room?.leave()
+    this.room = c === undefined ? undefined : this.#roomOf(c)
+    if (this.room !== undefined && this.client.state === 'open') this.#enter(this.room)
+    this.changed()
+  }
+
+  typed(c: string, text: string): void {
+    this.drafts.set(c, text)
+    if (text.trim() === '') this.#teller.stopped()
+    else this.#teller.typed(c)
+  }
+
+  /** Sends a message, with the files that are ready. */
+  send(c: string, text: string, replyTo?: string): void {
+    this.drafts.delete(c)
+    this.#teller.stopped()
+    const room = this.#rooms.get(c)
+    if (room !== undefined) room.unreadAfter = undefined
+    if (room?.newer) void this.attempt(room.latest())
+    const attachments = this.uploads.take(c)
+    this.client.send(c, text, { ...(replyTo === undefined ? {} : { replyTo }), attachments }).catch(() => {})
+  }
+
+  edit = (c: string, m: string, text: string) => this.attempt(this.client.request('edit', { c, m, text }))
+  delete = (c: string, m: string) => this.attempt(this.client.request('delete', { c, m }))
+  react = (c: string, m: string, emoji: string, on: boolean) =>
+    this.attempt(this.client.request('react', { c, m, emoji, on }))
+  invite = (c: string, user: string) => this.attempt(this.client.request('invite', { c, user }))
+  remove = (c: string, user: string) => this.attempt(this.client.request('remove', { c, user }))
+  role = (c: string, user: string, role: Role) => this.attempt(this.client.request('role', { c, user, role }))
+  rename = (c: string, title: string) => this.attempt(this.client.request('rename', { c, title }))
+  join = (c: string) => this.attempt(this.client.request('join', { c }))
+  leave = (c: string) => this.attempt(this.client.request('leave', { c }))
+  create = (fields: { c: string; kind: Kind; title?: string; members: string[] }) =>
+    this.attempt(this.client.request('create', fields))
+
+  async moreInbox(): Promise<void> {
+    const cursor = this.inboxCursor
+    if (cursor === undefined) return
+    this.inboxCursor = undefined
+    await this.#fetchInbox(cursor)
+  }
+
+  close(): void {
+    clearTimeout(this.#inboxTimer)
+    this.uploads.close()
+    this.#listener = () => {}
+    this.client.close()
+  }
+
+  #roomOf(c: string): Room {
+    const room = this.#rooms.get(c) ?? new Room(c, this.client, this.changed)
+    this.#rooms.delete(c)
+    this.#rooms.set(c, room)
+    const oldest = this.#rooms.keys().next()
+    if (this.#rooms.size > roomLimit && !oldest.done) this.#rooms.delete(oldest.value)
+    return room
+  }
+
+  #connected(): void {
+    void this.#fetchInbox().then(() => {
+      if (this.room !== undefined) this.#enter(this.room)
+      this.#watch()
+    })
+  }
+
+  #enter(room: Room): void {
+    const item = this.inbox.get(room.c)
+    if (item !== undefined && item.unread > 0) room.unreadAfter ??= item.read
+    if (!room.loaded)
+      void this.attempt(room.load((item?.unread ?? 0) + 20)).then(well => {
+        // The address may name what the user cannot see.
+        if (!well && !this.inbox.has(room.c) && this.client.state === 'open') this.#gone(room.c)
+      })
+    room.loadMembers().then(
+      () => this.#watch(),
+      () => {},
+    )
+  }
+
+  async #fetchInbox(cursor?: string): Promise<void> {
+    try {
+      const answer = await this.client.request('inbox', { limit: 100, ...(cursor ? { cursor } : {}) })
+      takePage(this.inbox, answer.items, cursor === undefined)
+      this.inboxCursor = answer.cursor
+      this.inboxLoaded = true
+      this.changed()
+    } catch {
+      // Asked again at the next hello.
+    }
+  }
+
+  #refreshInboxSoon(): void {
+    this.#inboxTimer ??= setTimeout(() => {
+      this.#inboxTimer = undefined
+      void this.#fetchInbox().then(() => this.#watch())
+    }, 200)
+  }
+
+  #take(event: ConversationEvent): void {
+    if (!applyToInbox(this.inbox, event, this.me)) this.#refreshInboxSoon()
+    if (event.type === 'message.posted') this.typists.set(event.c, event.from, false)
+    if (event.type === 'member.left' && event.user === this.me) this.#gone(event.c)
+    this.#rooms.get(event.c)?.accept(event)
+    if (event.type === 'member.joined' && event.c === this.room?.c) this.#watch()
+    for (const listener of this.#onEvent) listener(event)
+    this.changed()
+  }
+
+  #gone(c: string): void {
+    this.inbox.delete(c)
+    this.#rooms.delete(c)
+    if (this.room?.c === c) this.room = undefined
+    this.changed()
+  }
+
+  /** Watches whom the user talks to: those of direct conversations, and the members of the one that is open. */
+  #watch(): void {
+    const users = new Set<string>()
+    for (const { user } of this.room?.members ?? []) users.add(user)
+    for (const { peer } of this.inbox.values()) if (peer !== undefined) users.add(peer)
+    users.delete(this.me)
+    if (users.size === 0) return
+    this.client.request('presence', { users: [...users].slice(0, watchLimit) }).then(
+      ({ states }) => {
+        for (const [user, state] of Object.entries(states)) this.presence.set(user, state)
+        this.changed()
+      },
+      () => {},
+    )
+  }
+}

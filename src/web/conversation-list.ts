@@ -1,0 +1,118 @@
+import { html } from 'htm/preact'
+import type { InboxItem } from '../events/index.ts'
+import { Avatar } from './avatar.ts'
+import type { Chat } from './chat.ts'
+import type { DialogName } from './dialog.ts'
+import { formatBriefly, formatNames, formatPrecisely } from './format.ts'
+import { IconButton } from './icons.ts'
+import { nameOf, sorted } from './inbox.ts'
+import { addressOf } from './route.ts'
+
+/** The user's conversations, the last active first. */
+export const ConversationList = (props: {
+  chat: Chat
+  onDialog: (name: DialogName) => void
+  onSignOut: () => void
+}) => {
+  const { chat } = props
+  const items = sorted(chat.inbox)
+  return html`
+    <header class="sidebar-header">
+      <${Avatar} id=${chat.me} size="small" />
+      <span class="me">${chat.me}</span>
+      <${IconButton} name="search" label="Search messages" onClick=${() => props.onDialog('search')} />
+      <${IconButton} name="plus" label="New conversation" onClick=${() => props.onDialog('create')} />
+      <${IconButton} name="leave" label="Sign out" onClick=${props.onSignOut} />
+    </header>
+    <nav class="conversations" aria-label="Conversations" onScroll=${(event: Event) => loadMore(chat, event)}>
+      ${
+        !chat.inboxLoaded
+          ? html`<${Skeleton} />`
+          : items.length === 0
+            ? html`
+              <div class="empty">
+                <p>No conversations yet.</p>
+                <p class="muted">Write to somebody, start a group, or join a channel.</p>
+                <button type="button" class="primary" onClick=${() => props.onDialog('create')}>New conversation</button>
+              </div>
+            `
+            : html`
+              <ul role="list" onKeyDown=${moveFocus}>
+                ${items.map(item => html`<li key=${item.c}><${Conversation} chat=${chat} item=${item} /></li>`)}
+              </ul>
+            `
+      }
+    </nav>
+  `
+}
+
+const Conversation = ({ chat, item }: { chat: Chat; item: InboxItem }) => {
+  const { lastMessage: last, unread } = item
+  const name = nameOf(item)
+  const open = chat.room?.c === item.c
+  const typists = chat.typists.in(item.c)
+  const typing = item.kind === 'direct' ? 'typing …' : `${formatNames(typists, 2)} typing …`
+  const author = last?.from === chat.me ? 'You: ' : item.kind === 'direct' ? '' : `${last?.from}: `
+  return html`
+    <a
+      class="conversation"
+      href=${addressOf(item.c)}
+      aria-current=${open ? 'page' : undefined}
+      data-unread=${unread > 0 && !item.muted}
+      data-c=${item.c}
+    >
+      <${Avatar}
+        id=${item.peer ?? item.c}
+        name=${name}
+        channel=${item.kind === 'channel'}
+        presence=${item.peer === undefined ? undefined : chat.presence.get(item.peer)}
+      />
+      <span class="conversation-name">${name}</span>
+      <time class="conversation-time" datetime=${item.at} title=${formatPrecisely(item.at)}>${formatBriefly(item.at)}</time>
+      <span class=${`conversation-last ${typists.length > 0 ? 'is-typing' : ''}`}>
+        ${
+          typists.length > 0
+            ? typing
+            : last === null
+              ? 'No messages yet'
+              : html`<span class="author">${author}</span>${last.text}`
+        }
+      </span>
+      ${
+        unread > 0 &&
+        html`<span class="badge"><span aria-hidden="true">${unread > 999 ? '999+' : unread}</span><span class="sr-only">${unread} unread</span></span>`
+      }
+    </a>
+  `
+}
+
+const Skeleton = () => html`
+  <div class="skeleton" aria-hidden="true">
+    ${[62, 48, 71, 55, 66].map(
+      width => html`
+        <div class="skeleton-row" key=${width}>
+          <span class="skeleton-avatar" />
+          <span class="skeleton-lines">
+            <span style=${{ width: `${width}%` }} /><span style=${{ width: `${130 - width}%` }} />
+          </span>
+        </div>
+      `,
+    )}
+  </div>
+  <p class="sr-only" role="status">Loading conversations</p>
+`
+
+/** Arrows, Home and End go from one conversation to another. */
+const moveFocus = (event: KeyboardEvent): void => {
+  const links = [...(event.currentTarget as HTMLElement).querySelectorAll<HTMLElement>('.conversation')]
+  const at = links.indexOf(document.activeElement as HTMLElement)
+  const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: links.length - 1 }[event.key]
+  if (to === undefined) return
+  event.preventDefault()
+  links[Math.max(0, Math.min(links.length - 1, to))]?.focus()
+}
+
+const loadMore = (chat: Chat, { currentTarget }: Event): void => {
+  const { scrollHeight, scrollTop, clientHeight } = currentTarget as HTMLElement
+  if (scrollHeight - scrollTop - clientHeight < 400) void chat.moreInbox()
+}

@@ -1,0 +1,79 @@
+import type { ConversationEvent, InboxItem } from '../events/index.ts'
+
+export type Inbox = Map<string, InboxItem>
+
+/**
+ * Applies an event to the list of conversations. Returns whether the list still knows all it shows: where it does not (a new conversation, the last message
+ * deleted), it has to be asked for again.
+ */
+export const applyToInbox = (inbox: Inbox, event: ConversationEvent, me: string): boolean => {
+  const item = inbox.get(event.c)
+  if (event.type === 'member.left' && event.user === me) {
+    inbox.delete(event.c)
+    return true
+  }
+  if (item === undefined) return false
+  if (event.seq <= item.head) return true
+  const next: InboxItem = { ...item, head: event.seq }
+  inbox.set(event.c, next)
+  switch (event.type) {
+    case 'message.posted': {
+      const { seq, m, from, at, text } = event
+      next.lastMessage = { seq, m, from, at, text }
+      next.at = at
+      if (from === me) {
+        next.read = seq
+        next.unread = 0
+      } else next.unread++
+      return true
+    }
+    case 'message.edited':
+      if (item.lastMessage?.m === event.m) next.lastMessage = { ...item.lastMessage, text: event.text }
+      return true
+    case 'message.deleted':
+      return item.lastMessage?.m !== event.m
+    case 'conversation.renamed':
+      next.title = event.title
+      return true
+    default:
+      return true
+  }
+}
+
+/** Takes in a page of the server's list, which the first page begins anew. What came while it was on its way, an event or a mark, stays. */
+export const takePage = (inbox: Inbox, items: readonly InboxItem[], isFirst: boolean): void => {
+  const known = new Map(inbox)
+  if (isFirst) inbox.clear()
+  for (const item of items) {
+    const mine = known.get(item.c)
+    inbox.set(item.c, mine === undefined ? item : later(mine, item))
+  }
+}
+
+const later = (mine: InboxItem, item: InboxItem): InboxItem => {
+  if (mine.head > item.head) return mine
+  if (mine.read <= item.read) return item
+  // With newer events too, `unread` is right again only when these have come.
+  return mine.head === item.head ? { ...item, read: mine.read, unread: mine.unread } : mine
+}
+
+/** The user's mark moved, here or elsewhere. */
+export const markInbox = (inbox: Inbox, mark: { c: string; unread: number; read: number }): void => {
+  const item = inbox.get(mark.c)
+  if (item !== undefined && mark.read >= item.read)
+    inbox.set(mark.c, { ...item, read: mark.read, unread: mark.unread })
+}
+
+/** The last active first. */
+export const sorted = (inbox: Inbox): InboxItem[] =>
+  [...inbox.values()].sort((a, b) => (a.at < b.at ? 1 : a.at > b.at ? -1 : a.c < b.c ? -1 : 1))
+
+export const unreadTotal = (inbox: Inbox): number => {
+  let total = 0
+  for (const item of inbox.values()) if (!item.muted) total += item.unread
+  return total
+}
+
+/** What a conversation is called. */
+export const nameOf = (item: Pick<InboxItem, 'c' | 'title' | 'peer'>): string =>
+  item.title ?? item.peer ?? item.c

@@ -1,0 +1,118 @@
+import { html } from 'htm/preact'
+import { useState } from 'preact/hooks'
+import type { MemberItem, Role } from '../events/index.ts'
+import { Avatar } from './avatar.ts'
+import type { Chat } from './chat.ts'
+import { Dialog } from './dialog.ts'
+import { IconButton } from './icons.ts'
+import type { Room } from './room.ts'
+
+const rank: Record<Role, number> = { owner: 2, admin: 1, member: 0 }
+
+/** Who is in a conversation, as what, and what the user may change of it. */
+export const MembersDialog = ({ chat, room, onClose }: { chat: Chat; room: Room; onClose: () => void }) => {
+  const [leaving, setLeaving] = useState(false)
+  const item = chat.inbox.get(room.c)
+  const mine = room.roleOf(chat.me) ?? 'member'
+  const open = item?.kind !== 'direct'
+  const leads = open && rank[mine] > 0
+  const members = [...room.members].sort((a, b) => rank[b.role] - rank[a.role] || (a.user < b.user ? -1 : 1))
+
+  const submit = (act: (value: string) => Promise<boolean>) => async (event: SubmitEvent) => {
+    event.preventDefault()
+    const form = event.target as HTMLFormElement
+    const value = String(new FormData(form).get('value') ?? '').trim()
+    if (await act(value)) form.reset()
+  }
+
+  return html`
+    <${Dialog} title="Members" onClose=${onClose}>
+      <ul role="list" class="members">
+        ${members.map(
+          member => html`
+            <${Member} key=${member.user} chat=${chat} room=${room} member=${member} mine=${mine} leads=${leads} />
+          `,
+        )}
+      </ul>
+      ${room.moreMembers && html`<p class="muted">There are more; these are the first ${members.length}.</p>`}
+      ${
+        leads &&
+        html`
+          <form class="inline-form" onSubmit=${submit(user => chat.invite(room.c, user))}>
+            <label class="field">
+              <span>Invite</span>
+              <input name="value" required pattern="[A-Za-z0-9_\\-]{1,64}" title="1 to 64 letters, digits, - or _" placeholder="dave" autocapitalize="none" spellcheck=${false} />
+            </label>
+            <button class="primary">Invite</button>
+          </form>
+          <form class="inline-form" onSubmit=${submit(title => chat.rename(room.c, title))}>
+            <label class="field">
+              <span>Title</span>
+              <input name="value" required maxlength="200" placeholder=${item?.title ?? ''} />
+            </label>
+            <button class="quiet">Rename</button>
+          </form>
+        `
+      }
+      ${
+        open &&
+        html`
+          <div class="dialog-actions">
+            ${
+              leaving
+                ? html`
+                  <span class="muted">You will not see it any more.</span>
+                  <button type="button" class="quiet" onClick=${() => setLeaving(false)}>Stay</button>
+                  <button
+                    type="button"
+                    class="danger"
+                    onClick=${async () => {
+                      if (await chat.leave(room.c)) onClose()
+                    }}
+                  >
+                    Leave
+                  </button>
+                `
+                : html`<button type="button" class="quiet" onClick=${() => setLeaving(true)}>Leave the conversation</button>`
+            }
+          </div>
+        `
+      }
+    <//>
+  `
+}
+
+const Member = (props: { chat: Chat; room: Room; member: MemberItem; mine: Role; leads: boolean }) => {
+  const { chat, room, member, mine, leads } = props
+  const { user, role } = member
+  const me = user === chat.me
+  const presence = me ? 'online' : (chat.presence.get(user) ?? 'offline')
+  return html`
+    <li class="member" data-user=${user}>
+      <${Avatar} id=${user} size="small" presence=${presence} />
+      <span class="member-name">${user}${me && html` <span class="muted">you</span>`}</span>
+      <span class="muted member-state">${presence}</span>
+      ${
+        mine === 'owner' && leads && !me
+          ? html`
+            <select
+              aria-label=${`Role of ${user}`}
+              value=${role}
+              onChange=${(event: Event) => void chat.role(room.c, user, (event.target as HTMLSelectElement).value as Role)}
+            >
+              <option value="owner">owner</option>
+              <option value="admin">admin</option>
+              <option value="member">member</option>
+            </select>
+          `
+          : html`<span class=${`role role-${role}`}>${role}</span>`
+      }
+      ${
+        leads &&
+        !me &&
+        rank[role] < rank[mine] &&
+        html`<${IconButton} name="close" label=${`Remove ${user}`} onClick=${() => void chat.remove(room.c, user)} />`
+      }
+    </li>
+  `
+}

@@ -1,0 +1,52 @@
+import { html } from 'htm/preact'
+import { useState } from 'preact/hooks'
+import { IconButton } from './icons.ts'
+import type { MessageActions } from './message-actions.ts'
+import type { Message } from './timeline.ts'
+
+const emojis = ['👍', '❤️', '😂', '🎉', '😮', '😢', '🙏', '👀'] as const
+
+/** What can be done with the message that is pointed at or focused. */
+export const MessageTools = (props: {
+  message: Message
+  mine: boolean
+  mayDelete: boolean
+  me: string
+  actions: MessageActions
+}) => {
+  const { message, mine, mayDelete, me, actions } = props
+  const [picking, setPicking] = useState(false)
+  const react = (emoji: string): void => {
+    const on = !message.reactions.some(r => r.emoji === emoji && r.users.includes(me))
+    actions.react(message, emoji, on)
+    setPicking(false)
+  }
+  return html`
+    <div class="tools" role="group" aria-label="Message">
+      ${
+        picking &&
+        html`
+          <div
+            class="emojis"
+            role="group"
+            aria-label="React with"
+            onKeyDown=${(event: KeyboardEvent) => {
+              if (event.key !== 'Escape') return
+              event.stopPropagation()
+              setPicking(false)
+            }}
+          >
+            ${emojis.map(
+              emoji =>
+                html`<button type="button" key=${emoji} class="emoji" aria-label=${`React with ${emoji}`} onClick=${() => react(emoji)}>${emoji}</button>`,
+            )}
+          </div>
+        `
+      }
+      <${IconButton} name="smile" label="React" aria-expanded=${picking} onClick=${() => setPicking(!picking)} />
+      <${IconButton} name="reply" label="Reply" onClick=${() => actions.reply(message)} />
+      ${mine && html`<${IconButton} name="pencil" label="Edit" onClick=${() => actions.edit(message)} />`}
+      ${mayDelete && html`<${IconButton} name="trash" label="Delete" onClick=${() => actions.delete(message)} />`}
+    </div>
+  `
+}

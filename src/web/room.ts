@@ -1,0 +1,196 @@
+import type { ConfabClient } from '../client/index.ts'
+import type { ConversationEvent, MemberItem, Role } from '../events/index.ts'
+import { type Message, Timeline } from './timeline.ts'
+
+const page = 50
+/** Events kept of a conversation that is not open. */
+const kept = 100
+/** Pages of 200 that are read back in search of a message that is replied to. */
+const findPages = 10
+
+/** A conversation that was opened: a stretch of its timeline, at its end or somewhere further up, and its members. */
+export class Room {
+  readonly c: string
+  readonly timeline = new Timeline()
+  readonly #client: ConfabClient
+  readonly #changed: () => void
+  #members = new Map<string, MemberItem>()
+  #turn = 0
+  /** The highest seq that was heard of. */
+  #head = 0
+  /** What is being fetched, if anything. */
+  loading: 'all' | 'older' | 'newer' | undefined
+  loaded = false
+  /** Whether there is more above, and below, what is loaded. */
+  older = false
+  newer = false
+  moreMembers = false
+  /** Where to scroll to: taken off by the timeline once it did. */
+  target: string | undefined
+  /** The mark when it was opened: what is after it is new. */
+  unreadAfter: number | undefined
+
+  constructor(c: string, client: ConfabClient, changed: () => void) {
+    this.c = c
+    this.#client = client
+    this.#changed = changed
+  }
+
+  get members(): readonly MemberItem[] {
+    return [...this.#members.values()]
+  }
+
+  roleOf(user: string): Role | undefined {
+    return this.#members.get(user)?.role
+  }
+
+  /** Loads the end of the timeline. */
+  async load(limit = page): Promise<void> {
+    await this.#fetch('all', { limit: Math.min(200, Math.max(page, limit)) }, ({ events, head, more }) => {
+      this.timeline.replace(events)
+      this.older = more
+      this.#knowEnd(head)
+      this.#client.setCursor(this.c, head)
+    })
+  }
+
+  async loadOlder(limit = page): Promise<void> {
+    if (!this.older || this.loading !== undefined) return
+    await this.#fetch('older', { before: this.timeline.first, limit }, ({ events, more }) => {
+      this.timeline.prepend(events)
+      this.older = more
+    })
+  }
+
+  async loadNewer(): Promise<void> {
+    if (!this.newer || this.loading !== undefined) return
+    await this.#fetch('newer', { after: this.timeline.last, limit: page }, ({ events, head }) => {
+      this.timeline.append(events)
+      this.#knowEnd(head)
+    })
+  }
+
+  /** Loads what is around a seq, unless it is there, and has it scrolled to. */
+  async jump(m: string, seq: number): Promise<void> {
+    if (this.timeline.message(m) === undefined)
+      await this.#fetch('all', { before: seq + page / 2, limit: page }, ({ events, head, more }) => {
+        this.timeline.replace(events)
+        this.older = more
+        this.#knowEnd(head)
+      })
+    this.target = m
+    this.#changed()
+  }
+
+  /** Goes to a message that something refers to. Resolves to whether it was found. */
+  async find(m: string): Promise<boolean> {
+    for (let i = 0; i < findPages && this.timeline.message(m) === undefined && this.older; i++)
+      await this.loadOlder(200)
+    const message = this.timeline.message(m)
+    if (message !== undefined) await this.jump(m, message.seq)
+    return message !== undefined
+  }
+
+  async latest(): Promise<void> {
+    if (this.newer) await this.load()
+  }
+
+  async loadMembers(): Promise<void> {
+    const { members, cursor } = await this.#client.request('members', { c: this.c, limit: 200 })
+    this.#members = new Map(members.map(member => [member.user, member]))
+    this.moreMembers = cursor !== undefined
+    this.#changed()
+  }
+
+  /** An event as it comes: belongs at the end, if that is what is loaded. */
+  accept(event: ConversationEvent): void {
+    this.#applyToMembers(event)
+    this.#head = Math.max(this.#head, event.seq)
+    if (!this.loaded || this.newer) return
+    if (!this.timeline.append([event])) void this.load().catch(() => {})
+  }
+
+  receipt(user: string, read: number, delivered: number): void {
+    const member = this.#members.get(user)
+    if (member !== undefined) this.#members.set(user, { ...member, read, delivered })
+  }
+
+  /** Nobody looks at it any more: keeps the end only. */
+  leave(): void {
+    this.unreadAfter = undefined
+    this.target = undefined
+    if (this.newer) this.loaded = false
+    else this.older = this.timeline.trim(kept) || this.older
+  }
+
+  /** What is here may have holes: it is loaded again when it is looked at. */
+  invalidate(): void {
+    this.loaded = false
+  }
+
+  /** Who has read up to which message: users by the message that is the last they read. */
+  readers(me: string): Map<string, string[]> {
+    const marks = [...this.#members.values()].filter(({ user, read }) => user !== me && (read ?? 0) > 0)
+    const readers = new Map<string, string[]>()
+    if (marks.length === 0 || marks.length > kept) return readers
+    for (const { user, read = 0 } of marks) {
+      const message = this.#lastMessage(read)
+      if (message !== undefined && message.from !== user)
+        readers.set(message.m, [...(readers.get(message.m) ?? []), user])
+    }
+    return readers
+  }
+
+  /** Events may have come while the answer with this head was on its way: what is missing at the end is to be loaded, then. */
+  #knowEnd(head: number): void {
+    this.#head = Math.max(this.#head, head)
+    this.newer = this.timeline.last < this.#head
+  }
+
+  #lastMessage(seq: number): Message | undefined {
+    const entries = this.timeline.entries
+    for (let i = entries.length - 1; i >= 0; i--) {
+      const entry = entries[i]
+      if (entry?.kind === 'message' && entry.seq <= seq) return entry
+    }
+    return undefined
+  }
+
+  #applyToMembers(event: ConversationEvent): void {
+    if (event.type === 'member.joined')
+      this.#members.set(event.user, { user: event.user, role: event.role, read: 0, delivered: 0 })
+    else if (event.type === 'member.role_changed') this.#setRole(event.user, event.role)
+    else if (event.type === 'member.left') {
+      this.#members.delete(event.user)
+      if (event.successor !== undefined) this.#setRole(event.successor, 'owner')
+    } else if (event.type === 'message.posted') {
+      const member = this.#members.get(event.from)
+      if (member !== undefined) this.#members.set(event.from, { ...member, read: event.seq })
+    }
+  }
+
+  #setRole(user: string, role: Role): void {
+    const member = this.#members.get(user)
+    if (member !== undefined) this.#members.set(user, { ...member, role })
+  }
+
+  /** One fetch after another; the answer to one that was overtaken by a load of everything is dropped. */
+  async #fetch(
+    what: 'all' | 'older' | 'newer',
+    range: { before?: number; after?: number; limit: number },
+    take: (answer: { events: ConversationEvent[]; head: number; more: boolean }) => void,
+  ): Promise<void> {
+    const turn = ++this.#turn
+    this.loading = what
+    this.#changed()
+    try {
+      const answer = await this.#client.request('history', { c: this.c, ...range })
+      if (turn !== this.#turn) return
+      take(answer)
+      this.loaded = true
+    } finally {
+      if (turn === this.#turn) this.loading = undefined
+      this.#changed()
+    }
+  }
+}

@@ -1,0 +1,161 @@
+import { html } from 'htm/preact'
+import { useCallback, useEffect, useState } from 'preact/hooks'
+import type { Chat } from './chat.ts'
+import { formatDay, formatNotice } from './format.ts'
+import { Icon } from './icons.ts'
+import type { MessageActions } from './message-actions.ts'
+import { MessageRow } from './message-row.ts'
+import { PendingRow } from './pending-row.ts'
+import type { Room } from './room.ts'
+import { type Row, toRows } from './rows.ts'
+import { useScroll } from './use-scroll.ts'
+
+/** What was said in a conversation, by day; reads on at both ends as one scrolls. */
+export const TimelineView = ({
+  chat,
+  room,
+  actions,
+}: {
+  chat: Chat
+  room: Room
+  actions: MessageActions
+}) => {
+  const [active, setActive] = useState<string | undefined>(undefined)
+  const { timeline } = room
+
+  const onLook = useCallback(
+    (seq: number) => {
+      if (document.visibilityState !== 'visible' || !document.hasFocus()) return
+      const after = timeline.entries.filter(
+        entry => entry.kind === 'message' && entry.seq > seq && entry.from !== chat.me,
+      )
+      const unread = room.newer ? (chat.inbox.get(room.c)?.unread ?? 0) : after.length
+      chat.marks.seen(room.c, seq, unread)
+    },
+    [chat, room, timeline],
+  )
+  const load = useCallback(
+    (what: 'older' | 'newer') => void chat.attempt(what === 'older' ? room.loadOlder() : room.loadNewer()),
+    [chat, room],
+  )
+  const { box, atEnd, onScroll, toEnd } = useScroll(room, onLook, load)
+
+  // Coming back to the page is looking at it.
+  useEffect(() => {
+    addEventListener('focus', onScroll)
+    document.addEventListener('visibilitychange', onScroll)
+    return () => {
+      removeEventListener('focus', onScroll)
+      document.removeEventListener('visibilitychange', onScroll)
+    }
+  }, [onScroll])
+
+  const pending = room.newer
+    ? []
+    : chat.client.pending(room.c).filter(p => timeline.message(p.m) === undefined)
+  const rows = toRows(timeline.entries, { me: chat.me, unreadAfter: room.unreadAfter })
+  const readers = room.readers(chat.me)
+  const lastMessage = rows.findLast(row => row.kind === 'message')
+  /** The one message that Tab comes to: arrows go on from there. */
+  const tabStop = active !== undefined && timeline.message(active) !== undefined ? active : lastMessage?.key
+  const unread = chat.inbox.get(room.c)?.unread ?? 0
+  const jump = async (): Promise<void> => {
+    await chat.attempt(room.latest())
+    toEnd()
+  }
+
+  const show = (row: Row) => {
+    switch (row.kind) {
+      case 'day':
+        return html`<li key=${row.key} class="day"><span>${formatDay(row.at)}</span></li>`
+      case 'unread':
+        return html`<li key=${row.key} class="unread-line" data-unread-line><span>New messages</span></li>`
+      case 'notice':
+        return html`<li key=${row.key} class="notice">${formatNotice(row.notice, chat.me)}</li>`
+      case 'message': {
+        const { message, lead } = row
+        const quoted = message.replyTo === undefined ? undefined : timeline.message(message.replyTo)
+        return html`
+          <${MessageRow}
+            key=${row.key}
+            message=${message}
+            quoted=${quoted}
+            lead=${lead}
+            me=${chat.me}
+            active=${active === message.m}
+            tabStop=${tabStop === message.m}
+            mayDelete=${message.from === chat.me || room.roleOf(chat.me) === 'owner' || room.roleOf(chat.me) === 'admin'}
+            readers=${readers.get(message.m)?.join(' ') ?? ''}
+            actions=${actions}
+            onActive=${setActive}
+          />
+        `
+      }
+    }
+  }
+
+  return html`
+    <div class="timeline-frame">
+      <div class="timeline" ref=${box} onScroll=${onScroll} onMouseLeave=${() => setActive(undefined)}>
+        ${
+          !room.loaded
+            ? html`<${Skeleton} />`
+            : html`
+              <div class="timeline-start">
+                ${
+                  room.older
+                    ? html`<span class="spinner" aria-hidden="true" /><span class="sr-only">Loading older messages</span>`
+                    : html`<p class="muted">This is where it begins.</p>`
+                }
+              </div>
+              <ol role="list" class="messages" aria-label="Messages" onKeyDown=${moveFocus}>
+                ${rows.map(show)}
+                ${pending.map(
+                  message =>
+                    html`<${PendingRow} key=${message.m} message=${message} me=${chat.me} actions=${actions} />`,
+                )}
+              </ol>
+            `
+        }
+      </div>
+      ${
+        room.loaded &&
+        !atEnd &&
+        html`
+          <button type="button" class="to-end" onClick=${jump}>
+            <${Icon} name="down" />
+            <span>${unread > 0 ? `${unread} new` : 'Latest'}</span>
+          </button>
+        `
+      }
+    </div>
+  `
+}
+
+const Skeleton = () => html`
+  <div class="skeleton skeleton-messages" aria-hidden="true">
+    ${[44, 72, 31, 58, 66, 40].map(
+      width => html`
+        <div class="skeleton-row" key=${width}>
+          <span class="skeleton-avatar" />
+          <span class="skeleton-lines"><span style=${{ width: '18%' }} /><span style=${{ width: `${width}%` }} /></span>
+        </div>
+      `,
+    )}
+  </div>
+  <p class="sr-only" role="status">Loading messages</p>
+`
+
+/** Arrows, Home and End go from one message to another; Escape back to the message box. */
+const moveFocus = (event: KeyboardEvent): void => {
+  const messages = [...(event.currentTarget as HTMLElement).querySelectorAll<HTMLElement>('.message')]
+  const inside = (event.target as HTMLElement).closest<HTMLElement>('.message')
+  if (event.key === 'Escape') document.getElementById('composer')?.focus()
+  if (inside === null || event.target !== inside) return
+  const at = messages.indexOf(inside)
+  const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: messages.length - 1 }[event.key]
+  if (to === undefined) return
+  event.preventDefault()
+  if (to >= messages.length) document.getElementById('composer')?.focus()
+  else messages[Math.max(0, to)]?.focus()
+}

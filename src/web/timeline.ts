@@ -1,0 +1,159 @@
+import type { Attachment, ConversationEvent } from '../events/index.ts'
+
+export interface Reaction {
+  readonly emoji: string
+  /** Who reacted, the first one first. */
+  readonly users: readonly string[]
+}
+
+/** A message as it stands now. Replaced by a new object when something changes it. */
+export interface Message {
+  readonly kind: 'message'
+  readonly m: string
+  readonly seq: number
+  readonly from: string
+  readonly at: string
+  readonly text: string
+  readonly replyTo?: string
+  readonly attachments: readonly Attachment[]
+  readonly reactions: readonly Reaction[]
+  readonly edited: boolean
+  readonly deleted: boolean
+}
+
+type NoticeEvent = Exclude<ConversationEvent, { m: string }>
+
+/** Something that happened to the conversation itself. */
+export interface Notice {
+  readonly kind: 'notice'
+  readonly seq: number
+  readonly at: string
+  readonly event: NoticeEvent
+}
+
+export type Entry = Message | Notice
+
+/** A stretch of a conversation's events, without holes, and what there is to see of it: edits, deletions and reactions folded into their messages. */
+export class Timeline {
+  #events: ConversationEvent[] = []
+  #entries: Entry[] = []
+  #places = new Map<string, number>()
+
+  get entries(): readonly Entry[] {
+    return this.#entries
+  }
+
+  /** seq of the first event; 0 when there is none. */
+  get first(): number {
+    return this.#events[0]?.seq ?? 0
+  }
+
+  /** seq of the last event; 0 when there is none. */
+  get last(): number {
+    return this.#events.at(-1)?.seq ?? 0
+  }
+
+  message(m: string): Message | undefined {
+    const entry = this.#entries[this.#places.get(m) ?? -1]
+    return entry?.kind === 'message' ? entry : undefined
+  }
+
+  /** Adds newer events; what is there already is passed over. Returns false, and adds nothing more, at a hole. */
+  append(events: readonly ConversationEvent[]): boolean {
+    for (const event of events) {
+      if (this.#events.length > 0 && event.seq <= this.last) continue
+      if (this.#events.length > 0 && event.seq !== this.last + 1) return false
+      this.#events.push(event)
+      this.#apply(event)
+    }
+    return true
+  }
+
+  /** Adds older events, which end right before the first. What later ones say of their messages holds for them too. */
+  prepend(events: readonly ConversationEvent[]): void {
+    const older = events.filter(event => event.seq < this.first)
+    this.#refold([...older, ...this.#events])
+  }
+
+  replace(events: readonly ConversationEvent[]): void {
+    this.#refold([...events])
+  }
+
+  /** Lets go of all but the last `count` events. Returns whether there were more. */
+  trim(count: number): boolean {
+    if (this.#events.length <= count) return false
+    this.#refold(this.#events.slice(-count))
+    return true
+  }
+
+  #refold(events: ConversationEvent[]): void {
+    this.#events = events
+    this.#entries = []
+    this.#places = new Map()
+    for (const event of events) this.#apply(event)
+  }
+
+  #apply(event: ConversationEvent): void {
+    switch (event.type) {
+      case 'message.posted': {
+        const { m, seq, from, at, text, replyTo, attachments = [] } = event
+        this.#places.set(m, this.#entries.length)
+        this.#entries.push({
+          kind: 'message',
+          m,
+          seq,
+          from,
+          at,
+          text,
+          attachments,
+          reactions: [],
+          edited: false,
+          deleted: false,
+          ...(replyTo === undefined ? {} : { replyTo }),
+        })
+        break
+      }
+      case 'message.edited':
+        this.#change(event.m, message => ({ ...message, text: event.text, edited: true }))
+        break
+      case 'message.deleted':
+        this.#change(event.m, message => ({
+          ...message,
+          text: '',
+          attachments: [],
+          reactions: [],
+          deleted: true,
+        }))
+        break
+      case 'reaction.added':
+      case 'reaction.removed':
+        this.#change(event.m, message => ({
+          ...message,
+          reactions: react(message.reactions, event.emoji, event.from, event.type === 'reaction.added'),
+        }))
+        break
+      default:
+        this.#entries.push({ kind: 'notice', seq: event.seq, at: event.at, event })
+    }
+  }
+
+  /** What is said of a message that is not loaded is kept with the events, for when it is. */
+  #change(m: string, change: (message: Message) => Message): void {
+    const place = this.#places.get(m)
+    const entry = place === undefined ? undefined : this.#entries[place]
+    if (place !== undefined && entry?.kind === 'message' && !entry.deleted)
+      this.#entries[place] = change(entry)
+  }
+}
+
+const react = (reactions: readonly Reaction[], emoji: string, user: string, on: boolean): Reaction[] => {
+  const known = reactions.some(reaction => reaction.emoji === emoji)
+  const all = known ? reactions : [...reactions, { emoji, users: [] }]
+  return all
+    .map(reaction => {
+      if (reaction.emoji !== emoji) return reaction
+      const others = reaction.users.filter(other => other !== user)
+      return { emoji, users: on ? [...others, user] : others }
+    })
+    .filter(reaction => reaction.users.length > 0)
+}
