@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { bucketOf, livePrefix, subjectOf } from '../../src/events/index.ts'
+import { partitionOf, livePrefix, subjectOf } from '../../src/events/index.ts'
 import type { AppendJob } from '../harness/appender.ts'
 import { startScript } from '../harness/children.ts'
 import { openFeed } from '../harness/feeds.ts'
@@ -23,7 +23,7 @@ const subjectsOf = (prefix: string, percent: number, kind: 'conversation' | 'buc
   const ids = idsOf(prefix, percent)
   return kind === 'conversation'
     ? ids.map(id => `${livePrefix}.${subjectOf({ family: 'conv', id })}`)
-    : [...new Set(ids.map(id => `${livePrefix}.conv.${bucketOf(id)}.*`))]
+    : [...new Set(ids.map(id => `${livePrefix}.conv.${partitionOf(id)}.*`))]
 }
 
 /**

@@ -1,14 +1,14 @@
 import fc from 'fast-check'
 import t from 'tap'
 import {
-  bucketCount,
-  bucketOf,
+  partitionCount,
+  partitionOf,
   fnv1a32,
   isId,
   jumpHash,
   parseSubject,
   signalSubjectOf,
-  streamOfBucket,
+  streamOfPartition,
   subjectOf,
   subjectsOfStream,
 } from '../../src/events/index.ts'
@@ -41,7 +41,7 @@ t.test('a subject says which aggregate it is, stored or live', async t => {
 })
 
 t.test('other subjects are nobody’s', async t => {
-  const wrongBucket = `conv.${(bucketOf('abc') + 1) % bucketCount}.abc`
+  const wrongBucket = `conv.${(partitionOf('abc') + 1) % partitionCount}.abc`
   for (const other of [
     '',
     'conv',
@@ -56,7 +56,7 @@ t.test('other subjects are nobody’s', async t => {
 })
 
 t.test('signals of an id are found by its bucket', async t => {
-  t.equal(signalSubjectOf('alice'), `sig.${bucketOf('alice')}.alice`)
+  t.equal(signalSubjectOf('alice'), `sig.${partitionOf('alice')}.alice`)
 })
 
 t.test('jump hash: in range, stable, and growing moves keys only to the new bucket', async t => {
@@ -85,8 +85,8 @@ t.test('every bucket is in exactly one stream, whatever their number', async t =
       t.same([...seen.keys()], ['conv.*.*'])
       continue
     }
-    t.equal(seen.size, bucketCount)
-    for (let bucket = 0; bucket < bucketCount; bucket++)
-      t.equal(`CONV_${seen.get(`conv.${bucket}.*`)}`, streamOfBucket('conv', bucket, streams))
+    t.equal(seen.size, partitionCount)
+    for (let bucket = 0; bucket < partitionCount; bucket++)
+      t.equal(`CONV_${seen.get(`conv.${bucket}.*`)}`, streamOfPartition('conv', bucket, streams))
   }
 })

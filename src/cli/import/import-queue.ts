@@ -28,8 +28,8 @@ export interface LaneOptions {
 }
 
 /** Commands of one conversation that are with the bus at a time: a batch that is being appended, and what queues up behind it for the next. */
-export const laneWindow = 2_000
-const refillBelow = laneWindow / 2
+export const queueWindow = 2_000
+const refillBelow = queueWindow / 2
 /** A refusal that a state which has changed in between can explain is planned again so often. */
 const replans = 3
 const retryable: ReadonlySet<ErrorCode> = new Set(['OVERLOADED', 'UNAVAILABLE', 'RATE_LIMITED'])
@@ -109,8 +109,8 @@ export class ImportLane {
       const found = states.conversation(this.#c)
       const view = found instanceof Promise ? await found : found
       this.#wasThere ??= view !== undefined
-      next = this.#queue.splice(0, laneWindow - this.#commands)
-      while (next.length > 0 && this.#commands < laneWindow) {
+      next = this.#queue.splice(0, queueWindow - this.#commands)
+      while (next.length > 0 && this.#commands < queueWindow) {
         const { item, title } = next[0]!
         const isMember = this.#planned.members.get(item.user) ?? view?.roleOf(item.user) !== undefined
         // Somebody who has left since must not be joined again for a message that is there.

@@ -8,7 +8,7 @@ import { count, note, print, span } from '../terminal/output.ts'
 import { openCheckpoints } from './checkpoints.ts'
 import type { ImportSource } from './import-item.ts'
 import { startProgress } from './import-progress.ts'
-import { laneWindow } from './import-queue.ts'
+import { queueWindow } from './import-queue.ts'
 import { type ImportCounts, Importer } from './importer.ts'
 import { Patience } from './retry.ts'
 
@@ -20,7 +20,7 @@ const maxComplaints = 20
  * said after a join has to come after it.
  */
 const importLimits = {
-  queued: laneWindow * 2,
+  queued: queueWindow * 2,
   batchMost: 500,
   channelMembers: Number.MAX_SAFE_INTEGER,
 }

@@ -13,7 +13,7 @@ import type { EventLog } from '../ports/event-log.ts'
 import type { MessageLookup } from '../ports/message-lookup.ts'
 import type { DecidingStates } from '../states/states.ts'
 import { type BusLimits, defaultBusLimits } from './bus-limits.ts'
-import { type Command, CommandsInFlight, whileWanted } from './command-handler.ts'
+import { type Command, CommandsInFlight, whileNeeded } from './command-handler.ts'
 import { commandIdOf } from './command-ids.ts'
 import { newJob } from './command-job.ts'
 import { CommandQueues } from './command-queue.ts'
@@ -77,14 +77,14 @@ export const createCommandBus = ({
   const conversationLanes = new CommandQueues({
     ...shared,
     cache: conversations,
-    handler: whileWanted<ConversationState, ConversationEvent, ConversationJobCommand & Command>(
+    handler: whileNeeded<ConversationState, ConversationEvent, ConversationJobCommand & Command>(
       conversationHandler(conversations, users, lookup, limits),
     ),
   })
   const userLanes = new CommandQueues({
     ...shared,
     cache: users,
-    handler: whileWanted<UserState, UserEvent, UserJobCommand & Command>(userHandler(users, conversations)),
+    handler: whileNeeded<UserState, UserEvent, UserJobCommand & Command>(userHandler(users, conversations)),
   })
 
   const push = (

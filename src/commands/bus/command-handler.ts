@@ -17,7 +17,7 @@ export interface Command {
 }
 
 /** Decides nothing that is not wanted any more. What was decided before is fenced by the log. */
-export const whileWanted = <S extends AggregateState, E extends LoggedEvent, C extends Command>(
+export const whileNeeded = <S extends AggregateState, E extends LoggedEvent, C extends Command>(
   handler: CommandHandler<S, E, C>,
 ): CommandHandler<S, E, C> => ({
   ...handler,

@@ -4,7 +4,7 @@ import {
   ConfabError,
   type Position,
   type StoredEvent,
-  streamOfBucket,
+  streamOfPartition,
   subjectOf,
 } from '../../events/index.ts'
 
@@ -28,7 +28,7 @@ export class MemoryEventLog implements EventLog {
   /** `remembersIds`: whether it recognises a command id that it holds (default), or is a log whose duplicate window has passed. */
   constructor({ remembersIds = true }: { remembersIds?: boolean } = {}) {
     this.#remembersIds = remembersIds
-    for (const family of ['conv', 'user'] as const) this.#streams.set(streamOfBucket(family, 0, 1), [])
+    for (const family of ['conv', 'user'] as const) this.#streams.set(streamOfPartition(family, 0, 1), [])
   }
 
   /** Every event of a stream in order; an event's stream sequence is its index plus 1. */
@@ -101,7 +101,7 @@ export class MemoryEventLog implements EventLog {
       if (events.length > 1) throw new ConflictError(subject, expected)
       return { position, duplicate: true }
     }
-    const stream = streamOfBucket(aggregate.family, 0, 1)
+    const stream = streamOfPartition(aggregate.family, 0, 1)
     const all = this.#streams.get(stream)!
     this.#subjects.set(subject, stored)
     for (const { envelope, data } of events) {

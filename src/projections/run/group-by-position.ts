@@ -11,7 +11,7 @@ export interface FeedAt {
  * Who reads a stream together: those whose places are at most `gap` events apart, one after the other. One that is far behind, as it was paused or is built
  * anew, catches up by itself and holds up nobody. The furthest behind come first.
  */
-export const cohortsOf = (places: readonly FeedAt[], gap: number): FeedAt[][] => {
+export const groupByPosition = (places: readonly FeedAt[], gap: number): FeedAt[][] => {
   const groupByPosition: FeedAt[][] = []
   let last: FeedAt | undefined
   for (const place of places.toSorted((a, b) => a.position - b.position)) {

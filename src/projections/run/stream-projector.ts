@@ -2,7 +2,7 @@ import { aborted, sleep } from '../../base/sleep.ts'
 import type { StoredEvent } from '../../events/index.ts'
 import { FencedError } from '../ports/stores.ts'
 import { gatherBatches } from './gather-batches.ts'
-import { cohortsOf, type FeedAt } from './group-by-position.ts'
+import { groupByPosition, type FeedAt } from './group-by-position.ts'
 import type { Progress, StreamStatus } from './progress.ts'
 import { FeedRejectedError, projectBatch, writeChanges } from './project-batch.ts'
 import type { ProjectionTarget } from './projection-target.ts'
@@ -109,7 +109,7 @@ export class StreamProjector {
       this.#regroup = new AbortController()
       const signal = AbortSignal.any([this.#stop.signal, this.#regroup.signal])
       const places = this.#placesOf([...this.#progress.keys()].filter(feed => !this.#paused.has(feed)))
-      this.#sessions = cohortsOf(places, this.#batch).map(cohort => ({
+      this.#sessions = groupByPosition(places, this.#batch).map(cohort => ({
         feeds: new Set(cohort.map(({ feed }) => feed)),
         signal,
         failures: 0,

@@ -1,7 +1,7 @@
 import { headers, type Msg } from '@nats-io/transport-node'
 import fc from 'fast-check'
 import t from 'tap'
-import { bucketOf, type Envelope, encodeEnvelope, streamOfBucket } from '../../../src/events/index.ts'
+import { partitionOf, type Envelope, encodeEnvelope, streamOfPartition } from '../../../src/events/index.ts'
 import { isConflict, isRefusal, readAck, refusalError } from '../../../src/infra/nats/client/publish-ack.ts'
 import {
   headerBlock,
@@ -169,6 +169,6 @@ t.test('buckets are those of NATS’ own partition()', async t => {
   await connection.flush()
   t.equal(seen.size, new Set(ids).size)
   for (const [id, bucket] of seen)
-    if (bucketOf(id) !== bucket) t.fail(`${id}: ${bucket}, not ${bucketOf(id)}`)
-  t.equal(streamOfBucket('conv', 17, 1), 'CONV_0')
+    if (partitionOf(id) !== bucket) t.fail(`${id}: ${bucket}, not ${partitionOf(id)}`)
+  t.equal(streamOfPartition('conv', 17, 1), 'CONV_0')
 })

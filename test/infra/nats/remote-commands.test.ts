@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import type { CommandBus, CommandContext } from '../../../src/commands/index.ts'
 import {
-  bucketCount,
+  partitionCount,
   ConfabError,
   type ConversationRequest,
   type UserRequest,
@@ -29,7 +29,7 @@ const range = (from: number, to: number): number[] =>
   Array.from({ length: to - from + 1 }, (_, i) => from + i)
 
 t.test('buckets are shared out evenly, and only those of who comes or goes move', async t => {
-  t.same(assign([]), Array(bucketCount).fill(undefined))
+  t.same(assign([]), Array(partitionCount).fill(undefined))
   fc.assert(
     fc.property(
       fc.uniqueArray(fc.stringMatching(/^[A-Z0-9]{22}$/), { minLength: 2, maxLength: 12 }),
@@ -38,7 +38,7 @@ t.test('buckets are shared out evenly, and only those of who comes or goes move'
         const table = assign(sorted)
         for (const name of sorted) {
           const share = table.filter(member => member === name).length
-          if (share === 0 || share > (3 * bucketCount) / sorted.length) return false
+          if (share === 0 || share > (3 * partitionCount) / sorted.length) return false
         }
         const [gone, ...rest] = sorted
         return assign(rest).every((member, bucket) => table[bucket] === gone || table[bucket] === member)

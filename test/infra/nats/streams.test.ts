@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
-import { bucketCount, streamOfBucket } from '../../../src/events/index.ts'
+import { partitionCount, streamOfPartition } from '../../../src/events/index.ts'
 import { discoverLog, JetStreamEventLog } from '../../../src/infra/nats/index.ts'
 import {
   applyStreams,
@@ -97,11 +97,11 @@ t.test('the layout is found by subjects', async t => {
   const layout = await discoverLog(connection)
   for (let n = 0; n < 200; n++) {
     const aggregate = conversation(`c${n}`)
-    const { bucketOf } = await import('../../../src/events/index.ts')
-    t.equal(layout.streamOf(aggregate), streamOfBucket('conv', bucketOf(aggregate.id), 5))
+    const { partitionOf } = await import('../../../src/events/index.ts')
+    t.equal(layout.streamOf(aggregate), streamOfPartition('conv', partitionOf(aggregate.id), 5))
   }
   const definitions = loadStreams({ conv: 5 }).filter(({ name }) => name.startsWith('CONV_'))
-  t.equal(new Set(definitions.flatMap(({ subjects }) => subjects)).size, bucketCount)
+  t.equal(new Set(definitions.flatMap(({ subjects }) => subjects)).size, partitionCount)
 })
 
 t.test('a server that is too old is refused, with both versions named', async t => {

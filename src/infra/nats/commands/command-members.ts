@@ -1,5 +1,5 @@
 import { type Msg, nuid, type Subscription } from '@nats-io/transport-node'
-import { bucketCount, fnv1a32 } from '../../../events/index.ts'
+import { partitionCount, fnv1a32 } from '../../../events/index.ts'
 import type { Nats } from '../client/connection.ts'
 import {
   CommandSubject,
@@ -21,7 +21,7 @@ const mixed = (hash: number): number => {
 /** Which of the members a bucket goes to, by rendezvous hashing: everybody who knows the same members says the same, and one that comes or goes moves its own buckets only. */
 export const assign = (members: readonly string[]): readonly (string | undefined)[] => {
   const hashes = members.map(member => fnv1a32(member))
-  return Array.from({ length: bucketCount }, (_, bucket) => {
+  return Array.from({ length: partitionCount }, (_, bucket) => {
     let best: string | undefined
     let most = -1
     for (const [i, member] of members.entries()) {

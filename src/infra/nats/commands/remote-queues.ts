@@ -1,4 +1,4 @@
-import { bucketOf } from '../../../events/index.ts'
+import { partitionOf } from '../../../events/index.ts'
 import type { Call, Lane } from './remote-call.ts'
 
 /** The lanes that have unanswered commands, and among them those that have some to send. */
@@ -10,7 +10,7 @@ export class RemoteLanes {
     const key = `${family}.${id}`
     let lane = this.#lanes.get(key)
     if (lane === undefined) {
-      lane = { key, bucket: bucketOf(id), member: undefined, sent: 0, held: [] }
+      lane = { key, bucket: partitionOf(id), member: undefined, sent: 0, held: [] }
       this.#lanes.set(key, lane)
     }
     return lane

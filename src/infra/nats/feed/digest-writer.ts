@@ -1,6 +1,6 @@
 import type { Subscription } from '@nats-io/transport-node'
 import type { LiveEvent, LiveFeed } from '../../../commands/index.ts'
-import { bucketOf } from '../../../events/index.ts'
+import { partitionOf } from '../../../events/index.ts'
 import type { Nats } from '../client/connection.ts'
 import { CommandMembers } from '../commands/command-members.ts'
 import { DigestDraft, DigestSubject, digestSubject, wantedForMs } from './digest.ts'
@@ -75,7 +75,7 @@ export class DigestWriter {
 
   #isMine(stream: string): boolean {
     const member = this.#options.member()
-    return member !== undefined && this.#members?.of(bucketOf(stream)) === member
+    return member !== undefined && this.#members?.of(partitionOf(stream)) === member
   }
 
   #saw(event: LiveEvent): void {

@@ -1,6 +1,6 @@
 import type { StreamInfo } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
-import { type AggregateRef, bucketCount, bucketOf, Family } from '../../../events/index.ts'
+import { type AggregateRef, partitionCount, partitionOf, Family } from '../../../events/index.ts'
 import { askJetStream } from '../client/ask-jetstream.ts'
 import { NatsError, NatsProblem } from '../client/nats-error.ts'
 
@@ -12,16 +12,16 @@ export interface LogLayout {
 }
 
 /** Stream names by bucket, of one family. */
-const streamsByBucket = (infos: readonly StreamInfo[], family: Family): string[] => {
-  const byBucket = new Array<string | undefined>(bucketCount)
+const streamsByPartition = (infos: readonly StreamInfo[], family: Family): string[] => {
+  const byPartition = new Array<string | undefined>(partitionCount)
   for (const { config } of infos)
     for (const subject of config.subjects ?? []) {
       if (!subject.startsWith(`${family}.`)) continue
       const bucket = subject.split('.')[1]
-      if (bucket === '*' || bucket === '>') byBucket.fill(config.name)
-      else byBucket[Number(bucket)] = config.name
+      if (bucket === '*' || bucket === '>') byPartition.fill(config.name)
+      else byPartition[Number(bucket)] = config.name
     }
-  return Array.from(byBucket, (name, bucket) => {
+  return Array.from(byPartition, (name, bucket) => {
     if (name !== undefined) return name
     throw new NatsError(
       NatsProblem.streams,
@@ -40,11 +40,11 @@ export const discoverLog = async (connection: NatsConnection): Promise<LogLayout
     return listed
   })
   const byFamily = {
-    conv: streamsByBucket(infos, Family.conversation),
-    user: streamsByBucket(infos, Family.user),
+    conv: streamsByPartition(infos, Family.conversation),
+    user: streamsByPartition(infos, Family.user),
   }
   return {
     streams: [...new Set([...byFamily.conv, ...byFamily.user])],
-    streamOf: ({ family, id }) => byFamily[family][bucketOf(id)] as string,
+    streamOf: ({ family, id }) => byFamily[family][partitionOf(id)] as string,
   }
 }
