@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { partitionOf, livePrefix, subjectOf } from '../../src/events/index.ts'
+import { livePrefix, partitionOf, subjectOf } from '../../src/events/index.ts'
 import type { AppendJob } from '../harness/appender.ts'
 import { startScript } from '../harness/children.ts'
 import { openFeed } from '../harness/feeds.ts'

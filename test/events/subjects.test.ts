@@ -1,12 +1,12 @@
 import fc from 'fast-check'
 import t from 'tap'
 import {
-  partitionCount,
-  partitionOf,
   fnv1a32,
   isId,
   jumpHash,
   parseSubject,
+  partitionCount,
+  partitionOf,
   signalSubjectOf,
   streamOfPartition,
   subjectOf,

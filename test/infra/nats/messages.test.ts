@@ -1,7 +1,7 @@
 import { headers, type Msg } from '@nats-io/transport-node'
 import fc from 'fast-check'
 import t from 'tap'
-import { partitionOf, type Envelope, encodeEnvelope, streamOfPartition } from '../../../src/events/index.ts'
+import { type Envelope, encodeEnvelope, partitionOf, streamOfPartition } from '../../../src/events/index.ts'
 import { isConflict, isRefusal, readAck, refusalError } from '../../../src/infra/nats/client/publish-ack.ts'
 import {
   headerBlock,

@@ -3,9 +3,9 @@ import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import type { CommandBus, CommandContext } from '../../../src/commands/index.ts'
 import {
-  partitionCount,
   ConfabError,
   type ConversationRequest,
+  partitionCount,
   type UserRequest,
 } from '../../../src/events/index.ts'
 import { assign } from '../../../src/infra/nats/commands/command-members.ts'

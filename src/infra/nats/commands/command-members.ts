@@ -1,5 +1,5 @@
 import { type Msg, nuid, type Subscription } from '@nats-io/transport-node'
-import { partitionCount, fnv1a32 } from '../../../events/index.ts'
+import { fnv1a32, partitionCount } from '../../../events/index.ts'
 import type { Nats } from '../client/connection.ts'
 import {
   CommandSubject,

@@ -1,6 +1,6 @@
 import type { StreamInfo } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
-import { type AggregateRef, partitionCount, partitionOf, Family } from '../../../events/index.ts'
+import { type AggregateRef, Family, partitionCount, partitionOf } from '../../../events/index.ts'
 import { askJetStream } from '../client/ask-jetstream.ts'
 import { NatsError, NatsProblem } from '../client/nats-error.ts'
 
