@@ -45,6 +45,7 @@ export const openEdgeRole = async (context: ProcessContext, parts: EdgeRoleParts
     media: await openMedia(context),
     metrics,
     logger,
+    ...(config.corsOrigins === undefined ? {} : { corsOrigins: config.corsOrigins }),
     host: config.host,
     port: config.port,
     ...(config.grpcPort === undefined ? {} : { grpcPort: config.grpcPort }),
@@ -59,11 +60,11 @@ export const openEdgeRole = async (context: ProcessContext, parts: EdgeRoleParts
 }
 
 /** What tokens are checked with. Throws ConfigError when there is nothing. */
-export const tokenOptions = ({ dev, data, jwtSecret, jwks }: ConfabConfig): TokenOptions => {
-  const secret = jwtSecret ?? (dev ? devSecret(data) : undefined)
-  if (secret === undefined && jwks === undefined)
+export const tokenOptions = ({ dev, data, tokens }: ConfabConfig): TokenOptions => {
+  const secret = tokens.secret ?? (dev ? devSecret(data) : undefined)
+  if (secret === undefined && tokens.jwks === undefined)
     throw new ConfigError([
       'nothing to check tokens with: give CONFAB_JWT_SECRET or CONFAB_JWKS, or --dev for a development server',
     ])
-  return { ...(secret === undefined ? {} : { secret }), ...(jwks === undefined ? {} : { jwks }) }
+  return { ...tokens, secret }
 }

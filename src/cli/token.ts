@@ -15,7 +15,7 @@ const token = async (flags: TokenFlags): Promise<void> => {
   if (!isId(flags.user)) throw new CliError('BAD_OPTION', `--user: ${flags.user} is no user id`)
   const config = configOf(flags)
   const signed = await signDevToken(
-    config.jwtSecret ?? devSecret(config.data),
+    config.tokens.secret ?? devSecret(config.data),
     flags.user,
     flags.expires === undefined ? {} : { expiresInSeconds: flags.expires },
   )

@@ -1,30 +1,56 @@
+import { defaultsOf, option, type ValuesOf } from '../base/option.ts'
+import { days, duration, GiB, hours, integer, MiB, minutes, seconds, size } from '../base/option-types.ts'
+
+/** S3 copies objects of up to 5 GiB in one request. */
+export const mostMediaBytes = 5 * GiB
+
 /** The bounds of media. */
-export interface MediaLimits {
-  /** Bytes of one media, at most. */
-  readonly maxBytes: number
-  /** How long the URLs of parts are good, ms. */
-  readonly uploadUrlMs: number
-  /** How long a download's URL is good, ms. */
-  readonly downloadUrlMs: number
-  /** Uploads that are verified at the same time; more are OVERLOADED. */
-  readonly verifications: number
-  /** How long the answer to a completed upload may take; then it says that the verification goes on, ms. */
-  readonly verifyWaitMs: number
-  /** How long what was uploaded and never sent is kept, ms. */
-  readonly keepMs: number
-  /** How often what is to go is looked for, ms. */
-  readonly sweepEveryMs: number
-}
+export const mediaOptions = {
+  maxBytes: option({
+    key: 'media.maxSize',
+    type: size(1, mostMediaBytes),
+    default: 100 * MiB,
+    doc: 'Largest attachment; a larger one is TOO_LARGE.',
+  }),
+  uploadUrlMs: option({
+    key: 'media.uploadUrl',
+    type: duration(minutes, 7 * days),
+    default: hours,
+    doc: 'Time that the signed URL of an upload part is valid.',
+  }),
+  downloadUrlMs: option({
+    key: 'media.downloadUrl',
+    type: duration(seconds, 7 * days),
+    default: 5 * minutes,
+    doc: 'Time that the signed URL of a download is valid, for every holder of the URL.',
+  }),
+  verifications: option({
+    key: 'media.verifications',
+    type: integer(1, 1_000),
+    default: 8,
+    unit: 'uploads',
+    doc: 'Uploads that a process verifies at the same time; one more is OVERLOADED.',
+  }),
+  verifyWaitMs: option({
+    key: 'media.verifyWait',
+    type: duration(0, 5 * minutes),
+    default: 5 * seconds,
+    doc: 'Time that the answer to a completed upload waits for the verification. Then the answer says that the verification continues.',
+  }),
+  keepMs: option({
+    key: 'media.keep',
+    type: duration(minutes, 365 * days),
+    default: days,
+    doc: 'Time that the store keeps an upload that is not completed or not sent in a message.',
+  }),
+  sweepEveryMs: option({
+    key: 'media.sweepEvery',
+    type: duration(seconds, days),
+    default: 10 * minutes,
+    doc: 'Time between two sweeps of expired media.',
+  }),
+} as const
 
-export const defaultMediaLimits: MediaLimits = {
-  maxBytes: 100 * 1024 ** 2,
-  uploadUrlMs: 3_600_000,
-  downloadUrlMs: 300_000,
-  verifications: 8,
-  verifyWaitMs: 5_000,
-  keepMs: 86_400_000,
-  sweepEveryMs: 600_000,
-}
+export type MediaLimits = ValuesOf<typeof mediaOptions>
 
-/** What S3 copies at once is the most that `maxBytes` may be. */
-export const mostMediaBytes = 5 * 1024 ** 3
+export const defaultMediaLimits: MediaLimits = defaultsOf(mediaOptions)

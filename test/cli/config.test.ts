@@ -72,8 +72,8 @@ t.test('every wrong or unknown key is named, with its place', async t => {
     `${file}:6: log.colour: unknown key`,
     `${file}:2: port: must be a whole number from 0 to 65535, not "eighty"`,
     `${file}:7: roles: must be one of edge, commands, projections, not ["edge","kitchen"]`,
-    `${file}:5: log.level: must be one of trace, debug, info, warn, error, fatal, silent, not "loud"`,
     `${file}:8: drain: must be a time with its unit, such as 500ms, 10s or 2m, not 5`,
+    `${file}:5: log.level: must be one of trace, debug, info, warn, error, fatal, silent, not "loud"`,
   ])
   t.same(problemsOf({ flags: { port: '70000' }, env: { CONFAB_ROLES: 'chef' } }), [
     '--port: must be a whole number from 0 to 65535, not "70000"',
@@ -122,15 +122,24 @@ t.test('bounds of edge and commands: units, ranges, and the reference names them
   t.same(compileConfig({ flags: { roles: 'edge, edge' } }).roles, ['edge'])
   t.same(unknownVariables({ CONFAB_EDGE_SLOW: '1s', CONFAB_EDGE_FAST: '1s' }), ['CONFAB_EDGE_FAST'])
   const reference = configReference()
-  t.match(reference, 'edge.inFlight (CONFAB_EDGE_IN_FLIGHT), default 512, 1 to 65536\n')
-  t.match(reference, 'commands.cache (CONFAB_COMMANDS_CACHE), default 256MiB, 1MiB to 1024GiB\n')
-  t.match(reference, 'commands.remote.patience (CONFAB_COMMANDS_REMOTE_PATIENCE), default 8s, 250ms to 5m\n')
+  t.match(
+    reference,
+    / {2}edge\.inFlight +Unanswered .*\n +integer, requests; default 512; 1 to 65536; CONFAB_EDGE_IN_FLIGHT\n/,
+  )
+  t.match(
+    reference,
+    / {2}commands\.cache +Memory [^;]*\n +size; default 256MiB; 1MiB to 1024GiB; CONFAB_COMMANDS_CACHE\n/,
+  )
+  t.match(
+    reference,
+    / {2}commands\.remote\.patience +Time .*\n +duration; default 8s; 250ms to 5m; CONFAB_COMMANDS_REMOTE_PATIENCE\n/,
+  )
 })
 
 t.test('a file that is none', async t => {
   const folder = tempFolder(t)
-  t.match(problemsOf({ file: join(folder, 'missing.yaml') }), [/missing\.yaml: there is no such file$/])
-  t.match(problemsOf({ file: folder }), [/: this is a folder, no file$/])
+  t.match(problemsOf({ file: join(folder, 'missing.yaml') }), [/missing\.yaml: the file does not exist$/])
+  t.match(problemsOf({ file: folder }), [/: this is a folder, not a file$/])
   const broken = join(folder, 'broken.yaml')
   writeFileSync(broken, 'port: [1\n')
   t.match(problemsOf({ file: broken }), [/broken\.yaml:\d/])
@@ -153,7 +162,26 @@ t.test('where Cassandra is', async t => {
   const problems = problemsOf({
     env: { CONFAB_CASSANDRA: 'http://one', CONFAB_CASSANDRA_KEYSPACE: 'Chat"; DROP' },
   })
-  t.match(problems, [/CONFAB_CASSANDRA: must be an address/, /CONFAB_CASSANDRA_KEYSPACE: must be of small/])
+  t.match(problems, [
+    /CONFAB_CASSANDRA: must be an address/,
+    /CONFAB_CASSANDRA_KEYSPACE: must be 1 to 48 of a-z/,
+  ])
+})
+
+t.test('origins of web pages', async t => {
+  const origins = (value: string) => compileConfig({ env: { CONFAB_EDGE_CORS_ORIGINS: value } }).corsOrigins
+  t.equal(compileConfig({}).corsOrigins, undefined, 'none by default')
+  t.same(origins('*'), ['*'])
+  t.same(origins('https://chat.example, http://localhost:3000'), [
+    'https://chat.example',
+    'http://localhost:3000',
+  ])
+  for (const wrong of ['chat.example', 'https://chat.example/', 'https://Chat.example', 'ftp://chat.example'])
+    t.match(
+      problemsOf({ env: { CONFAB_EDGE_CORS_ORIGINS: wrong } }),
+      [/^CONFAB_EDGE_CORS_ORIGINS: must be an origin such as https:\/\/chat\.example\.com, or \*, not /],
+      wrong,
+    )
 })
 
 t.test('secrets', async t => {

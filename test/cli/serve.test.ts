@@ -56,8 +56,13 @@ t.test('serve --dev: a newcomer finds something to look at, once; SIGTERM ends a
   t.notOk(runs(nats.pid), 'the embedded nats-server has ended')
   t.notOk(existsSync(join(data, 'serve.json')))
 
-  const again = await untilReady(await spawnConfab({ data }))
+  const env = { CONFAB_EDGE_CORS_ORIGINS: 'https://chat.example' }
+  const again = await untilReady(await spawnConfab({ data, env }))
   t.teardown(() => again.stop())
+  const allowed = async (origin: string): Promise<string | null> =>
+    (await fetch(`${again.url}/v1/inbox`, { headers: { origin } })).headers.get('access-control-allow-origin')
+  t.equal(await allowed('https://chat.example'), 'https://chat.example', 'edge.corsOrigins reaches the edge')
+  t.equal(await allowed('https://other.example'), null)
   const once = await get<{ events: unknown[] }>(again, 'alice', '/v1/conversations/weekend-hike/events')
   t.equal(once.events.length, events.length, 'the demonstration is seeded once')
   t.equal(await again.stop(), 0)

@@ -13,7 +13,7 @@ export const s3Credentials = {
 /** A new, empty bucket of the S3 server that tests share; undefined when there is none, and the test has been skipped. */
 export const newBucket = async (
   t: Tester,
-): Promise<Required<Omit<S3MediaOptions, 'publicEndpoint'>> | undefined> => {
+): Promise<Required<Pick<S3MediaOptions, 'endpoint' | 'region' | 'bucket' | 'credentials'>> | undefined> => {
   const found = await service(t, 's3')
   if (found === undefined) return undefined
   const endpoint = `http://${found.host}:${found.port}`

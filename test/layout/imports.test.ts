@@ -82,8 +82,9 @@ const isAllowed = (path: string, { target, isType }: Import): boolean => {
   const [to = '', targetFolder = ''] = target.split('/')
   if (target.startsWith('..')) return false
   if (part === to) {
-    // No adapter depends on the technology of another.
-    if (part === 'infra') return folder === targetFolder
+    // No adapter depends on the technology of another. The configuration composes their tables of options.
+    if (part === 'infra')
+      return folder === targetFolder || (folder === 'config' && /\boptions\.ts$/.test(target))
     if (part === 'edge')
       return folder === targetFolder || layerOf(target) < layerOf(path) || isAssembly(target, path)
     return true
@@ -155,6 +156,9 @@ t.test('an import that breaks the layout is found', async t => {
     ['commands/bus/a.ts', "import { b } from '../states/b.ts'", false],
     ['infra/nats/a.ts', "import { b } from '../sqlite/b.ts'", true],
     ['infra/nats/feed/a.ts', "import { b } from '../log/b.ts'", false],
+    ['infra/config/a.ts', "import { b } from '../s3/options.ts'", false],
+    ['infra/config/a.ts', "import { b } from '../s3/s3-media.ts'", true],
+    ['infra/nats/a.ts', "import { b } from '../s3/options.ts'", true],
     ['infra/nats/a.ts', "import { b } from '../../commands/index.ts'", false],
     ['infra/nats/a.ts', "import { b } from '../../commands/ports/b.ts'", false],
     ['infra/nats/a.ts', "import type { b } from '../../commands/bus/b.ts'", true],

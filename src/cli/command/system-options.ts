@@ -1,7 +1,14 @@
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
 import { hasEmbeddedLog, type OpenNats, openNats } from '../../app/open-nats.ts'
 import { isId } from '../../events/index.ts'
-import { type ConfabConfig, compileConfig } from '../../infra/config/index.ts'
+import {
+  type ConfabConfig,
+  compileConfig,
+  configFileOption,
+  type OptionName,
+  optionFacts,
+  options,
+} from '../../infra/config/index.ts'
 import { note } from '../terminal/output.ts'
 import { CliError } from './cli-error.ts'
 
@@ -11,12 +18,35 @@ export interface SystemFlags {
   readonly config?: string
 }
 
-/** The flags that say which confab a command is about. */
+const addFlag = (
+  command: Command,
+  entry: typeof configFileOption | (typeof options)[OptionName],
+): Command => {
+  const { flag = '', doc, defaultValue } = optionFacts(entry)
+  const text = doc.replaceAll('`', '').replace(/\.$/, '')
+  return command.option(
+    flag,
+    entry.default === undefined || flag === '--dev' ? text : `${text} (default: ${defaultValue})`,
+  )
+}
+
+/** Adds flags of configuration options to a command, with their help. Default: every option that has a flag. */
+export const addConfigFlags = (command: Command, names?: readonly OptionName[]): Command => {
+  const all = Object.keys(options) as OptionName[]
+  for (const name of names ?? all) if (options[name].flag !== undefined) addFlag(command, options[name])
+  return addFlag(command, configFileOption)
+}
+
+/** Adds the flags that say which system a command works with. */
 export const addSystemOptions = (command: Command): Command =>
-  command
-    .option('--data <folder>', "confab's data folder (default: .confab); a server that runs on it is used")
-    .option('--nats <urls>', 'existing NATS servers, separated by commas, instead of the data folder')
-    .option('--config <file>', 'configuration, YAML')
+  addConfigFlags(command, ['data', 'natsServers'])
+
+/** Option names by the name that commander gives the value of their flag: `--nats` is `natsServers`. */
+const optionNames = new Map(
+  Object.entries(options).flatMap(([name, { flag }]) =>
+    flag === undefined ? [] : [[new Option(flag).attributeName(), name as OptionName]],
+  ),
+)
 
 /** Throws CliError where the id of `--conversation` can't be one: it would be looked for, or waited for, in vain. */
 export const requireId = (conversation: string): void => {
@@ -24,25 +54,14 @@ export const requireId = (conversation: string): void => {
     throw new CliError('BAD_OPTION', `--conversation: ${conversation} is no conversation's id`)
 }
 
-/** Flags that are options of the configuration; a command has some of them. */
-export interface ConfigFlags extends SystemFlags {
-  readonly dev?: boolean
-  readonly host?: string
-  readonly port?: string
-  readonly grpcPort?: string
-  readonly roles?: string
-  readonly replicas?: string
-}
-
-/** The configuration by a command's flags, the environment and the file. Throws ConfigError. */
-export const configOf = (flags: ConfigFlags): ConfabConfig => {
-  const { config, nats, data, dev, host, port, grpcPort, roles, replicas } = flags
-  const given = { natsServers: nats, natsReplicas: replicas, data, dev, host, port, grpcPort, roles }
-  return compileConfig({
-    flags: Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),
-    env: process.env,
-    file: config,
-  })
+/** Returns the configuration from a command's flags, the environment and the file. Throws ConfigError. */
+export const configOf = (flags: object & { readonly config?: string }): ConfabConfig => {
+  const given: Partial<Record<OptionName, unknown>> = {}
+  for (const [attribute, value] of Object.entries(flags)) {
+    const name = optionNames.get(attribute)
+    if (name !== undefined && value !== undefined) given[name] = value
+  }
+  return compileConfig({ flags: given, env: process.env, file: flags.config })
 }
 
 /** NATS of a system that is there already; a data folder without a log is a mistake. Throws CliError. */

@@ -11,8 +11,8 @@ import {
   type ServeRecord,
   writeServeRecord,
 } from '../command/server-address.ts'
-import { addSystemOptions, type ConfigFlags, configOf } from '../command/system-options.ts'
-import { note, print, styled } from '../terminal/output.ts'
+import { addConfigFlags, configOf } from '../command/system-options.ts'
+import { helpWidth, note, print, styled } from '../terminal/output.ts'
 import { seedDemonstration } from './demonstration.ts'
 
 /** On a terminal a development server's log goes to a file: what one wants to see there is where the server is. */
@@ -67,7 +67,7 @@ const refuseServing = async (data: string, other: ServeRecord): Promise<void> =>
     )
 }
 
-const serve = async (flags: ConfigFlags): Promise<void> => {
+const serve = async (flags: { readonly config?: string }): Promise<void> => {
   const { signal, release } = interruption()
   const config = configOf(flags)
   for (const variable of unknownVariables(process.env))
@@ -117,11 +117,6 @@ const untilTold = async ({ failed }: Confab, signal: AbortSignal, logger: Logger
 }
 
 export const serveCommand = (): Command =>
-  addSystemOptions(new Command('serve').description('run confab: the log, the views, the edge'))
-    .option('--dev', 'development: sign in as anyone, a made-up secret, a demonstration to look at')
-    .option('--host <host>', 'address to listen on (default: 127.0.0.1)')
-    .option('--port <n>', 'port to listen on, 0 for a free one (default: 8080)')
-    .option('--grpc-port <n>', 'port of the gRPC service, 0 for a free one (default: there is none)')
-    .option('--roles <roles>', 'what this process does: edge, commands, projections (default: all)')
-    .addHelpText('after', () => `\n${configReference()}`)
+  addConfigFlags(new Command('serve').description('Run confab: the log, the views, the edge'))
+    .addHelpText('after', () => `\n${configReference(helpWidth())}`)
     .action(serve)

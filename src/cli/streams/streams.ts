@@ -3,8 +3,8 @@ import { openNats } from '../../app/open-nats.ts'
 import { applyStreams, loadStreams, streamsStatus } from '../../infra/nats/index.ts'
 import { CliError } from '../command/cli-error.ts'
 import {
+  addConfigFlags,
   addSystemOptions,
-  type ConfigFlags,
   configOf,
   openExisting,
   type SystemFlags,
@@ -61,7 +61,7 @@ const status = async (flags: SystemFlags & { json?: boolean }): Promise<void> =>
   }
 }
 
-const apply = async (flags: ConfigFlags): Promise<void> => {
+const apply = async (flags: SystemFlags): Promise<void> => {
   const config = configOf(flags)
   const system = await openNats(config, 'confab-streams', note)
   try {
@@ -82,10 +82,11 @@ export const streamsCommand = (): Command => {
   addSystemOptions(command.command('status').description('how they are'))
     .option('--json', 'as JSON')
     .action(status)
-  addSystemOptions(
-    command.command('apply').description('create or update them as streams/*.yaml define; deletes nothing'),
-  )
-    .option('--replicas <n>', 'copies of each stream: 1, 3 or 5 (default: as they are)')
-    .action(apply)
+  addConfigFlags(
+    command
+      .command('apply')
+      .description('Create or update streams as streams/*.yaml define them; deletes nothing'),
+    ['data', 'natsServers', 'natsReplicas'],
+  ).action(apply)
   return command
 }

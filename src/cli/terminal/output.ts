@@ -11,6 +11,9 @@ export const note = (text: string): void => {
   process.stderr.write(`${text}\n`)
 }
 
+/** Width of help texts: that of the terminal, within bounds that read well. */
+export const helpWidth = (): number => Math.min(Math.max(process.stdout.columns ?? 120, 80), 120)
+
 type Style = Parameters<typeof styleText>[0]
 
 /** Styled where it is shown on a terminal that wants colours; plain in a pipe, in a file, under NO_COLOR. */

@@ -1,49 +1,112 @@
-import type { LaneLimits } from './command-handler.ts'
+import { defaultsOf, option, type ValuesOf } from '../../base/option.ts'
+import { duration, GiB, integer, MiB, minutes, seconds, size } from '../../base/option-types.ts'
 
-/** The bounds of a command bus, and its patience. */
-export interface BusLimits extends LaneLimits {
-  /** Commands under way in all; one more is OVERLOADED. */
-  readonly open: number
-  /** Memory of cached conversations, bytes, estimated. */
-  readonly conversationBytes: number
-  /** Memory of cached users, bytes, estimated. */
-  readonly userBytes: number
-  /** Memory of message ids that a lookup reads from the log, bytes, estimated. */
-  readonly lookupBytes: number
-  /** Events between two snapshots of an aggregate. */
-  readonly snapshotEvery: number
-  /** Members of a channel that its own log holds; who joins it beyond that follows it, in their own log. */
-  readonly channelMembers: number
-}
+/** The bounds of a command bus. */
+export const busOptions = {
+  queued: option({
+    key: 'commands.queued',
+    type: integer(1, 1_000_000),
+    default: 1024,
+    unit: 'commands',
+    doc: 'Commands that wait in the queue of one conversation or user; one more is OVERLOADED.',
+  }),
+  open: option({
+    key: 'commands.open',
+    type: integer(1, 10_000_000),
+    default: 32_768,
+    unit: 'commands',
+    doc: 'Commands under way in the process; one more is OVERLOADED.',
+  }),
+  batchFrom: option({
+    key: 'commands.batchFrom',
+    type: integer(2, 1_000),
+    default: 32,
+    unit: 'commands',
+    doc: 'Queue length from which on the bus appends the queue as one batch.',
+  }),
+  batchMost: option({
+    key: 'commands.batchMost',
+    type: integer(2, 1_000),
+    default: 256,
+    unit: 'commands',
+    doc: 'Largest batch.',
+  }),
+  conflicts: option({
+    key: 'commands.conflicts',
+    type: integer(0, 1_000),
+    default: 8,
+    unit: 'conflicts',
+    doc: 'Conflicts with appends of other processes after which a command is OVERLOADED.',
+  }),
+  deadlineMs: option({
+    key: 'commands.deadline',
+    type: duration(100, minutes),
+    // Less than the 10 s after which the HTTP server closes a connection that waits for its answer.
+    default: 6 * seconds,
+    doc: 'Time that the bus retries an unreachable log before a command is UNAVAILABLE.',
+  }),
+  conversationBytes: option({
+    key: 'commands.cache',
+    type: size(MiB, 1024 * GiB),
+    default: 256 * MiB,
+    doc: 'Memory for cached conversation states (estimated), also of an edge node without the role commands.',
+  }),
+  userBytes: option({
+    key: 'commands.userCache',
+    type: size(MiB, 1024 * GiB),
+    default: 64 * MiB,
+    doc: 'Memory for cached user states (estimated).',
+  }),
+  lookupBytes: option({
+    key: 'commands.lookupCache',
+    type: size(MiB, 1024 * GiB),
+    default: 256 * MiB,
+    doc: 'Memory for message ids that the bus reads from the log while the timeline lags (estimated).',
+  }),
+  snapshotEvery: option({
+    key: 'commands.snapshotEvery',
+    type: integer(16, 1_000_000),
+    default: 256,
+    unit: 'events',
+    doc: 'Events between two snapshots of a conversation or user.',
+  }),
+  channelMembers: option({
+    key: 'commands.channelMembers',
+    type: integer(1, 100_000),
+    default: 1_000,
+    unit: 'members',
+    doc: "Members that a channel's own log holds. Users who join beyond them follow the channel, in their own log.",
+  }),
+} as const
 
-export const defaultBusLimits: BusLimits = {
-  queued: 1024,
-  open: 32_768,
-  batchFrom: 32,
-  batchMost: 256,
-  conflicts: 8,
-  // Under the 10 s after which the HTTP server closes a connection that waits for its answer.
-  deadlineMs: 6_000,
-  conversationBytes: 256 * 1024 * 1024,
-  userBytes: 64 * 1024 * 1024,
-  lookupBytes: 256 * 1024 * 1024,
-  snapshotEvery: 256,
-  channelMembers: 1_000,
-}
+export type BusLimits = ValuesOf<typeof busOptions>
 
-/** The bounds of an edge whose commands are decided in other processes. */
-export interface RemoteLimits {
-  /** Commands that are unanswered; one more is OVERLOADED. */
-  readonly open: number
-  /** Silence after which a command is sent again, with the same id, ms. */
-  readonly tryMs: number
-  /** How long a command is tried before it is given up as UNAVAILABLE, ms. */
-  readonly patienceMs: number
-}
+export const defaultBusLimits: BusLimits = defaultsOf(busOptions)
 
-export const defaultRemoteLimits: RemoteLimits = {
-  open: 32_768,
-  tryMs: 2_000,
-  // Longer than the deciding side tries, shorter than the 10 s of the HTTP server.
-  patienceMs: 8_000,
-}
+/** The bounds of an edge node that sends its commands to other processes. */
+export const remoteOptions = {
+  open: option({
+    key: 'commands.remote.open',
+    type: integer(1, 10_000_000),
+    default: 32_768,
+    unit: 'commands',
+    doc: 'Unanswered commands of an edge node; one more is OVERLOADED.',
+  }),
+  tryMs: option({
+    key: 'commands.remote.tryAgain',
+    type: duration(250, minutes),
+    default: 2 * seconds,
+    doc: 'Time without an answer after which the node sends a command again, with the same id.',
+  }),
+  patienceMs: option({
+    key: 'commands.remote.patience',
+    type: duration(250, 5 * minutes),
+    // Longer than `commands.deadline`, shorter than the 10 s of the HTTP server.
+    default: 8 * seconds,
+    doc: 'Time that the node retries a command before it is UNAVAILABLE.',
+  }),
+} as const
+
+export type RemoteLimits = ValuesOf<typeof remoteOptions>
+
+export const defaultRemoteLimits: RemoteLimits = defaultsOf(remoteOptions)

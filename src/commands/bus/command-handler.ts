@@ -2,6 +2,7 @@ import type { StoredEvent } from '../../events/index.ts'
 import type { AggregateState, AggregateType, Decision } from '../domain/aggregate.ts'
 import type { EventLog } from '../ports/event-log.ts'
 import type { AggregateCache } from '../states/aggregate-cache.ts'
+import type { BusLimits } from './bus-limits.ts'
 
 /** What an event says of itself, whatever its family. */
 export interface LoggedEvent {
@@ -44,18 +45,8 @@ export interface CommandHandler<S extends AggregateState, E extends LoggedEvent,
   answerStored(command: C, stored: StoredEvent, duplicate: boolean): object
 }
 
-export interface LaneLimits {
-  /** Commands that may wait for their turn in one aggregate. */
-  readonly queued: number
-  /** A queue as long as this is decided at once and appended as one batch. */
-  readonly batchFrom: number
-  /** Commands in one batch. */
-  readonly batchMost: number
-  /** Conflicts after which a command is given up as OVERLOADED. */
-  readonly conflicts: number
-  /** How long an unreachable log is tried before a command is given up as UNAVAILABLE, ms. */
-  readonly deadlineMs: number
-}
+/** The bounds of one aggregate's queue. */
+export type LaneLimits = Pick<BusLimits, 'queued' | 'batchFrom' | 'batchMost' | 'conflicts' | 'deadlineMs'>
 
 /** What the lanes of a family share. */
 export interface QueueContext<S extends AggregateState, E extends LoggedEvent, C extends Command> {

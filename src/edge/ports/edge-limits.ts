@@ -1,103 +1,219 @@
+import { defaultsOf, option, type ValuesOf } from '../../base/option.ts'
+import {
+  days,
+  duration,
+  GiB,
+  integer,
+  KiB,
+  MiB,
+  minutes,
+  orOff,
+  seconds,
+  size,
+} from '../../base/option-types.ts'
 import { Limits } from '../../events/limits.ts'
+import { presenceOptions } from './presence-limits.ts'
+import { rateOptions } from './rate-limits.ts'
 
-/** The bounds of one edge node. Those that clients have to know go into the answer to `hello`. */
-export const defaultEdgeLimits = {
-  /** Requests of one socket that may be unanswered; one more is OVERLOADED. */
-  inFlight: 512,
-  /** Bytes that may wait for a slow socket; beyond them it is closed, so that what it missed comes by resume and never as a silent hole. */
-  backpressureBytes: 4 * 1024 * 1024,
-  /** Bytes of a frame beyond which the socket is closed with 1009; up to them a frame over the protocol's limit is refused, and the socket lives. */
-  closingBytes: 1024 * 1024,
-  /** Bytes that the transport reads of one frame; beyond them it drops the connection, with no close code. */
-  transportBytes: 4 * 1024 * 1024,
-  /** How long the live feed may go without knowing that it has everything before exact answers are refused, ms. */
-  stalenessMs: 10_000,
-  /** How long a query waits for a view to reach what the live feed had delivered, ms. */
-  viewWaitMs: 250,
-  /** How long an `inbox` waits for what its client says to have seen, ms. */
-  seenWaitMs: 2_000,
-  /** How long a message waits for a device of its receiver, ms; then devices find it in the history. */
-  undeliveredMs: 30 * 24 * 3_600_000,
-  /** How long `hello` waits for the roster to come within reach of the live feed, ms. */
-  rosterWaitMs: 5_000,
-  /** Time for the first frame, ms. */
-  helloMs: Limits.helloMs as number,
-  /** Time without a frame or pong after which the server pings, ms. A socket that stays silent is closed. */
-  heartbeatMs: 25_000,
-  /** Sessions whose missed events are being read at the same time. */
-  resumes: 16,
-  /** How long a session may take to make room for more of what it missed, ms; then it is closed with 4008, so that others get their turn. */
-  slowMs: 10_000,
-  /** Conversations that one session may be waiting to have filled before another `sync` of it is OVERLOADED. */
-  resumeConversations: 10_000,
-  /** Bytes of missed events that are kept for others who have missed the same. 0: only reads under way are shared. */
-  resumeCacheBytes: 64 * 1024 * 1024,
-  /** Live events that wait while a conversation's missed ones are read. */
-  resumeBuffer: 256,
-  /** Membership changes that are remembered, for as long as the roster has not got them. */
-  membershipEvents: 100_000,
-  /** Local sockets of a conversation from which on it is published by a topic, not socket by socket. */
-  topicFrom: 32,
-  /** Members up to which a conversation gets read receipts as signals. */
-  receiptMembers: 100,
-  /** How long moves of marks in a conversation are collected after it was told of one, ms; 0: each is told by itself. */
-  receiptEveryMs: 250,
-  /** Members up to which a conversation gets typing signals. */
-  typingMembers: 100,
-  /** How long others hear nothing more of a user's typing in a conversation, ms. */
-  typingEveryMs: 5_000,
-  /** Silence after which typing ends by itself, ms. */
-  typingSilenceMs: 10_000,
-  /** Users and conversations whose typing is kept; of more nothing is told. */
-  typists: 50_000,
-  /** How long nobody does anything at any of a user's devices before it is away, ms; 0: it never is. */
-  awayMs: 5 * 60_000,
-  /** How long after its last socket has gone a user is offline, ms. */
-  offlineMs: 10_000,
-  /** How often what has changed in presence is told: to the other nodes, and to who watches; together, ms. */
-  presenceEveryMs: 1_000,
-  /** How long a node's word that it lives counts, ms; after it its users are offline. */
-  presenceLifeMs: 15_000,
-  /** For how long it is known when a user was last here, ms. */
-  lastSeenMs: 30 * 24 * 3_600_000,
-  /** Users of whom that waits to be written; of more it is not known. */
-  lastSeenWaiting: 100_000,
-  /** Users whose presence is watched here; more are OVERLOADED. */
-  presenceWatched: 200_000,
-  /** Bytes of what other nodes say of their users; those beyond look offline here. */
-  presenceBytes: 256 * 1024 * 1024,
-  /** Members up to which those who are here are counted one by one; of more, as many are, and the rest is estimated. */
-  presenceCounted: 1_000,
-  /** Members up to which a conversation has calls. */
-  callMembers: 100,
-  /** Signals of calls a second of one user at this node; more are RATE_LIMITED. 0: any. */
-  callSignals: 20,
-  /** Requests a second of one socket, of one user and, what is written to it, of one conversation, at this node; more are RATE_LIMITED. 0: any. */
-  socketRequests: 200,
-  userRequests: 400,
-  conversationRequests: 1_000,
-  /** Bytes of them a second. 0: any. */
-  socketBytes: 2 * 1024 * 1024,
-  userBytes: 4 * 1024 * 1024,
-  conversationBytes: 8 * 1024 * 1024,
-  /** How long a rate's worth may come at once, ms. */
-  burstMs: 20_000,
-  /** Users without a socket, as many conversations, and as many users who call, whose rates are remembered. */
-  meters: 100_000,
-  /** Clients that may arrive a second, by `hello` or with an event stream, and as many at once; more are OVERLOADED, each with a time to come again. 0: any. */
-  hellos: 5_000,
-  /** Sockets of one user at this node. 0: any. */
-  userSockets: 100,
-  /** Sockets of one address at this node. High, since behind a proxy that is not trusted all have the same. 0: any. */
-  addressSockets: 20_000,
-  /** Proxies in front of this node that add to `X-Forwarded-For`. */
-  trustProxy: 0,
-  /** Bytes that may wait for all slow sockets together; from 90 % of it on, what can wait is OVERLOADED. */
-  bufferedBytes: 1024 * 1024 * 1024,
-  /** Events that a reader takes from the log because the timeline lags; beyond them it is UNAVAILABLE. */
-  lagEvents: 20_000,
-  /** Within what `drain` moves everyone: half of it for clients to go by themselves, ms. */
-  drainMs: 2_000,
-}
+/** Sockets and requests. */
+export const connectionOptions = {
+  inFlight: option({
+    key: 'edge.inFlight',
+    type: integer(1, 65_536),
+    default: 512,
+    unit: 'requests',
+    doc: 'Unanswered requests of one socket; one more is OVERLOADED.',
+  }),
+  backpressureBytes: option({
+    key: 'edge.backpressure',
+    type: size(64 * KiB, GiB),
+    default: 4 * MiB,
+    doc: 'Bytes that the server buffers for one slow socket. Beyond them it closes the socket, and the client resumes.',
+  }),
+  closingBytes: option({
+    key: 'edge.closingFrame',
+    type: size(64 * KiB, 64 * MiB),
+    default: MiB,
+    doc: "Frame size beyond which the server closes the socket with 1009. Smaller frames over the protocol's limit are refused, and the socket stays open.",
+  }),
+  transportBytes: option({
+    key: 'edge.transportFrame',
+    type: size(64 * KiB, 256 * MiB),
+    default: 4 * MiB,
+    doc: 'Bytes that the transport reads of one frame. Beyond them it drops the connection without a close code.',
+  }),
+  helloMs: option({
+    key: 'edge.hello',
+    type: duration(100, 5 * minutes),
+    default: Limits.helloMs as number,
+    doc: 'Time from the connection to the first frame. Then the server closes the socket with 4002.',
+  }),
+  heartbeatMs: option({
+    key: 'edge.heartbeat',
+    type: duration(seconds, 10 * minutes),
+    default: 25 * seconds,
+    doc: 'Time without a frame or pong after which the server pings. It closes a socket that stays silent.',
+  }),
+  drainMs: option({
+    key: 'edge.drain',
+    type: duration(0, minutes),
+    default: 2 * seconds,
+    doc: 'Time within which a stopping edge node moves its clients to other nodes. Clients disconnect by themselves in the first half. Part of `drain`.',
+  }),
+} as const
 
-export type EdgeLimits = typeof defaultEdgeLimits
+/** Answers that depend on the live feed and on views. */
+export const consistencyOptions = {
+  stalenessMs: option({
+    key: 'edge.staleness',
+    type: duration(seconds, 10 * minutes),
+    default: 10 * seconds,
+    doc: 'Time that the live feed may be without proof of being complete. Then the node refuses exact answers.',
+  }),
+  viewWaitMs: option({
+    key: 'edge.viewWait',
+    type: duration(0, minutes),
+    default: 250,
+    doc: 'Time that a query waits for a view to reach what the live feed delivered.',
+  }),
+  seenWaitMs: option({
+    key: 'edge.seenWait',
+    type: duration(0, minutes),
+    default: 2 * seconds,
+    doc: 'Time that an `inbox` request waits for the events that its client has `seen`.',
+  }),
+  rosterWaitMs: option({
+    key: 'edge.rosterWait',
+    type: duration(0, minutes),
+    default: 5 * seconds,
+    doc: 'Time that `hello` waits for the roster to catch up with the live feed.',
+  }),
+  undeliveredMs: option({
+    key: 'edge.undelivered',
+    type: duration(minutes, 365 * days),
+    default: 30 * days,
+    doc: 'Time that `undelivered` lists a message. Devices find older messages in the history.',
+  }),
+  lagEvents: option({
+    key: 'edge.lagEvents',
+    type: integer(0, 10_000_000),
+    default: 20_000,
+    unit: 'events',
+    doc: 'Events that a reader takes from the log while the timeline lags; beyond them the answer is UNAVAILABLE.',
+  }),
+  membershipEvents: option({
+    key: 'edge.membershipEvents',
+    type: integer(1, 10_000_000),
+    default: 100_000,
+    unit: 'events',
+    doc: 'Membership changes that the node remembers until the roster has applied them.',
+  }),
+} as const
+
+/** Events that a client missed. */
+export const catchUpOptions = {
+  resumes: option({
+    key: 'edge.resumes',
+    type: integer(1, 10_000),
+    default: 16,
+    unit: 'sessions',
+    doc: 'Sessions whose missed events the node reads at the same time.',
+  }),
+  resumeConversations: option({
+    key: 'edge.resumeConversations',
+    type: integer(1, 10_000_000),
+    default: 10_000,
+    unit: 'conversations',
+    doc: 'Conversations of one session that wait for their missed events; another `sync` is OVERLOADED.',
+  }),
+  resumeCacheBytes: option({
+    key: 'edge.resumeCache',
+    type: orOff(size(64 * KiB, 64 * GiB)),
+    default: 64 * MiB,
+    doc: 'Memory for missed events that other sessions may need too. Off: sessions share only reads under way.',
+  }),
+  resumeBuffer: option({
+    key: 'edge.resumeBuffer',
+    type: integer(1, 100_000),
+    default: 256,
+    unit: 'events',
+    doc: 'Live events that wait while the node reads the missed events of their conversation.',
+  }),
+  slowMs: option({
+    key: 'edge.slow',
+    type: duration(100, 10 * minutes),
+    default: 10 * seconds,
+    doc: 'Time that a session may take to make room for more missed events. Then the server closes it with 4008.',
+  }),
+} as const
+
+/** Delivery to many sockets, and signals between clients. */
+export const signalOptions = {
+  topicFrom: option({
+    key: 'edge.topicFrom',
+    type: integer(1, 1_000_000),
+    default: 32,
+    unit: 'sockets',
+    doc: 'Local sockets of a conversation from which on events go through a topic of the transport, not socket by socket.',
+  }),
+  receiptMembers: option({
+    key: 'edge.receiptMembers',
+    type: integer(0, 100_000),
+    default: 100,
+    unit: 'members',
+    doc: 'Largest conversation whose members receive read receipts.',
+  }),
+  receiptEveryMs: option({
+    key: 'edge.receiptEvery',
+    type: duration(0, minutes),
+    default: 250,
+    doc: 'Time between two receipts of a conversation; one receipt holds all marks of that time. 0ms: a receipt for each mark.',
+  }),
+  typingMembers: option({
+    key: 'edge.typingMembers',
+    type: integer(0, 100_000),
+    default: 100,
+    unit: 'members',
+    doc: 'Largest conversation whose members receive typing signals.',
+  }),
+  typingEveryMs: option({
+    key: 'edge.typingEvery',
+    type: duration(0, 10 * minutes),
+    default: 5 * seconds,
+    doc: 'Time between two typing signals of a user in a conversation.',
+  }),
+  typingSilenceMs: option({
+    key: 'edge.typingSilence',
+    type: duration(100, 10 * minutes),
+    default: 10 * seconds,
+    doc: 'Time without a typing request after which typing ends.',
+  }),
+  typists: option({
+    key: 'edge.typists',
+    type: integer(1, 10_000_000),
+    default: 50_000,
+    unit: 'users',
+    doc: 'Users who type in conversations at the same time; the node drops the typing of further users.',
+  }),
+  callMembers: option({
+    key: 'edge.callMembers',
+    type: integer(0, 100_000),
+    default: 100,
+    unit: 'members',
+    doc: 'Largest conversation that may hold calls.',
+  }),
+} as const
+
+/** The bounds of one edge node. The answer to `hello` holds those that clients need. */
+export const edgeLimitOptions = {
+  ...connectionOptions,
+  ...consistencyOptions,
+  ...catchUpOptions,
+  ...signalOptions,
+  ...presenceOptions,
+  ...rateOptions,
+} as const
+
+export type EdgeLimits = ValuesOf<typeof edgeLimitOptions>
+
+export const defaultEdgeLimits: EdgeLimits = defaultsOf(edgeLimitOptions)

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { auth, Client, policies, types } from 'cassandra-driver'
 import { Semaphore } from '../../base/semaphore.ts'
 import { toStartError, toStoreError } from './cassandra-error.ts'
-import type { CassandraOptions } from './options.ts'
+import { type CassandraOptions, defaultCassandraOptions } from './options.ts'
 import { RetryElsewhere, SpeculativeReads } from './policies.ts'
 
 export type Row = Readonly<Record<string, unknown>>
@@ -15,11 +15,6 @@ export interface Write {
   readonly partition: string
 }
 
-/** Longer than the server's own timeouts as shipped (2 s for writes, 5 s for reads), which tell more, ms. */
-const requestMs = 6_000
-const connectMs = 5_000
-/** Far over what a read takes, so that only those are sent twice that hang, ms. */
-const speculateAfterMs = 200
 /** Writes in one batch. Few, so that what a node does in one go stays small (measured: beyond 32 nothing is gained). */
 const mostInBatch = 32
 const pageRows = 1_000
@@ -28,7 +23,10 @@ const { localQuorum, localSerial } = types.consistencies
 
 /** A driver for these options, not connected yet. `keyspace`: left out to make one. */
 export const driverFor = (options: CassandraOptions, keyspace?: string): Client => {
-  const { username, password, caFile } = options
+  const { username, password, caFile, timeoutMs, connectMs, speculateAfterMs } = {
+    ...defaultCassandraOptions,
+    ...options,
+  }
   return new Client({
     contactPoints: [...options.contactPoints],
     // Nodes tell each other's addresses, not their ports: all listen on the same.
@@ -47,7 +45,7 @@ export const driverFor = (options: CassandraOptions, keyspace?: string): Client 
       reconnection: new policies.reconnection.ExponentialReconnectionPolicy(250, 5_000, false),
     },
     queryOptions: { consistency: localQuorum, serialConsistency: localSerial, prepare: true },
-    socketOptions: { readTimeout: requestMs, connectTimeout: connectMs },
+    socketOptions: { readTimeout: timeoutMs, connectTimeout: connectMs },
     pooling: { heartBeatInterval: 5_000 },
     applicationName: 'confab',
   })
@@ -122,8 +120,9 @@ export class Database {
   constructor(client: Client, options: CassandraOptions) {
     this.client = client
     this.keyspace = options.keyspace
-    this.#writes = new Semaphore(options.writesInFlight ?? 512)
-    this.#reads = new Semaphore(options.readsInFlight ?? 256)
+    const { writesInFlight, readsInFlight } = { ...defaultCassandraOptions, ...options }
+    this.#writes = new Semaphore(writesInFlight)
+    this.#reads = new Semaphore(readsInFlight)
   }
 
   /** The rows of a query that has a bound, at most 5,000. */

@@ -3,9 +3,10 @@ export {
   ConfigError,
   type ConfigSources,
   compileConfig,
+  type OptionName,
   unknownVariables,
 } from './compile-config.ts'
-export { ensureDataFolder } from './data-folder.ts'
-export { devSecret } from './dev-secret.ts'
-export { type Role, roles } from './options.ts'
-export { configReference } from './reference.ts'
+export { devSecret, ensureDataFolder } from './data-folder.ts'
+export { allOptions, type OptionGroup, optionGroups, options } from './option-groups.ts'
+export { configFileOption, type Role, roles } from './process-options.ts'
+export { configReference, type OptionFacts, optionFacts } from './reference.ts'

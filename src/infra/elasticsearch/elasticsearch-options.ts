@@ -1,50 +1,124 @@
-/** How to reach Elasticsearch, and how to keep the index. */
-export interface ElasticsearchOptions {
-  /** URLs of nodes of one cluster. */
-  readonly nodes: readonly string[]
-  readonly username?: string | undefined
-  readonly password?: string | undefined
-  /** Instead of a user: an API key, base64 as Elasticsearch gives it out. */
-  readonly apiKey?: string | undefined
-  /** PEM file of the authority that signed the nodes' certificates. */
-  readonly caFile?: string | undefined
-  /** What the names of indices begin with; lower case. Default `confab`. */
-  readonly prefix?: string | undefined
-  /** Primary shards of an index. Default 1. */
-  readonly shards?: number | undefined
-  /** Copies of each shard. Default: one where there is a second node. */
-  readonly replicas?: number | undefined
-  /** An index that has grown over so many bytes is followed by a new one. Default 30 GiB. */
-  readonly rolloverBytes?: number | undefined
-  /** An index older than this, ms, is followed by a new one. Default 30 days. */
-  readonly rolloverMs?: number | undefined
-  /** Messages older than this, ms, are forgotten by the search, an index at a time. Default: never. */
-  readonly retentionMs?: number | undefined
-  /** Bytes of one bulk request, about. Default 256 KiB. */
-  readonly bulkBytes?: number | undefined
-  /** Bytes of bulk requests under way, at most. Default 4 MiB. */
-  readonly inFlightBytes?: number | undefined
-  /** Longest wait for an answer, ms. Default 10,000. */
-  readonly timeoutMs?: number | undefined
-  /** How often the indices are looked at, ms: how large they are, whether others have added one. Default 60,000. */
-  readonly lookMs?: number | undefined
-  /** How long before its first message a new index is made, ms; more than `lookMs` and the clocks' difference together. Default 600,000. */
-  readonly leadMs?: number | undefined
-}
-const MiB = 1024 ** 2
-const day = 86_400_000
+import { defaultsOf, option, type ValuesOf } from '../../base/option.ts'
+import {
+  days,
+  duration,
+  GiB,
+  integer,
+  KiB,
+  list,
+  MiB,
+  minutes,
+  path,
+  seconds,
+  size,
+  text,
+  textMatching,
+  url,
+} from '../../base/option-types.ts'
 
-/** The options with nothing left to default. */
+/** An Elasticsearch cluster for the search. */
+export const elasticsearchOptions = {
+  nodes: option({
+    key: 'elasticsearch.nodes',
+    env: 'CONFAB_ELASTICSEARCH',
+    type: list(url('http', 'https')),
+    doc: 'Nodes of one cluster of Elasticsearch 9. Not given: the search is in the data folder.',
+  }),
+  username: option({ key: 'elasticsearch.username', type: text, doc: 'User to log in as.' }),
+  password: option({ key: 'elasticsearch.password', type: text, secret: true, doc: 'Password of the user.' }),
+  apiKey: option({
+    key: 'elasticsearch.apiKey',
+    type: text,
+    secret: true,
+    doc: 'API key in base64, as Elasticsearch issues it. Instead of a user.',
+  }),
+  caFile: option({
+    key: 'elasticsearch.ca',
+    type: path,
+    doc: 'PEM file of the authority that signed the certificates of the nodes.',
+  }),
+  prefix: option({
+    key: 'elasticsearch.prefix',
+    // Elasticsearch allows lower case only.
+    type: textMatching(
+      /^[a-z0-9][a-z0-9_-]{0,99}$/,
+      '1 to 100 of a-z 0-9 - _, starting with a letter or digit',
+    ),
+    default: 'confab',
+    doc: 'First part of the names of indices.',
+  }),
+  shards: option({
+    key: 'elasticsearch.shards',
+    type: integer(1, 1_024),
+    default: 1,
+    unit: 'shards',
+    doc: 'Primary shards of a new index.',
+  }),
+  replicas: option({
+    key: 'elasticsearch.replicas',
+    type: integer(0, 10),
+    unit: 'copies',
+    doc: 'Copies of each shard of a new index. Not given: one where the cluster has a second node.',
+  }),
+  rolloverBytes: option({
+    key: 'elasticsearch.rolloverSize',
+    type: size(MiB, 1024 * GiB),
+    default: 30 * GiB,
+    doc: 'Size of an index after which a new index takes new messages.',
+  }),
+  rolloverMs: option({
+    key: 'elasticsearch.rolloverAge',
+    type: duration(minutes, 3_650 * days),
+    default: 30 * days,
+    doc: 'Age of an index after which a new index takes new messages.',
+  }),
+  retentionMs: option({
+    key: 'elasticsearch.retention',
+    type: duration(minutes, 36_500 * days),
+    doc: 'Age after which the search drops messages, one index at a time. Not given: never.',
+  }),
+  bulkBytes: option({
+    key: 'elasticsearch.bulk',
+    type: size(64 * KiB, 64 * MiB),
+    default: 256 * KiB,
+    doc: 'Approximate size of one bulk request. Small requests run in parallel.',
+  }),
+  inFlightBytes: option({
+    key: 'elasticsearch.inFlight',
+    type: size(64 * KiB, GiB),
+    default: 4 * MiB,
+    doc: 'Bytes of bulk requests under way.',
+  }),
+  timeoutMs: option({
+    key: 'elasticsearch.timeout',
+    type: duration(seconds, 5 * minutes),
+    default: 10 * seconds,
+    doc: 'Time that a request waits for its answer.',
+  }),
+  lookMs: option({
+    key: 'elasticsearch.checkEvery',
+    type: duration(10, 10 * minutes),
+    default: minutes,
+    doc: 'Time between two checks of the indices: their sizes, and indices that other processes added.',
+  }),
+  leadMs: option({
+    key: 'elasticsearch.leadTime',
+    type: duration(10, days),
+    default: 10 * minutes,
+    doc: 'Time from the creation of an index to its first message. More than `elasticsearch.checkEvery` and the difference of the clocks together.',
+  }),
+} as const
+
+type ElasticsearchConfig = ValuesOf<typeof elasticsearchOptions>
+
+/** The options of a connection; those not given have their defaults. */
+export interface ElasticsearchOptions extends Partial<ElasticsearchConfig> {
+  readonly nodes: readonly string[]
+}
+
+/** Adds the defaults. */
 export const compileOptions = (options: ElasticsearchOptions) => ({
+  ...defaultsOf(elasticsearchOptions),
   ...options,
-  prefix: options.prefix ?? 'confab',
-  shards: options.shards ?? 1,
-  rolloverBytes: options.rolloverBytes ?? 30 * 1024 * MiB,
-  rolloverMs: options.rolloverMs ?? 30 * day,
-  bulkBytes: options.bulkBytes ?? MiB / 4,
-  inFlightBytes: options.inFlightBytes ?? 4 * MiB,
-  timeoutMs: options.timeoutMs ?? 10_000,
-  lookMs: options.lookMs ?? 60_000,
-  leadMs: options.leadMs ?? 600_000,
 })
 export type CompiledOptions = ReturnType<typeof compileOptions>

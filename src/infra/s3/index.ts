@@ -1,1 +1,2 @@
+export type { S3MediaOptions } from './options.ts'
 export * from './s3-media.ts'

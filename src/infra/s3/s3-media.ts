@@ -23,31 +23,18 @@ import {
   type StoredPart,
 } from '../../media/index.ts'
 import { type ListedPart, openUploadsOf, partsOf } from './multipart-lists.ts'
+import { defaultS3Options, type S3MediaOptions } from './options.ts'
 import { asStoreError, isMissing } from './s3-error.ts'
 
-export interface S3MediaOptions {
-  /** `http://127.0.0.1:17070`; undefined: AWS. */
-  readonly endpoint?: string | undefined
-  /** The same as clients reach it; undefined: as this process does. */
-  readonly publicEndpoint?: string | undefined
-  readonly region: string
-  readonly bucket: string
-  /** Default: the SDK's own search, the environment first. */
-  readonly credentials?: { readonly accessKeyId: string; readonly secretAccessKey: string }
-}
-
-const connectionTimeoutMs = 3_000
-/** Without a byte. */
-const requestTimeoutMs = 30_000
-
-const clientOf = ({ region, credentials }: S3MediaOptions, endpoint: string | undefined): S3Client => {
+const clientOf = (options: S3MediaOptions, endpoint: string | undefined): S3Client => {
+  const { region, credentials, connectMs, timeoutMs } = { ...defaultS3Options, ...options }
   const config: S3ClientConfig = {
     region,
     maxAttempts: 3,
     // The SDK would have every part carry a checksum in its URL that it computes of no bytes: S3 then refuses the part.
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
-    requestHandler: { connectionTimeout: connectionTimeoutMs, requestTimeout: requestTimeoutMs },
+    requestHandler: { connectionTimeout: connectMs, requestTimeout: timeoutMs },
     ...(credentials === undefined ? {} : { credentials }),
     ...(endpoint === undefined ? {} : { endpoint, forcePathStyle: true }),
   }

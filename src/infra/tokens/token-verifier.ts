@@ -4,27 +4,15 @@ import { LRUCache } from 'lru-cache'
 import type { Identity, TokenVerifier } from '../../edge/ports/token-verifier.ts'
 import { ConfabError, isId } from '../../events/index.ts'
 import { jwksSource, type KeySource, secretSource } from './key-source.ts'
-
-export interface TokenOptions {
-  /** Of HS256 tokens. */
-  readonly secret?: string
-  /** File or URL of the key set of EdDSA and RS256 tokens. */
-  readonly jwks?: string
-}
-
-/** How far clocks may differ, seconds. */
-const clockTolerance = 5
-/** Tokens whose verification is remembered, and for how long, ms. */
-const cached = 10_000
-const cachedMs = 60_000
+import { defaultTokenOptions, type TokenConfig, type TokenOptions } from './options.ts'
 
 const unauthenticated = (why: string, cause?: unknown): ConfabError =>
-  new ConfabError('UNAUTHENTICATED', `The token is not good: ${why}.`, { cause })
+  new ConfabError('UNAUTHENTICATED', `The token is not valid: ${why}.`, { cause })
 
-/** What is wrong with a token, in words that hold nothing of it. */
-const reason = (error: unknown): string | undefined => {
+/** Says why a token is not valid, without its content. Undefined: the keys are not available. */
+const reasonOf = (error: unknown): string | undefined => {
   if (error instanceof errors.JWTExpired) return 'it has expired'
-  if (error instanceof errors.JWTClaimValidationFailed) return `its claim ${error.claim} does not hold`
+  if (error instanceof errors.JWTClaimValidationFailed) return `its claim ${error.claim} is not valid`
   if (error instanceof errors.JWSSignatureVerificationFailed) return 'its signature does not match'
   if (error instanceof errors.JWKSNoMatchingKey || error instanceof errors.JWKSMultipleMatchingKeys)
     return 'its key is not known'
@@ -34,26 +22,33 @@ const reason = (error: unknown): string | undefined => {
   return undefined
 }
 
-const isAlive = ({ expiresAt }: Identity): boolean =>
-  expiresAt === 0 || expiresAt + clockTolerance > Date.now() / 1000
-
-/** JWTs (RFC 7519), each kind of key with its own algorithms only, so that a token cannot choose how its signature is checked. */
+/**
+ * Verifies JWTs (RFC 7519). Each kind of key accepts its own algorithms only, so that a token cannot choose how its
+ * signature is checked.
+ */
 class JwtVerifier implements TokenVerifier {
   readonly #sources: readonly KeySource[]
-  /** By hash, so that a memory dump of the cache has no tokens. */
-  readonly #known = new LRUCache<string, Identity>({ max: cached, ttl: cachedMs })
+  readonly #clockTolerance: number
+  /** Identities by the hash of their token: a memory dump of the cache holds no tokens. */
+  readonly #verified: LRUCache<string, Identity>
 
-  constructor(sources: readonly KeySource[]) {
+  constructor(sources: readonly KeySource[], { clockToleranceMs, cachedTokens, cachedMs }: TokenConfig) {
     this.#sources = sources
+    this.#clockTolerance = clockToleranceMs / 1000
+    this.#verified = new LRUCache({ max: cachedTokens, ttl: cachedMs })
   }
 
   async verify(token: string): Promise<Identity> {
     const hash = createHash('sha256').update(token).digest('base64')
-    const known = this.#known.get(hash)
-    if (known !== undefined && isAlive(known)) return known
+    const cached = this.#verified.get(hash)
+    if (cached !== undefined && this.#isCurrent(cached)) return cached
     const identity = await this.#check(token)
-    this.#known.set(hash, identity)
+    this.#verified.set(hash, identity)
     return identity
+  }
+
+  #isCurrent({ expiresAt }: Identity): boolean {
+    return expiresAt === 0 || expiresAt + this.#clockTolerance > Date.now() / 1000
   }
 
   async #check(token: string): Promise<Identity> {
@@ -61,21 +56,17 @@ class JwtVerifier implements TokenVerifier {
     try {
       const { payload } = await jwtVerify(token, source.key, {
         algorithms: [...source.algorithms],
-        clockTolerance,
+        clockTolerance: this.#clockTolerance,
       })
-      if (!isId(payload.sub)) throw unauthenticated('its sub is no user id')
+      if (!isId(payload.sub)) throw unauthenticated('its sub is not a user id')
       return { user: payload.sub, expiresAt: payload.exp ?? 0 }
     } catch (error) {
       if (ConfabError.is(error)) throw error
-      const why = reason(error)
-      if (why !== undefined) throw unauthenticated(why, error)
-      throw new ConfabError(
-        'UNAVAILABLE',
-        'The keys that tokens are checked with cannot be had; try again.',
-        {
-          cause: error,
-        },
-      )
+      const reason = reasonOf(error)
+      if (reason !== undefined) throw unauthenticated(reason, error)
+      throw new ConfabError('UNAVAILABLE', 'The keys that verify tokens are not available. Try again.', {
+        cause: error,
+      })
     }
   }
 
@@ -92,10 +83,11 @@ class JwtVerifier implements TokenVerifier {
   }
 }
 
-/** Checks tokens by a secret, a key set, or either. Rejects when the key set's file cannot be read. */
+/** Creates a verifier for a secret, a key set, or both. Rejects when the file of the key set cannot be read. */
 export const createTokenVerifier = async (options: TokenOptions): Promise<TokenVerifier> => {
+  const config = { ...defaultTokenOptions, ...options }
   const sources: KeySource[] = []
-  if (options.secret !== undefined) sources.push(await secretSource(options.secret))
-  if (options.jwks !== undefined) sources.push(await jwksSource(options.jwks))
-  return new JwtVerifier(sources)
+  if (config.secret !== undefined) sources.push(await secretSource(config.secret))
+  if (config.jwks !== undefined) sources.push(await jwksSource(config.jwks))
+  return new JwtVerifier(sources, config)
 }

@@ -1,0 +1,70 @@
+import type { Option } from '../../src/base/option.ts'
+import { type OptionGroup, optionFacts, optionGroups } from '../../src/infra/config/index.ts'
+import { type GeneratedPage, markdownTable } from './page.ts'
+
+const introduction = `# Configuration
+
+<!-- Generated from the option tables in src by scripts/generate-docs.ts. Do not edit. -->
+
+A process reads its options once, when it starts. It refuses to start when a value is wrong or a key is unknown, and
+names the place of each.
+
+## Sources
+In order of precedence:
+
+1. Flags of the command line, such as \`--port 8081\`. Few options have one.
+2. Environment variables. A key gives the name: \`edge.inFlight\` is \`CONFAB_EDGE_IN_FLIGHT\`. The tables list all names.
+3. The YAML file that \`--config\` or \`CONFAB_CONFIG\` names. Dots of a key are levels of the file.
+4. The defaults.
+
+\`\`\`yaml
+port: 8081
+nats:
+  servers: [nats://one:4222, nats://two:4222]
+edge:
+  corsOrigins: [https://chat.example.com]
+  limits:
+    userRequests: 100
+commands:
+  cache: 1GiB
+\`\`\`
+
+## Values
+- **duration**: a number with its unit: \`ms\`, \`s\`, \`m\`, \`h\` or \`d\`, such as \`500ms\` or \`1.5h\`.
+- **size**: a number with its unit: \`B\`, \`KiB\`, \`MiB\`, \`GiB\` (powers of 1024) or \`kB\`, \`MB\`, \`GB\` (powers of 1000).
+- **integer**: a whole number. The unit in the table says what it counts; do not write it.
+- **list**: values separated by commas, or a YAML list.
+- **path**: relative paths start from the folder of the YAML file, and otherwise from the working directory.
+- **off**: no bound. Options that allow it say so.
+
+Bounds hold for one process: for two edge nodes, a user may have twice \`edge.limits.userSockets\`.
+`
+
+const code = (text: string): string => `\`${text}\``
+
+const row = (option: Option): string[] => {
+  const { key, variable, flag, type, defaultValue, range, doc } = optionFacts(option)
+  return [
+    key === undefined ? '' : code(key),
+    type,
+    option.default === undefined ? '' : code(defaultValue),
+    range ?? '',
+    variable === undefined ? '' : code(variable),
+    flag === undefined ? '' : code(flag),
+    doc,
+  ]
+}
+
+const section = ({ title, options }: OptionGroup): string => {
+  const titles = ['Key', 'Type', 'Default', 'Range', 'Environment variable', 'Flag', 'Meaning']
+  const rows = Object.values(options).map(row)
+  const used = titles.map((_, column) => rows.some(cells => cells[column] !== ''))
+  const keep = (cells: readonly string[]): string[] => cells.filter((_, column) => used[column])
+  return `\n## ${title}\n${markdownTable(keep(titles), rows.map(keep))}`
+}
+
+/** docs/configuration.md: every option, by group. */
+export const configurationPage: GeneratedPage = {
+  path: 'docs/configuration.md',
+  generate: () => introduction + optionGroups.map(section).join(''),
+}

@@ -1,0 +1,82 @@
+import type { Option, OptionTable } from '../../base/option.ts'
+import { busOptions, remoteOptions } from '../../commands/index.ts'
+import {
+  catchUpOptions,
+  connectionOptions,
+  consistencyOptions,
+  edgeLimitOptions,
+  signalOptions,
+} from '../../edge/ports/edge-limits.ts'
+import { presenceOptions } from '../../edge/ports/presence-limits.ts'
+import { rateOptions } from '../../edge/ports/rate-limits.ts'
+import { mediaOptions } from '../../media/index.ts'
+import { cassandraOptions } from '../cassandra/options.ts'
+import { elasticsearchOptions } from '../elasticsearch/elasticsearch-options.ts'
+import { s3Options } from '../s3/options.ts'
+import { tokenOptions } from '../tokens/options.ts'
+import {
+  configFileOption,
+  edgeNodeOptions,
+  logOptions,
+  mediaFolderOptions,
+  natsBinaryOption,
+  natsOptions,
+  processOptions,
+} from './process-options.ts'
+
+/** Options that are fields of the configuration itself. */
+export const options = {
+  ...processOptions,
+  ...natsOptions,
+  ...edgeNodeOptions,
+  ...mediaFolderOptions,
+  ...logOptions,
+} as const
+
+/** Options that are one object of the configuration together, by its name there. */
+export const sections = {
+  tokens: tokenOptions,
+  edge: edgeLimitOptions,
+  commands: busOptions,
+  remoteCommands: remoteOptions,
+  media: mediaOptions,
+  s3: s3Options,
+  cassandra: cassandraOptions,
+  elasticsearch: elasticsearchOptions,
+} as const
+
+/** One section of the reference. */
+export interface OptionGroup {
+  readonly title: string
+  readonly options: OptionTable
+}
+
+/** The reference: every option once, by group. */
+export const optionGroups: readonly OptionGroup[] = [
+  { title: 'Process', options: { configFileOption, ...processOptions } },
+  { title: 'NATS', options: { ...natsOptions, natsBinaryOption } },
+  { title: 'Tokens', options: tokenOptions },
+  { title: 'Logging', options: logOptions },
+  { title: 'Edge connections', options: { ...edgeNodeOptions, ...connectionOptions } },
+  { title: 'Edge limits for clients', options: rateOptions },
+  { title: 'Edge consistency', options: consistencyOptions },
+  { title: 'Edge catch-up', options: catchUpOptions },
+  { title: 'Edge delivery and signals', options: signalOptions },
+  { title: 'Edge presence', options: presenceOptions },
+  { title: 'Commands', options: busOptions },
+  { title: 'Commands in other processes', options: remoteOptions },
+  { title: 'Media', options: { ...mediaFolderOptions, ...mediaOptions } },
+  { title: 'S3', options: s3Options },
+  { title: 'Cassandra', options: cassandraOptions },
+  { title: 'Elasticsearch', options: elasticsearchOptions },
+]
+
+export const allOptions: readonly Option[] = optionGroups.flatMap(({ options }) => Object.values(options))
+
+/** Bounds that depend on each other: the first must not be more than the second. */
+export const orderedOptions: readonly (readonly [small: Option<number>, large: Option<number>])[] = [
+  [connectionOptions.closingBytes, connectionOptions.transportBytes],
+  [busOptions.batchFrom, busOptions.batchMost],
+  [remoteOptions.tryMs, remoteOptions.patienceMs],
+  [elasticsearchOptions.lookMs, elasticsearchOptions.leadMs],
+]

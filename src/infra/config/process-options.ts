@@ -1,0 +1,152 @@
+import { resolve } from 'node:path'
+import { type OptionType, option } from '../../base/option.ts'
+import {
+  boolean,
+  duration,
+  integer,
+  list,
+  minutes,
+  oneOf,
+  origin,
+  path,
+  seconds,
+  text,
+  url,
+} from '../../base/option-types.ts'
+
+export const roles = ['edge', 'commands', 'projections'] as const
+/**
+ * What a process does: `edge` serves clients, `commands` decides and appends, `projections` builds the views. A process
+ * has one role or more.
+ */
+export type Role = (typeof roles)[number]
+
+const listOfRoles = list(oneOf(...roles))
+const uniqueRoles: OptionType<readonly Role[]> = {
+  ...listOfRoles,
+  parse: (raw, base) => [...new Set(listOfRoles.parse(raw, base))],
+}
+
+const port = integer(0, 65_535)
+
+/** The process, whatever its roles. */
+export const processOptions = {
+  dev: option({
+    key: 'dev',
+    env: null,
+    flag: '--dev',
+    type: boolean,
+    default: false,
+    doc: 'Development mode: /v1/dev/token signs tokens for every user, and a new data folder gets demonstration messages. Never in production.',
+  }),
+  host: option({
+    key: 'host',
+    flag: '--host <host>',
+    type: text,
+    default: '127.0.0.1',
+    doc: 'Address to listen on; 0.0.0.0 for all.',
+  }),
+  port: option({
+    key: 'port',
+    flag: '--port <n>',
+    type: port,
+    default: 8080,
+    doc: 'Port to listen on; 0 for a free one.',
+  }),
+  grpcPort: option({
+    key: 'grpc.port',
+    flag: '--grpc-port <n>',
+    type: port,
+    doc: 'Port of the gRPC service of an edge node; 0 for a free one. Not given: no gRPC.',
+  }),
+  data: option({
+    key: 'data',
+    flag: '--data <folder>',
+    type: path,
+    default: resolve('.confab'),
+    shownDefault: '.confab',
+    doc: 'Data folder: the embedded log, the views, media.',
+  }),
+  roles: option({
+    key: 'roles',
+    flag: '--roles <roles>',
+    type: uniqueRoles,
+    default: roles,
+    doc: 'Roles of this process.',
+  }),
+  drainMs: option({
+    key: 'drain',
+    type: duration(0, 10 * minutes),
+    default: 10 * seconds,
+    doc: 'Time that a stopping process waits for work under way.',
+  }),
+} as const
+
+export const natsOptions = {
+  natsServers: option({
+    key: 'nats.servers',
+    env: 'CONFAB_NATS',
+    flag: '--nats <urls>',
+    type: list(url('nats', 'tls', 'ws', 'wss')),
+    doc: 'Existing NATS servers. Not given: an embedded server in the data folder.',
+  }),
+  natsReplicas: option({
+    key: 'nats.replicas',
+    flag: '--replicas <n>',
+    type: integer(1, 5),
+    unit: 'copies',
+    doc: 'Copies of each stream (1, 3 or 5) on a cluster of at least as many servers. Not given: existing streams keep theirs, new ones get one.',
+  }),
+} as const
+
+/** Options of an edge node that are no bounds. */
+export const edgeNodeOptions = {
+  interest: option({
+    key: 'edge.interest',
+    type: oneOf('auto', 'everything', 'conversations'),
+    default: 'auto',
+    doc: 'Events that an edge node without the role commands receives: everything, or the conversations of its clients and digests of the rest. With auto, the cheaper one at its load.',
+  }),
+  corsOrigins: option({
+    key: 'edge.corsOrigins',
+    type: list(origin),
+    doc: 'Origins of web pages that may call the HTTP routes; `*` for all. Not given: none but the own page.',
+  }),
+} as const
+
+export const mediaFolderOptions = {
+  mediaFolder: option({
+    key: 'media.folder',
+    type: path,
+    doc: 'Folder of attachments, where they are not in S3. Processes of one system need the same folder. Not given: a folder in the data folder.',
+  }),
+} as const
+
+export const logOptions = {
+  logLevel: option({
+    key: 'log.level',
+    type: oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'),
+    default: 'info',
+    doc: 'Lowest level that is logged.',
+  }),
+  logFile: option({
+    key: 'log.file',
+    type: path,
+    doc: 'File that the log is appended to. Not given: standard error; with `--dev` in a terminal, confab.log in the data folder.',
+  }),
+} as const
+
+/** The file of the configuration; not an option inside it. */
+export const configFileOption = option({
+  env: 'CONFAB_CONFIG',
+  flag: '--config <file>',
+  type: path,
+  doc: 'YAML file with options.',
+})
+
+/** Read by src/infra/nats/embedded, from the environment only. */
+export const natsBinaryOption = option({
+  env: 'CONFAB_NATS_SERVER',
+  type: path,
+  doc: 'Binary of the embedded NATS server. Not given: the first supported nats-server on PATH, else one that confab downloads.',
+})
