@@ -30,7 +30,7 @@ export interface Option<T = unknown> {
   readonly default: T
   /** Default as an operator writes it, where it differs from the value. */
   readonly shownDefault?: string
-  /** What an integer counts: `requests`, `requests/s`. */
+  /** Unit of an integer or a rate: `requests`, `requests/s`. */
   readonly unit?: string
   /** One or two sentences for the reference and for help. */
   readonly doc: string

@@ -1,54 +1,75 @@
 import { readFileSync } from 'node:fs'
-import { Command } from 'commander'
+import { Command, Help, type Option } from 'commander'
 import { runCommand } from './command/run-command.ts'
 import { doctorCommand } from './doctor/doctor.ts'
-import { importCommand } from './import/import-command.ts'
+import { importCommand } from './import/index.ts'
 import { projectionsCommand } from './projections/index.ts'
 import { replayCommand } from './replay.ts'
 import { sendCommand } from './send.ts'
 import { serveCommand } from './serve/serve.ts'
 import { storesCommand } from './stores.ts'
-import { streamsCommand } from './streams/streams.ts'
+import { streamsCommand } from './streams.ts'
 import { tailCommand } from './tail.ts'
-import { note } from './terminal/output.ts'
+import { helpWidth, note } from './terminal/output.ts'
 import { tokenCommand } from './token.ts'
 
-const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
-  version: string
+const readVersion = (): string => {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
+  return (JSON.parse(text) as { version: string }).version
 }
 
-// What confab uses of Node on purpose needs no warning at every start.
-process.removeAllListeners('warning')
-process.on('warning', warning => {
-  if (warning.name !== 'ExperimentalWarning') note(`warning: ${warning.message}`)
-})
+const isVerbose = ({ long }: Option): boolean => long === '--verbose'
 
-const program = new Command('confab')
-  .description('A real-time chat backend: event-sourced CQRS on NATS JetStream.')
-  .version(version)
-  .option('--verbose', 'show stacks of errors')
-  .configureHelp({ sortSubcommands: false, showGlobalOptions: true })
-  .addCommand(serveCommand())
-  .addCommand(tokenCommand())
-  .addCommand(sendCommand())
-  .addCommand(tailCommand())
-  .addCommand(importCommand())
-  .addCommand(replayCommand())
-  .addCommand(streamsCommand())
-  .addCommand(storesCommand())
-  .addCommand(projectionsCommand())
-  .addCommand(doctorCommand())
-
-/** Errors of usage are told as all others are, with code and exit code. */
-const throwing = (command: Command): void => {
-  command.exitOverride().configureOutput({ outputError: () => {} })
-  for (const one of command.commands) throwing(one)
+/** Gives a command and its subcommands one look of help, and makes them throw errors instead of printing them. */
+const configure = (command: Command): void => {
+  command
+    .configureHelp({
+      sortSubcommands: false,
+      showGlobalOptions: true,
+      helpWidth: helpWidth(),
+      // `--version` works without a subcommand only.
+      visibleGlobalOptions: one =>
+        new Help().visibleGlobalOptions.call({ showGlobalOptions: true } as Help, one).filter(isVerbose),
+    })
+    .helpOption('-h, --help', 'Show this help')
+    .exitOverride()
+    .configureOutput({ outputError: () => {} })
+  if (command.commands.length > 0) command.helpCommand('help [command]', 'Show the help of a command')
+  for (const subcommand of command.commands) configure(subcommand)
 }
-throwing(program)
 
-await runCommand(
-  () => program.opts<{ verbose?: boolean }>().verbose ?? false,
-  async () => {
-    await program.parseAsync()
-  },
-)
+/** The `confab` command with all subcommands. */
+export const createProgram = (): Command => {
+  const program = new Command('confab')
+    .description('A real-time chat backend: event-sourced CQRS on NATS JetStream')
+    .version(readVersion(), '-V, --version', 'Show the version')
+    .option('--verbose', 'Show stack traces of errors')
+    .addCommand(serveCommand())
+    .addCommand(tokenCommand())
+    .addCommand(sendCommand())
+    .addCommand(tailCommand())
+    .addCommand(importCommand())
+    .addCommand(replayCommand())
+    .addCommand(streamsCommand())
+    .addCommand(storesCommand())
+    .addCommand(projectionsCommand())
+    .addCommand(doctorCommand())
+  configure(program)
+  return program
+}
+
+/** Runs the command that the arguments of this process name. */
+export const runProgram = async (): Promise<void> => {
+  // confab uses experimental features of Node on purpose.
+  process.removeAllListeners('warning')
+  process.on('warning', warning => {
+    if (warning.name !== 'ExperimentalWarning') note(`warning: ${warning.message}`)
+  })
+  const program = createProgram()
+  await runCommand(
+    () => program.opts<{ verbose?: boolean }>().verbose ?? false,
+    async () => {
+      await program.parseAsync()
+    },
+  )
+}

@@ -4,15 +4,15 @@ import { type StoredEvent, wireBytes } from '../events/index.ts'
 import { discoverLog, JetStreamEventLog, NatsEventSource } from '../infra/nats/index.ts'
 import type { EventSource } from '../projections/index.ts'
 import { CliError } from './command/cli-error.ts'
-import { readUntil } from './command/read-until.ts'
-import { interruption } from './command/run-command.ts'
 import {
   addSystemOptions,
   configOf,
   openExisting,
   requireId,
   type SystemFlags,
-} from './command/system-options.ts'
+} from './command/config-flags.ts'
+import { readUntil } from './command/read-until.ts'
+import { interruption } from './command/run-command.ts'
 import { print } from './terminal/output.ts'
 
 interface ReplayFlags extends SystemFlags {
@@ -23,22 +23,25 @@ interface ReplayFlags extends SystemFlags {
   readonly until?: number
 }
 
-/** Which events are wanted. Times are those that events carry, in ms; an import's are older than its place in the log. */
+/**
+ * Selects events. Times are the `at` of events, in ms; imported events have an `at` older than their position in the
+ * log.
+ */
 export interface ReplayFilter {
-  /** Also what users did for themselves: marks, mutes, blocks. */
+  /** Include events of users: marks, mutes, blocks. */
   readonly users?: boolean
   readonly types?: ReadonlySet<string>
   readonly since?: number
   readonly until?: number
 }
 
-/** Clocks differ: an event may carry a time that is this much after the one at which it was stored, ms. */
-const clockSkew = 3_600_000
+/** Difference of clocks: the `at` of an event may be this much later than the time the log stored it, ms. */
+const clockSkewMs = 3_600_000
 
 const decoder = new TextDecoder()
 
-const isWanted = (event: StoredEvent, filter: ReplayFilter): boolean => {
-  // What somebody else put into the stream has no type.
+const isSelected = (event: StoredEvent, filter: ReplayFilter): boolean => {
+  // Messages that confab did not write have no type.
   if (event.envelope.type === '' || (event.aggregate.family === 'user' && !filter.users)) return false
   if (filter.types !== undefined && !filter.types.has(event.envelope.type)) return false
   if (filter.since === undefined && filter.until === undefined) return true
@@ -47,11 +50,14 @@ const isWanted = (event: StoredEvent, filter: ReplayFilter): boolean => {
   return time >= (filter.since ?? -Infinity) && time < (filter.until ?? Infinity)
 }
 
-/** Events as NDJSON: the bytes of the log, with `stream` and `streamSeq` put in at the end; nothing is parsed that no filter asks for. */
+/**
+ * Returns events as NDJSON: the bytes of the log with `stream` and `streamSeq` appended. Parses only what a filter
+ * needs.
+ */
 export const eventLines = (events: readonly StoredEvent[], filter: ReplayFilter): Buffer => {
   const parts: Uint8Array[] = []
   for (const event of events) {
-    if (!isWanted(event, filter)) continue
+    if (!isSelected(event, filter)) continue
     const body = wireBytes(event)
     parts.push(
       body.subarray(0, -1),
@@ -61,7 +67,10 @@ export const eventLines = (events: readonly StoredEvent[], filter: ReplayFilter)
   return Buffer.concat(parts)
 }
 
-/** The batches of a replay: of one conversation, or of all streams one after the other up to where they ended at the start. */
+/**
+ * Yields the events of one conversation, or of all streams one after the other up to their ends at the start of the
+ * call.
+ */
 export async function* replayBatches(
   source: EventSource,
   log: Pick<EventLog, 'read'>,
@@ -73,7 +82,7 @@ export async function* replayBatches(
   }
   for (const { stream, first, last } of await source.streams()) {
     const start =
-      from.since === undefined ? first : await source.firstSince(stream, new Date(from.since - clockSkew))
+      from.since === undefined ? first : await source.firstSince(stream, new Date(from.since - clockSkewMs))
     if (last > 0 && start <= last) yield* source.range(stream, start - 1, last)
   }
 }
@@ -100,10 +109,13 @@ const replay = async (flags: ReplayFlags): Promise<void> => {
         isEmpty &&= batch.length === 0
         await print(eventLines(batch, filter))
       }
-      if (signal.aborted) throw new CliError('INTERRUPTED', 'the replay is not complete')
-      // Else a mistyped id would look like a filter that nothing has passed.
+      if (signal.aborted) throw new CliError('INTERRUPTED', 'stopped before the end of the log')
+      // A mistyped id must not look like a filter without matches.
       if (flags.conversation !== undefined && isEmpty)
-        throw new CliError('NO_SUCH_CONVERSATION', `the log has no conversation ${flags.conversation}`)
+        throw new CliError(
+          'NO_SUCH_CONVERSATION',
+          `the log has no conversation ${flags.conversation}: check the id`,
+        )
     } finally {
       source.close()
       log.close()
@@ -117,7 +129,7 @@ const replay = async (flags: ReplayFlags): Promise<void> => {
 const time = (value: string): number => {
   const ms = Date.parse(value)
   if (Number.isNaN(ms))
-    throw new InvalidArgumentError('a time such as 2026-11-24 or 2026-11-24T02:30:00Z is wanted')
+    throw new InvalidArgumentError('Give a time such as 2026-11-24 or 2026-11-24T02:30:00Z.')
   return ms
 }
 
@@ -129,13 +141,13 @@ const collect = (value: string, before: string[] | undefined): string[] => [
 export const replayCommand = (): Command =>
   addSystemOptions(
     new Command('replay').description(
-      'print the log, one event a line: what clients get, with stream and streamSeq',
+      'Print the log, one event a line, as clients receive it, with stream and streamSeq',
     ),
   )
-    .option('--conversation <id>', 'only of this one')
-    .option('--users', "also users' own events: marks, mutes, blocks; they carry `u` and count per user")
-    .option('--type <type>', 'only of this type, such as message.posted; may be repeated', collect)
-    .option('--since <time>', 'only with an `at` of then or later', time)
-    .option('--until <time>', 'only with an `at` before then', time)
-    .addOption(new Option('--format <format>', 'how').choices(['ndjson']).default('ndjson'))
+    .option('--conversation <id>', 'Only this conversation')
+    .option('--users', 'Include events of users: marks, mutes, blocks (with `u` and a seq per user)')
+    .option('--type <type>', 'Only this type, such as message.posted; repeatable', collect)
+    .option('--since <time>', 'Only events with this `at` or later', time)
+    .option('--until <time>', 'Only events with an earlier `at`', time)
+    .addOption(new Option('--format <format>', 'Output format').choices(['ndjson']).default('ndjson'))
     .action(replay)

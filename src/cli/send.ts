@@ -32,13 +32,13 @@ const send = async (c: string, words: string[], flags: SendFlags): Promise<void>
 }
 
 export const sendCommand = (): Command =>
-  addClientOptions(new Command('send').description('send a message; prints its seq and id'))
-    .argument('<conversation>', 'its id')
-    .argument('[text...]', 'the message; not given: standard input')
-    .option('--reply-to <message>', 'id of the message that it answers')
+  addClientOptions(new Command('send').description('Send a message and print its seq and id'))
+    .argument('<conversation>', 'Id of the conversation')
+    .argument('[text...]', 'Text of the message (default: standard input)')
+    .option('--reply-to <message>', 'Id of the message that it replies to')
     .option(
       '--id <message>',
-      'id of the message: sent again with the same id, it is there once (default: a new one)',
+      'Id of the message; the same id again does not send it twice (default: a new id)',
     )
-    .option('--join', 'join the channel first, and create it when there is none')
+    .option('--join', 'Join the channel first, and create it if it does not exist')
     .action(send)

@@ -2,7 +2,7 @@ import { Command } from 'commander'
 import { type CassandraOptions, cassandraStatus, migrateCassandra } from '../infra/cassandra/index.ts'
 import type { ConfabConfig } from '../infra/config/index.ts'
 import { CliError } from './command/cli-error.ts'
-import { configOf } from './command/system-options.ts'
+import { addConfigFlags, configOf } from './command/config-flags.ts'
 import { note, print, styled, table } from './terminal/output.ts'
 
 interface StoreFlags {
@@ -10,22 +10,22 @@ interface StoreFlags {
   readonly json?: boolean
 }
 
-/** Where the configuration says that Cassandra is. Throws CliError when it says nothing. */
+/** Returns the Cassandra options of the configuration. Throws CliError when it names no cluster. */
 const cassandraOf = ({ cassandra }: ConfabConfig): CassandraOptions => {
   const { contactPoints } = cassandra
   if (contactPoints === undefined)
     throw new CliError(
       'BAD_OPTION',
-      'the views are in the data folder, which needs no migration: name Cassandra in CONFAB_CASSANDRA or in the file of --config',
+      'the views are in the data folder, which needs no migration: name a Cassandra cluster with CONFAB_CASSANDRA or in the file of --config',
     )
   return { ...cassandra, contactPoints }
 }
 
 const migrate = async (flags: StoreFlags): Promise<void> => {
-  const config = configOf(flags.config === undefined ? {} : { config: flags.config })
+  const config = configOf(flags)
   const { replicationFactor } = config.cassandra
   const done = await migrateCassandra(cassandraOf(config), { replicationFactor })
-  const outcome = done.created ? 'created' : done.from === done.to ? 'as it was' : 'upgraded'
+  const outcome = done.created ? 'created' : done.from === done.to ? 'unchanged' : 'upgraded'
   await print(
     table(
       [
@@ -39,11 +39,11 @@ const migrate = async (flags: StoreFlags): Promise<void> => {
     ),
   )
   if (done.replicationChanged)
-    note(`the number of copies has changed: run "nodetool repair --full ${done.keyspace}" on every node`)
+    note(`the replication factor changed: run "nodetool repair --full ${done.keyspace}" on every node`)
 }
 
 const status = async (flags: StoreFlags): Promise<void> => {
-  const config = configOf(flags.config === undefined ? {} : { config: flags.config })
+  const config = configOf(flags)
   const found = await cassandraStatus(cassandraOf(config))
   if (flags.json) await print(`${JSON.stringify(found, undefined, 2)}\n`)
   else {
@@ -77,7 +77,7 @@ const status = async (flags: StoreFlags): Promise<void> => {
           address,
           dataCenter,
           version,
-          reachable ? styled('green', 'answers') : styled('red', 'does not answer'),
+          reachable ? styled('green', 'reachable') : styled('red', 'unreachable'),
         ]),
       )}`,
     )
@@ -85,24 +85,20 @@ const status = async (flags: StoreFlags): Promise<void> => {
   if (found.version !== found.needed)
     throw new CliError(
       'NOT_READY',
-      'the keyspace is not as this confab needs it: run "confab stores migrate"',
+      'the schema of the keyspace is not the one this version needs: run "confab stores migrate"',
     )
 }
 
 export const storesCommand = (): Command => {
-  const command = new Command('stores').description('the databases that hold the views')
-  command
-    .command('status')
-    .description('what there is')
-    .option('--config <file>', 'configuration, YAML')
-    .option('--json', 'as JSON')
+  const command = new Command('stores').description('Manage the databases that hold the views')
+  addConfigFlags(command.command('status').description('Show schema versions and nodes'), [])
+    .option('--json', 'Output JSON')
     .action(status)
-  command
-    .command('migrate')
-    .description(
-      'create keyspace and tables, or bring them up to date; can be run at any time, and by several at once',
-    )
-    .option('--config <file>', 'configuration, YAML')
-    .action(migrate)
+  addConfigFlags(
+    command
+      .command('migrate')
+      .description('Create or upgrade keyspace and tables; safe to run at any time, and in parallel'),
+    [],
+  ).action(migrate)
   return command
 }

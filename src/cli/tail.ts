@@ -1,9 +1,9 @@
 import { Command, Option } from 'commander'
 import { type ConfabClient, RequestError } from '../client/index.ts'
 import type { ConversationEvent } from '../events/index.ts'
+import { requireId } from './command/config-flags.ts'
 import { interruption } from './command/run-command.ts'
 import { addClientOptions, type ClientFlags, connectClient } from './command/server-address.ts'
-import { requireId } from './command/system-options.ts'
 import { note, print, styled } from './terminal/output.ts'
 
 interface TailFlags extends ClientFlags {
@@ -11,7 +11,7 @@ interface TailFlags extends ClientFlags {
   readonly format: 'text' | 'ndjson'
 }
 
-/** What an event says, on one line. */
+/** Returns an event as one line of text. */
 export const eventText = (event: ConversationEvent): string => {
   switch (event.type) {
     case 'conversation.created':
@@ -21,7 +21,7 @@ export const eventText = (event: ConversationEvent): string => {
     case 'conversation.settings_changed':
       return `let ${event.posting} post${event.slowModeSeconds === 0 ? '' : `, once in ${event.slowModeSeconds} s`}`
     case 'member.joined':
-      return event.user === event.from ? 'joined' : `brought in ${event.user}`
+      return event.user === event.from ? 'joined' : `added ${event.user}`
     case 'member.left':
       return event.user === event.from ? 'left' : `removed ${event.user}`
     case 'member.role_changed':
@@ -35,11 +35,11 @@ export const eventText = (event: ConversationEvent): string => {
     case 'reaction.added':
       return `${event.emoji} on ${event.m}`
     case 'reaction.removed':
-      return `took ${event.emoji} back from ${event.m}`
+      return `removed ${event.emoji} from ${event.m}`
   }
 }
 
-/** Control characters of a text would move the reader's cursor or worse. */
+/** Replaces control characters, which could move the cursor or change the terminal. */
 const printable = (text: string): string =>
   text.replaceAll(/[\p{Cc}]/gu, char => (char === '\n' ? char : '\ufffd'))
 
@@ -49,15 +49,18 @@ const line = (event: ConversationEvent): string => {
   return `${place}  ${styled('bold', event.from)}  ${event.type === 'message.posted' ? text : styled('dim', text)}\n`
 }
 
-/** Says why nothing may come of a conversation: a mistyped id looks like one in which nothing happens. What a node can't tell now is no reason not to follow. */
-const tellWhatIsMissing = async (client: ConfabClient, c: string, user: string): Promise<void> => {
+/**
+ * Explains why no events may arrive: a mistyped id looks like a conversation without events. Other errors do not stop
+ * the command.
+ */
+const noteMissingConversation = async (client: ConfabClient, c: string, user: string): Promise<void> => {
   const code = await client.request('conversation', { c }).then(
     () => undefined,
     error => (RequestError.is(error) ? error.code : undefined),
   )
   if (code === 'NOT_FOUND')
-    note(`there is no conversation ${c} yet, or ${user} is not in it: waiting for events of it`)
-  else if (code === 'NOT_MEMBER') note(`${user} is not in ${c} yet: waiting for events of it`)
+    note(`conversation ${c} does not exist yet, or ${user} is not a member: waiting for its events`)
+  else if (code === 'NOT_MEMBER') note(`${user} is not a member of ${c} yet: waiting for its events`)
 }
 
 const tail = async (flags: TailFlags): Promise<void> => {
@@ -66,11 +69,11 @@ const tail = async (flags: TailFlags): Promise<void> => {
   const { signal, release } = interruption()
   const client = await connectClient(flags, signal)
   client.on('state', state => {
-    if (state === 'waiting') note('connection lost; trying again')
+    if (state === 'waiting') note('connection lost, reconnecting')
   })
   try {
     const events = client.events({ signal, ...(c === undefined ? {} : { c }) })
-    if (c !== undefined) void tellWhatIsMissing(client, c, flags.user)
+    if (c !== undefined) void noteMissingConversation(client, c, flags.user)
     for await (const event of events)
       await print(flags.format === 'ndjson' ? `${JSON.stringify(event)}\n` : line(event))
   } finally {
@@ -80,7 +83,7 @@ const tail = async (flags: TailFlags): Promise<void> => {
 }
 
 export const tailCommand = (): Command =>
-  addClientOptions(new Command('tail').description("follow what happens in a user's conversations"))
-    .option('--conversation <id>', 'only this one')
-    .addOption(new Option('--format <format>', 'how').choices(['text', 'ndjson']).default('text'))
+  addClientOptions(new Command('tail').description("Follow the events of a user's conversations"))
+    .option('--conversation <id>', 'Only this conversation')
+    .addOption(new Option('--format <format>', 'Output format').choices(['text', 'ndjson']).default('text'))
     .action(tail)

@@ -3,7 +3,7 @@ import { isId } from '../events/index.ts'
 import { devSecret } from '../infra/config/index.ts'
 import { signDevToken } from '../infra/tokens/index.ts'
 import { CliError } from './command/cli-error.ts'
-import { configOf, type SystemFlags } from './command/system-options.ts'
+import { addConfigFlags, configOf, type SystemFlags } from './command/config-flags.ts'
 import { print } from './terminal/output.ts'
 
 interface TokenFlags extends Pick<SystemFlags, 'data' | 'config'> {
@@ -12,7 +12,11 @@ interface TokenFlags extends Pick<SystemFlags, 'data' | 'config'> {
 }
 
 const token = async (flags: TokenFlags): Promise<void> => {
-  if (!isId(flags.user)) throw new CliError('BAD_OPTION', `--user: ${flags.user} is no user id`)
+  if (!isId(flags.user))
+    throw new CliError(
+      'BAD_OPTION',
+      `--user: "${flags.user}" is not a valid user id (1 to 64 of A-Z a-z 0-9 _ -)`,
+    )
   const config = configOf(flags)
   const signed = await signDevToken(
     config.tokens.secret ?? devSecret(config.data),
@@ -24,15 +28,16 @@ const token = async (flags: TokenFlags): Promise<void> => {
 
 const seconds = (value: string): number => {
   const parsed = Number(value)
-  if (!Number.isInteger(parsed) || parsed < 1) throw new InvalidArgumentError('a number of seconds is wanted')
+  if (!Number.isInteger(parsed) || parsed < 1)
+    throw new InvalidArgumentError('Give a number of seconds, 1 or more.')
   return parsed
 }
 
 export const tokenCommand = (): Command =>
-  new Command('token')
-    .description('sign a token with CONFAB_JWT_SECRET, or with the development secret of the data folder')
-    .requiredOption('--user <id>', 'whom it speaks for')
-    .option('--expires <seconds>', 'how long it is good (default: 30 days)', seconds)
-    .option('--data <folder>', "confab's data folder (default: .confab)")
-    .option('--config <file>', 'configuration, YAML')
-    .action(token)
+  addConfigFlags(
+    new Command('token')
+      .description('Sign a token with CONFAB_JWT_SECRET, or with the development secret of the data folder')
+      .requiredOption('--user <id>', 'User of the token')
+      .option('--expires <seconds>', 'Lifetime of the token (default: 30 days)', seconds),
+    ['data'],
+  ).action(token)

@@ -97,7 +97,7 @@ t.test('clients: token, send, tail', async t => {
   const missing = join(data, 'nowhere')
   const lost = await runConfab(['send', 'lounge', 'hello', '--user', 'alice', '--data', missing])
   t.equal(lost.code, 1)
-  t.match(lost.stderr, /error NO_SERVER: there is no folder \S+nowhere: name the data folder/)
+  t.match(lost.stderr, /error NO_SERVER: the folder \S+nowhere does not exist: name the data folder/)
   const unserved = await runConfab([
     'send',
     'lounge',
@@ -107,15 +107,18 @@ t.test('clients: token, send, tail', async t => {
     '--data',
     join(data, 'nats'),
   ])
-  t.match(unserved.stderr, /error NO_SERVER: no server for clients runs on \S+nats: start "confab serve"/)
+  t.match(unserved.stderr, /error NO_SERVER: no edge server runs on \S+nats: start "confab serve"/)
   const nameless = await run('send', 'lounge', 'hello', '--user', 'a b')
-  t.match(nameless.stderr, /error BAD_OPTION: .* gives no token for a b: user: expected a user id\.$/m)
+  t.match(
+    nameless.stderr,
+    /error BAD_OPTION: .* refuses to sign a token for a b: user: expected a user id\.$/m,
+  )
   const other = createServer((_, response) => response.end('<!doctype html>')).listen(0, '127.0.0.1')
   t.teardown(() => other.close())
   await once(other, 'listening')
   const url = `http://127.0.0.1:${(other.address() as AddressInfo).port}`
   const elsewhere = await runConfab(['send', 'lounge', 'hello', '--user', 'alice', '--url', url])
-  t.match(elsewhere.stderr, /error NO_SERVER: what answers at \S+ is no confab$/m)
+  t.match(elsewhere.stderr, /error NO_SERVER: the server at \S+ is not confab: name another with --url$/m)
   t.match(
     (await run('--verbose', 'send', 'weekend-hike', 'hello', '--user', 'dora')).stderr,
     /\n {4}at /,
@@ -142,7 +145,10 @@ t.test('tail of what speaks no WebSocket says so, and ends at the first Ctrl-C',
     if (told === '') tail.kill('SIGINT')
     told += chunk
   }
-  t.equal(told, `no connection to ${url} yet: trying again\nerror INTERRUPTED: no connection to ${url}\n`)
+  t.equal(
+    told,
+    `no connection to ${url} yet, retrying\nerror INTERRUPTED: no connection to ${url}: check that the server is running\n`,
+  )
   t.same(await exit, [130, null])
 })
 
@@ -179,13 +185,19 @@ t.test('tail says that there is nothing to follow yet, and waits for it', async 
       }),
     )
   const later = tail('later')
-  t.match(String(await later.told), /^there is no conversation later yet, or carol is not in it: waiting/)
+  t.match(
+    String(await later.told),
+    /^conversation later does not exist yet, or carol is not a member: waiting/,
+  )
   t.equal((await create('later', ['carol'])).status, 200)
   t.match(linesOf(String(await later.heard))[0], { c: 'later', type: 'conversation.created' })
   t.equal((await create('others', [])).status, 200)
-  t.match(String(await tail('others').told), /^carol is not in others yet: waiting/)
+  t.match(String(await tail('others').told), /^carol is not a member of others yet: waiting/)
   const wrong = await runConfab(['tail', '--user', 'carol', '--conversation', 'a b', '--data', data])
-  t.match(wrong.stderr, /^error BAD_OPTION: --conversation: a b is no conversation's id$/m)
+  t.match(
+    wrong.stderr,
+    /^error BAD_OPTION: --conversation: "a b" is not a valid conversation id \(1 to 64 of A-Z a-z 0-9 _ -\)$/m,
+  )
 })
 
 t.test('replay, beside a server and without', async t => {
@@ -241,7 +253,7 @@ t.test('replay, beside a server and without', async t => {
     const none = await runConfab(['replay', '--conversation', 'none', '--data', data])
     t.equal(none.code, 1)
     t.equal(none.stdout, '')
-    t.match(none.stderr, /^error NO_SUCH_CONVERSATION: the log has no conversation none$/m)
+    t.match(none.stderr, /^error NO_SUCH_CONVERSATION: the log has no conversation none: check the id$/m)
     t.same(await replay('--conversation', 'a', '--type', 'message.deleted'), [], 'there, and nothing wanted')
     t.same(
       (await replay('--conversation', 'a', '--type', 'message.posted')).map(({ m }) => m),

@@ -113,7 +113,7 @@ const importsDays = async (t: Test, env: Record<string, string>): Promise<void> 
   t.equal(imported.code, 0, imported.stderr)
   t.match(
     imported.stdout,
-    new RegExp(`^${messages.length.toLocaleString('en-GB')} messages imported, 0 there already`),
+    new RegExp(`^${messages.length.toLocaleString('en-GB')} messages imported, 0 stored before`),
   )
 
   const replayed = await replayLog(['--data', data])

@@ -61,7 +61,7 @@ t.test('a file, without a server: everything is there once, as it was', async t 
   writeFileSync(file, ndjson(lines))
   const first = await runConfab(['import', 'ndjson', file, '--data', data])
   t.equal(first.code, 0, first.stderr)
-  t.match(first.stdout, /^700 messages imported, 0 there already/)
+  t.match(first.stdout, /^700 messages imported, 0 stored before/)
 
   const log = await replayLog(['--data', data])
   seqsAreGapless(t, log)
@@ -96,7 +96,7 @@ t.test('a file, without a server: everything is there once, as it was', async t 
   t.equal(others.code, 0, others.stderr)
   t.match(
     others.stdout,
-    /^1 message imported, 700 there already/,
+    /^1 message imported, 700 stored before/,
     'by its ids, also in a file that no checkpoint knows',
   )
   const after = await replayLog(['--data', data])
@@ -106,7 +106,7 @@ t.test('a file, without a server: everything is there once, as it was', async t 
   appendFileSync(file, ndjson([{ ...lines[0]!, m: 'grown' }]))
   t.match(
     (await runConfab(['import', 'ndjson', file, '--data', data])).stdout,
-    /^1 message imported, 0 there already/,
+    /^1 message imported, 0 stored before/,
     'a file that has grown goes on',
   )
 })
@@ -123,18 +123,18 @@ t.test('bad lines are told of, by file and line, and the others imported', async
   for (const run of ['first', 'second']) {
     const { code, stdout, stderr } = await runConfab(['import', 'ndjson', file, '--data', data])
     t.equal(code, 1, `${run} run`)
-    t.match(stdout, run === 'first' ? /^3 messages imported/ : /^0 messages imported, 3 there already/)
-    t.match(stderr, `${file}:2: is no JSON`)
+    t.match(stdout, run === 'first' ? /^3 messages imported/ : /^0 messages imported, 3 stored before/)
+    t.match(stderr, `${file}:2: is not JSON`)
     t.match(stderr, `${file}:4: CONFLICT`)
-    t.match(stderr, `${file}:5: text is over 16384 bytes`)
-    t.match(stderr, `${file}:6: is over 262144 bytes`)
+    t.match(stderr, `${file}:5: text has more than 16384 bytes`)
+    t.match(stderr, `${file}:6: has more than 262144 bytes`)
     t.match(stderr, /error BAD_INPUT: 4 lines were not imported/)
     t.notMatch(stderr, /\n {4}at /, 'no stack')
   }
   t.same(messagesIn(await replayLog(['--data', data]), 'room-0'), [one, two, three])
   const missing = await runConfab(['import', 'ndjson', join(folder, 'missing'), '--data', data])
   t.equal(missing.code, 1)
-  t.match(missing.stderr, /error NO_INPUT: .*missing: there is no such file or folder/)
+  t.match(missing.stderr, /error NO_INPUT: .*missing: the file or folder does not exist/)
 })
 
 t.test('beside a running server: its clients get what is imported, who left stays away', async t => {
@@ -200,7 +200,7 @@ t.test('SIGINT ends it in order, and the same command goes on', async t => {
   while (watcher.head('room-0') < 500) await sleep(5)
   child.kill('SIGINT')
   t.same(await exit, [130, null])
-  t.match(stderr, /error INTERRUPTED: .*goes on where this one was/)
+  t.match(stderr, /error INTERRUPTED: .*run the same command again to continue the import/)
   const partial = messagesIn(await replayLog(['--data', data]), 'room-0')
   t.ok(partial.length < lines.length, `stopped at ${partial.length}`)
   t.same(partial, lines.slice(0, partial.length), 'the first ones are there')

@@ -1,7 +1,11 @@
 import t from 'tap'
 import { parseIrcLine, parseReplyLinks, timesOfDay } from '../../src/cli/import/irc-lines.ts'
-import { conversationOfChannel, messageOfLine, userOfNick } from '../../src/cli/import/irc-names.ts'
-import { itemsOfDay } from '../../src/cli/import/irc-source.ts'
+import {
+  conversationOfChannel,
+  itemsOfDay,
+  messageOfLine,
+  userOfNick,
+} from '../../src/cli/import/irc-source.ts'
 import { isId } from '../../src/events/index.ts'
 
 t.test('a line of an IRC log', async t => {

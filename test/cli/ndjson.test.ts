@@ -3,8 +3,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import t from 'tap'
-import { parseNdjsonLine } from '../../src/cli/import/ndjson-lines.ts'
-import { ndjsonSource } from '../../src/cli/import/ndjson-source.ts'
+import { ndjsonSource, parseNdjsonLine } from '../../src/cli/import/ndjson.ts'
 import { type RawLine, readLines } from '../../src/cli/import/read-lines.ts'
 import { tempFolder } from '../harness/temp-folder.ts'
 
@@ -32,9 +31,9 @@ t.test('a line of the import format', async t => {
 
 t.test('lines that are none, each with its reason', async t => {
   const cases: [line: string, reason: RegExp][] = [
-    ['{', /no JSON/],
-    ['[]', /no JSON object/],
-    ['null', /no JSON object/],
+    ['{', /not JSON/],
+    ['[]', /not a JSON object/],
+    ['null', /not a JSON object/],
     [JSON.stringify({ ...good, c: 'a b' }), /^c must be an id/],
     [JSON.stringify({ ...good, m: '' }), /^m must be an id/],
     [JSON.stringify({ ...good, from: 'x'.repeat(65) }), /^from must be an id/],
@@ -46,7 +45,7 @@ t.test('lines that are none, each with its reason', async t => {
     [JSON.stringify({ ...good, at: '2020-02-03T04:05:06' }), /^at must/],
     [JSON.stringify({ ...good, text: null }), /^text must/],
     ['{"c":"a","m":"b","from":"c","at":"2020-02-03T04:05:06Z","text":"\\ud800"}', /surrogate/],
-    [JSON.stringify({ ...good, text: 'é'.repeat(8193) }), /over 16384 bytes/],
+    [JSON.stringify({ ...good, text: 'é'.repeat(8193) }), /more than 16384 bytes/],
     [JSON.stringify({ ...good, attachments: [] }), /unknown field "attachments"/],
   ]
   for (const [line, reason] of cases) t.match(parseNdjsonLine(line, 1), reason, line.slice(0, 60))

@@ -183,7 +183,7 @@ t.test(
     isOn = false
     await chatter
     await untilRows(rows => rows.every(row => isFed(row) && row.lagEvents === 0))
-    t.match((await well('compare', 'timeline')).stderr, /generations 2 and 1 of timeline are the same/)
+    t.match((await well('compare', 'timeline')).stderr, /generations 2 and 1 of timeline are equal/)
     for (const view of ['timeline', 'search']) await well('drop', view, '1')
 
     const connection = await nats.connect()
@@ -202,7 +202,7 @@ t.test(
     await untilRows(rows => rows.every(({ deadLetters }) => deadLetters === 1))
     const retried = await run('retry', '--all')
     t.equal(retried.code, 1)
-    t.equal(retried.stderr.match(/stays: .*JSON/gm)?.length, 5, retried.stderr)
+    t.equal(retried.stderr.match(/failed again: .*JSON/gm)?.length, 5, retried.stderr)
 
     await first.kill9()
     const left = await untilRows(rows => rows.every(row => isFed(row) && row.workers.length === 1))

@@ -156,11 +156,11 @@ t.test(
     const same = await well('compare', 'timeline')
     t.match(same.stdout, /^timeline +generation 1 +generation 2$/m)
     t.match(same.stdout, /^rows +([\d,]+) +\1$/m)
-    t.match(same.stderr, /are the same/)
+    t.match(same.stderr, /are equal/)
     await untilRows(rows => rows.every(({ state }) => state !== 'paused'))
     t.pass('it goes on')
     const warned = await well('switch', 'timeline')
-    t.match(warned.stderr, /was not compared with 1/)
+    t.match(warned.stderr, /was not compared with generation 1/)
     t.match(warned.stderr, /queries read generation 2 of timeline/)
     t.match(
       (await rows('timeline')).map(({ role }) => role),
@@ -247,7 +247,7 @@ t.test('dead letters are listed with their reason, tried again, and discarded', 
     filed.map(({ deadLetters }) => deadLetters),
     [0, 0, 0, 1, 0],
   )
-  t.match((await well('ls')).stderr, /1 dead letter: confab projections dead-letters shows why/)
+  t.match((await well('ls')).stderr, /1 dead letter: "confab projections dead-letters" shows the reasons/)
   const list = await well('dead-letters')
   t.match(list.stdout, /^ +1 +roster +CONV_0 \d+ +haunted 2 member\.joined +\d{4}-.* no ghosts here$/m)
   t.same(JSON.parse((await well('dead-letters', '--projection', 'search', '--json')).stdout), [])
@@ -255,18 +255,18 @@ t.test('dead letters are listed with their reason, tried again, and discarded', 
   await ill('BAD_OPTION', 'retry')
   await ill('NO_SUCH_LETTER', 'retry', '1', '99')
   const left = await ill('DEAD_LETTERS_LEFT', 'retry', '1')
-  t.match(left.stderr, /letter 1 \(roster, CONV_0 \d+\) stays: no ghosts here/)
+  t.match(left.stderr, /letter 1 \(roster, CONV_0 \d+\) failed again: no ghosts here/)
   // The new generation's tables have no such trigger: it takes the event by itself.
   await well('rebuild', 'roster')
   await ill('GENERATIONS_DIFFER', 'compare', 'roster')
   sql('DROP TRIGGER no')
-  t.match((await well('retry', '--reason', 'GHOSTS')).stderr, /1 letter was taken/)
+  t.match((await well('retry', '--reason', 'GHOSTS')).stderr, /1 letter was applied/)
   t.match((await well('dead-letters')).stderr, /no dead letters/)
   t.same(
     (await rows('roster')).map(({ deadLetters }) => deadLetters),
     [0, 0],
   )
-  t.match((await well('compare', 'roster')).stderr, /are the same/)
+  t.match((await well('compare', 'roster')).stderr, /are equal/)
   const members = await command('alice', { t: 'members', c: 'haunted' })
   t.match(JSON.stringify(members), /ghost/)
 
@@ -292,7 +292,7 @@ t.test('dead letters are listed with their reason, tried again, and discarded', 
   t.same(new Set(all.map(({ projection }) => projection)).size, 5)
   const stubborn = await run('retry', '--all')
   t.equal(stubborn.code, 1)
-  t.equal(stubborn.stderr.match(/^letter \d+ .* stays: /gm)?.length, 5)
+  t.equal(stubborn.stderr.match(/^letter \d+ .* failed again: /gm)?.length, 5)
   t.match((await well('discard', '--projection', 'search')).stderr, /1 letter was discarded/)
   await well('discard', '--all')
   t.match((await well('dead-letters')).stderr, /no dead letters/)

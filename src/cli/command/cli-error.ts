@@ -1,35 +1,38 @@
-/** What goes wrong on the command line, beside the codes of the protocol and of NATS. docs/errors.md lists these; a test ties the two. */
+/**
+ * Error codes of the command line, beside those of the protocol and of NATS. docs/errors.md lists them; a test ties the
+ * two.
+ */
 export const CliProblem = {
-  /** A flag, variable or key of the configuration is wrong. Exit code 2. */
+  /** A flag, environment variable or configuration key is wrong. Exit code 2. */
   badOption: 'BAD_OPTION',
-  /** Something else listens at the address, or it is none to listen at. */
+  /** Another process listens at the address, or the address is not a local one. */
   cannotListen: 'CANNOT_LISTEN',
-  /** There is nothing to import in what was named. */
+  /** The given paths hold nothing to import. */
   noInput: 'NO_INPUT',
-  /** Some lines were not imported; all others were. */
+  /** Some lines were not imported; the others were. */
   badInput: 'BAD_INPUT',
-  /** No confab, or no NATS, where one was expected. */
+  /** No confab server, or no NATS server, at the expected address. */
   noServer: 'NO_SERVER',
-  /** The log has no event of the conversation that was named. */
+  /** The log has no event of the given conversation. */
   noConversation: 'NO_SUCH_CONVERSATION',
-  /** `doctor` or `streams status` found something amiss. */
+  /** `doctor` or a `status` command found a problem. */
   notReady: 'NOT_READY',
-  /** A generation of a view is behind the log, or another one. */
+  /** A generation of a view is behind the log or behind another generation. */
   notLevel: 'NOT_LEVEL',
-  /** Two generations of a view hold other rows. */
+  /** Two generations of a view hold different rows. */
   differ: 'GENERATIONS_DIFFER',
-  /** Nobody builds the view. */
+  /** No projection worker feeds the view. */
   noWorker: 'NO_PROJECTION_WORKER',
-  /** A dead letter that was named is not there. */
+  /** A given dead letter does not exist. */
   noLetter: 'NO_SUCH_LETTER',
-  /** Some dead letters could not be taken. */
+  /** The retry of some dead letters failed. */
   lettersLeft: 'DEAD_LETTERS_LEFT',
-  /** Ctrl-C before the end. Exit code 130. */
+  /** Interrupted (Ctrl-C) before the end. Exit code 130. */
   interrupted: 'INTERRUPTED',
 } as const
 export type CliErrorCode = (typeof CliProblem)[keyof typeof CliProblem]
 
-/** What the user of the command line can do something about: shown as code and message, without a stack. */
+/** Thrown for problems that the operator can solve. The command line shows code and message, without a stack trace. */
 export class CliError extends Error {
   readonly code: CliErrorCode
 

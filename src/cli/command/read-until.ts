@@ -1,31 +1,34 @@
 import type { Nats } from '../../infra/nats/index.ts'
 import { CliError } from './cli-error.ts'
 
-/** How long a command that reads the log waits for servers that went away, ms. */
-const patienceMs = 30_000
+/** Time that a command which reads the log waits for the NATS connection to return, ms. */
+const reconnectTimeoutMs = 30_000
 
-/** What `batches` brings, until `signal` aborts: then it ends, whatever it waits for. Throws CliError NO_SERVER when NATS stays away. */
+/**
+ * Yields from `batches` until `signal` aborts, even while a batch is awaited. Throws CliError NO_SERVER when NATS stays
+ * disconnected.
+ */
 export async function* readUntil<T>(
   batches: AsyncIterable<T>,
   signal: AbortSignal,
   nats: Pick<Nats, 'onChange'>,
 ): AsyncIterable<T> {
-  // Not Promise.race with one promise that stays pending: that would hold every batch for as long as it does.
+  // Promise.race with one long-lived promise would keep every batch in memory until that promise settles.
   let waiting: PromiseWithResolvers<IteratorResult<T>> | undefined
-  let end: ((wanted: PromiseWithResolvers<IteratorResult<T>>) => void) | undefined
-  const endBy = (how: typeof end): void => {
-    end ??= how
+  let end: ((next: PromiseWithResolvers<IteratorResult<T>>) => void) | undefined
+  const endWith = (settle: typeof end): void => {
+    end ??= settle
     if (waiting !== undefined) end?.(waiting)
   }
-  const onAbort = (): void => endBy(({ resolve }) => resolve({ done: true, value: undefined }))
+  const onAbort = (): void => endWith(({ resolve }) => resolve({ done: true, value: undefined }))
   let timer: NodeJS.Timeout | undefined
   const unlisten = nats.onChange(isConnected => {
     clearTimeout(timer)
     if (isConnected) return
     timer = setTimeout(() => {
-      const away = `NATS has been away for ${patienceMs / 1000} s; run the command again when it is back`
-      endBy(({ reject }) => reject(new CliError('NO_SERVER', away)))
-    }, patienceMs)
+      const message = `no connection to NATS for ${reconnectTimeoutMs / 1000} s: run the command again when NATS is available`
+      endWith(({ reject }) => reject(new CliError('NO_SERVER', message)))
+    }, reconnectTimeoutMs)
   })
   signal.addEventListener('abort', onAbort)
   if (signal.aborted) onAbort()

@@ -9,8 +9,8 @@ const exitCodeOf: Record<string, number> = { BAD_OPTION: 2, INTERRUPTED: 130 }
 
 const isUsage = (error: unknown): error is CommanderError => error instanceof CommanderError
 
-/** Commander throws also where it has shown help or the version, and would have exited. */
-const hasShown = (error: unknown): error is CommanderError =>
+/** Whether commander has shown help or the version: with `exitOverride` it throws then, too. */
+const isHelpShown = (error: unknown): error is CommanderError =>
   isUsage(error) && (error.exitCode === 0 || error.code === 'commander.help')
 
 const codeOf = (error: unknown): string | undefined => {
@@ -21,23 +21,23 @@ const codeOf = (error: unknown): string | undefined => {
   return typeof code === 'string' ? code : undefined
 }
 
-/** An error as its code and message; the stack, with causes, only when it was asked for. */
+/** Returns an error as its code and message, with the stack traces of the error and its cause if `verbose`. */
 export const describeError = (error: unknown, verbose: boolean): string => {
-  const told = error instanceof Error ? error.message : String(error)
-  const message = isUsage(error) ? `${told.replace(/^error: /, '')} (--help shows what there is)` : told
+  const text = error instanceof Error ? error.message : String(error)
+  const message = isUsage(error) ? `${text.replace(/^error: /, '')} (see --help)` : text
   const code = codeOf(error)
   const line = `${styled(['red', 'bold'], 'error', process.stderr)}${code === undefined ? '' : ` ${code}`}: ${message}`
   if (verbose && error instanceof Error)
     return `${line}\n${error.stack ?? ''}${error.cause instanceof Error ? `\ncaused by ${error.cause.stack}` : ''}`
-  return code === undefined ? `${line} (--verbose shows where)` : line
+  return code === undefined ? `${line} (--verbose shows the stack trace)` : line
 }
 
-/** How long a process may take to end once its command has, ms. */
-const lingerMs = 2_000
+/** Time that a process may take to exit after its command has ended, ms. */
+const exitTimeoutMs = 2_000
 
-/** Runs a command: an error is told on stderr and becomes the exit code. */
+/** Runs a command. Writes an error to stderr and sets the exit code. */
 export const runCommand = async (verbose: () => boolean, run: () => Promise<void>): Promise<void> => {
-  // `confab replay | head`: whoever read has seen enough.
+  // In `confab replay | head`, the reader closes the pipe.
   process.stdout.on('error', error => {
     if ((error as NodeJS.ErrnoException).code === 'EPIPE') process.exit(0)
     throw error
@@ -45,22 +45,23 @@ export const runCommand = async (verbose: () => boolean, run: () => Promise<void
   try {
     await run()
   } catch (error) {
-    if (hasShown(error)) process.exitCode = error.exitCode
+    if (isHelpShown(error)) process.exitCode = error.exitCode
     else {
       note(describeError(error, verbose()))
       process.exitCode = exitCodeOf[codeOf(error) ?? ''] ?? 1
     }
   }
-  // Should something be left that keeps the process alive, it ends all the same.
-  setTimeout(() => process.exit(), lingerMs).unref()
+  // A handle left open must not keep the process alive.
+  setTimeout(() => process.exit(), exitTimeoutMs).unref()
 }
 
-/** How often a command that npm runs looks whether it still does, ms. */
-const parentEveryMs = 250
+/** Time between two checks whether npm still runs this command, ms. */
+const parentCheckMs = 250
 
 /**
- * Aborts at the first SIGINT or SIGTERM, so that what runs can end in order; a second SIGINT ends the process at once. npm passes a SIGTERM to the shell that it
- * starts commands by, and shells end without telling theirs: then an orphan takes its parent's end for the signal.
+ * Returns a signal that aborts at the first SIGINT or SIGTERM, for an orderly stop. A second SIGINT exits at once. npm
+ * sends SIGTERM to its shell only, and the shell exits without forwarding it: the end of the parent process therefore
+ * counts as SIGTERM.
  */
 export const interruption = (): { signal: AbortSignal; release(): void } => {
   const controller = new AbortController()
@@ -74,7 +75,7 @@ export const interruption = (): { signal: AbortSignal; release(): void } => {
   const watch = (): void => {
     if (process.ppid !== parent) controller.abort('SIGTERM')
   }
-  const timer = process.env.npm_command === undefined ? undefined : setInterval(watch, parentEveryMs)
+  const timer = process.env.npm_command === undefined ? undefined : setInterval(watch, parentCheckMs)
   timer?.unref()
   return {
     signal: controller.signal,

@@ -5,16 +5,19 @@ import { type ConfabClient, createClient } from '../../client/index.ts'
 import { ensureDataFolder } from '../../infra/config/index.ts'
 import { note } from '../terminal/output.ts'
 import { CliError } from './cli-error.ts'
-import { configOf, type SystemFlags } from './system-options.ts'
+import { addConfigFlags, configOf, type SystemFlags } from './config-flags.ts'
 
-/** Where a process that uses a data folder listens: in `<data>/serve.json` the one that serves clients, for the commands that are clients. */
+/**
+ * Address of a process that uses a data folder. `<data>/serve.json` holds the one of the edge, for commands that are
+ * clients.
+ */
 export interface ServeRecord {
   readonly url: string
   readonly pid: number
   readonly roles: readonly string[]
 }
 
-/** Processes of other roles have a file each: several may use one folder. */
+/** Processes without the role edge have a file each, because several may use one data folder. */
 const recordFile = (data: string, roles: readonly string[]): string =>
   join(data, roles.includes('edge') ? 'serve.json' : `serve-${[...roles].sort().join('-')}.json`)
 
@@ -23,7 +26,7 @@ export const writeServeRecord = (data: string, record: Omit<ServeRecord, 'pid'>)
   writeFileSync(recordFile(data, record.roles), `${JSON.stringify({ ...record, pid: process.pid })}\n`)
 }
 
-/** Removes this process' record; that of another which has taken its place stays. */
+/** Removes the record of this process. Keeps the record of another process that replaced it. */
 export const removeServeRecord = (data: string, roles: readonly string[]): void => {
   const file = recordFile(data, roles)
   if (readRecord(file)?.pid === process.pid) rmSync(file, { force: true })
@@ -37,11 +40,11 @@ const readRecord = (file: string): ServeRecord | undefined => {
   }
 }
 
-/** Of the process that serves clients from a data folder. */
+/** Returns the record of the process that serves clients from a data folder. */
 export const readServeRecord = (data: string): ServeRecord | undefined =>
   readRecord(recordFile(data, ['edge']))
 
-/** Of all processes that use a data folder, or have ended without a word. */
+/** Returns the records of all processes that use a data folder, including processes that crashed. */
 export const readServeRecords = (data: string): readonly ServeRecord[] => {
   let names: string[]
   try {
@@ -61,40 +64,46 @@ export interface ClientFlags extends SystemFlags {
   readonly token?: string
 }
 
-/** The flags of the commands that are clients of a server. */
+/** Adds the flags of commands that are clients of a server. */
 export const addClientOptions = (command: Command): Command =>
-  command
-    .requiredOption('--user <id>', 'who to be')
-    .option('--url <url>', 'the server (default: the one that runs on the data folder)')
-    .option('--token <token>', 'a token of that user (default: one that a server with --dev gives)')
-    .option('--data <folder>', "confab's data folder (default: .confab)")
+  addConfigFlags(command.requiredOption('--user <id>', 'User to act as'), ['data'])
+    .option('--url <url>', 'Address of the server (default: the server that runs on the data folder)')
+    .option(
+      '--token <token>',
+      'Token of the user (default: a development token of the server, which needs --dev)',
+    )
 
 const devToken = async (url: string, user: string): Promise<string> => {
   let answer: Response
   try {
     answer = await fetch(`${url}/v1/dev/token?user=${encodeURIComponent(user)}`)
   } catch (error) {
-    throw new CliError('NO_SERVER', `no server answers at ${url}: is "confab serve" running?`, {
-      cause: error,
-    })
+    throw new CliError(
+      'NO_SERVER',
+      `no server answers at ${url}: start "confab serve", or name another server with --url`,
+      {
+        cause: error,
+      },
+    )
   }
   if (answer.status === 404)
     throw new CliError(
       'BAD_OPTION',
-      `the server at ${url} gives no development tokens: pass one with --token (see "confab token")`,
+      `the server at ${url} does not sign development tokens: pass a token with --token (see "confab token")`,
     )
-  // What is no JSON is not of confab.
+  // confab answers in JSON.
   const body = (await answer.json().catch(() => null)) as {
     token?: string
     error?: { message?: string }
   } | null
   if (typeof body?.token === 'string') return body.token
   const why = body?.error?.message
-  if (why === undefined) throw new CliError('NO_SERVER', `what answers at ${url} is no confab`)
-  throw new CliError('BAD_OPTION', `the server at ${url} gives no token for ${user}: ${why}`)
+  if (why === undefined)
+    throw new CliError('NO_SERVER', `the server at ${url} is not confab: name another with --url`)
+  throw new CliError('BAD_OPTION', `the server at ${url} refuses to sign a token for ${user}: ${why}`)
 }
 
-/** Where the server is that flags name. Throws CliError where a data folder was named and no server runs on it: another's would be used. */
+/** Returns the address of the server that flags name. Throws CliError when no server runs on a given data folder. */
 const urlOf = (flags: ClientFlags): string => {
   if (flags.url !== undefined) return flags.url
   const { data } = configOf(flags)
@@ -104,12 +113,12 @@ const urlOf = (flags: ClientFlags): string => {
   throw new CliError(
     'NO_SERVER',
     existsSync(data)
-      ? `no server for clients runs on ${data}: start "confab serve", or name one with --url`
-      : `there is no folder ${data}: name the data folder of a server with --data, or the server with --url`,
+      ? `no edge server runs on ${data}: start "confab serve", or name a server with --url`
+      : `the folder ${data} does not exist: name the data folder of a server with --data, or the server with --url`,
   )
 }
 
-/** A connected client of the server that flags name; it is tried until `signal` aborts. Throws CliError, RequestError. */
+/** Connects a client to the server that flags name; retries until `signal` aborts. Throws CliError, RequestError. */
 export const connectClient = async (flags: ClientFlags, signal?: AbortSignal): Promise<ConfabClient> => {
   const url = urlOf(flags).replace(/\/+$/, '')
   const token = flags.token ?? (() => devToken(url, flags.user))
@@ -119,14 +128,16 @@ export const connectClient = async (flags: ClientFlags, signal?: AbortSignal): P
   const off = client.on('state', state => {
     if (state !== 'waiting') return
     off()
-    note(`no connection to ${url} yet: trying again`)
+    note(`no connection to ${url} yet, retrying`)
   })
   signal?.addEventListener('abort', close)
   try {
     await client.connect()
     return client
   } catch (error) {
-    throw signal?.aborted === true ? new CliError('INTERRUPTED', `no connection to ${url}`) : error
+    throw signal?.aborted === true
+      ? new CliError('INTERRUPTED', `no connection to ${url}: check that the server is running`)
+      : error
   } finally {
     off()
     signal?.removeEventListener('abort', close)

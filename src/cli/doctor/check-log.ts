@@ -2,7 +2,7 @@ import type { OpenNats } from '../../app/open-nats.ts'
 import type { ConfabConfig } from '../../infra/config/index.ts'
 import { loadStreams, type StreamStatus, streamsStatus } from '../../infra/nats/index.ts'
 import { allViews, type GenerationRow } from '../projections/index.ts'
-import { copiesAdvice, copiesAway, copiesText } from '../streams/stream-copies.ts'
+import { copiesAdvice, copiesAway, copiesText } from '../streams.ts'
 import { count } from '../terminal/output.ts'
 import { type Finding, hint, ill, messageOf, well } from './findings.ts'
 
@@ -78,7 +78,10 @@ const notLevel = ({ projection, state, reason, streams }: GenerationRow): Findin
   return hint(what, `${told.join(', ')} behind`, 'normal while it catches up; else see the log of its worker')
 }
 
-/** Whether somebody feeds the views that are read, and how they stand. `isInUse`: servers run, and so should who feeds them. */
+/**
+ * Whether somebody feeds the views that are read, and how they stand. `isInUse`: servers run, and so should who feeds
+ * them.
+ */
 export const checkProjections = async (
   config: ConfabConfig,
   system: OpenNats,

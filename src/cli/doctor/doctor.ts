@@ -7,7 +7,7 @@ import { hasEmbeddedLog, type OpenNats, openNats } from '../../app/open-nats.ts'
 import type { ConfabConfig } from '../../infra/config/index.ts'
 import { findNatsServer, findRunningServer } from '../../infra/nats/index.ts'
 import { CliError } from '../command/cli-error.ts'
-import { addSystemOptions, configOf, type SystemFlags } from '../command/system-options.ts'
+import { addConfigFlags, configOf, type SystemFlags } from '../command/config-flags.ts'
 import { print, styled, table } from '../terminal/output.ts'
 import { checkProjections, checkStreams } from './check-log.ts'
 import { type Finding, hint, ill, messageOf, well } from './findings.ts'
@@ -114,8 +114,9 @@ const doctor = async (flags: SystemFlags & { json?: boolean }): Promise<void> =>
 }
 
 export const doctorCommand = (): Command =>
-  addSystemOptions(new Command('doctor').description('look at all that confab needs, and say what to do'))
-    .option('--host <host>', 'address that would be listened on')
-    .option('--port <n>', 'port that would be listened on')
-    .option('--json', 'as JSON')
+  addConfigFlags(
+    new Command('doctor').description('Check the environment and the running system, and say what to fix'),
+    ['data', 'natsServers', 'host', 'port'],
+  )
+    .option('--json', 'Output JSON')
     .action(doctor)

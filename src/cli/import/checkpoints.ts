@@ -4,20 +4,20 @@ import type { Position } from '../../events/index.ts'
 import type { Nats } from '../../infra/nats/index.ts'
 import type { SourcePosition } from './import-item.ts'
 
-/** How far files have been imported. Kept beside the log, so that the two are backed up, restored and deleted together. */
+/** Checkpoints of imported files, stored in JetStream: backup, restore and deletion include them and the log. */
 export interface Checkpoints {
   load(key: string): Promise<SourcePosition | undefined>
   save(key: string, position: SourcePosition): Promise<void>
 }
 
 interface Entry extends SourcePosition {
-  /** Where the log stood: one that is shorter now is not the log that this was said of. */
+  /** Positions of the log when the checkpoint was saved. If the log is shorter now, it is another log. */
   readonly log: readonly Position[]
 }
 
 const bucket = 'confab-imports'
 
-/** Checkpoints in a key-value bucket of JetStream. */
+/** Opens the checkpoints in a key-value bucket of JetStream. */
 export const openCheckpoints = async (
   nats: Nats,
   feed: Pick<LiveFeed, 'positions'>,

@@ -2,11 +2,15 @@ import { readdirSync, statSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { CliError } from '../command/cli-error.ts'
 
-/** Files that paths name: a file itself, in a folder (and below it) those whose name `accepts` takes, by name. Throws CliError for a path that is not there or gives none. */
+/**
+ * Returns given files, and the files in given folders whose name `accepts` selects, sorted. Throws CliError for a path
+ * without such files.
+ */
 export const findFiles = (paths: readonly string[], accepts: (name: string) => boolean): string[] =>
   paths.flatMap(path => {
     const found = filesAt(path, accepts)
-    if (found.length === 0) throw new CliError('NO_INPUT', `${path}: has no file of this format`)
+    if (found.length === 0)
+      throw new CliError('NO_INPUT', `${path}: the folder holds no files of this format`)
     return found
   })
 
@@ -17,7 +21,7 @@ const filesAt = (path: string, accepts: (name: string) => boolean): string[] => 
   } catch (error) {
     throw new CliError(
       'NO_INPUT',
-      `${path}: ${(error as NodeJS.ErrnoException).code === 'ENOENT' ? 'there is no such file or folder' : (error as Error).message}`,
+      `${path}: ${(error as NodeJS.ErrnoException).code === 'ENOENT' ? 'the file or folder does not exist' : (error as Error).message}`,
     )
   }
   if (!isFolder) return [path]
@@ -27,10 +31,10 @@ const filesAt = (path: string, accepts: (name: string) => boolean): string[] => 
     .sort()
 }
 
-/** A day of an IRC log. */
+/** One day of an IRC log. */
 export interface IrcFile {
   readonly path: string
-  /** The file's name without its ending: part of the message ids. */
+  /** File name without extension: part of the message ids. */
   readonly stem: string
   /** `2004-12-25`. */
   readonly date: string
@@ -38,13 +42,19 @@ export interface IrcFile {
 
 const dated = /(\d{4}-\d\d-\d\d)/
 
-/** The days of an IRC log, the oldest first. In folders, `*.raw.txt`; a file that is named itself may end otherwise but has its date in its name. */
+/**
+ * Returns the days of an IRC log, oldest first. Folders: all `*.raw.txt` with a date in the name. Given files: any
+ * extension, but with a date.
+ */
 export const findIrcFiles = (paths: readonly string[]): IrcFile[] => {
   const files = findFiles(paths, name => dated.test(name) && name.endsWith('.raw.txt')).map(path => {
     const name = basename(path)
     const date = dated.exec(name)?.[1]
     if (date === undefined || Number.isNaN(Date.parse(date)))
-      throw new CliError('NO_INPUT', `${path}: its name has no date, such as 2004-12-25`)
+      throw new CliError(
+        'NO_INPUT',
+        `${path}: the file name has no date: rename the file, for example to 2004-12-25.raw.txt`,
+      )
     return { path, stem: name.replace(/(\.raw)?\.[a-z]+$/i, ''), date }
   })
   files.sort((a, b) =>
@@ -54,7 +64,7 @@ export const findIrcFiles = (paths: readonly string[]): IrcFile[] => {
     if (files[i + 1]?.stem === file.stem)
       throw new CliError(
         'NO_INPUT',
-        `${file.path} and ${files[i + 1]?.path}: two files of one name would share their message ids`,
+        `${file.path} and ${files[i + 1]?.path}: files of one name would share message ids: rename one`,
       )
   return files
 }

@@ -3,7 +3,7 @@ export interface ImportMessage {
   readonly kind: 'message'
   readonly c: string
   readonly m: string
-  /** User id of the sender, who joins first where that is needed. */
+  /** User id of the sender. The import joins the sender first if necessary. */
   readonly user: string
   /** ISO time. */
   readonly at: string
@@ -13,7 +13,7 @@ export interface ImportMessage {
   readonly line: number
 }
 
-/** Somebody comes or goes; nothing where that changes nothing. */
+/** A user joins or leaves. */
 export interface ImportMembership {
   readonly kind: 'join' | 'leave'
   readonly c: string
@@ -24,25 +24,25 @@ export interface ImportMembership {
 
 export type ImportItem = ImportMessage | ImportMembership
 
-/** A line that is not imported, and why. */
+/** A line that the import refuses, with the reason. */
 export interface BadLine {
   readonly line: number
   readonly reason: string
 }
 
-/** How far a file has been taken: what a checkpoint holds of it. */
+/** Position in a file; a checkpoint stores it. */
 export interface SourcePosition {
   /** Bytes from the start. */
   readonly bytes: number
   readonly lines: number
-  /** SHA-256 of those bytes, hex: the rest of a file is only continued after the same start. */
+  /** SHA-256 of these bytes, hex. The import continues a file only if it still starts with the same bytes. */
   readonly digest: string
 }
 
 export interface SourceBatch {
   readonly items: readonly ImportItem[]
   readonly bad: readonly BadLine[]
-  /** Where the file stands after this batch. */
+  /** Position after this batch. */
   readonly end: SourcePosition
 }
 
@@ -50,15 +50,17 @@ export interface SourceBatch {
 export interface ImportSource {
   readonly path: string
   readonly bytes: number
-  /** Names the file by how it starts: the same for a file that has grown or moved. */
+  /** Identifies the file by its first bytes, so that it stays the same when the file grows or moves. */
   readonly key: string
-  /** Title of a conversation that has to be created. */
+  /** Title of a new conversation. */
   readonly title?: string
-  /** Its batches, from the start, or after a position that a checkpoint gave and whose digest still fits (else from the start). */
+  /**
+   * Yields batches after the position of a checkpoint; from the start if there is none or its digest does not match.
+   */
   read(after: SourcePosition | undefined): AsyncIterable<SourceBatch>
   /**
-   * Of a batch's items, how many lead ones are done, when nothing but the log can tell: `isStored` asks it for a message. Only where items are to be skipped
-   * that the command path would not see as done, such as a join of somebody who has left since.
+   * Returns how many leading items of a batch an earlier run has imported, by asking the log with `isStored`. For items
+   * that the command bus cannot recognise as duplicates, such as a join of a user who has left since.
    */
   countDone?(
     items: readonly ImportItem[],

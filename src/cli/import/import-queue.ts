@@ -1,37 +1,37 @@
 import type { CommandBus, StateReader } from '../../commands/index.ts'
 import { ConfabError, type ErrorCode } from '../../events/index.ts'
 import type { ImportItem } from './import-item.ts'
+import type { ImportRetry } from './import-retry.ts'
 import { nothingPlanned, type PlannedCommand, planCommands } from './plan-commands.ts'
-import type { Patience } from './retry.ts'
 
-/** An item on its way, and whom to tell how it ended. */
+/** An item to import; `done` receives the outcome. */
 export interface ImportJob {
   readonly item: ImportItem
   readonly title: string | undefined
   readonly done: (outcome: Outcome) => void
 }
 
-/** `refused`: what the command path said no to. */
+/** Outcome of an item. `refused`: the command bus refused it. */
 export type Outcome =
   | { readonly kind: 'imported' | 'duplicate' | 'unchanged' }
   | { readonly kind: 'refused'; readonly code: ErrorCode; readonly reason: string }
 
-export interface LaneOptions {
+export interface ImportQueueOptions {
   readonly bus: CommandBus
   readonly states: StateReader
-  /** Whether a message was in the log before this run. Asked before somebody is joined to a conversation that was there already. */
+  /** Whether the log held a message before this run. */
   readonly isStored: (c: string, m: string) => Promise<boolean>
   readonly signal: AbortSignal
-  readonly patience: Patience
-  /** Called when it has nothing left to do. */
+  readonly retry: ImportRetry
+  /** Called when the queue is empty. */
   readonly onIdle: (c: string) => void
 }
 
-/** Commands of one conversation that are with the bus at a time: a batch that is being appended, and what queues up behind it for the next. */
+/** Commands of one conversation under way in the bus: one batch that the bus appends, and commands for the next. */
 export const queueWindow = 2_000
 const refillBelow = queueWindow / 2
-/** A refusal that a state which has changed in between can explain is planned again so often. */
-const replans = 3
+/** Attempts for a refused item whose refusal a concurrent change can explain. */
+const maxReplans = 3
 const retryable: ReadonlySet<ErrorCode> = new Set(['OVERLOADED', 'UNAVAILABLE', 'RATE_LIMITED'])
 const explainable: ReadonlySet<ErrorCode> = new Set(['NOT_MEMBER', 'NOT_FOUND', 'ALREADY_EXISTS'])
 
@@ -42,25 +42,26 @@ interface Failed {
 }
 
 /**
- * The items of one conversation, in order: many are with the bus at once, which appends its queue in batches. When one fails, nothing follows it until all
- * that are under way have ended; then those that failed go again, in order, before the rest.
+ * Imports the items of one conversation in order. Many commands are under way at once, and the bus appends them in
+ * batches. After a failure the queue waits until all commands under way have ended, then repeats the failed ones in
+ * order before the rest.
  */
-export class ImportLane {
-  readonly #options: LaneOptions
+export class ImportQueue {
+  readonly #options: ImportQueueOptions
   readonly #c: string
   #queue: ImportJob[] = []
   #running = false
   #wake: () => void = () => {}
-  /** Items and commands with the bus. */
+  /** Items and commands under way in the bus. */
   #underWay = 0
   #commands = 0
   #failed: Failed[] = []
   #index = 0
-  /** Undefined until it is known. */
-  #wasThere: boolean | undefined
+  /** Whether the conversation existed before this run. Undefined: not known yet. */
+  #existedBefore: boolean | undefined
   #planned = nothingPlanned()
 
-  constructor(options: LaneOptions, c: string) {
+  constructor(options: ImportQueueOptions, c: string) {
     this.#options = options
     this.#c = c
   }
@@ -74,9 +75,9 @@ export class ImportLane {
   }
 
   async #run(): Promise<void> {
-    // A turn of the loop, so that what is pushed together is planned together.
+    // Items pushed in the same tick are planned together.
     await Promise.resolve()
-    let tries = 0
+    let attempt = 0
     while (this.#queue.length > 0 || this.#underWay > 0 || this.#failed.length > 0) {
       if (this.#options.signal.aborted) {
         this.#queue = []
@@ -84,18 +85,18 @@ export class ImportLane {
         if (this.#underWay === 0) break
       }
       if (this.#failed.length > 0) {
-        if (this.#underWay > 0) await this.#settled()
-        else tries = await this.#again(tries)
+        if (this.#underWay > 0) await this.#untilProgress()
+        else attempt = await this.#repeatFailed(attempt)
       } else if (this.#queue.length === 0 || this.#commands > refillBelow) {
-        await this.#settled()
-        if (this.#failed.length === 0) tries = 0
+        await this.#untilProgress()
+        if (this.#failed.length === 0) attempt = 0
       } else await this.#fill()
     }
     this.#running = false
     this.#options.onIdle(this.#c)
   }
 
-  #settled(): Promise<void> {
+  #untilProgress(): Promise<void> {
     return new Promise(resolve => {
       this.#wake = resolve
     })
@@ -108,16 +109,16 @@ export class ImportLane {
       if (this.#underWay === 0) this.#planned = nothingPlanned()
       const found = states.conversation(this.#c)
       const view = found instanceof Promise ? await found : found
-      this.#wasThere ??= view !== undefined
+      this.#existedBefore ??= view !== undefined
       next = this.#queue.splice(0, queueWindow - this.#commands)
       while (next.length > 0 && this.#commands < queueWindow) {
         const { item, title } = next[0]!
         const isMember = this.#planned.members.get(item.user) ?? view?.roleOf(item.user) !== undefined
-        // Somebody who has left since must not be joined again for a message that is there.
-        const isOld =
-          item.kind === 'message' && this.#wasThere && !isMember && (await isStored(item.c, item.m))
+        // Do not join a user again who has left since, for a message that the log holds already.
+        const isStoredBefore =
+          item.kind === 'message' && this.#existedBefore && !isMember && (await isStored(item.c, item.m))
         const job = next.shift()!
-        if (isOld) job.done({ kind: 'duplicate' })
+        if (isStoredBefore) job.done({ kind: 'duplicate' })
         else this.#execute(job, planCommands(item, view, this.#planned, title))
         if (this.#failed.length > 0) break
       }
@@ -141,7 +142,7 @@ export class ImportLane {
       this.#commands--
       if (--open > 0) return
       this.#underWay--
-      if (error !== undefined && !isDone(job, error)) this.#failed.push({ job, index, error })
+      if (error !== undefined && !isWithoutEffect(job, error)) this.#failed.push({ job, index, error })
       else job.done({ kind: 'duplicate' in answer && answer.duplicate === true ? 'duplicate' : 'imported' })
       if (this.#commands <= refillBelow) this.#wake()
     }
@@ -150,7 +151,7 @@ export class ImportLane {
     for (const { request, from, at } of commands)
       this.#options.bus.execute(request, { from, at }).then(
         answered => {
-          this.#options.patience.well()
+          this.#options.retry.succeeded()
           answer = answered
           end()
         },
@@ -161,25 +162,25 @@ export class ImportLane {
       )
   }
 
-  /** Ends what failed for good, and puts the rest back in its order. */
-  async #again(tries: number): Promise<number> {
+  /** Reports the final failures, and puts the other failed items back in their order. */
+  async #repeatFailed(attempt: number): Promise<number> {
     const failed = this.#failed.sort((a, b) => a.index - b.index)
     this.#failed = []
-    const trouble = failed.find(({ error }) => retryable.has(error.code))
+    const outage = failed.find(({ error }) => retryable.has(error.code))
     const repeated: ImportJob[] = []
     for (const { job, error } of failed)
-      if (retryable.has(error.code) || (explainable.has(error.code) && (tries < replans || trouble)))
+      if (retryable.has(error.code) || (explainable.has(error.code) && (attempt < maxReplans || outage)))
         repeated.push(job)
       else job.done({ kind: 'refused', code: error.code, reason: error.message })
     this.#queue.unshift(...repeated)
-    if (trouble === undefined) return tries + 1
-    await this.#options.patience.wait(trouble.error, tries, this.#options.signal)
-    return tries + 1
+    if (outage === undefined) return attempt + 1
+    await this.#options.retry.wait(outage.error, attempt, this.#options.signal)
+    return attempt + 1
   }
 }
 
-/** Who has left in the meantime has nothing left to leave. */
-const isDone = ({ item }: ImportJob, error: ConfabError): boolean =>
+/** Whether an error means that the item has no effect: a user who is not a member cannot leave. */
+const isWithoutEffect = ({ item }: ImportJob, error: ConfabError): boolean =>
   item.kind === 'leave' && explainable.has(error.code)
 
 const asConfabError = (error: unknown): ConfabError =>

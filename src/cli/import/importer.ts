@@ -1,20 +1,20 @@
 import type { CommandBus, StateReader } from '../../commands/index.ts'
 import type { Checkpoints } from './checkpoints.ts'
 import type { ImportItem, ImportSource, SourcePosition } from './import-item.ts'
-import { ImportLane, type Outcome } from './import-queue.ts'
-import type { Patience } from './retry.ts'
+import { ImportQueue, type Outcome } from './import-queue.ts'
+import type { ImportRetry } from './import-retry.ts'
 
-/** What an import has done so far. */
+/** Counters of an import. */
 export interface ImportCounts {
-  /** Messages that were appended. */
+  /** Appended messages. */
   messages: number
-  /** Messages that were there already. */
+  /** Messages that the log held already. */
   duplicates: number
-  /** Joins and leaves of the log that were appended. Those that a message needed are not counted. */
+  /** Appended joins and leaves of the source, without joins that a message needed. */
   memberships: number
-  /** Lines that were not imported. */
+  /** Refused lines. */
   bad: number
-  /** Bytes and lines of the files that are dealt with. */
+  /** Bytes and lines of the files that are finished. */
   bytes: number
   lines: number
 }
@@ -23,46 +23,48 @@ export interface ImporterOptions {
   readonly bus: CommandBus
   readonly states: StateReader
   readonly checkpoints: Checkpoints
-  /** Whether a message was in the log before this run. */
+  /** Whether the log held a message before this run. */
   readonly isStored: (c: string, m: string) => Promise<boolean>
-  /** Ends the import in order: what is under way ends, nothing new begins. */
+  /** Stops the import in an orderly way: items under way end, no new ones start. */
   readonly signal: AbortSignal
   readonly onBad: (path: string, line: number, reason: string) => void
-  readonly patience: Patience
+  readonly retry: ImportRetry
 }
 
-/** Items that are read and not done yet, over all conversations. */
+/** Items under way, of all conversations. */
 const maxOpen = 8_000
-/** Between two checkpoints of a file, ms. */
+/** Time between two checkpoints of a file, ms. */
 const checkpointEveryMs = 1_000
 
 interface OpenBatch {
   open: number
-  isSound: boolean
+  isComplete: boolean
   readonly end: SourcePosition
 }
 
-/** A file of which not everything is done. */
+/** A file with items under way. */
 interface OpenFile {
   readonly source: ImportSource
   readonly batches: OpenBatch[]
   isRead: boolean
-  /** Everything before it is done. */
+  /** All items before this position are finished. */
   position: SourcePosition
-  /** Up to the first bad line, where a checkpoint stays: the next run tells of it again, or imports what has been mended. */
-  sound: SourcePosition
+  /**
+   * Position of the first bad line, or `position`. Checkpoints stop here, so that the next run imports a repaired line.
+   */
+  checkpoint: SourcePosition
   savedAt: number
   saving: Promise<void>
 }
 
 /**
- * Takes files through the command path: conversations side by side, each in the order of the files. A file's checkpoint is where everything before it is in the
- * log; what stands after it may be there too, and is found there by its message ids.
+ * Imports files through the command bus: conversations in parallel, each in the order of the files. The log holds all
+ * items before the checkpoint of a file. It may hold later ones too; their message ids identify them.
  */
 export class Importer {
   readonly counts: ImportCounts = { messages: 0, duplicates: 0, memberships: 0, bad: 0, bytes: 0, lines: 0 }
   readonly #options: ImporterOptions
-  readonly #lanes = new Map<string, ImportLane>()
+  readonly #queues = new Map<string, ImportQueue>()
   readonly #saving = new Set<Promise<void>>()
   #open = 0
   #wake: () => void = () => {}
@@ -71,29 +73,32 @@ export class Importer {
     this.#options = options
   }
 
-  /** Reads a file and begins to import it, as far as there is room; `finish` waits for what is under way. */
+  /** Reads a file and starts its items, as `maxOpen` allows. `finish` waits for items under way. */
   async add(source: ImportSource): Promise<void> {
-    const { checkpoints, isStored, onBad, patience, signal } = this.#options
+    const { checkpoints, isStored, onBad, retry, signal } = this.#options
     const start = { bytes: 0, lines: 0, digest: '' }
     const file: OpenFile = {
       source,
       batches: [],
       isRead: false,
       position: start,
-      sound: start,
+      checkpoint: start,
       savedAt: Date.now(),
       saving: Promise.resolve(),
     }
-    const saved = await patience.retry(signal, () => checkpoints.load(source.key))
+    const saved = await retry.untilSuccess(signal, () => checkpoints.load(source.key))
     for await (const { items, bad, end } of source.read(saved)) {
       for (const { line, reason } of bad) onBad(source.path, line, reason)
       this.counts.bad += bad.length
-      const done = await patience.retry(signal, async () => (await source.countDone?.(items, isStored)) ?? 0)
+      const done = await retry.untilSuccess(
+        signal,
+        async () => (await source.countDone?.(items, isStored)) ?? 0,
+      )
       for (const item of items.slice(0, done)) if (item.kind === 'message') this.counts.duplicates++
-      const batch = { open: items.length - done, isSound: bad.length === 0, end }
+      const batch = { open: items.length - done, isComplete: bad.length === 0, end }
       file.batches.push(batch)
       for (const item of items.slice(done)) {
-        while (this.#open >= maxOpen && !signal.aborted) await this.#someDone()
+        while (this.#open >= maxOpen && !signal.aborted) await this.#untilProgress()
         if (signal.aborted) return
         this.#begin(file, batch, item)
       }
@@ -101,17 +106,17 @@ export class Importer {
     }
     file.isRead = true
     this.#advance(file)
-    // What a checkpoint has spared reading is dealt with too.
+    // Count the bytes that a checkpoint skipped as finished.
     if (file.batches.length === 0) this.counts.bytes += source.bytes - file.position.bytes
   }
 
-  /** Resolves when nothing is under way and the checkpoints are saved. */
+  /** Waits until no item is under way and the checkpoints are saved. */
   async finish(): Promise<void> {
-    while (this.#lanes.size > 0) await this.#someDone()
+    while (this.#queues.size > 0) await this.#untilProgress()
     await Promise.all(this.#saving)
   }
 
-  #someDone(): Promise<void> {
+  #untilProgress(): Promise<void> {
     return new Promise(resolve => {
       this.#wake = resolve
     })
@@ -123,25 +128,25 @@ export class Importer {
       this.#open--
       batch.open--
       this.#count(file, item, outcome)
-      if (outcome.kind === 'refused') batch.isSound = false
+      if (outcome.kind === 'refused') batch.isComplete = false
       if (batch.open === 0) this.#advance(file)
       if (this.#open < maxOpen / 2) this.#wake()
     }
-    this.#laneOf(item.c).push({ item, title: file.source.title, done })
+    this.#queueOf(item.c).push({ item, title: file.source.title, done })
   }
 
-  #laneOf(c: string): ImportLane {
-    let lane = this.#lanes.get(c)
-    if (lane === undefined) {
-      const { bus, states, isStored, signal, patience } = this.#options
+  #queueOf(c: string): ImportQueue {
+    let queue = this.#queues.get(c)
+    if (queue === undefined) {
+      const { bus, states, isStored, signal, retry } = this.#options
       const onIdle = (): void => {
-        this.#lanes.delete(c)
+        this.#queues.delete(c)
         this.#wake()
       }
-      lane = new ImportLane({ bus, states, isStored, signal, patience, onIdle }, c)
-      this.#lanes.set(c, lane)
+      queue = new ImportQueue({ bus, states, isStored, signal, retry, onIdle }, c)
+      this.#queues.set(c, queue)
     }
-    return lane
+    return queue
   }
 
   #count(file: OpenFile, item: ImportItem, outcome: Outcome): void {
@@ -153,24 +158,24 @@ export class Importer {
     else this.counts.duplicates++
   }
 
-  /** Moves a file's position over the batches that are done, and saves it now and then. */
+  /** Moves the position of a file over finished batches, and saves a checkpoint at intervals. */
   #advance(file: OpenFile): void {
     const { checkpoints } = this.#options
-    const before = file.sound
+    const before = file.checkpoint
     for (let first = file.batches[0]; first?.open === 0; first = file.batches[0]) {
       this.counts.bytes += first.end.bytes - file.position.bytes
       this.counts.lines += first.end.lines - file.position.lines
-      if (first.isSound && file.sound === file.position) file.sound = first.end
+      if (first.isComplete && file.checkpoint === file.position) file.checkpoint = first.end
       file.position = first.end
       file.batches.shift()
     }
-    if (file.sound === before) return
+    if (file.checkpoint === before) return
     const isDone = file.isRead && file.batches.length === 0
     if (!isDone && Date.now() - file.savedAt < checkpointEveryMs) return
     file.savedAt = Date.now()
-    const { sound, source } = file
-    // A checkpoint that is not saved costs time at the next run, nothing else.
-    const saving = file.saving.then(() => checkpoints.save(source.key, sound)).catch(() => {})
+    const { checkpoint, source } = file
+    // Without this checkpoint, the next run only takes longer.
+    const saving = file.saving.then(() => checkpoints.save(source.key, checkpoint)).catch(() => {})
     file.saving = saving
     this.#saving.add(saving)
     void saving.then(() => this.#saving.delete(saving))

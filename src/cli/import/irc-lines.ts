@@ -1,9 +1,9 @@
 /**
- * Lines of an IRC log as irssi and the public #ubuntu archive write them. Pure.
- * Times are to the minute; old logs have a clock of twelve hours without saying which half of the day it is.
+ * A line of an IRC log, as irssi and the public #ubuntu archive write it. Times are in minutes; old logs have a
+ * twelve-hour clock without am and pm.
  */
 export type IrcLine =
-  /** What somebody said; `action`: what somebody did (`/me`). A notice counts as said. */
+  /** A message of a nick; `action` for `/me`. A notice counts as a message. */
   | {
       readonly kind: 'message' | 'action'
       readonly nick: string
@@ -12,7 +12,7 @@ export type IrcLine =
     }
   | { readonly kind: 'join' | 'part' | 'kick'; readonly nick: string }
   | { readonly kind: 'nick'; readonly nick: string; readonly to: string }
-  /** Modes, topics, splits, and what is no line of a log. `minute` where it has a time. */
+  /** Modes, topics, splits, and text that is not a log line. `minute` if the line has a time. */
   | { readonly kind: 'other'; readonly minute?: number }
 
 const clock = /^\[(\d\d):(\d\d)\] (.*)$/s
@@ -26,12 +26,16 @@ const joined = /^(.+?) +\[.*\] {2}has joined #/
 const left = /^(.+?) +\[.*\] {2}has left #/
 const kicked = /^(\S+) was kicked off #/
 const renamed = /^(.+?) is now known as (.+)$/
-/** `mode/#ubuntu […]`, `..[topic/#ubuntu…]`, `netjoined:`, `netsplit:`, the topic on joining: done by the server or to the channel. */
+/**
+ * `mode/#ubuntu […]`, `..[topic/#ubuntu…]`, `netjoined:`, `netsplit:`, the topic on joining: lines of the server or
+ * about the channel.
+ */
 const channelLine = /^(mode\/|\.\.\[|net\w+:|Topic (for #|\(#)|Starting logfile )/
 
-/** The archive's program put a space after each `]` in a nick. */
+/** Removes the space that the program of the archive wrote after each `]` in a nick. */
 const nickOf = (written: string): string => written.replaceAll('] ', ']').trim()
 
+/** Parses one line. */
 export const parseIrcLine = (line: string): IrcLine => {
   const timed = clock.exec(line)
   if (timed) {
@@ -58,12 +62,13 @@ export const parseIrcLine = (line: string): IrcLine => {
 }
 
 const halfDay = 720
-/** A step back of less is a clock that was set, not the next half of the day. */
+/** A smaller step back, in minutes, is a clock adjustment, not the next half of the day. */
 const jitter = 360
 
 /**
- * Times of a day's lines in ms since 1970, never going back. A clock that jumps back means that twelve hours are over (or a day, where twelve are not
- * enough); a line without a time has that of the line before, the first ones that of the first time in the file.
+ * Returns the times of the lines of a day, in ms since 1970, never decreasing. A clock that jumps back means that
+ * twelve hours have passed (or a day, if twelve hours are not enough). A line without a time has the time of the line
+ * before; the first lines have the first time of the file.
  */
 export const timesOfDay = (date: string, minutes: readonly (number | undefined)[]): number[] => {
   const midnight = Date.parse(`${date}T00:00:00.000Z`)
@@ -78,7 +83,10 @@ export const timesOfDay = (date: string, minutes: readonly (number | undefined)[
   })
 }
 
-/** Reply links of an annotation file, `<line> <line> -`, lines from 0: the later line answers the nearest of the earlier ones that `accepts` takes. */
+/**
+ * Returns the reply links of an annotation file: `<line> <line> -`, lines from 0. The later line replies to the nearest
+ * earlier line that `accepts` selects.
+ */
 export const parseReplyLinks = (text: string, accepts: (line: number) => boolean): Map<number, number> => {
   const links = new Map<number, number>()
   for (const row of text.split('\n')) {

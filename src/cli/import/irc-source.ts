@@ -1,16 +1,38 @@
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync, statSync } from 'node:fs'
+import { isId, Limits } from '../../events/index.ts'
 import type { IrcFile } from './find-files.ts'
 import type { ImportItem, ImportMessage, ImportSource, SourceBatch } from './import-item.ts'
 import { parseIrcLine, parseReplyLinks, timesOfDay } from './irc-lines.ts'
-import { conversationOfChannel, messageOfLine, userOfNick } from './irc-names.ts'
 import { sourceKey } from './read-lines.ts'
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
-/** What logs held before UTF-8. */
+/** Encoding of logs from before UTF-8. */
 const latin1 = new TextDecoder('windows-1252')
 
-/** A day's log and its reply links as items, in the order of its lines. Pure. */
+const hash = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 10)
+
+/**
+ * Returns the text if it is an id; otherwise its valid characters and a hash, so that different texts get different
+ * ids.
+ */
+const idOf = (text: string, maxChars: number): string => {
+  if (isId(text) && text.length <= maxChars) return text
+  return `${text.replaceAll(/[^A-Za-z0-9_-]+/g, '_').slice(0, maxChars - 11)}-${hash(text)}`
+}
+
+/** Returns the user id of a nick. Case matters: `Foo` and `foo` are two users. */
+export const userOfNick = (nick: string): string => idOf(nick, Limits.idChars)
+
+/** Returns the conversation id of a channel: `ubuntu` for `#ubuntu` and `ubuntu`. */
+export const conversationOfChannel = (channel: string): string =>
+  idOf(channel.replace(/^#+/, ''), Limits.idChars)
+
+/** Returns the message id of a line of a file, the same at every import. Lines count from 0, as in annotations. */
+export const messageOfLine = (stem: string, line: number): string =>
+  `irc-${idOf(stem.replaceAll('.', '-'), Limits.idChars - 11)}-${String(line).padStart(6, '0')}`
+
+/** Returns the log of a day and its reply links as items, in the order of the lines. */
 export const itemsOfDay = (
   file: Pick<IrcFile, 'stem' | 'date'>,
   channel: string,
@@ -53,13 +75,16 @@ export const itemsOfDay = (
       })
     } else if (line.kind === 'join') items.push(membership('join', line.nick))
     else if (line.kind === 'part' || line.kind === 'kick') items.push(membership('leave', line.nick))
-    // A nick is all the identity that IRC has: under a new one somebody else is there.
+    // The nick is the identity on IRC: a new nick is another user.
     else if (line.kind === 'nick') items.push(membership('leave', line.nick), membership('join', line.to))
   }
   return items
 }
 
-/** A day of an IRC log: one batch. Its checkpoint stands at its end only; within it the log's own messages tell how far it has come. */
+/**
+ * Source for one day of an IRC log: one batch. Its only checkpoint is at the end; before it, the messages in the log
+ * show the progress.
+ */
 export const ircSource = async (file: IrcFile, channel: string): Promise<ImportSource> => ({
   path: file.path,
   bytes: statSync(file.path).size,
@@ -87,8 +112,8 @@ export const ircSource = async (file: IrcFile, channel: string): Promise<ImportS
 })
 
 /**
- * Index of the last item that is in the log, -1 for none. Items are appended in their order, so that the stored messages are the first ones: a binary search.
- * What stands before a stored message was done, whether it left an event or had nothing to change.
+ * Returns the index of the last item that the log holds, -1 for none, by binary search: the import appends items in
+ * order, so the stored messages come first. All items before a stored message are finished, with or without an event.
  */
 const lastStored = async (
   messages: readonly { item: ImportMessage; index: number }[],
@@ -113,7 +138,7 @@ const decode = (bytes: Buffer): string => {
   try {
     return utf8.decode(bytes)
   } catch {
-    // One line in another encoding must not cost the others theirs.
+    // Decode line by line: a line in another encoding must not change the others.
     return bytes
       .toString('latin1')
       .split('\n')

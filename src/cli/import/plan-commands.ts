@@ -8,11 +8,11 @@ export interface PlannedCommand {
   readonly at: string
 }
 
-/** What is planned already and not in the conversation's state yet. Emptied when nothing is under way. */
+/** Effects of commands under way, which the state of the conversation does not show yet. */
 export interface Planned {
-  /** The conversation will have been created. */
+  /** Whether a command creates the conversation. */
   isCreated: boolean
-  /** Who will have come, who will have gone. */
+  /** Users who join (true) or leave (false). */
   readonly members: Map<string, boolean>
 }
 
@@ -22,8 +22,8 @@ let requestId = 0
 const id = (): string => String(++requestId)
 
 /**
- * The commands that an item takes, on a conversation's state and what is planned on top of it: none when there is nothing to change, a `create` or `join` first
- * where the sender is not in it. Pure but for `planned`, which it brings up to date.
+ * Returns the commands for an item, given the state of its conversation and the effects of commands under way. Adds a
+ * `create` or `join` when the sender is not a member; returns none when the item changes nothing. Updates `planned`.
  */
 export const planCommands = (
   item: ImportItem,
@@ -44,7 +44,7 @@ export const planCommands = (
     return commands
   }
   if (view === undefined && !planned.isCreated) {
-    // The first who is seen in a channel has created it, as on IRC. The key makes a repeated `create` known.
+    // The first user of a channel creates it, as on IRC. The key identifies a repeated `create`.
     planned.isCreated = true
     planned.members.set(user, true)
     add({

@@ -3,23 +3,23 @@ import { createReadStream } from 'node:fs'
 import { open } from 'node:fs/promises'
 import type { SourcePosition } from './import-item.ts'
 
-/** A line's bytes without its end; `too long` for one over the limit, whose bytes were not kept. */
+/** The bytes of a line without its line end. `too long`: the line exceeds the limit, and its bytes are dropped. */
 export type RawLine = Buffer | 'too long'
 
 export interface LineBlock {
   readonly lines: readonly RawLine[]
-  /** Where the file stands after these lines. */
+  /** Position after these lines. */
   readonly end: SourcePosition
 }
 
 const newline = 0x0a
 
-/** Blocks are cut to lines, so that a checkpoint always stands between two. */
+/** Bytes of one read. Blocks end at a line end, so that a checkpoint is always between two lines. */
 const blockBytes = 256 * 1024
 
 /**
- * The lines of a file, in blocks of whole lines, from the start or after a position whose digest fits the file (else from the start). A line's end is `\n` or
- * `\r\n`; the last line needs none. Holds no more than a block and `maxBytes` of a line.
+ * Yields the lines of a file in blocks, after a position if its digest matches the file, otherwise from the start. A
+ * line ends with `\n` or `\r\n`; the last line may end without. Needs memory for one block and `maxBytes` of a line.
  */
 export async function* readLines(
   path: string,
@@ -75,7 +75,7 @@ export async function* readLines(
 
 const trimEnd = (line: Buffer): Buffer => (line.at(-1) === 0x0d ? line.subarray(0, -1) : line)
 
-/** The hash of a file's start, to go on with; undefined when it is not what the position says. */
+/** Returns the hash of the start of a file, to continue. Undefined: it differs from the digest of the position. */
 const hashUpTo = async (path: string, { bytes, digest }: SourcePosition): Promise<Hash | undefined> => {
   const hash = createHash('sha256')
   if (bytes === 0) return hash
@@ -83,7 +83,7 @@ const hashUpTo = async (path: string, { bytes, digest }: SourcePosition): Promis
   return hash.copy().digest('hex') === digest ? hash : undefined
 }
 
-/** Names a file by its format and its first bytes. */
+/** Returns a key for a file from its format and its first bytes. */
 export const sourceKey = async (format: string, path: string): Promise<string> => {
   const file = await open(path)
   try {

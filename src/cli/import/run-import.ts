@@ -2,22 +2,54 @@ import { openWriteSide } from '../../app/open-log.ts'
 import { openNats } from '../../app/open-nats.ts'
 import { createLogLookup, type MessageLookup } from '../../commands/index.ts'
 import { CliError } from '../command/cli-error.ts'
+import { configOf, type SystemFlags } from '../command/config-flags.ts'
 import { interruption } from '../command/run-command.ts'
-import { configOf, type SystemFlags } from '../command/system-options.ts'
 import { count, note, print, span } from '../terminal/output.ts'
+import { type Bar, startBar } from '../terminal/progress-bar.ts'
 import { openCheckpoints } from './checkpoints.ts'
 import type { ImportSource } from './import-item.ts'
-import { startProgress } from './import-progress.ts'
 import { queueWindow } from './import-queue.ts'
+import { ImportRetry } from './import-retry.ts'
 import { type ImportCounts, Importer } from './importer.ts'
-import { Patience } from './retry.ts'
 
-/** Bad lines that are told of one by one; the rest are counted. */
-const maxComplaints = 20
+/** Progress of an import. */
+interface ImportProgress extends Bar {
+  /** Shows why the import waits. Undefined: it does not. */
+  waitingFor(reason: string | undefined): void
+}
+
+const rateOf = ({ messages, memberships, duplicates }: ImportCounts, sinceMs: number): number =>
+  Math.round(((messages + memberships + duplicates) * 1000) / Math.max(sinceMs, 1))
+
+const startProgress = (counts: ImportCounts, totalBytes: number): ImportProgress => {
+  const startedAt = performance.now()
+  let waitingFor: string | undefined
+  const text = (): string => {
+    const elapsed = performance.now() - startedAt
+    const left = counts.bytes > 0 ? (elapsed / counts.bytes) * (totalBytes - counts.bytes) : undefined
+    return [
+      `${count(counts.messages)} messages`,
+      ...(counts.duplicates > 0 ? [`${count(counts.duplicates)} stored before`] : []),
+      ...(counts.bad > 0 ? [`${count(counts.bad)} bad lines`] : []),
+      `${count(rateOf(counts, elapsed))}/s`,
+      ...(left !== undefined && counts.bytes < totalBytes ? [`${span(left)} left`] : []),
+      ...(waitingFor === undefined ? [] : [`waiting: ${waitingFor}`]),
+    ].join(', ')
+  }
+  return {
+    ...startBar(() => ({ done: counts.bytes, total: totalBytes, text: text() })),
+    waitingFor: reason => {
+      waitingFor = reason
+    },
+  }
+}
+
+/** Bad lines that the output names; the rest are counted. */
+const maxShownLines = 20
 
 /**
- * A conversation's window has to fit into its queue; larger batches than a server that has others to answer. Channels keep all members in their own log: what was
- * said after a join has to come after it.
+ * The window of a conversation must fit into its queue. Batches are larger than on a server, which has other commands
+ * to answer. The log of a channel holds all its members, so that messages follow the join of their sender.
  */
 const importLimits = {
   queued: queueWindow * 2,
@@ -25,16 +57,19 @@ const importLimits = {
   channelMembers: Number.MAX_SAFE_INTEGER,
 }
 
-/** Memory for the ids of messages that are there already, bytes. */
+/** Memory for the ids of stored messages, bytes. */
 const indexBytes = 512 * 1024 * 1024
 
-/** How long the log may stay out of reach before the import gives up, ms. */
-const patienceMs = 300_000
+/** Time without a success after which the import gives up, ms. */
+const outageTimeoutMs = 300_000
 
-/** How long the end waits for what is under way, ms. */
+/** Time that a stop waits for commands under way, ms. */
 const drainMs = 30_000
 
-/** Imports sources into the system that flags name, and says what came of it. Throws CliError when a line was bad or it was interrupted. */
+/**
+ * Imports sources into the system that flags name, and prints a summary. Throws CliError after bad lines or an
+ * interruption.
+ */
 export const runImport = async (sources: readonly ImportSource[], flags: SystemFlags): Promise<void> => {
   const { signal: interrupted, release } = interruption()
   const startedAt = performance.now()
@@ -52,24 +87,24 @@ export const runImport = async (sources: readonly ImportSource[], flags: SystemF
     })
     try {
       await feed.start()
-      const patience = new Patience(patienceMs, trouble => progress.trouble(trouble))
-      const signal = AbortSignal.any([interrupted, patience.lost])
-      let complaints = 0
+      const retry = new ImportRetry(outageTimeoutMs, reason => progress.waitingFor(reason))
+      const signal = AbortSignal.any([interrupted, retry.gaveUp])
+      let shownLines = 0
       const importer = new Importer({
         bus,
         states,
         checkpoints: await openCheckpoints(system.nats, feed),
         isStored: async (c, m) => {
-          // Up to seq 1 or later: once a conversation was read, as it was then.
-          const isThere = (await states.conversation(c)) !== undefined
-          return isThere && (await lookup?.find(c, m, 1)) !== undefined
+          // At seq 1: the lookup then uses the messages that it read at first, those before this run.
+          const exists = (await states.conversation(c)) !== undefined
+          return exists && (await lookup?.find(c, m, 1)) !== undefined
         },
         signal,
-        patience,
+        retry,
         onBad: (path, line, reason) => {
-          complaints++
-          if (complaints <= maxComplaints) progress.say(`${path}:${line}: ${reason}`)
-          if (complaints === maxComplaints) progress.say('… further bad lines are only counted')
+          shownLines++
+          if (shownLines <= maxShownLines) progress.say(`${path}:${line}: ${reason}`)
+          if (shownLines === maxShownLines) progress.say('… more bad lines are counted only')
         },
       })
       const progress = startProgress(
@@ -85,14 +120,18 @@ export const runImport = async (sources: readonly ImportSource[], flags: SystemF
         progress.stop()
       }
       await print(summaryOf(importer.counts, performance.now() - startedAt))
-      patience.lost.throwIfAborted()
+      retry.gaveUp.throwIfAborted()
       if (interrupted.aborted)
         throw new CliError(
           'INTERRUPTED',
-          'stopped before the end: the same command again goes on where this one was',
+          'stopped before the end: run the same command again to continue the import',
         )
       const { bad } = importer.counts
-      if (bad > 0) throw new CliError('BAD_INPUT', `${count(bad)} lines were not imported`)
+      if (bad > 0)
+        throw new CliError(
+          'BAD_INPUT',
+          `${count(bad)} lines were not imported: correct them and run the same command again`,
+        )
     } finally {
       await close(drainMs)
     }
@@ -104,7 +143,7 @@ export const runImport = async (sources: readonly ImportSource[], flags: SystemF
 
 const summaryOf = ({ messages, duplicates, memberships }: ImportCounts, elapsedMs: number): string => {
   if (messages + duplicates + memberships === 0)
-    return `nothing new: all of it was imported before; ${span(elapsedMs)}\n`
+    return `nothing new, all items were imported before; ${span(elapsedMs)}\n`
   const rate = Math.round((messages + memberships) / (elapsedMs / 1000))
-  return `${count(messages)} ${messages === 1 ? 'message' : 'messages'} imported, ${count(duplicates)} there already, ${count(memberships)} joins and leaves; ${span(elapsedMs)}, ${count(rate)}/s\n`
+  return `${count(messages)} ${messages === 1 ? 'message' : 'messages'} imported, ${count(duplicates)} stored before, ${count(memberships)} joins and leaves; ${span(elapsedMs)}, ${count(rate)}/s\n`
 }

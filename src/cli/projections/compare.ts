@@ -7,25 +7,32 @@ import {
   type ProjectionPlan,
 } from '../../projections/index.ts'
 import { CliError } from '../command/cli-error.ts'
+import type { SystemFlags } from '../command/config-flags.ts'
 import { interruption } from '../command/run-command.ts'
-import type { SystemFlags } from '../command/system-options.ts'
 import { count, note, print, styled, table } from '../terminal/output.ts'
 import { startBar } from '../terminal/progress-bar.ts'
 import { readOverview } from './overview.ts'
-import { generationNumber } from './pause.ts'
-import { type Operation, operate, planOf, projectionArgument } from './projection-command.ts'
+import {
+  generationNumber,
+  type Operation,
+  operate,
+  planOf,
+  projectionArgument,
+} from './projection-command.ts'
 import { isLevel } from './rebuild.ts'
-import { standStill } from './wait-for-views.ts'
+import { whileStill } from './wait-for-workers.ts'
 
 interface CompareFlags extends SystemFlags {
   readonly json?: boolean
 }
 
-const repeats = 3
-/** Of a row that is shown. */
-const longestRow = 200
+const attempts = 3
+/** Characters of a row in the output. */
+const maxRowChars = 200
 
-/** The generation to compare with the live one, or to switch to: the one that is being built, else the newest of the older ones. Throws CliError. */
+/**
+ * Returns the generation under construction, or else the newest that is not live. Throws CliError when there is none.
+ */
 export const otherGeneration = (plan: ProjectionPlan, projection: ProjectionName): number => {
   const other =
     buildingOf(plan)?.generation ??
@@ -33,12 +40,12 @@ export const otherGeneration = (plan: ProjectionPlan, projection: ProjectionName
   if (other === undefined)
     throw new CliError(
       'NOT_READY',
-      `${projection} has one generation only: confab projections rebuild ${projection} builds another`,
+      `${projection} has one generation only: "confab projections rebuild ${projection}" builds another`,
     )
   return other
 }
 
-/** Throws CliError NOT_LEVEL unless a generation is level with the log, wherever it is kept. */
+/** Throws CliError NOT_LEVEL unless a generation is level with the log in every database. */
 export const checkLevel = async (
   operation: Operation,
   projection: ProjectionName,
@@ -48,11 +55,11 @@ export const checkLevel = async (
     if (row.generation === generation && !isLevel(row))
       throw new CliError(
         'NOT_LEVEL',
-        `generation ${generation} of ${projection} is ${count(row.lagEvents)} events behind the log (${row.state})`,
+        `generation ${generation} of ${projection} is ${count(row.lagEvents)} events behind the log (${row.state}): wait until it has caught up`,
       )
 }
 
-/** Compares two generations that stand at the same positions; the view is paused meanwhile, and goes on afterwards whatever came. */
+/** Compares two generations at the same positions. Pauses the view during the comparison. */
 const compareStill = async (
   operation: Operation,
   projection: ProjectionName,
@@ -62,7 +69,7 @@ const compareStill = async (
   const { signal, release } = interruption()
   const stop = new AbortController()
   signal.addEventListener('abort', () =>
-    stop.abort(new CliError('INTERRUPTED', 'the comparison is not complete')),
+    stop.abort(new CliError('INTERRUPTED', 'stopped before the end of the comparison')),
   )
   let rows = 0
   const bar = startBar(() => ({ done: 0, total: 0, text: `${count(rows)} rows compared` }))
@@ -71,8 +78,8 @@ const compareStill = async (
       await stores.open(projection, generations[0]),
       await stores.open(projection, generations[1]),
     ]
-    for (let repeat = 0; repeat < repeats; repeat++) {
-      const comparison = await standStill(operation, projection, generations, signal, async ({ isStill }) => {
+    for (let attempt = 0; attempt < attempts; attempt++) {
+      const comparison = await whileStill(operation, projection, generations, signal, async ({ isStill }) => {
         const found = await compareGenerations(
           () => a.rows(),
           () => b.rows(),
@@ -83,12 +90,12 @@ const compareStill = async (
             },
           },
         )
-        // A batch that was longer at hand than anybody should wait for.
+        // A worker may have stored a slow batch during the comparison: compare again.
         return (await isStill()) ? found : undefined
       })
       if (comparison !== undefined) return comparison
     }
-    throw new CliError('NOT_LEVEL', `${projection} was written to while it was compared`)
+    throw new CliError('NOT_LEVEL', `workers wrote to ${projection} during the comparison: try again`)
   } finally {
     bar.stop()
     release()
@@ -101,7 +108,7 @@ const report = (
   { rows, conversations, different, examples }: Comparison,
 ): string => {
   const shown = (content: string): string =>
-    content.length > longestRow ? `${content.slice(0, longestRow)}…` : content
+    content.length > maxRowChars ? `${content.slice(0, maxRowChars)}…` : content
   return [
     table(
       [
@@ -111,7 +118,7 @@ const report = (
       ],
       [['rows', count(rows.a), count(rows.b)]],
     ),
-    `${count(conversations - different.length)} of ${count(conversations)} conversations are the same\n`,
+    `${count(conversations - different.length)} of ${count(conversations)} conversations are equal\n`,
     ...examples.map(({ c, content, only }) =>
       only === 'a'
         ? styled('red', `- ${c}  ${shown(content)}\n`)
@@ -120,8 +127,8 @@ const report = (
   ].join('')
 }
 
-/** Compares and prints. Throws CliError GENERATIONS_DIFFER. */
-export const compareAndTell = async (
+/** Compares two generations and prints the result. Throws CliError GENERATIONS_DIFFER. */
+export const compareAndReport = async (
   operation: Operation,
   projection: ProjectionName,
   generations: readonly [number, number],
@@ -140,7 +147,7 @@ export const compareAndTell = async (
       'GENERATIONS_DIFFER',
       `generations ${generations.join(' and ')} of ${projection} differ in ${count(different.length)} conversations: ${different.slice(0, 5).join(', ')}${different.length > 5 ? ' …' : ''}`,
     )
-  if (!isJson) note(`generations ${generations.join(' and ')} of ${projection} are the same`)
+  if (!isJson) note(`generations ${generations.join(' and ')} of ${projection} are equal`)
 }
 
 const compare = (
@@ -151,17 +158,19 @@ const compare = (
   operate(flags, async operation => {
     const plan = await planOf(operation, projection)
     const other = generation ?? otherGeneration(plan, projection)
-    await compareAndTell(operation, projection, [plan.live, other], flags.json)
+    await compareAndReport(operation, projection, [plan.live, other], flags.json)
   })
 
 export const compareCommand = (): Command =>
   projectionArgument(
     new Command('compare').description(
-      'compare a generation with the one that is read, row by row; the view is paused meanwhile',
+      'Compare a generation with the live one, row by row; pauses the view during the comparison',
     ),
   )
     .addArgument(
-      new Argument('[generation]', 'default: the one that is being built').argParser(generationNumber),
+      new Argument('[generation]', 'Generation to compare (default: the one under construction)').argParser(
+        generationNumber,
+      ),
     )
-    .option('--json', 'as JSON')
+    .option('--json', 'Output JSON')
     .action(compare)

@@ -8,10 +8,10 @@ import {
 } from '../../infra/nats/index.ts'
 import { type ProjectionName, projectionNames, type RetryOutcome } from '../../projections/index.ts'
 import { CliError } from '../command/cli-error.ts'
+import { addSystemOptions, type SystemFlags } from '../command/config-flags.ts'
 import { interruption } from '../command/run-command.ts'
-import { addSystemOptions, type SystemFlags } from '../command/system-options.ts'
 import { count, note, print, table } from '../terminal/output.ts'
-import { fedViews, holderOf } from './fed-views.ts'
+import { fedViews, holderOf } from './overview.ts'
 import { type Operation, operate } from './projection-command.ts'
 
 interface FilterFlags extends SystemFlags {
@@ -27,7 +27,7 @@ interface ChooseFlags extends FilterFlags {
   readonly all?: boolean
 }
 
-const longestReason = 100
+const maxReasonChars = 100
 
 async function* lettersOf(
   { nats }: Operation,
@@ -64,13 +64,13 @@ const list = (flags: ListFlags): Promise<void> =>
           `${stream} ${streamSeq}`,
           `${aggregate.id} ${seq}${type === '' ? '' : ` ${type}`}`,
           at.slice(0, 19).replace('T', ' '),
-          reason.length > longestReason ? `${reason.slice(0, longestReason)}…` : reason,
+          reason.length > maxReasonChars ? `${reason.slice(0, maxReasonChars)}…` : reason,
         ]),
       ),
     )
   })
 
-/** The letters that a command is about. Throws CliError where none is named, or one that is named is not there. */
+/** Returns the selected letters. Throws CliError when the flags select none, or name one that does not exist. */
 const choose = async (
   operation: Operation,
   sequences: readonly number[],
@@ -79,7 +79,7 @@ const choose = async (
   if (sequences.length === 0 && !flags.all && flags.projection === undefined && flags.reason === undefined)
     throw new CliError(
       'BAD_OPTION',
-      'which letters? Name them by number, or use --projection, --reason or --all',
+      'no letters selected: name them by number, or use --projection, --reason or --all',
     )
   const letters = await collect(operation, flags)
   if (sequences.length === 0) return letters
@@ -87,12 +87,12 @@ const choose = async (
   if (missing.length > 0)
     throw new CliError(
       'NO_SUCH_LETTER',
-      `there is no dead letter ${missing.join(', ')}${flags.projection || flags.reason ? ' of that kind' : ''}`,
+      `dead letter ${missing.join(', ')} does not exist${flags.projection || flags.reason ? ' with this filter' : ''}: "confab projections dead-letters" lists them`,
     )
   return letters.filter(({ sequence }) => sequences.includes(sequence))
 }
 
-/** Each event of a projection once: it is filed again by each generation that meets it, when some time lies between. */
+/** Groups letters by event: each generation of a projection files a letter of its own. */
 const byEvent = (letters: readonly FiledLetter[]): FiledLetter[][] => [
   ...Map.groupBy(
     letters,
@@ -100,7 +100,7 @@ const byEvent = (letters: readonly FiledLetter[]): FiledLetter[][] => [
   ).values(),
 ]
 
-/** Undefined: whoever should answer does not. */
+/** Asks the workers to apply the event of a letter again. Undefined: not all of them answered. */
 const retryLetter = async ({ nats }: Operation, letter: FiledLetter): Promise<RetryOutcome | undefined> => {
   const views = fedViews(await askProjectionStatus(nats), letter.projection)
   const databases = views.filter(({ reports }) => {
@@ -118,10 +118,7 @@ const retry = (sequences: readonly number[], flags: ChooseFlags): Promise<void> 
     try {
       for (const copies of byEvent(await choose(operation, sequences, flags))) {
         if (signal.aborted)
-          throw new CliError(
-            'INTERRUPTED',
-            `${count(done)} letters were taken; the others are where they were`,
-          )
+          throw new CliError('INTERRUPTED', `${count(done)} letters were applied; the others are unchanged`)
         const [letter] = copies as [FiledLetter, ...FiledLetter[]]
         const outcome = await retryLetter(operation, letter)
         if (outcome?.ok) {
@@ -130,18 +127,18 @@ const retry = (sequences: readonly number[], flags: ChooseFlags): Promise<void> 
           continue
         }
         const { sequence, projection, stream, streamSeq } = letter
-        const why = outcome?.reason ?? `no worker that has ${stream} answers, or not all`
+        const why = outcome?.reason ?? `not all workers of ${stream} answered`
         failures.push(why)
-        note(`letter ${sequence} (${projection}, ${stream} ${streamSeq}) stays: ${why}`)
+        note(`letter ${sequence} (${projection}, ${stream} ${streamSeq}) failed again: ${why}`)
       }
     } finally {
       release()
     }
-    note(`${count(done)} ${done === 1 ? 'letter was' : 'letters were'} taken`)
+    note(`${count(done)} ${done === 1 ? 'letter was' : 'letters were'} applied`)
     if (failures.length > 0)
       throw new CliError(
         'DEAD_LETTERS_LEFT',
-        `${count(failures.length)} could not be taken, the first because ${failures[0]}`,
+        `${count(failures.length)} ${failures.length === 1 ? 'letter' : 'letters'} failed again, the first because ${failures[0]}`,
       )
   })
 
@@ -157,36 +154,44 @@ const letterNumber = (value: string, before: number[] | undefined): number[] => 
   const number = Number(value)
   if (!Number.isInteger(number) || number < 1)
     throw new InvalidArgumentError(
-      'the number of a letter is wanted, as "confab projections dead-letters" shows it',
+      'Give the number of a letter, as "confab projections dead-letters" shows it.',
     )
   return [...(before ?? []), number]
 }
 
 const withFilter = (command: Command): Command =>
   addSystemOptions(command)
-    .addOption(new Option('--projection <projection>', 'only of this one').choices(projectionNames))
-    .option('--reason <text>', 'only those whose reason contains this, in any case')
+    .addOption(
+      new Option('--projection <projection>', 'Only letters of this projection').choices(projectionNames),
+    )
+    .option('--reason <text>', 'Only letters whose reason contains this text (any case)')
 
 const withChoice = (command: Command): Command =>
   withFilter(command)
-    .addArgument(new Argument('[letter...]', 'by number').argParser(letterNumber).default([], 'none'))
-    .option('--all', 'all of them')
+    .addArgument(
+      new Argument('[letter...]', 'Numbers of letters')
+        .argParser(letterNumber)
+        .default([], 'the letters that the options select'),
+    )
+    .option('--all', 'All letters')
 
 export const deadLettersCommand = (): Command =>
-  withFilter(new Command('dead-letters').description('events that a projection could not take, and why'))
-    .option('--json', 'as JSON')
+  withFilter(
+    new Command('dead-letters').description('List events that a projection could not apply, with reasons'),
+  )
+    .option('--json', 'Output JSON')
     .action(list)
 
 export const retryCommand = (): Command =>
   withChoice(
     new Command('retry').description(
-      'have dead letters tried again, in all generations; those that are taken leave the file',
+      'Apply the events of dead letters again, in all generations; deletes the letters that succeed',
     ),
   ).action(retry)
 
 export const discardCommand = (): Command =>
   withChoice(
     new Command('discard').description(
-      'take dead letters out of the file, untried: their views do without the events',
+      'Delete dead letters without applying them; the views stay without the events',
     ),
   ).action(discard)

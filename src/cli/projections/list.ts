@@ -4,7 +4,7 @@ import type { ConfabConfig } from '../../infra/config/index.ts'
 import { readDeadLetters } from '../../infra/nats/index.ts'
 import type { ProjectionState } from '../../projections/index.ts'
 import { CliError } from '../command/cli-error.ts'
-import { addSystemOptions, type SystemFlags } from '../command/system-options.ts'
+import { addSystemOptions, type SystemFlags } from '../command/config-flags.ts'
 import { count, note, print, span, styled, table } from '../terminal/output.ts'
 import { type GenerationRow, readOverview } from './overview.ts'
 import { operate, operateOn } from './projection-command.ts'
@@ -81,7 +81,7 @@ const list = (flags: ListFlags): Promise<void> =>
     for await (const _ of readDeadLetters(operation.nats)) letters++
     if (letters > 0)
       note(
-        `${count(letters)} dead ${letters === 1 ? 'letter' : 'letters'}: confab projections dead-letters shows why`,
+        `${count(letters)} dead ${letters === 1 ? 'letter' : 'letters'}: "confab projections dead-letters" shows the reasons`,
       )
   })
 
@@ -89,13 +89,13 @@ export const listCommand = (): Command =>
   addSystemOptions(
     new Command('ls')
       .alias('status')
-      .description('all generations of all views: how far they have come, who feeds them'),
+      .description('Show all generations of all views, with their progress and workers'),
   )
-    .option('--streams', 'stream by stream')
-    .option('--json', 'as JSON, with all streams')
+    .option('--streams', 'Show each stream')
+    .option('--json', 'Output JSON, with all streams')
     .action(list)
 
-/** All generations of all views. Undefined when there are none. */
+/** Returns all generations of all views. Undefined: there are none. */
 export const allViews = async (
   config: ConfabConfig,
   system: OpenNats,

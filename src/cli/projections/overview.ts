@@ -1,4 +1,4 @@
-import { askProjectionStatus } from '../../infra/nats/index.ts'
+import { askProjectionStatus, type WorkerStatus } from '../../infra/nats/index.ts'
 import {
   type Checkpoint,
   type ProjectionName,
@@ -6,14 +6,56 @@ import {
   type ProjectionState,
   projectionNames,
   roleOf,
+  type StreamStatus,
   type SupervisedStatus,
   worstState,
 } from '../../projections/index.ts'
 import { CliError } from '../command/cli-error.ts'
-import { type FedView, fedViews, holderOf, type StreamRow } from './fed-views.ts'
 import type { Operation } from './projection-command.ts'
 
-/** A generation of a view in one database, whoever feeds it. */
+/** State of a generation in one stream. No worker: none feeds it at the moment. */
+export interface StreamRow extends StreamStatus {
+  readonly worker?: string
+}
+
+/** Status of one generation, reported by a worker. */
+interface Report {
+  readonly worker: string
+  readonly status: SupervisedStatus
+}
+
+/** One view in one database, with the reports of its workers. */
+export interface FedView {
+  /** Technology of the database. */
+  readonly database: string
+  readonly reports: readonly Report[]
+}
+
+/** Returns one entry for each database that holds a view. Workers may share a database or have one each. */
+export const fedViews = (workers: readonly WorkerStatus[], projection: ProjectionName): FedView[] => {
+  const views = new Map<string, { database: string; reports: Report[] }>()
+  for (const { worker, database, isShared, projections } of workers)
+    for (const status of projections) {
+      if (status.projection !== projection) continue
+      const key = isShared ? database : `${database} ${worker}`
+      const view = views.get(key) ?? { database, reports: [] }
+      view.reports.push({ worker, status })
+      views.set(key, view)
+    }
+  return [...views.values()]
+}
+
+/** Returns the worker that holds a stream. If several report it: one that is not stopped, with the highest position. */
+export const holderOf = (reports: readonly Report[], stream: string): StreamRow | undefined =>
+  reports
+    .flatMap(({ worker, status }) =>
+      status.streams.filter(one => one.stream === stream).map(one => ({ ...one, worker })),
+    )
+    .sort(
+      (a, b) => Number(a.state === 'stopped') - Number(b.state === 'stopped') || b.position - a.position,
+    )[0]
+
+/** One generation of a view in one database. */
 export interface GenerationRow {
   readonly projection: ProjectionName
   readonly generation: number
@@ -25,7 +67,7 @@ export interface GenerationRow {
   readonly reason?: string
   /** Events of all streams. */
   readonly lagEvents: number
-  /** Of the stream that is furthest behind, ms. */
+  /** Lag of the stream that is furthest behind, ms. */
   readonly lagMs: number
   readonly deadLetters: number
   /** Events applied a second, of all streams. */
@@ -34,8 +76,8 @@ export interface GenerationRow {
   readonly streams: readonly StreamRow[]
 }
 
-/** A view's checkpoints in the database that this command's configuration names, or why they can't be read. */
-interface Stored {
+/** Checkpoints of a view in the configured database, or the reason why the command cannot read them. */
+interface StoredCheckpoints {
   readonly database: string
   readonly checkpoints: readonly Checkpoint[]
   readonly reason?: string
@@ -43,20 +85,23 @@ interface Stored {
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((all, one) => all + one, 0)
 
-const readStored = async (operation: Operation, projection: ProjectionName): Promise<Stored> => {
+const readCheckpoints = async (
+  operation: Operation,
+  projection: ProjectionName,
+): Promise<StoredCheckpoints> => {
   try {
     const stores = await operation.stores(projection)
     const checkpoints = await stores.checkpoints.load()
     return { database: stores.name, checkpoints: checkpoints.filter(one => one.projection === projection) }
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
-    return { database: '–', checkpoints: [], reason: `how far it has come is not known: ${reason}` }
+    return { database: '–', checkpoints: [], reason: `its position is unknown: ${reason}` }
   }
 }
 
-/** A stream that nobody feeds into a generation at the moment. */
+/** Returns the state of a stream that no worker feeds into a generation. */
 const unfedStream = (
-  { checkpoints }: Stored,
+  { checkpoints }: StoredCheckpoints,
   { paused }: ProjectionPlan,
   generation: number,
   { stream, last }: { stream: string; last: number },
@@ -76,7 +121,8 @@ const unfedStream = (
 }
 
 /**
- * All generations of all views, or of one: by what the workers say, and by plans and databases where none feeds them. Throws CliError where there are none.
+ * Returns all generations of all views, or of one view: from the reports of the workers, and from plans and databases
+ * for those without a worker. Throws CliError when there are no views.
  */
 export const readOverview = async (operation: Operation, only?: ProjectionName): Promise<GenerationRow[]> => {
   const { nats, plans, source } = operation
@@ -86,19 +132,19 @@ export const readOverview = async (operation: Operation, only?: ProjectionName):
   for (const projection of only === undefined ? projectionNames : [only]) {
     const plan = await plans.read(projection)
     if (plan === undefined) continue
-    let stored: Stored | undefined
+    let stored: StoredCheckpoints | undefined
     const rowOf = async (generation: number, version: number, view?: FedView): Promise<GenerationRow> => {
-      const own = view?.reports.filter(({ status }) => status.generation === generation) ?? []
+      const reports = view?.reports.filter(({ status }) => status.generation === generation) ?? []
       const streams: StreamRow[] = []
       for (const end of ends) {
-        const held = holderOf(own, end.stream)
-        if (held === undefined) stored ??= await readStored(operation, projection)
-        streams.push(held ?? unfedStream(stored as Stored, plan, generation, end))
+        const row = holderOf(reports, end.stream)
+        if (row === undefined) stored ??= await readCheckpoints(operation, projection)
+        streams.push(row ?? unfedStream(stored as StoredCheckpoints, plan, generation, end))
       }
-      // Of a database that its worker can't open.
-      const closed = own.filter(({ status }) => status.streams.length === 0 && status.state === 'failing')
+      // Its worker cannot open the database.
+      const closed = reports.filter(({ status }) => status.streams.length === 0 && status.state === 'failing')
       const reasons = [
-        ...own.map(({ status }) => status.reason),
+        ...reports.map(({ status }) => status.reason),
         ...streams.map(one => one.reason),
         stored?.reason,
       ]
@@ -125,6 +171,6 @@ export const readOverview = async (operation: Operation, only?: ProjectionName):
         rows.push(await rowOf(generation, version, view))
   }
   if (rows.length === 0)
-    throw new CliError('NOT_READY', 'there are no views yet: nothing has run with the role "projections"')
+    throw new CliError('NOT_READY', 'there are no views yet: start a server with the role "projections"')
   return rows
 }

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { Argument, type Command } from 'commander'
+import { Argument, type Command, InvalidArgumentError } from 'commander'
 import type { OpenNats } from '../../app/open-nats.ts'
 import { isInFile, viewDatabases, viewDatabasesOf } from '../../app/view-databases.ts'
 import type { ConfabConfig } from '../../infra/config/index.ts'
@@ -12,18 +12,18 @@ import {
   type ViewStores,
 } from '../../projections/index.ts'
 import { CliError } from '../command/cli-error.ts'
-import { addSystemOptions, configOf, openExisting, type SystemFlags } from '../command/system-options.ts'
+import { addSystemOptions, configOf, openExisting, type SystemFlags } from '../command/config-flags.ts'
 
-/** What commands about projections work with. */
+/** The connections and stores of a command about projections. */
 export interface Operation {
   readonly nats: Nats
   readonly plans: PlanStore
   readonly source: NatsEventSource
-  /** The database that holds a view, opened by the configuration of this command. Throws CliError where there is none. */
+  /** Opens the database that holds a view, as the configuration names it. Throws CliError when it does not exist. */
   stores(projection: ProjectionName): Promise<ViewStores>
 }
 
-/** Runs `work` on a system that is open; what it opened is closed. */
+/** Runs `work` on a connected system, and closes the databases that it opened. */
 export const operateOn = async <T>(
   config: ConfabConfig,
   { nats }: Pick<OpenNats, 'nats'>,
@@ -38,11 +38,14 @@ export const operateOn = async <T>(
     if (isInFile(where, projection) && !existsSync(where.file))
       throw new CliError(
         'NOT_READY',
-        `${config.data} holds no views: nothing has run there with the role "projections"`,
+        `${config.data} holds no views: start a server with the role "projections" on it`,
       )
     const [database] = viewDatabases(where, projection)
     if (database === undefined)
-      throw new CliError('NOT_READY', `the configuration has no database for ${projection}`)
+      throw new CliError(
+        'NOT_READY',
+        `the configuration names no database for ${projection}: see docs/configuration.md`,
+      )
     const stores = await database.open()
     opened.push(stores)
     return stores
@@ -56,7 +59,7 @@ export const operateOn = async <T>(
   }
 }
 
-/** Runs `work` on the system that a command's flags name. */
+/** Runs `work` on the system that the flags of a command name. */
 export const operate = async <T>(
   flags: SystemFlags,
   work: (operation: Operation) => Promise<T>,
@@ -70,7 +73,7 @@ export const operate = async <T>(
   }
 }
 
-/** Changes a plan. Throws CliError where nothing has built the view yet; PlanError. */
+/** Changes the plan of a view. Throws CliError for a view without a plan, and PlanError. */
 export const changePlan = async (
   { plans }: Operation,
   projection: ProjectionName,
@@ -80,7 +83,7 @@ export const changePlan = async (
     if (plan === undefined)
       throw new CliError(
         'NOT_READY',
-        `nothing has built ${projection} yet: start a server with the role "projections"`,
+        `the view ${projection} does not exist yet: start a server with the role "projections"`,
       )
     return change(plan)
   })
@@ -90,6 +93,16 @@ export const changePlan = async (
 export const planOf = (operation: Operation, projection: ProjectionName): Promise<ProjectionPlan> =>
   changePlan(operation, projection, plan => plan)
 
-/** A command about one projection. */
+/** Parses the number of a generation. */
+export const generationNumber = (value: string): number => {
+  const number = Number(value)
+  if (!Number.isInteger(number) || number < 1)
+    throw new InvalidArgumentError('Give the number of a generation, as "confab projections ls" shows it.')
+  return number
+}
+
+/** Adds the argument and flags of a command about one projection. */
 export const projectionArgument = (command: Command): Command =>
-  addSystemOptions(command.addArgument(new Argument('<projection>', 'which').choices(projectionNames)))
+  addSystemOptions(
+    command.addArgument(new Argument('<projection>', 'Name of the projection').choices(projectionNames)),
+  )

@@ -10,8 +10,8 @@ import {
   versionOf,
 } from '../../projections/index.ts'
 import { CliError } from '../command/cli-error.ts'
+import type { SystemFlags } from '../command/config-flags.ts'
 import { interruption } from '../command/run-command.ts'
-import type { SystemFlags } from '../command/system-options.ts'
 import { count, note, span } from '../terminal/output.ts'
 import { startBar } from '../terminal/progress-bar.ts'
 import { type GenerationRow, readOverview } from './overview.ts'
@@ -21,24 +21,27 @@ interface RebuildFlags extends SystemFlags {
   readonly detach?: boolean
 }
 
-const lookEveryMs = 300
-/** Rates of the last looks, for how long it will take, ms. */
-const rateOverMs = 10_000
+const pollMs = 300
+/** Time over which the command measures the rate, ms. */
+const rateWindowMs = 10_000
 
-/** Whether a generation is as good as level with the log, in every stream. */
+/** Whether a generation is level with the log in every stream, except for events under way. */
 export const isLevel = ({ streams }: GenerationRow): boolean =>
   streams.every(({ lagEvents }) => lagEvents <= levelEvents)
 
 const isUnfed = ({ state }: GenerationRow): boolean => state === 'stopped'
 
-/** Shows how a generation grows until it is level. Throws CliError INTERRUPTED; PlanError when it was dropped meanwhile. */
+/**
+ * Shows progress until a generation is level with the log. Throws CliError INTERRUPTED, and PlanError when it is
+ * dropped.
+ */
 const followBuild = async (
   operation: Operation,
   projection: ProjectionName,
   generation: number,
   signal: AbortSignal,
 ): Promise<void> => {
-  const looks: { at: number; done: number }[] = []
+  const samples: { at: number; done: number }[] = []
   let view = { done: 0, total: 1, text: 'waiting for a worker' }
   const bar = startBar(() => view)
   try {
@@ -46,21 +49,21 @@ const followBuild = async (
       if (signal.aborted)
         throw new CliError(
           'INTERRUPTED',
-          'the build goes on without this command: confab projections ls shows it',
+          'the build continues without this command: "confab projections ls" shows its progress',
         )
       const rows = (await readOverview(operation, projection)).filter(one => one.generation === generation)
       if (rows.length === 0)
         throw new PlanError(
           PlanProblem.missing,
-          `generation ${generation} of ${projection} was dropped meanwhile`,
+          `generation ${generation} of ${projection} was dropped during the build`,
         )
       const done = rows.flatMap(({ streams }) => streams).reduce((sum, { position }) => sum + position, 0)
       const lag = rows.reduce((sum, { lagEvents }) => sum + lagEvents, 0)
       const stuck = rows.find(({ state }) => state === 'failing' || state === 'paused')
       const now = performance.now()
-      looks.push({ at: now, done })
-      while ((looks[0]?.at ?? now) < now - rateOverMs) looks.shift()
-      const [first = { at: now, done }] = looks
+      samples.push({ at: now, done })
+      while ((samples[0]?.at ?? now) < now - rateWindowMs) samples.shift()
+      const [first = { at: now, done }] = samples
       const rate = now > first.at ? ((done - first.done) * 1000) / (now - first.at) : 0
       view = {
         done,
@@ -70,11 +73,11 @@ const followBuild = async (
           `${count(Math.round(rate))}/s`,
           ...(rate > 0 && lag > 0 ? [`${span((lag / rate) * 1000)} left`] : []),
           ...(stuck === undefined ? [] : [stuck.reason ?? stuck.state]),
-          ...(rate === 0 && looks.length > 5 && rows.some(isUnfed) ? ['nobody feeds it'] : []),
+          ...(rate === 0 && samples.length > 5 && rows.some(isUnfed) ? ['no worker feeds it'] : []),
         ].join(', '),
       }
       if (rows.every(isLevel) && !rows.some(isUnfed)) return
-      await sleep(lookEveryMs)
+      await sleep(pollMs)
     }
   } finally {
     bar.stop()
@@ -88,16 +91,16 @@ const rebuildView = (projection: ProjectionName, flags: RebuildFlags): Promise<v
     if (!isFed && !flags.detach)
       throw new CliError(
         'NO_PROJECTION_WORKER',
-        `nobody builds ${projection}: start a server with the role "projections", or plan it with --detach for when one runs`,
+        `no worker builds ${projection}: start a server with the role "projections", or use --detach to build when one starts`,
       )
     const version = versionOf(projection)
     const plan = await changePlan(operation, projection, plan => rebuild(plan, version))
     const generation = plan.generations.at(-1)?.generation ?? 0
     if (flags.detach)
       return note(
-        `generation ${generation} of ${projection} is built beside the live one: confab projections ls shows it`,
+        `generation ${generation} of ${projection} is built next to the live one: "confab projections ls" shows its progress`,
       )
-    note(`building generation ${generation} of ${projection} beside the live one`)
+    note(`building generation ${generation} of ${projection} next to the live one`)
     const { signal, release } = interruption()
     const startedAt = performance.now()
     try {
@@ -106,15 +109,15 @@ const rebuildView = (projection: ProjectionName, flags: RebuildFlags): Promise<v
       release()
     }
     note(
-      `generation ${generation} of ${projection} is level with the log after ${span(performance.now() - startedAt)}; next: confab projections switch ${projection} --compare`,
+      `generation ${generation} of ${projection} is level with the log after ${span(performance.now() - startedAt)}; next: "confab projections switch ${projection} --compare"`,
     )
   })
 
 export const rebuildCommand = (): Command =>
   projectionArgument(
     new Command('rebuild').description(
-      'build a view again from the first event, as a new generation beside the one that is read',
+      'Build a view from the first event, as a new generation next to the live one',
     ),
   )
-    .option('--detach', 'do not wait until it is level')
+    .option('--detach', 'Do not wait until the generation is level with the log')
     .action(rebuildView)

@@ -1,10 +1,10 @@
 import { Argument, Command } from 'commander'
-import { type ProjectionName, switchTo } from '../../projections/index.ts'
-import type { SystemFlags } from '../command/system-options.ts'
+import { drop, type ProjectionName, switchTo } from '../../projections/index.ts'
+import type { SystemFlags } from '../command/config-flags.ts'
 import { note } from '../terminal/output.ts'
-import { checkLevel, compareAndTell, otherGeneration } from './compare.ts'
-import { generationNumber } from './pause.ts'
-import { changePlan, operate, planOf, projectionArgument } from './projection-command.ts'
+import { checkLevel, compareAndReport, otherGeneration } from './compare.ts'
+import { changePlan, generationNumber, operate, planOf, projectionArgument } from './projection-command.ts'
+import { unconfirmedText, waitForWorkers } from './wait-for-workers.ts'
 
 interface SwitchFlags extends SystemFlags {
   readonly compare?: boolean
@@ -13,34 +13,61 @@ interface SwitchFlags extends SystemFlags {
 
 const switchView = (
   projection: ProjectionName,
-  wanted: number | undefined,
+  target: number | undefined,
   flags: SwitchFlags,
 ): Promise<void> =>
   operate(flags, async operation => {
     const plan = await planOf(operation, projection)
-    const generation = wanted ?? otherGeneration(plan, projection)
-    // Whether there is such a generation, before anything is said of it.
+    const generation = target ?? otherGeneration(plan, projection)
+    // Throws for an unknown generation, before the checks below report on it.
     switchTo(plan, generation)
-    if (generation === plan.live) return note(`generation ${generation} of ${projection} is read already`)
+    if (generation === plan.live)
+      return note(`generation ${generation} of ${projection} is the live one already`)
     if (!flags.force) await checkLevel(operation, projection, generation)
-    if (flags.compare) await compareAndTell(operation, projection, [plan.live, generation])
+    if (flags.compare) await compareAndReport(operation, projection, [plan.live, generation])
     else if (generation > plan.live)
-      note(`generation ${generation} was not compared with ${plan.live}: --compare does so first`)
+      note(
+        `generation ${generation} was not compared with generation ${plan.live}; --compare does that first`,
+      )
     await changePlan(operation, projection, current => switchTo(current, generation))
     note(
-      `queries read generation ${generation} of ${projection}; generation ${plan.live} is kept up to date: "confab projections switch ${projection} ${plan.live}" goes back, "confab projections drop ${projection} ${plan.live}" forgets it`,
+      `queries read generation ${generation} of ${projection}. Workers keep generation ${plan.live} up to date: ` +
+        `"confab projections switch ${projection} ${plan.live}" switches back, ` +
+        `"confab projections drop ${projection} ${plan.live}" deletes it`,
+    )
+  })
+
+const dropGeneration = (projection: ProjectionName, generation: number, flags: SystemFlags): Promise<void> =>
+  operate(flags, async operation => {
+    await changePlan(operation, projection, plan => drop(plan, generation))
+    const confirmation = await waitForWorkers(operation, projection, states =>
+      states.every(state => state.generation !== generation),
+    )
+    // Workers delete the rows of the generations that they feed. Without a worker, this command deletes them.
+    if (confirmation === 'none') await (await operation.stores(projection)).drop(projection, generation)
+    note(
+      `generation ${generation} of ${projection} is dropped${confirmation === 'late' ? `; ${unconfirmedText.late}` : ''}`,
     )
   })
 
 export const switchCommand = (): Command =>
   projectionArgument(
-    new Command('switch').description(
-      'have queries read another generation of a view: a new one, or an older one again',
-    ),
+    new Command('switch').description('Make queries read another generation of a view, newer or older'),
   )
     .addArgument(
-      new Argument('[generation]', 'default: the one that is being built').argParser(generationNumber),
+      new Argument('[generation]', 'Generation to read (default: the one under construction)').argParser(
+        generationNumber,
+      ),
     )
-    .option('--compare', 'compare it with the one that is read first, and stop where they differ')
-    .option('--force', 'though it is behind the log')
+    .option('--compare', 'Compare it with the live generation first; stop if they differ')
+    .option('--force', 'Switch even if the generation is behind the log')
     .action(switchView)
+
+export const dropCommand = (): Command =>
+  projectionArgument(
+    new Command('drop').description(
+      'Delete a generation that queries do not read, with its rows and checkpoints',
+    ),
+  )
+    .addArgument(new Argument('<generation>', 'Generation to delete').argParser(generationNumber))
+    .action(dropGeneration)

@@ -43,7 +43,10 @@ const react = (c: string, m: string, from: string, minutesAgo: number, emoji: st
 
 const day = 24 * 60
 
-/** What a new development server holds, so that there is something to see. Ids are fixed: seeded twice, it is there once. */
+/**
+ * What a new development server holds, so that there is something to see. Ids are fixed: seeded twice, it is there
+ * once.
+ */
 const steps: readonly Step[] = [
   create(lounge, 'channel', 'Lounge', 'carol', ['alice', 'bob'], 2 * day),
   say(

@@ -4,6 +4,7 @@ import type { Confab } from '../../app/start.ts'
 import { type ConfabConfig, configReference, unknownVariables } from '../../infra/config/index.ts'
 import { createLogger, type Logger } from '../../infra/telemetry/index.ts'
 import { CliError } from '../command/cli-error.ts'
+import { addConfigFlags, configOf } from '../command/config-flags.ts'
 import { interruption } from '../command/run-command.ts'
 import {
   readServeRecords,
@@ -11,7 +12,6 @@ import {
   type ServeRecord,
   writeServeRecord,
 } from '../command/server-address.ts'
-import { addConfigFlags, configOf } from '../command/system-options.ts'
 import { helpWidth, note, print, styled } from '../terminal/output.ts'
 import { seedDemonstration } from './demonstration.ts'
 

@@ -2,11 +2,12 @@ import { once } from 'node:events'
 import { styleText } from 'node:util'
 import Table from 'cli-table3'
 
-/** stdout carries what a command was asked for, stderr all that it says beside: progress, notes, errors. */
+/** Writes the result of a command to stdout. */
 export const print = async (text: string | Uint8Array): Promise<void> => {
   if (!process.stdout.write(text)) await once(process.stdout, 'drain')
 }
 
+/** Writes progress, notes and errors to stderr. */
 export const note = (text: string): void => {
   process.stderr.write(`${text}\n`)
 }
@@ -16,7 +17,7 @@ export const helpWidth = (): number => Math.min(Math.max(process.stdout.columns 
 
 type Style = Parameters<typeof styleText>[0]
 
-/** Styled where it is shown on a terminal that wants colours; plain in a pipe, in a file, under NO_COLOR. */
+/** Returns styled text for a terminal with colours. In a pipe, in a file and with NO_COLOR the text is plain. */
 export const styled = (style: Style, text: string, stream: NodeJS.WriteStream = process.stdout): string =>
   styleText(style, text, { stream })
 
@@ -25,7 +26,7 @@ export interface Column {
   readonly align?: 'left' | 'right'
 }
 
-/** A table without lines: easy on the eye and on `awk`. */
+/** Returns a table without lines, which `awk` can read. */
 export const table = (
   columns: readonly Column[],
   rows: readonly (readonly (string | number)[])[],

@@ -4,13 +4,13 @@ import { note } from './output.ts'
 export interface BarView {
   readonly done: number
   readonly total: number
-  /** What stands beside the bar. */
+  /** Text beside the bar. */
   readonly text: string
 }
 
-/** How something goes, on stderr: a bar on a terminal, otherwise a line now and then. */
+/** Progress on stderr: a bar on a terminal, otherwise a line every 5 s. */
 export interface Bar {
-  /** A line that stays. */
+  /** Writes a line above the bar. */
   say(text: string): void
   stop(): void
 }
@@ -18,11 +18,11 @@ export interface Bar {
 const lineEveryMs = 5_000
 const barEveryMs = 200
 
-/** Shows what `look` says until it is stopped. */
-export const startBar = (look: () => BarView): Bar => {
+/** Shows the progress that `read` returns, until `stop`. */
+export const startBar = (read: () => BarView): Bar => {
   if (!process.stderr.isTTY) {
     const timer = setInterval(() => {
-      const { done, total, text } = look()
+      const { done, total, text } = read()
       note(`${Math.floor((done / Math.max(total, 1)) * 100)} %: ${text}`)
     }, lineEveryMs)
     return { say: note, stop: () => clearInterval(timer) }
@@ -37,10 +37,10 @@ export const startBar = (look: () => BarView): Bar => {
     clearOnComplete: true,
     stream: process.stderr,
   })
-  const first = look()
+  const first = read()
   bar.start(first.total, first.done, { text: first.text })
   const draw = (): void => {
-    const { done, total, text } = look()
+    const { done, total, text } = read()
     bar.setTotal(total)
     bar.update(Math.min(done, total), { text })
   }

@@ -4,7 +4,7 @@ import { allOptions, options, orderedOptions, sections } from './option-groups.t
 
 export type OptionName = keyof typeof options
 
-/** The configuration of one process. Durations are in ms, sizes in bytes, paths absolute; defaults are filled in. Frozen. */
+/** The configuration of one process. Durations are in ms, sizes in bytes, paths absolute. Frozen. */
 export type ConfabConfig = ValuesOf<typeof options> & {
   readonly [S in keyof typeof sections]: ValuesOf<(typeof sections)[S]>
 }

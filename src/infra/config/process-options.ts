@@ -15,10 +15,7 @@ import {
 } from '../../base/option-types.ts'
 
 export const roles = ['edge', 'commands', 'projections'] as const
-/**
- * What a process does: `edge` serves clients, `commands` decides and appends, `projections` builds the views. A process
- * has one role or more.
- */
+/** A task of a process: `edge` serves clients, `commands` decides and appends, `projections` builds the views. */
 export type Role = (typeof roles)[number]
 
 const listOfRoles = list(oneOf(...roles))

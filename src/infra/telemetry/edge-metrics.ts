@@ -1,18 +1,17 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 import type { EdgeMetrics } from '../../edge/ports/edge-metrics.ts'
 import { CloseCode, type ErrorCode, ErrorRegistry } from '../../events/index.ts'
-import { createPresenceMetrics } from './presence-metrics.ts'
 
-/** Seconds; an ack takes one to a few milliseconds where nothing is wrong. */
+/** In seconds. An ack normally takes a few milliseconds. */
 const latencyBuckets = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10]
 
-/** A client may close with any code it likes; a series is made of those that mean something here: the protocol's, and what the transport says. */
+/** Close codes that get a series: those of the protocol and of the transport. Clients may send any other code. */
 const closeCodes: ReadonlySet<number> = new Set([1000, 1005, 1006, ...Object.values(CloseCode)])
 
-/** An event that is older when it comes was brought in with times of its own: that says nothing of delivery. */
-const importedFromSeconds = 600
+/** Older events are imported ones with times of their own, which say nothing about delivery. */
+const importedAfterSeconds = 600
 
-/** Whether a request failed by our doing. Those have no time of their own: an objective takes them for slow ones. */
+/** Whether a request failed because of the server. The latency leaves these out: an objective counts them as slow. */
 const isFailure = (outcome: string): boolean =>
   outcome in ErrorRegistry && ErrorRegistry[outcome as ErrorCode].status >= 500
 
@@ -27,83 +26,83 @@ const memo = <V>(make: (key: string) => V): ((key: string) => V) => {
   }
 }
 
-/** What the edge counts, in a registry of Prometheus' client. `buffered` says how many bytes wait for slow sockets, when it is asked. */
+/** Metrics of an edge node. Each scrape calls `buffered`, which returns the bytes that wait for slow sockets. */
 export const createEdgeMetrics = (registry: Registry, buffered?: () => number): EdgeMetrics => {
   const registers = [registry]
-  const connections = new Gauge({ name: 'confab_edge_connections', help: 'Open sockets', registers })
+  const connections = new Gauge({ name: 'confab_edge_connections', help: 'Open sockets.', registers })
   const closed = new Counter({
     name: 'confab_edge_disconnections_total',
-    help: 'Sockets that closed, by close code',
+    help: 'Closed sockets, by close code.',
     labelNames: ['code'],
     registers,
   })
   const requests = new Counter({
     name: 'confab_edge_requests_total',
-    help: 'Requests that were answered, by type and outcome: ok, or the code of the error',
+    help: 'Answered requests, by type and outcome (ok, or the error code).',
     labelNames: ['type', 'outcome'],
     registers,
   })
   const latency = new Histogram({
     name: 'confab_edge_request_seconds',
-    help: 'From a request to its answer, seconds, by type; of those that did not fail by our doing (status 500 and above)',
+    help: 'Seconds from a request to its answer, by type, without server failures (status 500 and above).',
     labelNames: ['type'],
     buckets: latencyBuckets,
     registers,
   })
   const deliveries = new Counter({
     name: 'confab_edge_deliveries_total',
-    help: 'Live events that went to local sockets, once a socket',
+    help: 'Events delivered to sockets, counted once a socket.',
     registers,
   })
   const delivery = new Histogram({
     name: 'confab_edge_delivery_seconds',
-    help: 'From an event being decided to its going to local sockets live, seconds, once a node; clocks of nodes differ',
+    help: 'Seconds from the decision of an event to its delivery to local sockets, once a node. Includes the difference of clocks.',
     buckets: latencyBuckets,
     registers,
   })
   const dropped = new Counter({
     name: 'confab_edge_dropped_total',
-    help: 'Frames that were not sent because the socket was too slow; it is closed for it',
+    help: 'Frames not sent to slow consumers, whose sockets are then closed.',
     registers,
   })
   const behind = new Counter({
     name: 'confab_edge_behind_total',
-    help: 'Times that a socket was too slow for what is live, and was sent what it missed when it had room',
+    help: 'Times that a slow consumer left live delivery and caught up from its cursor.',
     registers,
   })
   const limited = new Counter({
     name: 'confab_edge_limited_total',
-    help: 'What a bound of the edge has refused or closed, by limit',
+    help: 'Requests refused and sockets closed by a limit of the edge, by limit.',
     labelNames: ['limit'],
     registers,
   })
   const resumed = new Counter({
     name: 'confab_edge_resumed_events_total',
-    help: 'Missed events that were sent on resume and sync',
+    help: 'Missed events sent on resume and sync.',
     registers,
   })
   const resumeReads = new Counter({
     name: 'confab_edge_resume_reads_total',
-    help: 'Reads of the timeline and the log for missed events',
+    help: 'Reads of the timeline and the log for missed events.',
     registers,
   })
   const resumeShared = new Counter({
     name: 'confab_edge_resume_shared_total',
-    help: 'Times that missed events were had without a read of their own',
+    help: 'Requests for missed events that shared the read of another session.',
     registers,
   })
   const presence = createPresenceMetrics(registry)
   if (buffered !== undefined)
     new Gauge({
       name: 'confab_edge_buffered_bytes',
-      help: 'Bytes that wait for slow sockets',
+      help: 'Bytes buffered for slow sockets.',
       registers,
       collect() {
         this.set(buffered())
       },
     })
 
-  // Looking a label set up costs more than counting: each is looked up once.
+  // Cache the labelled series: finding one costs more than counting.
   const counterOf = memo((key: string) => requests.labels(...(key.split(' ') as [string, string])))
   const timerOf = memo((type: string) => latency.labels(type))
 
@@ -119,7 +118,7 @@ export const createEdgeMetrics = (registry: Registry, buffered?: () => number): 
     },
     delivered: (sockets, seconds) => {
       deliveries.inc(sockets)
-      if (seconds < importedFromSeconds) delivery.observe(Math.max(0, seconds))
+      if (seconds < importedAfterSeconds) delivery.observe(Math.max(0, seconds))
     },
     dropped: () => dropped.inc(),
     behind: () => behind.inc(),
@@ -128,5 +127,50 @@ export const createEdgeMetrics = (registry: Registry, buffered?: () => number): 
     resumeServed: shared => (shared ? resumeShared : resumeReads).inc(),
     ...presence,
     expose: async () => ({ contentType: registry.contentType, body: await registry.metrics() }),
+  }
+}
+
+/** Metrics of presence on an edge node. */
+const createPresenceMetrics = (registry: Registry): Pick<EdgeMetrics, 'presence' | 'presenceStored'> => {
+  const registers = [registry]
+  const users = new Gauge({
+    name: 'confab_edge_presence_users',
+    help: 'Users of this node that are online or away.',
+    registers,
+  })
+  const watched = new Gauge({
+    name: 'confab_edge_presence_watched',
+    help: 'Users whose presence sessions of this node watch.',
+    registers,
+  })
+  const edges = new Gauge({
+    name: 'confab_edge_presence_edges',
+    help: 'Other edge nodes that send presence updates.',
+    registers,
+  })
+  const bytes = new Gauge({
+    name: 'confab_edge_presence_bytes',
+    help: 'Bytes of presence data of other nodes.',
+    registers,
+  })
+  const pushes = new Counter({
+    name: 'confab_edge_presence_pushes_total',
+    help: 'Presence states sent to watching sessions.',
+    registers,
+  })
+  const stored = new Counter({
+    name: 'confab_edge_presence_lists_total',
+    help: 'Presence lists written for other nodes.',
+    registers,
+  })
+  return {
+    presence: figures => {
+      users.set(figures.users)
+      watched.set(figures.watched)
+      edges.set(figures.edges)
+      bytes.set(figures.bytes)
+      pushes.inc(figures.pushes)
+    },
+    presenceStored: lists => stored.inc(lists),
   }
 }

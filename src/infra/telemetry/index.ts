@@ -1,6 +1,9 @@
-export { createCommandMetrics, createRemoteMetrics } from './command-metrics.ts'
 export { createEdgeMetrics } from './edge-metrics.ts'
-export { createFeedMetrics } from './feed-metrics.ts'
 export { createLogger, type Logger, type LoggerOptions, type LogLevel } from './logger.ts'
-export { createProjectionMetrics } from './projection-metrics.ts'
-export { createRegistry } from './registry.ts'
+export {
+  createCommandMetrics,
+  createFeedMetrics,
+  createProjectionMetrics,
+  createRegistry,
+  createRemoteMetrics,
+} from './process-metrics.ts'

@@ -1,9 +1,11 @@
 import { SignJWT } from 'jose'
 
-/** How long a development token is good, seconds. */
-const lifetime = 30 * 24 * 3600
+const defaultLifetimeSeconds = 30 * 24 * 3600
 
-/** An HS256 token for a user. For development, tests and the command line; production tokens come from whoever knows the users. */
+/**
+ * Signs an HS256 token for a user. For development, tests and the command line: in production, the service that knows
+ * the users signs tokens.
+ */
 export const signDevToken = async (
   secret: string,
   user: string,
@@ -13,5 +15,5 @@ export const signDevToken = async (
     .setProtectedHeader({ alg: 'HS256' })
     .setSubject(user)
     .setIssuedAt()
-    .setExpirationTime(Math.floor(Date.now() / 1000) + (options.expiresInSeconds ?? lifetime))
+    .setExpirationTime(Math.floor(Date.now() / 1000) + (options.expiresInSeconds ?? defaultLifetimeSeconds))
     .sign(new TextEncoder().encode(secret))

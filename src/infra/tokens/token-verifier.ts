@@ -1,9 +1,17 @@
 import { createHash } from 'node:crypto'
-import { decodeProtectedHeader, errors, jwtVerify } from 'jose'
+import { readFile } from 'node:fs/promises'
+import {
+  createLocalJWKSet,
+  createRemoteJWKSet,
+  decodeProtectedHeader,
+  errors,
+  type JSONWebKeySet,
+  type JWTVerifyGetKey,
+  jwtVerify,
+} from 'jose'
 import { LRUCache } from 'lru-cache'
 import type { Identity, TokenVerifier } from '../../edge/ports/token-verifier.ts'
 import { ConfabError, isId } from '../../events/index.ts'
-import { jwksSource, type KeySource, secretSource } from './key-source.ts'
 import { defaultTokenOptions, type TokenConfig, type TokenOptions } from './options.ts'
 
 const unauthenticated = (why: string, cause?: unknown): ConfabError =>
@@ -20,6 +28,41 @@ const reasonOf = (error: unknown): string | undefined => {
   if (error instanceof errors.JWKSTimeout || error instanceof errors.JWKSInvalid) return undefined
   if (error instanceof errors.JOSEError && error.code !== 'ERR_JOSE_GENERIC') return 'it is malformed'
   return undefined
+}
+
+/** Keys that verify tokens, and the algorithms that these keys accept. */
+interface KeySource {
+  readonly algorithms: readonly string[]
+  readonly key: JWTVerifyGetKey
+}
+
+/** Returns a source for HS256 with a shared secret. */
+const secretSource = async (secret: string): Promise<KeySource> => {
+  // Import the key once; jose would import raw bytes again for every token.
+  const algorithm = { name: 'HMAC', hash: 'SHA-256' }
+  const key = await crypto.subtle.importKey('raw', new TextEncoder().encode(secret), algorithm, false, [
+    'verify',
+  ])
+  return { algorithms: ['HS256'], key: async () => key }
+}
+
+/** Algorithms with public keys: a secret key in the set is never used, whatever the header of a token says. */
+const publicAlgorithms = ['EdDSA', 'Ed25519', 'RS256']
+
+/**
+ * Returns a source for EdDSA and RS256 with the keys of a JWKS. jose fetches a URL at the first token, then every 10
+ * minutes and when a token names an unknown key. A file is read once. Rejects when the file cannot be read or is not a
+ * key set.
+ */
+const jwksSource = async (where: string): Promise<KeySource> => {
+  if (/^https?:\/\//.test(where))
+    return { algorithms: publicAlgorithms, key: createRemoteJWKSet(new URL(where)) }
+  const text = await readFile(where, 'utf8')
+  try {
+    return { algorithms: publicAlgorithms, key: createLocalJWKSet(JSON.parse(text) as JSONWebKeySet) }
+  } catch (error) {
+    throw new Error(`${where} is not a JSON Web Key Set`, { cause: error })
+  }
 }
 
 /**

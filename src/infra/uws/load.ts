@@ -6,7 +6,7 @@ import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { relinkForOlderGlibc } from './relink.ts'
 
-/** uWebSockets.js, typed. */
+/** The types of uWebSockets.js. */
 export type UwsModule = typeof Uws
 
 const open = (file: string): UwsModule => {
@@ -19,23 +19,26 @@ const open = (file: string): UwsModule => {
 const defaultCacheFolder = (): string =>
   join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'confab')
 
-/** Where uWebSockets.js keeps the binary of this platform and this Node. */
+/** Path of the uWebSockets.js binary for this platform and Node version. */
 export const binaryPath = (): string => {
   const main = createRequire(import.meta.url).resolve('uWebSockets.js')
   return join(dirname(main), `uws_${process.platform}_${process.arch}_${process.versions.modules}.node`)
 }
 
-/** The relinked copy in the cache folder, written when it is not there. Its name has the original's hash, so that another version makes another copy. */
+/**
+ * Returns the relinked copy in the cache folder, and writes it if it does not exist. Its name has the hash of the
+ * original.
+ */
 const relinkedCopy = (binary: string, folder: string): string => {
   const original = readFileSync(binary)
   const hash = createHash('sha256').update(original).digest('hex').slice(0, 32)
   const file = join(folder, `uws-${hash}.node`)
   const relinked = relinkForOlderGlibc(original)
   try {
-    // Compared, not trusted: it is code, and a half-written one from a crash would load as anything.
+    // Compare the content: a crash may have left a half-written copy, and the process would run it as code.
     if (readFileSync(file).equals(relinked)) return file
   } catch {
-    // not there yet
+    // The copy does not exist yet.
   }
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   const fresh = join(folder, `uws-${randomUUID()}.tmp`)
@@ -52,8 +55,8 @@ const relinkedCopy = (binary: string, folder: string): string => {
 let loaded: UwsModule | undefined
 
 /**
- * Loads uWebSockets.js, once a process. Where glibc is too old for its binary, loads a relinked copy from the user's cache folder instead. Throws an Error
- * that says what to do when neither loads.
+ * Loads uWebSockets.js, once a process. Where glibc is too old for the binary, loads a relinked copy from the cache
+ * folder of the user. Throws an Error that says what to do when neither loads.
  */
 export const loadUws = (options: { cacheFolder?: string } = {}): UwsModule => {
   if (loaded !== undefined) return loaded
@@ -63,15 +66,18 @@ export const loadUws = (options: { cacheFolder?: string } = {}): UwsModule => {
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
     if (!reason.includes('GLIBC_2.38'))
-      throw new Error(`uWebSockets.js does not load on ${process.platform} ${process.arch}: ${reason}`, {
-        cause: error,
-      })
+      throw new Error(
+        `uWebSockets.js does not load on ${process.platform} ${process.arch}: ${reason}. Use Linux, macOS or Windows on x64 or arm64 with a supported Node version.`,
+        {
+          cause: error,
+        },
+      )
     try {
       loaded = open(relinkedCopy(binary, options.cacheFolder ?? defaultCacheFolder()))
     } catch (cause) {
       const why = cause instanceof Error ? cause.message : String(cause)
       throw new Error(
-        `uWebSockets.js needs glibc 2.38 or newer here, and its relinked copy does not load either: ${why}. Use a newer system, or set XDG_CACHE_HOME to a writable folder.`,
+        `uWebSockets.js needs glibc 2.38 or newer, and its relinked copy does not load: ${why}. Use a newer system, or set XDG_CACHE_HOME to a writable folder.`,
         { cause },
       )
     }

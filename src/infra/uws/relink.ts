@@ -1,12 +1,12 @@
 /**
- * uWebSockets.js' binary for Linux wants glibc 2.38 for three names only: the C23 aliases that a newer compiler's headers put in place of classic functions.
- * Each name ends in the classic one's (`__isoc23_strtol`), so a copy that asks for the classic names loads on an older glibc. ELF gABI, chapters 4 and 5;
- * symbol versions as in the LSB's "Symbol Versioning".
+ * The Linux binary of uWebSockets.js needs glibc 2.38 for three symbols only: the C23 aliases that newer headers use
+ * for classic functions. The name of an alias ends in the classic name (`__isoc23_strtol`), so a copy that imports the
+ * classic names loads on an older glibc. See the ELF gABI, chapters 4 and 5, and "Symbol Versioning" of the LSB.
  */
 const aliasPrefix = '__isoc23_'
 const aliased = new Set(['strtol', 'strtoul', 'sscanf'])
-const wantedVersion = 'GLIBC_2.38'
-/** What the classic functions are versioned as, by ELF machine: the first glibc of each. */
+const newVersion = 'GLIBC_2.38'
+/** Symbol version of the classic functions, by ELF machine: the first glibc for that machine. */
 const baseVersions = new Map([
   [62, 'GLIBC_2.2.5'], // x86-64
   [183, 'GLIBC_2.17'], // aarch64
@@ -15,7 +15,7 @@ const baseVersions = new Map([
 const sectionType = { dynamicSymbols: 11, versionSymbols: 0x6fffffff, versionNeeds: 0x6ffffffe } as const
 const symbolBytes = 24
 
-/** The binary cannot be made to load here; the message says why. */
+/** Thrown when the binary cannot be relinked; the message says why. */
 export class RelinkError extends Error {
   static is = (error: unknown): error is RelinkError => error instanceof RelinkError
 
@@ -32,7 +32,7 @@ interface Section {
   readonly link: number
 }
 
-/** One version that is needed of one library: where its entry stands. */
+/** One required symbol version of a library, and the offset of its entry. */
 interface Need {
   readonly library: string
   readonly version: string
@@ -41,7 +41,7 @@ interface Need {
 }
 
 const readSections = (elf: Buffer): Section[] => {
-  if (elf.length < 64 || elf.readUInt32BE(0) !== 0x7f454c46) throw new RelinkError('it is no ELF file')
+  if (elf.length < 64 || elf.readUInt32BE(0) !== 0x7f454c46) throw new RelinkError('it is not an ELF file')
   if (elf[4] !== 2 || elf[5] !== 1) throw new RelinkError('it is not 64-bit little-endian')
   const start = Number(elf.readBigUInt64LE(0x28))
   const entryBytes = elf.readUInt16LE(0x3a)
@@ -81,7 +81,10 @@ const readNeeds = (elf: Buffer, section: Section, text: (offset: number) => stri
   return needs
 }
 
-/** A copy of the binary that asks for nothing of glibc 2.38. Throws RelinkError when it needs more of it than the three aliases. */
+/**
+ * Returns a copy of the binary that does not need glibc 2.38. Throws RelinkError when it needs more than the three
+ * aliases.
+ */
 export const relinkForOlderGlibc = (original: Uint8Array): Buffer => {
   const elf = Buffer.from(original)
   const sections = readSections(elf)
@@ -96,25 +99,25 @@ export const relinkForOlderGlibc = (original: Uint8Array): Buffer => {
   }
 
   const needs = readNeeds(elf, needed, text)
-  const newer = needs.filter(need => need.version === wantedVersion)
-  const [wanted] = newer
-  if (wanted === undefined || newer.length > 1 || !wanted.library.startsWith('libc.so'))
-    throw new RelinkError(`it does not need ${wantedVersion} of libc alone`)
+  const newer = needs.filter(need => need.version === newVersion)
+  const [newNeed] = newer
+  if (newNeed === undefined || newer.length > 1 || !newNeed.library.startsWith('libc.so'))
+    throw new RelinkError(`it does not need ${newVersion} of libc alone`)
   const baseVersion = baseVersions.get(elf.readUInt16LE(0x12))
-  const base = needs.find(need => need.library === wanted.library && need.version === baseVersion)
+  const base = needs.find(need => need.library === newNeed.library && need.version === baseVersion)
   if (base === undefined) throw new RelinkError(`it needs no base version (${baseVersion}) to link to`)
 
   for (let i = 0; i < symbols.size / symbolBytes; i++) {
-    if ((elf.readUInt16LE(versions.offset + i * 2) & 0x7fff) !== wanted.index) continue
+    if ((elf.readUInt16LE(versions.offset + i * 2) & 0x7fff) !== newNeed.index) continue
     const at = symbols.offset + i * symbolBytes
     const nameAt = elf.readUInt32LE(at)
     const name = text(nameAt)
     if (!name.startsWith(aliasPrefix) || !aliased.has(name.slice(aliasPrefix.length)))
-      throw new RelinkError(`${name} needs ${wantedVersion}`)
+      throw new RelinkError(`${name} needs ${newVersion}`)
     elf.writeUInt32LE(nameAt + aliasPrefix.length, at)
   }
-  // The entry becomes a second one of the base version: its hash and its name, under the index that the symbols go on naming.
-  elf.copy(elf, wanted.at, base.at, base.at + 4)
-  elf.copy(elf, wanted.at + 8, base.at + 8, base.at + 12)
+  // Give the entry the hash and name of the base version. It keeps its index, which the symbols refer to.
+  elf.copy(elf, newNeed.at, base.at, base.at + 4)
+  elf.copy(elf, newNeed.at + 8, base.at + 8, base.at + 12)
   return elf
 }

@@ -148,6 +148,6 @@ t.test('a key set by URL: fetched when needed, unavailable when it is not there'
 t.test('a key set file that is none', async t => {
   const file = join(tempFolder(t), 'jwks.json')
   writeFileSync(file, 'no JSON')
-  await t.rejects(createTokenVerifier({ jwks: file }), /is no JSON Web Key Set/)
+  await t.rejects(createTokenVerifier({ jwks: file }), /is not a JSON Web Key Set/)
   await t.rejects(createTokenVerifier({ jwks: join(tempFolder(t), 'missing') }), { code: 'ENOENT' })
 })

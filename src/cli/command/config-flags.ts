@@ -48,10 +48,13 @@ const optionNames = new Map(
   ),
 )
 
-/** Throws CliError where the id of `--conversation` can't be one: it would be looked for, or waited for, in vain. */
+/** Throws CliError when the value of `--conversation` is not a valid id. */
 export const requireId = (conversation: string): void => {
   if (!isId(conversation))
-    throw new CliError('BAD_OPTION', `--conversation: ${conversation} is no conversation's id`)
+    throw new CliError(
+      'BAD_OPTION',
+      `--conversation: "${conversation}" is not a valid conversation id (1 to 64 of A-Z a-z 0-9 _ -)`,
+    )
 }
 
 /** Returns the configuration from a command's flags, the environment and the file. Throws ConfigError. */
@@ -64,12 +67,12 @@ export const configOf = (flags: object & { readonly config?: string }): ConfabCo
   return compileConfig({ flags: given, env: process.env, file: flags.config })
 }
 
-/** NATS of a system that is there already; a data folder without a log is a mistake. Throws CliError. */
+/** Opens the NATS connection of an existing system. Throws CliError for a data folder without a log. */
 export const openExisting = async (config: ConfabConfig, name: string): Promise<OpenNats> => {
   if (config.natsServers === undefined && !hasEmbeddedLog(config.data))
     throw new CliError(
       'NO_SERVER',
-      `${config.data} holds no confab data: name the data folder with --data or the servers with --nats, or begin with "confab serve --dev"`,
+      `${config.data} holds no confab data: name the data folder with --data or the servers with --nats, or start a new system with "confab serve --dev"`,
     )
   return openNats(config, name, note)
 }

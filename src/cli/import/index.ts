@@ -1,9 +1,9 @@
 import { Command } from 'commander'
-import { addSystemOptions, type SystemFlags } from '../command/system-options.ts'
+import { addSystemOptions, type SystemFlags } from '../command/config-flags.ts'
 import { findFiles, findIrcFiles } from './find-files.ts'
 import type { ImportSource } from './import-item.ts'
 import { ircSource } from './irc-source.ts'
-import { ndjsonSource } from './ndjson-source.ts'
+import { ndjsonSource } from './ndjson.ts'
 import { runImport } from './run-import.ts'
 
 const importIrc = async (paths: string[], flags: SystemFlags & { channel: string }): Promise<void> => {
@@ -21,25 +21,25 @@ const importNdjson = async (paths: string[], flags: SystemFlags): Promise<void> 
 
 export const importCommand = (): Command => {
   const command = new Command('import').description(
-    'bring in what was said elsewhere; run again, it goes on or changes nothing',
+    'Import messages of other systems; the same command again continues, without duplicates',
   )
   addSystemOptions(
     command
       .command('irc')
       .description(
-        'logs of an IRC channel, a file a day: *.raw.txt with a date in the name, reply links in *.annotation.txt beside it',
+        'Import logs of an IRC channel, one file a day: *.raw.txt with a date in the name; *.annotation.txt holds reply links',
       )
-      .argument('<path...>', 'files, or folders that are searched for them'),
+      .argument('<path...>', 'Files or folders'),
   )
-    .option('--channel <name>', 'the channel: its conversation is named after it', 'ubuntu')
+    .option('--channel <name>', 'Name of the channel and of its conversation', 'ubuntu')
     .action(importIrc)
   addSystemOptions(
     command
       .command('ndjson')
       .description(
-        'one message a line: {"c","m","from","at","text","replyTo"?}; conversations that do not exist become channels',
+        'Import one message a line: {"c","m","from","at","text","replyTo"?}; new conversations become channels',
       )
-      .argument('<path...>', 'files, or folders that are searched for *.ndjson and *.jsonl'),
+      .argument('<path...>', 'Files, or folders with *.ndjson and *.jsonl'),
   ).action(importNdjson)
   return command
 }

@@ -1,16 +1,43 @@
 import { Command } from 'commander'
-import { openNats } from '../../app/open-nats.ts'
-import { applyStreams, loadStreams, streamsStatus } from '../../infra/nats/index.ts'
-import { CliError } from '../command/cli-error.ts'
+import { openNats } from '../app/open-nats.ts'
+import { applyStreams, loadStreams, type StreamStatus, streamsStatus } from '../infra/nats/index.ts'
+import { CliError } from './command/cli-error.ts'
 import {
   addConfigFlags,
   addSystemOptions,
   configOf,
   openExisting,
   type SystemFlags,
-} from '../command/system-options.ts'
-import { bytes, count, note, print, styled, table } from '../terminal/output.ts'
-import { copiesAdvice, copiesAway, copiesText } from './stream-copies.ts'
+} from './command/config-flags.ts'
+import { bytes, count, note, print, span, styled, table } from './terminal/output.ts'
+
+/** Current copies of a stream, of all: `2/3`. */
+export const copiesText = ({ replicas, isLed, copies }: StreamStatus): string => {
+  if (replicas === 0) return '–'
+  const current = copies.length === 0 ? Number(isLed) : copies.filter(one => one.state === 'current').length
+  return `${current}/${replicas}`
+}
+
+/** Says why copies of a stream are not current. Undefined: all are. */
+export const copiesAway = ({ drift, isLed, copies }: StreamStatus): string | undefined => {
+  if (drift.includes('missing')) return undefined
+  const reasons = copies
+    .filter(({ state }) => state !== 'current')
+    .map(({ server, state, silentMs, lag }) =>
+      state === 'away' ? `${server} away for ${span(silentMs)}` : `${server} ${count(lag)} behind`,
+    )
+  if (!isLed) reasons.unshift('no leader')
+  return reasons.length === 0 ? undefined : reasons.join(', ')
+}
+
+/** Says what to do about missing copies. Undefined: nothing; copies that lag catch up by themselves. */
+export const copiesAdvice = ({ drift, isLed, copies }: StreamStatus): string | undefined => {
+  if (drift.includes('missing')) return undefined
+  const away = copies.filter(({ state }) => state === 'away').map(({ server }) => server)
+  const servers = away.length === 0 ? 'the NATS servers that are down' : `NATS server ${away.join(', ')}`
+  if (!isLed) return `start ${servers}: a stream stores nothing without the majority of its copies`
+  return away.length === 0 ? undefined : `start ${servers}, or read its log; the other copies keep working`
+}
 
 const status = async (flags: SystemFlags & { json?: boolean }): Promise<void> => {
   const config = configOf(flags)
@@ -53,7 +80,7 @@ const status = async (flags: SystemFlags & { json?: boolean }): Promise<void> =>
         ),
       )
     if (streams.some(stream => stream.drift.length > 0))
-      throw new CliError('NOT_READY', 'the streams are not as defined: run "confab streams apply"')
+      throw new CliError('NOT_READY', 'streams differ from their definition: run "confab streams apply"')
     const advice = streams.map(copiesAdvice).find(one => one !== undefined)
     if (advice !== undefined) throw new CliError('NOT_READY', advice)
   } finally {
@@ -78,9 +105,9 @@ const apply = async (flags: SystemFlags): Promise<void> => {
 }
 
 export const streamsCommand = (): Command => {
-  const command = new Command('streams').description('the streams that hold the log')
-  addSystemOptions(command.command('status').description('how they are'))
-    .option('--json', 'as JSON')
+  const command = new Command('streams').description('Manage the streams that hold the log')
+  addSystemOptions(command.command('status').description('Show stream status'))
+    .option('--json', 'Output JSON')
     .action(status)
   addConfigFlags(
     command

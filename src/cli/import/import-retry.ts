@@ -1,0 +1,61 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { ConfabError, ErrorRegistry } from '../../events/index.ts'
+import { CliError } from '../command/cli-error.ts'
+
+const backOffMs = { first: 50, max: 2_000 }
+
+/** Retries with back-off while the log is unreachable or overloaded, and gives up after a timeout. */
+export class ImportRetry {
+  readonly #timeoutMs: number
+  readonly #onWait: (reason: string | undefined) => void
+  readonly #gaveUp = new AbortController()
+  #failingSince: number | undefined
+
+  /**
+   * `timeoutMs`: time without a success after which the import gives up. `onWait` receives the reason of a wait, and
+   * undefined after the next success.
+   */
+  constructor(timeoutMs: number, onWait: (reason: string | undefined) => void) {
+    this.#timeoutMs = timeoutMs
+    this.#onWait = onWait
+  }
+
+  /** Aborts with a CliError when the import gives up. */
+  get gaveUp(): AbortSignal {
+    return this.#gaveUp.signal
+  }
+
+  /** Records a success. */
+  succeeded(): void {
+    if (this.#failingSince === undefined) return
+    this.#failingSince = undefined
+    this.#onWait(undefined)
+  }
+
+  /** Waits after failure number `attempt`: exponential back-off with full jitter. Ends early when `signal` aborts. */
+  async wait(error: unknown, attempt: number, signal: AbortSignal): Promise<void> {
+    const reason = ConfabError.is(error) ? `${error.code}: ${error.message}` : String(error)
+    this.#failingSince ??= performance.now()
+    this.#onWait(reason)
+    if (performance.now() - this.#failingSince > this.#timeoutMs)
+      this.#gaveUp.abort(
+        new CliError('NO_SERVER', `gave up (${reason}): run the same command again to continue the import`),
+      )
+    const maxMs = Math.min(backOffMs.max, backOffMs.first * 2 ** Math.min(attempt, 10))
+    await sleep(Math.random() * maxMs, undefined, { signal }).catch(() => {})
+  }
+
+  /** Repeats a read until it succeeds. Rejects when `signal` aborts, or with an error that is not retryable. */
+  async untilSuccess<T>(signal: AbortSignal, read: () => Promise<T>): Promise<T> {
+    for (let attempt = 0; ; attempt++)
+      try {
+        const result = await read()
+        this.succeeded()
+        return result
+      } catch (error) {
+        if (signal.aborted || (ConfabError.is(error) && !ErrorRegistry[error.code].retryable)) throw error
+        await this.wait(error, attempt, signal)
+        signal.throwIfAborted()
+      }
+  }
+}

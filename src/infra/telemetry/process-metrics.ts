@@ -1,0 +1,169 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { ProjectionStatus, StreamStatus } from '../../projections/index.ts'
+
+/**
+ * Returns a registry with the metrics of the process: memory, CPU, garbage collection, and the delay of the event loop
+ * as `nodejs_eventloop_lag_*`.
+ */
+export const createRegistry = (): Registry => {
+  const registry = new Registry()
+  collectDefaultMetrics({ register: registry })
+  return registry
+}
+
+/**
+ * Metrics of a process that decides commands of other processes. Each scrape calls `underWay`. Returns the function
+ * that records an answered command.
+ */
+export const createCommandMetrics = (
+  registry: Registry,
+  underWay: () => number,
+): ((type: string, outcome: string, seconds: number) => void) => {
+  const registers = [registry]
+  const answered = new Histogram({
+    name: 'confab_command_seconds',
+    help: 'Seconds from receiving a command of another process to its answer.',
+    labelNames: ['type', 'outcome'],
+    buckets: [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10],
+    registers,
+  })
+  new Gauge({
+    name: 'confab_commands_under_way',
+    help: 'Commands of other processes under way.',
+    registers,
+    collect() {
+      this.set(underWay())
+    },
+  })
+  return (type, outcome, seconds) => answered.observe({ type, outcome }, seconds)
+}
+
+/** Metrics of a process that sends its commands to other processes. */
+export const createRemoteMetrics = (
+  registry: Registry,
+  bus: { readonly open: number; readonly resent: number; readonly isServed: boolean },
+): void => {
+  const registers = [registry]
+  new Gauge({
+    name: 'confab_remote_commands_open',
+    help: 'Commands sent to other processes and not answered yet.',
+    registers,
+    collect() {
+      this.set(bus.open)
+    },
+  })
+  new Gauge({
+    name: 'confab_remote_commands_served',
+    help: '1 while a process that decides commands is connected, else 0.',
+    registers,
+    collect() {
+      this.set(bus.isServed ? 1 : 0)
+    },
+  })
+  new Counter({
+    name: 'confab_remote_commands_resent_total',
+    help: 'Commands sent again, because no process was available or none answered in time.',
+    registers,
+    collect() {
+      this.reset()
+      this.inc(bus.resent)
+    },
+  })
+}
+
+/** Metrics of the live feed. Each scrape calls `followed`. */
+export const createFeedMetrics = (
+  registry: Registry,
+  followed: () => {
+    readonly isNarrow: boolean
+    readonly conversations: number
+    readonly brought: number
+    readonly passed: number
+  },
+): void => {
+  const registers = [registry]
+  new Gauge({
+    name: 'confab_feed_narrow',
+    help: '1 while the feed receives the conversations of local clients and digests of the rest, 0 while it receives everything.',
+    registers,
+    collect() {
+      this.set(followed().isNarrow ? 1 : 0)
+    },
+  })
+  new Gauge({
+    name: 'confab_feed_conversations',
+    help: 'Conversations with a subscription of their own.',
+    registers,
+    collect() {
+      this.set(followed().conversations)
+    },
+  })
+  new Counter({
+    name: 'confab_feed_events_total',
+    help: 'Events of the log, by outcome: delivered by the live feed (brought), or not needed by local clients (passed).',
+    labelNames: ['outcome'],
+    registers,
+    collect() {
+      const { brought, passed } = followed()
+      this.reset()
+      this.inc({ outcome: 'brought' }, brought)
+      this.inc({ outcome: 'passed' }, passed)
+    },
+  })
+}
+
+interface StreamGauge {
+  readonly name: string
+  readonly help: string
+  readonly of: (stream: StreamStatus) => number
+  /** Value for a view that fails as a whole, with an empty stream label. Not given: no sample. */
+  readonly whole?: number
+}
+
+const gauges: readonly StreamGauge[] = [
+  {
+    name: 'confab_projection_lag_events',
+    help: 'Events of a stream that a projection has not applied yet.',
+    of: ({ lagEvents }) => lagEvents,
+  },
+  {
+    name: 'confab_projection_lag_seconds',
+    help: 'Seconds since a projection had last applied all events of its stream.',
+    of: ({ lagMs }) => lagMs / 1000,
+  },
+  {
+    name: 'confab_projection_dead_letters',
+    help: 'Events of a stream in dead letters since the last rebuild of the projection.',
+    of: ({ deadLetters }) => deadLetters,
+  },
+  {
+    name: 'confab_projection_running',
+    help: '1 while a projection is live or catching up, 0 while it is failing, paused or stopped. Empty stream: the whole view.',
+    of: ({ state }) => (state === 'live' || state === 'catching-up' ? 1 : 0),
+    whole: 0,
+  },
+]
+
+/** Metrics of projections. Each scrape calls `status`. */
+export const createProjectionMetrics = (
+  registry: Registry,
+  status: () => readonly ProjectionStatus[],
+): void => {
+  for (const { name, help, of, whole } of gauges)
+    new Gauge({
+      name,
+      help,
+      labelNames: ['projection', 'generation', 'stream'],
+      registers: [registry],
+      collect() {
+        // Remove the samples of dropped generations.
+        this.reset()
+        for (const { projection, generation, streams, reason } of status()) {
+          for (const stream of streams)
+            this.set({ projection, generation, stream: stream.stream }, of(stream))
+          if (whole !== undefined && reason !== undefined)
+            this.set({ projection, generation, stream: '' }, whole)
+        }
+      },
+    })
+}
