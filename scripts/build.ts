@@ -17,7 +17,7 @@ const compiled = spawnSync(process.execPath, [join(typescript, 'bin/tsc'), '-p',
 })
 if (compiled.status !== 0) process.exit(compiled.status ?? 1)
 
-// What is no TypeScript goes along as it is: the page's markup and styles.
+// Copy the other files, such as the markup and styles of the page.
 cpSync(src, dist, { recursive: true, filter: path => !path.endsWith('.ts') })
 
 // Each page names its first module, which is JavaScript now.

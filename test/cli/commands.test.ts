@@ -17,7 +17,7 @@ const linesOf = (stdout: string): Record<string, unknown>[] =>
     .filter(line => line !== '')
     .map(line => JSON.parse(line) as Record<string, unknown>)
 
-t.test('clients: token, send, tail', async t => {
+t.test('token, send and tail work with a running server', async t => {
   const data = join(tempFolder(t), 'data')
   const confab = await untilReady(await spawnConfab({ data }))
   t.teardown(() => confab.stop())
@@ -26,7 +26,7 @@ t.test('clients: token, send, tail', async t => {
   const token = (await run('token', '--user', 'dora')).stdout.trim()
   t.match(token, /^[\w-]+\.[\w-]+\.[\w-]+$/)
   const inbox = await fetch(`${confab.url}/v1/inbox`, { headers: { authorization: `Bearer ${token}` } })
-  t.equal(inbox.status, 200, 'the server on the data folder takes it')
+  t.equal(inbox.status, 200, 'the server on the data folder accepts the token')
   const expired = (await run('token', '--user', 'dora', '--expires', '1')).stdout.trim()
   t.not(expired, token)
   t.match((await run('token', '--user', 'do ra')).stderr, /error BAD_OPTION: --user/)
@@ -48,7 +48,7 @@ t.test('clients: token, send, tail', async t => {
     { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] },
   )
   const tailed = once(tail.stdout, 'data')
-  // It says nothing until something happens: so something happens until it says something.
+  // tail prints events only: send messages until the first one arrives.
   let sent = await run('send', 'lounge', 'hello', 'there', '--user', 'alice', '--id', 'm-0')
   let isHeard = false
   void tailed.then(() => {
@@ -126,7 +126,7 @@ t.test('clients: token, send, tail', async t => {
   )
 })
 
-t.test('tail of what speaks no WebSocket says so, and ends at the first Ctrl-C', async t => {
+t.test('tail reports a server without WebSocket, and exits at the first Ctrl-C', async t => {
   const server = createServer((_request, response) => response.writeHead(404).end()).listen(0, '127.0.0.1')
   await once(server, 'listening')
   t.teardown(() => server.close())
@@ -152,7 +152,7 @@ t.test('tail of what speaks no WebSocket says so, and ends at the first Ctrl-C',
   t.same(await exit, [130, null])
 })
 
-t.test('tail says that there is nothing to follow yet, and waits for it', async t => {
+t.test('tail notes a missing conversation, and waits for it', async t => {
   const data = join(tempFolder(t), 'data')
   const confab = await untilReady(await spawnConfab({ data }))
   t.teardown(() => confab.stop())
@@ -200,7 +200,7 @@ t.test('tail says that there is nothing to follow yet, and waits for it', async 
   )
 })
 
-t.test('replay, beside a server and without', async t => {
+t.test('replay works next to a running server and without one', async t => {
   const data = join(tempFolder(t), 'data')
   const file = join(tempFolder(t), 'file.ndjson')
   const at = (day: number) => `2020-01-0${day}T12:00:00.000Z`
@@ -248,13 +248,17 @@ t.test('replay, beside a server and without', async t => {
     )
     t.ok(
       (await replay()).every(({ t, c }) => t === 'event' && c !== undefined),
-      'of conversations only, unless asked',
+      'conversation events only by default',
     )
     const none = await runConfab(['replay', '--conversation', 'none', '--data', data])
     t.equal(none.code, 1)
     t.equal(none.stdout, '')
     t.match(none.stderr, /^error NO_SUCH_CONVERSATION: the log has no conversation none: check the id$/m)
-    t.same(await replay('--conversation', 'a', '--type', 'message.deleted'), [], 'there, and nothing wanted')
+    t.same(
+      await replay('--conversation', 'a', '--type', 'message.deleted'),
+      [],
+      'the conversation exists, no event matches',
+    )
     t.same(
       (await replay('--conversation', 'a', '--type', 'message.posted')).map(({ m }) => m),
       ['m-1', 'm-3', 'm-4'],
@@ -268,23 +272,23 @@ t.test('replay, beside a server and without', async t => {
     t.same(
       (await replay('--until', '2020-01-03T12:00:00Z', '--type', 'message.posted')).map(({ m }) => m),
       ['m-1', 'm-2'],
-      'before then',
+      '--until excludes its time',
     )
     t.same(
       (await replay('--since', at(3), '--until', '2020-02-01', '--format', 'ndjson')).map(({ m }) => m),
       ['m-3', 'm-4'],
-      'then or later',
+      '--since includes its time',
     )
   }
-  await t.test('beside the server', check)
+  await t.test('next to a server', check)
   t.equal(await confab.stop(), 0)
-  await t.test('without', check)
+  await t.test('without a server', check)
   const bad = await runConfab(['replay', '--since', 'once', '--data', data])
   t.not(bad.code, 0)
   t.match(bad.stderr, /a time such as/)
 })
 
-t.test('a reader that has seen enough ends a replay quietly', async t => {
+t.test('replay exits quietly when the reader closes the pipe', async t => {
   const data = join(tempFolder(t), 'data')
   const file = join(tempFolder(t), 'file.ndjson')
   const text = 'x'.repeat(500)

@@ -12,7 +12,7 @@ import {
 } from '../../src/infra/config/index.ts'
 import { tempFolder } from '../harness/temp-folder.ts'
 
-/** What is wrong, one by one. */
+/** Returns the problems of a configuration. */
 const problemsOf = (sources: Parameters<typeof compileConfig>[0]): readonly string[] => {
   try {
     compileConfig(sources)
@@ -23,7 +23,7 @@ const problemsOf = (sources: Parameters<typeof compileConfig>[0]): readonly stri
   }
 }
 
-t.test('nothing given: the defaults, frozen', async t => {
+t.test('without sources, the configuration holds the defaults and is frozen', async t => {
   const config = compileConfig({ cwd: '/somewhere' })
   t.match(config, { dev: false, host: '127.0.0.1', port: 8080, logLevel: 'info', drainMs: 10_000 })
   t.same(config.roles, ['edge', 'commands', 'projections'])
@@ -31,7 +31,7 @@ t.test('nothing given: the defaults, frozen', async t => {
   t.ok(Object.isFrozen(config))
 })
 
-t.test('flags beat the environment, which beats the file, which beats the defaults', async t => {
+t.test('flags override the environment, which overrides the file, which overrides the defaults', async t => {
   const folder = tempFolder(t)
   const file = join(folder, 'confab.yaml')
   writeFileSync(
@@ -60,7 +60,7 @@ t.test('flags beat the environment, which beats the file, which beats the defaul
   )
 })
 
-t.test('every wrong or unknown key is named, with its place', async t => {
+t.test('errors name every wrong or unknown key with its place', async t => {
   const folder = tempFolder(t)
   const file = join(folder, 'confab.yaml')
   writeFileSync(
@@ -81,7 +81,7 @@ t.test('every wrong or unknown key is named, with its place', async t => {
   ])
 })
 
-t.test('bounds of edge and commands: units, ranges, and the reference names them all', async t => {
+t.test('bounds of edge and commands have units and ranges, and the reference lists them', async t => {
   const folder = tempFolder(t)
   const file = join(folder, 'confab.yaml')
   writeFileSync(
@@ -136,7 +136,7 @@ t.test('bounds of edge and commands: units, ranges, and the reference names them
   )
 })
 
-t.test('a file that is none', async t => {
+t.test('errors of an unreadable or malformed file', async t => {
   const folder = tempFolder(t)
   t.match(problemsOf({ file: join(folder, 'missing.yaml') }), [/missing\.yaml: the file does not exist$/])
   t.match(problemsOf({ file: folder }), [/: this is a folder, not a file$/])
@@ -151,7 +151,7 @@ t.test('a file that is none', async t => {
   t.equal(compileConfig({ file: empty }).port, 8080)
 })
 
-t.test('where Cassandra is', async t => {
+t.test('options of Cassandra', async t => {
   const env = { CONFAB_CASSANDRA: 'one, two:9142,[::1]:9042', CONFAB_CASSANDRA_DC: 'dc1' }
   t.match(compileConfig({ env }).cassandra, {
     contactPoints: ['one:9042', 'two:9142', '[::1]:9042'],
@@ -168,7 +168,7 @@ t.test('where Cassandra is', async t => {
   ])
 })
 
-t.test('origins of web pages', async t => {
+t.test('edge.corsOrigins accepts origins and *', async t => {
   const origins = (value: string) => compileConfig({ env: { CONFAB_EDGE_CORS_ORIGINS: value } }).corsOrigins
   t.equal(compileConfig({}).corsOrigins, undefined, 'none by default')
   t.same(origins('*'), ['*'])
@@ -184,27 +184,27 @@ t.test('origins of web pages', async t => {
     )
 })
 
-t.test('secrets', async t => {
+t.test('secrets are long, hidden in errors, and created once for development', async t => {
   t.match(problemsOf({ env: { CONFAB_JWT_SECRET: 'short' } }), [/at least 32 bytes/])
-  t.notMatch(problemsOf({ env: { CONFAB_JWT_SECRET: 'short' } })[0], /"short"/, 'are never shown')
+  t.notMatch(problemsOf({ env: { CONFAB_JWT_SECRET: 'short' } })[0], /"short"/, 'errors do not show secrets')
   t.same(
     problemsOf({ flags: { dev: true }, env: { CONFAB_JWT_SECRET: 'short' } }),
     [],
-    'may be short in development',
+    'a short secret is valid in development',
   )
 
   const folder = tempFolder(t)
   const data = join(folder, 'data')
   const secret = devSecret(data)
   t.ok(secret.length >= 43)
-  t.equal(devSecret(data), secret, 'is made once')
+  t.equal(devSecret(data), secret, 'the secret is created once')
   t.equal(readFileSync(join(data, 'dev-secret'), 'utf8'), secret)
-  t.equal(statSync(join(data, 'dev-secret')).mode & 0o777, 0o600, "is its owner's alone")
+  t.equal(statSync(join(data, 'dev-secret')).mode & 0o777, 0o600, 'only the owner can read the secret')
   mkdirSync(join(folder, 'other'))
   t.not(devSecret(join(folder, 'other')), secret)
 })
 
-t.test('variables that look like ours and are not', async t => {
+t.test('unknown variables with the prefix CONFAB_ are reported', async t => {
   t.same(unknownVariables({ CONFAB_PROT: '1', CONFAB_PORT: '1', CONFAB_S3_BUCKET: 'b', PATH: '/' }), [
     'CONFAB_PROT',
   ])

@@ -4,7 +4,7 @@ import { createProgram } from '../../src/cli/program.ts'
 import { allOptions, optionFacts, options } from '../../src/infra/config/index.ts'
 import { runConfab } from '../harness/replay.ts'
 
-/** Without line breaks and indents. */
+/** Returns a text on one line. */
 const flat = (text: string): string => text.replaceAll(/\s+/g, ' ')
 
 const commandsOf = (command: Command): Command[] => [command, ...command.commands.flatMap(commandsOf)]

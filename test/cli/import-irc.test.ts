@@ -19,8 +19,8 @@ const skip = existsSync(corpus) ? false : 'the corpus is not here: ../shared/dat
 
 const train = join(corpus, 'train')
 /**
- * Whole days: old and new forms of the log, with joins and without, a clock of twelve hours and one of twenty-four. CONFAB_TEST_IRC=all takes all there are, which
- * takes minutes: TAP_TIMEOUT=1800.
+ * Whole days of old and new formats of the log, with and without joins, with twelve-hour and twenty-four-hour clocks.
+ * CONFAB_TEST_IRC=all imports all days in some minutes; set TAP_TIMEOUT=1800.
  */
 const days =
   process.env.CONFAB_TEST_IRC === 'all' && !skip
@@ -36,10 +36,10 @@ const days =
       ]
 const filesOf = (names: readonly string[]) => names.map(name => join(train, `${name}.raw.txt`))
 
-/** What a day's file says, counted without any of confab's code. */
+/** Content of a day's file, counted without the code of confab. */
 interface Day {
   readonly messages: { nick: string; text: string; line: number }[]
-  /** Line to the lines that it answers, later ones first. */
+  /** Lines by the line that replies to them, later lines first. */
   readonly answers: Map<number, number[]>
   readonly joins: number
 }
@@ -91,7 +91,7 @@ const get = async <T>(confab: ConfabProcess, token: string, path: string): Promi
 
 const isSame = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b)
 
-/** The environment says where views are kept. */
+/** The environment names the databases of the views. */
 const importsDays = async (t: Test, env: Record<string, string>): Promise<void> => {
   const data = join(tempFolder(t), 'data')
   const confab = await untilReady(await spawnConfab({ data, env }))
@@ -124,21 +124,21 @@ const importsDays = async (t: Test, env: Record<string, string>): Promise<void> 
   t.same(
     posted.findIndex(({ text }, i) => text !== messages[i]!.text),
     -1,
-    'with their texts, in their order',
+    'all texts, in order',
   )
   t.same(
     posted.findIndex(
       ({ from }, i) => /^[A-Za-z0-9_-]+$/.test(messages[i]!.nick) && from !== messages[i]!.nick,
     ),
     -1,
-    'from whom said them',
+    'the right senders',
   )
   const senders = new Set(posted.map(({ from }) => from))
   t.equal(senders.size, new Set(messages.map(({ nick }) => nick)).size, 'as many senders as nicks')
   const times = posted.map(({ at }) => String(at))
   t.ok(
     times.every((at, i) => i === 0 || at >= times[i - 1]!),
-    'times never go back',
+    'times never decrease',
   )
 
   let offset = 0
@@ -152,7 +152,7 @@ const importsDays = async (t: Test, env: Record<string, string>): Promise<void> 
     }
     offset += day.messages.length
   }
-  t.same(wrong, [], 'replies are the links of the annotations')
+  t.same(wrong, [], 'replies equal the links of the annotations')
 
   let members: ReadonlySet<string> = new Set()
   let strangers = 0
@@ -168,7 +168,7 @@ const importsDays = async (t: Test, env: Record<string, string>): Promise<void> 
   )
 
   while (watcher.head('ubuntu') < events.length) await sleep(10)
-  t.ok(isSame(watcher.seen.get('ubuntu'), events), 'a client that was connected got all of it live')
+  t.ok(isSame(watcher.seen.get('ubuntu'), events), 'a connected client received every event live')
   t.same(watcher.breaches, [])
   await watcher.stop()
 
@@ -184,7 +184,7 @@ const importsDays = async (t: Test, env: Record<string, string>): Promise<void> 
     timeline.push(...page.events)
     more = page.more
   }
-  t.ok(isSame(timeline, events), 'the timeline is the log')
+  t.ok(isSame(timeline, events), 'the timeline equals the log')
 
   for (const word of ['ubuntu', 'kernel', 'nvidia', 'grub', 'please', 'thanks', 'zzyzx']) {
     const isIn = new RegExp(`(?<![\\p{L}\\p{N}\\p{M}])${word}(?![\\p{L}\\p{N}\\p{M}])`, 'iu')
@@ -237,13 +237,13 @@ t.test(
   t => importsDays(t, {}),
 )
 
-t.test('the same on Cassandra and Elasticsearch', { timeout: 1_800_000, skip }, async t => {
+t.test('an import with views in Cassandra and Elasticsearch', { timeout: 1_800_000, skip }, async t => {
   const stack = await fullStack(t)
   if (stack !== undefined) await importsDays(t, stack.env)
 })
 
 t.test(
-  'killed in the middle, an import of days ends complete, in order',
+  'an import that was killed and repeated is complete and in order',
   { timeout: 1_800_000, skip },
   async t => {
     const data = join(tempFolder(t), 'data')
@@ -265,6 +265,6 @@ t.test(
     t.equal((await runConfab(['import', 'irc', ...files, '--data', reference])).code, 0)
     const log = await replayLog(['--data', data])
     const wanted = await replayLog(['--data', reference])
-    t.ok(isSame(log.get('ubuntu'), wanted.get('ubuntu')), 'as an import that nobody killed')
+    t.ok(isSame(log.get('ubuntu'), wanted.get('ubuntu')), 'the log equals that of an import without a kill')
   },
 )

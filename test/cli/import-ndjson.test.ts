@@ -53,7 +53,7 @@ const messagesIn = (log: Awaited<ReturnType<typeof replayLog>>, c: string): Line
         ({ c, m, from, at, text, ...(replyTo === undefined ? {} : { replyTo }) }) as Line,
     )
 
-t.test('a file, without a server: everything is there once, as it was', async t => {
+t.test('an import without a server stores every message once, unchanged', async t => {
   const folder = tempFolder(t)
   const data = join(folder, 'data')
   const file = join(folder, 'file.ndjson')
@@ -97,7 +97,7 @@ t.test('a file, without a server: everything is there once, as it was', async t 
   t.match(
     others.stdout,
     /^1 message imported, 700 stored before/,
-    'by its ids, also in a file that no checkpoint knows',
+    'message ids identify duplicates in a file without a checkpoint',
   )
   const after = await replayLog(['--data', data])
   after.delete('room-9')
@@ -107,11 +107,11 @@ t.test('a file, without a server: everything is there once, as it was', async t 
   t.match(
     (await runConfab(['import', 'ndjson', file, '--data', data])).stdout,
     /^1 message imported, 0 stored before/,
-    'a file that has grown goes on',
+    'the import continues a file that has grown',
   )
 })
 
-t.test('bad lines are told of, by file and line, and the others imported', async t => {
+t.test('errors name bad lines by file and line, and the other lines are imported', async t => {
   const folder = tempFolder(t)
   const data = join(folder, 'data')
   const file = join(folder, 'file.ndjson')
@@ -129,7 +129,7 @@ t.test('bad lines are told of, by file and line, and the others imported', async
     t.match(stderr, `${file}:5: text has more than 16384 bytes`)
     t.match(stderr, `${file}:6: has more than 262144 bytes`)
     t.match(stderr, /error BAD_INPUT: 4 lines were not imported/)
-    t.notMatch(stderr, /\n {4}at /, 'no stack')
+    t.notMatch(stderr, /\n {4}at /, 'no stack trace')
   }
   t.same(messagesIn(await replayLog(['--data', data]), 'room-0'), [one, two, three])
   const missing = await runConfab(['import', 'ndjson', join(folder, 'missing'), '--data', data])
@@ -137,7 +137,7 @@ t.test('bad lines are told of, by file and line, and the others imported', async
   t.match(missing.stderr, /error NO_INPUT: .*missing: the file or folder does not exist/)
 })
 
-t.test('beside a running server: its clients get what is imported, who left stays away', async t => {
+t.test('clients of a running server receive imported messages, and a user who left stays out', async t => {
   const folder = tempFolder(t)
   const data = join(folder, 'data')
   const file = join(folder, 'file.ndjson')
@@ -174,11 +174,11 @@ t.test('beside a running server: its clients get what is imported, who left stay
   writeFileSync(join(folder, 'other.ndjson'), ndjson(lines.slice(3)))
   const again = await runConfab(['import', 'ndjson', file, join(folder, 'other.ndjson'), '--data', data])
   t.equal(again.code, 0, again.stderr)
-  t.equal((await replayLog(['--data', data])).get('room-0')!.length, head + 1, 'the leave is all that came')
+  t.equal((await replayLog(['--data', data])).get('room-0')!.length, head + 1, 'the log has the leave only')
   for (const client of clients) await client.stop()
 })
 
-t.test('SIGINT ends it in order, and the same command goes on', async t => {
+t.test('SIGINT stops an import in an orderly way, and the same command continues it', async t => {
   const folder = tempFolder(t)
   const data = join(folder, 'data')
   const file = join(folder, 'file.ndjson')
@@ -203,14 +203,14 @@ t.test('SIGINT ends it in order, and the same command goes on', async t => {
   t.match(stderr, /error INTERRUPTED: .*run the same command again to continue the import/)
   const partial = messagesIn(await replayLog(['--data', data]), 'room-0')
   t.ok(partial.length < lines.length, `stopped at ${partial.length}`)
-  t.same(partial, lines.slice(0, partial.length), 'the first ones are there')
+  t.same(partial, lines.slice(0, partial.length), 'the log holds the first lines')
   const rest = await runConfab(['import', 'ndjson', file, '--data', data])
   t.equal(rest.code, 0, rest.stderr)
   t.same(messagesIn(await replayLog(['--data', data]), 'room-0'), lines)
   await watcher.stop()
 })
 
-t.test('two imports of one file at once leave everything once', async t => {
+t.test('two parallel imports of one file store every message once', async t => {
   const folder = tempFolder(t)
   const data = join(folder, 'data')
   const file = join(folder, 'file.ndjson')

@@ -8,7 +8,7 @@ import {
 } from '../../src/cli/import/irc-source.ts'
 import { isId } from '../../src/events/index.ts'
 
-t.test('a line of an IRC log', async t => {
+t.test('parses lines of an IRC log', async t => {
   const cases: [line: string, parsed: ReturnType<typeof parseIrcLine>][] = [
     ['[09:14] <ann> hello <b> there', { kind: 'message', nick: 'ann', text: 'hello <b> there', minute: 554 }],
     [
@@ -40,14 +40,14 @@ t.test('a line of an IRC log', async t => {
   for (const [line, parsed] of cases) t.same(parseIrcLine(line), parsed, line)
 })
 
-t.test('times never go back', async t => {
+t.test('times never decrease', async t => {
   const of = (...minutes: (number | undefined)[]) =>
     timesOfDay('2006-01-02', minutes).map(ms => new Date(ms).toISOString().slice(0, 16))
   t.same(of(10, 20), ['2006-01-02T00:10', '2006-01-02T00:20'])
   t.same(
     of(undefined, 20, undefined, 21),
     ['2006-01-02T00:20', '2006-01-02T00:20', '2006-01-02T00:20', '2006-01-02T00:21'],
-    'a line without a time has that of the line before, the first of the one after',
+    'a line without a time has the time of the line before, the first line that of the line after',
   )
   t.same(of(1439, 0, 5), ['2006-01-02T23:59', '2006-01-03T00:00', '2006-01-03T00:05'], 'over midnight')
   t.same(
@@ -59,12 +59,12 @@ t.test('times never go back', async t => {
   t.same(
     of(100, 98, 101),
     ['2006-01-02T01:40', '2006-01-02T01:40', '2006-01-02T01:41'],
-    'a clock that was set back a little',
+    'a clock that was set back by minutes',
   )
   t.same(of(undefined), ['2006-01-02T00:00'])
 })
 
-t.test('reply links', async t => {
+t.test('parses reply links', async t => {
   const messages = new Set([1, 2, 3, 5, 6])
   const links = parseReplyLinks('1 1 -\n1 3 -\n2 3 -\n4 5 -\n6 5 - \nno numbers\n', line =>
     messages.has(line),
@@ -75,11 +75,11 @@ t.test('reply links', async t => {
       [3, 2],
       [6, 5],
     ],
-    'the nearest earlier message; none to itself, none to what is no message',
+    'the nearest earlier message, never itself, never a line that is not a message',
   )
 })
 
-t.test('ids', async t => {
+t.test('ids of nicks, channels and lines are valid and unique', async t => {
   t.equal(userOfNick('ann_-9'), 'ann_-9')
   t.equal(conversationOfChannel('#ubuntu'), 'ubuntu')
   t.equal(messageOfLine('2004-12-25.train-c', 7), 'irc-2004-12-25-train-c-000007')
@@ -90,7 +90,7 @@ t.test('ids', async t => {
   t.ok(isId(messageOfLine('x'.repeat(200), 123456)))
 })
 
-t.test('a day', async t => {
+t.test('a day becomes joins, messages and leaves', async t => {
   const log = [
     '=== ann [~a@host]  has joined #room',
     '[10:00] <ann> hi',

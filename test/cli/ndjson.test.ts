@@ -29,7 +29,7 @@ t.test('a line of the import format', async t => {
   for (const [at, kept] of times) t.match(parseNdjsonLine(JSON.stringify({ ...good, at }), 1), { at: kept })
 })
 
-t.test('lines that are none, each with its reason', async t => {
+t.test('a line that is not valid has a reason', async t => {
   const cases: [line: string, reason: RegExp][] = [
     ['{', /not JSON/],
     ['[]', /not a JSON object/],
@@ -51,7 +51,7 @@ t.test('lines that are none, each with its reason', async t => {
   for (const [line, reason] of cases) t.match(parseNdjsonLine(line, 1), reason, line.slice(0, 60))
 })
 
-t.test('lines of a file: however it is cut, and from any checkpoint on', async t => {
+t.test('reads the same lines for every block size, and after every checkpoint', async t => {
   const folder = tempFolder(t)
   const path = join(folder, 'file')
   const line = fc.oneof(
@@ -91,11 +91,11 @@ t.test('lines of a file: however it is cut, and from any checkpoint on', async t
             position.digest,
             createHash('sha256').update(Buffer.from(text).subarray(0, position.bytes)).digest('hex'),
           )
-          t.same((await read(position)).seen, wanted.slice(count), 'goes on after a checkpoint')
+          t.same((await read(position)).seen, wanted.slice(count), 'continues after a checkpoint')
           t.same(
             (await read({ ...position, digest: 'another' })).seen,
             wanted,
-            'starts again when the file is another',
+            'starts from the beginning for another file',
           )
         }
       },
@@ -104,7 +104,7 @@ t.test('lines of a file: however it is cut, and from any checkpoint on', async t
   )
 })
 
-t.test('a file: blank lines and a byte order mark do not matter, what is not UTF-8 does', async t => {
+t.test('blank lines and a byte order mark are skipped, lines that are not UTF-8 are refused', async t => {
   const folder = tempFolder(t)
   const path = join(folder, 'file.ndjson')
   const one = JSON.stringify(good)

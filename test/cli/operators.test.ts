@@ -8,7 +8,7 @@ import { startNats } from '../harness/nats.ts'
 import { runConfab } from '../harness/replay.ts'
 import { tempFolder } from '../harness/temp-folder.ts'
 
-t.test('operators: streams, projections, doctor', async t => {
+t.test('streams, projections and doctor work on a running and on a stopped system', async t => {
   const folder = tempFolder(t)
   const data = join(folder, 'data')
   const empty = join(folder, 'empty')
@@ -76,14 +76,14 @@ t.test('operators: streams, projections, doctor', async t => {
 
   t.equal(await newer.stop(), 0)
   const afterwards = await runConfab(['doctor', '--port', '0', '--data', data])
-  t.equal(afterwards.code, 0, 'nobody feeds views while no server runs')
+  t.equal(afterwards.code, 0, 'doctor accepts views without a worker while no server runs')
   t.match(
     afterwards.stdout,
     /· {2}projections .*no process feeds timeline, inbox, .*normal while no server runs/,
   )
 })
 
-t.test('what is not well is told, with what to do', async t => {
+t.test('doctor reports problems with advice', async t => {
   const folder = tempFolder(t)
   const nats = await startNats(t, { streams: false })
   const status = await runConfab(['streams', 'status', '--nats', nats.url])

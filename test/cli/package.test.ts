@@ -9,7 +9,7 @@ import { tempFolder } from '../harness/temp-folder.ts'
 
 const root = resolve(import.meta.dirname, '../..')
 
-/** Without the checkout's binaries and npm's own variables: as on a machine that never saw the checkout. */
+/** Environment without the binaries of the checkout and the variables of npm, as on another machine. */
 const env: NodeJS.ProcessEnv = Object.fromEntries(
   Object.entries(process.env).filter(([name]) => !name.startsWith('npm_') && !name.startsWith('TAP')),
 )
@@ -18,16 +18,16 @@ env.PATH = (process.env.PATH ?? '')
   .filter(folder => !folder.includes('node_modules'))
   .join(':')
 
-/** Arguments of `sh` that run a command without what tap loads into every Node that a test starts. */
+/** Arguments of `sh` that run a command without the modules that tap loads into each Node process of a test. */
 const plain = (...command: string[]): string[] => ['-c', 'unset NODE_OPTIONS; exec "$0" "$@"', ...command]
 
-/** Modules that a page's source imports by relative or absolute path. */
+/** Modules that the source of a page imports by relative or absolute path. */
 const importsOf = (source: string): string[] =>
   [...source.matchAll(/(?:from|import)\s*\(?\s*['"]([./][^'"]+)['"]/g)].map(([, path]) => path!)
 
-t.test('the package, installed elsewhere, runs: npx confab serve --dev', { timeout: 300_000 }, async t => {
+t.test('the installed package runs npx confab serve --dev', { timeout: 300_000 }, async t => {
   const folder = tempFolder(t)
-  // The scripts that npm would run: `prepare` would build tap anew under the tests that run beside this one.
+  // Without the scripts of npm: `prepare` would rebuild tap while other tests run.
   execFileSync('sh', plain(process.execPath, 'scripts/build.ts'), { cwd: root, env, stdio: 'pipe' })
   execFileSync('sh', plain('npm', 'pack', '--ignore-scripts', '--pack-destination', folder), {
     cwd: root,
@@ -100,7 +100,7 @@ t.test('the package, installed elsewhere, runs: npx confab serve --dev', { timeo
   }
   t.ok(sent.seq > 0)
   const { pid } = JSON.parse(readFileSync(join(data, 'serve.json'), 'utf8')) as { pid: number }
-  // To confab itself: what npx makes of its own signals differs between its versions.
+  // Signal confab itself: versions of npx handle signals differently.
   process.kill(pid, 'SIGTERM')
   t.same(await exit, [0, null], 'SIGTERM drains and exits 0')
   t.notOk(existsSync(join(data, 'serve.json')))

@@ -26,7 +26,7 @@ const listed = async (
   return JSON.parse(stdout) as GenerationRow[]
 }
 
-t.test('what several workers say of a view is one row a database', async t => {
+t.test('the reports of several workers are one row a database', async t => {
   const nats = await startNats(t)
   const data = join(tempFolder(t), 'nothing')
   const plans = await openNatsPlans(await nats.connect())
@@ -58,7 +58,7 @@ t.test('what several workers say of a view is one row a database', async t => {
       worker: 'a',
       database: 'elasticsearch',
       isShared: true,
-      // Fenced off from USER_0 a moment ago.
+      // Lost the lease of USER_0 a moment ago.
       projections: [
         generation(1, [streamOf('CONV_0', 100, 'live'), streamOf('USER_0', 99, 'stopped')]),
         generation(2, [streamOf('CONV_0', 40, 'catching-up')]),
@@ -108,12 +108,12 @@ t.test('what several workers say of a view is one row a database', async t => {
   t.match(
     early.stdout + early.stderr,
     /queries read generation 2/,
-    'a lag of less than a batch is as good as level',
+    'a lag of less than a batch counts as level',
   )
 })
 
 t.test(
-  'workers that share Cassandra and Elasticsearch are operated as one',
+  'commands treat workers that share Cassandra and Elasticsearch as one',
   { timeout: 240_000 },
   async t => {
     const stack = await fullStack(t)
@@ -206,6 +206,6 @@ t.test(
 
     await first.kill9()
     const left = await untilRows(rows => rows.every(row => isFed(row) && row.workers.length === 1))
-    t.equal(new Set(left.flatMap(({ workers }) => workers)).size, 1, 'the other worker has all')
+    t.equal(new Set(left.flatMap(({ workers }) => workers)).size, 1, 'the other worker holds all streams')
   },
 )

@@ -21,7 +21,7 @@ import { tempFolder } from '../harness/temp-folder.ts'
 
 const root = resolve(import.meta.dirname, '../..')
 
-/** A server with a data folder, and commands on it. */
+/** A server with a data folder, and commands that use it. */
 const scene = async (t: Test) => {
   const data = join(tempFolder(t), 'data')
   let confab = await untilReady(await spawnConfab({ data }))
@@ -39,7 +39,7 @@ const scene = async (t: Test) => {
     return result
   }
   const config = compileConfig({ flags: { data } })
-  /** What `ls --json` prints, without a process each time. */
+  /** The output of `ls --json`, without a process for each call. */
   const rows = async (projection?: ProjectionName): Promise<GenerationRow[]> => {
     const nats = await connectNats({ servers: findRunningServer(data)?.url ?? '' })
     try {
@@ -66,7 +66,7 @@ const scene = async (t: Test) => {
   }
   let sent = 0
   const send = (text: string) => command('alice', { t: 'send', c: 'lounge', m: `op-${++sent}`, text })
-  /** Sends until it is told to stop; says how many. */
+  /** Sends messages until the returned function is called, which returns their number. */
   const chatter = () => {
     let isOn = true
     const running = (async () => {
@@ -103,7 +103,7 @@ const scene = async (t: Test) => {
 
 const isLevel = ({ lagEvents, state }: GenerationRow): boolean => lagEvents === 0 && state === 'live'
 
-t.test('a view is paused and resumed; the others go on', async t => {
+t.test('pause and resume stop and continue one view only', async t => {
   const { run, well, untilRows, send, stop, restart } = await scene(t)
   await untilRows(rows => rows.length === 5 && rows.every(isLevel))
   t.match((await well('pause', 'search')).stderr, /^search is paused$/m)
@@ -123,7 +123,7 @@ t.test('a view is paused and resumed; the others go on', async t => {
   t.equal(
     after.find(({ projection }) => projection === 'search')?.state,
     'paused',
-    'it stays so over restarts',
+    'a paused view stays paused over restarts',
   )
   await well('resume', 'search')
   await untilRows(rows => rows.every(isLevel))
@@ -132,76 +132,70 @@ t.test('a view is paused and resumed; the others go on', async t => {
   t.match(unknown.stderr, /error BAD_OPTION: .*Allowed choices are timeline, inbox/)
 })
 
-t.test(
-  'a view is built again beside the one that is read, compared, switched to, switched back, dropped',
-  async t => {
-    const { data, well, ill, rows, untilRows, chatter, command, stop } = await scene(t)
-    await untilRows(rows => rows.every(isLevel))
-    await ill('NOT_READY', 'compare', 'timeline')
-    const quiet = chatter()
-    t.match(
-      (await well('rebuild', 'timeline')).stderr,
-      /generation 2 of timeline is level with the log after/,
-    )
-    t.match(
-      (await rows('timeline')).map(({ generation, role }) => [generation, role]),
-      [
-        [1, 'live'],
-        [2, 'building'],
-      ],
-    )
-    await ill('GENERATION_IS_BUILDING', 'rebuild', 'timeline')
-    await ill('GENERATION_IS_LIVE', 'drop', 'timeline', '1')
-    await ill('NO_SUCH_GENERATION', 'switch', 'timeline', '7')
-    const same = await well('compare', 'timeline')
-    t.match(same.stdout, /^timeline +generation 1 +generation 2$/m)
-    t.match(same.stdout, /^rows +([\d,]+) +\1$/m)
-    t.match(same.stderr, /are equal/)
-    await untilRows(rows => rows.every(({ state }) => state !== 'paused'))
-    t.pass('it goes on')
-    const warned = await well('switch', 'timeline')
-    t.match(warned.stderr, /was not compared with generation 1/)
-    t.match(warned.stderr, /queries read generation 2 of timeline/)
-    t.match(
-      (await rows('timeline')).map(({ role }) => role),
-      ['kept', 'live'],
-    )
-    await well('switch', 'timeline', '1')
-    await well('switch', 'timeline', '2', '--compare')
-    t.ok((await quiet()) > 0, 'messages were sent all the time')
-    await untilRows(rows => rows.every(isLevel))
+t.test('a view is rebuilt next to the live one, compared, switched to, switched back, dropped', async t => {
+  const { data, well, ill, rows, untilRows, chatter, command, stop } = await scene(t)
+  await untilRows(rows => rows.every(isLevel))
+  await ill('NOT_READY', 'compare', 'timeline')
+  const quiet = chatter()
+  t.match((await well('rebuild', 'timeline')).stderr, /generation 2 of timeline is level with the log after/)
+  t.match(
+    (await rows('timeline')).map(({ generation, role }) => [generation, role]),
+    [
+      [1, 'live'],
+      [2, 'building'],
+    ],
+  )
+  await ill('GENERATION_IS_BUILDING', 'rebuild', 'timeline')
+  await ill('GENERATION_IS_LIVE', 'drop', 'timeline', '1')
+  await ill('NO_SUCH_GENERATION', 'switch', 'timeline', '7')
+  const same = await well('compare', 'timeline')
+  t.match(same.stdout, /^timeline +generation 1 +generation 2$/m)
+  t.match(same.stdout, /^rows +([\d,]+) +\1$/m)
+  t.match(same.stderr, /are equal/)
+  await untilRows(rows => rows.every(({ state }) => state !== 'paused'))
+  t.pass('the view continues')
+  const warned = await well('switch', 'timeline')
+  t.match(warned.stderr, /was not compared with generation 1/)
+  t.match(warned.stderr, /queries read generation 2 of timeline/)
+  t.match(
+    (await rows('timeline')).map(({ role }) => role),
+    ['kept', 'live'],
+  )
+  await well('switch', 'timeline', '1')
+  await well('switch', 'timeline', '2', '--compare')
+  t.ok((await quiet()) > 0, 'messages were sent during the rebuild')
+  await untilRows(rows => rows.every(isLevel))
 
-    // The rows of a message are lost in the generation that is read.
-    const lost = await command('alice', { t: 'send', c: 'lounge', m: 'lost', text: 'a row that gets lost' })
-    await untilRows(rows => rows.every(isLevel))
-    const db = new DatabaseSync(viewsFile(data))
-    t.equal(db.prepare('DELETE FROM timeline_2 WHERE seq = ?').run(Number(lost.seq)).changes, 1)
-    db.close()
-    const differ = await ill('GENERATIONS_DIFFER', 'compare', 'timeline')
-    t.match(differ.stderr, /generations 2 and 1 of timeline differ in 1 conversations: lounge/)
-    t.match(differ.stdout, /^\+ lounge .*"seq":\d+/m)
-    const json = await ill('GENERATIONS_DIFFER', 'compare', 'timeline', '1', '--json')
-    t.match(JSON.parse(json.stdout), { different: ['lounge'], examples: [{ c: 'lounge', only: 'b' }] })
-    await ill('GENERATIONS_DIFFER', 'switch', 'timeline', '1', '--compare')
-    await untilRows(rows => rows.every(({ state }) => state !== 'paused'))
-    t.pass('it goes on all the same')
-    await well('switch', 'timeline', '1')
-    await well('drop', 'timeline', '2')
-    t.equal((await rows('timeline')).length, 1)
+  // Delete the rows of a message in the live generation.
+  const lost = await command('alice', { t: 'send', c: 'lounge', m: 'lost', text: 'a row that gets lost' })
+  await untilRows(rows => rows.every(isLevel))
+  const db = new DatabaseSync(viewsFile(data))
+  t.equal(db.prepare('DELETE FROM timeline_2 WHERE seq = ?').run(Number(lost.seq)).changes, 1)
+  db.close()
+  const differ = await ill('GENERATIONS_DIFFER', 'compare', 'timeline')
+  t.match(differ.stderr, /generations 2 and 1 of timeline differ in 1 conversations: lounge/)
+  t.match(differ.stdout, /^\+ lounge .*"seq":\d+/m)
+  const json = await ill('GENERATIONS_DIFFER', 'compare', 'timeline', '1', '--json')
+  t.match(JSON.parse(json.stdout), { different: ['lounge'], examples: [{ c: 'lounge', only: 'b' }] })
+  await ill('GENERATIONS_DIFFER', 'switch', 'timeline', '1', '--compare')
+  await untilRows(rows => rows.every(({ state }) => state !== 'paused'))
+  t.pass('the view continues after a difference')
+  await well('switch', 'timeline', '1')
+  await well('drop', 'timeline', '2')
+  t.equal((await rows('timeline')).length, 1)
 
-    await stop()
-    t.match((await well('ls')).stdout, /^timeline +1 +live +1 +stopped +0 .*–$/m)
-    await ill('NO_PROJECTION_WORKER', 'rebuild', 'roster')
-    t.match((await well('rebuild', 'roster', '--detach')).stderr, /generation 2 of roster/)
-    await ill('NOT_LEVEL', 'switch', 'roster')
-    await ill('NOT_LEVEL', 'compare', 'roster')
-    t.match((await well('switch', 'roster', '--force')).stderr, /queries read generation 2/)
-    await well('switch', 'roster', '1')
-    await well('drop', 'roster', '2')
-  },
-)
+  await stop()
+  t.match((await well('ls')).stdout, /^timeline +1 +live +1 +stopped +0 .*–$/m)
+  await ill('NO_PROJECTION_WORKER', 'rebuild', 'roster')
+  t.match((await well('rebuild', 'roster', '--detach')).stderr, /generation 2 of roster/)
+  await ill('NOT_LEVEL', 'switch', 'roster')
+  await ill('NOT_LEVEL', 'compare', 'roster')
+  t.match((await well('switch', 'roster', '--force')).stderr, /queries read generation 2/)
+  await well('switch', 'roster', '1')
+  await well('drop', 'roster', '2')
+})
 
-t.test('a comparison that is interrupted has the view go on', async t => {
+t.test('an interrupted comparison resumes the view', async t => {
   const { data, well, untilRows, rows } = await scene(t)
   await untilRows(rows => rows.every(isLevel))
   await well('rebuild', 'inbox')
@@ -227,7 +221,7 @@ t.test('a comparison that is interrupted has the view go on', async t => {
   t.equal((await rows('inbox')).length, 2)
 })
 
-t.test('dead letters are listed with their reason, tried again, and discarded', async t => {
+t.test('dead letters are listed with reasons, retried and discarded', async t => {
   const { data, well, ill, rows, untilRows, command, run } = await scene(t)
   await untilRows(rows => rows.every(isLevel))
   t.match((await well('dead-letters')).stderr, /no dead letters/)
@@ -256,7 +250,7 @@ t.test('dead letters are listed with their reason, tried again, and discarded', 
   await ill('NO_SUCH_LETTER', 'retry', '1', '99')
   const left = await ill('DEAD_LETTERS_LEFT', 'retry', '1')
   t.match(left.stderr, /letter 1 \(roster, CONV_0 \d+\) failed again: no ghosts here/)
-  // The new generation's tables have no such trigger: it takes the event by itself.
+  // The tables of the new generation have no such trigger: it applies the event.
   await well('rebuild', 'roster')
   await ill('GENERATIONS_DIFFER', 'compare', 'roster')
   sql('DROP TRIGGER no')

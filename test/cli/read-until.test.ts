@@ -8,7 +8,7 @@ const nats = { onChange: () => () => {} }
 setFlagsFromString('--expose-gc')
 const collectGarbage = runInNewContext('gc') as () => void
 
-t.test('it gives what there is, to the end', async t => {
+t.test('yields all batches to the end', async t => {
   const batches = async function* () {
     yield* [1, 2, 3]
   }
@@ -17,7 +17,7 @@ t.test('it gives what there is, to the end', async t => {
   t.same(got, [1, 2, 3])
 })
 
-t.test('an abort ends it, whether it waits or works', async t => {
+t.test('an abort ends it while it waits and while the caller works', async t => {
   const batches = async function* () {
     yield 1
     await new Promise(() => {})
@@ -35,8 +35,8 @@ t.test('an abort ends it, whether it waits or works', async t => {
   for await (const batch of readUntil(batches(), AbortSignal.abort(), nats)) t.fail(`${batch} came`)
 })
 
-t.test('what fails behind it fails it', async t => {
-  // biome-ignore lint/correctness/useYield: it fails before.
+t.test('an error of the source is thrown', async t => {
+  // biome-ignore lint/correctness/useYield: it fails before the first yield.
   const batches = async function* (): AsyncGenerator<number> {
     throw new Error('gone')
   }
@@ -47,7 +47,7 @@ t.test('what fails behind it fails it', async t => {
   await t.rejects(read(), { message: 'gone' })
 })
 
-t.test('it keeps no batch that was read', async t => {
+t.test('does not keep batches in memory', async t => {
   const batches = async function* () {
     for (let i = 0; i < 100; i++) yield { i }
   }
@@ -55,7 +55,7 @@ t.test('it keeps no batch that was read', async t => {
   for await (const batch of readUntil(batches(), new AbortController().signal, nats)) {
     read.push(new WeakRef(batch))
     if (batch.i !== 50) continue
-    // A turn of the loop, or the references count as used.
+    // After a tick, references of this function do not count any more.
     await new Promise(resolve => setImmediate(resolve))
     collectGarbage()
     const kept = read.slice(0, 40).filter(reference => reference.deref() !== undefined)

@@ -19,7 +19,7 @@ const get = async <T>(confab: ConfabProcess, user: string, path: string): Promis
   return (await answer.json()) as T
 }
 
-/** Whether a process runs; one that has ended and was not waited for does not. */
+/** Whether a process runs; a zombie does not. */
 const runs = (pid: number): boolean => {
   try {
     process.kill(pid, 0)
@@ -29,7 +29,7 @@ const runs = (pid: number): boolean => {
   }
 }
 
-t.test('serve --dev: a newcomer finds something to look at, once; SIGTERM ends all of it', async t => {
+t.test('serve --dev seeds a demonstration once, and SIGTERM stops all processes', async t => {
   const data = join(tempFolder(t), 'data')
   const confab = await untilReady(await spawnConfab({ data }))
   t.teardown(() => confab.stop())
@@ -53,7 +53,7 @@ t.test('serve --dev: a newcomer finds something to look at, once; SIGTERM ends a
   const nats = JSON.parse(readFileSync(join(data, 'nats.json'), 'utf8')) as { pid: number }
   t.ok(runs(nats.pid))
   t.equal(await confab.stop(), 0, 'SIGTERM drains and exits 0')
-  t.notOk(runs(nats.pid), 'the embedded nats-server has ended')
+  t.notOk(runs(nats.pid), 'the embedded nats-server has exited')
   t.notOk(existsSync(join(data, 'serve.json')))
 
   const env = { CONFAB_EDGE_CORS_ORIGINS: 'https://chat.example' }
@@ -68,7 +68,7 @@ t.test('serve --dev: a newcomer finds something to look at, once; SIGTERM ends a
   t.equal(await again.stop(), 0)
 })
 
-t.test('a second server on a data folder is refused; after kill -9 the next one is not', async t => {
+t.test('a second server on a data folder is refused, a server after kill -9 is not', async t => {
   const data = join(tempFolder(t), 'data')
   const confab = await untilReady(await spawnConfab({ data }))
   t.teardown(() => confab.stop())
@@ -83,7 +83,7 @@ t.test('a second server on a data folder is refused; after kill -9 the next one 
   t.equal(await next.stop(), 0)
 })
 
-t.test('what is wrong is told at once, without a stack', async t => {
+t.test('errors at start are reported at once, without a stack trace', async t => {
   const folder = tempFolder(t)
   const data = join(folder, 'data')
   const noSecret = await runConfab(['serve', '--port', '0', '--data', data])
@@ -120,13 +120,17 @@ t.test('what is wrong is told at once, without a stack', async t => {
   t.match(second.stderr, /error CANNOT_LISTEN: cannot listen on 127/)
   const args = ['--dev', '--roles', 'projections', '--port', port, '--data', join(folder, 'third')]
   const third = await runConfab(['serve', ...args])
-  t.match(third.stderr, /error CANNOT_LISTEN: cannot listen on 127/, 'nor without clients')
+  t.match(
+    third.stderr,
+    /error CANNOT_LISTEN: cannot listen on 127/,
+    'the same for a process without the role edge',
+  )
   for (const { stderr } of [noSecret, roles, config, unreachable, second]) t.notMatch(stderr, /\n {4}at /)
   t.notOk(existsSync(join(folder, 'other', 'serve.json')))
   t.equal(await taken.stop(), 0)
 })
 
-t.test('roles in two processes: one serves, one builds the views', async t => {
+t.test('two processes share the roles: one serves, one builds the views', async t => {
   const data = join(tempFolder(t), 'data')
   const nats = await startNats(t)
   const secret = 'a secret of at least thirty-two bytes'
@@ -155,12 +159,12 @@ t.test('roles in two processes: one serves, one builds the views', async t => {
   t.equal(code, 0, stderr)
   const hits = async () => (await get<{ hits: unknown[] }>(edge, 'ann', '/v1/search?q=hello')).hits.length
   while ((await hits()) === 0) await sleep(20)
-  t.pass('the other process has built the view')
+  t.pass('the other process built the view')
   t.equal(await views.stop(), 0)
   t.equal(await edge.stop(), 0)
 })
 
-t.test('npm start: a SIGTERM to npm ends confab in order', async t => {
+t.test('npm start: a SIGTERM to npm stops confab in an orderly way', async t => {
   const data = join(tempFolder(t), 'data')
   const port = await freePort()
   const child: ChildProcess = spawn('npm', ['start', '--', '--port', String(port), '--data', data], {
@@ -174,5 +178,5 @@ t.test('npm start: a SIGTERM to npm ends confab in order', async t => {
   child.kill('SIGTERM')
   t.same(await exit, [0, null])
   while (runs(pid)) await sleep(20)
-  t.notOk(existsSync(join(data, 'serve.json')), 'it ended in order')
+  t.notOk(existsSync(join(data, 'serve.json')), 'the process stopped in an orderly way')
 })

@@ -4,7 +4,7 @@ import { runConfab } from '../harness/replay.ts'
 import { service } from '../harness/service.ts'
 import { dropAfter, optionsFor } from '../infra/cassandra/keyspace.ts'
 
-t.test('without Cassandra there is nothing to migrate', async t => {
+t.test('without Cassandra, stores refuses to migrate', async t => {
   const { code, stderr } = await runConfab(['stores', 'migrate'])
   t.equal(code, 2)
   t.match(stderr, /error BAD_OPTION: .*CONFAB_CASSANDRA/)
@@ -12,7 +12,7 @@ t.test('without Cassandra there is nothing to migrate', async t => {
 
 const server = await service(t, 'cassandra')
 if (server !== undefined)
-  t.test('stores: missing, made, as they were', async t => {
+  t.test('stores reports a missing keyspace, creates it, and leaves it unchanged', async t => {
     const options = optionsFor(server)
     dropAfter(t, options)
     const env = {

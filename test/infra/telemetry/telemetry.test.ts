@@ -9,7 +9,7 @@ import {
 } from '../../../src/infra/telemetry/index.ts'
 import { tempFolder } from '../../harness/temp-folder.ts'
 
-t.test('log lines are JSON, and hold nothing that is not for logs', async t => {
+t.test('log lines are JSON without content, credentials and addresses', async t => {
   const destination = join(tempFolder(t), 'sub', 'confab.log')
   const logger = createLogger({ destination, fields: { node: 'a' } })
   logger.info(
@@ -31,7 +31,7 @@ t.test('log lines are JSON, and hold nothing that is not for logs', async t => {
   t.notMatch(written, /private|let-me-in|192\.0\.2\.7/)
 })
 
-t.test('the edge’s figures, as Prometheus reads them', async t => {
+t.test('metrics of an edge node in the format of Prometheus', async t => {
   const metrics = createEdgeMetrics(createRegistry(), () => 4096)
   metrics.connected()
   metrics.connected()
@@ -65,7 +65,7 @@ t.test('the edge’s figures, as Prometheus reads them', async t => {
   t.match(body, /nodejs_eventloop_lag_p99_seconds/)
 })
 
-t.test('a client that closes with codes of its own makes no series of them', async t => {
+t.test('unknown close codes of clients share one series', async t => {
   const metrics = createEdgeMetrics(createRegistry())
   for (let code = 1000; code < 5000; code++) {
     metrics.connected()
@@ -77,7 +77,7 @@ t.test('a client that closes with codes of its own makes no series of them', asy
   t.ok(series.some(line => line.includes('code="other"')))
 })
 
-t.test('the lag of each projection, as Prometheus reads it', async t => {
+t.test('metrics of projections in the format of Prometheus', async t => {
   const registry = createRegistry()
   const stream = {
     stream: 'CONV_0',
@@ -125,10 +125,10 @@ t.test('the lag of each projection, as Prometheus reads it', async t => {
     'confab_projection_running{projection="search",generation="2",stream="CONV_0"} 0',
     'confab_projection_lag_events{projection="inbox",generation="1",stream="CONV_0"} 0',
     'confab_projection_running{projection="inbox",generation="1",stream="CONV_0"} 1',
-    // Else an alert would not see that nobody feeds it.
+    // An alert needs a sample for a view without a worker.
     'confab_projection_running{projection="roster",generation="1",stream=""} 0',
   ])
     t.ok(lines.includes(line), line)
   isDropped = true
-  t.notMatch(await registry.metrics(), /generation=/, 'a generation that is dropped is told of no more')
+  t.notMatch(await registry.metrics(), /generation=/, 'a dropped generation has no samples')
 })

@@ -23,7 +23,7 @@ const signed = (
 
 const refused = { code: 'UNAUTHENTICATED' }
 
-t.test('HS256 by the secret', async t => {
+t.test('verifies HS256 tokens with the secret', async t => {
   const tokens = await createTokenVerifier({ secret })
   const soon = Math.floor(Date.now() / 1000) + 60
   t.same(await tokens.verify(await signed('HS256', encode(secret), { exp: soon })), {
@@ -34,7 +34,7 @@ t.test('HS256 by the secret', async t => {
   t.match(await tokens.verify(await signDevToken(secret, 'bob')), { user: 'bob' })
 })
 
-t.test('what is not good is refused, without a word of it', async t => {
+t.test('refuses tokens that are not valid, without showing their content', async t => {
   const tokens = await createTokenVerifier({ secret })
   const good = await signDevToken(secret, 'alice')
   const [header, payload, signature] = good.split('.') as [string, string, string]
@@ -65,9 +65,9 @@ t.test('what is not good is refused, without a word of it', async t => {
   }
 })
 
-t.test('a token that was good is looked at again when it has expired', async t => {
+t.test('checks a cached token again when it has expired', async t => {
   const tokens = await createTokenVerifier({ secret })
-  // Within the tolerance of clocks now, and no more in a moment.
+  // Within the clock tolerance now, outside it in a moment.
   const exp = Math.floor(Date.now() / 1000) - 4
   const token = await signed('HS256', encode(secret), { exp })
   t.match(await tokens.verify(token), { user: 'alice' })
@@ -94,7 +94,7 @@ const keySet = async () => {
   return { eddsa, rsa, keys }
 }
 
-t.test('EdDSA and RS256 by the keys of a file', async t => {
+t.test('verifies EdDSA and RS256 tokens with the keys of a file', async t => {
   const { eddsa, rsa, keys } = await keySet()
   const file = join(tempFolder(t), 'jwks.json')
   writeFileSync(file, JSON.stringify({ keys }))
@@ -105,12 +105,12 @@ t.test('EdDSA and RS256 by the keys of a file', async t => {
   const other = await generateKeyPair('EdDSA')
   await t.rejects(tokens.verify(await signed('EdDSA', other.privateKey, {}, 'e')), refused)
   await t.rejects(tokens.verify(await signed('EdDSA', eddsa.privateKey, {}, 'unknown')), refused)
-  // The public key as the secret of an HMAC: the classic confusion of algorithms.
+  // The public key as HMAC secret: the algorithm confusion attack.
   const pem = encode(await exportSPKI(rsa.publicKey))
   await t.rejects(tokens.verify(await signed('HS256', pem, {}, 'r')), refused)
 })
 
-t.test('a secret and a key set, each for its own algorithms', async t => {
+t.test('a secret and a key set verify their own algorithms only', async t => {
   const { eddsa, keys } = await keySet()
   const file = join(tempFolder(t), 'jwks.json')
   const octet = { kty: 'oct', k: Buffer.from(secret).toString('base64url'), kid: 's', alg: 'HS256' }
@@ -120,11 +120,11 @@ t.test('a secret and a key set, each for its own algorithms', async t => {
   await t.rejects(
     tokens.verify(await signed('HS256', encode(secret), {}, 's')),
     refused,
-    'no secret comes from a key set',
+    'a secret key in the key set is not used',
   )
 })
 
-t.test('a key set by URL: fetched when needed, unavailable when it is not there', async t => {
+t.test('a key set by URL is fetched when needed, and UNAVAILABLE while it cannot be fetched', async t => {
   const { eddsa, keys } = await keySet()
   let answers = 0
   let broken = true
@@ -145,7 +145,7 @@ t.test('a key set by URL: fetched when needed, unavailable when it is not there'
   t.equal(answers, 2)
 })
 
-t.test('a key set file that is none', async t => {
+t.test('refuses a file that is not a key set', async t => {
   const file = join(tempFolder(t), 'jwks.json')
   writeFileSync(file, 'no JSON')
   await t.rejects(createTokenVerifier({ jwks: file }), /is not a JSON Web Key Set/)

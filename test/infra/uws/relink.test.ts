@@ -12,7 +12,7 @@ const original = skip ? Buffer.alloc(0) : readFileSync(binaryPath())
 t.test('the relinked copy loads and serves', { skip }, async t => {
   const file = join(tempFolder(t), 'relinked.node')
   writeFileSync(file, relinkForOlderGlibc(original))
-  // In a process of its own: a binary that does not link ends the process that it is loaded into.
+  // In a separate process: a binary that does not link crashes the process that loads it.
   const program = `
     const module = { exports: {} }
     process.dlopen(module, ${JSON.stringify(file)})
@@ -27,7 +27,7 @@ t.test('the relinked copy loads and serves', { skip }, async t => {
   t.equal(execFileSync(process.execPath, ['-e', program], { encoding: 'utf8' }), 'served')
 })
 
-t.test('relinking changes names and one version, nothing else', { skip }, async t => {
+t.test('relinking changes only names and one version', { skip }, async t => {
   const relinked = relinkForOlderGlibc(original)
   t.equal(relinked.length, original.length)
   let changed = 0
@@ -49,12 +49,12 @@ t.test('a binary that needs more of glibc 2.38 is refused', { skip }, async t =>
   }
 })
 
-t.test('what is no ELF file of this kind is refused', async t => {
+t.test('other files are refused', async t => {
   for (const bytes of [Buffer.alloc(0), Buffer.alloc(4096), Buffer.from('MZ'.repeat(2000))])
     t.throws(() => relinkForOlderGlibc(bytes), RelinkError)
 })
 
-t.test('loads once, by a copy in the cache folder where it has to', async t => {
+t.test('loads once, from the copy in the cache folder if necessary', async t => {
   const cacheFolder = tempFolder(t)
   const uws = loadUws({ cacheFolder })
   t.type(uws.App, 'function')
