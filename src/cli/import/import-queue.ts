@@ -32,8 +32,8 @@ export const queueWindow = 2_000
 const refillBelow = queueWindow / 2
 /** Attempts for a refused item whose refusal a concurrent change can explain. */
 const maxReplans = 3
-const retryable: ReadonlySet<ErrorCode> = new Set(['OVERLOADED', 'UNAVAILABLE', 'RATE_LIMITED'])
-const explainable: ReadonlySet<ErrorCode> = new Set(['NOT_MEMBER', 'NOT_FOUND', 'ALREADY_EXISTS'])
+const retryableErrors: ReadonlySet<ErrorCode> = new Set(['OVERLOADED', 'UNAVAILABLE', 'RATE_LIMITED'])
+const concurrencyErrors: ReadonlySet<ErrorCode> = new Set(['NOT_MEMBER', 'NOT_FOUND', 'ALREADY_EXISTS'])
 
 interface Failed {
   readonly job: ImportJob
@@ -166,10 +166,13 @@ export class ImportQueue {
   async #repeatFailed(attempt: number): Promise<number> {
     const failed = this.#failed.sort((a, b) => a.index - b.index)
     this.#failed = []
-    const outage = failed.find(({ error }) => retryable.has(error.code))
+    const outage = failed.find(({ error }) => retryableErrors.has(error.code))
     const repeated: ImportJob[] = []
     for (const { job, error } of failed)
-      if (retryable.has(error.code) || (explainable.has(error.code) && (attempt < maxReplans || outage)))
+      if (
+        retryableErrors.has(error.code) ||
+        (concurrencyErrors.has(error.code) && (attempt < maxReplans || outage))
+      )
         repeated.push(job)
       else job.done({ kind: 'refused', code: error.code, reason: error.message })
     this.#queue.unshift(...repeated)
@@ -181,7 +184,7 @@ export class ImportQueue {
 
 /** Whether an error means that the item has no effect: a user who is not a member cannot leave. */
 const isWithoutEffect = ({ item }: ImportJob, error: ConfabError): boolean =>
-  item.kind === 'leave' && explainable.has(error.code)
+  item.kind === 'leave' && concurrencyErrors.has(error.code)
 
 const asConfabError = (error: unknown): ConfabError =>
   ConfabError.is(error) ? error : new ConfabError('INTERNAL', undefined, { cause: error })
