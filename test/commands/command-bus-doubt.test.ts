@@ -3,6 +3,7 @@ import {
   createCommandBus,
   createLogLookup,
   createStates,
+  type EventLog,
   type MessageLookup,
 } from '../../src/commands/index.ts'
 import { ConfabError } from '../../src/events/index.ts'
@@ -108,13 +109,14 @@ t.test('a log whose history has changed, as after a promotion that lagged, is re
   let log = ahead
   const lookup = createLogLookup(behind)
   const limits = { snapshotEvery: 4 }
-  const states = createStates({ log, snapshots, feed: new MemoryLiveFeed(ahead), limits })
+  const changing: EventLog = {
+    append: (...given) => log.append(...given),
+    last: given => log.last(given),
+    read: (...given) => log.read(...given),
+  }
+  const states = createStates({ log: changing, snapshots, feed: new MemoryLiveFeed(ahead), limits })
   const bus = createCommandBus({
-    log: {
-      append: (...given) => log.append(...given),
-      last: given => log.last(given),
-      read: (...given) => log.read(...given),
-    },
+    log: changing,
     lookup,
     states,
     epoch: 1,
