@@ -15,6 +15,10 @@ export const decodeCursor = (cursor: string): Place => {
     .split('\n')
     .map(Number)
   if (!Number.isSafeInteger(time) || !Number.isSafeInteger(place) || encode([time, place]) !== cursor)
-    throw new ConfabError('BAD_REQUEST', 'This cursor is not one that was given out.', { field: '/cursor' })
+    throw new ConfabError(
+      'BAD_REQUEST',
+      'This is not a valid cursor. Use the `cursor` of an earlier answer.',
+      { field: '/cursor' },
+    )
   return [time, place]
 }

@@ -2,12 +2,13 @@ import type { Checkpoint } from '../ports/stores.ts'
 import type { ProjectionTarget } from './projection-target.ts'
 import type { RunnerOptions } from './runner-options.ts'
 
-/** The ends of all streams, by stream. */
+/** The last sequence of each stream. */
 export type StreamEnds = ReadonlyMap<string, number>
 
 /**
- * The checkpoints that feeds go on from, with the streams' ends as they were then. Rows of another version of a projection, or of another log (a checkpoint is beyond the stream's end), are forgotten:
- * the projection starts from the first event. Rejects when the store can't be reached.
+ * Loads the checkpoints that targets continue from, and the streams' ends. Rows of another version of a projection,
+ * or of another log (a checkpoint beyond the stream's end), are deleted, and the projection starts from the first
+ * event. Rejects when the store cannot be reached.
  */
 export const loadCheckpoints = async (
   feeds: readonly ProjectionTarget[],
@@ -15,7 +16,8 @@ export const loadCheckpoints = async (
   { stores, log }: RunnerOptions,
 ): Promise<{ loaded: Map<ProjectionTarget, readonly Checkpoint[]>; ends: StreamEnds }> => {
   const checkpoints = await stores.checkpoints.load()
-  // Afterwards: other workers go on meanwhile, and a checkpoint of theirs that is newer than the ends would look like one of another log.
+  // Read the ends after the checkpoints: other workers advance meanwhile, and a checkpoint beyond older ends would look
+  // like another log.
   const ends = await readEnds()
   const found = new Map<ProjectionTarget, readonly Checkpoint[]>()
   for (const feed of feeds) {
@@ -27,7 +29,7 @@ export const loadCheckpoints = async (
       found.set(feed, own)
       continue
     }
-    const why = isOutdated ? 'its version changed' : 'the log is another one'
+    const why = isOutdated ? 'its version changed' : 'its checkpoint belongs to another log'
     log.info({ projection, generation, version, why }, 'rebuilding a projection')
     await stores.atomically(async () => {
       await feed.clear()

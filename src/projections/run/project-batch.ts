@@ -3,7 +3,7 @@ import { ChangeRejectedError } from '../ports/stores.ts'
 import type { FeedAt } from './group-by-position.ts'
 import type { PendingChanges, ProjectionTarget } from './projection-target.ts'
 
-/** An event that a projection can't take. */
+/** An event that a projection cannot apply. */
 export interface Poison {
   readonly feed: ProjectionTarget
   readonly event: StoredEvent
@@ -15,7 +15,7 @@ export interface Projected {
   readonly poison: readonly Poison[]
 }
 
-/** A store refused a change of this feed. */
+/** Thrown when a store rejected a change of this target. */
 export class FeedRejectedError extends Error {
   readonly feed: ProjectionTarget
 
@@ -28,8 +28,8 @@ export class FeedRejectedError extends Error {
 const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 /**
- * Decodes each event once and lets every projection that has not applied it say what it changes. Does no I/O. What a projection was refused before
- * (`rejected`) is poison to it.
+ * Decodes each event once and collects the changes of every projection that has not applied it yet. No I/O. An event
+ * that a store rejected before (`rejected`) is poison to its projection.
  */
 export const projectBatch = (
   events: readonly StoredEvent[],
@@ -67,7 +67,10 @@ export const projectBatch = (
   return { changes, poison }
 }
 
-/** Writes the changes, projection by projection. Rejects with FeedRejectedError when a store will never take one of them. */
+/**
+ * Writes the changes, projection by projection. Rejects with FeedRejectedError when a store can never apply one of
+ * them.
+ */
 export const writeChanges = async (changes: ReadonlyMap<ProjectionTarget, PendingChanges>): Promise<void> => {
   for (const [feed, pending] of changes) {
     try {
