@@ -8,7 +8,10 @@ const plain = (value: unknown): unknown =>
 const contentOf = (table: string, row: Row): string =>
   `${table} ${JSON.stringify(Object.entries(row).map(([name, value]) => [name, plain(value)]))}`
 
-/** All rows of tables that have a column `c`, by a scan of the whole ring: a page is as many rows as their table's name stands with. */
+/**
+ * Yields all rows of tables that have a column `c`, by a scan of the whole ring. The number given with each table is
+ * its page size.
+ */
 export async function* allRows(
   database: Database,
   tables: readonly { readonly name: string; readonly columns: string }[],

@@ -23,8 +23,8 @@ const expectOurs = (projection: ProjectionName): CassandraProjection => {
 }
 
 /**
- * Timeline, inbox, read state and roster in a keyspace. There are no transactions: rows are written before their checkpoint, and what is written again changes
- * nothing. Closing them ends the connection.
+ * Stores timeline, inbox, read state and roster in a keyspace. Without transactions, rows are written before their
+ * checkpoint; repeated writes have no effect. Closing the stores closes the connection.
  */
 export const cassandraStores = (database: Database): ViewStores => {
   const checkpoints = cassandraCheckpointStore(database)
@@ -37,7 +37,7 @@ export const cassandraStores = (database: Database): ViewStores => {
       return storeOf[ours](database, generation) as unknown as StoreByProjection[P]
     },
     async drop(projection, generation) {
-      // Checkpoints first: those of rows that are gone would have them missing for ever.
+      // Remove the checkpoints first: a crash in between must not leave checkpoints without rows.
       await checkpoints.remove(projection, generation)
       await dropTables(database, expectOurs(projection), generation)
     },

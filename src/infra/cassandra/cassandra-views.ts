@@ -5,10 +5,10 @@ import { cassandraPositions } from './positions-query.ts'
 import { cassandraRosterQueries } from './roster-queries.ts'
 import { cassandraTimelineQueries } from './timeline-queries.ts'
 
-/** What Cassandra answers; `positions` of its own views only. */
+/** The queries that Cassandra answers; `positions` covers its own views only. */
 export type CassandraViews = Pick<Views, 'timeline' | 'inbox' | 'roster' | 'positions'>
 
-/** Readers of fixed generations, to be put together with those of the search. They reject with ConfabError UNAVAILABLE when Cassandra does not answer. */
+/** Creates readers of fixed generations. They reject with ConfabError UNAVAILABLE when Cassandra does not answer. */
 export const cassandraViewsAt =
   (database: Database) =>
   (generations: Generations = {}): CassandraViews => {

@@ -17,7 +17,7 @@ const existing = async ({ client, keyspace }: Database): Promise<Set<string>> =>
   return new Set(rows.map(row => String(row.table_name)))
 }
 
-/** Makes the tables of a generation of a view that are not there. Several workers may do so at once. */
+/** Creates the missing tables of a generation of a view. Several workers may call this at the same time. */
 export const makeTables = (
   database: Database,
   projection: CassandraProjection,
@@ -32,14 +32,15 @@ export const makeTables = (
     })
   })
 
-/** Forgets all rows of a generation of a view. Cassandra truncates only when all nodes are up. */
+/** Deletes all rows of a generation of a view. Cassandra truncates only while all nodes are up. */
 export const emptyTables = (
   database: Database,
   projection: CassandraProjection,
   generation: number,
 ): Promise<void> =>
   coded(database, async () => {
-    // Not by deletes: a row's timestamp is a sequence number, so what is deleted now could never be written again.
+    // Truncate instead of deleting: a row's timestamp is a sequence number, so a deleted row could never be written
+    // again.
     for (const { name } of viewTables(projection, generation))
       await database.client.execute(`TRUNCATE ${name}`, [], {
         prepare: false,
@@ -48,7 +49,10 @@ export const emptyTables = (
       })
   })
 
-/** Removes the tables of a generation of a view; those of generation 1, which every reader may count on, are emptied. */
+/**
+ * Drops the tables of a generation of a view. The tables of generation 1 are emptied instead, because every reader relies
+ * on them.
+ */
 export const dropTables = (
   database: Database,
   projection: CassandraProjection,

@@ -12,7 +12,7 @@ import type {
   TitleChange,
 } from '../../projections/index.ts'
 
-/** How far a user's own messages, or its coming, have read a conversation. */
+/** The read marker that follows from a user's own messages or from joining. */
 interface Sent {
   readonly user: string
   readonly c: string
@@ -34,7 +34,7 @@ const keepGreatest = <T extends { readonly mark: number }>(
   if (other === undefined || one.mark > other.mark) in_.set(key, one)
 }
 
-/** The changes of a batch, of which only the last state of each row counts: a hot row is written once. */
+/** The changes of a batch, reduced to the last state of each row: a hot row is written once. */
 export class InboxBatch {
   readonly heads = new Map<string, ActivityChange | MessageChange>()
   readonly lasts = new Map<string, MessageChange>()

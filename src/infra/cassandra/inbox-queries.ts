@@ -5,7 +5,7 @@ import { cassandraLastMessages, type LastMessages } from './last-message.ts'
 import { cassandraUndelivered } from './undelivered.ts'
 import { tablesOf } from './view-tables.ts'
 
-/** An entry of a user's list with its conversation. */
+/** An entry of a user's list, joined with its conversation. */
 interface Joined {
   readonly c: string
   readonly at: string
@@ -13,15 +13,19 @@ interface Joined {
   readonly conversation: Row
 }
 
-/** Entries whose conversations are read together; with a page, what is held in memory of a list however long. */
+/**
+ * Number of entries whose conversations are read together. A chunk and a page are all that is held in memory,
+ * whatever the length of the list.
+ */
 const chunkRows = 500
 
 const newestFirst = (a: Joined, b: Joined): number =>
   a.at !== b.at ? (a.at < b.at ? 1 : -1) : a.c < b.c ? -1 : a.c > b.c ? 1 : 0
 
 /**
- * Joined at read, as on SQLite: a user's entries are one partition, the conversation of each is one row. A page costs a look-up for each conversation that the user is
- * in, and up to two more for each on the page: docs/adr/0018-cassandra-tables.md has figures. Memory is a page and a chunk.
+ * Joins at read time, as on SQLite: a user's entries are one partition, each conversation is one row. A page costs
+ * one look-up per conversation of the user, and up to two more per item on the page; see
+ * docs/adr/0018-cassandra-tables.md for figures. Memory is a page and a chunk.
  */
 export const cassandraInboxQueries = (database: Database, generation: number): InboxQueries => {
   const tables = tablesOf(generation)
@@ -35,7 +39,7 @@ export const cassandraInboxQueries = (database: Database, generation: number): I
     if (entry.member !== true && entry.follows !== true) return undefined
     const c = String(entry.c)
     const conversation = await database.one(selectConversation, [c])
-    // Not created yet, as far as this view knows.
+    // This view has not applied the creation yet.
     if (conversation === undefined || conversation.kind === null) return undefined
     return { c, at: textOf(conversation.at), entry, conversation }
   }
@@ -68,7 +72,10 @@ export const cassandraInboxQueries = (database: Database, generation: number): I
   }
 }
 
-/** Unread are the messages after the mark in force, by ordinals: the last message's, less that of the last message at the mark. */
+/**
+ * Unread messages are those after the effective read marker, counted by ordinals: the last message's ordinal minus
+ * that of the last message at the marker.
+ */
 const itemOf = async (
   messages: LastMessages,
   user: string,
@@ -88,7 +95,7 @@ const itemOf = async (
     title: textOf(conversation.title) || null,
     head,
     lastMessage,
-    // The user's log may be further in the view than the conversation's.
+    // The view may be further ahead in the user's log than in the conversation's.
     unread: Math.max(0, n - ordinal),
     read: Math.max(read, sentSeq),
     at,

@@ -6,8 +6,9 @@ import { InboxBatch } from './inbox-batch.ts'
 import { bucketOf, tablesOf } from './view-tables.ts'
 
 /**
- * One row a conversation with its last message, one an entry of a member's list, one a message: what a message writes does not depend on how many members read it.
- * Rows are set in place, guarded by the sequence number that they are of; nothing is ever deleted.
+ * Writes one row per conversation with its last message, one per list entry and one per message: the cost of a
+ * message does not depend on the number of members. Rows are updated in place, guarded by their sequence number;
+ * nothing is deleted.
  */
 export const cassandraInboxStore = (database: Database, generation: number): InboxStore => {
   const tables = tablesOf(generation)
@@ -16,7 +17,7 @@ export const cassandraInboxStore = (database: Database, generation: number): Inb
     async apply(changes: readonly InboxChange[]) {
       const batch = new InboxBatch()
       for (const change of changes) batch.add(change)
-      // Heads come last: one that says that its message was amended is followed by whoever reads it.
+      // Heads are written last: a head that mentions an amended message makes readers look it up.
       await database.write([...messageWrites(queries, batch), ...entryWrites(queries, batch)])
       await database.write(conversationWrites(queries, batch))
     },
@@ -64,7 +65,7 @@ const queriesOf = (tables: ReturnType<typeof tablesOf>) => {
 
 type Queries = ReturnType<typeof queriesOf>
 
-/** What never changes is written as of the first event. */
+/** Timestamp of columns that never change: that of the first event. */
 const firstStamp = 1
 
 const messageWrites = (queries: Queries, batch: InboxBatch): Write[] => [
@@ -121,7 +122,7 @@ const conversationWrites = (queries: Queries, batch: InboxBatch): Write[] => {
       write(queries.kind, c, firstStamp, as),
       ...(pair === undefined ? [] : [write(queries.pair, c, firstStamp, ...pair)]),
     ]),
-    // '': none.
+    // An empty title means none.
     ...[...batch.titles.values()].map(({ c, seq, title }) => write(queries.title, c, seq, title ?? '')),
   ]
 }

@@ -2,15 +2,15 @@ import type { InboxItem } from '../../events/index.ts'
 import { type Database, numberOf, type Row, textOf } from './database.ts'
 import { bucketOf, tablesOf } from './view-tables.ts'
 
-/** What an inbox shows of a conversation's messages. */
+/** The messages of a conversation that an inbox needs. */
 export interface LastMessages {
-  /** Ordinal of the last message at `seq` or before; 0 where there is none. */
+  /** Returns the ordinal of the last message at or before `seq`; 0 if there is none. */
   ordinalAt(c: string, seq: number): Promise<number>
-  /** The last message that stands, as last edited; `conversation`: its row. */
+  /** Returns the last message that is not deleted, as last edited; `conversation`: its row. */
   last(c: string, conversation: Row): Promise<InboxItem['lastMessage']>
 }
 
-/** How many messages are looked at together for one that was not deleted. */
+/** Number of messages that are read together in the search for one that is not deleted. */
 const stride = 20
 
 export const cassandraLastMessages = (database: Database, generation: number): LastMessages => {
@@ -20,7 +20,7 @@ export const cassandraLastMessages = (database: Database, generation: number): L
     WHERE c = ? AND bucket = ? AND seq < ? LIMIT ${stride}`
   const selectAmendment = `SELECT message, deleted FROM ${inboxAmendment} WHERE c = ? AND m = ?`
 
-  /** The message as it stands; undefined when it was deleted. */
+  /** Returns the current message; undefined when it was deleted. */
   const standing = async (
     c: string,
     message: NonNullable<InboxItem['lastMessage']>,
@@ -29,7 +29,7 @@ export const cassandraLastMessages = (database: Database, generation: number): L
     if (amendment === undefined) return message
     return amendment.deleted === true ? undefined : { ...message, text: textOf(amendment.message) }
   }
-  /** The last that stands before `seq`. */
+  /** Returns the last message before `seq` that is not deleted. */
   const lastBefore = async (c: string, seq: number): Promise<InboxItem['lastMessage']> => {
     let before = seq
     for (let bucket = bucketOf(seq); bucket >= 0; ) {
@@ -55,7 +55,7 @@ export const cassandraLastMessages = (database: Database, generation: number): L
 
   return {
     async ordinalAt(c, seq) {
-      // A bucket without any message is one of a thousand other events in a row.
+      // A bucket without messages means a thousand other events in a row.
       for (let bucket = bucketOf(seq); bucket >= 0; bucket--) {
         const row = await database.one(selectOrdinal, [c, bucket, seq])
         if (row !== undefined) return numberOf(row.n)
@@ -72,7 +72,7 @@ export const cassandraLastMessages = (database: Database, generation: number): L
         at: textOf(conversation.last_at),
         text: textOf(conversation.last_text),
       }
-      // A message is amended after it was posted: as a rule, nothing needs to be looked up.
+      // A message is amended after it was posted, so usually no look-up is needed.
       if (numberOf(conversation.amended) < seq) return message
       return (await standing(c, message)) ?? lastBefore(c, seq)
     },

@@ -6,16 +6,16 @@ import { connectDriver, Database } from './database.ts'
 import { expectCurrent } from './migrate.ts'
 import type { CassandraOptions } from './options.ts'
 
-/** A keyspace, connected to: the writing and the reading half share its connections. */
+/** A connected keyspace: the stores and the views share its connections. */
 export interface OpenCassandra {
   readonly stores: ViewStores
-  /** Readers of these generations; 1 where none is named. */
+  /** Creates readers of these generations; 1 where a view is not named. */
   viewsAt(generations?: Generations): CassandraViews
-  /** Ends both halves. */
+  /** Closes the connections. */
   close(): Promise<void>
 }
 
-/** Connects to a keyspace that was migrated. Rejects with CassandraError; changes nothing there. */
+/** Connects to a migrated keyspace without changing it. Rejects with CassandraError. */
 export const openCassandra = async (options: CassandraOptions): Promise<OpenCassandra> => {
   const client = await connectDriver(options, options.keyspace)
   try {

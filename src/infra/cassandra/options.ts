@@ -1,18 +1,18 @@
-/** Where the views' Cassandra is. */
+/** Connection options of the views' Cassandra. */
 export interface CassandraOptions {
-  /** `host:port` of some of its nodes, all of one port: the others are found through them, and are spoken to on it too. */
+  /** `host:port` of some nodes. The others are discovered, and must use the same port. */
   readonly contactPoints: readonly string[]
   /** The data centre that this process reads from and writes to. */
   readonly dataCenter: string
   readonly keyspace: string
   readonly username?: string | undefined
   readonly password?: string | undefined
-  /** Whether the nodes are spoken to over TLS. */
+  /** Whether to connect over TLS. */
   readonly tls?: boolean
-  /** PEM file of the authority that signed their certificates; with TLS. */
+  /** PEM file of the authority that signed the nodes' certificates; requires TLS. */
   readonly caFile?: string | undefined
-  /** Writes under way at once, at most. Default 512: beyond it a node only queues. */
+  /** Maximum writes in flight. Default 512; beyond it a node only queues them. */
   readonly writesInFlight?: number
-  /** Reads under way at once, at most, of all queries together. Default 256. */
+  /** Maximum reads in flight, of all queries together. Default 256. */
   readonly readsInFlight?: number
 }

@@ -1,10 +1,10 @@
 import type { Position } from '../../events/index.ts'
 import { type Database, numberOf } from './database.ts'
 
-/** What a generation of a projection has applied, by stream, sorted by it. */
+/** Returns the positions of a generation of a projection, sorted by stream. */
 export type PositionsQuery = (projection: string, generation: number) => Promise<Position[]>
 
-/** The streams that there are checkpoints of. */
+/** Returns the streams that have checkpoints. */
 export const streamsOf = async (database: Database): Promise<string[]> => {
   const rows = await database.read(`SELECT stream FROM checkpoint_stream WHERE name = 'streams'`, [])
   return rows.map(({ stream }) => String(stream))

@@ -4,7 +4,7 @@ import type { Database } from './database.ts'
 import { emptyTables } from './generations.ts'
 import { tablesOf } from './view-tables.ts'
 
-/** Marks only grow, so a mark is its own timestamp. Read by the members' list: roster-queries.ts joins it. */
+/** Markers only grow, so the marker is its own timestamp. The roster queries join these rows. */
 export const cassandraReadStateStore = (database: Database, generation: number): ReadStateStore => {
   const { readState } = tablesOf(generation)
   const set = (column: 'read' | 'delivered') =>

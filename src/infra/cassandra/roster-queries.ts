@@ -5,13 +5,13 @@ import type { PositionsQuery } from './positions-query.ts'
 import { noRole } from './roster-store.ts'
 import { tablesOf } from './view-tables.ts'
 
-/** Rows read at once where some of them are of people who are gone. */
+/** Minimum number of rows per read where some rows belong to former members. */
 const leastRows = 100
 
-/** Who only follows a channel never had a role. */
+/** A user that only follows a channel has no role. */
 const isMember = (row: Row): boolean => typeof row.role === 'string' && row.role !== noRole
 
-/** Members are listed by user id, with the marks of the read state; what was read was delivered. */
+/** Lists members by user id, with their markers; a read message counts as delivered. */
 export const cassandraRosterQueries = (
   database: Database,
   generations: { readonly roster: number; readonly readState: number },
@@ -45,7 +45,7 @@ export const cassandraRosterQueries = (
 
   return {
     async conversationsOf(user) {
-      // Positions first: the rows are as of them, or newer.
+      // Read the positions first: the rows are then as of them, or newer.
       const reached = await positions('roster', generations.roster)
       const conversations: string[] = []
       for await (const rows of database.pages(selectOf, [user]))

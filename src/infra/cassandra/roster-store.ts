@@ -4,10 +4,10 @@ import type { Database, Write } from './database.ts'
 import { emptyTables } from './generations.ts'
 import { tablesOf } from './view-tables.ts'
 
-/** Who is gone has this for a role: a delete would leave a tombstone, and be forgotten in time. */
+/** The role of a former member. A delete would leave a tombstone, which is eventually forgotten. */
 export const noRole = ''
 
-/** Two rows a member: by conversation, and by user. */
+/** Writes two rows per member: by conversation and by user. */
 export const cassandraRosterStore = (database: Database, generation: number): RosterStore => {
   const { roster, rosterUser } = tablesOf(generation)
   const set = `UPDATE ${roster} USING TIMESTAMP ? SET role = ? WHERE c = ? AND user = ?`

@@ -11,7 +11,10 @@ const entryOf = (row: Row): TimelineEntry => {
   }
 }
 
-/** A page is one slice of a partition, two where it crosses a bucket's edge; more only where events of a whole bucket became dead letters. */
+/**
+ * A page is one slice of a partition, two at the boundary of a bucket; more only where all events of a bucket became
+ * dead letters.
+ */
 export const cassandraTimelineQueries = (database: Database, generation: number): TimelineQueries => {
   const { timeline, timelineMessage, timelineHead } = tablesOf(generation)
   const select = `SELECT seq, stream_seq, data FROM ${timeline} WHERE c = ? AND bucket = ?`
@@ -25,7 +28,7 @@ export const cassandraTimelineQueries = (database: Database, generation: number)
     const row = await database.one(selectHead, [c])
     return row && { seq: numberOf(row.seq), streamSeq: numberOf(row.stream_seq) }
   }
-  /** Upwards from `low`, which is not in it, to `high`, neither. */
+  /** Reads upwards from `low` to `high`, both exclusive. */
   const upwards = async (c: string, low: number, high: number, limit: number): Promise<TimelineEntry[]> => {
     const found: TimelineEntry[] = []
     let head: number | undefined
@@ -38,7 +41,7 @@ export const cassandraTimelineQueries = (database: Database, generation: number)
       if (next > head) return found
     }
   }
-  /** Downwards from `high`, which is not in it. */
+  /** Reads downwards from `high`, exclusive. */
   const downwards = async (c: string, high: number, limit: number): Promise<TimelineEntry[]> => {
     const found: TimelineEntry[] = []
     for (let bucket = bucketOf(Math.max(high - 1, 0)); bucket >= 0 && found.length < limit; bucket--)
@@ -50,7 +53,7 @@ export const cassandraTimelineQueries = (database: Database, generation: number)
   return {
     async page(c, { after: low, before: high, limit }) {
       if (low !== undefined) return upwards(c, low, high ?? Number.MAX_SAFE_INTEGER, limit)
-      // Not from further up than there is anything: a client may name any number.
+      // Clamp to the head: a client may send any number.
       const head = await headOf(c)
       if (head === undefined) return []
       return downwards(c, Math.min(high ?? Number.MAX_SAFE_INTEGER, head.seq + 1), limit)
@@ -67,7 +70,7 @@ export const cassandraTimelineQueries = (database: Database, generation: number)
         from: string
         at: string
       }
-      // Only its deletion is here when the message itself became a dead letter.
+      // Only the deletion exists when the message itself became a dead letter.
       if (event.type !== 'message.posted' || event.m !== m) return undefined
       return { m, seq, from: event.from, at: event.at, deleted: deleted !== undefined }
     },

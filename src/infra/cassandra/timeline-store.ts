@@ -5,12 +5,16 @@ import { emptyTables } from './generations.ts'
 import { bucketOf, tablesOf } from './view-tables.ts'
 
 /**
- * Of two events at one place the earlier in the stream stands: the greater the stream sequence, the older the row's timestamp. Counted back from a point in the past,
- * January 2020 in microseconds: servers may be set to refuse times that are yet to come.
+ * Of two events with one seq the earlier in the stream wins: the higher the stream sequence, the older the row's
+ * timestamp. Counted back from a date in the past, January 2020 in microseconds, because servers may reject future
+ * timestamps.
  */
 const epochMicros = 1_577_836_800_000_000
 
-/** One row an event, one by which its message is found, one head a conversation: those are written last, so that a head never promises what is not there. */
+/**
+ * Writes one row per event, one to find a message by id, and one head per conversation. Heads are written last, so a
+ * head never refers to a missing row.
+ */
 export const cassandraTimelineStore = (database: Database, generation: number): TimelineStore => {
   const { timeline, timelineMessage, timelineHead } = tablesOf(generation)
   const insert = `INSERT INTO ${timeline} (c, bucket, seq, stream_seq, data) VALUES (?, ?, ?, ?, ?) USING TIMESTAMP ?`

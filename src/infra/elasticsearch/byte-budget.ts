@@ -1,6 +1,7 @@
 /**
- * A number of bytes that may be in use at once; who finds none left waits, first come first served. It is halved, down to one request at a time, whenever the
- * server is too busy, and grows again with what it takes: else requests that are refused and sent again would keep it from taking any.
+ * A semaphore over bytes in flight, first come first served. It is halved, down to one request at a time, when the
+ * server is too busy, and grows again with each accepted request: otherwise refused and repeated requests would keep
+ * the server busy.
  */
 export class ByteBudget {
   readonly #most: number
@@ -13,7 +14,7 @@ export class ByteBudget {
     this.#limit = most
   }
 
-  /** Resolves when there is room. More than all of it goes alone. */
+  /** Resolves when there is room. A request larger than the whole budget runs alone. */
   async take(size: number): Promise<void> {
     if (this.#waiting.length > 0 || !this.#fits(size))
       await new Promise<void>(go => this.#waiting.push({ size, go }))
@@ -29,12 +30,12 @@ export class ByteBudget {
     }
   }
 
-  /** A request was refused for want of room. */
+  /** A request was refused because the server is busy. */
   shrink(): void {
     this.#limit = Math.max(1, this.#limit / 2)
   }
 
-  /** A request of so many bytes was taken. */
+  /** A request of this size was accepted. */
   grow(size: number): void {
     this.#limit = Math.min(this.#most, this.#limit + size / 4)
   }

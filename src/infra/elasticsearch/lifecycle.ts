@@ -3,13 +3,13 @@ import { failureOf } from './elasticsearch-error.ts'
 import type { CompiledOptions } from './elasticsearch-options.ts'
 
 /**
- * What the server's index lifecycle management does for closed indices: merges them, and removes them when they are older than the retention. Rolling over is
- * confab's own, also where there is ILM (ADR 0019).
+ * Uses the server's index lifecycle management for closed indices: merging, and removal after the retention period.
+ * confab rolls indices over itself, also where ILM exists (ADR 0019).
  */
 export interface Lifecycle {
   /** Whether the server has ILM. */
   isThere(): Promise<boolean>
-  /** Puts an index under the policy. Its last message is from before `until`, ms since 1970. */
+  /** Puts an index under the policy. Its last message is older than `until`, ms since 1970. */
   closed(index: string, until: number): Promise<void>
 }
 
@@ -24,7 +24,7 @@ export const lifecycleOf = (client: Client, { prefix, retentionMs }: CompiledOpt
       await client.ilm.getStatus()
       found = true
     } catch (error) {
-      // Servers without it have no such path.
+      // Servers without ILM lack this path.
       if (![400, 404, 405].includes(failureOf(error)?.status ?? 0)) throw error
       found = false
     }

@@ -1,14 +1,14 @@
 import { ConfabError } from '../../events/index.ts'
 
-/** Where a page ends: time and place of its last message. */
+/** The end of a page: time and tie-breaker of its last message. */
 export type Place = readonly [time: number, place: number]
 
 const encode = (place: Place): string => Buffer.from(place.join('\n')).toString('base64url')
 
-/** An opaque cursor. */
+/** Encodes an opaque cursor. */
 export const encodeCursor = encode
 
-/** Throws ConfabError BAD_REQUEST when it is not one of ours. */
+/** Decodes a cursor. Throws ConfabError BAD_REQUEST when it is invalid. */
 export const decodeCursor = (cursor: string): Place => {
   const [time = Number.NaN, place = Number.NaN] = Buffer.from(cursor, 'base64url')
     .toString()

@@ -11,12 +11,13 @@ import { amendedSource, bulkLines, byMessage, type SearchSource, sourceOf } from
 import { partAt, type SearchParts } from './search-parts.ts'
 import { findStored, type Stored } from './stored-messages.ts'
 
-/** How many rows are read at once. */
+/** Rows per read. */
 const chunk = 1_000
 
 /**
- * Messages and their words. A message is a document whose version is the seq of the event that gave its text, so that no older event changes it; a deleted one
- * stays, without text. What a message is besides its text never changes, so that an edit or a deletion writes the same document whoever does it, and when.
+ * Stores messages and their words. A message is a document whose version is the seq of the event that set its text,
+ * so an older event cannot change it; a deleted message keeps its document without text. All other fields never
+ * change, so any worker writes the same document for an edit or a deletion.
  */
 export const elasticsearchIndex = (client: Client, writer: BulkWriter, parts: SearchParts): SearchIndex => {
   const apply = async (changes: readonly SearchChange[]): Promise<void> => {
@@ -27,7 +28,7 @@ export const elasticsearchIndex = (client: Client, writer: BulkWriter, parts: Se
       if (posted !== undefined) sources.set(id, sourceOf(posted))
       else if (amended !== undefined) missing.push({ id, c: amended.c })
     const current = await parts.current()
-    // Of a message that itself became a dead letter, or that is no longer kept, there is nothing to amend.
+    // A message that became a dead letter, or is past the retention, has nothing to amend.
     const stored =
       missing.length === 0 ? new Map<string, Stored>() : await findStored(client, current, missing)
 
@@ -47,7 +48,7 @@ export const elasticsearchIndex = (client: Client, writer: BulkWriter, parts: Se
     try {
       await writer.write(documents())
     } catch (error) {
-      // A part may be gone, or have been made again by hand with another mapping: then no message is to blame.
+      // The index may have been removed, or re-created by hand with another mapping: no message is at fault.
       if (ChangeRejectedError.is(error) || isMissing(error)) {
         parts.forgetSeen()
         await parts.current()
@@ -66,7 +67,7 @@ export const elasticsearchIndex = (client: Client, writer: BulkWriter, parts: Se
 const isMissing = (error: unknown): boolean =>
   ElasticsearchError.is(error) && error.code === ElasticsearchProblem.missing
 
-/** All documents as of now, over a point in time. */
+/** Yields all documents at one point in time. */
 async function* rowsOf(client: Client, parts: SearchParts): AsyncGenerator<readonly ViewRow[]> {
   const { alias } = parts
   await named(() => client.indices.refresh({ index: alias }))

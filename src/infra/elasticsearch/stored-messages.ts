@@ -3,11 +3,11 @@ import { type Failure, problemOf } from './elasticsearch-error.ts'
 import type { SearchSource } from './search-documents.ts'
 import type { Part } from './search-parts.ts'
 
-/** A message as it stands, with where. */
+/** A stored message with its index. */
 export interface Stored {
   readonly part: Part
   readonly source: SearchSource
-  /** The seq of the event that gave its text. */
+  /** The seq of the event that set its text. */
   readonly version: number
 }
 
@@ -24,11 +24,12 @@ interface Found {
   readonly error?: { readonly type?: string; readonly reason?: string }
 }
 
-/** Messages asked for in one request. */
+/** Messages per request. */
 const chunk = 1_000
 
 /**
- * Messages by id, wherever they are: the newest parts first, where most of what is edited is. Gets see every write that was answered, without a refresh.
+ * Reads messages by id from all indices, newest first, where most edited messages are. Gets see every acknowledged
+ * write without a refresh.
  */
 export const findStored = async (
   client: Client,
@@ -54,7 +55,7 @@ export const findStored = async (
 }
 
 const asFailure = ({ type = '', reason = '' }: { type?: string; reason?: string }): Failure => ({
-  // A document's error comes without a status: whatever it is, it is the index's fault.
+  // An error of a document has no status: in every case the index is at fault.
   status: type === 'index_not_found_exception' ? 404 : 503,
   type,
   reason,

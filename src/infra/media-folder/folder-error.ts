@@ -6,7 +6,7 @@ export const isMissing = (error: unknown): boolean => {
   return code === 'ENOENT' || code === 'ENOTDIR'
 }
 
-/** What a file system says, as the store's trouble. */
+/** Translates an error of the file system. */
 export const asStoreError = (folder: string, error: unknown): Error => {
   if (MediaStoreError.is(error) || ConfabError.is(error) || error instanceof TypeError) return error
   const code = (error as NodeJS.ErrnoException | undefined)?.code

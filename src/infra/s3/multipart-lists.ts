@@ -1,6 +1,6 @@
 import { ListMultipartUploadsCommand, ListPartsCommand, type S3Client } from '@aws-sdk/client-s3'
 
-/** Uploads in parts that were neither finished nor abandoned, ours only. (The SDK has no paginator for these.) */
+/** Yields confab's unfinished multipart uploads. (The SDK has no paginator for them.) */
 export async function* openUploadsOf(
   client: S3Client,
   bucket: string,
@@ -26,7 +26,10 @@ export interface ListedPart {
   readonly etag: string | undefined
 }
 
-/** The parts of an upload. (The SDK's paginator goes on for ever where a server names a next marker on the last page.) */
+/**
+ * Returns the parts of an upload. (The SDK's paginator never ends where a server sends a next marker on the last
+ * page.)
+ */
 export const partsOf = async (
   client: S3Client,
   upload: { readonly Bucket: string; readonly Key: string; readonly UploadId: string },

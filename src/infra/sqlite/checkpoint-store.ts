@@ -2,7 +2,7 @@ import type { DatabaseSync } from 'node:sqlite'
 import { type Checkpoint, type CheckpointStore, FencedError } from '../../projections/index.ts'
 import { coded } from './sqlite-errors.ts'
 
-/** Checkpoints in the database of the rows that they cover. */
+/** Stores checkpoints in the same database as their rows. */
 export const sqliteCheckpointStore = (db: DatabaseSync): CheckpointStore => {
   const load = db.prepare(`
     SELECT projection, generation, version, stream, position AS streamSeq, dead_letters AS deadLetters FROM checkpoint`)

@@ -5,12 +5,13 @@ import { ConfabError } from '../../events/index.ts'
 import { isCurrent, migrate } from './migrations.ts'
 import { toStoreError } from './sqlite-errors.ts'
 
-/** How long a connection waits for another's write, ms. */
+/** How long a connection waits for another connection's write, ms. */
 const busyMs = 2_000
 
 /**
- * synchronous NORMAL: a power failure may cost the last transactions, never the database's consistency. Their checkpoints go with them, so the events behind
- * them are applied again. A larger WAL between checkpoints means that a hot page is written to the database once where it was 8 times: 1.7 times the speed.
+ * synchronous NORMAL: a power failure may lose the last transactions, never the consistency. Their checkpoints are
+ * lost with them, so the events are applied again. A larger WAL between checkpoints writes a hot page to the database
+ * once instead of 8 times: 1.7 times the speed.
  */
 const writerPragmas = `
   PRAGMA journal_mode = WAL;
@@ -35,14 +36,14 @@ const openError = (path: string, error: unknown): unknown => {
 }
 
 /**
- * Opens the views' database for writing, making the folder, the file and its schema as needed. One process writes at a time.
- * Throws ConfabError UNAVAILABLE when the folder or the file can't be used, NewerDatabaseError.
+ * Opens the views' database for writing and creates folder, file and schema as needed. One process writes at a time.
+ * Throws ConfabError UNAVAILABLE when the folder or file cannot be used, and NewerDatabaseError.
  */
 export const openWriter = (path: string): DatabaseSync => {
   let db: DatabaseSync | undefined
   try {
     mkdirSync(dirname(path), { recursive: true })
-    // SQLite would only say that it cannot open the file.
+    // SQLite would only report that it cannot open the file.
     accessSync(dirname(path), constants.W_OK)
     db = new DatabaseSync(path, { timeout: busyMs })
     db.exec(writerPragmas)
@@ -54,7 +55,10 @@ export const openWriter = (path: string): DatabaseSync => {
   }
 }
 
-/** Opens it read-only, as it stands between two transactions of the writer; makes it first when it is not there. Throws as `openWriter` does. */
+/**
+ * Opens the database read-only, as of the writer's last transaction; creates it when it does not exist. Throws as
+ * `openWriter` does.
+ */
 export const openReader = (path: string): DatabaseSync => {
   let db: DatabaseSync | undefined
   try {

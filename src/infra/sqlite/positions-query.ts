@@ -1,7 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { Position } from '../../events/index.ts'
 
-/** What a generation of a projection has applied, by stream. */
+/** Returns the positions of a generation of a projection, by stream. */
 export type PositionsQuery = (projection: string, generation: number) => Position[]
 
 export const sqlitePositions = (db: DatabaseSync): PositionsQuery => {

@@ -3,7 +3,7 @@ import type { ReadStateStore } from '../../projections/index.ts'
 import { coded } from './sqlite-errors.ts'
 import { rowsOf, tablesOf } from './view-tables.ts'
 
-/** Read by the members' list: roster-store.ts joins it. */
+/** The roster queries join these rows. */
 export const sqliteReadStateStore = (db: DatabaseSync, generation: number): ReadStateStore => {
   const { readState } = tablesOf(generation)
   const upsert = (column: 'read' | 'delivered') =>

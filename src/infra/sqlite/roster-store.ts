@@ -36,7 +36,7 @@ interface MemberRow {
   delivered: number
 }
 
-/** Members are listed by user id, with the marks of the read state; what was read was delivered. */
+/** Lists members by user id, with their markers; a read message counts as delivered. */
 export const sqliteRosterQueries = (
   db: DatabaseSync,
   generations: { readonly roster: number; readonly readState: number },

@@ -20,8 +20,8 @@ interface FoundRow {
 }
 
 /**
- * Messages and their words. A deleted message leaves its row, without text, so that an older event does not bring it back. Words go in by ascending id:
- * FTS5 flushes its memory whenever an id is lower than the one before.
+ * Stores messages and their words. A deleted message keeps its row without text, so an older event cannot bring it
+ * back. Words are inserted by ascending id: FTS5 flushes its memory whenever an id is lower than the previous one.
  */
 export const sqliteSearchIndex = (db: DatabaseSync, generation: number): SearchIndex => {
   const { searchMessage, searchWords } = tablesOf(generation)
@@ -52,7 +52,7 @@ export const sqliteSearchIndex = (db: DatabaseSync, generation: number): SearchI
       }
       const row = find.get(c, m) as FoundRow | undefined
       if (row !== undefined) return amend(c, row, seq, text)
-      // The id is another message's, of the same millisecond.
+      // The id belongs to another message of the same millisecond.
     }
   }
 
@@ -63,7 +63,7 @@ export const sqliteSearchIndex = (db: DatabaseSync, generation: number): SearchI
         for (const change of changes)
           if (change.kind === 'posted') added.push({ id: timed(change), posted: change })
         for (const { id, posted } of added.sort(byId)) add(id, posted)
-        // Of a message that itself became a dead letter there is nothing to amend.
+        // A message that became a dead letter has nothing to amend.
         const amended: { id: bigint; change: SearchAmended }[] = []
         for (const change of changes) {
           if (change.kind === 'posted') continue
@@ -81,7 +81,7 @@ export const sqliteSearchIndex = (db: DatabaseSync, generation: number): SearchI
           `DELETE FROM ${searchMessage}; INSERT INTO ${searchWords} (${searchWords}) VALUES ('delete-all')`,
         ),
       ),
-    // Not the id: of two messages of one millisecond, which comes first depends on the batches.
+    // Without the id: for two messages of one millisecond it depends on the batches.
     rows: () => rowsOf(db, searchMessage, ['c', 'm'], 'c, m, seq, sender, at, media, rev, text'),
   }
 }

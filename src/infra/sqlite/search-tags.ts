@@ -1,8 +1,8 @@
 import { fnv1a32 } from '../../events/index.ts'
 
 /**
- * Filters as words of the index, so that it meets them while it walks and does not look up every message that has a word. Hashes: two ids may share one, so a
- * hit is compared with the row as well.
+ * Filters as words of the index, so FTS5 applies them during the walk instead of looking up every hit. Tags are
+ * hashes: two ids may share one, so each hit is checked against its row.
  */
 export const conversationTag = (c: string): string => `c${fnv1a32(c).toString(36)}`
 export const senderTag = (user: string): string => `u${fnv1a32(user).toString(36)}`

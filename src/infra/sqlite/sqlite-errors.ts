@@ -5,11 +5,11 @@ import { ChangeRejectedError } from '../../projections/index.ts'
 const reasons: Readonly<Record<number, string>> = {
   5: 'it is locked by another process',
   8: 'it cannot be written: it is read-only',
-  10: 'the disk fails',
-  11: 'it is damaged; remove it, and it is built again from the log',
+  10: 'the disk reports an I/O error',
+  11: 'it is damaged: remove it, and confab rebuilds it from the log',
   13: 'the disk is full',
-  14: 'it cannot be opened or made',
-  26: 'it is not a database of SQLite; remove it, and it is built again from the log',
+  14: 'it cannot be opened or created',
+  26: 'it is not an SQLite database: remove it, and confab rebuilds it from the log',
 }
 /** TOOBIG, CONSTRAINT, MISMATCH: the row is at fault, not the database. */
 const rejections: ReadonlySet<number> = new Set([18, 19, 20])
@@ -19,12 +19,15 @@ const codeOf = (error: unknown): number | undefined => {
   return typeof code === 'number' ? code & 0xff : undefined
 }
 
-/** What a failed call on a database means: ChangeRejectedError for a row that can't be stored, else ConfabError UNAVAILABLE. Others' errors pass as they are. */
+/**
+ * Translates an error of a database call: ChangeRejectedError for a row that can never be stored, else ConfabError
+ * UNAVAILABLE. Other errors are returned unchanged.
+ */
 export const toStoreError = (error: unknown): unknown => {
   const code = codeOf(error)
   if (code === undefined) {
     const { code: name } = (error ?? {}) as { code?: unknown }
-    // A value that no column takes.
+    // The value does not fit the column's type.
     if (name === 'ERR_INVALID_ARG_TYPE' || name === 'ERR_INVALID_ARG_VALUE')
       return new ChangeRejectedError((error as Error).message, error)
     return error
@@ -34,7 +37,7 @@ export const toStoreError = (error: unknown): unknown => {
   return new ConfabError('UNAVAILABLE', `The views' database: ${reasons[code] ?? message}.`, { cause: error })
 }
 
-/** Runs a query or a write; what it throws has a code. */
+/** Runs a query or a write; its errors get codes. */
 export const coded = <T>(work: () => T): T => {
   try {
     return work()
