@@ -1,8 +1,11 @@
-/** Listeners by name. One that throws does not keep the others, or the caller, from going on: its error is thrown from a microtask. */
+/**
+ * Listeners by event name. An error of a listener does not affect other listeners or the caller: it is rethrown from
+ * a microtask.
+ */
 export class Emitter<Events extends object> {
   readonly #listeners = new Map<keyof Events, Set<(value: never) => void>>()
 
-  /** Returns what takes the listener off again. */
+  /** Returns a function that removes the listener. */
   on<K extends keyof Events>(name: K, listener: (value: Events[K]) => void): () => void {
     const listeners = this.#listeners.get(name) ?? new Set()
     this.#listeners.set(name, listeners)

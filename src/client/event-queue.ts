@@ -1,4 +1,7 @@
-/** An async iterator over what is pushed into it, at most `limit` ahead of its reader: beyond that reading throws, after what was taken in. */
+/**
+ * An async iterator over pushed items, at most `limit` ahead of its reader. After an overflow, reading throws once
+ * the queued items were read.
+ */
 export class EventQueue<T> implements AsyncIterableIterator<T> {
   readonly #limit: number
   readonly #onEnd: () => void
@@ -7,7 +10,7 @@ export class EventQueue<T> implements AsyncIterableIterator<T> {
   #error: Error | undefined
   #ended = false
 
-  /** `onEnd` is called once: when the reader has left, the queue was ended, or it overflowed. */
+  /** `onEnd` is called once: when the reader stopped, the queue ended, or it overflowed. */
   constructor(limit: number, onEnd: () => void) {
     this.#limit = limit
     this.#onEnd = onEnd
@@ -18,10 +21,10 @@ export class EventQueue<T> implements AsyncIterableIterator<T> {
     const reader = this.#waiting.shift()
     if (reader !== undefined) reader.resolve({ value: item, done: false })
     else if (this.#items.length < this.#limit) this.#items.push(item)
-    else this.end(new Error(`the reader of events fell ${this.#limit} behind`))
+    else this.end(new Error(`the reader of the event iterator is ${this.#limit} events behind`))
   }
 
-  /** No more comes; what was pushed can still be read, then it is done, or throws `error`. */
+  /** Ends the queue. Queued items can still be read; then the iterator finishes, or throws `error`. */
   end(error?: Error): void {
     if (this.#ended) return
     this.#ended = true

@@ -1,4 +1,4 @@
-/** Where a part goes. */
+/** The target of a part. */
 export interface PartTarget {
   readonly url: string
   readonly method: string
@@ -12,7 +12,7 @@ export type SendPart = (
   signal: AbortSignal,
 ) => Promise<boolean>
 
-/** Sends the bytes of a part. Resolves to whether they were taken; rejects when it was aborted. */
+/** Sends the bytes of a part. Resolves with whether the server accepted them; rejects when aborted. */
 export const sendPart: SendPart = (target, body, onSent, signal) =>
   typeof XMLHttpRequest === 'undefined'
     ? byFetch(target, body, onSent, signal)
@@ -29,7 +29,7 @@ const byFetch: SendPart = async ({ url, method, headers }, body, onSent, signal)
   }
 }
 
-/** Browsers tell how far it has come by this only. */
+/** Only XMLHttpRequest reports upload progress in browsers. */
 const byXhr: SendPart = ({ url, method, headers }, body, onSent, signal) =>
   new Promise((resolve, reject) => {
     const xhr = new XMLHttpRequest()
