@@ -55,7 +55,7 @@ t.test('a queue of events', async t => {
   queue.push(4)
   t.same(await queue.next(), { value: 2, done: false })
   t.same(await queue.next(), { value: 3, done: false })
-  await t.rejects(queue.next(), /2 behind/, 'beyond its bound it throws')
+  await t.rejects(queue.next(), /2 events behind/, 'beyond its bound it throws')
   t.same(await queue.next(), { value: undefined, done: true })
   t.equal(ends, 1)
 
