@@ -1,8 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { backoff } from '../../src/client/backoff.ts'
-import { Emitter } from '../../src/client/emitter.ts'
-import { EventQueue } from '../../src/client/event-queue.ts'
+import { Emitter, EventQueue } from '../../src/client/emitter.ts'
 import { uuidV7 } from '../../src/client/uuid-v7.ts'
 
 t.test('UUIDv7: form, time, order', async t => {

@@ -6,7 +6,7 @@ import {
   type ProjectionName,
 } from '../../projections/index.ts'
 import { type Database, numberOf } from './database.ts'
-import { streamsOf } from './positions-query.ts'
+import { streamsOf } from './generations.ts'
 
 /**
  * Stores the checkpoints of one stream in one partition together with the fencing token of its last claim. Every

@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs'
 import { auth, Client, policies, types } from 'cassandra-driver'
 import { Semaphore } from '../../base/semaphore.ts'
 import { toStartError, toStoreError } from './cassandra-error.ts'
-import type { CassandraOptions } from './options.ts'
-import { RetryElsewhere, SpeculativeReads } from './policies.ts'
+import type { CassandraOptions } from './connection-options.ts'
+import { RetryElsewhere, SpeculativeReads } from './connection-options.ts'
 
 export type Row = Readonly<Record<string, unknown>>
 

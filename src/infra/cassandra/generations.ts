@@ -1,5 +1,8 @@
+import { types } from 'cassandra-driver'
+import type { Position } from '../../events/index.ts'
+import type { ViewRow } from '../../projections/index.ts'
 import { toStartError } from './cassandra-error.ts'
-import type { Database } from './database.ts'
+import { type Database, numberOf, type Row } from './database.ts'
 import { changeSchema, whileSchemaLocked } from './schema-lock.ts'
 import { type CassandraProjection, viewTables } from './view-tables.ts'
 
@@ -66,3 +69,47 @@ export const dropTables = (
             await changeSchema(database.client, `DROP TABLE IF EXISTS ${name}`)
         }),
       )
+
+const plain = (value: unknown): unknown =>
+  value instanceof types.Long ? value.toNumber() : Buffer.isBuffer(value) ? value.toString('base64') : value
+
+const contentOf = (table: string, row: Row): string =>
+  `${table} ${JSON.stringify(Object.entries(row).map(([name, value]) => [name, plain(value)]))}`
+
+/**
+ * Yields all rows of tables that have a column `c`, by a scan of the whole ring. The number given with each table is
+ * its page size.
+ */
+export async function* allRows(
+  database: Database,
+  tables: readonly { readonly name: string; readonly columns: string }[],
+): AsyncGenerator<readonly ViewRow[]> {
+  for (const { name, columns } of tables) {
+    const kind = name.replace(/_\d+$/, '')
+    for await (const rows of database.pages(`SELECT ${columns} FROM ${name}`, []))
+      yield rows.map(row => ({ c: String(row.c), content: contentOf(kind, row) }))
+  }
+}
+
+/** Returns the positions of a generation of a projection, sorted by stream. */
+export type PositionsQuery = (projection: string, generation: number) => Promise<Position[]>
+
+/** Returns the streams that have checkpoints. */
+export const streamsOf = async (database: Database): Promise<string[]> => {
+  const rows = await database.read(`SELECT stream FROM checkpoint_stream WHERE name = 'streams'`, [])
+  return rows.map(({ stream }) => String(stream))
+}
+
+export const cassandraPositions =
+  (database: Database): PositionsQuery =>
+  async (projection, generation) => {
+    const select = 'SELECT position FROM checkpoint WHERE stream = ? AND projection = ? AND generation = ?'
+    const streams = await streamsOf(database)
+    const found = await Promise.all(
+      streams.map(async stream => {
+        const row = await database.one(select, [stream, projection, generation])
+        return row === undefined ? [] : [{ stream, streamSeq: numberOf(row.position) }]
+      }),
+    )
+    return found.flat()
+  }

@@ -1,8 +1,8 @@
 import { connect } from 'node:net'
 import { type Client, types } from 'cassandra-driver'
 import { CassandraError, CassandraProblem, toStartError } from './cassandra-error.ts'
+import type { CassandraOptions } from './connection-options.ts'
 import { connectDriver } from './database.ts'
-import type { CassandraOptions } from './options.ts'
 import { changeSchema, makeSchemaTables, whileSchemaLocked } from './schema-lock.ts'
 import { cassandraProjections, viewTables } from './view-tables.ts'
 

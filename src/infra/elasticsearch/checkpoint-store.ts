@@ -1,7 +1,7 @@
 import type { Client } from '@elastic/elasticsearch'
 import { type Checkpoint, type CheckpointStore, FencedError } from '../../projections/index.ts'
+import type { CompiledOptions } from './connect.ts'
 import { failureOf, named } from './elasticsearch-error.ts'
-import type { CompiledOptions } from './elasticsearch-options.ts'
 
 /** The state of a stream: one document, so fencing token and checkpoints change together. */
 interface Progress {

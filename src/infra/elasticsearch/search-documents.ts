@@ -5,7 +5,7 @@ import {
   type SearchChange,
   type SearchPosted,
 } from '../../projections/index.ts'
-import { indexWords } from './index-words.ts'
+import { indexWords } from './search-mapping.ts'
 import type { Part } from './search-parts.ts'
 
 /** A message as the index stores it, without its words. */

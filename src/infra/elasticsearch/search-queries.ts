@@ -9,10 +9,31 @@ import {
   type SearchQuery,
 } from '../../projections/index.ts'
 import { answered } from './elasticsearch-error.ts'
-import { termsOf } from './index-words.ts'
-import { decodeCursor, encodeCursor, type Place } from './search-cursor.ts'
 import type { SearchSource } from './search-documents.ts'
-import { indexedPrefixChars } from './search-mapping.ts'
+import { indexedPrefixChars, termsOf } from './search-mapping.ts'
+
+/** The end of a page: time and tie-breaker of its last message. */
+export type Place = readonly [time: number, place: number]
+
+const encode = (place: Place): string => Buffer.from(place.join('\n')).toString('base64url')
+
+/** Encodes an opaque cursor. */
+export const encodeCursor = encode
+
+/** Decodes a cursor. Throws ConfabError BAD_REQUEST when it is invalid. */
+export const decodeCursor = (cursor: string): Place => {
+  const [time = Number.NaN, place = Number.NaN] = Buffer.from(cursor, 'base64url')
+    .toString()
+    .split('\n')
+    .map(Number)
+  if (!Number.isSafeInteger(time) || !Number.isSafeInteger(place) || encode([time, place]) !== cursor)
+    throw new ConfabError(
+      'BAD_REQUEST',
+      'This is not a valid cursor. Use the `cursor` of an earlier answer.',
+      { field: '/cursor' },
+    )
+  return [time, place]
+}
 
 /** Above this length the shards of the conversations are not named: a request line holds 4 KiB. */
 const routingChars = 2_000

@@ -11,8 +11,7 @@ import type {
   StoredObject,
   StoredPart,
 } from '../../media/index.ts'
-import { asStoreError, isMissing, refused } from './folder-error.ts'
-import { pathOf, segmentOf } from './object-paths.ts'
+import { asStoreError, isMissing, pathOf, refused, segmentOf } from './object-files.ts'
 import { PartFiles } from './part-files.ts'
 import { SignedTransfers, signingKey } from './signed-transfers.ts'
 

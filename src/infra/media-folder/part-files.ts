@@ -4,7 +4,7 @@ import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'nod
 import { join } from 'node:path'
 import { ConfabError } from '../../events/index.ts'
 import type { StoredPart } from '../../media/index.ts'
-import { isMissing } from './folder-error.ts'
+import { isMissing } from './object-files.ts'
 
 const uploadPattern = /^[0-9a-f]{32}$/
 

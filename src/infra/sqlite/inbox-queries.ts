@@ -6,7 +6,7 @@ import {
   type InboxQueries,
   type WaitingMessage,
 } from '../../projections/index.ts'
-import { coded } from './sqlite-errors.ts'
+import { coded } from './database.ts'
 import { tablesOf } from './view-tables.ts'
 
 interface EntryRow {

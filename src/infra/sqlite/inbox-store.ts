@@ -6,7 +6,7 @@ import type {
   MessageChange,
   ViewRow,
 } from '../../projections/index.ts'
-import { coded } from './sqlite-errors.ts'
+import { coded } from './database.ts'
 import { rowsOf, tablesOf } from './view-tables.ts'
 
 /**

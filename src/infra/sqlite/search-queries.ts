@@ -9,9 +9,8 @@ import {
   type SearchQueries,
   type SearchQuery,
 } from '../../projections/index.ts'
-import { firstIdAt } from './search-ids.ts'
-import { conversationTag, mediaTag, senderTag } from './search-tags.ts'
-import { coded } from './sqlite-errors.ts'
+import { coded } from './database.ts'
+import { conversationTag, firstIdAt, mediaTag, senderTag } from './search-index.ts'
 import { tablesOf } from './view-tables.ts'
 
 /**

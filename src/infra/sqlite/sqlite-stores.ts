@@ -6,12 +6,10 @@ import {
   type ViewStores,
 } from '../../projections/index.ts'
 import { sqliteCheckpointStore } from './checkpoint-store.ts'
-import { openWriter } from './database.ts'
+import { coded, openWriter } from './database.ts'
 import { sqliteInboxStore } from './inbox-store.ts'
-import { sqliteReadStateStore } from './read-state-store.ts'
-import { sqliteRosterStore } from './roster-store.ts'
+import { sqliteReadStateStore, sqliteRosterStore } from './roster.ts'
 import { sqliteSearchIndex } from './search-index.ts'
-import { coded } from './sqlite-errors.ts'
 import { sqliteTimelineStore } from './timeline-store.ts'
 import { createTables, dropTables, hasTables } from './view-tables.ts'
 

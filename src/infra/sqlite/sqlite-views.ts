@@ -7,12 +7,11 @@ import {
   switchableViews,
   type Views,
 } from '../../projections/index.ts'
-import { openReader, openWriter } from './database.ts'
+import { sqlitePositions } from './checkpoint-store.ts'
+import { coded, openReader, openWriter } from './database.ts'
 import { sqliteInboxQueries } from './inbox-queries.ts'
-import { sqlitePositions } from './positions-query.ts'
-import { sqliteRosterQueries } from './roster-store.ts'
+import { sqliteRosterQueries } from './roster.ts'
 import { sqliteSearchQueries } from './search-queries.ts'
-import { coded } from './sqlite-errors.ts'
 import { sqliteTimelineQueries } from './timeline-store.ts'
 import { createTables, hasTables } from './view-tables.ts'
 

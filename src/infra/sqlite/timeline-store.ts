@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { TimelineEntry, TimelineQueries, TimelineStore } from '../../projections/index.ts'
-import { coded } from './sqlite-errors.ts'
+import { coded } from './database.ts'
 import { rowsOf, tablesOf } from './view-tables.ts'
 
 export const sqliteTimelineStore = (db: DatabaseSync, generation: number): TimelineStore => {

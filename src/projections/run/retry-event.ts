@@ -2,7 +2,7 @@ import type { Position, StoredEvent } from '../../events/index.ts'
 import type { EventSource } from '../ports/event-source.ts'
 import type { ViewStores } from '../ports/stores.ts'
 import type { ProjectionName } from '../views/projection.ts'
-import { FeedRejectedError, projectBatch, writeChanges } from './project-batch.ts'
+import { FeedRejectedError, projectBatch, writeChanges } from './batches.ts'
 import type { ProjectionTarget } from './projection-target.ts'
 
 /** A request to apply a dead letter again. */

@@ -1,10 +1,15 @@
 import { aborted, sleep } from '../../base/sleep.ts'
 import type { StoredEvent } from '../../events/index.ts'
 import { FencedError } from '../ports/stores.ts'
-import { gatherBatches } from './gather-batches.ts'
-import { type FeedAt, groupByPosition } from './group-by-position.ts'
+import {
+  type FeedAt,
+  FeedRejectedError,
+  gatherBatches,
+  groupByPosition,
+  projectBatch,
+  writeChanges,
+} from './batches.ts'
 import type { Progress, StreamStatus } from './progress.ts'
-import { FeedRejectedError, projectBatch, writeChanges } from './project-batch.ts'
 import type { ProjectionTarget } from './projection-target.ts'
 import type { RunnerOptions } from './runner-options.ts'
 
