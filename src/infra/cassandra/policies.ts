@@ -6,8 +6,8 @@ type Info = policies.retry.OperationInfo
 const mostRetries = 2
 
 /**
- * Tries again on another node, twice at most. The driver asks it about timeouts of writes and broken connections only when the statement is idempotent, which all of
- * ours are but the conditional ones: those are decided anew by whoever made them.
+ * Retries on another node, at most twice. The driver consults it about write timeouts and broken connections only for
+ * idempotent statements: all except the conditional ones, whose callers decide again.
  */
 export class RetryElsewhere extends policies.retry.RetryPolicy {
   override onReadTimeout(info: Info, consistency: number): Decision {
@@ -33,7 +33,10 @@ export class RetryElsewhere extends policies.retry.RetryPolicy {
 
 const never = { nextExecution: () => -1 }
 
-/** A read that takes longer than `afterMs` is sent to another node as well, and the first answer counts. Writes are not: they would only add to the load. */
+/**
+ * Sends a read to a second node when it takes longer than `afterMs`; the first answer counts. Writes are excluded:
+ * they would only add load.
+ */
 export class SpeculativeReads implements policies.speculativeExecution.SpeculativeExecutionPolicy {
   readonly #afterMs: number
 

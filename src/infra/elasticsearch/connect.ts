@@ -3,7 +3,7 @@ import { Client, SniffingTransport } from '@elastic/elasticsearch'
 import { ElasticsearchError, ElasticsearchProblem, named } from './elasticsearch-error.ts'
 import type { CompiledOptions } from './elasticsearch-options.ts'
 
-/** The oldest major version that the client speaks with. */
+/** The oldest major version that the client supports. */
 const oldestMajor = 9
 
 const authOf = ({ apiKey, username, password }: CompiledOptions) =>
@@ -13,7 +13,9 @@ const authOf = ({ apiKey, username, password }: CompiledOptions) =>
       ? { auth: { username, password: password ?? '' } }
       : {}
 
-/** Tries again soon: the client's own waits of seconds are too long for who waits for an answer, and who writes has its own. */
+/**
+ * Retries quickly: the client's own waits of seconds are too long for queries, and writers have a retry of their own.
+ */
 class QuickTransport extends SniffingTransport {
   constructor(options: ConstructorParameters<typeof SniffingTransport>[0]) {
     // Seconds.
@@ -21,20 +23,20 @@ class QuickTransport extends SniffingTransport {
   }
 }
 
-/** A client of the cluster. Asks nothing of it. Throws when the file of the authority can't be read. */
+/** Creates a client without connecting. Throws when the authority's file cannot be read. */
 export const connect = (options: CompiledOptions): Client =>
   new Client({
     nodes: [...options.nodes],
     ...authOf(options),
     ...(options.caFile === undefined ? {} : { tls: { ca: readFileSync(options.caFile) } }),
     requestTimeout: options.timeoutMs,
-    // All that is asked may be asked again: documents have versions.
+    // All requests are idempotent: documents are versioned.
     maxRetries: 2,
     Transport: QuickTransport,
     name: 'confab',
   })
 
-/** Rejects with ElasticsearchError when no node answers, the credentials do not do, or a node is too old. */
+/** Rejects with ElasticsearchError when no node answers, the credentials are refused, or a node is too old. */
 export const checkServer = (client: Client): Promise<void> =>
   named(async () => {
     const { nodes } = await client.nodes.info({ filter_path: 'nodes.*.name,nodes.*.version' })
