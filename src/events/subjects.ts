@@ -1,6 +1,4 @@
-import { fnv1a32 } from './fnv1a.ts'
 import { isId } from './ids.ts'
-import { jumpHash } from './jump-hash.ts'
 
 /** The families of subjects that are stored. */
 export const Family = { conversation: 'conv', user: 'user' } as const
@@ -55,4 +53,39 @@ export const subjectsOfStream = (family: Family, index: number, streams: number)
   for (let bucket = 0; bucket < partitionCount; bucket++)
     if (jumpHash(bucket, streams) === index) subjects.push(`${family}.${bucket}.*`)
   return subjects
+}
+
+const offsetBasis = 0x811c9dc5
+const prime = 0x01000193
+
+/**
+ * FNV-1a, 32 bits, of an ASCII string; ids are ASCII. NATS' `partition()` hashes subject tokens with the same function.
+ * @see http://www.isthe.com/chongo/tech/comp/fnv/
+ */
+export const fnv1a32 = (ascii: string): number => {
+  let hash = offsetBasis
+  for (let i = 0; i < ascii.length; i++) hash = Math.imul(hash ^ ascii.charCodeAt(i), prime)
+  return hash >>> 0
+}
+
+const multiplier = 2862933555777941757n
+const mask = (1n << 64n) - 1n
+
+/**
+ * Jump consistent hash: the bucket of `key` among `buckets`, 0 to `buckets` - 1. Growing from n to n + 1 buckets moves 1 / (n + 1) of the keys,
+ * all of them to the new one.
+ * @see Lamping and Veach, "A Fast, Minimal Memory, Consistent Hash Algorithm", 2014
+ */
+export const jumpHash = (key: number, buckets: number): number => {
+  if (!Number.isInteger(buckets) || buckets < 1)
+    throw new RangeError(`buckets must be 1 or more, not ${buckets}`)
+  let state = BigInt(key)
+  let bucket = -1
+  let next = 0
+  while (next < buckets) {
+    bucket = next
+    state = (state * multiplier + 1n) & mask
+    next = Math.floor((bucket + 1) * (2 ** 31 / Number((state >> 33n) + 1n)))
+  }
+  return bucket
 }

@@ -9,7 +9,7 @@ import {
 import { type AggregateState, type Decision, isProvisional } from '../domain/aggregate.ts'
 import { ConflictError, type NewEvent } from '../ports/event-log.ts'
 import type { Command, CommandsInFlight, LoggedEvent, QueueContext } from './command-handler.ts'
-import { accept, fail, type Job, newEventOf, settle } from './command-job.ts'
+import { accept, fail, type Job, newEventOf, settle } from './command-handler.ts'
 
 /** An append that did not succeed as it should. */
 export interface Failure {

@@ -1,3 +1,4 @@
+import { v7 } from 'uuid'
 import {
   type AnswerOf,
   ConfabError,
@@ -11,11 +12,9 @@ import type { ConversationState } from '../domain/conversation-state.ts'
 import type { UserState } from '../domain/user-state.ts'
 import type { EventLog } from '../ports/event-log.ts'
 import type { MessageLookup } from '../ports/message-lookup.ts'
-import type { DecidingStates } from '../states/states.ts'
+import type { DecidingStates } from '../states/state-reader.ts'
 import { type BusLimits, defaultBusLimits } from './bus-limits.ts'
-import { type Command, CommandsInFlight, whileNeeded } from './command-handler.ts'
-import { commandIdOf } from './command-ids.ts'
-import { newJob } from './command-job.ts'
+import { type Command, CommandsInFlight, newJob, whileNeeded } from './command-handler.ts'
 import { CommandQueues } from './command-queue.ts'
 import { type ConversationJobCommand, conversationHandler } from './conversation-handler.ts'
 import { type UserJobCommand, userHandler } from './user-handler.ts'
@@ -175,3 +174,15 @@ export const isUserRequest = (request: ConversationRequest | UserRequest): reque
   request.t === 'mute' ||
   request.t === 'block' ||
   request.t === 'privacy'
+
+/**
+ * The id of a command, unique in the log; equal for a command that is sent again, when there is something to tell it by: a message's id, or a key. Dots part it, since ids have none.
+ */
+export const commandIdOf = (request: ConversationRequest | UserRequest, from: string): string => {
+  if (request.t === 'send') return messageCommandId(request.c, from, request.m)
+  if ('key' in request && request.key !== undefined) return `k.${request.c}.${from}.${request.key}`
+  return v7()
+}
+
+/** The command id of `send`. */
+export const messageCommandId = (c: string, from: string, m: string): string => `m.${c}.${from}.${m}`

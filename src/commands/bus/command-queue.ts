@@ -4,7 +4,7 @@ import type { Appended } from '../ports/event-log.ts'
 import type { CacheEntry } from '../states/aggregate-cache.ts'
 import { type Failure, giveUp, heldFailure, settleCarefully } from './append-with-retry.ts'
 import type { Command, LoggedEvent, QueueContext } from './command-handler.ts'
-import { accept, fail, type Job, newEventOf, settle } from './command-job.ts'
+import { accept, fail, type Job, newEventOf, settle } from './command-handler.ts'
 
 /**
  * The commands of one aggregate, in the order that they came, one at a time. What is cached and meets no obstacle goes straight through: one decision, one
