@@ -58,15 +58,22 @@ export const decodeBody = (stored: StoredEvent): ConversationEvent | UserEvent =
 export const decodeConversationEvent = (stored: StoredEvent): ConversationEvent => {
   if (stored.aggregate.family !== 'conv')
     throw new UnreadableEventError('malformed', stored, 'not an event of a conversation')
-  return decodeBody(stored) as ConversationEvent
+  const event = decodeBody(stored) as ConversationEvent
+  if (event.c !== stored.aggregate.id || event.seq !== stored.envelope.seq) throw mismatch(stored)
+  return event
 }
 
 /** Decodes an event of a user. Throws UnreadableEventError. */
 export const decodeUserEvent = (stored: StoredEvent): UserEvent => {
   if (stored.aggregate.family !== 'user')
     throw new UnreadableEventError('malformed', stored, 'not an event of a user')
-  return decodeBody(stored) as UserEvent
+  const event = decodeBody(stored) as UserEvent
+  if (event.u !== stored.aggregate.id || event.seq !== stored.envelope.seq) throw mismatch(stored)
+  return event
 }
+
+const mismatch = (stored: StoredEvent): UnreadableEventError =>
+  new UnreadableEventError('malformed', stored, 'the body contradicts the subject or the sequence number')
 
 /** Returns the bytes that clients receive: the stored body, or its upcast when its version is older than the current one. */
 export const wireBytes = (stored: StoredEvent): Uint8Array =>

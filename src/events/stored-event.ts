@@ -37,6 +37,9 @@ export interface StoredEvent extends Position {
   readonly data: Uint8Array
 }
 
+/** Whether a stored message is not an event of confab. The log reads such a message with an empty type and without a seq. */
+export const isForeign = (stored: StoredEvent): boolean => stored.envelope.type === ''
+
 /** Header names. NATS header names are case-sensitive. */
 export const Header = {
   type: 'Confab-Type',

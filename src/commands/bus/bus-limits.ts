@@ -1,18 +1,30 @@
-import type { LaneLimits } from './command-handler.ts'
+/** Limits of the queue of one aggregate. */
+export interface QueueLimits {
+  /** Commands that may wait for one aggregate. Further ones are refused as OVERLOADED. */
+  readonly queued: number
+  /** Queue length from which commands are decided together and appended as one batch. */
+  readonly batchFrom: number
+  /** Commands in one batch, at most. */
+  readonly batchMost: number
+  /** Conflicts after which a command fails as OVERLOADED. */
+  readonly conflicts: number
+  /** Time after which a command fails as UNAVAILABLE while the log cannot be reached, ms. */
+  readonly deadlineMs: number
+}
 
-/** The bounds of a command bus, and its patience. */
-export interface BusLimits extends LaneLimits {
-  /** Commands under way in all; one more is OVERLOADED. */
+/** Limits of a command bus. */
+export interface BusLimits extends QueueLimits {
+  /** Commands in flight in this process. Further ones are refused as OVERLOADED. */
   readonly open: number
-  /** Memory of cached conversations, bytes, estimated. */
+  /** Estimated memory of cached conversations, bytes. */
   readonly conversationBytes: number
-  /** Memory of cached users, bytes, estimated. */
+  /** Estimated memory of cached users, bytes. */
   readonly userBytes: number
-  /** Memory of message ids that a lookup reads from the log, bytes, estimated. */
+  /** Estimated memory of message ids that look-ups read from the log, bytes. */
   readonly lookupBytes: number
   /** Events between two snapshots of an aggregate. */
   readonly snapshotEvery: number
-  /** Members of a channel that its own log holds; who joins it beyond that follows it, in their own log. */
+  /** Members that the log of a channel holds. Users who join later follow the channel: their own logs record it. */
   readonly channelMembers: number
 }
 
@@ -22,7 +34,7 @@ export const defaultBusLimits: BusLimits = {
   batchFrom: 32,
   batchMost: 256,
   conflicts: 8,
-  // Under the 10 s after which the HTTP server closes a connection that waits for its answer.
+  // Less than the 10 s after which the HTTP server closes a connection that waits for its answer.
   deadlineMs: 6_000,
   conversationBytes: 256 * 1024 * 1024,
   userBytes: 64 * 1024 * 1024,
@@ -31,19 +43,19 @@ export const defaultBusLimits: BusLimits = {
   channelMembers: 1_000,
 }
 
-/** The bounds of an edge whose commands are decided in other processes. */
+/** Limits of an edge node that sends its commands to commands nodes. */
 export interface RemoteLimits {
-  /** Commands that are unanswered; one more is OVERLOADED. */
+  /** Unanswered commands. Further ones are refused as OVERLOADED. */
   readonly open: number
-  /** Silence after which a command is sent again, with the same id, ms. */
+  /** Time without an answer after which a command is sent again with the same id, ms. */
   readonly tryMs: number
-  /** How long a command is tried before it is given up as UNAVAILABLE, ms. */
+  /** Time after which a command fails as UNAVAILABLE, ms. */
   readonly patienceMs: number
 }
 
 export const defaultRemoteLimits: RemoteLimits = {
   open: 32_768,
   tryMs: 2_000,
-  // Longer than the deciding side tries, shorter than the 10 s of the HTTP server.
+  // Longer than the deadline of the commands node, shorter than the 10 s of the HTTP server.
   patienceMs: 8_000,
 }

@@ -1,3 +1,5 @@
+import { LRUCache } from 'lru-cache'
+import type { Logger } from '../../base/logger.ts'
 import {
   ConfabError,
   type ConversationEvent,
@@ -5,6 +7,7 @@ import {
   type LastSeenFor,
   type Posting,
   type Role,
+  UnreadableEventError,
   type UserEvent,
 } from '../../events/index.ts'
 import { type BusLimits, defaultBusLimits } from '../bus/bus-limits.ts'
@@ -14,49 +17,97 @@ import type { EventLog, SnapshotStore } from '../ports/event-log.ts'
 import type { LiveFeed } from '../ports/live-feed.ts'
 import { AggregateCache } from './aggregate-cache.ts'
 
-/** The states of conversations and users, for whoever has to authorise or to serve. Rejects with ConfabError. */
+/** Read-only view of a conversation's current state. It changes with the state, so do not keep it. */
+export interface ConversationView {
+  readonly c: string
+  readonly kind: Kind
+  readonly title: string | undefined
+  /** seq of the last event. */
+  readonly head: number
+  /** Position of the last event. */
+  readonly stream: string
+  readonly streamSeq: number
+  /** Members in the conversation's own log, without the followers of a channel. */
+  readonly memberCount: number
+  readonly posting: Posting
+  /** Seconds between two messages of one plain member. 0: slow mode is off. */
+  readonly slowModeSeconds: number
+  /** Undefined for users who are not members, and for followers of a channel. */
+  roleOf(user: string): Role | undefined
+  members(): IterableIterator<string>
+}
+
+/** Read-only view of a user's current state. It changes with the state, so do not keep it. */
+export interface UserView {
+  readonly user: string
+  readMark(c: string): number
+  deliveredMark(c: string): number
+  isMuted(c: string): boolean
+  hasBlocked(user: string): boolean
+  /** The users who may see when this user was last connected. */
+  readonly lastSeen: LastSeenFor
+  /** Whether the user follows a channel. The log of the channel does not name its followers. */
+  follows(c: string): boolean
+}
+
+/** Reads the states of conversations and users, for authorisation and queries. Rejects with ConfabError. */
 export interface StateReader {
   /**
-   * The state of a conversation, kept fresh by the live feed; undefined when there is none. Answers at once, not by a promise, when it is cached: a socket's
-   * request should not wait for a turn of the loop.
+   * Returns a conversation as the live feed last updated it; undefined when there is none. Returns a cached conversation
+   * without a promise, so that a request does not wait for the event loop.
    */
   conversation(c: string): ConversationView | undefined | Promise<ConversationView | undefined>
   user(user: string): UserView | Promise<UserView>
-  /** The state as the log has it now, whatever the feed has brought: ask for it before someone is turned away who another node may just have let in. */
+  /** Returns a conversation as of the log's last event. Use it before refusing a user: another node may just have admitted them. */
   currentConversation(c: string): Promise<ConversationView | undefined>
   /** As `currentConversation`. */
   currentUser(user: string): Promise<UserView>
 }
 
-/** Of commands that are decided elsewhere: the states, and a place to tell what has come of a command. */
+/** The states of a process whose commands are decided by commands nodes. */
 export interface FollowingStates extends StateReader {
-  /** The log holds event `seq` of a conversation: what is read of it from now on holds it too, though the feed may not have brought it. */
+  /** Notes that the log holds event `seq` of a conversation. Reads from now on include it, also when the live feed is behind. */
   appended(c: string, seq: number): void
 }
 
 export interface StateOptions {
   readonly log: EventLog
   readonly snapshots: SnapshotStore
-  /** Keeps the cached states fresh. They listen from the start: make them before whoever reads them while the feed is delivered. */
+  /** Keeps the cached states fresh. The states listen from the start: create them before other listeners that read them. */
   readonly feed: LiveFeed
   readonly limits?: Partial<Pick<BusLimits, 'conversationBytes' | 'userBytes' | 'snapshotEvery'>>
+  /** Receives the causes of internal errors, and the positions of events that cannot be decoded. Default: not logged. */
+  readonly logger?: Pick<Logger, 'error'> | undefined
 }
 
-/** The cached states of both families, kept fresh by the feed. */
+/** The cached states of both families. */
 export interface StateCaches {
   readonly conversations: AggregateCache<ConversationState, ConversationEvent>
   readonly users: AggregateCache<UserState, UserEvent>
 }
 
-/** The states of a process that decides commands: the bus decides on the caches, everything else reads. */
+/** The states of a process that decides commands. The command bus uses the caches, other components the reader. */
 export interface DecidingStates extends StateReader {
   readonly caches: StateCaches
+  readonly failures: FailureLog
 }
 
 /** Creates the states of a process that decides commands. They listen to the feed at once: create them before other listeners. */
 export const createStates = (options: StateOptions): DecidingStates => {
   const caches = createStateCaches(options)
-  return { ...readerOf(caches), caches }
+  const failures = new FailureLog(options.logger)
+  return { ...readerOf(caches, failures), caches, failures }
+}
+
+/** Creates the states of a process that decides nothing. It reads snapshots and does not write them. */
+export const createFollowingStates = (options: StateOptions): FollowingStates => {
+  const { snapshots } = options
+  const caches = createStateCaches({
+    ...options,
+    snapshots: { load: aggregate => snapshots.load(aggregate), save: async () => {} },
+  })
+  const reader = readerOf(caches, new FailureLog(options.logger))
+  return { ...reader, appended: (c, seq) => caches.conversations.knows(c, seq) }
 }
 
 const createStateCaches = ({ log, snapshots, feed, limits }: StateOptions): StateCaches => {
@@ -78,75 +129,72 @@ const createStateCaches = ({ log, snapshots, feed, limits }: StateOptions): Stat
   return { conversations, users }
 }
 
-/** Reads of cached states. One that lacks what is known to be in the log is brought up to date first. */
-const readerOf = ({ conversations, users }: StateCaches): StateReader => ({
-  conversation: c => {
-    const entry = conversations.cached(c)
-    if (entry !== undefined && entry.state.seq >= entry.knownSeq) return viewOfConversation(entry.state)
-    return conversations.current(c).then(({ state }) => viewOfConversation(state), unreadable)
-  },
-  user: user => {
-    const entry = users.cached(user)
-    if (entry !== undefined) return viewOfUser(entry.state)
-    return users.load(user).then(({ state }) => viewOfUser(state), unreadable)
-  },
-  currentConversation: c =>
-    conversations.current(c).then(({ state }) => viewOfConversation(state), unreadable),
-  currentUser: user => users.current(user).then(({ state }) => viewOfUser(state), unreadable),
-})
-
-/** The states of a process that decides nothing itself. Snapshots are read, and written by who decides. */
-export const createFollowingStates = (options: StateOptions): FollowingStates => {
-  const { snapshots } = options
-  const caches = createStateCaches({
-    ...options,
-    snapshots: { load: aggregate => snapshots.load(aggregate), save: async () => {} },
-  })
-  return { ...readerOf(caches), appended: (c, seq) => caches.conversations.knows(c, seq) }
+/** Reads cached states. A state that is behind a known event is brought up to date first. */
+const readerOf = ({ conversations, users }: StateCaches, failures: FailureLog): StateReader => {
+  const rejectCoded = (error: unknown): never => {
+    failures.report(error, {})
+    throw ConfabError.from(error)
+  }
+  const currentConversation = (c: string) =>
+    conversations.current(c).then(({ state }) => viewOfConversation(state), rejectCoded)
+  return {
+    conversation: c => {
+      const entry = conversations.cached(c)
+      if (entry !== undefined && entry.state.seq >= entry.knownSeq) return viewOfConversation(entry.state)
+      return currentConversation(c)
+    },
+    user: user => {
+      const entry = users.cached(user)
+      if (entry !== undefined) return viewOfUser(entry.state)
+      return users.load(user).then(({ state }) => viewOfUser(state), rejectCoded)
+    },
+    currentConversation,
+    currentUser: user => users.current(user).then(({ state }) => viewOfUser(state), rejectCoded),
+  }
 }
 
-const unreadable = (error: unknown): never => {
-  throw ConfabError.is(error) ? error : new ConfabError('INTERNAL', undefined, { cause: error })
-}
+/** An event that cannot be decoded is logged once in this time, ms, however many commands meet it. */
+const unreadableLogMs = 60_000
 
-/** A conversation as it stands, for whoever has to authorise or to serve. Do not keep it: it goes on changing. */
-export interface ConversationView {
-  readonly c: string
-  readonly kind: Kind
-  readonly title: string | undefined
-  /** seq of its last event. */
-  readonly head: number
-  /** Stream and stream sequence of its last event. */
-  readonly stream: string
-  readonly streamSeq: number
-  /** Those in its own log: without who follows a channel. */
-  readonly memberCount: number
-  readonly posting: Posting
-  /** Seconds between two messages of one plain member; 0: any. */
-  readonly slowModeSeconds: number
-  /** Undefined for who follows a channel, too. */
-  roleOf(user: string): Role | undefined
-  members(): IterableIterator<string>
-}
+/** Logs why commands and reads fail with INTERNAL or UNREADABLE_EVENT: clients receive the code alone. */
+export class FailureLog {
+  readonly #logger: Pick<Logger, 'error'> | undefined
+  readonly #reported = new WeakSet<object>()
+  readonly #unreadable = new LRUCache<string, true>({ max: 1000, ttl: unreadableLogMs })
 
-/** The marks, mutes, blocks, settings and followed channels of a user. Do not keep it. */
-export interface UserView {
-  readonly user: string
-  readMark(c: string): number
-  deliveredMark(c: string): number
-  isMuted(c: string): boolean
-  hasBlocked(user: string): boolean
-  /** Who is told when the user was last here. */
-  readonly lastSeen: LastSeenFor
-  /** Whether it is in a channel without being in the channel's own log. */
-  follows(c: string): boolean
+  constructor(logger: Pick<Logger, 'error'> | undefined) {
+    this.#logger = logger
+  }
+
+  /** Logs the cause of an error, once for each error object. Other codes are part of normal operation and are not logged. */
+  report(error: unknown, fields: object): void {
+    const isCoded = ConfabError.is(error)
+    if (isCoded && error.code !== 'INTERNAL' && error.code !== 'UNREADABLE_EVENT') return
+    const cause = isCoded ? (error.cause ?? error) : error
+    if (typeof cause === 'object' && cause !== null) {
+      if (this.#reported.has(cause)) return
+      this.#reported.add(cause)
+    }
+    if (!UnreadableEventError.is(cause)) {
+      this.#logger?.error({ ...fields, err: cause }, 'command failed')
+      return
+    }
+    const { code, stream, streamSeq, type, version } = cause
+    const key = `${stream} ${streamSeq}`
+    if (this.#unreadable.has(key)) return
+    this.#unreadable.set(key, true)
+    this.#logger?.error(
+      { stream, streamSeq, type, version, reason: code, err: cause },
+      'event cannot be read',
+    )
+  }
 }
 
 const conversationViews = new WeakMap<ConversationState, ConversationView>()
 const userViews = new WeakMap<UserState, UserView>()
 
-/** The state as others may see it; undefined when there is no such conversation. */
-export const viewOfConversation = (state: ConversationState): ConversationView | undefined => {
+/** Returns the view of a state; undefined when the conversation does not exist. */
+const viewOfConversation = (state: ConversationState): ConversationView | undefined => {
   if (state.seq === 0) return undefined
   let view = conversationViews.get(state)
   if (view === undefined) {
@@ -186,7 +234,7 @@ const conversationView = (state: ConversationState): ConversationView => ({
   members: () => state.members.keys(),
 })
 
-export const viewOfUser = (state: UserState): UserView => {
+const viewOfUser = (state: UserState): UserView => {
   let view = userViews.get(state)
   if (view === undefined) {
     view = {
