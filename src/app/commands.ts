@@ -33,6 +33,7 @@ export const openCommandsRole = (
   const { bus, states } = openBus(side, {
     lookup: log => createViewLookup(timeline, log, config.commands.lookupBytes),
     limits: config.commands,
+    logger,
   })
   onStop('commands under way', () => settlesWithin(config.drainMs, bus.drain()))
   readyWhen('log', () => side.feed.staleness() <= stalenessMs)
@@ -60,8 +61,8 @@ export const openRemoteBus = (
   context: ProcessContext,
   { log, feed, snapshots }: OpenedLog,
 ): Pick<CommandsRole, 'bus' | 'states'> => {
-  const { config, system, registry, onStop, readyWhen } = context
-  const states = createFollowingStates({ log, feed, snapshots, limits: config.commands })
+  const { config, logger, system, registry, onStop, readyWhen } = context
+  const states = createFollowingStates({ log, feed, snapshots, logger, limits: config.commands })
   const bus = new RemoteCommandBus(system.nats, states, config.remoteCommands)
   onStop('commands under way', async () => {
     await settlesWithin(config.drainMs, bus.drain())

@@ -1,3 +1,4 @@
+import type { Logger } from '../base/logger.ts'
 import { settlesWithin } from '../base/timeout.ts'
 import {
   type BusLimits,
@@ -72,15 +73,17 @@ export interface BusOptions {
   /** Finds messages that a conversation no longer remembers. */
   readonly lookup: (log: EventLog, feed: LiveFeed) => MessageLookup
   readonly limits?: Partial<BusLimits>
+  /** Receives the causes of commands that fail with an internal error. Default: not logged. */
+  readonly logger?: Logger | undefined
 }
 
 /** A command bus on a log. Make it before whoever reads its states while the feed is delivered. */
 export const openBus = (
   { log, feed, snapshots }: OpenedLog,
-  { lookup, limits }: BusOptions,
+  { lookup, limits, logger }: BusOptions,
 ): { readonly bus: CommandBus; readonly states: StateReader } => {
   const bounds = limits === undefined ? {} : { limits }
-  const states = createStates({ log, feed, snapshots, ...bounds })
+  const states = createStates({ log, feed, snapshots, logger, ...bounds })
   const bus = createCommandBus({ log, states, lookup: lookup(log, feed), epoch, ...bounds })
   return { bus, states }
 }

@@ -1,22 +1,33 @@
-/** The codes that a client can meet, with what each means. docs/errors.md explains them; a test ties the two. */
+import { CodedError } from '../base/coded-error.ts'
+import type { StoredEvent } from './stored-event.ts'
+
+/** The error codes that clients receive, with HTTP status, retry advice and message. docs/errors.md lists them; a test ties the two. */
 export const ErrorRegistry = {
   BAD_REQUEST: {
     status: 400,
     retryable: false,
-    message: 'The request is not of the form that its type asks for.',
+    message: 'The request does not have the form that its type requires.',
   },
-  UNAUTHENTICATED: { status: 401, retryable: false, message: 'There is no valid token.' },
-  FORBIDDEN: { status: 403, retryable: false, message: 'You may not do this here.' },
+  UNAUTHENTICATED: {
+    status: 401,
+    retryable: false,
+    message: 'The token is missing, malformed or expired.',
+  },
+  FORBIDDEN: { status: 403, retryable: false, message: 'You are not allowed to do this here.' },
   NOT_FOUND: {
     status: 404,
     retryable: false,
-    message: 'There is no such thing, or none that you may know of.',
+    message: 'It does not exist, or you are not allowed to see it.',
   },
-  METHOD_NOT_ALLOWED: { status: 405, retryable: false, message: 'This path has other methods.' },
+  METHOD_NOT_ALLOWED: {
+    status: 405,
+    retryable: false,
+    message: 'Method not allowed. The Allow header lists the methods of this path.',
+  },
   NOT_MEMBER: { status: 403, retryable: false, message: 'You are not a member of this conversation.' },
-  ALREADY_EXISTS: { status: 409, retryable: false, message: 'This id is taken.' },
-  CONFLICT: { status: 409, retryable: false, message: 'Something else stands where this would go.' },
-  TOO_LARGE: { status: 413, retryable: false, message: 'This is over the size that is allowed.' },
+  ALREADY_EXISTS: { status: 409, retryable: false, message: 'This id is already in use.' },
+  CONFLICT: { status: 409, retryable: false, message: 'The request conflicts with the current state.' },
+  TOO_LARGE: { status: 413, retryable: false, message: 'The request exceeds the allowed size.' },
   MEDIA_INCOMPLETE: {
     status: 409,
     retryable: false,
@@ -25,39 +36,44 @@ export const ErrorRegistry = {
   MEDIA_MISMATCH: {
     status: 422,
     retryable: false,
-    message: 'What was uploaded is not what was announced.',
+    message: 'The uploaded content does not match the announced size, hash or type.',
   },
-  URL_EXPIRED: { status: 403, retryable: false, message: 'This URL is not good, or no longer.' },
-  RATE_LIMITED: { status: 429, retryable: true, message: 'Too many requests; wait before the next.' },
+  URL_EXPIRED: { status: 403, retryable: false, message: 'This signed URL is invalid or has expired.' },
+  RATE_LIMITED: { status: 429, retryable: true, message: 'Too many requests. Wait before the next one.' },
   OVERLOADED: {
     status: 503,
     retryable: true,
-    message: 'The system has more work than it can take; try again later.',
+    message: 'The system is overloaded. Try again later.',
   },
   UNAVAILABLE: {
     status: 503,
     retryable: true,
-    message: 'A part that this needs cannot be reached; try again.',
+    message: 'A component that this request needs cannot be reached. Try again.',
   },
-  INTERNAL: { status: 500, retryable: true, message: 'Something went wrong that should not have.' },
+  UNREADABLE_EVENT: {
+    status: 503,
+    retryable: true,
+    message:
+      'The log holds an event that this server cannot read, so the request was not executed. Try again later.',
+  },
+  INTERNAL: { status: 500, retryable: true, message: 'Internal error.' },
 } as const
 
 export type ErrorCode = keyof typeof ErrorRegistry
 
-/** An error as it stands in an answer. */
+/** An error as clients receive it. */
 export interface ErrorBody {
   readonly code: ErrorCode
   readonly message: string
   readonly retryable: boolean
-  /** The field that was wrong, as a JSON pointer. */
+  /** The field that is wrong, as a JSON pointer. */
   readonly field?: string
-  /** How long to wait before trying again, ms. */
+  /** How long to wait before the next attempt, ms. */
   readonly retryAfterMs?: number
 }
 
-/** An error that a client may see: its message is safe to show, its code is in the registry. */
-export class ConfabError extends Error {
-  readonly code: ErrorCode
+/** An error that clients may see: its message is safe to show, its code is in the registry. */
+export class ConfabError extends CodedError<ErrorCode> {
   readonly field: string | undefined
   readonly retryAfterMs: number | undefined
 
@@ -66,15 +82,16 @@ export class ConfabError extends Error {
     message?: string,
     details: { field?: string; retryAfterMs?: number; cause?: unknown } = {},
   ) {
-    super(message ?? ErrorRegistry[code].message, { cause: details.cause })
-    this.name = 'ConfabError'
-    this.code = code
+    super(code, message ?? ErrorRegistry[code].message, details.cause)
     this.field = details.field
     this.retryAfterMs = details.retryAfterMs
   }
 
-  static is(error: unknown): error is ConfabError {
-    return error instanceof ConfabError
+  /** Returns the error that clients see in place of any error: UNREADABLE_EVENT or INTERNAL when it has no code of ours. */
+  static from(error: unknown): ConfabError {
+    if (ConfabError.is(error)) return error
+    const code = UnreadableEventError.is(error) ? 'UNREADABLE_EVENT' : 'INTERNAL'
+    return new ConfabError(code, undefined, { cause: error })
   }
 
   toBody(): ErrorBody {
@@ -86,5 +103,28 @@ export class ConfabError extends Error {
     if (this.field !== undefined) body.field = this.field
     if (this.retryAfterMs !== undefined) body.retryAfterMs = this.retryAfterMs
     return body
+  }
+}
+
+/**
+ * Why an event cannot be decoded. `unknown-type`: a newer build may have written it, and readers may skip it by its `seq`.
+ * `newer-version`: a newer build wrote a known type. `malformed`: the body does not match its type and version.
+ */
+export type UnreadableReason = 'unknown-type' | 'newer-version' | 'malformed'
+
+/** Thrown when a stored event cannot be decoded. The message names stream, sequence, type and version, and never quotes the body. */
+export class UnreadableEventError extends CodedError<UnreadableReason> {
+  readonly stream: string
+  readonly streamSeq: number
+  readonly type: string
+  readonly version: number
+
+  constructor(reason: UnreadableReason, { stream, streamSeq, envelope }: StoredEvent, why: string) {
+    const { type, version } = envelope
+    super(reason, `stream ${stream} sequence ${streamSeq} (${type || 'no type'} version ${version}): ${why}`)
+    this.stream = stream
+    this.streamSeq = streamSeq
+    this.type = type
+    this.version = version
   }
 }

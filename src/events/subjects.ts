@@ -1,34 +1,32 @@
-import { fnv1a32 } from './fnv1a.ts'
 import { isId } from './ids.ts'
-import { jumpHash } from './jump-hash.ts'
 
-/** The families of subjects that are stored. */
+/** The families of stored subjects. */
 export const Family = { conversation: 'conv', user: 'user' } as const
 export type Family = (typeof Family)[keyof typeof Family]
 
-/** Which aggregate an event belongs to: one literal subject of the log. */
+/** The aggregate that an event belongs to. Each aggregate has one literal subject in the log. */
 export interface AggregateRef {
   readonly family: Family
   readonly id: string
 }
 
-/** Every id falls into one of these; it never changes, streams do. */
+/** Number of partitions. An id never changes its partition; partitions move between streams. */
 export const partitionCount = 256
 
-/** Subject prefix of the live feed: what a stream stored comes again under it. */
+/** Subject prefix of the live feed: a stream republishes each stored event under it. */
 export const livePrefix = 'live'
 
-/** 0 to 255, equal to NATS' `partition(256, …)` of the id. */
+/** Returns the partition of an id, 0 to 255. Equal to NATS' `partition(256, …)` of the id. */
 export const partitionOf = (id: string): number => fnv1a32(id) % partitionCount
 
-/** `conv.<bucket>.<id>` or `user.<bucket>.<id>`. */
+/** Returns the subject of an aggregate: `conv.<partition>.<id>` or `user.<partition>.<id>`. */
 export const subjectOf = (aggregate: AggregateRef): string =>
   `${aggregate.family}.${partitionOf(aggregate.id)}.${aggregate.id}`
 
-/** `sig.<bucket>.<id>`: ephemeral, for a conversation or a user. */
+/** Returns the subject of signals, which are never stored, for a conversation or a user: `sig.<partition>.<id>`. */
 export const signalSubjectOf = (id: string): string => `sig.${partitionOf(id)}.${id}`
 
-/** The aggregate of a stored or live subject; undefined for any other subject. */
+/** Returns the aggregate of a stored or live subject; undefined for any other subject. */
 export const parseSubject = (subject: string): AggregateRef | undefined => {
   const start = subject.startsWith('live.') ? 5 : 0
   const family = subject.startsWith('conv.', start)
@@ -44,15 +42,49 @@ export const parseSubject = (subject: string): AggregateRef | undefined => {
   return { family, id }
 }
 
-/** `CONV_0` …: the stream that holds a bucket, where the family has `streams` of them. */
-export const streamOfPartition = (family: Family, bucket: number, streams: number): string =>
-  `${family.toUpperCase()}_${streams === 1 ? 0 : jumpHash(bucket, streams)}`
+/** Returns the default name of the stream that holds a partition, such as `CONV_0`, when the family has `streams` streams. */
+export const streamOfPartition = (family: Family, partition: number, streams: number): string =>
+  `${family.toUpperCase()}_${streams === 1 ? 0 : jumpHash(partition, streams)}`
 
-/** The subjects of the `index`th stream of a family. */
+/** Returns the subjects of the stream with this index, from 0, when the family has `streams` streams. */
 export const subjectsOfStream = (family: Family, index: number, streams: number): string[] => {
   if (streams === 1) return [`${family}.*.*`]
   const subjects: string[] = []
-  for (let bucket = 0; bucket < partitionCount; bucket++)
-    if (jumpHash(bucket, streams) === index) subjects.push(`${family}.${bucket}.*`)
+  for (let partition = 0; partition < partitionCount; partition++)
+    if (jumpHash(partition, streams) === index) subjects.push(`${family}.${partition}.*`)
   return subjects
+}
+
+const offsetBasis = 0x811c9dc5
+const prime = 0x01000193
+
+/**
+ * Returns the 32-bit FNV-1a hash of an ASCII string; ids are ASCII. NATS' `partition()` uses the same function.
+ * @see http://www.isthe.com/chongo/tech/comp/fnv/
+ */
+export const fnv1a32 = (ascii: string): number => {
+  let hash = offsetBasis
+  for (let i = 0; i < ascii.length; i++) hash = Math.imul(hash ^ ascii.charCodeAt(i), prime)
+  return hash >>> 0
+}
+
+const multiplier = 2862933555777941757n
+const mask = (1n << 64n) - 1n
+
+/**
+ * Jump consistent hash: returns the slot of `key`, 0 to `slots` - 1. Growing from n to n + 1 slots moves 1 / (n + 1) of
+ * the keys, all of them to the new slot.
+ * @see Lamping and Veach, "A Fast, Minimal Memory, Consistent Hash Algorithm", 2014
+ */
+export const jumpHash = (key: number, slots: number): number => {
+  if (!Number.isInteger(slots) || slots < 1) throw new RangeError(`slots must be 1 or more, not ${slots}`)
+  let state = BigInt(key)
+  let slot = -1
+  let next = 0
+  while (next < slots) {
+    slot = next
+    state = (state * multiplier + 1n) & mask
+    next = Math.floor((slot + 1) * (2 ** 31 / Number((state >> 33n) + 1n)))
+  }
+  return slot
 }

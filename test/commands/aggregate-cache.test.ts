@@ -154,7 +154,7 @@ t.test('an event that makes no sense drops it; loading says what is wrong', asyn
   const { envelope } = newEvent(eventOf('c1', 4))
   await log.append(ref('c1'), 3, [{ envelope, data: new TextEncoder().encode('{}') }])
   t.equal(cache.cached('c1'), undefined)
-  await t.rejects(cache.load('c1'), { name: 'MalformedEventError' })
+  await t.rejects(cache.load('c1'), { name: 'UnreadableEventError' })
 })
 
 t.test('one load at a time for an aggregate, and what the feed brings meanwhile is not lost', async t => {

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { v7 } from 'uuid'
 import {
   createCommandBus,
   createLogLookup,
@@ -14,7 +15,7 @@ import {
   MemorySnapshotStore,
 } from '../../src/infra/memory/index.ts'
 import { at } from './given.ts'
-import { create, createGroup, send, setUp } from './one-node.ts'
+import { type Asked, create, createGroup, type Node, send, setUp } from './one-node.ts'
 
 /** Lets the next appends suffer these, one after another. */
 const suffer = (log: MemoryEventLog, ...faults: AppendFault[]): void => {
@@ -107,16 +108,16 @@ t.test('a log whose history has changed, as after a promotion that lagged, is re
   const behind = new MemoryEventLog()
   const snapshots = new MemorySnapshotStore()
   let log = ahead
-  const lookup = createLogLookup(behind)
-  const limits = { snapshotEvery: 4 }
-  const changing: EventLog = {
+  const promoted: EventLog = {
     append: (...given) => log.append(...given),
     last: given => log.last(given),
     read: (...given) => log.read(...given),
   }
-  const states = createStates({ log: changing, snapshots, feed: new MemoryLiveFeed(ahead), limits })
+  const lookup = createLogLookup(behind)
+  const limits = { snapshotEvery: 4 }
+  const states = createStates({ log: promoted, snapshots, feed: new MemoryLiveFeed(ahead), limits })
   const bus = createCommandBus({
-    log: changing,
+    log: promoted,
     lookup,
     states,
     epoch: 1,
@@ -135,3 +136,123 @@ t.test('a log whose history has changed, as after a promotion that lagged, is re
   t.match(await as('bob', 'm3'), { seq: 4, duplicate: false }, 'what was lost is sent again')
   t.match(await as('bob', 'm1'), { seq: 2, duplicate: true })
 })
+
+/** Queues so many commands at once that they are decided as one batch. */
+const batch = { batchFrom: 4 }
+
+t.test('an error of one command in a batch fails that command alone', async t => {
+  const settle = async (limits: object, prepare: (node: Node) => void, wishes: [string, Asked][]) => {
+    const node = await setUp({ limits: { ...batch, ...limits } })
+    await createGroup(node)
+    await node.as('alice', { t: 'create', c: 'ch', kind: 'channel', members: [] })
+    prepare(node)
+    // The first command is appended directly, the others wait behind it and form a batch.
+    const outcomes = await Promise.allSettled(wishes.map(([from, wish]) => node.as(from, wish)))
+    return outcomes.map(outcome =>
+      outcome.status === 'rejected' ? outcome.reason.code : (outcome.value as { seq: number }).seq,
+    )
+  }
+  const sends = ['m1', 'm2', 'm3', 'm4', 'm5', 'm6'].map((m): [string, Asked] => ['bob', send(m)])
+
+  const oversized = (node: Node): void => {
+    const { append } = node.log
+    node.log.append = (aggregate, expected, events) =>
+      events.some(({ data }) => Buffer.from(data).includes('m3'))
+        ? Promise.reject(new ConfabError('TOO_LARGE'))
+        : append.call(node.log, aggregate, expected, events)
+  }
+  t.same(await settle({}, oversized, sends), [2, 3, 'TOO_LARGE', 4, 5, 6], 'the log refuses one event')
+
+  const broken = (node: Node): void => {
+    const { append } = node.log
+    node.log.append = (aggregate, expected, events) =>
+      events.some(({ data }) => Buffer.from(data).includes('m3'))
+        ? Promise.reject(new TypeError('a defect'))
+        : append.call(node.log, aggregate, expected, events)
+  }
+  t.same(await settle({}, broken, sends), [2, 3, 'INTERNAL', 4, 5, 6], 'the append of one event has a defect')
+})
+
+t.test('facts that one command lacks fail that command alone', async t => {
+  for (const [error, code] of [
+    [new ConfabError('UNAVAILABLE'), 'UNAVAILABLE'],
+    [new TypeError('a defect'), 'INTERNAL'],
+  ] as const) {
+    const log = new MemoryEventLog()
+    const read = log.read.bind(log)
+    log.read = async function* (aggregate, after) {
+      if (aggregate.id === 'eve') throw error
+      yield* read(aggregate, after)
+    }
+    const node = await setUp({ log, limits: { ...batch, deadlineMs: 100 } })
+    await node.as('alice', { t: 'create', c: 'c1', kind: 'channel', members: ['bob', 'carol'] })
+    const wishes: [string, Asked][] = [
+      ['bob', send('m1')],
+      ['bob', send('m2')],
+      ['eve', { t: 'join', c: 'c1' }],
+      ['carol', send('m3')],
+      ['eve', send('m4')],
+      ['bob', send('m5')],
+      ['carol', send('m6')],
+    ]
+    const outcomes = await Promise.allSettled(wishes.map(([from, wish]) => node.as(from, wish)))
+    t.same(
+      outcomes.map(outcome =>
+        outcome.status === 'rejected' ? outcome.reason.code : (outcome.value as { seq: number }).seq,
+      ),
+      [2, 3, code, 4, code, 5, 6],
+    )
+  }
+})
+
+t.test(
+  'message ids from the future cause no look-ups for other messages, in old snapshots neither',
+  async t => {
+    const log = new MemoryEventLog()
+    const exact = createLogLookup(log)
+    let lookups = 0
+    const lookup: MessageLookup = {
+      find: (...given) => {
+        lookups++
+        return exact.find(...given)
+      },
+    }
+    const snapshots = new MemorySnapshotStore()
+    const node = await setUp({ log, lookup, snapshots, limits: { queued: 100_000 } })
+    const start = Date.parse(at)
+    const idAt = (msecs: number): string => v7({ msecs })
+    const sendAll = async (count: number): Promise<void> => {
+      for (let i = 0; i < count; i += 200)
+        await Promise.all(Array.from({ length: 200 }, () => node.as('bob', send(idAt(start - 1_000)))))
+    }
+    await createGroup(node)
+    const early = await snapshots.load({ family: 'conv', id: 'c1' })
+    t.equal(early, undefined)
+    const poison = idAt(Date.UTC(2100, 0, 1))
+    await node.as('bob', send(poison))
+    await sendAll(24_000)
+    lookups = 0
+    t.match(await node.as('alice', send(idAt(start))), { duplicate: false })
+    t.equal(lookups, 0, 'a new message needs no look-up')
+    t.match(
+      await node.as('bob', send(poison)),
+      { seq: 2, duplicate: true },
+      'the id from the future is still known',
+    )
+
+    // The snapshot as version 2 wrote it: the time of the id was believed.
+    const snapshot = (await snapshots.load({ family: 'conv', id: 'c1' }))!
+    const serial = JSON.parse(Buffer.from(snapshot.data).toString())
+    const { postdated: _postdated, ...seen } = serial.seen
+    const old = { ...serial, seen: { ...seen, dropped: Date.UTC(2100, 0, 1) } }
+    await snapshots.save(
+      { family: 'conv', id: 'c1' },
+      { ...snapshot, version: 2, data: Buffer.from(JSON.stringify(old)) },
+    )
+    const upgraded = await setUp({ log, lookup, snapshots })
+    lookups = 0
+    t.match(await upgraded.as('alice', send(idAt(start + 1))), { duplicate: false })
+    t.equal(lookups, 0, 'the state was rebuilt from the log')
+    t.match(await upgraded.as('bob', send(poison)), { seq: 2, duplicate: true })
+  },
+)

@@ -153,7 +153,11 @@ t.test('snapshot and rest give what all of it gives, and decide the same', async
         runAll(state, commands, log)
         const cut = Math.min(at, log.length)
         const early = replay(log.slice(0, cut))
-        const restored = conversationType.deserialise(c, conversationType.serialise(early))
+        const restored = conversationType.deserialise(
+          c,
+          conversationType.serialise(early),
+          conversationType.snapshotVersion,
+        )
         for (const { event, commandId } of log.slice(cut)) evolve(restored, event, commandId)
         if (serial(restored) !== serial(state)) throw new Error('another state')
         const next = command(from, wish)

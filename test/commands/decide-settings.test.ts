@@ -85,7 +85,11 @@ t.test('slow mode remembers so many members, and those only for its time; a snap
   for (const user of members) run(state, command(user, send(v7())))
   t.equal(state.slowMode?.posted.size, slowModeMembers)
   t.equal(codeOf(when(state, 'u0', send(v7()))), 'message.posted', 'forgotten')
-  const restored = conversationType.deserialise(c, conversationType.serialise(state))
+  const restored = conversationType.deserialise(
+    c,
+    conversationType.serialise(state),
+    conversationType.snapshotVersion,
+  )
   t.same(restored, state)
   const last = `u${many - 1}`
   t.equal(codeOf(when(restored, last, send(v7()))), 'RATE_LIMITED')

@@ -54,12 +54,12 @@ t.test('who is told when a user was last here: contacts, until the user says oth
     event: { u: 'mia', seq: 1, type: 'privacy.changed', at, lastSeen: 'nobody' },
   })
   t.same(when(mia, { t: 'privacy' }), { unchanged: { lastSeen: 'nobody' } })
-  t.equal(userType.deserialise('mia', userType.serialise(mia)).lastSeen, 'nobody')
+  t.equal(userType.deserialise('mia', userType.serialise(mia), userType.snapshotVersion).lastSeen, 'nobody')
   const older = JSON.stringify({
     ...JSON.parse(Buffer.from(userType.serialise(mia)).toString()),
     lastSeen: undefined,
   })
-  t.equal(userType.deserialise('mia', Buffer.from(older)).lastSeen, 'contacts')
+  t.equal(userType.deserialise('mia', Buffer.from(older), userType.snapshotVersion).lastSeen, 'contacts')
 })
 
 t.test('who is no member marks and mutes nothing, and learns nothing', async t => {
@@ -103,7 +103,7 @@ t.test('a snapshot is the state', async t => {
   when(mia, { t: 'delivered', c, seq: 7 })
   when(mia, { t: 'mute', c, on: true })
   when(mia, { t: 'block', user: 'max', on: true })
-  const restored = userType.deserialise('mia', userType.serialise(mia))
+  const restored = userType.deserialise('mia', userType.serialise(mia), userType.snapshotVersion)
   t.same(restored, mia)
   const fork = userType.fork(mia, 1)
   when(fork, { t: 'block', user: 'eve', on: true })

@@ -22,10 +22,10 @@ const anyId = fc.oneof(
 
 t.test('what was added is never denied, through forks and serialisation too', async () => {
   fc.assert(
-    fc.property(fc.array(anyId), fc.nat(), (ids, at) => {
+    fc.property(fc.array(anyId), fc.nat(), fc.nat({ max: 2 ** 40 }), (ids, at, clock) => {
       let filter = emptyFilter()
       ids.forEach((id, i) => {
-        addToFilter(filter, id)
+        addToFilter(filter, id, clock + i * 1e9)
         if (i === at % ids.length)
           filter = deserialiseFilter(JSON.parse(JSON.stringify(serialiseFilter(filter))))
         else if (i % 7 === 0) filter = forkFilter(filter)
@@ -39,7 +39,7 @@ t.test('it is bounded, and of what it dropped it denies what is younger only', a
   const filter = emptyFilter()
   const start = Date.UTC(2026, 0, 1)
   const count = 40_000
-  for (let i = 0; i < count; i++) addToFilter(filter, idAt(start + i, i))
+  for (let i = 0; i < count; i++) addToFilter(filter, idAt(start + i, i), start + i)
   t.ok(filterBytes(filter) < 36_000, `${filterBytes(filter)} bytes`)
   let denied = 0
   for (let i = 0; i < count; i++) if (!mayHaveSeen(filter, idAt(start + i, i))) denied++
@@ -51,9 +51,38 @@ t.test('it is bounded, and of what it dropped it denies what is younger only', a
   t.ok(mayHaveSeen(filter, idAt(start, 77)), 'and so may one as old as what was dropped')
 })
 
+t.test('ids from the future need a look-up themselves, and cause none for other ids', async t => {
+  const start = Date.UTC(2026, 0, 1)
+  const year2100 = Date.UTC(2100, 0, 1)
+  const hour = 3_600_000
+  let filter = emptyFilter()
+  const postdated: string[] = []
+  let clock = start
+  const add = (m: string): void => addToFilter(filter, m, clock)
+  for (let i = 0; i < 40_000; i++) {
+    clock = start + i * 100
+    if (i % 40 === 0) {
+      // One sender's clock is an hour ahead. Another sender makes ids of the year 2100.
+      postdated.push(idAt(clock + hour, i), idAt(year2100 + i, i))
+      for (const m of postdated.slice(-2)) add(m)
+    }
+    add(idAt(clock, i))
+    if (i === 20_000) filter = deserialiseFilter(JSON.parse(JSON.stringify(serialiseFilter(filter))))
+    if (i === 30_000) filter = forkFilter(filter)
+  }
+  t.ok(filterBytes(filter) < 48_000, `${filterBytes(filter)} bytes`)
+  t.ok(
+    postdated.every(m => mayHaveSeen(filter, m)),
+    'an id from the future is never denied',
+  )
+  let perhaps = 0
+  for (let i = 0; i < 10_000; i++) if (mayHaveSeen(filter, idAt(clock + i, i + 50_000))) perhaps++
+  t.ok(perhaps < 200, `${perhaps} of 10,000 new ids need a look-up`)
+})
+
 t.test('small conversations pay little, and need no lookup for ids of any form', async t => {
   const filter = emptyFilter()
-  for (let i = 0; i < 200; i++) addToFilter(filter, `m${i}`)
+  for (let i = 0; i < 200; i++) addToFilter(filter, `m${i}`, 0)
   t.ok(filterBytes(filter) < 1000)
   let perhaps = 0
   for (let i = 0; i < 10_000; i++) if (mayHaveSeen(filter, `n${i}`)) perhaps++
@@ -62,10 +91,10 @@ t.test('small conversations pay little, and need no lookup for ids of any form',
 
 t.test('a fork and its original go different ways', async t => {
   const filter = emptyFilter()
-  for (let i = 0; i < 300; i++) addToFilter(filter, `m${i}`)
+  for (let i = 0; i < 300; i++) addToFilter(filter, `m${i}`, 0)
   const before = JSON.stringify(serialiseFilter(filter))
   const fork = forkFilter(filter)
-  for (let i = 300; i < 900; i++) addToFilter(fork, `m${i}`)
+  for (let i = 300; i < 900; i++) addToFilter(fork, `m${i}`, 0)
   t.equal(JSON.stringify(serialiseFilter(filter)), before)
 })
 

@@ -6,8 +6,8 @@ import {
   decodeConversationEvent,
   decodeUserEvent,
   encodeBody,
-  MalformedEventError,
   type StoredEvent,
+  UnreadableEventError,
   type Upcasters,
   type UserEvent,
   upcast,
@@ -107,9 +107,9 @@ t.test('a body that is not what its type says is malformed', async t => {
     ['a version from the future', stored(posted, encodeBody(posted), 2)],
     ['an unknown type', { ...stored(posted), envelope: { ...stored(posted).envelope, type: 'x.y' } }],
   ]
-  for (const [name, event] of cases) t.throws(() => decodeBody(event), MalformedEventError, name)
-  t.throws(() => decodeUserEvent(stored(posted)), MalformedEventError)
-  t.throws(() => decodeConversationEvent(stored(examples.at(-1)!)), MalformedEventError)
+  for (const [name, event] of cases) t.throws(() => decodeBody(event), UnreadableEventError, name)
+  t.throws(() => decodeUserEvent(stored(posted)), UnreadableEventError)
+  t.throws(() => decodeConversationEvent(stored(examples.at(-1)!)), UnreadableEventError)
 })
 
 t.test('upcasting: a member that joined before roles existed is a plain member', async t => {

@@ -1,7 +1,7 @@
 import { defaultsOf, option, type ValuesOf } from '../../base/option.ts'
 import { duration, GiB, integer, MiB, minutes, seconds, size } from '../../base/option-types.ts'
 
-/** The bounds of a command bus. */
+/** Limits of a command bus. */
 export const busOptions = {
   queued: option({
     key: 'commands.queued',
@@ -81,9 +81,12 @@ export const busOptions = {
 
 export type BusLimits = ValuesOf<typeof busOptions>
 
+/** Limits of the queue of one aggregate. */
+export type QueueLimits = Pick<BusLimits, 'queued' | 'batchFrom' | 'batchMost' | 'conflicts' | 'deadlineMs'>
+
 export const defaultBusLimits: BusLimits = defaultsOf(busOptions)
 
-/** The bounds of an edge node that sends its commands to other processes. */
+/** Limits of an edge node that sends its commands to commands nodes. */
 export const remoteOptions = {
   open: option({
     key: 'commands.remote.open',

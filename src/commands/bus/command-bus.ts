@@ -1,3 +1,4 @@
+import { v7 } from 'uuid'
 import {
   type AnswerOf,
   ConfabError,
@@ -11,45 +12,46 @@ import type { ConversationState } from '../domain/conversation-state.ts'
 import type { UserState } from '../domain/user-state.ts'
 import type { EventLog } from '../ports/event-log.ts'
 import type { MessageLookup } from '../ports/message-lookup.ts'
-import type { DecidingStates } from '../states/states.ts'
+import type { DecidingStates } from '../states/state-reader.ts'
 import { type BusLimits, defaultBusLimits } from './bus-limits.ts'
-import { type Command, CommandsInFlight, whileNeeded } from './command-handler.ts'
-import { commandIdOf } from './command-ids.ts'
-import { newJob } from './command-job.ts'
+import { type Command, CommandsInFlight, queuedCommand, whileOwned } from './command-handler.ts'
 import { CommandQueues } from './command-queue.ts'
-import { type ConversationJobCommand, conversationHandler } from './conversation-handler.ts'
-import { type UserJobCommand, userHandler } from './user-handler.ts'
+import { conversationHandler, type MutableConversationCommand } from './conversation-handler.ts'
+import { type MutableUserCommand, userHandler } from './user-handler.ts'
 
-/** Who asks, and when. The bus takes no time and no identity from anywhere else. */
+/** The sender and the time of a command. The bus takes neither from anywhere else. */
 export interface CommandContext {
-  /** User id, authenticated. */
+  /** Authenticated user id. */
   readonly from: string
-  /** ISO time that the event will carry. */
+  /** ISO 8601 time of the event. */
   readonly at: string
   /** W3C trace context. */
   readonly traceparent?: string
-  /** Command id, for a command that may be given to the bus again; not given: made of the request. */
+  /** Command id, for a command that may be executed again. Default: derived from the request. */
   readonly id?: string
-  /** Asked before each decision; false ends the command as UNAVAILABLE. For who may give it to another bus before this one has answered. */
+  /**
+   * Called before each decision; false fails the command as UNAVAILABLE. For callers that may have sent the command to
+   * another bus before this one has answered.
+   */
   readonly isWanted?: () => boolean
 }
 
 /**
- * Decides commands and appends what comes of them. One command at a time in a conversation on this node, all conversations side by side; other nodes may
- * decide for the same conversation, the log's expectation is the fence.
+ * Decides commands and appends their events. This node executes the commands of one conversation one at a time, and
+ * conversations in parallel. Other nodes may decide for the same conversation: the expected sequence of an append is the fence.
  */
 export interface CommandBus {
   /**
-   * Resolves when the event is in the log (or was already, or nothing had to change). Rejects with ConfabError only. The request has to match its schema.
-   * Imports go the same way, with the users and times of what they import.
+   * Executes a request, which has to match its schema. Resolves when the event is in the log, or nothing had to change.
+   * Rejects with ConfabError only. Imports use it too, with the users and times of the imported messages.
    */
   execute<R extends ConversationRequest | UserRequest>(
     request: R,
     context: CommandContext,
   ): Promise<AnswerOf[R['t']]>
-  /** Commands under way, of those that may be: 0 to 1. */
+  /** Commands in flight as a share of their limit, 0 to 1. */
   readonly load: number
-  /** Resolves when no command is under way. */
+  /** Resolves when no command is in flight. */
   drain(): Promise<void>
 }
 
@@ -58,7 +60,7 @@ export interface CommandBusOptions {
   /** The states that commands are decided on. */
   readonly states: DecidingStates
   readonly lookup: MessageLookup
-  /** What the events' envelopes say; 1 until a region is promoted. */
+  /** Region epoch of the events: 1 until a region is promoted. */
   readonly epoch: number
   readonly limits?: Partial<BusLimits>
 }
@@ -72,19 +74,21 @@ export const createCommandBus = ({
 }: CommandBusOptions): CommandBus => {
   const limits: BusLimits = { ...defaultBusLimits, ...given }
   const { conversations, users } = states.caches
-  const open = new CommandsInFlight()
-  const shared = { log, epoch, open, limits }
-  const conversationLanes = new CommandQueues({
+  const inFlight = new CommandsInFlight()
+  const shared = { log, epoch, inFlight, limits, failures: states.failures }
+  const conversationQueues = new CommandQueues({
     ...shared,
     cache: conversations,
-    handler: whileNeeded<ConversationState, ConversationEvent, ConversationJobCommand & Command>(
+    handler: whileOwned<ConversationState, ConversationEvent, MutableConversationCommand & Command>(
       conversationHandler(conversations, users, lookup, limits),
     ),
   })
-  const userLanes = new CommandQueues({
+  const userQueues = new CommandQueues({
     ...shared,
     cache: users,
-    handler: whileNeeded<UserState, UserEvent, UserJobCommand & Command>(userHandler(users, conversations)),
+    handler: whileOwned<UserState, UserEvent, MutableUserCommand & Command>(
+      userHandler(users, conversations),
+    ),
   })
 
   const push = (
@@ -94,11 +98,11 @@ export const createCommandBus = ({
     reject: (error: Error) => void,
   ): void => {
     const { from, at, traceparent, isWanted } = context
-    if (open.count >= limits.open) throw new ConfabError('OVERLOADED')
+    if (inFlight.count >= limits.open) throw new ConfabError('OVERLOADED')
     const id = context.id ?? commandIdOf(request, from)
     if (isUserRequest(request)) {
       const command = { request, user: from, from, at, id, isWanted }
-      userLanes.push(from, newJob(command, traceparent, resolve, reject))
+      userQueues.push(from, queuedCommand(command, traceparent, resolve, reject))
     } else {
       const command = {
         request,
@@ -112,18 +116,18 @@ export const createCommandBus = ({
         found: undefined,
         isWanted,
       }
-      const settled = isOfMembers(request)
+      const settled = isMembershipRequest(request)
         ? (answer: object) => {
             if ('handover' in answer)
               handOver(answer.handover as Handover, request, { ...context, id }, resolve, reject)
             else resolve(answer)
           }
         : resolve
-      conversationLanes.push(request.c, newJob(command, traceparent, settled, reject))
+      conversationQueues.push(request.c, queuedCommand(command, traceparent, settled, reject))
     }
   }
 
-  /** Goes on in the user's log with what the channel's has left to it. Does not throw. */
+  /** Continues a command in the log of a user, because the log of the channel does not record it. Does not throw. */
   const handOver = (
     { user, follow, again }: Handover,
     request: ConversationRequest,
@@ -132,7 +136,7 @@ export const createCommandBus = ({
     reject: (error: Error) => void,
   ): void => {
     const { from, at, traceparent, isWanted } = context
-    // Both logs may hold an event of the command.
+    // Another id than the command's, because both logs may hold an event of it.
     const id = `f.${context.id}`
     const command = {
       request: { t: 'follow', c: request.c, on: follow } as const,
@@ -142,15 +146,15 @@ export const createCommandBus = ({
       id,
       isWanted,
     }
-    const once = (work: () => void): void => {
+    const orReject = (run: () => void): void => {
       try {
-        work()
+        run()
       } catch (error) {
         reject(error as Error)
       }
     }
-    const settled = again === true ? () => once(() => push(request, context, resolve, reject)) : resolve
-    once(() => userLanes.push(user, newJob(command, traceparent, settled, reject)))
+    const settled = again === true ? () => orReject(() => push(request, context, resolve, reject)) : resolve
+    orReject(() => userQueues.push(user, queuedCommand(command, traceparent, settled, reject)))
   }
 
   return {
@@ -159,19 +163,30 @@ export const createCommandBus = ({
         push(request, context, resolve as (answer: object) => void, reject)
       }),
     get load() {
-      return open.count / limits.open
+      return inFlight.count / limits.open
     },
-    drain: () => open.none(),
+    drain: () => inFlight.idle(),
   }
 }
 
-/** Requests about who is in a conversation, which a channel's log may leave to the user's. */
-const isOfMembers = ({ t }: ConversationRequest): boolean =>
+/** Whether a request changes the members of a conversation. A channel's log may leave such a change to the user's log. */
+const isMembershipRequest = ({ t }: ConversationRequest): boolean =>
   t === 'join' || t === 'leave' || t === 'invite' || t === 'remove'
 
+/** Whether a request changes the log of the user who sends it. */
 export const isUserRequest = (request: ConversationRequest | UserRequest): request is UserRequest =>
   request.t === 'read' ||
   request.t === 'delivered' ||
   request.t === 'mute' ||
   request.t === 'block' ||
   request.t === 'privacy'
+
+/**
+ * Returns the id of a command, unique in the log. A repeated command gets the same id if its message id or key identifies
+ * it. The parts are separated by dots, which ids do not contain.
+ */
+export const commandIdOf = (request: ConversationRequest | UserRequest, from: string): string => {
+  if (request.t === 'send') return `m.${request.c}.${from}.${request.m}`
+  if ('key' in request && request.key !== undefined) return `k.${request.c}.${from}.${request.key}`
+  return v7()
+}

@@ -2,22 +2,31 @@ import { type AggregateRef, ConfabError } from '../../events/index.ts'
 import { type AggregateState, isProvisional } from '../domain/aggregate.ts'
 import type { Appended } from '../ports/event-log.ts'
 import type { CacheEntry } from '../states/aggregate-cache.ts'
-import { type Failure, giveUp, heldFailure, settleCarefully } from './append-with-retry.ts'
-import type { Command, LoggedEvent, QueueContext } from './command-handler.ts'
-import { accept, fail, type Job, newEventOf, settle } from './command-job.ts'
+import { appendWithRetry, duplicateFailure, type Failure } from './append-with-retry.ts'
+import {
+  accept,
+  type Command,
+  fail,
+  type LoggedEvent,
+  newEventOf,
+  type QueueContext,
+  type QueuedCommand,
+  settle,
+} from './command-handler.ts'
 
 /**
- * The commands of one aggregate, in the order that they came, one at a time. What is cached and meets no obstacle goes straight through: one decision, one
- * append, no waiting in between. Everything else (a cold aggregate, facts to fetch, a conflict, a silent log, a long queue) takes the careful way.
+ * The queue of one aggregate: executes its commands one at a time, in order. A command on a cached state takes the direct
+ * path: one decision, one append. A cold aggregate, missing facts, a conflict, an unreachable log or a long queue take the
+ * path of append with retry.
  */
-export class ConversationQueue<S extends AggregateState, E extends LoggedEvent, C extends Command> {
+export class CommandQueue<S extends AggregateState, E extends LoggedEvent, C extends Command> {
   readonly #context: QueueContext<S, E, C>
   readonly #aggregate: AggregateRef
   readonly #onIdle: (id: string) => void
-  readonly #queue: Job<E, C>[] = []
+  readonly #queue: QueuedCommand<E, C>[] = []
   #busy = false
-  /** The command that is being appended the straight way, and where. */
-  #job: Job<E, C> | undefined
+  /** The command, state and expected sequence of the append on the direct path. */
+  #appending: QueuedCommand<E, C> | undefined
   #entry: CacheEntry<S, E> | undefined
   #expected = 0
 
@@ -27,13 +36,13 @@ export class ConversationQueue<S extends AggregateState, E extends LoggedEvent, 
     this.#onIdle = onIdle
   }
 
-  /** Commands that wait for their turn. */
-  get queued(): number {
+  /** Commands that wait. */
+  get length(): number {
     return this.#queue.length
   }
 
-  push(job: Job<E, C>): void {
-    this.#queue.push(job)
+  push(command: QueuedCommand<E, C>): void {
+    this.#queue.push(command)
     if (!this.#busy) this.#run()
   }
 
@@ -42,107 +51,117 @@ export class ConversationQueue<S extends AggregateState, E extends LoggedEvent, 
     const { limits } = this.#context
     while (this.#queue.length > 0) {
       if (this.#queue.length >= limits.batchFrom) {
-        this.#carefully(this.#queue.splice(0, limits.batchMost))
+        this.#appendWithRetry(this.#queue.splice(0, limits.batchMost))
         return
       }
-      const job = this.#queue.shift()!
+      const command = this.#queue.shift()!
       try {
-        if (this.#isUnderWay(job)) return
+        if (this.#start(command)) return
       } catch (error) {
-        fail(this.#context.open, job, error)
+        fail(this.#context, command, error)
       }
     }
     this.#busy = false
     this.#onIdle(this.#aggregate.id)
   }
 
-  /** Does what can be done at once; true when the command has to wait for something, which then goes on with the lane. */
-  #isUnderWay(job: Job<E, C>): boolean {
-    const { handler, cache, log, open } = this.#context
+  /** Decides a command. Returns true when it has to wait; `#run` is called again when the command has ended. */
+  #start(command: QueuedCommand<E, C>): boolean {
+    const { handler, cache, log } = this.#context
     const entry = cache.cached(this.#aggregate.id)
     if (entry === undefined) {
-      this.#carefully([job])
+      this.#appendWithRetry([command])
       return true
     }
     const { state } = entry
-    const decision = handler.decide(state, job.command)
+    const decision = handler.decide(state, command.command)
     if (decision instanceof Promise) {
-      // Whether it resolves or not, the careful way asks again, and waits.
+      // Append with retry decides again and waits for the same facts, so a rejection is handled there.
       decision.catch(() => {})
-      this.#carefully([job])
+      this.#appendWithRetry([command])
       return true
     }
     if (!('event' in decision)) {
       if (isProvisional(decision)) {
-        this.#carefully([job])
+        this.#appendWithRetry([command])
         return true
       }
-      settle(open, job, decision)
+      settle(this.#context, command, decision)
       return false
     }
-    const { event } = decision
-    const newEvent = newEventOf(this.#context, state, job, event)
-    this.#job = job
+    const newEvent = newEventOf(this.#context, state, command, decision.event)
+    this.#appending = command
     this.#entry = entry
     this.#expected = state.streamSeq
-    entry.pending = [job]
-    log.append(this.#aggregate, state.streamSeq, [newEvent]).then(this.#appended, this.#refused)
+    entry.pending = [command]
+    log.append(this.#aggregate, state.streamSeq, [newEvent]).then(this.#onAppended, this.#onFailed)
     return true
   }
 
-  readonly #appended = (appended: Appended): void => {
-    const { cache, handler, open } = this.#context
-    const job = this.#job!
+  readonly #onAppended = ({ duplicate, position }: Appended): void => {
+    const { cache, handler } = this.#context
+    const command = this.#appending!
     const entry = this.#entry!
-    if (appended.duplicate) {
+    if (duplicate) {
       cache.abandon(entry)
-      this.#carefully([job], heldFailure(this.#aggregate, this.#expected, appended.position))
+      this.#appendWithRetry([command], duplicateFailure(this.#aggregate, this.#expected, position))
       return
     }
-    cache.commit(entry, appended.position)
-    accept(open, job, handler.answer(job.command, job.event!))
+    try {
+      cache.commit(entry, position)
+    } catch {
+      // The log holds the event, so the state is rebuilt and the command is answered from the log.
+      cache.drop(this.#aggregate.id)
+      this.#appendWithRetry([command], duplicateFailure(this.#aggregate, this.#expected, position))
+      return
+    }
+    accept(this.#context, command, () => handler.answer(command.command, command.event!))
     this.#run()
   }
 
-  readonly #refused = (error: unknown): void => {
+  readonly #onFailed = (error: unknown): void => {
     this.#context.cache.abandon(this.#entry!)
-    this.#carefully([this.#job!], { expected: this.#expected, error })
+    this.#appendWithRetry([this.#appending!], { expected: this.#expected, error })
   }
 
-  #carefully(jobs: Job<E, C>[], failure?: Failure): void {
-    this.#job = undefined
+  #appendWithRetry(commands: QueuedCommand<E, C>[], failure?: Failure): void {
+    this.#appending = undefined
     this.#entry = undefined
-    void settleCarefully(this.#context, this.#aggregate, jobs, failure).then(error => {
-      // What waits behind a command that was given up would overtake it when it is sent again.
-      if (error !== undefined) giveUp(this.#context.open, this.#queue.splice(0), error)
+    void appendWithRetry(this.#context, this.#aggregate, commands, failure).then(given => {
+      // Clients send a failed command again. A command behind it from the same user must not overtake it, so it fails too.
+      if (given !== undefined)
+        for (const command of this.#queue.splice(0))
+          if (given.senders === 'all' || given.senders.has(command.command.from))
+            fail(this.#context, command, given.error)
+          else this.#queue.push(command)
       this.#run()
     })
   }
 }
 
-/** Lanes that are kept while idle: making one costs as much as deciding. */
-const keptLanes = 1024
+/** Idle queues that are kept. Creating a queue costs as much as deciding a command. */
+const maxIdleQueues = 1024
 
-/** The lanes of a family: one for each aggregate that has commands under way, and some that had. */
+/** The queues of a family: one for each aggregate with commands in flight, and some idle ones. */
 export class CommandQueues<S extends AggregateState, E extends LoggedEvent, C extends Command> {
   readonly #context: QueueContext<S, E, C>
-  readonly #lanes = new Map<string, ConversationQueue<S, E, C>>()
-  readonly #idle = (id: string): void => {
-    if (this.#lanes.size > keptLanes) this.#lanes.delete(id)
+  readonly #queues = new Map<string, CommandQueue<S, E, C>>()
+  readonly #onIdle = (id: string): void => {
+    if (this.#queues.size > maxIdleQueues) this.#queues.delete(id)
   }
 
   constructor(context: QueueContext<S, E, C>) {
     this.#context = context
   }
 
-  /** Throws ConfabError OVERLOADED when too many wait in the aggregate already. */
-  push(id: string, job: Job<E, C>): void {
-    let lane = this.#lanes.get(id)
-    if (lane === undefined) {
-      lane = new ConversationQueue(this.#context, id, this.#idle)
-      this.#lanes.set(id, lane)
-    } else if (lane.queued >= this.#context.limits.queued) throw new ConfabError('OVERLOADED')
-    this.#context.open.began()
-    lane.push(job)
+  /** Queues a command. Throws ConfabError OVERLOADED when the queue of the aggregate is full. */
+  push(id: string, command: QueuedCommand<E, C>): void {
+    let queue = this.#queues.get(id)
+    if (queue === undefined) {
+      queue = new CommandQueue(this.#context, id, this.#onIdle)
+      this.#queues.set(id, queue)
+    } else if (queue.length >= this.#context.limits.queued) throw new ConfabError('OVERLOADED')
+    this.#context.inFlight.add()
+    queue.push(command)
   }
 }

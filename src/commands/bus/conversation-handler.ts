@@ -11,7 +11,9 @@ import type { BusLimits } from './bus-limits.ts'
 import type { CommandHandler } from './command-handler.ts'
 
 /** A command as the bus carries it: facts are added on the way. */
-export type ConversationJobCommand = { -readonly [K in keyof ConversationCommand]: ConversationCommand[K] }
+export type MutableConversationCommand = {
+  -readonly [K in keyof ConversationCommand]: ConversationCommand[K]
+}
 
 type Aggregates<S extends AggregateState, E> = Pick<AggregateCache<S, E>, 'cached' | 'load' | 'current'>
 
@@ -21,7 +23,7 @@ export const conversationHandler = (
   users: Aggregates<UserState, UserEvent>,
   lookup: MessageLookup,
   { channelMembers }: Pick<BusLimits, 'channelMembers'>,
-): CommandHandler<ConversationState, ConversationEvent, ConversationJobCommand> => ({
+): CommandHandler<ConversationState, ConversationEvent, MutableConversationCommand> => ({
   type: conversationType,
   decide: (state, command) => {
     const peer = peerOf(state, command)
@@ -103,7 +105,7 @@ interface Loaded {
   readonly state: UserState
 }
 
-const noteFollows = (command: ConversationJobCommand, { state }: Loaded): void => {
+const noteFollows = (command: MutableConversationCommand, { state }: Loaded): void => {
   command.follows = state.follows.has(command.request.c)
   command.follower = state.user
 }
@@ -122,7 +124,7 @@ const peerOf = (state: ConversationState, { request, from }: ConversationCommand
 }
 
 const noteBlocked = (
-  command: ConversationJobCommand,
+  command: MutableConversationCommand,
   { state: one }: Loaded,
   { state: other }: Loaded,
 ): void => {
@@ -132,7 +134,7 @@ const noteBlocked = (
 /** Notes whether one of the two has blocked the other: now, where both are here; else it resolves once it is noted. */
 const askBlocked = (
   users: Aggregates<UserState, UserEvent>,
-  command: ConversationJobCommand,
+  command: MutableConversationCommand,
   peer: string,
 ): Promise<void> | undefined => {
   const [one, other] = [users.cached(command.from), users.cached(peer)]
@@ -147,7 +149,7 @@ const askBlocked = (
 
 const find = async (
   lookup: MessageLookup,
-  command: ConversationJobCommand,
+  command: MutableConversationCommand,
   m: string,
   upTo: number,
 ): Promise<void> => {

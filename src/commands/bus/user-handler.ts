@@ -6,13 +6,13 @@ import type { AggregateCache } from '../states/aggregate-cache.ts'
 import type { CommandHandler } from './command-handler.ts'
 
 /** A command as the bus carries it: the conversation is added on the way. */
-export type UserJobCommand = { -readonly [K in keyof UserCommand]: UserCommand[K] }
+export type MutableUserCommand = { -readonly [K in keyof UserCommand]: UserCommand[K] }
 
 /** Decides users' commands with the conversation that they name. */
 export const userHandler = (
   users: Pick<AggregateCache<UserState, UserEvent>, 'current'>,
   conversations: Pick<AggregateCache<ConversationState, ConversationEvent>, 'cached' | 'load' | 'current'>,
-): CommandHandler<UserState, UserEvent, UserJobCommand> => ({
+): CommandHandler<UserState, UserEvent, MutableUserCommand> => ({
   type: userType,
   decide: (state, command) => {
     const { request } = command

@@ -1,68 +1,75 @@
-import type { ErrorCode, Family, Position, StoredEvent } from '../../events/index.ts'
+import type { Envelope, ErrorCode, Family, Position, StoredEvent } from '../../events/index.ts'
 
-/** What every aggregate's state says of itself. `seq` 0: it has no event yet. */
+/** The part of a state that all aggregates have. `seq` 0: the aggregate has no event yet. */
 export interface AggregateState {
-  /** seq of the last event that it holds. */
+  /** Sequence number of the last event in the state. */
   seq: number
-  /** Where that event stands in the log. */
+  /** Position of that event in the log. */
   stream: string
   streamSeq: number
+  /**
+   * Whether events of unknown types were skipped. Such a state is never written to a snapshot: a newer build that knows the
+   * types reads the events from the log.
+   */
+  hasSkipped: boolean
 }
 
-/** What the log knows of an event beside its body. */
+/** The log's data about an event, apart from its body. */
 export interface Origin extends Position {
   readonly commandId: string
 }
 
 /**
- * How the states of one family live: all of it pure. `evolve` changes the state in place, so that a message costs the same in a conversation of 2 and of
- * 15,700; whoever wants to try events out forks the state first.
+ * The states of one family: pure functions. `evolve` changes the state in place, so that an event costs the same in a
+ * conversation of 2 and of 15,700 members. Fork a state to evolve it without changing the original.
  */
 export interface AggregateType<S extends AggregateState, E> {
   readonly family: Family
-  /** Raised with every change of what `serialise` writes. */
+  /** Version of the format that `serialise` writes. Increment it with every change of the format. */
   readonly snapshotVersion: number
   empty(id: string): S
-  /** Throws MalformedEventError. */
+  /** Throws UnreadableEventError. */
   decode(stored: StoredEvent): E
   evolve(state: S, event: E, origin: Origin): void
-  /** A state that evolves on its own from here, by so many events. */
+  /** Advances the state past an event whose type this build does not know. */
+  skip(state: S, envelope: Envelope, origin: Origin): void
+  /** Returns a copy that evolves independently, by up to `events` events. */
   fork(state: S, events: number): S
   serialise(state: S): Uint8Array
-  /** Throws when the bytes are not what `serialise` writes. */
-  deserialise(id: string, bytes: Uint8Array): S
-  /** Memory that the state takes, bytes, estimated. */
+  /** Throws for a version that it cannot read, for malformed bytes, and for a state that has to be rebuilt from the log. */
+  deserialise(id: string, bytes: Uint8Array, version: number): S
+  /** Estimated memory of a state, bytes. */
   bytes(state: S): number
 }
 
-/** What a user's log is to say. */
+/** A change that the log of a user has to record, because the log of a channel does not. */
 export interface Handover {
   readonly user: string
   readonly follow: boolean
-  /** The command is to be decided once more after that. */
+  /** Decide the command once more after the change. */
   readonly again?: boolean
 }
 
-/** What a decider may answer. One command makes one event at most. */
+/** The result of a decider. A command produces at most one event. */
 export type Decision<E> =
   | { readonly event: E }
-  /** Nothing has to change: this is the answer. `done`: because the same command has changed it before. */
+  /** Nothing has to change, and this is the answer. `done`: the same command has made the change before. */
   | { readonly unchanged: object; readonly done?: true }
   | {
       readonly refused: ErrorCode
       readonly message?: string
       readonly field?: string
-      /** Not before that much later, ms. */
+      /** How long to wait before the next attempt, ms. */
       readonly retryAfterMs?: number
     }
-  /** It is for the log of a user to say whether they follow this channel. */
+  /** The log of a user has to record whether the user follows this channel. */
   | { readonly handover: Handover }
-  /** It cannot say without knowing message `m` as it was at seq `upTo` or later: ask again with `found`. */
+  /** The decider needs message `lacks` as of event `upTo` or later. Look it up, then decide again with `found`. */
   | { readonly lacks: string; readonly upTo: number }
 
 /**
- * Whether a decision may be another one on a newer state. An event is fenced by the log's expectation; a refusal, or that nothing has to change, has to be made
- * sure of otherwise. What has happened before has happened.
+ * Whether a newer state may lead to another decision. The log fences an event by its expected sequence. A refusal, and an
+ * unchanged state, have no such fence, so the bus confirms them on the current state of the log.
  */
 export const isProvisional = (decision: Decision<unknown>): boolean =>
   'refused' in decision

@@ -1,10 +1,12 @@
 import {
   type ConversationEvent,
   decodeConversationEvent,
+  type Envelope,
   type Kind,
   type Posting,
   type Role,
 } from '../../events/index.ts'
+import type { MessageRef } from '../ports/message-lookup.ts'
 import type { AggregateState, AggregateType, Origin } from './aggregate.ts'
 import {
   addToFilter,
@@ -12,6 +14,7 @@ import {
   emptyFilter,
   filterBytes,
   forkFilter,
+  isAhead,
   type MessageIdFilter,
   type SerialFilter,
   serialiseFilter,
@@ -22,6 +25,7 @@ import {
   noRecentEvents,
   type RecentEvents,
   remember,
+  rememberUnknown,
   serialiseRecent,
 } from './recent-events.ts'
 import {
@@ -33,24 +37,24 @@ import {
   slowModeOf,
 } from './slow-mode.ts'
 
-/** All that deciding needs to know of a conversation. `seq` 0: there is none. */
+/** State of a conversation, as deciders need it. `seq` 0: the conversation does not exist. */
 export interface ConversationState extends AggregateState {
   readonly c: string
   kind: Kind
   title: string | undefined
-  /** In order of seniority: who has been in it longest comes first. */
+  /** Ordered by the time of joining, earliest first. */
   members: Map<string, Role>
-  /** `members` is another state's as well: copy it before the first change. */
+  /** Whether `members` is shared with another state. Copy it before the first change then. */
   sharesMembers: boolean
   posting: Posting
   /** Undefined: off. */
   slowMode: SlowMode | undefined
-  /** Messages posted. */
+  /** Number of messages posted. */
   n: number
-  /** Id of the command that created it: remembered for good, so that a repeated `create` is known. */
+  /** Id of the command that created the conversation. Kept for ever, so that a repeated `create` is recognised. */
   creation: string
   readonly recent: RecentEvents
-  /** Messages that `recent` has forgotten. */
+  /** Ids of messages that `recent` no longer holds. */
   readonly seen: MessageIdFilter
 }
 
@@ -59,6 +63,7 @@ export const emptyConversation = (c: string): ConversationState => ({
   seq: 0,
   stream: '',
   streamSeq: 0,
+  hasSkipped: false,
   kind: 'group',
   title: undefined,
   members: new Map(),
@@ -71,7 +76,7 @@ export const emptyConversation = (c: string): ConversationState => ({
   seen: emptyFilter(),
 })
 
-/** Takes the next event in, in place. Throws a RangeError for any but the next. */
+/** Applies the next event, in place. Throws a RangeError for any other event. */
 export const evolveConversation = (
   state: ConversationState,
   event: ConversationEvent,
@@ -110,15 +115,30 @@ export const evolveConversation = (
       break
     }
   }
-  // Only what is forgotten: an id that is younger than all of that, as a new one is, then needs no look-up, for certain.
-  const forgotten = remember(state.recent, event, origin.commandId)
-  if (forgotten !== undefined) addToFilter(state.seen, forgotten)
-  state.seq = event.seq
-  state.stream = origin.stream
-  state.streamSeq = origin.streamSeq
+  advance(state, event.seq, remember(state.recent, event, origin.commandId), origin)
 }
 
-/** Whoever is not in `members` follows the channel. */
+/** Advances the state past an event of an unknown type. Its command id is kept, so that the command is not executed again. */
+const skipConversationEvent = (state: ConversationState, { seq, n }: Envelope, origin: Origin): void => {
+  state.n = n
+  state.hasSkipped = true
+  advance(state, seq, rememberUnknown(state.recent, seq, origin.commandId), origin)
+}
+
+const advance = (
+  state: ConversationState,
+  seq: number,
+  forgotten: MessageRef | undefined,
+  { stream, streamSeq }: Origin,
+): void => {
+  // The filter takes only ids that `recent` no longer holds. A new id is younger than all of them and needs no look-up.
+  if (forgotten !== undefined) addToFilter(state.seen, forgotten.m, Date.parse(forgotten.at))
+  state.seq = seq
+  state.stream = stream
+  state.streamSeq = streamSeq
+}
+
+/** Followers of a channel have no role: they are not in `members`. */
 const isStaff = (role: Role | undefined): boolean => role === 'owner' || role === 'admin'
 
 const membersToChange = (state: ConversationState): Map<string, Role> => {
@@ -130,7 +150,8 @@ const membersToChange = (state: ConversationState): Map<string, Role> => {
 }
 
 /**
- * A state to try events out on. The members are copied only when an event changes them; the original must not evolve for as long as the fork is used.
+ * Returns a copy that evolves independently. The members are copied only when an event changes them. The original must not
+ * evolve while the fork is in use.
  */
 export const forkConversation = (state: ConversationState, events: number): ConversationState => ({
   ...state,
@@ -140,18 +161,21 @@ export const forkConversation = (state: ConversationState, events: number): Conv
   seen: forkFilter(state.seen),
 })
 
-/** Averages measured with Node 24: a member, or what slow mode knows of one; a remembered event. */
+/** Average memory, bytes, measured with Node 24: of a member (or its entry in slow mode), and of a recent event. */
 const memberBytes = 64
 const recentBytes = 230
 
-/** Version 2 of a conversation's snapshot, as JSON. */
+/** Version of the snapshot format. Version 2 had no postdated generations in `seen`. */
+const snapshotVersion = 3
+
+/** The snapshot of a conversation, as JSON. */
 interface SerialConversation {
   readonly seq: number
   readonly stream: string
   readonly streamSeq: number
   readonly kind: Kind
   readonly title?: string | undefined
-  /** User and role, the longest-standing first. */
+  /** User and role, ordered by the time of joining. */
   readonly members: [string, Role][]
   readonly posting: Posting
   readonly slowMode?: ReturnType<typeof serialiseSlowMode> | undefined
@@ -185,14 +209,23 @@ export const serialiseConversation = (state: ConversationState): Uint8Array => {
   return encoder.encode(JSON.stringify(serial))
 }
 
-export const deserialiseConversation = (c: string, bytes: Uint8Array): ConversationState => {
+export const deserialiseConversation = (c: string, bytes: Uint8Array, version: number): ConversationState => {
+  if (version !== snapshotVersion && version !== 2)
+    throw new RangeError(`snapshot of ${c} has version ${version}, this build reads 2 and ${snapshotVersion}`)
   const serial = JSON.parse(decoder.decode(bytes)) as SerialConversation
   const { seq, stream, streamSeq, kind, title, n, creation } = serial
+  const recent = deserialiseRecent(serial.recent, serial.capacity)
+  const seen = deserialiseFilter(serial.seen)
+  if (version === 2 && isAhead(seen, oldestMessageAt(recent)))
+    throw new RangeError(
+      `snapshot of ${c} holds message ids from the future, so the state is rebuilt from the log`,
+    )
   return {
     c,
     seq,
     stream,
     streamSeq,
+    hasSkipped: false,
     kind,
     title,
     members: new Map(serial.members),
@@ -201,17 +234,24 @@ export const deserialiseConversation = (c: string, bytes: Uint8Array): Conversat
     slowMode: serial.slowMode && deserialiseSlowMode(serial.slowMode),
     n,
     creation,
-    recent: deserialiseRecent(serial.recent, serial.capacity),
-    seen: deserialiseFilter(serial.seen),
+    recent,
+    seen,
   }
+}
+
+/** Returns the time of the oldest message in `recent`, ms since 1970. All messages in the filter are older. 0 without messages. */
+const oldestMessageAt = (recent: RecentEvents): number => {
+  const [oldest] = recent.messages.values()
+  return oldest === undefined ? 0 : Date.parse(oldest.at)
 }
 
 export const conversationType: AggregateType<ConversationState, ConversationEvent> = {
   family: 'conv',
-  snapshotVersion: 2,
+  snapshotVersion,
   empty: emptyConversation,
   decode: decodeConversationEvent,
   evolve: evolveConversation,
+  skip: skipConversationEvent,
   fork: forkConversation,
   serialise: serialiseConversation,
   deserialise: deserialiseConversation,

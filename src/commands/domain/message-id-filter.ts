@@ -1,23 +1,31 @@
 import { fnv1a32 } from '../../events/index.ts'
 
 /**
- * Which message ids a conversation has seen, in bounded memory: says "never" for certain or "perhaps". Generations of Bloom filters, 16 bits an id, each four
- * times the size of the one before it up to 4,096 ids; the oldest is dropped when the others will do. So the last 12,000 to 16,000 ids are covered in 32 kB, and
- * small conversations pay for what they hold. An id's bits lie in one block of 64 bytes: one cache line a generation is touched, or a look would cost more than
- * all the rest of a decision. Of what was dropped only the highest time is kept: ids that carry their time and are younger were not among it.
+ * The message ids that a conversation has seen, in bounded memory. Answers "never" for certain, or "perhaps".
+ *
+ * The filter is a list of Bloom filters ("generations") with 16 bits an id. Each generation is four times as large as the
+ * one before it, up to 4,096 ids. The oldest generation is dropped when the others hold enough without it, so the filter
+ * covers the last 12,000 to 16,000 ids in 32 kB, and a small conversation takes little memory. The bits of an id lie in one
+ * block of 64 bytes, so that a check reads one cache line a generation.
+ *
+ * Of a dropped generation only the latest time is kept. An id that carries a later time was not in it. Clients choose ids,
+ * so the time may be wrong: an id whose time is later than the server's is postdated. Postdated ids go to generations of
+ * their own, and never raise the latest time beyond the server's clock.
  * @see Almeida et al., "Scalable Bloom Filters", 2007; Putze et al., "Cache-, Hash- and Space-Efficient Bloom Filters", 2007
  */
 export interface MessageIdFilter {
-  /** Oldest first; the last one takes what is added. */
+  /** Oldest first. Ids are added to the last one. */
   generations: Generation[]
-  /** Highest time in a dropped id, ms since 1970, -1 where none carried one; undefined when nothing was dropped. */
+  /** Generations of postdated ids, oldest first. One is dropped only when the server's clock has passed all of its times. */
+  postdated: Generation[]
+  /** Latest time in a dropped id, ms since 1970; -1 when no dropped id carried one. Undefined: nothing was dropped. */
   dropped: number | undefined
 }
 
 export interface Generation {
   readonly bits: Uint32Array
   count: number
-  /** Highest time in an id of it, ms since 1970; -1 when none carried one. */
+  /** Latest time in an id of this generation, ms since 1970; -1 when none carried one. */
   youngest: number
 }
 
@@ -27,14 +35,18 @@ const blockWords = 16
 const firstCapacity = 256
 const growth = 4
 const lastCapacity = 4096
-/** The oldest generation is dropped when the others hold as many without it. */
+/** The oldest generation is dropped when the others have this capacity without it. */
 const enough = 4 * lastCapacity
+/** Generations of postdated ids: 5,376 ids in 11 kB. With more ids the last one answers "perhaps" more often. */
+const maxPostdated = 3
+/** How far a client's clock may be ahead of the server's before its ids count as postdated, ms. */
+export const clockSkewMs = 60_000
 
-export const emptyFilter = (): MessageIdFilter => ({ generations: [], dropped: undefined })
+export const emptyFilter = (): MessageIdFilter => ({ generations: [], postdated: [], dropped: undefined })
 
 const capacityOf = (generation: Generation): number => (generation.bits.length * 32) / bitsPerId
 
-/** A second hash from the first: the finaliser of MurmurHash3. */
+/** A second hash derived from the first: the finaliser of MurmurHash3. */
 const scatter = (hash: number): number => {
   let h = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
   h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35)
@@ -52,93 +64,154 @@ const holds = (bits: Uint32Array, hash: number, scattered: number): boolean => {
   return true
 }
 
-/** False: the conversation has never had a message of this id. True: perhaps it has. */
-export const mayHaveSeen = (filter: MessageIdFilter, m: string): boolean => {
-  const time = timeOfId(m)
-  if (filter.dropped !== undefined && !(time > filter.dropped)) return true
-  const hash = fnv1a32(m)
-  const scattered = scatter(hash)
-  for (let i = filter.generations.length - 1; i >= 0; i--) {
-    // Nor was it among those that are all older: bits may err, times do not. A wrong "perhaps" has the log read.
-    const { bits, youngest } = filter.generations[i]!
+const anyHolds = (
+  generations: readonly Generation[],
+  time: number,
+  hash: number,
+  scattered: number,
+): boolean => {
+  for (let i = generations.length - 1; i >= 0; i--) {
+    // An id that is younger than the whole generation is not in it: this check has no false positives, unlike the bits.
+    const { bits, youngest } = generations[i]!
     if (time <= youngest && holds(bits, hash, scattered)) return true
   }
   return false
 }
 
-/** Changes the filter in place. */
-export const addToFilter = (filter: MessageIdFilter, m: string): void => {
-  const { generations } = filter
-  let last = generations[generations.length - 1]
-  if (last === undefined || last.count >= capacityOf(last)) {
-    const capacity = last === undefined ? firstCapacity : Math.min(capacityOf(last) * growth, lastCapacity)
-    last = { bits: new Uint32Array((capacity * bitsPerId) / 32), count: 0, youngest: -1 }
-    generations.push(last)
-    let others = generations.reduce((sum, generation) => sum + capacityOf(generation), 0)
-    for (;;) {
-      others -= capacityOf(generations[0]!)
-      if (others < enough) break
-      filter.dropped = Math.max(filter.dropped ?? -1, generations.shift()!.youngest)
-    }
-  }
+/** Returns false when the conversation never had a message with this id, true when it may have had one. */
+export const mayHaveSeen = (filter: MessageIdFilter, m: string): boolean => {
+  const time = timeOfId(m)
+  if (filter.dropped !== undefined && !(time > filter.dropped)) return true
   const hash = fnv1a32(m)
-  const { bits } = last
+  const scattered = scatter(hash)
+  if (anyHolds(filter.generations, time, hash, scattered)) return true
+  return filter.postdated.length > 0 && anyHolds(filter.postdated, time, hash, scattered)
+}
+
+/** Adds an id in place. `at` is the server's time of the message, ms since 1970. */
+export const addToFilter = (filter: MessageIdFilter, m: string, at: number): void => {
+  const { postdated } = filter
+  while (postdated.length === maxPostdated && postdated[0]!.youngest <= at) drop(filter, postdated.shift()!)
+  const time = timeOfId(m)
+  const generation = time > at + clockSkewMs ? postdatedGeneration(postdated) : currentGeneration(filter)
+  const hash = fnv1a32(m)
+  const { bits } = generation
   const block = blockOf(bits, hash)
   const scattered = scatter(hash)
   const stride = (scattered >>> 9) | 1
   for (let i = 0, at = scattered; i < probes; i++, at += stride)
     bits[block + ((at >>> 5) & (blockWords - 1))]! |= 1 << (at & 31)
-  last.count++
-  const time = timeOfId(m)
-  if (time > last.youngest) last.youngest = time
+  generation.count++
+  if (time > generation.youngest) generation.youngest = time
 }
 
-/** A filter that takes ids on its own from here; only what can still change is copied. */
-export const forkFilter = (filter: MessageIdFilter): MessageIdFilter => {
-  const generations = filter.generations.slice()
-  const last = generations.pop()
-  if (last !== undefined) generations.push({ ...last, bits: last.bits.slice() })
-  return { generations, dropped: filter.dropped }
+/** Returns the generation that takes the next id. Starts a new one when the last is full, and drops the oldest ones. */
+const currentGeneration = (filter: MessageIdFilter): Generation => {
+  const { generations } = filter
+  const last = generations.at(-1)
+  if (last !== undefined && last.count < capacityOf(last)) return last
+  const next = generationAfter(last)
+  generations.push(next)
+  let others = generations.reduce((sum, generation) => sum + capacityOf(generation), 0)
+  for (;;) {
+    others -= capacityOf(generations[0]!)
+    if (others < enough) return next
+    drop(filter, generations.shift()!)
+  }
 }
 
-/** Memory, bytes. */
+const postdatedGeneration = (postdated: Generation[]): Generation => {
+  const last = postdated.at(-1)
+  if (last !== undefined && (last.count < capacityOf(last) || postdated.length === maxPostdated)) return last
+  const next = generationAfter(last)
+  postdated.push(next)
+  return next
+}
+
+const generationAfter = (last: Generation | undefined): Generation => {
+  const capacity = last === undefined ? firstCapacity : Math.min(capacityOf(last) * growth, lastCapacity)
+  return { bits: new Uint32Array((capacity * bitsPerId) / 32), count: 0, youngest: -1 }
+}
+
+const drop = (filter: MessageIdFilter, { youngest }: Generation): void => {
+  filter.dropped = Math.max(filter.dropped ?? -1, youngest)
+}
+
+/** Returns a filter that takes ids independently from here on. Only generations that can still change are copied. */
+export const forkFilter = (filter: MessageIdFilter): MessageIdFilter => ({
+  generations: forkGenerations(filter.generations),
+  postdated: forkGenerations(filter.postdated),
+  dropped: filter.dropped,
+})
+
+const forkGenerations = (generations: readonly Generation[]): Generation[] => {
+  const forked = generations.slice()
+  const last = forked.pop()
+  if (last !== undefined) forked.push({ ...last, bits: last.bits.slice() })
+  return forked
+}
+
+/** Memory of a filter, bytes. */
 export const filterBytes = (filter: MessageIdFilter): number => {
   let bytes = 64
   for (const generation of filter.generations) bytes += generation.bits.byteLength + 128
+  for (const generation of filter.postdated) bytes += generation.bits.byteLength + 128
   return bytes
 }
 
-/** As JSON: the bits little-endian, base64. */
-export type SerialFilter = {
-  generations: { bits: string; count: number; youngest: number }[]
+/** Whether the filter holds or has dropped a time after `at`, ms since 1970, allowing for clock skew. Postdated ids do not count. */
+export const isAhead = ({ generations, dropped = -1 }: MessageIdFilter, at: number): boolean =>
+  Math.max(dropped, ...generations.map(({ youngest }) => youngest)) > at + clockSkewMs
+
+interface SerialGeneration {
+  /** Little-endian, base64. */
+  bits: string
+  count: number
+  youngest: number
+}
+
+/** A filter as JSON. */
+export interface SerialFilter {
+  generations: SerialGeneration[]
+  postdated?: SerialGeneration[]
   dropped?: number
 }
 
-export const serialiseFilter = ({ generations, dropped }: MessageIdFilter): SerialFilter => ({
-  generations: generations.map(({ bits, count, youngest }) => ({
-    bits: Buffer.from(bits.buffer, bits.byteOffset, bits.byteLength).toString('base64'),
-    count,
-    youngest,
-  })),
+export const serialiseFilter = ({ generations, postdated, dropped }: MessageIdFilter): SerialFilter => ({
+  generations: generations.map(serialiseGeneration),
+  ...(postdated.length === 0 ? {} : { postdated: postdated.map(serialiseGeneration) }),
   ...(dropped === undefined ? {} : { dropped }),
 })
 
-export const deserialiseFilter = (serial: SerialFilter): MessageIdFilter => ({
-  generations: serial.generations.map(({ bits, count, youngest }) => {
-    const bytes = Buffer.from(bits, 'base64')
-    const words = new Uint32Array(bytes.length / 4)
-    new Uint8Array(words.buffer).set(bytes)
-    return { bits: words, count, youngest }
-  }),
-  dropped: serial.dropped,
+export const deserialiseFilter = ({
+  generations,
+  postdated = [],
+  dropped,
+}: SerialFilter): MessageIdFilter => ({
+  generations: generations.map(deserialiseGeneration),
+  postdated: postdated.map(deserialiseGeneration),
+  dropped,
 })
+
+const serialiseGeneration = ({ bits, count, youngest }: Generation): SerialGeneration => ({
+  bits: Buffer.from(bits.buffer, bits.byteOffset, bits.byteLength).toString('base64'),
+  count,
+  youngest,
+})
+
+const deserialiseGeneration = ({ bits, count, youngest }: SerialGeneration): Generation => {
+  const bytes = Buffer.from(bits, 'base64')
+  const words = new Uint32Array(bytes.length / 4)
+  new Uint8Array(words.buffer).set(bytes)
+  return { bits: words, count, youngest }
+}
 
 const ulid = /^[0-7][0-9A-HJKMNP-TV-Z]{25}$/
 const crockford = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
 
 /**
- * The time that an id carries, ms since 1970, when it has the form of a UUIDv7 (RFC 9562) or a ULID; -1 otherwise. Nothing depends on its being true: it is a
- * number that goes with the id, by which ids made later can be told from older ones.
+ * Returns the time in an id of the form of a UUIDv7 (RFC 9562) or a ULID, ms since 1970; -1 for an id of any other form.
+ * The time is the client's claim: compare it with the server's time before relying on it.
  */
 export const timeOfId = (id: string): number => {
   if (id.length === 36) {

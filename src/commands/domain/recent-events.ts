@@ -1,13 +1,13 @@
 import type { ConversationEvent } from '../../events/index.ts'
 import type { MessageRef } from '../ports/message-lookup.ts'
 
-/** What is remembered of a recent event that posted no message. */
+/** A recent event other than a posted message. */
 interface RecentChange {
   readonly seq: number
   readonly commandId: string
-  /** The message that it deleted. */
+  /** Id of the message that the event deleted. */
   readonly deletes?: string
-  /** The reaction that it added or removed. */
+  /** Key of the reaction that the event added or removed. */
   readonly reaction?: string
   readonly on?: boolean
 }
@@ -15,26 +15,26 @@ interface RecentChange {
 type RecentEvent = MessageRef | RecentChange
 
 /**
- * The tail of a conversation: its last events, at most `capacity`, so that a repeated command, a recent message and a recent reaction are known without reading
- * anything. Changed in place by `remember` only; MessageRefs are never changed, but replaced.
+ * The last `capacity` events of a conversation. Repeated commands, recent messages and recent reactions are found here
+ * without reading the log. Only `remember` changes it, in place; a MessageRef is replaced, never changed.
  */
 export interface RecentEvents {
   readonly capacity: number
-  /** seq of the first event that can be remembered: 1, but for a fork, which has only what was remembered when it was made. */
+  /** seq of the first event that can be here: 1. A fork starts with the oldest event that its original held. */
   readonly first: number
-  /** The event of a seq is at seq mod capacity: seq has no gaps. */
+  /** The event with a given seq is at index seq mod capacity: seq has no gaps. */
   readonly slots: RecentEvent[]
   /** seq of the last event. */
   head: number
-  /** Command id to seq; a message's command is found by its id and sender. */
+  /** Command id to seq. Without `send` commands: those are found by message id and sender. */
   readonly commands: Map<string, number>
   readonly messages: Map<string, MessageRef>
-  /** Messages, posted at any time, that were deleted by a recent event: id to seq of the deletion. */
+  /** Messages that a recent event deleted, whenever they were posted: message id to seq of the deletion. */
   readonly deletions: Map<string, number>
   readonly reactions: Map<string, { readonly seq: number; readonly on: boolean }>
 }
 
-/** Events that are remembered of a conversation. */
+/** Default capacity, events. */
 export const recentCapacity = 128
 
 export const noRecentEvents = (capacity = recentCapacity): RecentEvents => ({
@@ -48,20 +48,28 @@ export const noRecentEvents = (capacity = recentCapacity): RecentEvents => ({
   reactions: new Map(),
 })
 
-/** seq of the oldest event that is remembered: 1 when that is all there ever was. */
+/** Returns the seq of the oldest event in `recent`. */
 export const oldestOf = (recent: RecentEvents): number =>
   Math.max(recent.first, recent.head - recent.capacity + 1)
 
+/** Whether `recent` holds all events of the conversation. */
 export const isWhole = (recent: RecentEvents): boolean => oldestOf(recent) === 1
 
 export const reactionKey = (m: string, from: string, emoji: string): string => `${m} ${from} ${emoji}`
 
-/** Takes the next event in; the oldest is forgotten when there are more than `capacity`. Returns the id of the message that is forgotten by it. */
+/** Adds the next event, and removes the oldest one beyond `capacity`. Returns the removed event when it posted a message. */
 export const remember = (
   recent: RecentEvents,
   event: ConversationEvent,
   commandId: string,
-): string | undefined => put(recent, entryOf(event, commandId))
+): MessageRef | undefined => put(recent, entryOf(event, commandId))
+
+/** As `remember`, for an event whose type this build does not know. */
+export const rememberUnknown = (
+  recent: RecentEvents,
+  seq: number,
+  commandId: string,
+): MessageRef | undefined => put(recent, { seq, commandId })
 
 const entryOf = (event: ConversationEvent, commandId: string): RecentEvent => {
   const { seq } = event
@@ -80,13 +88,13 @@ const entryOf = (event: ConversationEvent, commandId: string): RecentEvent => {
   }
 }
 
-const put = (recent: RecentEvents, entry: RecentEvent): string | undefined => {
+const put = (recent: RecentEvents, entry: RecentEvent): MessageRef | undefined => {
   const slot = entry.seq % recent.capacity
-  const gone = recent.slots[slot]
-  if (gone !== undefined) forget(recent, gone)
+  const oldest = recent.slots[slot]
+  if (oldest !== undefined) forget(recent, oldest)
   recent.slots[slot] = entry
   recent.head = entry.seq
-  const forgotten = gone !== undefined && 'm' in gone ? gone.m : undefined
+  const forgotten = oldest !== undefined && 'm' in oldest ? oldest : undefined
   if ('m' in entry) {
     recent.messages.set(entry.m, entry)
     return forgotten
@@ -113,7 +121,7 @@ const forget = (recent: RecentEvents, entry: RecentEvent): void => {
   if (reaction !== undefined && recent.reactions.get(reaction)?.seq === seq) recent.reactions.delete(reaction)
 }
 
-/** A tail that goes on by itself from here, and forgets nothing for `more` events. */
+/** Returns a copy that evolves independently and forgets nothing for the next `more` events. */
 export const forkRecent = (recent: RecentEvents, more: number): RecentEvents => {
   const capacity = recent.capacity + more
   const first = oldestOf(recent)
@@ -134,7 +142,7 @@ export const forkRecent = (recent: RecentEvents, more: number): RecentEvents => 
   }
 }
 
-/** As JSON, oldest first. A message that a later event deleted is written as it was posted: reading the rest deletes it again. */
+/** Returns the events for JSON, oldest first. A deleted message is written as posted: replaying its deletion deletes it again. */
 export const serialiseRecent = (recent: RecentEvents): RecentEvent[] => {
   const entries: RecentEvent[] = []
   for (let seq = oldestOf(recent); seq <= recent.head; seq++) {

@@ -1,23 +1,23 @@
 import { decodeUserEvent, type LastSeenFor, type UserEvent } from '../../events/index.ts'
 import type { AggregateState, AggregateType, Origin } from './aggregate.ts'
 
-/** How far a user has come in a conversation; what was read was delivered. */
+/** Markers of a user in a conversation: seq of the last event read and of the last one delivered. Read implies delivered. */
 export interface Marks {
   readonly read: number
   readonly delivered: number
 }
 
-/** All that one user did for itself. `seq` 0: nothing yet; every user exists. */
+/** State of a user: markers, mutes, blocks, privacy and followed channels. Every user exists, also with `seq` 0. */
 export interface UserState extends AggregateState {
   readonly user: string
   readonly marks: Map<string, Marks>
-  /** Conversations that are muted. */
+  /** Ids of muted conversations. */
   readonly muted: Set<string>
-  /** Users that are blocked. */
+  /** Ids of blocked users. */
   readonly blocked: Set<string>
-  /** Who is told when the user was last here. */
+  /** The users who may see when this user was last connected. */
   lastSeen: LastSeenFor
-  /** Channels that are followed. */
+  /** Ids of followed channels. */
   readonly follows: Set<string>
 }
 
@@ -26,6 +26,7 @@ export const emptyUser = (user: string): UserState => ({
   seq: 0,
   stream: '',
   streamSeq: 0,
+  hasSkipped: false,
   marks: new Map(),
   muted: new Set(),
   blocked: new Set(),
@@ -37,7 +38,7 @@ const noMarks: Marks = { read: 0, delivered: 0 }
 
 export const marksOf = (state: UserState, c: string): Marks => state.marks.get(c) ?? noMarks
 
-/** Takes the next event in, in place. Throws a RangeError for any but the next. */
+/** Applies the next event, in place. Throws a RangeError for any other event. */
 export const evolveUser = (state: UserState, event: UserEvent, origin: Origin): void => {
   if (event.seq !== state.seq + 1 || event.u !== state.user)
     throw new RangeError(`${state.user}: event ${event.seq} of ${event.u} cannot follow ${state.seq}`)
@@ -77,21 +78,28 @@ export const evolveUser = (state: UserState, event: UserEvent, origin: Origin): 
       state.follows.delete(event.c)
       break
   }
-  state.seq = event.seq
-  state.stream = origin.stream
-  state.streamSeq = origin.streamSeq
+  advance(state, event.seq, origin)
 }
 
-/** Version 2 of a user's snapshot, as JSON. */
+const advance = (state: UserState, seq: number, { stream, streamSeq }: Origin): void => {
+  state.seq = seq
+  state.stream = stream
+  state.streamSeq = streamSeq
+}
+
+/** Version of the snapshot format. */
+const snapshotVersion = 2
+
+/** The snapshot of a user, as JSON. */
 interface SerialUser {
   readonly seq: number
   readonly stream: string
   readonly streamSeq: number
-  /** Conversation, read, delivered. */
+  /** Conversation id, read marker, delivered marker. */
   readonly marks: [string, number, number][]
   readonly muted: string[]
   readonly blocked: string[]
-  /** Not there: contacts. */
+  /** Absent: `contacts`. */
   readonly lastSeen?: LastSeenFor
   readonly follows: string[]
 }
@@ -114,7 +122,9 @@ const serialise = (state: UserState): Uint8Array => {
   return encoder.encode(JSON.stringify(serial))
 }
 
-const deserialise = (user: string, bytes: Uint8Array): UserState => {
+const deserialise = (user: string, bytes: Uint8Array, version: number): UserState => {
+  if (version !== snapshotVersion)
+    throw new RangeError(`snapshot of ${user} has version ${version}, this build reads ${snapshotVersion}`)
   const serial = JSON.parse(decoder.decode(bytes)) as SerialUser
   const { seq, stream, streamSeq, marks, muted, blocked, lastSeen = 'contacts', follows } = serial
   return {
@@ -122,6 +132,7 @@ const deserialise = (user: string, bytes: Uint8Array): UserState => {
     seq,
     stream,
     streamSeq,
+    hasSkipped: false,
     marks: new Map(marks.map(([c, read, delivered]) => [c, { read, delivered }])),
     muted: new Set(muted),
     blocked: new Set(blocked),
@@ -132,10 +143,14 @@ const deserialise = (user: string, bytes: Uint8Array): UserState => {
 
 export const userType: AggregateType<UserState, UserEvent> = {
   family: 'user',
-  snapshotVersion: 2,
+  snapshotVersion,
   empty: emptyUser,
   decode: decodeUserEvent,
   evolve: evolveUser,
+  skip: (state, { seq }, origin) => {
+    state.hasSkipped = true
+    advance(state, seq, origin)
+  },
   fork: state => ({
     ...state,
     marks: new Map(state.marks),

@@ -1,35 +1,42 @@
 import { LRUCache } from 'lru-cache'
 import { sleep } from '../../base/sleep.ts'
-import { ConfabError, type Position, type StoredEvent } from '../../events/index.ts'
+import {
+  ConfabError,
+  isForeign,
+  isKnownType,
+  type Position,
+  type StoredEvent,
+  UnreadableEventError,
+} from '../../events/index.ts'
 import type { AggregateState, AggregateType, Origin } from '../domain/aggregate.ts'
 import type { EventLog, Snapshot, SnapshotStore } from '../ports/event-log.ts'
 
-/** An event that is on its way into the log. */
+/** An event that was sent to the log and is not acknowledged yet. */
 export interface PendingEvent<E> {
   readonly seq: number
   readonly commandId: string
   readonly event: E | undefined
-  /** Its body, as it was given to the log. */
+  /** The body as sent to the log. */
   readonly data: Uint8Array | undefined
 }
 
-/** An aggregate in memory. Its state holds what is in the log and nothing else: it evolves by stored events only. */
+/** A cached aggregate. Its state evolves by stored events only, so it never holds an event that the log does not hold. */
 export interface CacheEntry<S, E> {
   readonly id: string
   readonly state: S
-  /** False once it has left the cache: nothing keeps it fresh any more. */
+  /** Whether the entry is in the cache. The live feed does not update an entry that has left it. */
   live: boolean
-  /** What is being appended, in order: when the feed brings it, it needs not be decoded. */
+  /** Events of the append in flight, in order. When the live feed delivers one of them, it need not be decoded. */
   pending: readonly PendingEvent<E>[]
-  /** seq up to which there is a snapshot, or one is being made. */
+  /** seq of the last snapshot, stored or being stored. */
   snapshotSeq: number
-  /** seq at which its memory was last estimated. */
+  /** seq at which the memory of the state was last estimated. */
   sizedSeq: number
-  /** seq that the log is known to have, where it was appended elsewhere: the state may have got no further than the feed. */
+  /** Highest seq that the log is known to hold. The state may be behind it when another process appended the event. */
   knownSeq: number
 }
 
-/** What the feed brought of an aggregate while it was being loaded: the highest seq. */
+/** Highest seq that the live feed delivered while the aggregate was being loaded. */
 interface Seen {
   seq: number
 }
@@ -38,26 +45,29 @@ export interface AggregateCacheOptions<S extends AggregateState, E> {
   readonly type: AggregateType<S, E>
   readonly log: EventLog
   readonly snapshots: SnapshotStore
-  /** Estimated memory of all its states, bytes. */
+  /** Estimated memory of all states, bytes. */
   readonly maxBytes: number
   /** Events between two snapshots. */
   readonly snapshotEvery: number
 }
 
-/** A state takes as many bytes of snapshot an event as this at most: large ones are written less often. */
+/** A snapshot is written when it takes at most this many bytes for each new event, so large states are written less often. */
 const snapshotBytesPerEvent = 512
 /** Events between two estimates of an entry's memory. */
 const sizeEvery = 64
-/** A replica may lag behind what the feed has brought: so often, and after so many ms, it is asked again. */
+/** Reads of a log replica that may be behind the live feed, and the time between two of them, ms. */
 const staleReads = 40
 const staleReadMs = 5
 
-const nothing: readonly never[] = []
+const noPending: readonly never[] = []
 
 const isEqual = (one: Uint8Array, other: Uint8Array): boolean =>
   one.length === other.length && Buffer.compare(one, other) === 0
 
-/** The states of a family's aggregates: loaded from snapshot and log, kept fresh by the live feed, bounded in bytes, the least used dropped first. */
+/**
+ * LRU cache of the states of one family, bounded in bytes. Loads states from snapshot and log, and keeps them fresh by the
+ * live feed.
+ */
 export class AggregateCache<S extends AggregateState, E> {
   readonly #options: AggregateCacheOptions<S, E>
   readonly #entries: LRUCache<string, CacheEntry<S, E>>
@@ -74,37 +84,39 @@ export class AggregateCache<S extends AggregateState, E> {
     })
   }
 
-  /** The entry, when it is here. */
+  /** Returns the entry if it is cached. */
   cached(id: string): CacheEntry<S, E> | undefined {
     return this.#entries.get(id)
   }
 
   /**
-   * The entry, loaded when it is not here; one load at a time for an aggregate. Rejects with ConfabError UNAVAILABLE when the log can't be read, with
-   * MalformedEventError or RangeError when it makes no sense.
+   * Returns the entry, loading it when it is not cached. Concurrent calls share one load. Rejects with ConfabError
+   * UNAVAILABLE when the log cannot be read, with UnreadableEventError when it holds an event that cannot be decoded.
    */
   async load(id: string): Promise<CacheEntry<S, E>> {
     return this.#entries.get(id) ?? this.#loads.get(id)?.promise ?? this.#start(id, true)
   }
 
-  /** Forgets what it has and reads the log from its start: for when the log's history is not the one that the state was made of. */
+  /** Drops the entry and reads the log from its start. Use it when the log no longer holds the events of the state. */
   async reload(id: string): Promise<CacheEntry<S, E>> {
     await this.#loads.get(id)?.promise.catch(() => {})
     this.drop(id)
     return this.#loads.get(id)?.promise ?? this.#start(id, false)
   }
 
-  /** The entry, as the log has it now: for when what the feed may not have brought yet matters. Rejects as `load` does. */
+  /** Returns the entry as of the log's last event, also when the live feed has not delivered it yet. Rejects as `load` does. */
   async current(id: string): Promise<CacheEntry<S, E>> {
     const { type, log } = this.#options
     const aggregate = { family: type.family, id }
     const entry = this.#entries.get(id)
     if (entry === undefined) return this.load(id)
     const last = await log.last(aggregate)
-    // By its place: the last message may be none of confab's, and has no seq.
+    // Compare positions, because a foreign message has no seq.
     if (last === undefined || last.streamSeq <= entry.state.streamSeq) return entry
     for await (const batch of log.read(aggregate, entry.state.streamSeq))
       for (const stored of batch) if (!this.apply(entry, stored)) this.drop(id)
+    // The read returned every event before `last`, so the next append expects the position of this foreign message.
+    if (isForeign(last) && last.streamSeq > entry.state.streamSeq) entry.state.streamSeq = last.streamSeq
     return this.#entries.get(id) ?? this.load(id)
   }
 
@@ -112,26 +124,25 @@ export class AggregateCache<S extends AggregateState, E> {
     this.#entries.delete(id)
   }
 
-  /** Takes what the live feed brings. A gap drops the aggregate: it is loaded again when it is asked for. */
+  /** Applies an event of the live feed. After a gap, or an event that cannot be decoded, the aggregate is dropped and loaded again on use. */
   feed(stored: StoredEvent): void {
     const { id } = stored.aggregate
     const entry = this.#entries.peek(id)
     const seen = entry === undefined ? this.#loads.get(id)?.seen : undefined
-    // Nearly always it is of no concern here, and then its envelope is not read.
+    // Most events are of aggregates that are not cached. Their envelopes are not parsed.
     if (entry === undefined && seen === undefined) return
-    const { seq } = stored.envelope
-    if (seen !== undefined && seen.seq < seq) seen.seq = seq
-    if (entry !== undefined && seq > entry.state.seq) {
-      try {
-        if (!this.apply(entry, stored)) this.drop(id)
-      } catch {
-        // An event that can't be read: whoever loads the aggregate next is told of it.
-        this.drop(id)
-      }
+    try {
+      if (isForeign(stored)) return
+      const { seq } = stored.envelope
+      if (seen !== undefined && seen.seq < seq) seen.seq = seq
+      if (entry !== undefined && seq > entry.state.seq && !this.apply(entry, stored)) this.drop(id)
+    } catch {
+      // The next load reads the same event and rejects with the reason.
+      this.drop(id)
     }
   }
 
-  /** The log has event `seq` of an aggregate, whatever the feed has brought. What is not cached and not being loaded is read from the log anyway. */
+  /** Notes that the log holds event `seq`. The entry counts as stale until its state holds the event. */
   knows(id: string, seq: number): void {
     const entry = this.#entries.peek(id)
     const seen = this.#loads.get(id)?.seen
@@ -139,37 +150,42 @@ export class AggregateCache<S extends AggregateState, E> {
     if (seen !== undefined && seen.seq < seq) seen.seq = seq
   }
 
-  /** Evolves by a stored event when it is the next; true when the state holds it then. Throws MalformedEventError. */
+  /**
+   * Applies a stored event. Returns whether the state holds it afterwards; false means that events are missing before it.
+   * Skips an event of an unknown type. Throws UnreadableEventError.
+   */
   apply(entry: CacheEntry<S, E>, stored: StoredEvent): boolean {
-    const { seq, commandId } = stored.envelope
+    const { seq, commandId, type } = stored.envelope
     if (seq <= entry.state.seq) return true
     if (seq !== entry.state.seq + 1) return false
+    const { stream, streamSeq } = stored
+    const origin = { stream, streamSeq, commandId }
+    if (!isKnownType(type)) {
+      this.#options.type.skip(entry.state, stored.envelope, origin)
+      return true
+    }
     const first = entry.pending[0]
     const pending = first === undefined ? undefined : entry.pending[seq - first.seq]
     const { data } = pending ?? {}
-    // The same command may have been decided by another node, at another time.
-    const isOurs = data !== undefined && pending?.commandId === commandId && isEqual(data, stored.data)
-    const known = isOurs ? pending.event : undefined
-    this.#evolve(entry, known ?? this.#options.type.decode(stored), {
-      stream: stored.stream,
-      streamSeq: stored.streamSeq,
-      commandId,
-    })
+    // Compare bodies: another node may have decided the same command at another time.
+    const isOwn = data !== undefined && pending?.commandId === commandId && isEqual(data, stored.data)
+    const event = (isOwn ? pending.event : undefined) ?? this.#options.type.decode(stored)
+    this.#evolve(entry, event, origin)
     return true
   }
 
-  /** The log has taken what was pending, the last of it at `position`: evolves by it, where the feed was not quicker. */
+  /** Applies the pending events after the log has acknowledged them, unless the live feed was faster. `position` is of the last one. */
   commit(entry: CacheEntry<S, E>, { stream, streamSeq }: Position): void {
     for (const { seq, commandId, event } of entry.pending)
       if (event !== undefined && seq === entry.state.seq + 1)
         this.#evolve(entry, event, { stream, streamSeq, commandId })
-    entry.pending = nothing
+    entry.pending = noPending
     this.#snapshotWhenDue(entry)
   }
 
-  /** What was pending is not known to be in the log. */
+  /** Forgets the pending events after a failed append. The log may hold them all the same. */
   abandon(entry: CacheEntry<S, E>): void {
-    entry.pending = nothing
+    entry.pending = noPending
   }
 
   #evolve(entry: CacheEntry<S, E>, event: E, origin: Origin): void {
@@ -181,7 +197,7 @@ export class AggregateCache<S extends AggregateState, E> {
   #keep(entry: CacheEntry<S, E>): void {
     entry.sizedSeq = entry.state.seq
     entry.live = true
-    // What is larger than all of the cache has it to itself, rather than being loaded at each use.
+    // A state larger than the whole cache is kept alone. Otherwise each use would load it again.
     const size = Math.min(this.#options.type.bytes(entry.state), this.#options.maxBytes)
     this.#entries.set(entry.id, entry, { size })
   }
@@ -200,20 +216,24 @@ export class AggregateCache<S extends AggregateState, E> {
       id,
       state,
       live: false,
-      pending: nothing,
+      pending: noPending,
       snapshotSeq: state.seq,
       sizedSeq: 0,
       knownSeq: 0,
     }
-    for (let tries = 0; ; tries++) {
+    for (let reads = 0; ; reads++) {
       for await (const batch of log.read({ family: type.family, id }, state.streamSeq))
         for (const stored of batch)
           if (!this.apply(entry, stored)) {
             if (entry.snapshotSeq > 0) return this.#read(id, seen, false)
-            throw new RangeError(`${id}: event ${stored.envelope.seq} follows ${state.seq} in the log`)
+            throw new UnreadableEventError(
+              'malformed',
+              stored,
+              `event ${stored.envelope.seq} follows event ${state.seq}`,
+            )
           }
       if (state.seq >= seen.seq) break
-      if (tries === staleReads) throw new ConfabError('UNAVAILABLE')
+      if (reads === staleReads) throw new ConfabError('UNAVAILABLE')
       await sleep(staleReadMs)
     }
     this.#keep(entry)
@@ -225,9 +245,9 @@ export class AggregateCache<S extends AggregateState, E> {
     const { type, snapshots } = this.#options
     try {
       const snapshot = await snapshots.load({ family: type.family, id })
-      return snapshot?.version === type.snapshotVersion ? type.deserialise(id, snapshot.data) : undefined
+      return snapshot && type.deserialise(id, snapshot.data, snapshot.version)
     } catch {
-      // A snapshot that can't be had or read costs time only.
+      // Without a snapshot the load reads the log from its start: slower, and equally correct.
       return undefined
     }
   }
@@ -236,7 +256,8 @@ export class AggregateCache<S extends AggregateState, E> {
     const { type, snapshots, snapshotEvery } = this.#options
     const { id, state } = entry
     const events = state.seq - entry.snapshotSeq
-    if (events < snapshotEvery || events * snapshotBytesPerEvent < type.bytes(state)) return
+    if (state.hasSkipped || events < snapshotEvery || events * snapshotBytesPerEvent < type.bytes(state))
+      return
     entry.snapshotSeq = state.seq
     const snapshot: Snapshot = {
       version: type.snapshotVersion,

@@ -1,0 +1,254 @@
+import { LRUCache } from 'lru-cache'
+import type { Logger } from '../../base/logger.ts'
+import {
+  ConfabError,
+  type ConversationEvent,
+  type Kind,
+  type LastSeenFor,
+  type Posting,
+  type Role,
+  UnreadableEventError,
+  type UserEvent,
+} from '../../events/index.ts'
+import { type BusLimits, defaultBusLimits } from '../bus/bus-limits.ts'
+import { type ConversationState, conversationType } from '../domain/conversation-state.ts'
+import { marksOf, type UserState, userType } from '../domain/user-state.ts'
+import type { EventLog, SnapshotStore } from '../ports/event-log.ts'
+import type { LiveFeed } from '../ports/live-feed.ts'
+import { AggregateCache } from './aggregate-cache.ts'
+
+/** Read-only view of a conversation's current state. It changes with the state, so do not keep it. */
+export interface ConversationView {
+  readonly c: string
+  readonly kind: Kind
+  readonly title: string | undefined
+  /** seq of the last event. */
+  readonly head: number
+  /** Position of the last event. */
+  readonly stream: string
+  readonly streamSeq: number
+  /** Members in the conversation's own log, without the followers of a channel. */
+  readonly memberCount: number
+  readonly posting: Posting
+  /** Seconds between two messages of one plain member. 0: slow mode is off. */
+  readonly slowModeSeconds: number
+  /** Undefined for users who are not members, and for followers of a channel. */
+  roleOf(user: string): Role | undefined
+  members(): IterableIterator<string>
+}
+
+/** Read-only view of a user's current state. It changes with the state, so do not keep it. */
+export interface UserView {
+  readonly user: string
+  readMark(c: string): number
+  deliveredMark(c: string): number
+  isMuted(c: string): boolean
+  hasBlocked(user: string): boolean
+  /** The users who may see when this user was last connected. */
+  readonly lastSeen: LastSeenFor
+  /** Whether the user follows a channel. The log of the channel does not name its followers. */
+  follows(c: string): boolean
+}
+
+/** Reads the states of conversations and users, for authorisation and queries. Rejects with ConfabError. */
+export interface StateReader {
+  /**
+   * Returns a conversation as the live feed last updated it; undefined when there is none. Returns a cached conversation
+   * without a promise, so that a request does not wait for the event loop.
+   */
+  conversation(c: string): ConversationView | undefined | Promise<ConversationView | undefined>
+  user(user: string): UserView | Promise<UserView>
+  /** Returns a conversation as of the log's last event. Use it before refusing a user: another node may just have admitted them. */
+  currentConversation(c: string): Promise<ConversationView | undefined>
+  /** As `currentConversation`. */
+  currentUser(user: string): Promise<UserView>
+}
+
+/** The states of a process whose commands are decided by commands nodes. */
+export interface FollowingStates extends StateReader {
+  /** Notes that the log holds event `seq` of a conversation. Reads from now on include it, also when the live feed is behind. */
+  appended(c: string, seq: number): void
+}
+
+export interface StateOptions {
+  readonly log: EventLog
+  readonly snapshots: SnapshotStore
+  /** Keeps the cached states fresh. The states listen from the start: create them before other listeners that read them. */
+  readonly feed: LiveFeed
+  readonly limits?: Partial<Pick<BusLimits, 'conversationBytes' | 'userBytes' | 'snapshotEvery'>>
+  /** Receives the causes of internal errors, and the positions of events that cannot be decoded. Default: not logged. */
+  readonly logger?: Pick<Logger, 'error'> | undefined
+}
+
+/** The cached states of both families. */
+export interface StateCaches {
+  readonly conversations: AggregateCache<ConversationState, ConversationEvent>
+  readonly users: AggregateCache<UserState, UserEvent>
+}
+
+/** The states of a process that decides commands. The command bus uses the caches, other components the reader. */
+export interface DecidingStates extends StateReader {
+  readonly caches: StateCaches
+  readonly failures: FailureLog
+}
+
+/** Creates the states of a process that decides commands. They listen to the feed at once: create them before other listeners. */
+export const createStates = (options: StateOptions): DecidingStates => {
+  const caches = createStateCaches(options)
+  const failures = new FailureLog(options.logger)
+  return { ...readerOf(caches, failures), caches, failures }
+}
+
+/** Creates the states of a process that decides nothing. It reads snapshots and does not write them. */
+export const createFollowingStates = (options: StateOptions): FollowingStates => {
+  const { snapshots } = options
+  const caches = createStateCaches({
+    ...options,
+    snapshots: { load: aggregate => snapshots.load(aggregate), save: async () => {} },
+  })
+  const reader = readerOf(caches, new FailureLog(options.logger))
+  return { ...reader, appended: (c, seq) => caches.conversations.knows(c, seq) }
+}
+
+const createStateCaches = ({ log, snapshots, feed, limits }: StateOptions): StateCaches => {
+  const { conversationBytes, userBytes, snapshotEvery } = { ...defaultBusLimits, ...limits }
+  const shared = { log, snapshots, snapshotEvery }
+  const conversations = new AggregateCache<ConversationState, ConversationEvent>({
+    ...shared,
+    type: conversationType,
+    maxBytes: conversationBytes,
+  })
+  const users = new AggregateCache<UserState, UserEvent>({ ...shared, type: userType, maxBytes: userBytes })
+  feed.listen(
+    stored => {
+      if (stored.aggregate.family === 'conv') conversations.feed(stored)
+      else users.feed(stored)
+    },
+    (c, seq) => conversations.knows(c, seq),
+  )
+  return { conversations, users }
+}
+
+/** Reads cached states. A state that is behind a known event is brought up to date first. */
+const readerOf = ({ conversations, users }: StateCaches, failures: FailureLog): StateReader => {
+  const rejectCoded = (error: unknown): never => {
+    failures.report(error, {})
+    throw ConfabError.from(error)
+  }
+  const currentConversation = (c: string) =>
+    conversations.current(c).then(({ state }) => viewOfConversation(state), rejectCoded)
+  return {
+    conversation: c => {
+      const entry = conversations.cached(c)
+      if (entry !== undefined && entry.state.seq >= entry.knownSeq) return viewOfConversation(entry.state)
+      return currentConversation(c)
+    },
+    user: user => {
+      const entry = users.cached(user)
+      if (entry !== undefined) return viewOfUser(entry.state)
+      return users.load(user).then(({ state }) => viewOfUser(state), rejectCoded)
+    },
+    currentConversation,
+    currentUser: user => users.current(user).then(({ state }) => viewOfUser(state), rejectCoded),
+  }
+}
+
+/** An event that cannot be decoded is logged once in this time, ms, however many commands meet it. */
+const unreadableLogMs = 60_000
+
+/** Logs why commands and reads fail with INTERNAL or UNREADABLE_EVENT: clients receive the code alone. */
+export class FailureLog {
+  readonly #logger: Pick<Logger, 'error'> | undefined
+  readonly #reported = new WeakSet<object>()
+  readonly #unreadable = new LRUCache<string, true>({ max: 1000, ttl: unreadableLogMs })
+
+  constructor(logger: Pick<Logger, 'error'> | undefined) {
+    this.#logger = logger
+  }
+
+  /** Logs the cause of an error, once for each error object. Other codes are part of normal operation and are not logged. */
+  report(error: unknown, fields: object): void {
+    const isCoded = ConfabError.is(error)
+    if (isCoded && error.code !== 'INTERNAL' && error.code !== 'UNREADABLE_EVENT') return
+    const cause = isCoded ? (error.cause ?? error) : error
+    if (typeof cause === 'object' && cause !== null) {
+      if (this.#reported.has(cause)) return
+      this.#reported.add(cause)
+    }
+    if (!UnreadableEventError.is(cause)) {
+      this.#logger?.error({ ...fields, err: cause }, 'command failed')
+      return
+    }
+    const { code, stream, streamSeq, type, version } = cause
+    const key = `${stream} ${streamSeq}`
+    if (this.#unreadable.has(key)) return
+    this.#unreadable.set(key, true)
+    this.#logger?.error(
+      { stream, streamSeq, type, version, reason: code, err: cause },
+      'event cannot be read',
+    )
+  }
+}
+
+const conversationViews = new WeakMap<ConversationState, ConversationView>()
+const userViews = new WeakMap<UserState, UserView>()
+
+/** Returns the view of a state; undefined when the conversation does not exist. */
+const viewOfConversation = (state: ConversationState): ConversationView | undefined => {
+  if (state.seq === 0) return undefined
+  let view = conversationViews.get(state)
+  if (view === undefined) {
+    view = conversationView(state)
+    conversationViews.set(state, view)
+  }
+  return view
+}
+
+const conversationView = (state: ConversationState): ConversationView => ({
+  c: state.c,
+  get kind() {
+    return state.kind
+  },
+  get title() {
+    return state.title
+  },
+  get head() {
+    return state.seq
+  },
+  get stream() {
+    return state.stream
+  },
+  get streamSeq() {
+    return state.streamSeq
+  },
+  get memberCount() {
+    return state.members.size
+  },
+  get posting() {
+    return state.posting
+  },
+  get slowModeSeconds() {
+    return state.slowMode?.seconds ?? 0
+  },
+  roleOf: user => state.members.get(user),
+  members: () => state.members.keys(),
+})
+
+const viewOfUser = (state: UserState): UserView => {
+  let view = userViews.get(state)
+  if (view === undefined) {
+    view = {
+      user: state.user,
+      readMark: c => marksOf(state, c).read,
+      deliveredMark: c => marksOf(state, c).delivered,
+      isMuted: c => state.muted.has(c),
+      hasBlocked: user => state.blocked.has(user),
+      get lastSeen() {
+        return state.lastSeen
+      },
+      follows: c => state.follows.has(c),
+    }
+    userViews.set(state, view)
+  }
+  return view
+}
