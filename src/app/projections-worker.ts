@@ -17,8 +17,8 @@ import {
   openNatsPlans,
 } from '../infra/nats/index.ts'
 import type { RunnerLog } from '../projections/index.ts'
-import type { FromProjections, ProjectionsThreadData, ToProjections } from './projections-thread.ts'
-import { viewDatabases } from './view-databases.ts'
+import { viewDatabases } from './open-views.ts'
+import type { FromProjections, ProjectionsThreadData, ToProjections } from './projections.ts'
 import { startViewFeeder, type ViewFeeder } from './view-feeder.ts'
 
 const statusEveryMs = 250

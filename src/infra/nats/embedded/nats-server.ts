@@ -1,12 +1,32 @@
 import { mkdirSync, realpathSync } from 'node:fs'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { asDataError, NatsError, NatsProblem } from '../client/nats-error.ts'
-import { type FolderLock, lockFolder } from './folder-lock.ts'
 import { findNatsServer } from './nats-binary.ts'
-import type { Durability } from './nats-config.ts'
 import { findRunningServer } from './server-address.ts'
+import type { Durability } from './server-process.ts'
 import { KeptServer, urlOfPort } from './server-supervisor.ts'
+
+export interface FolderLock {
+  release(): void
+}
+
+/**
+ * Holds a folder for this process; undefined while another one does. An exclusive transaction on an empty SQLite file: the operating system drops that
+ * lock whenever its process ends, on kill -9 too, so that there is no stale lock to judge. (Node has no flock of its own.)
+ */
+export const lockFolder = (folder: string): FolderLock | undefined => {
+  const database = new DatabaseSync(join(folder, 'lock'), { timeout: 0 })
+  try {
+    database.exec('PRAGMA journal_mode = OFF; BEGIN EXCLUSIVE')
+  } catch (error) {
+    database.close()
+    if ((error as { errcode?: number }).errcode === 5) return undefined
+    throw error
+  }
+  return { release: () => database.close() }
+}
 
 export interface NatsServerOptions {
   /** Its files go to `<dataDir>/nats`, its place is told in `<dataDir>/nats.json`. Made when it is not there. */

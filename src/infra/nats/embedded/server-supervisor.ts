@@ -2,9 +2,8 @@ import { readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { NatsError } from '../client/nats-error.ts'
-import { type Durability, serverConfig } from './nats-config.ts'
 import { configFileOf, endLeftover, readRecord, writeRecord } from './server-address.ts'
-import { type ServerProcess, spawnServer } from './server-process.ts'
+import { type Durability, type ServerProcess, serverConfig, spawnServer } from './server-process.ts'
 import { watchStorage } from './storage-watch.ts'
 
 export interface KeptServerOptions {
