@@ -17,17 +17,17 @@ import {
 import type { ProcessContext } from './lifecycle.ts'
 import type { DatabaseToFeed } from './view-feeder.ts'
 
-/** Where views are kept. Plain data: it is handed to threads. */
+/** The databases that hold the views. Plain data: threads receive a copy. */
 export interface ViewDatabases {
-  /** The database file of those views that are kept nowhere else; made when it is not there. */
+  /** SQLite file of the views that are in no other database. Created when missing. */
   readonly file: string
-  /** Where timeline, inbox, read state and roster are, if not in the file. */
+  /** Holds timeline, inbox, read state and roster, where it is configured. */
   readonly cassandra?: CassandraOptions | undefined
-  /** Where the search is, if not in the file. */
+  /** Holds the search view, where it is configured. */
   readonly elasticsearch?: ElasticsearchOptions | undefined
 }
 
-/** Where this configuration keeps views. */
+/** The view databases of a configuration. */
 export const viewDatabasesOf = ({ data, cassandra, elasticsearch }: ConfabConfig): ViewDatabases => {
   const { contactPoints } = cassandra
   const { nodes } = elasticsearch
@@ -38,7 +38,7 @@ export const viewDatabasesOf = ({ data, cassandra, elasticsearch }: ConfabConfig
   }
 }
 
-// Drivers are loaded where they are used: each takes a while.
+// Drivers are loaded on demand: each takes a while.
 const loadCassandra = () => import('../infra/cassandra/index.ts')
 const loadElasticsearch = () => import('../infra/elasticsearch/index.ts')
 
@@ -50,32 +50,32 @@ const inFile = ({ cassandra, elasticsearch }: ViewDatabases): readonly Projectio
   return projectionNames.filter(name => !elsewhere.includes(name))
 }
 
-/** Whether a view is kept in the file. */
+/** Whether a view is in the SQLite file. */
 export const isInFile = (where: ViewDatabases, projection: ProjectionName): boolean =>
   inFile(where).includes(projection)
 
 /**
- * The databases that views are written to, or the one of a single view. The file, where it is among them, is opened at once: throws ConfabError where it can't be
- * used.
+ * The databases that projections write, or only the database of one view. The SQLite file is opened at once; the others
+ * open on demand. Throws ConfabError when the file cannot be used.
  */
 export const viewDatabases = (where: ViewDatabases, only?: ProjectionName): readonly DatabaseToFeed[] => {
   const { file, cassandra, elasticsearch } = where
   const databases: DatabaseToFeed[] = []
   const projections = inFile(where)
-  const isWanted = (names: readonly ProjectionName[]): boolean =>
+  const isIncluded = (names: readonly ProjectionName[]): boolean =>
     only === undefined ? names.length > 0 : names.includes(only)
-  if (isWanted(projections)) {
+  if (isIncluded(projections)) {
     const stores = { ...openSqliteStores(file), projections }
     databases.push({ name: stores.name, projections, isShared: false, open: async () => stores })
   }
-  if (cassandra !== undefined && isWanted(inCassandra))
+  if (cassandra !== undefined && isIncluded(inCassandra))
     databases.push({
       name: 'cassandra',
       projections: inCassandra,
       isShared: true,
       open: async () => (await (await loadCassandra()).openCassandra(cassandra)).stores,
     })
-  if (elasticsearch !== undefined && isWanted(inElasticsearch))
+  if (elasticsearch !== undefined && isIncluded(inElasticsearch))
     databases.push({
       name: 'elasticsearch',
       projections: inElasticsearch,
@@ -85,10 +85,13 @@ export const viewDatabases = (where: ViewDatabases, only?: ProjectionName): read
   return databases
 }
 
-/** Some views, at fixed generations. */
-type Part = (generations: Generations) => Partial<Views> & Pick<Views, 'positions'>
+/** The views of one database, at given generations. */
+type ViewsAt = (generations: Generations) => Partial<Views> & Pick<Views, 'positions'>
 
-/** Opens the views for reading. Rejects with ConfabError, CassandraError where a database can't be used; the search may come later. */
+/**
+ * Opens the views for reading. Rejects with ConfabError or CassandraError when a database cannot be used; an
+ * Elasticsearch that cannot be reached does not reject.
+ */
 export const openViews = async (
   where: ViewDatabases,
   generations: Generations = {},
@@ -96,11 +99,11 @@ export const openViews = async (
   const { file, cassandra, elasticsearch } = where
   const closing: (() => Promise<void>)[] = []
   const close = async () => {
-    for (const one of closing) await one()
+    await Promise.all(closing.map(closeOne => closeOne()))
   }
-  const parts = new Map<ProjectionName, Part>()
-  const add = (names: readonly ProjectionName[], part: Part) => {
-    for (const name of names) parts.set(name, part)
+  const databaseOf = new Map<ProjectionName, ViewsAt>()
+  const add = (names: readonly ProjectionName[], viewsAt: ViewsAt) => {
+    for (const name of names) databaseOf.set(name, viewsAt)
   }
   try {
     const names = inFile(where)
@@ -123,8 +126,8 @@ export const openViews = async (
       add(inCassandra, opened.viewsAt)
     }
     const at = (next: Generations): Views => {
-      const made = new Map([...new Set(parts.values())].map(part => [part, part(next)]))
-      const of = (name: ProjectionName) => made.get(parts.get(name) as Part) as Views
+      const opened = new Map([...new Set(databaseOf.values())].map(viewsAt => [viewsAt, viewsAt(next)]))
+      const of = (name: ProjectionName) => opened.get(databaseOf.get(name) as ViewsAt) as Views
       return {
         timeline: of('timeline').timeline,
         inbox: of('inbox').inbox,
@@ -140,32 +143,32 @@ export const openViews = async (
   }
 }
 
-/** The database of the embedded views. */
+/** Path of the SQLite file of a data folder's views. */
 export const viewsFile = (data: string): string => join(data, 'views', 'views.sqlite')
 
-/** The views that this process reads: of each, the generation that its plan calls live, from one moment to the next. */
+/** Opens the views that this process reads: of each view its live generation, switched whenever the plan changes. */
 export const openReadViews = async (context: ProcessContext): Promise<Views> => {
   const { config, logger, system, onStop } = context
   const plans = await openNatsPlans(system.nats, { replicas: config.natsReplicas })
   const known = new Map<ProjectionName, ProjectionPlan>()
   let views: Awaited<ReturnType<typeof openViews>> | undefined
   const unwatch = await plans.watch((projection, plan) => {
-    const isOther = (known.get(projection)?.live ?? 1) !== plan.live
+    const isSwitch = (known.get(projection)?.live ?? 1) !== plan.live
     known.set(projection, plan)
-    if (!isOther || views === undefined) return
+    if (!isSwitch || views === undefined) return
     views.use(liveGenerations(known)).then(
-      () => logger.info({ projection, generation: plan.live }, 'queries read another generation'),
-      error => logger.error({ err: error, projection, generation: plan.live }, 'a generation cannot be read'),
+      () => logger.info({ projection, generation: plan.live }, 'queries switched to another generation'),
+      error => logger.error({ err: error, projection, generation: plan.live }, 'generation cannot be read'),
     )
   })
-  onStop('plans', unwatch)
+  onStop('plans', unwatch, ['nats', 'views'])
   const where = viewDatabasesOf(config)
   const inFile = projectionNames.filter(name => isInFile(where, name))
-  // Who decides has the log to look into as well.
+  // A commands node without the role edge reads the log instead of an empty file.
   if (inFile.length > 0 && config.roles.includes('edge') && !config.roles.includes('projections'))
     logger.warn(
       { file: where.file, views: inFile },
-      'these views are read from a file, which stays empty unless a process with the role projections runs on the same data folder',
+      'views are read from a file that only a process with the role projections on this data folder fills',
     )
   const opened = await openViews(where, liveGenerations(known))
   views = opened

@@ -1,6 +1,4 @@
-/**
- * The projections' thread: started by projections-thread.ts, with a connection to NATS and to the views' databases of its own.
- */
+/** The projections thread, started by projections.ts. It has its own connections to NATS and to the view databases. */
 import { randomInt } from 'node:crypto'
 import { hostname, setPriority } from 'node:os'
 import { parentPort, workerData } from 'node:worker_threads'
@@ -23,17 +21,18 @@ import { startViewFeeder, type ViewFeeder } from './view-feeder.ts'
 
 const statusEveryMs = 250
 
-// Views may lag, acks and deliveries may not: when cores are short they come first. On Linux this is the thread's own priority; elsewhere it would be the whole process's.
+// When cores are short, acks and deliveries take precedence over views. Linux sets the priority of this thread alone;
+// other systems would set the priority of the whole process.
 const niceness = 10
 if (process.platform === 'linux') setPriority(niceness)
 
 const { natsServers, replicas, databases: where } = workerData as ProjectionsThreadData
-const tell = (message: FromProjections) => parentPort?.postMessage(message)
+const post = (message: FromProjections) => parentPort?.postMessage(message)
 
 const logTo =
   (level: keyof RunnerLog) =>
   (fields: object, message: string): void =>
-    tell({ type: 'log', level, fields, message })
+    post({ type: 'log', level, fields, message })
 const log: RunnerLog = { info: logTo('info'), warn: logTo('warn'), error: logTo('error') }
 
 const run = async (): Promise<void> => {
@@ -43,7 +42,7 @@ const run = async (): Promise<void> => {
   const source = new NatsEventSource(nats, layout)
   const watch = new LogWatch(nats, layout)
   const options = {
-    // Containers may share name and process ids.
+    // Containers may have the same host name and process id.
     worker: `${hostname()}-${process.pid}-${randomInt(36 ** 4).toString(36)}`,
     source,
     streams: (await source.streams()).map(({ stream }) => stream),
@@ -55,7 +54,7 @@ const run = async (): Promise<void> => {
   const feeders: ViewFeeder[] = []
   for (const database of databases) feeders.push(await startViewFeeder(database, options))
   const status = () => feeders.flatMap(feeder => feeder.status())
-  const unanswer = answerProjectionStatus(nats, () =>
+  const stopAnswering = answerProjectionStatus(nats, () =>
     feeders.map(feeder => ({
       worker: options.worker,
       database: feeder.database,
@@ -63,7 +62,7 @@ const run = async (): Promise<void> => {
       projections: feeder.status(),
     })),
   )
-  const unretry = answerRetries(nats, async letter => {
+  const stopRetrying = answerRetries(nats, async letter => {
     for (const feeder of feeders) {
       const outcome = await feeder.supervisor()?.retry(letter)
       if (outcome !== undefined) return outcome
@@ -71,19 +70,19 @@ const run = async (): Promise<void> => {
     return undefined
   })
   const report = (type: 'ready' | 'status'): void =>
-    tell({ type, status: status(), logLostForMs: watch.lostForMs() })
+    post({ type, status: status(), logLostForMs: watch.lostForMs() })
   const ticker = setInterval(() => report('status'), statusEveryMs)
 
   const stop = async (): Promise<void> => {
     clearInterval(ticker)
-    unanswer()
-    unretry()
-    for (const feeder of feeders) await feeder.stop()
+    stopAnswering()
+    stopRetrying()
+    await Promise.all(feeders.map(feeder => feeder.stop()))
     watch.stop()
     source.close()
     await nats.close()
     report('status')
-    // Of the thread alone. A timer that a driver has left behind would keep it for ever.
+    // Ends this thread only. A timer that a driver left behind would keep the thread alive.
     process.exit()
   }
   parentPort?.on('message', (message: ToProjections) => {
@@ -94,7 +93,7 @@ const run = async (): Promise<void> => {
 
 const fail = (error: unknown): void => {
   const message = error instanceof Error ? error.message : String(error)
-  tell({ type: 'failed', code: ConfabError.is(error) ? error.code : undefined, message })
+  post({ type: 'failed', code: ConfabError.is(error) ? error.code : undefined, message })
   process.exit(1)
 }
 

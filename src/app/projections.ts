@@ -5,26 +5,26 @@ import type { RunnerLog, SupervisedStatus } from '../projections/index.ts'
 import type { ProcessContext } from './lifecycle.ts'
 import { type ViewDatabases, viewDatabasesOf } from './open-views.ts'
 
-/** What the projections' thread is started with. */
+/** Options of the projections thread. */
 export interface ProjectionsThreadOptions {
-  /** `nats://host:port`, one or several, of one system. Its streams have been applied. */
+  /** `nats://host:port` of one or several servers of one system. The streams exist. */
   readonly natsServers: string | readonly string[]
   readonly databases: ViewDatabases
-  /** Copies of what it makes in JetStream; not given: one. */
+  /** Replicas of the buckets that the thread creates in JetStream. Default: one. */
   readonly replicas?: number | undefined
   readonly log: RunnerLog
-  /** The thread ended without being told to: no view moves any more. */
+  /** Called when the thread ends unexpectedly: no view is updated any more. */
   readonly onFailure: (error: Error) => void
 }
 
 export type ProjectionsThreadData = Pick<ProjectionsThreadOptions, 'natsServers' | 'databases' | 'replicas'>
 
-/** From the main thread to the projections'. */
+/** A message from the main thread to the projections thread. */
 export interface ToProjections {
   readonly type: 'stop'
 }
 
-/** From the projections' thread to the main one. */
+/** A message from the projections thread to the main thread. */
 export type FromProjections =
   | {
       readonly type: 'ready' | 'status'
@@ -39,23 +39,26 @@ export type FromProjections =
       readonly message: string
     }
 
-/** Projections that run on a thread of their own, so that building views does not hold up the sockets. */
+/** Projections on a thread of their own: building views never blocks the sockets. */
 export interface ProjectionsThread {
-  /** As of half a second ago or less, unless a long transaction is under way. */
+  /** At most half a second old, or as old as the transaction that the thread is in. */
   status(): readonly SupervisedStatus[]
-  /** For how long the thread has not been able to read the whole log, ms; as of the same time. */
+  /** Time since the thread could last read all streams, ms; as old as `status`. */
   logLostForMs(): number
-  /** Resolves when the batch at hand is stored and the thread has ended. */
+  /** Resolves when the current batch is stored and the thread has ended. */
   stop(): Promise<void>
 }
 
-/** In the checkout it is TypeScript, in the package JavaScript. */
+/** TypeScript in a checkout, JavaScript in the package. */
 const entry = new URL(
   import.meta.url.endsWith('.ts') ? './projections-worker.ts' : './projections-worker.js',
   import.meta.url,
 )
 
-/** Starts the thread. Resolves when its projections run; rejects when it can't reach NATS or open a database: ConfabError where it has a code. */
+/**
+ * Starts the thread. Resolves when its projections run. Rejects when the thread cannot reach NATS or open a database,
+ * with ConfabError where the reason has a code.
+ */
 export const startProjectionsThread = (options: ProjectionsThreadOptions): Promise<ProjectionsThread> => {
   const { natsServers, databases, replicas, log, onFailure } = options
   const workerData: ProjectionsThreadData = { natsServers, databases, replicas }
@@ -64,17 +67,17 @@ export const startProjectionsThread = (options: ProjectionsThreadOptions): Promi
   const exited = new Promise<void>(resolve => worker.once('exit', () => resolve()))
   let status: readonly SupervisedStatus[] = []
   let logLostForMs = 0
-  let phase: 'starting' | 'running' | 'ending' = 'starting'
+  let phase: 'starting' | 'running' | 'stopping' = 'starting'
 
   return new Promise((resolve, reject) => {
     const fail = (error: Error) => {
       if (phase === 'starting') reject(error)
       else if (phase === 'running') onFailure(error)
-      phase = 'ending'
+      phase = 'stopping'
       status = status.map(one => ({ ...one, state: 'stopped' }))
     }
     worker.on('error', fail)
-    worker.on('exit', code => fail(new Error(`the projections' thread ended with ${code}`)))
+    worker.on('exit', code => fail(new Error(`projections thread ended with exit code ${code}`)))
     worker.on('message', (message: FromProjections) => {
       switch (message.type) {
         case 'log':
@@ -96,7 +99,7 @@ export const startProjectionsThread = (options: ProjectionsThreadOptions): Promi
             status: () => status,
             logLostForMs: () => logLostForMs,
             stop: async () => {
-              phase = 'ending'
+              phase = 'stopping'
               send({ type: 'stop' })
               await exited
             },
@@ -106,12 +109,12 @@ export const startProjectionsThread = (options: ProjectionsThreadOptions): Promi
   })
 }
 
-/** How long the log may have no leader that answers before a process that builds views is not ready, ms. They go on by themselves when it has one. */
-const lostMs = 10_000
+/** Time without a stream leader after which the process is not ready, ms. Projections resume when a leader is elected. */
+const maxLogLostMs = 10_000
 
-/** The role `projections`: builds the views, on a thread of their own. The streams have been applied. */
+/** The role `projections`: builds the views on a thread of its own. The streams exist. */
 export const openProjectionsRole = async (context: ProcessContext): Promise<void> => {
-  const { config, logger, system, registry, onStop, onFailure, readyWhen, tells } = context
+  const { config, logger, system, registry, onStop, onFailure, readyWhen, reportStates } = context
   const projections = await startProjectionsThread({
     natsServers: system.servers,
     databases: viewDatabasesOf(config),
@@ -119,12 +122,12 @@ export const openProjectionsRole = async (context: ProcessContext): Promise<void
     log: logger,
     onFailure,
   })
-  onStop('projections', () => projections.stop())
-  // A view that lags or whose database is away is told, and is no reason to send clients elsewhere.
+  onStop('projections', () => projections.stop(), ['nats'])
+  // A view that lags or whose database is unavailable does not make the process unready: /readyz only reports it.
   readyWhen('projections', () => projections.status().every(({ state }) => state !== 'stopped'))
-  // By the thread's own connection: it says so also where this process has no feed of the log.
-  readyWhen('projections log', () => projections.logLostForMs() <= lostMs)
-  tells(() =>
+  // The thread has its own connection, so this check also works in a process without the live feed.
+  readyWhen('projections log', () => projections.logLostForMs() <= maxLogLostMs)
+  reportStates(() =>
     Object.fromEntries(
       projections
         .status()

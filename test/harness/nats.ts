@@ -43,7 +43,7 @@ export const startNats = async (t: Teardown, options: StartNatsOptions = {}): Pr
   const dataDir = realpathSync(mkdtempSync(join(tmpdir(), 'confab-nats-')))
   const natsDir = join(dataDir, 'nats')
   mkdirSync(natsDir)
-  const binary = await findNatsServer()
+  const { path: binary } = await findNatsServer()
   const closers: (() => Promise<void>)[] = []
 
   const start = async (port: number) => {

@@ -24,6 +24,8 @@ export const CliProblem = {
   noLetter: 'NO_SUCH_LETTER',
   /** Some dead letters could not be taken. */
   lettersLeft: 'DEAD_LETTERS_LEFT',
+  /** An error that no code caught, in a server: a defect. The server stops in order. */
+  unhandled: 'UNHANDLED_ERROR',
   /** Ctrl-C before the end. Exit code 130. */
   interrupted: 'INTERRUPTED',
 } as const

@@ -136,7 +136,7 @@ export const options = {
     env: 'CONFAB_LOG_FILE',
     parse: path,
     fallback: undefined,
-    doc: 'File that the log (JSON lines) is appended to. Not given: standard error; with dev on a terminal, confab.log in the data folder.',
+    doc: 'File that the log is appended to, as JSON lines. Not given: standard error, as readable lines on a terminal.',
   }),
   drainMs: option({
     key: 'drain',
@@ -144,6 +144,14 @@ export const options = {
     parse: duration(0, 600_000),
     fallback: 10_000,
     doc: 'How long a stop waits for what is under way.',
+  }),
+  stopTimeoutMs: option<number | undefined>({
+    key: 'stopTimeout',
+    env: 'CONFAB_STOP_TIMEOUT',
+    parse: duration(1_000, 900_000),
+    fallback: undefined,
+    written: '30s, or drain + 20s where that is longer',
+    doc: 'Bound of a whole stop, drain included. In Kubernetes, set terminationGracePeriodSeconds a few seconds higher.',
   }),
 } as const
 

@@ -1,5 +1,6 @@
 export { connectNats, type Nats, type NatsOptions } from './client/connection.ts'
 export { NatsError, NatsProblem } from './client/nats-error.ts'
+export { supportedNats } from './client/server-versions.ts'
 export { CommandServer, type CommandServerOptions } from './commands/command-server.ts'
 export { RemoteCommandBus } from './commands/remote-command-bus.ts'
 export { openLastSeenBucket } from './coordination/last-seen-bucket.ts'
@@ -11,7 +12,8 @@ export {
   type WorkerStatus,
 } from './coordination/nats-projection-status.ts'
 export { openPresenceBucket } from './coordination/presence-bucket.ts'
-export { findNatsServer, natsServerVersion } from './embedded/nats-binary.ts'
+export type { FetchProgress } from './embedded/fetch-server.ts'
+export { findNatsServer, type NatsBinary } from './embedded/nats-binary.ts'
 export { type NatsServer, type NatsServerOptions, startNatsServer } from './embedded/nats-server.ts'
 export { findRunningServer, type ServerRecord } from './embedded/server-address.ts'
 export { Durability } from './embedded/server-process.ts'
