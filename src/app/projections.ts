@@ -109,7 +109,7 @@ export const startProjectionsThread = (options: ProjectionsThreadOptions): Promi
   })
 }
 
-/** Time without a stream leader after which the process is not ready, ms. Projections resume when a leader is elected. */
+/** Time without a stream leader after which the process is not ready, ms. Projections resume with the next leader. */
 const maxLogLostMs = 10_000
 
 /** The role `projections`: builds the views on a thread of its own. The streams exist. */

@@ -53,7 +53,7 @@ const checkFolder = ({ data }: ConfabConfig): Finding => {
 
 const readyTimeoutMs = 3_000
 
-/** What `/readyz` of a running server reports; undefined when no server answers at the recorded address. */
+/** Asks `/readyz` of a recorded server. Returns undefined when no server answers at its address. */
 const checkServer = async ({ url, pid, roles }: ServeRecord): Promise<Finding | undefined> => {
   const name = `server ${url}`
   try {

@@ -65,9 +65,9 @@ const refuseIfServing = async (data: string, other: ServeRecord): Promise<void> 
 }
 
 /**
- * Handles errors that no code caught, until the process exits. The first one aborts the returned signal, with a CliError
- * as its reason, so that the process stops in order; without a handler Node ends the process at once. Further ones are
- * only logged.
+ * Handles errors that no code caught, until the process exits. The first one aborts the returned signal, with a
+ * CliError as its reason, so that the process stops in order; without a handler Node ends the process at once. Further
+ * ones are only logged.
  */
 const handleUncaughtErrors = (logger: Logger): AbortSignal => {
   const controller = new AbortController()

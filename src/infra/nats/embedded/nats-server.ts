@@ -16,8 +16,8 @@ export interface FolderLock {
 /**
  * Locks a folder for this process. Returns undefined while another process holds the lock.
  *
- * The lock is an exclusive transaction on an empty SQLite file, since Node has no `flock`. The operating system releases
- * it when the process ends, also after SIGKILL, so no stale lock can remain.
+ * The lock is an exclusive transaction on an empty SQLite file, since Node has no `flock`. The operating system
+ * releases it when the process ends, also after SIGKILL, so no stale lock can remain.
  */
 export const lockFolder = (folder: string): FolderLock | undefined => {
   const database = new DatabaseSync(join(folder, 'lock'), { timeout: 0 })
@@ -98,7 +98,7 @@ export const startNatsServer = async (options: NatsServerOptions): Promise<NatsS
 const attachAttempts = 200
 const attachEveryMs = 50
 
-/** Takes the folder's lock, or attaches to the running server of its owner. Waits up to 10 s while the owner starts or stops. */
+/** Takes the folder's lock, or attaches to the owner's server. Waits up to 10 s while the owner starts or stops. */
 const lockOrAttach = async (dataDir: string, signal?: AbortSignal): Promise<FolderLock | NatsServer> => {
   for (let attempt = 0; attempt < attachAttempts; attempt++) {
     signal?.throwIfAborted()

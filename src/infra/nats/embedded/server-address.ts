@@ -54,8 +54,8 @@ const termAfterLooks = 20
 const killAfterLooks = 150
 
 /**
- * Waits up to 10 s until a server whose owner has ended is gone, and kills it when it does not end by itself. Two servers
- * must never write to one folder.
+ * Waits up to 10 s until a server whose owner has ended is gone, and kills it when it does not end by itself. Two
+ * servers must never write to one folder.
  */
 export const endLeftover = async (dataDir: string): Promise<void> => {
   for (let look = 0; look < leftoverLooks; look++) {

@@ -5,14 +5,14 @@ import type { Writable } from 'node:stream'
 import { sleep } from '../../../base/sleep.ts'
 import { NatsError, NatsProblem } from '../client/nats-error.ts'
 
-/** Limit of one message in bytes. The largest is a snapshot of a large conversation; frames of clients are far smaller. */
+/** Limit of one message in bytes. The largest is a snapshot of a large conversation; client frames are far smaller. */
 export const maxPayload = 8 * 1024 * 1024
 
 /**
  * When an acknowledged append is on disk.
  *
- * - `default`: the server syncs every two minutes. A power failure may lose the appends since then; the end of a process
- *   loses none.
+ * - `default`: the server syncs every two minutes. A power failure may lose the appends since then; the end of a
+ *   process loses none.
  * - `always`: the server syncs before each ack, at a twelfth of the rate on one server and four fifths on a cluster of
  *   three.
  */

@@ -1,6 +1,6 @@
 import { closeSync, fstatSync, openSync, readSync, statfsSync } from 'node:fs'
 
-/** Log lines of a server whose storage failed or is full. Only a restart ends that state, also after space was freed. */
+/** Log lines of a server whose storage failed or is full. Only a restart ends that state, even when space is free. */
 const storageFailed =
   /critical write error|no space left on device|file resource limits exceeded|JetStream out of (File|space)/i
 
