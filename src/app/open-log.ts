@@ -86,7 +86,7 @@ export const openBus = (
 }
 
 /** The log with a command bus. `feed` is not started: listeners register before the start. */
-export interface WriteSide extends Omit<OpenedLog, 'close'> {
+export interface LogWithBus extends Omit<OpenedLog, 'close'> {
   readonly bus: CommandBus
   readonly states: StateReader
   /** Waits at most `ms` for commands in progress, then stops the feed. The connection stays open. */
@@ -94,16 +94,16 @@ export interface WriteSide extends Omit<OpenedLog, 'close'> {
 }
 
 /** Opens the log with a command bus, for a process without other roles. Throws NatsError. */
-export const openWriteSide = async (nats: Nats, options: BusOptions & LogOptions): Promise<WriteSide> => {
-  const side = await openLog(nats, options)
-  const { bus, states } = openBus(side, options)
+export const openLogWithBus = async (nats: Nats, options: BusOptions & LogOptions): Promise<LogWithBus> => {
+  const opened = await openLog(nats, options)
+  const { bus, states } = openBus(opened, options)
   return {
-    ...side,
+    ...opened,
     bus,
     states,
     close: async ms => {
       await settlesWithin(ms, bus.drain())
-      await side.close()
+      await opened.close()
     },
   }
 }

@@ -15,10 +15,10 @@ import {
   type Views,
 } from '../projections/index.ts'
 import type { ProcessContext } from './lifecycle.ts'
-import type { DatabaseToFeed } from './view-feeder.ts'
+import type { ViewDatabase } from './view-worker.ts'
 
 /** The databases that hold the views. Plain data: threads receive a copy. */
-export interface ViewDatabases {
+export interface ViewDatabaseOptions {
   /** SQLite file of the views that are in no other database. Created when missing. */
   readonly file: string
   /** Holds timeline, inbox, read state and roster, where it is configured. */
@@ -28,7 +28,7 @@ export interface ViewDatabases {
 }
 
 /** The view databases of a configuration. */
-export const viewDatabasesOf = ({ data, cassandra, elasticsearch }: ConfabConfig): ViewDatabases => {
+export const viewDatabasesOf = ({ data, cassandra, elasticsearch }: ConfabConfig): ViewDatabaseOptions => {
   const { contactPoints } = cassandra
   const { nodes } = elasticsearch
   return {
@@ -45,22 +45,22 @@ const loadElasticsearch = () => import('../infra/elasticsearch/index.ts')
 const inCassandra: readonly ProjectionName[] = ['timeline', 'inbox', 'read-state', 'roster']
 const inElasticsearch: readonly ProjectionName[] = ['search']
 
-const inFile = ({ cassandra, elasticsearch }: ViewDatabases): readonly ProjectionName[] => {
+const inFile = ({ cassandra, elasticsearch }: ViewDatabaseOptions): readonly ProjectionName[] => {
   const elsewhere = [...(cassandra ? inCassandra : []), ...(elasticsearch ? inElasticsearch : [])]
   return projectionNames.filter(name => !elsewhere.includes(name))
 }
 
 /** Whether a view is in the SQLite file. */
-export const isInFile = (where: ViewDatabases, projection: ProjectionName): boolean =>
+export const isInFile = (where: ViewDatabaseOptions, projection: ProjectionName): boolean =>
   inFile(where).includes(projection)
 
 /**
  * The databases that projections write, or only the database of one view. The SQLite file is opened at once; the others
  * open on demand. Throws ConfabError when the file cannot be used.
  */
-export const viewDatabases = (where: ViewDatabases, only?: ProjectionName): readonly DatabaseToFeed[] => {
+export const viewDatabases = (where: ViewDatabaseOptions, only?: ProjectionName): readonly ViewDatabase[] => {
   const { file, cassandra, elasticsearch } = where
-  const databases: DatabaseToFeed[] = []
+  const databases: ViewDatabase[] = []
   const projections = inFile(where)
   const isIncluded = (names: readonly ProjectionName[]): boolean =>
     only === undefined ? names.length > 0 : names.includes(only)
@@ -93,7 +93,7 @@ type ViewsAt = (generations: Generations) => Partial<Views> & Pick<Views, 'posit
  * Elasticsearch that cannot be reached does not reject.
  */
 export const openViews = async (
-  where: ViewDatabases,
+  where: ViewDatabaseOptions,
   generations: Generations = {},
 ): Promise<SwitchableViews & { close(): Promise<void> }> => {
   const { file, cassandra, elasticsearch } = where
@@ -168,7 +168,7 @@ export const openReadViews = async (context: ProcessContext): Promise<Views> => 
   if (inFile.length > 0 && config.roles.includes('edge') && !config.roles.includes('projections'))
     logger.warn(
       { file: where.file, views: inFile },
-      'views are read from a file that only a process with the role projections on this data folder fills',
+      'views are read from a file that stays empty unless a process with the role projections runs on this data folder',
     )
   const opened = await openViews(where, liveGenerations(known))
   views = opened

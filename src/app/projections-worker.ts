@@ -17,7 +17,7 @@ import {
 import type { RunnerLog } from '../projections/index.ts'
 import { viewDatabases } from './open-views.ts'
 import type { FromProjections, ProjectionsThreadData, ToProjections } from './projections.ts'
-import { startViewFeeder, type ViewFeeder } from './view-feeder.ts'
+import { startViewWorker, type ViewWorker } from './view-worker.ts'
 
 const statusEveryMs = 250
 
@@ -51,20 +51,20 @@ const run = async (): Promise<void> => {
     deadLetters: new NatsDeadLetters(nats),
     log,
   }
-  const feeders: ViewFeeder[] = []
-  for (const database of databases) feeders.push(await startViewFeeder(database, options))
-  const status = () => feeders.flatMap(feeder => feeder.status())
+  const workers: ViewWorker[] = []
+  for (const database of databases) workers.push(await startViewWorker(database, options))
+  const status = () => workers.flatMap(worker => worker.status())
   const stopAnswering = answerProjectionStatus(nats, () =>
-    feeders.map(feeder => ({
+    workers.map(worker => ({
       worker: options.worker,
-      database: feeder.database,
-      isShared: feeder.isShared,
-      projections: feeder.status(),
+      database: worker.database,
+      isShared: worker.isShared,
+      projections: worker.status(),
     })),
   )
   const stopRetrying = answerRetries(nats, async letter => {
-    for (const feeder of feeders) {
-      const outcome = await feeder.supervisor()?.retry(letter)
+    for (const worker of workers) {
+      const outcome = await worker.supervisor()?.retry(letter)
       if (outcome !== undefined) return outcome
     }
     return undefined
@@ -77,7 +77,7 @@ const run = async (): Promise<void> => {
     clearInterval(ticker)
     stopAnswering()
     stopRetrying()
-    await Promise.all(feeders.map(feeder => feeder.stop()))
+    await Promise.all(workers.map(worker => worker.stop()))
     watch.stop()
     source.close()
     await nats.close()

@@ -3,13 +3,13 @@ import { ConfabError, type ErrorCode } from '../events/index.ts'
 import { createProjectionMetrics } from '../infra/telemetry/index.ts'
 import type { RunnerLog, SupervisedStatus } from '../projections/index.ts'
 import type { ProcessContext } from './lifecycle.ts'
-import { type ViewDatabases, viewDatabasesOf } from './open-views.ts'
+import { type ViewDatabaseOptions, viewDatabasesOf } from './open-views.ts'
 
 /** Options of the projections thread. */
 export interface ProjectionsThreadOptions {
   /** `nats://host:port` of one or several servers of one system. The streams exist. */
   readonly natsServers: string | readonly string[]
-  readonly databases: ViewDatabases
+  readonly databases: ViewDatabaseOptions
   /** Replicas of the buckets that the thread creates in JetStream. Default: one. */
   readonly replicas?: number | undefined
   readonly log: RunnerLog

@@ -79,7 +79,7 @@ t.test('operators: streams, projections, doctor', async t => {
   t.equal(afterwards.code, 0, 'nobody feeds views while no server runs')
   t.match(
     afterwards.stdout,
-    /· {2}projections .*no process feeds timeline, inbox, .*normal while no server runs/,
+    /· {2}projections .*no process builds timeline, inbox, .*normal while no server runs/,
   )
 })
 

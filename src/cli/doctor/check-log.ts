@@ -42,10 +42,10 @@ const withoutWorker = (rows: readonly GenerationRow[], isInUse: boolean): Findin
     isInUse
       ? ill(
           what,
-          `no process feeds ${views}`,
+          `no process builds ${views}`,
           'start "confab serve" with the role "projections", or see its log',
         )
-      : hint(what, `no process feeds ${views}`, 'normal while no server runs')
+      : hint(what, `no process builds ${views}`, 'normal while no server runs')
   const whole = rows.filter(row => !hasWorker(row))
   const parts = rows.flatMap(({ projection, streams, workers }) => {
     if (workers.length === 0) return []

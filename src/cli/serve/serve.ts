@@ -64,6 +64,9 @@ const refuseIfServing = async (data: string, other: ServeRecord): Promise<void> 
     )
 }
 
+const unhandled = (what: string, cause: Error): CliError =>
+  new CliError('UNHANDLED_ERROR', `${what}: ${cause.message}`, { cause })
+
 /**
  * Handles errors that no code caught, until the process exits. The first one aborts the returned signal, with a
  * CliError as its reason, so that the process stops in order; without a handler Node ends the process at once. Further
@@ -73,7 +76,7 @@ const handleUncaughtErrors = (logger: Logger): AbortSignal => {
   const controller = new AbortController()
   const handle = (kind: string) => (thrown: unknown) => {
     const cause = thrown instanceof Error ? thrown : new Error(String(thrown))
-    const error = new CliError('UNHANDLED_ERROR', `${kind}: ${cause.message}`, { cause })
+    const error = unhandled(kind, cause)
     logger.fatal({ err: cause, code: error.code }, `${kind}, stopping`)
     controller.abort(error)
   }
@@ -125,8 +128,9 @@ const runUntil = async (
     await print(greeting(confab, config))
     const failure = await Promise.race([aborted(ending).then(() => undefined), confab.failed])
     if (failure !== undefined) {
-      logger.fatal({ err: failure }, 'process failed, stopping')
-      throw failure
+      const error = 'code' in failure ? failure : unhandled('component failed', failure)
+      logger.fatal({ err: failure, code: (error as { code: unknown }).code }, 'component failed, stopping')
+      throw error
     }
     if (process.stdout.isTTY) note('\n  Stopping; requests in progress may finish.')
   } finally {

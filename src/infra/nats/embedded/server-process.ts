@@ -116,8 +116,9 @@ export const spawnServer = async (
 ): Promise<ServerProcess> => {
   const child = spawn('sh', ['-c', guarded, 'sh', binary, '-c', configFile], {
     stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
-    // With a terminal, the server gets a session of its own: Ctrl-C reaches this process alone, which drains first.
-    // Without one, it shares the session: Linux schedules sessions as groups, which slows both on a small machine.
+    // With a terminal, the server gets a session of its own, so that Ctrl-C reaches only this process, which drains
+    // first. Without a terminal, it shares the session: Linux schedules each session as a group, and two groups that
+    // share few cores delay each other.
     detached: hasTerminal(),
     env: { ...process.env, ...env },
   })

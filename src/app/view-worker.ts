@@ -14,8 +14,8 @@ import {
   versionOf,
 } from '../projections/index.ts'
 
-/** A view database that a feeder opens. */
-export interface DatabaseToFeed {
+/** A view database that a worker opens. */
+export interface ViewDatabase {
   /** The technology: `sqlite`, `cassandra`, `elasticsearch`. */
   readonly name: string
   readonly projections: readonly ProjectionName[]
@@ -27,7 +27,7 @@ export interface DatabaseToFeed {
   open(): Promise<ViewStores>
 }
 
-export interface FeederOptions {
+export interface ViewWorkerOptions {
   readonly worker: string
   readonly source: EventSource
   readonly streams: readonly string[]
@@ -38,7 +38,7 @@ export interface FeederOptions {
 }
 
 /** Builds the views of one database. */
-export interface ViewFeeder {
+export interface ViewWorker {
   readonly database: string
   readonly isShared: boolean
   /** One entry per generation. While the database cannot be opened: one entry per view, with the reason. */
@@ -55,10 +55,10 @@ const longestRetryMs = 5_000
  * Opens a database and starts its projections. Rejects when a database that is not shared cannot be opened. A shared
  * database is retried with back-off, so that the process starts and builds its other views meanwhile.
  */
-export const startViewFeeder = async (
-  database: DatabaseToFeed,
-  options: FeederOptions,
-): Promise<ViewFeeder> => {
+export const startViewWorker = async (
+  database: ViewDatabase,
+  options: ViewWorkerOptions,
+): Promise<ViewWorker> => {
   const { log } = options
   let running: { stores: ViewStores; supervisor: ProjectionSupervisor; leases?: StreamLeases } | undefined
   let reason: string | undefined
