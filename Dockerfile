@@ -1,8 +1,8 @@
-# confab's server. Everything comes from the configuration: mount a file and name it with CONFAB_CONFIG, or give variables.
+# The confab server. Configure it with variables, or mount a file and set CONFAB_CONFIG to its path.
 FROM node:24-trixie-slim AS build
 WORKDIR /confab
 COPY package.json package-lock.json ./
-# No install scripts: they are for checkouts (the test runner, a Node of the project's own).
+# Install scripts only serve checkouts (the test runner, the project's own Node).
 RUN npm ci --ignore-scripts
 COPY . .
 RUN npm run -s build && npm prune --omit=dev --ignore-scripts

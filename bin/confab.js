@@ -1,5 +1,6 @@
 #!/usr/bin/env node
-// Plain JavaScript that any Node runs: confab itself wants Node 24 (node:sqlite, the NATS client), and brings one for machines that have an older one.
+// Plain JavaScript that every Node version runs. confab needs Node 24 (node:sqlite, the NATS client); on a machine with
+// an older Node, this script starts the Node of the package "node".
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -8,7 +9,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const source = join(root, 'src/cli/main.ts')
-// In a checkout the sources run as they are, whatever was built of them at some time; the package has none.
+// A checkout runs its sources, even if an older dist/ exists. The package has no sources.
 const main = existsSync(source) ? source : join(root, 'dist/cli/main.js')
 
 const bundledNode = () => {
@@ -26,12 +27,13 @@ else {
   const node = bundledNode()
   if (node === undefined) {
     console.error(
-      `confab needs Node 24 or later; this is ${process.version}, and the package "node" that brings one has not been set up: its install script may not have been allowed (npm rebuild node).`,
+      `confab needs Node 24 or later; this is ${process.version}. The package "node" contains Node 24, but its ` +
+        'install script has not run: allow it, then run "npm rebuild node".',
     )
     process.exit(1)
   }
   const child = spawn(node, [main, ...process.argv.slice(2)], { stdio: 'inherit' })
-  // Ctrl-C reaches the child by the terminal; what is sent to this process alone is passed on.
+  // The terminal sends SIGINT to the child too. Other signals reach this process alone, which forwards them.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
     process.on(signal, () => signal !== 'SIGINT' && child.kill(signal))
   child.on('error', error => {

@@ -47,7 +47,7 @@ const row = (option: Option): string[] => {
   return [
     key === undefined ? '' : code(key),
     type,
-    option.default === undefined ? '' : code(defaultValue),
+    defaultValue === 'none' ? '' : option.shownDefault === undefined ? code(defaultValue) : defaultValue,
     range ?? '',
     variable === undefined ? '' : code(variable),
     flag === undefined ? '' : code(flag),

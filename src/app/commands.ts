@@ -9,54 +9,56 @@ import { CommandServer, DigestWriter, RemoteCommandBus } from '../infra/nats/ind
 import { createCommandMetrics, createRemoteMetrics } from '../infra/telemetry/index.ts'
 import type { Views } from '../projections/index.ts'
 import type { ProcessContext } from './lifecycle.ts'
-import type { OpenedLog } from './open-log.ts'
-import { openBus } from './open-log.ts'
+import { type OpenedLog, openBus } from './open-log.ts'
 
-/** How long the live feed may go without knowing that it has everything before a process that decides is not ready, ms. Deciding goes on: the log fences it. */
-const stalenessMs = 10_000
+/**
+ * Staleness of the live feed after which a commands node is not ready, ms. It still decides commands: the log rejects
+ * a decision on old state.
+ */
+const maxStalenessMs = 10_000
 
 /** The role `commands`. */
 export interface CommandsRole {
   readonly bus: CommandBus
   readonly states: StateReader
-  /** From now on edges in other processes send commands here. */
+  /** Starts to decide commands of edge nodes in other processes. */
   serve(): Promise<void>
 }
 
-/** Decides and appends: for the edge of this process, and for those of others. What is under way at the end may finish, settlesWithin `drain`. */
+/** Decides commands and appends their events. At a stop, commands in progress may finish within `drain`. */
 export const openCommandsRole = (
   context: ProcessContext,
-  side: OpenedLog,
+  opened: OpenedLog,
   { timeline }: Pick<Views, 'timeline'>,
 ): CommandsRole => {
   const { config, logger, system, registry, onStop, readyWhen } = context
-  const { bus, states } = openBus(side, {
+  const { bus, states } = openBus(opened, {
     lookup: log => createViewLookup(timeline, log, config.commands.lookupBytes),
     limits: config.commands,
     logger,
   })
-  onStop('commands under way', () => settlesWithin(config.drainMs, bus.drain()))
-  readyWhen('log', () => side.feed.staleness() <= stalenessMs)
+  onStop('command bus', () => settlesWithin(config.drainMs, bus.drain()), ['log', 'views', 'nats'])
+  readyWhen('log', () => opened.feed.staleness() <= maxStalenessMs)
   const server = new CommandServer(system.nats, {
     bus,
-    onError: error => logger.error({ err: error }, 'a command of another process failed'),
+    onError: error => logger.error({ err: error }, 'command of another process failed'),
     onAnswered: createCommandMetrics(registry, () => server.underWay),
   })
-  const digests = new DigestWriter(system.nats, side.feed, { member: () => server.member })
+  const digests = new DigestWriter(system.nats, opened.feed, { member: () => server.member })
   return {
     bus,
     states,
     serve: async () => {
-      onStop('commands of others', () => settlesWithin(config.drainMs, server.stop()))
-      onStop('digests', async () => digests.stop())
-      // Before it has its share: it hears then that digests are wanted.
+      onStop('command server', () => settlesWithin(config.drainMs, server.stop()), ['command bus'])
+      onStop('digest writer', async () => digests.stop(), ['command server', 'log', 'nats'])
+      // Before the server joins: requests for digests reach the writer from its first share of streams on.
       digests.start()
       await server.start()
     },
   }
 }
 
-/** The bus of an edge without the role `commands`: others decide. Make it before the edge, which reads the same feed. */
+/** The command bus of an edge node without the role `commands`: other processes decide. Create it before the edge. */
 export const openRemoteBus = (
   context: ProcessContext,
   { log, feed, snapshots }: OpenedLog,
@@ -64,10 +66,11 @@ export const openRemoteBus = (
   const { config, logger, system, registry, onStop, readyWhen } = context
   const states = createFollowingStates({ log, feed, snapshots, logger, limits: config.commands })
   const bus = new RemoteCommandBus(system.nats, states, config.remoteCommands)
-  onStop('commands under way', async () => {
+  const stop = async (): Promise<void> => {
     await settlesWithin(config.drainMs, bus.drain())
     bus.close()
-  })
+  }
+  onStop('command bus', stop, ['log', 'nats'])
   readyWhen('commands', () => bus.isServed)
   createRemoteMetrics(registry, bus)
   return { bus, states }

@@ -11,9 +11,9 @@ import type { Lifecycle, ProcessContext } from './lifecycle.ts'
 import type { OpenedLog } from './open-log.ts'
 import { openMedia } from './open-media.ts'
 
-/** What the role `edge` stands on. */
+/** The services that the role `edge` uses. */
 export interface EdgeRoleParts {
-  readonly side: OpenedLog
+  readonly log: OpenedLog
   readonly views: Views
   readonly bus: CommandBus
   readonly states: StateReader
@@ -21,10 +21,10 @@ export interface EdgeRoleParts {
   readonly readiness: Lifecycle['readiness']
 }
 
-/** The role `edge`: serves clients. Start the feed after this. Rejects when it cannot listen. */
+/** The role `edge`: serves clients. Start the feed after it. Rejects when it cannot listen. */
 export const openEdgeRole = async (context: ProcessContext, parts: EdgeRoleParts): Promise<Edge> => {
   const { config, logger, system, registry, onStop } = context
-  const { side, views, bus, states, tokens, readiness } = parts
+  const { log: opened, views, bus, states, tokens, readiness } = parts
   const { secret } = tokens
   let edge: Edge | undefined
   const metrics = createEdgeMetrics(registry, () => edge?.bufferedBytes() ?? 0)
@@ -32,9 +32,9 @@ export const openEdgeRole = async (context: ProcessContext, parts: EdgeRoleParts
     uws: loadUws(),
     bus,
     states,
-    feed: side.feed,
+    feed: opened.feed,
     views,
-    log: side.log,
+    log: opened.log,
     signals: new NatsSignals(system.nats),
     presence: await openPresenceBucket(system.nats, { replicas: config.natsReplicas }),
     lastSeen: await openLastSeenBucket(system.nats, {
@@ -54,17 +54,18 @@ export const openEdgeRole = async (context: ProcessContext, parts: EdgeRoleParts
     ...(config.dev && secret !== undefined ? { signDevToken: user => signDevToken(secret, user) } : {}),
   })
   edge = started
-  onStop('edge', () => started.stop())
-  onStop('drain', () => settlesWithin(config.drainMs, started.drain()))
+  // Projections of this process keep the views current for clients that still read during the drain.
+  onStop('edge', () => started.stop(), ['command bus', 'projections', 'views', 'media', 'log', 'nats'])
+  onStop('edge drain', () => settlesWithin(config.drainMs, started.drain()), ['edge'])
   return started
 }
 
-/** What tokens are checked with. Throws ConfigError when there is nothing. */
+/** The keys that verify tokens. Throws ConfigError when the configuration names none. */
 export const tokenOptions = ({ dev, data, tokens }: ConfabConfig): TokenOptions => {
   const secret = tokens.secret ?? (dev ? devSecret(data) : undefined)
   if (secret === undefined && tokens.jwks === undefined)
     throw new ConfigError([
-      'nothing to check tokens with: give CONFAB_JWT_SECRET or CONFAB_JWKS, or --dev for a development server',
+      'no key to verify tokens: set CONFAB_JWT_SECRET or CONFAB_JWKS, or --dev for a development server',
     ])
   return { ...tokens, secret }
 }

@@ -3,65 +3,123 @@ import type { ConfabConfig } from '../infra/config/index.ts'
 import { createRegistry, type Logger } from '../infra/telemetry/index.ts'
 import type { OpenNats } from './open-nats.ts'
 
-/** How the parts of a process stand, by name: `false` for one without which it is not ready; a word for one that may fail without that. */
+/** Readiness by component. `false`: required and not ready. A string: the state of an optional component. */
 export type Readiness = Readonly<Record<string, boolean | string>>
 
-/** What the parts of one process share, and where each says how it is undone and when it is ready. */
-export interface ProcessContext {
+/** The components of a process: how each is stopped, and when each is ready. */
+export interface Lifecycle {
+  /**
+   * Registers a component. `stop` ends it; `uses` names the components that must keep running until then. A component
+   * that is registered while the process stops is stopped at once.
+   */
+  onStop(component: string, stop: () => unknown, uses?: readonly string[]): void
+  /** Adds a required component to `/readyz`. */
+  readyWhen(component: string, isReady: () => boolean | Promise<boolean>): void
+  /** Adds the states of optional components to `/readyz`. */
+  reportStates(states: () => Readonly<Record<string, string>>): void
+  readiness(): Promise<Readiness>
+  /**
+   * Stops all components within the stop timeout. Never rejects. A component waits for the components that use it;
+   * all others stop in parallel. A failure or a timeout of one component is logged and does not delay the others.
+   */
+  stop(): Promise<void>
+}
+
+/** The services that the components of one process share. */
+export interface ProcessContext extends Pick<Lifecycle, 'onStop' | 'readyWhen' | 'reportStates'> {
   readonly config: ConfabConfig
   readonly logger: Logger
   readonly system: OpenNats
   readonly registry: ReturnType<typeof createRegistry>
-  /** For what people should know and no code acts on. */
+  /** Logs a fact that operators may need and no code acts on. */
   readonly onNotice: (notice: string) => void
-  /** The process cannot go on. */
+  /** Reports an error after which the process cannot continue. */
   readonly onFailure: (error: Error) => void
-  /** Adds what is to undo at the end, and whose it is; the last added is undone first. */
-  onStop(part: string, step: () => unknown): void
-  /** Adds a part to what `/readyz` tells. */
-  readyWhen(part: string, isReady: () => boolean | Promise<boolean>): void
-  /** Adds parts that `/readyz` tells of, without which the process is ready all the same. */
-  tells(parts: () => Readonly<Record<string, string>>): void
 }
 
-/** The end of a process, and its readiness. */
-export interface Lifecycle extends Pick<ProcessContext, 'onStop' | 'readyWhen' | 'tells'> {
-  /** Undoes everything; what fails or takes too long is logged and does not keep the rest. */
-  stop(): Promise<void>
-  /** Each part by its name. */
-  readiness(): Promise<Readiness>
+/** Time that a component keeps for each level of components below it, ms: a hanging component never uses it. */
+const levelReserveMs = 2_000
+/** Time to stop after the drain, ms, where no stop timeout is configured. */
+const afterDrainMs = 20_000
+const defaultStopTimeoutMs = 30_000
+
+/** The bound of a whole stop, ms: as configured, else 30 s, or more where the drain is long. */
+export const stopTimeoutOf = ({
+  stopTimeoutMs,
+  drainMs,
+}: Pick<ConfabConfig, 'stopTimeoutMs' | 'drainMs'>): number =>
+  stopTimeoutMs ?? Math.max(defaultStopTimeoutMs, drainMs + afterDrainMs)
+
+interface Component {
+  readonly name: string
+  readonly stop: () => unknown
+  readonly uses: readonly string[]
 }
 
-/** `stepMs`: how long one part may take to end. */
-export const createLifecycle = (logger: Logger, stepMs: number): Lifecycle => {
-  const steps: { readonly part: string; readonly step: () => unknown }[] = []
-  const parts = new Map<string, () => boolean | Promise<boolean>>()
-  const told: (() => Readonly<Record<string, string>>)[] = []
+/** `stopTimeoutMs`: the bound of a whole stop. */
+export const createLifecycle = (logger: Logger, stopTimeoutMs: number): Lifecycle => {
+  const components: Component[] = []
+  const required = new Map<string, () => boolean | Promise<boolean>>()
+  const optional: (() => Readonly<Record<string, string>>)[] = []
+  let stopping: Promise<void> | undefined
+
+  const stopOne = async ({ name, stop }: Component, ms: number): Promise<void> => {
+    try {
+      if (!(await settlesWithin(ms, Promise.resolve(stop()))))
+        logger.error(
+          { component: name, afterMs: Math.round(ms) },
+          'component did not stop in time, abandoned',
+        )
+    } catch (error) {
+      logger.warn({ err: error, component: name }, 'component failed to stop')
+    }
+  }
+
+  const stopAll = async (): Promise<void> => {
+    const all = components.splice(0)
+    const deadline = performance.now() + stopTimeoutMs
+    const usersOf = (component: Component): Component[] =>
+      all.filter(({ uses }) => uses.includes(component.name))
+    /** Levels of components below this one. */
+    const below = ({ uses }: Component): number =>
+      Math.max(0, ...all.filter(({ name }) => uses.includes(name)).map(used => 1 + below(used)))
+    const levels = Math.max(0, ...all.map(below))
+    const reserveMs = Math.min(levelReserveMs, stopTimeoutMs / (2 * (levels + 1)))
+    const stops = new Map<Component, Promise<void>>()
+    const stopAfterUsers = (component: Component): Promise<void> => {
+      const begun = stops.get(component)
+      if (begun !== undefined) return begun
+      const stopped = Promise.all(usersOf(component).map(stopAfterUsers)).then(() =>
+        stopOne(component, Math.max(0, deadline - performance.now() - below(component) * reserveMs)),
+      )
+      stops.set(component, stopped)
+      return stopped
+    }
+    await Promise.all(all.map(stopAfterUsers))
+  }
+
   return {
-    onStop: (part, step) => void steps.push({ part, step }),
-    readyWhen: (part, isReady) => void parts.set(part, isReady),
-    tells: parts => void told.push(parts),
-    stop: async () => {
-      for (let last = steps.pop(); last !== undefined; last = steps.pop()) {
-        const { part, step } = last
-        try {
-          if (!(await settlesWithin(stepMs, Promise.resolve(step()))))
-            logger.error({ part, afterMs: stepMs }, 'a part does not end: it is left behind')
-        } catch (error) {
-          logger.warn({ err: error, part }, 'stopping')
-        }
-      }
+    onStop: (name, stop, uses = []) => {
+      const component = { name, stop, uses }
+      if (stopping === undefined) components.push(component)
+      else void stopOne(component, stopTimeoutMs)
+    },
+    readyWhen: (component, isReady) => void required.set(component, isReady),
+    reportStates: states => void optional.push(states),
+    stop: () => {
+      stopping ??= stopAll()
+      return stopping
     },
     readiness: async () => ({
       ...Object.fromEntries(
-        await Promise.all([...parts].map(async ([part, isReady]) => [part, await isReady()] as const)),
+        await Promise.all([...required].map(async ([name, isReady]) => [name, await isReady()] as const)),
       ),
-      ...Object.assign({}, ...told.map(parts => parts())),
+      ...Object.assign({}, ...optional.map(states => states())),
     }),
   }
 }
 
 export const createContext = (
-  given: Pick<ProcessContext, 'config' | 'logger' | 'system' | 'onNotice' | 'onFailure'>,
-  { onStop, readyWhen, tells }: Lifecycle,
-): ProcessContext => ({ ...given, registry: createRegistry(), onStop, readyWhen, tells })
+  shared: Pick<ProcessContext, 'config' | 'logger' | 'system' | 'onNotice' | 'onFailure'>,
+  { onStop, readyWhen, reportStates }: Lifecycle,
+): ProcessContext => ({ ...shared, registry: createRegistry(), onStop, readyWhen, reportStates })

@@ -25,26 +25,26 @@ import {
 } from '../infra/nats/index.ts'
 
 export interface LogOptions {
-  /** What of the streams a process without the role commands follows. Default: everything. */
+  /** The part of the streams that this process follows. Default: everything. */
   readonly interest?: InterestMode
-  /** Copies of each stream; not given: as they are. */
+  /** Replicas of each stream. Default: existing streams keep theirs, new streams get one. */
   readonly replicas?: number | undefined
   readonly onNotice?: (notice: string) => void
 }
 
-/** The log and what follows it. `feed` is not started: who listens to it does so first. */
+/** The log and its live feed. `feed` is not started: listeners register before the start. */
 export interface OpenedLog {
   readonly layout: LogLayout
   readonly log: EventLog
   readonly feed: LiveFeed
   readonly snapshots: SnapshotStore
-  /** What the feed follows now, and how many events it has brought and passed over. */
+  /** The interest of the feed, and the counts of events that it delivered and skipped. */
   readonly followed: () => Followed
-  /** The connection stays. */
+  /** Stops the feed. The connection stays open. */
   close(): Promise<void>
 }
 
-/** Opens the log of a connection; the streams are made as they are defined first. Throws NatsError. */
+/** Opens the log, after creating or updating its streams as defined. Throws NatsError. */
 export const openLog = async (
   nats: Nats,
   { replicas, interest = 'everything', onNotice }: LogOptions,
@@ -66,18 +66,18 @@ export const openLog = async (
   }
 }
 
-/** Raised when a region is promoted. */
+/** Region epoch of new events; raised when a region is promoted. */
 const epoch = 1
 
 export interface BusOptions {
-  /** Finds messages that a conversation no longer remembers. */
+  /** Finds messages that are no longer in the cached state of their conversation. */
   readonly lookup: (log: EventLog, feed: LiveFeed) => MessageLookup
   readonly limits?: Partial<BusLimits>
   /** Receives the causes of commands that fail with an internal error. Default: not logged. */
   readonly logger?: Logger | undefined
 }
 
-/** A command bus on a log. Make it before whoever reads its states while the feed is delivered. */
+/** Creates a command bus on a log. Call it before the components that read its states register with the feed. */
 export const openBus = (
   { log, feed, snapshots }: OpenedLog,
   { lookup, limits, logger }: BusOptions,
@@ -88,25 +88,25 @@ export const openBus = (
   return { bus, states }
 }
 
-/** All that deciding and appending takes. `feed` is not started: who else listens to it does so first. */
-export interface WriteSide extends Omit<OpenedLog, 'close'> {
+/** The log with a command bus. `feed` is not started: listeners register before the start. */
+export interface LogWithBus extends Omit<OpenedLog, 'close'> {
   readonly bus: CommandBus
   readonly states: StateReader
-  /** Waits for commands under way, `ms` at most, then lets go. The connection stays. */
+  /** Waits at most `ms` for commands in progress, then stops the feed. The connection stays open. */
   close(ms: number): Promise<void>
 }
 
-/** Puts the write side together on a connection, for who has nothing else there. Throws NatsError. */
-export const openWriteSide = async (nats: Nats, options: BusOptions & LogOptions): Promise<WriteSide> => {
-  const side = await openLog(nats, options)
-  const { bus, states } = openBus(side, options)
+/** Opens the log with a command bus, for a process without other roles. Throws NatsError. */
+export const openLogWithBus = async (nats: Nats, options: BusOptions & LogOptions): Promise<LogWithBus> => {
+  const opened = await openLog(nats, options)
+  const { bus, states } = openBus(opened, options)
   return {
-    ...side,
+    ...opened,
     bus,
     states,
     close: async ms => {
       await settlesWithin(ms, bus.drain())
-      await side.close()
+      await opened.close()
     },
   }
 }

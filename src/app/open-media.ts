@@ -5,8 +5,10 @@ import { Media, MediaProblem, type MediaStore, MediaStoreError } from '../media/
 import type { ProcessContext } from './lifecycle.ts'
 
 /**
- * Media, in S3 where a bucket is named, else in the data folder. A bucket that is missing or refuses is a fault of the configuration, and rejects with MediaStoreError; a store that is not reached now may be later: that is
- * logged, and what needs it is UNAVAILABLE until then.
+ * Opens the media store: S3 where a bucket is configured, else a folder.
+ *
+ * Rejects with MediaStoreError when the bucket is missing or refuses access. A store that cannot be reached is only
+ * logged: requests that need it answer UNAVAILABLE until it can be reached.
  */
 export const openMedia = async (context: ProcessContext): Promise<Media> => {
   const { config, logger } = context
@@ -15,10 +17,10 @@ export const openMedia = async (context: ProcessContext): Promise<Media> => {
     await store.check()
   } catch (error) {
     if (!MediaStoreError.is(error) || error.code !== MediaProblem.unreachable) throw error
-    logger.warn({ err: error, code: error.code }, 'the store of media is not reached')
+    logger.warn({ err: error, code: error.code }, 'media store cannot be reached')
   }
   return new Media(store, config.media, error =>
-    logger.warn({ err: error, code: error.code }, 'the store of media cannot be used'),
+    logger.warn({ err: error, code: error.code }, 'media store failed'),
   )
 }
 
@@ -26,10 +28,10 @@ const openStore = async ({ config, onStop }: ProcessContext): Promise<MediaStore
   const { bucket, endpoint } = config.s3
   if (bucket === undefined) {
     if (endpoint !== undefined)
-      throw new ConfigError(['s3.endpoint: names a server, but s3.bucket names no bucket'])
+      throw new ConfigError(['s3.endpoint: a server is set, but s3.bucket names no bucket; set both'])
     return await openMediaFolder(config.mediaFolder ?? join(config.data, 'media'))
   }
-  // Loaded where it is used: it takes a while.
+  // The S3 client is loaded on demand: it takes a while.
   const { S3Media } = await import('../infra/s3/index.ts')
   const store = new S3Media({ ...config.s3, bucket })
   onStop('media', () => store.close())

@@ -1,66 +1,94 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import { sleep } from '../base/sleep.ts'
 import type { ConfabConfig } from '../infra/config/index.ts'
-import { connectNats, type Nats, type NatsServer, startNatsServer } from '../infra/nats/index.ts'
+import {
+  connectNats,
+  type Nats,
+  type NatsServer,
+  type NatsServerOptions,
+  startNatsServer,
+} from '../infra/nats/index.ts'
 
-/** The NATS of a configuration: existing servers, or the embedded one of the data folder. */
+/** A connection to the NATS of a configuration: existing servers, or the embedded server of the data folder. */
 export interface OpenNats {
   readonly nats: Nats
   readonly servers: readonly string[]
-  /** Whether it is the embedded server. */
   readonly isEmbedded: boolean
   close(): Promise<void>
 }
 
+export interface OpenNatsOptions extends Pick<NatsServerOptions, 'onFetch' | 'signal'> {}
+
+/** Delays between attempts to replace an embedded server that its process left behind, ms. */
+const firstRetryMs = 100
+const longestRetryMs = 2_000
+
 /**
- * Connects to the servers of a configuration; where it names none, to the embedded one: that of another process that uses the data folder, else one that is
- * started here and ended by `close`. Should the other process end, its server goes with it; a new one takes its place here, at the same address. Throws NatsError.
+ * Connects to the servers of a configuration, or to the embedded server of its data folder.
+ *
+ * The embedded server belongs to the first process on the folder; further processes connect to it. When the owner ends,
+ * its server ends too, and one of the other processes starts a new server at the same address. Throws NatsError.
  */
 export const openNats = async (
   config: Pick<ConfabConfig, 'data' | 'natsServers'>,
   name: string,
   onNotice: (notice: string) => void,
+  { onFetch, signal }: OpenNatsOptions = {},
 ): Promise<OpenNats> => {
   if (config.natsServers !== undefined) {
     const nats = await connectNats({ servers: config.natsServers, name, onNotice })
     return { nats, servers: config.natsServers, isEmbedded: false, close: () => nats.close() }
   }
-  const start = (): Promise<NatsServer> => startNatsServer({ dataDir: config.data, onNotice })
-  let server = await start()
+  const options = { dataDir: config.data, onNotice, ...(onFetch === undefined ? {} : { onFetch }) }
+  let server = await startNatsServer({ ...options, ...(signal === undefined ? {} : { signal }) })
+  const { url } = server
   let nats: Nats
   try {
-    nats = await connectNats({ servers: server.url, name, onNotice })
+    nats = await connectNats({ servers: url, name, onNotice })
   } catch (error) {
     await server.stop()
     throw error
   }
 
-  let isClosing = false
-  let taking: Promise<void> | undefined
+  const closing = new AbortController()
+  const replaceServer = (): Promise<NatsServer> =>
+    startNatsServer({ ...options, port: Number(new URL(url).port), signal: closing.signal })
+  /** Ends when the connection is back, or when this process owns a server. Each attempt is followed by a timer. */
   const takeOver = async (): Promise<void> => {
-    while (!server.isOurs && !nats.connected() && !isClosing)
+    let failure = ''
+    for (let waitMs = firstRetryMs; !closing.signal.aborted; waitMs = Math.min(2 * waitMs, longestRetryMs)) {
+      if (server.isOurs || nats.connected()) return
       try {
-        server = await start()
+        server = await replaceServer()
       } catch (error) {
-        onNotice(error instanceof Error ? error.message : String(error))
+        const reason = error instanceof Error ? error.message : String(error)
+        if (reason !== failure && !closing.signal.aborted) onNotice(reason)
+        failure = reason
       }
-    taking = undefined
+      // The owner may have restarted its server: the client reconnects only while this function waits.
+      if (!server.isOurs) await sleep(waitMs, closing.signal)
+    }
   }
+  let takingOver: Promise<void> | undefined
   nats.onChange(isConnected => {
-    if (!isConnected && !server.isOurs) taking ??= takeOver()
+    if (isConnected || server.isOurs || closing.signal.aborted) return
+    takingOver ??= takeOver().finally(() => {
+      takingOver = undefined
+    })
   })
   return {
     nats,
-    servers: [server.url],
+    servers: [url],
     isEmbedded: true,
     close: async () => {
-      isClosing = true
+      closing.abort()
       await nats.close()
-      await taking
+      await takingOver
       await server.stop()
     },
   }
 }
 
-/** Whether a data folder has ever held an embedded log. */
+/** Whether a data folder holds an embedded log. */
 export const hasEmbeddedLog = (data: string): boolean => existsSync(join(data, 'nats'))

@@ -1,6 +1,4 @@
-/**
- * The projections' thread: started by projections-thread.ts, with a connection to NATS and to the views' databases of its own.
- */
+/** The projections thread, started by projections.ts. It has its own connections to NATS and to the view databases. */
 import { randomInt } from 'node:crypto'
 import { hostname, setPriority } from 'node:os'
 import { parentPort, workerData } from 'node:worker_threads'
@@ -17,23 +15,24 @@ import {
   openNatsPlans,
 } from '../infra/nats/index.ts'
 import type { RunnerLog } from '../projections/index.ts'
-import type { FromProjections, ProjectionsThreadData, ToProjections } from './projections-thread.ts'
-import { viewDatabases } from './view-databases.ts'
-import { startViewFeeder, type ViewFeeder } from './view-feeder.ts'
+import { viewDatabases } from './open-views.ts'
+import type { FromProjections, ProjectionsThreadData, ToProjections } from './projections.ts'
+import { startViewWorker, type ViewWorker } from './view-worker.ts'
 
 const statusEveryMs = 250
 
-// Views may lag, acks and deliveries may not: when cores are short they come first. On Linux this is the thread's own priority; elsewhere it would be the whole process's.
+// When cores are short, acks and deliveries take precedence over views. Linux sets the priority of this thread alone;
+// other systems would set the priority of the whole process.
 const niceness = 10
 if (process.platform === 'linux') setPriority(niceness)
 
 const { natsServers, replicas, databases: where } = workerData as ProjectionsThreadData
-const tell = (message: FromProjections) => parentPort?.postMessage(message)
+const post = (message: FromProjections) => parentPort?.postMessage(message)
 
 const logTo =
   (level: keyof RunnerLog) =>
   (fields: object, message: string): void =>
-    tell({ type: 'log', level, fields, message })
+    post({ type: 'log', level, fields, message })
 const log: RunnerLog = { info: logTo('info'), warn: logTo('warn'), error: logTo('error') }
 
 const run = async (): Promise<void> => {
@@ -43,7 +42,7 @@ const run = async (): Promise<void> => {
   const source = new NatsEventSource(nats, layout)
   const watch = new LogWatch(nats, layout)
   const options = {
-    // Containers may share name and process ids.
+    // Containers may have the same host name and process id.
     worker: `${hostname()}-${process.pid}-${randomInt(36 ** 4).toString(36)}`,
     source,
     streams: (await source.streams()).map(({ stream }) => stream),
@@ -52,38 +51,38 @@ const run = async (): Promise<void> => {
     deadLetters: new NatsDeadLetters(nats),
     log,
   }
-  const feeders: ViewFeeder[] = []
-  for (const database of databases) feeders.push(await startViewFeeder(database, options))
-  const status = () => feeders.flatMap(feeder => feeder.status())
-  const unanswer = answerProjectionStatus(nats, () =>
-    feeders.map(feeder => ({
+  const workers: ViewWorker[] = []
+  for (const database of databases) workers.push(await startViewWorker(database, options))
+  const status = () => workers.flatMap(worker => worker.status())
+  const stopAnswering = answerProjectionStatus(nats, () =>
+    workers.map(worker => ({
       worker: options.worker,
-      database: feeder.database,
-      isShared: feeder.isShared,
-      projections: feeder.status(),
+      database: worker.database,
+      isShared: worker.isShared,
+      projections: worker.status(),
     })),
   )
-  const unretry = answerRetries(nats, async letter => {
-    for (const feeder of feeders) {
-      const outcome = await feeder.supervisor()?.retry(letter)
+  const stopRetrying = answerRetries(nats, async letter => {
+    for (const worker of workers) {
+      const outcome = await worker.supervisor()?.retry(letter)
       if (outcome !== undefined) return outcome
     }
     return undefined
   })
   const report = (type: 'ready' | 'status'): void =>
-    tell({ type, status: status(), logLostForMs: watch.lostForMs() })
+    post({ type, status: status(), logLostForMs: watch.lostForMs() })
   const ticker = setInterval(() => report('status'), statusEveryMs)
 
   const stop = async (): Promise<void> => {
     clearInterval(ticker)
-    unanswer()
-    unretry()
-    for (const feeder of feeders) await feeder.stop()
+    stopAnswering()
+    stopRetrying()
+    await Promise.all(workers.map(worker => worker.stop()))
     watch.stop()
     source.close()
     await nats.close()
     report('status')
-    // Of the thread alone. A timer that a driver has left behind would keep it for ever.
+    // Ends this thread only. A timer that a driver left behind would keep the thread alive.
     process.exit()
   }
   parentPort?.on('message', (message: ToProjections) => {
@@ -94,7 +93,7 @@ const run = async (): Promise<void> => {
 
 const fail = (error: unknown): void => {
   const message = error instanceof Error ? error.message : String(error)
-  tell({ type: 'failed', code: ConfabError.is(error) ? error.code : undefined, message })
+  post({ type: 'failed', code: ConfabError.is(error) ? error.code : undefined, message })
   process.exit(1)
 }
 

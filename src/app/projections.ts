@@ -1,14 +1,120 @@
+import { Worker } from 'node:worker_threads'
+import { ConfabError, type ErrorCode } from '../events/index.ts'
 import { createProjectionMetrics } from '../infra/telemetry/index.ts'
+import type { RunnerLog, SupervisedStatus } from '../projections/index.ts'
 import type { ProcessContext } from './lifecycle.ts'
-import { startProjectionsThread } from './projections-thread.ts'
-import { viewDatabasesOf } from './view-databases.ts'
+import { type ViewDatabaseOptions, viewDatabasesOf } from './open-views.ts'
 
-/** How long the log may have no leader that answers before a process that builds views is not ready, ms. They go on by themselves when it has one. */
-const lostMs = 10_000
+/** Options of the projections thread. */
+export interface ProjectionsThreadOptions {
+  /** `nats://host:port` of one or several servers of one system. The streams exist. */
+  readonly natsServers: string | readonly string[]
+  readonly databases: ViewDatabaseOptions
+  /** Replicas of the buckets that the thread creates in JetStream. Default: one. */
+  readonly replicas?: number | undefined
+  readonly log: RunnerLog
+  /** Called when the thread ends unexpectedly: no view is updated any more. */
+  readonly onFailure: (error: Error) => void
+}
 
-/** The role `projections`: builds the views, on a thread of their own. The streams have been applied. */
+export type ProjectionsThreadData = Pick<ProjectionsThreadOptions, 'natsServers' | 'databases' | 'replicas'>
+
+/** A message from the main thread to the projections thread. */
+export interface ToProjections {
+  readonly type: 'stop'
+}
+
+/** A message from the projections thread to the main thread. */
+export type FromProjections =
+  | {
+      readonly type: 'ready' | 'status'
+      readonly status: readonly SupervisedStatus[]
+      readonly logLostForMs: number
+    }
+  | { readonly type: 'failed'; readonly code: ErrorCode | undefined; readonly message: string }
+  | {
+      readonly type: 'log'
+      readonly level: keyof RunnerLog
+      readonly fields: object
+      readonly message: string
+    }
+
+/** Projections on a thread of their own: building views never blocks the sockets. */
+export interface ProjectionsThread {
+  /** At most half a second old, or as old as the transaction that the thread is in. */
+  status(): readonly SupervisedStatus[]
+  /** Time since the thread could last read all streams, ms; as old as `status`. */
+  logLostForMs(): number
+  /** Resolves when the current batch is stored and the thread has ended. */
+  stop(): Promise<void>
+}
+
+/** TypeScript in a checkout, JavaScript in the package. */
+const entry = new URL(
+  import.meta.url.endsWith('.ts') ? './projections-worker.ts' : './projections-worker.js',
+  import.meta.url,
+)
+
+/**
+ * Starts the thread. Resolves when its projections run. Rejects when the thread cannot reach NATS or open a database,
+ * with ConfabError where the reason has a code.
+ */
+export const startProjectionsThread = (options: ProjectionsThreadOptions): Promise<ProjectionsThread> => {
+  const { natsServers, databases, replicas, log, onFailure } = options
+  const workerData: ProjectionsThreadData = { natsServers, databases, replicas }
+  const worker = new Worker(entry, { workerData, name: 'projections' })
+  const send = (message: ToProjections) => worker.postMessage(message)
+  const exited = new Promise<void>(resolve => worker.once('exit', () => resolve()))
+  let status: readonly SupervisedStatus[] = []
+  let logLostForMs = 0
+  let phase: 'starting' | 'running' | 'stopping' = 'starting'
+
+  return new Promise((resolve, reject) => {
+    const fail = (error: Error) => {
+      if (phase === 'starting') reject(error)
+      else if (phase === 'running') onFailure(error)
+      phase = 'stopping'
+      status = status.map(one => ({ ...one, state: 'stopped' }))
+    }
+    worker.on('error', fail)
+    worker.on('exit', code => fail(new Error(`projections thread ended with exit code ${code}`)))
+    worker.on('message', (message: FromProjections) => {
+      switch (message.type) {
+        case 'log':
+          log[message.level](message.fields, message.message)
+          break
+        case 'failed': {
+          const { code, message: reason } = message
+          fail(code === undefined ? new Error(reason) : new ConfabError(code, reason))
+          break
+        }
+        case 'status':
+          status = message.status
+          logLostForMs = message.logLostForMs
+          break
+        case 'ready':
+          status = message.status
+          phase = 'running'
+          resolve({
+            status: () => status,
+            logLostForMs: () => logLostForMs,
+            stop: async () => {
+              phase = 'stopping'
+              send({ type: 'stop' })
+              await exited
+            },
+          })
+      }
+    })
+  })
+}
+
+/** Time without a stream leader after which the process is not ready, ms. Projections resume with the next leader. */
+const maxLogLostMs = 10_000
+
+/** The role `projections`: builds the views on a thread of its own. The streams exist. */
 export const openProjectionsRole = async (context: ProcessContext): Promise<void> => {
-  const { config, logger, system, registry, onStop, onFailure, readyWhen, tells } = context
+  const { config, logger, system, registry, onStop, onFailure, readyWhen, reportStates } = context
   const projections = await startProjectionsThread({
     natsServers: system.servers,
     databases: viewDatabasesOf(config),
@@ -16,12 +122,12 @@ export const openProjectionsRole = async (context: ProcessContext): Promise<void
     log: logger,
     onFailure,
   })
-  onStop('projections', () => projections.stop())
-  // A view that lags or whose database is away is told, and is no reason to send clients elsewhere.
+  onStop('projections', () => projections.stop(), ['nats'])
+  // A view that lags or whose database is unavailable does not make the process unready: /readyz only reports it.
   readyWhen('projections', () => projections.status().every(({ state }) => state !== 'stopped'))
-  // By the thread's own connection: it says so also where this process has no feed of the log.
-  readyWhen('projections log', () => projections.logLostForMs() <= lostMs)
-  tells(() =>
+  // The thread has its own connection, so this check also works in a process without the live feed.
+  readyWhen('projections log', () => projections.logLostForMs() <= maxLogLostMs)
+  reportStates(() =>
     Object.fromEntries(
       projections
         .status()

@@ -1,97 +1,116 @@
+import { aborted } from '../base/sleep.ts'
 import type { CommandBus, LiveFeed } from '../commands/index.ts'
-import type { ConfabConfig } from '../infra/config/index.ts'
+import type { ConfabConfig, Role } from '../infra/config/index.ts'
 import { createFeedMetrics, type Logger } from '../infra/telemetry/index.ts'
 import { openCommandsRole, openRemoteBus } from './commands.ts'
 import { openEdgeRole, tokenOptions } from './edge.ts'
-import { createContext, createLifecycle, type ProcessContext, type Readiness } from './lifecycle.ts'
+import { createContext, createLifecycle, type Lifecycle, stopTimeoutOf } from './lifecycle.ts'
 import { openLog } from './open-log.ts'
-import { openNats } from './open-nats.ts'
+import { type OpenNatsOptions, openNats } from './open-nats.ts'
 import { openReadViews } from './open-views.ts'
 import { openProjectionsRole } from './projections.ts'
-import { startStatusServer } from './status-server.ts'
+import { openStatusServer } from './status-server.ts'
 
-/** A running process of confab. */
+/** A running confab process. */
 export interface Confab {
-  /** Where it listens. */
+  /** Address of its HTTP server. */
   readonly url: string
-  /** Resolves with what it cannot go on from, should that come. */
+  /** Resolves with an error after which the process cannot continue, should one occur. */
   readonly failed: Promise<Error>
-  /** Takes no more, lets what is under way end (for `drain` at most), and lets go of everything. */
+  /** Drains clients and commands, then stops all components, within `stopTimeout`. Never rejects. */
   stop(): Promise<void>
 }
 
-/** How long a part may take to let go of what it has, besides draining, ms. */
-const lettingGoMs = 10_000
-
-/** What a process that decides commands has before it says that it is ready. */
+/** The components that `prepare` may use. */
 export interface Prepared {
   readonly bus: CommandBus
   readonly feed: LiveFeed
-  /** Whether the log is that of the embedded server. */
+  /** Whether the log is on the embedded server. */
   readonly isEmbedded: boolean
 }
 
+export interface StartOptions extends Pick<OpenNatsOptions, 'onFetch'> {
+  /** Runs in a process with the role `commands`, before it becomes ready. */
+  readonly prepare?: (parts: Prepared) => Promise<void>
+  /** Ends the start: the components started so far are stopped, and `startConfab` resolves with undefined. */
+  readonly signal?: AbortSignal
+}
+
 /**
- * Starts the parts that the configuration's roles name. `prepare` runs where commands are decided, before it says that it is ready. Throws ConfigError,
- * NatsError, ConfabError; nothing is left running then.
+ * Starts the components of the configured roles. Throws ConfigError, NatsError, ConfabError; then no component is left
+ * running. Resolves with undefined when `signal` aborts during the start.
  */
 export const startConfab = async (
   config: ConfabConfig,
   logger: Logger,
-  prepare?: (parts: Prepared) => Promise<void>,
-): Promise<Confab> => {
-  const has = (role: ConfabConfig['roles'][number]): boolean => config.roles.includes(role)
-  const failed = Promise.withResolvers<Error>()
-  const life = createLifecycle(logger, config.drainMs + lettingGoMs)
+  options: StartOptions = {},
+): Promise<Confab | undefined> => {
+  const { signal } = options
+  const life = createLifecycle(logger, stopTimeoutOf(config))
+  const starting = startRoles(config, logger, life, options)
   try {
-    const tokens = has('edge') ? tokenOptions(config) : undefined
-    const onNotice = (notice: string): void => logger.info({}, notice)
-    const system = await openNats(config, 'confab', onNotice)
-    life.onStop('nats', system.close)
-    const context = createContext({ config, logger, system, onNotice, onFailure: failed.resolve }, life)
-    let isPrepared = false
-    life.readyWhen('prepared', () => isPrepared)
-    life.readyWhen('nats', () => system.nats.connected())
-
-    const side = await openLog(system.nats, {
-      replicas: config.natsReplicas,
-      // Whoever decides follows everything anyway, and tells the others.
-      interest: has('commands') ? 'everything' : config.interest,
-      onNotice,
-    })
-    createFeedMetrics(context.registry, side.followed)
-    life.onStop('log', side.close)
-    const views = has('edge') || has('commands') ? await openReadViews(context) : undefined
-    const commands =
-      has('commands') && views !== undefined ? openCommandsRole(context, side, views) : undefined
-    if (has('projections')) await openProjectionsRole(context)
-    let server: { readonly host: string; readonly port: number }
-    if (tokens !== undefined && views !== undefined) {
-      const { bus, states } = commands ?? openRemoteBus(context, side)
-      server = await openEdgeRole(context, { side, views, bus, states, tokens, readiness: life.readiness })
-    } else server = await openStatusSide(context, life.readiness)
-    if (views !== undefined) await side.feed.start()
-    if (commands !== undefined) {
-      await prepare?.({ bus: commands.bus, feed: side.feed, isEmbedded: system.isEmbedded })
-      await commands.serve()
-    }
-    isPrepared = true
-    return {
-      url: `http://${server.host.includes(':') ? `[${server.host}]` : server.host}:${server.port}`,
-      failed: failed.promise,
-      stop: life.stop,
-    }
+    const confab = await (signal === undefined
+      ? starting
+      : Promise.race([starting, aborted(signal).then(() => undefined)]))
+    if (confab === undefined) await life.stop()
+    return confab
   } catch (error) {
     await life.stop()
     throw error
+  } finally {
+    // After an abort, components that are still starting fail because their services are gone.
+    starting.catch(() => {})
   }
 }
 
-const openStatusSide = async (
-  { config: { host, port }, registry, onStop }: ProcessContext,
-  readiness: () => Promise<Readiness>,
-) => {
-  const server = await startStatusServer({ host, port, readiness, registry })
-  onStop('status', () => server.stop())
-  return server
+const startRoles = async (
+  config: ConfabConfig,
+  logger: Logger,
+  life: Lifecycle,
+  { prepare, ...natsOptions }: StartOptions,
+): Promise<Confab> => {
+  const has = (role: Role): boolean => config.roles.includes(role)
+  const failed = Promise.withResolvers<Error>()
+  const onNotice = (notice: string): void => logger.info({}, notice)
+  const tokens = has('edge') ? tokenOptions(config) : undefined
+  let isPrepared = false
+  life.readyWhen('prepared', () => isPrepared)
+
+  const system = await openNats(config, 'confab', onNotice, natsOptions)
+  life.onStop('nats', system.close)
+  life.readyWhen('nats', () => system.nats.connected())
+  const context = createContext({ config, logger, system, onNotice, onFailure: failed.resolve }, life)
+
+  const log = await openLog(system.nats, {
+    replicas: config.natsReplicas,
+    // A process that decides reads every event for its states, and writes the digests for the other processes.
+    interest: has('commands') ? 'everything' : config.interest,
+    onNotice,
+  })
+  life.onStop('log', log.close, ['nats'])
+  createFeedMetrics(context.registry, log.followed)
+
+  const views = has('edge') || has('commands') ? await openReadViews(context) : undefined
+  const commands = has('commands') && views !== undefined ? openCommandsRole(context, log, views) : undefined
+  if (has('projections')) await openProjectionsRole(context)
+  const server =
+    tokens !== undefined && views !== undefined
+      ? await openEdgeRole(context, {
+          log,
+          views,
+          ...(commands ?? openRemoteBus(context, log)),
+          tokens,
+          readiness: life.readiness,
+        })
+      : await openStatusServer(context, life.readiness)
+
+  // Last, so that every component above receives the feed from its start.
+  if (views !== undefined) await log.feed.start()
+  if (commands !== undefined) {
+    await prepare?.({ bus: commands.bus, feed: log.feed, isEmbedded: system.isEmbedded })
+    await commands.serve()
+  }
+  isPrepared = true
+  const host = server.host.includes(':') ? `[${server.host}]` : server.host
+  return { url: `http://${host}:${server.port}`, failed: failed.promise, stop: life.stop }
 }

@@ -30,7 +30,7 @@ t.test(
     t.equal(await confab.stop(), 0)
     const unfed = await doctor()
     t.equal(unfed.code, 1)
-    t.match(unfed.stdout, /✗ {2}projections .*no process feeds timeline, inbox, .*role "projections"/)
+    t.match(unfed.stdout, /✗ {2}projections .*no process builds timeline, inbox, .*role "projections"/)
     t.match(unfed.stderr, /error NOT_READY: projections: see above/)
 
     await cluster.kill9(0)

@@ -60,7 +60,7 @@ t.test('streams, projections and doctor work on a running and on a stopped syste
   t.equal(doctor.code, 0, doctor.stdout)
   t.match(doctor.stdout, /· {2}port .*in use/)
   t.match(doctor.stdout, /✓ {2}stream CONV_0 .*14 messages/)
-  t.match(doctor.stdout, /✓ {2}projections .*all are fed, and level/)
+  t.match(doctor.stdout, /✓ {2}projections .*all have workers and are level/)
 
   const nats = await connectNats({ servers: findRunningServer(data)!.url })
   const version = versionOf('search')
@@ -72,14 +72,14 @@ t.test('streams, projections and doctor work on a running and on a stopped syste
   const port = new URL(newer.url).port
   const building = await runConfab(['doctor', '--port', port, '--data', data])
   t.equal(building.code, 0, building.stdout)
-  t.match(building.stdout, /· {2}projection search .*stands still while its next generation is built/)
+  t.match(building.stdout, /· {2}projection search .*not updated while its next generation is built/)
 
   t.equal(await newer.stop(), 0)
   const afterwards = await runConfab(['doctor', '--port', '0', '--data', data])
   t.equal(afterwards.code, 0, 'doctor accepts views without a worker while no server runs')
   t.match(
     afterwards.stdout,
-    /· {2}projections .*no process feeds timeline, inbox, .*normal while no server runs/,
+    /· {2}projections .*no process builds timeline, inbox, .*normal while no server runs/,
   )
 })
 

@@ -39,7 +39,7 @@ const isHealthy = (port: number): Promise<boolean> =>
 
 export const startCluster = async (t: { teardown(fn: () => unknown): void }): Promise<TestCluster> => {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), 'confab-cluster-')))
-  const binary = await findNatsServer()
+  const { path: binary } = await findNatsServer()
   const ports = await freePorts(9)
   const closers: (() => Promise<void>)[] = []
 

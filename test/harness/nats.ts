@@ -3,9 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connectNats, type Nats } from '../../src/infra/nats/client/connection.ts'
 import { findNatsServer } from '../../src/infra/nats/embedded/nats-binary.ts'
-import { type Durability, serverConfig } from '../../src/infra/nats/embedded/nats-config.ts'
 import { configFileOf, writeRecord } from '../../src/infra/nats/embedded/server-address.ts'
-import { spawnServer } from '../../src/infra/nats/embedded/server-process.ts'
+import { type Durability, serverConfig, spawnServer } from '../../src/infra/nats/embedded/server-process.ts'
 import { type Applied, applyStreams, loadStreams } from '../../src/infra/nats/log/streams.ts'
 import { type CuttingProxy, startProxy } from './nats-proxy.ts'
 
@@ -44,7 +43,7 @@ export const startNats = async (t: Teardown, options: StartNatsOptions = {}): Pr
   const dataDir = realpathSync(mkdtempSync(join(tmpdir(), 'confab-nats-')))
   const natsDir = join(dataDir, 'nats')
   mkdirSync(natsDir)
-  const binary = await findNatsServer()
+  const { path: binary } = await findNatsServer()
   const closers: (() => Promise<void>)[] = []
 
   const start = async (port: number) => {

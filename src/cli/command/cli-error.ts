@@ -27,6 +27,8 @@ export const CliProblem = {
   noLetter: 'NO_SUCH_LETTER',
   /** The retry of some dead letters failed. */
   lettersLeft: 'DEAD_LETTERS_LEFT',
+  /** An error that no code caught, in a server: a defect. The server stops in order. */
+  unhandled: 'UNHANDLED_ERROR',
   /** Interrupted (Ctrl-C) before the end. Exit code 130. */
   interrupted: 'INTERRUPTED',
 } as const

@@ -9,7 +9,8 @@ import { type Finding, hint, ill, messageOf, well } from './findings.ts'
 const findingOf = (stream: StreamStatus): Finding => {
   const { drift, messages } = stream
   const what = `stream ${stream.stream}`
-  if (drift.length > 0) return ill(what, `not as defined: ${drift.join(', ')}`, 'run "confab streams apply"')
+  if (drift.length > 0)
+    return ill(what, `differs from its definition: ${drift.join(', ')}`, 'run "confab streams apply"')
   const away = copiesAway(stream)
   if (away === undefined) return well(what, `${count(messages)} messages`)
   const advice = copiesAdvice(stream)
@@ -19,7 +20,7 @@ const findingOf = (stream: StreamStatus): Finding => {
     : ill(what, detail, advice)
 }
 
-/** Whether the streams are as defined, and all of their copies there. */
+/** Checks that the streams match their definitions, and that all replicas are current. */
 export const checkStreams = async (
   { natsReplicas }: ConfabConfig,
   system: OpenNats,
@@ -32,20 +33,20 @@ export const checkStreams = async (
   }
 }
 
-/** One that a worker has, though it may be in no state to feed it. */
-const isFed = ({ workers, state }: GenerationRow): boolean => workers.length > 0 || state === 'failing'
+/** Whether a worker builds a generation, or tries to. */
+const hasWorker = ({ workers, state }: GenerationRow): boolean => workers.length > 0 || state === 'failing'
 
-/** Views that no worker feeds, in whole or in part. */
-const unfed = (rows: readonly GenerationRow[], isInUse: boolean): Finding[] => {
+/** Reports the views and streams that no worker reads. */
+const withoutWorker = (rows: readonly GenerationRow[], isInUse: boolean): Finding[] => {
   const found = (views: string, what: string): Finding =>
     isInUse
       ? ill(
           what,
-          `no process feeds ${views}`,
+          `no process builds ${views}`,
           'start "confab serve" with the role "projections", or see its log',
         )
-      : hint(what, `no process feeds ${views}`, 'normal while no server runs')
-  const whole = rows.filter(row => !isFed(row))
+      : hint(what, `no process builds ${views}`, 'normal while no server runs')
+  const whole = rows.filter(row => !hasWorker(row))
   const parts = rows.flatMap(({ projection, streams, workers }) => {
     if (workers.length === 0) return []
     const left = streams.filter(({ worker }) => worker === undefined).map(({ stream }) => stream)
@@ -55,33 +56,42 @@ const unfed = (rows: readonly GenerationRow[], isInUse: boolean): Finding[] => {
   return [...(names.length === 0 ? [] : [found(names.join(', '), 'projections')]), ...parts]
 }
 
-/** Whether a view stands still since its next generation is built beside it: that of another version is not fed. */
-const isSucceeded = (row: GenerationRow, all: readonly GenerationRow[]): boolean =>
-  !isFed(row) && all.some(one => one.projection === row.projection && one.role === 'building' && isFed(one))
+/**
+ * Whether a generation is no longer updated because its successor is being built: workers build no generation of
+ * another version than theirs.
+ */
+const isSuperseded = (row: GenerationRow, all: readonly GenerationRow[]): boolean =>
+  !hasWorker(row) &&
+  all.some(one => one.projection === row.projection && one.role === 'building' && hasWorker(one))
 
-const succeeded = ({ projection }: GenerationRow): Finding =>
+const superseded = ({ projection }: GenerationRow): Finding =>
   hint(
     `projection ${projection}`,
-    'stands still while its next generation is built',
-    '"confab projections ls" shows how far that is',
+    'not updated while its next generation is built',
+    '"confab projections ls" shows the progress',
   )
 
-/** How a view that is fed stands; undefined where it is level. */
+/** Reports a generation that is not level with the log; undefined when it is level. */
 const notLevel = ({ projection, state, reason, streams }: GenerationRow): Finding | undefined => {
   const what = `projection ${projection}`
   if (state === 'failing')
-    return ill(what, `failing: ${reason ?? 'see the log'}`, 'mend what is named; it goes on by itself')
-  if (state === 'paused') return hint(what, 'paused', `"confab projections resume ${projection}" goes on`)
+    return ill(
+      what,
+      `failing: ${reason ?? 'see the log'}`,
+      'fix the cause; the projection then continues by itself',
+    )
+  if (state === 'paused') return hint(what, 'paused', `"confab projections resume ${projection}" resumes it`)
   const behind = streams.filter(({ lagEvents }) => lagEvents > 0)
   if (behind.length === 0) return undefined
-  const told = behind.map(({ stream, lagEvents }) => `${count(lagEvents)} events of ${stream}`)
-  return hint(what, `${told.join(', ')} behind`, 'normal while it catches up; else see the log of its worker')
+  const lags = behind.map(({ stream, lagEvents }) => `${count(lagEvents)} events of ${stream}`)
+  return hint(
+    what,
+    `${lags.join(', ')} behind`,
+    'normal while it catches up; otherwise see the log of its worker',
+  )
 }
 
-/**
- * Whether somebody feeds the views that are read, and how they stand. `isInUse`: servers run, and so should who feeds
- * them.
- */
+/** Checks that a worker builds each view that queries read. `isInUse`: servers run, so workers should run too. */
 export const checkProjections = async (
   config: ConfabConfig,
   system: OpenNats,
@@ -91,18 +101,20 @@ export const checkProjections = async (
     const rows = await allViews(config, system)
     if (rows === undefined)
       return [
-        hint('projections', 'there are no views yet', 'a server with the role "projections" makes them'),
+        hint('projections', 'there are no views yet', 'a server with the role "projections" creates them'),
       ]
     const live = rows.filter(({ role }) => role === 'live')
     const findings = [
-      ...unfed(
-        live.filter(row => !isSucceeded(row, rows)),
+      ...withoutWorker(
+        live.filter(row => !isSuperseded(row, rows)),
         isInUse,
       ),
-      ...live.filter(row => isSucceeded(row, rows)).map(succeeded),
-      ...live.filter(isFed).flatMap(row => notLevel(row) ?? []),
+      ...live.filter(row => isSuperseded(row, rows)).map(superseded),
+      ...live.filter(hasWorker).flatMap(row => notLevel(row) ?? []),
     ]
-    return findings.length === 0 ? [well('projections', 'all are fed, and level with the log')] : findings
+    return findings.length === 0
+      ? [well('projections', 'all have workers and are level with the log')]
+      : findings
   } catch (error) {
     return [ill('projections', messageOf(error), 'see the message')]
   }

@@ -1,38 +1,44 @@
-import { execFileSync } from 'node:child_process'
 import { accessSync, constants, mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { dirname } from 'node:path'
 import { Command } from 'commander'
 import { hasEmbeddedLog, type OpenNats, openNats } from '../../app/open-nats.ts'
 import type { ConfabConfig } from '../../infra/config/index.ts'
-import { findNatsServer, findRunningServer } from '../../infra/nats/index.ts'
+import { findNatsServer, findRunningServer, supportedNats } from '../../infra/nats/index.ts'
 import { CliError } from '../command/cli-error.ts'
 import { addConfigFlags, configOf, type SystemFlags } from '../command/config-flags.ts'
-import { print, styled, table } from '../terminal/output.ts'
+import { readServeRecords, type ServeRecord } from '../command/server-address.ts'
+import { createFetchDisplay } from '../terminal/fetch-display.ts'
+import { note, print, styled, table } from '../terminal/output.ts'
 import { checkProjections, checkStreams } from './check-log.ts'
 import { type Finding, hint, ill, messageOf, well } from './findings.ts'
+
+interface DoctorFlags extends SystemFlags {
+  readonly host?: string
+  readonly port?: string
+  readonly json?: boolean
+}
 
 const checkNode = (): Finding =>
   Number(process.versions.node.split('.')[0]) >= 24
     ? well('Node', process.version)
-    : ill('Node', process.version, 'use Node 24 or later, or run confab by npm, which brings one')
+    : ill('Node', process.version, 'use Node 24 or later, or run confab with npm, which installs Node 24')
 
 const checkServerBinary = async (config: ConfabConfig): Promise<Finding> => {
   if (config.natsServers !== undefined) return hint('nats-server', 'not needed: existing servers are used')
   try {
-    const binary = await findNatsServer(() => {})
-    return well(
-      'nats-server',
-      `${execFileSync(binary, ['--version'], { encoding: 'utf8' })
-        .trim()
-        .replace(/^nats-server: v?/, '')}, ${binary}`,
-    )
+    const { version, path } = await findNatsServer({ onProgress: createFetchDisplay(note) })
+    return well('nats-server', `${version}, ${path}`)
   } catch (error) {
-    return ill('nats-server', messageOf(error), 'install nats-server 2.15 and put it on the PATH')
+    return ill(
+      'nats-server',
+      messageOf(error),
+      `install nats-server ${supportedNats.line} and put it on PATH`,
+    )
   }
 }
 
-/** The nearest folder that exists has to take new files. */
+/** Checks that the nearest existing folder is writable. */
 const checkFolder = ({ data }: ConfabConfig): Finding => {
   for (let folder = data; ; folder = dirname(folder))
     try {
@@ -41,32 +47,49 @@ const checkFolder = ({ data }: ConfabConfig): Finding => {
       return well('data folder', data)
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT' && dirname(folder) !== folder) continue
-      return ill('data folder', messageOf(error), 'make it writable, or name another with --data')
+      return ill('data folder', messageOf(error), 'make it writable, or use another folder with --data')
     }
 }
+
+const readyTimeoutMs = 3_000
+
+/** Asks `/readyz` of a recorded server. Returns undefined when no server answers at its address. */
+const checkServer = async ({ url, pid, roles }: ServeRecord): Promise<Finding | undefined> => {
+  const name = `server ${url}`
+  try {
+    const answer = await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(readyTimeoutMs) })
+    const { parts } = (await answer.json()) as { parts: Readonly<Record<string, boolean | string>> }
+    if (answer.ok) return well(name, `ready, roles ${roles.join(', ')}, pid ${pid}`)
+    const unready = Object.keys(parts).filter(part => parts[part] === false)
+    return ill(name, `not ready: ${unready.join(', ')} (pid ${pid})`, "see the server's log")
+  } catch (error) {
+    // Connection refused: the process ended and left its record. A timeout: it runs and does not answer.
+    if ((error as Error).name === 'TimeoutError')
+      return ill(name, `no answer within ${readyTimeoutMs} ms (pid ${pid})`, "see the server's log")
+    return undefined
+  }
+}
+
+/** Checks the servers that run on the data folder. */
+const checkServers = async ({ data }: ConfabConfig): Promise<readonly Finding[]> =>
+  (await Promise.all(readServeRecords(data).map(checkServer))).filter(finding => finding !== undefined)
 
 const checkPort = ({ host, port, data }: ConfabConfig): Promise<Finding> =>
   new Promise(resolve => {
     const server = createServer()
     server.once('error', error => {
       const isTaken = (error as NodeJS.ErrnoException).code === 'EADDRINUSE'
-      if (isTaken && findRunningServer(data) !== undefined)
-        resolve(
-          hint(
-            'port',
-            `${host}:${port} is in use`,
-            'fine when it is the server that runs on this data folder',
-          ),
-        )
-      else resolve(ill('port', messageOf(error), 'choose another with --port, or end what listens there'))
+      if (isTaken && readServeRecords(data).some(({ url }) => Number(new URL(url).port) === port))
+        resolve(hint('port', `${host}:${port} is in use by the server of this data folder`))
+      else resolve(ill('port', messageOf(error), 'choose another port with --port, or stop its process'))
     })
     server.listen(port, host, () => server.close(() => resolve(well('port', `${host}:${port} is free`))))
   })
 
 const checkSystem = async (config: ConfabConfig): Promise<Finding[]> => {
   if (config.natsServers === undefined && !hasEmbeddedLog(config.data))
-    return [hint('log', 'none in the data folder yet', '"confab serve --dev" begins one')]
-  // Before one is started here.
+    return [hint('log', 'none in the data folder yet', '"confab serve --dev" creates one')]
+  // Before this process starts a nats-server on the folder.
   const isInUse = config.natsServers !== undefined || findRunningServer(config.data) !== undefined
   let system: OpenNats
   try {
@@ -76,9 +99,9 @@ const checkSystem = async (config: ConfabConfig): Promise<Finding[]> => {
   }
   try {
     const { connection } = system.nats
-    const where = `${connection.getServer()}, version ${connection.info?.version}`
+    const server = `${connection.getServer()}, version ${connection.info?.version}`
     return [
-      well('NATS', where),
+      well('NATS', server),
       ...(await checkStreams(config, system)),
       ...(await checkProjections(config, system, isInUse)),
     ]
@@ -89,13 +112,17 @@ const checkSystem = async (config: ConfabConfig): Promise<Finding[]> => {
 
 const marks = { well: ['green', '✓'], ill: ['red', '✗'], note: ['yellow', '·'] } as const
 
-const doctor = async (flags: SystemFlags & { json?: boolean }): Promise<void> => {
+const doctor = async (flags: DoctorFlags): Promise<void> => {
   const config = configOf(flags)
+  const servers = await checkServers(config)
+  // A running server has its port already. A port that was given is checked all the same.
+  const isPortChecked = servers.length === 0 || flags.port !== undefined || flags.host !== undefined
   const findings = [
     checkNode(),
     await checkServerBinary(config),
     checkFolder(config),
-    await checkPort(config),
+    ...servers,
+    ...(isPortChecked ? [await checkPort(config)] : []),
     ...(await checkSystem(config)),
   ]
   if (flags.json) await print(`${JSON.stringify(findings, undefined, 2)}\n`)

@@ -1,4 +1,4 @@
-/** What was found of one thing; `advice`: what to do where it is not well. */
+/** The result of one check. `what` names the subject, `advice` says what to do when the subject is not well. */
 export interface Finding {
   readonly what: string
   readonly state: 'well' | 'ill' | 'note'

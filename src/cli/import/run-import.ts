@@ -1,4 +1,4 @@
-import { openWriteSide } from '../../app/open-log.ts'
+import { openLogWithBus } from '../../app/open-log.ts'
 import { openNats } from '../../app/open-nats.ts'
 import { createLogLookup, type MessageLookup } from '../../commands/index.ts'
 import { CliError } from '../command/cli-error.ts'
@@ -77,7 +77,7 @@ export const runImport = async (sources: readonly ImportSource[], flags: SystemF
   const system = await openNats(config, 'confab-import', note)
   try {
     let lookup: MessageLookup | undefined
-    const { bus, states, feed, close } = await openWriteSide(system.nats, {
+    const { bus, states, feed, close } = await openLogWithBus(system.nats, {
       lookup: (log, events) => {
         lookup = createLogLookup(log, indexBytes, events)
         return lookup

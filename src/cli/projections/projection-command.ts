@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { Argument, type Command, InvalidArgumentError } from 'commander'
 import type { OpenNats } from '../../app/open-nats.ts'
-import { isInFile, viewDatabases, viewDatabasesOf } from '../../app/view-databases.ts'
+import { isInFile, viewDatabases, viewDatabasesOf } from '../../app/open-views.ts'
 import type { ConfabConfig } from '../../infra/config/index.ts'
 import { discoverLog, type Nats, NatsEventSource, openNatsPlans } from '../../infra/nats/index.ts'
 import {

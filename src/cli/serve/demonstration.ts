@@ -44,8 +44,7 @@ const react = (c: string, m: string, from: string, minutesAgo: number, emoji: st
 const day = 24 * 60
 
 /**
- * What a new development server holds, so that there is something to see. Ids are fixed: seeded twice, it is there
- * once.
+ * Conversations of a new development server. The ids are fixed, so that a second run of the seed adds nothing.
  */
 const steps: readonly Step[] = [
   create(lounge, 'channel', 'Lounge', 'carol', ['alice', 'bob'], 2 * day),
@@ -54,7 +53,7 @@ const steps: readonly Step[] = [
     'demo-1',
     'carol',
     2 * day - 1,
-    'Welcome! This is a channel: whoever knows its id can join. There is a group next door.',
+    'Welcome! This is a channel: every user who knows its id can join. The other conversation is a group.',
   ),
   react(lounge, 'demo-1', 'alice', 2 * day - 3, '👋'),
   react(lounge, 'demo-1', 'bob', 2 * day - 4, '👋'),
@@ -77,7 +76,7 @@ const steps: readonly Step[] = [
   say(hike, 'demo-5', 'carol', 12, 'Then I bring cake.'),
 ]
 
-/** Seeds the demonstration into a log that holds no event; says whether it did. */
+/** Writes the demonstration into an empty log. Returns false when the log has events, and then writes nothing. */
 export const seedDemonstration = async ({ bus, feed }: Pick<Prepared, 'bus' | 'feed'>): Promise<boolean> => {
   if (feed.positions().some(({ streamSeq }) => streamSeq > 0)) return false
   const now = Date.now()

@@ -1,6 +1,6 @@
-import { join } from 'node:path'
 import { Command } from 'commander'
 import type { Confab } from '../../app/start.ts'
+import { aborted } from '../../base/sleep.ts'
 import { type ConfabConfig, configReference, unknownVariables } from '../../infra/config/index.ts'
 import { createLogger, type Logger } from '../../infra/telemetry/index.ts'
 import { CliError } from '../command/cli-error.ts'
@@ -12,14 +12,11 @@ import {
   type ServeRecord,
   writeServeRecord,
 } from '../command/server-address.ts'
+import { createFetchDisplay } from '../terminal/fetch-display.ts'
 import { helpWidth, note, print, styled } from '../terminal/output.ts'
 import { seedDemonstration } from './demonstration.ts'
 
-/** On a terminal a development server's log goes to a file: what one wants to see there is where the server is. */
-const logFileOf = (config: ConfabConfig): string | undefined =>
-  config.logFile ?? (config.dev && process.stdout.isTTY ? join(config.data, 'confab.log') : undefined)
-
-const greeting = (confab: Confab, config: ConfabConfig, logFile: string | undefined): string => {
+const greeting = (confab: Confab, config: ConfabConfig): string => {
   const rows: [string, string][] = [
     ['Open', styled(['cyan', 'underline'], confab.url)],
     ...(config.dev && config.roles.includes('edge')
@@ -31,12 +28,12 @@ const greeting = (confab: Confab, config: ConfabConfig, logFile: string | undefi
         ? config.data
         : `${config.data}, log on ${config.natsServers.length} NATS servers`,
     ],
-    ...(logFile === undefined ? [] : ([['Log', logFile]] as [string, string][])),
+    ...(config.logFile === undefined ? [] : ([['Log', config.logFile]] as [string, string][])),
     ...(config.roles.length < 3 ? ([['Roles', config.roles.join(', ')]] as [string, string][]) : []),
   ]
   const lines = rows.map(([name, value]) => `  ${styled('dim', name.padEnd(8))}${value}`)
-  const mode = config.dev ? styled('yellow', ' (development: anyone may sign in as anyone)') : ''
-  return `\n  ${styled('bold', 'confab is running')}${mode}\n\n${lines.join('\n')}\n\n  ${styled('dim', 'Ctrl-C ends it.')}\n\n`
+  const mode = config.dev ? styled('yellow', ' (development: sign in as any user)') : ''
+  return `\n  ${styled('bold', 'confab is running')}${mode}\n\n${lines.join('\n')}\n\n  ${styled('dim', 'Press Ctrl-C to stop.')}\n\n`
 }
 
 const isRunning = (pid: number): boolean => {
@@ -47,15 +44,15 @@ const isRunning = (pid: number): boolean => {
   }
 }
 
-/** Two servers on one data folder would build the same views twice. */
+/** Two servers on one data folder would build the same views twice. Throws CliError. */
 const refuseSecond = async ({ data, roles }: ConfabConfig): Promise<void> => {
   if (!roles.includes('projections')) return
   for (const other of readServeRecords(data))
     if (other.roles.includes('projections') && other.pid !== process.pid && isRunning(other.pid))
-      await refuseServing(data, other)
+      await refuseIfServing(data, other)
 }
 
-const refuseServing = async (data: string, other: ServeRecord): Promise<void> => {
+const refuseIfServing = async (data: string, other: ServeRecord): Promise<void> => {
   const isServing = await fetch(`${other.url}/healthz`, { signal: AbortSignal.timeout(1_000) }).then(
     answer => answer.ok,
     () => false,
@@ -63,57 +60,83 @@ const refuseServing = async (data: string, other: ServeRecord): Promise<void> =>
   if (isServing)
     throw new CliError(
       'BAD_OPTION',
-      `confab runs on ${data} already, at ${other.url}: name another folder with --data`,
+      `confab runs on ${data} already, at ${other.url}: use another folder with --data`,
     )
+}
+
+const unhandled = (what: string, cause: Error): CliError =>
+  new CliError('UNHANDLED_ERROR', `${what}: ${cause.message}`, { cause })
+
+/**
+ * Handles errors that no code caught, until the process exits. The first one aborts the returned signal, with a
+ * CliError as its reason, so that the process stops in order; without a handler Node ends the process at once. Further
+ * ones are only logged.
+ */
+const handleUncaughtErrors = (logger: Logger): AbortSignal => {
+  const controller = new AbortController()
+  const handle = (kind: string) => (thrown: unknown) => {
+    const cause = thrown instanceof Error ? thrown : new Error(String(thrown))
+    const error = unhandled(kind, cause)
+    logger.fatal({ err: cause, code: error.code }, `${kind}, stopping`)
+    controller.abort(error)
+  }
+  process.on('uncaughtException', handle('uncaught exception'))
+  process.on('unhandledRejection', handle('unhandled rejection'))
+  return controller.signal
 }
 
 const serve = async (flags: { readonly config?: string }): Promise<void> => {
   const { signal, release } = interruption()
   const config = configOf(flags)
-  for (const variable of unknownVariables(process.env))
-    note(`warning: ${variable} is no variable of confab's`)
+  for (const variable of unknownVariables(process.env)) note(`warning: unknown variable ${variable}`)
   await refuseSecond(config)
-  const logFile = logFileOf(config)
   const logger = createLogger({
     level: config.logLevel,
-    ...(logFile === undefined ? {} : { destination: logFile }),
+    ...(config.logFile === undefined ? {} : { destination: config.logFile }),
   })
-  // Heavy parts are loaded by the command that needs them only.
+  const uncaught = handleUncaughtErrors(logger)
+  const ending = AbortSignal.any([signal, uncaught])
+  // Loaded on demand, so that other commands start faster.
   const { startConfab } = await import('../../app/start.ts')
-  const confab = await startConfab(config, logger, async parts => {
-    if (config.dev && parts.isEmbedded) await seedDemonstration(parts)
-  })
   try {
-    writeServeRecord(config.data, { url: confab.url, roles: config.roles })
-    // An edge has said where it listens; of other roles nothing else does.
-    logger.info({ url: confab.url, roles: config.roles }, 'confab is up')
-    await print(greeting(confab, config, logFile))
-    await untilTold(confab, signal, logger)
-    if (process.stdout.isTTY) note('\n  Ending; what is under way may finish.')
+    const confab = await startConfab(config, logger, {
+      prepare: async parts => {
+        if (config.dev && parts.isEmbedded) await seedDemonstration(parts)
+      },
+      onFetch: createFetchDisplay(line => logger.info({}, line)),
+      signal: ending,
+    })
+    if (confab !== undefined) await runUntil(ending, confab, config, logger)
+    if (uncaught.aborted) throw uncaught.reason
   } finally {
-    removeServeRecord(config.data, config.roles)
-    await confab.stop()
     release()
     logger.flush()
   }
 }
 
-/** Until a signal asks for the end; rejects with what the process cannot go on from. */
-const untilTold = async ({ failed }: Confab, signal: AbortSignal, logger: Logger): Promise<void> => {
-  const told = new Promise<void>(resolve => {
-    if (signal.aborted) resolve()
-    signal.addEventListener('abort', () => resolve(), { once: true })
-  })
-  const fatal = new Promise<Error>(resolve => {
-    process.once('uncaughtException', resolve)
-    process.once('unhandledRejection', reason =>
-      resolve(reason instanceof Error ? reason : new Error(String(reason))),
-    )
-  })
-  const error = await Promise.race([told, failed, fatal])
-  if (error === undefined) return
-  logger.fatal({ err: error }, 'cannot go on')
-  throw error
+/** Serves until `ending` aborts, then stops. Rejects with the error that made the process fail. */
+const runUntil = async (
+  ending: AbortSignal,
+  confab: Confab,
+  config: ConfabConfig,
+  logger: Logger,
+): Promise<void> => {
+  try {
+    writeServeRecord(config.data, { url: confab.url, roles: config.roles })
+    // The address of a process without the role edge is in no other log line.
+    logger.info({ url: confab.url, roles: config.roles }, 'confab is up')
+    await print(greeting(confab, config))
+    const failure = await Promise.race([aborted(ending).then(() => undefined), confab.failed])
+    if (failure !== undefined) {
+      const error = 'code' in failure ? failure : unhandled('component failed', failure)
+      logger.fatal({ err: failure, code: (error as { code: unknown }).code }, 'component failed, stopping')
+      throw error
+    }
+    if (process.stdout.isTTY) note('\n  Stopping; requests in progress may finish.')
+  } finally {
+    removeServeRecord(config.data, config.roles)
+    await confab.stop()
+  }
 }
 
 export const serveCommand = (): Command =>

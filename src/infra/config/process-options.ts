@@ -77,6 +77,12 @@ export const processOptions = {
     default: 10 * seconds,
     doc: 'Time that a stopping process waits for work under way.',
   }),
+  stopTimeoutMs: option({
+    key: 'stopTimeout',
+    type: duration(seconds, 15 * minutes),
+    shownDefault: '30s, or drain + 20s if that is longer',
+    doc: 'Bound of a whole stop, `drain` included. In Kubernetes, set terminationGracePeriodSeconds some seconds higher.',
+  }),
 } as const
 
 export const natsOptions = {
@@ -129,7 +135,7 @@ export const logOptions = {
   logFile: option({
     key: 'log.file',
     type: path,
-    doc: 'File that the log is appended to. Not given: standard error; with `--dev` in a terminal, confab.log in the data folder.',
+    doc: 'File that the log is appended to, as JSON lines. Not given: standard error, as readable lines on a terminal.',
   }),
 } as const
 

@@ -23,7 +23,7 @@ export const optionFacts = (option: Option): OptionFacts => {
     variable: variableOf(option),
     flag,
     type: unit === undefined ? type.name : `${type.name}, ${unit}`,
-    defaultValue: option.default === undefined ? 'none' : (option.shownDefault ?? written()),
+    defaultValue: option.shownDefault ?? (option.default === undefined ? 'none' : written()),
     range: type.range,
     doc,
   }

@@ -202,22 +202,29 @@ t.test('the server is found, or it is said what is wrong with the one that was n
     process.env.PATH = path
   })
   const good = await findNatsServer()
+  t.match(good.version, /^2\.15\.\d+$/)
   process.env.CONFAB_NATS_SERVER = fake
   await t.rejects(findNatsServer(), {
     code: 'NATS_SERVER_TOO_OLD',
     message: /2\.9\.10.*Install nats-server 2\.15/s,
   })
+  writeFileSync(fake, '#!/bin/sh\necho "nats-server: v2.16.0"\n')
+  await t.rejects(findNatsServer(), {
+    code: 'NATS_SERVER_UNSUPPORTED',
+    message: /2\.16\.0.*supports nats-server 2\.15\.x.*Install nats-server 2\.15/s,
+  })
+  writeFileSync(fake, '#!/bin/sh\necho "nats-server: v2.9.10"\n')
   process.env.CONFAB_NATS_SERVER = join(bin, 'none')
   await t.rejects(findNatsServer(), { code: 'NATS_SERVER_MISSING' })
-  process.env.CONFAB_NATS_SERVER = good
-  t.equal(await findNatsServer(), good)
+  process.env.CONFAB_NATS_SERVER = good.path
+  t.same(await findNatsServer(), good)
   delete process.env.CONFAB_NATS_SERVER
   process.env.PATH = `${bin}:${path}`
-  t.not(await findNatsServer(), fake, 'an old one on PATH is passed over')
+  t.not((await findNatsServer()).path, fake, 'an old one on PATH is passed over')
 })
 
 t.test('the configurations in nats/ are valid', async t => {
-  const binary = await findNatsServer()
+  const { path: binary } = await findNatsServer()
   const env = {
     ...process.env,
     CONFAB_NATS_NAME: 'n1',

@@ -2,8 +2,10 @@
 export const NatsProblem = {
   /** No nats-server was found and none could be fetched. */
   missing: 'NATS_SERVER_MISSING',
-  /** The nats-server that was named, or that answers, is older than confab needs. */
+  /** The nats-server that was named, found or connected to is older than the supported versions. */
   tooOld: 'NATS_SERVER_TOO_OLD',
+  /** The nats-server that was named or found is newer than the supported versions. */
+  unsupported: 'NATS_SERVER_UNSUPPORTED',
   /** The server did not come up, or was not reached. */
   failed: 'NATS_SERVER_FAILED',
   /** Another process holds the data folder, and its server cannot be reached. */

@@ -1,41 +1,70 @@
 import { mkdirSync, realpathSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { DatabaseSync } from 'node:sqlite'
+import { sleep } from '../../../base/sleep.ts'
 import { asDataError, NatsError, NatsProblem } from '../client/nats-error.ts'
-import { type FolderLock, lockFolder } from './folder-lock.ts'
+import type { FetchProgress } from './fetch-server.ts'
 import { findNatsServer } from './nats-binary.ts'
-import type { Durability } from './nats-config.ts'
 import { findRunningServer } from './server-address.ts'
-import { KeptServer, urlOfPort } from './server-supervisor.ts'
+import type { Durability } from './server-process.ts'
+import { ServerSupervisor, urlOfPort } from './server-supervisor.ts'
+
+export interface FolderLock {
+  release(): void
+}
+
+/**
+ * Locks a folder for this process. Returns undefined while another process holds the lock.
+ *
+ * The lock is an exclusive transaction on an empty SQLite file, since Node has no `flock`. The operating system
+ * releases it when the process ends, also after SIGKILL, so no stale lock can remain.
+ */
+export const lockFolder = (folder: string): FolderLock | undefined => {
+  const database = new DatabaseSync(join(folder, 'lock'), { timeout: 0 })
+  try {
+    database.exec('PRAGMA journal_mode = OFF; BEGIN EXCLUSIVE')
+  } catch (error) {
+    database.close()
+    if ((error as { errcode?: number }).errcode === 5) return undefined
+    throw error
+  }
+  return { release: () => database.close() }
+}
 
 export interface NatsServerOptions {
-  /** Its files go to `<dataDir>/nats`, its place is told in `<dataDir>/nats.json`. Made when it is not there. */
+  /** The server's files are in `<dataDir>/nats`, its address in `<dataDir>/nats.json`. Created when missing. */
   readonly dataDir: string
-  /** Default: the one that this folder's server had last, when it is free; else any free one. */
+  /** Default: the last port of this folder's server if it is free, else any free port. */
   readonly port?: number
   /** Default: `default`. */
   readonly durability?: Durability
-  /** Told of what an operator may want to know: fetching, an unexpected end, a restart, a full disk. */
+  /** Receives facts for operators: an unexpected end of the server, a restart, a full disk. */
   readonly onNotice?: (notice: string) => void
+  /** Called about once a second while a nats-server is fetched, and with undefined when that has ended. */
+  readonly onFetch?: (progress: FetchProgress | undefined) => void
+  /** Ends the wait for the folder's lock, and a fetch. */
+  readonly signal?: AbortSignal
 }
 
 export interface NatsServer {
-  /** `nats://127.0.0.1:<port>`; stays the same over restarts. */
+  /** `nats://127.0.0.1:<port>`; restarts keep it. */
   readonly url: string
-  /** Of the server's process; changes when it is restarted. */
+  /** Process id of the server; changes when it is restarted. */
   readonly pid: number
-  /** False: another process keeps it, this one only uses it. */
+  /** Whether this process owns the server. If not, another process does. */
   readonly isOurs: boolean
-  /** Ends it when it is ours. */
+  /** Stops the server if this process owns it. */
   stop(): Promise<void>
 }
 
 /**
- * A nats-server on a data folder: ours, restarted when it dies and ended when we do (by whatever signal); or the one that another process keeps
- * there already. Resolves when it takes connections. Throws NatsError.
+ * Starts a nats-server on a data folder, or attaches to the server that another process runs there.
+ *
+ * An owned server is restarted when it ends unexpectedly, and ends with this process, whatever signal ends the process.
+ * Resolves when the server accepts connections. Throws NatsError, or the reason of `signal` after an abort.
  */
 export const startNatsServer = async (options: NatsServerOptions): Promise<NatsServer> => {
-  const { port, durability = 'default', onNotice: tell = () => {} } = options
+  const { port, durability = 'default', onNotice = () => {}, onFetch, signal } = options
   let dataDir: string
   try {
     mkdirSync(join(options.dataDir, 'nats'), { recursive: true })
@@ -43,19 +72,20 @@ export const startNatsServer = async (options: NatsServerOptions): Promise<NatsS
   } catch (error) {
     throw asDataError(options.dataDir, error)
   }
-  const lock = await lockOrAttach(dataDir)
+  const lock = await lockOrAttach(dataDir, signal)
   if ('url' in lock) return lock
   try {
-    const binary = await findNatsServer(tell)
-    const kept = await KeptServer.start({ dataDir, binary, port, durability, tell })
+    const { path } = await findNatsServer({ onProgress: onFetch, signal })
+    signal?.throwIfAborted()
+    const supervisor = await ServerSupervisor.start({ dataDir, binary: path, port, durability, onNotice })
     return {
-      url: urlOfPort(kept.port),
+      url: urlOfPort(supervisor.port),
       get pid() {
-        return kept.pid
+        return supervisor.pid
       },
       isOurs: true,
       stop: async () => {
-        await kept.stop()
+        await supervisor.stop()
         lock.release()
       },
     }
@@ -65,9 +95,13 @@ export const startNatsServer = async (options: NatsServerOptions): Promise<NatsS
   }
 }
 
-/** The folder's lock; or, while another process has it, that one's server. It may be starting, or going: up to 10 s. */
-const lockOrAttach = async (dataDir: string): Promise<FolderLock | NatsServer> => {
-  for (let tries = 0; tries < 200; tries++) {
+const attachAttempts = 200
+const attachEveryMs = 50
+
+/** Takes the folder's lock, or attaches to the owner's server. Waits up to 10 s while the owner starts or stops. */
+const lockOrAttach = async (dataDir: string, signal?: AbortSignal): Promise<FolderLock | NatsServer> => {
+  for (let attempt = 0; attempt < attachAttempts; attempt++) {
+    signal?.throwIfAborted()
     let lock: FolderLock | undefined
     try {
       lock = lockFolder(join(dataDir, 'nats'))
@@ -81,7 +115,10 @@ const lockOrAttach = async (dataDir: string): Promise<FolderLock | NatsServer> =
     if (lock !== undefined) return lock
     const running = findRunningServer(dataDir)
     if (running !== undefined) return { ...running, isOurs: false, stop: async () => {} }
-    await sleep(50)
+    await sleep(attachEveryMs, signal)
   }
-  throw new NatsError(NatsProblem.busy, `another process holds ${dataDir}, but no server of its runs`)
+  throw new NatsError(
+    NatsProblem.busy,
+    `another process holds the data folder ${dataDir}, but its nats-server does not run; stop that process`,
+  )
 }

@@ -1,9 +1,9 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { sleep } from '../../../base/sleep.ts'
 
-/** `<data>/nats.json`: where the server of a data folder is, or was. */
+/** `<data>/nats.json`: address and process id of the server that runs, or last ran, on a data folder. */
 export interface ServerRecord {
   readonly url: string
   readonly pid: number
@@ -37,29 +37,36 @@ const commandLine = (pid: number): string => {
   }
 }
 
-/** Whether the recorded server still runs: its pid may be another's by now. */
+/** Whether the recorded server still runs. The command line decides: another process may have reused the id. */
 export const isRunning = (dataDir: string, record: ServerRecord): boolean =>
   commandLine(record.pid).includes(configFileOf(dataDir))
 
-/**
- * Where the server that a process keeps on this folder listens; undefined when none runs. What `--data` beside a running `confab serve` asks.
- */
+/** The server that runs on a data folder; undefined when none does. */
 export const findRunningServer = (dataDir: string): ServerRecord | undefined => {
   const record = readRecord(dataDir)
   return record !== undefined && isRunning(dataDir, record) ? record : undefined
 }
 
-/** Waits for a server whose keeper is gone to be gone too, and helps it along: two servers must never write one folder. */
+const leftoverLooks = 200
+const leftoverEveryMs = 50
+/** Looks before SIGTERM (1 s), and before SIGKILL (7.5 s). */
+const termAfterLooks = 20
+const killAfterLooks = 150
+
+/**
+ * Waits up to 10 s until a server whose owner has ended is gone, and kills it when it does not end by itself. Two
+ * servers must never write to one folder.
+ */
 export const endLeftover = async (dataDir: string): Promise<void> => {
-  for (let tries = 0; tries < 200; tries++) {
+  for (let look = 0; look < leftoverLooks; look++) {
     const record = findRunningServer(dataDir)
     if (record === undefined) return
     try {
-      if (tries === 20) process.kill(record.pid, 'SIGTERM')
-      if (tries === 150) process.kill(record.pid, 'SIGKILL')
+      if (look === termAfterLooks) process.kill(record.pid, 'SIGTERM')
+      if (look === killAfterLooks) process.kill(record.pid, 'SIGKILL')
     } catch {
-      // It ended in between.
+      // The server ended meanwhile.
     }
-    await sleep(50)
+    await sleep(leftoverEveryMs)
   }
 }

@@ -1,24 +1,23 @@
 import { readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { sleep } from '../../../base/sleep.ts'
 import { NatsError } from '../client/nats-error.ts'
-import { type Durability, serverConfig } from './nats-config.ts'
 import { configFileOf, endLeftover, readRecord, writeRecord } from './server-address.ts'
-import { type ServerProcess, spawnServer } from './server-process.ts'
+import { type Durability, type ServerProcess, serverConfig, spawnServer } from './server-process.ts'
 import { watchStorage } from './storage-watch.ts'
 
-export interface KeptServerOptions {
+export interface ServerSupervisorOptions {
   readonly dataDir: string
   readonly binary: string
   readonly port: number | undefined
   readonly durability: Durability
-  readonly tell: (notice: string) => void
+  readonly onNotice: (notice: string) => void
 }
 
 const firstBackOffMs = 50
 const maxBackOffMs = 5_000
-/** A server that lived this long was well; its end starts the back-off anew. */
-const wellAfterMs = 10_000
+/** A server that ran for this time was healthy: its end resets the back-off. */
+const healthyAfterMs = 10_000
 
 export const urlOfPort = (port: number): string => `nats://127.0.0.1:${port}`
 
@@ -27,17 +26,17 @@ const messageOf = (error: unknown): string => (error instanceof Error ? error.me
 const isPortTaken = (error: unknown): boolean =>
   NatsError.is(error) && error.message.includes('address already in use')
 
-/** A nats-server that this process keeps running on a data folder, whose lock it holds. */
-export class KeptServer {
+/** Keeps a nats-server running on a data folder that this process has locked: restarts it whenever it ends. */
+export class ServerSupervisor {
   readonly port: number
-  readonly #options: KeptServerOptions
+  readonly #options: ServerSupervisorOptions
   readonly #stopping = new AbortController()
   readonly #supervision: Promise<void>
   readonly #unwatch: () => void
   #server: ServerProcess
 
-  /** Rejects with NatsError, or with the file system's error. */
-  static async start(options: KeptServerOptions): Promise<KeptServer> {
+  /** Starts the server and its supervision. Rejects with NatsError, or with an error of the file system. */
+  static async start(options: ServerSupervisorOptions): Promise<ServerSupervisor> {
     const { dataDir } = options
     await endLeftover(dataDir)
     const lastPort = Number(new URL(readRecord(dataDir)?.url ?? urlOfPort(0)).port)
@@ -45,18 +44,18 @@ export class KeptServer {
       if (options.port !== undefined || !isPortTaken(error)) throw error
       return spawnAt(options, 0)
     })
-    return new KeptServer(options, server)
+    return new ServerSupervisor(options, server)
   }
 
-  constructor(options: KeptServerOptions, server: ServerProcess) {
+  constructor(options: ServerSupervisorOptions, server: ServerProcess) {
     this.#options = options
     this.#server = server
     this.port = server.port
     this.#supervision = this.#supervise()
     this.#unwatch = watchStorage(join(options.dataDir, 'nats'), logFileOf(options), {
-      tell: options.tell,
+      onNotice: options.onNotice,
       recover: () => {
-        options.tell('there is room again')
+        options.onNotice('disk space is available again: restarting nats-server')
         void this.#server.stop()
       },
     })
@@ -80,15 +79,15 @@ export class KeptServer {
       const startedAt = performance.now()
       const how = await this.#server.ended
       if (signal.aborted) return
-      this.#options.tell(`nats-server ended (${how}); starting it again`)
-      if (performance.now() - startedAt > wellAfterMs) backOff = firstBackOffMs
+      this.#options.onNotice(`nats-server ended (${how}), restarting`)
+      if (performance.now() - startedAt > healthyAfterMs) backOff = firstBackOffMs
       let next: ServerProcess | undefined
       while (next === undefined) {
-        await sleep(backOff, undefined, { signal }).catch(() => {})
+        await sleep(backOff, signal)
         if (signal.aborted) return
         backOff = Math.min(backOff * 2, maxBackOffMs)
         next = await spawnAt(this.#options, this.port).catch(error => {
-          this.#options.tell(`nats-server does not start: ${messageOf(error)}`)
+          this.#options.onNotice(`nats-server does not start, retrying: ${messageOf(error)}`)
           return undefined
         })
       }
@@ -98,18 +97,18 @@ export class KeptServer {
   }
 }
 
-const logFileOf = ({ dataDir }: KeptServerOptions): string => join(dataDir, 'nats', 'nats-server.log')
+const logFileOf = ({ dataDir }: ServerSupervisorOptions): string => join(dataDir, 'nats', 'nats-server.log')
 
-const spawnAt = async (options: KeptServerOptions, port: number): Promise<ServerProcess> => {
+const spawnAt = async (options: ServerSupervisorOptions, port: number): Promise<ServerProcess> => {
   const { dataDir, durability, binary } = options
   const natsDir = join(dataDir, 'nats')
-  const places = { logFile: logFileOf(options), portsDir: natsDir }
+  const paths = { logFile: logFileOf(options), portsDir: natsDir }
   const configFile = configFileOf(dataDir)
-  // A killed server leaves its ports file behind.
+  // A killed server leaves its ports file.
   for (const name of readdirSync(natsDir))
     if (name.endsWith('.ports')) rmSync(join(natsDir, name), { force: true })
-  writeFileSync(configFile, serverConfig({ name: 'confab', port, storeDir: natsDir, durability, ...places }))
-  const server = await spawnServer(binary, configFile, places)
+  writeFileSync(configFile, serverConfig({ name: 'confab', port, storeDir: natsDir, durability, ...paths }))
+  const server = await spawnServer(binary, configFile, paths)
   try {
     writeRecord(dataDir, { url: urlOfPort(server.port), pid: server.pid })
   } catch (error) {

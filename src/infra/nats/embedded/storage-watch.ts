@@ -1,13 +1,13 @@
 import { closeSync, fstatSync, openSync, readSync, statfsSync } from 'node:fs'
 
-/** What the server logs when its storage failed, or is used up. Neither mends before a restart, even when there is room again. */
+/** Log lines of a server whose storage failed or is full. Only a restart ends that state, even when space is free. */
 const storageFailed =
   /critical write error|no space left on device|file resource limits exceeded|JetStream out of (File|space)/i
 
-/** Bytes that must be free before a server whose storage failed is started again. */
-const enoughRoom = 8 * 1024 * 1024
+/** Free bytes needed before a server whose storage failed is restarted. */
+const neededBytes = 8 * 1024 * 1024
 
-/** Reads what a log file got since the last look. */
+/** Returns a function that reads the bytes appended to a log file since its last call, at most 64 KiB. */
 const followFile = (file: string): (() => string) => {
   let offset: number | undefined
   return () => {
@@ -15,7 +15,7 @@ const followFile = (file: string): (() => string) => {
     try {
       handle = openSync(file, 'r')
       const { size } = fstatSync(handle)
-      // Rotated: a new file from its start.
+      // A shorter file is a new one, after a rotation.
       if (offset === undefined || offset > size) offset = offset === undefined ? size : 0
       const chunk = Buffer.alloc(Math.min(size - offset, 64 * 1024))
       readSync(handle, chunk, 0, chunk.length, offset)
@@ -29,36 +29,37 @@ const followFile = (file: string): (() => string) => {
   }
 }
 
-const hasRoom = (folder: string): boolean => {
+const hasSpace = (folder: string): boolean => {
   try {
     const { bavail, bsize } = statfsSync(folder)
-    return bavail * bsize >= enoughRoom
+    return bavail * bsize >= neededBytes
   } catch {
     return false
   }
 }
 
 /**
- * Watches, once a second, whether the server's storage failed. Calls `tell` once when it has, and `recover` when there is room again. Returns what ends it.
+ * Checks once a second whether the server's storage failed. Calls `onNotice` once per failure, and `recover` when there
+ * is free space again. Returns a function that ends the checks.
  */
 export const watchStorage = (
   folder: string,
   logFile: string,
-  { tell, recover }: { tell: (notice: string) => void; recover: () => void },
+  { onNotice, recover }: { onNotice: (notice: string) => void; recover: () => void },
 ): (() => void) => {
-  const news = followFile(logFile)
-  news()
+  const readAppended = followFile(logFile)
+  readAppended()
   let hasFailed = false
   const timer = setInterval(() => {
-    if (!hasFailed && storageFailed.test(news())) {
+    if (!hasFailed && storageFailed.test(readAppended())) {
       hasFailed = true
-      tell(
-        `nats-server cannot store any more in ${folder}: the disk is full, or fails (see ${logFile}); nothing is acked until it is mended`,
+      onNotice(
+        `nats-server cannot write to ${folder}: the disk is full or failing (see ${logFile}); free space, no append is acknowledged until then`,
       )
     }
-    if (hasFailed && hasRoom(folder)) {
+    if (hasFailed && hasSpace(folder)) {
       hasFailed = false
-      news()
+      readAppended()
       recover()
     }
   }, 1_000)

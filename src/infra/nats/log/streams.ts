@@ -9,6 +9,7 @@ import {
 import { type NatsConnection, TimeoutError } from '@nats-io/transport-node'
 import { askJetStream } from '../client/ask-jetstream.ts'
 import { NatsError, NatsProblem } from '../client/nats-error.ts'
+import { supportedNats } from '../client/server-versions.ts'
 import type { StreamDefinition } from './stream-definitions.ts'
 
 export { type LoadStreamsOptions, loadStreams, type StreamDefinition } from './stream-definitions.ts'
@@ -21,18 +22,15 @@ export interface Applied {
   readonly changed: readonly string[]
 }
 
-/** The JetStream API level of nats-server 2.15, which has the one-fsync-a-batch appends that clusters' durability counts on. */
-const neededApiLevel = 5
-
 const streamNotFound = 10059
 const streamNameInUse = 10058
 
 /** Throws NatsError for a server that is too old, naming its version and the one needed. */
 export const checkApiLevel = (level: number | undefined, version: string): void => {
-  if ((level ?? 0) < neededApiLevel)
+  if ((level ?? 0) < supportedNats.apiLevel)
     throw new NatsError(
       NatsProblem.tooOld,
-      `nats-server ${version} has JetStream API level ${level ?? 'none'}; confab needs level ${neededApiLevel}: nats-server 2.15 or later`,
+      `nats-server ${version} has JetStream API level ${level ?? 'none'}; confab needs level ${supportedNats.apiLevel}: use nats-server ${supportedNats.line} or later`,
     )
 }
 

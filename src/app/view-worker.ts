@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises'
+import { sleep } from '../base/sleep.ts'
 import {
   type DeadLetters,
   type EventSource,
@@ -14,17 +14,20 @@ import {
   versionOf,
 } from '../projections/index.ts'
 
-/** A database of views, to be opened when it can be. */
-export interface DatabaseToFeed {
-  /** The technology. */
+/** A view database that a worker opens. */
+export interface ViewDatabase {
+  /** The technology: `sqlite`, `cassandra`, `elasticsearch`. */
   readonly name: string
   readonly projections: readonly ProjectionName[]
-  /** Several workers may share it, a stream each: they hold leases. One that is not shared is this process's alone, and has to be there at the start. */
+  /**
+   * Whether several workers share it: each holds leases on streams. A database that is not shared belongs to this
+   * process and must open at the start.
+   */
   readonly isShared: boolean
   open(): Promise<ViewStores>
 }
 
-export interface FeederOptions {
+export interface ViewWorkerOptions {
   readonly worker: string
   readonly source: EventSource
   readonly streams: readonly string[]
@@ -34,13 +37,13 @@ export interface FeederOptions {
   readonly log: RunnerLog
 }
 
-/** Feeds the views of one database. */
-export interface ViewFeeder {
+/** Builds the views of one database. */
+export interface ViewWorker {
   readonly database: string
   readonly isShared: boolean
-  /** One entry a generation; while the database can't be opened, one a view, with the reason. */
+  /** One entry per generation. While the database cannot be opened: one entry per view, with the reason. */
   status(): readonly SupervisedStatus[]
-  /** Undefined while the database can't be opened. */
+  /** Undefined while the database cannot be opened. */
   supervisor(): ProjectionSupervisor | undefined
   stop(): Promise<void>
 }
@@ -49,17 +52,17 @@ const firstRetryMs = 250
 const longestRetryMs = 5_000
 
 /**
- * Opens a database and has its views built. Rejects when one that is not shared can't be opened; a shared one is tried again until it can, so that a process
- * starts, and keeps its other views up, whatever is away.
+ * Opens a database and starts its projections. Rejects when a database that is not shared cannot be opened. A shared
+ * database is retried with back-off, so that the process starts and builds its other views meanwhile.
  */
-export const startViewFeeder = async (
-  database: DatabaseToFeed,
-  options: FeederOptions,
-): Promise<ViewFeeder> => {
+export const startViewWorker = async (
+  database: ViewDatabase,
+  options: ViewWorkerOptions,
+): Promise<ViewWorker> => {
   const { log } = options
   let running: { stores: ViewStores; supervisor: ProjectionSupervisor; leases?: StreamLeases } | undefined
   let reason: string | undefined
-  let isStopping = false
+  const stopping = new AbortController()
 
   const start = async (): Promise<void> => {
     const { source, plans, deadLetters, streams, worker } = options
@@ -89,26 +92,23 @@ export const startViewFeeder = async (
     }
   }
 
-  const keepTrying = async (): Promise<void> => {
-    for (
-      let wait = firstRetryMs;
-      !isStopping && running === undefined;
-      wait = Math.min(2 * wait, longestRetryMs)
-    )
+  const retryStart = async (): Promise<void> => {
+    for (let waitMs = firstRetryMs; !stopping.signal.aborted; waitMs = Math.min(2 * waitMs, longestRetryMs))
       try {
         await start()
-        if (reason !== undefined) log.info({ database: database.name }, 'a database of views is there')
+        if (reason !== undefined) log.info({ database: database.name }, 'view database opened')
+        return
       } catch (error) {
-        const now = error instanceof Error ? error.message : String(error)
-        if (now !== reason)
-          log.error({ database: database.name, reason: now }, 'a database of views cannot be used')
-        reason = now
-        for (let waited = 0; waited < wait && !isStopping; waited += firstRetryMs) await sleep(firstRetryMs)
+        const message = error instanceof Error ? error.message : String(error)
+        if (message !== reason)
+          log.error({ database: database.name, reason: message }, 'view database cannot be used')
+        reason = message
+        await sleep(waitMs, stopping.signal)
       }
   }
 
   if (!database.isShared) await start()
-  const trying = database.isShared ? keepTrying() : Promise.resolve()
+  const starting = database.isShared ? retryStart() : Promise.resolve()
   return {
     database: database.name,
     isShared: database.isShared,
@@ -117,11 +117,11 @@ export const startViewFeeder = async (
       if (running === undefined) return database.projections.map(name => unopened(name, reason))
       const status = running.supervisor.status()
       const trouble = running.leases?.trouble()
-      return trouble === undefined ? status : status.map(one => notTaken(one, trouble))
+      return trouble === undefined ? status : status.map(one => withTrouble(one, trouble))
     },
     stop: async () => {
-      isStopping = true
-      await trying
+      stopping.abort()
+      await starting
       await running?.leases?.stop()
       await running?.supervisor.stop()
       await running?.stores.close()
@@ -129,8 +129,8 @@ export const startViewFeeder = async (
   }
 }
 
-/** What is not fed, because its streams cannot be taken on, says nothing of it itself. */
-const notTaken = (status: SupervisedStatus, reason: string): SupervisedStatus =>
+/** The status of a view whose streams the worker cannot take over; the projection itself does not report that. */
+const withTrouble = (status: SupervisedStatus, reason: string): SupervisedStatus =>
   status.state === 'live' || status.state === 'catching-up' ? { ...status, state: 'failing', reason } : status
 
 const unopened = (projection: ProjectionName, reason: string | undefined): SupervisedStatus => ({

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import t from 'tap'
-import { startViewFeeder } from '../../src/app/view-feeder.ts'
+import { startViewWorker } from '../../src/app/view-worker.ts'
 import { openNatsLeases } from '../../src/infra/nats/index.ts'
 import { openSqliteStores } from '../../src/infra/sqlite/index.ts'
 import { tempFolder } from '../harness/temp-folder.ts'
@@ -20,8 +20,8 @@ t.test('a worker whose streams cannot be claimed says that its views fail, and w
     claim: (stream: string) =>
       isAway ? Promise.reject(new Error('the database is away')) : stores.checkpoints.claim(stream),
   }
-  const start = async (worker: string) => {
-    const feeder = await startViewFeeder(
+  const start = async (name: string) => {
+    const worker = await startViewWorker(
       {
         name: 'views',
         projections: stores.projections,
@@ -29,7 +29,7 @@ t.test('a worker whose streams cannot be claimed says that its views fail, and w
         open: async () => ({ ...stores, checkpoints, close: async () => {} }),
       },
       {
-        worker,
+        worker: name,
         source: new MemorySource(Object.fromEntries(streams.map(stream => [stream, []]))),
         streams,
         plans: memoryPlans(),
@@ -38,10 +38,10 @@ t.test('a worker whose streams cannot be claimed says that its views fail, and w
         log: quiet,
       },
     )
-    t.teardown(() => feeder.stop())
-    const states = () => [...new Set(feeder.status().map(({ state }) => state))]
-    const count = () => Math.min(...feeder.status().map(({ streams }) => streams.length))
-    return { ...feeder, states, count }
+    t.teardown(() => worker.stop())
+    const states = () => [...new Set(worker.status().map(({ state }) => state))]
+    const count = () => Math.min(...worker.status().map(({ streams }) => streams.length))
+    return { ...worker, states, count }
   }
   t.teardown(() => stores.close())
 
