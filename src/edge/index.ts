@@ -6,4 +6,4 @@ export type { PresenceListener, PresenceRecord, PresenceStore } from './ports/pr
 export type { Signals } from './ports/signals.ts'
 export type { Identity, TokenVerifier } from './ports/token-verifier.ts'
 export { type Edge, startEdge } from './start-edge.ts'
-export { CannotListenError } from './transports/cannot-listen.ts'
+export { CannotListenError } from './transports/listen.ts'

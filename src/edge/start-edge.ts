@@ -18,32 +18,28 @@ import { EdgeInterest } from './delivery/interest.ts'
 import { LiveEvents } from './delivery/live-events.ts'
 import { Wire } from './delivery/wire.ts'
 import type { EdgeOptions } from './edge-options.ts'
-import { Admission } from './limits/admission.ts'
-import { HelloRate } from './limits/hello-rate.ts'
+import { Admission, HelloRate } from './limits/admission.ts'
 import { defaultEdgeLimits, type EdgeLimits } from './ports/edge-limits.ts'
 import { Contacts, LastSeen, PresenceBoard, PresenceCounts } from './presence/index.ts'
 import { endOverdue, HelloHandler } from './requests/hello.ts'
 import { createAnswerer } from './requests/index.ts'
 import { createSentCheck } from './requests/media.ts'
 import { SessionRequests } from './requests/session-requests.ts'
-import { DeviceSessions } from './sessions/device-sessions.ts'
-import { drainSessions } from './sessions/drain-sessions.ts'
+import { DeviceSessions, drainSessions } from './sessions/close-sessions.ts'
 import type { SocketData } from './sessions/session.ts'
 import { SessionRegistry } from './sessions/session-registry.ts'
-import { SlowConsumers } from './sessions/slow-consumers.ts'
-import { WriteRoom } from './sessions/write-room.ts'
+import { SlowConsumers, WriteRoom } from './sessions/slow-consumers.ts'
 import { CallSignals } from './signals/call-signals.ts'
 import { Marks } from './signals/marks.ts'
 import { TypingBoard } from './signals/typing-board.ts'
-import { CannotListenError } from './transports/cannot-listen.ts'
-import type { GrpcParts } from './transports/grpc/grpc-sessions.ts'
-import type { GrpcServer } from './transports/grpc/start-grpc.ts'
+import type { GrpcParts, GrpcServer } from './transports/grpc/grpc-server.ts'
 import { corsPolicy } from './transports/http/http-exchange.ts'
 import { HttpRoutes, type Readiness } from './transports/http/http-routes.ts'
 import { MediaRoutes } from './transports/http/media-routes.ts'
 import { serveStaticFiles } from './transports/http/static-files.ts'
-import { EventStreams } from './transports/sse/event-streams.ts'
-import { Sockets } from './transports/websocket/sockets.ts'
+import { CannotListenError } from './transports/listen.ts'
+import { EventStreams } from './transports/sse/sse-sessions.ts'
+import { Sockets } from './transports/websocket/websockets.ts'
 
 /** A node that serves clients. */
 export interface Edge {
@@ -312,7 +308,7 @@ const openGrpc = async (
   port: number | undefined,
 ): Promise<GrpcServer | undefined> => {
   if (port === undefined) return undefined
-  const { startGrpc } = await import('./transports/grpc/start-grpc.ts')
+  const { startGrpc } = await import('./transports/grpc/grpc-server.ts')
   return await startGrpc(parts, limits, { host, port })
 }
 

@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url'
 import { loadSync, type MessageTypeDefinition } from '@grpc/proto-loader'
 import t from 'tap'
-import { decodeRequest, encodeMessage } from '../../src/edge/transports/grpc/grpc-frames.ts'
+import { decodeRequest, encodeMessage } from '../../src/edge/transports/grpc/grpc-messages.ts'
 import { asyncApiDocument } from '../../src/edge/transports/http/asyncapi.ts'
 import {
   type AnswerOf,

@@ -8,7 +8,7 @@ import type { FanOut } from '../delivery/fan-out.ts'
 import type { Wire } from '../delivery/wire.ts'
 import { push, pushObject } from '../sessions/outbox.ts'
 import type { Session } from '../sessions/session.ts'
-import type { WriteRoom } from '../sessions/write-room.ts'
+import type { WriteRoom } from '../sessions/slow-consumers.ts'
 import type { SharedReads } from './shared-reads.ts'
 
 interface LiveEvent {

@@ -1,6 +1,6 @@
 import type { FanOut } from '../delivery/fan-out.ts'
 import type { Session } from '../sessions/session.ts'
-import type { WriteRoom } from '../sessions/write-room.ts'
+import type { WriteRoom } from '../sessions/slow-consumers.ts'
 import type { Resumer } from './resume.ts'
 
 /**

@@ -15,7 +15,7 @@ import { Wire } from '../delivery/wire.ts'
 import type { EdgeLimits } from '../ports/edge-limits.ts'
 import { push, pushObject } from '../sessions/outbox.ts'
 import type { Session } from '../sessions/session.ts'
-import type { WriteRoom } from '../sessions/write-room.ts'
+import type { WriteRoom } from '../sessions/slow-consumers.ts'
 import { cursorOf, encodeCursor, type StreamCursor } from './stream-cursor.ts'
 
 /** An event that a session has not got yet. */

@@ -1,6 +1,6 @@
 import type { ConversationView } from '../../commands/index.ts'
 import type { Presence } from '../../events/index.ts'
-import { RecentKeys } from '../limits/recent-keys.ts'
+import { RecentKeys } from '../limits/rate-limits.ts'
 
 export interface PresenceCount {
   /** Members that are not offline. */

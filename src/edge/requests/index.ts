@@ -3,11 +3,10 @@ import type { Caller } from '../sessions/caller.ts'
 import { conversationCommand, deliveredMark, mute, readMark, userCommand } from './commands.ts'
 import { conversation } from './conversation.ts'
 import { history } from './history.ts'
-import { inbox, members, search, undelivered } from './lists.ts'
+import { inbox, members, search, undelivered } from './inbox.ts'
 import { media, send } from './media.ts'
-import { presence } from './presence.ts'
 import type { Fields, Handler, RequestContext } from './request-context.ts'
-import { call, ping, sync, typing } from './signals.ts'
+import { call, ping, presence, sync, typing } from './signals.ts'
 
 export type { RequestContext } from './request-context.ts'
 

@@ -7,15 +7,14 @@ import type { EdgeLimits } from '../ports/edge-limits.ts'
 import type { EdgeMetrics } from '../ports/edge-metrics.ts'
 import type { PresenceBoard } from '../presence/index.ts'
 import { encodeAnswer, encodeError } from '../sessions/frames.ts'
-import { isLarge, LargeAnswers } from '../sessions/large-answers.ts'
 import { flush, push } from '../sessions/outbox.ts'
 import type { Session, WaitingRequest } from '../sessions/session.ts'
 import type { SessionRegistry } from '../sessions/session-registry.ts'
-import type { WriteRoom } from '../sessions/write-room.ts'
+import type { WriteRoom } from '../sessions/slow-consumers.ts'
+import { isLarge, LargeAnswers, visibleError } from './answers.ts'
 import type { HelloHandler } from './hello.ts'
 import type { Answerer } from './index.ts'
 import { checkHello, checkRequest, isRequestType, requestId } from './request-check.ts'
-import { visibleError } from './visible-error.ts'
 
 type Fields = Record<string, unknown>
 

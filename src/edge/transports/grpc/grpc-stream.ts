@@ -2,7 +2,7 @@ import { Metadata, type ServerDuplexStream, status } from '@grpc/grpc-js'
 import { CloseCode, Limits } from '../../../events/index.ts'
 import type { Frame } from '../../sessions/frames.ts'
 import type { Transport, TransportEvents } from '../../sessions/session.ts'
-import { encodeMessage } from './grpc-frames.ts'
+import { encodeMessage } from './grpc-messages.ts'
 
 export type GrpcCall = ServerDuplexStream<Buffer, Buffer>
 

@@ -1,5 +1,7 @@
 import type { HttpRequest, HttpResponse } from 'uWebSockets.js'
 import { ConfabError, type ErrorBody, ErrorRegistry } from '../../../events/index.ts'
+import type { TokenVerifier } from '../../ports/token-verifier.ts'
+import { bearerToken, type Caller } from '../../sessions/caller.ts'
 
 const statusText: Readonly<Record<number, string>> = {
   200: 'OK',
@@ -199,4 +201,16 @@ export class Exchange {
       })
     })
   }
+}
+
+const traceparentPattern = /^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/
+
+/** Who asks over HTTP. Rejects with ConfabError UNAUTHENTICATED. */
+export const callerOf = async (exchange: Exchange, tokens: TokenVerifier): Promise<Caller> => {
+  const token = bearerToken(exchange.authorization)
+  if (token === undefined)
+    throw new ConfabError('UNAUTHENTICATED', 'There is no token in the header Authorization: Bearer ….')
+  const { user } = await tokens.verify(token)
+  const { traceparent } = exchange
+  return traceparentPattern.test(traceparent) ? { user, traceparent } : { user }
 }

@@ -5,15 +5,13 @@ import type { Admission } from '../../limits/admission.ts'
 import type { EdgeMetrics } from '../../ports/edge-metrics.ts'
 import type { TokenVerifier } from '../../ports/token-verifier.ts'
 import type { PresenceBoard } from '../../presence/index.ts'
+import { visibleError } from '../../requests/answers.ts'
 import type { Answerer } from '../../requests/index.ts'
 import { checkRequest, isRequestType, requestId } from '../../requests/request-check.ts'
-import { visibleError } from '../../requests/visible-error.ts'
 import type { Caller } from '../../sessions/caller.ts'
 import { encodeAnswer, JsonFields } from '../../sessions/frames.ts'
 import { asyncApiDocument } from './asyncapi.ts'
-import { callerOf } from './http-caller.ts'
-import { type CorsPolicy, Exchange } from './http-exchange.ts'
-import { objectOfBody, requestOfQuery } from './http-requests.ts'
+import { type CorsPolicy, callerOf, Exchange } from './http-exchange.ts'
 import { openApiDocument } from './openapi.ts'
 import { addRoute, methodsOf } from './routes.ts'
 
@@ -177,4 +175,50 @@ const checkedRequest = (value: Fields): Request => {
   if (!isRequestType(value.t))
     throw new ConfabError('BAD_REQUEST', 't: there is no request of this type.', { field: '/t' })
   return checkRequest(value)
+}
+
+const numbers = ['limit', 'after', 'before'] as const
+
+/** A number where the text is one; else the text, for the schema to refuse. */
+const asNumber = (text: string): number | string => (/^\d{1,16}$/.test(text) ? Number(text) : text)
+
+const asBoolean = (text: string): boolean | string =>
+  text === 'true' ? true : text === 'false' ? false : text
+
+/** `tea:7,milk:9` as an object; what is no such list stays, for the schema to refuse. */
+const asCursors = (text: string): Record<string, number> | string => {
+  const pairs = [...text.matchAll(/([\w-]+):(\d{1,16})(,|$)/g)]
+  if (pairs.map(([pair]) => pair).join('') !== text) return text
+  return Object.fromEntries(pairs.map(([, c, seq]) => [c, Number(seq)]))
+}
+
+/** The request that the parameters of a route stand for. Unknown ones are ignored; whether it is a good one, the request's own check says. */
+export const requestOfQuery = (
+  t: 'history' | 'inbox' | 'undelivered' | 'search',
+  query: URLSearchParams,
+  path: Readonly<Record<string, string>> = {},
+): Fields => {
+  const fields: Fields = { id: 'http', t }
+  for (const [name, text] of query) {
+    if (name === 'id' || name === 't') continue
+    if (name === 'hasMedia') fields[name] = asBoolean(text)
+    else if (name === 'seen') fields[name] = t === 'inbox' ? asCursors(text) : asNumber(text)
+    else if (name === 'limit' || (t === 'history' && numbers.some(number => number === name)))
+      fields[name] = asNumber(text)
+    else fields[name] = text
+  }
+  return { ...fields, ...path }
+}
+
+/** The object of a body. Throws ConfabError BAD_REQUEST. */
+export const objectOfBody = (body: Buffer): Fields => {
+  let value: unknown
+  try {
+    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body))
+  } catch {
+    value = undefined
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new ConfabError('BAD_REQUEST', 'The body has to be one JSON object, in UTF-8.')
+  return value as Fields
 }

@@ -1,8 +1,16 @@
+import type { Logger } from '../../base/logger.ts'
 import { Semaphore } from '../../base/semaphore.ts'
-import type { RequestType } from '../../events/index.ts'
-import { flush } from './outbox.ts'
-import type { Session } from './session.ts'
-import type { WriteRoom } from './write-room.ts'
+import { ConfabError, type ErrorBody, type RequestType } from '../../events/index.ts'
+import { flush } from '../sessions/outbox.ts'
+import type { Session } from '../sessions/session.ts'
+import type { WriteRoom } from '../sessions/slow-consumers.ts'
+
+/** What a client may see of an error. The rest goes to the log, and says nothing of what was sent. */
+export const visibleError = (error: unknown, logger: Logger, where: object): ErrorBody => {
+  if (ConfabError.is(error)) return error.toBody()
+  logger.error({ ...where, err: error }, 'a request failed')
+  return new ConfabError('INTERNAL').toBody()
+}
 
 /** These are answered with as much as a frame holds. */
 const large: ReadonlySet<RequestType> = new Set<RequestType>([
