@@ -11,12 +11,6 @@ import type { Views } from '../projections/index.ts'
 import type { ProcessContext } from './lifecycle.ts'
 import { type OpenedLog, openBus } from './open-log.ts'
 
-/**
- * Staleness of the live feed after which a commands node is not ready, ms. It still decides commands: the log rejects
- * a decision on old state.
- */
-const maxStalenessMs = 10_000
-
 /** The role `commands`. */
 export interface CommandsRole {
   readonly bus: CommandBus
@@ -38,7 +32,8 @@ export const openCommandsRole = (
     logger,
   })
   onStop('command bus', () => settlesWithin(config.drainMs, bus.drain()), ['log', 'views', 'nats'])
-  readyWhen('log', () => opened.feed.staleness() <= maxStalenessMs)
+  // Readiness only: the bus still decides with a stale feed, because the log fences stale appends.
+  readyWhen('log', () => opened.feed.staleness() <= config.edge.stalenessMs)
   const server = new CommandServer(system.nats, {
     bus,
     onError: error => logger.error({ err: error }, 'command of another process failed'),

@@ -68,7 +68,7 @@ export const consistencyOptions = {
     key: 'edge.staleness',
     type: duration(seconds, 10 * minutes),
     default: 10 * seconds,
-    doc: 'Time that the live feed may be without proof of being complete. Then the node refuses exact answers.',
+    doc: 'Time that the live feed may be without proof of being complete. Then an edge node refuses exact answers, and a commands node is not ready.',
   }),
   viewWaitMs: option({
     key: 'edge.viewWait',
