@@ -10,7 +10,7 @@ export const findFiles = (paths: readonly string[], accepts: (name: string) => b
   paths.flatMap(path => {
     const found = filesAt(path, accepts)
     if (found.length === 0)
-      throw new CliError('NO_INPUT', `${path}: the folder holds no files of this format`)
+      throw new CliError('NO_INPUT', `${path}: the folder holds no files of this format: name another`)
     return found
   })
 
@@ -21,7 +21,7 @@ const filesAt = (path: string, accepts: (name: string) => boolean): string[] => 
   } catch (error) {
     throw new CliError(
       'NO_INPUT',
-      `${path}: ${(error as NodeJS.ErrnoException).code === 'ENOENT' ? 'the file or folder does not exist' : (error as Error).message}`,
+      `${path}: ${(error as NodeJS.ErrnoException).code === 'ENOENT' ? 'the file or folder does not exist: check the path' : (error as Error).message}`,
     )
   }
   if (!isFolder) return [path]
