@@ -29,7 +29,7 @@ export const busOptions = {
     type: integer(2, 1_000),
     default: 256,
     unit: 'commands',
-    doc: 'Largest batch.',
+    doc: 'Commands that the bus appends as one batch, at most.',
   }),
   conflicts: option({
     key: 'commands.conflicts',

@@ -57,7 +57,7 @@ export const cassandraOptions = {
   caFile: option({
     key: 'cassandra.ca',
     type: path,
-    doc: 'PEM file of the authority that signed the certificates of the nodes. With TLS.',
+    doc: 'PEM file of the authority that signed the certificates of the nodes. Needs `cassandra.tls`.',
   }),
   writesInFlight: option({
     key: 'cassandra.writesInFlight',

@@ -34,7 +34,7 @@ export const processOptions = {
     flag: '--dev',
     type: boolean,
     default: false,
-    doc: 'Development mode: /v1/dev/token signs tokens for every user, and a new data folder gets demonstration messages. Never in production.',
+    doc: 'Development mode: /v1/dev/token signs tokens for every user, and a new data folder gets demonstration messages. Do not use it in production.',
   }),
   host: option({
     key: 'host',
@@ -113,7 +113,7 @@ export const edgeNodeOptions = {
   corsOrigins: option({
     key: 'edge.corsOrigins',
     type: list(origin),
-    doc: 'Origins of web pages that may call the HTTP routes; `*` for all. Not given: none but the own page.',
+    doc: 'Origins of web pages that may call the HTTP routes; `*` for all. Not given: only the page that this server delivers.',
   }),
 } as const
 

@@ -30,7 +30,7 @@ export const elasticsearchOptions = {
     key: 'elasticsearch.apiKey',
     type: text,
     secret: true,
-    doc: 'API key in base64, as Elasticsearch issues it. Instead of a user.',
+    doc: 'API key in base64, as Elasticsearch issues it. It replaces user and password.',
   }),
   caFile: option({
     key: 'elasticsearch.ca',
