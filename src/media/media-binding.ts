@@ -15,8 +15,9 @@ export interface MediaToBind {
 }
 
 /**
- * Gives a conversation a media, so that a message that names it may be appended: its content, unless that is there, and the binding. First it is noted which message that will be: should that never be
- * appended, the sweep finds the note and takes the binding back. Nothing here is undone when a later step fails; all of it may be done again.
+ * Gives a conversation a media, so that a message that names it may be appended: its content, unless that is there,
+ * and the binding. First it is noted which message that will be: should that never be appended, the sweep finds the
+ * note and takes the binding back. Nothing here is undone when a later step fails; all of it may be done again.
  */
 export const bindMedia = async (store: MediaStore, media: MediaToBind): Promise<void> => {
   const { c, m, user, attachment, index } = media
@@ -120,7 +121,10 @@ export const writeJson = (store: MediaStore, key: string, value: object): Promis
 
 const described = ['name', 'type', 'size', 'sha256'] as const
 
-/** Throws ConfabError MEDIA_MISMATCH when a description is not that of the media. `pointer` is what the field's name goes after. */
+/**
+ * Throws ConfabError MEDIA_MISMATCH when a description is not that of the media. `pointer` is what the field's name
+ * goes after.
+ */
 export const requireSame = (
   given: Omit<Attachment, 'mediaId'>,
   known: Omit<Attachment, 'mediaId'>,
@@ -138,8 +142,10 @@ export const noMedia = (field: string): ConfabError =>
   new ConfabError('NOT_FOUND', 'There is no such media, or none that you may know of.', { field })
 
 /**
- * Where media and the facts about them are kept. An upload is `uploads/<mediaId>/…`: its facts, its content, and which messages it was to go with. What a conversation has is
- * `c/<conversation>/<sha256>/…`: the content, once, and a binding for each media id that was sent. The first characters of the last segment order them: content, then tombstones, then bindings.
+ * Where media and the facts about them are kept. An upload is `uploads/<mediaId>/…`: its facts, its content, and
+ * which messages it was to go with. What a conversation has is `c/<conversation>/<sha256>/…`: the content, once, and
+ * a binding for each media id that was sent. The first characters of the last segment order them: content, then
+ * tombstones, then bindings.
  */
 export const uploadFolder = (mediaId: string): string => `uploads/${mediaId}/`
 export const uploadFacts = (mediaId: string): string => `uploads/${mediaId}/facts`
@@ -171,7 +177,10 @@ export const intentOf = (rest: string): { c: string; m: string } | undefined => 
 
 const randomChars = 21
 
-/** A media id: 43 characters of the content's hash, so that its place follows from it, and 21 that make it one of a kind. */
+/**
+ * A media id: 43 characters of the content's hash, so that its place follows from it, and 21 that make it one of a
+ * kind.
+ */
 export const newMediaId = (sha256: string): string =>
   Buffer.from(sha256, 'hex').toString('base64url') +
   randomBytes(16).toString('base64url').slice(0, randomChars)

@@ -31,7 +31,10 @@ export interface DownloadAs {
 
 /** Bytes of signed URLs that this server carries itself, where the store has no server of its own. */
 export interface LocalTransfers {
-  /** Takes a part. Rejects with ConfabError: URL_EXPIRED for a URL that is forged, of another use, or too old; BAD_REQUEST for another number of bytes. */
+  /**
+   * Takes a part. Rejects with ConfabError: URL_EXPIRED for a URL that is forged, of another use, or too old;
+   * BAD_REQUEST for another number of bytes.
+   */
   put(query: URLSearchParams, length: number, body: AsyncIterable<Uint8Array>): Promise<void>
   /** What a signed URL gives. Rejects with ConfabError URL_EXPIRED or NOT_FOUND. */
   get(query: URLSearchParams): Promise<LocalDownload>
@@ -44,8 +47,9 @@ export interface LocalDownload extends DownloadAs {
 }
 
 /**
- * Holds media and the facts about them, as objects by key: segments of `A-Z a-z 0-9 _ -` with slashes between. What was written or removed is seen at once by everybody. Ports: a folder and S3, both
- * pass test/contracts/media-store.ts. Every method rejects with MediaStoreError when the store cannot be used.
+ * Holds media and the facts about them, as objects by key: segments of `A-Z a-z 0-9 _ -` with slashes between. What
+ * was written or removed is seen at once by everybody. Ports: a folder and S3, both pass
+ * test/contracts/media-store.ts. Every method rejects with MediaStoreError when the store cannot be used.
  */
 export interface MediaStore {
   /** Where signed URLs lead, as an origin; undefined: to this server. */
@@ -80,7 +84,9 @@ export interface MediaStore {
   signDownload(key: string, as: DownloadAs, lifeMs: number): Promise<string>
 }
 
-/** What can be wrong with the store of media. docs/errors.md lists these for operators; clients are told UNAVAILABLE. */
+/**
+ * What can be wrong with the store of media. docs/errors.md lists these for operators; clients are told UNAVAILABLE.
+ */
 export const MediaProblem = {
   /** The bucket isn't there. */
   noBucket: 'MEDIA_BUCKET_MISSING',

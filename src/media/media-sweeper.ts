@@ -33,8 +33,9 @@ export interface Swept {
 }
 
 /**
- * Clears away what nobody needs any more: uploads that were never finished, never sent, or sent so long ago that the conversation's own copy is all that counts; and what a conversation was given for a
- * message that was never appended. Several processes may do so at the same time.
+ * Clears away what nobody needs any more: uploads that were never finished, never sent, or sent so long ago that the
+ * conversation's own copy is all that counts; and what a conversation was given for a message that was never
+ * appended. Several processes may do so at the same time.
  */
 export const sweepMedia = async (options: SweepOptions): Promise<Swept> => {
   const { store, keepMs } = options
@@ -85,7 +86,10 @@ const collect = async (list: AsyncIterable<StoredObject>): Promise<string[]> => 
   return keys
 }
 
-/** Clears an upload; gives how many conversations lost it again, undefined when it was left alone because somebody wants it. */
+/**
+ * Clears an upload; gives how many conversations lost it again, undefined when it was left alone because somebody
+ * wants it.
+ */
 const clear = async (
   { store, wasSent }: SweepOptions,
   mediaId: string,
@@ -128,7 +132,8 @@ const unbind = async (store: MediaStore, c: string, mediaId: string): Promise<vo
   await store.put(mark, new Uint8Array())
   try {
     const keys = await collect(store.list(folder))
-    // A process that was stopped in between does not go on with what it saw long ago: nobody heeds its tombstone any more.
+    // A process that was stopped in between does not go on with what it saw long ago: nobody heeds its tombstone any
+    // more.
     if (!keys.some(isBinding) && performance.now() - began < hesitationMs)
       await store.remove([contentOf(c, sha256)])
   } finally {
@@ -143,7 +148,10 @@ export interface MediaSweeperOptions {
   readonly logger: Logger
 }
 
-/** Clears away media that nobody needs, now and then: `sweepEveryMs`, less a random part, so that the nodes do not all come at once. */
+/**
+ * Clears away media that nobody needs, now and then: `sweepEveryMs`, less a random part, so that the nodes do not all
+ * come at once.
+ */
 export class MediaSweeper {
   readonly #parts: MediaSweeperOptions
   #timer: NodeJS.Timeout | undefined

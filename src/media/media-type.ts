@@ -34,7 +34,10 @@ const matroska = startsWith('\x1aE\xdf\xa3')
 const zip = startsWith('PK\x03\x04', 'PK\x05\x06')
 const oldOffice = startsWith('\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1')
 
-/** Well-known types by what their files start with, from the WHATWG's MIME Sniffing and the formats' own papers. The first that fits a file names it. */
+/**
+ * Well-known types by what their files start with, from the WHATWG's MIME Sniffing and the formats' own papers. The
+ * first that fits a file names it.
+ */
 const signatures: readonly (readonly [types: string, fits: (bytes: Uint8Array) => boolean])[] = [
   ['image/png image/apng', startsWith('\x89PNG\r\n\x1a\n')],
   ['image/jpeg', startsWith('\xff\xd8\xff')],
@@ -70,8 +73,9 @@ const typesOf = (bytes: Uint8Array): readonly string[] | undefined =>
   signatures.find(([, fits]) => fits(bytes))?.[0].split(' ')
 
 /**
- * Whether the first bytes of a file contradict its declared type: it should start otherwise, or it starts as another well-known type does. `application/octet-stream` claims nothing, so that
- * nothing contradicts it; a type that is not among the well-known ones is believed, as long as the bytes are none of those either.
+ * Whether the first bytes of a file contradict its declared type: it should start otherwise, or it starts as another
+ * well-known type does. `application/octet-stream` claims nothing, so that nothing contradicts it; a type that is not
+ * among the well-known ones is believed, as long as the bytes are none of those either.
  */
 export const contradicts = (type: string, bytes: Uint8Array): boolean => {
   if (type === 'application/octet-stream') return false
@@ -90,7 +94,8 @@ export const isMediaType = (type: string): boolean =>
   /^[a-z0-9][a-z0-9!#$&^_.+-]{0,62}\/[a-z0-9][a-z0-9!#$&^_.+-]{0,62}$/.test(type)
 
 /**
- * A file's name, and nothing but: no folders, nothing invisible (controls, line breaks, characters that turn the direction of writing and make `gpj.exe` look like `exe.jpg`).
+ * A file's name, and nothing but: no folders, nothing invisible (controls, line breaks, characters that turn the
+ * direction of writing and make `gpj.exe` look like `exe.jpg`).
  */
 export const isFileName = (name: string): boolean =>
   name.trim() !== '' &&
@@ -99,7 +104,10 @@ export const isFileName = (name: string): boolean =>
   name.isWellFormed() &&
   !/[/\\\p{Cc}\p{Zl}\p{Zp}\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/u.test(name)
 
-/** The header Content-Disposition of a download. RFC 6266, with the name as RFC 8187 writes it, and an ASCII one for what does not know that. */
+/**
+ * The header Content-Disposition of a download. RFC 6266, with the name as RFC 8187 writes it, and an ASCII one for
+ * what does not know that.
+ */
 export const contentDisposition = ({ name, inline }: { name: string; inline: boolean }): string => {
   const plain = name.replace(/[^\x20-\x7e]|["\\%]/g, '_')
   const encoded = encodeURIComponent(name).replace(

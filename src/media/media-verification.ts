@@ -25,7 +25,8 @@ const mismatch = (field: string, message: string): ConfabError =>
   new ConfabError('MEDIA_MISMATCH', message, { field })
 
 /**
- * Puts an upload's parts together and looks at what they are. Rejects with ConfabError: MEDIA_INCOMPLETE while parts are missing, MEDIA_MISMATCH when it is not what was announced; it is removed then.
+ * Puts an upload's parts together and looks at what they are. Rejects with ConfabError: MEDIA_INCOMPLETE while parts
+ * are missing, MEDIA_MISMATCH when it is not what was announced; it is removed then.
  */
 export const verifyUpload = async (
   store: MediaStore,

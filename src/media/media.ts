@@ -49,8 +49,9 @@ const sizeOfPart = (facts: UploadFacts, part: number): number =>
   Math.min(facts.partBytes, facts.size - (part - 1) * facts.partBytes)
 
 /**
- * Uploads, their verification, and what may be sent and fetched. All of it is kept in the store, so that any process can go on with what another began. Every method rejects with ConfabError,
- * UNAVAILABLE when the store cannot be used.
+ * Uploads, their verification, and what may be sent and fetched. All of it is kept in the store, so that any process
+ * can go on with what another began. Every method rejects with ConfabError, UNAVAILABLE when the store cannot be
+ * used.
  */
 export class Media {
   readonly store: MediaStore
@@ -105,8 +106,8 @@ export class Media {
   }
 
   /**
-   * Puts the parts together and looks at what has come: size, hash and type have to be what was announced, else MEDIA_MISMATCH, and the upload is gone. MEDIA_INCOMPLETE while parts are missing.
-   * Again, it is as the first time.
+   * Puts the parts together and looks at what has come: size, hash and type have to be what was announced, else
+   * MEDIA_MISMATCH, and the upload is gone. MEDIA_INCOMPLETE while parts are missing. Again, it is as the first time.
    */
   complete(user: string, mediaId: string): Promise<void> {
     return this.#coded(async () => {
@@ -126,7 +127,10 @@ export class Media {
     })
   }
 
-  /** Before a message with attachments is appended: each has to be verified, of this user, and as the message says. The conversation has them then. */
+  /**
+   * Before a message with attachments is appended: each has to be verified, of this user, and as the message says.
+   * The conversation has them then.
+   */
   take(c: string, m: string, user: string, attachments: readonly Attachment[]): Promise<void> {
     return this.#coded(async () => {
       await Promise.all(
@@ -135,7 +139,10 @@ export class Media {
     })
   }
 
-  /** A URL for what a conversation has. Whoever calls has made sure that the user is a member. Rejects with NOT_FOUND when it hasn't got it. */
+  /**
+   * A URL for what a conversation has. Whoever calls has made sure that the user is a member. Rejects with NOT_FOUND
+   * when it hasn't got it.
+   */
   download(c: string, mediaId: string): Promise<{ url: string; lifeMs: number }> {
     return this.#coded(async () => {
       const sha256 = hashOfMediaId(mediaId)
