@@ -6,11 +6,16 @@ export interface Backoff {
   readonly firstMs: number
   /** Largest bound of a wait, ms. */
   readonly maxMs: number
-  /** Random part of a wait, 0 to 1. 1, the default, is full jitter: from 0 to the bound. 0 waits for the whole bound. */
+  /**
+   * Random part of a wait, 0 to 1. 1, the default, is full jitter: from 0 to the bound. 0 waits for the whole bound.
+   */
   readonly jitter?: number
 }
 
-/** Returns how long to wait after `failures` failures in a row (1 or more), ms. Jitter keeps clients from retrying at the same time. */
+/**
+ * Returns how long to wait after `failures` failures in a row (1 or more), ms. Jitter keeps clients from retrying at
+ * the same time.
+ */
 export const backoffMs = (failures: number, { firstMs, maxMs, jitter = 1 }: Backoff): number =>
   Math.min(maxMs, firstMs * 2 ** Math.min(failures - 1, 30)) * (1 - jitter * Math.random())
 

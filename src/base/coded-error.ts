@@ -1,6 +1,6 @@
 /**
- * An error with a code that programs branch on and documentation lists. Each area of the code base extends it once, with
- * its own codes; `Subclass.is(error)` tells whether an error is of that class.
+ * An error with a code that programs branch on and documentation lists. Each area of the code base extends it once,
+ * with its own codes; `Subclass.is(error)` returns whether an error is an instance of that class.
  */
 export class CodedError<Code extends string = string> extends Error {
   readonly code: Code

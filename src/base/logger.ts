@@ -1,4 +1,4 @@
-/** Structured logger with pino's call shape. Callers log ids and error codes, never message text, tokens or addresses. */
+/** Structured logger, as in pino. Callers log ids and error codes, never message text, tokens or addresses. */
 export interface Logger {
   debug(fields: object, message: string): void
   info(fields: object, message: string): void

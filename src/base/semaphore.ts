@@ -19,7 +19,10 @@ export class Semaphore {
     }
   }
 
-  /** Runs one job per item and waits for all of them. After a failure no further job starts; rejects with the first error. */
+  /**
+   * Runs one job for each item and waits for all. After a failure no further job starts. Rejects with the first
+   * error.
+   */
   async each<T>(items: readonly T[], job: (item: T) => Promise<unknown>): Promise<void> {
     let failed = false
     let failure: unknown

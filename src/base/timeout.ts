@@ -1,4 +1,4 @@
-/** Waits for a promise for at most `ms` milliseconds. Resolves with whether it settled in time; rejects as the promise does. */
+/** Waits for a promise for up to `ms` milliseconds. Resolves with whether it settled in time; rejects as it does. */
 export const settlesWithin = async (ms: number, promise: Promise<unknown>): Promise<boolean> => {
   let timer: NodeJS.Timeout | undefined
   const timeout = new Promise<false>(resolve => {

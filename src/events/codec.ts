@@ -75,7 +75,10 @@ export const decodeUserEvent = (stored: StoredEvent): UserEvent => {
 const mismatch = (stored: StoredEvent): UnreadableEventError =>
   new UnreadableEventError('malformed', stored, 'the body contradicts the subject or the sequence number')
 
-/** Returns the bytes that clients receive: the stored body, or its upcast when its version is older than the current one. */
+/**
+ * Returns the bytes that clients receive: the stored body, or its upcast when its version is older than the current
+ * one.
+ */
 export const wireBytes = (stored: StoredEvent): Uint8Array =>
   stored.envelope.version === currentVersion(stored.envelope.type)
     ? stored.data
@@ -87,7 +90,10 @@ export type Body = Record<string, unknown>
 /** Turns a body of version n into one of version n + 1. Pure. */
 export type Upcaster = (body: Body) => Body
 
-/** Upcasters by event type. The first one turns version 1 into 2, the next 2 into 3. The current version is one more than their number. */
+/**
+ * Upcasters by event type. The first one turns version 1 into 2, the next 2 into 3. The current version is one more
+ * than their number.
+ */
 export type Upcasters = { readonly [type: string]: readonly Upcaster[] | undefined }
 
 /** The upcasters of this build. No schema has a second version yet. */

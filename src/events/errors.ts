@@ -1,7 +1,10 @@
 import { CodedError } from '../base/coded-error.ts'
 import type { StoredEvent } from './stored-event.ts'
 
-/** The error codes that clients receive, with HTTP status, retry advice and message. docs/errors.md lists them; a test ties the two. */
+/**
+ * The error codes of clients, with HTTP status, retry advice and message. docs/errors.md lists them; a test compares
+ * both.
+ */
 export const ErrorRegistry = {
   BAD_REQUEST: {
     status: 400,
@@ -87,7 +90,10 @@ export class ConfabError extends CodedError<ErrorCode> {
     this.retryAfterMs = details.retryAfterMs
   }
 
-  /** Returns the error that clients see in place of any error: UNREADABLE_EVENT or INTERNAL when it has no code of ours. */
+  /**
+   * Returns the error that clients see in place of any error: UNREADABLE_EVENT or INTERNAL when it has no code of
+   * ours.
+   */
   static from(error: unknown): ConfabError {
     if (ConfabError.is(error)) return error
     const code = UnreadableEventError.is(error) ? 'UNREADABLE_EVENT' : 'INTERNAL'
@@ -107,12 +113,16 @@ export class ConfabError extends CodedError<ErrorCode> {
 }
 
 /**
- * Why an event cannot be decoded. `unknown-type`: a newer build may have written it, and readers may skip it by its `seq`.
- * `newer-version`: a newer build wrote a known type. `malformed`: the body does not match its type and version.
+ * Why an event cannot be decoded. `unknown-type`: a newer build may have written it, and readers may skip it by its
+ * `seq`. `newer-version`: a newer build wrote a known type. `malformed`: the body does not match its type and
+ * version.
  */
 export type UnreadableReason = 'unknown-type' | 'newer-version' | 'malformed'
 
-/** Thrown when a stored event cannot be decoded. The message names stream, sequence, type and version, and never quotes the body. */
+/**
+ * Thrown when a stored event cannot be decoded. The message names stream, sequence, type and version, and never
+ * quotes the body.
+ */
 export class UnreadableEventError extends CodedError<UnreadableReason> {
   readonly stream: string
   readonly streamSeq: number

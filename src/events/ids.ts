@@ -6,17 +6,18 @@ export const Id = Type.String({ pattern: `^[A-Za-z0-9_-]{1,${Limits.idChars}}$` 
 
 const idPattern = new RegExp(Id.pattern as string)
 
+/** Whether a value is a valid id. */
 export const isId = (value: unknown): value is string => typeof value === 'string' && idPattern.test(value)
 
-/** A time as events carry it: ISO 8601, UTC, milliseconds. */
+/** Time of an event: ISO 8601, UTC, with milliseconds. */
 export const Time = Type.String({ pattern: '^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d{3}Z$' })
 
-/** A `seq` that an event can have. */
+/** Sequence number of an event, from 1. */
 export const Seq = Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER })
 
-/** A `seq` that may also say "before the first". */
+/** A marker: sequence number of an event, or 0 for "before the first event". */
 export const Mark = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })
 
-/** One of the given literals. */
+/** Schema of a union of string literals. */
 export const OneOf = <const T extends readonly string[]>(...values: T) =>
   Type.Unsafe<T[number]>(Type.Union(values.map(value => Type.Literal(value)) as TSchema[]))

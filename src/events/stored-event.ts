@@ -1,6 +1,8 @@
 import type { AggregateRef } from './subjects.ts'
 
-/** The metadata of an event, carried in NATS headers: consumers route, filter and order events without parsing a body. */
+/**
+ * The metadata of an event, carried in NATS headers: consumers route, filter and order events without parsing a body.
+ */
 export interface Envelope {
   /** Event type, such as `message.posted`. */
   readonly type: string
@@ -24,7 +26,10 @@ export interface Envelope {
   readonly traceparent?: string
 }
 
-/** Position of an event in the log. Stream sequences start at 1, count all events of the stream, and survive promotion. */
+/**
+ * Position of an event in the log. Stream sequences start at 1, count all events of the stream, and survive
+ * promotion.
+ */
 export interface Position {
   readonly stream: string
   readonly streamSeq: number
@@ -37,7 +42,10 @@ export interface StoredEvent extends Position {
   readonly data: Uint8Array
 }
 
-/** Whether a stored message is not an event of confab. The log reads such a message with an empty type and without a seq. */
+/**
+ * Whether a stored message is not an event of confab. The log reads such a message with an empty type and without a
+ * seq.
+ */
 export const isForeign = (stored: StoredEvent): boolean => stored.envelope.type === ''
 
 /** Header names. NATS header names are case-sensitive. */
@@ -74,7 +82,10 @@ export const encodeEnvelope = (envelope: Envelope): [name: string, value: string
   return headers
 }
 
-/** Reads an envelope from headers. A missing header is `''` or undefined. Returns undefined when confab did not write them. */
+/**
+ * Reads an envelope from headers. A missing header is `''` or undefined. Returns undefined when confab did not write
+ * them.
+ */
 export const decodeEnvelope = (get: (name: string) => string | undefined): Envelope | undefined => {
   const type = get(Header.type)
   const version = Number(get(Header.version))

@@ -42,7 +42,10 @@ export const parseSubject = (subject: string): AggregateRef | undefined => {
   return { family, id }
 }
 
-/** Returns the default name of the stream that holds a partition, such as `CONV_0`, when the family has `streams` streams. */
+/**
+ * Returns the default name of the stream that holds a partition, such as `CONV_0`, when the family has `streams`
+ * streams.
+ */
 export const streamOfPartition = (family: Family, partition: number, streams: number): string =>
   `${family.toUpperCase()}_${streams === 1 ? 0 : jumpHash(partition, streams)}`
 

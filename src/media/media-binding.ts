@@ -2,12 +2,12 @@ import { randomBytes } from 'node:crypto'
 import { type Attachment, ConfabError, isId } from '../events/index.ts'
 import { MediaProblem, type MediaStore, MediaStoreError } from './media-store.ts'
 
-/** After so long whoever left a tombstone has ended before what it was about to do, ms. */
+/** Age at which a tombstone expires, ms. The process that wrote it has finished or failed by then. */
 const tombstoneMs = 600_000
 
 export interface MediaToBind {
   readonly c: string
-  /** The message that it goes with. */
+  /** The message that names the media. */
   readonly m: string
   readonly user: string
   readonly attachment: Attachment
@@ -15,8 +15,9 @@ export interface MediaToBind {
 }
 
 /**
- * Gives a conversation a media, so that a message that names it may be appended: its content, unless that is there, and the binding. First it is noted which message that will be: should that never be
- * appended, the sweep finds the note and takes the binding back. Nothing here is undone when a later step fails; all of it may be done again.
+ * Binds media to a conversation, before a message that names it is appended: stores the binding, and copies the
+ * content unless it is there. First records the message as an intent. If the message is never appended, the sweep
+ * finds the intent and removes the binding. A failed call leaves partial results; repeating it is safe.
  */
 export const bindMedia = async (store: MediaStore, media: MediaToBind): Promise<void> => {
   const { c, m, user, attachment, index } = media
@@ -29,20 +30,21 @@ export const bindMedia = async (store: MediaStore, media: MediaToBind): Promise<
     readJson<Binding>(store, bindingOf(c, sha256, mediaId)),
   ])
   if (facts === undefined) {
-    // Sent before, so that the upload has been cleared away.
+    // The media was sent before, and the sweep has removed the upload.
     if (bound?.user !== user) throw noMedia(`${pointer}/mediaId`)
     requireSame(attachment, bound, pointer)
     return
   }
   if (facts.user !== user || (facts.c !== undefined && facts.c !== c)) throw noMedia(`${pointer}/mediaId`)
   if (!facts.verified)
-    throw new ConfabError('MEDIA_INCOMPLETE', 'This upload has not been completed.', {
+    throw new ConfabError('MEDIA_INCOMPLETE', 'This upload is not complete. Complete it before sending.', {
       field: `${pointer}/mediaId`,
     })
   requireSame(attachment, facts, pointer)
 
   await store.put(uploadIntent(mediaId, c, m), new Uint8Array())
-  // Whoever sweeps leaves a tombstone, then looks for notes like ours: one of us sees the other.
+  // The sweep writes a tombstone and then looks for intents. This call writes an intent and then looks for
+  // tombstones, so at least one of the two sees the other.
   let isThere = false
   for await (const { key } of store.list(uploadFolder(mediaId))) {
     if (isTombstone(key)) throw noMedia(`${pointer}/mediaId`)
@@ -51,7 +53,7 @@ export const bindMedia = async (store: MediaStore, media: MediaToBind): Promise<
   if (!isThere) throw noMedia(`${pointer}/mediaId`)
   const { name, type, size } = facts
   const binding: Binding = { version: 1, mediaId, user, name, type, size, sha256 }
-  // Also when there is one: whoever wrote it may have died before the content was there.
+  // Write the binding also when it exists: the process that wrote it may have failed before the content was copied.
   await writeJson(store, bindingOf(c, sha256, mediaId), binding)
   let hasContent = false
   for await (const { key, at } of store.list(contentFolder(c, sha256))) {
@@ -59,7 +61,7 @@ export const bindMedia = async (store: MediaStore, media: MediaToBind): Promise<
     if (isTombstone(key) && Date.now() - at < tombstoneMs)
       throw new ConfabError(
         'UNAVAILABLE',
-        'This content is being removed from the conversation; try again.',
+        'This content is being removed from the conversation. Try again.',
         {
           retryAfterMs: 1_000,
         },
@@ -70,21 +72,21 @@ export const bindMedia = async (store: MediaStore, media: MediaToBind): Promise<
     throw noMedia(`${pointer}/mediaId`)
 }
 
-/** What is known of an upload, as it is kept in the store. */
+/** An upload, as stored. */
 export interface UploadFacts extends Attachment {
   readonly version: 1
-  /** Who uploads it; nobody else may send it. */
+  /** The user who uploads it. No other user may send it. */
   readonly user: string
-  /** The store's upload in parts. Without one the content is that of `c` already. */
+  /** Id of the multipart upload. Undefined: the content was already in conversation `c`. */
   readonly upload?: string
   readonly partBytes: number
-  /** The conversation that had this content when it was asked. */
+  /** The conversation that already had this content when the upload was announced. */
   readonly c?: string
-  /** Size, hash and type are what was announced: looked at here, not believed. */
+  /** Whether this server has verified size, hash and type of the content. */
   readonly verified: boolean
 }
 
-/** That a conversation has a media id, as it is kept in the store. */
+/** The binding of a media id to a conversation, as stored. */
 export interface Binding extends Attachment {
   readonly version: 1
   readonly user: string
@@ -95,15 +97,11 @@ const decode = (data: Uint8Array | undefined): unknown => {
   try {
     return JSON.parse(new TextDecoder().decode(data))
   } catch (error) {
-    throw new MediaStoreError(
-      MediaProblem.failed,
-      'an object of the media store is not as confab wrote it',
-      error,
-    )
+    throw new MediaStoreError(MediaProblem.failed, 'an object of the media store is not valid JSON', error)
   }
 }
 
-/** Facts or a binding; undefined when there are none. */
+/** Reads upload facts or a binding; undefined when the object does not exist. */
 export const readJson = async <T extends { version: 1; mediaId: string }>(
   store: MediaStore,
   key: string,
@@ -111,7 +109,10 @@ export const readJson = async <T extends { version: 1; mediaId: string }>(
   const value = decode(await store.get(key)) as T | undefined
   if (value === undefined) return undefined
   if (value.version !== 1 || !isId(value.mediaId))
-    throw new MediaStoreError(MediaProblem.failed, `${key} was written by another version of confab`)
+    throw new MediaStoreError(
+      MediaProblem.failed,
+      `${key} has a format that this version of confab cannot read`,
+    )
   return value
 }
 
@@ -120,7 +121,10 @@ export const writeJson = (store: MediaStore, key: string, value: object): Promis
 
 const described = ['name', 'type', 'size', 'sha256'] as const
 
-/** Throws ConfabError MEDIA_MISMATCH when a description is not that of the media. `pointer` is what the field's name goes after. */
+/**
+ * Throws ConfabError MEDIA_MISMATCH when a description differs from that of the media. `pointer` is the prefix of the
+ * field in the error.
+ */
 export const requireSame = (
   given: Omit<Attachment, 'mediaId'>,
   known: Omit<Attachment, 'mediaId'>,
@@ -128,18 +132,19 @@ export const requireSame = (
 ): void => {
   for (const field of described)
     if (given[field] !== known[field])
-      throw new ConfabError('MEDIA_MISMATCH', `${field}: not as this media was uploaded.`, {
+      throw new ConfabError('MEDIA_MISMATCH', `${field}: differs from the upload of this media.`, {
         field: `${pointer}/${field}`,
       })
 }
 
-/** Same words whether there is no such media or it is another's. */
+/** Returns the error for media that does not exist or belongs to another user. Both get the same text. */
 export const noMedia = (field: string): ConfabError =>
-  new ConfabError('NOT_FOUND', 'There is no such media, or none that you may know of.', { field })
+  new ConfabError('NOT_FOUND', 'This media does not exist, or you are not allowed to see it.', { field })
 
 /**
- * Where media and the facts about them are kept. An upload is `uploads/<mediaId>/…`: its facts, its content, and which messages it was to go with. What a conversation has is
- * `c/<conversation>/<sha256>/…`: the content, once, and a binding for each media id that was sent. The first characters of the last segment order them: content, then tombstones, then bindings.
+ * The keys of the media store. An upload has the keys `uploads/<mediaId>/…`: facts, content and intents. A
+ * conversation has the keys `c/<conversation>/<sha256>/…`: the content once, and a binding for each media id that was
+ * sent. The last segment sorts content before tombstones before bindings.
  */
 export const uploadFolder = (mediaId: string): string => `uploads/${mediaId}/`
 export const uploadFacts = (mediaId: string): string => `uploads/${mediaId}/facts`
@@ -153,17 +158,17 @@ export const bindingOf = (c: string, sha256: string, mediaId: string): string =>
   `c/${c}/${sha256}/2-${mediaId}`
 export const isBinding = (key: string): boolean => /\/2-[^/]+$/.test(key)
 
-/** Says that somebody is about to remove what is in the folder. */
+/** Returns the key of a tombstone: a process is about to remove the objects of the folder. */
 export const tombstone = (folder: string): string => `${folder}1-${randomBytes(12).toString('hex')}`
 export const isTombstone = (key: string): boolean => /\/1-[0-9a-f]{24}$/.test(key)
 
-/** The media id and what of it an upload's key is for. */
+/** Returns the media id of an upload's key, and the rest of the key. */
 export const partsOfUploadKey = (key: string): { mediaId: string; rest: string } | undefined => {
   const [, mediaId, rest] = /^uploads\/([^/]+)\/(.+)$/.exec(key) ?? []
   return mediaId === undefined || rest === undefined ? undefined : { mediaId, rest }
 }
 
-/** The conversation and message of an intent's `rest`. */
+/** Returns conversation and message of an intent. */
 export const intentOf = (rest: string): { c: string; m: string } | undefined => {
   const [, c, m] = /^sent\/([^/]+)\/([^/]+)$/.exec(rest) ?? []
   return c === undefined || m === undefined ? undefined : { c, m }
@@ -171,12 +176,12 @@ export const intentOf = (rest: string): { c: string; m: string } | undefined => 
 
 const randomChars = 21
 
-/** A media id: 43 characters of the content's hash, so that its place follows from it, and 21 that make it one of a kind. */
+/** Creates a media id: 43 characters of the content's hash, from which its keys derive, and 21 random characters. */
 export const newMediaId = (sha256: string): string =>
   Buffer.from(sha256, 'hex').toString('base64url') +
   randomBytes(16).toString('base64url').slice(0, randomChars)
 
-/** The hash in a media id; undefined when it is none of ours. */
+/** Returns the content hash in a media id; undefined when the id does not have this form. */
 export const hashOfMediaId = (mediaId: string): string | undefined => {
   if (!/^[A-Za-z0-9_-]{64}$/.test(mediaId)) return undefined
   const bytes = Buffer.from(mediaId.slice(0, -randomChars), 'base64url')

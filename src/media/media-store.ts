@@ -1,109 +1,108 @@
-/** An object as a listing has it. */
+import { CodedError } from '../base/coded-error.ts'
+
+/** An object in the store. */
 export interface StoredObject {
   readonly key: string
   readonly size: number
-  /** When it was written, ms since 1970, by the store's clock. */
+  /** Time of the last write, ms since 1970, by the store's clock. */
   readonly at: number
 }
 
-/** How a client sends the bytes of a part: an address that is good for so long, for so many bytes. */
+/** How a client uploads a part: a signed URL that is valid for a limited time and an exact number of bytes. */
 export interface PartUpload {
-  /** Absolute, or a path of this server. */
+  /** An absolute URL, or a path on this server. */
   readonly url: string
   readonly method: 'PUT'
   readonly headers: Readonly<Record<string, string>>
 }
 
-/** A part that has arrived. */
+/** An uploaded part. */
 export interface StoredPart {
-  /** 1, 2, 3 … */
+  /** Part number, from 1. */
   readonly part: number
   readonly size: number
 }
 
-/** What a download says that it is. */
+/** How a download is presented. */
 export interface DownloadAs {
   readonly name: string
   readonly type: string
-  /** Whether a browser may show it, rather than save it. */
+  /** Whether a browser may display it instead of saving it. */
   readonly inline: boolean
 }
 
-/** Bytes of signed URLs that this server carries itself, where the store has no server of its own. */
+/** Transfers for signed URLs that this server handles itself, for a store without a server. */
 export interface LocalTransfers {
-  /** Takes a part. Rejects with ConfabError: URL_EXPIRED for a URL that is forged, of another use, or too old; BAD_REQUEST for another number of bytes. */
+  /**
+   * Receives a part. Rejects with ConfabError: URL_EXPIRED for a URL that is forged, expired or signed for another
+   * purpose; BAD_REQUEST for a wrong number of bytes.
+   */
   put(query: URLSearchParams, length: number, body: AsyncIterable<Uint8Array>): Promise<void>
-  /** What a signed URL gives. Rejects with ConfabError URL_EXPIRED or NOT_FOUND. */
+  /** Returns the object of a signed URL. Rejects with ConfabError URL_EXPIRED or NOT_FOUND. */
   get(query: URLSearchParams): Promise<LocalDownload>
 }
 
 export interface LocalDownload extends DownloadAs {
   readonly size: number
-  /** Bytes from `from` up to, not with, `to`. */
+  /** Reads bytes from `from` up to and excluding `to`. */
   read(from: number, to: number): AsyncIterable<Uint8Array>
 }
 
 /**
- * Holds media and the facts about them, as objects by key: segments of `A-Z a-z 0-9 _ -` with slashes between. What was written or removed is seen at once by everybody. Ports: a folder and S3, both
- * pass test/contracts/media-store.ts. Every method rejects with MediaStoreError when the store cannot be used.
+ * Stores media and their metadata as objects. Keys are segments of `A-Z a-z 0-9 _ -` separated by slashes. Reads see
+ * all earlier writes and removals. Port; adapters are a folder and S3. Contract: test/contracts/media-store.ts. Every
+ * method rejects with MediaStoreError when the store cannot be used.
  */
 export interface MediaStore {
-  /** Where signed URLs lead, as an origin; undefined: to this server. */
+  /** Origin of signed URLs; undefined: this server. */
   readonly origin: string | undefined
   readonly local?: LocalTransfers
-  /** Rejects with MediaStoreError when the store is not there or does not let us in. */
+  /** Rejects with MediaStoreError when the store cannot be reached or denies access. */
   check(): Promise<void>
-  /** A small object, whole. */
+  /** Reads a whole object. For small objects. */
   get(key: string): Promise<Uint8Array | undefined>
   put(key: string, data: Uint8Array): Promise<void>
   head(key: string): Promise<StoredObject | undefined>
-  /** The bytes, all or the first ones. Rejects when there is none. */
+  /** Reads all bytes, or the first ones. Rejects when the object does not exist. */
   read(key: string, first?: number): AsyncIterable<Uint8Array>
-  /** Gives whether there was something to copy. Up to 5 GiB. */
+  /** Returns whether the source object existed. Copies up to 5 GiB. */
   copy(from: string, to: string): Promise<boolean>
-  /** What isn't there is removed already. */
+  /** Removes objects. A missing object is not an error. */
   remove(keys: readonly string[]): Promise<void>
-  /** The objects whose key starts so, in the order of their keys' bytes. */
+  /** Lists the objects with a key prefix, in the byte order of their keys. */
   list(prefix: string): AsyncIterable<StoredObject>
-  /** Begins an upload in parts to a key; gives its id. */
+  /** Starts a multipart upload to a key. Returns its id. */
   beginUpload(key: string, type: string): Promise<string>
-  /** Parts come in any order; the same one again replaces it. All but the last have 5 MiB or more. */
+  /**
+   * Signs the upload of a part. Parts may arrive in any order, and a part may be replaced. All parts but the last
+   * have at least 5 MiB.
+   */
   signPart(key: string, upload: string, part: number, size: number, lifeMs: number): Promise<PartUpload>
-  /** The parts that have arrived, in order; undefined when there is no such upload (any more). */
+  /** Returns the uploaded parts in order; undefined when the upload does not exist (any more). */
   parts(key: string, upload: string): Promise<readonly StoredPart[] | undefined>
-  /** Makes the object of the parts that have arrived, in the order of their numbers. */
+  /** Assembles the object from the uploaded parts, in the order of their numbers. */
   finishUpload(key: string, upload: string): Promise<void>
   abandonUpload(key: string, upload: string): Promise<void>
-  /** Uploads that were begun, and neither finished nor abandoned. */
+  /** Lists uploads that were neither finished nor abandoned. */
   openUploads(): AsyncIterable<{ readonly key: string; readonly upload: string; readonly at: number }>
-  /** A URL that gives the object to whoever has it, Range included, for so long. */
+  /** Signs a URL that serves the object, including ranges, to any client for `lifeMs`. */
   signDownload(key: string, as: DownloadAs, lifeMs: number): Promise<string>
 }
 
-/** What can be wrong with the store of media. docs/errors.md lists these for operators; clients are told UNAVAILABLE. */
+/** Problem codes of the media store. docs/errors.md lists them for operators. Clients receive UNAVAILABLE. */
 export const MediaProblem = {
-  /** The bucket isn't there. */
+  /** The bucket does not exist. */
   noBucket: 'MEDIA_BUCKET_MISSING',
-  /** The store does not accept the credentials, or does not let them do what is needed. */
+  /** The store rejects the credentials, or their permissions do not suffice. */
   denied: 'MEDIA_STORE_DENIED',
-  /** The store is not reached. */
+  /** The store cannot be reached. */
   unreachable: 'MEDIA_STORE_UNREACHABLE',
-  /** There is no space left. */
+  /** No space is left. */
   full: 'MEDIA_STORE_FULL',
-  /** It answered with an error. */
+  /** The store returned an error. */
   failed: 'MEDIA_STORE_FAILED',
 } as const
 export type MediaProblem = (typeof MediaProblem)[keyof typeof MediaProblem]
 
-/** The store of media cannot be used: for the operator, with what to do in its message. */
-export class MediaStoreError extends Error {
-  readonly code: MediaProblem
-
-  static is = (error: unknown): error is MediaStoreError => error instanceof MediaStoreError
-
-  constructor(code: MediaProblem, message: string, cause?: unknown) {
-    super(message, cause === undefined ? {} : { cause })
-    this.name = 'MediaStoreError'
-    this.code = code
-  }
-}
+/** The media store cannot be used. The message says what the operator should do. */
+export class MediaStoreError extends CodedError<MediaProblem> {}

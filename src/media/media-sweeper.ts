@@ -16,25 +16,26 @@ import type { MediaStore, StoredObject } from './media-store.ts'
 
 export interface SweepOptions {
   readonly store: MediaStore
-  /** What has been left alone for so long is looked at, ms. */
+  /** Minimum age of objects to sweep, ms. */
   readonly keepMs: number
-  /** Whether the log has this message, with this media. Rejects when that cannot be known now. */
+  /** Whether the log holds this message with this media. Rejects when the log cannot be read. */
   readonly wasSent: (c: string, m: string, mediaId: string) => Promise<boolean>
   readonly now?: () => number
 }
 
 export interface Swept {
-  /** Uploads in parts that nobody went on with. */
+  /** Multipart uploads that were abandoned. */
   readonly abandoned: number
-  /** Uploads that are cleared away: sent long ago, or never. */
+  /** Uploads that were removed: sent long ago, or never sent. */
   readonly uploads: number
-  /** Media of conversations that no message turned out to name. */
+  /** Media that were removed from a conversation because no message names them. */
   readonly unsent: number
 }
 
 /**
- * Clears away what nobody needs any more: uploads that were never finished, never sent, or sent so long ago that the conversation's own copy is all that counts; and what a conversation was given for a
- * message that was never appended. Several processes may do so at the same time.
+ * Removes media that are not needed: uploads that were never finished or never sent; uploads whose content was copied
+ * to a conversation long ago; and media bound to a conversation for a message that was never appended. Several
+ * processes may sweep at the same time.
  */
 export const sweepMedia = async (options: SweepOptions): Promise<Swept> => {
   const { store, keepMs } = options
@@ -49,10 +50,10 @@ export const sweepMedia = async (options: SweepOptions): Promise<Swept> => {
   let unsent = 0
   for await (const { mediaId, objects } of byUpload(store)) {
     if (now() - Math.max(...objects.map(({ at }) => at)) < keepMs) continue
-    const cleared = await clear(options, mediaId, objects)
-    if (cleared === undefined) continue
+    const unbound = await removeUpload(options, mediaId, objects)
+    if (unbound === undefined) continue
     uploads++
-    unsent += cleared
+    unsent += unbound
   }
   return { abandoned, uploads, unsent }
 }
@@ -76,8 +77,11 @@ async function* byUpload(store: MediaStore): AsyncIterableIterator<Upload> {
   if (current !== undefined) yield current
 }
 
-/** Far less than a tombstone is heeded for, ms. */
-const hesitationMs = 60_000
+/**
+ * Longest time between writing a tombstone and acting on it, ms. Far less than the time in which a tombstone is
+ * valid.
+ */
+const maxTombstoneUseMs = 60_000
 
 const collect = async (list: AsyncIterable<StoredObject>): Promise<string[]> => {
   const keys: string[] = []
@@ -85,14 +89,17 @@ const collect = async (list: AsyncIterable<StoredObject>): Promise<string[]> => 
   return keys
 }
 
-/** Clears an upload; gives how many conversations lost it again, undefined when it was left alone because somebody wants it. */
-const clear = async (
+/**
+ * Removes an upload. Returns how many conversations lost the media; undefined when another process is using the
+ * upload.
+ */
+const removeUpload = async (
   { store, wasSent }: SweepOptions,
   mediaId: string,
   objects: readonly StoredObject[],
 ): Promise<number | undefined> => {
-  const mark = tombstone(uploadFolder(mediaId))
-  await store.put(mark, new Uint8Array())
+  const ownTombstone = tombstone(uploadFolder(mediaId))
+  await store.put(ownTombstone, new Uint8Array())
   try {
     const known = new Set(objects.map(({ key }) => key))
     const keys = await collect(store.list(uploadFolder(mediaId)))
@@ -105,66 +112,66 @@ const clear = async (
       if (sent.get(c) !== true) sent.set(c, await wasSent(c, m, mediaId))
     }
     let unsent = 0
-    for (const [c, was] of sent)
-      if (!was) {
+    for (const [c, wasSentIn] of sent)
+      if (!wasSentIn) {
         await unbind(store, c, mediaId)
         unsent++
       }
-    await store.remove(keys.filter(key => key !== mark))
+    await store.remove(keys.filter(key => key !== ownTombstone))
     return unsent
   } finally {
-    await store.remove([mark])
+    await store.remove([ownTombstone])
   }
 }
 
-/** Takes a media from a conversation, and its content when nothing else there is the same. */
+/** Removes media from a conversation, and the content unless another binding refers to it. */
 const unbind = async (store: MediaStore, c: string, mediaId: string): Promise<void> => {
   const sha256 = hashOfMediaId(mediaId)
   if (sha256 === undefined) return
   await store.remove([bindingOf(c, sha256, mediaId)])
   const folder = contentFolder(c, sha256)
-  const mark = tombstone(folder)
-  const began = performance.now()
-  await store.put(mark, new Uint8Array())
+  const ownTombstone = tombstone(folder)
+  const startedAt = performance.now()
+  await store.put(ownTombstone, new Uint8Array())
   try {
     const keys = await collect(store.list(folder))
-    // A process that was stopped in between does not go on with what it saw long ago: nobody heeds its tombstone any more.
-    if (!keys.some(isBinding) && performance.now() - began < hesitationMs)
+    // A process that was suspended in between must not act on its old listing: its tombstone may have expired.
+    if (!keys.some(isBinding) && performance.now() - startedAt < maxTombstoneUseMs)
       await store.remove([contentOf(c, sha256)])
   } finally {
-    await store.remove([mark])
+    await store.remove([ownTombstone])
   }
 }
 
 export interface MediaSweeperOptions {
   readonly media: Media
-  /** Whether the log names a medium in the message `m` of conversation `c`; exact, however far the views lag. */
+  /** Whether message `m` of conversation `c` names this media. Exact, however far the views lag. */
   readonly wasSent: (c: string, m: string, mediaId: string) => Promise<boolean>
   readonly logger: Logger
 }
 
-/** Clears away media that nobody needs, now and then: `sweepEveryMs`, less a random part, so that the nodes do not all come at once. */
+/** Sweeps media periodically: every `sweepEveryMs`, less a random part, so that nodes do not sweep at the same time. */
 export class MediaSweeper {
-  readonly #parts: MediaSweeperOptions
+  readonly #options: MediaSweeperOptions
   #timer: NodeJS.Timeout | undefined
   #sweeping: Promise<void> = Promise.resolve()
   #stopped = false
 
-  constructor(parts: MediaSweeperOptions) {
-    this.#parts = parts
+  constructor(options: MediaSweeperOptions) {
+    this.#options = options
   }
 
   start(): void {
     if (this.#stopped) return
-    const wait = this.#parts.media.limits.sweepEveryMs * (0.5 + Math.random() / 2)
+    const wait = this.#options.media.limits.sweepEveryMs * (0.5 + Math.random() / 2)
     this.#timer = setTimeout(() => {
       this.#sweeping = this.sweep().then(() => this.start())
     }, wait).unref()
   }
 
-  /** Does so now. What goes wrong is logged, and tried the next time. */
+  /** Sweeps once. Logs an error and leaves the work to the next sweep. */
   async sweep(): Promise<void> {
-    const { media, wasSent, logger } = this.#parts
+    const { media, wasSent, logger } = this.#options
     try {
       const swept = await sweepMedia({
         store: media.store,
@@ -173,7 +180,7 @@ export class MediaSweeper {
       })
       if (swept.abandoned + swept.uploads > 0) logger.info(swept, 'media swept')
     } catch (error) {
-      logger.warn({ err: error }, 'media could not be swept')
+      logger.warn({ err: error }, 'media sweep failed')
     }
   }
 

@@ -1,4 +1,4 @@
-/** Bytes at the start that tell the type. */
+/** Bytes at the start of a file from which its type is detected. */
 export const sniffBytes = 512
 
 const ascii = (bytes: Uint8Array, from: number, to: number): string =>
@@ -12,7 +12,7 @@ const startsWith =
 const riff = (form: string) => (bytes: Uint8Array) =>
   ascii(bytes, 0, 4) === 'RIFF' && ascii(bytes, 8, 12) === form
 
-/** ISO base media files say their brands in a first box `ftyp`. */
+/** ISO base media files list their brands in a first box `ftyp`. */
 const isoMedia = (bytes: Uint8Array): boolean => ascii(bytes, 4, 8) === 'ftyp'
 
 const brands = (...names: string[]) => {
@@ -25,7 +25,7 @@ const brands = (...names: string[]) => {
   }
 }
 
-/** MPEG audio: a frame's sync bits, or a tag before it. */
+/** MPEG audio starts with the sync bits of a frame, or with an ID3 tag. */
 const isMp3 = (bytes: Uint8Array): boolean =>
   startsWith('ID3')(bytes) || (bytes[0] === 0xff && ((bytes[1] ?? 0) & 0xe6) === 0xe2)
 
@@ -34,8 +34,11 @@ const matroska = startsWith('\x1aE\xdf\xa3')
 const zip = startsWith('PK\x03\x04', 'PK\x05\x06')
 const oldOffice = startsWith('\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1')
 
-/** Well-known types by what their files start with, from the WHATWG's MIME Sniffing and the formats' own papers. The first that fits a file names it. */
-const signatures: readonly (readonly [types: string, fits: (bytes: Uint8Array) => boolean])[] = [
+/**
+ * Well-known types and the bytes that their files start with, from WHATWG MIME Sniffing and the format
+ * specifications. The first match names the type.
+ */
+const signatures: readonly (readonly [types: string, matches: (bytes: Uint8Array) => boolean])[] = [
   ['image/png image/apng', startsWith('\x89PNG\r\n\x1a\n')],
   ['image/jpeg', startsWith('\xff\xd8\xff')],
   ['image/gif', startsWith('GIF87a', 'GIF89a')],
@@ -62,35 +65,37 @@ const signatures: readonly (readonly [types: string, fits: (bytes: Uint8Array) =
 const zipBased = /^application\/(vnd\.(openxmlformats-officedocument|oasis\.opendocument)\.|.*\+zip$|x-zip)/
 
 const known = new Map<string, (bytes: Uint8Array) => boolean>(
-  signatures.flatMap(([types, fits]) => types.split(' ').map(type => [type, fits] as const)),
+  signatures.flatMap(([types, matches]) => types.split(' ').map(type => [type, matches] as const)),
 )
 
-/** The types of the signature that a file starts with. */
+/** Returns the types whose signature a file starts with. */
 const typesOf = (bytes: Uint8Array): readonly string[] | undefined =>
-  signatures.find(([, fits]) => fits(bytes))?.[0].split(' ')
+  signatures.find(([, matches]) => matches(bytes))?.[0].split(' ')
 
 /**
- * Whether the first bytes of a file contradict its declared type: it should start otherwise, or it starts as another well-known type does. `application/octet-stream` claims nothing, so that
- * nothing contradicts it; a type that is not among the well-known ones is believed, as long as the bytes are none of those either.
+ * Whether the first bytes of a file contradict its declared type. They contradict a well-known type when the
+ * signature differs, and any other type when they are the signature of a well-known one. `application/octet-stream`
+ * is never contradicted.
  */
 export const contradicts = (type: string, bytes: Uint8Array): boolean => {
   if (type === 'application/octet-stream') return false
-  const fits = known.get(type) ?? (zipBased.test(type) ? zip : undefined)
-  if (fits !== undefined) return !fits(bytes)
+  const matches = known.get(type) ?? (zipBased.test(type) ? zip : undefined)
+  if (matches !== undefined) return !matches(bytes)
   return typesOf(bytes) !== undefined
 }
 
-const shown = /^(image\/(png|apng|jpeg|gif|webp|avif)|audio\/|video\/)/
+const displayable = /^(image\/(png|apng|jpeg|gif|webp|avif)|audio\/|video\/)/
 
-/** Whether a browser may show a file of this type in place: nothing that can carry scripts. */
-export const isShown = (type: string): boolean => shown.test(type)
+/** Whether a browser may display a file of this type in place. Types that can carry scripts are excluded. */
+export const isShown = (type: string): boolean => displayable.test(type)
 
-/** RFC 6838, 4.2: type and subtype, in lower case, without parameters. */
+/** Whether a media type is valid: RFC 6838, 4.2, in lower case, without parameters. */
 export const isMediaType = (type: string): boolean =>
   /^[a-z0-9][a-z0-9!#$&^_.+-]{0,62}\/[a-z0-9][a-z0-9!#$&^_.+-]{0,62}$/.test(type)
 
 /**
- * A file's name, and nothing but: no folders, nothing invisible (controls, line breaks, characters that turn the direction of writing and make `gpj.exe` look like `exe.jpg`).
+ * Whether a name is a plain file name: no folders, and no invisible characters (controls, line breaks, characters
+ * that change the writing direction and make `gpj.exe` look like `exe.jpg`).
  */
 export const isFileName = (name: string): boolean =>
   name.trim() !== '' &&
@@ -99,7 +104,10 @@ export const isFileName = (name: string): boolean =>
   name.isWellFormed() &&
   !/[/\\\p{Cc}\p{Zl}\p{Zp}\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/u.test(name)
 
-/** The header Content-Disposition of a download. RFC 6266, with the name as RFC 8187 writes it, and an ASCII one for what does not know that. */
+/**
+ * Returns the Content-Disposition header of a download (RFC 6266): the name encoded by RFC 8187, and an ASCII name
+ * for older clients.
+ */
 export const contentDisposition = ({ name, inline }: { name: string; inline: boolean }): string => {
   const plain = name.replace(/[^\x20-\x7e]|["\\%]/g, '_')
   const encoded = encodeURIComponent(name).replace(

@@ -4,8 +4,8 @@ import { noMedia, type UploadFacts, uploadContent, uploadFacts, writeJson } from
 import type { MediaStore } from './media-store.ts'
 import { contradicts, sniffBytes } from './media-type.ts'
 
-/** What a whole object is, read from the store. */
-const lookAt = async (
+/** Reads an object and returns its size, hash and first bytes. */
+const readContent = async (
   store: MediaStore,
   key: string,
 ): Promise<{ size: number; sha256: string; start: Uint8Array }> => {
@@ -25,7 +25,8 @@ const mismatch = (field: string, message: string): ConfabError =>
   new ConfabError('MEDIA_MISMATCH', message, { field })
 
 /**
- * Puts an upload's parts together and looks at what they are. Rejects with ConfabError: MEDIA_INCOMPLETE while parts are missing, MEDIA_MISMATCH when it is not what was announced; it is removed then.
+ * Assembles the parts of an upload and verifies size, hash and type. Rejects with ConfabError: MEDIA_INCOMPLETE while
+ * parts are missing; MEDIA_MISMATCH when the content differs from the announcement, and the upload is removed then.
  */
 export const verifyUpload = async (
   store: MediaStore,
@@ -34,42 +35,45 @@ export const verifyUpload = async (
 ): Promise<void> => {
   const { mediaId, upload, size, sha256, type, partBytes } = facts
   const key = uploadContent(mediaId)
-  const drop = () => store.remove([key, uploadFacts(mediaId)])
+  const removeUpload = () => store.remove([key, uploadFacts(mediaId)])
   const parts = upload === undefined ? undefined : await store.parts(key, upload)
   if (upload !== undefined && parts !== undefined) {
     const expected = Math.ceil(size / partBytes)
-    const fitting = parts.filter(({ part, size }) => part <= expected && size === sizeOfPart(part))
-    if (fitting.length < parts.length) {
+    const complete = parts.filter(({ part, size }) => part <= expected && size === sizeOfPart(part))
+    if (complete.length < parts.length) {
       await store.abandonUpload(key, upload)
-      await drop()
-      throw mismatch('/size', 'size: not as announced. The upload has been dropped; begin anew.')
+      await removeUpload()
+      throw mismatch(
+        '/size',
+        'size: differs from the announced size. The upload was removed. Start a new one.',
+      )
     }
-    if (fitting.length < expected)
+    if (complete.length < expected)
       throw new ConfabError(
         'MEDIA_INCOMPLETE',
-        `${expected - fitting.length} of ${expected} parts are missing.`,
+        `${expected - complete.length} of ${expected} parts are missing.`,
       )
     await store.finishUpload(key, upload)
   } else if ((await store.head(key)) === undefined) throw noMedia('/mediaId')
 
-  const found = await lookAt(store, key)
-  const wrong =
+  const found = await readContent(store, key)
+  const problem =
     found.size !== size
-      ? mismatch('/size', 'size: not as announced. The upload has been dropped; begin anew.')
+      ? mismatch('/size', 'size: differs from the announced size. The upload was removed. Start a new one.')
       : found.sha256 !== sha256
         ? mismatch(
             '/sha256',
-            'sha256: not that of what was uploaded. The upload has been dropped; begin anew.',
+            'sha256: differs from the hash of the upload. The upload was removed. Start a new one.',
           )
         : contradicts(type, found.start)
           ? mismatch(
               '/type',
-              'type: what was uploaded is something else. The upload has been dropped; begin anew.',
+              'type: the content is of another type. The upload was removed. Start a new one.',
             )
           : undefined
-  if (wrong !== undefined) {
-    await drop()
-    throw wrong
+  if (problem !== undefined) {
+    await removeUpload()
+    throw problem
   }
   await writeJson(store, uploadFacts(mediaId), { ...facts, verified: true })
 }

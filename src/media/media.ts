@@ -20,43 +20,43 @@ import { contradicts, isFileName, isMediaType, isShown, sniffBytes } from './med
 import { verifyUpload } from './media-verification.ts'
 
 const partBytes = 8 * 1024 ** 2
-/** Parts of one answer, so that with the long signed URLs of temporary credentials it fits a frame. */
+/** Parts in one answer. With the long signed URLs of temporary credentials, 16 fit into a frame. */
 const partsOfAnswer = 16
 
 export interface MediaAnnouncement extends Omit<Attachment, 'mediaId'> {
-  /** To go on with an upload. */
+  /** Id of an upload to continue. */
   readonly mediaId?: string | undefined
-  /** A conversation that may have this content already. Whoever calls has made sure that the user is a member. */
+  /** A conversation that may already have this content. The caller has checked that the user is a member. */
   readonly c?: string | undefined
 }
 
 export interface MediaPart extends PartUpload {
-  /** The bytes that go there: from the first up to, not with, the second. */
+  /** Byte range of the part: from the first up to and excluding the second. */
   readonly range: readonly [from: number, to: number]
 }
 
 export interface MediaUpload {
   readonly mediaId: string
-  /** Parts that are missing: the first 16 of them. */
+  /** The first 16 missing parts. */
   readonly parts: readonly MediaPart[]
-  /** How many are missing in all. */
+  /** Number of missing parts. */
   readonly missing: number
-  /** Whether it may be sent. */
+  /** Whether the upload is verified, so that a message may name it. */
   readonly verified: boolean
 }
 
-/** Bytes of the part from `from` on. */
+/** Returns the size of a part, bytes. */
 const sizeOfPart = (facts: UploadFacts, part: number): number =>
   Math.min(facts.partBytes, facts.size - (part - 1) * facts.partBytes)
 
 /**
- * Uploads, their verification, and what may be sent and fetched. All of it is kept in the store, so that any process can go on with what another began. Every method rejects with ConfabError,
- * UNAVAILABLE when the store cannot be used.
+ * Uploads, their verification, and access to media. All state is in the store, so any process can continue an upload.
+ * Every method rejects with ConfabError: UNAVAILABLE when the store cannot be used.
  */
 export class Media {
   readonly store: MediaStore
   readonly limits: MediaLimits
-  /** The store's, where it has no server of its own. */
+  /** Transfers of a store without a server of its own. */
   readonly local: LocalTransfers | undefined
   readonly #onProblem: (error: MediaStoreError) => void
   readonly #verifying = new Map<string, Promise<void>>()
@@ -79,7 +79,7 @@ export class Media {
           }
   }
 
-  /** Begins an upload, goes on with one, or finds that the conversation has the content already. */
+  /** Starts an upload, continues one, or finds that the conversation already has the content. */
   announce(user: string, announcement: MediaAnnouncement): Promise<MediaUpload> {
     return this.#coded(async () => {
       this.#check(announcement)
@@ -91,8 +91,8 @@ export class Media {
       }
       const id = newMediaId(sha256)
       const described = { version: 1, mediaId: id, user, name, type, size, sha256, partBytes } as const
-      const isThere = c !== undefined && (await this.#has(c, announcement))
-      const facts: UploadFacts = isThere
+      const hasContent = c !== undefined && (await this.#has(c, announcement))
+      const facts: UploadFacts = hasContent
         ? { ...described, c, verified: true }
         : { ...described, upload: await this.store.beginUpload(uploadContent(id), type), verified: false }
       await writeJson(this.store, uploadFacts(id), facts)
@@ -100,21 +100,21 @@ export class Media {
     })
   }
 
-  /** How far an upload of the user's has come. */
+  /** Returns the state of a user's upload. */
   upload(user: string, mediaId: string): Promise<MediaUpload> {
     return this.#coded(async () => await this.#state(await this.#factsOf(user, mediaId)))
   }
 
   /**
-   * Puts the parts together and looks at what has come: size, hash and type have to be what was announced, else MEDIA_MISMATCH, and the upload is gone. MEDIA_INCOMPLETE while parts are missing.
-   * Again, it is as the first time.
+   * Assembles the parts and verifies size, hash and type. Rejects with MEDIA_INCOMPLETE while parts are missing, and
+   * with MEDIA_MISMATCH when the content differs from the announcement; the upload is removed then. Idempotent.
    */
   complete(user: string, mediaId: string): Promise<void> {
     return this.#coded(async () => {
       const facts = await this.#factsOf(user, mediaId)
       if (facts.verified) return
-      const underWay = this.#verifying.get(mediaId)
-      if (underWay !== undefined) return await underWay
+      const running = this.#verifying.get(mediaId)
+      if (running !== undefined) return await running
       if (this.#verifying.size >= this.limits.verifications)
         throw new ConfabError('OVERLOADED', 'Too many uploads are being verified.', { retryAfterMs: 1_000 })
       const verifying = verifyUpload(this.store, facts, part => sizeOfPart(facts, part))
@@ -127,7 +127,10 @@ export class Media {
     })
   }
 
-  /** Before a message with attachments is appended: each has to be verified, of this user, and as the message says. The conversation has them then. */
+  /**
+   * Binds the attachments of a message to its conversation, before the message is appended. Each one has to be
+   * verified, uploaded by this user, and described as in the message.
+   */
   take(c: string, m: string, user: string, attachments: readonly Attachment[]): Promise<void> {
     return this.#coded(async () => {
       await Promise.all(
@@ -136,7 +139,10 @@ export class Media {
     })
   }
 
-  /** A URL for what a conversation has. Whoever calls has made sure that the user is a member. Rejects with NOT_FOUND when it hasn't got it. */
+  /**
+   * Returns a URL for media of a conversation. The caller has checked that the user is a member. Rejects with
+   * NOT_FOUND.
+   */
   download(c: string, mediaId: string): Promise<{ url: string; lifeMs: number }> {
     return this.#coded(async () => {
       const sha256 = hashOfMediaId(mediaId)
@@ -155,11 +161,11 @@ export class Media {
     if (!isFileName(name))
       throw bad(
         '/name',
-        'name: expected the name of a file, without folders, controls or invisible characters.',
+        'name: expected a file name without folders, control characters or invisible characters.',
       )
     if (!isMediaType(type))
       throw bad('/type', 'type: expected a media type in lower case without parameters, such as image/png.')
-    if (size === 0) throw bad('/size', 'size: there is nothing in it.')
+    if (size === 0) throw bad('/size', 'size: must be 1 or more.')
     if (size > this.limits.maxBytes)
       throw new ConfabError('TOO_LARGE', `size: at most ${this.limits.maxBytes} bytes.`, { field: '/size' })
   }
@@ -187,12 +193,12 @@ export class Media {
     const { mediaId, upload, verified, size } = facts
     if (verified || upload === undefined) return { mediaId, parts: [], missing: 0, verified }
     const key = uploadContent(mediaId)
-    // Without the upload its parts have been put together: what is missing is the verification.
+    // When the multipart upload no longer exists, its parts were assembled and only the verification is missing.
     const stored = await this.store.parts(key, upload)
-    const there = new Map(stored?.map(({ part, size }) => [part, size]))
+    const uploaded = new Map(stored?.map(({ part, size }) => [part, size]))
     const missing: number[] = []
     for (let part = 1; stored !== undefined && (part - 1) * facts.partBytes < size; part++)
-      if (there.get(part) !== sizeOfPart(facts, part)) missing.push(part)
+      if (uploaded.get(part) !== sizeOfPart(facts, part)) missing.push(part)
     const parts = missing.slice(0, partsOfAnswer).map(async (part): Promise<MediaPart> => {
       const from = (part - 1) * facts.partBytes
       const bytes = sizeOfPart(facts, part)
@@ -202,14 +208,14 @@ export class Media {
     return { mediaId, parts: await Promise.all(parts), missing: missing.length, verified }
   }
 
-  /** What is wrong with the store is the operator's; a client may try again. */
+  /** Reports store errors to the operator and turns them into UNAVAILABLE for clients. */
   async #coded<T>(fn: () => Promise<T>): Promise<T> {
     try {
       return await fn()
     } catch (error) {
       if (!MediaStoreError.is(error)) throw error
       this.#onProblem(error)
-      throw new ConfabError('UNAVAILABLE', 'The store of media cannot be used at the moment; try again.', {
+      throw new ConfabError('UNAVAILABLE', 'The media store cannot be reached. Try again.', {
         cause: error,
       })
     }

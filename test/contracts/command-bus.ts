@@ -80,7 +80,7 @@ export const commandBusContract = (name: string, t: Test, open: (t: Test) => Pro
     await t.rejects(as('eve', { t: 'send', c, m: 'm2', text: 'hi' }), { code: 'NOT_MEMBER' })
     await t.rejects(as('bob', { t: 'send', c: fresh('none'), m: 'm2', text: 'hi' }), {
       code: 'NOT_FOUND',
-      message: 'There is no such conversation, or none that you may know of.',
+      message: 'This conversation does not exist, or you are not a member of it.',
     })
     await t.rejects(as('alice', { t: 'create', c: fresh('c'), kind: 'direct', members: ['bob', 'carol'] }), {
       code: 'BAD_REQUEST',

@@ -37,7 +37,9 @@ export const duplicateFailure = (aggregate: AggregateRef, expected: number, held
   error: new ConflictError(subjectOf(aggregate), expected),
 })
 
-/** An error that commands failed with, and the senders whose later commands have to fail as well to keep their order. */
+/**
+ * An error that commands failed with, and the senders whose later commands have to fail as well to keep their order.
+ */
 export interface GivenUp {
   readonly error: ConfabError
   readonly senders: 'all' | ReadonlySet<string>
@@ -56,11 +58,12 @@ const concernsAll = (error: unknown): boolean =>
   (ConfabError.is(error) && (error.code === 'UNAVAILABLE' || error.code === 'OVERLOADED'))
 
 /**
- * Decides commands of one aggregate and appends their events as one batch, in order. Retries conflicts and an unreachable
- * log with back-off, and looks for events that a failed append left in the log before it decides again. Ends every command.
+ * Decides commands of one aggregate and appends their events as one batch, in order. Retries conflicts and an
+ * unreachable log with back-off, and looks for events that a failed append left in the log before it decides again.
+ * Ends every command.
  *
- * An error of one command fails that command alone. Never rejects: returns the error when the log or the aggregate failed,
- * or the senders of commands whose facts stayed unavailable; undefined otherwise.
+ * An error of one command fails that command alone. Never rejects: returns the error when the log or the aggregate
+ * failed, or the senders of commands whose facts stayed unavailable; undefined otherwise.
  */
 export const appendWithRetry = async <S extends AggregateState, E extends LoggedEvent, C extends Command>(
   context: QueueContext<S, E, C>,
@@ -131,7 +134,10 @@ export const appendWithRetry = async <S extends AggregateState, E extends Logged
   return undefined
 }
 
-/** Appends commands one by one, in order. Ends at the first error that concerns all of them: no command may overtake another. */
+/**
+ * Appends commands one by one, in order. Ends at the first error that concerns all of them: no command may overtake
+ * another.
+ */
 const appendApart = async <S extends AggregateState, E extends LoggedEvent, C extends Command>(
   context: QueueContext<S, E, C>,
   aggregate: AggregateRef,
@@ -168,8 +174,8 @@ const giveUp = <S extends AggregateState, E extends LoggedEvent, C extends Comma
 }
 
 /**
- * Reads the events after the position that a failed append expected. Ends the commands whose events are there, and brings
- * the state up to date. Returns the other commands.
+ * Reads the events after the position that a failed append expected. Ends the commands whose events are there, and
+ * brings the state up to date. Returns the other commands.
  */
 const settleStored = async <S extends AggregateState, E extends LoggedEvent, C extends Command>(
   context: QueueContext<S, E, C>,
@@ -195,8 +201,8 @@ const settleStored = async <S extends AggregateState, E extends LoggedEvent, C e
     if (stored !== undefined && ids.has(stored.envelope.commandId))
       found.set(stored.envelope.commandId, stored)
   } else if (!hasEvents && ConflictError.is(error)) {
-    // A conflict without new events has three causes: the other append is still in flight, a foreign message is last on the
-    // subject, or the log has lost events because a mirror that lagged was promoted.
+    // A conflict without new events has three causes: the other append is still in flight, a foreign message is last
+    // on the subject, or the log has lost events because a mirror that lagged was promoted.
     const last = await log.last(aggregate)
     if ((last?.streamSeq ?? 0) < expected) await cache.reload(aggregate.id)
     else if (last !== undefined && isForeign(last)) await cache.current(aggregate.id)
@@ -229,7 +235,10 @@ interface Outcome<E, C> {
   readonly failure?: Failure
 }
 
-/** Decides as many of the commands as it can, and appends their events. `current` has the commands whose states are fresh. */
+/**
+ * Decides as many of the commands as it can, and appends their events. `current` has the commands whose states are
+ * fresh.
+ */
 const attempt = async <S extends AggregateState, E extends LoggedEvent, C extends Command>(
   context: QueueContext<S, E, C>,
   aggregate: AggregateRef,
@@ -311,8 +320,8 @@ const attempt = async <S extends AggregateState, E extends LoggedEvent, C extend
 const noOutcome = { left: [], blocked: [] } as const
 
 /**
- * Fetches facts for each command and waits for all of them. Returns undefined when no command needs any. A command whose
- * facts are unavailable is blocked; any other error fails its command alone.
+ * Fetches facts for each command and waits for all of them. Returns undefined when no command needs any. A command
+ * whose facts are unavailable is blocked; any other error fails its command alone.
  */
 const settleFacts = async <S extends AggregateState, E extends LoggedEvent, C extends Command>(
   context: QueueContext<S, E, C>,

@@ -38,7 +38,8 @@ export interface CommandContext {
 
 /**
  * Decides commands and appends their events. This node executes the commands of one conversation one at a time, and
- * conversations in parallel. Other nodes may decide for the same conversation: the expected sequence of an append is the fence.
+ * conversations in parallel. Other nodes may decide for the same conversation: the expected sequence of an append is
+ * the fence.
  */
 export interface CommandBus {
   /**
@@ -169,7 +170,9 @@ export const createCommandBus = ({
   }
 }
 
-/** Whether a request changes the members of a conversation. A channel's log may leave such a change to the user's log. */
+/**
+ * Whether a request changes the members of a conversation. A channel's log may leave such a change to the user's log.
+ */
 const isMembershipRequest = ({ t }: ConversationRequest): boolean =>
   t === 'join' || t === 'leave' || t === 'invite' || t === 'remove'
 
@@ -182,8 +185,8 @@ export const isUserRequest = (request: ConversationRequest | UserRequest): reque
   request.t === 'privacy'
 
 /**
- * Returns the id of a command, unique in the log. A repeated command gets the same id if its message id or key identifies
- * it. The parts are separated by dots, which ids do not contain.
+ * Returns the id of a command, unique in the log. A repeated command gets the same id if its message id or key
+ * identifies it. The parts are separated by dots, which ids do not contain.
  */
 export const commandIdOf = (request: ConversationRequest | UserRequest, from: string): string => {
   if (request.t === 'send') return `m.${request.c}.${from}.${request.m}`

@@ -143,7 +143,10 @@ export const accept = <E, C extends Command>(
   context.inFlight.remove()
 }
 
-/** Ends a command with an error. Clients receive UNREADABLE_EVENT or INTERNAL for an error without a code; the log has the cause. */
+/**
+ * Ends a command with an error. Clients receive UNREADABLE_EVENT or INTERNAL for an error without a code; the log has
+ * the cause.
+ */
 export const fail = <E, C extends Command>(
   { inFlight, failures }: FailureContext,
   queued: QueuedCommand<E, C>,
@@ -175,7 +178,10 @@ export const settle = <E, C extends Command>(
   }
 }
 
-/** Returns the decided event as the log takes it, and keeps it in the queued command. `state` does not hold the event yet. */
+/**
+ * Returns the decided event as the log takes it, and keeps it in the queued command. `state` does not hold the event
+ * yet.
+ */
 export const newEventOf = <S extends AggregateState, E extends LoggedEvent, C extends Command>(
   { handler, epoch }: QueueContext<S, E, C>,
   state: S,

@@ -15,9 +15,9 @@ import {
 } from './command-handler.ts'
 
 /**
- * The queue of one aggregate: executes its commands one at a time, in order. A command on a cached state takes the direct
- * path: one decision, one append. A cold aggregate, missing facts, a conflict, an unreachable log or a long queue take the
- * path of append with retry.
+ * The queue of one aggregate: executes its commands one at a time, in order. A command on a cached state takes the
+ * direct path: one decision, one append. A cold aggregate, missing facts, a conflict, an unreachable log or a long
+ * queue take the path of append with retry.
  */
 export class CommandQueue<S extends AggregateState, E extends LoggedEvent, C extends Command> {
   readonly #context: QueueContext<S, E, C>
@@ -128,7 +128,8 @@ export class CommandQueue<S extends AggregateState, E extends LoggedEvent, C ext
     this.#appending = undefined
     this.#entry = undefined
     void appendWithRetry(this.#context, this.#aggregate, commands, failure).then(given => {
-      // Clients send a failed command again. A command behind it from the same user must not overtake it, so it fails too.
+      // Clients send a failed command again. A command behind it from the same user must not overtake it, so it fails
+      // too.
       if (given !== undefined)
         for (const command of this.#queue.splice(0))
           if (given.senders === 'all' || given.senders.has(command.command.from))

@@ -10,14 +10,17 @@ import type { AggregateCache } from '../states/aggregate-cache.ts'
 import type { BusLimits } from './bus-limits.ts'
 import type { CommandHandler } from './command-handler.ts'
 
-/** A command as the bus carries it: facts are added on the way. */
+/** A conversation command to which the bus adds facts. */
 export type MutableConversationCommand = {
   -readonly [K in keyof ConversationCommand]: ConversationCommand[K]
 }
 
 type Aggregates<S extends AggregateState, E> = Pick<AggregateCache<S, E>, 'cached' | 'load' | 'current'>
 
-/** Decides conversations' commands with what they need from elsewhere: the blocks of the two of a direct conversation, and messages that the state has forgotten. */
+/**
+ * Handles the commands of conversations. Adds facts that the state does not hold: blocks between the two users of a
+ * direct conversation, whether a user follows a channel, and messages older than the recent events.
+ */
 export const conversationHandler = (
   conversations: Aggregates<ConversationState, ConversationEvent>,
   users: Aggregates<UserState, UserEvent>,
@@ -28,15 +31,15 @@ export const conversationHandler = (
   decide: (state, command) => {
     const peer = peerOf(state, command)
     if (peer !== undefined) {
-      const asked = askBlocked(users, command, peer)
-      if (asked !== undefined) return asked
+      const pendingBlock = addBlocked(users, command, peer)
+      if (pendingBlock !== undefined) return pendingBlock
     }
     const follower = followerOf(state, command)
     if (follower !== undefined) {
       const user = users.cached(follower)
-      if (user !== undefined) noteFollows(command, user)
+      if (user !== undefined) setFollows(command, user)
       else if (command.follower !== follower)
-        return users.load(follower).then(loaded => noteFollows(command, loaded))
+        return users.load(follower).then(loaded => setFollows(command, loaded))
       command.channelMembers = channelMembers
     }
     const decision = decideConversation(state, command)
@@ -45,15 +48,15 @@ export const conversationHandler = (
   prepare: (state, command) => {
     const facts: Promise<unknown>[] = []
     const peer = peerOf(state, command)
-    const asked = peer === undefined ? undefined : askBlocked(users, command, peer)
-    if (asked !== undefined) facts.push(asked)
+    const pendingBlock = peer === undefined ? undefined : addBlocked(users, command, peer)
+    if (pendingBlock !== undefined) facts.push(pendingBlock)
     const follower = followerOf(state, command)
-    // Noted as it is loaded: a small cache may have lost it by the time of the decision.
+    // Keep the fact in the command: a small cache may evict the user before the decision.
     if (follower !== undefined && command.follower !== follower)
-      facts.push(users.load(follower).then(loaded => noteFollows(command, loaded)))
+      facts.push(users.load(follower).then(loaded => setFollows(command, loaded)))
     const { request } = command
     if ('m' in request) {
-      // Whoever sends may only become a member within the batch, so it is asked whether he is one or not.
+      // The sender may become a member through an earlier command of the batch, so look the message up in any case.
       const message = messageOf(state, request.m, command.found)
       if (message === undefined)
         command.found = { m: request.m, upTo: oldestOf(state.recent) - 1, message: undefined }
@@ -65,9 +68,9 @@ export const conversationHandler = (
     const { state } = await conversations.current(command.request.c)
     const peer = peerOf(state, command)
     if (peer !== undefined)
-      noteBlocked(command, ...(await Promise.all([users.current(command.from), users.current(peer)])))
+      setBlocked(command, ...(await Promise.all([users.current(command.from), users.current(peer)])))
     const follower = followerOf(state, command)
-    if (follower !== undefined) noteFollows(command, await users.current(follower))
+    if (follower !== undefined) setFollows(command, await users.current(follower))
   },
   ordinal: (state, event) => (event.type === 'message.posted' ? event.n : state.n),
   answer: ({ request }, { seq, at }) => answerOfConversation(request.t, seq, at, false),
@@ -78,7 +81,7 @@ export const conversationHandler = (
   },
 })
 
-/** In a channel: the user of whom it matters whether they follow it. Of who asks and is in the channel's own log it does not. */
+/** Returns the user whose following of the channel affects the decision; undefined when no user's does. */
 const followerOf = (state: ConversationState, { request, from }: ConversationCommand): string | undefined => {
   if (state.kind !== 'channel' || state.seq === 0) return undefined
   switch (request.t) {
@@ -105,12 +108,12 @@ interface Loaded {
   readonly state: UserState
 }
 
-const noteFollows = (command: MutableConversationCommand, { state }: Loaded): void => {
+const setFollows = (command: MutableConversationCommand, { state }: Loaded): void => {
   command.follows = state.follows.has(command.request.c)
   command.follower = state.user
 }
 
-/** The other one, where it matters whether one of the two has blocked the other. */
+/** Returns the other user of a direct conversation if a block between the two affects the command. */
 const peerOf = (state: ConversationState, { request, from }: ConversationCommand): string | undefined => {
   if (state.seq === 0) {
     if (request.t !== 'create' || request.kind !== 'direct') return undefined
@@ -123,7 +126,7 @@ const peerOf = (state: ConversationState, { request, from }: ConversationCommand
   return undefined
 }
 
-const noteBlocked = (
+const setBlocked = (
   command: MutableConversationCommand,
   { state: one }: Loaded,
   { state: other }: Loaded,
@@ -131,22 +134,26 @@ const noteBlocked = (
   command.blocked = one.blocked.has(other.user) || other.blocked.has(one.user)
 }
 
-/** Notes whether one of the two has blocked the other: now, where both are here; else it resolves once it is noted. */
-const askBlocked = (
+/**
+ * Adds whether one of the two users has blocked the other. Returns undefined when both users are cached, otherwise a
+ * promise that resolves when the fact is in the command.
+ */
+const addBlocked = (
   users: Aggregates<UserState, UserEvent>,
   command: MutableConversationCommand,
   peer: string,
 ): Promise<void> | undefined => {
   const [one, other] = [users.cached(command.from), users.cached(peer)]
-  if (one !== undefined && other !== undefined) noteBlocked(command, one, other)
-  // What was loaded counts, also where a small cache has lost it again.
+  if (one !== undefined && other !== undefined) setBlocked(command, one, other)
+  // A fact from an earlier load stays valid, also when a small cache has evicted the users.
   else if (command.blocked === undefined)
     return Promise.all([users.load(command.from), users.load(peer)]).then(loaded =>
-      noteBlocked(command, ...loaded),
+      setBlocked(command, ...loaded),
     )
   return undefined
 }
 
+/** Looks a message up and adds it to the command. */
 const find = async (
   lookup: MessageLookup,
   command: MutableConversationCommand,

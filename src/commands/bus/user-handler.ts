@@ -5,10 +5,10 @@ import { type UserState, userType } from '../domain/user-state.ts'
 import type { AggregateCache } from '../states/aggregate-cache.ts'
 import type { CommandHandler } from './command-handler.ts'
 
-/** A command as the bus carries it: the conversation is added on the way. */
+/** A user command to which the bus adds the conversation. */
 export type MutableUserCommand = { -readonly [K in keyof UserCommand]: UserCommand[K] }
 
-/** Decides users' commands with the conversation that they name. */
+/** Handles the commands of users. Adds the state of the conversation that a command names. */
 export const userHandler = (
   users: Pick<AggregateCache<UserState, UserEvent>, 'current'>,
   conversations: Pick<AggregateCache<ConversationState, ConversationEvent>, 'cached' | 'load' | 'current'>,
@@ -22,7 +22,7 @@ export const userHandler = (
       if (entry === undefined) return conversations.load(c)
       const isBeyond = 'seq' in request && request.seq > entry.state.seq && command.conversation === undefined
       command.conversation = entry.state
-      // A mark beyond the head: another node may have appended what the user has read.
+      // The marker is beyond the last known event. Another node may have appended the event that the user has read.
       if (isBeyond) return conversations.current(c)
     }
     return decideUser(state, command)
@@ -40,6 +40,9 @@ export const userHandler = (
   answerStored: (_command, stored) => answerOfUser(userType.decode(stored)),
 })
 
-/** The conversation that a request is about. By its type: of fields that its type does not have, nobody has checked anything. */
+/**
+ * Returns the conversation that a request names. Decides by type, because fields outside the type's schema are not
+ * validated.
+ */
 const conversationOf = (request: UserCommand['request']): string | undefined =>
   request.t === 'block' || request.t === 'privacy' ? undefined : request.c

@@ -8,8 +8,8 @@ export interface AggregateState {
   stream: string
   streamSeq: number
   /**
-   * Whether events of unknown types were skipped. Such a state is never written to a snapshot: a newer build that knows the
-   * types reads the events from the log.
+   * Whether events of unknown types were skipped. Such a state is never written to a snapshot: a newer build that
+   * knows the types reads the events from the log.
    */
   hasSkipped: boolean
 }
@@ -36,7 +36,10 @@ export interface AggregateType<S extends AggregateState, E> {
   /** Returns a copy that evolves independently, by up to `events` events. */
   fork(state: S, events: number): S
   serialise(state: S): Uint8Array
-  /** Throws for a version that it cannot read, for malformed bytes, and for a state that has to be rebuilt from the log. */
+  /**
+   * Throws for a version that it cannot read, for malformed bytes, and for a state that has to be rebuilt from the
+   * log.
+   */
   deserialise(id: string, bytes: Uint8Array, version: number): S
   /** Estimated memory of a state, bytes. */
   bytes(state: S): number
@@ -68,8 +71,8 @@ export type Decision<E> =
   | { readonly lacks: string; readonly upTo: number }
 
 /**
- * Whether a newer state may lead to another decision. The log fences an event by its expected sequence. A refusal, and an
- * unchanged state, have no such fence, so the bus confirms them on the current state of the log.
+ * Whether a newer state may lead to another decision. The log fences an event by its expected sequence. A refusal,
+ * and an unchanged state, have no such fence, so the bus confirms them on the current state of the log.
  */
 export const isProvisional = (decision: Decision<unknown>): boolean =>
   'refused' in decision

@@ -5,30 +5,35 @@ import type { ConversationState } from './conversation-state.ts'
 import { mayHaveSeen } from './message-id-filter.ts'
 import { isWhole, oldestOf } from './recent-events.ts'
 
-/** A request with all that a decision needs beside the state: deciders take no time, no id and no fact from anywhere else. */
+/**
+ * A request with everything that a decider needs besides the state. Deciders take no time, id or fact from elsewhere.
+ */
 export interface ConversationCommand<R extends ConversationRequest = ConversationRequest> {
   readonly request: R
-  /** User id of who asks. */
+  /** User id of the sender. */
   readonly from: string
   /** ISO time of the event. */
   readonly at: string
   /** Command id, unique in the log. */
   readonly id: string
-  /** In a direct conversation: whether either of the two has blocked the other. */
+  /** Direct conversation: whether one of the two users has blocked the other. */
   readonly blocked?: boolean | undefined
-  /** In a channel, where the decision depends on it: whether `follower` follows it. */
+  /** Channel: whether `follower` follows it. Set only when the decision depends on it. */
   readonly follows?: boolean | undefined
-  /** Who asks, when not in the channel's own log; else whom it is about. */
+  /**
+   * The sender, when the channel's log does not name the sender as a member; otherwise the user that the request
+   * names.
+   */
   readonly follower?: string | undefined
-  /** Members that a channel's log holds at most; any number, when not given. */
+  /** Members that the log of a channel holds at most. Undefined: no limit. */
   readonly channelMembers?: number | undefined
-  /** What a lookup said of the message that a decision lacked. */
+  /** Result of the look-up that an earlier decision asked for. */
   readonly found?: FoundMessage | undefined
 }
 
 export interface FoundMessage {
   readonly m: string
-  /** The lookup knew of every event up to this seq. */
+  /** The look-up covers all events up to this seq. */
   readonly upTo: number
   readonly message: MessageRef | undefined
 }
@@ -37,13 +42,15 @@ export type CommandOf<T extends ConversationRequest['t']> = ConversationCommand<
   Extract<ConversationRequest, { t: T }>
 >
 
-/** Why someone who is no member gets nothing: who may not know of a conversation is told that there is none. */
+/** Returns the refusal for a sender who is not a member. Only a channel reveals that it exists. */
 export const refuseStranger = (state: ConversationState): Refusal =>
   state.seq > 0 && state.kind === 'channel'
     ? refuse('NOT_MEMBER')
-    : refuse('NOT_FOUND', 'There is no such conversation, or none that you may know of.')
+    : refuse('NOT_FOUND', 'This conversation does not exist, or you are not a member of it.')
 
-/** What somebody is in a conversation: a member with a role, or who follows a channel, as a plain member. */
+/**
+ * Returns the role of the sender. A follower of a channel has the role `member`. Undefined: not in the conversation.
+ */
 export const roleIn = (
   state: ConversationState,
   { from, follows }: Pick<ConversationCommand, 'from' | 'follows'>,
@@ -53,7 +60,10 @@ const rank: Record<Role, number> = { owner: 2, admin: 1, member: 0 }
 
 export const isLower = (role: Role, than: Role): boolean => rank[role] < rank[than]
 
-/** A message of a conversation: its reference, undefined when there never was one, or what it takes to tell. */
+/**
+ * Returns a message of the conversation; undefined when it never existed; or the look-up that is needed to decide
+ * that.
+ */
 export const messageOf = (
   state: ConversationState,
   m: string,

@@ -118,7 +118,10 @@ export const evolveConversation = (
   advance(state, event.seq, remember(state.recent, event, origin.commandId), origin)
 }
 
-/** Advances the state past an event of an unknown type. Its command id is kept, so that the command is not executed again. */
+/**
+ * Advances the state past an event of an unknown type. Its command id is kept, so that the command is not executed
+ * again.
+ */
 const skipConversationEvent = (state: ConversationState, { seq, n }: Envelope, origin: Origin): void => {
   state.n = n
   state.hasSkipped = true
@@ -150,8 +153,8 @@ const membersToChange = (state: ConversationState): Map<string, Role> => {
 }
 
 /**
- * Returns a copy that evolves independently. The members are copied only when an event changes them. The original must not
- * evolve while the fork is in use.
+ * Returns a copy that evolves independently. The members are copied only when an event changes them. The original
+ * must not evolve while the fork is in use.
  */
 export const forkConversation = (state: ConversationState, events: number): ConversationState => ({
   ...state,
@@ -239,7 +242,10 @@ export const deserialiseConversation = (c: string, bytes: Uint8Array, version: n
   }
 }
 
-/** Returns the time of the oldest message in `recent`, ms since 1970. All messages in the filter are older. 0 without messages. */
+/**
+ * Returns the time of the oldest message in `recent`, ms since 1970. All messages in the filter are older. 0 without
+ * messages.
+ */
 const oldestMessageAt = (recent: RecentEvents): number => {
   const [oldest] = recent.messages.values()
   return oldest === undefined ? 0 : Date.parse(oldest.at)

@@ -8,8 +8,8 @@ import { decideDelete, decideEdit, decideReact, decideSend } from './decide-mess
 type ConversationDecision = Decision<ConversationEvent>
 
 /**
- * What comes of a command. Pure and deterministic. A command that is remembered gets the answer that it got at first, before anybody asks whether it would
- * still be allowed: what happened has happened.
+ * The decider of conversations: pure and deterministic. A command among the recent ones gets its first answer again,
+ * before any check whether it is still allowed.
  */
 export const decideConversation = (
   state: ConversationState,
@@ -81,8 +81,8 @@ const decideRename = (
 ): ConversationDecision => {
   const role = roleIn(state, { from, follows })
   if (role === undefined) return refuseStranger(state)
-  if (state.kind === 'direct') return refuse('FORBIDDEN', 'A direct conversation has no title to change.')
-  if (role === 'member') return refuse('FORBIDDEN', 'Only the owner and admins do this.')
+  if (state.kind === 'direct') return refuse('FORBIDDEN', 'A direct conversation has no title.')
+  if (role === 'member') return refuse('FORBIDDEN', 'Only the owner and admins may do this.')
   if (state.title === title) return { unchanged: { seq: state.seq } }
   return {
     event: { t: 'event', c: state.c, seq: state.seq + 1, type: 'conversation.renamed', from, at, title },
@@ -96,7 +96,7 @@ const decideSettings = (
   const role = roleIn(state, { from, follows })
   if (role === undefined) return refuseStranger(state)
   if (state.kind === 'direct') return refuse('FORBIDDEN', 'A direct conversation has no settings.')
-  if (role === 'member') return refuse('FORBIDDEN', 'Only the owner and admins do this.')
+  if (role === 'member') return refuse('FORBIDDEN', 'Only the owner and admins may do this.')
   const before = { posting: state.posting, slowModeSeconds: state.slowMode?.seconds ?? 0 }
   const { posting = before.posting, slowModeSeconds = before.slowModeSeconds } = request
   if (posting === before.posting && slowModeSeconds === before.slowModeSeconds)
@@ -115,7 +115,7 @@ const decideSettings = (
   }
 }
 
-/** What a command's answer says of the event that came of it. */
+/** Returns the answer to a command that produced an event. */
 export const answerOfConversation = (
   t: ConversationRequest['t'],
   seq: number,

@@ -13,17 +13,17 @@ type ConversationDecision = Decision<ConversationEvent>
 
 const unchanged = (state: ConversationState): ConversationDecision => ({ unchanged: { seq: state.seq } })
 
-const forEver = (): Refusal => refuse('FORBIDDEN', 'A direct conversation has its two members for ever.')
+const refuseDirect = (): Refusal => refuse('FORBIDDEN', 'The members of a direct conversation cannot change.')
 
-/** The role of who asks, when the conversation's members can change and it is not a plain member. */
+/** Returns the role of a sender who may change the members, or the refusal. */
 const managerRole = (
   state: ConversationState,
-  asks: Pick<ConversationCommand, 'from' | 'follows'>,
+  sender: Pick<ConversationCommand, 'from' | 'follows'>,
 ): Role | Refusal => {
-  const role = roleIn(state, asks)
+  const role = roleIn(state, sender)
   if (role === undefined) return refuseStranger(state)
-  if (state.kind === 'direct') return forEver()
-  return role === 'member' ? refuse('FORBIDDEN', 'Only the owner and admins do this.') : role
+  if (state.kind === 'direct') return refuseDirect()
+  return role === 'member' ? refuse('FORBIDDEN', 'Only the owner and admins may do this.') : role
 }
 
 export const decideInvite = (
@@ -43,17 +43,17 @@ export const decideJoin = (
 ): ConversationDecision => {
   const isMember = state.members.has(from)
   if (!isMember && (state.seq === 0 || state.kind !== 'channel')) return refuseStranger(state)
-  if (state.kind === 'direct') return forEver()
+  if (state.kind === 'direct') return refuseDirect()
   if (isMember || (follows === true && state.members.size > 0)) return unchanged(state)
   if (isFull(state, channelMembers)) return { handover: { user: from, follow: true } }
   return { event: joined(state, from, at, from) }
 }
 
-/** Whether a channel's log takes no more members: from then on they follow it. */
+/** Whether the log of a channel is full. Users who join later follow the channel. */
 const isFull = (state: ConversationState, channelMembers = Number.POSITIVE_INFINITY): boolean =>
   state.kind === 'channel' && state.members.size >= channelMembers
 
-/** Whoever comes into an empty channel becomes its owner: there is always one. */
+/** Returns the event of a user who joins. The first member of an empty channel becomes its owner. */
 const joined = (state: ConversationState, from: string, at: string, user: string): ConversationEvent => {
   const role = state.members.size === 0 ? 'owner' : 'member'
   return { t: 'event', c: state.c, seq: state.seq + 1, type: 'member.joined', from, at, user, role }
@@ -65,11 +65,11 @@ export const decideRemove = (
 ): ConversationDecision => {
   const role = managerRole(state, { from, follows })
   if (typeof role !== 'string') return role
-  const theirs = state.members.get(user)
-  if (theirs === undefined && follows !== true) return unchanged(state)
-  if (theirs !== undefined && !isLower(theirs, role))
-    return refuse('FORBIDDEN', 'Only members of a lower role can be removed.')
-  if (follows === true) return { handover: { user, follow: false, again: theirs !== undefined } }
+  const theirRole = state.members.get(user)
+  if (theirRole === undefined && follows !== true) return unchanged(state)
+  if (theirRole !== undefined && !isLower(theirRole, role))
+    return refuse('FORBIDDEN', 'You can remove members with a lower role only.')
+  if (follows === true) return { handover: { user, follow: false, again: theirRole !== undefined } }
   return { event: { t: 'event', c: state.c, seq: state.seq + 1, type: 'member.left', from, at, user } }
 }
 
@@ -80,7 +80,7 @@ export const decideLeave = (
   const role = state.members.get(from)
   if (follows === true) return { handover: { user: from, follow: false, again: role !== undefined } }
   if (role === undefined) return refuseStranger(state)
-  if (state.kind === 'direct') return forEver()
+  if (state.kind === 'direct') return refuseDirect()
   const seq = state.seq + 1
   const event = { t: 'event', c: state.c, seq, type: 'member.left', from, at, user: from } as const
   const successor = role === 'owner' && !hasOtherOwner(state, from) ? successorOf(state, from) : undefined
@@ -93,13 +93,13 @@ export const decideRole = (
 ): ConversationDecision => {
   const own = managerRole(state, { from, follows })
   if (typeof own !== 'string') return own
-  if (own !== 'owner') return refuse('FORBIDDEN', 'Only the owner sets roles.')
-  // Who follows a channel comes into its log by a role.
-  const theirs = state.members.get(user) ?? (follows === true ? 'member' : undefined)
-  if (theirs === undefined) return refuse('NOT_FOUND', 'There is no such member.', '/user')
-  if (theirs === role) return unchanged(state)
-  if (theirs === 'owner' && !hasOtherOwner(state, user))
-    return refuse('CONFLICT', 'The last owner can only step down when there is another.')
+  if (own !== 'owner') return refuse('FORBIDDEN', 'Only the owner may set roles.')
+  // Setting a role adds a follower to the log of the channel.
+  const theirRole = state.members.get(user) ?? (follows === true ? 'member' : undefined)
+  if (theirRole === undefined) return refuse('NOT_FOUND', 'This user is not a member.', '/user')
+  if (theirRole === role) return unchanged(state)
+  if (theirRole === 'owner' && !hasOtherOwner(state, user))
+    return refuse('CONFLICT', 'A conversation needs an owner. Set the role owner for another member first.')
   return {
     event: {
       t: 'event',
@@ -114,12 +114,15 @@ export const decideRole = (
   }
 }
 
-const hasOtherOwner = (state: ConversationState, than: string): boolean => {
-  for (const [user, role] of state.members) if (role === 'owner' && user !== than) return true
+const hasOtherOwner = (state: ConversationState, besides: string): boolean => {
+  for (const [user, role] of state.members) if (role === 'owner' && user !== besides) return true
   return false
 }
 
-/** The longest-standing admin but `leaving`, else member; undefined when nobody is left. */
+/**
+ * Returns the admin who joined first, else the member who joined first. `leaving` does not count. Undefined: no
+ * member is left.
+ */
 const successorOf = (state: ConversationState, leaving: string): string | undefined => {
   let first: string | undefined
   for (const [user, role] of state.members) {

@@ -13,20 +13,21 @@ const utf8 = new TextEncoder()
 const isTooLong = (text: string): boolean =>
   text.length * 3 > Limits.textBytes && utf8.encode(text).length > Limits.textBytes
 
-const tooLong = (): Refusal => refuse('TOO_LARGE', `A text has ${Limits.textBytes} bytes at most.`, '/text')
+const tooLong = (): Refusal =>
+  refuse('TOO_LARGE', `text: at most ${Limits.textBytes} bytes of UTF-8.`, '/text')
 
-const noMessage = (): Refusal => refuse('NOT_FOUND', 'There is no such message.', '/m')
+const noMessage = (): Refusal => refuse('NOT_FOUND', 'This message does not exist.', '/m')
 
 const blocked = (): Refusal => refuse('FORBIDDEN', 'One of you has blocked the other.')
 
-/** Where only its staff posts, the others neither send nor edit; they react and delete. */
+/** Refuses plain members where only staff may post: they cannot send or edit, and can react and delete. */
 const refusePosting = (state: ConversationState, role: Role | undefined): Refusal | undefined =>
   state.posting === 'staff' && role === 'member'
-    ? refuse('FORBIDDEN', 'Only the owner and admins post here.')
+    ? refuse('FORBIDDEN', 'Only the owner and admins may post here.')
     : undefined
 
-/** Slow mode is about new messages of plain members. */
-const refuseHaste = (
+/** Refuses a message of a plain member that slow mode does not allow yet. */
+const refuseSlowMode = (
   state: ConversationState,
   role: Role,
   { from, at }: CommandOf<'send'>,
@@ -35,14 +36,14 @@ const refuseHaste = (
   const retryAfterMs = waitOf(state.slowMode, from, at)
   if (retryAfterMs === 0) return undefined
   const { seconds } = state.slowMode
-  const message = `This conversation is in slow mode: a message in ${seconds} s at most.`
+  const message = `Slow mode: one message every ${seconds} s in this conversation.`
   return { ...refuse('RATE_LIMITED', message), retryAfterMs }
 }
 
 export const decideSend = (state: ConversationState, command: CommandOf<'send'>): ConversationDecision => {
   const { request, from, at, blocked: isBlocked, found } = command
   const { m, text, replyTo, attachments } = request
-  // A repeated send is answered as the first one was, whatever has changed since: the message is there.
+  // A repeated send gets its first answer, whatever has changed since.
   const recent = state.recent.messages.get(m)
   if (recent !== undefined && recent.from === from) return repeated(recent)
   const role = roleIn(state, command)
@@ -50,11 +51,13 @@ export const decideSend = (state: ConversationState, command: CommandOf<'send'>)
   const message = messageOf(state, m, found)
   if (message !== undefined) {
     if ('lacks' in message) return message
-    return message.from === from ? repeated(message) : refuse('CONFLICT', 'This message id is taken.', '/m')
+    return message.from === from
+      ? repeated(message)
+      : refuse('CONFLICT', 'Another user has already used this message id.', '/m')
   }
   if (isBlocked === true) return blocked()
   if (isTooLong(text)) return tooLong()
-  const refusal = refusePosting(state, role) ?? refuseHaste(state, role, command)
+  const refusal = refusePosting(state, role) ?? refuseSlowMode(state, role, command)
   if (refusal !== undefined) return refusal
   const { c } = state
   const event: MessagePosted = {
@@ -78,8 +81,8 @@ const repeated = ({ seq, at }: { seq: number; at: string }): ConversationDecisio
   done: true,
 })
 
-/** The message that a member may still edit or react to; else the decision that says why not. */
-const standingMessage = (
+/** Returns the message that a member edits or reacts to, or the refusal. */
+const existingMessage = (
   state: ConversationState,
   command: CommandOf<'edit' | 'react'>,
 ): MessageRef | Refusal | { readonly lacks: string; readonly upTo: number } => {
@@ -95,9 +98,9 @@ const standingMessage = (
 export const decideEdit = (state: ConversationState, command: CommandOf<'edit'>): ConversationDecision => {
   const { request, from, at } = command
   const { m, text } = request
-  const message = standingMessage(state, command)
+  const message = existingMessage(state, command)
   if (!('seq' in message)) return message
-  if (message.from !== from) return refuse('FORBIDDEN', 'Only its author edits a message.')
+  if (message.from !== from) return refuse('FORBIDDEN', 'Only its author may edit a message.')
   const refusal = refusePosting(state, roleIn(state, command))
   if (refusal !== undefined) return refusal
   if (isTooLong(text)) return tooLong()
@@ -116,7 +119,7 @@ export const decideDelete = (
   if (message === undefined) return noMessage()
   if ('lacks' in message) return message
   if (message.from !== from && (role === 'member' || state.kind === 'direct'))
-    return refuse('FORBIDDEN', 'A message is deleted by its author, an admin or the owner.')
+    return refuse('FORBIDDEN', 'Only its author, an admin or the owner may delete a message.')
   if (message.deleted) return { unchanged: { seq: state.seq } }
   return { event: { t: 'event', c: state.c, seq: state.seq + 1, type: 'message.deleted', m, from, at } }
 }
@@ -124,12 +127,12 @@ export const decideDelete = (
 export const decideReact = (state: ConversationState, command: CommandOf<'react'>): ConversationDecision => {
   const { request, from, at } = command
   const { m, emoji, on } = request
-  const message = standingMessage(state, command)
+  const message = existingMessage(state, command)
   if (!('seq' in message)) return message
-  // Views take a reaction that is added twice, or removed without being there: the state need not remember all of them.
+  // Views ignore a reaction that is added twice or removed twice, so the state holds recent reactions only.
   const last = state.recent.reactions.get(reactionKey(m, from, emoji))
-  const is = last !== undefined ? last.on : isWhole(state.recent) ? false : undefined
-  if (is === on) return { unchanged: { seq: state.seq } }
+  const isOn = last !== undefined ? last.on : isWhole(state.recent) ? false : undefined
+  if (isOn === on) return { unchanged: { seq: state.seq } }
   const { c } = state
   const seq = state.seq + 1
   return on

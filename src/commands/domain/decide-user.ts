@@ -4,7 +4,7 @@ import { refuseStranger } from './conversation-command.ts'
 import type { ConversationState } from './conversation-state.ts'
 import { marksOf, type UserState } from './user-state.ts'
 
-/** What a channel's log hands over: whether a user follows it. Who may say so has been decided there. */
+/** A change of whether a user follows a channel. The decider of the channel has authorised it. */
 export interface FollowRequest {
   readonly t: 'follow'
   readonly c: string
@@ -13,9 +13,9 @@ export interface FollowRequest {
 
 export interface UserCommand {
   readonly request: UserRequest | FollowRequest
-  /** User id of whose state it is. */
+  /** Id of the user whose log records the change. */
   readonly user: string
-  /** User id of who asks: the same, but for what a channel's staff does to who follows it. */
+  /** User id of the sender: the same user, or staff of a channel that removes or adds a follower. */
   readonly from: string
   /** ISO time of the event. */
   readonly at: string
@@ -25,14 +25,17 @@ export interface UserCommand {
   readonly conversation?: ConversationState
 }
 
-/** What comes of a command. Pure and deterministic. All of them say how things shall be, so that a repeated one changes nothing. */
+/**
+ * The decider of users: pure and deterministic. Requests name the desired state, so a repeated request changes
+ * nothing.
+ */
 export const decideUser = (state: UserState, command: UserCommand): Decision<UserEvent> => {
   const { request, at, conversation } = command
   const u = state.user
   const seq = state.seq + 1
   if (request.t === 'block') {
     const { user, on } = request
-    if (user === u) return refuse('BAD_REQUEST', 'Nobody can block themselves.', '/user')
+    if (user === u) return refuse('BAD_REQUEST', 'user: you cannot block yourself.', '/user')
     if (state.blocked.has(user) === on) return { unchanged: {} }
     return { event: { u, seq, type: on ? 'user.blocked' : 'user.unblocked', at, user } }
   }
@@ -44,9 +47,9 @@ export const decideUser = (state: UserState, command: UserCommand): Decision<Use
   if (request.t === 'follow') return decideFollow(state, request, command)
   const { c } = request
   if (request.t === 'mute' && state.muted.has(c) === request.on) return { unchanged: {} }
-  // Whoever has left may still unmute; anything else needs a member.
+  // A user who has left may still unmute. Everything else requires membership.
   if (!(request.t === 'mute' && !request.on)) {
-    if (conversation === undefined) throw new TypeError(`${request.t} is decided with its conversation`)
+    if (conversation === undefined) throw new TypeError(`${request.t} needs the state of its conversation`)
     if (!conversation.members.has(u) && !state.follows.has(c)) return refuseStranger(conversation)
   }
   if (request.t === 'mute')
@@ -66,7 +69,7 @@ const decideFollow = (
   { c, on }: FollowRequest,
   { at, from, conversation }: UserCommand,
 ): Decision<UserEvent> => {
-  if (conversation === undefined) throw new TypeError('follow is decided with its conversation')
+  if (conversation === undefined) throw new TypeError('follow needs the state of its conversation')
   const { seq: head, n } = conversation
   if (state.follows.has(c) === on) return { unchanged: { seq: head } }
   const base = { u: state.user, seq: state.seq + 1, at, c, head }
@@ -75,7 +78,7 @@ const decideFollow = (
   }
 }
 
-/** What a command's answer says of the event that came of it. */
+/** Returns the answer to a command that produced an event. */
 export const answerOfUser = (event: UserEvent): object => {
   if (event.type === 'privacy.changed') return { lastSeen: event.lastSeen }
   if ('head' in event) return { seq: event.head }

@@ -3,20 +3,24 @@ import { fnv1a32 } from '../../events/index.ts'
 /**
  * The message ids that a conversation has seen, in bounded memory. Answers "never" for certain, or "perhaps".
  *
- * The filter is a list of Bloom filters ("generations") with 16 bits an id. Each generation is four times as large as the
- * one before it, up to 4,096 ids. The oldest generation is dropped when the others hold enough without it, so the filter
- * covers the last 12,000 to 16,000 ids in 32 kB, and a small conversation takes little memory. The bits of an id lie in one
- * block of 64 bytes, so that a check reads one cache line a generation.
+ * The filter is a list of Bloom filters ("generations") with 16 bits an id. Each generation is four times as large as
+ * the one before it, up to 4,096 ids. The oldest generation is dropped when the others hold enough without it, so the
+ * filter covers the last 12,000 to 16,000 ids in 32 kB, and a small conversation takes little memory. The bits of an
+ * id lie in one block of 64 bytes, so that a check reads one cache line a generation.
  *
- * Of a dropped generation only the latest time is kept. An id that carries a later time was not in it. Clients choose ids,
- * so the time may be wrong: an id whose time is later than the server's is postdated. Postdated ids go to generations of
- * their own, and never raise the latest time beyond the server's clock.
- * @see Almeida et al., "Scalable Bloom Filters", 2007; Putze et al., "Cache-, Hash- and Space-Efficient Bloom Filters", 2007
+ * Of a dropped generation only the latest time is kept. An id that carries a later time was not in it. Clients choose
+ * ids, so the time may be wrong: an id whose time is later than the server's is postdated. Postdated ids go to
+ * generations of their own, and never raise the latest time beyond the server's clock.
+ * @see Almeida et al., "Scalable Bloom Filters", 2007; Putze et al., "Cache-, Hash- and Space-Efficient Bloom
+ * Filters", 2007
  */
 export interface MessageIdFilter {
   /** Oldest first. Ids are added to the last one. */
   generations: Generation[]
-  /** Generations of postdated ids, oldest first. One is dropped only when the server's clock has passed all of its times. */
+  /**
+   * Generations of postdated ids, oldest first. One is dropped only when the server's clock has passed all of its
+   * times.
+   */
   postdated: Generation[]
   /** Latest time in a dropped id, ms since 1970; -1 when no dropped id carried one. Undefined: nothing was dropped. */
   dropped: number | undefined
@@ -159,7 +163,10 @@ export const filterBytes = (filter: MessageIdFilter): number => {
   return bytes
 }
 
-/** Whether the filter holds or has dropped a time after `at`, ms since 1970, allowing for clock skew. Postdated ids do not count. */
+/**
+ * Whether the filter holds or has dropped a time after `at`, ms since 1970, allowing for clock skew. Postdated ids do
+ * not count.
+ */
 export const isAhead = ({ generations, dropped = -1 }: MessageIdFilter, at: number): boolean =>
   Math.max(dropped, ...generations.map(({ youngest }) => youngest)) > at + clockSkewMs
 
@@ -210,8 +217,8 @@ const ulid = /^[0-7][0-9A-HJKMNP-TV-Z]{25}$/
 const crockford = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
 
 /**
- * Returns the time in an id of the form of a UUIDv7 (RFC 9562) or a ULID, ms since 1970; -1 for an id of any other form.
- * The time is the client's claim: compare it with the server's time before relying on it.
+ * Returns the time in an id of the form of a UUIDv7 (RFC 9562) or a ULID, ms since 1970; -1 for an id of any other
+ * form. The time is the client's claim: compare it with the server's time before relying on it.
  */
 export const timeOfId = (id: string): number => {
   if (id.length === 36) {

@@ -57,7 +57,10 @@ export const isWhole = (recent: RecentEvents): boolean => oldestOf(recent) === 1
 
 export const reactionKey = (m: string, from: string, emoji: string): string => `${m} ${from} ${emoji}`
 
-/** Adds the next event, and removes the oldest one beyond `capacity`. Returns the removed event when it posted a message. */
+/**
+ * Adds the next event, and removes the oldest one beyond `capacity`. Returns the removed event when it posted a
+ * message.
+ */
 export const remember = (
   recent: RecentEvents,
   event: ConversationEvent,
@@ -142,7 +145,10 @@ export const forkRecent = (recent: RecentEvents, more: number): RecentEvents => 
   }
 }
 
-/** Returns the events for JSON, oldest first. A deleted message is written as posted: replaying its deletion deletes it again. */
+/**
+ * Returns the events for JSON, oldest first. A deleted message is written as posted: replaying its deletion deletes
+ * it again.
+ */
 export const serialiseRecent = (recent: RecentEvents): RecentEvent[] => {
   const entries: RecentEvent[] = []
   for (let seq = oldestOf(recent); seq <= recent.head; seq++) {

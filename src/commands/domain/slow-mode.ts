@@ -1,20 +1,26 @@
 import type { MessagePosted } from '../../events/index.ts'
 
-/** Slow mode that is on: how far apart a plain member's messages are to be, and when each posted last, as far as it still matters. */
+/**
+ * Slow mode of a conversation: the interval between two messages of a plain member, and the times of their last
+ * messages.
+ */
 export interface SlowMode {
   readonly seconds: number
-  /** User to ms since 1970, in the order of their last messages. */
+  /** User to time of their last message, ms since 1970, oldest first. Entries past the interval are removed. */
   readonly posted: Map<string, number>
 }
 
-/** Members whose last message is remembered; whoever is forgotten may post again at once. It takes as many posters within the time of the slow mode. */
+/**
+ * Members whose last message is kept. With more posters within the interval, the oldest entry is dropped: that member
+ * may post at once.
+ */
 export const slowModeMembers = 4_096
 
-/** Undefined when it is off. What was known of last messages is kept while it stays on. */
+/** Returns slow mode with a new interval; undefined when it is off. Keeps the times of last messages. */
 export const slowModeOf = (seconds: number, before: SlowMode | undefined): SlowMode | undefined =>
   seconds === 0 ? undefined : { seconds, posted: before?.posted ?? new Map() }
 
-/** A plain member has posted. Forgets those whose time is over. */
+/** Records a message of a plain member. Removes entries past the interval. */
 export const notePosted = ({ seconds, posted }: SlowMode, { from, at }: MessagePosted): void => {
   const now = Date.parse(at)
   posted.delete(from)
@@ -25,19 +31,18 @@ export const notePosted = ({ seconds, posted }: SlowMode, { from, at }: MessageP
   }
 }
 
-/** How long a member still has to wait at a time, ms; 0: not at all. Never longer than the slow mode itself, though clocks of nodes differ. */
+/** Returns how long a member has to wait, ms. At most the interval, also when the clocks of nodes differ. */
 export const waitOf = ({ seconds, posted }: SlowMode, user: string, at: string): number => {
   const last = posted.get(user)
   if (last === undefined) return 0
-  const whole = seconds * 1_000
-  return Math.min(Math.max(last + whole - Date.parse(at), 0), whole)
+  const intervalMs = seconds * 1_000
+  return Math.min(Math.max(last + intervalMs - Date.parse(at), 0), intervalMs)
 }
 
-/** One that goes on by itself from here. */
+/** Returns a copy that evolves independently. */
 export const forkSlowMode = (slowMode: SlowMode | undefined): SlowMode | undefined =>
   slowMode === undefined ? undefined : { ...slowMode, posted: new Map(slowMode.posted) }
 
-/** As JSON. */
 export const serialiseSlowMode = ({ seconds, posted }: SlowMode) => ({ seconds, posted: [...posted] })
 
 export const deserialiseSlowMode = (serial: ReturnType<typeof serialiseSlowMode>): SlowMode => ({

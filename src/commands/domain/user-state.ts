@@ -1,7 +1,10 @@
 import { decodeUserEvent, type LastSeenFor, type UserEvent } from '../../events/index.ts'
 import type { AggregateState, AggregateType, Origin } from './aggregate.ts'
 
-/** Markers of a user in a conversation: seq of the last event read and of the last one delivered. Read implies delivered. */
+/**
+ * Markers of a user in a conversation: seq of the last event read and of the last one delivered. Read implies
+ * delivered.
+ */
 export interface Marks {
   readonly read: number
   readonly delivered: number

@@ -1,4 +1,4 @@
-import { ConfabError } from '../../events/index.ts'
+import { ConfabError, UnreadableEventError } from '../../events/index.ts'
 import { defaultBusLimits } from '../bus/bus-limits.ts'
 import type { EventLog } from '../ports/event-log.ts'
 import type { LiveFeed } from '../ports/live-feed.ts'
@@ -7,7 +7,7 @@ import { LogMessageIndex } from './log-message-index.ts'
 
 const { lookupBytes: defaultBytes } = defaultBusLimits
 
-/** Exact look-ups in a view that may lag: what it does not hold yet is read from the log, once, and kept for as long as memory lasts. */
+/** Creates exact look-ups on a view that may lag. Events that the view lacks are read from the log once and cached. */
 export const createViewLookup = (
   view: MessageIndex,
   log: EventLog,
@@ -16,7 +16,8 @@ export const createViewLookup = (
   const remainder = new LogMessageIndex(log, maxBytes)
   return {
     find: orUnavailable(async (c, m, upTo) => {
-      // The head comes first: the view may have moved on when it is asked for the message, and then holds all the more.
+      // Read the head first. The view may advance before it returns the message, and then holds more than the head
+      // says.
       const head = (await view.head(c)) ?? { seq: 0, streamSeq: 0 }
       const found = await view.findMessage(c, m)
       if (head.seq >= upTo) return found
@@ -28,8 +29,8 @@ export const createViewLookup = (
 }
 
 /**
- * Exact look-ups for a process without views: a conversation's whole log is read when a message of it is first looked up, and again as it grows, unless a feed
- * (not started yet) brings what comes.
+ * Creates exact look-ups for a process without views. The first look-up in a conversation reads its whole log, later
+ * ones the new events. With a live feed, which must not be started yet, the feed delivers the new events.
  */
 export const createLogLookup = (
   log: EventLog,
@@ -47,13 +48,14 @@ export const createLogLookup = (
 
 type Find = (c: string, m: string, upTo: number) => Promise<MessageRef | undefined>
 
-/** A view's own errors say nothing to who asks. */
+/** Turns errors of a view into UNAVAILABLE, which the command bus retries. An unreadable event keeps its code. */
 const orUnavailable =
   (find: Find): Find =>
   async (c, m, upTo) => {
     try {
       return await find(c, m, upTo)
     } catch (error) {
-      throw ConfabError.is(error) ? error : new ConfabError('UNAVAILABLE', undefined, { cause: error })
+      if (ConfabError.is(error) || UnreadableEventError.is(error)) throw ConfabError.from(error)
+      throw new ConfabError('UNAVAILABLE', undefined, { cause: error })
     }
   }

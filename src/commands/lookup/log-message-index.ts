@@ -4,35 +4,35 @@ import { ConfabError, decodeConversationEvent, type StoredEvent } from '../../ev
 import type { EventLog } from '../ports/event-log.ts'
 import type { MessageRef } from '../ports/message-lookup.ts'
 
-/** What a part of a conversation's log says of its messages: all events after seq `since`, up to seq `seq`. */
+/** The messages of a part of a conversation's log: events after seq `since`, up to seq `seq`. */
 export interface IndexedMessages {
   readonly since: number
   seq: number
   streamSeq: number
-  /** Posted in this part. */
+  /** Messages posted in this part. */
   readonly posted: Map<string, MessageRef>
-  /** Deleted in this part, but posted before it. */
+  /** Messages deleted in this part and posted before it. */
   readonly deleted: Set<string>
 }
 
-/** Average memory of an indexed message, bytes, measured with Node 24. */
+/** Average memory of an indexed message and base memory of a part, bytes, measured with Node 24. */
 const messageBytes = 200
 const partBytes = 1000
-/** Events between two estimates of a part that the feed extends. */
+/** Events between two estimates of a part's memory while the live feed extends it. */
 const sizeEvery = 1024
-/** A replica of the log may lag behind what the asker has seen: so often, and after so many ms, it is asked again. */
+/** Reads of a log replica that may be behind the requested seq, and the time between two of them, ms. */
 const staleReads = 40
 const staleReadMs = 5
 
 /**
- * Indexes of conversations' messages, made by reading their logs and extended as they are asked for later events. Bounded in bytes: the least used is dropped, and made
- * again from the log when it is needed.
+ * Message indexes of conversations, built from their logs and extended on demand. An LRU cache bounded in bytes: a
+ * dropped index is rebuilt from the log when it is needed.
  */
 export class LogMessageIndex {
   readonly #log: EventLog
   readonly #maxBytes: number
   readonly #parts: LRUCache<string, IndexedMessages>
-  /** One reading of a conversation at a time. */
+  /** Reads in progress: one for each conversation. */
   readonly #reading = new Map<string, Promise<IndexedMessages>>()
 
   constructor(log: EventLog, maxBytes: number) {
@@ -41,7 +41,10 @@ export class LogMessageIndex {
     this.#parts = new LRUCache({ maxSize: maxBytes })
   }
 
-  /** What the log says of `c` after event `from`, at least up to seq `upTo`. Rejects as the log does, or with UNAVAILABLE when the log ends before that. */
+  /**
+   * Returns the index of events after `from`, at least up to seq `upTo`. Rejects as the log does, and with
+   * UNAVAILABLE when the log ends before `upTo`.
+   */
   async upTo(c: string, from: { seq: number; streamSeq: number }, upTo: number): Promise<IndexedMessages> {
     for (let tries = 0; tries < staleReads; tries++) {
       if (tries > 1) await sleep(staleReadMs)
@@ -53,16 +56,17 @@ export class LogMessageIndex {
     throw new ConfabError('UNAVAILABLE')
   }
 
-  /** Takes what the live feed brings: a conversation that goes on needs not be read again. */
+  /** Extends an index by an event of the live feed, so that the log need not be read again. */
   feed(stored: StoredEvent): void {
     const { family, id } = stored.aggregate
     const part = family === 'conv' ? this.#parts.peek(id) : undefined
-    if (part === undefined || stored.envelope.seq !== part.seq + 1) return
+    if (part === undefined) return
     try {
-      take(part, stored)
+      if (stored.envelope.seq !== part.seq + 1) return
+      addEvent(part, stored)
       if (part.seq % sizeEvery === 0) this.#keep(id, part)
     } catch {
-      // An event that can't be read: whoever reads the log next is told of it.
+      // The next read of the log meets the same event and rejects with the reason.
       this.#parts.delete(id)
     }
   }
@@ -72,11 +76,11 @@ export class LogMessageIndex {
     from: { seq: number; streamSeq: number },
     part: IndexedMessages | undefined,
   ): Promise<IndexedMessages> {
-    const goesOn = part !== undefined && part.since <= from.seq && from.seq <= part.seq
+    const extendsPart = part !== undefined && part.since <= from.seq && from.seq <= part.seq
     const { seq, streamSeq } = from
     const reading = this.#read(
       c,
-      goesOn ? part : { since: seq, seq, streamSeq, posted: new Map(), deleted: new Set() },
+      extendsPart ? part : { since: seq, seq, streamSeq, posted: new Map(), deleted: new Set() },
     ).finally(() => this.#reading.delete(c))
     this.#reading.set(c, reading)
     return reading
@@ -84,7 +88,7 @@ export class LogMessageIndex {
 
   async #read(c: string, part: IndexedMessages): Promise<IndexedMessages> {
     for await (const batch of this.#log.read({ family: 'conv', id: c }, part.streamSeq))
-      for (const stored of batch) take(part, stored)
+      for (const stored of batch) addEvent(part, stored)
     this.#keep(c, part)
     return part
   }
@@ -95,7 +99,7 @@ export class LogMessageIndex {
   }
 }
 
-const take = (part: IndexedMessages, stored: StoredEvent): void => {
+const addEvent = (part: IndexedMessages, stored: StoredEvent): void => {
   const { type, seq } = stored.envelope
   if (seq <= part.seq) return
   if (type === 'message.posted' || type === 'message.deleted') {

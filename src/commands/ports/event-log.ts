@@ -1,55 +1,62 @@
 import type { AggregateRef, Envelope, Position, StoredEvent } from '../../events/index.ts'
 
-/** An event that is not in the log yet. */
+/** An event to append. */
 export interface NewEvent {
   readonly envelope: Envelope
-  /** UTF-8 JSON. */
+  /** The body, UTF-8 JSON. */
   readonly data: Uint8Array
 }
 
 export interface Appended {
-  /** Where the last of the events stands. */
+  /** Position of the last event. */
   readonly position: Position
-  /** The log already held these events (same command id, within its duplicate window): nothing was appended. */
+  /** The log already holds these events: it has the same command id in its duplicate window. Nothing was appended. */
   readonly duplicate: boolean
 }
 
 /**
- * The append-only log, one ordered sequence of events an aggregate. Port: JetStream in production, memory in tests; both pass test/contracts/event-log.ts.
+ * The append-only log: one ordered sequence of events for each aggregate. Port; adapters are JetStream, and memory
+ * for tests. Contract: test/contracts/event-log.ts.
  */
 export interface EventLog {
   /**
-   * Appends all of `events` or none, right after the event at stream sequence `expected` (0: the aggregate has none). 1 to 1,000 events.
-   * Rejects with ConflictError when something else stands there; ConfabError OVERLOADED when the log pushes back (nothing was appended);
-   * ConfabError UNAVAILABLE when no answer came: it may have been appended or not, and the same call may be made again.
+   * Appends 1 to 1,000 events, all or none. The last message on the aggregate's subject must have stream sequence
+   * `expected`; 0 means none. Rejects with ConflictError when it has another one; with ConfabError OVERLOADED when
+   * the log applies back-pressure, and nothing was appended; with ConfabError UNAVAILABLE when no answer arrived. The
+   * events may be in the log then, and the same call may be repeated.
    */
   append(aggregate: AggregateRef, expected: number, events: readonly NewEvent[]): Promise<Appended>
-  /** The aggregate's last event, as the stream's leader knows it. */
+  /**
+   * Returns the last message on the aggregate's subject, from the stream leader. It may be foreign: see `isForeign`.
+   */
   last(aggregate: AggregateRef): Promise<StoredEvent | undefined>
-  /** The aggregate's events after a stream sequence, in order, in batches. */
+  /** Returns the aggregate's events after a stream sequence, in order, in batches. Skips foreign messages. */
   read(aggregate: AggregateRef, after: number): AsyncIterable<readonly StoredEvent[]>
 }
 
-/** An append met an event that its decision did not know of. The only error that is retried by deciding again. */
+/**
+ * Thrown when an append expected another sequence: the log holds events that the decision did not see. Decide again
+ * then.
+ */
 export class ConflictError extends Error {
   static is = (error: unknown): error is ConflictError => error instanceof ConflictError
 
   constructor(subject: string, expected: number) {
-    super(`${subject} has moved on from ${expected}`)
+    super(`the last sequence of ${subject} is not ${expected}`)
     this.name = 'ConflictError'
   }
 }
 
-/** A state at an event, so that a cold aggregate needs not be read from its start. */
+/** A serialised state, so that loading an aggregate need not read all of its events. */
 export interface Snapshot {
-  /** Schema version of `data`; a reader ignores a version that it does not know. */
+  /** Format version of `data`. Readers ignore a version that they do not know. */
   readonly version: number
-  /** Stream sequence of the last event that it holds. */
+  /** Stream sequence of the last event in the state. */
   readonly streamSeq: number
   readonly data: Uint8Array
 }
 
-/** Keeps the newest snapshot of each aggregate. A cache: losing one costs time only. */
+/** Stores the newest snapshot of each aggregate. A lost snapshot costs time, not data. */
 export interface SnapshotStore {
   load(aggregate: AggregateRef): Promise<Snapshot | undefined>
   save(aggregate: AggregateRef, snapshot: Snapshot): Promise<void>

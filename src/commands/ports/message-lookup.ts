@@ -1,4 +1,4 @@
-/** Where a message stands in its conversation. */
+/** A message of a conversation, without its text. */
 export interface MessageRef {
   readonly m: string
   readonly seq: number
@@ -8,16 +8,17 @@ export interface MessageRef {
 }
 
 /**
- * Finds messages that an aggregate no longer remembers. Exact: it knows of every event up to seq `upTo`, and perhaps of later ones, however far the views lag.
- * Rejects with ConfabError UNAVAILABLE when it cannot know.
+ * Finds messages older than the recent events of an aggregate. Exact: a look-up covers every event up to seq `upTo`,
+ * however far the views lag, and may cover later ones. Rejects with ConfabError UNAVAILABLE when the events cannot be
+ * read.
  */
 export interface MessageLookup {
   find(c: string, m: string, upTo: number): Promise<MessageRef | undefined>
 }
 
-/** A view that a lookup can start from: it may lag, and says where it stands. The timeline is one. */
+/** A view that a look-up starts from, such as the timeline. It may lag, and `head` says how far it is. */
 export interface MessageIndex {
   findMessage(c: string, m: string): Promise<MessageRef | undefined>
-  /** The last event of a conversation that the view holds. */
+  /** Returns the last event of a conversation that the view holds. */
   head(c: string): Promise<{ seq: number; streamSeq: number } | undefined>
 }

@@ -20,7 +20,9 @@ export interface PendingEvent<E> {
   readonly data: Uint8Array | undefined
 }
 
-/** A cached aggregate. Its state evolves by stored events only, so it never holds an event that the log does not hold. */
+/**
+ * A cached aggregate. Its state evolves by stored events only, so it never holds an event that the log does not hold.
+ */
 export interface CacheEntry<S, E> {
   readonly id: string
   readonly state: S
@@ -51,7 +53,10 @@ export interface AggregateCacheOptions<S extends AggregateState, E> {
   readonly snapshotEvery: number
 }
 
-/** A snapshot is written when it takes at most this many bytes for each new event, so large states are written less often. */
+/**
+ * A snapshot is written when it takes at most this many bytes for each new event, so large states are written less
+ * often.
+ */
 const snapshotBytesPerEvent = 512
 /** Events between two estimates of an entry's memory. */
 const sizeEvery = 64
@@ -65,8 +70,8 @@ const isEqual = (one: Uint8Array, other: Uint8Array): boolean =>
   one.length === other.length && Buffer.compare(one, other) === 0
 
 /**
- * LRU cache of the states of one family, bounded in bytes. Loads states from snapshot and log, and keeps them fresh by the
- * live feed.
+ * LRU cache of the states of one family, bounded in bytes. Loads states from snapshot and log, and keeps them fresh
+ * by the live feed.
  */
 export class AggregateCache<S extends AggregateState, E> {
   readonly #options: AggregateCacheOptions<S, E>
@@ -104,7 +109,10 @@ export class AggregateCache<S extends AggregateState, E> {
     return this.#loads.get(id)?.promise ?? this.#start(id, false)
   }
 
-  /** Returns the entry as of the log's last event, also when the live feed has not delivered it yet. Rejects as `load` does. */
+  /**
+   * Returns the entry as of the log's last event, also when the live feed has not delivered it yet. Rejects as `load`
+   * does.
+   */
   async current(id: string): Promise<CacheEntry<S, E>> {
     const { type, log } = this.#options
     const aggregate = { family: type.family, id }
@@ -124,7 +132,10 @@ export class AggregateCache<S extends AggregateState, E> {
     this.#entries.delete(id)
   }
 
-  /** Applies an event of the live feed. After a gap, or an event that cannot be decoded, the aggregate is dropped and loaded again on use. */
+  /**
+   * Applies an event of the live feed. After a gap, or an event that cannot be decoded, the aggregate is dropped and
+   * loaded again on use.
+   */
   feed(stored: StoredEvent): void {
     const { id } = stored.aggregate
     const entry = this.#entries.peek(id)
@@ -151,8 +162,8 @@ export class AggregateCache<S extends AggregateState, E> {
   }
 
   /**
-   * Applies a stored event. Returns whether the state holds it afterwards; false means that events are missing before it.
-   * Skips an event of an unknown type. Throws UnreadableEventError.
+   * Applies a stored event. Returns whether the state holds it afterwards; false means that events are missing before
+   * it. Skips an event of an unknown type. Throws UnreadableEventError.
    */
   apply(entry: CacheEntry<S, E>, stored: StoredEvent): boolean {
     const { seq, commandId, type } = stored.envelope
@@ -174,7 +185,10 @@ export class AggregateCache<S extends AggregateState, E> {
     return true
   }
 
-  /** Applies the pending events after the log has acknowledged them, unless the live feed was faster. `position` is of the last one. */
+  /**
+   * Applies the pending events after the log has acknowledged them, unless the live feed was faster. `position` is of
+   * the last one.
+   */
   commit(entry: CacheEntry<S, E>, { stream, streamSeq }: Position): void {
     for (const { seq, commandId, event } of entry.pending)
       if (event !== undefined && seq === entry.state.seq + 1)

@@ -53,12 +53,15 @@ export interface UserView {
 /** Reads the states of conversations and users, for authorisation and queries. Rejects with ConfabError. */
 export interface StateReader {
   /**
-   * Returns a conversation as the live feed last updated it; undefined when there is none. Returns a cached conversation
-   * without a promise, so that a request does not wait for the event loop.
+   * Returns a conversation as the live feed last updated it; undefined when there is none. Returns a cached
+   * conversation without a promise, so that a request does not wait for the event loop.
    */
   conversation(c: string): ConversationView | undefined | Promise<ConversationView | undefined>
   user(user: string): UserView | Promise<UserView>
-  /** Returns a conversation as of the log's last event. Use it before refusing a user: another node may just have admitted them. */
+  /**
+   * Returns a conversation as of the log's last event. Use it before refusing a user: another node may just have
+   * admitted them.
+   */
   currentConversation(c: string): Promise<ConversationView | undefined>
   /** As `currentConversation`. */
   currentUser(user: string): Promise<UserView>
@@ -66,17 +69,25 @@ export interface StateReader {
 
 /** The states of a process whose commands are decided by commands nodes. */
 export interface FollowingStates extends StateReader {
-  /** Notes that the log holds event `seq` of a conversation. Reads from now on include it, also when the live feed is behind. */
+  /**
+   * Notes that the log holds event `seq` of a conversation. Reads from now on include it, also when the live feed is
+   * behind.
+   */
   appended(c: string, seq: number): void
 }
 
 export interface StateOptions {
   readonly log: EventLog
   readonly snapshots: SnapshotStore
-  /** Keeps the cached states fresh. The states listen from the start: create them before other listeners that read them. */
+  /**
+   * Keeps the cached states fresh. The states listen from the start: create them before other listeners that read
+   * them.
+   */
   readonly feed: LiveFeed
   readonly limits?: Partial<Pick<BusLimits, 'conversationBytes' | 'userBytes' | 'snapshotEvery'>>
-  /** Receives the causes of internal errors, and the positions of events that cannot be decoded. Default: not logged. */
+  /**
+   * Receives the causes of internal errors, and the positions of events that cannot be decoded. Default: not logged.
+   */
   readonly logger?: Pick<Logger, 'error'> | undefined
 }
 
@@ -92,7 +103,10 @@ export interface DecidingStates extends StateReader {
   readonly failures: FailureLog
 }
 
-/** Creates the states of a process that decides commands. They listen to the feed at once: create them before other listeners. */
+/**
+ * Creates the states of a process that decides commands. They listen to the feed at once: create them before other
+ * listeners.
+ */
 export const createStates = (options: StateOptions): DecidingStates => {
   const caches = createStateCaches(options)
   const failures = new FailureLog(options.logger)
@@ -166,7 +180,10 @@ export class FailureLog {
     this.#logger = logger
   }
 
-  /** Logs the cause of an error, once for each error object. Other codes are part of normal operation and are not logged. */
+  /**
+   * Logs the cause of an error, once for each error object. Other codes are part of normal operation and are not
+   * logged.
+   */
   report(error: unknown, fields: object): void {
     const isCoded = ConfabError.is(error)
     if (isCoded && error.code !== 'INTERNAL' && error.code !== 'UNREADABLE_EVENT') return

@@ -7,7 +7,7 @@ const stale = (): ConfabError =>
 
 /** Same words whether the conversation is not there or not to be known of. */
 const notFound = (): ConfabError =>
-  new ConfabError('NOT_FOUND', 'There is no such conversation, or none that you may know of.')
+  new ConfabError('NOT_FOUND', 'This conversation does not exist, or you are not a member of it.')
 
 /**
  * Whether a user is in a conversation as far as this node knows: one of its members, or who follows a channel. At once when the states are cached. Rejects with
