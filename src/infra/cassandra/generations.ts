@@ -53,7 +53,7 @@ export const emptyTables = (
   })
 
 /**
- * Drops the tables of a generation of a view. The tables of generation 1 are emptied instead, because every reader relies
+ * Drops the tables of a generation of a view. Generation 1 is emptied instead, because every reader relies
  * on them.
  */
 export const dropTables = (
