@@ -53,7 +53,7 @@ t.test('servers are those that the tests run against', async t => {
   const imageOf = (name: string): string => services[name]?.image ?? ''
   const versionIn = (path: string, pattern: RegExp): string =>
     pattern.exec(read(path))?.[1] ?? `none in ${path}`
-  const nats = versionIn('src/infra/nats/embedded/nats-binary.ts', /v?(\d+\.\d+\.\d+)/)
+  const nats = versionIn('src/infra/nats/client/server-versions.ts', /goVersion: '([\d.]+)'/)
   for (const name of ['nats-1', 'nats-2', 'nats-3']) t.equal(imageOf(name), `nats:${nats}-alpine`)
   const cassandra = versionIn('test/services/cassandra.sh', /CASSANDRA_VERSION:-([\d.]+)/)
   t.equal(imageOf('cassandra'), `cassandra:${cassandra}`)
