@@ -1,7 +1,6 @@
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
 import { openWriter } from '../../src/infra/sqlite/database.ts'
-import { indexed } from '../../src/infra/sqlite/indexed-words.ts'
-import { tagsOf } from '../../src/infra/sqlite/search-tags.ts'
+import { indexed, tagsOf } from '../../src/infra/sqlite/search-index.ts'
 
 export interface TableRows {
   readonly insert: string

@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
 import { Client } from '@elastic/elasticsearch'
 import { openElasticsearch } from '../../src/infra/elasticsearch/index.ts'
-import { indexWords } from '../../src/infra/elasticsearch/index-words.ts'
 import { idOf, sourceOf } from '../../src/infra/elasticsearch/search-documents.ts'
+import { indexWords } from '../../src/infra/elasticsearch/search-mapping.ts'
 import { discoverLog, NatsEventSource } from '../../src/infra/nats/index.ts'
 import {
   type EventSource,

@@ -1,8 +1,14 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { Role } from '../../events/index.ts'
-import { decodeCursor, encodeCursor, type RosterQueries, type RosterStore } from '../../projections/index.ts'
-import type { PositionsQuery } from './positions-query.ts'
-import { coded } from './sqlite-errors.ts'
+import {
+  decodeCursor,
+  encodeCursor,
+  type ReadStateStore,
+  type RosterQueries,
+  type RosterStore,
+} from '../../projections/index.ts'
+import type { PositionsQuery } from './checkpoint-store.ts'
+import { coded } from './database.ts'
 import { rowsOf, tablesOf } from './view-tables.ts'
 
 export const sqliteRosterStore = (db: DatabaseSync, generation: number): RosterStore => {
@@ -36,7 +42,7 @@ interface MemberRow {
   delivered: number
 }
 
-/** Members are listed by user id, with the marks of the read state; what was read was delivered. */
+/** Lists members by user id, with their markers; a read message counts as delivered. */
 export const sqliteRosterQueries = (
   db: DatabaseSync,
   generations: { readonly roster: number; readonly readState: number },
@@ -79,5 +85,23 @@ export const sqliteRosterQueries = (
           ...(rows.length > limit && last !== undefined ? { cursor: encodeCursor([last.user]) } : {}),
         }
       }),
+  }
+}
+
+/** The roster queries join these rows. */
+export const sqliteReadStateStore = (db: DatabaseSync, generation: number): ReadStateStore => {
+  const { readState } = tablesOf(generation)
+  const upsert = (column: 'read' | 'delivered') =>
+    db.prepare(`
+      INSERT INTO ${readState} (c, user, ${column}) VALUES (?, ?, ?)
+      ON CONFLICT DO UPDATE SET ${column} = excluded.${column} WHERE excluded.${column} > ${column}`)
+  const marks = { read: upsert('read'), delivered: upsert('delivered') }
+  return {
+    apply: async changes =>
+      coded(() => {
+        for (const { of, c, user, mark } of changes) marks[of].run(c, user, mark)
+      }),
+    clear: async () => coded(() => db.exec(`DELETE FROM ${readState}`)),
+    rows: () => rowsOf(db, readState, ['c', 'user'], '*'),
   }
 }

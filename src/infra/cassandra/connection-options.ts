@@ -1,13 +1,32 @@
 import { policies } from 'cassandra-driver'
 
+/** Connection options of the views' Cassandra. */
+export interface CassandraOptions {
+  /** `host:port` of some nodes. The others are discovered, and must use the same port. */
+  readonly contactPoints: readonly string[]
+  /** The data centre that this process reads from and writes to. */
+  readonly dataCenter: string
+  readonly keyspace: string
+  readonly username?: string | undefined
+  readonly password?: string | undefined
+  /** Whether to connect over TLS. */
+  readonly tls?: boolean
+  /** PEM file of the authority that signed the nodes' certificates; requires TLS. */
+  readonly caFile?: string | undefined
+  /** Maximum writes in flight. Default 512; beyond it a node only queues them. */
+  readonly writesInFlight?: number
+  /** Maximum reads in flight, of all queries together. Default 256. */
+  readonly readsInFlight?: number
+}
+
 type Decision = policies.retry.DecisionInfo
 type Info = policies.retry.OperationInfo
 
 const mostRetries = 2
 
 /**
- * Tries again on another node, twice at most. The driver asks it about timeouts of writes and broken connections only when the statement is idempotent, which all of
- * ours are but the conditional ones: those are decided anew by whoever made them.
+ * Retries on another node, at most twice. The driver consults it about write timeouts and broken connections only for
+ * idempotent statements: all except the conditional ones, whose callers decide again.
  */
 export class RetryElsewhere extends policies.retry.RetryPolicy {
   override onReadTimeout(info: Info, consistency: number): Decision {
@@ -33,7 +52,10 @@ export class RetryElsewhere extends policies.retry.RetryPolicy {
 
 const never = { nextExecution: () => -1 }
 
-/** A read that takes longer than `afterMs` is sent to another node as well, and the first answer counts. Writes are not: they would only add to the load. */
+/**
+ * Sends a read to a second node when it takes longer than `afterMs`; the first answer counts. Writes are excluded:
+ * they would only add load.
+ */
 export class SpeculativeReads implements policies.speculativeExecution.SpeculativeExecutionPolicy {
   readonly #afterMs: number
 
