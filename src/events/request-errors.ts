@@ -1,4 +1,5 @@
 import type { ErrorCode } from './errors.ts'
+import { Limits } from './limits.ts'
 import type { RequestType } from './protocol.ts'
 
 /** A reason for which the server answers a request with an error. */
@@ -9,6 +10,8 @@ export interface RequestError {
   readonly when: string
 }
 
+const grouped = (value: number): string => value.toLocaleString('en')
+
 /** Errors that any request may be answered with. */
 export const CommonErrors: readonly RequestError[] = [
   {
@@ -16,7 +19,10 @@ export const CommonErrors: readonly RequestError[] = [
     when: 'The frame is not an object, its type is unknown, or a field breaks its schema.',
   },
   { code: 'UNAUTHENTICATED', when: 'The session has not sent `hello`, or the token is missing or invalid.' },
-  { code: 'TOO_LARGE', when: 'The frame, or the body of `POST /v1/commands`, is over 64 KiB.' },
+  {
+    code: 'TOO_LARGE',
+    when: `The frame, or the body of \`POST /v1/commands\`, has more than ${grouped(Limits.frameBytes)} bytes.`,
+  },
   { code: 'RATE_LIMITED', when: 'A rate limit of the socket, the user or the conversation is exceeded.' },
   { code: 'OVERLOADED', when: 'Too many requests are in progress, or the node is nearly full.' },
   {
@@ -43,7 +49,7 @@ const noMessage: RequestError = {
 const textTooLarge: RequestError = {
   code: 'TOO_LARGE',
   field: '/text',
-  when: 'The text has more than 16,384 bytes of UTF-8.',
+  when: `The text has more than ${grouped(Limits.textBytes)} bytes of UTF-8.`,
 }
 const blocked: RequestError = {
   code: 'FORBIDDEN',
@@ -69,14 +75,18 @@ const noMediaStore: RequestError = {
 export const RequestErrors: Readonly<Record<RequestType | 'hello', readonly RequestError[]>> = {
   hello: [
     { code: 'BAD_REQUEST', field: '/t', when: 'The session has sent `hello` already.' },
-    { code: 'BAD_REQUEST', field: '/resume', when: '`resume` names more than 1,000 conversations.' },
+    {
+      code: 'BAD_REQUEST',
+      field: '/resume',
+      when: `\`resume\` names more than ${grouped(Limits.cursors)} conversations.`,
+    },
     {
       code: 'UNAUTHENTICATED',
       when: 'There is no token, or it is malformed, forged or expired. The server closes the socket with 4001.',
     },
     {
       code: 'RATE_LIMITED',
-      when: 'The user has 100 sockets at this node. The server closes the socket with 4029.',
+      when: 'The user has too many sockets at this node. The server closes the socket with 4029.',
     },
     {
       code: 'OVERLOADED',
@@ -169,10 +179,20 @@ export const RequestErrors: Readonly<Record<RequestType | 'hello', readonly Requ
     ...membersOnly,
     { code: 'NOT_FOUND', field: '/to', when: 'The receiver is not a member.' },
     { code: 'BAD_REQUEST', field: '/data', when: '`data` is absent and `kind` is not `bye`.' },
-    { code: 'TOO_LARGE', field: '/data', when: '`data` has more than 16,384 bytes of UTF-8.' },
-    { code: 'FORBIDDEN', when: 'The conversation has more than 100 members.' },
+    {
+      code: 'TOO_LARGE',
+      field: '/data',
+      when: `\`data\` has more than ${grouped(Limits.callBytes)} bytes of UTF-8.`,
+    },
+    {
+      code: 'FORBIDDEN',
+      when: 'The conversation has too many members for calls (more than 100, unless configured).',
+    },
     { code: 'FORBIDDEN', when: 'One of the two users has blocked the other.' },
-    { code: 'RATE_LIMITED', when: 'The caller sends more than 20 call signals per second.' },
+    {
+      code: 'RATE_LIMITED',
+      when: 'The caller sends too many call signals (more than 20 per second, unless configured).',
+    },
   ],
   conversation: membersOnly,
   presence: [
@@ -180,7 +200,7 @@ export const RequestErrors: Readonly<Record<RequestType | 'hello', readonly Requ
     {
       code: 'BAD_REQUEST',
       field: '/lastSeen',
-      when: '`lastSeen` is true and there are more than 50 `users`.',
+      when: `\`lastSeen\` is true and there are more than ${Limits.lastSeenUsers} \`users\`.`,
     },
     { code: 'BAD_REQUEST', field: '/state', when: '`state` was sent over HTTP.' },
     { code: 'OVERLOADED', when: 'The node watches as many users as it can.' },
@@ -191,7 +211,7 @@ export const RequestErrors: Readonly<Record<RequestType | 'hello', readonly Requ
   ],
   inbox: [
     badCursor,
-    { code: 'BAD_REQUEST', field: '/seen', when: '`seen` names more than 100 conversations.' },
+    { code: 'BAD_REQUEST', field: '/seen', when: `\`seen\` names more than ${Limits.seen} conversations.` },
   ],
   undelivered: [badCursor],
   members: [...membersOnly, badCursor],
@@ -226,9 +246,16 @@ export const RequestErrors: Readonly<Record<RequestType | 'hello', readonly Requ
     noMediaStore,
   ],
   sync: [
-    { code: 'BAD_REQUEST', field: '/cursors', when: '`cursors` names more than 1,000 conversations.' },
+    {
+      code: 'BAD_REQUEST',
+      field: '/cursors',
+      when: `\`cursors\` names more than ${grouped(Limits.cursors)} conversations.`,
+    },
     { code: 'BAD_REQUEST', field: '/t', when: 'The request was sent over HTTP.' },
-    { code: 'OVERLOADED', when: 'More than 10,000 conversations of the session wait for missed events.' },
+    {
+      code: 'OVERLOADED',
+      when: 'Too many conversations of the session wait for missed events (10,000, unless configured).',
+    },
   ],
   ping: [],
 }
