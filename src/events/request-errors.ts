@@ -71,7 +71,10 @@ const noMediaStore: RequestError = {
   when: 'The server has no media store, or cannot reach it.',
 }
 
-/** The errors of each request, besides those of any request. docs/protocol.md lists them; test/docs/protocol-errors.test.ts causes them. */
+/**
+ * The errors of each request, besides those of any request. docs/protocol.md lists them, and
+ * test/docs/protocol-errors.test.ts causes each of them.
+ */
 export const RequestErrors: Readonly<Record<RequestType | 'hello', readonly RequestError[]>> = {
   hello: [
     { code: 'BAD_REQUEST', field: '/t', when: 'The session has sent `hello` already.' },

@@ -1,15 +1,19 @@
 import { type SchemaOptions, type TSchema, Type } from '@sinclair/typebox'
 
 /**
- * Annotations that JSON Schema has no keyword for. `x-maxBytes`: UTF-8 bytes of a string. `x-maxEntries`: entries of a map, published as
- * `maxProperties`. The edge checks both by itself, with errors that name the limit.
+ * Annotations for limits that JSON Schema has no keyword for, or that a check reports in its own words.
+ * `x-maxBytes`: UTF-8 bytes of a string. `x-maxEntries`: entries of a map, published as `maxProperties`.
+ * src/edge/requests checks both.
  */
 export interface Annotations {
   readonly 'x-maxBytes'?: number
   readonly 'x-maxEntries'?: number
 }
 
-/** A copy of a schema with a description, for docs/protocol.md and the OpenAPI and AsyncAPI documents. Checks ignore it. */
+/**
+ * A copy of a schema with a description, for docs/protocol.md and the OpenAPI and AsyncAPI documents.
+ * Compiled checks ignore descriptions.
+ */
 export const described = <T extends TSchema>(
   schema: T,
   description: string,

@@ -99,7 +99,10 @@ const byStrangers = (fields: Fields): Case[] => [
 ]
 const bad = { cursor: '?' }
 
-/** For each error of RequestErrors, in the same order, a request that causes it. `null`: only a fault or the load of the server causes it. */
+/**
+ * For each error of RequestErrors, in the same order, a request that causes it. `null`: only a fault or the load of the
+ * server causes it.
+ */
 const cases: Record<RequestType | 'hello', (Case | null)[]> = {
   hello: [
     ask('alice', {}),

@@ -70,8 +70,8 @@ const readStream = async (
 }
 
 /**
- * Runs the scenario that the examples of docs/protocol.md come from, on a real server. Returns all exchanges, and of each
- * request type, event type and push the example. Ends with the drain of the server.
+ * Runs the scenario that the examples of docs/protocol.md come from, on a real server, and drains the server.
+ * Returns all exchanges, and the example of each request, event and push.
  */
 export const recordExamples = async (
   confab: TestConfab,

@@ -28,7 +28,7 @@ type QueryRequest = 'history' | 'inbox' | 'undelivered' | 'search'
 /** `seen` of an inbox is a map, which a query string writes as a list of pairs. */
 const pairs = { type: 'string', pattern: '^([A-Za-z0-9_-]{1,64}:\\d{1,16}(,|$))*$', example: 'tea:7,milk:9' }
 
-/** The parameters of a route that stands for a request. Names in `inPath` are path parameters, the others query parameters. */
+/** The parameters of the route of a request. Names in `inPath` are path parameters, the others query parameters. */
 const parameters = (t: QueryRequest, inPath: readonly string[] = []) => {
   const schema = plain(Requests[t]) as { properties: Record<string, object>; required: string[] }
   return Object.entries(schema.properties)

@@ -1,0 +1,446 @@
+import { readFileSync } from 'node:fs'
+import type { TSchema } from '@sinclair/typebox'
+import { defaultBusLimits } from '../../src/commands/bus/bus-limits.ts'
+import { defaultEdgeLimits } from '../../src/edge/ports/edge-limits.ts'
+import {
+  Answers,
+  CommonErrors,
+  ConversationEvents,
+  Hello,
+  HelloAnswer,
+  LimitDescriptions,
+  Limits,
+  Pushes,
+  type RequestError,
+  RequestErrors,
+  Requests,
+  type RequestType,
+  StreamPushes,
+  Subprotocol,
+  UserEvents,
+} from '../../src/events/index.ts'
+import type { Examples } from '../../test/docs/record-examples.ts'
+import { grouped, json, paragraph, table } from './markdown.ts'
+import { fieldTable } from './schema-tables.ts'
+
+export const path = 'docs/protocol.md'
+
+type Type = RequestType | 'hello'
+
+/** Recorded from a server: `RECORD_EXAMPLES=1 npx tap test/docs/protocol-examples.test.ts` records them again. */
+const examples = JSON.parse(
+  readFileSync(new URL('./protocol-examples.json', import.meta.url), 'utf8'),
+) as Examples
+
+/** Sections of requests, in the order of the page. */
+const groups: readonly (readonly [title: string, types: readonly Type[]])[] = [
+  ['Session', ['hello', 'sync', 'ping']],
+  [
+    'Conversations',
+    ['create', 'conversation', 'members', 'invite', 'remove', 'join', 'leave', 'role', 'rename', 'settings'],
+  ],
+  ['Messages', ['send', 'edit', 'delete', 'react', 'history', 'search']],
+  ['State of the user', ['inbox', 'undelivered', 'read', 'delivered', 'mute', 'block', 'privacy']],
+  ['Presence and signals', ['presence', 'typing', 'call']],
+  ['Uploads', ['media']],
+]
+
+const concept = {
+  connections: '[Connections](concepts/connections.md)',
+  conversations: '[Conversations and roles](concepts/conversations.md)',
+  retries: '[Retries](concepts/retries.md)',
+  reading: '[Reading](concepts/reading.md)',
+  search: '[Search](concepts/reading.md#search)',
+  markers: '[Read and delivered markers](concepts/markers.md)',
+  resume: '[Resume and catch-up](concepts/resume.md)',
+  presence: '[Presence](concepts/presence.md)',
+  calls: '[Calls](concepts/calls.md)',
+  media: '[Media](concepts/media.md)',
+  streams: '[Event streams](concepts/event-streams.md)',
+  limits: '[Limits and slow consumers](concepts/limits.md)',
+}
+
+const conceptsOf: Readonly<Record<Type, readonly string[]>> = {
+  hello: [concept.connections, concept.resume],
+  sync: [concept.resume],
+  ping: [concept.connections],
+  create: [concept.conversations, concept.retries],
+  conversation: [concept.conversations],
+  members: [concept.conversations, concept.markers],
+  invite: [concept.conversations, concept.retries],
+  remove: [concept.conversations, concept.retries],
+  join: [concept.conversations, concept.retries],
+  leave: [concept.conversations, concept.retries],
+  role: [concept.conversations, concept.retries],
+  rename: [concept.conversations, concept.retries],
+  settings: [concept.conversations, concept.retries],
+  send: [concept.retries, concept.media],
+  edit: [concept.retries],
+  delete: [concept.retries],
+  react: [concept.retries],
+  history: [concept.reading],
+  search: [concept.search],
+  inbox: [concept.reading, concept.markers],
+  undelivered: [concept.markers],
+  read: [concept.markers],
+  delivered: [concept.markers],
+  mute: [concept.retries],
+  block: [concept.conversations],
+  privacy: [concept.presence],
+  presence: [concept.presence],
+  typing: [concept.presence],
+  call: [concept.calls],
+  media: [concept.media],
+}
+
+/** Facts about a request that its fields do not show. */
+const notes: Partial<Record<Type, readonly string[]>> = {
+  create: [
+    'The conversation has the id that the client chose. Ids are shared by all users: choose random ones.',
+  ],
+  delete: [
+    '`history` still returns the message, followed by `message.deleted`. `inbox` and `search` omit it.',
+  ],
+  react: ['Reactions are a set of message, user and emoji. An event may repeat: never count events.'],
+  join: ['A user that is a member already gets the answer of a successful join.'],
+  leave: [
+    'When the last owner leaves, the longest-standing admin becomes owner, or else the longest-standing member.',
+  ],
+  mute: ['Muting changes the `muted` field of `inbox` and nothing else.'],
+  block: ['A block works in both directions, in direct conversations and for calls.'],
+  typing: [
+    'Other members receive the signal only in conversations of at most 100 members, unless configured.',
+  ],
+  call: ['No log stores the signal. A successful answer means that the server sent it, not that it arrived.'],
+  sync: ['The answer precedes the missed events, which arrive as pushes.'],
+}
+
+const see = (links: readonly string[]): string => `See ${links.join(', ')}.`
+
+const descriptionOf = (schema: TSchema): string => schema.description ?? ''
+
+const errorTable = (errors: readonly RequestError[]): string =>
+  table(
+    ['code', 'field', 'when'],
+    errors.map(({ code, field, when }) => [
+      `[\`${code}\`](errors.md)`,
+      field === undefined ? '' : `\`${field}\``,
+      when,
+    ]),
+  )
+
+const anyRequest = '[any request](#errors-of-any-request)'
+
+const errorsOf = (type: Type): string[] =>
+  RequestErrors[type].length === 0
+    ? [paragraph(`Errors: those of ${anyRequest}.`)]
+    : [paragraph(`Errors, besides those of ${anyRequest}:`), errorTable(RequestErrors[type])]
+
+const requestSection = (type: Type): string => {
+  const schema = type === 'hello' ? Hello : Requests[type]
+  const answer = type === 'hello' ? HelloAnswer : Answers[type]
+  const example = examples.requests[type]
+  const fields = fieldTable(schema, { omitted: ['id', 't'], hasDefaults: true })
+  const answerFields = fieldTable(answer)
+  return [
+    `#### ${type}`,
+    paragraph([descriptionOf(schema), ...(notes[type] ?? []), see(conceptsOf[type])].join(' ')),
+    fields ?? 'The request has no fields besides `id` and `t`.',
+    answerFields === undefined
+      ? 'The answer has no fields besides `re` and `ok`.'
+      : `The answer adds:\n\n${answerFields}`,
+    json(example?.request, example?.answer),
+    ...errorsOf(type),
+  ].join('\n\n')
+}
+
+const eventFields = ['t', 'c', 'seq', 'type', 'from', 'at']
+
+const eventSection = (type: string, schema: TSchema): string =>
+  [
+    `### ${type}`,
+    paragraph(descriptionOf(schema)),
+    fieldTable(schema, { omitted: eventFields }) ?? '',
+    json(examples.events[type]),
+  ].join('\n\n')
+
+const pushNotes: Readonly<Record<keyof typeof Pushes, string>> = {
+  typing:
+    'Sent to conversations of at most 100 members, unless configured: at once, then at most every 5 s. ' +
+    `A typing signal ends 10 s after the last one. ${see([concept.presence])}`,
+  presence: `Sent for the users that the session watches with \`presence\`. ${see([concept.presence])}`,
+  receipt:
+    'Sent to conversations of at most 100 members, unless configured. ' +
+    `Several moves of a marker within 250 ms cause one receipt. ${see([concept.markers])}`,
+  call: see([concept.calls]),
+  inbox: `The fields have the values of \`inbox\`. A message of the user causes its event instead. ${see([concept.markers])}`,
+  synced: see([concept.resume]),
+  refetch: `The client drops its copy and reads \`history\`. ${see([concept.resume])}`,
+  drain: see([concept.connections]),
+}
+
+const pushSection = (
+  name: string,
+  schema: TSchema,
+  heading: string,
+  example: unknown,
+  note: string,
+): string =>
+  [
+    `### ${heading}: ${name}`,
+    paragraph(`${descriptionOf(schema)} ${note}`.trim()),
+    fieldTable(schema, { omitted: ['t', ...(schema.properties.t.const === 'signal' ? ['type'] : [])] }) ?? '',
+    json(example),
+  ].join('\n\n')
+
+const anchor = (heading: string): string =>
+  heading
+    .toLowerCase()
+    .replace(/[^\w\- ]/g, '')
+    .replaceAll(' ', '-')
+
+const link = (name: string, heading = name): string => `[\`${name}\`](#${anchor(heading)})`
+
+const contents = (): string =>
+  [
+    table(
+      ['request', 'purpose'],
+      groups.flatMap(([, types]) =>
+        types.map(type => [link(type), descriptionOf(type === 'hello' ? Hello : Requests[type])]),
+      ),
+    ),
+    table(
+      ['event', 'cause'],
+      Object.entries(ConversationEvents).map(([type, schema]) => [link(type), descriptionOf(schema)]),
+    ),
+    table(
+      ['push', 'cause'],
+      Object.entries(Pushes).map(([name, schema]) => [link(name, `Push: ${name}`), descriptionOf(schema)]),
+    ),
+  ].join('\n\n')
+
+const refetchReasons = table(
+  ['reason', 'meaning'],
+  [
+    [
+      '`too_far`',
+      `The client has missed more than ${grouped(Limits.resumeEvents)} events of the conversation. ` +
+        'On an event stream, also: more than 8 MiB in all conversations.',
+    ],
+    ['`unknown`', 'The sequence number of the client is beyond the last event of the conversation.'],
+    [
+      '`epoch`',
+      'Reserved for the promotion of a region, after which sequence numbers may be used again. No server sends it yet.',
+    ],
+    ['`not_member`', 'The user is not a member of the conversation, or there is no such conversation.'],
+  ],
+)
+
+const MiB = 1024 ** 2
+const { socketRequests, userRequests, conversationRequests, callSignals, burstMs } = defaultEdgeLimits
+const { socketBytes, userBytes, conversationBytes } = defaultEdgeLimits
+const bytes = (value: number): string => `${value / MiB} MiB`
+
+const rates = (): string =>
+  table(
+    ['per', 'requests per second', 'bytes per second', 'counted'],
+    [
+      ['socket', grouped(socketRequests), bytes(socketBytes), 'all frames after `hello`'],
+      [
+        'user',
+        grouped(userRequests),
+        bytes(userBytes),
+        'frames of all sockets of the user, and HTTP requests',
+      ],
+      ['user', grouped(callSignals), '', '`call`'],
+      [
+        'conversation',
+        grouped(conversationRequests),
+        bytes(conversationBytes),
+        'commands that append to its log, `typing` and `call`; not reads and markers',
+      ],
+    ],
+  )
+
+const httpRoutes = table(
+  ['route', 'purpose'],
+  [
+    ['`POST /v1/commands`', 'Answers one request, as the socket does. All requests but `hello` and `sync`.'],
+    ['`GET /v1/conversations/{c}/events?after=&before=&limit=&seen=`', 'As [`history`](#history).'],
+    ['`GET /v1/inbox?limit=&cursor=&seen=`', 'As [`inbox`](#inbox). `seen` is a list: `tea:7,milk:9`.'],
+    ['`GET /v1/undelivered?limit=&cursor=`', 'As [`undelivered`](#undelivered).'],
+    ['`GET /v1/search?q=&c=&from=&after=&before=&hasMedia=&limit=&cursor=`', 'As [`search`](#search).'],
+    ['`GET /v1/media/{mediaId}`', 'Returns the state of an upload of the caller, as [`media`](#media).'],
+    ['`POST /v1/media/{mediaId}/complete`', 'Verifies an upload. See [Media](concepts/media.md).'],
+    ['`GET /v1/conversations/{c}/media/{mediaId}?redirect=`', 'Redirects (302) a member to an attachment.'],
+    ['`GET /v1/stream`', 'Streams pushes as Server-Sent Events: [event stream](#event-stream).'],
+    ['`GET /healthz`', 'Liveness: the process runs.'],
+    [
+      '`GET /readyz`',
+      'Readiness: NATS and the stores are reachable, the log has its leaders, projections run. Else 503 with reasons.',
+    ],
+    ['`GET /metrics`', 'Metrics in the format of Prometheus.'],
+    [
+      '`GET /v1/openapi.json`, `GET /v1/asyncapi.json`',
+      'This protocol as OpenAPI (HTTP) and AsyncAPI (socket).',
+    ],
+    ['`GET /v1/dev/token?user=alice`', 'Returns a token. Only with `serve --dev`.'],
+  ],
+)
+
+/** docs/protocol.md: every request, event and push, from the schemas that the server checks with. */
+export const generate = (): string =>
+  `${[
+    '# Client protocol, version 1',
+    '<!-- Generated from the schemas in src/events by scripts/generate/protocol.ts. Do not edit this page. -->',
+    paragraph(
+      'This page is the reference of the protocol between clients and confab. Names and shapes are a contract: ' +
+        'later versions may add fields, requests, events and pushes, and change the meaning of none. ' +
+        'The [concepts](README.md#concepts) explain how the parts work together. ' +
+        'A server publishes the same reference for tools: `/v1/asyncapi.json` and `/v1/openapi.json`.',
+    ),
+    contents(),
+
+    '## Conventions',
+    '### Frames',
+    paragraph(
+      'A client opens a WebSocket at `/v1/ws`. The subprotocol determines the encoding of frames. ' +
+        'See [Connections](concepts/connections.md). HTTP and [gRPC](#grpc) carry the same requests and pushes.',
+    ),
+    table(
+      ['subprotocol', 'frames'],
+      [
+        [`\`${Subprotocol.json}\`, or none`, 'text frames, one JSON object each'],
+        [`\`${Subprotocol.msgpack}\``, 'binary frames, the same object as MessagePack'],
+      ],
+    ),
+    paragraph(
+      'A request has an `id`, a string of 1 to 64 characters that the client chooses, and a type `t`. ' +
+        'The tables omit these two fields. The server answers each request exactly once:',
+    ),
+    json(
+      { re: '1', ok: true, seq: 7 },
+      {
+        re: '2',
+        ok: false,
+        error: {
+          code: 'NOT_MEMBER',
+          message: 'You are not a member of this conversation.',
+          retryable: false,
+        },
+      },
+    ),
+    paragraph(
+      '`re` is the `id` of the request; `null` when the server could not read it. [Errors](errors.md) describes `error`. ' +
+        'A client may send requests without waiting for answers. Answers may arrive in another order than requests. ' +
+        'Every other frame of the server is an [event](#events) or a [push](#pushes), and has a type `t`.',
+    ),
+    '### Types',
+    table(
+      ['type', 'form'],
+      [
+        ['id', 'string of 1 to 64 characters of `A-Z a-z 0-9 _ -`'],
+        ['time', 'string: ISO 8601 in UTC with milliseconds, such as `2026-11-24T02:30:43.123Z`'],
+        ['character', 'UTF-16 code unit, as JavaScript’s `length` counts. Most emoji have two or more.'],
+        ['bytes of a text', 'bytes of its UTF-8 form'],
+        ['event', 'object of one of the types under [Events](#events)'],
+      ],
+    ),
+    paragraph(
+      'The server ignores fields that it does not know. Strings must be well-formed Unicode. ' +
+        '`maxLength` in the published JSON Schemas counts code points: ' +
+        'a value that such a validator accepts may still be `BAD_REQUEST` or `TOO_LARGE`.',
+    ),
+    '### Errors of any request',
+    errorTable(CommonErrors),
+
+    '## Requests',
+    ...groups.flatMap(([title, types]) => [`### ${title}`, ...types.map(requestSection)]),
+
+    '## Events',
+    paragraph(
+      'An event is a change in a conversation. The log stores it; clients receive it live, on resume and in `history`, ' +
+        'always as the same object. `seq` orders the events of a conversation, without gaps. ' +
+        `A client ignores events of unknown type but counts their \`seq\`. ${see([concept.resume])}`,
+    ),
+    paragraph('All events have these fields:'),
+    fieldTable(ConversationEvents['message.deleted'], { omitted: ['m'] }) ?? '',
+    ...Object.entries(ConversationEvents).map(([type, schema]) => eventSection(type, schema)),
+
+    '## Pushes',
+    paragraph(
+      'No log stores a push. A push with `"t": "signal"` is a signal: the server may merge signals, ' +
+        `and drops them when the client reads too slowly. ${see([concept.limits])}`,
+    ),
+    ...Object.entries(Pushes).flatMap(([name, schema]) => [
+      pushSection(name, schema, 'Push', examples.pushes[name], pushNotes[name as keyof typeof Pushes]),
+      ...(name === 'refetch' ? [refetchReasons] : []),
+    ]),
+
+    '## HTTP',
+    httpRoutes,
+    paragraph(
+      'Requests carry the token as `Authorization: Bearer …`. The answer to a query by `GET` has the fields of the answer, ' +
+        'without `re` and `ok`; answers of media routes have `ok`. The server answers `HEAD` like `GET`, without the body. ' +
+        'See [HTTP](concepts/http.md) and [errors in answers](errors.md#in-answers).',
+    ),
+    '### Event stream',
+    paragraph(
+      '`GET /v1/stream` is a response of type `text/event-stream` that does not end. ' +
+        'The `data` of each message is one event or push, as on the socket. Two more pushes occur on event streams only. ' +
+        see([concept.streams]),
+    ),
+    ...Object.entries(StreamPushes).map(([name, schema]) =>
+      pushSection(
+        name,
+        schema,
+        'Event stream',
+        examples.streamPushes[name],
+        name === 'closed' ? 'See [close codes](errors.md#when-the-socket-closes).' : '',
+      ),
+    ),
+    '### gRPC',
+    paragraph(
+      '[`confab.proto`](../src/edge/transports/grpc/confab.proto) defines the service `confab.v1.Confab`. ' +
+        'A call of its method `Session` is a session, as a socket is. See [gRPC](concepts/grpc.md).',
+    ),
+
+    '## Limits',
+    paragraph(
+      'The answer to `hello` has these limits by name, and `inFlight`, the number of requests of a socket that may be ' +
+        `unanswered (${grouped(defaultEdgeLimits.inFlight)}, unless configured). ${see([concept.limits])}`,
+    ),
+    table(
+      ['limit', 'value', 'bounds'],
+      Object.entries(Limits).map(([name, value]) => [
+        `\`${name}\``,
+        grouped(value),
+        LimitDescriptions[name as keyof typeof Limits],
+      ]),
+    ),
+    '### Rates',
+    paragraph(
+      'Each node limits these rates. Operators configure them with `edge.limits.*`. ' +
+        `A burst may use the rate of ${burstMs / 1000} s at once. Beyond it the server answers \`RATE_LIMITED\` with ` +
+        '`retryAfterMs`; over HTTP, status 429 with `Retry-After`.',
+    ),
+    rates(),
+
+    '## Events of a user',
+    paragraph(
+      'The log of a user holds the changes of the user’s own state. Clients never receive these events; ' +
+        '`confab replay --users` prints them. ' +
+        `A channel of more than ${grouped(defaultBusLimits.channelMembers)} members has followers, ` +
+        'whose membership is in their own logs only. ' +
+        see([concept.conversations]),
+    ),
+    paragraph('All events of a user have these fields:'),
+    fieldTable(UserEvents['conversation.muted'], { omitted: ['c'] }) ?? '',
+    ...Object.entries(UserEvents).map(([type, schema]) =>
+      [
+        `### ${type}`,
+        paragraph(descriptionOf(schema)),
+        fieldTable(schema, { omitted: ['u', 'seq', 'type', 'at'] }) ?? '',
+      ].join('\n\n'),
+    ),
+  ].join('\n\n')}\n`
