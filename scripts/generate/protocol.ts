@@ -1,11 +1,13 @@
 import { readFileSync } from 'node:fs'
-import type { TSchema } from '@sinclair/typebox'
+import { type TSchema, Type } from '@sinclair/typebox'
 import { defaultBusLimits } from '../../src/commands/bus/bus-limits.ts'
 import { defaultEdgeLimits } from '../../src/edge/ports/edge-limits.ts'
 import {
   Answers,
   CommonErrors,
   ConversationEvents,
+  described,
+  ErrorRegistry,
   Hello,
   HelloAnswer,
   LimitDescriptions,
@@ -25,7 +27,7 @@ import { fieldTable } from './schema-tables.ts'
 
 export const path = 'docs/protocol.md'
 
-type Type = RequestType | 'hello'
+type AnyRequest = RequestType | 'hello'
 
 /** Recorded from a server: `RECORD_EXAMPLES=1 npx tap test/docs/protocol-examples.test.ts` records them again. */
 const examples = JSON.parse(
@@ -33,7 +35,7 @@ const examples = JSON.parse(
 ) as Examples
 
 /** Sections of requests, in the order of the page. */
-const groups: readonly (readonly [title: string, types: readonly Type[]])[] = [
+const groups: readonly (readonly [title: string, types: readonly AnyRequest[]])[] = [
   ['Session', ['hello', 'sync', 'ping']],
   [
     'Conversations',
@@ -60,7 +62,7 @@ const concept = {
   limits: '[Limits and slow consumers](concepts/limits.md)',
 }
 
-const conceptsOf: Readonly<Record<Type, readonly string[]>> = {
+const conceptsOf: Readonly<Record<AnyRequest, readonly string[]>> = {
   hello: [concept.connections, concept.resume],
   sync: [concept.resume],
   ping: [concept.connections],
@@ -84,7 +86,7 @@ const conceptsOf: Readonly<Record<Type, readonly string[]>> = {
   undelivered: [concept.markers],
   read: [concept.markers],
   delivered: [concept.markers],
-  mute: [concept.retries],
+  mute: [concept.reading],
   block: [concept.conversations],
   privacy: [concept.presence],
   presence: [concept.presence],
@@ -94,7 +96,7 @@ const conceptsOf: Readonly<Record<Type, readonly string[]>> = {
 }
 
 /** Facts about a request that its fields do not show. */
-const notes: Partial<Record<Type, readonly string[]>> = {
+const notes: Partial<Record<AnyRequest, readonly string[]>> = {
   create: [
     'The conversation has the id that the client chose. Ids are shared by all users: choose random ones.',
   ],
@@ -131,12 +133,12 @@ const errorTable = (errors: readonly RequestError[]): string =>
 
 const anyRequest = '[any request](#errors-of-any-request)'
 
-const errorsOf = (type: Type): string[] =>
+const errorsOf = (type: AnyRequest): string[] =>
   RequestErrors[type].length === 0
     ? [paragraph(`Errors: those of ${anyRequest}.`)]
     : [paragraph(`Errors, besides those of ${anyRequest}:`), errorTable(RequestErrors[type])]
 
-const requestSection = (type: Type): string => {
+const requestSection = (type: AnyRequest): string => {
   const schema = type === 'hello' ? Hello : Requests[type]
   const answer = type === 'hello' ? HelloAnswer : Answers[type]
   const example = examples.requests[type]
@@ -156,6 +158,14 @@ const requestSection = (type: Type): string => {
 
 const eventFields = ['t', 'c', 'seq', 'type', 'from', 'at']
 
+/** The fields that all events have, from the schema of one of them. */
+const commonFields = (schema: TSchema, omitted: readonly string[]): string => {
+  const type = described(Type.String(), 'Type of the event. The title of its section.')
+  const properties = { ...schema.properties, type } as Record<string, TSchema>
+  if (properties.t !== undefined) properties.t = described(properties.t, 'Marks the frame as an event.')
+  return fieldTable(Type.Object(properties), { omitted }) ?? ''
+}
+
 const eventSection = (type: string, schema: TSchema): string =>
   [
     `### ${type}`,
@@ -166,14 +176,17 @@ const eventSection = (type: string, schema: TSchema): string =>
 
 const pushNotes: Readonly<Record<keyof typeof Pushes, string>> = {
   typing:
-    'Sent to conversations of at most 100 members, unless configured: at once, then at most every 5 s. ' +
-    `A typing signal ends 10 s after the last one. ${see([concept.presence])}`,
-  presence: `Sent for the users that the session watches with \`presence\`. ${see([concept.presence])}`,
+    `The server sends it in conversations of at most ${defaultEdgeLimits.typingMembers} members, unless configured: ` +
+    `at once, then at most every ${defaultEdgeLimits.typingEveryMs / 1000} s. A typing signal ends ` +
+    `${defaultEdgeLimits.typingSilenceMs / 1000} s after the last one. ${see([concept.presence])}`,
+  presence: `The session watches the user with \`presence\`. ${see([concept.presence])}`,
   receipt:
-    'Sent to conversations of at most 100 members, unless configured. ' +
-    `Several moves of a marker within 250 ms cause one receipt. ${see([concept.markers])}`,
+    `The server sends it in conversations of at most ${defaultEdgeLimits.receiptMembers} members, unless configured. ` +
+    `Moves of a marker within ${defaultEdgeLimits.receiptEveryMs} ms cause one receipt. ${see([concept.markers])}`,
   call: see([concept.calls]),
-  inbox: `The fields have the values of \`inbox\`. A message of the user causes its event instead. ${see([concept.markers])}`,
+  inbox:
+    'The fields have the values of `inbox`. A message of the user moves the marker too, but causes only its event. ' +
+    see([concept.markers]),
   synced: see([concept.resume]),
   refetch: `The client drops its copy and reads \`history\`. ${see([concept.resume])}`,
   drain: see([concept.connections]),
@@ -325,7 +338,7 @@ export const generate = (): string =>
         ok: false,
         error: {
           code: 'NOT_MEMBER',
-          message: 'You are not a member of this conversation.',
+          message: ErrorRegistry.NOT_MEMBER.message,
           retryable: false,
         },
       },
@@ -364,7 +377,7 @@ export const generate = (): string =>
         `A client ignores events of unknown type but counts their \`seq\`. ${see([concept.resume])}`,
     ),
     paragraph('All events have these fields:'),
-    fieldTable(ConversationEvents['message.deleted'], { omitted: ['m'] }) ?? '',
+    commonFields(ConversationEvents['message.deleted'], ['m']),
     ...Object.entries(ConversationEvents).map(([type, schema]) => eventSection(type, schema)),
 
     '## Pushes',
@@ -435,12 +448,13 @@ export const generate = (): string =>
         see([concept.conversations]),
     ),
     paragraph('All events of a user have these fields:'),
-    fieldTable(UserEvents['conversation.muted'], { omitted: ['c'] }) ?? '',
+    commonFields(UserEvents['conversation.muted'], ['c']),
     ...Object.entries(UserEvents).map(([type, schema]) =>
       [
         `### ${type}`,
         paragraph(descriptionOf(schema)),
         fieldTable(schema, { omitted: ['u', 'seq', 'type', 'at'] }) ?? '',
+        json(examples.userEvents[type]),
       ].join('\n\n'),
     ),
   ].join('\n\n')}\n`

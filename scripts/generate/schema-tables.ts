@@ -55,7 +55,8 @@ const boundsOf = (schema: Schema): string => {
   const maxBytes = schema['x-maxBytes']
   if (maxBytes !== undefined) bounds.push(`at most ${grouped(maxBytes)} bytes`)
   else if (maxLength !== undefined) bounds.push(`${minLength} to ${grouped(maxLength)} characters`)
-  if (maxItems !== undefined) bounds.push(`at most ${grouped(maxItems)} items`)
+  if (maxItems !== undefined && !Array.isArray(schema.items))
+    bounds.push(`at most ${grouped(maxItems)} items`)
   const maxEntries = schema['x-maxEntries']
   if (maxEntries !== undefined) bounds.push(`at most ${grouped(maxEntries)} entries`)
   if (pattern === '^[0-9a-f]{64}$') bounds.push('64 digits')

@@ -12,6 +12,7 @@ import {
   Requests,
   type RequestType,
   StreamPushes,
+  UserEvents,
 } from '../../src/events/index.ts'
 import { startConfab } from '../harness/confab.ts'
 import { type Examples, type Exchange, recordExamples } from './record-examples.ts'
@@ -52,7 +53,7 @@ const answerSchema = (type: string): TSchema => {
   return Type.Object({ re: Type.String(), ok: Type.Literal(true), ...properties })
 }
 
-const confab = await startConfab(t, { limits: { drainMs: 2_000, presenceEveryMs: 50 } })
+const confab = await startConfab(t, { limits: { drainMs: 2_000 }, commands: { channelMembers: 3 } })
 const { exchanges, examples } = await recordExamples(confab)
 const kept = shorten(examples) as Examples
 if (process.env.RECORD_EXAMPLES === '1') writeFileSync(file, `${JSON.stringify(kept, undefined, 2)}\n`)
@@ -75,7 +76,7 @@ t.test('each answer of the scenario matches its schema and has no other fields',
 const sameExamples = (
   t: Test,
   schemas: Readonly<Record<string, TSchema>>,
-  from: 'events' | 'pushes' | 'streamPushes',
+  from: 'events' | 'userEvents' | 'pushes' | 'streamPushes',
 ) => {
   t.same(new Set(Object.keys(documented[from])), new Set(Object.keys(schemas)))
   for (const [name, example] of Object.entries(documented[from])) {
@@ -86,6 +87,9 @@ const sameExamples = (
 
 t.test('each example event is what a real server sends', async t =>
   sameExamples(t, ConversationEvents, 'events'),
+)
+t.test('each example event of a user is what the log has', async t =>
+  sameExamples(t, UserEvents, 'userEvents'),
 )
 t.test('each example push is what a real server sends', async t => sameExamples(t, Pushes, 'pushes'))
 t.test('each example push of an event stream is what a real server sends', async t =>

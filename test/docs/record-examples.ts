@@ -1,3 +1,4 @@
+import { decodeUserEvent } from '../../src/events/index.ts'
 import type { TestConfab } from '../harness/confab.ts'
 import type { RawClient } from '../harness/raw-client.ts'
 import { described, png } from '../harness/upload.ts'
@@ -15,6 +16,7 @@ export interface Exchange {
 export interface Examples {
   readonly requests: Readonly<Record<string, { readonly request: Fields; readonly answer: Fields }>>
   readonly events: Readonly<Record<string, Fields>>
+  readonly userEvents: Readonly<Record<string, Fields>>
   readonly pushes: Readonly<Record<string, Fields>>
   readonly streamPushes: Readonly<Record<string, Fields>>
 }
@@ -119,12 +121,18 @@ export const recordExamples = async (
   await carol('members', { c })
   await carol('search', { q: 'rea* now', c })
   await alice('media', described(png(), { name: 'cup.png' }))
-  await alice('create', { c: 'news', kind: 'channel', title: 'News', members: [] })
+  await alice('create', { c: 'news', kind: 'channel', title: 'News', members: ['carol'] })
   await erin('join', { c: 'news', key: 'join-1' })
   await erin('leave', { c: 'news', key: 'leave-1' })
   await alice('presence', { users: ['bob', 'frank'], c })
-  await confab.connect('frank')
+  const frank = recorded(await confab.connect('frank'), exchanges)
   await phone.find(frame => frame.type === 'presence')
+  // The channel is full: frank follows it.
+  await erin('join', { c: 'news' })
+  await frank('join', { c: 'news' })
+  await frank('leave', { c: 'news' })
+  await alice('mute', { c, on: false })
+  await alice('block', { user: 'mallory', on: false })
   await alice('ping')
   await alice('sync', { cursors: { [c]: 12 } })
   await phone.find(frame => frame.t === 'synced')
@@ -149,6 +157,11 @@ export const recordExamples = async (
   second.close()
   await drained
 
+  const userEvents: Fields[] = []
+  for (const id of ['alice', 'bob', 'carol', 'frank'])
+    for await (const batch of confab.log.read({ family: 'user', id }, 0))
+      for (const event of batch) userEvents.push(decodeUserEvent(event) as unknown as Fields)
+
   const frames = [phone, bobs, second].flatMap(({ frames }) => frames)
   const first = (of: readonly Fields[], nameOf: (frame: Fields) => unknown): Record<string, Fields> => {
     const found: Record<string, Fields> = {}
@@ -165,6 +178,7 @@ export const recordExamples = async (
     examples: {
       requests,
       events: first(frames, ({ t, type }) => (t === 'event' ? type : undefined)),
+      userEvents: first(userEvents, ({ type }) => type),
       pushes: first(frames, ({ t, type }) => (t === 'event' ? undefined : t === 'signal' ? type : t)),
       streamPushes: { hello: stream.first, closed: streamed.at(-1)! },
     },
