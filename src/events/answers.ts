@@ -97,7 +97,7 @@ export const SearchHit = Type.Object({
   text: described(Type.String(), 'The whole text, as last edited.'),
   highlight: described(
     Type.String(),
-    'HTML: the escaped text with `<mark>` around each match. Of a long text, about 300 characters around the first match.',
+    'HTML: the escaped text with `<mark>` around each match. Of a text over 300 characters, about as many around the first match, with `…` at each cut.',
   ),
 })
 export type SearchHit = Static<typeof SearchHit>

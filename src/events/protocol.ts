@@ -20,9 +20,11 @@ export const Subprotocol = { json: 'confab.v1.json', msgpack: 'confab.v1.msgpack
 /** The client's id of a request. The answer repeats it as `re`. */
 export const RequestId = Type.String({ minLength: 1, maxLength: Limits.idChars })
 
+const id = described(RequestId, 'Id of the request, chosen by the client. The answer repeats it as `re`.')
+
 /** A request's schema. The description is the purpose of the request, in one sentence. */
 const request = <const T extends string, P extends TProperties>(t: T, description: string, fields: P) =>
-  Type.Object({ id: RequestId, t: Type.Literal(t), ...fields }, { description })
+  Type.Object({ id, t: described(Type.Literal(t), 'Type of the request.'), ...fields }, { description })
 
 const c = described(Id, 'Conversation id.')
 const m = described(Id, 'Message id.')
