@@ -5,6 +5,6 @@ import { generatedPages } from './generate/index.ts'
 /** Writes the generated pages of docs/. Run it after a change of an option or of a schema. */
 const root = join(import.meta.dirname, '..')
 for (const { path, generate } of generatedPages) {
-  writeFileSync(join(root, path), await generate())
+  writeFileSync(join(root, path), generate())
   console.log(path)
 }

@@ -1,6 +1,6 @@
 import type { Option } from '../../src/base/option.ts'
 import { type OptionGroup, optionFacts, optionGroups } from '../../src/infra/config/index.ts'
-import { type GeneratedPage, markdownTable } from './page.ts'
+import { alignedTable } from './markdown.ts'
 
 const introduction = `# Configuration
 
@@ -60,11 +60,10 @@ const section = ({ title, options }: OptionGroup): string => {
   const rows = Object.values(options).map(row)
   const used = titles.map((_, column) => rows.some(cells => cells[column] !== ''))
   const keep = (cells: readonly string[]): string[] => cells.filter((_, column) => used[column])
-  return `\n## ${title}\n${markdownTable(keep(titles), rows.map(keep))}`
+  return `\n## ${title}\n${alignedTable(keep(titles), rows.map(keep))}`
 }
 
+export const path = 'docs/configuration.md'
+
 /** docs/configuration.md: every option, by group. */
-export const configurationPage: GeneratedPage = {
-  path: 'docs/configuration.md',
-  generate: () => introduction + optionGroups.map(section).join(''),
-}
+export const generate = (): string => introduction + optionGroups.map(section).join('')

@@ -21,7 +21,7 @@ const registries: readonly Readonly<Record<string, string>>[] = [
 t.test(
   'docs/errors.md lists exactly the codes of the command line and of the servers behind confab',
   async t => {
-    const codes = [...page.slice(page.indexOf('## From the command line')).matchAll(/^\| `([A-Z_]+)` \|/gm)]
+    const codes = [...page.slice(page.indexOf('## On the command line')).matchAll(/^\| `([A-Z_]+)` \|/gm)]
     t.same(codes.map(([, code]) => code).sort(), registries.flatMap(codes => Object.values(codes)).sort())
   },
 )

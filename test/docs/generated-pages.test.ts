@@ -7,5 +7,5 @@ const root = join(import.meta.dirname, '../..')
 
 for (const { path, generate } of generatedPages)
   t.test(`${path} is up to date (node scripts/generate-docs.ts)`, async t => {
-    t.equal(readFileSync(join(root, path), 'utf8'), await generate())
+    t.equal(readFileSync(join(root, path), 'utf8'), generate())
   })
