@@ -97,7 +97,7 @@ t.test('the bound of a stop is 30 s, more where the drain is long, or as configu
 })
 
 t.test(
-  'waiting within a time tells whether it was in time, and rejects as what is waited for does',
+  'settlesWithin returns whether a promise settled in time, and rejects as the promise does',
   async t => {
     t.equal(await settlesWithin(1_000, Promise.resolve()), true)
     t.equal(await settlesWithin(1, new Promise(() => {})), false)

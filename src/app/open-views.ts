@@ -46,22 +46,25 @@ const inCassandra: readonly ProjectionName[] = ['timeline', 'inbox', 'read-state
 const inElasticsearch: readonly ProjectionName[] = ['search']
 
 const inFile = ({ cassandra, elasticsearch }: ViewDatabaseOptions): readonly ProjectionName[] => {
-  const elsewhere = [...(cassandra ? inCassandra : []), ...(elasticsearch ? inElasticsearch : [])]
-  return projectionNames.filter(name => !elsewhere.includes(name))
+  const others = [...(cassandra ? inCassandra : []), ...(elasticsearch ? inElasticsearch : [])]
+  return projectionNames.filter(name => !others.includes(name))
 }
 
 /** Whether a view is in the SQLite file. */
-export const isInFile = (where: ViewDatabaseOptions, projection: ProjectionName): boolean =>
-  inFile(where).includes(projection)
+export const isInFile = (options: ViewDatabaseOptions, projection: ProjectionName): boolean =>
+  inFile(options).includes(projection)
 
 /**
  * The databases that projections write, or only the database of one view. The SQLite file is opened at once; the others
  * open on demand. Throws ConfabError when the file cannot be used.
  */
-export const viewDatabases = (where: ViewDatabaseOptions, only?: ProjectionName): readonly ViewDatabase[] => {
-  const { file, cassandra, elasticsearch } = where
+export const viewDatabases = (
+  options: ViewDatabaseOptions,
+  only?: ProjectionName,
+): readonly ViewDatabase[] => {
+  const { file, cassandra, elasticsearch } = options
   const databases: ViewDatabase[] = []
-  const projections = inFile(where)
+  const projections = inFile(options)
   const isIncluded = (names: readonly ProjectionName[]): boolean =>
     only === undefined ? names.length > 0 : names.includes(only)
   if (isIncluded(projections)) {
@@ -93,10 +96,10 @@ type ViewsAt = (generations: Generations) => Partial<Views> & Pick<Views, 'posit
  * Elasticsearch that cannot be reached does not reject.
  */
 export const openViews = async (
-  where: ViewDatabaseOptions,
+  options: ViewDatabaseOptions,
   generations: Generations = {},
 ): Promise<SwitchableViews & { close(): Promise<void> }> => {
-  const { file, cassandra, elasticsearch } = where
+  const { file, cassandra, elasticsearch } = options
   const closing: (() => Promise<void>)[] = []
   const close = async () => {
     await Promise.all(closing.map(closeOne => closeOne()))
@@ -106,7 +109,7 @@ export const openViews = async (
     for (const name of names) databaseOf.set(name, viewsAt)
   }
   try {
-    const names = inFile(where)
+    const names = inFile(options)
     if (names.length > 0) {
       const reader = openSqliteReader(file)
       closing.push(async () => reader.close())
@@ -162,15 +165,15 @@ export const openReadViews = async (context: ProcessContext): Promise<Views> => 
     )
   })
   onStop('plans', unwatch, ['nats', 'views'])
-  const where = viewDatabasesOf(config)
-  const inFile = projectionNames.filter(name => isInFile(where, name))
+  const options = viewDatabasesOf(config)
+  const inFile = projectionNames.filter(name => isInFile(options, name))
   // A commands node without the role edge reads the log instead of an empty file.
   if (inFile.length > 0 && config.roles.includes('edge') && !config.roles.includes('projections'))
     logger.warn(
-      { file: where.file, views: inFile },
+      { file: options.file, views: inFile },
       'views are read from a file that stays empty unless a process with the role projections runs on this data folder',
     )
-  const opened = await openViews(where, liveGenerations(known))
+  const opened = await openViews(options, liveGenerations(known))
   views = opened
   onStop('views', opened.close)
   return opened

@@ -26,7 +26,7 @@ const statusEveryMs = 250
 const niceness = 10
 if (process.platform === 'linux') setPriority(niceness)
 
-const { natsServers, replicas, databases: where } = workerData as ProjectionsThreadData
+const { natsServers, replicas, databases: databaseOptions } = workerData as ProjectionsThreadData
 const post = (message: FromProjections) => parentPort?.postMessage(message)
 
 const logTo =
@@ -36,7 +36,7 @@ const logTo =
 const log: RunnerLog = { info: logTo('info'), warn: logTo('warn'), error: logTo('error') }
 
 const run = async (): Promise<void> => {
-  const databases = viewDatabases(where)
+  const databases = viewDatabases(databaseOptions)
   const nats = await connectNats({ servers: natsServers, name: 'confab projections' })
   const layout = await discoverLog(nats.connection)
   const source = new NatsEventSource(nats, layout)

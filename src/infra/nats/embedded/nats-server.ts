@@ -4,7 +4,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { sleep } from '../../../base/sleep.ts'
 import { asDataError, NatsError, NatsProblem } from '../client/nats-error.ts'
 import type { FetchProgress } from './fetch-server.ts'
-import { findNatsServer } from './nats-binary.ts'
+import { findNatsServer, type NatsBinary } from './nats-binary.ts'
 import { findRunningServer } from './server-address.ts'
 import type { Durability } from './server-process.ts'
 import { ServerSupervisor, urlOfPort } from './server-supervisor.ts'
@@ -72,10 +72,13 @@ export const startNatsServer = async (options: NatsServerOptions): Promise<NatsS
   } catch (error) {
     throw asDataError(options.dataDir, error)
   }
+  const find = (): Promise<NatsBinary> => findNatsServer({ onProgress: onFetch, signal })
+  // A fetch may take a minute. Other processes wait a few seconds for the lock, so the fetch comes before the lock.
+  const found = findRunningServer(dataDir) === undefined ? await find() : undefined
   const lock = await lockOrAttach(dataDir, signal)
   if ('url' in lock) return lock
   try {
-    const { path } = await findNatsServer({ onProgress: onFetch, signal })
+    const { path } = found ?? (await find())
     signal?.throwIfAborted()
     const supervisor = await ServerSupervisor.start({ dataDir, binary: path, port, durability, onNotice })
     return {
