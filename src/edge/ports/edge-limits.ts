@@ -1,102 +1,139 @@
 import { Limits } from '../../events/limits.ts'
 
-/** The bounds of one edge node. Those that clients have to know go into the answer to `hello`. */
+/**
+ * Default limits of one edge node. Names that end in `Ms` are milliseconds, names that end in `Bytes` are bytes.
+ * The answer to `hello` carries the limits that clients must respect.
+ */
 export const defaultEdgeLimits = {
-  /** Requests of one socket that may be unanswered; one more is OVERLOADED. */
+  /** Unanswered requests of one session. The session's next request fails with OVERLOADED. */
   inFlight: 512,
-  /** Bytes that may wait for a slow socket; beyond them it is closed, so that what it missed comes by resume and never as a silent hole. */
+  /**
+   * Unanswered requests of all sessions of one user on this node. The next request fails with OVERLOADED. 0: no limit.
+   */
+  userInFlight: 2_048,
+  /** Bytes buffered for one slow consumer. Beyond them its session is closed, and the client resumes. */
   backpressureBytes: 4 * 1024 * 1024,
-  /** Bytes of a frame beyond which the socket is closed with 1009; up to them a frame over the protocol's limit is refused, and the socket lives. */
+  /**
+   * Bytes buffered for all sessions of one user on this node. Beyond them the slowest of these sessions are closed. 0:
+   * no limit.
+   */
+  userBufferedBytes: 64 * 1024 * 1024,
+  /**
+   * Bytes of one frame beyond which the session is closed with 1009. Frames over the protocol's limit are only refused.
+   */
   closingBytes: 1024 * 1024,
-  /** Bytes that the transport reads of one frame; beyond them it drops the connection, with no close code. */
+  /** Bytes of one frame that the transport reads. Beyond them it drops the connection without a close code. */
   transportBytes: 4 * 1024 * 1024,
-  /** How long the live feed may go without knowing that it has everything before exact answers are refused, ms. */
+  /** Time that the live feed may lag before requests that need exact membership fail with UNAVAILABLE, ms. */
   stalenessMs: 10_000,
-  /** How long a query waits for a view to reach what the live feed had delivered, ms. */
+  /** Time that a query waits for a view to reach the position of the live feed, ms. */
   viewWaitMs: 250,
-  /** How long an `inbox` waits for what its client says to have seen, ms. */
+  /** Time that `inbox` waits for the sequence numbers in `seen`, ms. */
   seenWaitMs: 2_000,
-  /** How long a message waits for a device of its receiver, ms; then devices find it in the history. */
+  /** Time that `undelivered` lists a message, ms. After it devices read the message from the history. */
   undeliveredMs: 30 * 24 * 3_600_000,
-  /** How long `hello` waits for the roster to come within reach of the live feed, ms. */
+  /** Time that `hello` waits for the roster view to catch up with the live feed, ms. */
   rosterWaitMs: 5_000,
-  /** Time for the first frame, ms. */
+  /** Time from the connection to the first `hello`, ms. */
   helloMs: Limits.helloMs as number,
-  /** Time without a frame or pong after which the server pings, ms. A socket that stays silent is closed. */
+  /**
+   * Time without a frame or pong after which the server sends a ping, ms. The server closes a session that stays
+   * silent.
+   */
   heartbeatMs: 25_000,
-  /** Sessions whose missed events are being read at the same time. */
+  /** Catch-up reads that run at the same time, for all sessions. */
   resumes: 16,
-  /** How long a session may take to make room for more of what it missed, ms; then it is closed with 4008, so that others get their turn. */
+  /** Time that a session may block a catch-up by not reading, ms. After it the session is closed with 4008. */
   slowMs: 10_000,
-  /** Conversations that one session may be waiting to have filled before another `sync` of it is OVERLOADED. */
+  /** Conversations of one session that may wait for catch-up. Beyond them `sync` fails with OVERLOADED. */
   resumeConversations: 10_000,
-  /** Bytes of missed events that are kept for others who have missed the same. 0: only reads under way are shared. */
+  /** Bytes of catch-up reads that are cached for other sessions. 0: only concurrent reads are shared. */
   resumeCacheBytes: 64 * 1024 * 1024,
-  /** Live events that wait while a conversation's missed ones are read. */
+  /** Live events of one conversation that are kept while its catch-up read runs. */
   resumeBuffer: 256,
-  /** Membership changes that are remembered, for as long as the roster has not got them. */
+  /** Membership changes that are kept until the roster view contains them. */
   membershipEvents: 100_000,
-  /** Local sockets of a conversation from which on it is published by a topic, not socket by socket. */
+  /** Local sessions of one conversation from which on a uWebSockets.js topic publishes its events. */
   topicFrom: 32,
-  /** Members up to which a conversation gets read receipts as signals. */
+  /** Members of the largest conversation whose members receive receipt signals. */
   receiptMembers: 100,
-  /** How long moves of marks in a conversation are collected after it was told of one, ms; 0: each is told by itself. */
+  /** Interval at which receipts of one conversation are sent together, ms. 0: each one is sent at once. */
   receiptEveryMs: 250,
-  /** Members up to which a conversation gets typing signals. */
+  /** Members of the largest conversation whose members receive typing signals. */
   typingMembers: 100,
-  /** How long others hear nothing more of a user's typing in a conversation, ms. */
+  /** Interval at which the typing signal of one user in one conversation is repeated at most, ms. */
   typingEveryMs: 5_000,
-  /** Silence after which typing ends by itself, ms. */
+  /** Time without a typing request after which typing ends, ms. */
   typingSilenceMs: 10_000,
-  /** Users and conversations whose typing is kept; of more nothing is told. */
+  /** Pairs of user and conversation whose typing state is kept. Further typing requests are ignored. */
   typists: 50_000,
-  /** How long nobody does anything at any of a user's devices before it is away, ms; 0: it never is. */
+  /** Time without activity on all devices after which a user is away, ms. 0: users are never away. */
   awayMs: 5 * 60_000,
-  /** How long after its last socket has gone a user is offline, ms. */
+  /** Time from a user's last disconnect to the state offline, ms. */
   offlineMs: 10_000,
-  /** How often what has changed in presence is told: to the other nodes, and to who watches; together, ms. */
+  /** Interval at which presence changes are sent to other nodes and to watchers, ms. */
   presenceEveryMs: 1_000,
-  /** How long a node's word that it lives counts, ms; after it its users are offline. */
+  /** Time that the presence record of a node is valid, ms. After it the users of the node are offline. */
   presenceLifeMs: 15_000,
-  /** For how long it is known when a user was last here, ms. */
+  /** Time that last-seen times are kept, ms. */
   lastSeenMs: 30 * 24 * 3_600_000,
-  /** Users of whom that waits to be written; of more it is not known. */
+  /** Last-seen times that wait to be written. Further ones are dropped. */
   lastSeenWaiting: 100_000,
-  /** Users whose presence is watched here; more are OVERLOADED. */
+  /** Users that the sessions of this node watch. Beyond them `presence` fails with OVERLOADED. */
   presenceWatched: 200_000,
-  /** Bytes of what other nodes say of their users; those beyond look offline here. */
+  /** Bytes of presence records of other nodes. Users in further records look offline on this node. */
   presenceBytes: 256 * 1024 * 1024,
-  /** Members up to which those who are here are counted one by one; of more, as many are, and the rest is estimated. */
+  /**
+   * Members that are counted one by one for `presence` of a conversation. In larger conversations the rest is
+   * estimated.
+   */
   presenceCounted: 1_000,
-  /** Members up to which a conversation has calls. */
+  /** Members of the largest conversation that allows calls. */
   callMembers: 100,
-  /** Signals of calls a second of one user at this node; more are RATE_LIMITED. 0: any. */
+  /** Call signals of one user per second. Further ones fail with RATE_LIMITED. 0: no limit. */
   callSignals: 20,
-  /** Requests a second of one socket, of one user and, what is written to it, of one conversation, at this node; more are RATE_LIMITED. 0: any. */
+  /**
+   * Requests of one session per second. Further ones fail with RATE_LIMITED, as for the limits that follow. 0: no
+   * limit.
+   */
   socketRequests: 200,
+  /** Requests of one user per second on this node. 0: no limit. */
   userRequests: 400,
+  /** Requests that write to one conversation per second on this node. 0: no limit. */
   conversationRequests: 1_000,
-  /** Bytes of them a second. 0: any. */
+  /** Request bytes of one session per second. 0: no limit. */
   socketBytes: 2 * 1024 * 1024,
+  /** Request bytes of one user per second on this node. 0: no limit. */
   userBytes: 4 * 1024 * 1024,
+  /** Request bytes that write to one conversation per second on this node. 0: no limit. */
   conversationBytes: 8 * 1024 * 1024,
-  /** How long a rate's worth may come at once, ms. */
+  /** Length of a burst, ms: a rate of n per second allows `n × burstMs / 1000` at once. */
   burstMs: 20_000,
-  /** Users without a socket, as many conversations, and as many users who call, whose rates are remembered. */
+  /**
+   * Users without a session, conversations, and users with calls whose rates are kept; one cache of this size for each.
+   */
   meters: 100_000,
-  /** Clients that may arrive a second, by `hello` or with an event stream, and as many at once; more are OVERLOADED, each with a time to come again. 0: any. */
+  /**
+   * Sessions that may open per second, by `hello` or as an event stream. Further ones fail with OVERLOADED. 0: no
+   * limit.
+   */
   hellos: 5_000,
-  /** Sockets of one user at this node. 0: any. */
+  /** Sessions of one user on this node. 0: no limit. */
   userSockets: 100,
-  /** Sockets of one address at this node. High, since behind a proxy that is not trusted all have the same. 0: any. */
+  /**
+   * Connections of one client address on this node: WebSockets, event streams and gRPC calls together. 0: no limit.
+   * The default is high because all clients behind a proxy that is not trusted share its address.
+   */
   addressSockets: 20_000,
-  /** Proxies in front of this node that add to `X-Forwarded-For`. */
+  /** Proxies in front of this node that append to `X-Forwarded-For`. */
   trustProxy: 0,
-  /** Bytes that may wait for all slow sockets together; from 90 % of it on, what can wait is OVERLOADED. */
+  /** Bytes buffered for all slow consumers. From 90 % on, requests that can wait fail with OVERLOADED. */
   bufferedBytes: 1024 * 1024 * 1024,
-  /** Events that a reader takes from the log because the timeline lags; beyond them it is UNAVAILABLE. */
+  /**
+   * Events that a reader takes from the log when the timeline view lags. Beyond them the read fails with UNAVAILABLE.
+   */
   lagEvents: 20_000,
-  /** Within what `drain` moves everyone: half of it for clients to go by themselves, ms. */
+  /** Time within which a drain moves all sessions, ms. In the first half clients leave by themselves. */
   drainMs: 2_000,
 }
 

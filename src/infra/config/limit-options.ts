@@ -32,11 +32,23 @@ const edgeOptions: OptionsOf<EdgeLimits> = {
     edge.inFlight,
     'Requests of one socket that may be unanswered; one more is OVERLOADED.',
   ),
+  userInFlight: limit(
+    'edge.userInFlight',
+    integer(0, 1_000_000),
+    edge.userInFlight,
+    'Unanswered requests of one user on this node, in all its sessions. The next request is OVERLOADED. 0: no limit.',
+  ),
   backpressureBytes: limit(
     'edge.backpressure',
     size(64 * KiB, GiB),
     edge.backpressureBytes,
     'Bytes that may wait for a slow socket; beyond them it is closed, and resumes.',
+  ),
+  userBufferedBytes: limit(
+    'edge.userBuffered',
+    size(0, 64 * GiB),
+    edge.userBufferedBytes,
+    'Bytes buffered for the sessions of one user on this node. Beyond them the slowest are closed. 0: no limit.',
   ),
   closingBytes: limit(
     'edge.closingFrame',

@@ -12,7 +12,7 @@ const object = (properties: Record<string, object>, required = Object.keys(prope
 const text = { type: 'string' }
 const count = { type: 'integer', minimum: 0 }
 
-/** The pushes that are no events. */
+/** Schemas of the pushes that are not events. */
 const pushSchemas: Readonly<Record<string, object>> = {
   typing: object({
     t: { const: 'signal' },
@@ -73,11 +73,11 @@ const message = (name: string, schema: string, summary?: string) => ({
 })
 
 const messages = () => ({
-  hello: message('hello', 'helloRequest', 'Say who one is; the first frame'),
+  hello: message('hello', 'helloRequest', 'Authenticate the connection. Must be the first frame'),
   ...Object.fromEntries(
     Object.keys(Requests).map(t => [t, message(t, `${t}Request`, summaries[t as Request['t']])]),
   ),
-  answer: message('answer', 'Answer', 'The one answer to a request'),
+  answer: message('answer', 'Answer', 'The answer to a request. Each request has exactly one'),
   ...Object.fromEntries(Object.keys(eventSchemas()).map(type => [type, message(type, type)])),
   ...Object.fromEntries(
     Object.keys(pushSchemas).map(name => [`push.${name}`, message(name, `push.${name}`)]),
@@ -88,7 +88,7 @@ const inChannel = (name: string) => ({ $ref: `#/channels/socket/messages/${name}
 
 let document: string | undefined
 
-/** AsyncAPI 3.0 of the socket, as JSON. Made from the schemas that frames are checked with. */
+/** Returns the AsyncAPI 3.0 document of the WebSocket as JSON, generated from the schemas that check frames. */
 export const asyncApiDocument = (): string => {
   if (document !== undefined) return document
   const all = messages()
@@ -99,7 +99,7 @@ export const asyncApiDocument = (): string => {
     info: {
       title: 'confab',
       version: '1',
-      description: `The socket of confab’s client protocol: subprotocol ${Subprotocol.json} (text frames) or ${Subprotocol.msgpack} (binary frames, the same objects). ${unitOfLengths}`,
+      description: `The WebSocket of confab’s client protocol. Subprotocol ${Subprotocol.json} (text frames) or ${Subprotocol.msgpack} (binary frames, the same objects). ${unitOfLengths}`,
     },
     defaultContentType: 'application/json',
     channels: {

@@ -6,7 +6,7 @@ const ref = (name: string) => ({ $ref: `#/components/schemas/${name}` })
 const jsonContent = (schema: object) => ({ 'application/json': { schema } })
 
 const refused = {
-  description: 'It was refused; the status is that of the error’s code',
+  description: 'The request failed. The status belongs to the error code',
   content: jsonContent(ref('Refusal')),
 }
 
@@ -15,7 +15,7 @@ const answered = (description: string, properties: object) => ({
   default: refused,
 })
 
-/** The query parameters of a request's fields, less the ones of the path. */
+/** Returns the fields of a request as parameters of a route. */
 const parameters = (t: 'history' | 'inbox' | 'undelivered' | 'search', inPath: readonly string[] = []) => {
   const schema = plain(Requests[t]) as { properties: Record<string, object>; required: string[] }
   return Object.entries(schema.properties)
@@ -45,20 +45,20 @@ const health = (summary: string) => ({
 
 let document: string | undefined
 
-/** OpenAPI 3.1 of the HTTP routes, as JSON. Made from the schemas that requests are checked with. */
+/** Returns the OpenAPI 3.1 document of the HTTP routes as JSON, generated from the schemas that check requests. */
 export const openApiDocument = (): string => {
   document ??= JSON.stringify({
     openapi: '3.1.0',
     info: {
       title: 'confab',
       version: '1',
-      description: `The HTTP side of confab’s client protocol. ${unitOfLengths}`,
+      description: `The HTTP routes of confab’s client protocol. ${unitOfLengths}`,
     },
     security: [{ token: [] }],
     paths: {
       '/v1/commands': {
         post: {
-          summary: 'One request, one answer, as over the socket',
+          summary: 'Send any request. The answer is the same as over the WebSocket',
           requestBody: {
             required: true,
             content: jsonContent({
@@ -71,9 +71,9 @@ export const openApiDocument = (): string => {
       },
       '/v1/conversations/{c}/events': {
         get: {
-          summary: 'A page of a conversation’s events',
+          summary: 'Get a page of the events of a conversation',
           parameters: parameters('history', ['c']),
-          responses: answered('Events, ascending', {
+          responses: answered('Events in ascending order', {
             events,
             head: { type: 'integer' },
             more: { type: 'boolean' },
@@ -82,50 +82,59 @@ export const openApiDocument = (): string => {
       },
       '/v1/conversations/{c}/media/{mediaId}': {
         get: {
-          summary: 'An attachment, for members',
+          summary: 'Download an attachment. Members only',
           parameters: [
             inPath('c'),
             inPath('mediaId'),
             { name: 'redirect', in: 'query', required: false, schema: { enum: ['false'] } },
           ],
           responses: {
-            ...answered('Where it is, with redirect=false', { url: text, lifeMs: { type: 'integer' } }),
-            '302': { description: 'Where it is: good for whoever has it, for a while' },
+            ...answered('The URL of the file, with redirect=false', {
+              url: text,
+              lifeMs: { type: 'integer' },
+            }),
+            '302': { description: 'Redirect to the signed URL of the file. The URL expires' },
           },
         },
       },
       '/v1/media/{mediaId}': {
         get: {
-          summary: 'How far an upload of one’s own has come',
+          summary: 'Get the state of an own upload',
           parameters: [inPath('mediaId')],
-          responses: answered('As the answer to media', { mediaId: text, missing: { type: 'integer' } }),
+          responses: answered('The same fields as the answer to media', {
+            mediaId: text,
+            missing: { type: 'integer' },
+          }),
         },
       },
       '/v1/media/{mediaId}/complete': {
         post: {
-          summary: 'Verify an upload of which all parts have come',
+          summary: 'Verify a complete upload',
           parameters: [inPath('mediaId')],
           responses: {
-            ...answered('It may be sent', { mediaId: text, verified: { const: true } }),
-            '202': { description: 'It is still being looked at: ask again' },
+            ...answered('The upload is verified. A message may attach it', {
+              mediaId: text,
+              verified: { const: true },
+            }),
+            '202': { description: 'The verification is still running. Repeat the request' },
           },
         },
       },
       '/v1/stream': {
         get: {
-          summary: 'The pushes of a session, as Server-Sent Events',
+          summary: 'Receive the pushes of a session as Server-Sent Events',
           parameters: [
             {
               name: 'Last-Event-ID',
               in: 'header',
               required: false,
               schema: text,
-              description: 'To go on after the event with this id',
+              description: 'Continue after the event with this id',
             },
           ],
           responses: {
             '200': {
-              description: 'Goes on for as long as it can: each message is a push, as over the socket',
+              description: 'An endless stream. Each message is a push, as over the WebSocket',
               content: { 'text/event-stream': { schema: text } },
             },
             default: refused,
@@ -134,27 +143,27 @@ export const openApiDocument = (): string => {
       },
       '/v1/inbox': {
         get: {
-          summary: 'One’s conversations, the last active first',
+          summary: 'List the own conversations, most recently active first',
           parameters: parameters('inbox'),
           responses: answered('A page', { items: page, cursor: { type: 'string' } }),
         },
       },
       '/v1/undelivered': {
         get: {
-          summary: 'Messages that wait for one’s devices',
+          summary: 'List messages that no device of the user has received',
           parameters: parameters('undelivered'),
           responses: answered('A page', { messages: page, cursor: { type: 'string' } }),
         },
       },
       '/v1/search': {
         get: {
-          summary: 'Find messages in one’s conversations',
+          summary: 'Search messages in the own conversations',
           parameters: parameters('search'),
           responses: answered('A page, newest first', { hits: page, cursor: { type: 'string' } }),
         },
       },
-      '/healthz': health('Does the process live?'),
-      '/readyz': health('Can it serve?'),
+      '/healthz': health('Check that the process is alive'),
+      '/readyz': health('Check that this node can serve clients'),
     },
     components: {
       securitySchemes: { token: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } },
