@@ -11,37 +11,38 @@ import type { Signals } from './ports/signals.ts'
 import type { TokenVerifier } from './ports/token-verifier.ts'
 
 export interface EdgeOptions {
-  /** uWebSockets.js, as src/infra/uws loads it. */
+  /** uWebSockets.js, loaded by src/infra/uws. */
   readonly uws: typeof Uws
   readonly bus: CommandBus
   readonly states: StateReader
-  /** Not started yet, the bus listening to it already: the edge adds its listener, whoever composes starts it. */
+  /** The live feed, not started. The command bus already listens to it; the caller starts it after the edge. */
   readonly feed: LiveFeed
   readonly views: Views
   readonly log: EventLog
   readonly signals: Signals
-  /** Where nodes tell each other of their users. Without it a node knows of its own only. */
+  /** Shares presence between edge nodes. Without it a node knows the presence of its own users only. */
   readonly presence?: PresenceStore
-  /** When users were last here. Without it nobody is told. */
+  /** Stores last-seen times. Without it clients receive none. */
   readonly lastSeen?: LastSeenStore
   readonly tokens: TokenVerifier
-  /** Uploads and downloads. Without it there are none, and messages have no attachments. */
+  /** Uploads and downloads. Without it messages have no attachments. */
   readonly media?: Media
   readonly metrics: EdgeMetrics
   readonly logger: Logger
-  /** Default 127.0.0.1. */
+  /** Address to listen on. Default 127.0.0.1. */
   readonly host?: string
-  /** Default 0: a free one. */
+  /** Port for WebSocket and HTTP. Default 0: any free port. */
   readonly port?: number
-  /** Port of the gRPC service, 0 for a free one. Not given: there is none. */
+  /** Port for gRPC; 0: any free port. Without it gRPC is disabled. */
   readonly grpcPort?: number
-  /** Signs tokens at `/v1/dev/token`. Development only. */
+  /** Signs tokens for `/v1/dev/token`. For development only. */
   readonly signDevToken?: (user: string) => Promise<string>
-  /** What `/readyz` asks besides the feed and the views: name to whether it can serve. */
+  /** Readiness of further components for `/readyz`, by name. `false`: required and not ready. */
   readonly readiness?: () => Promise<Readonly<Record<string, boolean | string>>>
-  /** Origins that browsers may call the HTTP routes from; `*` for all. Default none. */
+  /** Browser origins that may call the HTTP routes; `*` for all. Default none. */
   readonly corsOrigins?: readonly string[]
   /** Whether to serve the web page. Default true. */
   readonly web?: boolean
+  /** Limits that differ from the defaults. */
   readonly limits?: Partial<EdgeLimits>
 }

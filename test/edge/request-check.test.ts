@@ -17,14 +17,18 @@ const attachment = { mediaId: 'a', name: 'a.png', type: 'image/png', size: 1, sh
 
 t.test('what is wrong is said with its field, in words that do not repeat what was sent', async t => {
   const cases: [request: Record<string, unknown>, field: string, message: RegExp][] = [
-    [{ t: 'dance' }, '/t', /no request of this type/],
-    [{}, '/t', /no request of this type/],
-    [{ t: 'hello' }, '/t', /hello has been said/],
-    [{ t: 'toString' }, '/t', /no request of this type/],
+    [{ t: 'dance' }, '/t', /unknown request type/],
+    [{}, '/t', /unknown request type/],
+    [{ t: 'hello' }, '/t', /already sent hello/],
+    [{ t: 'toString' }, '/t', /unknown request type/],
     [{ t: 'send', c: 'x', m: 'y' }, '/text', /text: expected/],
     [{ t: 'send', c: 'x', m: 'y', text: 7 }, '/text', /text: expected string/],
-    [{ t: 'send', c: 'x', m: 'y', text: '' }, '/text', /only with attachments/],
-    [{ t: 'send', c: 'x', m: 'y', text: '', attachments: [] }, '/text', /only with attachments/],
+    [{ t: 'send', c: 'x', m: 'y', text: '' }, '/text', /must not be empty without attachments/],
+    [
+      { t: 'send', c: 'x', m: 'y', text: '', attachments: [] },
+      '/text',
+      /must not be empty without attachments/,
+    ],
     [{ t: 'send', c: 'x', m: 'y', text: 'a\ud800' }, '/text', /surrogate/],
     [{ t: 'send', c: 'x y', m: 'y', text: 'a' }, '/c', /c: expected a string that matches/],
     [{ t: 'send', c: 'x'.repeat(65), m: 'y', text: 'a' }, '/c', /matches/],
@@ -48,7 +52,7 @@ t.test('what is wrong is said with its field, in words that do not repeat what w
     ],
     [{ t: 'rename', c: 'x', title: '\ud83d' }, '/title', /surrogate/],
     [{ t: 'react', c: 'x', m: 'y', emoji: '', on: true }, '/emoji', /./],
-    [{ t: 'history', c: 'x', before: 3, after: 2 }, '/before', /not together/],
+    [{ t: 'history', c: 'x', before: 3, after: 2 }, '/before', /must not be combined/],
     [{ t: 'history', c: 'x', limit: 0 }, '/limit', /./],
     [{ t: 'history', c: 'x', limit: 201 }, '/limit', /./],
     [{ t: 'history', c: 'x', after: 1.5 }, '/after', /./],

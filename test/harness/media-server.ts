@@ -1,4 +1,5 @@
 import type { Access } from '../../src/edge/access/access.ts'
+import { corsPolicy } from '../../src/edge/transports/http/cors.ts'
 import { MediaRoutes } from '../../src/edge/transports/http/media-routes.ts'
 import { loadUws } from '../../src/infra/uws/index.ts'
 import { Media, type MediaStore } from '../../src/media/index.ts'
@@ -18,7 +19,7 @@ export const startMediaServer = async (
     admission: { user: none },
     tokens: { verify: nobody },
     logger: { debug: none, info: none, warn: none, error: none },
-    cors: () => undefined,
+    cors: corsPolicy([]),
   }).register(app)
   t.teardown(() => app.close())
   const port = await new Promise<number>((resolve, reject) =>

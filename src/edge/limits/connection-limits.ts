@@ -1,86 +1,83 @@
-import { isIP, isIPv4 } from 'node:net'
+import { isIP } from 'node:net'
+import ipaddr from 'ipaddr.js'
 import { ConfabError } from '../../events/index.ts'
 
-/** How long whoever has too many sockets should wait, ms. */
+/** `retryAfterMs` of a refused connection. */
 const retryAfterMs = 10_000
 
-/** An address of which sockets are open, and how many: its sessions hold this, not a copy of the address each. */
-export interface Origin {
+/** The open connections of one client address. Sessions keep a reference to this object, not a copy of the address. */
+export interface AddressCount {
   readonly address: string
-  sockets: number
+  connections: number
 }
 
-/** Counts open sockets by address. Keeps as many addresses as have sockets. */
-export class Origins {
+/** Limits the open connections of each client address, over all transports. */
+export class AddressLimit {
   readonly #most: number
-  readonly #origins = new Map<string, Origin>()
+  readonly #trustProxy: number
+  readonly #onRefused: () => void
+  readonly #counts = new Map<string, AddressCount>()
 
-  /** `most`: sockets of one address; 0: any, and none is counted. */
-  constructor(most: number) {
-    this.#most = most
+  constructor(limits: { addressSockets: number; trustProxy: number }, onRefused: () => void) {
+    this.#most = limits.addressSockets
+    this.#trustProxy = limits.trustProxy
+    this.#onRefused = onRefused
   }
 
-  get isCounting(): boolean {
-    return this.#most > 0
-  }
-
-  /** The origin of one more socket. Throws ConfabError RATE_LIMITED when it has too many. */
-  take(address: string): Origin {
-    let origin = this.#origins.get(address)
-    if (origin !== undefined && origin.sockets >= this.#most) throw tooManySockets('Your address has')
-    if (origin === undefined) {
-      origin = { address, sockets: 0 }
-      this.#origins.set(address, origin)
+  /**
+   * Counts one more connection. The caller passes the result to `closed` when the connection has closed. `peer` returns
+   * the address of the socket, `forwarded` is the header `X-Forwarded-For`. Returns undefined when there is no limit.
+   * Throws ConfabError RATE_LIMITED when the address has too many connections.
+   */
+  opened(peer: () => string, forwarded: string): AddressCount | undefined {
+    if (this.#most === 0) return undefined
+    const address = addressKey(clientAddress(peer(), forwarded, this.#trustProxy))
+    let count = this.#counts.get(address)
+    if (count !== undefined && count.connections >= this.#most) {
+      this.#onRefused()
+      throw tooManyConnections('This address')
     }
-    origin.sockets++
-    return origin
+    if (count === undefined) {
+      count = { address, connections: 0 }
+      this.#counts.set(address, count)
+    }
+    count.connections++
+    return count
   }
 
-  release(origin: Origin): void {
-    if (--origin.sockets === 0) this.#origins.delete(origin.address)
+  closed(count: AddressCount | undefined): void {
+    if (count !== undefined && --count.connections === 0) this.#counts.delete(count.address)
   }
 }
 
-/** `who`: with its verb, as the message begins. */
-export const tooManySockets = (who: 'You have' | 'Your address has'): ConfabError =>
-  new ConfabError('RATE_LIMITED', `${who} too many sockets at this node; close some.`, {
+export const tooManyConnections = (subject: 'This user' | 'This address'): ConfabError =>
+  new ConfabError('RATE_LIMITED', `${subject} has too many connections to this node. Close some.`, {
     retryAfterMs,
   })
 
-/** The 16-bit groups of an IPv6 address, its text being a good one. */
-const groupsOf = (address: string): string[] => {
-  const [head = '', tail] = address.toLowerCase().split('::')
-  const left = head === '' ? [] : head.split(':')
-  if (tail === undefined) return left
-  const right = tail === '' ? [] : tail.split(':')
-  // A dotted end stands for two groups.
-  const width = right.length + (right.at(-1)?.includes('.') ? 1 : 0)
-  return [...left, ...Array<string>(Math.max(0, 8 - left.length - width)).fill('0'), ...right]
-}
-
-/** What counts as one address: of IPv6 the /64, which is what one customer has at least (RFC 6177). */
+/**
+ * Returns what counts as one address: an IPv4 address, or the /64 of an IPv6 address, which one customer has (RFC
+ * 6177).
+ */
 export const addressKey = (address: string): string => {
-  if (isIPv4(address)) return address
-  const mapped = /^(?:::|(?:0+:){5})ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1]
-  if (mapped !== undefined) return mapped
-  const groups = groupsOf(address.split('%')[0] ?? '').map(group => group.replace(/^0+(?=.)/, ''))
-  if (groups.length === 8 && groups.slice(0, 5).every(group => group === '0') && groups[5] === 'ffff')
-    return [groups[6], groups[7]]
-      .map(group => Number.parseInt(group ?? '', 16))
-      .map(group => `${group >> 8}.${group & 255}`)
-      .join('.')
-  return `${groups.slice(0, 4).join(':')}::/64`
+  // The peer of a gRPC call is `unknown` once its socket has closed.
+  if (!ipaddr.isValid(address)) return address
+  const parsed = ipaddr.process(address)
+  if (!(parsed instanceof ipaddr.IPv6)) return parsed.toString()
+  const network = parsed.parts.slice(0, 4).map(part => part.toString(16))
+  return `${network.join(':')}::/64`
 }
 
 /**
- * Where a connection comes from. `proxies` in front of this node each add whom they heard from at the end of `X-Forwarded-For`: so many entries from the end,
- * it is true, and what stands before them anybody may have written. With none the header says nothing. `peer` is the socket's own address.
+ * Returns the address of the client. Each of the `proxies` trusted proxies appends the address of its peer to
+ * `X-Forwarded-For`: only that many entries from the end are reliable. Without proxies the header is ignored. `peer` is
+ * the address of the socket.
  */
 export const clientAddress = (peer: string, forwarded: string, proxies: number): string => {
   if (proxies === 0 || forwarded === '') return peer
   const entries = forwarded.split(',').map(entry => entry.trim())
   const entry = entries.at(-Math.min(proxies, entries.length)) ?? ''
-  // Some proxies write the port, too.
+  // Some proxies append the port as well.
   const address = /^\[([^\]]+)\](?::\d+)?$/.exec(entry)?.[1] ?? entry.replace(/^(\d+(?:\.\d+){3}):\d+$/, '$1')
   return isIP(address) === 0 ? peer : address
 }

@@ -1,13 +1,15 @@
-/** So much a second, as a rate; 0: any. */
+/** A rate limit. */
 export interface RateOptions {
+  /** Units per second; 0: no limit. */
   readonly perSecond: number
-  /** How long a rate's worth may come at once, ms: a burst is `perSecond × burstMs / 1000`. */
+  /** Length of a burst, ms: a burst is `perSecond × burstMs / 1000` units. */
   readonly burstMs: number
 }
 
 /**
- * The generic cell rate algorithm (ITU-T I.371): all that is kept of a key is one number, the time at which everything that it was allowed so far would have
- * come at exactly the rate. In any time t no more than a burst and `perSecond × t` passes. Pure: times are given, in ms of a clock that does not go back.
+ * The generic cell rate algorithm (ITU-T I.371). It stores one number per key: the theoretical arrival time, at which
+ * all units accepted so far would have arrived at exactly the rate. In any time t at most a burst and `perSecond × t`
+ * units pass. Pure: callers pass the time, in ms of a monotonic clock.
  */
 export class Rate {
   readonly #msEach: number
@@ -18,30 +20,37 @@ export class Rate {
     this.#burstMs = burstMs
   }
 
-  /** What is kept after `cost` more, of what was kept (0 at first). More than a burst counts as a burst: else it could never pass. */
-  after(kept: number, now: number, cost: number): number {
+  /**
+   * Returns the arrival time after `cost` more units; initially it is 0. More units than a burst count as one burst.
+   */
+  after(arrival: number, now: number, cost: number): number {
     const ms = Math.min(cost * this.#msEach, this.#burstMs)
-    return Math.max(kept, now) + ms
+    return Math.max(arrival, now) + ms
   }
 
-  /** How long to wait until that much may pass, ms; 0 or less: it may now. */
+  /** Returns how long to wait until this arrival time conforms, ms; 0 or less: it conforms now. */
   waitMs(after: number, now: number): number {
     return after - now - this.#burstMs
   }
 
-  /** What is kept when something of `cost` did not count after all. */
-  without(kept: number, cost: number): number {
-    return kept - Math.min(cost * this.#msEach, this.#burstMs)
+  /** Returns the arrival time without `cost` units that were counted before. */
+  without(arrival: number, cost: number): number {
+    return arrival - Math.min(cost * this.#msEach, this.#burstMs)
   }
 }
 
-/** What one key has used: what `Rate` keeps, of its requests and of their bytes. */
+/** The use of one key: the theoretical arrival times of its requests and of their bytes. */
 export class Meter {
   requests = 0
   bytes = 0
 }
 
-/** The two rates of a kind of key. */
+/** The meter of a user, with the number of its unanswered requests in all sessions on this node. */
+export class UserMeter extends Meter {
+  inFlight = 0
+}
+
+/** The rate limits of requests and bytes for one kind of key. */
 export class Rates {
   readonly #requests: Rate
   readonly #bytes: Rate
@@ -52,7 +61,7 @@ export class Rates {
     this.#bytes = new Rate({ perSecond: bytes, burstMs })
   }
 
-  /** Counts a request of so many bytes, when it may pass: 0. Else nothing is counted, and the answer is how long to wait, ms. */
+  /** Counts a request of this size and returns 0. Over a limit it counts nothing and returns how long to wait, ms. */
   take(meter: Meter, now: number, bytes: number): number {
     const requests = this.#requests.after(meter.requests, now, 1)
     const load = this.#bytes.after(meter.bytes, now, bytes)
@@ -63,7 +72,7 @@ export class Rates {
     return 0
   }
 
-  /** A request that was counted should not have been. */
+  /** Reverts the count of a request. */
   giveBack(meter: Meter, bytes: number): void {
     meter.requests = this.#requests.without(meter.requests, 1)
     meter.bytes = this.#bytes.without(meter.bytes, bytes)
@@ -71,8 +80,8 @@ export class Rates {
 }
 
 /**
- * Something of each key that was asked for lately, made when it is not there. Never more than `most` keys: those not asked for the longest are forgotten, in
- * halves, so that a key in use costs one look-up and no order is kept.
+ * A cache of at most `most` keys that creates missing values. It keeps two generations and drops the older one when the
+ * younger one is full: a lookup of a key in use costs one map access, and no order has to be kept.
  */
 export class RecentKeys<T> {
   readonly #half: number
@@ -85,6 +94,7 @@ export class RecentKeys<T> {
     this.#make = make
   }
 
+  /** Returns the value of a key, and creates it if needed. */
   of(key: string): T {
     const known = this.#young.get(key)
     if (known !== undefined) return known
@@ -97,12 +107,12 @@ export class RecentKeys<T> {
     return value
   }
 
-  /** What a key has, when it is still there. */
+  /** Returns the value of a key if the cache contains it. */
   peek(key: string): T | undefined {
     return this.#young.get(key) ?? this.#old.get(key)
   }
 
-  /** Keys that are kept; one that was asked for again lately may count twice. */
+  /** Number of cached keys. A key that was read recently may count twice. */
   get size(): number {
     return this.#young.size + this.#old.size
   }

@@ -22,13 +22,26 @@ export const connectionOptions = {
     type: integer(1, 65_536),
     default: 512,
     unit: 'requests',
-    doc: 'Unanswered requests of one socket; one more is OVERLOADED.',
+    doc: 'Unanswered requests of one session; one more is OVERLOADED.',
+  }),
+  userInFlight: option({
+    key: 'edge.userInFlight',
+    type: orOff(integer(1, 1_000_000)),
+    default: 2_048,
+    unit: 'requests',
+    doc: 'Unanswered requests of one user, in all sessions; one more is OVERLOADED.',
   }),
   backpressureBytes: option({
     key: 'edge.backpressure',
     type: size(64 * KiB, GiB),
     default: 4 * MiB,
-    doc: 'Bytes that the server buffers for one slow socket. Beyond them it closes the socket, and the client resumes.',
+    doc: 'Bytes that the server buffers for one slow consumer. Beyond them it closes the session, and the client resumes.',
+  }),
+  userBufferedBytes: option({
+    key: 'edge.userBuffered',
+    type: orOff(size(MiB, 64 * GiB)),
+    default: 64 * MiB,
+    doc: 'Bytes that the server buffers for all sessions of one user. Beyond them it closes the slowest of these sessions.',
   }),
   closingBytes: option({
     key: 'edge.closingFrame',
@@ -116,8 +129,8 @@ export const catchUpOptions = {
     key: 'edge.resumes',
     type: integer(1, 10_000),
     default: 16,
-    unit: 'sessions',
-    doc: 'Sessions whose missed events the node reads at the same time.',
+    unit: 'reads',
+    doc: 'Catch-up reads that run at the same time, of all sessions.',
   }),
   resumeConversations: option({
     key: 'edge.resumeConversations',
@@ -143,7 +156,7 @@ export const catchUpOptions = {
     key: 'edge.slow',
     type: duration(100, 10 * minutes),
     default: 10 * seconds,
-    doc: 'Time that a session may take to make room for more missed events. Then the server closes it with 4008.',
+    doc: 'Time that a session may block its catch-up by not reading. Then the server closes it with 4008.',
   }),
 } as const
 
@@ -154,7 +167,7 @@ export const signalOptions = {
     type: integer(1, 1_000_000),
     default: 32,
     unit: 'sockets',
-    doc: 'Local sockets of a conversation from which on events go through a topic of the transport, not socket by socket.',
+    doc: 'Local sessions of a conversation from which on a topic of the transport publishes its events, not socket by socket.',
   }),
   receiptMembers: option({
     key: 'edge.receiptMembers',
@@ -192,8 +205,8 @@ export const signalOptions = {
     key: 'edge.typists',
     type: integer(1, 10_000_000),
     default: 50_000,
-    unit: 'users',
-    doc: 'Users who type in conversations at the same time; the node drops the typing of further users.',
+    unit: 'pairs',
+    doc: 'Pairs of user and conversation whose typing state the node keeps; it ignores further typing requests.',
   }),
   callMembers: option({
     key: 'edge.callMembers',

@@ -1,4 +1,4 @@
-/** Bounds whose refusals are counted, by the label of the metric. */
+/** Limits whose refusals are counted; values of the metric's label `limit`. */
 export type LimitName =
   | 'socket_rate'
   | 'user_rate'
@@ -13,41 +13,46 @@ export type LimitName =
   | 'presence_watched'
   | 'node'
 
+/** Gauges and counts of presence on this node. */
 export interface PresenceFigures {
   /** Users of this node that are online or away. */
   readonly users: number
-  /** Users that are watched here. */
+  /** Users that sessions of this node watch. */
   readonly watched: number
-  /** Other nodes that are known to live. */
+  /** Other edge nodes whose presence record is valid. */
   readonly edges: number
-  /** Of what is kept of their users. */
+  /** Bytes of the presence records of other nodes. */
   readonly bytes: number
+  /** Presence pushes since the last call. */
   readonly pushes: number
 }
 
-/** What the edge counts. Port: src/infra/telemetry. */
+/** Port: metrics of the edge. src/infra/telemetry implements it. */
 export interface EdgeMetrics {
+  /** A session's transport has opened. */
   connected(): void
-  /** `code` is the close code. */
+  /** A session's transport has closed with this close code. */
   disconnected(code: number): void
-  /** `outcome` is `ok` or the code of the error; `seconds` from the frame to its answer. */
+  /** A request was answered. `outcome` is `ok` or an error code; `seconds` is the time from the frame to the answer. */
   answered(type: string, outcome: string, seconds: number): void
-  /** A live event went to this many local sockets, so many seconds after it was decided (by the clock of who decided it). */
+  /**
+   * A live event was sent to local sessions, this many seconds after the decision by the clock of the commands node.
+   */
   delivered(sockets: number, seconds: number): void
-  /** A frame was not sent because its socket is too slow; the socket is closed for it. */
+  /** A frame was dropped, and its slow consumer is closed. */
   dropped(): void
-  /** A session takes too little of what it is sent: it gets what is live again when it has caught up. */
+  /** A session became a slow consumer. */
   behind(): void
-  /** A bound of the edge has refused something; `limit` names it. */
+  /** A limit refused a request or connection. */
   limited(limit: LimitName): void
-  /** Events that missed-event reads sent. */
+  /** Catch-up sent this many events. */
   resumed(events: number): void
-  /** Missed events were had for one session: from a read that serves others too, or from one of its own. */
+  /** Catch-up of a conversation used a read shared with other sessions, or a read of its own. */
   resumeServed(shared: boolean): void
-  /** How presence stands, and how many pushes told of it since this was said. */
+  /** Reports the current presence figures. */
   presence(figures: PresenceFigures): void
-  /** Lists of users that were written for other nodes. */
+  /** Presence records of this node were written to the store. */
   presenceStored(lists: number): void
-  /** Everything in Prometheus' text format. */
+  /** Returns all metrics in Prometheus' text format. */
   expose(): Promise<{ contentType: string; body: string }>
 }

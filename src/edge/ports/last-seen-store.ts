@@ -1,7 +1,7 @@
-/** When users were last here. Port. */
+/** Port: stores when each user was last connected. */
 export interface LastSeenStore {
-  /** Users, and when each was here, ms since 1970; a later time that is there stays. Rejects when some are not stored, nobody knows which. */
+  /** Stores times in ms since 1970; a later stored time wins. Rejects when some, unknown which, were not stored. */
   note(seen: ReadonlyMap<string, number>): Promise<void>
-  /** Of those that it knows of. */
+  /** Returns the stored times of these users. Users without a stored time are missing. */
   of(users: readonly string[]): Promise<ReadonlyMap<string, number>>
 }

@@ -1,26 +1,29 @@
 import { fnv1a32, type Presence } from '../../events/index.ts'
 
-/** An edge tells of its users in as many parts; the same for all edges of a system (ADR 0023). */
+/** Shards into which every edge node splits its users. All nodes of a system must agree on it (ADR 0023). */
 export const shardCount = 1024
 
 export const shardOf = (user: string): number => fnv1a32(user) % shardCount
 
-/** How long what an edge says of its users is kept, in lives of an edge: it counts only while the edge lives, which alone has to be said again often. */
+/**
+ * Time that a user list is stored, as a multiple of the life of a node's record. A list counts only while the record of
+ * its node is valid, so that only the small record has to be renewed often.
+ */
 export const listLives = 40
 
-/** Who of a shard's users is with an edge. */
+/** The online and away users of one shard on one edge node. */
 export interface UserList {
   readonly of: 'users'
   readonly edge: string
   readonly shard: number
-  /** As `listUsers` writes it. */
+  /** Encoded by `listUsers`. */
   readonly users: string
 }
 
-/** What an edge tells the others: that it lives, for so long unless it says so again; and its users. */
+/** A record that an edge node stores for other nodes: that it is alive for `ttlMs`, or one of its user lists. */
 export type PresenceRecord = { readonly of: 'edge'; readonly edge: string; readonly ttlMs: number } | UserList
 
-/** ` alice bob | carol `: those online, a bar, those away. One string a shard is all that other edges keep of its users. */
+/** Encodes users as ` alice bob | carol `: online users, a bar, away users. One string per shard keeps memory small. */
 export const listUsers = (states: ReadonlyMap<string, 'online' | 'away'> | undefined): string => {
   let online = ''
   let away = ''
@@ -30,34 +33,36 @@ export const listUsers = (states: ReadonlyMap<string, 'online' | 'away'> | undef
   return `${online} |${away} `
 }
 
-/** The list without anybody. */
+/** The encoding of an empty list. */
 export const noUsers = listUsers(undefined)
 
-/** What a list says of a user. Ids have neither blanks nor bars. */
+/** Returns the state of a user in an encoded list. User ids contain neither blanks nor bars. */
 export const stateIn = (users: string, user: string): Presence => {
   const at = users.indexOf(` ${user} `)
   if (at < 0) return 'offline'
   return at < users.indexOf('|') ? 'online' : 'away'
 }
 
-/** Who is online anywhere is; who is away anywhere, and online nowhere, is away. */
+/** Returns the more active of two states: online before away before offline. */
 export const moreActive = (one: Presence, other: Presence): Presence => {
   if (one === 'online' || other === 'online') return 'online'
   return one === 'away' ? one : other
 }
 
 export interface PresenceListener {
-  /** What an edge said last of itself or a shard, this edge included; again and again, in no order but each edge's own. */
+  /** Receives the latest record of a node or shard, own records included. Repeats; ordered per node only. */
   heard(record: PresenceRecord): void
-  /** What was stored may be lost: all of it has to be said again. */
+  /** Stored records may be lost: this node must store all its records again. */
   lost(): void
 }
 
-/** What edges tell each other of their users: the newest record of each edge and shard, for as long as it lives. Port. */
+/**
+ * Port: shares the users of each edge node. It keeps the newest record of each node and shard until the record expires.
+ */
 export interface PresenceStore {
-  /** Resolves when all are stored, for `ttlMs` unless they are said again; rejects when some are not, nobody knows which. */
+  /** Stores records for `ttlMs`. Rejects when some of them, unknown which, were not stored. */
   put(records: readonly PresenceRecord[], ttlMs: number): Promise<void>
-  /** All that is stored, then what comes. */
+  /** Passes all stored records to the listener, then every change. */
   follow(listener: PresenceListener): void
   close(): void
 }

@@ -61,7 +61,7 @@ export const rateOptions = {
     key: 'edge.limits.burst',
     type: duration(seconds, 10 * minutes),
     default: 20 * seconds,
-    doc: 'Time whose allowance a client may use at once.',
+    doc: 'Length of a burst: a rate of n a second allows n times the seconds of the burst at once.',
   }),
   meters: option({
     key: 'edge.limits.keys',
@@ -82,14 +82,14 @@ export const rateOptions = {
     type: sockets,
     default: 100,
     unit: 'sockets',
-    doc: 'Sockets of one user; the node closes one more with 4029.',
+    doc: 'Sessions of one user; the node closes one more with 4029.',
   }),
   addressSockets: option({
     key: 'edge.limits.addressSockets',
     type: sockets,
     default: 20_000,
     unit: 'sockets',
-    doc: 'Sockets of one address (IPv6: one /64); the node answers one more with 429. Behind a proxy that is not trusted, all clients share one address.',
+    doc: 'Connections of one client address (IPv6: one /64): WebSockets, event streams and gRPC calls together; one more is refused with 429. Clients behind a proxy that is not trusted share its address.',
   }),
   trustProxy: option({
     key: 'edge.trustProxy',
@@ -102,6 +102,6 @@ export const rateOptions = {
     key: 'edge.limits.buffered',
     type: size(MiB, 1024 * GiB),
     default: GiB,
-    doc: 'Bytes that the node buffers for all slow sockets together. From 90 % on, requests that can wait are OVERLOADED.',
+    doc: 'Bytes that the node buffers for all slow consumers together. From 90 % on, requests that can wait are OVERLOADED.',
   }),
 } as const

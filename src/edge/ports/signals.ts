@@ -1,7 +1,7 @@
-/** Ephemeral messages between edges: core NATS, never stored, may be lost. Port. */
+/** Port: ephemeral messages between edge nodes over core NATS. They are never stored and may be lost. */
 export interface Signals {
-  /** To every edge, this one included. `about` is the id of a conversation or a user. */
+  /** Sends a signal to every edge node, this node included. `about` is the id of a conversation or user. */
   publish(about: string, signal: unknown): void
-  /** `concerns` is asked first: an edge hears those of the whole system, most of which are about nobody there, and need not be read. */
+  /** Passes signals to the listener. Signals for whose `about` the function `concerns` returns false are not parsed. */
   listen(listener: (signal: unknown) => void, concerns: (about: string) => boolean): void
 }

@@ -1,12 +1,12 @@
-/** Who a token speaks for. */
+/** The user that a token authenticates. */
 export interface Identity {
   readonly user: string
-  /** Seconds since 1970; 0 when it does not expire. */
+  /** Seconds since 1970; 0 when the token does not expire. */
   readonly expiresAt: number
 }
 
-/** Port: src/infra/tokens. */
+/** Port: verifies tokens. src/infra/tokens implements it. */
 export interface TokenVerifier {
-  /** Rejects with ConfabError: UNAUTHENTICATED for a token that is not good, UNAVAILABLE when the keys cannot be had. */
+  /** Rejects with ConfabError: UNAUTHENTICATED for an invalid token, UNAVAILABLE when the keys cannot be fetched. */
   verify(token: string): Promise<Identity>
 }

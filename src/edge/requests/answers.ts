@@ -5,14 +5,14 @@ import { flush } from '../sessions/outbox.ts'
 import type { Session } from '../sessions/session.ts'
 import type { WriteRoom } from '../sessions/slow-consumers.ts'
 
-/** What a client may see of an error. The rest goes to the log, and says nothing of what was sent. */
+/** Returns the part of an error that a client may see. Unexpected errors are logged, without the request's content. */
 export const visibleError = (error: unknown, logger: Logger, where: object): ErrorBody => {
   if (ConfabError.is(error)) return error.toBody()
-  logger.error({ ...where, err: error }, 'a request failed')
+  logger.error({ ...where, err: error }, 'request failed')
   return new ConfabError('INTERNAL').toBody()
 }
 
-/** These are answered with as much as a frame holds. */
+/** Requests whose answers may fill a whole frame. */
 const large: ReadonlySet<RequestType> = new Set<RequestType>([
   'history',
   'inbox',
@@ -22,61 +22,87 @@ const large: ReadonlySet<RequestType> = new Set<RequestType>([
   'presence',
 ])
 
-/** Whether an answer to it may be large. */
 export const isLarge = (type: RequestType): boolean => large.has(type)
 
-/** Of one session: those that are there at a time, whether they are being read or wait for room. 8 are 512 KiB at most. */
-const mostAtOnce = 8
+/** Large answers of one session that are read or wait for back-pressure; 8 are 512 KiB at most. */
+const mostOfSession = 8
+/** The same for all sessions of one user; 32 are 2 MiB at most. A slow consumer cannot take all of them. */
+const mostOfUser = 32
 
-/** Of a session that asks for some at the moment. */
-interface Lane {
+/** The large answers of one session. */
+interface SessionQueue {
   count: number
-  readonly asking: Semaphore
-  readonly leaving: Semaphore
+  readonly reading: Semaphore
+  readonly sending: Semaphore
+}
+
+/** The large answers of all sessions of one user on this node. */
+interface UserQueue {
+  count: number
+  readonly reading: Semaphore
 }
 
 /**
- * Answers that are large go to a session as fast as it takes them: a client that reads may ask for as many at once as there may be unanswered requests, which
- * together are more than may wait for a socket. What has not begun is the request alone.
+ * Reads and sends large answers as fast as the client receives them. The unanswered requests of a session may ask for
+ * far more bytes than may be buffered for it. A request that waits here holds nothing but itself.
  */
 export class LargeAnswers {
   readonly #writeRoom: WriteRoom
-  readonly #lanes = new Map<Session, Lane>()
+  readonly #sessions = new Map<Session, SessionQueue>()
+  readonly #users = new Map<string, UserQueue>()
 
   constructor(writeRoom: WriteRoom) {
     this.#writeRoom = writeRoom
   }
 
-  /** Reads when few others of the session are there, and sends when it has room, one after another. Rejects as these do; of a session that has closed nothing is read. */
-  async take<T>(
+  /**
+   * Reads an answer when its session and user have a free slot, and sends it when few bytes are buffered for the
+   * session, one answer at a time. Reads nothing for a closed session. Rejects as `read` and `send` do.
+   */
+  async answer<T>(
     session: Session,
     read: () => T | Promise<T>,
-    send: (what: T) => void | Promise<void>,
+    send: (answer: T) => void | Promise<void>,
   ): Promise<void> {
-    const lane = this.#laneOf(session)
-    lane.count++
+    const { user } = session
+    const queue = this.#queueOf(session)
+    const ofUser = this.#userQueueOf(user)
+    queue.count++
+    ofUser.count++
     try {
-      await lane.asking.run(async () => {
-        if (session.closed) return
-        const what = await read()
-        await lane.leaving.run(async () => {
-          await this.#writeRoom.room(session)
-          await send(what)
-          // The next one looks at what waits.
-          flush(session)
-        })
-      })
+      await queue.reading.run(() =>
+        ofUser.reading.run(async () => {
+          if (session.closed) return
+          const answer = await read()
+          await queue.sending.run(async () => {
+            await this.#writeRoom.room(session)
+            await send(answer)
+            // The next answer checks the buffered bytes.
+            flush(session)
+          })
+        }),
+      )
     } finally {
-      if (--lane.count === 0) this.#lanes.delete(session)
+      if (--queue.count === 0) this.#sessions.delete(session)
+      if (--ofUser.count === 0) this.#users.delete(user)
     }
   }
 
-  #laneOf(session: Session): Lane {
-    let lane = this.#lanes.get(session)
-    if (lane === undefined) {
-      lane = { count: 0, asking: new Semaphore(mostAtOnce), leaving: new Semaphore(1) }
-      this.#lanes.set(session, lane)
+  #queueOf(session: Session): SessionQueue {
+    let queue = this.#sessions.get(session)
+    if (queue === undefined) {
+      queue = { count: 0, reading: new Semaphore(mostOfSession), sending: new Semaphore(1) }
+      this.#sessions.set(session, queue)
     }
-    return lane
+    return queue
+  }
+
+  #userQueueOf(user: string): UserQueue {
+    let queue = this.#users.get(user)
+    if (queue === undefined) {
+      queue = { count: 0, reading: new Semaphore(mostOfUser) }
+      this.#users.set(user, queue)
+    }
+    return queue
   }
 }

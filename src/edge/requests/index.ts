@@ -1,17 +1,21 @@
 import type { Request, RequestType } from '../../events/index.ts'
 import type { Caller } from '../sessions/caller.ts'
-import { conversationCommand, deliveredMark, mute, readMark, userCommand } from './commands.ts'
-import { conversation } from './conversation.ts'
+import { conversationCommand, deliveredMarker, mute, readMarker, userCommand } from './commands.ts'
+import { conversation, members } from './conversation.ts'
 import { history } from './history.ts'
-import { inbox, members, search, undelivered } from './inbox.ts'
-import { media, send } from './media.ts'
+import { inbox, undelivered } from './inbox.ts'
+import { media } from './media.ts'
 import type { Fields, Handler, RequestContext } from './request-context.ts'
-import { call, ping, presence, sync, typing } from './signals.ts'
+import { search } from './search.ts'
+import { send } from './send.ts'
+import { call, presence, typing } from './signals.ts'
+import { ping, sync } from './sync.ts'
 
 export type { RequestContext } from './request-context.ts'
 
 type Handlers = { readonly [T in RequestType]: Handler<T> }
 
+/** The handler of each request type. */
 const handlers = (context: RequestContext): Handlers => {
   const command = conversationCommand(context)
   const ofUser = userCommand(context)
@@ -28,8 +32,8 @@ const handlers = (context: RequestContext): Handlers => {
     leave: command,
     rename: command,
     settings: command,
-    read: readMark(context),
-    delivered: deliveredMark(context),
+    read: readMarker(context),
+    delivered: deliveredMarker(context),
     mute: mute(context),
     block: ofUser,
     privacy: ofUser,
@@ -48,7 +52,7 @@ const handlers = (context: RequestContext): Handlers => {
   }
 }
 
-/** Answers a checked request: what the answer adds. Throws or rejects, with ConfabError where the client is to see why. */
+/** Returns the fields of the answer to a valid request. Throws or rejects as the handlers do. */
 export type Answerer = (
   request: Request,
   caller: Caller,

@@ -1,38 +1,62 @@
 import { Limits } from '../../events/index.ts'
+import type { TimelineEntry } from '../../projections/index.ts'
 import { JsonFields } from '../sessions/frames.ts'
 
-interface Page {
-  readonly items: readonly object[]
-  readonly cursor: string | undefined
-  /** Said of the whole page. */
-  readonly behind?: boolean
-}
+/** Items of a page when the request names no limit. */
+export const defaultPage = 50
 
-/** Bytes of an answer's frame that are not items, at most: a cursor is the longest of it. */
-const frameRest = 1024
+/** Returns an object with one property, or without it when the value is undefined. */
+export const given = <K extends string, V>(name: K, value: V | undefined): { [P in K]?: V } =>
+  value === undefined ? {} : ({ [name]: value } as { [P in K]: V })
 
-/** How many of them a frame holds, at least one. */
-const fitting = (items: readonly string[]): number => {
-  let room = Limits.frameBytes - frameRest
+/** Bytes that a frame needs besides events, and besides items; the longest part is the cursor. */
+const eventsOverhead = 256
+const itemsOverhead = 1024
+
+/** Returns how many of these sizes, at least one, fit a frame. Each item needs one more byte for its comma. */
+const countFitting = (sizes: Iterable<number>, overhead: number): number => {
+  let room = Limits.frameBytes - overhead
   let count = 0
-  for (const item of items) {
-    room -= Buffer.byteLength(item) + 1
+  for (const size of sizes) {
+    room -= size + 1
     if (room < 0 && count > 0) break
     count++
   }
   return count
 }
 
-/** The answer with a page of `name`. When it would outgrow a frame, a shorter one is asked for, whose cursor goes on after it. */
+/** Returns as many entries as fit a frame, at least one: the first ones, or the last ones. */
+export const fittingEntries = (
+  entries: readonly TimelineEntry[],
+  fromEnd: boolean,
+): readonly TimelineEntry[] => {
+  const sizes = entries.map(({ data }) => data.length)
+  const count = countFitting(fromEnd ? sizes.reverse() : sizes, eventsOverhead)
+  return fromEnd ? entries.slice(entries.length - count) : entries.slice(0, count)
+}
+
+interface Page {
+  readonly items: readonly object[]
+  readonly cursor: string | undefined
+  /** The view did not reach the sequence numbers of the request in time. */
+  readonly behind?: boolean
+}
+
+/**
+ * Returns a page of items under `name`. When it exceeds a frame, it reads a shorter page, whose cursor fits its end.
+ */
 export const listPage = async (
   name: string,
   limit: number,
-  ask: (limit: number) => Promise<Page>,
+  read: (limit: number) => Promise<Page>,
 ): Promise<JsonFields> => {
   for (let most = limit; ; ) {
-    const { items, cursor, behind } = await ask(most)
+    const { items, cursor, behind } = await read(most)
     const written = items.map(item => JSON.stringify(item))
-    const count = fitting(written)
+    const count = countFitting(
+      written.map(item => Buffer.byteLength(item)),
+      itemsOverhead,
+    )
     if (count < written.length) {
       most = count
       continue

@@ -22,13 +22,13 @@ const checks = new Map<string, TypeCheck<TSchema>>(
 const bad = (message: string, field?: string): ConfabError =>
   new ConfabError('BAD_REQUEST', message, field === undefined ? {} : { field })
 
-/** The id of a request, when it has one that an answer can name. */
+/** Returns the id of a request if it is valid, otherwise null. */
 export const requestId = (value: Fields): string | null => {
   const id = value.id
   return typeof id === 'string' && id.length > 0 && id.length <= Limits.idChars ? id : null
 }
 
-/** What is wrong, in words, without repeating what was sent. */
+/** Describes a schema error without repeating the client's input. */
 const describe = (error: ValueError): string => {
   const options = (error.schema.anyOf as { const?: unknown }[] | undefined)?.map(option => option.const)
   const what = options?.every(option => typeof option === 'string')
@@ -41,11 +41,11 @@ const describe = (error: ValueError): string => {
 
 const wellFormed = (value: unknown, field: string): void => {
   if (typeof value === 'string' && !value.isWellFormed())
-    throw bad(`${field.slice(1)}: expected well-formed Unicode, this has half of a surrogate pair.`, field)
+    throw bad(`${field.slice(1)}: expected well-formed Unicode, found half of a surrogate pair.`, field)
 }
 
 const checkBytes = (text: unknown, field: string, most: number): void => {
-  // A character of UTF-16 is 3 bytes of UTF-8 at most, so that short texts need no counting.
+  // A UTF-16 code unit is at most 3 bytes of UTF-8: short texts need no counting.
   if (typeof text === 'string' && text.length * 3 > most)
     if (Buffer.byteLength(text) > most)
       throw new ConfabError('TOO_LARGE', `${field.slice(1)}: at most ${most} bytes of UTF-8.`, { field })
@@ -60,8 +60,8 @@ const checkData = (data: unknown): void => {
 
 const checkCursors = (cursors: unknown, field: string, most: number = Limits.cursors): void => {
   const ids = Object.keys(cursors as object)
-  if (ids.length > most) throw bad(`${field.slice(1)}: at most ${most} conversations at once.`, field)
-  if (!ids.every(isId)) throw bad(`${field.slice(1)}: its keys have to be conversation ids.`, field)
+  if (ids.length > most) throw bad(`${field.slice(1)}: at most ${most} conversations.`, field)
+  if (!ids.every(isId)) throw bad(`${field.slice(1)}: its keys must be conversation ids.`, field)
 }
 
 const checkFields = (value: Fields): void => {
@@ -71,8 +71,8 @@ const checkFields = (value: Fields): void => {
   wellFormed(value.q, '/q')
 }
 
-/** An attachment's own fields, without whatever else was sent with it: what is stored is what the protocol names. */
-const cleanAttachment = (attachment: Attachment, index: number): Attachment => {
+/** Returns only the protocol's fields of an attachment, because they are stored. */
+const checkAttachment = (attachment: Attachment, index: number): Attachment => {
   wellFormed(attachment.name, `/attachments/${index}/name`)
   wellFormed(attachment.type, `/attachments/${index}/type`)
   const { mediaId, name, type, size, sha256 } = attachment
@@ -83,47 +83,47 @@ const cleanAttachment = (attachment: Attachment, index: number): Attachment => {
 const checkShape = (value: Fields): void => {
   const type = value.t
   const check = typeof type === 'string' ? checks.get(type) : undefined
-  if (check === undefined) throw bad('t: there is no request of this type.', '/t')
+  if (check === undefined) throw bad('t: unknown request type.', '/t')
   checkText(value.text)
   if (type === 'call') checkData(value.data)
   if (!check.Check(value)) {
     const error = check.Errors(value).First()
     throw error === undefined
-      ? bad('The request does not match its type.')
+      ? bad('The request does not match the schema of its type.')
       : bad(describe(error), error.path || undefined)
   }
   checkFields(value)
 }
 
-/** The request that an object is. Throws ConfabError BAD_REQUEST or TOO_LARGE. */
+/** Checks an object and returns it as a request. Throws ConfabError BAD_REQUEST or TOO_LARGE. */
 export const checkRequest = (value: Fields): Request => {
   checkShape(value)
   const request = value as unknown as Request | HelloRequest
   switch (request.t) {
     case 'hello':
-      throw bad('t: hello has been said.', '/t')
+      throw bad('t: this session has already sent hello.', '/t')
     case 'send':
       if (request.attachments !== undefined && request.attachments.length > 0)
-        return { ...request, attachments: request.attachments.map(cleanAttachment) }
-      if (request.text === '') throw bad('text: may be empty only with attachments.', '/text')
+        return { ...request, attachments: request.attachments.map(checkAttachment) }
+      if (request.text === '') throw bad('text: must not be empty without attachments.', '/text')
       break
     case 'edit':
-      if (request.text === '') throw bad('text: may not be empty.', '/text')
+      if (request.text === '') throw bad('text: must not be empty.', '/text')
       break
     case 'history':
       if (request.before !== undefined && request.after !== undefined)
-        throw bad('before: not together with after.', '/before')
+        throw bad('before: must not be combined with after.', '/before')
       break
     case 'inbox':
       if (request.seen !== undefined) checkCursors(request.seen, '/seen', Limits.seen)
       break
     case 'presence':
       if (request.lastSeen === true && (request.users?.length ?? 0) > Limits.lastSeenUsers)
-        throw bad(`lastSeen: of at most ${Limits.lastSeenUsers} users at once.`, '/lastSeen')
+        throw bad(`lastSeen: at most ${Limits.lastSeenUsers} users.`, '/lastSeen')
       break
     case 'call':
       if (request.data === undefined && request.kind !== 'bye')
-        throw bad(`data: expected with ${request.kind}.`, '/data')
+        throw bad(`data: required with kind ${request.kind}.`, '/data')
       break
     case 'sync':
       checkCursors(request.cursors, '/cursors')
@@ -132,6 +132,7 @@ export const checkRequest = (value: Fields): Request => {
   return request
 }
 
+/** Checks an object and returns it as a `hello`. Throws ConfabError BAD_REQUEST. */
 export const checkHello = (value: Fields): HelloRequest => {
   checkShape(value)
   const request = value as unknown as HelloRequest

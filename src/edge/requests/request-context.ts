@@ -14,7 +14,7 @@ import type { JsonFields } from '../sessions/frames.ts'
 import type { CallSignals } from '../signals/call-signals.ts'
 import type { TypingBoard } from '../signals/typing-board.ts'
 
-/** What requests are answered with. */
+/** The services that request handlers use. */
 export interface RequestContext {
   readonly bus: CommandBus
   readonly states: StateReader
@@ -25,22 +25,41 @@ export interface RequestContext {
   readonly memberships: Memberships
   readonly presence: PresenceBoard
   readonly presenceCounts: PresenceCounts
-  /** Undefined where nobody knows. */
+  /** Undefined when last-seen times are not stored. */
   readonly lastSeen: LastSeen | undefined
   readonly resumer: Resumer
   readonly typing: TypingBoard
   readonly calls: CallSignals
-  /** Undefined where there is no store of media. */
+  /** Undefined when this server has no media store. */
   readonly media: Media | undefined
-  /** Finds messages, however far the views lag. */
+  /** Finds messages in the timeline view and in the part of the log that the view lacks. */
   readonly lookup: MessageLookup
   readonly limits: EdgeLimits
 }
 
-/** What the answer adds, or already as JSON. */
+/** The fields of an answer, as an object or as JSON text. */
 export type Fields<T extends RequestType> = AnswerOf[T] | JsonFields
 
+/** Answers a valid request. Throws or rejects with ConfabError where the client may see the reason. */
 export type Handler<T extends RequestType> = (
   request: RequestOf[T],
   caller: Caller,
 ) => Fields<T> | Promise<Fields<T>>
+
+let second = 0
+let prefix = ''
+
+/** Returns the current time as events carry it. The part up to the second is formatted once per second. */
+const now = (): string => {
+  const ms = Date.now()
+  const current = Math.floor(ms / 1000)
+  if (current !== second) {
+    second = current
+    prefix = new Date(ms).toISOString().slice(0, 20)
+  }
+  return `${prefix}${String(ms % 1000).padStart(3, '0')}Z`
+}
+
+/** Returns the context with which the command bus executes a command of this caller. */
+export const commandContext = ({ user, traceparent }: Caller) =>
+  traceparent === undefined ? { from: user, at: now() } : { from: user, at: now(), traceparent }

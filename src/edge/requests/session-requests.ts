@@ -8,7 +8,7 @@ import type { EdgeMetrics } from '../ports/edge-metrics.ts'
 import type { PresenceBoard } from '../presence/index.ts'
 import { encodeAnswer, encodeError } from '../sessions/frames.ts'
 import { flush, push } from '../sessions/outbox.ts'
-import type { Session, WaitingRequest } from '../sessions/session.ts'
+import type { QueuedRequest, Session } from '../sessions/session.ts'
 import type { SessionRegistry } from '../sessions/session-registry.ts'
 import type { WriteRoom } from '../sessions/slow-consumers.ts'
 import { isLarge, LargeAnswers, visibleError } from './answers.ts'
@@ -18,94 +18,73 @@ import { checkHello, checkRequest, isRequestType, requestId } from './request-ch
 
 type Fields = Record<string, unknown>
 
-/** A frame that is being answered. */
-interface Asked {
-  /** Null where no id could be read. */
+/** Bytes of requests that a session may send before `hello` is answered. Further ones fail with OVERLOADED. */
+const queuedBytes = 256 * 1024
+
+/** A request until it is answered: what its answer, metrics and log entry need. */
+interface PendingRequest {
+  /** Null when the frame has no readable id. */
   readonly id: string | null
-  /** `unread` where it could not be read, `unknown` where there is no such type. */
+  /** `unread` when the frame was not decoded, `unknown` for an unknown request type. */
   readonly type: string
-  /** The conversation that it names. */
+  /** The conversation in the request. */
   readonly c: unknown
-  /** `performance.now()` when it came. */
+  /** Arrival, by `performance.now()`. */
   readonly started: number
 }
 
-/** The frames of all sessions that send some, over whatever transport: what comes in, and what it is answered with. */
+export interface SessionRequestParts {
+  readonly answer: Answerer
+  readonly admission: Admission
+  readonly helloHandler: HelloHandler
+  readonly sessions: SessionRegistry
+  readonly fanOut: FanOut
+  readonly presence: PresenceBoard
+  readonly writeRoom: WriteRoom
+  readonly slowConsumers: SlowConsumerCatchUp
+  readonly metrics: EdgeMetrics
+  readonly logger: Logger
+}
+
+/** Receives the frames of all sessions with two-way transports (WebSocket and gRPC), and answers each of them. */
 export class SessionRequests {
-  readonly #answer: Answerer
-  readonly #admission: Admission
-  readonly #helloHandler: HelloHandler
-  readonly #sessions: SessionRegistry
-  readonly #fanOut: FanOut
-  readonly #presence: PresenceBoard
-  readonly #writeRoom: WriteRoom
-  readonly #slowConsumers: SlowConsumerCatchUp
-  readonly #largeAnswers: LargeAnswers
-  readonly #metrics: EdgeMetrics
-  readonly #logger: Logger
+  readonly #parts: SessionRequestParts
   readonly #limits: EdgeLimits
+  readonly #largeAnswers: LargeAnswers
 
-  constructor(
-    parts: {
-      answer: Answerer
-      admission: Admission
-      helloHandler: HelloHandler
-      sessions: SessionRegistry
-      fanOut: FanOut
-      presence: PresenceBoard
-      writeRoom: WriteRoom
-      slowConsumers: SlowConsumerCatchUp
-      metrics: EdgeMetrics
-      logger: Logger
-    },
-    limits: EdgeLimits,
-  ) {
-    this.#answer = parts.answer
-    this.#admission = parts.admission
-    this.#helloHandler = parts.helloHandler
-    this.#sessions = parts.sessions
-    this.#fanOut = parts.fanOut
-    this.#presence = parts.presence
-    this.#writeRoom = parts.writeRoom
-    this.#slowConsumers = parts.slowConsumers
-    this.#largeAnswers = new LargeAnswers(parts.writeRoom)
-    this.#metrics = parts.metrics
-    this.#logger = parts.logger
+  constructor(parts: SessionRequestParts, limits: EdgeLimits) {
+    this.#parts = parts
     this.#limits = limits
+    this.#largeAnswers = new LargeAnswers(parts.writeRoom)
   }
 
-  /** It has its transport. */
+  /** The session's transport has opened. */
   opened(session: Session): void {
-    session.onPressure = this.#slowConsumers.pressed
-    this.#sessions.connected(session)
-    this.#metrics.connected()
+    const { sessions, slowConsumers, metrics } = this.#parts
+    session.onPressure = slowConsumers.pressed
+    sessions.connected(session)
+    metrics.connected()
   }
 
-  /** Its transport has ended, with a close code. */
+  /** The session's transport has closed with this close code. */
   closed(session: Session, code: number): void {
+    const { sessions, fanOut, presence, writeRoom, metrics } = this.#parts
     const wasOpen = session.phase === 'open'
     session.phase = 'closed'
     session.outbox = undefined
-    session.waiting = undefined
-    this.#fanOut.forget(session)
-    const last = this.#sessions.closed(session)
-    if (wasOpen) this.#presence.closed(session, last)
-    this.#writeRoom.moved(session)
-    this.#metrics.disconnected(code)
+    session.queued = undefined
+    fanOut.forget(session)
+    const isLast = sessions.closed(session)
+    if (wasOpen) presence.closed(session, isLast)
+    writeRoom.moved(session)
+    metrics.disconnected(code)
   }
 
-  /** A frame's object, of so many bytes, which came at `started` by `performance.now()`. */
-  take(session: Session, value: Fields, bytes: number, started: number): void {
+  /** Handles a decoded frame of this size, which arrived at `started` by `performance.now()`. */
+  receive(session: Session, value: Fields, bytes: number, started: number): void {
     const id = requestId(value)
     if (id === null) {
-      const error = new ConfabError(
-        'BAD_REQUEST',
-        `id: expected a string of 1 to ${Limits.idChars} characters.`,
-        {
-          field: '/id',
-        },
-      )
-      this.#refuse(session, unread(started), error)
+      this.#fail(session, unread(started), missingId())
       if (session.phase !== 'open') this.#countBad(session)
       return
     }
@@ -113,179 +92,191 @@ export class SessionRequests {
     else this.#beforeHello(session, { id, value, bytes }, started)
   }
 
-  /** A frame that could not be read. */
+  /** Answers a frame that could not be decoded. */
   unreadable(session: Session, error: unknown, started: number): void {
-    this.#refuse(session, unread(started), error)
+    this.#fail(session, unread(started), error)
     this.#countBad(session)
   }
 
-  /** A frame of more than `Limits.frameBytes`, which is not even read; its bytes count all the same. `id` of the request, where it can be told. */
+  /**
+   * Answers a frame over `Limits.frameBytes`. It is not decoded, but its bytes count. `id`: the request's id, if known.
+   */
   tooLarge(session: Session, bytes: number, id: string | null, started: number): void {
-    this.#metrics.limited('frame_size')
+    this.#parts.metrics.limited('frame_size')
     if (bytes > this.#limits.closingBytes) {
-      session.end(CloseCode.tooBig, 'too big a frame')
+      session.end(CloseCode.tooBig, 'frame too large')
       return
     }
-    let error: unknown = new ConfabError('TOO_LARGE', `A frame may have ${Limits.frameBytes} bytes at most.`)
+    let error: unknown = new ConfabError('TOO_LARGE', `A frame may have at most ${Limits.frameBytes} bytes.`)
     try {
-      this.#admission.frame(session, bytes, started)
+      this.#parts.admission.frame(session, bytes, started)
     } catch (refusal) {
       error = refusal
     }
-    this.#refuse(session, unread(started, id), error)
+    this.#fail(session, unread(started, id), error)
   }
 
-  #request(session: Session, { id, value, bytes }: WaitingRequest, started: number): void {
-    const asked: Asked = { id, type: isRequestType(value.t) ? value.t : 'unknown', c: value.c, started }
+  #request(session: Session, { id, value, bytes }: QueuedRequest, started: number): void {
+    const { admission, presence, answer } = this.#parts
+    const pending: PendingRequest = {
+      id,
+      type: isRequestType(value.t) ? value.t : 'unknown',
+      c: value.c,
+      started,
+    }
     try {
-      this.#admission.frame(session, bytes, started)
+      admission.frame(session, bytes, started)
       const request = checkRequest(value)
-      if (session.inFlight >= this.#limits.inFlight) {
-        this.#metrics.limited('in_flight')
-        throw new ConfabError(
-          'OVERLOADED',
-          'Too many requests of this socket are unanswered; wait for some answers.',
-        )
-      }
-      this.#admission.request(request, bytes, started)
-      this.#presence.acted(session, request.t, started)
+      admission.requireInFlight(session)
+      admission.request(request, bytes, started)
+      presence.acted(session, request.t, started)
       const fields = isLarge(request.t)
-        ? this.#answerLarge(session, asked, request)
-        : this.#answer(request, { user: session.user, session })
+        ? this.#answerLarge(session, pending, request)
+        : answer(request, { user: session.user, session })
       if (!(fields instanceof Promise)) {
-        this.#answered(session, asked, fields)
+        this.#succeed(session, pending, fields)
         return
       }
-      session.inFlight++
+      session.beginRequest()
       fields.then(
-        answer => {
-          session.inFlight--
-          if (answer !== undefined) this.#answered(session, asked, answer)
+        fields => {
+          session.endRequest()
+          if (fields !== undefined) this.#succeed(session, pending, fields)
         },
         error => {
-          session.inFlight--
-          this.#admission.failed(request, bytes, error)
-          this.#refuse(session, asked, error)
+          session.endRequest()
+          admission.failed(request, bytes, error)
+          this.#fail(session, pending, error)
         },
       )
     } catch (error) {
-      this.#refuse(session, asked, error)
+      this.#fail(session, pending, error)
     }
   }
 
-  /** Resolves when the answer has gone to the transport: until then the request is in flight. */
-  #answerLarge(session: Session, asked: Asked, request: Request): Promise<void> {
+  /** Resolves when the transport has the answer. Until then the request counts as unanswered. */
+  #answerLarge(session: Session, pending: PendingRequest, request: Request): Promise<void> {
     const read = async (): Promise<object> => {
-      // How long it waited for a client that does not read is not what is measured.
+      // The metric must not include the time that the request waited for a slow consumer.
       const started = performance.now()
-      const fields = await this.#answer(request, { user: session.user, session })
-      this.#tell(session, { ...asked, started }, 'ok', undefined)
+      const fields = await this.#parts.answer(request, { user: session.user, session })
+      this.#record(session, { ...pending, started }, 'ok', undefined)
       return fields
     }
     const send = (fields: object): void =>
-      push(session, encodeAnswer(session.encoding, asked.id ?? '', fields))
-    // What presence says may not wait: what is told of it after that would come before.
+      push(session, encodeAnswer(session.encoding, pending.id ?? '', fields))
+    // The states in a presence answer are read right before it is sent: a later push must not overtake the answer.
     return request.t === 'presence'
-      ? this.#largeAnswers.take(session, noop, async () => send(await read()))
-      : this.#largeAnswers.take(session, read, send)
+      ? this.#largeAnswers.answer(
+          session,
+          () => {},
+          async () => send(await read()),
+        )
+      : this.#largeAnswers.answer(session, read, send)
   }
 
-  #beforeHello(session: Session, request: WaitingRequest, started: number): void {
+  #beforeHello(session: Session, request: QueuedRequest, started: number): void {
     const { id, value } = request
-    if (session.phase === 'greeting' && value.t !== 'hello') {
-      // Sent together with hello, without waiting for its answer: as good as after it.
-      session.waiting ??= []
-      if (session.waiting.length < this.#limits.inFlight) session.waiting.push(request)
-      else this.#refuse(session, unread(started, id), new ConfabError('OVERLOADED'))
-      return
-    }
-    if (session.phase === 'waiting' && value.t !== 'hello') {
-      // Sent before it heard that hello has to wait.
-      this.#refuse(
-        session,
-        unread(started, id),
-        new ConfabError('OVERLOADED', 'hello has to come first, again.'),
-      )
-      return
-    }
-    if (session.phase === 'greeting' || value.t !== 'hello') {
-      const error =
-        session.phase === 'greeting'
-          ? new ConfabError('BAD_REQUEST', 't: hello is being answered.', { field: '/t' })
-          : new ConfabError('UNAUTHENTICATED', 'The first frame has to be hello.')
-      this.#refuse(session, unread(started, id), error)
+    const isHello = value.t === 'hello'
+    if (session.phase === 'new' || session.phase === 'retrying') {
+      if (isHello) {
+        session.phase = 'authenticating'
+        void this.#hello(session, id, value, started)
+      } else if (session.phase === 'retrying')
+        // The client sent it before it received the OVERLOADED of its hello.
+        this.#fail(session, unread(started, id), new ConfabError('OVERLOADED', 'Send hello again first.'))
+      else {
+        const error = new ConfabError('UNAUTHENTICATED', 'The first frame must be hello.')
+        this.#fail(session, unread(started, id), error)
+        this.#countBad(session)
+      }
+    } else if (isHello) {
+      const error = new ConfabError('BAD_REQUEST', 't: hello is already being answered.', { field: '/t' })
+      this.#fail(session, unread(started, id), error)
       this.#countBad(session)
-      return
-    }
-    session.phase = 'greeting'
-    void this.#greet(session, id, value, started)
+    } else this.#queue(session, request, started)
   }
 
-  async #greet(session: Session, id: string, value: Fields, started: number): Promise<void> {
+  /** Clients may send requests without waiting for the answer to `hello`. They run after it. */
+  #queue(session: Session, request: QueuedRequest, started: number): void {
+    session.queued ??= []
+    const bytes = session.queued.reduce((sum, queued) => sum + queued.bytes, request.bytes)
+    if (session.queued.length < this.#limits.inFlight && bytes <= queuedBytes) session.queued.push(request)
+    else {
+      this.#parts.metrics.limited('in_flight')
+      this.#fail(session, unread(started, request.id), new ConfabError('OVERLOADED'))
+    }
+  }
+
+  async #hello(session: Session, id: string, value: Fields, started: number): Promise<void> {
+    const { helloHandler, metrics } = this.#parts
     try {
-      await this.#helloHandler.greet(session, checkHello(value))
-      this.#metrics.answered('hello', 'ok', (performance.now() - started) / 1000)
+      await helloHandler.open(session, checkHello(value))
+      metrics.answered('hello', 'ok', (performance.now() - started) / 1000)
     } catch (error) {
       if (session.closed) return
       session.phase = 'new'
-      this.#refuse(session, { id, type: 'hello', c: undefined, started }, error)
-      if (ConfabError.is(error) && error.code === 'OVERLOADED') this.#letWait(session, error)
-      const code = ConfabError.is(error) ? error.code : undefined
-      if (code === 'UNAUTHENTICATED') {
-        flush(session)
-        session.end(CloseCode.unauthenticated, 'the token is not good')
-      }
-      if (code === 'RATE_LIMITED') {
-        this.#metrics.limited('user_sockets')
-        flush(session)
-        session.end(CloseCode.tooManySockets, 'too many sockets')
-      }
+      this.#fail(session, { id, type: 'hello', c: undefined, started }, error)
+      if (ConfabError.is(error)) this.#afterFailedHello(session, error)
     }
-    const waiting = session.waiting ?? []
-    session.waiting = undefined
-    for (const request of waiting) {
+    const queued = session.queued ?? []
+    session.queued = undefined
+    for (const request of queued) {
       if (session.closed) return
-      // hello has changed the phase, one way or the other
+      // `hello` has changed the phase.
       if (session.phase === 'open') this.#request(session, request, started)
       else this.#beforeHello(session, request, started)
     }
   }
 
-  /** It may try again on the same socket, when it was told to. */
-  #letWait(session: Session, { retryAfterMs = 0 }: ConfabError): void {
-    session.phase = 'waiting'
-    session.deadline = Math.ceil((Date.now() + retryAfterMs + this.#limits.helloMs) / 1000)
+  #afterFailedHello(session: Session, { code, retryAfterMs = 0 }: ConfabError): void {
+    if (code === 'OVERLOADED') {
+      // The client may retry on the same connection, after the time in the answer.
+      session.phase = 'retrying'
+      session.deadline = Math.ceil((Date.now() + retryAfterMs + this.#limits.helloMs) / 1000)
+    } else if (code === 'UNAUTHENTICATED') {
+      flush(session)
+      session.end(CloseCode.unauthenticated, 'invalid token')
+    } else if (code === 'RATE_LIMITED') {
+      this.#parts.metrics.limited('user_sockets')
+      flush(session)
+      session.end(CloseCode.tooManySockets, 'too many connections')
+    }
   }
 
-  #answered(session: Session, asked: Asked, fields: object): void {
-    push(session, encodeAnswer(session.encoding, asked.id ?? '', fields))
-    this.#tell(session, asked, 'ok', 'seq' in fields ? fields.seq : undefined)
+  #succeed(session: Session, pending: PendingRequest, fields: object): void {
+    push(session, encodeAnswer(session.encoding, pending.id ?? '', fields))
+    this.#record(session, pending, 'ok', 'seq' in fields ? fields.seq : undefined)
   }
 
-  #refuse(session: Session, asked: Asked, error: unknown): void {
-    const { id, type } = asked
-    const body = visibleError(error, this.#logger, { session: session.id, re: id, request: type })
+  #fail(session: Session, pending: PendingRequest, error: unknown): void {
+    const { id, type } = pending
+    const body = visibleError(error, this.#parts.logger, { session: session.id, re: id, request: type })
     push(session, encodeError(session.encoding, id, body))
-    this.#tell(session, asked, body.code, undefined)
+    this.#record(session, pending, body.code, undefined)
   }
 
-  /** The request's id, and the place of what came of it, are what an operator looks for. */
-  #tell(session: Session, { id, type, c, started }: Asked, outcome: string, seq: unknown): void {
+  /** Counts and logs an answer. The log entry links the request's id to the resulting event. */
+  #record(session: Session, { id, type, c, started }: PendingRequest, outcome: string, seq: unknown): void {
+    const { metrics, logger } = this.#parts
     const ms = performance.now() - started
-    this.#metrics.answered(type, outcome, ms / 1000)
-    this.#logger.debug({ session: session.id, re: id, request: type, c, seq, outcome, ms }, 'answered')
+    metrics.answered(type, outcome, ms / 1000)
+    logger.debug({ session: session.id, re: id, request: type, c, seq, outcome, ms }, 'answered')
   }
 
   #countBad(session: Session): void {
     if (++session.badFrames < Limits.badFrames) return
     flush(session)
-    session.end(CloseCode.policy, 'too many frames that make no sense')
+    session.end(CloseCode.policy, 'too many invalid frames')
   }
 }
 
-const noop = (): void => {}
+const missingId = (): ConfabError =>
+  new ConfabError('BAD_REQUEST', `id: expected a string of 1 to ${Limits.idChars} characters.`, {
+    field: '/id',
+  })
 
-const unread = (started: number, id: string | null = null): Asked => ({
+const unread = (started: number, id: string | null = null): PendingRequest => ({
   id,
   type: 'unread',
   c: undefined,

@@ -1,8 +1,9 @@
 import { ConfabError } from '../../events/index.ts'
 import type { Handler, RequestContext } from './request-context.ts'
 
-const nothing = {}
+const noFields = {}
 
+/** Handles `typing`. Large conversations, and followers of channels, send no typing signals. */
 export const typing =
   ({ access, typing, limits }: RequestContext): Handler<'typing'> =>
   async (request, caller) => {
@@ -11,48 +12,31 @@ export const typing =
     const { memberCount } = view
     if (memberCount <= limits.typingMembers && view.roleOf(caller.user) !== undefined)
       typing.set(c, caller.user, on)
-    return nothing
+    return noFields
   }
 
-/** Answered once it is on its way; whether it comes, nobody says. */
+/**
+ * Handles `call`: relays a call signal. The answer confirms that the signal was published, not that it was delivered.
+ */
 export const call =
   ({ calls }: RequestContext): Handler<'call'> =>
   async (request, caller) => {
     await calls.relay(request, caller)
-    return nothing
+    return noFields
   }
 
-/** Answered at once; what was missed follows. */
-export const sync =
-  ({ access, resumer }: RequestContext): Handler<'sync'> =>
-  (request, caller) => {
-    if (caller.session === undefined)
-      throw new ConfabError('BAD_REQUEST', 't: sync is answered by pushes, so that it needs a socket.', {
-        field: '/t',
-      })
-    access.requireFresh()
-    const { session } = caller
-    const { cursors } = request
-    if (resumer.isFull(session))
-      throw new ConfabError('OVERLOADED', 'Too many conversations wait to be filled; wait for some of them.')
-    // After the answer, and for as long as it takes: not within the request.
-    session.inFlight++
-    queueMicrotask(() => void resumer.resume(session, cursors).finally(() => session.inFlight--))
-    return nothing
-  }
-
-export const ping = (): Handler<'ping'> => () => ({ at: new Date().toISOString() })
-
-/** Says how its user is, watches some, counts the members of a conversation: whatever of it is asked for. */
+/**
+ * Handles `presence`: sets the caller's state, watches users, counts online members, each if the request asks for it.
+ */
 export const presence =
-  ({ access, presence, presenceCounts, lastSeen: seen }: RequestContext): Handler<'presence'> =>
+  ({ access, presence, presenceCounts, lastSeen: lastSeenTimes }: RequestContext): Handler<'presence'> =>
   async ({ users, c, state, lastSeen }, { user, session }) => {
     if (lastSeen === true) access.requireFresh()
     const count =
       c === undefined ? undefined : presenceCounts.of(await access.member(c, user), performance.now())
     if (state !== undefined) {
       if (session === undefined)
-        throw new ConfabError('BAD_REQUEST', 'state: it is said of a socket, and needs one.', {
+        throw new ConfabError('BAD_REQUEST', 'state: needs a session. Send it over a WebSocket or gRPC.', {
           field: '/state',
         })
       presence.said(session, state)
@@ -62,5 +46,5 @@ export const presence =
     const states = Object.fromEntries(asked.map(one => [one, presence.stateOf(one)]))
     if (lastSeen !== true) return { states, ...count }
     const offline = asked.filter(one => states[one] === 'offline')
-    return { states, ...count, lastSeen: (await seen?.tell(user, offline)) ?? {} }
+    return { states, ...count, lastSeen: (await lastSeenTimes?.tell(user, offline)) ?? {} }
   }

@@ -1,12 +1,12 @@
 import type { Session } from './session.ts'
 
-/** The user that sends a request: over a session, or over HTTP without one. */
+/** The authenticated user of a request. Requests over HTTP have no session. */
 export interface Caller {
   readonly user: string
   readonly session?: Session
   readonly traceparent?: string
 }
 
-/** The token of an `Authorization` header, or undefined. RFC 6750, 2.1. */
+/** Returns the token of an `Authorization` header (RFC 6750, 2.1), or undefined. */
 export const bearerToken = (header: string): string | undefined =>
   /^bearer +([A-Za-z0-9._~+/=-]+)$/i.exec(header)?.[1]

@@ -10,8 +10,9 @@ import type { SessionRegistry } from './session-registry.ts'
 const stepMs = 20
 
 /**
- * Moves all sessions elsewhere within `ms`: in the first half of it they go by themselves, each after a random part of the time that `drain` names; in the second
- * half those that have stayed are closed with 1001, one after another, so that what takes them in has no storm of either kind.
+ * Moves all sessions to other nodes within `ms`. In the first half, clients leave by themselves, each after a random
+ * part of the time in the push `drain`. In the second half, the remaining sessions are closed with 1001 at an even
+ * rate, so that the other nodes see no burst of connections.
  */
 export const drainSessions = async (sessions: SessionRegistry, ms: number): Promise<void> => {
   const half = ms / 2
@@ -19,24 +20,39 @@ export const drainSessions = async (sessions: SessionRegistry, ms: number): Prom
   const reconnectMs = Math.ceil(half)
   for (const session of sessions) pushObject(session, { t: 'drain', reconnectMs })
   while (sessions.size > 0 && performance.now() < began + half) await sleep(stepMs)
-  const staying = [...sessions]
-  for (let ended = 0; ended < staying.length; await sleep(stepMs)) {
+  const remaining = [...sessions]
+  for (let ended = 0; ended < remaining.length; await sleep(stepMs)) {
     const share = Math.min(1, (performance.now() - began - half) / half)
-    for (; ended < staying.length * share; ended++) {
-      const session = staying[ended]!
+    for (; ended < remaining.length * share; ended++) {
+      const session = remaining[ended]!
       flush(session)
       session.end(CloseCode.goingAway, 'going away')
     }
     if (sessions.size === 0) return
   }
-  // Whoever came through while the others went.
+  // Sessions that connected during the drain.
   for (const session of sessions) session.end(CloseCode.goingAway, 'going away')
+}
+
+/** Closes sessions whose token has expired, and sessions without a `hello` in time. `seconds`: now, since 1970. */
+export const closeOverdue = (sessions: Iterable<Session>, seconds: number, onNoHello: () => void): void => {
+  for (const session of sessions) {
+    if (session.deadline === 0 || session.deadline > seconds) continue
+    if (session.phase === 'open') session.end(CloseCode.unauthenticated, 'the token has expired')
+    else {
+      session.end(CloseCode.helloTimeout, 'no hello')
+      onNoHello()
+    }
+  }
 }
 
 const Announcement = Type.Object({ k: Type.Literal('device'), user: Id, device: Id, session: Id })
 const announcementCheck = TypeCompiler.Compile(Announcement)
 
-/** One socket a user and device, on whatever edge: the later one replaces the earlier. Session ids are in order of time (UUIDv7). */
+/**
+ * Keeps one session per user and device in the whole system: a newer session replaces an older one on any edge node.
+ * Session ids are UUIDv7, and so in order of time.
+ */
 export class DeviceSessions {
   readonly #signals: Signals
   readonly #sessions: SessionRegistry
@@ -46,6 +62,7 @@ export class DeviceSessions {
     this.#sessions = sessions
   }
 
+  /** Closes older sessions of the same device on this node, and announces the session to the other nodes. */
   opened(session: Session): void {
     const { user, device, id } = session
     if (device === undefined) return
@@ -54,8 +71,8 @@ export class DeviceSessions {
     this.#signals.publish(user, announcement)
   }
 
-  /** Whether a signal was about this. */
-  heard(signal: unknown): boolean {
+  /** Handles a signal of another node. Returns false for signals of another kind. */
+  receive(signal: unknown): boolean {
     if (!announcementCheck.Check(signal)) return false
     this.#replace(signal.user, signal.device, signal.session)
     return true

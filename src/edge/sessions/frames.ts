@@ -3,17 +3,19 @@ import { Packr, Unpackr } from 'msgpackr'
 import { ConfabError, type ErrorBody, Subprotocol } from '../../events/index.ts'
 import { isSafeMsgpack } from './msgpack-check.ts'
 
-/** How a session's frames are written: `sse` is JSON in the format of Server-Sent Events, `grpc` JSON that its transport makes a message of. */
+/** The encoding of a session's frames. `sse`: JSON as Server-Sent Events. `grpc`: JSON that the transport converts. */
 export type Encoding = keyof typeof Subprotocol | 'sse' | 'grpc'
 
-/** An event of an event stream (HTML, 9.2.5). JSON has no line breaks. With an `id`, that is where the stream goes on after it. */
+/**
+ * Returns JSON as a Server-Sent Event (HTML, 9.2.5). `id`: the cursor from which a stream continues after this event.
+ */
 export const eventOf = (json: string, id?: string): string =>
   id === undefined ? `data: ${json}\n\n` : `id: ${id}\ndata: ${json}\n\n`
 
-/** A frame as it goes out: a string or bytes of a text frame, or the bytes of a binary one, by the session's encoding. */
+/** An encoded frame: a string or bytes for a text frame, bytes for a binary frame. */
 export type Frame = string | Uint8Array
 
-/** JSON that stands where an answer's fields do: an object, already written. */
+/** The fields of an answer as JSON text of one object. */
 export class JsonFields {
   readonly text: string
 
@@ -26,18 +28,22 @@ const packr = new Packr({ useRecords: false })
 const unpackr = new Unpackr({ useRecords: false, mapsAsObjects: true, int64AsType: 'number' })
 const mapUnpackr = new Unpackr({ useRecords: false, mapsAsObjects: false, int64AsType: 'number' })
 
-/** Maps within each other as objects, every key a property of the object's own. */
+/** Converts nested maps to objects in which every key is an own property. */
 const asObjects = (value: unknown): unknown => {
   if (Array.isArray(value)) return value.map(asObjects)
   if (!(value instanceof Map)) return value
   return Object.fromEntries(Array.from(value, ([key, item]) => [key, asObjects(item)]))
 }
 
-/** The decoder gives objects no key `__proto__`, but one like it. It is an id like any other, so that then the slower way is taken. */
+/**
+ * The fast decoder renames the key `__proto__`. It is a valid id, so frames that contain it are decoded the slow way.
+ */
 const unpack = (bytes: Buffer): unknown =>
   bytes.includes('__proto__') ? asObjects(mapUnpackr.unpack(bytes)) : unpackr.unpack(bytes)
 
-/** The encoding that a client's list of subprotocols asks for, JSON when it names none; undefined when none of them is ours. */
+/**
+ * Returns the first supported subprotocol of a client's list; JSON for an empty list; undefined when none is supported.
+ */
 export const negotiate = (header: string): { encoding: Encoding; subprotocol: string } | undefined => {
   if (header === '') return { encoding: 'json', subprotocol: '' }
   for (const offered of header.split(',')) {
@@ -55,13 +61,14 @@ const notAnObject = (encoding: Encoding): ConfabError =>
   new ConfabError(
     'BAD_REQUEST',
     encoding === 'json'
-      ? 'A frame has to be one JSON object, in UTF-8.'
-      : 'A frame has to be one MessagePack map, in a binary frame, no deeper than 16 levels, with no extension types.',
+      ? 'A frame must be one JSON object in UTF-8.'
+      : 'A frame must be one MessagePack map in a binary frame: at most 16 levels, no extension types.',
   )
 
 /**
- * A frame's object. The bytes are not kept. JSON is taken from text and binary frames, MessagePack from binary ones. How deep JSON may nest is bounded by the
- * frame's size alone: its parser and the checks after it do not recurse. Throws ConfabError BAD_REQUEST for anything else.
+ * Decodes a frame to an object, and does not keep its bytes. JSON may arrive in text and binary frames, MessagePack in
+ * binary frames. Only the size of a frame limits the depth of JSON: the parser and the checks after it do not recurse.
+ * Throws ConfabError BAD_REQUEST.
  */
 export const decodeFrame = (
   message: ArrayBuffer,
@@ -71,7 +78,7 @@ export const decodeFrame = (
   const bytes = Buffer.from(message)
   let value: unknown
   if (encoding === 'json') {
-    // The transport has checked text frames already.
+    // The transport has checked the UTF-8 of text frames.
     if (isBinary && !isUtf8(bytes)) throw notAnObject(encoding)
     try {
       value = JSON.parse(bytes.toString('utf8'))
@@ -92,22 +99,25 @@ export const decodeFrame = (
 
 const idAtStart = /^\s*\{\s*"id"\s*:\s*"([^"\\]{1,64})"/
 
-/** The id of a request that is too large to be decoded, where it stands first, as client libraries write it. */
+/**
+ * Returns the id of a frame that is too large to decode, if the id is its first field, as in frames of client
+ * libraries.
+ */
 export const leadingId = (message: ArrayBuffer, encoding: Encoding): string | null =>
   encoding === 'json' ? (idAtStart.exec(Buffer.from(message, 0, 256).toString('utf8'))?.[1] ?? null) : null
 
-/** A push or an answer, in the session's encoding. */
+/** Encodes a push or an answer. */
 export const encodeFrame = (encoding: Encoding, value: object): Frame => {
   if (encoding === 'msgpack') return packr.pack(value)
   const json = JSON.stringify(value)
   return encoding === 'sse' ? eventOf(json) : json
 }
 
-/** JSON bytes, in MessagePack. */
+/** Converts JSON to MessagePack. */
 export const transcode = (json: Uint8Array): Uint8Array =>
   packr.pack(JSON.parse(Buffer.from(json.buffer, json.byteOffset, json.byteLength).toString('utf8')))
 
-/** The answer to a request that went well. */
+/** Encodes the answer to a successful request. */
 export const encodeAnswer = (encoding: Encoding, re: string, fields: object): Frame => {
   if (encoding === 'msgpack')
     return packr.pack({
@@ -119,6 +129,6 @@ export const encodeAnswer = (encoding: Encoding, re: string, fields: object): Fr
   return `{"re":${JSON.stringify(re)},"ok":true${rest === '{}' ? '' : `,${rest.slice(1, -1)}`}}`
 }
 
-/** The answer to a request that did not. `re` is null when it has no id that could be named. */
+/** Encodes the answer to a failed request. `re` is null when the request has no readable id. */
 export const encodeError = (encoding: Encoding, re: string | null, error: ErrorBody): Frame =>
   encodeFrame(encoding, { re, ok: false, error })

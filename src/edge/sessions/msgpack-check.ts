@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 
-/** Objects and arrays within each other, in a request. The protocol needs 4. */
+/** Depth of nested objects and arrays in a request. The protocol needs 4. */
 export const maxDepth = 16
 
 /** Bytes of the length field that follows a type byte: binary, string, array, map. */
@@ -38,8 +38,9 @@ const readLength = (bytes: Buffer, at: number, size: number): number =>
   at + size > bytes.length ? Number.POSITIVE_INFINITY : bytes.readUIntBE(at, size)
 
 /**
- * Whether bytes are one MessagePack value that is safe to decode: complete, nothing after it, no deeper than `maxDepth`, strings of UTF-8, no extension
- * types, and no length that the bytes cannot hold. A decoder allocates what a length field asks for, before it finds that the items are not there.
+ * Returns whether bytes are exactly one MessagePack value that is safe to decode: complete, at most `maxDepth` deep,
+ * with UTF-8 strings, no extension types, and no length field that exceeds the bytes. A decoder allocates the length
+ * before it notices that items are missing.
  */
 export const isSafeMsgpack = (bytes: Buffer): boolean => {
   const left: number[] = [1]

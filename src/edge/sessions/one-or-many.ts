@@ -1,5 +1,6 @@
 /**
- * A set that is mostly of one or two: the item itself, or an array of at least two. Tens of these belong to every socket, and a Set costs ten times as much.
+ * A set that usually has one or two items: the item itself, or an array of at least two. Each session is in tens of
+ * these sets, and a Set takes ten times the memory.
  */
 export type OneOrMany<T extends object> = T | readonly T[]
 
@@ -8,11 +9,11 @@ const isMany = <T extends object>(items: OneOrMany<T>): items is readonly T[] =>
 export const withItem = <T extends object>(items: OneOrMany<T> | undefined, item: T): OneOrMany<T> => {
   if (items === undefined || items === item) return item
   if (!isMany(items)) return [items, item]
-  // concat, not push: an array that grew has room for more, and this one is to be small
+  // concat instead of push: an array that grows by push reserves memory for more items.
   return items.includes(item) ? items : items.concat([item])
 }
 
-/** Undefined when none is left. */
+/** Returns undefined when no item is left. */
 export const withoutItem = <T extends object>(items: OneOrMany<T>, item: T): OneOrMany<T> | undefined => {
   if (!isMany(items)) return items === item ? undefined : items
   const rest = items.filter(other => other !== item)

@@ -2,31 +2,33 @@ import { type Encoding, encodeFrame, type Frame } from './frames.ts'
 import type { Session } from './session.ts'
 import { allSent } from './session.ts'
 
-/** Bytes that wait for a session from which on it gets no signals: what is stored goes first. */
+/** Buffered bytes from which on a session receives no signals. Stored events have priority. */
 const slowBytes = 256 * 1024
 
-/** Frames that a turn of the loop may gather for a session before it has to be known whether it takes them: 2 MiB at most. */
+/**
+ * Frames that an outbox may hold before it is flushed within the turn; 2 MiB at most. The flush reveals slow consumers.
+ */
 const framesAtOnce = 32
 
-/** Whether so much waits for a session that signals to it are dropped, or told later. */
+/** Returns whether a session has so many buffered bytes that signals to it are dropped or delayed. */
 export const isSlow = (session: Session): boolean => session.ws.getBufferedAmount() > slowBytes
 
-/** Sessions that have frames to send. */
+/** Sessions with a non-empty outbox. */
 let dirty: Session[] = []
 
-// One function for all sessions: `cork` wants a callback, and a closure a flush would be garbage at the highest rate of all.
+// One function for all sessions: `cork` takes a callback, and a closure per flush would be garbage at a high rate.
 let corked: Session
 let frames: readonly Frame[]
 const sendAll = (): void => {
   const binary = corked.encoding === 'msgpack'
   for (const frame of frames) {
-    // A send over the limit closes the socket, and then it may not be touched any more.
+    // A send over the buffer limit closes the socket. A closed socket must not be used.
     if (corked.closed) return
     corked.ws.send(frame, binary)
   }
 }
 
-/** Sends now what a session has been given. What comes to it by a topic after this comes after this. */
+/** Sends a session's outbox now, so that later frames of its topics arrive after it. */
 export const flush = (session: Session): void => {
   const waiting = session.outbox
   if (waiting === undefined) return
@@ -40,11 +42,11 @@ export const flush = (session: Session): void => {
   corked = session
   frames = waiting
   session.ws.cork(sendAll)
-  // What a corked socket takes shows only now.
+  // Within a cork, `send` does not report what is buffered.
   session.onPressure?.(session)
 }
 
-/** Sends now what all sessions have been given. */
+/** Sends all outboxes now. */
 export const flushAll = (): void => {
   const sessions = dirty
   dirty = []
@@ -52,8 +54,8 @@ export const flushAll = (): void => {
 }
 
 /**
- * Gives a session a frame, which goes out at the end of this turn of the loop, with all that it was given in it: one system call a socket and turn, whatever
- * came of it. The order is kept.
+ * Adds a frame to a session's outbox. All frames of one turn of the event loop are sent together at its end, in order:
+ * one system call per session and turn.
  */
 export const push = (session: Session, frame: Frame): void => {
   if (session.outbox !== undefined) {

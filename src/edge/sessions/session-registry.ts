@@ -1,22 +1,23 @@
 import { countOf, type OneOrMany, toArray, withItem, withoutItem } from './one-or-many.ts'
 import type { Session } from './session.ts'
 
-/** The sockets of this node: those that have not said hello, and those that have, by user. */
+/** The sessions of this node: those before `hello`, and those after it by user. */
 export class SessionRegistry {
   readonly #new = new Set<Session>()
   readonly #byUser = new Map<string, OneOrMany<Session>>()
 
+  /** Adds a session whose transport has opened. */
   connected(session: Session): void {
     this.#new.add(session)
   }
 
-  /** After `hello`. */
+  /** Files a session under its user, after `hello`. */
   opened(session: Session): void {
     this.#new.delete(session)
     this.#byUser.set(session.user, withItem(this.#byUser.get(session.user), session))
   }
 
-  /** Whether it was the last of its user here. */
+  /** Removes a session. Returns whether it was the last one of its user on this node. */
   closed(session: Session): boolean {
     if (this.#new.delete(session)) return false
     const before = this.#byUser.get(session.user)
@@ -44,12 +45,12 @@ export class SessionRegistry {
   }
 
   get size(): number {
-    let sockets = this.#new.size
-    for (const sessions of this.#byUser.values()) sockets += countOf(sessions)
-    return sockets
+    let sessions = this.#new.size
+    for (const ofUser of this.#byUser.values()) sessions += countOf(ofUser)
+    return sessions
   }
 
-  /** All of them. Ending one while going through is fine. */
+  /** Iterates over all sessions. Sessions may be closed during the iteration. */
   *[Symbol.iterator](): IterableIterator<Session> {
     yield* this.#new
     for (const sessions of this.#byUser.values()) yield* toArray(sessions)

@@ -1,21 +1,21 @@
-import type { Origin } from '../limits/connection-limits.ts'
-import type { Meter } from '../limits/rate-limits.ts'
+import type { AddressCount } from '../limits/connection-limits.ts'
+import type { Meter, UserMeter } from '../limits/rate-limits.ts'
 import type { Encoding, Frame } from './frames.ts'
 
-/** What uWebSockets.js keeps with a socket. */
+/** The user data of a uWebSockets.js WebSocket. */
 export interface SocketData {
   session: Session
 }
 
-/** A frame that came while `hello` was being answered. */
-export interface WaitingRequest {
+/** A request that arrived while `hello` was being answered. */
+export interface QueuedRequest {
   readonly id: string
   readonly value: Record<string, unknown>
-  /** Of the frame. */
+  /** Size of its frame, bytes. */
   readonly bytes: number
 }
 
-/** The local sockets of one conversation. The fan-out keeps them; a session only refers to its own. */
+/** The local sessions of one conversation. FanOut owns these objects; a session only refers to its own. */
 export interface SessionAudience {
   readonly c: string
 }
@@ -23,50 +23,52 @@ export interface SessionAudience {
 const noAudiences: readonly SessionAudience[] = Object.freeze([])
 
 /**
- * One socket. There may be very many, most of them idle: it holds no queue, no closure and no collection that it does not need at the moment.
+ * One connection of a client, and after `hello` the authenticated state of its user. A node has very many sessions,
+ * most of them idle: a session holds no queue, closure or collection that it does not need at the moment.
  */
 export class Session {
   readonly encoding: Encoding
-  /** Set when the socket opens; not to be used once `closed`. */
+  /** Set when the transport opens. Must not be used once `closed` is true. */
   ws!: Transport
-  /** `new` until `hello` is answered well; `waiting` when it came too early, and is to come again. */
-  phase: 'new' | 'greeting' | 'waiting' | 'open' | 'closed' = 'new'
+  /** `new` until `hello` succeeds; `authenticating` while it runs; `retrying` after `hello` was OVERLOADED. */
+  phase: 'new' | 'authenticating' | 'retrying' | 'open' | 'closed' = 'new'
   user = ''
   id = ''
   device: string | undefined
-  /** From the `Authorization` header, until `hello` has used it. */
+  /** The token of the `Authorization` header, until `hello` has used it. */
   token: string | undefined
-  /** Seconds since 1970: of the token, or before `hello` the last moment for it; 0 for never. */
+  /** Expiry of the token, or the time limit of `hello`, seconds since 1970; 0: none. */
   deadline = 0
+  /** Unanswered requests. */
   inFlight = 0
   badFrames = 0
-  /** Of the conversations whose live events it gets. */
+  /** The audiences of the conversations whose live events this session receives. */
   audiences: readonly SessionAudience[] = noAudiences
-  /** Hears that the transport did not take at once all that it was given; one function for all sessions. None of an event stream. */
+  /** Called when the transport had to buffer something. One function for all sessions; undefined for event streams. */
   onPressure: ((session: Session) => void) | undefined
-  /** Conversations whose missed events come first: no live ones until then. */
+  /** Conversations in catch-up: their live events wait until the missed events are sent. */
   filling: Set<string> | undefined
-  /** While it does not take what it is sent: conversation → seq of the last event that it got, of those that have gone on since. */
+  /** Set for a slow consumer: conversation → seq of the last event sent, for conversations that have newer events. */
   behind: Map<string, number> | undefined
-  /** Requests that came with `hello`, until it is answered. */
-  waiting: WaitingRequest[] | undefined
-  /** Frames for the end of this turn of the loop. */
+  /** Requests that arrived while `hello` runs, and their size in bytes. */
+  queued: QueuedRequest[] | undefined
+  /** Frames that are sent at the end of this turn of the event loop. */
   outbox: Frame[] | undefined
-  /** When its user did something by it, as by `performance.now()`. */
+  /** Time of the user's last activity in this session, by `performance.now()`. */
   activeAt = 0
-  /** Its client says that its user is away. */
+  /** The client reported that its user is away. */
   saysAway = false
-  /** Its user counts as away. */
+  /** The user counts as away in this session. */
   isIdle = false
-  /** Users whose presence it watches. */
+  /** Users whose presence this session watches. */
   watching: readonly string[] | undefined
-  /** `<c> <seq>` of the last mark that it moved itself. */
+  /** `<c> <seq>` of the last read marker that this session moved. */
   ownMark: string | undefined
-  /** What it has used of its rates; shared by the user's sockets, and its own. Made when they are first needed. */
-  userMeter: Meter | undefined
+  /** Rate limits: shared by the user's sessions on this node, and of this session. Created on first use. */
+  userMeter: UserMeter | undefined
   meter: Meter | undefined
-  /** Where it comes from, where that is counted. */
-  origin: Origin | undefined
+  /** The connection count of the client's address, when addresses are limited. */
+  address: AddressCount | undefined
 
   constructor(encoding: Encoding, token: string | undefined, deadline: number) {
     this.encoding = encoding
@@ -78,36 +80,50 @@ export class Session {
     return this.phase === 'closed'
   }
 
-  /** Ends the socket with a code of the protocol. The close handler runs at once. */
+  /** Counts a request as unanswered, for this session and its user. */
+  beginRequest(): void {
+    this.inFlight++
+    if (this.userMeter !== undefined) this.userMeter.inFlight++
+  }
+
+  endRequest(): void {
+    this.inFlight--
+    if (this.userMeter !== undefined) this.userMeter.inFlight--
+  }
+
+  /** Closes the transport with a close code of the protocol. The close handler runs before this returns. */
   end(code: number, reason: string): void {
     if (this.phase !== 'closed') this.ws.end(code, reason)
   }
 }
 
-/** As uWebSockets.js has it. */
+/** The result of `Transport.send` when nothing had to be buffered. uWebSockets.js returns the same number. */
 export const allSent = 1
 
-/** What a session sends over: a WebSocket of uWebSockets.js as it is, an event stream, or a call of gRPC. */
+/** The connection of a session: a WebSocket of uWebSockets.js itself, an event stream, or a gRPC call. */
 export interface Transport {
-  /** Sends a frame, or keeps it for a client that is slow; ends the session when too much waits. `allSent` when nothing of it waits, as far as is known. */
+  /**
+   * Sends a frame, or buffers it for a slow consumer. Closes the session when too many bytes are buffered. Returns
+   * `allSent` when, as far as the transport knows, nothing of the frame is buffered.
+   */
   send(frame: Frame, isBinary: boolean): unknown
-  /** Calls `send` within it go out together. */
+  /** Sends the frames of all `send` calls in the callback together. */
   cork(send: () => void): unknown
-  /** Bytes that wait for the client. */
+  /** Returns the buffered bytes. */
   getBufferedAmount(): number
-  /** Of a socket: gets what is published to a topic. */
+  /** WebSockets only: receives what is published to a topic. */
   subscribe(topic: string): unknown
   unsubscribe(topic: string): unknown
-  /** Ends the session with a code of the protocol; what follows from it is done when this returns. */
+  /** Closes the connection with a close code of the protocol. The close handler runs before this returns. */
   end(code: number, reason: string): void
 }
 
-/** What a transport that is not a WebSocket tells of itself. */
+/** Callbacks of a transport that is not a WebSocket. */
 export interface TransportEvents {
-  /** Once, when it has ended, from whichever side. */
+  /** The transport has closed, from either side. Called once. */
   readonly closed: (code: number) => void
-  /** The client has taken something of what waited. */
+  /** The client has received some of the buffered bytes. */
   readonly moved: () => void
-  /** A frame could not wait any more; the transport ends for it. */
+  /** A frame exceeded the buffer, and the transport closes. */
   readonly dropped: () => void
 }

@@ -4,99 +4,129 @@ import type { Session } from './session.ts'
 import type { SessionRegistry } from './session-registry.ts'
 
 export interface SlowConsumerOptions {
-  /** Bytes that may wait for all together. */
+  /** Limit of the bytes buffered for all sessions. */
   readonly most: number
-  /** Bytes that wait for one from which on it is slow. */
+  /** Limit of the bytes buffered for all sessions of one user; 0: none. */
+  readonly userMost: number
+  /** Buffered bytes from which on a session is a slow consumer. */
   readonly slowFrom: number
   readonly onSlow: (session: Session) => void
 }
 
-/** What waits for slow sockets, and its bound for all of them together. */
+interface Buffered {
+  readonly session: Session
+  readonly bytes: number
+}
+
+/** Limits the bytes buffered for slow consumers, per user and for all sessions together. */
 export class SlowConsumers {
   readonly #sessions: SessionRegistry
   readonly #most: number
+  readonly #userMost: number
   readonly #slowFrom: number
   readonly #onSlow: (session: Session) => void
   #bytes = 0
 
-  constructor(sessions: SessionRegistry, { most, slowFrom, onSlow }: SlowConsumerOptions) {
+  constructor(sessions: SessionRegistry, { most, userMost, slowFrom, onSlow }: SlowConsumerOptions) {
     this.#sessions = sessions
     this.#most = most
+    this.#userMost = userMost
     this.#slowFrom = slowFrom
     this.#onSlow = onSlow
   }
 
-  /** Of the bound, when it was looked at last. */
+  /** Bytes buffered at the last count, as a share of the limit. */
   get load(): number {
     return this.#bytes / this.#most
   }
 
-  /** Asks every socket: for now and then. */
+  /** Returns the bytes buffered for all sessions. It asks every transport: call it rarely. */
   count(): number {
     this.#bytes = 0
     for (const session of this.#sessions) if (!session.closed) this.#bytes += session.ws.getBufferedAmount()
     return this.#bytes
   }
 
-  /** Counts, tells of those that are slow, and beyond the bound closes those for whom the most waits, until the rest is within it: they resume. */
-  look(): void {
-    const waiting: { session: Session; bytes: number }[] = []
+  /** Counts buffered bytes, reports slow consumers, and closes the slowest sessions beyond a limit. They resume. */
+  check(): void {
+    const waiting: Buffered[] = []
+    const byUser = new Map<string, number>()
     this.#bytes = 0
     for (const session of this.#sessions) {
       const bytes = session.closed ? 0 : session.ws.getBufferedAmount()
       if (bytes === 0) continue
       this.#bytes += bytes
       waiting.push({ session, bytes })
+      byUser.set(session.user, (byUser.get(session.user) ?? 0) + bytes)
       if (bytes > this.#slowFrom) this.#onSlow(session)
     }
-    if (this.#bytes <= this.#most) return
+    if (this.#userMost > 0)
+      // Sessions before `hello` have no user.
+      for (const [user, bytes] of byUser)
+        if (user !== '' && bytes > this.#userMost)
+          this.#closeSlowest(
+            waiting.filter(({ session }) => session.user === user),
+            bytes - this.#userMost,
+          )
+    if (this.#bytes > this.#most)
+      this.#closeSlowest(
+        waiting.filter(({ session }) => !session.closed),
+        this.#bytes - this.#most,
+      )
+  }
+
+  /** Closes the sessions with the most buffered bytes until this excess is gone. */
+  #closeSlowest(waiting: Buffered[], excess: number): void {
     waiting.sort((one, other) => other.bytes - one.bytes)
     for (const { session, bytes } of waiting) {
-      if (this.#bytes <= this.#most) return
+      if (excess <= 0) return
+      excess -= bytes
       this.#bytes -= bytes
       session.end(CloseCode.tooSlow, 'too slow')
     }
   }
 }
 
-/** Waits for slow sockets, so that whoever has much to send to one never has more than a little of it waiting there. */
+/** Applies back-pressure: senders of much data wait until few bytes are buffered for the session. */
 export class WriteRoom {
   readonly #mark: number
-  readonly #patienceMs: number
+  readonly #timeoutMs: number
   readonly #waiting = new Map<Session, (() => void)[]>()
 
-  /** `mark`: bytes that may wait before a sender has to; `patienceMs`: for how long it does. */
-  constructor(mark: number, patienceMs: number) {
+  /** `mark`: buffered bytes up to which a sender continues; `timeoutMs`: how long it waits at most. */
+  constructor(mark: number, timeoutMs: number) {
     this.#mark = mark
-    this.#patienceMs = patienceMs
+    this.#timeoutMs = timeoutMs
   }
 
-  /** Sends what is there, and resolves once less than the mark waits, or the session has closed: as it is when it takes too long, since others wait for their turn. */
+  /**
+   * Flushes the outbox, and resolves when at most `mark` bytes are buffered or the session has closed. Closes the
+   * session after the timeout, because other sessions wait for the same resources.
+   */
   async room(session: Session): Promise<void> {
     flush(session)
     if (session.closed || session.ws.getBufferedAmount() <= this.#mark) return
-    const patience = setTimeout(() => session.end(CloseCode.tooSlow, 'too slow'), this.#patienceMs)
+    const timeout = setTimeout(() => session.end(CloseCode.tooSlow, 'too slow'), this.#timeoutMs)
     try {
-      await this.#roomAtLast(session)
+      while (!session.closed && session.ws.getBufferedAmount() > this.#mark) await this.#nextMove(session)
     } finally {
-      clearTimeout(patience)
+      clearTimeout(timeout)
     }
   }
 
-  async #roomAtLast(session: Session): Promise<void> {
-    while (!session.closed && session.ws.getBufferedAmount() > this.#mark)
-      await new Promise<void>(resolve => {
-        const waiting = this.#waiting.get(session)
-        if (waiting === undefined) this.#waiting.set(session, [resolve])
-        else waiting.push(resolve)
-      })
-  }
-
-  /** The socket has sent something of what waited, or has closed. */
+  /** The client has received some of the buffered bytes, or the session has closed. */
   moved(session: Session): void {
     const waiting = this.#waiting.get(session)
     if (waiting === undefined) return
     this.#waiting.delete(session)
     for (const resolve of waiting) resolve()
+  }
+
+  #nextMove(session: Session): Promise<void> {
+    return new Promise(resolve => {
+      const waiting = this.#waiting.get(session)
+      if (waiting === undefined) this.#waiting.set(session, [resolve])
+      else waiting.push(resolve)
+    })
   }
 }

@@ -6,28 +6,31 @@ import type { Frame } from '../../sessions/frames.ts'
 
 const { 'confab.v1.Confab': loaded } = loadSync(join(import.meta.dirname, 'confab.proto'), {
   longs: Number,
-  // What is not sent is empty, unless it is `optional`: then it is not there, as in the protocol.
+  // Fields without a value get the default. Only `optional` fields may be missing, as in the protocol.
   defaults: true,
 })
 const { Session } = loaded as ServiceDefinition
 
-/** A `Request` of its bytes. Throws when they are none. */
+/** Decodes a `Request` message. Throws for invalid bytes. */
 export const readRequest = (bytes: Buffer): Record<string, unknown> =>
   Session!.requestDeserialize(bytes) as Record<string, unknown>
 
-/** The bytes of a `Frame`; fields that it has not are left out. */
+/** Encodes a `Frame` message. Fields that the message type lacks are ignored. */
 export const writeFrame = (frame: object): Buffer => Session!.responseSerialize(frame)
 
-const asItIs = (bytes: Buffer): Buffer => bytes
+const unchanged = (bytes: Buffer): Buffer => bytes
 
-/** The service, its messages as bytes: what is wrong with one is answered, and what goes to many is written once. */
+/**
+ * The service with messages as bytes. So the server answers invalid messages itself, and encodes a push to many
+ * sessions once.
+ */
 export const service: ServiceDefinition = {
   Session: {
     ...Session!,
-    requestSerialize: asItIs,
-    requestDeserialize: asItIs,
-    responseSerialize: asItIs,
-    responseDeserialize: asItIs,
+    requestSerialize: unchanged,
+    requestDeserialize: unchanged,
+    responseSerialize: unchanged,
+    responseDeserialize: unchanged,
   },
 }
 
@@ -35,15 +38,15 @@ type Fields = Record<string, unknown>
 type Cursors = readonly { readonly c: string; readonly seq: number }[]
 
 const notARequest = (): ConfabError =>
-  new ConfabError('BAD_REQUEST', 'A message has to be a confab.v1.Request.')
+  new ConfabError('BAD_REQUEST', 'A message must be a confab.v1.Request.')
 
-/** A map has no order of its own in proto3, and some languages' maps have no key `__proto__`: here cursors are a list. */
+/** Fields that are lists of cursors here: maps of some languages cannot hold the key `__proto__`. */
 const cursorFields = ['resume', 'seen', 'cursors']
-/** Lists can't be left out in proto3: in these, nothing at all is as good as nothing said. */
+/** Lists that count as missing when they are empty, because proto3 has no optional lists. */
 const optionalLists = ['resume', 'seen', 'attachments']
 
-/** What is another way in JSON. */
-const asInJson = (t: string, fields: Fields): Fields => {
+/** Converts the fields of a request that JSON represents differently. */
+const toJsonFields = (t: string, fields: Fields): Fields => {
   const changed = { ...fields }
   for (const name of optionalLists)
     if ((fields[name] as unknown[] | undefined)?.length === 0) delete changed[name]
@@ -54,7 +57,10 @@ const asInJson = (t: string, fields: Fields): Fields => {
   return changed
 }
 
-/** The request that a message is, as JSON has it: `{id, send: {c, …}}` is `{id, t: 'send', c, …}`. Throws ConfabError BAD_REQUEST. */
+/**
+ * Decodes a message to a request as in JSON: `{id, send: {c, …}}` becomes `{id, t: 'send', c, …}`. Throws ConfabError
+ * BAD_REQUEST.
+ */
 export const decodeRequest = (bytes: Buffer): Fields => {
   let message: Fields
   try {
@@ -65,17 +71,17 @@ export const decodeRequest = (bytes: Buffer): Fields => {
   const { id, ...request } = message
   const [t, ...others] = Object.keys(request)
   if (others.length > 0) throw notARequest()
-  // One of a later version has nothing that is known here.
-  return t === undefined ? { id } : { id, t, ...asInJson(t, request[t] as Fields) }
+  // A request of a later version has no known field.
+  return t === undefined ? { id } : { id, t, ...toJsonFields(t, request[t] as Fields) }
 }
 
-/** `member.role_changed` is the field `memberRoleChanged`. */
+/** Returns the field of an event type: `memberRoleChanged` for `member.role_changed`. */
 const fieldOfType = (type: string): string =>
   type.replace(/[._]([a-z])/g, (_, letter: string) => letter.toUpperCase())
 
 const eventOf = (event: Fields): Fields => ({ ...event, [fieldOfType(event.type as string)]: event })
 
-/** What presence has in maps by user. */
+/** Converts the maps by user of a presence answer to a list. */
 const statesOf = ({ states, lastSeen }: { states?: Fields; lastSeen?: Fields }): Fields =>
   states === undefined
     ? {}
@@ -93,7 +99,7 @@ const answerOf = (answer: Fields): Fields => {
   }
 }
 
-/** The `Frame` of an answer or push as JSON has it. */
+/** Converts an answer or push from JSON to a `Frame`. */
 const frameOf = (value: Fields): Fields => {
   const { t, type } = value
   if (t === undefined) return { answer: answerOf(value) }
@@ -102,18 +108,18 @@ const frameOf = (value: Fields): Fields => {
   return { [t as string]: value }
 }
 
-/** By their JSON, which all sessions of a push share: each push is written once. */
-const written = new WeakMap<Uint8Array, Buffer>()
+/** Encoded pushes by their JSON, which all sessions share: each push is encoded once. */
+const encoded = new WeakMap<Uint8Array, Buffer>()
 
 const writeJson = (json: string): Buffer => writeFrame(frameOf(JSON.parse(json) as Fields))
 
-/** A frame of JSON, as a message. */
+/** Encodes a JSON frame as a message. */
 export const encodeMessage = (json: Frame): Buffer => {
   if (typeof json === 'string') return writeJson(json)
-  let bytes = written.get(json)
+  let bytes = encoded.get(json)
   if (bytes === undefined) {
     bytes = writeJson(Buffer.from(json.buffer, json.byteOffset, json.byteLength).toString())
-    written.set(json, bytes)
+    encoded.set(json, bytes)
   }
   return bytes
 }

@@ -1,6 +1,6 @@
 import { logVerbosity, Server, ServerCredentials, setLogVerbosity } from '@grpc/grpc-js'
 import { CloseCode, ConfabError, Limits } from '../../../events/index.ts'
-import { addressKey, clientAddress, type Origin, Origins } from '../../limits/connection-limits.ts'
+import type { AddressCount, AddressLimit } from '../../limits/connection-limits.ts'
 import type { EdgeLimits } from '../../ports/edge-limits.ts'
 import type { EdgeMetrics } from '../../ports/edge-metrics.ts'
 import type { SessionRequests } from '../../requests/session-requests.ts'
@@ -11,26 +11,33 @@ import { CannotListenError } from '../listen.ts'
 import { decodeRequest, service } from './grpc-messages.ts'
 import { endCall, type GrpcCall, GrpcStream } from './grpc-stream.ts'
 
+export interface GrpcParts {
+  readonly requests: SessionRequests
+  readonly addresses: AddressLimit
+  readonly writeRoom: WriteRoom
+  readonly metrics: EdgeMetrics
+}
+
 /** A server of the service `confab.v1.Confab`. */
 export interface GrpcServer {
   readonly port: number
-  /** Takes no new calls; those that are here are ended by whoever has their sessions. */
+  /** Accepts no new calls. The drain of the sessions ends the open calls. */
   drain(): void
   stop(): void
 }
 
-/** How long a client has for the answer to a ping, ms. */
+/** Time for the answer to a keepalive ping, ms. */
 const pongMs = 5_000
-/** After which a connection without calls is closed, ms. */
+/** Time after which a connection without calls is closed, ms. */
 const idleMs = 5 * 60_000
 
-/** Listens for services, without TLS, as the edge does for browsers. Rejects when it cannot. */
+/** Listens for gRPC without TLS. Rejects with CannotListenError. */
 export const startGrpc = async (
   parts: GrpcParts,
   limits: EdgeLimits,
   { host, port }: { host: string; port: number },
 ): Promise<GrpcServer> => {
-  // It writes to standard error, in its own way; what matters is said here.
+  // grpc-js logs to standard error in a format of its own. This server logs what operators need.
   setLogVerbosity(logVerbosity.NONE)
   const server = new Server({
     'grpc.max_receive_message_length': limits.transportBytes,
@@ -40,7 +47,7 @@ export const startGrpc = async (
     'grpc.max_connection_idle_ms': idleMs,
     'grpc.enable_channelz': 0,
   })
-  server.addService(service, { Session: new GrpcSessions(parts, limits).open })
+  server.addService(service, { Session: (call: GrpcCall) => openCall(call, parts, limits) })
   const address = `${host.includes(':') ? `[${host}]` : host}:${port}`
   const bound = await new Promise<number>((resolve, reject) => {
     server.bindAsync(address, ServerCredentials.createInsecure(), (error, given) => {
@@ -55,79 +62,51 @@ export const startGrpc = async (
   }
 }
 
-export interface GrpcParts {
-  readonly frames: SessionRequests
-  readonly writeRoom: WriteRoom
-  readonly metrics: EdgeMetrics
-}
-
-/** The address of `127.0.0.1:5000`, or of `::1:5000`. */
-const addressOf = (peer: string): string => peer.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1')
-
-/** Calls of `Session`, each with a session. */
-export class GrpcSessions {
-  readonly #parts: GrpcParts
-  readonly #limits: EdgeLimits
-  readonly #origins: Origins
-
-  constructor(parts: GrpcParts, limits: EdgeLimits) {
-    this.#parts = parts
-    this.#limits = limits
-    this.#origins = new Origins(limits.addressSockets)
-  }
-
-  /** The handler of the method. */
-  readonly open = (call: GrpcCall): void => {
-    const { frames, writeRoom, metrics } = this.#parts
-    let origin: Origin | undefined
-    try {
-      origin = this.#originOf(call)
-    } catch (error) {
-      if (!ConfabError.is(error)) throw error
-      metrics.limited('address_sockets')
-      endCall(call, CloseCode.tooManySockets, error.message)
-      return
-    }
-    const [authorization = ''] = call.metadata.get('authorization')
-    const deadline = Math.ceil((Date.now() + this.#limits.helloMs) / 1000)
-    const session = new Session('grpc', bearerToken(String(authorization)), deadline)
-    const stream = new GrpcStream(call, this.#limits.backpressureBytes, {
-      closed: code => frames.closed(session, code),
-      moved: () => writeRoom.moved(session),
-      dropped: () => metrics.dropped(),
-    })
-    session.ws = stream
-    frames.opened(session)
-    call.on('data', (bytes: Buffer) => this.#received(session, bytes))
-    call.on('end', () => stream.finish())
-    call.on('cancelled', () => stream.cancelled())
-    // A call that has ended stays for as long as its client does not take what was said last.
-    if (origin !== undefined) call.on('close', () => this.#origins.release(origin))
-  }
-
-  #received(session: Session, bytes: Buffer): void {
-    if (session.closed) return
-    const { frames } = this.#parts
-    const started = performance.now()
-    if (bytes.length > Limits.frameBytes) {
-      frames.tooLarge(session, bytes.length, null, started)
-      return
-    }
-    let value: Record<string, unknown>
-    try {
-      value = decodeRequest(bytes)
-    } catch (error) {
-      frames.unreadable(session, error, started)
-      return
-    }
-    frames.take(session, value, bytes.length, started)
-  }
-
-  #originOf(call: GrpcCall): Origin | undefined {
-    if (!this.#origins.isCounting) return undefined
+/** Creates a session for a call of the method `Session`. */
+const openCall = (call: GrpcCall, parts: GrpcParts, limits: EdgeLimits): void => {
+  const { requests, addresses, writeRoom, metrics } = parts
+  let address: AddressCount | undefined
+  try {
     const forwarded = call.metadata.get('x-forwarded-for').join(', ')
-    return this.#origins.take(
-      addressKey(clientAddress(addressOf(call.getPeer()), forwarded, this.#limits.trustProxy)),
-    )
+    address = addresses.opened(() => addressOf(call.getPeer()), forwarded)
+  } catch (error) {
+    if (!ConfabError.is(error)) throw error
+    endCall(call, CloseCode.tooManySockets, error.message)
+    return
   }
+  const [authorization = ''] = call.metadata.get('authorization')
+  const deadline = Math.ceil((Date.now() + limits.helloMs) / 1000)
+  const session = new Session('grpc', bearerToken(String(authorization)), deadline)
+  const stream = new GrpcStream(call, limits.backpressureBytes, {
+    closed: code => requests.closed(session, code),
+    moved: () => writeRoom.moved(session),
+    dropped: () => metrics.dropped(),
+  })
+  session.ws = stream
+  requests.opened(session)
+  call.on('data', (bytes: Buffer) => received(session, bytes, requests))
+  call.on('end', () => stream.finish())
+  call.on('cancelled', () => stream.cancelled())
+  // An ended call keeps its connection until the client has received the last messages, so it counts until `close`.
+  call.on('close', () => addresses.closed(address))
 }
+
+const received = (session: Session, bytes: Buffer, requests: SessionRequests): void => {
+  if (session.closed) return
+  const started = performance.now()
+  if (bytes.length > Limits.frameBytes) {
+    requests.tooLarge(session, bytes.length, null, started)
+    return
+  }
+  let value: Record<string, unknown>
+  try {
+    value = decodeRequest(bytes)
+  } catch (error) {
+    requests.unreadable(session, error, started)
+    return
+  }
+  requests.receive(session, value, bytes.length, started)
+}
+
+/** Returns the address of a peer such as `127.0.0.1:5000` or `::1:5000`. */
+const addressOf = (peer: string): string => peer.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1')

@@ -6,13 +6,13 @@ import { encodeMessage } from './grpc-messages.ts'
 
 export type GrpcCall = ServerDuplexStream<Buffer, Buffer>
 
-/** Bytes that a call may still have to send when it ends. */
+/** Buffered bytes that are still sent when a call ends. */
 const lastBytes = 2 * Limits.frameBytes
 
-/** RFC 6455's code for an internal error. */
+/** Close code for an internal error (RFC 6455). */
 const internalError = 1011
 
-/** Of a close code, the status that a client's library takes the same way. The code itself is in the trailing metadata. */
+/** Close codes with the gRPC status of the same meaning. The trailing metadata contains the code itself. */
 const statuses: Readonly<Record<number, status>> = {
   [CloseCode.goingAway]: status.UNAVAILABLE,
   [CloseCode.policy]: status.INVALID_ARGUMENT,
@@ -25,29 +25,32 @@ const statuses: Readonly<Record<number, status>> = {
   [internalError]: status.INTERNAL,
 }
 
-/** Ends a call with a close code of the protocol, after what was written to it. */
+/** Ends a call with a close code of the protocol, after the messages written before. */
 export const endCall = (call: GrpcCall, code: number, reason: string): void => {
   const metadata = new Metadata()
   metadata.set('confab-close-code', String(code))
-  // How grpc-js has it: a stream's error is the call's status.
+  // In grpc-js, the error of a stream sets the status of its call.
   call.emit(
     'error',
     Object.assign(new Error(reason), { code: statuses[code] ?? status.UNKNOWN, details: reason, metadata }),
   )
 }
 
-/** A call of the service as what a session sends over. One message at a time is with the library; the rest waits here, so that it can be let go. */
+/**
+ * The transport of a gRPC call. It passes one message at a time to grpc-js and buffers the rest, so that it can drop
+ * them.
+ */
 export class GrpcStream implements Transport {
   readonly #call: GrpcCall
   readonly #limit: number
   readonly #events: TransportEvents
   readonly #waiting: Buffer[] = []
-  /** Of those, and of the one that the client has not taken yet. */
+  /** Size of the buffered messages and of the message in grpc-js. */
   #waitingBytes = 0
   #isWriting = false
   #isClosed = false
 
-  /** `limit`: bytes that may wait. */
+  /** `limit`: bytes that may be buffered. */
   constructor(call: GrpcCall, limit: number, events: TransportEvents) {
     this.#call = call
     this.#limit = limit
@@ -60,8 +63,8 @@ export class GrpcStream implements Transport {
     try {
       message = encodeMessage(frame)
     } catch {
-      // Others' frames are sent in the same turn: it may not come to them. Nor may there be a hole here.
-      this.end(internalError, 'a frame could not be written')
+      // An error must not affect other sessions of the same turn, and this session must not miss a frame.
+      this.end(internalError, 'a frame could not be encoded')
       return
     }
     if (this.#waitingBytes + message.length > this.#limit) {
@@ -82,7 +85,7 @@ export class GrpcStream implements Transport {
     return this.#waitingBytes
   }
 
-  /** Topics are for sockets; a topic sends to streams one by one. */
+  /** Only WebSockets have topics. The fan-out sends to calls one by one. */
   subscribe(): void {}
   unsubscribe(): void {}
 
@@ -93,7 +96,7 @@ export class GrpcStream implements Transport {
     this.#forget(code)
   }
 
-  /** The client has said all that it wants to: a good end. */
+  /** The client has ended the call normally. */
   finish(): void {
     if (this.#isClosed) return
     this.#writeLast()
@@ -101,7 +104,7 @@ export class GrpcStream implements Transport {
     this.#forget(1000)
   }
 
-  /** The client has gone. */
+  /** The client has cancelled the call or disconnected. */
   cancelled(): void {
     if (!this.#isClosed) this.#forget(1006)
   }
@@ -120,7 +123,7 @@ export class GrpcStream implements Transport {
     })
   }
 
-  /** What waits when a call ends goes out before its status, unless it is much: who does not read is not to keep it here, and what was stored comes by resume. */
+  /** Sends buffered messages before the status. Drops them for a slow consumer, which resumes after it reconnects. */
   #writeLast(): void {
     if (this.#waitingBytes > lastBytes) return
     for (const message of this.#waiting) this.#call.write(message)

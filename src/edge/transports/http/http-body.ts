@@ -1,75 +1,117 @@
-import type { HttpResponse } from 'uWebSockets.js'
+import type { HttpRequest, HttpResponse } from 'uWebSockets.js'
 import { ConfabError } from '../../../events/index.ts'
 
-/** Bytes that may wait for whoever reads a body; beyond them the client is not read from. */
-const waitingBytes = 1024 * 1024
+/** Bytes buffered for the reader of a body. Beyond them the connection is paused. */
+const bufferBytes = 1024 * 1024
 
-/** The body of a request as it comes, read no faster than it is taken. Made in the handler's first turn. */
-export class BodyStream implements AsyncIterable<Uint8Array> {
+/**
+ * The body of an HTTP request. Nothing beyond the first chunk, which arrives with the headers, is taken from the
+ * connection until the body is read: a route authenticates the client first. Must be created in the first turn of a
+ * route's handler.
+ */
+export class RequestBody implements AsyncIterable<Uint8Array> {
+  /** Size in the header `Content-Length`; NaN without one. */
+  readonly size: number
   readonly #res: HttpResponse
   #chunks: Uint8Array[] = []
-  #waiting = 0
-  #paused = false
-  #ended = false
-  #gone = false
-  #dropping = false
+  #buffered = 0
+  #isRead = false
+  #isDiscarded = false
+  #isPaused = false
+  #isComplete = false
+  #isAborted = false
   #wake: (() => void) | undefined
 
-  constructor(res: HttpResponse) {
+  constructor(res: HttpResponse, req: HttpRequest) {
     this.#res = res
-    res.onData((chunk, isLast) => {
-      if (chunk.byteLength > 0 && !this.#dropping) {
-        // The transport takes the chunk's memory back.
-        this.#chunks.push(new Uint8Array(chunk.slice(0)))
-        this.#waiting += chunk.byteLength
-      }
-      this.#ended ||= isLast
-      if (this.#waiting > waitingBytes && !isLast && !this.#paused) {
-        this.#paused = true
-        res.pause()
-      }
-      this.#wake?.()
-    })
+    const length = req.getHeader('content-length')
+    this.size = length === '' ? Number.NaN : Number(length)
+    this.#isComplete = !(this.size > 0) && req.getHeader('transfer-encoding') === ''
+    if (!this.#isComplete) res.onData((chunk, isLast) => this.#received(chunk, isLast))
   }
 
-  /** The client has gone: whoever reads is told. */
-  abort(): void {
-    this.#gone = true
-    this.#wake?.()
+  /** Whether the whole body has arrived. If not, the answer must close the connection. */
+  get isComplete(): boolean {
+    return this.#isComplete
   }
 
+  /** Returns the body if all of it arrived with the headers. Resolves in the next turn of the event loop. */
+  async arrived(): Promise<Buffer | undefined> {
+    await new Promise(setImmediate)
+    return this.#isComplete ? Buffer.concat(this.#chunks) : undefined
+  }
+
+  /** Reads the whole body. Rejects with ConfabError TOO_LARGE as soon as it exceeds `limit` bytes. */
+  async read(limit: number): Promise<Buffer> {
+    const chunks: Uint8Array[] = []
+    let bytes = this.size > limit ? this.size : 0
+    if (bytes === 0)
+      for await (const chunk of this) {
+        bytes += chunk.byteLength
+        if (bytes > limit) break
+        chunks.push(chunk)
+      }
+    if (bytes > limit) throw new ConfabError('TOO_LARGE', `A request may have at most ${limit} bytes.`)
+    return Buffer.concat(chunks)
+  }
+
+  /** Reads the body no faster than the consumer of the iterator. Throws ConfabError when the client disconnects. */
   async *[Symbol.asyncIterator](): AsyncIterator<Uint8Array> {
+    this.#isRead = true
     for (;;) {
-      if (this.#gone) throw new ConfabError('BAD_REQUEST', 'The client has gone.')
+      if (this.#isAborted) throw new ConfabError('BAD_REQUEST', 'The client disconnected.')
       const chunks = this.#chunks
       this.#chunks = []
-      this.#waiting = 0
+      this.#buffered = 0
       this.#resume()
       yield* chunks
-      if (chunks.length > 0) continue
-      if (this.#ended) return
-      await this.#more()
+      if (chunks.length > 0 || this.#chunks.length > 0) continue
+      if (this.#isComplete) return
+      if (!this.#isAborted)
+        await new Promise<void>(resolve => {
+          this.#wake = resolve
+        })
     }
   }
 
-  /** Reads what is left and lets it go: an answer that comes before the end of the request may never be seen. */
-  async drop(): Promise<void> {
-    this.#dropping = true
+  /** Drops the body as it arrives, for an answer that leaves the connection open while the body is incomplete. */
+  discard(): void {
+    if (this.#isComplete) return
+    this.#isDiscarded = true
     this.#chunks = []
-    this.#waiting = 0
     this.#resume()
-    while (!this.#ended && !this.#gone) await this.#more()
   }
 
-  #more(): Promise<void> {
-    return new Promise(resolve => {
-      this.#wake = resolve
-    })
+  /** The request was answered. The response must not be used any more, although more chunks may arrive. */
+  answered(): void {
+    this.#isDiscarded = true
+    this.#chunks = []
+  }
+
+  /** The client disconnected. */
+  aborted(): void {
+    this.#isAborted = true
+    this.#wake?.()
+  }
+
+  #received(chunk: ArrayBuffer, isLast: boolean): void {
+    this.#isComplete ||= isLast
+    if (this.#isDiscarded) return
+    if (chunk.byteLength > 0) {
+      // The transport reuses the memory of the chunk.
+      this.#chunks.push(new Uint8Array(chunk.slice(0)))
+      this.#buffered += chunk.byteLength
+    }
+    if (!isLast && !this.#isPaused && (!this.#isRead || this.#buffered > bufferBytes)) {
+      this.#isPaused = true
+      this.#res.pause()
+    }
+    this.#wake?.()
   }
 
   #resume(): void {
-    if (!this.#paused || this.#gone) return
-    this.#paused = false
+    if (!this.#isPaused || this.#isAborted) return
+    this.#isPaused = false
     this.#res.resume()
   }
 }

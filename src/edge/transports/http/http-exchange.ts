@@ -1,7 +1,9 @@
 import type { HttpRequest, HttpResponse } from 'uWebSockets.js'
 import { ConfabError, type ErrorBody, ErrorRegistry } from '../../../events/index.ts'
-import type { TokenVerifier } from '../../ports/token-verifier.ts'
+import type { Identity, TokenVerifier } from '../../ports/token-verifier.ts'
 import { bearerToken, type Caller } from '../../sessions/caller.ts'
+import type { CorsPolicy, HeaderList } from './cors.ts'
+import { RequestBody } from './http-body.ts'
 
 const statusText: Readonly<Record<number, string>> = {
   200: 'OK',
@@ -24,9 +26,7 @@ const statusText: Readonly<Record<number, string>> = {
   503: 'Service Unavailable',
 }
 
-export type HeaderList = readonly (readonly [name: string, value: string])[]
-
-/** Of every answer. What HTTP gives is data, never to be guessed at, framed or kept. */
+/** Headers of every answer: browsers must not guess its type, or send its URL to other sites. */
 const always: HeaderList = [
   ['x-content-type-options', 'nosniff'],
   ['referrer-policy', 'no-referrer'],
@@ -34,44 +34,65 @@ const always: HeaderList = [
 
 const noStore: HeaderList = [['cache-control', 'no-store']]
 
-/** Whether a browser page of some origin may read an answer. */
-export type CorsPolicy = (origin: string) => string | undefined
+const traceparentPattern = /^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/
 
-/** `*` is for any origin. Tokens go in a header, not in a cookie, so that no answer depends on who is signed in elsewhere. */
-export const corsPolicy = (origins: readonly string[]): CorsPolicy =>
-  origins.includes('*') ? () => '*' : origin => (origins.includes(origin) ? origin : undefined)
-
-/** One HTTP request and its answer. The request is read at once: the transport takes it back after the handler's first turn. */
+/**
+ * One HTTP request and its answer. Must be created in the first turn of a route's handler, because the transport reuses
+ * the request after it. An answer that is sent before the request's body has arrived closes the connection.
+ */
 export class Exchange {
   readonly authorization: string
   readonly query: URLSearchParams
   readonly traceparent: string
-  /** HEAD: as GET, without the body (RFC 9110, 9.3.2). */
+  /** HEAD is answered like GET, without the body (RFC 9110, 9.3.2). */
   readonly isHead: boolean
+  readonly body: RequestBody
   readonly #res: HttpResponse
-  readonly #allowedOrigin: string | undefined
-  #over = false
-  /** Goes on with an answer that waits for the client to take more of it. */
-  #onRoom: (() => void) | undefined
+  readonly #cors: CorsPolicy
+  readonly #origin: string
+  #isOver = false
+  /** Wakes `#send`, which waits until the client has received more of an answer. */
+  #onWritable: (() => void) | undefined
 
   constructor(res: HttpResponse, req: HttpRequest, cors: CorsPolicy, onAborted?: () => void) {
     this.#res = res
+    this.#cors = cors
     this.authorization = req.getHeader('authorization')
     this.traceparent = req.getHeader('traceparent')
     this.isHead = req.getMethod() === 'head'
     this.query = new URLSearchParams(req.getQuery())
-    const origin = req.getHeader('origin')
-    this.#allowedOrigin = origin === '' ? undefined : cors(origin)
+    this.#origin = req.getHeader('origin')
+    this.body = new RequestBody(res, req)
     res.onAborted(() => {
-      this.#over = true
+      this.#isOver = true
+      this.body.aborted()
       onAborted?.()
-      this.#onRoom?.()
+      this.#onWritable?.()
     })
   }
 
-  /** Whether it has been answered, or the client has gone. */
+  /** Whether the request was answered or the client has disconnected. */
   get isOver(): boolean {
-    return this.#over
+    return this.#isOver
+  }
+
+  /** Authenticates the client. Rejects with ConfabError UNAUTHENTICATED or UNAVAILABLE. */
+  async caller(tokens: TokenVerifier): Promise<Caller> {
+    const { user } = await this.identity(tokens)
+    return traceparentPattern.test(this.traceparent) ? { user, traceparent: this.traceparent } : { user }
+  }
+
+  /** Verifies the token of the request. Rejects with ConfabError UNAUTHENTICATED or UNAVAILABLE. */
+  async identity(tokens: TokenVerifier): Promise<Identity> {
+    return await tokens.verify(this.requireToken())
+  }
+
+  /** Returns the token of the request. Throws ConfabError UNAUTHENTICATED. */
+  requireToken(): string {
+    const token = bearerToken(this.authorization)
+    if (token === undefined)
+      throw new ConfabError('UNAUTHENTICATED', 'No token. Send the header Authorization: Bearer TOKEN.')
+    return token
   }
 
   json(status: number, body: string | object, headers: HeaderList = []): void {
@@ -79,7 +100,7 @@ export class Exchange {
     this.end(status, text, [['content-type', 'application/json; charset=utf-8'], ...noStore, ...headers])
   }
 
-  /** An error as the body of an answer, with the status of its code. `re` names the request where there was one. */
+  /** Answers with an error and the status of its code. `re`: the id of the request, if it has one. */
   error(error: ErrorBody, re?: string | null, more: HeaderList = []): void {
     const headers: (readonly [string, string])[] = [...more]
     if (error.code === 'UNAUTHENTICATED') headers.push(['www-authenticate', 'Bearer'])
@@ -92,7 +113,15 @@ export class Exchange {
     )
   }
 
-  /** An answer of so many bytes, taken from `source` as fast as the client takes them. Should they not come, the connection is closed. */
+  /** Answers a CORS preflight request. */
+  preflight(): void {
+    this.end(204, '', this.#cors.preflightHeaders(this.#origin))
+  }
+
+  /**
+   * Answers with `size` bytes from `source`, read as fast as the client receives them. Closes the connection when the
+   * source fails or ends early.
+   */
   async stream(
     status: number,
     headers: HeaderList,
@@ -101,63 +130,71 @@ export class Exchange {
   ): Promise<void> {
     if (this.isHead) this.endWithoutBody(status, headers, size)
     else if (size === 0) this.end(status, '', headers)
-    if (this.#over) return
+    if (this.#isOver) return
     const res = this.#res
-    res.cork(() => this.#head(status, headers))
+    this.body.discard()
+    res.cork(() => this.#writeHead(status, headers))
     try {
       for await (const chunk of source) if (!(await this.#send(chunk, size))) return
     } finally {
-      if (!this.#over) res.close()
+      if (!this.#isOver) res.close()
     }
   }
 
-  /** Begins an answer that goes on, and gives it away; undefined when the client has gone. `onAborted` of the constructor is still told. */
+  /**
+   * Writes the head of an endless answer and returns its response; undefined when the client has disconnected. The
+   * constructor's `onAborted` is still called.
+   */
   handOver(headers: HeaderList): HttpResponse | undefined {
-    if (this.#over) return undefined
-    this.#over = true
-    this.#res.cork(() => this.#head(200, headers))
+    if (this.#isOver) return undefined
+    this.#isOver = true
+    this.body.discard()
+    this.#res.cork(() => this.#writeHead(200, headers))
     return this.#res
   }
 
   end(status: number, body: string | Uint8Array, headers: HeaderList): void {
     if (status === 204 || status === 304) this.endWithoutBody(status, headers)
     else if (this.isHead) this.endWithoutBody(status, headers, Buffer.byteLength(body))
-    else this.#end(status, headers, res => res.end(body))
+    else this.#end(status, headers, (res, isLast) => res.end(body, isLast))
   }
 
-  /** `size`: bytes of the body that GET would have, where there is one that ends. */
+  /** `size`: size of the body that GET would return, if it has an end. */
   endWithoutBody(status: number, headers: HeaderList, size?: number): void {
-    this.#end(status, headers, res => (size === undefined ? res.endWithoutBody() : res.endWithoutBody(size)))
-  }
-
-  #end(status: number, headers: HeaderList, finish: (res: HttpResponse) => void): void {
-    if (this.#over) return
-    this.#over = true
-    this.#res.cork(() => {
-      this.#head(status, headers)
-      finish(this.#res)
+    this.#end(status, headers, (res, isLast) => {
+      // An undefined size must not be passed: uWebSockets.js would write it as 2^63.
+      if (isLast || size !== undefined) res.endWithoutBody(size ?? 0, isLast)
+      else res.endWithoutBody()
     })
   }
 
-  #head(status: number, headers: HeaderList): void {
+  #end(status: number, headers: HeaderList, finish: (res: HttpResponse, isLast: boolean) => void): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    const isLast = !this.body.isComplete
+    this.body.answered()
+    this.#res.cork(() => {
+      this.#writeHead(status, headers)
+      finish(this.#res, isLast)
+    })
+  }
+
+  #writeHead(status: number, headers: HeaderList): void {
     const res = this.#res
     res.writeStatus(`${status} ${statusText[status] ?? ''}`)
     for (const [name, value] of always) res.writeHeader(name, value)
-    if (this.#allowedOrigin !== undefined) {
-      res.writeHeader('access-control-allow-origin', this.#allowedOrigin)
-      res.writeHeader('vary', 'origin')
-    }
+    for (const [name, value] of this.#cors.headers(this.#origin)) res.writeHeader(name, value)
     for (const [name, value] of headers) res.writeHeader(name, value)
   }
 
-  /** Sends a piece of an answer of `size` bytes. Resolves when more may come; to false when none will be needed. */
+  /** Sends a chunk of an answer of `size` bytes. Resolves to true when the client has received enough to send more. */
   async #send(chunk: Uint8Array, size: number): Promise<boolean> {
-    if (this.#over) return false
+    if (this.#isOver) return false
     const res = this.#res
     const start = res.getWriteOffset()
     const attempt = (rest: Uint8Array): boolean => {
       const [isTaken, isDone] = res.tryEnd(rest, size)
-      if (isDone) this.#over = true
+      if (isDone) this.#isOver = true
       return isTaken || isDone
     }
     let isTaken = false
@@ -166,51 +203,14 @@ export class Exchange {
     })
     if (!isTaken)
       await new Promise<void>(resolve => {
-        this.#onRoom = resolve
+        this.#onWritable = resolve
         res.onWritable(offset => {
-          if (this.#over) return true
+          if (this.#isOver) return true
           const isTaken = attempt(chunk.subarray(offset - start))
           if (isTaken) resolve()
           return isTaken
         })
       })
-    return !this.#over
+    return !this.#isOver
   }
-
-  /** Answers a browser that asks whether it may call a route. */
-  preflight(): void {
-    this.end(204, '', [
-      ['access-control-allow-methods', 'GET, POST, PUT'],
-      ['access-control-allow-headers', 'authorization, content-type, last-event-id, range, traceparent'],
-      ['access-control-max-age', '600'],
-    ])
-  }
-
-  /** The body, up to `limit` bytes. Rejects with ConfabError TOO_LARGE beyond; stays open for ever when the client has gone. */
-  async body(limit: number): Promise<Buffer> {
-    return await new Promise((resolve, reject) => {
-      const chunks: Buffer[] = []
-      let bytes = 0
-      this.#res.onData((chunk, isLast) => {
-        bytes += chunk.byteLength
-        // The rest is read and let go, so that the answer can be.
-        if (bytes <= limit) chunks.push(Buffer.from(Buffer.from(chunk)))
-        if (!isLast) return
-        if (bytes > limit) reject(new ConfabError('TOO_LARGE', `A request may have ${limit} bytes at most.`))
-        else resolve(Buffer.concat(chunks))
-      })
-    })
-  }
-}
-
-const traceparentPattern = /^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/
-
-/** Who asks over HTTP. Rejects with ConfabError UNAUTHENTICATED. */
-export const callerOf = async (exchange: Exchange, tokens: TokenVerifier): Promise<Caller> => {
-  const token = bearerToken(exchange.authorization)
-  if (token === undefined)
-    throw new ConfabError('UNAUTHENTICATED', 'There is no token in the header Authorization: Bearer ….')
-  const { user } = await tokens.verify(token)
-  const { traceparent } = exchange
-  return traceparentPattern.test(traceparent) ? { user, traceparent } : { user }
 }

@@ -11,13 +11,15 @@ import { checkRequest, isRequestType, requestId } from '../../requests/request-c
 import type { Caller } from '../../sessions/caller.ts'
 import { encodeAnswer, JsonFields } from '../../sessions/frames.ts'
 import { asyncApiDocument } from './asyncapi.ts'
-import { type CorsPolicy, callerOf, Exchange } from './http-exchange.ts'
+import type { CorsPolicy } from './cors.ts'
+import { Exchange } from './http-exchange.ts'
 import { openApiDocument } from './openapi.ts'
 import { addRoute, methodsOf } from './routes.ts'
 
-/** Whether this node can serve, and which part of it cannot. */
+/** Readiness of this node, and of each component. */
 export interface Readiness {
   readonly ready: boolean
+  /** `false`: required and not ready. A string: the state of an optional component. */
   readonly parts: Readonly<Record<string, boolean | string>>
 }
 
@@ -34,8 +36,9 @@ export interface HttpParts {
 }
 
 type Fields = Record<string, unknown>
+type Query = 'history' | 'inbox' | 'undelivered' | 'search'
 
-/** The routes of the protocol but the socket. */
+/** The HTTP routes for commands, queries, health and API documents. */
 export class HttpRoutes {
   readonly #parts: HttpParts
 
@@ -44,7 +47,7 @@ export class HttpRoutes {
   }
 
   register(app: TemplatedApp): void {
-    this.#post(app, '/v1/commands')
+    this.#commands(app, '/v1/commands')
     this.#query(app, '/v1/conversations/:c/events', 'history')
     this.#query(app, '/v1/inbox', 'inbox')
     this.#query(app, '/v1/undelivered', 'undelivered')
@@ -68,17 +71,16 @@ export class HttpRoutes {
         exchange.json(200, { token: await signDevToken(user) })
       })
     app.options('/v1/*', (res, req) => this.#exchange(res, req).preflight())
-    // What no other route has taken, those of others too.
+    // Matches last: paths without a route, and methods that a route lacks, of all routes of the app.
     app.any('/*', (res, req) => {
       const methods = methodsOf(app, req.getUrl())
       const exchange = this.#exchange(res, req)
       if (methods.length === 0) {
-        exchange.error(new ConfabError('NOT_FOUND', 'There is no such path.').toBody())
+        exchange.error(new ConfabError('NOT_FOUND', 'No such path.').toBody())
         return
       }
-      const allow = methods.join(', ')
-      const error = new ConfabError('METHOD_NOT_ALLOWED', `This path has ${allow}.`)
-      exchange.error(error.toBody(), undefined, [['allow', allow]])
+      const error = new ConfabError('METHOD_NOT_ALLOWED', `Method not allowed. Use ${methods.join(' or ')}.`)
+      exchange.error(error.toBody(), undefined, [['allow', methods.join(', ')]])
     })
   }
 
@@ -93,58 +95,61 @@ export class HttpRoutes {
     })
   }
 
-  /** A query by its parameters. */
-  #query(app: TemplatedApp, pattern: string, t: 'history' | 'inbox' | 'undelivered' | 'search'): void {
+  /** Adds a route that answers a query with the fields of its request as parameters. */
+  #query(app: TemplatedApp, pattern: string, t: Query): void {
     addRoute(app, 'get', pattern, (res, req) => {
       const path = t === 'history' ? { c: req.getParameter(0) ?? '' } : {}
       const exchange = this.#exchange(res, req)
       void this.#guard(exchange, async () => {
-        const caller = await callerOf(exchange, this.#parts.tokens)
+        const caller = await exchange.caller(this.#parts.tokens)
         const fields = await this.#request(checkedRequest(requestOfQuery(t, exchange.query, path)), caller, 0)
         exchange.json(200, fields instanceof JsonFields ? fields.text : fields)
       })
     })
   }
 
-  #post(app: TemplatedApp, pattern: string): void {
+  /** Adds the route that answers any request in a body. The client is authenticated before the body is read. */
+  #commands(app: TemplatedApp, pattern: string): void {
     addRoute(app, 'post', pattern, (res, req) => {
       const exchange = this.#exchange(res, req)
-      const body = exchange.body(Limits.frameBytes)
       let re: string | null = null
-      void this.#guard(
-        exchange,
-        async () => {
-          const value = objectOfBody(await body)
-          re = requestId(value)
-          const caller = await callerOf(exchange, this.#parts.tokens)
-          if (re === null) throw new ConfabError('BAD_REQUEST', 'id: expected a string.', { field: '/id' })
-          exchange.json(
-            200,
-            encodeAnswer(
-              'json',
-              re,
-              await this.#request(checkedRequest(value), caller, (await body).byteLength),
-            ) as string,
-          )
-        },
-        () => re,
-      )
+      const handle = async (): Promise<void> => {
+        let caller: Caller
+        try {
+          caller = await exchange.caller(this.#parts.tokens)
+        } catch (error) {
+          re = idOf(await exchange.body.arrived())
+          throw error
+        }
+        const body = await exchange.body.read(Limits.frameBytes)
+        const value = objectOfBody(body)
+        re = requestId(value)
+        if (re === null) throw new ConfabError('BAD_REQUEST', 'id: expected a string.', { field: '/id' })
+        const fields = await this.#request(checkedRequest(value), caller, body.byteLength)
+        exchange.json(200, encodeAnswer('json', re, fields) as string)
+      }
+      void this.#guard(exchange, handle, () => re)
     })
   }
 
-  /** `bytes`: of the body. */
+  /** Answers a valid request with a body of this size. */
   async #request(request: Request, caller: Caller, bytes: number): Promise<object> {
     const { answer, admission, presence, metrics, logger } = this.#parts
     const started = performance.now()
     let outcome = 'ok'
     let seq: unknown
     try {
-      admission.user(caller.user, bytes, started)
+      const meter = admission.user(caller.user, bytes, started)
       admission.request(request, bytes, started)
       presence.actedOverHttp(caller.user, request.t, started)
-      const fields = await answer(request, caller)
-      if ('seq' in fields) seq = fields.seq
-      return fields
+      meter.inFlight++
+      try {
+        const fields = await answer(request, caller)
+        if ('seq' in fields) seq = fields.seq
+        return fields
+      } finally {
+        meter.inFlight--
+      }
     } catch (error) {
       outcome = ConfabError.is(error) ? error.code : 'INTERNAL'
       admission.failed(request, bytes, error)
@@ -157,7 +162,7 @@ export class HttpRoutes {
     }
   }
 
-  /** Whatever goes wrong is answered, once. */
+  /** Answers with the error when the handler fails. */
   async #guard(exchange: Exchange, handle: () => Promise<void>, re?: () => string | null): Promise<void> {
     try {
       await handle()
@@ -169,32 +174,32 @@ export class HttpRoutes {
 
 const checkedRequest = (value: Fields): Request => {
   if (value.t === 'hello')
-    throw new ConfabError('BAD_REQUEST', 't: hello is for sockets; here the token is in a header.', {
+    throw new ConfabError('BAD_REQUEST', 't: hello needs a session. Over HTTP, send the token in a header.', {
       field: '/t',
     })
   if (!isRequestType(value.t))
-    throw new ConfabError('BAD_REQUEST', 't: there is no request of this type.', { field: '/t' })
+    throw new ConfabError('BAD_REQUEST', 't: unknown request type.', { field: '/t' })
   return checkRequest(value)
 }
 
 const numbers = ['limit', 'after', 'before'] as const
 
-/** A number where the text is one; else the text, for the schema to refuse. */
+/** Returns the number in a text; otherwise the text, which the schema refuses. */
 const asNumber = (text: string): number | string => (/^\d{1,16}$/.test(text) ? Number(text) : text)
 
 const asBoolean = (text: string): boolean | string =>
   text === 'true' ? true : text === 'false' ? false : text
 
-/** `tea:7,milk:9` as an object; what is no such list stays, for the schema to refuse. */
+/** Parses `tea:7,milk:9` to an object; returns other texts, which the schema refuses. */
 const asCursors = (text: string): Record<string, number> | string => {
   const pairs = [...text.matchAll(/([\w-]+):(\d{1,16})(,|$)/g)]
   if (pairs.map(([pair]) => pair).join('') !== text) return text
   return Object.fromEntries(pairs.map(([, c, seq]) => [c, Number(seq)]))
 }
 
-/** The request that the parameters of a route stand for. Unknown ones are ignored; whether it is a good one, the request's own check says. */
-export const requestOfQuery = (
-  t: 'history' | 'inbox' | 'undelivered' | 'search',
+/** Returns the request in the parameters of a route, unchecked. Unknown parameters are ignored. */
+const requestOfQuery = (
+  t: Query,
   query: URLSearchParams,
   path: Readonly<Record<string, string>> = {},
 ): Fields => {
@@ -210,8 +215,8 @@ export const requestOfQuery = (
   return { ...fields, ...path }
 }
 
-/** The object of a body. Throws ConfabError BAD_REQUEST. */
-export const objectOfBody = (body: Buffer): Fields => {
+/** Parses a body. Throws ConfabError BAD_REQUEST. */
+const objectOfBody = (body: Buffer): Fields => {
   let value: unknown
   try {
     value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body))
@@ -219,6 +224,16 @@ export const objectOfBody = (body: Buffer): Fields => {
     value = undefined
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw new ConfabError('BAD_REQUEST', 'The body has to be one JSON object, in UTF-8.')
+    throw new ConfabError('BAD_REQUEST', 'The body must be one JSON object in UTF-8.')
   return value as Fields
+}
+
+/** Returns the id of the request in a body, if it is readable. */
+const idOf = (body: Buffer | undefined): string | null => {
+  if (body === undefined || body.byteLength > Limits.frameBytes) return null
+  try {
+    return requestId(objectOfBody(body))
+  } catch {
+    return null
+  }
 }

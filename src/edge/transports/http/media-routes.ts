@@ -3,31 +3,33 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from '../../../base/logger.ts'
 import { contentDisposition, type LocalTransfers, type Media } from '../../../media/index.ts'
 import type { Access } from '../../access/access.ts'
-import type { Admission } from '../../limits/admission.ts'
 import type { TokenVerifier } from '../../ports/token-verifier.ts'
 import { visibleError } from '../../requests/answers.ts'
-import { answerOfUpload } from '../../requests/media.ts'
-import { BodyStream } from './http-body.ts'
-import { type CorsPolicy, callerOf, Exchange, type HeaderList } from './http-exchange.ts'
+import { uploadAnswer } from '../../requests/media.ts'
+import type { CorsPolicy, HeaderList } from './cors.ts'
+import { Exchange } from './http-exchange.ts'
 import { addRoute } from './routes.ts'
 
 export interface MediaParts {
   readonly media: Media
   readonly access: Access
-  readonly admission: Pick<Admission, 'user'>
+  readonly admission: { user(user: string, bytes: number, now: number): unknown }
   readonly tokens: TokenVerifier
   readonly logger: Logger
   readonly cors: CorsPolicy
 }
 
-/** A file of somebody's, on our origin: it may be looked at, but nothing in it may run. */
-const asFile: HeaderList = [
+/** Headers of a user's file. Browsers may show it, but must not run scripts in it: it has this server's origin. */
+const fileHeaders: HeaderList = [
   ['accept-ranges', 'bytes'],
   ['cache-control', 'private, max-age=31536000, immutable'],
   ['content-security-policy', "sandbox; default-src 'none'"],
 ]
 
-/** Uploads, downloads, and the bytes of both where the store has no server of its own. */
+/**
+ * The HTTP routes of uploads and downloads. They carry the bytes as well when the media store has no server of its own.
+ * Every route authenticates the client, by token or signed URL, before it reads a body.
+ */
 export class MediaRoutes {
   readonly #parts: MediaParts
 
@@ -43,29 +45,19 @@ export class MediaRoutes {
       const id = req.getParameter(0) ?? ''
       this.#handle(res, req, async exchange => {
         const user = await this.#user(exchange)
-        exchange.json(200, { ok: true, ...answerOfUpload(await media.upload(user, id)) })
+        exchange.json(200, { ok: true, ...uploadAnswer(await media.upload(user, id)) })
       })
     })
     addRoute(app, 'post', '/v1/media/:id/complete', (res, req) => {
       const id = req.getParameter(0) ?? ''
-      const body = new BodyStream(res)
-      this.#handle(
-        res,
-        req,
-        async exchange => {
-          await body.drop()
-          const user = await this.#user(exchange)
-          const verified = media.complete(user, id).then(() => true)
-          const isOver = await Promise.race([
-            verified,
-            sleep(media.limits.verifyWaitMs, false, { ref: false }),
-          ])
-          // It goes on; who asks again is told how it ended.
-          if (!isOver) verified.catch(() => {})
-          exchange.json(isOver ? 200 : 202, { ok: true, mediaId: id, verified: isOver })
-        },
-        body,
-      )
+      this.#handle(res, req, async exchange => {
+        const user = await this.#user(exchange)
+        const verified = media.complete(user, id).then(() => true)
+        const isOver = await Promise.race([verified, sleep(media.limits.verifyWaitMs, false, { ref: false })])
+        // The verification continues. The client asks again for its result.
+        if (!isOver) verified.catch(() => {})
+        exchange.json(isOver ? 200 : 202, { ok: true, mediaId: id, verified: isOver })
+      })
     })
     addRoute(app, 'get', '/v1/conversations/:c/media/:id', (res, req) => {
       const c = req.getParameter(0) ?? ''
@@ -74,7 +66,7 @@ export class MediaRoutes {
         const user = await this.#user(exchange)
         await access.member(c, user)
         const { url, lifeMs } = await media.download(c, id)
-        // Meanwhile the user may have been removed.
+        // The user may have been removed during the read.
         await access.member(c, user)
         if (exchange.query.get('redirect') === 'false') exchange.json(200, { ok: true, url, lifeMs })
         else
@@ -86,30 +78,19 @@ export class MediaRoutes {
     })
   }
 
-  /** Who asks, when it may ask now. The bytes of files do not count: their URLs are signed. */
+  /** Authenticates the client and counts its request. Transfers do not count: their URLs are signed. */
   async #user(exchange: Exchange): Promise<string> {
-    const { user } = await callerOf(exchange, this.#parts.tokens)
+    const { user } = await exchange.caller(this.#parts.tokens)
     this.#parts.admission.user(user, 0, performance.now())
     return user
   }
 
   #transfers(app: TemplatedApp, local: LocalTransfers): void {
     addRoute(app, 'put', '/v1/media/transfer', (res, req) => {
-      const length = Number(req.getHeader('content-length') || Number.NaN)
-      const body = new BodyStream(res)
-      this.#handle(
-        res,
-        req,
-        async exchange => {
-          try {
-            await local.put(exchange.query, length, body)
-          } finally {
-            await body.drop()
-          }
-          exchange.json(200, { ok: true })
-        },
-        body,
-      )
+      this.#handle(res, req, async exchange => {
+        await local.put(exchange.query, exchange.body.size, exchange.body)
+        exchange.json(200, { ok: true })
+      })
     })
     addRoute(app, 'get', '/v1/media/transfer', (res, req) => {
       const range = req.getHeader('range')
@@ -119,9 +100,9 @@ export class MediaRoutes {
         const headers: HeaderList = [
           ['content-type', file.type],
           ['content-disposition', contentDisposition(file)],
-          ...asFile,
+          ...fileHeaders,
         ]
-        // Only GET has ranges (RFC 9110, 14.2).
+        // Ranges apply to GET only (RFC 9110, 14.2).
         const part = exchange.isHead ? undefined : rangeOf(range, size)
         if (part === 'none') {
           exchange.end(416, '', [['content-range', `bytes */${size}`]])
@@ -140,14 +121,9 @@ export class MediaRoutes {
     })
   }
 
-  #handle(
-    res: HttpResponse,
-    req: HttpRequest,
-    handle: (exchange: Exchange) => Promise<void>,
-    body?: BodyStream,
-  ): void {
+  #handle(res: HttpResponse, req: HttpRequest, handle: (exchange: Exchange) => Promise<void>): void {
     const { cors, logger } = this.#parts
-    const exchange = new Exchange(res, req, cors, () => body?.abort())
+    const exchange = new Exchange(res, req, cors)
     void (async () => {
       try {
         await handle(exchange)
@@ -160,10 +136,10 @@ export class MediaRoutes {
 }
 
 /**
- * The bytes that a header `Range` asks for, from the first up to, not with, the second: RFC 9110, 14.2. Undefined when it asks for none, for several parts, or for what makes no sense: all of it is the
- * answer then. `none` when there are no such bytes.
+ * Returns the bytes of a header `Range`: `from` inclusive, `to` exclusive (RFC 9110, 14.2). Undefined, for the whole
+ * file, without a range, and for several or invalid ranges; `none` when the file has no such bytes.
  */
-export const rangeOf = (
+const rangeOf = (
   header: string,
   size: number,
 ): { readonly from: number; readonly to: number } | 'none' | undefined => {

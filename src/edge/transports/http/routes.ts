@@ -2,10 +2,10 @@ import type { HttpRequest, HttpResponse, TemplatedApp } from 'uWebSockets.js'
 
 type Handler = (res: HttpResponse, req: HttpRequest) => void
 
-/** Methods by pattern, of each app: the transport keeps its routes to itself. */
+/** Methods by pattern of each app. uWebSockets.js does not list its routes. */
 const routesOf = new WeakMap<TemplatedApp, Map<string, readonly string[]>>()
 
-/** Adds a route. What has GET has HEAD: an Exchange leaves the body out. */
+/** Adds a route. GET includes HEAD, for which an Exchange omits the body. */
 export const addRoute = (
   app: TemplatedApp,
   method: 'get' | 'post' | 'put',
@@ -20,17 +20,17 @@ export const addRoute = (
   routes.set(pattern, [...(routes.get(pattern) ?? []), ...methods])
 }
 
-/** `:name` in a pattern is any segment. */
+/** `:name` in a pattern matches any segment. */
 const matches = (pattern: string, path: string): boolean => {
-  const wanted = pattern.split('/')
+  const segments = pattern.split('/')
   const given = path.split('/')
   return (
-    wanted.length === given.length &&
-    wanted.every((segment, i) => segment === given[i] || (segment.startsWith(':') && given[i] !== ''))
+    segments.length === given.length &&
+    segments.every((segment, i) => segment === given[i] || (segment.startsWith(':') && given[i] !== ''))
   )
 }
 
-/** The methods of a path, in order; none where no route has it. */
+/** Returns the sorted methods of a path; empty when no route matches. */
 export const methodsOf = (app: TemplatedApp, path: string): readonly string[] => {
   const methods = new Set<string>()
   for (const [pattern, its] of routesOf.get(app) ?? [])

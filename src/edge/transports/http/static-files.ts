@@ -3,7 +3,8 @@ import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { createRequire, stripTypeScriptTypes } from 'node:module'
 import { dirname, extname, join, relative, sep } from 'node:path'
-import { type CorsPolicy, Exchange } from './http-exchange.ts'
+import type { CorsPolicy } from './cors.ts'
+import { Exchange } from './http-exchange.ts'
 import { addRoute } from './routes.ts'
 
 const contentTypes: Readonly<Record<string, string>> = {
@@ -18,7 +19,7 @@ const contentTypes: Readonly<Record<string, string>> = {
   '.webmanifest': 'application/manifest+json',
 }
 
-/** Packages that the page imports, by its import map, as `/vendor/<package>/<path in it>`. */
+/** Packages in the import map of the page, served as `/vendor/<package>/<path>`. */
 const vendored = ['preact', 'htm']
 
 interface StaticFile {
@@ -30,7 +31,10 @@ interface StaticFile {
 
 const sha = (bytes: Uint8Array | string) => createHash('sha256').update(bytes).digest('base64')
 
-/** Only what comes from here runs; inline scripts (the import map) only as they are in the file. `media` is the origin that media come from and go to, where it is another. */
+/**
+ * Allows scripts of this server only, and inline scripts (the import map) by hash. `media`: the origin of the media
+ * store, if it has its own.
+ */
 const contentSecurityPolicy = (html: string, media: string | undefined): string => {
   const andMedia = media === undefined ? '' : ` ${media}`
   const inline = [...html.matchAll(/<script(?![^>]*\ssrc=)[^>]*>([\s\S]*?)<\/script>/g)]
@@ -66,13 +70,13 @@ const filesUnder = (folder: string): string[] =>
     .map(entry => join(entry.parentPath, entry.name))
 
 const packageFolder = (name: string): string => {
-  // A package may hide its package.json; its main file is always to be found.
+  // A package may hide its package.json, but never its main file.
   let folder = dirname(createRequire(import.meta.url).resolve(name))
   while (!folder.endsWith(`${sep}${name}`)) folder = dirname(folder)
   return folder
 }
 
-/** Every file of the page by its URL: the page's own, the client library's, and the browser modules of the vendored packages. Read once. */
+/** Reads all files of the page, by URL: its own, the client library's, and the browser modules of vendored packages. */
 const loadAll = (media: string | undefined): Map<string, StaticFile> => {
   const files = new Map<string, StaticFile>()
   const add = (prefix: string, folder: string, accept: (path: string) => boolean) => {
@@ -87,7 +91,7 @@ const loadAll = (media: string | undefined): Map<string, StaticFile> => {
   return files
 }
 
-/** Serves the web page. Everything is in memory; a browser asks each time whether what it has is still it. */
+/** Serves the web page from memory. Browsers revalidate their cached copy on each use. */
 export const serveStaticFiles = (app: TemplatedApp, cors: CorsPolicy, media?: string): void => {
   for (const [url, file] of loadAll(media))
     addRoute(app, 'get', url, (res, req) => {

@@ -1,41 +1,46 @@
 import type { HttpRequest, HttpResponse, TemplatedApp } from 'uWebSockets.js'
 import { v7 as uuidv7 } from 'uuid'
 import type { Logger } from '../../../base/logger.ts'
-import { CloseCode, ConfabError, Limits } from '../../../events/index.ts'
+import { CloseCode } from '../../../events/index.ts'
 import type { Access } from '../../access/access.ts'
 import type { Memberships } from '../../access/memberships.ts'
 import type { StreamCatchUp } from '../../catch-up/stream-catch-up.ts'
 import { decodeCursor } from '../../catch-up/stream-cursor.ts'
 import type { FanOut } from '../../delivery/fan-out.ts'
 import type { HelloRate } from '../../limits/admission.ts'
-import { tooManySockets } from '../../limits/connection-limits.ts'
+import { type AddressCount, type AddressLimit, tooManyConnections } from '../../limits/connection-limits.ts'
 import type { EdgeLimits } from '../../ports/edge-limits.ts'
 import type { EdgeMetrics } from '../../ports/edge-metrics.ts'
 import type { TokenVerifier } from '../../ports/token-verifier.ts'
 import type { PresenceBoard } from '../../presence/index.ts'
 import { visibleError } from '../../requests/answers.ts'
-import { bearerToken } from '../../sessions/caller.ts'
+import { helloFields } from '../../requests/hello.ts'
 import { eventOf } from '../../sessions/frames.ts'
 import { flush, push } from '../../sessions/outbox.ts'
 import { Session } from '../../sessions/session.ts'
 import type { SessionRegistry } from '../../sessions/session-registry.ts'
 import type { WriteRoom } from '../../sessions/slow-consumers.ts'
-import { type CorsPolicy, Exchange } from '../http/http-exchange.ts'
+import type { CorsPolicy } from '../http/cors.ts'
+import { Exchange } from '../http/http-exchange.ts'
 import { addRoute } from '../http/routes.ts'
-import { EventStream } from './sse-stream.ts'
+import { peerOf } from '../listen.ts'
+import { SseStream } from './sse-stream.ts'
 
 const headers = [
   ['content-type', 'text/event-stream'],
   ['cache-control', 'no-store'],
-  // Some proxies keep an answer until there is much of it.
+  // A client must not reuse the connection of an ended stream: this node may be draining.
+  ['connection', 'close'],
+  // Some proxies buffer an answer otherwise.
   ['x-accel-buffering', 'no'],
 ] as const
 
-/** How long a client waits before it comes again, ms, unless the node goes away. */
+/** Time after which a client reconnects, ms; a drain sets another one. */
 const retryMs = 1_000
 
-interface StreamParts {
-  readonly arrivals: HelloRate
+export interface SseParts {
+  readonly helloRate: HelloRate
+  readonly addresses: AddressLimit
   readonly tokens: TokenVerifier
   readonly access: Access
   readonly memberships: Memberships
@@ -49,18 +54,18 @@ interface StreamParts {
   readonly cors: CorsPolicy
 }
 
-/** `GET /v1/stream`: sessions that get what a socket's session gets, as Server-Sent Events. */
-export class EventStreams {
-  readonly #parts: StreamParts
+/** The route `GET /v1/stream`: sessions that receive the pushes of a WebSocket session as Server-Sent Events. */
+export class SseSessions {
+  readonly #parts: SseParts
   readonly #limits: EdgeLimits
-  readonly #streams = new Map<Session, EventStream>()
-  /** Sessions that have come as far as the node. */
+  readonly #streams = new Map<Session, SseStream>()
+  /** Sessions whose catch-up has finished: they receive live events. */
   readonly #live = new Set<Session>()
-  /** Streams that have not come as far yet, by user: the registry does not count them. */
-  readonly #arriving = new Map<string, number>()
+  /** Number of sessions in catch-up, by user. The registry does not count them for the user yet. */
+  readonly #catchingUp = new Map<string, number>()
   readonly #timer: NodeJS.Timeout
 
-  constructor(parts: StreamParts, limits: EdgeLimits) {
+  constructor(parts: SseParts, limits: EdgeLimits) {
     this.#parts = parts
     this.#limits = limits
     this.#timer = setInterval(() => this.#beat(), limits.heartbeatMs).unref()
@@ -70,7 +75,7 @@ export class EventStreams {
     addRoute(app, 'get', '/v1/stream', (res, req) => void this.#open(res, req))
   }
 
-  /** Ends each stream, and has its client come back after a random part of this time. */
+  /** Ends each stream. Its client reconnects after a random part of `ms`. */
   drain(ms: number): void {
     for (const [session, stream] of this.#streams) {
       const reconnectMs = Math.ceil(Math.random() * ms)
@@ -81,26 +86,27 @@ export class EventStreams {
     }
   }
 
-  close(): void {
+  stop(): void {
     clearInterval(this.#timer)
   }
 
   async #open(res: HttpResponse, req: HttpRequest): Promise<void> {
-    const { arrivals, tokens, access, logger, metrics, cors, catchUp } = this.#parts
+    const { helloRate, addresses, tokens, access, logger, metrics, cors, catchUp } = this.#parts
     const started = performance.now()
     const lastId = req.getHeader('last-event-id')
-    let stream: EventStream | undefined
+    const forwarded = req.getHeader('x-forwarded-for')
+    let stream: SseStream | undefined
     const exchange = new Exchange(res, req, cors, () => stream?.aborted())
+    let address: AddressCount | undefined
     let outcome = 'ok'
     try {
-      const token = bearerToken(exchange.authorization)
-      if (token === undefined)
-        throw new ConfabError('UNAUTHENTICATED', 'There is no token in the header Authorization: Bearer ….')
+      address = addresses.opened(() => peerOf(res), forwarded)
+      const token = exchange.requireToken()
       const from = lastId === '' ? undefined : decodeCursor(lastId)
-      arrivals.admit(started)
+      helloRate.admit(started)
       const { user, expiresAt } = await tokens.verify(token)
       access.requireFresh()
-      this.#requireRoom(user)
+      this.#requireUserLimit(user)
       if (exchange.isHead) {
         exchange.endWithoutBody(200, headers)
         return
@@ -109,10 +115,11 @@ export class EventStreams {
       session.user = user
       session.id = uuidv7()
       const begin = (): boolean => {
-        // Others of the same user may have begun since.
-        this.#requireRoom(user)
+        // Other sessions of the user may have opened in the meantime.
+        this.#requireUserLimit(user)
         const given = exchange.handOver(headers)
         if (given === undefined) return false
+        session.address = address
         stream = this.#begin(session, given)
         return true
       }
@@ -122,16 +129,19 @@ export class EventStreams {
       const body = visibleError(error, logger, { request: 'stream' })
       outcome = body.code
       exchange.error(body)
+    } finally {
+      // From `begin` on, `#closed` counts down.
+      if (stream === undefined) addresses.closed(address)
     }
     metrics.answered('stream', outcome, (performance.now() - started) / 1000)
   }
 
-  #requireRoom(user: string): void {
+  #requireUserLimit(user: string): void {
     const { userSockets } = this.#limits
-    const count = this.#parts.sessions.countOf(user) + (this.#arriving.get(user) ?? 0)
+    const count = this.#parts.sessions.countOf(user) + (this.#catchingUp.get(user) ?? 0)
     if (userSockets === 0 || count < userSockets) return
     this.#parts.metrics.limited('user_sockets')
-    throw tooManySockets('You have')
+    throw tooManyConnections('This user')
   }
 
   #fromNow(session: Session, begin: () => boolean): Promise<void> {
@@ -142,9 +152,9 @@ export class EventStreams {
     })
   }
 
-  #begin(session: Session, res: HttpResponse): EventStream {
+  #begin(session: Session, res: HttpResponse): SseStream {
     const { sessions, writeRoom, metrics } = this.#parts
-    const stream = new EventStream(res, this.#limits.backpressureBytes, {
+    const stream = new SseStream(res, this.#limits.backpressureBytes, {
       closed: code => this.#closed(session, code),
       moved: () => writeRoom.moved(session),
       dropped: () => metrics.dropped(),
@@ -154,50 +164,46 @@ export class EventStreams {
     sessions.connected(session)
     metrics.connected()
     this.#streams.set(session, stream)
-    this.#arriving.set(session.user, (this.#arriving.get(session.user) ?? 0) + 1)
-    const { inFlight, heartbeatMs } = this.#limits
-    const hello = {
-      t: 'hello',
-      user: session.user,
-      session: session.id,
-      epoch: 1,
-      heartbeatMs,
-      limits: { ...Limits, inFlight },
-    }
+    this.#catchingUp.set(session.user, (this.#catchingUp.get(session.user) ?? 0) + 1)
+    const hello = { t: 'hello', ...helloFields(session, this.#limits) }
     push(session, `retry: ${retryMs}\n${eventOf(JSON.stringify(hello))}`)
     return stream
   }
 
-  /** From this turn on it gets what is live. */
+  /** From this turn on the session receives live events. */
   #join(session: Session, conversations: readonly string[]): void {
     const { sessions, fanOut, presence } = this.#parts
     sessions.opened(session)
     fanOut.subscribeAll(session, conversations)
     this.#live.add(session)
-    this.#arrived(session.user)
+    this.#caughtUp(session.user)
     presence.opened(session)
   }
 
-  #arrived(user: string): void {
-    const others = (this.#arriving.get(user) ?? 1) - 1
-    if (others === 0) this.#arriving.delete(user)
-    else this.#arriving.set(user, others)
+  #caughtUp(user: string): void {
+    const others = (this.#catchingUp.get(user) ?? 1) - 1
+    if (others === 0) this.#catchingUp.delete(user)
+    else this.#catchingUp.set(user, others)
   }
 
   #closed(session: Session, code: number): void {
-    const { sessions, fanOut, presence, writeRoom, metrics } = this.#parts
+    const { addresses, sessions, fanOut, presence, writeRoom, metrics } = this.#parts
     session.phase = 'closed'
     session.outbox = undefined
     this.#streams.delete(session)
+    addresses.closed(session.address)
     fanOut.forget(session)
     const isLast = sessions.closed(session)
     if (this.#live.delete(session)) presence.closed(session, isLast)
-    else this.#arrived(session.user)
+    else this.#caughtUp(session.user)
     writeRoom.moved(session)
     metrics.disconnected(code)
   }
 
-  /** Keeps the connection from looking idle, and a quiet stream's place from growing old. */
+  /**
+   * Sends heartbeats. Live sessions receive the current cursor too, so that quiet streams do not resume from an old
+   * one.
+   */
   #beat(): void {
     const id = this.#parts.catchUp.currentId()
     for (const [session, stream] of this.#streams)

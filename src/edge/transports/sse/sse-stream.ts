@@ -6,20 +6,20 @@ import type { Transport, TransportEvents } from '../../sessions/session.ts'
 const bytesOf = (frame: Frame): number =>
   typeof frame === 'string' ? Buffer.byteLength(frame) : frame.byteLength
 
-/** An HTTP answer that does not end: frames, in the format of Server-Sent Events already, to a client that takes them or not. */
-export class EventStream implements Transport {
+/** The transport of an event stream: an endless HTTP answer. Frames are encoded as Server-Sent Events already. */
+export class SseStream implements Transport {
   readonly #res: HttpResponse
   readonly #limit: number
   readonly #events: TransportEvents
   readonly #waiting: Frame[] = []
   #waitingBytes = 0
-  /** Of the frame that the transport has not got rid of; 0 when it takes more. */
+  /** Size of the frame that uWebSockets.js still buffers; 0 when it accepts more. */
   #stuckBytes = 0
   #isClosed = false
-  /** Whether the client has taken anything since `isStuck` was asked. */
+  /** Whether the client has received anything since the last call of `isStuck`. */
   #hasMoved = true
 
-  /** `limit`: bytes that may wait. The answer's head has been written; whoever has it tells `aborted`. */
+  /** `limit`: bytes that may be buffered. The head of the answer is written. The caller reports aborts to `aborted`. */
   constructor(res: HttpResponse, limit: number, events: TransportEvents) {
     this.#res = res
     this.#limit = limit
@@ -54,11 +54,11 @@ export class EventStream implements Transport {
     return this.#waitingBytes + this.#stuckBytes
   }
 
-  /** Topics are for sockets; a topic sends to streams one by one. */
+  /** Only WebSockets have topics. The fan-out sends to event streams one by one. */
   subscribe(): void {}
   unsubscribe(): void {}
 
-  /** A client that has room is told why. */
+  /** Ends the answer. A client without buffered bytes receives the code and the reason first. */
   end(code: number, reason: string): void {
     if (this.#isClosed) return
     this.#isClosed = true
@@ -66,20 +66,21 @@ export class EventStream implements Transport {
       const last = `data: ${JSON.stringify({ t: 'closed', code, reason })}\n\n`
       this.#res.cork(() => {
         this.#res.write(last)
-        this.#res.end(undefined, true)
+        // Not with `closeConnection`: uWebSockets.js would write a header between the chunks. The head has it already.
+        this.#res.end()
       })
     } else this.#res.close()
     this.#forget(code)
   }
 
-  /** The client has gone. */
+  /** The client has disconnected. */
   aborted(): void {
     if (this.#isClosed) return
     this.#isClosed = true
     this.#forget(1005)
   }
 
-  /** Whether something has waited, and nothing of it was taken, since this was asked last. */
+  /** Returns whether frames are buffered and the client has received nothing since the last call. */
   isStuck(): boolean {
     const isStuck = this.#stuckBytes > 0 && !this.#hasMoved
     this.#hasMoved = false

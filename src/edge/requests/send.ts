@@ -1,0 +1,53 @@
+import type { AnswerOf, RequestOf } from '../../events/index.ts'
+import type { Caller } from '../sessions/caller.ts'
+import { requireMedia } from './media.ts'
+import { commandContext, type Fields, type Handler, type RequestContext } from './request-context.ts'
+
+/** Handles `send`: posts a message. The command bus authorises the sender on the state that it decides on. */
+export const send = (context: RequestContext): Handler<'send'> => {
+  const execute = (request: RequestOf['send'], caller: Caller): Promise<Fields<'send'>> =>
+    context.bus.execute(request, commandContext(caller)) as Promise<Fields<'send'>>
+  return (request, caller) =>
+    request.attachments === undefined || request.attachments.length === 0
+      ? execute(request, caller)
+      : takeAttachments(context, request, caller).then(sent => sent ?? execute(request, caller))
+}
+
+/**
+ * Binds the attachments to the message before it is appended: each must be uploaded, verified and owned by the sender.
+ * Returns undefined on success. A repeated `send` may fail here, because its media or its sender are gone; it returns
+ * the answer of the first `send` then.
+ */
+const takeAttachments = async (
+  context: RequestContext,
+  { c, m, attachments }: RequestOf['send'],
+  { user }: Caller,
+): Promise<AnswerOf['send'] | undefined> => {
+  try {
+    await context.access.member(c, user)
+    await requireMedia(context.media).take(c, m, user, attachments ?? [])
+    return undefined
+  } catch (error) {
+    const sent = await sentBefore(context, c, m, user)
+    if (sent === undefined) throw error
+    return sent
+  }
+}
+
+/**
+ * Returns the answer to a message that the sender has posted before; undefined when there is none, or on a failed read.
+ */
+const sentBefore = async (
+  { states, lookup }: RequestContext,
+  c: string,
+  m: string,
+  user: string,
+): Promise<AnswerOf['send'] | undefined> => {
+  try {
+    const view = await states.currentConversation(c)
+    const found = view === undefined ? undefined : await lookup.find(c, m, view.head)
+    return found?.from === user ? { seq: found.seq, at: found.at, duplicate: true } : undefined
+  } catch {
+    return undefined
+  }
+}

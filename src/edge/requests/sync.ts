@@ -1,0 +1,23 @@
+import { ConfabError } from '../../events/index.ts'
+import type { Handler, RequestContext } from './request-context.ts'
+
+/** Handles `sync`: answers at once, and sends the missed events of the conversations as pushes after the answer. */
+export const sync =
+  ({ access, resumer }: RequestContext): Handler<'sync'> =>
+  (request, caller) => {
+    const { session } = caller
+    if (session === undefined)
+      throw new ConfabError('BAD_REQUEST', 't: sync needs a session. Send it over a WebSocket or gRPC.', {
+        field: '/t',
+      })
+    access.requireFresh()
+    if (resumer.isFull(session))
+      throw new ConfabError('OVERLOADED', 'Too many conversations wait for catch-up. Wait for some of them.')
+    // The catch-up starts after the answer and counts as an unanswered request until it has finished.
+    session.beginRequest()
+    queueMicrotask(() => void resumer.resume(session, request.cursors).finally(() => session.endRequest()))
+    return {}
+  }
+
+/** Handles `ping`: returns the server's time. */
+export const ping = (): Handler<'ping'> => () => ({ at: new Date().toISOString() })

@@ -1,0 +1,112 @@
+import type { TemplatedApp } from 'uWebSockets.js'
+import { Access } from './access/access.ts'
+import { Memberships } from './access/memberships.ts'
+import { ViewFreshness } from './access/view-freshness.ts'
+import { ConversationReader } from './catch-up/conversation-reader.ts'
+import { Resumer } from './catch-up/resume.ts'
+import { SharedReads } from './catch-up/shared-reads.ts'
+import { SlowConsumerCatchUp } from './catch-up/slow-consumer-catch-up.ts'
+import { StreamCatchUp } from './catch-up/stream-catch-up.ts'
+import { FanOut } from './delivery/fan-out.ts'
+import { EdgeInterest } from './delivery/interest.ts'
+import { LiveEvents } from './delivery/live-events.ts'
+import type { EdgeOptions } from './edge-options.ts'
+import type { EdgeLimits } from './ports/edge-limits.ts'
+import { SlowConsumers, WriteRoom } from './sessions/slow-consumers.ts'
+import { Marks } from './signals/marks.ts'
+import type { WiredSessions } from './wire-sessions.ts'
+
+/** Bytes buffered for a session up to which catch-up continues. At most a quarter of the session's limit. */
+const catchUpBytes = 512 * 1024
+/** Interval at which buffered bytes are checked, ms. */
+const slowConsumerMs = 500
+
+/**
+ * Wires the way of stored events to sessions: the live feed, the fan-out, and catch-up for sessions that miss events.
+ * Adds listeners to the feed, so it must run before the feed starts.
+ */
+export const wireDelivery = (
+  app: TemplatedApp,
+  options: EdgeOptions,
+  limits: EdgeLimits,
+  { sessions }: WiredSessions,
+) => {
+  const { states, feed, views, log, metrics, logger } = options
+  const roomBytes = Math.min(catchUpBytes, limits.backpressureBytes / 4)
+  // Catch-up alone must not make a session a slow consumer.
+  const slowFrom = roomBytes * 2
+  const onResumed = (events: number): void => metrics.resumed(events)
+
+  const access = new Access(states, feed, limits.stalenessMs)
+  const freshness = new ViewFreshness(views, feed)
+  const memberships = new Memberships(views, feed, {
+    bound: limits.membershipEvents,
+    waitMs: limits.rosterWaitMs,
+  })
+  const reader = new ConversationReader(views.timeline, log, limits.lagEvents)
+  const fanOut = new FanOut(app, sessions, { topicFrom: limits.topicFrom, lookBytes: slowFrom / 4 })
+  const writeRoom = new WriteRoom(roomBytes, limits.slowMs)
+
+  const tails = new SharedReads(reader, limits.resumeCacheBytes, shared => metrics.resumeServed(shared))
+  const resumer = new Resumer({ states, feed, tails, fanOut, writeRoom, logger, onResumed }, limits)
+  const streamCatchUp = new StreamCatchUp(
+    { states, log, feed, memberships, writeRoom, logger, onResumed },
+    limits,
+  )
+  const slowConsumerCatchUp = new SlowConsumerCatchUp(
+    { fanOut, writeRoom, resumer, onBehind: () => metrics.behind() },
+    slowFrom,
+  )
+  const slowConsumers = new SlowConsumers(sessions, {
+    most: limits.bufferedBytes,
+    userMost: limits.userBufferedBytes,
+    slowFrom,
+    onSlow: session => slowConsumerCatchUp.slow(session),
+  })
+
+  const marks = new Marks({ states, views, freshness, sessions, fanOut, logger }, limits)
+  const live = new LiveEvents({
+    fanOut,
+    sessions,
+    memberships,
+    resumer,
+    tails,
+    catchUp: streamCatchUp,
+    slowConsumers: slowConsumerCatchUp,
+    marks,
+    metrics,
+    logger,
+  })
+  feed.listen(live.listen, live.passed)
+  feed.narrowTo(
+    new EdgeInterest(fanOut, [
+      { needs: c => resumer.isFilling(c) },
+      { needs: c => tails.isKeeping(c) },
+      { needs: c => streamCatchUp.wants(c) },
+    ]),
+  )
+  let timer: NodeJS.Timeout | undefined
+
+  return {
+    access,
+    freshness,
+    memberships,
+    reader,
+    fanOut,
+    writeRoom,
+    resumer,
+    streamCatchUp,
+    slowConsumerCatchUp,
+    slowConsumers,
+    start(): void {
+      timer = setInterval(() => slowConsumers.check(), slowConsumerMs).unref()
+    },
+    stop(): void {
+      clearInterval(timer)
+      memberships.close()
+      marks.close()
+    },
+  }
+}
+
+export type WiredDelivery = ReturnType<typeof wireDelivery>

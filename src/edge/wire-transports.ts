@@ -1,0 +1,112 @@
+import type { TemplatedApp, us_listen_socket } from 'uWebSockets.js'
+import { MediaSweeper } from '../media/index.ts'
+import type { EdgeOptions } from './edge-options.ts'
+import type { EdgeLimits } from './ports/edge-limits.ts'
+import type { SocketData } from './sessions/session.ts'
+import type { GrpcParts, GrpcServer } from './transports/grpc/grpc-server.ts'
+import { corsPolicy } from './transports/http/cors.ts'
+import { HttpRoutes, type Readiness } from './transports/http/http-routes.ts'
+import { MediaRoutes } from './transports/http/media-routes.ts'
+import { serveStaticFiles } from './transports/http/static-files.ts'
+import { listen } from './transports/listen.ts'
+import { SseSessions } from './transports/sse/sse-sessions.ts'
+import { WebSockets } from './transports/websocket/websockets.ts'
+import type { WiredDelivery } from './wire-delivery.ts'
+import type { WiredRequests } from './wire-requests.ts'
+import type { WiredSessions } from './wire-sessions.ts'
+
+/** Wires the routes of the app, WebSocket, event stream, HTTP and media, and the gRPC server. */
+export const wireTransports = (
+  app: TemplatedApp,
+  options: EdgeOptions,
+  limits: EdgeLimits,
+  wired: WiredSessions & WiredDelivery & WiredRequests,
+  readiness: () => Promise<Readiness>,
+) => {
+  const { uws, tokens, media, metrics, logger, signDevToken } = options
+  const { sessions, addresses, helloRate, presence } = wired
+  const { access, memberships, fanOut, streamCatchUp: catchUp, writeRoom } = wired
+  const { requests, answer, admission } = wired
+  const cors = corsPolicy(options.corsOrigins ?? [])
+
+  const webSockets = new WebSockets({ requests, addresses, writeRoom, metrics }, limits)
+  app.ws<SocketData>('/v1/ws', webSockets.behavior())
+  const streams = new SseSessions(
+    {
+      helloRate,
+      addresses,
+      tokens,
+      access,
+      memberships,
+      sessions,
+      presence,
+      fanOut,
+      catchUp,
+      writeRoom,
+      metrics,
+      logger,
+      cors,
+    },
+    limits,
+  )
+  streams.register(app)
+  new HttpRoutes({
+    answer,
+    admission,
+    tokens,
+    presence,
+    metrics,
+    logger,
+    readiness,
+    cors,
+    ...(signDevToken === undefined ? {} : { signDevToken }),
+  }).register(app)
+  let sweeper: MediaSweeper | undefined
+  if (media !== undefined) {
+    new MediaRoutes({ media, access, admission, tokens, logger, cors }).register(app)
+    sweeper = new MediaSweeper({ media, wasSent: wired.wasSent, logger })
+  }
+  if (options.web ?? true) serveStaticFiles(app, cors, media?.store.origin)
+
+  let socket: us_listen_socket | undefined
+  let grpc: GrpcServer | undefined
+  return {
+    /** Listens for clients. Rejects with CannotListenError. */
+    async start(host: string): Promise<{ port: number; grpcPort: number | undefined }> {
+      socket = await listen(app, host, options.port ?? 0)
+      const port = uws.us_socket_local_port(socket)
+      try {
+        grpc = await openGrpc({ requests, addresses, writeRoom, metrics }, limits, host, options.grpcPort)
+      } catch (error) {
+        app.close()
+        throw error
+      }
+      sweeper?.start()
+      return { port, grpcPort: grpc?.port }
+    },
+    /** Accepts no new sessions, and ends event streams. */
+    drain(): void {
+      if (socket !== undefined) uws.us_listen_socket_close(socket)
+      grpc?.drain()
+      streams.drain(limits.drainMs)
+    },
+    async stop(): Promise<void> {
+      streams.stop()
+      app.close()
+      grpc?.stop()
+      await sweeper?.stop()
+    },
+  }
+}
+
+/** Starts gRPC when it has a port. Its library is loaded only then. */
+const openGrpc = async (
+  parts: GrpcParts,
+  limits: EdgeLimits,
+  host: string,
+  port: number | undefined,
+): Promise<GrpcServer | undefined> => {
+  if (port === undefined) return undefined
+  const { startGrpc } = await import('./transports/grpc/grpc-server.ts')
+  return await startGrpc(parts, limits, { host, port })
+}
