@@ -1,7 +1,13 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { ConfabConfig } from '../infra/config/index.ts'
-import { connectNats, type Nats, type NatsServer, startNatsServer } from '../infra/nats/index.ts'
+import {
+  connectNats,
+  type Nats,
+  type NatsOptions,
+  type NatsServer,
+  startNatsServer,
+} from '../infra/nats/index.ts'
 
 /** The NATS of a configuration: existing servers, or the embedded one of the data folder. */
 export interface OpenNats {
@@ -20,16 +26,18 @@ export const openNats = async (
   config: Pick<ConfabConfig, 'data' | 'natsServers'>,
   name: string,
   onNotice: (notice: string) => void,
+  onListenerError?: NatsOptions['onListenerError'],
 ): Promise<OpenNats> => {
+  const options = { name, onNotice, ...(onListenerError === undefined ? {} : { onListenerError }) }
   if (config.natsServers !== undefined) {
-    const nats = await connectNats({ servers: config.natsServers, name, onNotice })
+    const nats = await connectNats({ servers: config.natsServers, ...options })
     return { nats, servers: config.natsServers, isEmbedded: false, close: () => nats.close() }
   }
   const start = (): Promise<NatsServer> => startNatsServer({ dataDir: config.data, onNotice })
   let server = await start()
   let nats: Nats
   try {
-    nats = await connectNats({ servers: server.url, name, onNotice })
+    nats = await connectNats({ servers: server.url, ...options })
   } catch (error) {
     await server.stop()
     throw error

@@ -1,7 +1,8 @@
 import { Worker } from 'node:worker_threads'
 import { ConfabError, type ErrorCode } from '../events/index.ts'
-import type { RunnerLog, SupervisedStatus } from '../projections/index.ts'
-import type { ViewDatabases } from './view-databases.ts'
+import { projectionNames, type RunnerLog, type SupervisedStatus } from '../projections/index.ts'
+import { changesByCounter, createBatchCounter } from './view-changes.ts'
+import { isInFile, type ViewDatabases } from './view-databases.ts'
 
 /** What the projections' thread is started with. */
 export interface ProjectionsThreadOptions {
@@ -15,7 +16,11 @@ export interface ProjectionsThreadOptions {
   readonly onFailure: (error: Error) => void
 }
 
-export type ProjectionsThreadData = Pick<ProjectionsThreadOptions, 'natsServers' | 'databases' | 'replicas'>
+export interface ProjectionsThreadData
+  extends Pick<ProjectionsThreadOptions, 'natsServers' | 'databases' | 'replicas'> {
+  /** Counts the stored batches of the database that this process alone feeds. */
+  readonly batches: SharedArrayBuffer
+}
 
 /** From the main thread to the projections'. */
 export interface ToProjections {
@@ -43,6 +48,8 @@ export interface ProjectionsThread {
   status(): readonly SupervisedStatus[]
   /** For how long the thread has not been able to read the whole log, ms; as of the same time. */
   logLostForMs(): number
+  /** Changes of the views in the file, which this thread alone feeds. */
+  readonly viewChanges: ReturnType<typeof changesByCounter>
   /** Resolves when the batch at hand is stored and the thread has ended. */
   stop(): Promise<void>
 }
@@ -56,7 +63,8 @@ const entry = new URL(
 /** Starts the thread. Resolves when its projections run; rejects when it can't reach NATS or open a database: ConfabError where it has a code. */
 export const startProjectionsThread = (options: ProjectionsThreadOptions): Promise<ProjectionsThread> => {
   const { natsServers, databases, replicas, log, onFailure } = options
-  const workerData: ProjectionsThreadData = { natsServers, databases, replicas }
+  const batches = createBatchCounter()
+  const workerData: ProjectionsThreadData = { natsServers, databases, replicas, batches }
   const worker = new Worker(entry, { workerData, name: 'projections' })
   const send = (message: ToProjections) => worker.postMessage(message)
   const exited = new Promise<void>(resolve => worker.once('exit', () => resolve()))
@@ -93,6 +101,10 @@ export const startProjectionsThread = (options: ProjectionsThreadOptions): Promi
           resolve({
             status: () => status,
             logLostForMs: () => logLostForMs,
+            viewChanges: changesByCounter(
+              batches,
+              projectionNames.filter(name => isInFile(databases, name)),
+            ),
             stop: async () => {
               phase = 'ending'
               send({ type: 'stop' })

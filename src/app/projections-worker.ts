@@ -10,6 +10,7 @@ import {
   answerRetries,
   connectNats,
   discoverLog,
+  errorCodeOf,
   LogWatch,
   NatsDeadLetters,
   NatsEventSource,
@@ -18,6 +19,7 @@ import {
 } from '../infra/nats/index.ts'
 import type { RunnerLog } from '../projections/index.ts'
 import type { FromProjections, ProjectionsThreadData, ToProjections } from './projections-thread.ts'
+import { withBatchCounter } from './view-changes.ts'
 import { viewDatabases } from './view-databases.ts'
 import { startViewFeeder, type ViewFeeder } from './view-feeder.ts'
 
@@ -27,7 +29,7 @@ const statusEveryMs = 250
 const niceness = 10
 if (process.platform === 'linux') setPriority(niceness)
 
-const { natsServers, replicas, databases: where } = workerData as ProjectionsThreadData
+const { natsServers, replicas, databases: where, batches } = workerData as ProjectionsThreadData
 const tell = (message: FromProjections) => parentPort?.postMessage(message)
 
 const logTo =
@@ -38,7 +40,12 @@ const log: RunnerLog = { info: logTo('info'), warn: logTo('warn'), error: logTo(
 
 const run = async (): Promise<void> => {
   const databases = viewDatabases(where)
-  const nats = await connectNats({ servers: natsServers, name: 'confab projections' })
+  const nats = await connectNats({
+    servers: natsServers,
+    name: 'confab projections',
+    onListenerError: (error, listener) =>
+      log.error({ code: errorCodeOf(error), reason: String(error), listener }, 'NATS listener failed'),
+  })
   const layout = await discoverLog(nats.connection)
   const source = new NatsEventSource(nats, layout)
   const watch = new LogWatch(nats, layout)
@@ -53,7 +60,10 @@ const run = async (): Promise<void> => {
     log,
   }
   const feeders: ViewFeeder[] = []
-  for (const database of databases) feeders.push(await startViewFeeder(database, options))
+  for (const database of databases) {
+    const open = async () => withBatchCounter(await database.open(), batches)
+    feeders.push(await startViewFeeder(database.isShared ? database : { ...database, open }, options))
+  }
   const status = () => feeders.flatMap(feeder => feeder.status())
   const unanswer = answerProjectionStatus(nats, () =>
     feeders.map(feeder => ({

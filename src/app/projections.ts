@@ -1,13 +1,15 @@
 import { createProjectionMetrics } from '../infra/telemetry/index.ts'
 import type { ProcessContext } from './lifecycle.ts'
-import { startProjectionsThread } from './projections-thread.ts'
+import { type ProjectionsThread, startProjectionsThread } from './projections-thread.ts'
 import { viewDatabasesOf } from './view-databases.ts'
 
 /** How long the log may have no leader that answers before a process that builds views is not ready, ms. They go on by themselves when it has one. */
 const lostMs = 10_000
 
 /** The role `projections`: builds the views, on a thread of their own. The streams have been applied. */
-export const openProjectionsRole = async (context: ProcessContext): Promise<void> => {
+export const openProjectionsRole = async (
+  context: ProcessContext,
+): Promise<Pick<ProjectionsThread, 'viewChanges'>> => {
   const { config, logger, system, registry, onStop, onFailure, readyWhen, tells } = context
   const projections = await startProjectionsThread({
     natsServers: system.servers,
@@ -30,4 +32,5 @@ export const openProjectionsRole = async (context: ProcessContext): Promise<void
     ),
   )
   createProjectionMetrics(registry, projections.status)
+  return projections
 }

@@ -1,5 +1,6 @@
 import type { CommandBus, LiveFeed } from '../commands/index.ts'
 import type { ConfabConfig } from '../infra/config/index.ts'
+import { errorCodeOf } from '../infra/nats/index.ts'
 import { createFeedMetrics, type Logger } from '../infra/telemetry/index.ts'
 import { openCommandsRole, openRemoteBus } from './commands.ts'
 import { openEdgeRole, tokenOptions } from './edge.ts'
@@ -46,7 +47,9 @@ export const startConfab = async (
   try {
     const tokens = has('edge') ? tokenOptions(config) : undefined
     const onNotice = (notice: string): void => logger.info({}, notice)
-    const system = await openNats(config, 'confab', onNotice)
+    const onListenerError = (error: unknown, listener: string): void =>
+      logger.error({ err: error, code: errorCodeOf(error), listener }, 'NATS listener failed')
+    const system = await openNats(config, 'confab', onNotice, onListenerError)
     life.onStop('nats', system.close)
     const context = createContext({ config, logger, system, onNotice, onFailure: failed.resolve }, life)
     let isPrepared = false
@@ -64,11 +67,13 @@ export const startConfab = async (
     const views = has('edge') || has('commands') ? await openReadViews(context) : undefined
     const commands =
       has('commands') && views !== undefined ? openCommandsRole(context, side, views) : undefined
-    if (has('projections')) await openProjectionsRole(context)
+    const projections = has('projections') ? await openProjectionsRole(context) : undefined
     let server: { readonly host: string; readonly port: number }
     if (tokens !== undefined && views !== undefined) {
       const { bus, states } = commands ?? openRemoteBus(context, side)
-      server = await openEdgeRole(context, { side, views, bus, states, tokens, readiness: life.readiness })
+      const { viewChanges } = projections ?? {}
+      const { readiness } = life
+      server = await openEdgeRole(context, { side, views, viewChanges, bus, states, tokens, readiness })
     } else server = await openStatusSide(context, life.readiness)
     if (views !== undefined) await side.feed.start()
     if (commands !== undefined) {

@@ -9,6 +9,7 @@ import type { LastSeenStore } from './ports/last-seen-store.ts'
 import type { PresenceStore } from './ports/presence-store.ts'
 import type { Signals } from './ports/signals.ts'
 import type { TokenVerifier } from './ports/token-verifier.ts'
+import type { ViewChanges } from './ports/view-changes.ts'
 
 export interface EdgeOptions {
   /** uWebSockets.js, as src/infra/uws loads it. */
@@ -18,6 +19,8 @@ export interface EdgeOptions {
   /** Not started yet, the bus listening to it already: the edge adds its listener, whoever composes starts it. */
   readonly feed: LiveFeed
   readonly views: Views
+  /** Reports changes of views that this process feeds. Without it, requests that wait for a view poll its positions. */
+  readonly viewChanges?: ViewChanges | undefined
   readonly log: EventLog
   readonly signals: Signals
   /** Where nodes tell each other of their users. Without it a node knows of its own only. */

@@ -7,7 +7,7 @@ import { Id } from '../events/index.ts'
 import { MediaSweeper } from '../media/index.ts'
 import { Access } from './access/access.ts'
 import { Memberships } from './access/memberships.ts'
-import { ViewFreshness } from './access/view-freshness.ts'
+import { ViewFreshness, ViewPositions } from './access/view-freshness.ts'
 import { ConversationReader } from './catch-up/conversation-reader.ts'
 import { Resumer } from './catch-up/resume.ts'
 import { SharedReads } from './catch-up/shared-reads.ts'
@@ -87,11 +87,12 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
   const slowFrom = room * 2
   const fanOut = new FanOut(app, sessions, { topicFrom: limits.topicFrom, lookBytes: slowFrom / 4 })
   const access = new Access(states, feed, limits.stalenessMs)
-  const freshness = new ViewFreshness(views, feed)
-  const memberships = new Memberships(views, feed, {
-    bound: limits.membershipEvents,
-    waitMs: limits.rosterWaitMs,
-  })
+  const positions = new ViewPositions(views, options.viewChanges)
+  const freshness = new ViewFreshness(positions, feed)
+  const memberships = new Memberships(
+    { views, positions, feed },
+    { bound: limits.membershipEvents, waitMs: limits.rosterWaitMs },
+  )
   const reader = new ConversationReader(views.timeline, log, limits.lagEvents)
   const tails = new SharedReads(reader, limits.resumeCacheBytes, shared => metrics.resumeServed(shared))
   const writeRoom = new WriteRoom(room, limits.slowMs)
@@ -224,6 +225,7 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
     {
       arrivals,
       tokens,
+      feed,
       access,
       memberships,
       sessions,

@@ -111,6 +111,7 @@ t.test('a log whose history has changed, as after a promotion that lagged, is re
   const states = createStates({ log, snapshots, feed: new MemoryLiveFeed(ahead), limits })
   const bus = createCommandBus({
     log: {
+      streamOf: given => log.streamOf(given),
       append: (...given) => log.append(...given),
       last: given => log.last(given),
       read: (...given) => log.read(...given),

@@ -18,6 +18,8 @@ export interface Appended {
  * The append-only log, one ordered sequence of events an aggregate. Port: JetStream in production, memory in tests; both pass test/contracts/event-log.ts.
  */
 export interface EventLog {
+  /** Returns the name of the stream that holds an aggregate. The name is another one after a mirror was promoted. */
+  streamOf(aggregate: AggregateRef): string
   /**
    * Appends all of `events` or none, right after the event at stream sequence `expected` (0: the aggregate has none). 1 to 1,000 events.
    * Rejects with ConflictError when something else stands there; ConfabError OVERLOADED when the log pushes back (nothing was appended);

@@ -222,10 +222,14 @@ export class AggregateCache<S extends AggregateState, E> {
   }
 
   async #restore(id: string): Promise<S | undefined> {
-    const { type, snapshots } = this.#options
+    const { type, log, snapshots } = this.#options
     try {
       const snapshot = await snapshots.load({ family: type.family, id })
-      return snapshot?.version === type.snapshotVersion ? type.deserialise(id, snapshot.data) : undefined
+      if (snapshot?.version !== type.snapshotVersion) return undefined
+      const state = type.deserialise(id, snapshot.data)
+      // The snapshot names the stream as it was: a promoted mirror has another name, and keeps the sequences.
+      state.stream = log.streamOf({ family: type.family, id })
+      return state
     } catch {
       // A snapshot that can't be had or read costs time only.
       return undefined

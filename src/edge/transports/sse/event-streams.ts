@@ -1,6 +1,7 @@
 import type { HttpRequest, HttpResponse, TemplatedApp } from 'uWebSockets.js'
 import { v7 as uuidv7 } from 'uuid'
 import type { Logger } from '../../../base/logger.ts'
+import type { LiveFeed } from '../../../commands/index.ts'
 import { CloseCode, ConfabError, Limits } from '../../../events/index.ts'
 import type { Access } from '../../access/access.ts'
 import type { Memberships } from '../../access/memberships.ts'
@@ -37,6 +38,7 @@ const retryMs = 1_000
 interface StreamParts {
   readonly arrivals: HelloRate
   readonly tokens: TokenVerifier
+  readonly feed: LiveFeed
   readonly access: Access
   readonly memberships: Memberships
   readonly sessions: SessionRegistry
@@ -96,7 +98,7 @@ export class EventStreams {
       const token = bearerToken(exchange.authorization)
       if (token === undefined)
         throw new ConfabError('UNAUTHENTICATED', 'There is no token in the header Authorization: Bearer ….')
-      const from = lastId === '' ? undefined : decodeCursor(lastId)
+      const from = lastId === '' ? undefined : decodeCursor(lastId, this.#parts.feed.positions())
       arrivals.admit(started)
       const { user, expiresAt } = await tokens.verify(token)
       access.requireFresh()

@@ -52,15 +52,13 @@ export class CommandMembers {
   constructor(nats: Nats, onChange: (gone: string | undefined) => void) {
     this.#nats = nats
     this.#onChange = onChange
-    const subscription = nats.connection.subscribe(CommandSubject.members, {
-      callback: (_error, msg) => {
-        const heard = decodeAnnouncement(msg.data)
-        if (heard === undefined) return
-        const { member, state } = heard
-        if (state === 'here') this.#heard(member)
-        else if (state === 'leaving') this.#leaves(member)
-        else this.#gone(member)
-      },
+    const subscription = nats.subscribe(CommandSubject.members, msg => {
+      const heard = decodeAnnouncement(msg.data)
+      if (heard === undefined) return
+      const { member, state } = heard
+      if (state === 'here') this.#heard(member)
+      else if (state === 'leaving') this.#leaves(member)
+      else this.#gone(member)
     })
     this.#unsubscribe = () => subscription.unsubscribe()
     this.#timer = setInterval(() => this.#beat(), heartbeatMs)
@@ -153,9 +151,7 @@ export class CommandMembership {
   #isOver = false
 
   constructor(nats: Nats, take: (membership: CommandMembership, msg: Msg) => void) {
-    this.#subscription = nats.connection.subscribe(commandSubject(this.name), {
-      callback: (_error, msg) => take(this, msg),
-    })
+    this.#subscription = nats.subscribe(commandSubject(this.name), msg => take(this, msg))
   }
 
   /** Whether it may decide now. */
