@@ -1,4 +1,12 @@
 import t from 'tap'
+import {
+  conversationType,
+  emptyConversation,
+  evolveConversation,
+  serialiseConversation,
+} from '../../src/commands/domain/conversation-state.ts'
+import { decodeConversationEvent } from '../../src/events/index.ts'
+import { JetStreamSnapshots } from '../../src/infra/nats/index.ts'
 import { applyStreams, loadStreams } from '../../src/infra/nats/log/streams.ts'
 import { startConfab } from '../harness/confab.ts'
 import { EventSourceClient } from '../harness/event-source.ts'
@@ -48,4 +56,30 @@ t.test('a query waits for the writes that its client has seen', async t => {
   t.equal(await Promise.race([search, bob.ok('ping').then(() => 'waits')]), 'waits')
   confab.resume('search')
   t.match((await search).hits, [{ c: 'tea', m: 'm3' }])
+})
+
+t.test('an id of another set of streams has everything fetched again, at once', async t => {
+  const asked = performance.now()
+  const client = await source('2.1.1.1')
+  await client.until(() => client.of('refetch').length === 4)
+  t.ok(performance.now() - asked < 2_000, 'no node is waited for')
+  t.same(new Set(client.of('refetch').map(({ reason }) => reason)), new Set(['unknown']))
+})
+
+t.test('a stored snapshot names no stream that is gone', async t => {
+  const snapshots = new JetStreamSnapshots(await nats.connect())
+  const aggregate = { family: 'conv', id: 'snapped' } as const
+  await bob.ok('create', { c: 'snapped', kind: 'group', members: ['alice'] })
+  const last = await confab.log.last(aggregate)
+  const state = emptyConversation('snapped')
+  evolveConversation(state, decodeConversationEvent(last!), {
+    stream: 'CONV_BEFORE',
+    streamSeq: last!.streamSeq,
+    commandId: last!.envelope.commandId,
+  })
+  const { snapshotVersion: version } = conversationType
+  await snapshots.save(aggregate, { version, streamSeq: state.streamSeq, data: serialiseConversation(state) })
+  const other = await startConfab(t, { nats })
+  const alice = await other.connect('alice', { resume: { snapped: 0 } })
+  t.match(await alice.find(frame => frame.t === 'synced' || frame.t === 'refetch'), { t: 'synced', seq: 1 })
 })

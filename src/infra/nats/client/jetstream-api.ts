@@ -9,6 +9,8 @@ const attempts = 6
 /** JetStream's codes of errors that confab handles. */
 export const ApiError = {
   noMessageFound: 10_037,
+  /** A delete failed; the description says why. */
+  deleteFailed: 10_057,
   streamNameInUse: 10_058,
   streamNotFound: 10_059,
   /** `wrong last sequence: N`. */

@@ -19,6 +19,8 @@ const retrySubject = 'confab.projections.retry'
 const page = 250
 /** Status of a direct get that found nothing. */
 const noMessages = 404
+/** Descriptions of a failed delete of a message that is not in the stream. */
+const missingMessage = /no message found|EOF/
 
 /**
  * Files dead letters under `dead.<projection>`. A letter holds the position of the event and the reason; the event itself
@@ -85,7 +87,7 @@ export const removeDeadLetter = async (nats: Nats, sequence: number): Promise<bo
     const stream = await streamTaking(manager, deadLetterSubjects)
     return await manager.streams.deleteMessage(stream, sequence, false)
   } catch (error) {
-    if (apiCodeOf(error) === ApiError.noMessageFound) return false
+    if (apiCodeOf(error) === ApiError.deleteFailed && missingMessage.test(String(error))) return false
     throw error
   }
 }
