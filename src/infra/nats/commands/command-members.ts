@@ -51,7 +51,13 @@ export class CommandMembers {
   /** `onChange` is told when the assignment changes, and who answers no more. */
   constructor(nats: Nats, onChange: (gone: string | undefined) => void) {
     this.#nats = nats
-    this.#onChange = onChange
+    this.#onChange = gone => {
+      try {
+        onChange(gone)
+      } catch (error) {
+        nats.listenerFailed(error, 'command members')
+      }
+    }
     const subscription = nats.subscribe(CommandSubject.members, msg => {
       const heard = decodeAnnouncement(msg.data)
       if (heard === undefined) return

@@ -164,6 +164,7 @@ export class CommandServer {
         },
       )
       .finally(ended)
+      .catch(error => this.#nats.listenerFailed(error, 'answered commands'))
   }
 
   #refuse(replies: readonly string[], type: string, started: number, error: unknown): void {
