@@ -3,7 +3,9 @@ import type { ProjectionName, ViewStores } from '../projections/index.ts'
 /** Counts stored batches of views. The projections' thread and the main thread share its memory. */
 export const createBatchCounter = (): SharedArrayBuffer => new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT)
 
-/** Returns the stores with a counter: it is raised after each stored batch, and threads that wait for it are notified. */
+/**
+ * Returns the stores with a counter: it is raised after each stored batch, and threads that wait for it are notified.
+ */
 export const withBatchCounter = (stores: ViewStores, counter: SharedArrayBuffer): ViewStores => {
   const cell = new Int32Array(counter)
   return {

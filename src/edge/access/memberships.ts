@@ -36,8 +36,9 @@ export const membershipChange = (event: ConversationEvent | UserEvent): Membersh
 }
 
 /**
- * The conversations of each user, exactly as of what the live feed has delivered: the roster view, and the recent changes
- * that the view lacks. It remembers changes until the view has them, up to a bound; beyond it, requests wait for the view.
+ * The conversations of each user, exactly as of what the live feed has delivered: the roster view, and the recent
+ * changes that the view lacks. It remembers changes until the view has them, up to a bound; beyond it, requests wait
+ * for the view.
  */
 export class Memberships {
   readonly #views: Views
@@ -72,8 +73,8 @@ export class Memberships {
 
   /**
    * Calls `use` with a user's conversations. `use` is synchronous: the feed delivers no event before it returns. All
-   * requests that wait for the roster share its position queries. Rejects with ConfabError UNAVAILABLE when the roster does
-   * not catch up with the feed in time.
+   * requests that wait for the roster share its position queries. Rejects with ConfabError UNAVAILABLE when the roster
+   * does not catch up with the feed in time.
    */
   async of<T>(user: string, use: (conversations: Set<string>) => T): Promise<T> {
     const until = performance.now() + this.#waitMs

@@ -33,8 +33,9 @@ const areSame = (some: readonly Position[], others: readonly Position[]): boolea
   some.every(({ stream, streamSeq }, i) => others[i]?.stream === stream && others[i].streamSeq === streamSeq)
 
 /**
- * Waits for the positions of views. All requests that wait for one view share its queries, one at a time. Where this process
- * feeds the view, each stored batch triggers a query; elsewhere a timer does, with back-off while the view does not advance.
+ * Waits for the positions of views. All requests that wait for one view share its queries, one at a time. Where this
+ * process feeds the view, each stored batch triggers a query; elsewhere a timer does, with back-off while the view does
+ * not advance.
  */
 export class ViewPositions {
   readonly #views: Pick<Views, 'positions'>
@@ -52,8 +53,8 @@ export class ViewPositions {
   }
 
   /**
-   * Resolves with whether a view reached, within `ms`, positions for which `isReached` returns true. Rejects when the first
-   * query fails; later failures are retried.
+   * Resolves with whether a view reached, within `ms`, positions for which `isReached` returns true. Rejects when the
+   * first query fails; later failures are retried.
    */
   reached(
     projection: ProjectionName,

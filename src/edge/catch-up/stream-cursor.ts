@@ -1,8 +1,8 @@
 import { ConfabError, Family, type StreamPosition } from '../../events/index.ts'
 
 /**
- * The position of an event stream: for each stream of the log that holds conversations, the sequence up to which the client
- * has every event of its conversations. The entries are in the order of `LiveFeed.positions`. See docs/adr/0022.
+ * The position of an event stream: for each stream of the log that holds conversations, the sequence up to which the
+ * client has every event of its conversations. The entries are in the order of `LiveFeed.positions`. See docs/adr/0022.
  */
 export type StreamCursor = Map<string, number>
 
@@ -24,8 +24,8 @@ export const cursorOf = (positions: readonly StreamPosition[]): StreamCursor => 
 }
 
 /**
- * Returns the cursor as an event id: `2.3f.a0`. The id names no stream, so that it stays valid when a mirror with another
- * name is promoted: order and sequences stay the same.
+ * Returns the cursor as an event id: `2.3f.a0`. The id names no stream, so that it stays valid when a mirror with
+ * another name is promoted: order and sequences stay the same.
  */
 export const encodeCursor = (cursor: StreamCursor): string => {
   let id = version
@@ -34,8 +34,9 @@ export const encodeCursor = (cursor: StreamCursor): string => {
 }
 
 /**
- * Returns the cursor of a `Last-Event-ID`. `positions` are those of this process's feed. An id of another set of streams
- * gives a cursor that no node reaches: the client has to fetch its conversations again. Throws ConfabError BAD_REQUEST.
+ * Returns the cursor of a `Last-Event-ID`. `positions` are those of this process's feed. An id of another set of
+ * streams gives a cursor that no node reaches: the client has to fetch its conversations again. Throws ConfabError
+ * BAD_REQUEST.
  */
 export const decodeCursor = (id: string, positions: readonly StreamPosition[]): StreamCursor => {
   const parts = pattern.exec(id)?.[1]?.slice(1).split('.')

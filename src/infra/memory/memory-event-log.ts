@@ -17,8 +17,9 @@ import {
 } from '../../events/index.ts'
 
 /**
- * A fault of an append. `conflict`, `overloaded`: the log refuses it. `lost`: the log never receives it. `answer-lost`: the
- * log stores it, and the caller gets an error. `later`: the caller gets an error, and the log stores it some time after.
+ * A fault of an append. `conflict`, `overloaded`: the log refuses it. `lost`: the log never receives it. `answer-lost`:
+ * the log stores it, and the caller gets an error. `later`: the caller gets an error, and the log stores it some time
+ * after.
  */
 export type AppendFault = 'conflict' | 'overloaded' | 'lost' | 'answer-lost' | 'later'
 
@@ -35,7 +36,10 @@ export class MemoryEventLog implements EventLog {
   readonly #followers = new Set<(event: StoredEvent) => void>()
   readonly #remembersIds: boolean
 
-  /** `remembersIds`: whether the log recognises command ids that it holds (default). False: its duplicate window has passed. */
+  /**
+   * `remembersIds`: whether the log recognises command ids that it holds (default). False: its duplicate window has
+   * passed.
+   */
   constructor({ remembersIds = true }: { remembersIds?: boolean } = {}) {
     this.#remembersIds = remembersIds
     for (const family of Object.values(Family)) this.#streams.set(streamOfFamily(family), [])
@@ -54,7 +58,10 @@ export class MemoryEventLog implements EventLog {
     return streamOfFamily(family)
   }
 
-  /** Calls `listener` with each stored event before its append is answered. Returns a function that removes the listener. */
+  /**
+   * Calls `listener` with each stored event before its append is answered. Returns a function that removes the
+   * listener.
+   */
   follow(listener: (event: StoredEvent) => void): () => void {
     this.#followers.add(listener)
     return () => this.#followers.delete(listener)

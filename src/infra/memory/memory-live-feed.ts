@@ -3,8 +3,8 @@ import { Family, type StoredEvent, type StreamPosition } from '../../events/inde
 import type { MemoryEventLog } from './memory-event-log.ts'
 
 /**
- * The live feed of a log in memory. It loses nothing. By default it delivers each event before the append is answered; with
- * `later`, some time after.
+ * The live feed of a log in memory. It loses nothing. By default it delivers each event before the append is answered;
+ * with `later`, some time after.
  */
 export class MemoryLiveFeed implements LiveFeed {
   readonly #log: MemoryEventLog

@@ -24,8 +24,8 @@ export interface Nats {
   /** Whether the connection is up now. */
   connected(): boolean
   /**
-   * Calls `listener` after each reconnect, when the subscriptions are in place again, and after each disconnect. Returns a
-   * function that removes the listener.
+   * Calls `listener` after each reconnect, when the subscriptions are in place again, and after each disconnect.
+   * Returns a function that removes the listener.
    */
   onChange(listener: (connected: boolean) => void): () => void
   /**
@@ -55,8 +55,8 @@ export const errorCodeOf = (error: unknown): string => {
 }
 
 /**
- * Connects to NATS. Rejects with NatsError when no server can be reached. The connection reconnects with jitter, without a
- * limit of attempts.
+ * Connects to NATS. Rejects with NatsError when no server can be reached. The connection reconnects with jitter,
+ * without a limit of attempts.
  */
 export const connectNats = async (options: NatsOptions): Promise<Nats> => {
   const servers = typeof options.servers === 'string' ? options.servers.split(',') : options.servers
@@ -71,7 +71,8 @@ export const connectNats = async (options: NatsOptions): Promise<Nats> => {
       reconnectJitter: 200,
       reconnectJitterTLS: 200,
       pingInterval: 5_000,
-      // nats.js misses the end of a socket between its connect and the server's first answer. It retries after this timeout (default 20 s).
+      // nats.js misses the end of a socket between its connect and the server's first answer. It retries after this
+      // timeout (default 20 s).
       timeout: 3_000,
       ignoreAuthErrorAbort: true,
       noAsyncTraces: true,

@@ -28,8 +28,8 @@ export const isSequenceConflict = (code: number | undefined): boolean =>
   code === ApiError.wrongLastSequence || code === ApiError.wrongLastSequenceUnknown
 
 /**
- * Runs an idempotent request, and retries it after a timeout: JetStream drops requests silently while it or a stream has no leader. `what` is the subject of
- * the error message. Throws NatsError.
+ * Runs an idempotent request, and retries it after a timeout: JetStream drops requests silently while it or a stream
+ * has no leader. `what` is the subject of the error message. Throws NatsError.
  */
 export const retryRequest = async <T>(what: string, request: () => Promise<T>): Promise<T> => {
   for (let attempt = 1; ; attempt++) {
@@ -53,8 +53,8 @@ export const askJetStream = <T>(
   )
 
 /**
- * Returns the names of the streams that take a subject. Mirrors take none. The server answers from its metadata, so that
- * streams without a leader are found too.
+ * Returns the names of the streams that take a subject. Mirrors take none. The server answers from its metadata, so
+ * that streams without a leader are found too.
  */
 export const streamsTaking = async (manager: JetStreamManager, subject: string): Promise<string[]> => {
   const names: string[] = []

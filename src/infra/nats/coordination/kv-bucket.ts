@@ -26,15 +26,17 @@ export interface BucketOptions {
   readonly history: number
   /** Replicas. Default: as many as the stream of dead letters has. A bucket with fewer is updated. */
   readonly replicas?: number | undefined
-  /** Whether values may have their own time to live. The server removes the marker of an expired value after a second. */
+  /**
+   * Whether values may have their own time to live. The server removes the marker of an expired value after a second.
+   */
   readonly expires?: boolean
   /** Timeout of each request on the bucket, ms. */
   readonly timeout: number
 }
 
 /**
- * Opens a key-value bucket of JetStream, and creates it when there is none. Reads go to the leader, because a replica that
- * is behind answers direct gets too. Throws NatsError.
+ * Opens a key-value bucket of JetStream, and creates it when there is none. Reads go to the leader, because a replica
+ * that is behind answers direct gets too. Throws NatsError.
  */
 export const openBucket = ({ connection }: Nats, options: BucketOptions): Promise<KV> =>
   retryRequest(`the bucket ${options.bucket}`, async () => {

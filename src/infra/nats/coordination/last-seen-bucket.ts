@@ -5,7 +5,9 @@ import { checkConnected, isBucketConflict, openBucket } from './kv-bucket.ts'
 
 const bucket = 'confab-last-seen'
 const timeout = 3_000
-/** Number of keys. Each value holds many users: with one key for each user, keys would take most of the server's memory. */
+/**
+ * Number of keys. Each value holds many users: with one key for each user, keys would take most of the server's memory.
+ */
 const keyCount = 65_536
 /** Values that are read and written concurrently. */
 const concurrency = 64
@@ -34,8 +36,8 @@ const forEachOf = async <T>(items: readonly T[], use: (item: T) => Promise<void>
 }
 
 /**
- * Opens the store of last-seen times, a key-value bucket of JetStream. Times expire after `keepMs`. `replicas` default to
- * those of the dead letters. Throws NatsError.
+ * Opens the store of last-seen times, a key-value bucket of JetStream. Times expire after `keepMs`. `replicas` default
+ * to those of the dead letters. Throws NatsError.
  */
 export const openLastSeenBucket = async (
   nats: Nats,

@@ -149,7 +149,10 @@ class PresenceBucket implements PresenceStore {
   }
 }
 
-/** Opens the presence store, and creates its bucket when there is none. `replicas` default to those of the dead letters. Throws NatsError. */
+/**
+ * Opens the presence store, and creates its bucket when there is none. `replicas` default to those of the dead letters.
+ * Throws NatsError.
+ */
 export const openPresenceBucket = async (
   nats: Nats,
   { replicas }: { readonly replicas?: number | undefined } = {},

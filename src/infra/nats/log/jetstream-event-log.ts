@@ -64,7 +64,9 @@ interface QueuedPublish {
   readonly options: PublishOptions
 }
 
-/** The event log on JetStream. Each aggregate has one literal subject; each append expects the subject's last sequence. */
+/**
+ * The event log on JetStream. Each aggregate has one literal subject; each append expects the subject's last sequence.
+ */
 export class JetStreamEventLog implements EventLog {
   readonly #nats: Nats
   readonly #layout: LogLayout

@@ -6,7 +6,9 @@ import { NatsError, NatsProblem } from '../client/nats-error.ts'
 
 /** The streams that hold the log, and the partitions that each of them holds. */
 export interface LogLayout {
-  /** Stream names: those of conversations, then those of users; each family ordered by its streams' lowest partition. */
+  /**
+   * Stream names: those of conversations, then those of users; each family ordered by its streams' lowest partition.
+   */
   readonly streams: readonly string[]
   /** The stream that holds an aggregate. */
   streamOf(aggregate: AggregateRef): string

@@ -6,7 +6,9 @@ import { headerText, statusIn } from '../client/raw-message.ts'
 import type { PendingRequest, ReplyInbox } from '../client/reply-inbox.ts'
 import { eventFromHeaders, toStoredEvent } from './stored-message.ts'
 
-/** The part of a stream to read: from `seq`, or from the first message at or after a time; of one subject, or of all. */
+/**
+ * The part of a stream to read: from `seq`, or from the first message at or after a time; of one subject, or of all.
+ */
 export interface BatchRequest {
   readonly seq?: number
   readonly start_time?: string
@@ -76,8 +78,8 @@ export class LogReader {
   }
 
   /**
-   * Reads a batch by direct get, in ascending order. Any replica or mirror answers, and may be behind the leader. Resolves
-   * with fewer events than requested, or none, at the end of that copy.
+   * Reads a batch by direct get, in ascending order. Any replica or mirror answers, and may be behind the leader.
+   * Resolves with fewer events than requested, or none, at the end of that copy.
    */
   batch(stream: string, request: BatchRequest): Promise<StoredEvent[]> {
     return new Promise((resolve, reject) => {
@@ -85,7 +87,9 @@ export class LogReader {
     })
   }
 
-  /** Reads the last message of a subject, or the first of `next_by_subj` at or after `seq`, from the stream's leader. */
+  /**
+   * Reads the last message of a subject, or the first of `next_by_subj` at or after `seq`, from the stream's leader.
+   */
   leader(
     stream: string,
     request: { readonly last_by_subj: string } | { readonly seq: number; readonly next_by_subj: string },
@@ -106,8 +110,8 @@ export class LogReader {
   }
 
   /**
-   * Reads the first and last sequence of a stream. `isLed` is false when the stream has no leader: a replica that lost the
-   * others answers too, and the values may be out of date.
+   * Reads the first and last sequence of a stream. `isLed` is false when the stream has no leader: a replica that lost
+   * the others answers too, and the values may be out of date.
    */
   async bounds(stream: string): Promise<{ first: number; last: number; isLed: boolean }> {
     const { state, cluster, error } = await this.#json<{

@@ -23,8 +23,8 @@ const noMessages = 404
 const missingMessage = /no message found|EOF/
 
 /**
- * Files dead letters under `dead.<projection>`. A letter holds the position of the event and the reason; the event itself
- * stays in the log.
+ * Files dead letters under `dead.<projection>`. A letter holds the position of the event and the reason; the event
+ * itself stays in the log.
  */
 export class NatsDeadLetters implements DeadLetters {
   readonly #nats: Nats
@@ -114,8 +114,8 @@ export const answerRetries = (
 }
 
 /**
- * Requests a retry of a dead letter in each database that holds the view. Waits for `databases` answers, at most `waitMs`.
- * Resolves with undefined when an answer is missing, and with an outcome that is not `ok` before one that is.
+ * Requests a retry of a dead letter in each database that holds the view. Waits for `databases` answers, at most
+ * `waitMs`. Resolves with undefined when an answer is missing, and with an outcome that is not `ok` before one that is.
  */
 export const askRetry = async (
   nats: Nats,

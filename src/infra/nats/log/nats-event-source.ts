@@ -12,8 +12,8 @@ const defaultBatch = 500
 const rangeBatch = 4_096
 
 /**
- * Reads whole streams in order. A message that confab did not write has the envelope type '': decoding it fails, and the
- * projection can file it as a dead letter.
+ * Reads whole streams in order. A message that confab did not write has the envelope type '': decoding it fails, and
+ * the projection can file it as a dead letter.
  */
 export class NatsEventSource implements EventSource {
   readonly #nats: Nats

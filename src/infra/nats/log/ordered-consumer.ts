@@ -18,8 +18,8 @@ interface Delivered {
 }
 
 /**
- * Parses `$JS.ACK.<stream>.<consumer>.<deliveries>.<stream seq>.<consumer seq>.<time>.<pending>`. Some servers add a domain
- * and an account before the stream, and a random token at the end.
+ * Parses `$JS.ACK.<stream>.<consumer>.<deliveries>.<stream seq>.<consumer seq>.<time>.<pending>`. Some servers add a
+ * domain and an account before the stream, and a random token at the end.
  */
 export const readAckSubject = (subject: string): Delivered => {
   // Searching dots is faster than `split`. This runs for every event of a catch-up.
@@ -39,9 +39,9 @@ export const readAckSubject = (subject: string): Delivered => {
 }
 
 /**
- * Reads the events of a stream after a sequence, in order, each once, until it is stopped. It uses a push consumer without
- * acks, and keeps headers as text: 1.5 times the rate of the ordered consumer of nats.js, which pulls. After a loss or a
- * long silence it creates another consumer from its position.
+ * Reads the events of a stream after a sequence, in order, each once, until it is stopped. It uses a push consumer
+ * without acks, and keeps headers as text: 1.5 times the rate of the ordered consumer of nats.js, which pulls. After a
+ * loss or a long silence it creates another consumer from its position.
  */
 export class OrderedConsumer {
   readonly #nats: Nats

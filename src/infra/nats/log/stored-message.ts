@@ -71,8 +71,8 @@ const typeIn = (text: string): string =>
 const republishLength = 320
 
 /**
- * A republished message as an event. It parses only the fields that decide whether this process needs the event. Reading
- * `envelope` parses the rest, and throws TypeError when confab did not write the message.
+ * A republished message as an event. It parses only the fields that decide whether this process needs the event.
+ * Reading `envelope` parses the rest, and throws TypeError when confab did not write the message.
  */
 class LiveMessage implements LiveEvent {
   readonly stream: string
@@ -122,8 +122,9 @@ export const asLive = (event: StoredEvent): LiveEvent => ({ ...event, type: even
 export const isForeign = (event: StoredEvent): boolean => event.envelope.type === ''
 
 /**
- * Returns a stored message as an event. A message without an envelope, or on a subject of no aggregate, gets the envelope
- * type '', so that readers can pass its sequence. `data` is a view into the connection's buffer: copy it to keep it.
+ * Returns a stored message as an event. A message without an envelope, or on a subject of no aggregate, gets the
+ * envelope type '', so that readers can pass its sequence. `data` is a view into the connection's buffer: copy it to
+ * keep it.
  */
 export const toStoredEvent = (
   stream: string,
@@ -140,8 +141,8 @@ export const toStoredEvent = (
 }
 
 /**
- * Returns the answer of a direct get of `stream` as an event. The answer's headers contain subject and sequence. The stream
- * that they name is not used: a mirror that answers for `stream` gives its own name.
+ * Returns the answer of a direct get of `stream` as an event. The answer's headers contain subject and sequence. The
+ * stream that they name is not used: a mirror that answers for `stream` gives its own name.
  */
 export const eventFromHeaders = (msg: Msg, stream: string): StoredEvent => {
   const text = headerText(msg)

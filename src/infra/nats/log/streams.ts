@@ -62,8 +62,8 @@ const differences = (actual: StreamConfig, defined: StreamDefinition): string[] 
     .map(([key]) => key)
 
 /**
- * Returns the definition under the name of the stream that takes its subjects already: a promoted mirror has a name of its
- * own. Returns it as it is when no stream takes them, or several do.
+ * Returns the definition under the name of the stream that takes its subjects already: a promoted mirror has a name of
+ * its own. Returns it as it is when no stream takes them, or several do.
  */
 const withActualName = async (
   manager: JetStreamManager,
@@ -102,8 +102,8 @@ const applyOne = async (manager: JetStreamManager, definition: StreamDefinition)
 }
 
 /**
- * Creates or updates the streams as they are defined. Finds existing streams by their subjects. Several processes may run it
- * at any time; it deletes nothing and moves no events. Throws NatsError.
+ * Creates or updates the streams as they are defined. Finds existing streams by their subjects. Several processes may
+ * run it at any time; it deletes nothing and moves no events. Throws NatsError.
  */
 export const applyStreams = async (
   connection: NatsConnection,
@@ -156,8 +156,8 @@ export interface StreamStatus {
 }
 
 /**
- * Silence after which a leader no longer counts a replica as current, ms: `lostQuorumInterval` of nats-server. The server
- * reports `offline` only for replicas that left.
+ * Silence after which a leader no longer counts a replica as current, ms: `lostQuorumInterval` of nats-server. The
+ * server reports `offline` only for replicas that left.
  */
 const lostAfterMs = 10_000
 
@@ -178,7 +178,10 @@ const copiesOf = ({ cluster }: StreamInfo): readonly CopyStatus[] => {
   return [...led, ...others]
 }
 
-/** Returns undefined when there is no such stream; null when no server answers for it: no leader, or its only server is away. */
+/**
+ * Returns undefined when there is no such stream; null when no server answers for it: no leader, or its only server is
+ * away.
+ */
 const answerFor = async (
   manager: JetStreamManager,
   stream: string,
