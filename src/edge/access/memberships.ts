@@ -86,7 +86,7 @@ export class Memberships {
         this.#apply(user, positions, mine)
         return use(mine)
       }
-      // Another replica of the view, or another generation, may answer than the one whose positions were read.
+      // The look-up may reach another replica or generation of the view than the query of its positions did.
       if (attempt > 0) await sleep(retryMs)
     }
   }
@@ -110,17 +110,17 @@ export class Memberships {
   }
 
   #covers(roster: readonly Position[]): boolean {
-    const held = new Map(roster.map(({ stream, streamSeq }) => [stream, streamSeq]))
+    const applied = new Map(roster.map(({ stream, streamSeq }) => [stream, streamSeq]))
     return this.#feed
       .positions()
-      .every(({ stream, streamSeq }) => (held.get(stream) ?? 0) >= (this.#floors.get(stream) ?? streamSeq))
+      .every(({ stream, streamSeq }) => (applied.get(stream) ?? 0) >= (this.#floors.get(stream) ?? streamSeq))
   }
 
   #apply(user: string, roster: readonly Position[], mine: Set<string>): void {
     for (const change of this.#recent) {
       if (change.left !== user && !change.joined.includes(user)) continue
-      const held = roster.find(position => position.stream === change.stream)?.streamSeq ?? 0
-      if (change.streamSeq <= held) continue
+      const applied = roster.find(position => position.stream === change.stream)?.streamSeq ?? 0
+      if (change.streamSeq <= applied) continue
       if (change.left === user) mine.delete(change.c)
       else mine.add(change.c)
     }
@@ -135,8 +135,8 @@ export class Memberships {
   async #trim(): Promise<void> {
     if (this.#recent.length === 0) return
     const roster = await this.#views.positions('roster').catch(() => [])
-    const held = new Map(roster.map(({ stream, streamSeq }) => [stream, streamSeq]))
-    const kept = this.#recent.findIndex(({ stream, streamSeq }) => streamSeq > (held.get(stream) ?? 0))
+    const applied = new Map(roster.map(({ stream, streamSeq }) => [stream, streamSeq]))
+    const kept = this.#recent.findIndex(({ stream, streamSeq }) => streamSeq > (applied.get(stream) ?? 0))
     this.#forget(kept < 0 ? this.#recent.length : kept)
   }
 }
