@@ -1,6 +1,7 @@
 /**
- * `npm run bench [-- <name…>] [--quick] [--json <file>]`: how far each path is from what the machine can do. The table goes to standard output, progress to
- * standard error. Exit code 0 when every row could be measured, whether or not it met its target; 1 when one failed.
+ * `npm run bench [-- <name…>] [--quick] [--json <file>]`: measures how close each path is to the machine's limit. The
+ * table goes to standard output, progress to standard error. Exit code 0 when every row could be measured, whether or
+ * not it met its target; 1 when one failed.
  */
 import { writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
@@ -26,7 +27,10 @@ const named = new Map<string, readonly Row[]>([
   ...Object.entries(groups),
 ])
 
-/** The rows asked for, each once, in the order of the lists; without a name those of no group, since groups take long. */
+/**
+ * Returns the requested rows, each once, in the order of the lists; without names, those that belong to no group,
+ * because groups take long.
+ */
 const chosen = (names: readonly string[]): readonly Row[] =>
   names.length === 0 ? rows : [...new Set(names.flatMap(name => named.get(name) ?? []))]
 

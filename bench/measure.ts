@@ -10,8 +10,9 @@ const mean = (samples: readonly Sample[]): Sample =>
   samples[0]!.map((_, index) => samples.reduce((sum, sample) => sum + sample[index]!, 0) / samples.length)
 
 /**
- * Measures a row: ours and the limit in turns, so that whatever else the machine does falls on both; the medians of the rounds. A first turn of each warms up
- * and is not counted. Rejects when a side fails, as when a delivery was missing.
+ * Measures a row: confab and its limit in turns, so that other load of the machine affects both; returns medians of
+ * the rounds. The first turn of each is a warm-up. Rejects when a side fails, for example when a delivery was
+ * missing.
  */
 export const measure = async (
   row: Row,
@@ -62,7 +63,7 @@ export const measure = async (
     const peers = Object.fromEntries([...beside].map(([name, samples]) => [name, middle(samples)]))
     const named = target.rule === 'ratio at least' && target.to !== undefined ? peers[target.to] : undefined
     const measured = named ?? (limits.length === 0 ? Number.NaN : middle(limits))
-    // A limit may have nothing to say of one of the figures.
+    // A limit may not apply to one of the figures.
     const limit = Number.isNaN(measured) ? null : measured
     return {
       path,

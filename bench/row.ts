@@ -1,14 +1,14 @@
-/** What a figure has to be, against its limit or by itself. */
+/** The target of a figure, relative to its limit or absolute. */
 export type Target =
-  /** ours / limit is `value` or more. `to`: the limit is what this peer does, one of `Sides.beside`. */
+  /** confab / limit is at least `value`. `to`: the limit is this peer's figure, one of `Sides.beside`. */
   | { readonly rule: 'ratio at least'; readonly value: number; readonly to?: string }
-  /** ours / limit is `value` or less. */
+  /** confab / limit is at most `value`. */
   | { readonly rule: 'ratio at most'; readonly value: number }
-  /** ours - limit is `value` or less, in the figure's unit. */
+  /** confab - limit is at most `value`, in the figure's unit. */
   | { readonly rule: 'more at most'; readonly value: number }
-  /** ours is `value` or less, in the figure's unit. */
+  /** The figure is at most `value`, in its unit. */
   | { readonly rule: 'at most'; readonly value: number }
-  /** Nothing is asked of it: it is told. */
+  /** No target: the figure is only reported. */
   | { readonly rule: 'none'; readonly value?: undefined }
 
 /** One line of the table. */
@@ -18,56 +18,59 @@ export interface Figure {
   readonly target: Target
 }
 
-/** One number a figure, in the order of the row's figures. */
+/** One number per figure, in the order of the row's figures. */
 export type Sample = readonly number[]
 
-/** Both sides of a row, ready to be measured again and again, in turns. */
+/** Both sides of a row, ready to be measured repeatedly, in turns. */
 export interface Sides {
   ours(): Promise<Sample>
-  /** The limit; undefined where the target is an absolute one, NaN for figures that it has none for. */
+  /** The limit; undefined where the target is absolute, NaN for figures without a limit. */
   limit?(): Promise<Sample>
-  /** Other programs at the same work, by their names; they take their turns after ours. */
+  /** Other programs doing the same work, by name; they take their turns after confab. */
   readonly beside?: Readonly<Record<string, () => Promise<Sample>>>
 }
 
 export interface Context {
-  /** Less of everything: to see that it works, not to quote. */
+  /** Smaller sizes: to check that the row works, not for quoting. */
   readonly quick: boolean
-  /** Tells the user how it goes, on standard error. */
+  /** Reports progress on standard error. */
   tell(text: string): void
-  /** Runs `end` when the row is over, whether or not all went well; the last one first. */
+  /** Runs `end` when the row is over, in any case; the last one first. */
   defer(end: () => unknown): void
 }
 
-/** A row can't be measured on this machine, and says why: that is no failure. */
+/** Thrown when a row cannot be measured on this machine, with the reason. Not a failure. */
 export class SkippedRow extends Error {
   static is = (error: unknown): error is SkippedRow => error instanceof SkippedRow
 }
 
 export interface Row {
-  /** What `npm run bench -- <name>` calls it. */
+  /** The row's name in `npm run bench -- <name>`. */
   readonly name: string
   readonly figures: readonly Figure[]
-  /** Turns of each side that make one round, their mean the round's figure. Default 1; more where turns are short and the machine's other work comes and goes. */
+  /**
+   * Turns of each side per round; the round's figure is their mean. Default 1; more where turns are short and other
+   * load varies.
+   */
   readonly turns?: number
-  /** Rounds, at most, for a row that takes minutes. Its warm-up counts for nothing all the same. */
+  /** Maximum number of rounds, for rows that take minutes. The warm-up is not counted. */
   readonly mostRounds?: number
   prepare(context: Context): Promise<Sides>
 }
 
-/** A line of `--json`. `limit` and `ratio` are null where there is no limit. */
+/** A line of `--json`. `limit` and `ratio` are null without a limit. */
 export interface Outcome {
   readonly path: string
   readonly ours: number
   readonly limit: number | null
   readonly unit: string
   readonly ratio: number | null
-  /** The bound that `rule` speaks of; null where nothing is asked. */
+  /** The bound of `rule`; null without a target. */
   readonly target: number | null
-  /** Null where nothing is asked, or what it is held against is not there. */
+  /** Null without a target, or without the limit to compare with. */
   readonly pass: boolean | null
   readonly rule: Target['rule']
-  /** What peers do, by their names. */
+  /** The peers' figures, by name. */
   readonly beside?: Readonly<Record<string, number>>
 }
 

@@ -16,7 +16,7 @@ const verdict = (pass: boolean | null): string => {
   return pass ? styled('green', 'ok') : styled('red', 'short')
 }
 
-/** The outcomes for people: one line a figure, numbers to the right; what peers do between ours and the limit. */
+/** Draws the outcomes as a table: one line per figure, numbers right-aligned, peers between confab and the limit. */
 export const drawTable = (outcomes: readonly Outcome[]): string => {
   const peers = [...new Set(outcomes.flatMap(({ beside = {} }) => Object.keys(beside)))]
   const table = new Table({

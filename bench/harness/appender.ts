@@ -1,9 +1,12 @@
-/** A process that appends to conversations on request: what it costs is not to be counted with whoever follows them. Started with the server's URL. */
+/**
+ * A process that appends to conversations on request, so its CPU is not counted with that of the followers. Started
+ * with the server's URL.
+ */
 import { connectNats } from '../../src/infra/nats/index.ts'
 import { rawAppend } from '../limits/raw-append.ts'
 import { asRaw, messageEvent } from './events.ts'
 
-/** New conversations `<prefix>-0` … and messages in each. Answered with `{}` when all of them are stored. */
+/** Creates conversations `<prefix>-0` … with messages in each. Answered with `{}` when all are stored. */
 export interface AppendJob {
   readonly prefix: string
   readonly conversations: number

@@ -5,27 +5,27 @@ import { setTimeout as wait } from 'node:timers/promises'
 /** A process that the benchmark started, with a channel for messages. */
 export interface Child {
   readonly pid: number
-  /** Sends a message and resolves with the next one that comes back. Rejects when the process ends first. */
+  /** Sends a message and resolves with the next answer. Rejects when the process ends first. */
   ask<T>(message: object): Promise<T>
-  /** The next message from it. */
+  /** Resolves with the next message. */
   next<T>(): Promise<T>
-  /** The first line of its standard output. Rejects when the process ends first. */
+  /** Resolves with the first line of its standard output. Rejects when the process ends first. */
   firstLine(): Promise<string>
-  /** What it wrote to standard error so far (its last 4,000 characters). */
+  /** Returns its standard error so far (the last 4,000 characters). */
   complaints(): string
   /** Reads its standard output to the end and counts the lines. */
   countLines(): Promise<number>
-  /** Resolves with the exit code (null after a signal) when it has ended. */
+  /** Resolves with the exit code when it has ended (null after a signal). */
   readonly ended: Promise<number | null>
-  /** SIGTERM, then after 15 s SIGKILL. Resolves when it has ended. */
+  /** Sends SIGTERM, and SIGKILL after 15 s. Resolves when the process has ended. */
   stop(): Promise<void>
 }
 
 export interface ChildOptions {
-  /** Flags of Node itself. */
+  /** Flags for Node itself. */
   readonly nodeFlags?: readonly string[]
   readonly env?: Readonly<Record<string, string>>
-  /** Default `pipe`: for `countLines`, thrown away otherwise. */
+  /** Default `pipe`: for `countLines`, otherwise discarded. */
   readonly stdout?: 'pipe' | 'ignore'
 }
 
@@ -110,7 +110,7 @@ export const startScript = (file: string, args: readonly string[] = [], options:
     }),
   )
 
-/** Starts any program. Its standard input ends when the benchmark does. */
+/** Starts any program. Its standard input ends with the benchmark. */
 export const startProgram = (
   file: string,
   args: readonly string[] = [],

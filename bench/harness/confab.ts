@@ -8,10 +8,10 @@ import type { Memory } from './memory-probe.ts'
 
 const program = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
 const probe = fileURLToPath(new URL('./memory-probe.ts', import.meta.url))
-/** Tokens are signed with it, for confab and for its peers. */
+/** Signs the tokens of confab and its peers. */
 export const tokenSecret = 'the secret of a benchmark, which keeps none'
 
-/** `confab serve --dev`, as a user starts it: the embedded nats-server, a folder of its own. */
+/** `confab serve --dev` as a user starts it: with the embedded nats-server, in a folder of its own. */
 export interface ConfabServer {
   readonly port: number
   readonly pid: number
@@ -22,15 +22,15 @@ export interface ConfabServer {
 }
 
 export interface ConfabOptions {
-  /** Data folder; default: an empty one, removed at the end. */
+  /** Data folder. Default: an empty one, removed at the end. */
   readonly data?: string
   /** Default: all of them. */
   readonly roles?: string
 }
 
-const patienceMs = 60_000
+const waitMs = 60_000
 
-/** A few sockets do here what many users do elsewhere. The counting itself goes on. */
+/** A few sockets represent many users here, so the rates are unlimited. They are still counted. */
 const unlimited = Object.fromEntries([
   ...['SOCKET', 'USER', 'CONVERSATION'].flatMap(of => [
     [`CONFAB_EDGE_LIMITS_${of}_REQUESTS`, '1000000'],
@@ -39,7 +39,7 @@ const unlimited = Object.fromEntries([
   ['CONFAB_EDGE_LIMITS_HELLOS', '1000000'],
 ])
 
-/** The server writes a CPU profile into the folder that BENCH_CPU_PROF names. */
+/** The server writes a CPU profile to the folder named by BENCH_CPU_PROF. */
 const profiling = (): string[] => {
   const folder = process.env.BENCH_CPU_PROF
   return folder === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${folder}`]
@@ -73,9 +73,9 @@ export const startConfab = async ({ data, roles }: ConfabOptions = {}): Promise<
     const answer = await fetch(`http://127.0.0.1:${port}/readyz`).catch(() => undefined)
     if (answer?.status === 200) break
     if (isOver) throw new Error(`confab ended before it was ready: ${child.complaints()}`)
-    if (performance.now() - startedAt > patienceMs) {
+    if (performance.now() - startedAt > waitMs) {
       await child.stop()
-      throw new Error(`confab was not ready within ${patienceMs / 1000} s: ${child.complaints()}`)
+      throw new Error(`confab was not ready within ${waitMs / 1000} s: ${child.complaints()}`)
     }
     await wait(5)
   }
@@ -94,7 +94,7 @@ export const startConfab = async ({ data, roles }: ConfabOptions = {}): Promise<
 
 const key = new TextEncoder().encode(tokenSecret)
 
-/** A token of a user, signed with the secret that `startConfab` gives the server. */
+/** Returns a token of a user, signed with the secret that `startConfab` configures. */
 export const tokenOf = (user: string): Promise<string> =>
   new SignJWT()
     .setProtectedHeader({ alg: 'HS256' })

@@ -1,4 +1,7 @@
-/** A process that follows everything and writes digests of it, as those do that decide commands. Started with the server's URL; says when it is ready. */
+/**
+ * A process that follows everything and writes digests, as commands nodes do. Started with the server's URL; reports
+ * when it is ready.
+ */
 import {
   CommandServer,
   connectNats,

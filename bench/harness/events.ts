@@ -18,7 +18,7 @@ const newEvent = (event: ConversationEvent, n: number, commandId: string): NewEv
   data: encodeBody(event),
 })
 
-/** The first event of a conversation. The first member is its owner. */
+/** Returns the first event of a conversation. The first member is its owner. */
 export const createdEvent = (c: string, members: readonly string[]): NewEvent => {
   const [owner = 'nobody'] = members
   const body: ConversationCreated = {
@@ -35,20 +35,20 @@ export const createdEvent = (c: string, members: readonly string[]): NewEvent =>
   return newEvent(body, 0, `create.${c}`)
 }
 
-/** A message as a decider makes it: the `n`th of its conversation, at `seq`. */
+/** Returns a message as a decider produces it: the `n`th of its conversation, at `seq`. */
 export const messageEvent = (c: string, seq: number, n: number, from: string, text: string): NewEvent => {
   const m = `01940000-0000-7000-8000-${String(n).padStart(12, '0')}`
   const body: MessagePosted = { t: 'event', c, seq, type: 'message.posted', from, at, m, n, text }
   return newEvent(body, n, `m.${c}.${from}.${m}`)
 }
 
-/** The headers of an event but for the message id and the expectation, as text. */
+/** Returns the headers of an event as text, without message id and expectation. */
 const headerLines = (envelope: Envelope): string =>
   encodeEnvelope(envelope)
     .map(([name, value]) => `${name}: ${value}\r\n`)
     .join('')
 
-/** A conversation's first events, as messages that are published raw. */
+/** Returns a conversation's first events as messages for raw publishing. */
 export const asRaw = (c: string, events: readonly NewEvent[]): RawSubject => ({
   name: subjectOf({ family: 'conv', id: c }),
   messages: events.map(({ data, envelope }) => ({
@@ -58,7 +58,10 @@ export const asRaw = (c: string, events: readonly NewEvent[]): RawSubject => ({
   })),
 })
 
-/** Groups of `members`, each created and with its part of `messages` by all of them in turn: what views and replays are measured on. */
+/**
+ * Creates groups of `members` with `messages` divided among them and sent by all members in turn: the data for views
+ * and replays.
+ */
 export const makeGroups = (groups: number, members: number, messages: number): RawSubject[] => {
   const random = seededRandom(1)
   return Array.from({ length: groups }, (_, group) => {

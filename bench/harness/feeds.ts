@@ -4,7 +4,10 @@ import { discoverLog, type InterestMode, type Nats, NatsLiveFeed } from '../../s
 
 const longestMs = 10_000
 
-/** A live feed alone, of a process that wants these conversations, once it follows what it is to. Rejects when it does not come to. */
+/**
+ * Opens a live feed with interest in these conversations; resolves when it has reached its mode. Rejects when it does
+ * not.
+ */
 export const openFeed = async (
   nats: Nats,
   interest: InterestMode,
@@ -12,7 +15,7 @@ export const openFeed = async (
 ): Promise<LiveFeed> => {
   const feed = new NatsLiveFeed(nats, await discoverLog(nats.connection), { interest })
   const ids = new Set(wanted)
-  // As listeners do: whose it is, and for what is wanted the envelope.
+  // Like listeners: read the aggregate, and the envelope of events with interest.
   feed.listen(
     event => void (ids.has(event.aggregate.id) && event.envelope.seq),
     () => {},
@@ -23,7 +26,7 @@ export const openFeed = async (
     const until = performance.now() + longestMs;
     interest === 'conversations' && !feed.followed.isNarrow;
   ) {
-    if (performance.now() > until) throw new Error('no digests come')
+    if (performance.now() > until) throw new Error('no digests arrive')
     await sleep(20)
   }
   return feed

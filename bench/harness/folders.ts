@@ -13,7 +13,7 @@ process.on('exit', () => {
   for (const folder of made) remove(folder)
 })
 
-/** A new empty folder; removed by `remove`, at the latest when the benchmark ends. */
+/** Creates an empty folder; `remove`, or the end of the benchmark, removes it. */
 export const temporaryFolder = (): { readonly path: string; remove(): void } => {
   const path = mkdtempSync(join(tmpdir(), 'confab-bench-'))
   made.add(path)

@@ -17,7 +17,7 @@ import { temporaryFolder } from './folders.ts'
 
 const nowhere = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
 
-/** An edge within this process that follows the live feed and has no client; its views stay empty. */
+/** Opens an edge in this process that follows the live feed and has no clients; its views stay empty. */
 export const openListeningEdge = async (
   nats: Nats,
 ): Promise<{ readonly feed: LiveFeed; stop(): Promise<void> }> => {

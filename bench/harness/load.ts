@@ -19,7 +19,7 @@ import { startScript } from './children.ts'
 
 const program = fileURLToPath(new URL('../load/main.ts', import.meta.url))
 
-/** The generator, seen from the benchmark: what its jobs do is in load/jobs.ts. One job at a time. */
+/** The load generator as the benchmark sees it; load/jobs.ts describes the jobs. One job at a time. */
 export interface Load {
   open(
     port: number,
@@ -29,16 +29,16 @@ export interface Load {
   ): Promise<void>
   create(conversations: readonly ConversationPlan[]): Promise<void>
   createLarge(plan: LargePlan): Promise<void>
-  /** Rejects when an ack or a delivery was missing, double or out of order. */
+  /** Rejects when an ack or a delivery was missing, duplicated or out of order. */
   run(plan: RunPlan): Promise<RunResult>
   talk(plan: TalkPlan): Promise<TalkResult>
   watch(): Promise<void>
-  /** Rejects when a delivery was missing, double or out of order. */
+  /** Rejects when a delivery was missing, duplicated or out of order. */
   report(due: readonly Due[]): Promise<Report>
   follow(): Promise<void>
   /** `after`: default a delivery. */
   drop(after?: 'delivery' | 'nothing'): Promise<void>
-  /** Rejects when a missed message was missing, double or out of order. */
+  /** Rejects when a missed message was missing, duplicated or out of order. */
   comeBack(plan: ReturnPlan): Promise<ReturnResult>
   pause(): Promise<void>
   read(): Promise<void>

@@ -1,13 +1,17 @@
 /**
- * Loaded into a server by `--import`, with `--expose-gc`: collects garbage and tells the memory of its process when the benchmark asks. It keeps nothing alive.
+ * Loaded into a server with `--import` and `--expose-gc`: collects garbage and reports the memory of its process on
+ * request. It does not keep the process alive.
  */
 import { readFileSync } from 'node:fs'
 import { getHeapSpaceStatistics } from 'node:v8'
 
 export interface Memory {
-  /** Memory that is the process's own, not a file's: bytes in RAM. */
+  /** Anonymous memory in RAM, bytes: the process's own, not a file's. */
   readonly anonymous: number
-  /** Of that, what is in use: without V8's young generation, which is empty now, and as large as the last burst of garbage made it (16 to 56 MB were seen). */
+  /**
+   * The part in use: without V8's young generation, which is empty after the collection and as large as the last
+   * burst of garbage made it (16 to 56 MB were observed).
+   */
   readonly used: number
   readonly heapUsed: number
 }

@@ -1,4 +1,4 @@
-/** The sum of a metric's values at `/metrics`, over all its labels; NaN where there is none. */
+/** Returns the sum of a metric's values at `/metrics` over all labels; NaN if it does not exist. */
 export const metricOf = async (port: number, name: string): Promise<number> => {
   const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
   const found = [...text.matchAll(new RegExp(`^${name}(?:\\{.*\\})? ([\\d.e+-]+)$`, 'gm'))]

@@ -7,7 +7,7 @@ import {
 } from '../../src/infra/nats/index.ts'
 import { temporaryFolder } from './folders.ts'
 
-/** A nats-server with confab's streams in an empty folder: as `confab serve` starts it. */
+/** A nats-server with confab's streams in an empty folder, as `confab serve` starts it. */
 export interface BenchNats {
   readonly url: string
   connect(): Promise<Nats>

@@ -13,30 +13,30 @@ const folder = fileURLToPath(new URL('../peers', import.meta.url))
 const probe = fileURLToPath(new URL('./memory-probe.ts', import.meta.url))
 const env = { BENCH_JWT_SECRET: tokenSecret }
 
-/** A chat server of others. */
+/** Another chat server. */
 export interface Peer {
   readonly port: number
-  /** Memory in use, bytes, after collecting garbage. */
+  /** Memory in use after collecting garbage, bytes. */
   memory(): Promise<number>
   stop(): Promise<void>
 }
 
-/** Starts a peer. `keeps`: what is sent is kept for those who come back. */
+/** Starts a peer. `keeps`: whether it stores messages for clients that reconnect. */
 export type StartPeer = (keeps: boolean) => Promise<Peer>
 
-/** Runs a program that people may not have. */
+/** Runs a program that may not be installed. */
 const runIfThere = async (program: string, args: readonly string[], cwd: string): Promise<void> => {
   try {
     await run(program, args, { cwd, timeout: 300_000 })
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw new Error(`there is no ${program} here`)
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw new Error(`${program} is not installed`)
     throw error
   }
 }
 
 const argument = (keeps: boolean): string[] => (keeps ? ['recovery'] : [])
 
-/** Socket.IO on Node, as confab is; installed into its own folder when it is not there. Rejects when it can't be. */
+/** Socket.IO on Node, installed into its own folder if needed. Rejects when that fails. */
 export const findSocketIo = async (tell: (text: string) => void): Promise<StartPeer> => {
   if (!existsSync(join(folder, 'node_modules/socket.io'))) {
     tell('installing Socket.IO into bench/peers')
@@ -52,7 +52,7 @@ export const findSocketIo = async (tell: (text: string) => void): Promise<StartP
   }
 }
 
-/** The server on the Centrifuge library, built by Go. Rejects when there is no Go, or it can't be built. */
+/** A server on the Centrifuge library, built with Go. Rejects without Go or when the build fails. */
 export const findCentrifuge = async (
   defer: (end: () => unknown) => void,
   tell: (text: string) => void,

@@ -7,7 +7,7 @@ import { SkippedRow } from '../row.ts'
 
 type Defer = (end: () => unknown) => void
 
-/** A real server, as the tests find it. Throws SkippedRow where there is none. */
+/** Returns a real server, found as the tests find it. Throws SkippedRow if there is none. */
 const serverOf = async (name: ServiceName): Promise<Service> => {
   let reason = 'it is not there'
   const server = await service(
@@ -23,7 +23,7 @@ const serverOf = async (name: ServiceName): Promise<Service> => {
   return server
 }
 
-/** A keyspace of this run's own, with its tables. */
+/** Creates a keyspace for this run, with its tables. */
 export const ownKeyspace = async (defer: Defer): Promise<CassandraOptions> => {
   const server = await serverOf('cassandra')
   const options = {
@@ -40,7 +40,7 @@ export const ownKeyspace = async (defer: Defer): Promise<CassandraOptions> => {
   return options
 }
 
-/** A prefix of indices of this run's own. */
+/** Returns a prefix of indices for this run. */
 export const ownIndices = async (
   defer: Defer,
 ): Promise<ElasticsearchOptions & { readonly prefix: string }> => {

@@ -1,4 +1,4 @@
-/** A generator of numbers from 0 to 1, the same for the same seed (mulberry32). */
+/** Returns a generator of numbers from 0 to 1, deterministic per seed (mulberry32). */
 export const seededRandom = (seed: number): (() => number) => {
   let state = seed
   return () => {
@@ -37,7 +37,7 @@ const vocabulary = Array.from({ length: 3000 }, (_, n) => {
   return made
 })
 
-/** A message of 1 to 30 words, the common ones far more often than the rare ones, as in talk. About 100 characters. */
+/** Returns a message of 1 to 30 words with a natural distribution of words, about 100 characters. */
 export const makeText = (random: () => number): string =>
   Array.from(
     { length: 1 + Math.floor(random() * 30) },

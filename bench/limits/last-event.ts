@@ -1,6 +1,6 @@
 import type { NatsConnection } from '@nats-io/transport-node'
 
-/** Reads the last message of a subject, as quickly as a server gives it. */
+/** Reads the last message of a subject, as fast as the server answers. */
 export const readLast = async (
   nats: NatsConnection,
   stream: string,

@@ -13,7 +13,9 @@ export interface RawSubject {
   readonly messages: readonly RawMessage[]
 }
 
-/** Publishes everything, one publish under way in each subject; all subjects are new. Resolves when the last message is stored. */
+/**
+ * Publishes everything to new subjects, one publish in flight per subject. Resolves when the last message is stored.
+ */
 export const rawAppend = async (nats: NatsConnection, subjects: readonly RawSubject[]): Promise<void> => {
   const publisher = new RawPublisher(nats)
   const { promise, resolve, reject } = Promise.withResolvers<void>()

@@ -5,7 +5,7 @@ export interface RawTable {
   readonly rows: readonly (readonly unknown[])[]
 }
 
-/** Every row of a keyspace's views, as values to insert. */
+/** Reads every row of a keyspace's views, as values to insert. */
 export const readTables = async (client: Client, tables: readonly string[]): Promise<RawTable[]> => {
   const read: RawTable[] = []
   for (const table of tables) {
@@ -26,7 +26,10 @@ export const readTables = async (client: Client, tables: readonly string[]): Pro
   return read
 }
 
-/** Inserts the rows by prepared statements, as the driver itself does many: so many at once, one a row. Returns the milliseconds that it took. */
+/**
+ * Inserts the rows with the driver's own bulk execution of prepared statements: a number in flight, one row each.
+ * Returns the elapsed milliseconds.
+ */
 export const insertTables = async (
   client: Client,
   tables: readonly RawTable[],

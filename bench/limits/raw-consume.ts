@@ -1,4 +1,7 @@
-/** Reads a stream from its start to a sequence by an ordered consumer, and looks at nothing. Arguments: server, stream, last sequence. */
+/**
+ * Reads a stream from its start to a sequence with an ordered consumer, without looking at the messages. Arguments:
+ * server, stream, last sequence.
+ */
 import { jetstream } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
 

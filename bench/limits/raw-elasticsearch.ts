@@ -1,13 +1,13 @@
 import type { Client, estypes } from '@elastic/elasticsearch'
 
-/** A document of an index, with how it is stored. */
+/** A document of an index, and how it is stored. */
 export interface RawDocument {
   readonly id: string
   readonly routing: string
   readonly source: Readonly<Record<string, unknown>>
 }
 
-/** An empty index of the same mapping and settings as another's. Its name is that of the other, with `-raw`. */
+/** Creates an empty index with another index's mapping and settings, named after it with `-raw`. */
 export const copyIndex = async (client: Client, index: string): Promise<string> => {
   const copy = `${index}-raw`
   const found = (await client.indices.get({ index }))[index]
@@ -26,7 +26,10 @@ export const copyIndex = async (client: Client, index: string): Promise<string> 
   return copy
 }
 
-/** Stores the documents by the client's own `bulk`: `size` a request, so many requests at once. Returns the milliseconds that it took. */
+/**
+ * Stores the documents with the client's own `bulk`: `size` per request, a number of requests in flight. Returns the
+ * elapsed milliseconds.
+ */
 export const bulkDocuments = async (
   client: Client,
   index: string,

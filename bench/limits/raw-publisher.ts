@@ -6,14 +6,14 @@ import {
   type Subscription,
 } from '@nats-io/transport-node'
 
-/** Stream sequence of what was stored, or what the server said instead. */
+/** Receives the stream sequence of a stored message, or the server's refusal. */
 export type OnStored = (streamSeq: number, refusal?: string) => void
 
 const seqField = '"seq":'
 
 /**
- * Publishes to JetStream with nothing in between: headers as one string, replies on one subscription, a slot a publish under way. No time-outs, no retries,
- * no promises: this is how fast a Node process can be.
+ * Publishes to JetStream with minimal overhead: headers as one string, replies on one subscription, one slot per
+ * publish in flight. No timeouts, retries or promises: the upper bound for a Node process.
  */
 export class RawPublisher {
   readonly #nats: NatsConnection
@@ -30,7 +30,10 @@ export class RawPublisher {
     })
   }
 
-  /** Appends right after `expected`, the sequence of the last message of the subject; 0 for none. `more` headers come first, as confab writes them. */
+  /**
+   * Appends after `expected`, the sequence of the subject's last message; 0 for none. `more` headers come first, as
+   * confab writes them.
+   */
   publish(
     subject: string,
     body: Uint8Array,
@@ -45,7 +48,7 @@ export class RawPublisher {
       `NATS/1.0\r\n${more}Nats-Msg-Id: ${messageId}\r\nNats-Expected-Last-Subject-Sequence: ${expected}\r\n\r\n`,
       'latin1',
     )
-    // The client asks nothing of headers but their bytes.
+    // The client only reads the bytes of the headers.
     this.#nats.publish(subject, body, {
       reply: this.#replies + slot,
       headers: { encode: () => headers } as unknown as MsgHdrs,

@@ -1,7 +1,6 @@
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
 import { openWriter } from '../../src/infra/sqlite/database.ts'
-import { indexed } from '../../src/infra/sqlite/indexed-words.ts'
-import { tagsOf } from '../../src/infra/sqlite/search-tags.ts'
+import { indexed, tagsOf } from '../../src/infra/sqlite/search-index.ts'
 
 export interface TableRows {
   readonly insert: string
@@ -13,7 +12,10 @@ const batch = 1000
 const readable = (value: SQLInputValue): SQLInputValue =>
   typeof value === 'bigint' && Number.isSafeInteger(Number(value)) ? Number(value) : value
 
-/** Every row of a views' database, as values to insert. The words of the search index, which keeps none, are made from its messages again. */
+/**
+ * Reads every row of a views' database, as values to insert. The search index stores no words, so they are computed
+ * again from its messages.
+ */
 export const readRows = (path: string): TableRows[] => {
   const db = new DatabaseSync(path, { readOnly: true })
   const names = db
@@ -47,7 +49,10 @@ export const readRows = (path: string): TableRows[] => {
   ]
 }
 
-/** Inserts the rows into an empty database of the same schema, nothing but prepared inserts in transactions. Returns the milliseconds that it took. */
+/**
+ * Inserts the rows into an empty database of the same schema with prepared inserts in transactions. Returns the
+ * elapsed milliseconds.
+ */
 export const insertRows = (path: string, tables: readonly TableRows[]): number => {
   const db = openWriter(path)
   const prepared = tables.map(({ insert, rows }): [StatementSync, TableRows['rows']] => [

@@ -1,7 +1,8 @@
 /**
- * uWebSockets.js and nothing else. `/topic/<n>,<n>…`: a socket that gets what is sent to these conversations. What it sends is answered, and published to its
- * conversation as a frame of as many bytes as the second argument says (default: as it came). `/missed/<n>`: whoever says anything is answered as `hello` is, and gets n
- * events. `/idle`: a socket that is there.
+ * uWebSockets.js alone. `/topic/<n>,<n>…`: a socket that subscribes to these conversations; a message it sends is
+ * answered, and published to its conversation as a frame of the size given as the second argument (default:
+ * unchanged). `/missed/<n>`: the first message is answered like `hello`, with n events. `/idle`: a socket without
+ * traffic.
  */
 import { loadUws } from '../../src/infra/uws/index.ts'
 import { conversationId, SendLayout } from '../load/frames.ts'
@@ -13,7 +14,7 @@ const { id, c } = SendLayout
 
 const filling = Buffer.alloc(frameBytes, ' ')
 
-/** Filled up with spaces, which JSON allows for at its end. */
+/** Padded with spaces, which JSON allows at the end. */
 const padded = (sent: Buffer): Buffer => {
   if (sent.length >= frameBytes) return sent
   sent.copy(filling)

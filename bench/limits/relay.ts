@@ -1,6 +1,7 @@
 /**
- * The bare relay: socket → publish with expectation → ack to the socket; republish → topic. It checks nothing and knows nothing but the last sequence of each
- * subject. One publish is under way a subject, as the expectation asks; what comes meanwhile waits.
+ * The bare relay: socket → publish with expectation → ack to the socket; republish → topic. It checks nothing and
+ * knows only the last sequence of each subject. One publish per subject is in flight, as the expectation requires;
+ * further ones wait.
  */
 import { connect } from '@nats-io/transport-node'
 import { livePrefix, subjectOf } from '../../src/events/index.ts'
@@ -62,7 +63,7 @@ app.ws<{ topic: string }>('/*', {
     socket.subscribe(socket.getUserData().topic)
   },
   message: (socket, message) => {
-    // The buffer is uWebSockets' own and gone after this call.
+    // uWebSockets owns the buffer and reuses it after this call.
     const bytes = Buffer.from(message.slice(0))
     const topic = socket.getUserData().topic
     let subject = subjects.get(topic)

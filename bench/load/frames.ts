@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
 
 /**
- * A `send` request as the generator writes it: every field has a fixed width, so that frames are made once and patched, and so that the bare relay needs no
- * parser. To confab it is a request like any other.
+ * A `send` request as the generator writes it: all fields have a fixed width, so frames are built once and patched,
+ * and the bare relay needs no parser. For confab it is an ordinary request.
  */
 const before = { id: '{"id":"', c: '","t":"send","c":"', m: '","m":"', text: '","text":"' } as const
 const width = { id: 8, c: 12, m: 36, at: 12 } as const
@@ -13,24 +13,27 @@ const idAt = before.id.length
 const cAt = idAt + width.id + before.c.length
 const mAt = cAt + width.c + before.m.length
 
-/** Where the fields stand in the payload. */
+/** Offsets of the fields in the payload. */
 export const SendLayout = {
   id: { start: idAt, end: idAt + width.id },
   c: { start: cAt, end: cAt + width.c },
   m: { start: mAt, end: mAt + width.m },
 } as const
 
-/** What a request is made of, whatever the protocol: before its id, between id and message id, and from there to the text and to the end. */
+/**
+ * The pieces of a request, whatever the protocol: before the id, between id and message id, from there to the text,
+ * and to the end.
+ */
 export interface Template {
   readonly head: string
-  /** Digits of the id; decimal ones are numbers from 10,000,000 on, so that none begins with 0. */
+  /** Digits of the id; decimal ids start at 10,000,000, so none begins with 0. */
   readonly id: 'hex' | 'decimal'
   readonly beforeM: string
   readonly beforeText: string
   readonly tail: string
 }
 
-/** confab's, and that of the limits. */
+/** The template of confab and the limits. */
 export const sendTemplate = (c: string): Template => ({
   head: before.id,
   id: 'hex',
@@ -39,7 +42,7 @@ export const sendTemplate = (c: string): Template => ({
   tail: '"}',
 })
 
-/** The id of the `n`th conversation: 12 characters. */
+/** Returns the id of the `n`th conversation: 12 characters. */
 export const conversationId = (n: number): string => `bench-${String(n).padStart(6, '0')}`
 export const userId = (n: number): string => `user-${String(n).padStart(6, '0')}`
 
@@ -59,7 +62,7 @@ const writeHex = (target: Buffer, value: number, end: number, digits: number): v
   }
 }
 
-/** Reads hexadecimal digits; NaN for anything else is not worth its time here. */
+/** Reads hexadecimal digits without validation, for speed. */
 export const readHex = (source: Buffer, start: number, end: number): number => {
   let value = 0
   for (let at = start; at < end; at++) {
@@ -78,7 +81,7 @@ export const readDecimal = (source: Buffer, start: number): number => {
   }
 }
 
-/** A client's text frame of any payload. The mask is zero: masked it is, as RFC 6455 asks, and costs nothing. */
+/** Returns a client's text frame. The mask is zero: RFC 6455 requires masking, and this costs nothing. */
 export const clientFrame = (payload: Uint8Array, opcode = 1): Buffer => {
   const short = payload.length < 126
   const frame = Buffer.alloc((short ? 6 : 8) + payload.length)
@@ -100,10 +103,13 @@ const writeDecimal = (target: Buffer, value: number, end: number, digits: number
   }
 }
 
-/** The least id in decimal digits. */
+/** The smallest decimal id. */
 export const firstDecimalId = 10_000_000
 
-/** The text of a message: the time when it was sent, so that whoever gets it knows how long it took, and words up to `bytes` (default 99, at least 12). */
+/**
+ * Returns the text of a message: the time of sending, for measuring latency, and words up to `bytes` (default 99, at
+ * least 12).
+ */
 const textOf = (bytes = words.length): string =>
   words
     .padEnd(bytes, words)
@@ -112,7 +118,7 @@ const textOf = (bytes = words.length): string =>
 
 const textField = Buffer.from(before.text.slice(2))
 
-/** When the message was sent that a delivered frame carries, by `clockMicros`; NaN when the frame has no text. */
+/** Returns the time of sending of a delivered frame, by `clockMicros`; NaN for a frame without text. */
 export const sentMicros = (bytes: Buffer, start: number, end: number): number => {
   const at = bytes.indexOf(textField, start)
   return at < 0 || at > end
@@ -120,7 +126,7 @@ export const sentMicros = (bytes: Buffer, start: number, end: number): number =>
     : readHex(bytes, at + textField.length, at + textField.length + width.at)
 }
 
-/** A frame that is sent again and again with another number. It may be changed once the answer to it has come. */
+/** A frame that is sent repeatedly with another number. It may be changed after its answer arrived. */
 export class SendFrame {
   readonly bytes: Buffer
   readonly #idEnd: number
@@ -140,8 +146,8 @@ export class SendFrame {
   }
 
   /**
-   * The `k`th message of this run, made at `time` (ms since 1970): the message id is a UUIDv7 whose last 12 digits are `k`. `lateMs`: how long ago it should have
-   * been sent.
+   * Sets the `k`th message of this run, created at `time` (ms since 1970): its id is a UUIDv7 with `k` in the last 12
+   * digits. `lateMs`: how long ago it was due.
    */
   set(k: number, time: number, lateMs = 0): void {
     if (this.#isHex) writeHex(this.bytes, k, this.#idEnd, width.id)

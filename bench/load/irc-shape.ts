@@ -1,15 +1,22 @@
 /**
- * How people talk, in figures: taken once from the ubuntu IRC logs with disentangled conversations (Kummerfeld et al., "A Large-Scale Corpus for Conversation
- * Disentanglement", ACL 2019): 207,761 messages in 163 logs of #ubuntu and 9,492 conversations marked in them. The logs themselves are no part of the project.
+ * Statistics of human conversation, taken once from the ubuntu IRC logs with disentangled conversations (Kummerfeld
+ * et al., "A Large-Scale Corpus for Conversation Disentanglement", ACL 2019): 207,761 messages in 163 logs of #ubuntu
+ * and 9,492 annotated conversations. The logs are not part of the project.
  */
 export const ircShape = {
-  /** Who speaks: the share of the nth busiest of a log falls as n to the minus this (least squares over the logs' means, ranks 1 to 60). */
+  /**
+   * Activity: the share of the nth busiest speaker falls as n to the minus this (least squares over the logs' means,
+   * ranks 1 to 60).
+   */
   activityExponent: 0.88,
-  /** How large conversations are: the nth largest has the largest's messages times n to the minus this (ranks 1 to 1,000). */
+  /**
+   * Sizes of conversations: the nth largest has the largest's messages times n to the minus this (ranks 1 to 1,000).
+   */
   sizeExponent: 0.49,
   /**
-   * Time between two messages of a log, over that log's mean: quantiles at 0, 5, …, 95, 99, 99.9 and 100 %. Heavier at the end than a Poisson process (variance 2.3
-   * times the square of the mean, not once). The logs tell the minute; messages of the same minute are taken to be spread over it evenly.
+   * Gaps between messages relative to a log's mean: quantiles at 0, 5, …, 95, 99, 99.9 and 100 %. The tail is heavier
+   * than that of a Poisson process (variance 2.3 times the squared mean, instead of once). The logs have a resolution
+   * of a minute; messages of one minute are assumed to be evenly spread.
    */
   gaps: [
     [0, 0.075],

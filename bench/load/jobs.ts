@@ -1,42 +1,42 @@
 import type { DialectName } from './dialects/index.ts'
 
-/** What the parent asks of the generator's process, one job at a time. */
+/** The jobs that the parent gives the generator's process, one at a time. */
 export type Job =
   | ({ readonly do: 'open' } & OpenPlan)
-  /** Creates conversations; the first member's socket asks for it. */
+  /** Creates conversations, requested by the first member's socket. */
   | { readonly do: 'create'; readonly conversations: readonly ConversationPlan[] }
   | ({ readonly do: 'create-large' } & LargePlan)
   | ({ readonly do: 'run' } & RunPlan)
   | ({ readonly do: 'talk' } & TalkPlan)
-  /** Looks from now on into each delivery, until `report`. */
+  /** Checks every delivery from now on, until `report`. */
   | { readonly do: 'watch' }
   | { readonly do: 'report'; readonly due: readonly Due[] }
-  /** Keeps each socket's last delivery, so that it can come back after it. */
+  /** Keeps each socket's last delivery, to resume after it. */
   | { readonly do: 'follow' }
-  /** Cuts all connections; `after`: once each of them has had a delivery. */
+  /** Closes all connections; `after`: once each has had a delivery. */
   | { readonly do: 'drop'; readonly after: 'delivery' | 'nothing' }
   | ({ readonly do: 'return' } & ReturnPlan)
-  /** Reads nothing any more from its sockets, or all that waits and from then on. */
+  /** Stops reading from its sockets, or reads everything again. */
   | { readonly do: 'pause' | 'read' }
   | { readonly do: 'close' }
 
 export interface OpenPlan {
   readonly port: number
   readonly sockets: readonly SocketPlan[]
-  /** Say hello and wait for its answer; the bare relay and raw sockets know none. */
+  /** Whether to send hello and wait for its answer; the bare relay and raw sockets have none. */
   readonly hello: boolean
   /** Default: confab. */
   readonly dialect?: DialectName
-  /** Sockets on their way at the same time; default 64. */
+  /** Sockets that connect at the same time. Default 64. */
   readonly width?: number
 }
 
 export interface SocketPlan {
   readonly path: string
   readonly token?: string
-  /** Where it takes part, for servers that do not know it. */
+  /** Its conversations, for servers that do not know them. */
   readonly conversations?: readonly string[]
-  /** What the protocol's greeting says more when a socket comes back. */
+  /** Fields that the protocol's greeting adds when a socket resumes. */
   readonly resume?: Readonly<Record<string, unknown>>
 }
 
@@ -46,7 +46,7 @@ export interface ConversationPlan {
   readonly members: readonly string[]
   /** Index of the socket that creates it. */
   readonly by: number
-  /** Members whose sockets are of this process; default: all. */
+  /** Members with sockets in this process. Default: all. */
   readonly here?: number
 }
 
@@ -58,24 +58,27 @@ export interface LargePlan {
 }
 
 export interface RunPlan {
-  /** Who sends, and where to: index of the socket, id of the conversation. */
+  /** The senders: index of the socket, id of the conversation. */
   readonly senders: readonly { readonly socket: number; readonly c: string }[]
-  /** Messages under way at once, each sender. */
+  /** Messages in flight per sender. */
   readonly inFlight: number
-  /** What ends a message's being under way: its ack, or its ack and all deliveries. */
+  /** When a message leaves flight: at its ack, or at its ack and all deliveries. */
   readonly until: 'acked' | 'delivered'
-  /** Messages a second, all senders together, whatever is under way; without it, as fast as answers come. */
+  /** Messages per second of all senders together, independent of acks; without it, as fast as answers arrive. */
   readonly rate?: number
   readonly seconds: number
-  /** Messages of each sender, at most; it is over when all are sent, or after `seconds`. */
+  /** Maximum number of messages per sender; the run ends when all are sent, or after `seconds`. */
   readonly each?: number
-  /** Sockets here that get each message, the sender's included. */
+  /** Local sockets that receive each message, the sender's included. */
   readonly receivers: number
-  /** Deliveries are looked into at every nth socket (order, each exactly once) and only counted at the others. 1: all. */
+  /** Deliveries are checked (order, exactly once) at every nth socket and only counted at the others. 1: all. */
   readonly sample: number
-  /** How long the generator sleeps between two turns of its loop: it reads more at once, and leaves the machine to the server. Latencies are longer by it. */
+  /**
+   * Sleep between two turns of the generator's loop: it reads more at once and leaves CPU to the server. Latencies
+   * grow by it.
+   */
   readonly napMs?: number
-  /** Bytes of a text; default 99. */
+  /** Bytes of a text. Default 99. */
   readonly textBytes?: number
 }
 
@@ -93,42 +96,42 @@ export interface RunResult {
   readonly ackMs: Spread
   /** From the send to the delivery at another socket than the sender's. */
   readonly deliveryMs: Spread
-  /** Length of a delivered frame's payload, bytes. */
+  /** Payload length of a delivered frame, bytes. */
   readonly deliveredBytes: number
-  /** Cores that the generator itself kept busy. */
+  /** Cores that the generator itself used. */
   readonly cores: number
 }
 
-/** Messages that come when people send them, whatever is under way: shaped like the IRC logs (irc-shape.ts). */
+/** Messages sent like people send them, independent of acks; shaped like the IRC logs (irc-shape.ts). */
 export interface TalkPlan {
   readonly talks: readonly {
     readonly c: string
-    /** How often it is spoken in, against the others. */
+    /** Relative frequency of its messages. */
     readonly weight: number
-    /** Sockets of those who speak, the busiest first. */
+    /** Sockets of the speakers, the busiest first. */
     readonly speakers: readonly number[]
-    /** Sockets here that get each message. */
+    /** Local sockets that receive each message. */
     readonly receivers: number
-    /** Bytes of a text; default 99. */
+    /** Bytes of a text. Default 99. */
     readonly textBytes?: number
   }[]
   readonly rate: number
   readonly seconds: number
-  /** How long it waits for what has not come, ms. */
-  readonly patienceMs: number
+  /** How long to wait for missing deliveries, ms. */
+  readonly waitMs: number
   readonly seed: number
 }
 
 export interface TalkResult {
   /** Messages of each talk. */
   readonly sent: readonly number[]
-  /** Acks and deliveries here came in the end. */
+  /** Whether all acks and local deliveries arrived. */
   readonly complete: boolean
   readonly refused: number
   readonly ackMs: Spread
 }
 
-/** What a watching socket must have got since `watch`. */
+/** The deliveries that a watching socket must have received since `watch`. */
 export interface Due {
   readonly socket: number
   readonly c: string
@@ -136,20 +139,20 @@ export interface Due {
 }
 
 export interface Report {
-  /** From the send, by another process, to the delivery here. */
+  /** From the send in another process to the local delivery. */
   readonly deliveryMs: Spread
   readonly delivered: number
 }
 
 export interface ReturnPlan {
-  /** Messages that each has missed. */
+  /** Messages that each socket has missed. */
   readonly missed: number
 }
 
 export interface ReturnResult {
-  /** From the first connection's start until the last socket had all that it missed. */
+  /** From the start of the first connection until the last socket has received everything. */
   readonly seconds: number
-  /** Times that a socket was told to come later, and did. */
+  /** Number of times that a socket was asked to retry later, and did. */
   readonly retries: number
 }
 

@@ -1,6 +1,4 @@
-/**
- * The load generator: a process of its own, told by its parent what to do. It speaks to confab, to the limits and to the peers alike.
- */
+/** The load generator: a process that its parent controls. It drives confab, the limits and the peers alike. */
 import { type Dialect, dialects } from './dialects/index.ts'
 import type { Job, JobReply, OpenPlan } from './jobs.ts'
 import { Returning } from './return.ts'

@@ -7,7 +7,7 @@ interface Answer {
   readonly error?: { readonly code: string; readonly retryable: boolean; readonly retryAfterMs?: number }
 }
 
-/** A request was refused. `retryAfterMs` is there when it may be asked again. */
+/** Thrown when a request was refused. `retryAfterMs` is set when it may be retried. */
 export class Refused extends Error {
   readonly retryAfterMs: number | undefined
 
@@ -23,7 +23,7 @@ export const listenRaw = (wire: WireSocket, listener: FrameListener): void => {
   wire.onFrame = listener
 }
 
-/** Sends one of confab's requests and waits for its answer; all frames, that one too, go to the listener. */
+/** Sends one confab request and waits for its answer; all frames, the answer included, go to the listener. */
 export const ask = async (
   wire: WireSocket,
   request: { readonly id: string; readonly t: string; readonly [field: string]: unknown },

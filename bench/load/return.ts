@@ -5,11 +5,11 @@ import { type Opened, openSocket } from './sessions.ts'
 import type { FrameListener } from './wire-socket.ts'
 
 const quietMs = 30_000
-/** What came double would come about now. */
+/** Time for duplicates to arrive. */
 const settleMs = 200
 const messageNumber = /"m":"[0-9a-f-]{24}([0-9a-f]{12})"/g
 
-/** Sockets that go away all at once, and come back to what they have missed. */
+/** Sockets that disconnect together and resume. */
 export class Returning {
   readonly #open: OpenPlan
   readonly #dialect: Dialect
@@ -27,7 +27,7 @@ export class Returning {
       })
   }
 
-  /** Cuts all; with `after` delivery, once each has one to come back after. */
+  /** Closes all connections; with `after` delivery, once each has a delivery to resume after. */
   async drop(after: 'delivery' | 'nothing'): Promise<void> {
     const endsAt = performance.now() + quietMs
     while (after === 'delivery' && this.#opened.some((_, socket) => this.#last[socket] === undefined)) {
@@ -37,7 +37,7 @@ export class Returning {
     for (const { wire } of this.#opened) wire.close()
   }
 
-  /** All come at once. Rejects when one got anything but what it missed: each once, in order. */
+  /** Reconnects all at once. Rejects when a socket received anything but its missed messages, each once, in order. */
   async back({ missed }: ReturnPlan): Promise<{ result: ReturnResult; opened: Opened[] }> {
     const { port, sockets } = this.#open
     const startedAt = performance.now()

@@ -11,7 +11,10 @@ const mField = Buffer.from('"m":"')
 const seqField = Buffer.from('"seq":')
 const t = 't'.charCodeAt(0)
 
-/** Sleeps after every turn of the loop, so that more has come at the next: a read costs as much as hundreds of frames. */
+/**
+ * Sleeps after every turn of the loop, so more frames have arrived at the next: one read costs as much as hundreds of
+ * frames.
+ */
 const napBetweenTurns = (ms: number): (() => void) => {
   const never = new Int32Array(new SharedArrayBuffer(4))
   let isOver = false
@@ -27,8 +30,8 @@ const napBetweenTurns = (ms: number): (() => void) => {
 }
 
 /**
- * One run of messages: sends, and holds what comes against what must come. Every message acked once, delivered once to each receiver, in order.
- * Rejects when that is not so.
+ * Runs messages and checks the results: every message acknowledged once, delivered once to each receiver, in order.
+ * Rejects otherwise.
  */
 export const runLoad = async (
   sockets: readonly WireSocket[],
@@ -89,7 +92,10 @@ export const runLoad = async (
     if (plan.until === 'acked' || checked[k] === checkedReceivers) over(k)
   }
 
-  /** The order at one socket: confab's seq without a gap, or for those who have none, each sender's messages as they were sent. */
+  /**
+   * Checks the order at one socket: confab's seq without gaps, or each sender's messages in order for protocols
+   * without seq.
+   */
   const inOrder = (bytes: Buffer, start: number, end: number, socket: number, k: number): boolean => {
     if (bytes[start + 2] !== t) {
       const key = socket * senders.length + senderOf[k]!
@@ -158,7 +164,7 @@ export const runLoad = async (
     const broken = sockets.findIndex(wire => wire.closed !== undefined)
     if (broken >= 0) fault = `socket ${broken} closed: ${sockets[broken]!.closed}`
     else if (performance.now() - Math.max(lastAt, startedAt + (plan.each ? 0 : plan.seconds * 1000)) > quiet)
-      fault = `of ${sent} messages ${acked} were acked, ${delivered} of ${sent * receivers} deliveries came`
+      fault = `of ${sent} messages ${acked} were acked, ${delivered} of ${sent * receivers} deliveries arrived`
     await wait(2)
   }
   stopNaps()

@@ -5,13 +5,13 @@ import type { ConversationPlan, LargePlan, SocketPlan } from './jobs.ts'
 import { ask, each, Refused } from './requests.ts'
 import { type FrameListener, WireSocket } from './wire-socket.ts'
 
-/** A socket that is there, and what it needs to come back. */
+/** An open socket with the state for resuming it. */
 export interface Opened {
   readonly wire: WireSocket
   readonly kept: Kept
 }
 
-/** Connects and says hello; comes again later for as long as it is told to, and says so by `onRetry`. */
+/** Connects and sends hello; retries later as often as the server asks, and reports it through `onRetry`. */
 export const openSocket = async (
   port: number,
   plan: SocketPlan,
@@ -33,7 +33,7 @@ export const openSocket = async (
   }
 }
 
-/** `width`: sockets on their way at the same time. */
+/** `width`: sockets that connect at the same time. */
 export const openSockets = async (
   port: number,
   plans: readonly SocketPlan[],
@@ -51,12 +51,15 @@ export const openSockets = async (
 const untilTold = async (told: () => number, due: number): Promise<void> => {
   const limit = performance.now() + 60_000
   while (told() < due) {
-    if (performance.now() > limit) throw new Error(`of ${due} news of conversations ${told()} came`)
+    if (performance.now() > limit) throw new Error(`of ${due} notices of conversations ${told()} arrived`)
     await wait(5)
   }
 }
 
-/** Creates conversations; resolves when their members here (all, unless the plan says how many) have been told. Socket n is user n's. */
+/**
+ * Creates conversations; resolves when their local members (all, unless the plan gives a number) were notified.
+ * Socket n belongs to user n.
+ */
 export const createConversations = async (
   sockets: readonly WireSocket[],
   plans: readonly ConversationPlan[],
@@ -79,7 +82,10 @@ export const createConversations = async (
 
 const invitesAtOnce = 400
 
-/** A conversation of more members than one `create` may name: the first socket's user creates it and invites the rest, and ought to be the only one connected. */
+/**
+ * Creates a conversation of more members than one `create` may name: the first socket's user creates it and invites
+ * the rest, and should be the only connected one.
+ */
 export const createLarge = async (
   wire: WireSocket,
   { c, members, first, dialect }: LargePlan & { readonly dialect: Dialect },

@@ -1,7 +1,7 @@
 import { seededRandom } from '../harness/texts.ts'
 import { ircShape } from './irc-shape.ts'
 
-/** Sizes of `count` conversations, the largest first: Zipf's law, from `largest` down to 2. */
+/** Returns the sizes of `count` conversations, largest first: Zipf's law, from `largest` down to 2. */
 export const zipfSizes = (
   count: number,
   largest: number,
@@ -9,7 +9,7 @@ export const zipfSizes = (
 ): number[] =>
   Array.from({ length: count }, (_, rank) => Math.max(2, Math.round(largest * (rank + 1) ** -exponent)))
 
-/** Draws indices of `weights` as often as they weigh. `random` gives 0 to 1. */
+/** Draws indices of `weights` in proportion. `random` returns 0 to 1. */
 export const weighted = (weights: readonly number[], random: () => number): (() => number) => {
   const sums: number[] = []
   let total = 0
@@ -38,34 +38,37 @@ const quantile = (share: number): number => {
   return low + ((high - low) * (share - lowShare)) / (highShare - lowShare)
 }
 
-/** The mean of what `quantile` gives: straight lines between the quantiles are a little off the logs' own mean of 1. */
+/** The mean of the interpolated quantiles: slightly off the logs' own mean of 1. */
 const meanGap = ircShape.gaps.reduce((sum, [share, gap], index) => {
   const before = ircShape.gaps[index - 1]
   return before === undefined ? sum : sum + ((share - before[0]) * (gap + before[1])) / 2
 }, 0)
 
-/** Gaps between arrivals as in the logs, their mean 1. */
+/** Returns gaps between arrivals as in the logs, with mean 1. */
 export const gaps =
   (random: () => number): (() => number) =>
   () =>
     quantile(random()) / meanGap
 
 export interface Talk {
-  /** How often it is spoken in, against the others. */
+  /** Relative frequency of its messages. */
   readonly weight: number
-  /** Who may speak, the busiest first. */
+  /** Number of possible speakers, the busiest first. */
   readonly speakers: number
 }
 
 export interface Arrival {
-  /** Since the beginning, ms. */
+  /** Time since the beginning, ms. */
   readonly at: number
   /** Indices. */
   readonly talk: number
   readonly speaker: number
 }
 
-/** `rate * seconds` messages in `talks`, their gaps and their speakers as in the logs. The same for the same seed. The whole is stretched to last exactly as long as asked. */
+/**
+ * Returns `rate * seconds` messages in `talks`, with gaps and speakers as in the logs. Deterministic per seed, and
+ * stretched to the exact duration.
+ */
 export const arrivals = (
   talks: readonly Talk[],
   plan: { readonly rate: number; readonly seconds: number; readonly seed: number },

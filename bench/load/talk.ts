@@ -6,15 +6,15 @@ import { arrivals } from './shape.ts'
 import { spread } from './spread.ts'
 import type { WireSocket } from './wire-socket.ts'
 
-/** A timer is up to a millisecond late. What goes out later than this is counted from when it was due, as its sender would. */
+/** A timer is up to a millisecond late. Messages that leave later than this are measured from their due time. */
 const timerMs = 2
 const silenceMs = 300
-/** Messages that may go out without a look at what has come. */
+/** Messages to send before reading incoming frames. */
 const burst = 16
 
 /**
- * Sends as people do, and counts what comes; the watching process looks into it (watch.ts). Does not reject when not all comes within the plan's patience: that is
- * what a load too high looks like. Rejects when a socket closed.
+ * Sends like people and counts deliveries; the watching process checks them (watch.ts). Missing deliveries within the
+ * timeout are not an error: that is the sign of too high a load. Rejects when a socket closed.
  */
 export const talk = async (
   sockets: readonly WireSocket[],
@@ -57,7 +57,7 @@ export const talk = async (
   for (const [k, { at, talk, speaker }] of schedule.entries()) {
     const due = startedAt + at
     if (due > performance.now()) await wait(due - performance.now())
-    // When it is behind: what comes has to be read meanwhile.
+    // When the generator is late: incoming frames have to be read in between.
     else if (k % burst === 0) await nextTurn()
     const { c, speakers, textBytes } = plan.talks[talk]!
     const frame = spare[talk]!.pop() ?? new SendFrame(dialect.template(c), textBytes)
@@ -71,15 +71,15 @@ export const talk = async (
   const receivers = plan.talks.reduce((sum, { receivers }, n) => sum + receivers * sent[n]!, 0)
   const isComplete = () => acked === schedule.length && delivered >= receivers
   const before = () => acked + refused + delivered
-  const endsAt = performance.now() + plan.patienceMs
+  const endsAt = performance.now() + plan.waitMs
   for (let seen = before(); !isComplete(); seen = before()) {
     const closed = sockets.find(wire => wire.closed !== undefined)
     if (closed !== undefined) throw new Error(`a socket closed: ${closed.closed}`)
     await wait(2)
     if (before() !== seen) lastAt = performance.now()
-    // What is still under way must not come into the next run.
+    // Messages still in flight must not reach the next run.
     const now = performance.now()
-    if (now > endsAt && (now - lastAt > silenceMs || now > endsAt + 10 * plan.patienceMs)) break
+    if (now > endsAt && (now - lastAt > silenceMs || now > endsAt + 10 * plan.waitMs)) break
   }
   if (delivered > receivers) throw new Error(`${delivered} deliveries, ${receivers} were due`)
   return { sent, complete: isComplete(), refused, ackMs: spread(ackMs) }

@@ -14,12 +14,15 @@ const cLength = 12
 const quietMs = 5_000
 
 interface Seen {
-  /** 0: none yet, or none is given. */
+  /** 0: none yet, or the protocol has none. */
   seq: number
   readonly numbers: Set<number>
 }
 
-/** Looks into each delivery at its sockets: nothing lost, nothing twice, in order; and how long it took from the sender, another process of the same machine. */
+/**
+ * Checks each delivery at its sockets: nothing lost, nothing duplicated, in order; and measures the latency from the
+ * sender, another process of the same machine.
+ */
 export class Watch {
   readonly #seen = new Map<string, Seen>()
   readonly #deliveryMs: number[] = []
@@ -34,7 +37,7 @@ export class Watch {
 
   #look(socket: number, bytes: Buffer, start: number, end: number): void {
     const sentAt = sentMicros(bytes, start, end)
-    // News of members and conversations have no text.
+    // Membership events have no text.
     if (Number.isNaN(sentAt)) return
     this.#deliveryMs.push((clockMicros() - sentAt) / 1000)
     const c = bytes.indexOf(cField, start) + cField.length
@@ -47,7 +50,7 @@ export class Watch {
     const m = bytes.indexOf(mField, start) + mField.length
     const number = readHex(bytes, m + 24, m + 36)
     const tell = () => bytes.toString('utf8', start, end)
-    if (seen.numbers.has(number)) this.#fault ??= `came twice: ${tell()}`
+    if (seen.numbers.has(number)) this.#fault ??= `delivered twice: ${tell()}`
     seen.numbers.add(number)
     const at = bytes.indexOf(seqField, start)
     if (at < 0 || at > end) return
@@ -56,7 +59,7 @@ export class Watch {
     seen.seq = seq
   }
 
-  /** Waits for what is due, at most 5 s. Rejects when it was not exactly that, in order. */
+  /** Waits at most 5 s for the expected deliveries. Rejects when they were not exactly these, in order. */
   async report(due: readonly Due[]): Promise<Report> {
     const got = ({ socket, c }: Due) => this.#seen.get(`${socket} ${c}`)?.numbers.size ?? 0
     const endsAt = performance.now() + quietMs

@@ -1,16 +1,16 @@
 import { connect, type Socket } from 'node:net'
 import { clientFrame } from './frames.ts'
 
-/** Called with the bytes of a payload; they are gone when it returns. */
+/** Receives the bytes of a payload, which are invalid after it returns. */
 export type FrameListener = (bytes: Buffer, start: number, end: number) => void
 
-/** All sockets of the process read into this: what is left of a frame is copied out. */
+/** All sockets of the process read into this buffer; incomplete frames are copied out. */
 const inbox = Buffer.allocUnsafe(256 * 1024)
 const empty = Buffer.alloc(0)
 
 const opcodes = { text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const
 
-/** A WebSocket client with next to nothing in it: no objects a frame, no unmasking, no fragments. Its peer is trusted. */
+/** A minimal WebSocket client: no objects per frame, no unmasking, no fragments. It trusts its peer. */
 export class WireSocket {
   readonly #socket: Socket
   #rest: Buffer = empty
@@ -60,12 +60,12 @@ export class WireSocket {
     this.#socket.write(frame)
   }
 
-  /** Reads nothing any more: what the server sends fills the kernel's buffers, then its own. */
+  /** Stops reading: the server's frames fill the kernel's buffers, then the server's own. */
   pause(): void {
     this.#socket.pause()
   }
 
-  /** Reads again, what waits first. */
+  /** Reads again, buffered frames first. */
   read(): void {
     this.#socket.resume()
   }

@@ -14,7 +14,7 @@ interface Conversation {
   readonly events: readonly NewEvent[]
 }
 
-/** Conversations that nobody has seen, with what is to be appended to them: made before the clock starts. */
+/** Creates new conversations and their events before the clock starts. */
 const makeConversations = (prefix: string, events: number): Conversation[] =>
   Array.from({ length: conversations }, (_, n) => {
     const id = `${prefix}-${n}`
@@ -24,7 +24,7 @@ const makeConversations = (prefix: string, events: number): Conversation[] =>
     }
   })
 
-/** One append under way in each conversation. */
+/** Appends with one append in flight per conversation. */
 const appendAll = async (log: EventLog, all: readonly Conversation[]): Promise<void> => {
   await Promise.all(
     all.map(async ({ id, events }) => {

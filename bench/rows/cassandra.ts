@@ -36,7 +36,7 @@ const otherTables = [
 
 const silent = { info: () => {}, warn: () => {}, error: () => {} }
 
-/** What the timeline stores of a log, made beforehand. */
+/** Returns the timeline changes of a log, computed beforehand. */
 const timelineOf = async (source: EventSource): Promise<TimelineChange[]> => {
   const changes: TimelineChange[] = []
   for (const { stream, last } of await source.streams()) {
@@ -81,7 +81,7 @@ export const cassandraRow: Row = {
       contactPoints: [...options.contactPoints],
       localDataCenter: options.dataCenter,
       keyspace: options.keyspace,
-      queryOptions: { consistency: 6 }, // LOCAL_QUORUM, as ours
+      queryOptions: { consistency: 6 }, // LOCAL_QUORUM, like confab.
     })
     defer(() => raw.shutdown())
     await raw.connect()

@@ -19,7 +19,7 @@ const empty = async (stores: ViewStores): Promise<void> => {
   }
 }
 
-/** Builds the views of a database from the first event to the last; how long it took, ms. */
+/** Builds a database's views from the first event to the last; returns the elapsed ms. */
 const catchUp = async (source: NatsEventSource, stores: ViewStores): Promise<number> => {
   const startedAt = performance.now()
   const runner = new ProjectionRunner({ source, stores, log: quiet, headEveryMs: 100 })
@@ -32,7 +32,7 @@ const catchUp = async (source: NatsEventSource, stores: ViewStores): Promise<num
   return took
 }
 
-/** CPU seconds: of all processes together, and of this one. */
+/** CPU seconds of all processes together, and of this one. */
 const cpuSeconds = () => {
   const all = cpus().reduce((sum, { times: { user, nice, sys, irq } }) => sum + user + nice + sys + irq, 0)
   const { user, system } = process.cpuUsage()

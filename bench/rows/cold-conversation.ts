@@ -23,13 +23,16 @@ import type { Row, Sample } from '../row.ts'
 const members = 50
 const text = 'A message among very many, as long as they are.'
 const large = 'large'
-/** Conversations that a fresh bus opens before the clock starts, so that no code runs for the first time in it. */
+/**
+ * Conversations that a fresh bus opens before the clock starts, so that no code runs for the first time while
+ * measured.
+ */
 const small = Array.from({ length: 10 }, (_, n) => `small-${n}`)
 const repeats = 5
-/** The largest batch that the log takes at once. */
+/** The largest batch that the log accepts. */
 const batch = 1000
 
-/** A bus that has not heard of any conversation. */
+/** Runs `work` with a bus that has cached no conversation. */
 const withFreshBus = async <T>(nats: Nats, work: (bus: CommandBus) => Promise<T>): Promise<T> => {
   const layout = await discoverLog(nats.connection)
   const log = new JetStreamEventLog(nats, layout)
@@ -56,7 +59,7 @@ const user = (n: number): string => `user-${n % members}`
 const post = (bus: CommandBus, c: string, n: number) =>
   bus.execute({ id: '1', t: 'send', c, m: v7(), text }, { from: user(n), at: new Date().toISOString() })
 
-/** Writes a conversation's first events to the log, as they would be. */
+/** Writes a conversation's first events to the log in their normal form. */
 const fill = async (log: EventLog, c: string, events: number): Promise<void> => {
   const everybody = Array.from({ length: members }, (_, n) => user(n))
   let next: NewEvent[] = [createdEvent(c, everybody)]

@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
 import { Client } from '@elastic/elasticsearch'
 import { openElasticsearch } from '../../src/infra/elasticsearch/index.ts'
-import { indexWords } from '../../src/infra/elasticsearch/index-words.ts'
 import { idOf, sourceOf } from '../../src/infra/elasticsearch/search-documents.ts'
+import { indexWords } from '../../src/infra/elasticsearch/search-mapping.ts'
 import { discoverLog, NatsEventSource } from '../../src/infra/nats/index.ts'
 import {
   type EventSource,
@@ -22,7 +22,7 @@ import { type Row, SkippedRow } from '../row.ts'
 const groups = 500
 const members = 20
 const batch = 8_000
-/** Requests of so many documents, so many at once: not tuned. */
+/** Documents per request and requests in flight of the limit: not tuned. */
 const rawSize = 1_000
 const rawAtOnce = 4
 
@@ -43,7 +43,7 @@ const findServer = async (): Promise<string> => {
   return `http://${server.host}:${server.port}`
 }
 
-/** What the search index stores of a log, made beforehand. */
+/** Returns the search changes of a log, computed beforehand. */
 const postedOf = async (source: EventSource): Promise<SearchPosted[]> => {
   const posted: SearchPosted[] = []
   for (const { stream, last } of await source.streams()) {
@@ -140,7 +140,7 @@ export const elasticsearchRow: Row = {
       await check(raw)
       return [rate(ms), rate(ms)]
     }
-    // A server that has just started compiles itself for a while.
+    // A freshly started server compiles its own code for a while.
     for (let turn = 0; turn < (quick ? 0 : 4); turn++) {
       await limit()
       await ours()

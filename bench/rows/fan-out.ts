@@ -5,10 +5,13 @@ import type { Row, Sample } from '../row.ts'
 import { loadConfab, loadTopic } from './socket-sides.ts'
 
 const sockets = 1000
-/** Every fiftieth socket is looked into, and among those are the senders. */
+/** Every fiftieth socket is checked, the senders among them. */
 const sample = 50
 const c = conversationId(0)
-/** With 4 in flight each, enough that sending is what takes the time, and not waiting for one's turn: at half of it both sides idle, confab more. */
+/**
+ * With 4 in flight each, delivery dominates the time; with half as many, both sides are idle part of the time, confab
+ * more.
+ */
 const senders = 16
 
 export const fanOutRow: Row = {

@@ -21,7 +21,7 @@ import { latencyRow, sendsRow } from './sends.ts'
 import { socketMemoryRow } from './socket-memory.ts'
 import { startRow } from './start.ts'
 
-/** In the order of the table. Without names, these are run. */
+/** In the order of the table. These run when no name is given. */
 export const rows: readonly Row[] = [
   appendRow,
   sendsRow,
@@ -38,7 +38,7 @@ export const rows: readonly Row[] = [
   startRow,
 ]
 
-/** Rows that take long, and are run when they or their group are named. */
+/** Rows that take long; they run when they or their group are named. */
 export const groups: Readonly<Record<string, readonly Row[]>> = {
   edge: [...edgeFanOutRows, interestRow, socketMemoryRow, connectRow, kneeRow, stormRow, slowClientsRow],
   peers: [peersRoomRow, peersSmallRoomsRow, peersLatencyRow, peersMemoryRow, peersComingBackRow],

@@ -11,14 +11,14 @@ import type { Row, Sample } from '../row.ts'
 const conversations = 2_000
 const appender = fileURLToPath(new URL('../harness/appender.ts', import.meta.url))
 const digester = fileURLToPath(new URL('../harness/digester.ts', import.meta.url))
-/** Of the conversations, those that somebody wants where not all are passed over. */
+/** Share of the conversations with local interest, in percent, where not all events are skipped. */
 const wantedPercent = 10
 const everything = `${livePrefix}.conv.*.*`
 
 const idsOf = (prefix: string, percent: number): string[] =>
   Array.from({ length: (conversations * percent) / 100 }, (_, n) => `${prefix}-${n}`)
 
-/** The live subjects of the first conversations of a prefix, so many in a hundred of them: one each, or their buckets. */
+/** Returns the live subjects of the first conversations of a prefix, by percent: one each, or their partitions. */
 const subjectsOf = (prefix: string, percent: number, kind: 'conversation' | 'bucket'): string[] => {
   const ids = idsOf(prefix, percent)
   return kind === 'conversation'
@@ -27,19 +27,20 @@ const subjectsOf = (prefix: string, percent: number, kind: 'conversation' | 'buc
 }
 
 /**
- * What it costs an edge to see the events of the whole system, of which none concerns its clients, and what it costs a feed to follow a tenth of the conversations
- * and digests of the rest, beside one that follows everything; told beside it, what subscriptions alone would cost.
+ * Measures an edge's cost of receiving the whole system's events without local interest, and a feed's cost of
+ * following a tenth of the conversations plus digests, beside one that follows everything. Also reports the cost of
+ * subscriptions alone.
  */
 export const interestRow: Row = {
   name: 'interest',
   figures: [
     {
-      path: 'an event of the system that concerns nobody at the edge, CPU',
+      path: 'an event of the system without interest at the edge node, CPU',
       unit: 'µs',
       target: { rule: 'ratio at most', value: 2 },
     },
     {
-      path: `an event of the system, ${wantedPercent} % wanted: these and digests, against everything, CPU`,
+      path: `an event of the system, ${wantedPercent} % with interest: narrow feed against everything, CPU`,
       unit: 'µs',
       target: { rule: 'ratio at most', value: 0.6 },
     },
@@ -55,7 +56,7 @@ export const interestRow: Row = {
     const events = conversations * each
     let turn = 0
 
-    /** Microseconds of this process an event that is appended, until all that `hasAll` waits for has come. */
+    /** CPU microseconds of this process per appended event, until `hasAll` returns true. */
     const cpuEach = async (prefix: string, hasAll: () => boolean): Promise<number> => {
       const before = process.cpuUsage()
       await child.ask({ prefix, conversations, each } satisfies AppendJob)
@@ -63,7 +64,7 @@ export const interestRow: Row = {
       const { user, system } = process.cpuUsage(before)
       return (user + system) / events
     }
-    /** With subscriptions that look at nothing. */
+    /** With subscriptions whose callback does nothing. */
     const bare = async (prefix: string, subjects: readonly string[], share: number): Promise<number> => {
       const { connection } = await nats.connect()
       let came = 0
@@ -74,7 +75,7 @@ export const interestRow: Row = {
       await connection.close()
       return cpu
     }
-    /** With a live feed that follows everything, or what is wanted and digests. */
+    /** With a live feed that follows everything, or its interest and digests. */
     const followed = async (interest: 'everything' | 'conversations'): Promise<number> => {
       const prefix = `p${turn++}`
       const connection = await nats.connect()
@@ -85,7 +86,7 @@ export const interestRow: Row = {
       await connection.close()
       return cpu
     }
-    // A first one, to warm up.
+    // Warm-up.
     await bare(`p${turn++}`, [everything], 1)
     for (const percent of [1, 10, 50])
       for (const kind of ['conversation', 'bucket'] as const) {

@@ -12,7 +12,7 @@ import { confabSockets, pairOf, pairs } from './socket-sides.ts'
 
 const sockets = 20
 
-/** The generations that are not read, and how much they have still to apply. */
+/** Returns the generations that are not live, and how much they have still to apply. */
 const progressOf = async (port: number): Promise<{ generations: number; behind: number }> => {
   const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
   const lags = [

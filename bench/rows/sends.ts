@@ -7,7 +7,10 @@ const sockets = 200
 const senders = Array.from({ length: sockets }, (_, socket) => ({ socket, c: pairOf(socket) }))
 const common = { senders, inFlight: 4, until: 'acked', receivers: 2, sample: 1 } as const
 
-/** The relay and, one a list of roles, confab: all idle but for the one whose turn it is. `take` makes a run's figures. */
+/**
+ * Sets up the relay and confab once per list of roles; all are idle except in their turn. `take` computes a run's
+ * figures.
+ */
 const prepareSides = async (
   { defer }: Context,
   plan: RunPlan,

@@ -9,7 +9,7 @@ import type { ConversationPlan, SocketPlan } from '../load/jobs.ts'
 import type { Row, Sample } from '../row.ts'
 import { confabSockets } from './socket-sides.ts'
 
-/** Connected before the first look, so that what a process has allocated and not used is used up. */
+/** Connected before the first measurement, to use up memory that the process has already allocated. */
 const already = 2000
 const measured = 5000
 const users = already + measured
@@ -19,7 +19,9 @@ const membersEach = 20
 const probe = new URL('../harness/memory-probe.ts', import.meta.url).pathname
 const rawSockets = new URL('../limits/raw-sockets.ts', import.meta.url).pathname
 
-/** As many conversations as users, each user in 20 of them, 20 users in each; created over as few sockets as may be. */
+/**
+ * As many conversations as users, each user in 20 of them, 20 users in each; created by as few sockets as possible.
+ */
 const conversations = (): ConversationPlan[] =>
   Array.from({ length: users }, (_, n) => ({
     c: conversationId(n),
@@ -30,7 +32,7 @@ const conversations = (): ConversationPlan[] =>
     by: n,
   }))
 
-/** Bytes a socket, between `already` sockets and `users`. */
+/** Bytes per socket, between `already` and `users` sockets. */
 const bytesEach = async (
   port: number,
   plans: readonly SocketPlan[],

@@ -35,7 +35,7 @@ const connectLoad = async (
   return load
 }
 
-/** The generator, connected to the bare relay by `sockets`, two a topic. */
+/** Connects the generator to the bare relay with `sockets`, two per topic. */
 export const loadRelay = async (defer: Defer, sockets: number): Promise<Load> => {
   const nats = await startNats()
   defer(nats.stop)
@@ -46,7 +46,7 @@ export const loadRelay = async (defer: Defer, sockets: number): Promise<Load> =>
   return connectLoad(defer, port, plans, false)
 }
 
-/** The generator, connected to raw uWebSockets.js by `sockets`, all in one topic that gets frames of `frameBytes`. */
+/** Connects the generator to raw uWebSockets.js with `sockets`, all in one topic with frames of `frameBytes`. */
 export const loadTopic = async (defer: Defer, sockets: number, frameBytes: number): Promise<Load> => {
   const server = startScript(limit('raw-sockets.ts'), [String(frameBytes)])
   defer(server.stop)
@@ -61,10 +61,10 @@ export const confabSockets = (users: number): Promise<SocketPlan[]> =>
     Array.from({ length: users }, async (_, n) => ({ path: '/v1/ws', token: await tokenOf(userId(n)) })),
   )
 
-/** What a process does that is started as it comes. */
+/** The roles of a process started without options. */
 export const allRoles = 'edge,commands,projections'
 
-/** Processes of one system, on one data folder, the one with the edge last. */
+/** Starts the processes of one system on one data folder, the one with the edge last. */
 const startSplit = async (defer: Defer, processes: readonly string[]): Promise<ConfabServer> => {
   const folder = temporaryFolder()
   defer(folder.remove)
@@ -77,7 +77,10 @@ const startSplit = async (defer: Defer, processes: readonly string[]): Promise<C
   return last
 }
 
-/** The generator, connected to confab by `sockets`, a user each, who are in the conversations given. `roles`: of one process, or of several parted by `|`, the edge last. */
+/**
+ * Connects the generator to confab with `sockets`, one user each, in the given conversations. `roles`: of one
+ * process, or of several separated by `|`, the edge last.
+ */
 export const loadConfab = async (
   defer: Defer,
   sockets: number,

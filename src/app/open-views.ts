@@ -20,7 +20,7 @@ export const openReadViews = async (context: ProcessContext): Promise<Views> => 
     known.set(projection, plan)
     if (!isOther || views === undefined) return
     views.use(liveGenerations(known)).then(
-      () => logger.info({ projection, generation: plan.live }, 'queries read another generation'),
+      () => logger.info({ projection, generation: plan.live }, 'queries switched to another generation'),
       error => logger.error({ err: error, projection, generation: plan.live }, 'a generation cannot be read'),
     )
   })

@@ -10,11 +10,11 @@ export interface ConnectionOptions {
   readonly backoffMs: number
   readonly maxBackoffMs: number
   readonly WebSocket: typeof WebSocket
-  /** The cursors to go on from, asked for at each connection. */
+  /** Returns the cursors to resume from; called for each connection. */
   resume(): Record<string, number>
   onState(state: ConnectionState): void
   onHello(answer: HelloAnswer): void
-  /** Every frame but the answer to hello and `drain`. */
+  /** Receives every frame except the answer to hello and `drain`. */
   onFrame(frame: { re: string; ok: boolean } | Push): void
   onError(error: Error & { code?: string }): void
 }
@@ -26,21 +26,24 @@ const subprotocol: (typeof Subprotocol)['json'] = 'confab.v1.json'
 
 const helloId = 'hello'
 const pingId = 'ping'
-/** From opening the socket to the answer to hello, ms. */
+/** Timeout from opening the socket to the answer to hello, ms. */
 const connectMs = 15_000
-/** How long the answer to a ping may take, ms; no longer than a heartbeat. */
+/** Timeout of the answer to a ping, ms; at most a heartbeat. */
 const pongMs = 10_000
-/** A connection that lasted as long counts as one: the next wait is the first again. */
+/** A connection that lasted this long resets the back-off, ms. */
 const stableMs = 5_000
 
-/** Keeps one socket open and greeted, for as long as it is wanted: back-off with jitter, a fresh token each time, drains, dead sockets found out by pings. */
+/**
+ * Keeps one connection open until it is closed: back-off with jitter, a fresh token per attempt, drains, and pings
+ * that detect dead sockets.
+ */
 export class Connection {
   readonly #options: ConnectionOptions
   #state: ConnectionState = 'closed'
   readonly #started: PromiseWithResolvers<HelloAnswer>
   #ended: RequestError | undefined
   #socket: WebSocket | undefined
-  /** Ticks at every try, so that what belongs to an earlier one is known by it. */
+  /** Counts attempts, so that callbacks of an earlier attempt are recognised and ignored. */
   #tries = 0
   #failed = 0
   #refused = false
@@ -61,14 +64,14 @@ export class Connection {
     return this.#state
   }
 
-  /** Connects, or while waiting tries at once. */
+  /** Connects; while waiting, connects at once. */
   connect(): Promise<HelloAnswer> {
     if (this.#ended !== undefined) return Promise.reject(this.#ended)
     if (this.#state === 'closed' || this.#state === 'waiting') void this.#try()
     return this.#started.promise
   }
 
-  /** Whether it was handed to an open socket. */
+  /** Returns whether an open socket took the frame. */
   send(frame: object): boolean {
     if (this.#state !== 'open') return false
     this.#socket?.send(JSON.stringify(frame))
@@ -130,7 +133,7 @@ export class Connection {
       frame = JSON.parse(data as string)
       if (typeof frame !== 'object' || frame === null) throw new TypeError('not an object')
     } catch (error) {
-      this.#options.onError(new Error(`a frame makes no sense: ${String(error)}`))
+      this.#options.onError(new Error(`invalid frame: ${String(error)}`))
       return
     }
     if ('re' in frame) {
@@ -159,7 +162,10 @@ export class Connection {
     this.#options.onHello(answer)
   }
 
-  /** Browsers show no pings of the transport, and a dead network closes no socket: so silence is answered with a ping, and its silence with a new socket. */
+  /**
+   * Browsers hide transport pings, and a dead network closes no socket. So the client pings after silence, and
+   * reconnects when the ping is not answered.
+   */
   #watch(heartbeatMs: number): void {
     const now = performance.now()
     if (this.#pingedAt > this.#heardAt) {
@@ -181,7 +187,7 @@ export class Connection {
   }
 
   #lost(code: number, reason: string): void {
-    if (code === replaced) this.#giveUp(closed('Another socket of this device took over.'))
+    if (code === replaced) this.#giveUp(closed('Another connection of this device replaced this one.'))
     else if (code !== unauthenticated) this.#wait()
     else if (typeof this.#options.token === 'function' && !this.#refused) {
       this.#refused = true
@@ -201,7 +207,7 @@ export class Connection {
     this.#options.onError(error)
   }
 
-  /** Until the next try. When the server had asked to come back at a time, that one stands. */
+  /** Waits for the next attempt. A time that the server asked for takes precedence. */
   #wait(atLeastMs = 0): void {
     const stable = this.#state === 'open' && performance.now() - this.#greetedAt >= stableMs
     const drainTimer = this.#drainTimer
@@ -219,7 +225,7 @@ export class Connection {
     this.#retryTimer = setTimeout(() => void this.#try(), ms)
   }
 
-  /** Lets go of the socket and all timers. Its close event is not waited for: on a dead network it comes late. */
+  /** Releases the socket and all timers without waiting for the close event: on a dead network it arrives late. */
   #release(): void {
     clearTimeout(this.#retryTimer)
     clearTimeout(this.#watchTimer)

@@ -1,8 +1,7 @@
 import type { ConversationEvent, HelloAnswer, Push } from '../events/index.ts'
 import type { ClientEvents, ClientOptions, ConfabClient } from './client-types.ts'
 import { Connection } from './connection.ts'
-import { Emitter } from './emitter.ts'
-import { EventQueue } from './event-queue.ts'
+import { Emitter, EventQueue } from './emitter.ts'
 import { createHttp } from './http.ts'
 import { Outbox } from './outbox.ts'
 import { closed, type RequestErrorBody } from './request-error.ts'
@@ -11,12 +10,12 @@ import { Sequencer } from './sequencer.ts'
 import { uploadFile } from './upload.ts'
 import { uuidV7 } from './uuid-v7.ts'
 
-/** Cursors in one `hello` or `sync`: with ids of 64 characters and a long token that still fits a frame of 64 KiB. */
+/** Cursors per `hello` or `sync` frame: with ids of 64 characters and a long token it still fits in 64 KiB. */
 const cursorsInFrame = 500
-/** Events that the reader of an iterator may be behind. */
+/** Maximum number of events that the reader of an iterator may be behind. */
 const iteratorLimit = 10_000
 
-/** A client of one user on one device. It does nothing before `connect`. */
+/** Creates a client of one user on one device. It does not connect before `connect`. */
 export const createClient = (options: ClientOptions): ConfabClient => {
   const requestTimeoutMs = options.requestTimeoutMs ?? 30_000
   const emitter = new Emitter<ClientEvents>()
@@ -32,7 +31,7 @@ export const createClient = (options: ClientOptions): ConfabClient => {
         outbox.delivered(event)
       },
       sync: cursors => {
-        // Without a connection there is nothing to do: connecting resumes.
+        // Without a connection nothing is sent: connecting resumes.
         if (connection.state === 'open') requests.make('sync', { cursors }).catch(() => {})
       },
     },
@@ -46,7 +45,7 @@ export const createClient = (options: ClientOptions): ConfabClient => {
       frames.push(Object.fromEntries(all.slice(i, i + cursorsInFrame)))
     return frames
   }
-  /** Cursors that found no place in this connection's hello. */
+  /** Cursors that did not fit in this connection's hello. */
   let unsent: Record<string, number>[] = []
 
   const take = (frame: { re: string; ok: boolean; error?: RequestErrorBody } | Push): void => {
@@ -62,7 +61,7 @@ export const createClient = (options: ClientOptions): ConfabClient => {
       sequencer.refetch(frame.c, frame.reason)
       emitter.emit('refetch', { c: frame.c, head: frame.head, reason: frame.reason })
     }
-    // Anything else is of a later version: not for this client.
+    // Pushes of a later protocol version are ignored.
   }
 
   const connection: Connection = new Connection({
@@ -86,7 +85,7 @@ export const createClient = (options: ClientOptions): ConfabClient => {
       user = answer.user
       emitter.emit('hello', answer)
       for (const cursors of unsent) requests.make('sync', { cursors }).catch(() => {})
-      // A ping of the connection's own is not among them.
+      // The connection's own pings are not counted.
       requests.resend(answer.limits.inFlight === undefined ? undefined : answer.limits.inFlight - 1)
     },
     onFrame: take,
@@ -99,7 +98,7 @@ export const createClient = (options: ClientOptions): ConfabClient => {
     request: fields => requests.make('send', fields),
     isOpen: () => connection.state === 'open',
     cursor: c => sequencer.last(c),
-    patienceMs: requestTimeoutMs,
+    retryForMs: requestTimeoutMs,
     changed: (c, messages) => emitter.emit('pending', { c, messages }),
   })
 

@@ -1,16 +1,16 @@
 import { RequestError, type RequestErrorBody } from './request-error.ts'
 
 export interface HttpOptions {
-  /** The socket's address: the routes are beside it. */
+  /** The socket's address. HTTP routes have the same origin. */
   readonly url: string
   readonly token: string | (() => string | Promise<string>)
 }
 
-/** The server's routes, with the client's token. */
+/** Calls the server's HTTP routes with the client's token. */
 export interface Http {
-  /** A path of the server as a whole URL; one that is whole stays. */
+  /** Resolves a path against the server's origin; absolute URLs stay as they are. */
   resolve(url: string): string
-  /** The answer, of status 2xx. Rejects with RequestError, retryable when nothing came. */
+  /** Returns the body of a 2xx answer. Rejects with RequestError; retryable when no answer arrived. */
   json<T>(method: 'GET' | 'POST', path: string, signal?: AbortSignal): Promise<T & { status: number }>
 }
 
@@ -40,7 +40,7 @@ export const createHttp = ({ url, token: source }: HttpOptions): Http => {
     json: async <T>(method: 'GET' | 'POST', path: string, signal?: AbortSignal) => {
       let answer = await call(method, path, signal)
       if (answer.status === 401 && typeof source === 'function') {
-        // It was good when it was fetched: a fresh one, once.
+        // The token may have expired since it was fetched: retry once with a fresh one.
         token = undefined
         answer = await call(method, path, signal)
       }

@@ -8,25 +8,25 @@ type SendFields = { c: string; m: string; text: string; replyTo?: string; attach
 
 export interface OutboxOptions {
   request(fields: SendFields): Promise<AnswerOf['send']>
-  /** Whether there is a connection: without one, time does not run out. */
+  /** Whether there is a connection. Without one, the timeout does not run. */
   isOpen(): boolean
-  /** Last delivered seq of a conversation. */
+  /** Returns the last delivered seq of a conversation. */
   cursor(c: string): number | undefined
-  /** How long a message that the server cannot take just now is tried, ms. */
-  patienceMs: number
+  /** How long a message is retried that the server cannot accept at the moment, ms. */
+  retryForMs: number
   changed(c: string, pending: PendingMessage[]): void
 }
 
 interface Entry {
   message: PendingMessage
-  /** Of the acked: their event is the conversation's `seq`. */
+  /** seq of the event, for acknowledged messages. */
   seq?: number
-  /** Its event, when that was delivered before the ack. */
+  /** The event, if it was delivered before the acknowledgement. */
   event?: { seq: number; at: string }
   readonly result: PromiseWithResolvers<Sent>
 }
 
-/** What is sent of a message. */
+/** Returns the fields of a message that are sent. */
 const fieldsOf = ({ c, m, text, replyTo, attachments }: PendingMessage): SendFields => ({
   c,
   m,
@@ -39,8 +39,8 @@ const retryMs = 250
 const longestRetryMs = 5_000
 
 /**
- * Messages on their way, by conversation, in the order they were written and sent in it: one at a time, so that no refusal or reconnect turns two of them
- * around. One is gone from here when its event was delivered, or it was discarded.
+ * Pending messages by conversation, in the order of writing. One message per conversation is in flight, so neither
+ * refusals nor reconnects reorder them. A message is removed when its event was delivered or it was discarded.
  */
 export class Outbox {
   readonly #options: OutboxOptions
@@ -52,7 +52,7 @@ export class Outbox {
     this.#options = options
   }
 
-  /** The same `m` again, while it is here, is the same message. */
+  /** A pending message with the same `m` is the same message. */
   add(fields: SendFields): Promise<Sent> {
     if (this.#ended !== undefined) return Promise.reject(this.#ended)
     const { c, m } = fields
@@ -74,7 +74,7 @@ export class Outbox {
     return (this.#entries.get(c) ?? []).map(({ message }) => message)
   }
 
-  /** A failed one goes to the end of its conversation's queue. */
+  /** Moves a failed message to the end of its conversation's queue. */
   retry(c: string, m: string): void {
     const entry = this.#find(c, m)
     if (entry?.message.state !== 'failed' || this.#ended !== undefined) return
@@ -82,14 +82,14 @@ export class Outbox {
     void this.add(fieldsOf(entry.message))
   }
 
-  /** Forgets a failed one. What is on its way cannot be called back. */
+  /** Discards a failed message. A message in flight cannot be cancelled. */
   discard(c: string, m: string): void {
     if (this.#find(c, m)?.message.state !== 'failed') return
     this.#take(c, m)
     this.#changed(c)
   }
 
-  /** An event of the user's own was delivered. */
+  /** Handles the delivery of an event of this user. */
   delivered(event: ConversationEvent): void {
     if (event.type !== 'message.posted') return
     const entry = this.#take(event.c, event.m)
@@ -98,7 +98,7 @@ export class Outbox {
     this.#changed(event.c)
   }
 
-  /** The conversation is known up to `seq`, whichever way. */
+  /** Handles that a conversation is known up to `seq`. */
   caughtUp(c: string, seq: number): void {
     const known = (this.#entries.get(c) ?? []).filter(entry => entry.seq !== undefined && entry.seq <= seq)
     for (const { message } of known) this.#take(c, message.m)
@@ -124,16 +124,16 @@ export class Outbox {
 
   async #deliver(entry: Entry): Promise<void> {
     const fields = fieldsOf(entry.message)
-    let deadline = Date.now() + this.#options.patienceMs
+    let deadline = Date.now() + this.#options.retryForMs
     for (let tries = 0; ; tries++) {
       try {
         this.#acked(entry, await this.#options.request(fields))
         return
       } catch (error) {
         const why = RequestError.is(error) ? error : closed(String(error))
-        if (!this.#options.isOpen()) deadline = Date.now() + this.#options.patienceMs
+        if (!this.#options.isOpen()) deadline = Date.now() + this.#options.retryForMs
         const asked = why.body.retryAfterMs ?? 0
-        // A time to wait that is beyond all patience, such as of slow mode, is told at once.
+        // A wait longer than the timeout, such as in slow mode, is reported at once.
         if (this.#ended !== undefined || !why.retryable || Date.now() + asked >= deadline) {
           this.#fail(entry, this.#ended ?? why)
           return
@@ -158,7 +158,7 @@ export class Outbox {
 
   #fail(entry: Entry, error: RequestError): void {
     const { c, m } = entry.message
-    // Its event was seen before its ack got lost: it is there all the same.
+    // The event was delivered before the acknowledgement was lost: the message is stored.
     if (entry.event !== undefined) {
       entry.result.resolve({ m, ...entry.event, duplicate: false })
       return

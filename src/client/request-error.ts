@@ -1,6 +1,9 @@
 import type { ErrorBody, ErrorCode } from '../events/index.ts'
 
-/** A code of the server's, or the client's own: no answer in time; the client was closed, or its token refused, before the answer. */
+/**
+ * The server's codes and the client's own: TIMEOUT, no answer in time; CLOSED, the client was closed or its token
+ * refused.
+ */
 export type RequestErrorCode = ErrorCode | 'TIMEOUT' | 'CLOSED'
 
 /** Why a request failed, as data. */
@@ -8,10 +11,10 @@ export interface RequestErrorBody extends Omit<ErrorBody, 'code'> {
   readonly code: RequestErrorCode
 }
 
-/** What `request` and `send` reject with. The message is safe to show. */
+/** Rejection of `request` and `send`. The message is safe to show to users. */
 export class RequestError extends Error {
   readonly code: RequestErrorCode
-  /** Whether the same request may do better later. */
+  /** Whether the same request may succeed later. */
   readonly retryable: boolean
   readonly body: RequestErrorBody
 
@@ -27,7 +30,7 @@ export class RequestError extends Error {
 }
 
 export const timedOut = (): RequestError =>
-  new RequestError({ code: 'TIMEOUT', message: 'No answer came in time.', retryable: true })
+  new RequestError({ code: 'TIMEOUT', message: 'The server did not answer in time.', retryable: true })
 
 export const closed = (why: string): RequestError =>
   new RequestError({ code: 'CLOSED', message: why, retryable: false })

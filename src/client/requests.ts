@@ -2,7 +2,7 @@ import type { AnswerOf, RequestOf, RequestType } from '../events/index.ts'
 import { closed, RequestError, type RequestErrorBody, timedOut } from './request-error.ts'
 import { uuidV7 } from './uuid-v7.ts'
 
-/** Commands that are the same command only by their key. (`send` has its message id; marks only grow, and need none.) */
+/** Commands that need a key to be idempotent. (`send` has its message id; markers only grow.) */
 const keyed: ReadonlySet<RequestType> = new Set<RequestType>([
   'create',
   'edit',
@@ -17,13 +17,13 @@ const keyed: ReadonlySet<RequestType> = new Set<RequestType>([
   'settings',
 ])
 
-/** What is worth nothing once the moment is gone: sent on an open connection or not at all. */
+/** Requests that are only useful at once: sent over an open connection or not at all. */
 const momentary: ReadonlySet<RequestType> = new Set<RequestType>(['typing', 'call', 'ping'])
 
-/** Requests that may wait for an answer at once; more are refused. */
+/** Maximum number of requests that wait for an answer. */
 const limit = 10_000
 
-/** Requests that the server takes at once, where it does not say how many. */
+/** Maximum number of requests in flight, if the server does not announce one. */
 const defaultWindow = 100
 
 interface Waiting {
@@ -34,20 +34,20 @@ interface Waiting {
 }
 
 /**
- * Requests that wait for their answers, sent in the order that they were made, as many at once as the server takes. After a reconnect they are sent again,
- * until answered or out of time.
+ * Requests waiting for their answers, sent in the order of the calls, at most as many at once as the server accepts.
+ * They are repeated after a reconnect until answered or timed out.
  */
 export class Requests {
   readonly #timeoutMs: number
   readonly #send: (frame: object) => boolean
-  /** To be sent, in order; then sent, on the connection that there is now. */
+  /** Requests to send, in order; then those sent on the current connection. */
   #queued = new Map<string, Waiting>()
   #sent = new Map<string, Waiting>()
   #window = defaultWindow
   #made = 0
   #ended: RequestError | undefined
 
-  /** `send` says whether there was a connection to take the frame. */
+  /** `send` returns whether a connection took the frame. */
   constructor(options: { timeoutMs: number; send: (frame: object) => boolean }) {
     this.#timeoutMs = options.timeoutMs
     this.#send = options.send
@@ -63,7 +63,7 @@ export class Requests {
       this.#queued.set(id, { frame, timer, resolve, reject })
       this.#sendNext()
       if (momentary.has(t) && this.#queued.has(id))
-        this.#settle(id)?.reject(closed('There is no connection to take it now.'))
+        this.#settle(id)?.reject(closed('There is no connection.'))
     })
   }
 
@@ -73,7 +73,7 @@ export class Requests {
     else waiting?.reject(new RequestError(frame.error ?? unexplained))
   }
 
-  /** The connection is gone: what was only for that moment will not be answered. */
+  /** The connection was lost: momentary requests fail. */
   interrupted(): void {
     this.#queued = new Map([...this.#sent, ...this.#queued])
     this.#sent = new Map()
@@ -81,13 +81,13 @@ export class Requests {
       if (momentary.has(frame.t)) this.#settle(id)?.reject(closed('The connection was lost.'))
   }
 
-  /** There is a connection again, which takes so many requests at once. */
+  /** A connection is open and accepts this many requests at once. */
   resend(window = defaultWindow): void {
     this.#window = window
     this.#sendNext()
   }
 
-  /** Rejects what waits, and whatever is asked from now on. */
+  /** Rejects waiting and later requests. */
   end(error: RequestError): void {
     this.#ended = error
     for (const id of [...this.#sent.keys(), ...this.#queued.keys()]) this.#settle(id)?.reject(error)
@@ -119,6 +119,6 @@ const overloaded = (): RequestError =>
 
 const unexplained: RequestErrorBody = {
   code: 'INTERNAL',
-  message: 'It was refused, without a reason.',
+  message: 'The request was refused without a reason.',
   retryable: false,
 }

@@ -1,25 +1,25 @@
 import type { ConversationEvent, RefetchReason } from '../events/index.ts'
 
 export interface SequencerOptions {
-  /** How long a gap may stay open before it is asked for, ms. Asked again at twice the interval each time. */
+  /** How long a gap may stay open before events are requested, ms. Doubles with each request. */
   readonly gapMs: number
-  /** Events held over all gaps; beyond it later ones are let go, and asked for when their turn comes. Default 5,000. */
+  /** Maximum number of held events over all gaps. Later ones are dropped and requested when needed. Default 5,000. */
   readonly heldLimit?: number
-  /** Gets every event of a conversation in order, once. */
+  /** Receives every event of a conversation in order, once. */
   deliver(event: ConversationEvent): void
-  /** Asks the server for what follows these cursors. May do nothing while there is no connection: connecting resumes. */
+  /** Requests the events after these cursors. May do nothing without a connection: connecting resumes. */
   sync(cursors: Record<string, number>): void
-  /** The user, whose leaving ends a conversation. */
+  /** Returns the user; leaving ends the user's conversation. */
   user(): string | undefined
 }
 
 interface Order {
   readonly c: string
-  /** `following` after `last`; `refetching` until there is a new cursor; `left` until something new comes. */
+  /** `following` after `last`; `refetching` until a new cursor is set; `left` until a new event arrives. */
   phase: 'following' | 'refetching' | 'left'
-  /** seq of the last event that was delivered. */
+  /** seq of the last delivered event. */
   last: number
-  /** The highest seq known to exist: over `last` there is a gap. */
+  /** The highest known seq; above `last` there is a gap. */
   head: number
   readonly held: Map<number, ConversationEvent>
   timer: ReturnType<typeof setTimeout> | undefined
@@ -28,7 +28,10 @@ interface Order {
 
 const longestGapMs = 30_000
 
-/** Puts the events of each conversation in order: applies last + 1 only, drops what it has, holds what is ahead, asks for what stays missing. */
+/**
+ * Orders the events of each conversation: delivers only last + 1, drops known events, holds later ones, and requests
+ * missing ones.
+ */
 export class Sequencer {
   readonly #options: SequencerOptions
   readonly #heldLimit: number
@@ -54,10 +57,13 @@ export class Sequencer {
     this.#settle(order)
   }
 
-  /** The server has sent all up to `seq`. Returns whether all of it was delivered; what was not is asked for again. */
+  /**
+   * The server has sent everything up to `seq`. Returns whether all of it was delivered; missing events are requested
+   * again.
+   */
   synced(c: string, seq: number): boolean {
     const order = this.#orders.get(c) ?? this.#start(c, seq)
-    // The user follows a channel from here on, again or for the first time: no event says so.
+    // The user follows a channel, for the first time or again: no event of the conversation announces it.
     if (order.phase === 'left') {
       order.phase = 'following'
       order.last = seq
@@ -68,14 +74,17 @@ export class Sequencer {
     return order.last >= seq
   }
 
-  /** The server will not fill the gap: nothing is delivered until `setCursor`, or, when the user is out of it, until it is in again. */
+  /**
+   * The server will not fill the gap: nothing is delivered until `setCursor`, or, for a former member, until the user
+   * is a member again.
+   */
   refetch(c: string, reason: RefetchReason): void {
     const order = this.#orders.get(c) ?? this.#start(c, 0)
     order.phase = reason === 'not_member' ? 'left' : 'refetching'
     this.#release(order)
   }
 
-  /** Events up to `seq` are known from elsewhere. Only forward, but after a refetch, when it may be anything. */
+  /** Marks events up to `seq` as known. Moves only forward, except after a refetch. */
   setCursor(c: string, seq: number): void {
     const order = this.#orders.get(c) ?? this.#start(c, seq)
     if (order.phase === 'following' && seq <= order.last) return
@@ -89,14 +98,14 @@ export class Sequencer {
     this.#settle(order)
   }
 
-  /** The last delivered seq of each conversation that is followed. */
+  /** Returns the last delivered seq of each followed conversation. */
   cursors(): Record<string, number> {
     const cursors: Record<string, number> = {}
     for (const { c, phase, last } of this.#orders.values()) if (phase === 'following') cursors[c] = last
     return cursors
   }
 
-  /** The last delivered seq of a conversation; undefined when none is followed. */
+  /** Returns the last delivered seq of a conversation; undefined if it is not followed. */
   last(c: string): number | undefined {
     const order = this.#orders.get(c)
     return order?.phase === 'following' ? order.last : undefined
@@ -139,7 +148,7 @@ export class Sequencer {
     this.#release(order)
   }
 
-  /** Delivers what is held and due, and sees to it that a gap that is left is asked for. */
+  /** Delivers held events that are due, and schedules a request for a remaining gap. */
   #settle(order: Order): void {
     if (order.phase !== 'following') return
     let next = order.held.get(order.last + 1)

@@ -1,4 +1,4 @@
-/** SHA-256 of what comes in pieces, FIPS 180-4. The Web Crypto of browsers wants all of it at once, and a secure origin. */
+/** Incremental SHA-256, FIPS 180-4. Web Crypto needs all the data at once, and a secure origin. */
 export class Sha256 {
   readonly #state = new Int32Array(initial)
   readonly #block = new Uint8Array(64)
@@ -23,7 +23,7 @@ export class Sha256 {
     return this
   }
 
-  /** In hexadecimal. Ends it. */
+  /** Returns the digest in hexadecimal; no data may follow. */
   digest(): string {
     const bits = this.#bytes * 8
     const rest = new Uint8Array(this.#filled < 56 ? 64 : 128)
@@ -70,7 +70,7 @@ export class Sha256 {
 
 type Eight = [number, number, number, number, number, number, number, number]
 
-/** The first 32 bits of the fractional parts of roots of the first primes. */
+/** Returns the first 32 bits of the fractional parts of roots of the first primes. */
 const primes = (count: number): number[] => {
   const found: number[] = []
   for (let n = 2; found.length < count; n++) if (found.every(prime => n % prime !== 0)) found.push(n)

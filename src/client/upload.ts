@@ -2,11 +2,61 @@ import type { AnswerOf, Attachment, RequestOf } from '../events/index.ts'
 import { backoff } from './backoff.ts'
 import type { Http } from './http.ts'
 import { RequestError } from './request-error.ts'
-import { type SendPart, sendPart } from './send-part.ts'
 import { Sha256 } from './sha256.ts'
 
+/** The target of a part. */
+export interface PartTarget {
+  readonly url: string
+  readonly method: string
+  readonly headers: Readonly<Record<string, string>>
+}
+
+export type SendPart = (
+  target: PartTarget,
+  body: Blob,
+  onSent: (bytes: number) => void,
+  signal: AbortSignal,
+) => Promise<boolean>
+
+/** Sends the bytes of a part. Resolves with whether the server accepted them; rejects when aborted. */
+export const sendPart: SendPart = (target, body, onSent, signal) =>
+  typeof XMLHttpRequest === 'undefined'
+    ? byFetch(target, body, onSent, signal)
+    : byXhr(target, body, onSent, signal)
+
+const byFetch: SendPart = async ({ url, method, headers }, body, onSent, signal) => {
+  try {
+    const { ok } = await fetch(url, { method, headers: { ...headers }, body, signal })
+    if (ok) onSent(body.size)
+    return ok
+  } catch (error) {
+    if (signal.aborted) throw error
+    return false
+  }
+}
+
+/** Only XMLHttpRequest reports upload progress in browsers. */
+const byXhr: SendPart = ({ url, method, headers }, body, onSent, signal) =>
+  new Promise((resolve, reject) => {
+    const xhr = new XMLHttpRequest()
+    const abort = () => xhr.abort()
+    const end = (settle: () => void) => () => {
+      signal.removeEventListener('abort', abort)
+      settle()
+    }
+    xhr.upload.onprogress = ({ loaded }) => onSent(Math.min(loaded, body.size))
+    xhr.onload = end(() => resolve(xhr.status >= 200 && xhr.status < 300))
+    xhr.onerror = end(() => resolve(false))
+    xhr.onabort = end(() => reject(signal.reason ?? new DOMException('aborted', 'AbortError')))
+    xhr.open(method, url)
+    for (const [name, value] of Object.entries(headers)) xhr.setRequestHeader(name, value)
+    signal.addEventListener('abort', abort)
+    xhr.send(body)
+    if (signal.aborted) abort()
+  })
+
 export interface UploadProgress {
-  /** `hashing` reads the file, `sending` its parts, then the server looks at what came. */
+  /** `hashing` reads the file, `sending` transfers its parts, `verifying` waits for the server. */
   readonly phase: 'hashing' | 'sending' | 'verifying'
   /** Bytes, of `total`. */
   readonly done: number
@@ -14,15 +64,15 @@ export interface UploadProgress {
 }
 
 export interface UploadOptions {
-  /** A conversation that may have this content already: then nothing is sent. */
+  /** A conversation that may have this content already: then no bytes are sent. */
   readonly c?: string
   /** Default: the file's own. */
   readonly name?: string
   /** Default: the file's own, else application/octet-stream. */
   readonly type?: string
-  /** To go on with an upload that was begun, here or elsewhere, with the same file. */
+  /** Continues an earlier upload of the same file, from this or another client. */
   readonly mediaId?: string
-  /** Called once it has an id, to go on by it later. */
+  /** Called when the upload has an id, for continuing later. */
   readonly onBegun?: (mediaId: string) => void
   readonly onProgress?: (progress: UploadProgress) => void
   readonly signal?: AbortSignal
@@ -35,11 +85,11 @@ export interface Uploader {
 }
 
 const hashedBytes = 4 * 1024 ** 2
-/** Up to here a file is read whole, to have the platform hash it: some 20 times as fast as a script does. */
+/** Files up to this size are read whole and hashed by the platform: about 20 times as fast as in script. */
 const hashedAtOnce = 64 * 1024 ** 2
-/** Parts on their way at the same time. */
+/** Parts in flight. */
 const atOnce = 3
-/** Rounds in a row in which nothing came through, before it is given up. */
+/** Consecutive rounds without an accepted part before the upload fails. */
 const fruitless = 6
 const retryMs = 500
 const longestRetryMs = 10_000
@@ -57,13 +107,13 @@ const wait = (ms: number, signal: AbortSignal): Promise<void> =>
     signal.addEventListener('abort', abort, { once: true })
   })
 
-/** A type as the protocol writes them: in lower case, without parameters. */
+/** Returns a media type as the protocol writes it: lower case, no parameters. */
 const plainType = (type: string): string =>
   type.split(';')[0]!.trim().toLowerCase() || 'application/octet-stream'
 
 /**
- * Uploads a file and has it verified; gives what may be attached to a message. Parts that do not come through are sent again, with fresh URLs. Rejects with RequestError, with the signal's reason when it was
- * aborted: what has come through stays there for a while, to go on from.
+ * Uploads a file and verifies it; returns an attachment for a message. Failed parts are repeated with fresh URLs.
+ * Rejects with RequestError, or with the signal's reason when aborted; the server keeps accepted parts for a while.
  */
 export const uploadFile = async (
   file: Blob & { readonly name?: string },
@@ -94,7 +144,11 @@ export const uploadFile = async (
     )
     failed = sent > 0 ? 0 : failed + 1
     if (failed === fruitless)
-      throw new RequestError({ code: 'UNAVAILABLE', message: 'The file cannot be sent.', retryable: true })
+      throw new RequestError({
+        code: 'UNAVAILABLE',
+        message: 'The file could not be uploaded.',
+        retryable: true,
+      })
     if (failed > 0) await wait(backoff(failed, retryMs, longestRetryMs), signal)
     state = await announce({ ...about, mediaId })
   }
@@ -103,7 +157,7 @@ export const uploadFile = async (
   return { mediaId, ...about }
 }
 
-/** Sends the parts that an answer asks for, a few at the same time. Gives how many came through. */
+/** Sends the parts that an answer asks for, a few at a time. Returns how many were accepted. */
 const sendParts = async (
   file: Blob,
   { parts, missing }: AnswerOf['media'],
@@ -114,7 +168,7 @@ const sendParts = async (
 ): Promise<number> => {
   const [first] = parts
   const partBytes = first === undefined ? 0 : first.range[1] - first.range[0]
-  // Roughly, when there are more parts than the answer names; never backwards within it.
+  // An estimate when there are more parts than the answer lists; within one answer it only grows.
   const before = Math.max(0, file.size - missing * partBytes)
   const onTheirWay = new Map<number, number>()
   const queue = [...parts]
@@ -135,7 +189,7 @@ const sendParts = async (
   return taken
 }
 
-/** Until the server has looked at it. */
+/** Waits until the server has verified the upload. */
 const complete = async (http: Http, path: string, signal: AbortSignal): Promise<void> => {
   for (let failed = 0; ; ) {
     try {
@@ -150,7 +204,7 @@ const complete = async (http: Http, path: string, signal: AbortSignal): Promise<
 }
 
 const hash = async (file: Blob, signal: AbortSignal, onDone: (bytes: number) => void): Promise<string> => {
-  // Undefined where the page's origin is not secure.
+  // Undefined on an insecure origin.
   const subtle: SubtleCrypto | undefined = globalThis.crypto?.subtle
   if (file.size <= hashedAtOnce && subtle !== undefined) {
     const digest = await subtle.digest('SHA-256', await file.arrayBuffer())

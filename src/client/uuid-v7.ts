@@ -1,4 +1,6 @@
-/** A UUID of version 7 (RFC 9562): 48 bits of milliseconds since 1970, then random ones. Ids sort by time, and say when they were made. */
+/**
+ * Returns a UUID of version 7 (RFC 9562): 48 bits of ms since 1970, then random bits. Ids sort by time of creation.
+ */
 export const uuidV7 = (now: number = Date.now()): string => {
   const bytes = crypto.getRandomValues(new Uint8Array(16))
   for (let i = 0; i < 6; i++) bytes[i] = Math.floor(now / 2 ** (8 * (5 - i)))

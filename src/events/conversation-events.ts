@@ -1,81 +1,133 @@
-import { type Static, Type } from '@sinclair/typebox'
+import { type Static, type TSchema, Type } from '@sinclair/typebox'
 import { Id, OneOf, Seq, Time } from './ids.ts'
 import { Limits } from './limits.ts'
+import { described, optional } from './schema.ts'
 
-/** `direct`: two people, for ever. `group`: by invitation. `channel`: whoever knows its id may join. */
+/** `direct`: two users, never more or fewer. `group`: by invitation. `channel`: any user that knows its id may join. */
 export const Kind = OneOf('direct', 'group', 'channel')
 export type Kind = Static<typeof Kind>
 
 export const Role = OneOf('owner', 'admin', 'member')
 export type Role = Static<typeof Role>
 
-/** Who posts: everybody in it, or only its staff, the owner and admins. */
+/** `everybody`: all members may post. `staff`: owners and admins only. */
 export const Posting = OneOf('everybody', 'staff')
 export type Posting = Static<typeof Posting>
 
-/** Slow mode: seconds between two messages of one plain member; 0 is off. */
+/** Slow mode: minimum time between two messages of a plain member, in seconds. 0 is off. */
 export const SlowModeSeconds = Type.Integer({ minimum: 0, maximum: Limits.slowModeSeconds })
 
 export const Title = Type.String({ minLength: 1, maxLength: Limits.titleChars })
 export const Emoji = Type.String({ minLength: 1, maxLength: Limits.emojiChars })
 
-/** What is said of a file. */
+/** The fields that describe a file. */
 export const AttachmentFields = {
-  name: Type.String({ minLength: 1, maxLength: 255 }),
-  type: Type.String({ minLength: 1, maxLength: 127 }),
-  size: Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }),
-  sha256: Type.String({ pattern: '^[0-9a-f]{64}$' }),
+  name: described(
+    Type.String({ minLength: 1, maxLength: 255 }),
+    'File name, without folders or invisible characters.',
+  ),
+  type: described(
+    Type.String({ minLength: 1, maxLength: 127 }),
+    'Media type in lower case, without parameters.',
+  ),
+  size: described(
+    Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }),
+    'Size in bytes. An upload has at least 1, and at most `media.maxSize` (100 MiB by default).',
+  ),
+  sha256: described(
+    Type.String({ pattern: '^[0-9a-f]{64}$' }),
+    'SHA-256 of the content, in lower-case hexadecimal.',
+  ),
 } as const
 
-export const Attachment = Type.Object({ mediaId: Id, ...AttachmentFields })
+export const Attachment = Type.Object({
+  mediaId: described(Id, 'Id of the upload.'),
+  ...AttachmentFields,
+})
 export type Attachment = Static<typeof Attachment>
 
-/** Every event of a conversation: what the log stores is what a client receives. `from` did it, `user` had it done to them. */
-const event = <const T extends string, P extends Record<string, import('@sinclair/typebox').TSchema>>(
+/** An event's schema: the log stores it and clients receive it in the same form. The description says what happened. */
+const event = <const T extends string, P extends Record<string, TSchema>>(
   type: T,
+  description: string,
   fields: P,
 ) =>
-  Type.Object({
-    t: Type.Literal('event'),
-    c: Id,
-    seq: Seq,
-    type: Type.Literal(type),
-    from: Id,
-    at: Time,
-    ...fields,
-  })
+  Type.Object(
+    {
+      t: Type.Literal('event'),
+      c: described(Id, 'Conversation id.'),
+      seq: described(Seq, 'Sequence number in the conversation: 1, 2, 3 … without gaps.'),
+      type: described(Type.Literal(type), 'Type of the event.'),
+      from: described(Id, 'User that caused the event.'),
+      at: described(Time, 'Time of the event.'),
+      ...fields,
+    },
+    { description },
+  )
 
-export const ConversationCreated = event('conversation.created', {
-  kind: Kind,
-  title: Type.Optional(Title),
-  /** Everybody in it at the start, the creator included. */
-  members: Type.Array(Type.Object({ user: Id, role: Role })),
+const m = described(Id, 'Message id.')
+
+export const ConversationCreated = event('conversation.created', 'A user created the conversation.', {
+  kind: described(Kind, 'Kind of the conversation.'),
+  title: optional(Title, 'Title.'),
+  members: described(
+    Type.Array(Type.Object({ user: described(Id, 'User id.'), role: described(Role, 'Role of the user.') })),
+    'First members, including the creator.',
+  ),
 })
-export const ConversationRenamed = event('conversation.renamed', { title: Title })
-/** The settings as they are from here on, changed or not. */
-export const ConversationSettingsChanged = event('conversation.settings_changed', {
-  posting: Posting,
-  slowModeSeconds: SlowModeSeconds,
+export const ConversationRenamed = event('conversation.renamed', 'An owner or admin changed the title.', {
+  title: described(Title, 'The new title.'),
 })
-export const MemberJoined = event('member.joined', { user: Id, role: Role })
-export const MemberLeft = event('member.left', {
-  user: Id,
-  /** Who became owner, when the last owner left. */
-  successor: Type.Optional(Id),
+export const ConversationSettingsChanged = event(
+  'conversation.settings_changed',
+  'An owner or admin changed the settings. The event has all settings, changed or not.',
+  {
+    posting: described(
+      Posting,
+      'Members that may post: `everybody`, or `staff`, which are owners and admins.',
+    ),
+    slowModeSeconds: described(
+      SlowModeSeconds,
+      'Minimum time between two messages of a plain member, in seconds; 0: slow mode is off.',
+    ),
+  },
+)
+export const MemberJoined = event('member.joined', 'A user joined, or another member added the user.', {
+  user: described(Id, 'The new member. Another user than `from`: `from` added the member.'),
+  role: described(Role, 'Role of the new member: `owner` in an empty channel, else `member`.'),
 })
-export const MemberRoleChanged = event('member.role_changed', { user: Id, role: Role })
-export const MessagePosted = event('message.posted', {
-  m: Id,
-  /** Ordinal among the conversation's messages: 1, 2, 3 … */
-  n: Seq,
-  text: Type.String(),
-  replyTo: Type.Optional(Id),
-  attachments: Type.Optional(Type.Array(Attachment)),
+export const MemberLeft = event('member.left', 'A member left, or another member removed the user.', {
+  user: described(Id, 'The former member. Another user than `from`: `from` removed the member.'),
+  successor: optional(Id, 'The new owner, when the last owner left and other members remain.'),
 })
-export const MessageEdited = event('message.edited', { m: Id, text: Type.String() })
-export const MessageDeleted = event('message.deleted', { m: Id })
-export const ReactionAdded = event('reaction.added', { m: Id, emoji: Emoji })
-export const ReactionRemoved = event('reaction.removed', { m: Id, emoji: Emoji })
+export const MemberRoleChanged = event('member.role_changed', 'An owner changed the role of a member.', {
+  user: described(Id, 'The member.'),
+  role: described(Role, 'The new role.'),
+})
+export const MessagePosted = event('message.posted', 'A member posted a message.', {
+  m,
+  n: described(Seq, 'Ordinal of the message among the messages of the conversation: 1, 2, 3 …'),
+  text: described(Type.String(), 'Text of the message.'),
+  replyTo: optional(Id, 'Id of the message that this message answers.'),
+  attachments: optional(Type.Array(Attachment), 'Attached files.'),
+})
+export const MessageEdited = event('message.edited', 'The author replaced the text of a message.', {
+  m,
+  text: described(Type.String(), 'The new text.'),
+})
+export const MessageDeleted = event(
+  'message.deleted',
+  'The author, an admin or an owner deleted a message.',
+  { m },
+)
+export const ReactionAdded = event('reaction.added', 'A member added a reaction to a message.', {
+  m,
+  emoji: described(Emoji, 'The reaction.'),
+})
+export const ReactionRemoved = event('reaction.removed', 'A member removed a reaction from a message.', {
+  m,
+  emoji: described(Emoji, 'The reaction.'),
+})
 
 /** The schemas of conversation events, by type. */
 export const ConversationEvents = {
@@ -119,7 +171,7 @@ export type ConversationEvent =
 
 export type ConversationEventType = ConversationEvent['type']
 
-/** Whether an event changes who is in a conversation, or as what. */
+/** Whether events of this type change the members of a conversation or their roles. */
 export const isMembershipType = (type: string): boolean =>
   type === 'conversation.created' ||
   type === 'member.joined' ||

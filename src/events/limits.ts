@@ -1,47 +1,51 @@
-/** The bounds of the protocol, version 1. Part of the contract with clients: docs/protocol.md lists them. */
+/** The limits of the protocol, version 1. They are part of the contract with clients: docs/protocol.md lists them. */
 export const Limits = {
-  /** Characters in a conversation, user, message, device or command id. */
   idChars: 64,
-  /** UTF-8 bytes in the text of a message. */
   textBytes: 16 * 1024,
-  /** Bytes in one frame, either direction of the socket. */
   frameBytes: 64 * 1024,
-  /** Characters in a conversation's title. */
-  titleChars: 200,
-  /** Characters in a reaction. */
-  emojiChars: 32,
-  /** Seconds that slow mode may keep messages of a member apart: 6 hours. */
-  slowModeSeconds: 21_600,
-  /** Members that `create` may name. */
-  createMembers: 1000,
-  /** Attachments of one message. */
-  attachments: 10,
-  /** Conversations that one `resume` or `sync` may name. */
-  cursors: 1000,
-  /** Missed events that a resume fills in a conversation; beyond it the client is told to refetch. */
-  resumeEvents: 1000,
-  /** Conversations that one `inbox` may say to have `seen`. */
-  seen: 100,
-  /** Events in one page of `history`. */
-  historyPage: 200,
-  /** Items in one page of `inbox`. */
-  inboxPage: 200,
-  /** Messages in one page of `undelivered`. */
-  undeliveredPage: 200,
-  /** Members in one page of `members`. */
-  membersPage: 200,
-  /** Hits in one page of `search`. */
-  searchPage: 100,
-  /** Characters in a search query. */
-  queryChars: 256,
-  /** Users that one `presence` may watch. */
-  presenceUsers: 200,
-  /** Users of whom one `presence` may ask when they were last here. */
-  lastSeenUsers: 50,
-  /** UTF-8 bytes in the `data` of a `call`: an SDP, or a candidate. */
   callBytes: 16 * 1024,
-  /** Undecodable frames before a socket is closed with 1008. */
+  titleChars: 200,
+  emojiChars: 32,
+  slowModeSeconds: 21_600,
+  createMembers: 1000,
+  seen: 100,
+  attachments: 10,
+  cursors: 1000,
+  resumeEvents: 1000,
+  historyPage: 200,
+  inboxPage: 200,
+  undeliveredPage: 200,
+  membersPage: 200,
+  searchPage: 100,
+  queryChars: 256,
+  presenceUsers: 200,
+  lastSeenUsers: 50,
   badFrames: 10,
-  /** Time for the first frame, ms. */
   helloMs: 10_000,
 } as const
+
+/** The quantity that each limit bounds, with its unit. Characters are UTF-16 code units. */
+export const LimitDescriptions: Readonly<Record<keyof typeof Limits, string>> = {
+  idChars: 'Characters in a conversation, user, message, device or request id, or in a key.',
+  textBytes: 'UTF-8 bytes in the text of a message.',
+  frameBytes: 'Bytes in a frame that a client sends. Pages of answers end early rather than exceed it.',
+  callBytes: 'UTF-8 bytes in the `data` of a `call`.',
+  titleChars: 'Characters in a title.',
+  emojiChars: 'Characters in a reaction.',
+  slowModeSeconds: 'Seconds between two messages of a member in slow mode: 6 hours.',
+  createMembers: 'Users in the `members` of a `create`.',
+  seen: 'Conversations in the `seen` of an `inbox`.',
+  attachments: 'Attachments of a message.',
+  cursors: 'Conversations in a `resume` or `sync`.',
+  resumeEvents: 'Missed events of one conversation that a resume sends. Beyond it: `refetch` with `too_far`.',
+  historyPage: 'Events in a page of `history`.',
+  inboxPage: 'Items in a page of `inbox`.',
+  undeliveredPage: 'Messages in a page of `undelivered`.',
+  membersPage: 'Members in a page of `members`.',
+  searchPage: 'Hits in a page of `search`.',
+  queryChars: 'Characters in the query of a `search`.',
+  presenceUsers: 'Users that one session watches with `presence`.',
+  lastSeenUsers: 'Users in a `presence` with `lastSeen`.',
+  badFrames: 'Unreadable frames, at which the server closes the connection with 1008.',
+  helloMs: 'Milliseconds from the connection to the first frame.',
+}

@@ -1,8 +1,7 @@
-import { type Static, type TProperties, Type } from '@sinclair/typebox'
+import { type Static, type TProperties, type TSchema, Type } from '@sinclair/typebox'
 import {
   Attachment,
   AttachmentFields,
-  type ConversationEvent,
   Emoji,
   Kind,
   Posting,
@@ -10,143 +9,273 @@ import {
   SlowModeSeconds,
   Title,
 } from './conversation-events.ts'
-import type { ErrorBody } from './errors.ts'
-import { Id, Mark, Seq } from './ids.ts'
+import { Id, Mark, OneOf, Seq } from './ids.ts'
 import { Limits } from './limits.ts'
+import { described, optional } from './schema.ts'
 import { LastSeenFor } from './user-events.ts'
 
-/** Subprotocols of the socket, by encoding. */
+/** WebSocket subprotocols, by encoding. */
 export const Subprotocol = { json: 'confab.v1.json', msgpack: 'confab.v1.msgpack' } as const
 
-/** The client's own id of a request, echoed as `re`. */
+/** The client's id of a request. The answer repeats it as `re`. */
 export const RequestId = Type.String({ minLength: 1, maxLength: Limits.idChars })
 
-const request = <const T extends string, P extends TProperties>(t: T, fields: P) =>
-  Type.Object({ id: RequestId, t: Type.Literal(t), ...fields })
+const id = described(RequestId, 'Id of the request, chosen by the client. The answer repeats it as `re`.')
 
-/** Idempotency key of a command: sent again by the same user with the same key, it is answered as it was the first time. */
-const key = Type.Optional(Id)
-const cursor = Type.Optional(Type.String({ minLength: 1, maxLength: 512 }))
-const text = Type.String({ maxLength: Limits.textBytes })
-const page = (most: number) => Type.Optional(Type.Integer({ minimum: 1, maximum: most }))
-/** Conversation id to the last seq that the client has applied. At most `Limits.cursors` entries: counted by the edge. */
+/** A request's schema. The description is the purpose of the request, in one sentence. */
+const request = <const T extends string, P extends TProperties>(t: T, description: string, fields: P) =>
+  Type.Object({ id, t: described(Type.Literal(t), 'Type of the request.'), ...fields }, { description })
+
+const c = described(Id, 'Conversation id.')
+const m = described(Id, 'Message id.')
+const key = optional(
+  Id,
+  'Idempotency key of the command. A retry with the same key gets the answer of the first attempt.',
+)
+const cursor = optional(
+  Type.String({ minLength: 1, maxLength: 512 }),
+  'Cursor from the previous page. Absent: the first page.',
+)
+const text = (description: string) =>
+  described(Type.String({ maxLength: Limits.textBytes }), description, { 'x-maxBytes': Limits.textBytes })
+const page = (most: number, byDefault: number, of: string) =>
+  optional(Type.Integer({ minimum: 1, maximum: most }), `Maximum number of ${of} in the page.`, {
+    default: byDefault,
+  })
+
+/** Conversation id to a sequence number, 0 for "no event yet". */
 const Cursors = Type.Record(Id, Mark)
 
-/** What is said of a call: WebRTC's offer, answer and ICE candidates, and that it is over. */
-export const CallKind = Type.Union([
-  Type.Literal('offer'),
-  Type.Literal('answer'),
-  Type.Literal('candidate'),
-  Type.Literal('bye'),
-])
+/** The kinds of call signals: WebRTC's offer, answer and ICE candidates, and the end of the call. */
+export const CallKind = OneOf('offer', 'answer', 'candidate', 'bye')
 export type CallKind = Static<typeof CallKind>
-export const CallData = Type.String({ maxLength: Limits.callBytes })
+export const CallData = Type.String({ maxLength: Limits.callBytes, 'x-maxBytes': Limits.callBytes })
 
-export const Hello = request('hello', {
-  token: Type.Optional(Type.String({ minLength: 1, maxLength: 8192 })),
-  device: Type.Optional(Id),
-  resume: Type.Optional(Cursors),
+export const Hello = request('hello', 'Authenticates the connection and starts the session.', {
+  token: optional(
+    Type.String({ minLength: 1, maxLength: 8192 }),
+    'JWT of the user. Absent: the server takes the token of the `Authorization` header.',
+  ),
+  device: optional(
+    Id,
+    'Name of the device, the same after a restart. A later session of the same user and device closes the earlier one with 4003.',
+  ),
+  resume: optional(
+    Cursors,
+    'Sequence number of the last event that the client applied, by conversation. The server sends the events after it.',
+    { 'x-maxEntries': Limits.cursors },
+  ),
 })
 
 /** Requests that append to a conversation's log. */
 export const ConversationRequests = {
-  create: request('create', {
-    c: Id,
-    kind: Kind,
-    title: Type.Optional(Title),
-    members: Type.Array(Id, { maxItems: Limits.createMembers }),
+  create: request('create', 'Creates a conversation. The caller becomes its owner.', {
+    c: described(Id, 'Id of the new conversation, chosen by the client.'),
+    kind: described(Kind, 'Kind of the conversation. It never changes.'),
+    title: optional(Title, 'Title. Absent: the conversation has none.'),
+    members: described(
+      Type.Array(Id, { maxItems: Limits.createMembers }),
+      'First members, besides the caller. A `direct` conversation needs exactly one other user.',
+    ),
     key,
   }),
-  send: request('send', {
-    c: Id,
-    m: Id,
-    text,
-    replyTo: Type.Optional(Id),
-    attachments: Type.Optional(Type.Array(Attachment, { maxItems: Limits.attachments })),
+  send: request('send', 'Posts a message.', {
+    c,
+    m: described(Id, 'Message id, chosen by the client. A retry with the same id posts nothing.'),
+    text: text('Text of the message. It may be empty only when there are attachments.'),
+    replyTo: optional(Id, 'Id of the message that this message answers. The server does not check it.'),
+    attachments: optional(
+      Type.Array(Attachment, { maxItems: Limits.attachments }),
+      'Uploaded and verified files of the caller.',
+    ),
   }),
-  edit: request('edit', { c: Id, m: Id, text, key }),
-  delete: request('delete', { c: Id, m: Id, key }),
-  react: request('react', { c: Id, m: Id, emoji: Emoji, on: Type.Boolean(), key }),
-  invite: request('invite', { c: Id, user: Id, key }),
-  remove: request('remove', { c: Id, user: Id, key }),
-  role: request('role', { c: Id, user: Id, role: Role, key }),
-  join: request('join', { c: Id, key }),
-  leave: request('leave', { c: Id, key }),
-  rename: request('rename', { c: Id, title: Title, key }),
-  settings: request('settings', {
-    c: Id,
-    posting: Type.Optional(Posting),
-    slowModeSeconds: Type.Optional(SlowModeSeconds),
+  edit: request('edit', 'Replaces the text of a message that the caller posted.', {
+    c,
+    m,
+    text: text('The new text. It may not be empty.'),
+    key,
+  }),
+  delete: request('delete', 'Deletes a message.', { c, m, key }),
+  react: request('react', 'Adds or removes a reaction of the caller to a message.', {
+    c,
+    m,
+    emoji: described(Emoji, 'The reaction, an emoji or any other short text.'),
+    on: described(Type.Boolean(), '`true` adds the reaction, `false` removes it.'),
+    key,
+  }),
+  invite: request('invite', 'Adds a user to a group or channel.', {
+    c,
+    user: described(Id, 'The user to add.'),
+    key,
+  }),
+  remove: request('remove', 'Removes a member of a lower role from a group or channel.', {
+    c,
+    user: described(Id, 'The member to remove.'),
+    key,
+  }),
+  role: request('role', 'Sets the role of a member.', {
+    c,
+    user: described(Id, 'The member.'),
+    role: described(Role, 'The new role.'),
+    key,
+  }),
+  join: request('join', 'Joins a channel.', { c, key }),
+  leave: request('leave', 'Leaves a group or channel.', { c, key }),
+  rename: request('rename', 'Changes the title of a group or channel.', {
+    c,
+    title: described(Title, 'The new title.'),
+    key,
+  }),
+  settings: request('settings', 'Sets who may post in a group or channel, and how often.', {
+    c,
+    posting: optional(
+      Posting,
+      'Members that may post: `everybody`, or `staff`, which are owners and admins. Absent: unchanged.',
+    ),
+    slowModeSeconds: optional(
+      SlowModeSeconds,
+      'Minimum time between two messages of a plain member, in seconds; 0 turns slow mode off. Absent: unchanged.',
+    ),
     key,
   }),
 } as const
 
 /** Requests that append to the user's own log. */
 export const UserRequests = {
-  read: request('read', { c: Id, seq: Mark }),
-  delivered: request('delivered', { c: Id, seq: Mark }),
-  mute: request('mute', { c: Id, on: Type.Boolean() }),
-  block: request('block', { user: Id, on: Type.Boolean() }),
-  privacy: request('privacy', { lastSeen: Type.Optional(LastSeenFor) }),
+  read: request('read', 'Moves the caller’s read marker forward.', {
+    c,
+    seq: described(Mark, 'Sequence number of the last event that the user has read.'),
+  }),
+  delivered: request('delivered', 'Moves the caller’s delivered marker forward.', {
+    c,
+    seq: described(Mark, 'Sequence number of the last event that a device of the user has received.'),
+  }),
+  mute: request('mute', 'Mutes or unmutes a conversation for the caller.', {
+    c,
+    on: described(Type.Boolean(), '`true` mutes, `false` unmutes.'),
+  }),
+  block: request('block', 'Blocks or unblocks a user.', {
+    user: described(Id, 'The user to block or unblock. It may not be the caller.'),
+    on: described(Type.Boolean(), '`true` blocks, `false` unblocks.'),
+  }),
+  privacy: request('privacy', 'Sets or returns which users may see when the caller was last online.', {
+    lastSeen: optional(LastSeenFor, 'The new setting. Absent: unchanged. Initially `contacts`.'),
+  }),
 } as const
 
-/** Requests that change nothing in the log. */
+/** Requests that append nothing to a log. */
 export const QueryRequests = {
-  typing: request('typing', { c: Id, on: Type.Boolean() }),
-  call: request('call', {
-    c: Id,
-    to: Id,
-    session: Type.Optional(Id),
-    call: Id,
-    kind: CallKind,
-    data: Type.Optional(CallData),
+  typing: request('typing', 'Signals that the caller types, or stops typing.', {
+    c,
+    on: described(Type.Boolean(), '`true`: the user types. `false`: the user has stopped.'),
   }),
-  conversation: request('conversation', { c: Id }),
-  presence: request('presence', {
-    users: Type.Optional(Type.Array(Id, { maxItems: Limits.presenceUsers })),
-    c: Type.Optional(Id),
-    state: Type.Optional(Type.Union([Type.Literal('online'), Type.Literal('away')])),
-    lastSeen: Type.Optional(Type.Boolean()),
+  call: request('call', 'Sends a WebRTC signal to another member of a conversation.', {
+    c: described(Id, 'Conversation id. Caller and receiver are members of it.'),
+    to: described(Id, 'User id of the receiver. The caller’s own id reaches the caller’s other sessions.'),
+    session: optional(Id, 'Session id of the receiver. Absent: all sessions of the receiver.'),
+    call: described(Id, 'Id of the call, chosen by the client that starts it.'),
+    kind: described(CallKind, 'Kind of the signal.'),
+    data: optional(
+      CallData,
+      'Content of the signal: an SDP, or a candidate as JSON. Only `bye` may omit it.',
+    ),
   }),
-  history: request('history', {
-    c: Id,
-    before: Type.Optional(Seq),
-    after: Type.Optional(Mark),
-    limit: page(Limits.historyPage),
-    seen: Type.Optional(Mark),
+  conversation: request('conversation', 'Returns the current state and settings of a conversation.', { c }),
+  presence: request(
+    'presence',
+    'Watches the presence of users, counts online members, and sets the presence of the session.',
+    {
+      users: optional(
+        Type.Array(Id, { maxItems: Limits.presenceUsers }),
+        'Users to watch, in place of those watched before. Empty: end the watch. Absent: unchanged.',
+      ),
+      c: optional(Id, 'Conversation in which to count online members.'),
+      state: optional(
+        OneOf('online', 'away'),
+        'Presence of this session until the client sets another. It needs a socket.',
+      ),
+      lastSeen: optional(
+        Type.Boolean(),
+        `Whether to return when offline users were last online. At most ${Limits.lastSeenUsers} \`users\` then.`,
+        { default: false },
+      ),
+    },
+  ),
+  history: request('history', 'Returns a page of the events of a conversation.', {
+    c,
+    before: optional(
+      Seq,
+      'Return the last events before this sequence number. Absent, and no `after`: the end. Not together with `after`.',
+    ),
+    after: optional(Mark, 'Return the first events after this sequence number. Not together with `before`.'),
+    limit: page(Limits.historyPage, 50, 'events'),
+    seen: optional(
+      Mark,
+      'Sequence number from an earlier answer. The page is read from a state that includes this event.',
+    ),
   }),
-  inbox: request('inbox', {
-    limit: page(Limits.inboxPage),
+  inbox: request('inbox', 'Returns the caller’s conversations, last active first.', {
+    limit: page(Limits.inboxPage, 50, 'items'),
     cursor,
-    seen: Type.Optional(Cursors),
+    seen: optional(
+      Cursors,
+      'Sequence numbers from earlier answers, by conversation. The server waits until the inbox includes them.',
+      { 'x-maxEntries': Limits.seen },
+    ),
   }),
-  undelivered: request('undelivered', { limit: page(Limits.undeliveredPage), cursor }),
-  members: request('members', { c: Id, limit: page(Limits.membersPage), cursor }),
-  search: request('search', {
-    q: Type.String({ minLength: 1, maxLength: Limits.queryChars }),
-    c: Type.Optional(Id),
-    from: Type.Optional(Id),
-    after: Type.Optional(Type.String({ minLength: 1, maxLength: 40 })),
-    before: Type.Optional(Type.String({ minLength: 1, maxLength: 40 })),
-    hasMedia: Type.Optional(Type.Boolean()),
-    limit: page(Limits.searchPage),
+  undelivered: request('undelivered', 'Returns the messages that no device of the caller has received.', {
+    limit: page(Limits.undeliveredPage, 50, 'messages'),
     cursor,
   }),
-  media: request('media', {
+  members: request('members', 'Returns the members of a conversation, with their markers.', {
+    c,
+    limit: page(Limits.membersPage, 50, 'members'),
+    cursor,
+  }),
+  search: request('search', 'Finds messages in the caller’s conversations by their words.', {
+    q: described(
+      Type.String({ minLength: 1, maxLength: Limits.queryChars }),
+      'Words, `"phrases in quotes"` and `prefixes*`. A message must match all of them.',
+    ),
+    c: optional(Id, 'Search only this conversation.'),
+    from: optional(Id, 'Find only messages of this user.'),
+    after: optional(
+      Type.String({ minLength: 1, maxLength: 40 }),
+      'Find only messages posted at this time or later, as ISO 8601.',
+    ),
+    before: optional(
+      Type.String({ minLength: 1, maxLength: 40 }),
+      'Find only messages posted before this time, as ISO 8601.',
+    ),
+    hasMedia: optional(
+      Type.Boolean(),
+      '`true`: only messages with attachments. `false`: only messages without. Absent: both.',
+    ),
+    limit: page(Limits.searchPage, 20, 'hits'),
+    cursor,
+  }),
+  media: request('media', 'Starts or continues the upload of a file.', {
     ...AttachmentFields,
-    mediaId: Type.Optional(Id),
-    c: Type.Optional(Id),
+    mediaId: optional(
+      Id,
+      'Id of the upload to continue. The other fields repeat those of the first request.',
+    ),
+    c: optional(Id, 'Conversation that may already have this content. Then there is nothing to upload.'),
   }),
-  sync: request('sync', { cursors: Cursors }),
-  ping: request('ping', {}),
+  sync: request('sync', 'Requests the events that the session has missed.', {
+    cursors: described(
+      Cursors,
+      'Sequence number of the last event that the client applied, by conversation.',
+      { 'x-maxEntries': Limits.cursors },
+    ),
+  }),
+  ping: request('ping', 'Returns the time of the server.', {}),
 } as const
 
-/** Every request but `hello`, by type. */
+/** The schemas of all requests but `hello`, by type. */
 export const Requests = { ...ConversationRequests, ...UserRequests, ...QueryRequests } as const
 
-type StaticOf<T extends Record<string, import('@sinclair/typebox').TSchema>> = {
-  [K in keyof T]: Static<T[K]>
-}
+type StaticOf<T extends Record<string, TSchema>> = { [K in keyof T]: Static<T[K]> }
 export type HelloRequest = Static<typeof Hello>
 export type RequestOf = StaticOf<typeof Requests>
 export type RequestType = keyof RequestOf
@@ -154,165 +283,7 @@ export type Request = RequestOf[RequestType]
 export type ConversationRequest = StaticOf<typeof ConversationRequests>[keyof typeof ConversationRequests]
 export type UserRequest = StaticOf<typeof UserRequests>[keyof typeof UserRequests]
 
-/** A message that none of one's devices has got yet. */
-export interface UndeliveredMessage {
-  c: string
-  seq: number
-  m: string
-  from: string
-  at: string
-  /** When it stops waiting. */
-  expires: string
-}
-
-export interface InboxItem {
-  c: string
-  kind: Kind
-  title: string | null
-  /** seq of the conversation's last event. */
-  head: number
-  /** The last message that is not deleted, its text as last edited; null where there is none. */
-  lastMessage: { seq: number; m: string; from: string; at: string; text: string } | null
-  /** Messages after the mark. */
-  unread: number
-  /** The mark in force. */
-  read: number
-  /** Time of the last activity. */
-  at: string
-  muted: boolean
-  /** The other one, in a direct conversation. */
-  peer?: string
-}
-
-/** A conversation as it stands, for one of its members. */
-export interface ConversationItem {
-  kind: Kind
-  title: string | null
-  /** seq of its last event. */
-  head: number
-  memberCount: number
-  /** The asker's. */
-  role: Role
-  posting: Posting
-  /** 0: no slow mode. */
-  slowModeSeconds: number
-}
-
-export interface MemberItem {
-  user: string
-  role: Role
-  read?: number
-  delivered?: number
-}
-
-export interface SearchHit {
-  c: string
-  seq: number
-  m: string
-  from: string
-  at: string
-  text: string
-  /** The part that matched, HTML-escaped, the matches in `<mark>`. */
-  highlight: string
-}
-
-/** A part of an upload: where and how its bytes go, and which they are, from the first up to, not with, the second. */
-export interface MediaPart {
-  url: string
-  method: 'PUT'
-  headers: Record<string, string>
-  range: [from: number, to: number]
-}
-
-export type Presence = 'online' | 'away' | 'offline'
-
-/** What the answer to each request adds to `re` and `ok`. */
-export interface AnswerOf {
-  create: { seq: number; duplicate: boolean }
-  send: { seq: number; at: string; duplicate: boolean }
-  edit: { seq: number }
-  delete: { seq: number }
-  react: { seq: number }
-  invite: { seq: number }
-  remove: { seq: number }
-  role: { seq: number }
-  join: { seq: number }
-  leave: { seq: number }
-  rename: { seq: number }
-  settings: { seq: number }
-  read: { seq: number }
-  delivered: { seq: number }
-  mute: object
-  block: object
-  privacy: { lastSeen: LastSeenFor }
-  typing: object
-  call: object
-  conversation: ConversationItem
-  /** `online` of the conversation's members, `of` how many; `approximate`: estimated. */
-  presence: {
-    states: Record<string, Presence>
-    online?: number
-    of?: number
-    approximate?: true
-    /** User to time, of those who are offline and let the asker know. */
-    lastSeen?: Record<string, string>
-  }
-  history: { events: ConversationEvent[]; head: number; more: boolean }
-  undelivered: { messages: UndeliveredMessage[]; cursor?: string }
-  /** `behind`: what was `seen` is not all in it yet. */
-  inbox: { items: InboxItem[]; cursor?: string; behind?: true }
-  members: { members: MemberItem[]; cursor?: string }
-  search: { hits: SearchHit[]; cursor?: string }
-  media: {
-    mediaId: string
-    parts: MediaPart[]
-    missing: number
-    verified: boolean
-    complete: string
-  }
-  sync: object
-  ping: { at: string }
-}
-
-export interface HelloAnswer {
-  user: string
-  session: string
-  epoch: number
-  heartbeatMs: number
-  limits: Record<string, number>
-}
-
-export type Answer<T extends RequestType = RequestType> =
-  | ({ re: string; ok: true } & AnswerOf[T])
-  | { re: string; ok: false; error: ErrorBody }
-
-export type RefetchReason = 'too_far' | 'epoch' | 'unknown' | 'not_member'
-
-export type Signal =
-  | { t: 'signal'; type: 'typing'; c: string; user: string; on: boolean }
-  | { t: 'signal'; type: 'presence'; user: string; state: Presence }
-  | { t: 'signal'; type: 'receipt'; c: string; user: string; read: number; delivered: number }
-  | {
-      t: 'signal'
-      type: 'call'
-      c: string
-      user: string
-      /** Of who says it; none over HTTP. */
-      session?: string
-      call: string
-      kind: CallKind
-      data?: string
-    }
-
-export type Push =
-  | ConversationEvent
-  | Signal
-  | { t: 'inbox'; c: string; unread: number; read: number; head: number }
-  | { t: 'synced'; c: string; seq: number }
-  | { t: 'refetch'; c: string; head: number; reason: RefetchReason }
-  | { t: 'drain'; reconnectMs: number }
-
-/** Close codes of the socket. */
+/** Close codes of the socket. docs/errors.md explains them. */
 export const CloseCode = {
   goingAway: 1001,
   policy: 1008,

@@ -1,33 +1,65 @@
-import { type Static, Type } from '@sinclair/typebox'
-import { Id, Mark, Seq, Time } from './ids.ts'
+import { type Static, type TSchema, Type } from '@sinclair/typebox'
+import { Id, Mark, OneOf, Seq, Time } from './ids.ts'
+import { described } from './schema.ts'
 
-/** Every event of a user: what one user did for itself. `seq` is gapless per user; none of these goes to other users as it is. */
-const event = <const T extends string, P extends Record<string, import('@sinclair/typebox').TSchema>>(
+/** An event of a user's own log. `seq` has no gaps per user. Clients never receive these events as they are. */
+const event = <const T extends string, P extends Record<string, TSchema>>(
   type: T,
+  description: string,
   fields: P,
-) => Type.Object({ u: Id, seq: Seq, type: Type.Literal(type), at: Time, ...fields })
+) =>
+  Type.Object(
+    {
+      u: described(Id, 'User id.'),
+      seq: described(Seq, 'Sequence number in the log of the user: 1, 2, 3 … without gaps.'),
+      type: described(Type.Literal(type), 'Type of the event.'),
+      at: described(Time, 'Time of the event.'),
+      ...fields,
+    },
+    { description },
+  )
 
-/** The user has read conversation `c` up to `mark`; marks only grow. */
-export const ReadMarked = event('read.marked', { c: Id, mark: Mark })
-/** A device of the user holds conversation `c` up to `mark`; marks only grow. */
-export const DeliveredMarked = event('delivered.marked', { c: Id, mark: Mark })
-export const ConversationMuted = event('conversation.muted', { c: Id })
-export const ConversationUnmuted = event('conversation.unmuted', { c: Id })
-export const UserBlocked = event('user.blocked', { user: Id })
-export const UserUnblocked = event('user.unblocked', { user: Id })
+const c = described(Id, 'Conversation id.')
 
-/** Who is told when the user was last here. */
-export const LastSeenFor = Type.Union([
-  Type.Literal('everybody'),
-  Type.Literal('contacts'),
-  Type.Literal('nobody'),
-])
+export const ReadMarked = event('read.marked', 'The user’s read marker moved forward.', {
+  c,
+  mark: described(Mark, 'Sequence number of the last event that the user has read.'),
+})
+export const DeliveredMarked = event('delivered.marked', 'The user’s delivered marker moved forward.', {
+  c,
+  mark: described(Mark, 'Sequence number of the last event that a device of the user has received.'),
+})
+export const ConversationMuted = event('conversation.muted', 'The user muted a conversation.', { c })
+export const ConversationUnmuted = event('conversation.unmuted', 'The user unmuted a conversation.', { c })
+export const UserBlocked = event('user.blocked', 'The user blocked another user.', {
+  user: described(Id, 'The blocked user.'),
+})
+export const UserUnblocked = event('user.unblocked', 'The user unblocked another user.', {
+  user: described(Id, 'The unblocked user.'),
+})
+
+/** Users that may see when a user was last online. `contacts`: see docs/concepts/presence.md. */
+export const LastSeenFor = OneOf('everybody', 'contacts', 'nobody')
 export type LastSeenFor = Static<typeof LastSeenFor>
-export const PrivacyChanged = event('privacy.changed', { lastSeen: LastSeenFor })
-/** The user follows a channel: is in it, without its log saying so. `head` and `n`: the channel's last event and the ordinal of its last message, then. */
-export const ChannelFollowed = event('channel.followed', { c: Id, head: Seq, n: Mark })
-/** The user follows it no longer; `by`: who took them out, themselves or the channel's staff. */
-export const ChannelUnfollowed = event('channel.unfollowed', { c: Id, head: Seq, by: Id })
+export const PrivacyChanged = event('privacy.changed', 'The user changed the privacy settings.', {
+  lastSeen: described(LastSeenFor, 'Users that may see when the user was last online.'),
+})
+
+/** A follower of a large channel is a member whose membership only the user's own log holds. */
+export const ChannelFollowed = event('channel.followed', 'The user joined a large channel as a follower.', {
+  c,
+  head: described(Seq, 'Sequence number of the last event of the channel at that time.'),
+  n: described(Mark, 'Ordinal of the last message of the channel at that time.'),
+})
+export const ChannelUnfollowed = event(
+  'channel.unfollowed',
+  'The user is no longer a follower of the channel.',
+  {
+    c,
+    head: described(Seq, 'Sequence number of the last event of the channel at that time.'),
+    by: described(Id, 'User that ended it: the follower, or an owner or admin of the channel.'),
+  },
+)
 
 /** The schemas of user events, by type. */
 export const UserEvents = {
@@ -65,6 +97,6 @@ export type UserEvent =
 
 export type UserEventType = UserEvent['type']
 
-/** Whether an event changes which channels a user follows. */
+/** Whether events of this type change which channels a user follows. */
 export const isFollowType = (type: string): boolean =>
   type === 'channel.followed' || type === 'channel.unfollowed'

@@ -3,7 +3,7 @@ import { useEffect, useState } from 'preact/hooks'
 import type { Chat } from './chat.ts'
 import { nameOf } from './inbox.ts'
 
-/** Tells screen readers of new messages: the text of those in the open conversation, and that there is one elsewhere. */
+/** Announces new messages to screen readers: the text in the open conversation, and a notice for others. */
 export const Announcer = ({ chat }: { chat: Chat }) => {
   const [said, say] = useState('')
   useEffect(

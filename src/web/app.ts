@@ -47,7 +47,7 @@ export const App = ({ chat, onSignOut }: { chat: Chat; onSignOut: (why?: string)
     const name = item === undefined ? 'confab' : `${nameOf(item)} · confab`
     document.title = unread > 0 ? `(${unread}) ${name}` : name
   })
-  // The conversation was left, or the user removed from it.
+  // The user left the conversation, or was removed.
   useEffect(() => {
     if (chat.room === undefined && conversationOfAddress() !== undefined) goTo(undefined)
   }, [chat, room])

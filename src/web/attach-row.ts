@@ -4,7 +4,7 @@ import { formatBytes } from './format.ts'
 import { Icon, IconButton } from './icons.ts'
 import type { Upload } from './uploads.ts'
 
-/** The files that will go with the message, above the box that it is written in. */
+/** The files to be sent with the message, above the composer. */
 export const AttachRow = ({ chat, c }: { chat: Chat; c: string }) => {
   const uploads = chat.uploads.list(c)
   if (uploads.length === 0) return null

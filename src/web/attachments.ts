@@ -4,13 +4,13 @@ import type { Attachment } from '../events/index.ts'
 import { formatBytes } from './format.ts'
 import { Icon } from './icons.ts'
 
-/** Gets a URL for an attachment, good for a while. */
+/** Returns a URL of an attachment, valid for a limited time. */
 export type MediaUrl = (mediaId: string) => Promise<string>
 
-/** What every browser shows as a picture, and what the server lets it show in place. */
+/** Image types that all browsers show and the server serves inline. */
 const isPicture = (type: string): boolean => /^image\/(png|apng|jpeg|gif|webp|avif)$/.test(type)
 
-/** The files of a message: pictures as pictures, all of them to open or save. */
+/** The files of a message: images inline, all of them to open or save. */
 export const Attachments = ({
   files,
   mediaUrl,
@@ -33,7 +33,7 @@ export const Attachments = ({
   </ul>
 `
 
-/** A picture, once its URL is there; a file like any other when it does not load. */
+/** An image once its URL is known; an ordinary file link when loading fails. */
 const Picture = ({ file, mediaUrl }: { file: Attachment; mediaUrl: MediaUrl }) => {
   const [url, setUrl] = useState<string | undefined>(undefined)
   const [failed, setFailed] = useState(false)
@@ -82,11 +82,11 @@ const FileButton = ({ file, mediaUrl }: { file: Attachment; mediaUrl: MediaUrl }
       <span class="muted">${formatBytes(file.size)}</span>
       <span class="sr-only">, download</span>
     </button>
-    ${problem && html`<span class="problem" role="alert">This file cannot be had just now.</span>`}
+    ${problem && html`<span class="problem" role="alert">This file is not available at the moment.</span>`}
   `
 }
 
-/** Follows a fresh URL: the server says whether it is to be shown or saved. Resolves to whether there was one. */
+/** Opens a fresh URL; the server decides between inline and download. Resolves with whether it got a URL. */
 const openFile = async ({ mediaId, name, type }: Attachment, mediaUrl: MediaUrl): Promise<boolean> => {
   try {
     const link = document.createElement('a')

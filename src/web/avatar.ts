@@ -3,7 +3,7 @@ import type { Presence } from '../events/index.ts'
 import { hueOf, initialsOf } from './format.ts'
 import { Icon } from './icons.ts'
 
-/** Initials on a hue of the id. Decoration: the name stands beside it. */
+/** Initials on a hue derived from the id. Decorative: the name is next to it. */
 export const Avatar = (props: {
   id: string
   name?: string

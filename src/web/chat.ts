@@ -7,12 +7,12 @@ import { Room } from './room.ts'
 import { TypingTeller, Typists } from './typing.ts'
 import { Uploads } from './uploads.ts'
 
-/** Users that the server lets one watch. */
+/** Maximum number of users whose presence the server reports. */
 const watchLimit = 200
-/** Conversations that are kept once they were opened. */
+/** Maximum number of opened conversations that are kept. */
 const roomLimit = 20
 
-/** All that the page shows, kept up to date by a client's events. One listener, called after changes, not after each. */
+/** The state of the page, updated by a client's events. One listener, called once per turn of the loop. */
 export class Chat {
   readonly client: ConfabClient
   readonly inbox: Inbox = new Map()
@@ -31,9 +31,9 @@ export class Chat {
   inboxLoaded = false
   inboxCursor: string | undefined
   room: Room | undefined
-  /** What went wrong last, to be shown until it is dismissed. */
+  /** The last error, shown until dismissed. */
   problem: string | undefined
-  /** Why the client has given up. */
+  /** Why the client gave up. */
   ended: string | undefined
 
   constructor(client: ConfabClient) {
@@ -81,7 +81,7 @@ export class Chat {
     this.#listener = listener
   }
 
-  /** Gets the events as they come, to tell of them. */
+  /** Calls the listener with events as they arrive, for announcements. */
   onEvent(listener: (event: ConversationEvent) => void): () => void {
     this.#onEvent.add(listener)
     return () => this.#onEvent.delete(listener)
@@ -96,7 +96,7 @@ export class Chat {
     })
   }
 
-  /** Shows it when something that the user asked for went wrong. Resolves to whether it went well. */
+  /** Shows an error when an action of the user fails. Resolves with whether it succeeded. */
   async attempt(doing: Promise<unknown>): Promise<boolean> {
     try {
       await doing
@@ -128,7 +128,7 @@ export class Chat {
     else this.#teller.typed(c)
   }
 
-  /** Sends a message, with the files that are ready. */
+  /** Sends a message with the files that are ready. */
   send(c: string, text: string, replyTo?: string): void {
     this.drafts.delete(c)
     this.#teller.stopped()
@@ -187,7 +187,7 @@ export class Chat {
     if (item !== undefined && item.unread > 0) room.unreadAfter ??= item.read
     if (!room.loaded)
       void this.attempt(room.load((item?.unread ?? 0) + 20)).then(well => {
-        // The address may name what the user cannot see.
+        // The address may name a conversation that the user cannot see.
         if (!well && !this.inbox.has(room.c) && this.client.state === 'open') this.#gone(room.c)
       })
     room.loadMembers().then(
@@ -204,7 +204,7 @@ export class Chat {
       this.inboxLoaded = true
       this.changed()
     } catch {
-      // Asked again at the next hello.
+      // Repeated at the next hello.
     }
   }
 
@@ -232,7 +232,7 @@ export class Chat {
     this.changed()
   }
 
-  /** Watches whom the user talks to: those of direct conversations, and the members of the one that is open. */
+  /** Watches the presence of peers of direct conversations and of members of the open conversation. */
   #watch(): void {
     const users = new Set<string>()
     for (const { user } of this.room?.members ?? []) users.add(user)

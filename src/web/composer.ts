@@ -6,13 +6,16 @@ import { Icon, IconButton } from './icons.ts'
 import type { Room } from './room.ts'
 import type { Message } from './timeline.ts'
 
-/** What the composer edits or replies to; undefined for a new message. */
+/** The message that the composer edits or replies to; undefined for a new message. */
 export type Composing = { readonly kind: 'reply' | 'edit'; readonly message: Message } | undefined
 
-/** UTF-8 bytes in the text of a message: the protocol's bound. */
+/** Maximum UTF-8 bytes of a message's text, as the protocol defines. */
 const textBytes = 16 * 1024
 
-/** Where a message is written, answered or edited. Enter sends, Shift and Enter starts a line; on a touch screen Enter starts a line. */
+/**
+ * The box in which a message is written, answered or edited. Enter sends, Shift+Enter starts a line; on a touch
+ * screen Enter starts a line.
+ */
 export const Composer = (props: {
   chat: Chat
   room: Room
@@ -28,7 +31,7 @@ export const Composer = (props: {
   const tooLong = new TextEncoder().encode(text).length > textBytes
   const isEdit = composing?.kind === 'edit'
   const uploads = isEdit ? [] : chat.uploads.list(room.c)
-  // What failed or is still coming is seen to first: nobody means to send half.
+  // Failed or unfinished uploads block sending: half a message is never intended.
   const isWaiting = uploads.some(({ attachment }) => attachment === undefined)
   const empty = text.trim() === '' && uploads.length === 0
 
@@ -158,7 +161,7 @@ export const Composer = (props: {
   `
 }
 
-/** The user's last message that can be edited. */
+/** Returns the user's last message that can be edited. */
 const lastOf = (room: Room, me: string): Message | undefined =>
   room.timeline.entries.findLast(
     (entry): entry is Message => entry.kind === 'message' && entry.from === me && !entry.deleted,

@@ -1,7 +1,7 @@
 import { html } from 'htm/preact'
 import type { Chat } from './chat.ts'
 
-/** Says that there is no connection, and what is done about it. Always there, so that a change is announced. */
+/** Shows the state of a lost connection. Always rendered, so screen readers announce a change. */
 export const ConnectionNotice = ({ chat, onSignOut }: { chat: Chat; onSignOut: (why?: string) => void }) => {
   const { state } = chat.client
   return html`

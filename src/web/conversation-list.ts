@@ -8,7 +8,7 @@ import { IconButton } from './icons.ts'
 import { nameOf, sorted } from './inbox.ts'
 import { addressOf } from './route.ts'
 
-/** The user's conversations, the last active first. */
+/** The user's conversations, the most recently active first. */
 export const ConversationList = (props: {
   chat: Chat
   onDialog: (name: DialogName) => void
@@ -32,7 +32,7 @@ export const ConversationList = (props: {
             ? html`
               <div class="empty">
                 <p>No conversations yet.</p>
-                <p class="muted">Write to somebody, start a group, or join a channel.</p>
+                <p class="muted">Write to a user, start a group, or join a channel.</p>
                 <button type="button" class="primary" onClick=${() => props.onDialog('create')}>New conversation</button>
               </div>
             `
@@ -102,7 +102,7 @@ const Skeleton = () => html`
   <p class="sr-only" role="status">Loading conversations</p>
 `
 
-/** Arrows, Home and End go from one conversation to another. */
+/** Arrows, Home and End move between conversations. */
 const moveFocus = (event: KeyboardEvent): void => {
   const links = [...(event.currentTarget as HTMLElement).querySelectorAll<HTMLElement>('.conversation')]
   const at = links.indexOf(document.activeElement as HTMLElement)

@@ -8,8 +8,8 @@ import { goTo } from './route.ts'
 const kinds = {
   direct: { label: 'Direct', hint: 'Two people.' },
   group: { label: 'Group', hint: 'People you choose.' },
-  channel: { label: 'Channel', hint: 'Whoever knows its id may join.' },
-  join: { label: 'Join', hint: 'A channel that is there already.' },
+  channel: { label: 'Channel', hint: 'Any user with its id may join.' },
+  join: { label: 'Join', hint: 'An existing channel.' },
 } as const
 type Choice = keyof typeof kinds
 
@@ -17,7 +17,7 @@ const idPattern = '[A-Za-z0-9_\\-]{1,64}'
 const idsPattern = `\\s*${idPattern}([\\s,]+${idPattern})*[\\s,]*`
 const idHint = '1 to 64 letters, digits, - or _'
 
-/** Starts a conversation, or joins a channel, and opens it. */
+/** Creates a conversation, or joins a channel, and opens it. */
 export const CreateDialog = ({ chat, onClose }: { chat: Chat; onClose: () => void }) => {
   const [choice, setChoice] = useState<Choice>('direct')
   const [busy, setBusy] = useState(false)
@@ -101,7 +101,7 @@ export const CreateDialog = ({ chat, onClose }: { chat: Chat; onClose: () => voi
   `
 }
 
-/** The id of the conversation to open; undefined when it went wrong, which the chat shows. */
+/** Returns the id of the conversation to open; undefined after an error, which the chat shows. */
 const start = async (
   chat: Chat,
   choice: Choice,
@@ -109,7 +109,7 @@ const start = async (
 ): Promise<string | undefined> => {
   if (choice === 'join') return (await chat.join(fields.c)) ? fields.c : undefined
   if (choice === 'direct') {
-    // There is one conversation of two people, not several.
+    // Two users share one direct conversation.
     for (const { c, peer } of chat.inbox.values())
       if (peer === fields.members[0] && peer !== undefined) return c
   }

@@ -2,7 +2,7 @@ import { html } from 'htm/preact'
 import { Dialog } from './dialog.ts'
 import type { Message } from './timeline.ts'
 
-/** Asks before a message is deleted. */
+/** Asks for confirmation before a message is deleted. */
 export const DeleteDialog = (props: { message: Message; onDelete: () => void; onClose: () => void }) => html`
   <${Dialog} title="Delete this message?" class="dialog-small" onClose=${props.onClose}>
     <blockquote class="quoted">${props.message.text}</blockquote>

@@ -6,7 +6,7 @@ import { IconButton } from './icons.ts'
 /** The dialogs that the page can open. */
 export type DialogName = 'create' | 'members' | 'search' | 'search-here'
 
-/** A modal dialog while it is rendered: focus goes in, stays in, and goes back where it was. Escape and a click beside it close it. */
+/** A modal dialog: focus moves in, stays in, and returns to where it was. Escape and a click outside close it. */
 export const Dialog = (props: {
   title: string
   onClose: () => void

@@ -17,7 +17,7 @@ const daysAgo = (at: Date, now: Date): number => {
 
 export const formatTime = (at: string): string => clock.format(new Date(at))
 
-/** The time without its half of the day, where there is little room. */
+/** The time without AM or PM, where space is short. */
 export const formatClock = (at: string): string =>
   clock
     .formatToParts(new Date(at))
@@ -25,7 +25,7 @@ export const formatClock = (at: string): string =>
     .map(({ value }) => value)
     .join(':')
 
-/** Day and time in full, for whoever points at a time. */
+/** Date and time in full, for a tooltip. */
 export const formatPrecisely = (at: string): string => precise.format(new Date(at))
 
 export const formatDay = (at: string, now = new Date()): string => {
@@ -36,7 +36,7 @@ export const formatDay = (at: string, now = new Date()): string => {
   return date.getFullYear() === now.getFullYear() ? dayMonth.format(date) : fullDay.format(date)
 }
 
-/** As short as it can be: a time today, a weekday this week, else a date. */
+/** As short as possible: a time today, a weekday this week, else a date. */
 export const formatBriefly = (at: string, now = new Date()): string => {
   const date = new Date(at)
   const ago = daysAgo(date, now)
@@ -46,7 +46,7 @@ export const formatBriefly = (at: string, now = new Date()): string => {
   return date.getFullYear() === now.getFullYear() ? shortDay.format(date) : numericDay.format(date)
 }
 
-/** `a`, `a and b`, `a, b and c`; beyond `most` the rest is counted. */
+/** `a`, `a and b`, `a, b and c`; names beyond `most` are counted. */
 export const formatNames = (names: readonly string[], most = 3): string => {
   if (names.length > most)
     return `${names.slice(0, most - 1).join(', ')} and ${names.length - most + 1} others`
@@ -90,7 +90,7 @@ export const formatNotice = ({ event }: Notice, me: string): string => {
   }
 }
 
-/** A size as people say it: `812 kB`, `1.4 MB`. */
+/** A readable size: `812 kB`, `1.4 MB`. */
 export const formatBytes = (bytes: number): string => {
   const units = ['B', 'kB', 'MB', 'GB'] as const
   let size = bytes
@@ -106,7 +106,7 @@ export const initialsOf = (name: string): string => {
   return `${first[0] ?? '?'}${second ?? ''}`.toUpperCase()
 }
 
-/** A hue for an id, in degrees: the same everywhere. */
+/** The hue of an id, in degrees: the same on every page. */
 export const hueOf = (id: string): number => {
   let hash = 2_166_136_261
   for (const char of id) hash = Math.imul(hash ^ (char.codePointAt(0) ?? 0), 16_777_619)

@@ -1,4 +1,4 @@
-/** A piece of a text, marked or not. */
+/** A piece of a text, highlighted or not. */
 export interface Piece {
   readonly text: string
   readonly marked: boolean
@@ -13,7 +13,7 @@ const entities: Record<string, string> = {
   '&#x27;': "'",
 }
 
-/** The pieces of a search hit's `highlight`: it is split at its marks and unescaped to plain text, never taken as HTML. */
+/** Splits a search hit's `highlight` at its marks and unescapes it to plain text; it is never used as HTML. */
 export const highlightPieces = (highlight: string): Piece[] =>
   highlight
     .split(/(<mark>.*?<\/mark>)/s)
@@ -27,7 +27,7 @@ export const highlightPieces = (highlight: string): Piece[] =>
       }
     })
 
-/** A piece of a message's text; `href` where it is a link. */
+/** A piece of a message's text; `href` for a link. */
 export interface TextPiece {
   readonly text: string
   readonly href?: string
@@ -35,7 +35,7 @@ export interface TextPiece {
 
 const link = /https?:\/\/[^\s<>"'`]+/g
 
-/** Finds the http(s) links of a text. What ends a sentence is no part of them. */
+/** Finds http(s) links in a text. Punctuation at the end of a sentence is not part of a link. */
 export const linkPieces = (text: string): TextPiece[] => {
   const pieces: TextPiece[] = []
   let at = 0

@@ -1,6 +1,6 @@
 import { html } from 'htm/preact'
 
-/** Strokes on a grid of 24, by name. */
+/** Paths on a grid of 24, by name. */
 const paths = {
   search: 'M11 4a7 7 0 1 0 0 14 7 7 0 0 0 0-14zM16.2 16.2 20.5 20.5',
   plus: 'M12 5v14M5 12h14',
@@ -34,7 +34,7 @@ const paths = {
 
 export type IconName = keyof typeof paths
 
-/** Decoration: what it is on says in words what it does. */
+/** Decorative: the control has a text of its own. */
 export const Icon = ({ name }: { name: IconName }) => html`
   <svg class="icon" viewBox="0 0 24 24" aria-hidden="true" focusable="false">
     <path d=${paths[name]} />

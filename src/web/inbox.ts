@@ -3,8 +3,8 @@ import type { ConversationEvent, InboxItem } from '../events/index.ts'
 export type Inbox = Map<string, InboxItem>
 
 /**
- * Applies an event to the list of conversations. Returns whether the list still knows all it shows: where it does not (a new conversation, the last message
- * deleted), it has to be asked for again.
+ * Applies an event to the list. Returns false when the list has to be fetched again: for a new conversation, or when
+ * the last message was deleted.
  */
 export const applyToInbox = (inbox: Inbox, event: ConversationEvent, me: string): boolean => {
   const item = inbox.get(event.c)
@@ -40,7 +40,10 @@ export const applyToInbox = (inbox: Inbox, event: ConversationEvent, me: string)
   }
 }
 
-/** Takes in a page of the server's list, which the first page begins anew. What came while it was on its way, an event or a mark, stays. */
+/**
+ * Merges a page of the server's list; the first page replaces the list. Events and markers that arrived during the
+ * request are kept.
+ */
 export const takePage = (inbox: Inbox, items: readonly InboxItem[], isFirst: boolean): void => {
   const known = new Map(inbox)
   if (isFirst) inbox.clear()
@@ -53,18 +56,18 @@ export const takePage = (inbox: Inbox, items: readonly InboxItem[], isFirst: boo
 const later = (mine: InboxItem, item: InboxItem): InboxItem => {
   if (mine.head > item.head) return mine
   if (mine.read <= item.read) return item
-  // With newer events too, `unread` is right again only when these have come.
+  // With newer events, `unread` is right only once those have arrived.
   return mine.head === item.head ? { ...item, read: mine.read, unread: mine.unread } : mine
 }
 
-/** The user's mark moved, here or elsewhere. */
+/** The user's marker moved, on this or another device. */
 export const markInbox = (inbox: Inbox, mark: { c: string; unread: number; read: number }): void => {
   const item = inbox.get(mark.c)
   if (item !== undefined && mark.read >= item.read)
     inbox.set(mark.c, { ...item, read: mark.read, unread: mark.unread })
 }
 
-/** The last active first. */
+/** The most recently active first. */
 export const sorted = (inbox: Inbox): InboxItem[] =>
   [...inbox.values()].sort((a, b) => (a.at < b.at ? 1 : a.at > b.at ? -1 : a.c < b.c ? -1 : 1))
 
@@ -74,6 +77,6 @@ export const unreadTotal = (inbox: Inbox): number => {
   return total
 }
 
-/** What a conversation is called. */
+/** Returns the displayed name of a conversation. */
 export const nameOf = (item: Pick<InboxItem, 'c' | 'title' | 'peer'>): string =>
   item.title ?? item.peer ?? item.c

@@ -1,9 +1,9 @@
 import type { ConfabClient } from '../client/index.ts'
 
-/** URLs that are remembered. */
+/** Maximum number of cached URLs. */
 const limit = 1_000
 
-/** URLs of attachments: the same one for most of the time that it is good, so that the browser need not load the file again. */
+/** URLs of attachments. A URL is reused for most of its life, so the browser can cache the file. */
 export class MediaUrls {
   readonly #client: ConfabClient
   readonly #known = new Map<string, { readonly url: string; readonly until: number }>()

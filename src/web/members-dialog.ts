@@ -9,7 +9,7 @@ import type { Room } from './room.ts'
 
 const rank: Record<Role, number> = { owner: 2, admin: 1, member: 0 }
 
-/** Who is in a conversation, as what, and what the user may change of it. */
+/** The members of a conversation with their roles, and the changes that the user may make. */
 export const MembersDialog = ({ chat, room, onClose }: { chat: Chat; room: Room; onClose: () => void }) => {
   const [leaving, setLeaving] = useState(false)
   const item = chat.inbox.get(room.c)

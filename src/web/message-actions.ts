@@ -7,7 +7,7 @@ export interface MessageActions {
   edit(message: Message): void
   delete(message: Message): void
   react(message: Message, emoji: string, on: boolean): void
-  /** Goes to the message that another one answers. */
+  /** Scrolls to the message that another one replies to. */
   goTo(m: string): void
   readonly mediaUrl: MediaUrl
   retry(m: string): void

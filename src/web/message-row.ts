@@ -12,20 +12,20 @@ import type { Message } from './timeline.ts'
 interface Props {
   message: Message
   quoted: Message | undefined
-  /** Shows who it is by. */
+  /** Whether to show the author. */
   lead: boolean
   me: string
-  /** Pointed at, or focused: its tools are there. */
+  /** Pointed at or focused: its tools are visible. */
   active: boolean
   tabStop: boolean
   mayDelete: boolean
-  /** Users for whom it is the last they read, by spaces. */
+  /** Users whose last read message this is, separated by spaces. */
   readers: string
   actions: MessageActions
   onActive: (m: string) => void
 }
 
-/** One message. Rendered again only when something of it changed: there may be thousands. */
+/** One message. Rendered again only when it changed: there may be thousands. */
 export class MessageRow extends Component<Props> {
   override shouldComponentUpdate(next: Props): boolean {
     return (Object.keys(next) as (keyof Props)[]).some(name => next[name] !== this.props[name])

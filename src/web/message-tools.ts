@@ -6,7 +6,7 @@ import type { Message } from './timeline.ts'
 
 const emojis = ['👍', '❤️', '😂', '🎉', '😮', '😢', '🙏', '👀'] as const
 
-/** What can be done with the message that is pointed at or focused. */
+/** The actions on the message that is pointed at or focused. */
 export const MessageTools = (props: {
   message: Message
   mine: boolean

@@ -3,7 +3,7 @@ import type { PendingMessage } from '../client/index.ts'
 import { Avatar } from './avatar.ts'
 import type { MessageActions } from './message-actions.ts'
 
-/** A message of the user's that is on its way, or was refused. */
+/** A message of the user that is pending or was refused. */
 export const PendingRow = ({
   message,
   me,

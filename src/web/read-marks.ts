@@ -1,7 +1,7 @@
 import type { ConfabClient } from '../client/index.ts'
 import { type Inbox, markInbox } from './inbox.ts'
 
-/** Tells the server how far the user has read, one request at a time: while one is under way, the furthest mark waits. */
+/** Sends the user's read markers, one request at a time: while one is in flight, only the highest marker waits. */
 export class ReadMarks {
   readonly #client: ConfabClient
   readonly #inbox: Inbox
@@ -15,7 +15,7 @@ export class ReadMarks {
     this.#changed = changed
   }
 
-  /** The user has seen conversation `c` up to `seq`; `unread` messages are left after it. */
+  /** The user has seen conversation `c` up to `seq`, with `unread` messages after it. */
   seen(c: string, seq: number, unread: number): void {
     const item = this.#inbox.get(c)
     if (item === undefined || seq <= Math.max(item.read, this.#wanted.get(c) ?? 0)) return
@@ -32,7 +32,7 @@ export class ReadMarks {
       try {
         await this.#client.request('read', { c, seq })
       } catch {
-        // The mark is worth another try with the next message that is read.
+        // The next message read tries again.
       }
       const next = this.#wanted.get(c)
       if (next === seq) this.#wanted.delete(c)

@@ -14,7 +14,7 @@ import { goTo } from './route.ts'
 import type { Message } from './timeline.ts'
 import { TimelineView } from './timeline-view.ts'
 
-/** The open conversation: who is in it, what was said, and where to say something. */
+/** The open conversation: members, messages and composer. */
 export const RoomPane = (props: { chat: Chat; room: Room; onDialog: (name: DialogName) => void }) => {
   const { chat, room, onDialog } = props
   const [composing, setComposing] = useState<Composing>(undefined)
@@ -97,5 +97,5 @@ const findMessage = async (chat: Chat, room: Room, m: string): Promise<void> => 
       found = is
     }),
   )
-  if (!found) await chat.attempt(Promise.reject('The message that this answers is not here any more.'))
+  if (!found) await chat.attempt(Promise.reject('The original message no longer exists.'))
 }

@@ -5,10 +5,10 @@ import { type Message, Timeline } from './timeline.ts'
 const page = 50
 /** Events kept of a conversation that is not open. */
 const kept = 100
-/** Pages of 200 that are read back in search of a message that is replied to. */
+/** Pages of 200 that are fetched in search of a message that a reply refers to. */
 const findPages = 10
 
-/** A conversation that was opened: a stretch of its timeline, at its end or somewhere further up, and its members. */
+/** An opened conversation: a range of its timeline, at the end or further up, and its members. */
 export class Room {
   readonly c: string
   readonly timeline = new Timeline()
@@ -16,18 +16,18 @@ export class Room {
   readonly #changed: () => void
   #members = new Map<string, MemberItem>()
   #turn = 0
-  /** The highest seq that was heard of. */
+  /** The highest known seq. */
   #head = 0
-  /** What is being fetched, if anything. */
+  /** The request in progress, if any. */
   loading: 'all' | 'older' | 'newer' | undefined
   loaded = false
-  /** Whether there is more above, and below, what is loaded. */
+  /** Whether there are more events before and after the loaded range. */
   older = false
   newer = false
   moreMembers = false
-  /** Where to scroll to: taken off by the timeline once it did. */
+  /** The message to scroll to; the timeline clears it. */
   target: string | undefined
-  /** The mark when it was opened: what is after it is new. */
+  /** The read marker at opening: later messages are new. */
   unreadAfter: number | undefined
 
   constructor(c: string, client: ConfabClient, changed: () => void) {
@@ -70,7 +70,7 @@ export class Room {
     })
   }
 
-  /** Loads what is around a seq, unless it is there, and has it scrolled to. */
+  /** Loads the events around a seq, unless they are loaded, and scrolls to it. */
   async jump(m: string, seq: number): Promise<void> {
     if (this.timeline.message(m) === undefined)
       await this.#fetch('all', { before: seq + page / 2, limit: page }, ({ events, head, more }) => {
@@ -82,7 +82,7 @@ export class Room {
     this.#changed()
   }
 
-  /** Goes to a message that something refers to. Resolves to whether it was found. */
+  /** Scrolls to a message that another one refers to. Resolves with whether it was found. */
   async find(m: string): Promise<boolean> {
     for (let i = 0; i < findPages && this.timeline.message(m) === undefined && this.older; i++)
       await this.loadOlder(200)
@@ -102,7 +102,7 @@ export class Room {
     this.#changed()
   }
 
-  /** An event as it comes: belongs at the end, if that is what is loaded. */
+  /** Handles a live event: appended if the end is loaded. */
   accept(event: ConversationEvent): void {
     this.#applyToMembers(event)
     this.#head = Math.max(this.#head, event.seq)
@@ -115,7 +115,7 @@ export class Room {
     if (member !== undefined) this.#members.set(user, { ...member, read, delivered })
   }
 
-  /** Nobody looks at it any more: keeps the end only. */
+  /** The conversation is no longer shown: keeps only the end. */
   leave(): void {
     this.unreadAfter = undefined
     this.target = undefined
@@ -123,12 +123,12 @@ export class Room {
     else this.older = this.timeline.trim(kept) || this.older
   }
 
-  /** What is here may have holes: it is loaded again when it is looked at. */
+  /** The loaded range may have gaps: it is loaded again when shown. */
   invalidate(): void {
     this.loaded = false
   }
 
-  /** Who has read up to which message: users by the message that is the last they read. */
+  /** Returns the users by the last message that each of them has read. */
   readers(me: string): Map<string, string[]> {
     const marks = [...this.#members.values()].filter(({ user, read }) => user !== me && (read ?? 0) > 0)
     const readers = new Map<string, string[]>()
@@ -141,7 +141,7 @@ export class Room {
     return readers
   }
 
-  /** Events may have come while the answer with this head was on its way: what is missing at the end is to be loaded, then. */
+  /** Events may have arrived during the request: loads what is missing at the end. */
   #knowEnd(head: number): void {
     this.#head = Math.max(this.#head, head)
     this.newer = this.timeline.last < this.#head
@@ -174,7 +174,7 @@ export class Room {
     if (member !== undefined) this.#members.set(user, { ...member, role })
   }
 
-  /** One fetch after another; the answer to one that was overtaken by a load of everything is dropped. */
+  /** Serialises requests. The answer to a request that a full load overtook is dropped. */
   async #fetch(
     what: 'all' | 'older' | 'newer',
     range: { before?: number; after?: number; limit: number },

@@ -1,4 +1,4 @@
-/** The open conversation is in the address (`#/c/<id>`), so that back, forward and reload do what they say. */
+/** The open conversation is part of the address (`#/c/<id>`), so back, forward and reload work. */
 export const conversationOfAddress = (): string | undefined =>
   /^#\/c\/([A-Za-z0-9_-]{1,64})$/.exec(location.hash)?.[1]
 

@@ -1,21 +1,23 @@
 import type { Entry, Message, Notice } from './timeline.ts'
 
-/** A line of the timeline, top to bottom. `lead`: the first of several messages by one author, which shows who it is. */
+/**
+ * A row of the timeline, top to bottom. `lead`: the first of several messages by one author, which shows the author.
+ */
 export type Row =
   | { readonly kind: 'day'; readonly key: string; readonly at: string }
   | { readonly kind: 'unread'; readonly key: string }
   | { readonly kind: 'notice'; readonly key: string; readonly notice: Notice }
   | { readonly kind: 'message'; readonly key: string; readonly message: Message; readonly lead: boolean }
 
-/** Messages by one author belong together when no more than this lies between two of them, ms. */
+/** Maximum time between two messages of one author that are grouped, ms. */
 const togetherMs = 5 * 60_000
 
 /** The local day of a time. */
 export const dayOf = (at: string): string => new Date(at).toDateString()
 
 /**
- * Lays entries out: a separator at each new day, messages of one author together, and a line before the first message of somebody else's that is after
- * `unreadAfter`.
+ * Lays out entries: a separator per day, messages of one author grouped, and a line before the first message of
+ * another user after `unreadAfter`.
  */
 export const toRows = (
   entries: readonly Entry[],

@@ -11,7 +11,7 @@ import { goTo } from './route.ts'
 
 const pauseMs = 200
 
-/** Finds messages, in all conversations or in one, and goes to them. */
+/** Searches messages in all conversations or in one, and scrolls to a hit. */
 export const SearchDialog = ({ chat, c, onClose }: { chat: Chat; c?: string; onClose: () => void }) => {
   const [query, setQuery] = useState('')
   const [here, setHere] = useState(c !== undefined)
@@ -48,7 +48,7 @@ export const SearchDialog = ({ chat, c, onClose }: { chat: Chat; c?: string; onC
   const open = (hit: SearchHit): void => {
     onClose()
     goTo(hit.c)
-    // The address is followed a moment later: here it has to be open already.
+    // The address change takes effect a moment later; the conversation has to be open now.
     chat.open(hit.c)
     if (chat.room !== undefined) void chat.attempt(chat.room.jump(hit.m, hit.seq))
   }

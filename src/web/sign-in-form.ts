@@ -2,7 +2,7 @@ import { html } from 'htm/preact'
 import { useState } from 'preact/hooks'
 import { Icon } from './icons.ts'
 
-/** Asks for a name. */
+/** Asks for a user name. */
 export const SignInForm = (props: {
   busy: boolean
   problem: string | undefined

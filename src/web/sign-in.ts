@@ -1,12 +1,15 @@
 import { type ConfabClient, createClient } from '../client/index.ts'
 import { Chat } from './chat.ts'
 
-/** Who is signed in on this tab: a user of a development server, or the bearer of a token. */
+/** The credentials of this tab: a user of a development server, or a token. */
 export type Credentials = { readonly user: string } | { readonly token: string }
 
 const storageKey = 'confab.credentials'
 
-/** What a sign-in link brings (`?user=…` or `#token=…`, taken out of the address), else what this tab had. */
+/**
+ * Returns the credentials of a sign-in link (`?user=…` or `#token=…`, removed from the address), else those of this
+ * tab.
+ */
 export const credentialsHere = (): Credentials | undefined => {
   const url = new URL(location.href)
   const user = url.searchParams.get('user')
@@ -26,18 +29,18 @@ export const forget = (): void => sessionStorage.removeItem(storageKey)
 const devToken = async (user: string): Promise<string> => {
   const response = await fetch(`/v1/dev/token?user=${encodeURIComponent(user)}`)
   if (response.status === 404)
-    throw new Error('This server signs nobody in by name. Open the page with #token=… in its address.')
+    throw new Error('This server has no sign-in by name. Open the page with #token=… in its address.')
   const answer = await response.json().catch(() => ({}))
   if (!response.ok || typeof answer.token !== 'string')
     throw new Error(answer.error?.message ?? `The server gave no token (${response.status}).`)
   return answer.token
 }
 
-/** So that the tab is signed in when it is loaded again. */
+/** Keeps the tab signed in after a reload. */
 export const remember = (credentials: Credentials): void =>
   sessionStorage.setItem(storageKey, JSON.stringify(credentials))
 
-/** A client that isn't connected yet. Rejects where there is no token to be had. */
+/** Creates a client that is not connected yet. Rejects when no token is available. */
 export const clientFor = async (credentials: Credentials): Promise<ConfabClient> => {
   const address = new URL('/v1/ws', location.href)
   address.protocol = location.protocol === 'https:' ? 'wss:' : 'ws:'
@@ -53,7 +56,7 @@ export const clientFor = async (credentials: Credentials): Promise<ConfabClient>
   })
 }
 
-/** Connects. Rejects with why it cannot; where the server is only away, the page can wait for it as well as later. */
+/** Connects. Rejects with the reason; when the server is only unreachable, the page can wait for it. */
 export const signIn = async (credentials: Credentials): Promise<Chat> => {
   const client = await clientFor(credentials)
   const chat = new Chat(client)

@@ -10,7 +10,7 @@ import type { Room } from './room.ts'
 import { type Row, toRows } from './rows.ts'
 import { useScroll } from './use-scroll.ts'
 
-/** What was said in a conversation, by day; reads on at both ends as one scrolls. */
+/** The messages of a conversation, by day; loads more at both ends while scrolling. */
 export const TimelineView = ({
   chat,
   room,
@@ -40,7 +40,7 @@ export const TimelineView = ({
   )
   const { box, atEnd, onScroll, toEnd } = useScroll(room, onLook, load)
 
-  // Coming back to the page is looking at it.
+  // Returning to the page counts as reading it.
   useEffect(() => {
     addEventListener('focus', onScroll)
     document.addEventListener('visibilitychange', onScroll)
@@ -56,7 +56,7 @@ export const TimelineView = ({
   const rows = toRows(timeline.entries, { me: chat.me, unreadAfter: room.unreadAfter })
   const readers = room.readers(chat.me)
   const lastMessage = rows.findLast(row => row.kind === 'message')
-  /** The one message that Tab comes to: arrows go on from there. */
+  /** The message that Tab focuses; arrows move from there. */
   const tabStop = active !== undefined && timeline.message(active) !== undefined ? active : lastMessage?.key
   const unread = chat.inbox.get(room.c)?.unread ?? 0
   const jump = async (): Promise<void> => {
@@ -105,7 +105,7 @@ export const TimelineView = ({
                 ${
                   room.older
                     ? html`<span class="spinner" aria-hidden="true" /><span class="sr-only">Loading older messages</span>`
-                    : html`<p class="muted">This is where it begins.</p>`
+                    : html`<p class="muted">This is the start of the conversation.</p>`
                 }
               </div>
               <ol role="list" class="messages" aria-label="Messages" onKeyDown=${moveFocus}>
@@ -146,7 +146,7 @@ const Skeleton = () => html`
   <p class="sr-only" role="status">Loading messages</p>
 `
 
-/** Arrows, Home and End go from one message to another; Escape back to the message box. */
+/** Arrows, Home and End move between messages; Escape returns to the composer. */
 const moveFocus = (event: KeyboardEvent): void => {
   const messages = [...(event.currentTarget as HTMLElement).querySelectorAll<HTMLElement>('.message')]
   const inside = (event.target as HTMLElement).closest<HTMLElement>('.message')

@@ -2,11 +2,11 @@ import type { Attachment, ConversationEvent } from '../events/index.ts'
 
 export interface Reaction {
   readonly emoji: string
-  /** Who reacted, the first one first. */
+  /** The users that reacted, first one first. */
   readonly users: readonly string[]
 }
 
-/** A message as it stands now. Replaced by a new object when something changes it. */
+/** The current state of a message. Replaced by a new object on each change. */
 export interface Message {
   readonly kind: 'message'
   readonly m: string
@@ -23,7 +23,7 @@ export interface Message {
 
 type NoticeEvent = Exclude<ConversationEvent, { m: string }>
 
-/** Something that happened to the conversation itself. */
+/** An event about the conversation itself. */
 export interface Notice {
   readonly kind: 'notice'
   readonly seq: number
@@ -33,7 +33,10 @@ export interface Notice {
 
 export type Entry = Message | Notice
 
-/** A stretch of a conversation's events, without holes, and what there is to see of it: edits, deletions and reactions folded into their messages. */
+/**
+ * A range of a conversation's events without gaps, and its visible state: edits, deletions and reactions applied to
+ * their messages.
+ */
 export class Timeline {
   #events: ConversationEvent[] = []
   #entries: Entry[] = []
@@ -43,12 +46,12 @@ export class Timeline {
     return this.#entries
   }
 
-  /** seq of the first event; 0 when there is none. */
+  /** seq of the first event; 0 if there is none. */
   get first(): number {
     return this.#events[0]?.seq ?? 0
   }
 
-  /** seq of the last event; 0 when there is none. */
+  /** seq of the last event; 0 if there is none. */
   get last(): number {
     return this.#events.at(-1)?.seq ?? 0
   }
@@ -58,7 +61,7 @@ export class Timeline {
     return entry?.kind === 'message' ? entry : undefined
   }
 
-  /** Adds newer events; what is there already is passed over. Returns false, and adds nothing more, at a hole. */
+  /** Appends newer events; known ones are skipped. Returns false and stops at a gap. */
   append(events: readonly ConversationEvent[]): boolean {
     for (const event of events) {
       if (this.#events.length > 0 && event.seq <= this.last) continue
@@ -69,7 +72,7 @@ export class Timeline {
     return true
   }
 
-  /** Adds older events, which end right before the first. What later ones say of their messages holds for them too. */
+  /** Prepends older events that end right before the first. Later changes of their messages are applied. */
   prepend(events: readonly ConversationEvent[]): void {
     const older = events.filter(event => event.seq < this.first)
     this.#refold([...older, ...this.#events])
@@ -79,7 +82,7 @@ export class Timeline {
     this.#refold([...events])
   }
 
-  /** Lets go of all but the last `count` events. Returns whether there were more. */
+  /** Drops all but the last `count` events. Returns whether there were more. */
   trim(count: number): boolean {
     if (this.#events.length <= count) return false
     this.#refold(this.#events.slice(-count))
@@ -137,7 +140,7 @@ export class Timeline {
     }
   }
 
-  /** What is said of a message that is not loaded is kept with the events, for when it is. */
+  /** A change of a message that is not loaded is kept with the events and applied when the message is loaded. */
   #change(m: string, change: (message: Message) => Message): void {
     const place = this.#places.get(m)
     const entry = place === undefined ? undefined : this.#entries[place]

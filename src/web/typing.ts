@@ -1,9 +1,9 @@
-/** How long a word of typing holds without another, ms. */
+/** How long a typing signal lasts without another one, ms. */
 const holdsMs = 6_000
-/** How often it is said that the user is still typing, ms. */
+/** Interval of repeating the user's typing signal, ms. */
 const repeatMs = 3_000
 
-/** Who is typing where, by what others say; each word of it fades by itself. */
+/** The users that are typing, by conversation; each signal expires. */
 export class Typists {
   readonly #changed: () => void
   readonly #timers = new Map<string, Map<string, ReturnType<typeof setTimeout>>>()
@@ -30,7 +30,7 @@ export class Typists {
   }
 }
 
-/** Tells others that the user is typing: now and then while it goes on, and when it ends. */
+/** Sends the user's typing: repeated while it continues, and at its end. */
 export class TypingTeller {
   readonly #tell: (c: string, on: boolean) => void
   #c: string | undefined

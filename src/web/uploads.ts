@@ -1,10 +1,10 @@
 import { type ConfabClient, RequestError } from '../client/index.ts'
 import type { Attachment } from '../events/index.ts'
 
-/** Attachments that a message may have: the protocol's bound. */
+/** Maximum number of attachments of a message, as the protocol defines. */
 const attachmentLimit = 10
 
-/** A file that is to go with the next message of a conversation. */
+/** A file for the next message of a conversation. */
 export interface Upload {
   readonly id: number
   readonly file: File
@@ -12,27 +12,27 @@ export interface Upload {
   readonly progress: number
   /** Why it cannot be sent. */
   readonly problem?: string
-  /** Whether it may go better when it is tried again. */
+  /** Whether a retry may succeed. */
   readonly retryable?: boolean
-  /** Once it may be sent. */
+  /** Set when it can be sent. */
   readonly attachment?: Attachment
 }
 
 const problemOf = (error: unknown): string => {
   if (!RequestError.is(error)) return 'This file cannot be read.'
   if (error.code === 'MEDIA_MISMATCH') return 'This is not the kind of file that its name says.'
-  if (error.code === 'TOO_LARGE') return 'This file is larger than the server takes.'
+  if (error.code === 'TOO_LARGE') return 'This file is larger than the server accepts.'
   return error.message
 }
 
 interface Entry {
   shown: Upload
-  /** To go on from, when it failed. */
+  /** Continues a failed upload. */
   mediaId: string | undefined
   controller: AbortController
 }
 
-/** Files on their way, by conversation: they go on while another one is looked at. */
+/** Uploads by conversation: they continue while another conversation is shown. */
 export class Uploads {
   readonly #client: ConfabClient
   readonly #changed: () => void
@@ -48,7 +48,7 @@ export class Uploads {
     return (this.#entries.get(c) ?? []).map(({ shown }) => shown)
   }
 
-  /** Begins to upload files. Gives how many were too many. */
+  /** Starts uploading files. Returns how many exceeded the limit. */
   add(c: string, files: readonly File[]): number {
     const entries = this.#entries.get(c) ?? []
     const taken = files.slice(0, Math.max(0, attachmentLimit - entries.length))
@@ -82,7 +82,7 @@ export class Uploads {
     )
   }
 
-  /** What may be sent, taken off. */
+  /** Removes and returns the attachments that are ready. */
   take(c: string): Attachment[] {
     const entries = this.#entries.get(c) ?? []
     this.#keep(
@@ -118,7 +118,7 @@ export class Uploads {
         onBegun: mediaId => {
           entry.mediaId = mediaId
         },
-        // To read it is a tenth of the way.
+        // Reading the file counts as a tenth of the progress.
         onProgress: ({ phase, done, total }) =>
           show({ progress: phase === 'hashing' ? (done / total) * 0.1 : 0.1 + (done / total) * 0.9 }),
       })

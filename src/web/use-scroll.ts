@@ -1,33 +1,33 @@
 import { useCallback, useLayoutEffect, useRef, useState } from 'preact/hooks'
 import type { Room } from './room.ts'
 
-/** This close to the end counts as being there, px. */
+/** Distance to the end that counts as the end, px. */
 const endPx = 48
-/** This close to an end of what is loaded, more is fetched, px. */
+/** Distance to an end of the loaded range at which more is loaded, px. */
 const aheadPx = 800
 
 export interface Scroll {
   readonly box: { current: HTMLDivElement | null }
-  /** Whether the last message is in view. */
+  /** Whether the last message is visible. */
   readonly atEnd: boolean
   readonly onScroll: () => void
   readonly toEnd: () => void
 }
 
-/** Where the timeline stood when it was last looked at. */
+/** The last known scroll position of the timeline. */
 interface Place {
   placed: boolean
   atEnd: boolean
   scrollTop: number
-  /** px under what is in view. */
+  /** px below the visible area. */
   below: number
-  /** The first row in view, and how far under the top it began, px. */
+  /** The first visible row and its offset from the top, px. */
   anchor?: { element: Element; top: number }
 }
 
 /**
- * Keeps the timeline where it is while messages come and go: at its end when it was there, else the message at the top stays where it was. On the first render
- * it goes to where the unread begins, or to the end; then to `room.target` whenever there is one.
+ * Keeps the timeline's position while rows change: at the end if it was there, else the top row stays in place. The
+ * first render scrolls to the first unread message or to the end; later ones to `room.target` when it is set.
  */
 export const useScroll = (
   room: Room,
@@ -38,7 +38,7 @@ export const useScroll = (
   const state = useRef<Place>({ placed: false, atEnd: true, scrollTop: 0, below: 0 })
   const [atEnd, setAtEnd] = useState(true)
 
-  /** Takes in where it stands: the anchor, the end, what has been seen, what to load. */
+  /** Records the position: anchor, end, seen messages, and ranges to load. */
   const look = useCallback(() => {
     const element = box.current
     if (element === null || !state.current.placed) return
@@ -64,7 +64,7 @@ export const useScroll = (
     const { top } = element.getBoundingClientRect()
     const target = room.target === undefined ? null : element.querySelector(`[data-m="${room.target}"]`)
     const { placed, anchor } = state.current
-    // A render may come between the user's scrolling and the word of it.
+    // A render may run between the user's scrolling and its event.
     const moved = placed ? element.scrollTop - state.current.scrollTop : 0
     if (moved !== 0) state.current.atEnd = state.current.below - moved < endPx && !room.newer
     if (anchor !== undefined) anchor.top -= moved

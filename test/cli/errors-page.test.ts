@@ -21,7 +21,7 @@ const registries: readonly Readonly<Record<string, string>>[] = [
 t.test(
   'docs/errors.md lists every code of the command line and of the servers behind, and no other',
   async t => {
-    const codes = [...page.slice(page.indexOf('## From the command line')).matchAll(/^\| `([A-Z_]+)` \|/gm)]
+    const codes = [...page.slice(page.indexOf('## On the command line')).matchAll(/^\| `([A-Z_]+)` \|/gm)]
     t.same(codes.map(([, code]) => code).sort(), registries.flatMap(codes => Object.values(codes)).sort())
   },
 )

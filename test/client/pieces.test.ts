@@ -1,8 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { backoff } from '../../src/client/backoff.ts'
-import { Emitter } from '../../src/client/emitter.ts'
-import { EventQueue } from '../../src/client/event-queue.ts'
+import { Emitter, EventQueue } from '../../src/client/emitter.ts'
 import { uuidV7 } from '../../src/client/uuid-v7.ts'
 
 t.test('UUIDv7: form, time, order', async t => {
@@ -55,7 +54,7 @@ t.test('a queue of events', async t => {
   queue.push(4)
   t.same(await queue.next(), { value: 2, done: false })
   t.same(await queue.next(), { value: 3, done: false })
-  await t.rejects(queue.next(), /2 behind/, 'beyond its bound it throws')
+  await t.rejects(queue.next(), /2 events behind/, 'beyond its bound it throws')
   t.same(await queue.next(), { value: undefined, done: true })
   t.equal(ends, 1)
 

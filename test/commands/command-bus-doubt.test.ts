@@ -3,6 +3,7 @@ import {
   createCommandBus,
   createLogLookup,
   createStates,
+  type EventLog,
   type MessageLookup,
 } from '../../src/commands/index.ts'
 import { ConfabError } from '../../src/events/index.ts'
@@ -108,14 +109,15 @@ t.test('a log whose history has changed, as after a promotion that lagged, is re
   let log = ahead
   const lookup = createLogLookup(behind)
   const limits = { snapshotEvery: 4 }
-  const states = createStates({ log, snapshots, feed: new MemoryLiveFeed(ahead), limits })
+  const changing: EventLog = {
+    streamOf: given => log.streamOf(given),
+    append: (...given) => log.append(...given),
+    last: given => log.last(given),
+    read: (...given) => log.read(...given),
+  }
+  const states = createStates({ log: changing, snapshots, feed: new MemoryLiveFeed(ahead), limits })
   const bus = createCommandBus({
-    log: {
-      streamOf: given => log.streamOf(given),
-      append: (...given) => log.append(...given),
-      last: given => log.last(given),
-      read: (...given) => log.read(...given),
-    },
+    log: changing,
     lookup,
     states,
     epoch: 1,

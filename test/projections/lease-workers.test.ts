@@ -151,7 +151,7 @@ t.test('a worker whose clock stands still writes no more: the fence keeps it out
   zombie.signal('SIGCONT')
   await chat(5)
   const refused = () =>
-    zombie.lines.filter(({ message }) => message?.startsWith('another worker has taken over'))
+    zombie.lines.filter(({ message }) => message?.startsWith('another worker has claimed'))
   await until(() => refused().length > 0)
   t.pass(`its saves were refused: ${refused().map(({ stream }) => stream)}`)
   await until(

@@ -232,7 +232,7 @@ t.test('a message that is retried after it was deleted or edited does not come b
   }
   t.match(await supervisor.retry({ projection: 'search', stream: 'CONV_0', streamSeq: 99_999 }), {
     ok: false,
-    reason: /does not have/,
+    reason: /no longer has/,
   })
   t.equal(await supervisor.retry({ projection: 'search', stream: 'CONV_9', streamSeq: 1 }), undefined)
 })

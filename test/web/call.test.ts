@@ -53,7 +53,7 @@ test('all devices ring; the one that answers has the call', async ({ open, confa
     await open('ben', { path }),
     await open('ben', { path }),
   ]
-  await ann.getByLabel('Somebody else').fill('ben')
+  await ann.getByLabel('Another user').fill('ben')
   await button(ann, 'Call').click()
   for (const page of [phone, laptop])
     await page.getByRole('alertdialog', { name: 'ann is calling' }).waitFor()

@@ -54,7 +54,7 @@ test('scrolling back loads older messages and does not jump', async ({ t, confab
   t.ok(await atEnd(page))
 
   t.comment('all of it can be reached, each message once and in order')
-  while (!(await page.getByText('This is where it begins.').isVisible()))
+  while (!(await page.getByText('This is the start of the conversation.').isVisible()))
     await page.locator('.timeline').evaluate(box => {
       box.scrollTop = 0
     })

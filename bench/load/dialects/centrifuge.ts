@@ -12,7 +12,10 @@ interface Subscribed {
   readonly subscribe?: { readonly epoch?: string }
 }
 
-/** Centrifuge's JSON protocol, one object a line: https://centrifugal.dev/docs/transports/client_protocol. An empty object is a ping, and its answer. */
+/**
+ * Centrifuge's JSON protocol, one object per line: https://centrifugal.dev/docs/transports/client_protocol. An empty
+ * object is a ping, and its answer.
+ */
 export const centrifugeDialect: Dialect = {
   greet: async (wire, { token, conversations = [], resume = {} }, listener) => {
     const commands: object[] = [

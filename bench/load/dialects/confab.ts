@@ -5,7 +5,9 @@ import { type Dialect, Kind } from './dialect.ts'
 const code = (character: string): number => character.charCodeAt(0)
 const [r, t, e, i] = [code('r'), code('t'), code('e'), code('i')]
 
-/** confab's own, `confab.v1.json`, and that of the limits, which answer as confab does and deliver the request itself. */
+/**
+ * confab's protocol, `confab.v1.json`. The limits use it too: they answer like confab and deliver the request itself.
+ */
 export const confabDialect: Dialect = {
   subprotocol: 'confab.v1.json',
   greet: async (wire, { token, resume }, listener) => {

@@ -2,18 +2,24 @@ import { clientFrame, firstDecimalId, readDecimal } from '../frames.ts'
 import type { WireSocket } from '../wire-socket.ts'
 import { type Dialect, firstMessage, Kind } from './dialect.ts'
 
-/** Engine.IO's packets and, behind a 4, Socket.IO's: https://socket.io/docs/v4/engine-io-protocol/ and https://socket.io/docs/v4/socket-io-protocol/. */
+/**
+ * Engine.IO packets, and Socket.IO packets after a 4: https://socket.io/docs/v4/engine-io-protocol/ and
+ * https://socket.io/docs/v4/socket-io-protocol/.
+ */
 const [connect, connectError] = ['40', '44']
 const pong = clientFrame(Buffer.from('3'))
 const [ping, message, event, ack] = [0x32, 0x34, 0x32, 0x33]
 
 const say = (wire: WireSocket, text: string): void => wire.write(clientFrame(Buffer.from(text)))
 
-/** Socket.IO 4, by its WebSocket transport from the start. The server joins the rooms that the client names (bench/peers/socket-io.js). */
+/**
+ * Socket.IO 4, with the WebSocket transport from the start. The server joins the rooms that the client names
+ * (bench/peers/socket-io.js).
+ */
 export const socketIoDialect: Dialect = {
   greet: async (wire, { token, conversations = [], resume }, listener) => {
-    // The server's `open` comes with the upgrade, before anybody listens: nothing in it is needed.
-    // What it missed comes before.
+    // The server's `open` arrives with the upgrade, before a listener exists; nothing in it is needed.
+    // Missed messages arrive before.
     const connected = firstMessage(
       socketIoDialect,
       wire,

@@ -27,7 +27,7 @@ export const connectRow: Row = {
     const rate = async (port: number, plans: readonly SocketPlan[], hello: boolean): Promise<Sample> => {
       const load = startLoad()
       try {
-        // The first one waits for the process to start.
+        // The first connection waits for the process to start.
         await load.open(port, plans.slice(0, 1), hello)
         const startedAt = performance.now()
         await load.open(port, plans, hello, { width })

@@ -9,10 +9,10 @@ import { openTwoLoads, startRaw, type TwoLoads } from './two-loads.ts'
 const c = conversationId(0)
 /** Sockets of the watching process. */
 const watched = 20
-/** Members that `create` may name. */
+/** Maximum number of members that `create` may name. */
 const createMembers = 1000
 
-/** One conversation of as many sockets; sending goes on while deliveries come, so that they are what takes the time. */
+/** One conversation of all sockets; sends continue during deliveries, so deliveries dominate the time. */
 const edgeFanOutRow = (sockets: number, senders: number): Row => {
   const loaded = sockets - watched
   const sample = Math.floor(loaded / senders)
@@ -20,7 +20,7 @@ const edgeFanOutRow = (sockets: number, senders: number): Row => {
     name: `edge-fan-out-${sockets}`,
     figures: [
       {
-        path: `deliveries in a conversation of ${sockets.toLocaleString('en')} sockets, ${watched} of them watched by a second process`,
+        path: `deliveries in a conversation of ${sockets.toLocaleString('en')} sockets, ${watched} of them checked by a second process`,
         unit: 'deliveries/s',
         target: { rule: 'ratio at least', value: 0.7 },
       },

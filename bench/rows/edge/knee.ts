@@ -9,28 +9,34 @@ import { confabSockets } from '../socket-sides.ts'
 import { openTwoLoads, startRaw, type TwoLoads } from './two-loads.ts'
 
 const users = 1000
-/** The last users, whose sockets are the watching process's; they only listen. */
+/** The last users; their sockets belong to the watching process and only listen. */
 const watched = 50
 const conversations = 200
 const largest = 200
 const firstRate = 100
 const stepFactor = 1.5
-/** Beyond this the load is too high. People notice a tenth of a second; a quarter of that leaves the rest to the network. */
+/**
+ * Above this p99 the load is too high, ms. People notice a tenth of a second; three quarters of it are left to the
+ * network.
+ */
 const kneeMs = 25
 
-/** Members of each conversation, the busiest user first: drawn by how much people say, so that who talks most is in most of them. */
+/**
+ * Draws the members of each conversation, the busiest user first, by activity: active users are in most
+ * conversations.
+ */
 const drawMembers = (): number[][] => {
   const random = seededRandom(5)
   const draw = weighted(
     Array.from({ length: users }, (_, rank) => (rank + 1) ** -ircShape.activityExponent),
     random,
   )
-  // Who is busy is spread over both processes' sockets.
+  // Spreads busy users over both processes' sockets.
   const shuffled = Array.from({ length: users }, (_, n) => (n * 7) % users)
   return zipfSizes(conversations, largest).map(size => {
     const members = new Set<number>()
     while (members.size < size) members.add(shuffled[draw()]!)
-    // Somebody has to speak.
+    // Each conversation needs a speaker in the loading process.
     if ([...members].every(user => user >= users - watched)) members.add(0)
     return [...members]
   })
@@ -53,7 +59,10 @@ const dueOf = (sent: readonly number[]): Due[] =>
       .map(user => ({ socket: user - (users - watched), c: conversationId(n), messages: sent[n]! })),
   )
 
-/** Loads that rise by half until the knee: p50 and p99 of delivery at the first, and the highest before it. */
+/**
+ * Raises the load by half until the knee: returns p50 and p99 of delivery at the first load, and the highest load
+ * before the knee.
+ */
 const climb = async (
   { load, watch }: TwoLoads,
   seconds: number,
@@ -65,8 +74,8 @@ const climb = async (
   for (let step = 0; ; ) {
     const rate = Math.round(firstRate * stepFactor ** step)
     await watch.watch()
-    const result = await load.talk({ talks, rate, seconds, patienceMs: 1_000, seed: 1 + step })
-    // What is too much may be refused; what was delivered is held against the rules all the same.
+    const result = await load.talk({ talks, rate, seconds, waitMs: 1_000, seed: 1 + step })
+    // Overload may be refused; what was delivered is checked all the same.
     const { deliveryMs } = await watch.report(result.complete ? dueOf(result.sent) : [])
     const fine = result.complete && deliveryMs.p99 <= kneeMs
     tell(
@@ -74,7 +83,7 @@ const climb = async (
         `delivery ${deliveryMs.p50.toFixed(2)} / ${deliveryMs.p99.toFixed(2)} ms (p50 / p99)${result.complete ? '' : `, not all in time, ${result.refused} refused`}`,
     )
     first ??= deliveryMs
-    // A load is too high when it is twice: the machine's other work comes and goes.
+    // A load is too high when it is so twice: other load of the machine varies.
     if (!fine && hasFailed) return [first.p50, first.p99, knee]
     hasFailed = !fine
     if (!fine) continue
@@ -106,7 +115,7 @@ export const kneeRow: Row = {
     const own = await openTwoLoads(defer, confab.port, await confabSockets(users), watched, true)
     await own.load.create(
       members.map((all, n) => {
-        // Whoever creates it is its first member.
+        // The creator is the first member.
         const by = talks[n]!.speakers[0]!
         const rest = all.filter(user => user !== by)
         return {

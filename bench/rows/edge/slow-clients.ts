@@ -13,7 +13,10 @@ const users = 1000
 const stuck = 10
 const watched = 50
 const loaded = users - watched - stuck
-/** All are in the first; those who get stuck are in the second too, with one who speaks, so that what they do not read is much: 1.5 MB a second each. */
+/**
+ * All sockets are in the first conversation. The stuck ones are also in the second, with a sender, so that 1.5 MB/s
+ * is buffered for each.
+ */
 const [all, flood] = [conversationId(0), conversationId(1)]
 const talks: TalkPlan['talks'] = [
   {
@@ -26,11 +29,11 @@ const talks: TalkPlan['talks'] = [
 ]
 const rate = 140
 
-/** Memory of a process that is its own, bytes; garbage and all, since collecting would stop it. */
+/** Returns a process's own memory in bytes, garbage included: collecting would stop the process. */
 const ownMemory = (pid: number): number =>
   Number(/^RssAnon:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1]) * 1024
 
-/** Looks ten times a second; the end of it tells the most that was seen. */
+/** Samples memory ten times a second; the returned function ends it and returns the maximum. */
 const watchMemory = (pid: number): (() => number) => {
   let most = ownMemory(pid)
   const timer = setInterval(() => {
@@ -42,12 +45,12 @@ const watchMemory = (pid: number): (() => number) => {
   }
 }
 
-/** A server of its own, since memory that a process has had once is not asked for again. */
+/** A server per measurement, because a process reuses memory that it once had. */
 const measure = async (isStuck: boolean, seconds: number): Promise<Sample> => {
   const ends: (() => unknown)[] = []
   const defer = (end: () => unknown) => void ends.push(end)
   try {
-    // Views of so many long texts would take most of a core, and it is not they who are measured.
+    // Views of so many long texts would take most of a core, and they are not measured here.
     const confab = await startConfab({ roles: 'edge,commands' })
     defer(confab.stop)
     const plans = await confabSockets(users)
@@ -66,7 +69,7 @@ const measure = async (isStuck: boolean, seconds: number): Promise<Sample> => {
       { c: all, kind: 'group', members, by: 0, here: loaded },
       { c: flood, kind: 'group', members: [userId(0), ...members.slice(-stuck)], by: 0, here: 1 },
     ])
-    const plan: TalkPlan = { talks, rate, seconds: 2, patienceMs: 5_000, seed: 1 }
+    const plan: TalkPlan = { talks, rate, seconds: 2, waitMs: 5_000, seed: 1 }
     const run = async (more: Partial<TalkPlan>) => {
       await watch.watch()
       const { sent, complete } = await load.talk({ ...plan, ...more })
@@ -95,7 +98,7 @@ export const slowClientsRow: Row = {
       target: { rule: 'ratio at most', value: 1.2 },
     },
     {
-      path: 'growth of the server at most, each socket that never reads',
+      path: 'maximum growth of the server per socket that never reads',
       unit: 'MB',
       target: { rule: 'more at most', value: defaultEdgeLimits.backpressureBytes / 1e6 },
     },

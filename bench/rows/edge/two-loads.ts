@@ -6,20 +6,23 @@ import type { Context } from '../../row.ts'
 
 const rawSockets = fileURLToPath(new URL('../../limits/raw-sockets.ts', import.meta.url))
 
-/** The port of raw uWebSockets.js that delivers frames of `frameBytes`. */
+/** Returns the port of raw uWebSockets.js that delivers frames of `frameBytes`. */
 export const startRaw = async (defer: Context['defer'], frameBytes = 0): Promise<number> => {
   const server = startScript(rawSockets, [String(frameBytes)])
   defer(server.stop)
   return (await server.next<{ port: number }>()).port
 }
 
-/** Two processes at one server: one loads it and only counts, the other looks into each delivery at a few sockets of its own. */
+/**
+ * Two generators at one server: one sends the load and only counts, the other checks each delivery at a few sockets
+ * of its own.
+ */
 export interface TwoLoads {
   readonly load: Load
   readonly watch: Load
 }
 
-/** The last `watched` sockets are the watching process's. */
+/** The last `watched` sockets belong to the watching process. */
 export const openTwoLoads = async (
   defer: Context['defer'],
   port: number,

@@ -10,7 +10,10 @@ const missed = 20
 const speakers = sockets + conversations
 const talkers = speakers + 16
 
-/** Room n has 20 who go and come back, and one who stays and speaks; four rooms more have the live traffic. */
+/**
+ * Room n has 20 members that disconnect and resume, and one that stays and sends; four more rooms have the live
+ * traffic.
+ */
 const rooms: Rooms = [
   ...Array.from({ length: conversations }, (_, n) => [
     sockets + n,
@@ -23,7 +26,7 @@ export const peersComingBackRow: Row = {
   name: 'peers-coming-back',
   figures: [
     {
-      path: '1,000 sockets back at once, 20 messages missed each, all caught up, while 100 sends/s go on',
+      path: '1,000 sockets back at once, 20 messages missed each, all caught up, with 100 other sends/s',
       unit: 's',
       target: { rule: 'at most', value: 0.3 },
     },
@@ -74,7 +77,7 @@ export const peersComingBackRow: Row = {
           return [seconds]
         }
       },
-      // It keeps nothing.
+      // It stores nothing.
       { without: [names.raw] },
     ),
 }

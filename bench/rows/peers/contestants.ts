@@ -11,27 +11,30 @@ import type { Context, Sample, Sides } from '../../row.ts'
 
 type Defer = Context['defer']
 
-/** Members of each room, by their numbers, which are those of users 0, 1, 2 …; room n is conversation n. */
+/** Members of each room by number: the numbers of users 0, 1, 2 …; room n is conversation n. */
 export type Rooms = readonly (readonly number[])[]
 
-/** A server at work, whoever's it is. */
+/** A running server of any program. */
 export interface Server {
   readonly port: number
-  /** Bytes in use, after collecting garbage. */
+  /** Memory in use after collecting garbage, bytes. */
   memory(): Promise<number>
   stop(): Promise<void>
 }
 
-/** A program that does the work of a row, and how the generator speaks to it. */
+/** A program that does the work of a row, and the dialect of its protocol. */
 export interface Contestant {
   readonly name: string
   readonly dialect: DialectName
-  /** Whether there is a greeting. */
+  /** Whether the protocol has a greeting. */
   readonly hello: boolean
-  /** `keeps`: those who come back get what they missed. `data`: a folder for a server that stores; default: an empty one. */
+  /**
+   * `keeps`: reconnecting clients receive missed messages. `data`: a folder for a server that stores; default: an
+   * empty one.
+   */
   start(keeps: boolean, data?: string): Promise<Server>
   plan(user: number, rooms: readonly string[]): Promise<SocketPlan>
-  /** Whether rooms have to be created; elsewhere there is nothing to it but those who join. */
+  /** Whether rooms have to be created; elsewhere a room exists by its members. */
   readonly founds: boolean
 }
 
@@ -76,7 +79,7 @@ const peer = (name: string, dialect: DialectName, path: string, start: StartPeer
 
 export const names = { raw: raw.name, socketIo: 'Socket.IO 4.8', centrifuge: 'Centrifuge 0.40' } as const
 
-/** Who is there. Of the others it is told why they are not. */
+/** Returns the available programs, and reports why others are missing. */
 const findContestants = async ({ defer, tell }: Context): Promise<Contestant[]> => {
   const found = [raw]
   const tryPeer = async (
@@ -98,7 +101,7 @@ const findContestants = async ({ defer, tell }: Context): Promise<Contestant[]> 
   return found
 }
 
-/** Sockets of users `from` to `to` - 1, open and in their rooms. */
+/** Opens the sockets of users `from` to `to` - 1 in their rooms. */
 export const openUsers = async (
   defer: Defer,
   { plan, dialect, hello }: Contestant,
@@ -116,7 +119,10 @@ export const openUsers = async (
   return load
 }
 
-/** Creates those rooms whose first member is one of the load's users, `from` to `to` - 1; only where rooms are created at all. */
+/**
+ * Creates the rooms whose first member is one of the load's users, `from` to `to` - 1; only where rooms have to be
+ * created.
+ */
 export const foundRooms = async (
   { founds }: Contestant,
   load: Load,
@@ -140,7 +146,9 @@ export const foundRooms = async (
   )
 }
 
-/** The same work for all: confab's is ours. `prepare` readies one of them, and gives its turn. */
+/**
+ * Gives all programs the same work; confab's figure is the row's. `prepare` sets one program up and returns its turn.
+ */
 export const contest = async (
   context: Context,
   prepare: (contestant: Contestant) => Promise<() => Promise<Sample>>,

@@ -3,7 +3,7 @@ import { temporaryFolder } from '../../harness/folders.ts'
 import type { Context, Row, Sample } from '../../row.ts'
 import { type Contestant, contest, foundRooms, openUsers, type Rooms, type Server } from './contestants.ts'
 
-/** Connected before the first look, so that what a process has allocated and not used is used up. */
+/** Connected before the first measurement, to use up memory that the process has already allocated. */
 const already = 2000
 const measured = 5000
 const users = already + measured
@@ -14,7 +14,7 @@ const rooms: Rooms = Array.from({ length: users / 4 }, (_, n) =>
 
 type Work<T> = (contestant: Contestant, server: Server, defer: Context['defer']) => Promise<T>
 
-/** A server of its own each time: memory that a process has had once it does not ask for again. */
+/** A server per measurement, because a process reuses memory that it once had. */
 const withServer = async <T>(contestant: Contestant, data: string, work: Work<T>): Promise<T> => {
   const ends: (() => unknown)[] = []
   const defer = (end: () => unknown) => void ends.push(end)

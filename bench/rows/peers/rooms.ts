@@ -8,7 +8,7 @@ const textBytes = 150
 const one: Rooms = [Array.from({ length: 1000 }, (_, n) => n)]
 const fifty: Rooms = Array.from({ length: 50 }, (_, n) => [4 * n, 4 * n + 1, 4 * n + 2, 4 * n + 3])
 
-/** One run of all: every contestant is there, and idle but for its turn. */
+/** One run of all programs: each is up, and idle except in its turn. */
 const inTurns = (
   context: Context,
   rooms: Rooms,

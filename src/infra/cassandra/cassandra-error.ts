@@ -2,26 +2,28 @@ import { errors, types } from 'cassandra-driver'
 import { ConfabError } from '../../events/index.ts'
 import { ChangeRejectedError } from '../../projections/index.ts'
 
-/** What can be wrong with Cassandra at start. docs/errors.md lists these for operators; clients never see them. */
+/** Codes of Cassandra start-up errors, for operators; see docs/errors.md. Clients never receive them. */
 export const CassandraProblem = {
-  /** None of the contact points answers. */
+  /** No contact point answers. */
   unreachable: 'CASSANDRA_UNREACHABLE',
-  /** Name or password are missing or wrong, or do not allow what confab needs. */
+  /** The user name or password is missing or wrong, or lacks a permission that confab needs. */
   credentials: 'CASSANDRA_CREDENTIALS',
-  /** The servers are in other data centres than the one that was named. */
+  /** The nodes are in other data centres than the configured one. */
   dataCenter: 'CASSANDRA_DATACENTER',
-  /** The keyspace is not there. */
+  /** The keyspace does not exist. */
   noKeyspace: 'CASSANDRA_NO_KEYSPACE',
-  /** The keyspace has tables of an older version of confab. */
+  /** The keyspace has the tables of an older confab. */
   older: 'CASSANDRA_KEYSPACE_OLDER',
-  /** The keyspace has tables of a newer version of confab. */
+  /** The keyspace has the tables of a newer confab. */
   newer: 'CASSANDRA_KEYSPACE_NEWER',
-  /** Somebody else has been changing the tables for too long, or the servers do not agree on them. */
+  /** Another process held the schema lock for too long, or the nodes disagree on the schema. */
   schema: 'CASSANDRA_SCHEMA',
 } as const
 export type CassandraProblem = (typeof CassandraProblem)[keyof typeof CassandraProblem]
 
-/** Cassandra is not there, or not as confab needs it: for the operator, with what to do in its message. */
+/**
+ * Thrown when Cassandra is unavailable or not set up as confab needs it. The message tells an operator what to do.
+ */
 export class CassandraError extends Error {
   readonly code: CassandraProblem
 
@@ -38,7 +40,7 @@ const { responseErrorCodes } = types
 const codeOf = (error: unknown): number | undefined =>
   error instanceof errors.ResponseError ? error.code : undefined
 
-/** The first line of an error, those of the servers that were tried included. */
+/** Returns the first line of an error, including the errors of the nodes that were tried. */
 const reasonOf = (error: unknown): string => {
   const { innerErrors } = error as { innerErrors?: Record<string, unknown> }
   const [first] = Object.entries(innerErrors ?? {})
@@ -46,7 +48,7 @@ const reasonOf = (error: unknown): string => {
   return first === undefined ? line(error) : `${first[0]}: ${line(first[1])}`
 }
 
-/** All that went wrong, by server. */
+/** Returns all errors, by node. */
 const causesOf = (error: unknown): unknown[] => [
   error,
   ...Object.values((error as { innerErrors?: Record<string, unknown> } | undefined)?.innerErrors ?? {}),
@@ -57,7 +59,7 @@ const isDenied = (error: unknown): boolean =>
   codeOf(error) === responseErrorCodes.badCredentials ||
   codeOf(error) === responseErrorCodes.unauthorized
 
-/** What a failed start means. Others' errors pass as they are. */
+/** Translates an error of a failed start. Other errors are returned unchanged. */
 export const toStartError = (error: unknown, contactPoints: readonly string[], keyspace: string): unknown => {
   if (CassandraError.is(error)) return error
   const at = contactPoints.join(', ')
@@ -73,7 +75,7 @@ export const toStartError = (error: unknown, contactPoints: readonly string[], k
   if (elsewhere !== undefined)
     return new CassandraError(
       CassandraProblem.dataCenter,
-      `Cassandra at ${at} is not in that data centre: ${reasonOf(elsewhere)}; set cassandra.dataCenter`,
+      `Cassandra at ${at} has no node in the configured data centre: ${reasonOf(elsewhere)}; set cassandra.dataCenter`,
       error,
     )
   if (causes.some(cause => /^Keyspace '?.+'? does not exist/i.test((cause as Error).message ?? '')))
@@ -85,24 +87,25 @@ export const toStartError = (error: unknown, contactPoints: readonly string[], k
   if (error instanceof errors.NoHostAvailableError || error instanceof errors.OperationTimedOutError)
     return new CassandraError(
       CassandraProblem.unreachable,
-      `Cassandra is not reached: ${reasonOf(error)} (of ${at})`,
+      `Cassandra cannot be reached: ${reasonOf(error)} (of ${at})`,
       error,
     )
   return error
 }
 
-/** What the server says of a row that it will never store. */
+/** Server messages about a row that can never be stored. */
 const rejections = /^(Key (length|may not be empty)|Rejected an oversized mutation|Request is too big)/
 
 /**
- * What a failed read or write means: ChangeRejectedError for a row that can't be stored, else ConfabError UNAVAILABLE. Others' errors pass as they are.
+ * Translates an error of a read or write: ChangeRejectedError for a row that can never be stored, else ConfabError
+ * UNAVAILABLE. Other errors are returned unchanged.
  */
 export const toStoreError = (error: unknown): unknown => {
   if (codeOf(error) === responseErrorCodes.invalid && rejections.test((error as Error).message))
     return new ChangeRejectedError((error as Error).message, error)
-  // A part of a partition key that is too long, found while the driver looks for its node.
+  // Part of a partition key is too long: the driver throws this while it looks for the node.
   if (error instanceof RangeError) return new ChangeRejectedError(error.message, error)
-  // A value that no column takes.
+  // The value does not fit the column's type.
   if (error instanceof TypeError && /^Not a valid/.test(error.message))
     return new ChangeRejectedError(error.message, error)
   if (

@@ -6,18 +6,19 @@ import {
   type ProjectionName,
 } from '../../projections/index.ts'
 import { type Database, numberOf } from './database.ts'
-import { streamsOf } from './positions-query.ts'
+import { streamsOf } from './generations.ts'
 
 /**
- * Checkpoints of one stream are one partition, with the epoch of its last claim: every write to it is a conditional one (Paxos), so that whoever has an older epoch
- * changes nothing, whatever clocks and networks do. Never mixed with plain writes, whose timestamps another clock gives.
+ * Stores the checkpoints of one stream in one partition together with the fencing token of its last claim. Every
+ * write is conditional (Paxos), so a holder of an older token changes nothing, whatever clocks and networks do. Plain
+ * writes are never mixed in: their timestamps come from another clock.
  */
 export const cassandraCheckpointStore = (database: Database): CheckpointStore => {
   const select =
     'SELECT projection, generation, version, position, dead_letters FROM checkpoint WHERE stream = ?'
   const selectEpoch = 'SELECT epoch FROM checkpoint WHERE stream = ? LIMIT 1'
   const setEpoch = 'UPDATE checkpoint SET epoch = ? WHERE stream = ? IF epoch = ?'
-  // Sets something, since a condition alone is no statement.
+  // A conditional statement must set a column.
   const guard = 'UPDATE checkpoint SET saved = ? WHERE stream = ? IF epoch = ?'
   const insert = `INSERT INTO checkpoint (stream, projection, generation, version, position, dead_letters)
     VALUES (?, ?, ?, ?, ?, ?)`
@@ -40,7 +41,7 @@ export const cassandraCheckpointStore = (database: Database): CheckpointStore =>
     const found = await Promise.all(
       streams.map(async stream =>
         (await database.readSerial(select, [stream]))
-          // A partition that has only its epoch gives a row of nothing.
+          // A partition with only static columns yields a row without a projection.
           .filter(({ projection }) => projection !== null)
           .map(row => ({
             projection: row.projection as ProjectionName,
@@ -67,7 +68,7 @@ export const cassandraCheckpointStore = (database: Database): CheckpointStore =>
           false,
         )
         if (other === undefined) return next
-        // Others claim it as well: not all of them at the same moment again.
+        // Random delay: competing claims must not collide again.
         await sleep(Math.random() * 50)
       }
     },

@@ -2,36 +2,42 @@ import { readFileSync } from 'node:fs'
 import { auth, Client, policies, types } from 'cassandra-driver'
 import { Semaphore } from '../../base/semaphore.ts'
 import { toStartError, toStoreError } from './cassandra-error.ts'
-import type { CassandraOptions } from './options.ts'
-import { RetryElsewhere, SpeculativeReads } from './policies.ts'
+import type { CassandraOptions } from './connection-options.ts'
+import { RetryElsewhere, SpeculativeReads } from './connection-options.ts'
 
 export type Row = Readonly<Record<string, unknown>>
 
-/** A prepared write. It may be sent any number of times, in any order with others: what it sets is guarded by its timestamp. */
+/** A prepared write. It may be repeated, in any order with others: its timestamp guards what it sets. */
 export interface Write {
   readonly query: string
   readonly params: readonly unknown[]
-  /** Of its table and partition: writes of one partition travel together. */
+  /** Table and partition. Writes of one partition are sent in one batch. */
   readonly partition: string
 }
 
-/** Longer than the server's own timeouts as shipped (2 s for writes, 5 s for reads), which tell more, ms. */
+/**
+ * Request timeout, ms. Longer than the server's default timeouts (2 s for writes, 5 s for reads), whose errors say
+ * more.
+ */
 const requestMs = 6_000
 const connectMs = 5_000
-/** Far over what a read takes, so that only those are sent twice that hang, ms. */
+/** Delay before a read is sent to a second node, ms. Far above a normal read, so only hanging reads are repeated. */
 const speculateAfterMs = 200
-/** Writes in one batch. Few, so that what a node does in one go stays small (measured: beyond 32 nothing is gained). */
+/**
+ * Maximum writes per batch. More than 32 brought no further gain when measured, and small batches keep a node
+ * responsive.
+ */
 const mostInBatch = 32
 const pageRows = 1_000
 
 const { localQuorum, localSerial } = types.consistencies
 
-/** A driver for these options, not connected yet. `keyspace`: left out to make one. */
+/** Creates a driver that is not connected yet. `keyspace`: omit to create one. */
 export const driverFor = (options: CassandraOptions, keyspace?: string): Client => {
   const { username, password, caFile } = options
   return new Client({
     contactPoints: [...options.contactPoints],
-    // Nodes tell each other's addresses, not their ports: all listen on the same.
+    // Nodes announce their addresses but not their ports, so all must use the same port.
     protocolOptions: { port: Number(options.contactPoints[0]?.split(':').at(-1) ?? 9042) },
     ...(keyspace === undefined ? {} : { keyspace }),
     ...(username === undefined
@@ -39,11 +45,12 @@ export const driverFor = (options: CassandraOptions, keyspace?: string): Client 
       : { authProvider: new auth.PlainTextAuthProvider(username, password ?? '') }),
     ...(options.tls ? { sslOptions: caFile === undefined ? {} : { ca: [readFileSync(caFile)] } } : {}),
     policies: {
-      // Told the policy alone: a driver that finds the data centre of its own options missing leaves its connections open.
+      // Set on the policy only: a driver whose own `localDataCenter` is missing in the cluster leaves its connections
+      // open.
       loadBalancing: new policies.loadBalancing.DefaultLoadBalancingPolicy({ localDc: options.dataCenter }),
       retry: new RetryElsewhere(),
       speculativeExecution: new SpeculativeReads(speculateAfterMs),
-      // The driver's own goes up to 10 minutes.
+      // The driver's default waits up to 10 minutes.
       reconnection: new policies.reconnection.ExponentialReconnectionPolicy(250, 5_000, false),
     },
     queryOptions: { consistency: localQuorum, serialConsistency: localSerial, prepare: true },
@@ -53,7 +60,7 @@ export const driverFor = (options: CassandraOptions, keyspace?: string): Client 
   })
 }
 
-/** Left out of the driver's types. */
+/** Missing in the driver's types. */
 interface Connection {
   close(): void
 }
@@ -64,8 +71,9 @@ interface ControlConnection {
 }
 
 /**
- * The connections by which a driver tries its contact points. One whose node then does not tell what the cluster is like the driver forgets without closing it:
- * its heartbeats would go on for ever, one more of them each time that somebody tries again.
+ * Tracks the connections that a driver opens to its contact points. When such a node fails to describe the cluster,
+ * the driver forgets the connection without closing it, and its heartbeats would continue for ever: one leaked
+ * connection per attempt.
  */
 class FirstConnections {
   readonly #control: ControlConnection
@@ -81,15 +89,15 @@ class FirstConnections {
     }
   }
 
-  /** Closes those that led to nothing. */
+  /** Closes the connections that the driver did not keep. */
   settle(): void {
     for (const connection of this.#made) if (connection !== this.#control.connection) connection.close()
     this.#made.clear()
   }
 
   /**
-   * Ends a driver that could not connect. Its own `shutdown` leaves such a one alone, and its control connection, once it notices that its socket was closed,
-   * would connect again, and stay.
+   * Shuts down a driver that could not connect. The driver's own `shutdown` ignores such a driver, and its control
+   * connection would reconnect and stay.
    */
   abandon(): void {
     this.#control.shutdown()
@@ -97,7 +105,7 @@ class FirstConnections {
   }
 }
 
-/** Connects, and ends the driver when that fails. Rejects with CassandraError. */
+/** Connects; shuts the driver down when that fails. Rejects with CassandraError. */
 export const connectDriver = async (options: CassandraOptions, keyspace?: string): Promise<Client> => {
   let first: FirstConnections | undefined
   try {
@@ -112,7 +120,10 @@ export const connectDriver = async (options: CassandraOptions, keyspace?: string
   }
 }
 
-/** A keyspace: prepared, token-aware, at LOCAL_QUORUM, with a bounded number of requests under way. What it throws has a code. */
+/**
+ * A keyspace: prepared statements, token-aware routing, LOCAL_QUORUM, a bounded number of requests in flight. Its
+ * errors carry codes.
+ */
 export class Database {
   readonly client: Client
   readonly keyspace: string
@@ -126,7 +137,7 @@ export class Database {
     this.#reads = new Semaphore(options.readsInFlight ?? 256)
   }
 
-  /** The rows of a query that has a bound, at most 5,000. */
+  /** Returns the rows of a bounded query, at most 5,000. */
   read(query: string, params: readonly unknown[]): Promise<readonly Row[]> {
     return this.#reads.run(async () => {
       try {
@@ -141,7 +152,7 @@ export class Database {
     return (await this.read(query, params))[0]
   }
 
-  /** The rows of a query that has none, some at a time. */
+  /** Yields the rows of an unbounded query in pages. */
   async *pages(query: string, params: readonly unknown[], rows = pageRows): AsyncGenerator<readonly Row[]> {
     let pageState: string | undefined
     do {
@@ -162,7 +173,10 @@ export class Database {
     } while (pageState !== undefined)
   }
 
-  /** Stores all of them, in no order. Writes of one partition are sent as one unlogged batch, which is one mutation there. */
+  /**
+   * Stores all writes, in no order. Writes of one partition are sent as one unlogged batch, which the node applies as
+   * one mutation.
+   */
   async write(writes: readonly Write[]): Promise<void> {
     const groups = new Map<string, Write[]>()
     const batches: Write[][] = []
@@ -179,8 +193,9 @@ export class Database {
   }
 
   /**
-   * Runs a conditional statement, or several of one partition; undefined when it was applied, else the row that was in the way. `isIdempotent`: whether it may be sent
-   * again when its answer was lost, as its own outcome does not change its condition.
+   * Runs a conditional statement, or several of one partition. Resolves with undefined when it was applied, else with
+   * the row that failed the condition. `isIdempotent`: whether it may be repeated after a lost answer, because its
+   * own effect does not change its condition.
    */
   async compareAndSet(
     statements: readonly { query: string; params: readonly unknown[] }[],
@@ -199,7 +214,7 @@ export class Database {
     }
   }
 
-  /** A read that sees every conditional write that was answered, and ends those that were not. */
+  /** Reads at SERIAL: sees every acknowledged conditional write and completes unfinished ones. */
   async readSerial(query: string, params: readonly unknown[]): Promise<readonly Row[]> {
     try {
       return (await this.client.execute(query, [...params], { isIdempotent: true, consistency: localSerial }))
@@ -230,12 +245,12 @@ export class Database {
   }
 }
 
-/** A bigint column as a number; all of ours are within its exact range. 0 where there is none. */
+/** Returns a bigint column as a number; all values of confab are in the exact range. 0 for null. */
 export const numberOf = (value: unknown): number =>
   typeof value === 'number' ? value : value instanceof types.Long ? value.toNumber() : 0
 
 export const textOf = (value: unknown): string => (typeof value === 'string' ? value : '')
 
-/** A view's bytes as the driver takes them, not copied. */
+/** Wraps bytes for the driver without a copy. */
 export const bufferOf = (bytes: Uint8Array): Buffer =>
   Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)

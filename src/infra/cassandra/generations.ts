@@ -1,5 +1,8 @@
+import { types } from 'cassandra-driver'
+import type { Position } from '../../events/index.ts'
+import type { ViewRow } from '../../projections/index.ts'
 import { toStartError } from './cassandra-error.ts'
-import type { Database } from './database.ts'
+import { type Database, numberOf, type Row } from './database.ts'
 import { changeSchema, whileSchemaLocked } from './schema-lock.ts'
 import { type CassandraProjection, viewTables } from './view-tables.ts'
 
@@ -17,7 +20,7 @@ const existing = async ({ client, keyspace }: Database): Promise<Set<string>> =>
   return new Set(rows.map(row => String(row.table_name)))
 }
 
-/** Makes the tables of a generation of a view that are not there. Several workers may do so at once. */
+/** Creates the missing tables of a generation of a view. Several workers may call this at the same time. */
 export const makeTables = (
   database: Database,
   projection: CassandraProjection,
@@ -32,14 +35,15 @@ export const makeTables = (
     })
   })
 
-/** Forgets all rows of a generation of a view. Cassandra truncates only when all nodes are up. */
+/** Deletes all rows of a generation of a view. Cassandra truncates only while all nodes are up. */
 export const emptyTables = (
   database: Database,
   projection: CassandraProjection,
   generation: number,
 ): Promise<void> =>
   coded(database, async () => {
-    // Not by deletes: a row's timestamp is a sequence number, so what is deleted now could never be written again.
+    // Truncate instead of deleting: a row's timestamp is a sequence number, so a deleted row could never be written
+    // again.
     for (const { name } of viewTables(projection, generation))
       await database.client.execute(`TRUNCATE ${name}`, [], {
         prepare: false,
@@ -48,7 +52,10 @@ export const emptyTables = (
       })
   })
 
-/** Removes the tables of a generation of a view; those of generation 1, which every reader may count on, are emptied. */
+/**
+ * Drops the tables of a generation of a view. Generation 1 is emptied instead, because every reader relies
+ * on them.
+ */
 export const dropTables = (
   database: Database,
   projection: CassandraProjection,
@@ -62,3 +69,47 @@ export const dropTables = (
             await changeSchema(database.client, `DROP TABLE IF EXISTS ${name}`)
         }),
       )
+
+const plain = (value: unknown): unknown =>
+  value instanceof types.Long ? value.toNumber() : Buffer.isBuffer(value) ? value.toString('base64') : value
+
+const contentOf = (table: string, row: Row): string =>
+  `${table} ${JSON.stringify(Object.entries(row).map(([name, value]) => [name, plain(value)]))}`
+
+/**
+ * Yields all rows of tables that have a column `c`, by a scan of the whole ring. The number given with each table is
+ * its page size.
+ */
+export async function* allRows(
+  database: Database,
+  tables: readonly { readonly name: string; readonly columns: string }[],
+): AsyncGenerator<readonly ViewRow[]> {
+  for (const { name, columns } of tables) {
+    const kind = name.replace(/_\d+$/, '')
+    for await (const rows of database.pages(`SELECT ${columns} FROM ${name}`, []))
+      yield rows.map(row => ({ c: String(row.c), content: contentOf(kind, row) }))
+  }
+}
+
+/** Returns the positions of a generation of a projection, sorted by stream. */
+export type PositionsQuery = (projection: string, generation: number) => Promise<Position[]>
+
+/** Returns the streams that have checkpoints. */
+export const streamsOf = async (database: Database): Promise<string[]> => {
+  const rows = await database.read(`SELECT stream FROM checkpoint_stream WHERE name = 'streams'`, [])
+  return rows.map(({ stream }) => String(stream))
+}
+
+export const cassandraPositions =
+  (database: Database): PositionsQuery =>
+  async (projection, generation) => {
+    const select = 'SELECT position FROM checkpoint WHERE stream = ? AND projection = ? AND generation = ?'
+    const streams = await streamsOf(database)
+    const found = await Promise.all(
+      streams.map(async stream => {
+        const row = await database.one(select, [stream, projection, generation])
+        return row === undefined ? [] : [{ stream, streamSeq: numberOf(row.position) }]
+      }),
+    )
+    return found.flat()
+  }

@@ -1,11 +1,10 @@
 import type { InboxItem, Kind } from '../../events/index.ts'
 import { decodeCursor, encodeCursor, type InboxQueries } from '../../projections/index.ts'
 import { type Database, numberOf, type Row, textOf } from './database.ts'
-import { cassandraLastMessages, type LastMessages } from './last-message.ts'
 import { cassandraUndelivered } from './undelivered.ts'
-import { tablesOf } from './view-tables.ts'
+import { bucketOf, tablesOf } from './view-tables.ts'
 
-/** An entry of a user's list with its conversation. */
+/** An entry of a user's list, joined with its conversation. */
 interface Joined {
   readonly c: string
   readonly at: string
@@ -13,15 +12,19 @@ interface Joined {
   readonly conversation: Row
 }
 
-/** Entries whose conversations are read together; with a page, what is held in memory of a list however long. */
+/**
+ * Number of entries whose conversations are read together. A chunk and a page are all that is held in memory,
+ * whatever the length of the list.
+ */
 const chunkRows = 500
 
 const newestFirst = (a: Joined, b: Joined): number =>
   a.at !== b.at ? (a.at < b.at ? 1 : -1) : a.c < b.c ? -1 : a.c > b.c ? 1 : 0
 
 /**
- * Joined at read, as on SQLite: a user's entries are one partition, the conversation of each is one row. A page costs a look-up for each conversation that the user is
- * in, and up to two more for each on the page: docs/adr/0018-cassandra-tables.md has figures. Memory is a page and a chunk.
+ * Joins at read time, as on SQLite: a user's entries are one partition, each conversation is one row. A page costs
+ * one look-up per conversation of the user, and up to two more per item on the page; see
+ * docs/adr/0018-cassandra-tables.md for figures. Memory is a page and a chunk.
  */
 export const cassandraInboxQueries = (database: Database, generation: number): InboxQueries => {
   const tables = tablesOf(generation)
@@ -35,7 +38,7 @@ export const cassandraInboxQueries = (database: Database, generation: number): I
     if (entry.member !== true && entry.follows !== true) return undefined
     const c = String(entry.c)
     const conversation = await database.one(selectConversation, [c])
-    // Not created yet, as far as this view knows.
+    // This view has not applied the creation yet.
     if (conversation === undefined || conversation.kind === null) return undefined
     return { c, at: textOf(conversation.at), entry, conversation }
   }
@@ -68,7 +71,10 @@ export const cassandraInboxQueries = (database: Database, generation: number): I
   }
 }
 
-/** Unread are the messages after the mark in force, by ordinals: the last message's, less that of the last message at the mark. */
+/**
+ * Unread messages are those after the effective read marker, counted by ordinals: the last message's ordinal minus
+ * that of the last message at the marker.
+ */
 const itemOf = async (
   messages: LastMessages,
   user: string,
@@ -88,11 +94,88 @@ const itemOf = async (
     title: textOf(conversation.title) || null,
     head,
     lastMessage,
-    // The user's log may be further in the view than the conversation's.
+    // The view may be further ahead in the user's log than in the conversation's.
     unread: Math.max(0, n - ordinal),
     read: Math.max(read, sentSeq),
     at,
     muted: entry.muted === true,
     ...(typeof peer === 'string' ? { peer } : {}),
+  }
+}
+
+/** The messages of a conversation that an inbox needs. */
+export interface LastMessages {
+  /** Returns the ordinal of the last message at or before `seq`; 0 if there is none. */
+  ordinalAt(c: string, seq: number): Promise<number>
+  /** Returns the last message that is not deleted, as last edited; `conversation`: its row. */
+  last(c: string, conversation: Row): Promise<InboxItem['lastMessage']>
+}
+
+/** Number of messages that are read together in the search for one that is not deleted. */
+const stride = 20
+
+export const cassandraLastMessages = (database: Database, generation: number): LastMessages => {
+  const { inboxMessage, inboxAmendment } = tablesOf(generation)
+  const selectOrdinal = `SELECT n FROM ${inboxMessage} WHERE c = ? AND bucket = ? AND seq <= ? LIMIT 1`
+  const selectBefore = `SELECT seq, m, sender, at, message FROM ${inboxMessage}
+    WHERE c = ? AND bucket = ? AND seq < ? LIMIT ${stride}`
+  const selectAmendment = `SELECT message, deleted FROM ${inboxAmendment} WHERE c = ? AND m = ?`
+
+  /** Returns the current message; undefined when it was deleted. */
+  const standing = async (
+    c: string,
+    message: NonNullable<InboxItem['lastMessage']>,
+  ): Promise<InboxItem['lastMessage'] | undefined> => {
+    const amendment = await database.one(selectAmendment, [c, message.m])
+    if (amendment === undefined) return message
+    return amendment.deleted === true ? undefined : { ...message, text: textOf(amendment.message) }
+  }
+  /** Returns the last message before `seq` that is not deleted. */
+  const lastBefore = async (c: string, seq: number): Promise<InboxItem['lastMessage']> => {
+    let before = seq
+    for (let bucket = bucketOf(seq); bucket >= 0; ) {
+      const rows = await database.read(selectBefore, [c, bucket, before])
+      const found = await Promise.all(
+        rows.map(row =>
+          standing(c, {
+            seq: numberOf(row.seq),
+            m: textOf(row.m),
+            from: textOf(row.sender),
+            at: textOf(row.at),
+            text: textOf(row.message),
+          }),
+        ),
+      )
+      const last = found.find(message => message !== undefined)
+      if (last !== undefined) return last
+      if (rows.length < stride) bucket--
+      else before = numberOf(rows.at(-1)?.seq)
+    }
+    return null
+  }
+
+  return {
+    async ordinalAt(c, seq) {
+      // A bucket without messages means a thousand other events in a row.
+      for (let bucket = bucketOf(seq); bucket >= 0; bucket--) {
+        const row = await database.one(selectOrdinal, [c, bucket, seq])
+        if (row !== undefined) return numberOf(row.n)
+      }
+      return 0
+    },
+    async last(c, conversation) {
+      const seq = numberOf(conversation.last_seq)
+      if (seq === 0) return null
+      const message = {
+        seq,
+        m: textOf(conversation.last_m),
+        from: textOf(conversation.last_sender),
+        at: textOf(conversation.last_at),
+        text: textOf(conversation.last_text),
+      }
+      // A message is amended after it was posted, so usually no look-up is needed.
+      if (numberOf(conversation.amended) < seq) return message
+      return (await standing(c, message)) ?? lastBefore(c, seq)
+    },
   }
 }

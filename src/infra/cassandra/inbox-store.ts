@@ -1,13 +1,25 @@
-import type { InboxChange, InboxStore } from '../../projections/index.ts'
-import { allRows } from './all-rows.ts'
+import type {
+  ActivityChange,
+  AmendmentChange,
+  CreatedChange,
+  DeliveredMarkChange,
+  FollowsChange,
+  InboxChange,
+  InboxStore,
+  MembershipChange,
+  MessageChange,
+  MuteChange,
+  ReadMarkChange,
+  TitleChange,
+} from '../../projections/index.ts'
 import type { Database, Write } from './database.ts'
-import { emptyTables } from './generations.ts'
-import { InboxBatch } from './inbox-batch.ts'
+import { allRows, emptyTables } from './generations.ts'
 import { bucketOf, tablesOf } from './view-tables.ts'
 
 /**
- * One row a conversation with its last message, one an entry of a member's list, one a message: what a message writes does not depend on how many members read it.
- * Rows are set in place, guarded by the sequence number that they are of; nothing is ever deleted.
+ * Writes one row per conversation with its last message, one per list entry and one per message: the cost of a
+ * message does not depend on the number of members. Rows are updated in place, guarded by their sequence number;
+ * nothing is deleted.
  */
 export const cassandraInboxStore = (database: Database, generation: number): InboxStore => {
   const tables = tablesOf(generation)
@@ -16,7 +28,7 @@ export const cassandraInboxStore = (database: Database, generation: number): Inb
     async apply(changes: readonly InboxChange[]) {
       const batch = new InboxBatch()
       for (const change of changes) batch.add(change)
-      // Heads come last: one that says that its message was amended is followed by whoever reads it.
+      // Heads are written last: a head that mentions an amended message makes readers look it up.
       await database.write([...messageWrites(queries, batch), ...entryWrites(queries, batch)])
       await database.write(conversationWrites(queries, batch))
     },
@@ -64,7 +76,7 @@ const queriesOf = (tables: ReturnType<typeof tablesOf>) => {
 
 type Queries = ReturnType<typeof queriesOf>
 
-/** What never changes is written as of the first event. */
+/** Timestamp of columns that never change: that of the first event. */
 const firstStamp = 1
 
 const messageWrites = (queries: Queries, batch: InboxBatch): Write[] => [
@@ -121,7 +133,90 @@ const conversationWrites = (queries: Queries, batch: InboxBatch): Write[] => {
       write(queries.kind, c, firstStamp, as),
       ...(pair === undefined ? [] : [write(queries.pair, c, firstStamp, ...pair)]),
     ]),
-    // '': none.
+    // An empty title means none.
     ...[...batch.titles.values()].map(({ c, seq, title }) => write(queries.title, c, seq, title ?? '')),
   ]
+}
+
+/** The read marker that follows from a user's own messages or from joining. */
+interface Sent {
+  readonly user: string
+  readonly c: string
+  readonly seq: number
+  readonly n: number
+}
+
+const keepNewest = <T extends { readonly seq: number }>(in_: Map<string, T>, key: string, one: T): void => {
+  const other = in_.get(key)
+  if (other === undefined || one.seq > other.seq) in_.set(key, one)
+}
+
+const keepGreatest = <T extends { readonly mark: number }>(
+  in_: Map<string, T>,
+  key: string,
+  one: T,
+): void => {
+  const other = in_.get(key)
+  if (other === undefined || one.mark > other.mark) in_.set(key, one)
+}
+
+/** The changes of a batch, reduced to the last state of each row: a hot row is written once. */
+export class InboxBatch {
+  readonly heads = new Map<string, ActivityChange | MessageChange>()
+  readonly lasts = new Map<string, MessageChange>()
+  readonly amended = new Map<string, number>()
+  readonly messages: MessageChange[] = []
+  readonly amendments = new Map<string, AmendmentChange>()
+  readonly created: CreatedChange[] = []
+  readonly titles = new Map<string, TitleChange>()
+  readonly members = new Map<string, MembershipChange>()
+  readonly sent = new Map<string, Sent>()
+  readonly reads = new Map<string, ReadMarkChange>()
+  readonly deliveries = new Map<string, DeliveredMarkChange>()
+  readonly mutes = new Map<string, MuteChange>()
+  readonly follows = new Map<string, FollowsChange>()
+
+  add(change: InboxChange): void {
+    const { c } = change
+    switch (change.kind) {
+      case 'activity':
+        keepNewest(this.heads, c, change)
+        break
+      case 'message': {
+        const { from: user, seq, n } = change
+        this.messages.push(change)
+        keepNewest(this.heads, c, change)
+        keepNewest(this.lasts, c, change)
+        keepNewest(this.sent, `${user} ${c}`, { user, c, seq, n })
+        break
+      }
+      case 'amendment':
+        keepNewest(this.amendments, `${c} ${change.m}`, change)
+        this.amended.set(c, Math.max(change.seq, this.amended.get(c) ?? 0))
+        break
+      case 'created':
+        this.created.push(change)
+        break
+      case 'title':
+        keepNewest(this.titles, c, change)
+        break
+      case 'membership':
+        keepNewest(this.members, `${change.user} ${c}`, change)
+        break
+      case 'came':
+        keepNewest(this.sent, `${change.user} ${c}`, change)
+        break
+      case 'read':
+        keepGreatest(this.reads, `${change.user} ${c}`, change)
+        break
+      case 'delivered':
+        keepGreatest(this.deliveries, `${change.user} ${c}`, change)
+        break
+      case 'mute':
+        keepNewest(this.mutes, `${change.user} ${c}`, change)
+        break
+      case 'follows':
+        keepNewest(this.follows, `${change.user} ${c}`, change)
+    }
+  }
 }

@@ -1,5 +1,5 @@
 export { CassandraError, CassandraProblem } from './cassandra-error.ts'
-export type { CassandraViews } from './cassandra-views.ts'
+export type { CassandraOptions } from './connection-options.ts'
 export {
   type CassandraStatus,
   cassandraStatus,
@@ -8,5 +8,5 @@ export {
   migrateCassandra,
   schemaVersion,
 } from './migrate.ts'
+export type { CassandraViews } from './open-cassandra.ts'
 export { type OpenCassandra, openCassandra } from './open-cassandra.ts'
-export type { CassandraOptions } from './options.ts'

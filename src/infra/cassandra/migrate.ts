@@ -1,49 +1,52 @@
 import { connect } from 'node:net'
 import { type Client, types } from 'cassandra-driver'
 import { CassandraError, CassandraProblem, toStartError } from './cassandra-error.ts'
+import type { CassandraOptions } from './connection-options.ts'
 import { connectDriver } from './database.ts'
-import type { CassandraOptions } from './options.ts'
 import { changeSchema, makeSchemaTables, whileSchemaLocked } from './schema-lock.ts'
 import { cassandraProjections, viewTables } from './view-tables.ts'
 
-/** A column that the tables of all generations of a view get. Those that this build makes have it already. */
+/** A column to add to the tables of all generations of a view. Tables that this build creates have it already. */
 interface AddedColumn {
   readonly table: string
   readonly column: string
 }
 
 /**
- * The schema, step by step; `schema_version` counts those that a keyspace has. Each statement can be run again, so that a step that was cut off is done over. A step
- * is never changed once released.
+ * The steps of the schema; `schema_version` counts the applied ones. Statements are idempotent, so an interrupted
+ * step is repeated. A released step never changes.
  */
 const steps: readonly (readonly (string | AddedColumn)[])[] = [
   [
-    // Of one stream, in one partition: the fence (epoch) and what it guards are compared and set in one.
+    // One partition per stream: the fencing token and the checkpoints are compared and set in one statement.
     `CREATE TABLE IF NOT EXISTS checkpoint (
       stream text, projection text, generation int, epoch bigint static, saved text static,
       version int, position bigint, dead_letters bigint, PRIMARY KEY ((stream), projection, generation))`,
     'CREATE TABLE IF NOT EXISTS checkpoint_stream (name text, stream text, PRIMARY KEY ((name), stream))',
     ...cassandraProjections.flatMap(projection => viewTables(projection, 1).map(({ create }) => create)),
   ],
-  // Who follows a channel: new rows say so, those that are there stay right.
+  // Followers of channels: new rows set the column; existing rows stay valid.
   ['inbox_entry', 'roster', 'roster_user'].map(table => ({ table, column: 'follows boolean' })),
 ]
 
-/** The version of the keyspace's schema that this build reads and writes. */
+/** The schema version that this build reads and writes. */
 export const schemaVersion = steps.length
 
 export interface MigrateOptions {
-  /** Copies of each row in the data centre. Not given: a keyspace that is there keeps what it has, a new one gets as many as there are nodes, 3 at most. */
+  /**
+   * Replicas of each row in the data centre. Not given: an existing keyspace keeps its number, a new one gets one per
+   * node, 3 at most.
+   */
   readonly replicationFactor?: number | undefined
 }
 
 export interface Migrated {
   readonly keyspace: string
-  /** Schema versions before, 0 where there was no keyspace or an empty one, and after. */
+  /** Schema version before the migration; 0 for a missing or empty keyspace. */
   readonly from: number
   readonly to: number
   readonly created: boolean
-  /** Whether the number of copies was changed: `nodetool repair --full` then makes those that are missing. */
+  /** Whether the number of replicas changed: `nodetool repair --full` then creates the missing ones. */
   readonly replicationChanged: boolean
 }
 
@@ -51,7 +54,7 @@ const reachMs = 2_000
 
 const quorum = { prepare: false, isIdempotent: true, consistency: types.consistencies.localQuorum }
 
-/** A keyspace's schema version; 0 without any. */
+/** Returns a keyspace's schema version; 0 if it has none. */
 const versionOf = async (client: Client, keyspace: string): Promise<number> => {
   const cql = `SELECT version FROM ${keyspace}.schema_version WHERE name = 'confab'`
   return Number((await client.execute(cql, [], quorum)).first()?.version ?? 0)
@@ -62,7 +65,7 @@ const hasTable = async (client: Client, keyspace: string, table: string): Promis
   return (await client.execute(cql, [keyspace, table], { prepare: true, isIdempotent: true })).rowLength > 0
 }
 
-/** A table of a view, and the same of its other generations. */
+/** Returns a table of a view and its counterparts in other generations. */
 const generationsOf = async (client: Client, keyspace: string, table: string): Promise<string[]> => {
   const cql = 'SELECT table_name FROM system_schema.tables WHERE keyspace_name = ?'
   const { rows } = await client.execute(cql, [keyspace], { prepare: true, isIdempotent: true })
@@ -70,7 +73,7 @@ const generationsOf = async (client: Client, keyspace: string, table: string): P
   return rows.map(row => String(row.table_name)).filter(name => isOne.test(name))
 }
 
-/** Copies by data centre; undefined when there is no such keyspace. */
+/** Returns replicas by data centre; undefined when the keyspace does not exist. */
 const replicationOf = async (
   client: Client,
   keyspace: string,
@@ -83,17 +86,18 @@ const replicationOf = async (
 const nodesIn = (client: Client, dataCenter: string): number =>
   client.hosts.values().filter(host => host.datacenter === dataCenter).length
 
-/** Throws CassandraError for what only another build can use. */
+/** Throws CassandraError when only a newer build can use the keyspace. */
 const refuseNewer = (version: number, keyspace: string): void => {
   if (version > schemaVersion)
     throw new CassandraError(
       CassandraProblem.newer,
-      `the keyspace ${keyspace} has schema ${version}, this build knows ${schemaVersion} at most: use the newer confab`,
+      `the keyspace ${keyspace} has schema ${version}, this build supports up to ${schemaVersion}: use the newer confab`,
     )
 }
 
 /**
- * Creates keyspace and tables, or brings them up to this build's version. Can be run any number of times and by several at once. Rejects with CassandraError.
+ * Creates the keyspace and tables, or brings them to this build's version. Idempotent, and safe to run concurrently.
+ * Rejects with CassandraError.
  */
 export const migrateCassandra = async (
   options: CassandraOptions,
@@ -143,7 +147,7 @@ export const migrateCassandra = async (
           { ...quorum, prepare: true },
         )
       }
-      // Last, as it may take more nodes than are up to read at a quorum of the new number.
+      // Last: a quorum of the new number of replicas may need more nodes than are up.
       if (replicationChanged)
         await changeSchema(client, `ALTER KEYSPACE ${keyspace} WITH replication = ${replication(before)}`)
       return { keyspace, from, to: schemaVersion, created: before === undefined, replicationChanged }
@@ -155,7 +159,7 @@ export const migrateCassandra = async (
   }
 }
 
-/** Rejects with CassandraError when the keyspace of this connection is not of this build's version. */
+/** Rejects with CassandraError when the keyspace of this connection has another version. */
 export const expectCurrent = async (client: Client, keyspace: string): Promise<void> => {
   const version = (await hasTable(client, keyspace, 'schema_version')) ? await versionOf(client, keyspace) : 0
   refuseNewer(version, keyspace)
@@ -168,22 +172,22 @@ export const expectCurrent = async (client: Client, keyspace: string): Promise<v
 
 export interface CassandraStatus {
   readonly keyspace: string
-  /** Undefined: there is no such keyspace. */
+  /** Undefined: the keyspace does not exist. */
   readonly version: number | undefined
   /** The version that this build needs. */
   readonly needed: number
-  /** Copies of each row, by data centre. */
+  /** Replicas of each row, by data centre. */
   readonly replication: Readonly<Record<string, number>>
   readonly nodes: readonly {
     readonly address: string
     readonly dataCenter: string
     readonly version: string
-    /** Whether its port answers from here. */
+    /** Whether its port is reachable from this machine. */
     readonly reachable: boolean
   }[]
 }
 
-/** Whether a node, `host:port`, takes a connection. The driver knows of a node that it was told of only when it has tried it. */
+/** Whether a node, `host:port`, accepts a connection. The driver learns the state of a node only when it connects. */
 const answersAt = (address: string): Promise<boolean> =>
   new Promise(resolve => {
     const [, host = '', port = ''] = /^(.*):(\d+)$/.exec(address) ?? []
@@ -197,7 +201,9 @@ const answersAt = (address: string): Promise<boolean> =>
     socket.once('error', () => answer(false))
   })
 
-/** What there is. Rejects with CassandraError when it is not reached. */
+/**
+ * Returns the status of the cluster and the keyspace. Rejects with CassandraError when the cluster cannot be reached.
+ */
 export const cassandraStatus = async (options: CassandraOptions): Promise<CassandraStatus> => {
   const { keyspace } = options
   const client = await connectDriver(options)

@@ -1,21 +1,32 @@
-import type { Generations, ViewStores } from '../../projections/index.ts'
+import type {
+  Generations,
+  ProjectionName,
+  StoreByProjection,
+  ViewStores,
+  Views,
+} from '../../projections/index.ts'
 import { toStartError } from './cassandra-error.ts'
-import { cassandraStores } from './cassandra-stores.ts'
-import { type CassandraViews, cassandraViewsAt } from './cassandra-views.ts'
+import { cassandraCheckpointStore } from './checkpoint-store.ts'
+import type { CassandraOptions } from './connection-options.ts'
 import { connectDriver, Database } from './database.ts'
+import { cassandraPositions, dropTables, makeTables } from './generations.ts'
+import { cassandraInboxQueries } from './inbox-queries.ts'
+import { cassandraInboxStore } from './inbox-store.ts'
 import { expectCurrent } from './migrate.ts'
-import type { CassandraOptions } from './options.ts'
+import { cassandraReadStateStore, cassandraRosterQueries, cassandraRosterStore } from './roster.ts'
+import { cassandraTimelineQueries, cassandraTimelineStore } from './timeline.ts'
+import { type CassandraProjection, cassandraProjections, isCassandraProjection } from './view-tables.ts'
 
-/** A keyspace, connected to: the writing and the reading half share its connections. */
+/** A connected keyspace: the stores and the views share its connections. */
 export interface OpenCassandra {
   readonly stores: ViewStores
-  /** Readers of these generations; 1 where none is named. */
+  /** Creates readers of these generations; 1 where a view is not named. */
   viewsAt(generations?: Generations): CassandraViews
-  /** Ends both halves. */
+  /** Closes the connections. */
   close(): Promise<void>
 }
 
-/** Connects to a keyspace that was migrated. Rejects with CassandraError; changes nothing there. */
+/** Connects to a migrated keyspace without changing it. Rejects with CassandraError. */
 export const openCassandra = async (options: CassandraOptions): Promise<OpenCassandra> => {
   const client = await connectDriver(options, options.keyspace)
   try {
@@ -31,3 +42,63 @@ export const openCassandra = async (options: CassandraOptions): Promise<OpenCass
     close: () => database.close(),
   }
 }
+
+const storeOf: {
+  [P in CassandraProjection]: (database: Database, generation: number) => StoreByProjection[P]
+} = {
+  timeline: cassandraTimelineStore,
+  inbox: cassandraInboxStore,
+  'read-state': cassandraReadStateStore,
+  roster: cassandraRosterStore,
+}
+
+const expectOurs = (projection: ProjectionName): CassandraProjection => {
+  if (!isCassandraProjection(projection)) throw new Error(`Cassandra does not hold the view ${projection}`)
+  return projection
+}
+
+/**
+ * Stores timeline, inbox, read state and roster in a keyspace. Without transactions, rows are written before their
+ * checkpoint; repeated writes have no effect. Closing the stores closes the connection.
+ */
+export const cassandraStores = (database: Database): ViewStores => {
+  const checkpoints = cassandraCheckpointStore(database)
+  return {
+    name: 'cassandra',
+    projections: cassandraProjections,
+    async open<P extends ProjectionName>(projection: P, generation: number): Promise<StoreByProjection[P]> {
+      const ours = expectOurs(projection)
+      await makeTables(database, ours, generation)
+      return storeOf[ours](database, generation) as unknown as StoreByProjection[P]
+    },
+    async drop(projection, generation) {
+      // Remove the checkpoints first: a crash in between must not leave checkpoints without rows.
+      await checkpoints.remove(projection, generation)
+      await dropTables(database, expectOurs(projection), generation)
+    },
+    checkpoints,
+    atomically: work => work(),
+    close: () => database.close(),
+  }
+}
+
+/** The queries that Cassandra answers; `positions` covers its own views only. */
+export type CassandraViews = Pick<Views, 'timeline' | 'inbox' | 'roster' | 'positions'>
+
+/** Creates readers of fixed generations. They reject with ConfabError UNAVAILABLE when Cassandra does not answer. */
+export const cassandraViewsAt =
+  (database: Database) =>
+  (generations: Generations = {}): CassandraViews => {
+    const at = (projection: ProjectionName): number => generations[projection] ?? 1
+    const positions = cassandraPositions(database)
+    return {
+      timeline: cassandraTimelineQueries(database, at('timeline')),
+      inbox: cassandraInboxQueries(database, at('inbox')),
+      roster: cassandraRosterQueries(
+        database,
+        { roster: at('roster'), readState: at('read-state') },
+        positions,
+      ),
+      positions: projection => positions(projection, at(projection)),
+    }
+  }

@@ -3,12 +3,12 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type Client, types } from 'cassandra-driver'
 import { CassandraError, CassandraProblem } from './cassandra-error.ts'
 
-/** A lock whose owner died frees itself after this, s. Longer than any one change of the schema takes. */
+/** The lock of a process that died expires after this, s. Longer than any single schema change takes. */
 const ttlSeconds = 60
 const waitMs = 120_000
 const pollMs = 150
 const agreementMs = 30_000
-/** Changes of the schema take their time, on a busy cluster above all, ms. */
+/** Timeout of a schema change, ms: they are slow on a busy cluster. */
 const changeMs = 60_000
 
 const serial = {
@@ -19,20 +19,23 @@ const serial = {
 }
 
 /**
- * The same id for the same table, so that two nodes that make it at once make one table. Only for tables that are never dropped: a node that was away while one is
- * dropped and made again could not tell them apart.
+ * Returns a fixed id for a table, so two nodes that create it concurrently create one table. Only for tables that are
+ * never dropped: a node that was down during a drop and a re-creation could not distinguish them.
  */
 const fixedId = (keyspace: string, table: string): string => {
   const hex = createHash('sha256').update(`${keyspace}.${table}`).digest('hex')
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-5${hex.slice(13, 16)}-a${hex.slice(17, 20)}-${hex.slice(20, 32)}`
 }
 
-/** Left out of the driver's types. @see https://docs.datastax.com/en/developer/nodejs-driver/4.8/api/module.metadata/class.Metadata/#checkschemaagreement */
+/**
+ * Missing in the driver's types. @see
+ * https://docs.datastax.com/en/developer/nodejs-driver/4.8/api/module.metadata/class.Metadata/#checkschemaagreement
+ */
 interface WithAgreement {
   checkSchemaAgreement(): Promise<boolean>
 }
 
-/** Waits until all nodes that are up know the same schema. Rejects with CassandraError. */
+/** Waits until all live nodes agree on the schema. Rejects with CassandraError. */
 const untilAgreed = async (client: Client): Promise<void> => {
   for (const until = Date.now() + agreementMs; ; await sleep(pollMs)) {
     if (await (client.metadata as unknown as WithAgreement).checkSchemaAgreement()) return
@@ -44,13 +47,13 @@ const untilAgreed = async (client: Client): Promise<void> => {
   }
 }
 
-/** Changes the schema by one statement, and waits until all nodes that are up have it. */
+/** Runs one schema statement and waits until all live nodes have applied it. */
 export const changeSchema = async (client: Client, cql: string): Promise<void> => {
   await client.execute(cql, [], { prepare: false, readTimeout: changeMs, isIdempotent: true })
   await untilAgreed(client)
 }
 
-/** Makes the tables that lock and version are kept in. Safe at once: they have fixed ids. */
+/** Creates the tables of the lock and the version. Safe concurrently, because they have fixed ids. */
 export const makeSchemaTables = async (client: Client, keyspace: string): Promise<void> => {
   for (const [table, columns] of [
     ['schema_lock', 'name text PRIMARY KEY, owner text'],
@@ -63,8 +66,8 @@ export const makeSchemaTables = async (client: Client, keyspace: string): Promis
 }
 
 /**
- * Runs `work` while nobody else changes this keyspace's tables: two nodes that make a table at once would make two of it. Rejects with CassandraError when the lock
- * is not had within two minutes.
+ * Runs `work` while no other process changes this keyspace's tables: two nodes that create a table concurrently would
+ * create two. Rejects with CassandraError when the lock is not acquired within two minutes.
  */
 export const whileSchemaLocked = async <T>(
   client: Client,
@@ -76,12 +79,12 @@ export const whileSchemaLocked = async <T>(
   const take = `INSERT INTO ${table} (name, owner) VALUES ('schema', ?) IF NOT EXISTS USING TTL ${ttlSeconds}`
   for (const until = Date.now() + waitMs; ; await sleep(pollMs * (0.5 + Math.random()))) {
     const row = (await client.execute(take, [owner], serial)).first()
-    // An answer that got lost may have been a yes.
+    // The lost answer may have been a success.
     if (row?.['[applied]'] === true || row?.owner === owner) break
     if (Date.now() > until)
       throw new CassandraError(
         CassandraProblem.schema,
-        `somebody else has been changing the tables of ${keyspace} for two minutes`,
+        `another process has held the schema lock of ${keyspace} for two minutes: try again when it has ended`,
       )
   }
   const renew = setInterval(() => {
@@ -93,7 +96,7 @@ export const whileSchemaLocked = async <T>(
     return await work()
   } finally {
     clearInterval(renew)
-    // Should it not be freed, it frees itself.
+    // A lock that is not released expires.
     await client
       .execute(`DELETE FROM ${table} WHERE name = 'schema' IF owner = ?`, [owner], serial)
       .catch(() => {})

@@ -7,14 +7,14 @@ import {
 import { type Database, numberOf, type Row, textOf } from './database.ts'
 import { bucketOf, bucketSize, tablesOf } from './view-tables.ts'
 
-/** Entries whose conversations are asked together for whether anything waits there. */
+/** Number of entries whose conversations are checked together for waiting messages. */
 const chunkRows = 100
 const mostRows = 200
 
-/** Where a conversation's waiting messages are. */
+/** The waiting messages of one conversation. */
 interface Queue {
   readonly c: string
-  /** What the user has read, got or sent last. */
+  /** The last seq that the user has read, received or sent. */
   readonly after: number
   readonly last: number
   /** seq of the last edit or deletion. */
@@ -22,8 +22,8 @@ interface Queue {
 }
 
 /**
- * By conversation: one look-up for each that the user is in, then slices of those where something waits. A bucket whose last message is older than `since` is passed
- * over unread.
+ * Reads by conversation: one look-up for each conversation of the user, then slices of those with waiting messages.
+ * Buckets whose last message is older than `since` are skipped.
  */
 export const cassandraUndelivered = (database: Database, generation: number): InboxQueries['undelivered'] => {
   const { inboxEntry, inboxConversation, inboxMessage, inboxAmendment } = tablesOf(generation)

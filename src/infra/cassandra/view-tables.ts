@@ -1,6 +1,6 @@
 import type { ProjectionName } from '../../projections/index.ts'
 
-/** The views that Cassandra holds; search is elsewhere. */
+/** The views that Cassandra stores; the search is stored elsewhere. */
 export const cassandraProjections = [
   'timeline',
   'inbox',
@@ -10,8 +10,8 @@ export const cassandraProjections = [
 export type CassandraProjection = (typeof cassandraProjections)[number]
 
 /**
- * Sequence numbers in one partition of a timeline or of an inbox's messages: a third of a megabyte as messages usually are, 64 MB if each were as large as a frame
- * allows. Part of the tables: it can't be changed without building them again.
+ * Sequence numbers per partition of a timeline or of an inbox's messages: a third of a megabyte with usual messages,
+ * 64 MB if every message had the maximum size. Part of the table layout: a change requires a rebuild.
  */
 export const bucketSize = 1_000
 
@@ -20,7 +20,7 @@ export const bucketOf = (seq: number): number => Math.floor(seq / bucketSize)
 const named = (table: string, generation: number): string =>
   generation === 1 ? table : `${table}_${generation}`
 
-/** The names of a generation's tables; 1 has the plain ones. */
+/** Returns the table names of a generation; generation 1 has the plain names. */
 export const tablesOf = (generation: number) => ({
   timeline: named('timeline', generation),
   timelineMessage: named('timeline_message', generation),
@@ -47,7 +47,7 @@ const columns: Readonly<Record<Table, string>> = {
   timeline: 'c text, bucket int, seq bigint, stream_seq bigint, data blob, PRIMARY KEY ((c, bucket), seq)',
   timelineMessage: 'c text, m text, seq bigint, PRIMARY KEY ((c, m), seq)',
   timelineHead: 'c text PRIMARY KEY, seq bigint, stream_seq bigint',
-  // The conversation with its last message; amended: seq of the last edit or deletion of any of its messages.
+  // A conversation with its last message. amended: seq of the last edit or deletion of any of its messages.
   inboxConversation: `c text PRIMARY KEY, kind text, first text, second text, title text, head bigint, at text, n int,
     last_seq bigint, last_m text, last_sender text, last_at text, last_text text, amended bigint`,
   inboxMessage: `c text, bucket int, seq bigint, n int, m text, sender text, at text, message text,
@@ -57,12 +57,12 @@ const columns: Readonly<Record<Table, string>> = {
     follows boolean,
     PRIMARY KEY ((user), c)`,
   readState: 'c text, user text, read bigint, delivered bigint, PRIMARY KEY ((c), user)',
-  // role: '' for who is gone; the row stays, so that an older event does not bring the member back.
+  // role '': former member. The row stays, so an older event cannot bring the member back.
   roster: 'c text, user text, role text, follows boolean, PRIMARY KEY ((c), user)',
   rosterUser: 'user text, c text, member boolean, follows boolean, PRIMARY KEY ((user), c)',
 }
 
-/** What is read newest first is stored so. */
+/** Tables that are read newest first are stored in that order. */
 const options: Partial<Record<Table, string>> = {
   inboxMessage: 'CLUSTERING ORDER BY (seq DESC)',
 }
@@ -70,7 +70,7 @@ const options: Partial<Record<Table, string>> = {
 export const isCassandraProjection = (projection: ProjectionName): projection is CassandraProjection =>
   projection in tablesByProjection
 
-/** The tables of a generation of a view, each with the CQL that makes it. */
+/** Returns the tables of a generation of a view with the CQL that creates them. */
 export const viewTables = (
   projection: CassandraProjection,
   generation: number,

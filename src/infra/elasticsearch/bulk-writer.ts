@@ -1,7 +1,7 @@
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import type { Client } from '@elastic/elasticsearch'
 import { ChangeRejectedError } from '../../projections/index.ts'
-import { ByteBudget } from './byte-budget.ts'
+import type { CompiledOptions } from './connect.ts'
 import {
   ElasticsearchError,
   ElasticsearchProblem,
@@ -10,9 +10,8 @@ import {
   named,
   problemOf,
 } from './elasticsearch-error.ts'
-import type { CompiledOptions } from './elasticsearch-options.ts'
 
-/** Times that what was refused for the moment is sent again, before the whole batch fails. */
+/** Number of retries of temporarily refused documents before the batch fails. */
 const mostRetries = 5
 const firstRetryMs = 100
 
@@ -27,11 +26,11 @@ const rejections: ReadonlySet<string> = new Set([
   'document_parsing_exception',
   'mapper_parsing_exception',
   'illegal_argument_exception',
-  // Of a whole request: an id or a version that none can be.
+  // Whole request: an id or a version is invalid.
   'action_request_validation_exception',
 ])
 
-/** The document is at fault, not the index. */
+/** Whether the document is at fault, not the index. */
 const isRejection = ({ status, type }: Failure): boolean => status === 400 && rejections.has(type)
 const rejectionOf = ({ type, reason }: Failure): ChangeRejectedError =>
   new ChangeRejectedError(`${type}: ${reason}`)
@@ -39,7 +38,7 @@ const rejectionOf = ({ type, reason }: Failure): ChangeRejectedError =>
 const isForTheMoment = ({ status, type }: Failure): boolean =>
   (status === 429 || status === 503) && type !== 'cluster_block_exception'
 
-/** Writes documents in bulk requests of bounded size, a bounded number of bytes at once. */
+/** Writes documents in bulk requests of bounded size, with a bounded number of bytes in flight. */
 export class BulkWriter {
   readonly #client: Client
   readonly #options: CompiledOptions
@@ -53,8 +52,9 @@ export class BulkWriter {
   }
 
   /**
-   * Stores documents, each the lines that say so. One that has a newer version already is left alone. Rejects with ChangeRejectedError when one of them can
-   * never be stored, else with ElasticsearchError; some are stored then.
+   * Stores documents, each given as its request lines. A document with a newer version is left unchanged. Rejects
+   * with ChangeRejectedError when a document can never be stored, else with ElasticsearchError; some documents may be
+   * stored then.
    */
   async write(documents: Iterable<string>): Promise<void> {
     const sent: Promise<void>[] = []
@@ -67,12 +67,12 @@ export class BulkWriter {
       bytes = 0
       await this.#budget.take(size)
       const stored = this.#store(chunk, size)
-      // Its outcome is looked at in the end; until then it is nobody's.
+      // The outcome is awaited at the end; until then it must not become an unhandled rejection.
       stored.catch(() => {
         failed = true
       })
       sent.push(stored)
-      // On its way while the next is made.
+      // Let the request leave while the next one is built.
       await turn()
     }
     for (const document of documents) {
@@ -85,7 +85,7 @@ export class BulkWriter {
     if (lines.length > 0 && !failed) await send()
     const outcomes = await Promise.allSettled(sent)
     const reasons = outcomes.flatMap(outcome => (outcome.status === 'rejected' ? [outcome.reason] : []))
-    // What can't be stored at all is told first: the others may come again.
+    // A document that can never be stored is reported first; the others can be retried.
     if (reasons.length > 0) throw reasons.find(ChangeRejectedError.is) ?? reasons[0]
   }
 
@@ -93,7 +93,10 @@ export class BulkWriter {
     this.#closed.abort()
   }
 
-  /** Stores lines whose bytes were taken from the budget, and gives them back, also in between: what waits to be sent again holds up nobody. */
+  /**
+   * Stores lines whose bytes were taken from the budget and returns the bytes, also between retries: documents that
+   * wait for a retry block no others.
+   */
   async #store(lines: readonly string[], bytes: number): Promise<void> {
     let left = lines
     for (let retry = 0; ; retry++) {
@@ -111,11 +114,11 @@ export class BulkWriter {
     try {
       await sleep(ms, undefined, { signal: this.#closed.signal })
     } catch {
-      throw new ElasticsearchError(ElasticsearchProblem.unreachable, 'the index was closed meanwhile')
+      throw new ElasticsearchError(ElasticsearchProblem.unreachable, 'the index was closed during the write')
     }
   }
 
-  /** Sends the lines once; gives back those that are to be sent again, with why. */
+  /** Sends the lines once; returns those to retry, with the reason. */
   async #send(lines: readonly string[]): Promise<{ again: readonly string[]; failure?: Failure }> {
     let answer: Answer
     try {
@@ -148,7 +151,7 @@ export class BulkWriter {
     const again: string[] = []
     let momentary: Failure | undefined
     for (const [i, { index }] of answer.items.entries()) {
-      // 409: what stands is as new, or newer.
+      // 409: the stored version is as new or newer.
       if (index.error === undefined || index.status === 409) continue
       const failure = { status: index.status, type: index.error.type ?? '', reason: index.error.reason ?? '' }
       if (isRejection(failure)) throw rejectionOf(failure)
@@ -157,5 +160,52 @@ export class BulkWriter {
       again.push(lines[i] ?? '')
     }
     return momentary === undefined ? { again } : { again, failure: momentary }
+  }
+}
+
+/**
+ * A semaphore over bytes in flight, first come first served. It is halved, down to one request at a time, when the
+ * server is too busy, and grows again with each accepted request: otherwise refused and repeated requests would keep
+ * the server busy.
+ */
+export class ByteBudget {
+  readonly #most: number
+  #limit: number
+  #used = 0
+  readonly #waiting: { size: number; go: () => void }[] = []
+
+  constructor(most: number) {
+    this.#most = most
+    this.#limit = most
+  }
+
+  /** Resolves when there is room. A request larger than the whole budget runs alone. */
+  async take(size: number): Promise<void> {
+    if (this.#waiting.length > 0 || !this.#fits(size))
+      await new Promise<void>(go => this.#waiting.push({ size, go }))
+    else this.#used += size
+  }
+
+  give(size: number): void {
+    this.#used -= size
+    for (let next = this.#waiting[0]; next !== undefined && this.#fits(next.size); next = this.#waiting[0]) {
+      this.#waiting.shift()
+      this.#used += next.size
+      next.go()
+    }
+  }
+
+  /** A request was refused because the server is busy. */
+  shrink(): void {
+    this.#limit = Math.max(1, this.#limit / 2)
+  }
+
+  /** A request of this size was accepted. */
+  grow(size: number): void {
+    this.#limit = Math.min(this.#most, this.#limit + size / 4)
+  }
+
+  #fits(size: number): boolean {
+    return this.#used === 0 || this.#used + size <= this.#limit
   }
 }

@@ -1,25 +1,25 @@
 import type { Client } from '@elastic/elasticsearch'
 import { type Checkpoint, type CheckpointStore, FencedError } from '../../projections/index.ts'
+import type { CompiledOptions } from './connect.ts'
 import { failureOf, named } from './elasticsearch-error.ts'
-import type { CompiledOptions } from './elasticsearch-options.ts'
 
-/** What is kept of a stream: one document, so that fence and checkpoints change together. */
+/** The state of a stream: one document, so fencing token and checkpoints change together. */
 interface Progress {
   readonly epoch: number
   readonly checkpoints: readonly Omit<Checkpoint, 'stream'>[]
 }
 
-/** A document as it was read or written last; no place: there is none. */
+/** A document as last read or written; no version: it does not exist. */
 interface Known extends Progress {
   readonly place?: { readonly if_seq_no: number; readonly if_primary_term: number }
 }
 
-/** More than there can be streams. */
+/** More than the maximum number of streams. */
 const most = 10_000
 
 /**
- * Checkpoints in an index of their own, a document a stream. A document is only replaced as it was read, so that of two writers the second reads again, and
- * sees whether the stream was claimed.
+ * Stores checkpoints in an index of their own, one document per stream. A document is replaced only in the version
+ * that was read, so of two writers the second reads again and notices a newer claim.
  */
 export const elasticsearchCheckpoints = (client: Client, { prefix }: CompiledOptions): CheckpointStore => {
   const alias = `${prefix}-checkpoints`
@@ -69,7 +69,9 @@ export const elasticsearchCheckpoints = (client: Client, { prefix }: CompiledOpt
     }
   }
 
-  /** Changes a stream's document; `change` may be asked again, with a newer one. Throws what it throws. */
+  /**
+   * Changes a stream's document; `change` may be called again with a newer one. Rejects with what `change` throws.
+   */
   const update = (stream: string, change: (progress: Progress) => Progress): Promise<Progress> => {
     const work = async (): Promise<Progress> => {
       await ready()
@@ -88,9 +90,9 @@ export const elasticsearchCheckpoints = (client: Client, { prefix }: CompiledOpt
           known.set(stream, { epoch, checkpoints, place })
           return { epoch, checkpoints }
         } catch (error) {
-          // Whatever became of it: the next one reads.
+          // Whatever the outcome, the next call reads again.
           const wasKnown = known.delete(stream)
-          // What was known may be old; what was read just now may have been overtaken.
+          // The cached document may be old, and a document just read may have been overtaken.
           if (failureOf(error)?.status === 409 || (FencedError.is(error) && wasKnown)) continue
           throw error
         }

@@ -1,3 +1,3 @@
+export type { ElasticsearchOptions } from './connect.ts'
 export { ElasticsearchError, ElasticsearchProblem } from './elasticsearch-error.ts'
-export type { ElasticsearchOptions } from './elasticsearch-options.ts'
 export { type Elasticsearch, openElasticsearch } from './open-elasticsearch.ts'

@@ -2,28 +2,29 @@ import type { Position } from '../../events/index.ts'
 import type { Generations, SearchQueries, StoreByProjection, ViewStores } from '../../projections/index.ts'
 import { BulkWriter } from './bulk-writer.ts'
 import { elasticsearchCheckpoints } from './checkpoint-store.ts'
-import { checkServer, connect } from './connect.ts'
+import { checkServer, compileOptions, connect, type ElasticsearchOptions } from './connect.ts'
 import { answered, named } from './elasticsearch-error.ts'
-import { compileOptions, type ElasticsearchOptions } from './elasticsearch-options.ts'
-import { lifecycleOf } from './lifecycle.ts'
 import { elasticsearchIndex } from './search-index.ts'
-import { aliasOf, SearchParts } from './search-parts.ts'
+import { aliasOf, lifecycleOf, SearchParts } from './search-parts.ts'
 import { elasticsearchQueries } from './search-queries.ts'
 
-/** The search in a cluster of Elasticsearch: what writes it, and what reads it. */
+/** The search index in an Elasticsearch cluster: the writing and the reading side. */
 export interface Elasticsearch {
-  /** Holds `search`. Its `open` checks the server first: it rejects with ElasticsearchError when that is not as it should be. */
+  /** Holds `search`. `open` checks the server first and rejects with ElasticsearchError. */
   readonly stores: ViewStores
   /** Rejects with ElasticsearchError when the cluster does not answer, refuses the credentials, or is too old. */
   check(): Promise<void>
-  /** The search of a generation. Does no I/O until it is asked; rejects with ConfabError UNAVAILABLE when it gets no answer. */
+  /**
+   * Creates the search of a generation without I/O. Queries reject with ConfabError UNAVAILABLE when the cluster does
+   * not answer.
+   */
   searchAt(generations: Generations): SearchQueries
-  /** What a generation has applied and shows, by stream. Rejects as a search does. */
+  /** Returns what a generation has applied and made visible, by stream. Rejects as a search does. */
   positions(generation: number): Promise<readonly Position[]>
   close(): Promise<void>
 }
 
-/** Does no I/O: a server that is not there at the moment may come later. */
+/** Creates the client without I/O: the server may become available later. */
 export const openElasticsearch = (options: ElasticsearchOptions): Elasticsearch => {
   const compiled = compileOptions(options)
   const { prefix } = compiled
@@ -36,7 +37,7 @@ export const openElasticsearch = (options: ElasticsearchOptions): Elasticsearch 
   const openIndex = async (generation: number) => {
     await checkServer(client)
     const parts = partsOf(generation)
-    // An index that was removed by hand is built again: it is as if nothing had been applied.
+    // An index that an operator removed is rebuilt from the first event.
     if (await named(() => parts.ensure())) await checkpoints.remove('search', generation)
     return elasticsearchIndex(client, writer, parts)
   }
@@ -49,7 +50,7 @@ export const openElasticsearch = (options: ElasticsearchOptions): Elasticsearch 
     stores: {
       name: 'elasticsearch',
       projections: ['search'],
-      // Several bulk requests: fewer would leave processors idle at the end of each batch.
+      // Several bulk requests per batch: fewer would leave processors idle at the end of each batch.
       batch: 8_000,
       async open<P extends keyof StoreByProjection>(projection: P, generation: number) {
         if (projection !== 'search') throw new Error(`elasticsearch holds no view called ${projection}`)
@@ -69,7 +70,7 @@ export const openElasticsearch = (options: ElasticsearchOptions): Elasticsearch 
     positions: generation =>
       answered(async () => {
         const all = await checkpoints.load()
-        // What was applied before is shown after.
+        // Make everything applied so far visible.
         await client.indices.refresh({ index: aliasOf(prefix, generation) })
         return all
           .filter(one => one.projection === 'search' && one.generation === generation)

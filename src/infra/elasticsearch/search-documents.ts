@@ -5,35 +5,35 @@ import {
   type SearchChange,
   type SearchPosted,
 } from '../../projections/index.ts'
-import { indexWords } from './index-words.ts'
+import { indexWords } from './search-mapping.ts'
 import type { Part } from './search-parts.ts'
 
-/** A message as the index keeps it, without its words. */
+/** A message as the index stores it, without its words. */
 export interface SearchSource {
   readonly c: string
   readonly m: string
   readonly seq: number
   /** ms since 1970. */
   readonly time: number
-  /** Orders messages of one millisecond: as the log does within a stream, and no two alike. */
+  /** Orders messages of one millisecond: in log order within a stream, and never equal. */
   readonly place: number
   readonly from: string
   readonly at: string
   readonly media: boolean
-  /** Not there: deleted. */
+  /** Missing: deleted. */
   readonly text?: string
 }
 
 export const idOf = ({ c, m }: { c: string; m: string }): string => `${c}/${m}`
 
-/** What a batch does to one message. */
+/** The changes of a batch to one message. */
 export interface MessageChanges {
   posted?: SearchPosted
-  /** The newest. */
+  /** The newest amendment. */
   amended?: SearchAmended
 }
 
-/** The changes of a batch by message: each is then written once. */
+/** Groups the changes of a batch by message, so each message is written once. */
 export const byMessage = (changes: readonly SearchChange[]): Map<string, MessageChanges> => {
   const messages = new Map<string, MessageChanges>()
   for (const change of changes) {
@@ -46,10 +46,10 @@ export const byMessage = (changes: readonly SearchChange[]): Map<string, Message
   return messages
 }
 
-/** 20 bits of the place in the stream and 32 of the conversation: a whole number that JSON keeps exactly. */
+/** 20 bits of the stream sequence and 32 of the conversation: an integer that JSON represents exactly. */
 const cursorOf = ({ streamSeq, c }: SearchPosted): number => (streamSeq % 2 ** 20) * 2 ** 32 + fnv1a32(c)
 
-/** Throws ChangeRejectedError when it has no time. */
+/** Throws ChangeRejectedError when the message has no valid time. */
 export const sourceOf = (posted: SearchPosted): SearchSource => {
   const { c, m, seq, from, at, media, text } = posted
   const time = Date.parse(at)
@@ -57,13 +57,16 @@ export const sourceOf = (posted: SearchPosted): SearchSource => {
   return { c, m, seq, time, place: cursorOf(posted), from, at, media, text }
 }
 
-/** The source with another text, or with none. */
+/** Returns the source with another text, or without text. */
 export const amendedSource = (source: SearchSource, { text }: SearchAmended): SearchSource => {
   const { text: _, ...rest } = source
   return text === null ? rest : { ...rest, text }
 }
 
-/** Lines of a bulk request that store a message, unless a newer version of it is there. `version`: the seq of the event that gave its text. */
+/**
+ * Returns the bulk lines that store a message unless a newer version exists. `version`: seq of the event that set its
+ * text.
+ */
 export const bulkLines = (part: Part, source: SearchSource, version: number): string => {
   const text = source.text?.toWellFormed()
   const action = {

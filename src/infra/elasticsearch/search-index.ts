@@ -6,17 +6,23 @@ import {
   type ViewRow,
 } from '../../projections/index.ts'
 import type { BulkWriter } from './bulk-writer.ts'
-import { ElasticsearchError, ElasticsearchProblem, named } from './elasticsearch-error.ts'
+import {
+  ElasticsearchError,
+  ElasticsearchProblem,
+  type Failure,
+  named,
+  problemOf,
+} from './elasticsearch-error.ts'
 import { amendedSource, bulkLines, byMessage, type SearchSource, sourceOf } from './search-documents.ts'
-import { partAt, type SearchParts } from './search-parts.ts'
-import { findStored, type Stored } from './stored-messages.ts'
+import { type Part, partAt, type SearchParts } from './search-parts.ts'
 
-/** How many rows are read at once. */
+/** Documents per request, in searches and reads by id. */
 const chunk = 1_000
 
 /**
- * Messages and their words. A message is a document whose version is the seq of the event that gave its text, so that no older event changes it; a deleted one
- * stays, without text. What a message is besides its text never changes, so that an edit or a deletion writes the same document whoever does it, and when.
+ * Stores messages and their words. A message is a document whose version is the seq of the event that set its text,
+ * so an older event cannot change it; a deleted message keeps its document without text. All other fields never
+ * change, so any worker writes the same document for an edit or a deletion.
  */
 export const elasticsearchIndex = (client: Client, writer: BulkWriter, parts: SearchParts): SearchIndex => {
   const apply = async (changes: readonly SearchChange[]): Promise<void> => {
@@ -27,7 +33,7 @@ export const elasticsearchIndex = (client: Client, writer: BulkWriter, parts: Se
       if (posted !== undefined) sources.set(id, sourceOf(posted))
       else if (amended !== undefined) missing.push({ id, c: amended.c })
     const current = await parts.current()
-    // Of a message that itself became a dead letter, or that is no longer kept, there is nothing to amend.
+    // A message that became a dead letter, or is past the retention, has nothing to amend.
     const stored =
       missing.length === 0 ? new Map<string, Stored>() : await findStored(client, current, missing)
 
@@ -47,7 +53,7 @@ export const elasticsearchIndex = (client: Client, writer: BulkWriter, parts: Se
     try {
       await writer.write(documents())
     } catch (error) {
-      // A part may be gone, or have been made again by hand with another mapping: then no message is to blame.
+      // The index may have been removed, or re-created by hand with another mapping: no message is at fault.
       if (ChangeRejectedError.is(error) || isMissing(error)) {
         parts.forgetSeen()
         await parts.current()
@@ -66,7 +72,7 @@ export const elasticsearchIndex = (client: Client, writer: BulkWriter, parts: Se
 const isMissing = (error: unknown): boolean =>
   ElasticsearchError.is(error) && error.code === ElasticsearchProblem.missing
 
-/** All documents as of now, over a point in time. */
+/** Yields all documents at one point in time. */
 async function* rowsOf(client: Client, parts: SearchParts): AsyncGenerator<readonly ViewRow[]> {
   const { alias } = parts
   await named(() => client.indices.refresh({ index: alias }))
@@ -97,4 +103,59 @@ async function* rowsOf(client: Client, parts: SearchParts): AsyncGenerator<reado
 const rowOf = ({ c, m, seq, from, at, media, text }: SearchSource, rev: number): ViewRow => ({
   c,
   content: `search ${JSON.stringify({ c, m, seq, from, at, media, rev, text: text ?? null })}`,
+})
+
+/** A stored message with its index. */
+export interface Stored {
+  readonly part: Part
+  readonly source: SearchSource
+  /** The seq of the event that set its text. */
+  readonly version: number
+}
+
+interface EdgeInterest {
+  readonly id: string
+  readonly c: string
+}
+
+interface Found {
+  readonly _id: string
+  readonly found?: boolean
+  readonly _version?: number
+  readonly _source?: SearchSource
+  readonly error?: { readonly type?: string; readonly reason?: string }
+}
+
+/**
+ * Reads messages by id from all indices, newest first, where most edited messages are. Gets see every acknowledged
+ * write without a refresh.
+ */
+export const findStored = async (
+  client: Client,
+  parts: readonly Part[],
+  wanted: readonly EdgeInterest[],
+): Promise<Map<string, Stored>> => {
+  const stored = new Map<string, Stored>()
+  let left = wanted
+  for (const part of [...parts].reverse()) {
+    for (let i = 0; i < left.length; i += chunk) {
+      const docs = left.slice(i, i + chunk).map(({ id, c }) => ({ _index: part.index, _id: id, routing: c }))
+      const { docs: answers } = (await client.mget<SearchSource>({ docs })) as { docs: readonly Found[] }
+      for (const { _id, found, _version, _source, error } of answers) {
+        if (error !== undefined) throw problemOf(asFailure(error))
+        if (found === true && _source !== undefined)
+          stored.set(_id, { part, source: _source, version: _version ?? 0 })
+      }
+    }
+    left = left.filter(({ id }) => !stored.has(id))
+    if (left.length === 0) break
+  }
+  return stored
+}
+
+const asFailure = ({ type = '', reason = '' }: { type?: string; reason?: string }): Failure => ({
+  // An error of a document has no status: in every case the index is at fault.
+  status: type === 'index_not_found_exception' ? 404 : 503,
+  type,
+  reason,
 })

@@ -1,16 +1,19 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { estypes } from '@elastic/elasticsearch'
+import { fnv1a32 } from '../../events/index.ts'
+import { type Phrase, wordsOf } from '../../projections/index.ts'
 import { ElasticsearchError, ElasticsearchProblem } from './elasticsearch-error.ts'
 
-/** Raised when the mapping changes: indices of another version are not written to. */
+/** Increased when the mapping changes: indices of another version are not written. */
 const version = 1
 
-/** Kept, not looked for. */
+/** Stored, not searchable. */
 const kept = { index: false, doc_values: false } as const
 
 /**
- * Words come folded and split (projections/search-words.ts), so that this index finds what every other finds; the text stays in the source, from which the
- * words are left out. Short prefixes are terms of their own. Nothing is ranked: no norms.
+ * Words are folded and split by projections/views/search-words.ts, so this index finds what every other finds. The
+ * source holds the text without the words. Short prefixes are terms of their own. Nothing is ranked, so norms are
+ * off.
  */
 const properties: Record<string, estypes.MappingProperty> = {
   c: { type: 'keyword' },
@@ -30,10 +33,10 @@ const properties: Record<string, estypes.MappingProperty> = {
   },
 }
 
-/** Words of up to so many characters are indexed under their prefixes. */
+/** Words are indexed under their prefixes of up to this many characters. */
 export const indexedPrefixChars = 2
 
-/** The mapping of an index of messages from a time on, ms since 1970. */
+/** Returns the mapping of an index of messages from a time on, ms since 1970. */
 export const mappingFrom = (from: number): estypes.MappingTypeMapping => ({
   dynamic: 'strict',
   _routing: { required: true },
@@ -42,7 +45,7 @@ export const mappingFrom = (from: number): estypes.MappingTypeMapping => ({
   properties,
 })
 
-/** Elasticsearch gives a mapping back without what is the default, and booleans as it likes. */
+/** Normalises a mapping: Elasticsearch omits defaults and varies the form of booleans. */
 const shape = (mapping: estypes.MappingTypeMapping | undefined): unknown => {
   const plain = (value: unknown): unknown => {
     if (typeof value !== 'object' || value === null) return String(value)
@@ -56,16 +59,46 @@ const shape = (mapping: estypes.MappingTypeMapping | undefined): unknown => {
   })
 }
 
-/** From which time on an index has messages. Throws ElasticsearchError when it was not made by this version of confab. */
+/** Returns the time from which an index has messages. Throws ElasticsearchError when another version created it. */
 export const fromOf = (index: string, mapping: estypes.MappingTypeMapping | undefined): number => {
   const meta = mapping?._meta?.confab as { version?: unknown; from?: unknown } | undefined
   const fail = (what: string) =>
     new ElasticsearchError(
       ElasticsearchProblem.mapping,
-      `the index ${index} ${what}; remove it, and it is built again from the log, or take another prefix`,
+      `the index ${index} ${what}: remove it, and confab rebuilds it from the log, or set another prefix`,
     )
-  if (typeof meta?.from !== 'number') throw fail('is not one of confab')
+  if (typeof meta?.from !== 'number') throw fail('was not created by confab')
   if (meta.version !== version) throw fail(`has version ${meta.version} of the mapping, not ${version}`)
   if (!isDeepStrictEqual(shape(mapping), shape(mappingFrom(meta.from)))) throw fail('has another mapping')
   return meta.from
 }
+
+/**
+ * A longer word is indexed as its first characters and a hash of the whole word. Below 255, where the server's
+ * whitespace analyzer splits words.
+ */
+const longest = 200
+
+const ascii = /^[\0-\x7f]*$/
+const notOfAsciiWord = /[^a-z0-9]+/g
+const tooLong = /[^ ]{201}/
+
+const start = (word: string): string => word.slice(0, longest).toWellFormed()
+
+/** Returns a word in its indexed form. */
+export const term = (word: string): string =>
+  word.length <= longest ? word : `${start(word)}${fnv1a32(word).toString(36)}`
+
+/** Returns the indexed form of a text: its folded words, separated by spaces. */
+export const indexWords = (text: string): string => {
+  const words = ascii.test(text)
+    ? text.toLowerCase().replace(notOfAsciiWord, ' ')
+    : wordsOf(text)
+        .map(({ folded }) => folded)
+        .join(' ')
+  return tooLong.test(words) ? words.split(' ').map(term).join(' ') : words
+}
+
+/** Returns the words of a phrase in their indexed form; the last one, if it is a prefix, as that prefix. */
+export const termsOf = ({ words, prefix }: Phrase): string[] =>
+  words.map((word, i) => (prefix && i === words.length - 1 ? start(word) : term(word)))

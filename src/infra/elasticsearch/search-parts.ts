@@ -1,13 +1,12 @@
 import type { Client, estypes } from '@elastic/elasticsearch'
+import type { CompiledOptions } from './connect.ts'
 import { ElasticsearchError, ElasticsearchProblem, failureOf } from './elasticsearch-error.ts'
-import type { CompiledOptions } from './elasticsearch-options.ts'
-import type { Lifecycle } from './lifecycle.ts'
 import { fromOf, mappingFrom } from './search-mapping.ts'
 
-/** An index of a generation: its messages are those from a time on until that of the next. */
+/** An index of a generation: it holds the messages from one time until that of the next index. */
 export interface Part {
   readonly index: string
-  /** Where it is written: an alias, so that an index that was removed is not made again by a write, with whatever mapping. */
+  /** The alias to write to: a write must not re-create a removed index with a default mapping. */
   readonly target: string
   /** ms since 1970. */
   readonly from: number
@@ -15,7 +14,10 @@ export interface Part {
   readonly createdAt: number
 }
 
-/** A change that the whole cluster agrees on may take longer than a write. Its answer tells nothing that a second look would not. */
+/**
+ * Index changes need cluster-wide agreement and may take longer than a write. After a timeout the next look finds the
+ * outcome.
+ */
 const changesOfIndices = { requestTimeout: 60_000 }
 
 /** Before every message. */
@@ -24,8 +26,9 @@ export const beginning = -8.64e15
 export const aliasOf = (prefix: string, generation: number): string => `${prefix}-search-g${generation}`
 
 /**
- * The indices of one generation. Which one a message belongs to follows from its own time, never from when it is written, so that a message that comes again
- * meets itself (ADR 0019). A new part begins in the future, after everyone has seen that it is there.
+ * The indices of one generation. A message belongs to an index by its own time, not by the time of writing, so a
+ * repeated message reaches the same index (ADR 0019). A new index starts in the future, after every worker has seen
+ * it.
  */
 export class SearchParts {
   readonly alias: string
@@ -44,7 +47,10 @@ export class SearchParts {
     this.alias = aliasOf(options.prefix, generation)
   }
 
-  /** Makes the first part, or as many as the newest other generation has, when there is none. Resolves with whether it did. */
+  /**
+   * Creates the first index when there is none, or as many as the newest other generation has. Resolves with whether
+   * it created any.
+   */
   async ensure(): Promise<boolean> {
     await this.#read()
     if (this.#parts.length > 0) return false
@@ -54,26 +60,29 @@ export class SearchParts {
     return true
   }
 
-  /** The parts, the oldest first; looked at again when that was a while ago, and then rolled over and forgotten as they should be. */
+  /**
+   * Returns the indices, oldest first. Refreshes the list when it is old, and then rolls over and removes indices as
+   * due.
+   */
   async current(): Promise<readonly Part[]> {
     if (performance.now() - this.#seenAt < this.#options.lookMs) return this.#parts
     await this.#read()
     if (this.#parts.length === 0)
       throw new ElasticsearchError(
         ElasticsearchProblem.missing,
-        `the index behind ${this.alias} was removed; start the projections again, and it is built from the log`,
+        `the index behind ${this.alias} was removed: restart the projections, and confab rebuilds it from the log`,
       )
     if (await this.#forget()) await this.#read()
     if (await this.#rollOver()) await this.#read()
     return this.#parts
   }
 
-  /** The next who asks looks again. */
+  /** The next call reads the list again. */
   forgetSeen(): void {
     this.#seenAt = Number.NEGATIVE_INFINITY
   }
 
-  /** Removes all that is in them. */
+  /** Removes all documents. */
   async clear(): Promise<void> {
     await this.#read()
     for (const { index, n, from } of this.#parts) {
@@ -114,7 +123,7 @@ export class SearchParts {
     }
   }
 
-  /** Where the parts of the newest other generation begin: a view that is built again is divided as before. */
+  /** Returns the start times of the newest other generation's indices: a rebuild is divided in the same way. */
   async #fromsOfAnother(): Promise<readonly number[]> {
     const pattern = new RegExp(`^${aliasOf(this.#options.prefix, 0).slice(0, -1)}(\\d+)-\\d+$`)
     const byGeneration = new Map<number, number[]>()
@@ -123,7 +132,7 @@ export class SearchParts {
     )) {
       const generation = Number(pattern.exec(index)?.[1] ?? 0)
       if (generation === 0 || generation === this.#generation) continue
-      // Another's mapping is no reason not to build.
+      // Another generation's mapping must not prevent the build.
       const from = (mappings?._meta?.confab as { from?: number } | undefined)?.from
       if (from !== undefined) byGeneration.set(generation, [...(byGeneration.get(generation) ?? []), from])
     }
@@ -143,7 +152,7 @@ export class SearchParts {
           settings: {
             number_of_shards: shards,
             ...(replicas === undefined ? { auto_expand_replicas: '0-1' } : { number_of_replicas: replicas }),
-            // Named, so that an index that nobody searches is refreshed too.
+            // Explicit, so that an index without searches is refreshed too.
             refresh_interval: '500ms',
             // A user may be in more conversations than the default allows.
             max_terms_count: 1_000_000,
@@ -152,7 +161,7 @@ export class SearchParts {
         changesOfIndices,
       )
     } catch (error) {
-      // Another worker was quicker.
+      // Another worker created it first.
       if (failureOf(error)?.type !== 'resource_already_exists_exception') throw error
     }
   }
@@ -161,7 +170,7 @@ export class SearchParts {
     await this.#client.indices.delete({ index, ignore_unavailable: true }, changesOfIndices)
   }
 
-  /** Adds a part when the last one is large or old. */
+  /** Adds an index when the last one is large or old. */
   async #rollOver(): Promise<boolean> {
     const { rolloverBytes, rolloverMs, leadMs } = this.#options
     const last = this.#parts.at(-1)
@@ -170,13 +179,14 @@ export class SearchParts {
     const isOld = now - Math.max(last.from, last.createdAt) > rolloverMs
     if (!isOld && (await this.#bytesOf(last.index)) <= rolloverBytes) return false
     const from = Math.max(now + leadMs, (await this.#latestOf(last.index)) + 1)
-    // First, so that no index is left without it; should the next not be made now, it is told again with a later time.
+    // First, so that no index is left without the policy. If creating the next index fails, the policy is set again
+    // with a later time.
     await this.#lifecycle.closed(last.index, from)
     await this.#create(last.n + 1, from)
     return true
   }
 
-  /** The time of its latest message: clocks may be wrong, and imports bring any time. */
+  /** Returns the time of the latest message: clocks may be wrong, and imports have any time. */
   async #latestOf(index: string): Promise<number> {
     await this.#client.indices.refresh({ index })
     const { hits } = await this.#client.search({ index, size: 1, sort: [{ time: 'desc' }], _source: false })
@@ -188,7 +198,7 @@ export class SearchParts {
     return _all.primaries?.store?.size_in_bytes ?? 0
   }
 
-  /** Removes the parts whose last message is older than the retention, where no policy of the server does. */
+  /** Removes indices whose last message is past the retention, where the server has no policy for it. */
   async #forget(): Promise<boolean> {
     const { retentionMs } = this.#options
     if (retentionMs === undefined || (await this.#lifecycle.isThere())) return false
@@ -201,6 +211,62 @@ export class SearchParts {
   }
 }
 
-/** The part that a message of this time belongs to; undefined: it is older than what is kept. */
+/** Returns the index of a message by time; undefined when it is past the retention. */
 export const partAt = (parts: readonly Part[], time: number): Part | undefined =>
   parts.findLast(({ from }) => from <= time)
+
+/**
+ * Uses the server's index lifecycle management for closed indices: merging, and removal after the retention period.
+ * confab rolls indices over itself, also where ILM exists (ADR 0019).
+ */
+export interface Lifecycle {
+  /** Whether the server has ILM. */
+  isThere(): Promise<boolean>
+  /** Puts an index under the policy. Its last message is older than `until`, ms since 1970. */
+  closed(index: string, until: number): Promise<void>
+}
+
+export const lifecycleOf = (client: Client, { prefix, retentionMs }: CompiledOptions): Lifecycle => {
+  const name = `${prefix}-search`
+  let found: boolean | undefined
+  let isStored = false
+
+  const isThere = async (): Promise<boolean> => {
+    if (found !== undefined) return found
+    try {
+      await client.ilm.getStatus()
+      found = true
+    } catch (error) {
+      // Servers without ILM lack this path.
+      if (![400, 404, 405].includes(failureOf(error)?.status ?? 0)) throw error
+      found = false
+    }
+    return found
+  }
+
+  return {
+    isThere,
+    async closed(index, until) {
+      if (!(await isThere())) return
+      if (!isStored) {
+        await client.ilm.putLifecycle({
+          name,
+          policy: {
+            phases: {
+              hot: { actions: {} },
+              warm: { min_age: '1d', actions: { forcemerge: { max_num_segments: 1 } } },
+              ...(retentionMs === undefined
+                ? {}
+                : { delete: { min_age: `${retentionMs}ms`, actions: { delete: {} } } }),
+            },
+          },
+        })
+        isStored = true
+      }
+      await client.indices.putSettings({
+        index,
+        settings: { lifecycle: { name, origination_date: until } },
+      })
+    },
+  }
+}

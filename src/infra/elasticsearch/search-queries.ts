@@ -9,19 +9,43 @@ import {
   type SearchQuery,
 } from '../../projections/index.ts'
 import { answered } from './elasticsearch-error.ts'
-import { termsOf } from './index-words.ts'
-import { decodeCursor, encodeCursor, type Place } from './search-cursor.ts'
 import type { SearchSource } from './search-documents.ts'
-import { indexedPrefixChars } from './search-mapping.ts'
+import { indexedPrefixChars, termsOf } from './search-mapping.ts'
 
-/** Beyond it the shards of the conversations are not named: a request line holds 4 KiB. */
+/** The end of a page: time and tie-breaker of its last message. */
+export type Place = readonly [time: number, place: number]
+
+const encode = (place: Place): string => Buffer.from(place.join('\n')).toString('base64url')
+
+/** Encodes an opaque cursor. */
+export const encodeCursor = encode
+
+/** Decodes a cursor. Throws ConfabError BAD_REQUEST when it is invalid. */
+export const decodeCursor = (cursor: string): Place => {
+  const [time = Number.NaN, place = Number.NaN] = Buffer.from(cursor, 'base64url')
+    .toString()
+    .split('\n')
+    .map(Number)
+  if (!Number.isSafeInteger(time) || !Number.isSafeInteger(place) || encode([time, place]) !== cursor)
+    throw new ConfabError(
+      'BAD_REQUEST',
+      'This is not a valid cursor. Use the `cursor` of an earlier answer.',
+      { field: '/cursor' },
+    )
+  return [time, place]
+}
+
+/** Above this length the shards of the conversations are not named: a request line holds 4 KiB. */
 const routingChars = 2_000
-/** Times that a search goes on behind messages that only looked as if they held a phrase. */
+/** Maximum number of rounds past messages that matched the words but not the phrase. */
 const mostRounds = 10
 
 type Query = estypes.QueryDslQueryContainer
 
-/** A prefix that is longer than those in the index, at the end of a phrase, is found by its words, wherever they stand: the texts are looked at then. */
+/**
+ * A prefix longer than the indexed ones, at the end of a phrase, is matched by its words in any position; the texts
+ * are checked afterwards.
+ */
 const isLoose = ({ words, prefix }: Phrase): boolean =>
   prefix && words.length > 1 && (words.at(-1)?.length ?? 0) > indexedPrefixChars
 
@@ -39,9 +63,14 @@ const clausesOf = (phrase: Phrase): Query[] => {
   return [{ match_phrase_prefix: { words: { query: words.join(' '), analyzer: 'whitespace' } } }]
 }
 
-/** A time in whole ms; every message is between these. */
+/** Returns a time in whole ms; every message lies between the bounds. */
 const boundOf = (ms: number, field: string): number => {
-  if (Number.isNaN(ms)) throw new ConfabError('BAD_REQUEST', 'This is not a time.', { field })
+  if (Number.isNaN(ms))
+    throw new ConfabError(
+      'BAD_REQUEST',
+      'This is not a valid time. Use ISO 8601, such as 2026-11-24T10:00:00Z.',
+      { field },
+    )
   return Math.ceil(Math.min(Math.max(ms, -8.64e15), 8.64e15))
 }
 

@@ -11,12 +11,14 @@ import type {
   StoredObject,
   StoredPart,
 } from '../../media/index.ts'
-import { asStoreError, isMissing, refused } from './folder-error.ts'
-import { pathOf, segmentOf } from './object-paths.ts'
+import { asStoreError, isMissing, pathOf, refused, segmentOf } from './object-files.ts'
 import { PartFiles } from './part-files.ts'
 import { SignedTransfers, signingKey } from './signed-transfers.ts'
 
-/** Opens a folder as a store of media; makes it when it isn't there. Several processes of one machine may. Rejects with MediaStoreError. */
+/**
+ * Opens a folder as a media store; creates it when it does not exist. Several processes of one machine may share it.
+ * Rejects with MediaStoreError.
+ */
 export const openMediaFolder = async (folder: string, now: () => number = Date.now): Promise<MediaStore> => {
   try {
     await mkdir(join(folder, 'parts'), { recursive: true })
@@ -26,7 +28,10 @@ export const openMediaFolder = async (folder: string, now: () => number = Date.n
   }
 }
 
-/** Media as files of a folder. A file is written aside and then given its name, so that whoever looks sees all of it or nothing. */
+/**
+ * Stores media as files of a folder. A file is written under a temporary name and then renamed, so a reader sees all
+ * of it or nothing.
+ */
 class MediaFolder implements MediaStore {
   readonly origin = undefined
   readonly local: LocalTransfers
@@ -89,7 +94,7 @@ class MediaFolder implements MediaStore {
   copy(from: string, to: string): Promise<boolean> {
     return this.#coded(async () => {
       const source = this.#path(from)
-      // Objects are never written to, so that two names may be of one file.
+      // Objects never change, so two names may refer to one file.
       const copy = async (path: string) => {
         const aside = join(this.#folder, 'parts', `aside-${randomBytes(12).toString('hex')}`)
         await link(source, aside).catch(async (error: unknown) => {
@@ -109,7 +114,7 @@ class MediaFolder implements MediaStore {
       for (const key of keys) {
         const path = this.#path(key)
         await orMissing(rm(path))
-        // Folders that have become empty go, as far up as they are.
+        // Remove parent folders that became empty.
         for (let above = dirname(path); above.startsWith(`${this.#objects}/`); above = dirname(above))
           if (
             !(await rmdir(above).then(
@@ -172,7 +177,7 @@ class MediaFolder implements MediaStore {
 
   async #put(query: URLSearchParams, length: number, body: AsyncIterable<Uint8Array>): Promise<void> {
     const { upload, part, size } = this.#transfers.verify('put', query)
-    if (length !== size) throw refused('BAD_REQUEST', `A part of ${size} bytes was expected.`)
+    if (length !== size) throw refused('BAD_REQUEST', `Expected a part of ${size} bytes.`)
     await this.#parts.take(upload, part, size, body)
   }
 
@@ -184,7 +189,7 @@ class MediaFolder implements MediaStore {
     return { size: found.size, name, type, inline, read }
   }
 
-  /** Bytes from `from` up to, not with, `to`. */
+  /** Yields the bytes from `from` (inclusive) to `to` (exclusive). */
   async *#bytes(key: string, from: number, to?: number): AsyncIterableIterator<Uint8Array> {
     if (to !== undefined && to <= from) return
     const end = to === undefined ? {} : { end: to - 1 }
@@ -195,13 +200,13 @@ class MediaFolder implements MediaStore {
     }
   }
 
-  /** Keys below some segments, in the order of their bytes. */
+  /** Yields the keys below some segments, in byte order. */
   async *#keys(segments: readonly string[]): AsyncIterableIterator<string> {
     const folder = segments.length === 0 ? this.#objects : this.#path(segments.join('/'))
     const entries = await this.#coded(() => orMissing(readdir(folder, { withFileTypes: true })))
     const named = (entries ?? []).flatMap(entry => {
       const name = segmentOf(entry.name)
-      // A folder's keys go on with a slash, which stands before letters and digits, but after the minus.
+      // A folder's keys continue with a slash, which sorts before letters and digits but after the minus.
       return name === undefined
         ? []
         : [{ name, isFolder: entry.isDirectory(), order: entry.isDirectory() ? `${name}/` : name }]
@@ -212,7 +217,7 @@ class MediaFolder implements MediaStore {
       else yield [...segments, name].join('/')
   }
 
-  /** Puts something in an object's place. Its folder may be taken away as empty in between: then again. */
+  /** Puts a file in its place. Another process may remove the empty folder in between: then it is retried. */
   async #place(put: (path: string) => Promise<void>, key: string): Promise<void> {
     const path = this.#path(key)
     for (let tries = 0; ; tries++) {
@@ -239,7 +244,7 @@ class MediaFolder implements MediaStore {
   }
 }
 
-/** What is not there is undefined. */
+/** Resolves with undefined for a missing file. */
 const orMissing = async <T>(promise: Promise<T>): Promise<T | undefined> => {
   try {
     return await promise

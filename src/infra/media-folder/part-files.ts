@@ -4,13 +4,14 @@ import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'nod
 import { join } from 'node:path'
 import { ConfabError } from '../../events/index.ts'
 import type { StoredPart } from '../../media/index.ts'
-import { isMissing } from './folder-error.ts'
+import { isMissing } from './object-files.ts'
 
 const uploadPattern = /^[0-9a-f]{32}$/
 
 /**
- * Uploads in parts: a folder each, with the key that it is for and a file a part. A part gets its name when all of it has come, and never changes after that: what was verified cannot be written to by
- * somebody who is still sending.
+ * Stores multipart uploads: a folder per upload, with its key and one file per part. A part is renamed to its final
+ * name when it is complete and never changes afterwards, so a client that is still sending cannot alter verified
+ * bytes.
  */
 export class PartFiles {
   readonly #folder: string
@@ -26,7 +27,7 @@ export class PartFiles {
     return upload
   }
 
-  /** Undefined when there is no such upload. */
+  /** Resolves with undefined when the upload does not exist. */
   async list(key: string, upload: string): Promise<StoredPart[] | undefined> {
     const folder = this.#folderOf(upload)
     try {
@@ -42,10 +43,13 @@ export class PartFiles {
     }
   }
 
-  /** Takes a part of exactly `size` bytes. Rejects with ConfabError: NOT_FOUND without the upload, BAD_REQUEST for fewer or more bytes. */
+  /**
+   * Stores a part of exactly `size` bytes. Rejects with ConfabError: NOT_FOUND without the upload, BAD_REQUEST for
+   * another number of bytes.
+   */
   async take(upload: string, part: number, size: number, body: AsyncIterable<Uint8Array>): Promise<void> {
     const folder = this.#folderOf(upload)
-    if (folder === undefined) throw new ConfabError('NOT_FOUND', 'There is no such upload.')
+    if (folder === undefined) throw new ConfabError('NOT_FOUND', 'This upload does not exist.')
     const coming = join(folder, `coming-${randomBytes(8).toString('hex')}`)
     try {
       const file = await open(coming, 'wx')
@@ -56,7 +60,7 @@ export class PartFiles {
           if (bytes > size) break
           await file.write(chunk)
         }
-        if (bytes !== size) throw new ConfabError('BAD_REQUEST', `A part of ${size} bytes was expected.`)
+        if (bytes !== size) throw new ConfabError('BAD_REQUEST', `Expected a part of ${size} bytes.`)
         await file.sync()
       } finally {
         await file.close()
@@ -64,12 +68,12 @@ export class PartFiles {
       await rename(coming, join(folder, String(part)))
     } catch (error) {
       await rm(coming, { force: true })
-      if (isMissing(error)) throw new ConfabError('NOT_FOUND', 'There is no such upload.')
+      if (isMissing(error)) throw new ConfabError('NOT_FOUND', 'This upload does not exist.')
       throw error
     }
   }
 
-  /** Makes one file of the parts. */
+  /** Concatenates the parts into one file. */
   async join(upload: string, parts: readonly StoredPart[], target: string): Promise<void> {
     const folder = join(this.#folder, upload)
     const [first] = parts

@@ -4,21 +4,21 @@ import { join } from 'node:path'
 import { ConfabError } from '../../events/index.ts'
 import type { DownloadAs } from '../../media/index.ts'
 
-/** What a URL lets its holder do. */
+/** The operation that a signed URL allows. */
 export type Transfer =
   | { readonly op: 'put'; readonly upload: string; readonly part: number; readonly size: number }
   | ({ readonly op: 'get'; readonly key: string } & DownloadAs)
 
 const path = '/v1/media/transfer'
 
-/** The key that URLs are signed with: made once, kept in the folder, the same for all processes on it. */
+/** Returns the key that signs URLs: created once, stored in the folder, shared by all its processes. */
 export const signingKey = async (folder: string): Promise<Buffer> => {
   const file = join(folder, 'key')
   const made = join(folder, `key.${randomBytes(8).toString('hex')}`)
   await mkdir(folder, { recursive: true })
   await writeFile(made, randomBytes(32), { mode: 0o600 })
   try {
-    // A link is made whole or not at all: of two processes that start at once, both read the same.
+    // A link is atomic: two processes that start at the same time read the same key.
     await link(made, file)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
@@ -28,7 +28,7 @@ export const signingKey = async (folder: string): Promise<Buffer> => {
   return await readFile(file)
 }
 
-/** URLs of this server that are good for one thing, for a time. */
+/** Signs and verifies URLs of this server for one operation and a limited time. */
 export class SignedTransfers {
   readonly #key: Buffer
   readonly #now: () => number
@@ -45,17 +45,18 @@ export class SignedTransfers {
     return `${path}?grant=${grant}&sig=${this.#mac(grant).toString('base64url')}`
   }
 
-  /** Throws ConfabError URL_EXPIRED: forged, for something else, or too old. */
+  /** Throws ConfabError URL_EXPIRED for a forged URL, another operation, or an expired one. */
   verify<T extends Transfer['op']>(op: T, query: URLSearchParams): Extract<Transfer, { op: T }> {
     const grant = query.get('grant') ?? ''
     const given = Buffer.from(query.get('sig') ?? '', 'base64url')
     const mac = this.#mac(grant)
     if (given.length !== mac.length || !timingSafeEqual(given, mac))
-      throw new ConfabError('URL_EXPIRED', 'This URL is not one of ours.')
-    // Ours, so that it is what was signed.
+      throw new ConfabError('URL_EXPIRED', 'This URL was not signed by this server.')
+    // The signature was verified, so this is the signed content.
     const transfer = JSON.parse(Buffer.from(grant, 'base64url').toString()) as Transfer & { until: number }
-    if (transfer.op !== op) throw new ConfabError('URL_EXPIRED', 'This URL is good for something else.')
-    if (transfer.until < this.#now()) throw new ConfabError('URL_EXPIRED', 'This URL is too old.')
+    if (transfer.op !== op) throw new ConfabError('URL_EXPIRED', 'This URL is for another operation.')
+    if (transfer.until < this.#now())
+      throw new ConfabError('URL_EXPIRED', 'This URL has expired. Request a new one.')
     return transfer as unknown as Extract<Transfer, { op: T }>
   }
 

@@ -9,7 +9,7 @@ interface Told {
 
 const told = (error: unknown): Told => (typeof error === 'object' && error !== null ? error : {})
 
-/** Names of S3's errors for an object or an upload that is not there. HEAD has no body to name it in. */
+/** Whether an S3 error means a missing object or upload. A HEAD answer has no body with the error's name. */
 export const isMissing = (error: unknown): boolean => {
   const { name = '' } = told(error)
   return name === 'NoSuchKey' || name === 'NoSuchUpload' || name === 'NotFound'
@@ -24,7 +24,7 @@ const refusals = new Set([
   'InvalidToken',
   'CredentialsProviderError',
   'AuthorizationHeaderMalformed',
-  // Versity's words for an unknown key.
+  // Versity's code for an unknown key.
   'XAdminUserNotFound',
 ])
 
@@ -41,7 +41,7 @@ const lost = new Set([
   'NetworkingError',
 ])
 
-/** What S3, or the way to it, says, as the store's trouble. `place` is endpoint and bucket, without anything secret. */
+/** Translates an error of S3 or of the connection. `place` is endpoint and bucket, without secrets. */
 export const asStoreError = (place: string, bucket: string, error: unknown): Error => {
   if (MediaStoreError.is(error)) return error
   const { name = '', code = '', $metadata } = told(error)
@@ -51,10 +51,10 @@ export const asStoreError = (place: string, bucket: string, error: unknown): Err
   if (refusals.has(name) || status === 401 || status === 403)
     return as(
       MediaProblem.denied,
-      `S3 at ${place} refuses (${name}): look at AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and at what they may do in ${bucket}`,
+      `S3 at ${place} denies access (${name}): check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and their permissions in ${bucket}`,
     )
   if (lost.has(code) || lost.has(name))
-    return as(MediaProblem.unreachable, `S3 at ${place} is not reached (${code || name})`)
+    return as(MediaProblem.unreachable, `S3 at ${place} cannot be reached (${code || name})`)
   if (name === 'InsufficientStorage' || name === 'QuotaExceeded' || status === 507)
     return as(MediaProblem.full, `S3 at ${place} has no space left`)
   return as(

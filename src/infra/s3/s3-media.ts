@@ -6,7 +6,9 @@ import {
   DeleteObjectCommand,
   GetObjectCommand,
   HeadObjectCommand,
+  ListMultipartUploadsCommand,
   ListObjectsV2Command,
+  ListPartsCommand,
   PutObjectCommand,
   paginateListObjectsV2,
   S3Client,
@@ -22,29 +24,28 @@ import {
   type StoredObject,
   type StoredPart,
 } from '../../media/index.ts'
-import { type ListedPart, openUploadsOf, partsOf } from './multipart-lists.ts'
 import { asStoreError, isMissing } from './s3-error.ts'
 
 export interface S3MediaOptions {
   /** `http://127.0.0.1:17070`; undefined: AWS. */
   readonly endpoint?: string | undefined
-  /** The same as clients reach it; undefined: as this process does. */
+  /** The endpoint as clients reach it; undefined: the same as this process uses. */
   readonly publicEndpoint?: string | undefined
   readonly region: string
   readonly bucket: string
-  /** Default: the SDK's own search, the environment first. */
+  /** Default: the SDK's credential chain, the environment first. */
   readonly credentials?: { readonly accessKeyId: string; readonly secretAccessKey: string }
 }
 
 const connectionTimeoutMs = 3_000
-/** Without a byte. */
+/** Timeout without a received byte, ms. */
 const requestTimeoutMs = 30_000
 
 const clientOf = ({ region, credentials }: S3MediaOptions, endpoint: string | undefined): S3Client => {
   const config: S3ClientConfig = {
     region,
     maxAttempts: 3,
-    // The SDK would have every part carry a checksum in its URL that it computes of no bytes: S3 then refuses the part.
+    // By default the SDK signs a checksum of an empty body into the URL of every part, and S3 then refuses the part.
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
     requestHandler: { connectionTimeout: connectionTimeoutMs, requestTimeout: requestTimeoutMs },
@@ -54,7 +55,7 @@ const clientOf = ({ region, credentials }: S3MediaOptions, endpoint: string | un
   return new S3Client(config)
 }
 
-/** Media in a bucket of S3, or of what speaks as S3 does. Connects when it is first used; `close` lets go. */
+/** Stores media in a bucket of S3 or of a compatible server. Connects on first use; `close` disconnects. */
 export class S3Media implements MediaStore {
   readonly origin: string
   readonly #client: S3Client
@@ -75,7 +76,7 @@ export class S3Media implements MediaStore {
   }
 
   async check(): Promise<void> {
-    // Not HEAD, whose answer has no body to say what it is that was not found.
+    // Not HEAD: its answer has no body that says what is missing.
     await this.#coded(() => this.#client.send(new ListObjectsV2Command({ Bucket: this.#bucket, MaxKeys: 1 })))
   }
 
@@ -153,7 +154,7 @@ export class S3Media implements MediaStore {
       ...this.#at(key),
       UploadId: upload,
       PartNumber: part,
-      // Signed with the rest, so that the URL is good for a part of this size only.
+      // Signed, so the URL accepts only a part of this size.
       ContentLength: size,
     })
     return { url: await this.#sign(command, lifeMs), method: 'PUT', headers: {} }
@@ -220,7 +221,7 @@ export class S3Media implements MediaStore {
     return this.#orMissing(() => partsOf(this.#client, { ...this.#at(key), UploadId: upload }))
   }
 
-  /** What isn't there is undefined. */
+  /** Resolves with undefined for a missing object. */
   async #orMissing<T>(fn: () => Promise<T>): Promise<T | undefined> {
     try {
       return await fn()
@@ -240,5 +241,50 @@ export class S3Media implements MediaStore {
 
   #trouble(error: unknown): Error {
     return asStoreError(this.#place, this.#bucket, error)
+  }
+}
+
+/** Yields confab's unfinished multipart uploads. (The SDK has no paginator for them.) */
+export async function* openUploadsOf(
+  client: S3Client,
+  bucket: string,
+): AsyncIterableIterator<{ key: string; upload: string; at: number }> {
+  for (let markers: { KeyMarker?: string; UploadIdMarker?: string } = {}; ; ) {
+    const page = await client.send(
+      new ListMultipartUploadsCommand({ Bucket: bucket, Prefix: 'uploads/', ...markers }),
+    )
+    for (const { Key = '', UploadId = '', Initiated } of page.Uploads ?? [])
+      yield { key: Key, upload: UploadId, at: Initiated?.getTime() ?? Date.now() }
+    if (page.IsTruncated !== true || page.NextKeyMarker === undefined) return
+    const { NextKeyMarker, NextUploadIdMarker } = page
+    markers = {
+      KeyMarker: NextKeyMarker,
+      ...(NextUploadIdMarker === undefined ? {} : { UploadIdMarker: NextUploadIdMarker }),
+    }
+  }
+}
+
+export interface ListedPart {
+  readonly part: number
+  readonly size: number
+  readonly etag: string | undefined
+}
+
+/**
+ * Returns the parts of an upload. (The SDK's paginator never ends where a server sends a next marker on the last
+ * page.)
+ */
+export const partsOf = async (
+  client: S3Client,
+  upload: { readonly Bucket: string; readonly Key: string; readonly UploadId: string },
+): Promise<ListedPart[]> => {
+  const parts: ListedPart[] = []
+  for (let marker: { PartNumberMarker?: string } = {}; ; ) {
+    const page = await client.send(new ListPartsCommand({ ...upload, ...marker }))
+    for (const { PartNumber = 0, Size = 0, ETag } of page.Parts ?? [])
+      parts.push({ part: PartNumber, size: Size, etag: ETag })
+    if (page.IsTruncated !== true || page.NextPartNumberMarker === undefined)
+      return parts.sort((a, b) => a.part - b.part)
+    marker = { PartNumberMarker: page.NextPartNumberMarker }
   }
 }

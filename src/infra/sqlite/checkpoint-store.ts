@@ -1,8 +1,9 @@
 import type { DatabaseSync } from 'node:sqlite'
+import type { Position } from '../../events/index.ts'
 import { type Checkpoint, type CheckpointStore, FencedError } from '../../projections/index.ts'
-import { coded } from './sqlite-errors.ts'
+import { coded } from './database.ts'
 
-/** Checkpoints in the database of the rows that they cover. */
+/** Stores checkpoints in the same database as their rows. */
 export const sqliteCheckpointStore = (db: DatabaseSync): CheckpointStore => {
   const load = db.prepare(`
     SELECT projection, generation, version, stream, position AS streamSeq, dead_letters AS deadLetters FROM checkpoint`)
@@ -25,4 +26,15 @@ export const sqliteCheckpointStore = (db: DatabaseSync): CheckpointStore => {
       }),
     remove: async (projection, generation) => void coded(() => remove.run(projection, generation)),
   }
+}
+
+/** Returns the positions of a generation of a projection, by stream. */
+export type PositionsQuery = (projection: string, generation: number) => Position[]
+
+export const sqlitePositions = (db: DatabaseSync): PositionsQuery => {
+  const select = db.prepare(
+    'SELECT stream, position AS streamSeq FROM checkpoint WHERE projection = ? AND generation = ? ORDER BY stream',
+  )
+  return (projection, generation) =>
+    (select.all(projection, generation) as unknown as Position[]).map(row => ({ ...row }))
 }

@@ -2,15 +2,61 @@ import { accessSync, constants, existsSync, mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { ConfabError } from '../../events/index.ts'
+import { ChangeRejectedError } from '../../projections/index.ts'
 import { isCurrent, migrate } from './migrations.ts'
-import { toStoreError } from './sqlite-errors.ts'
 
-/** How long a connection waits for another's write, ms. */
+/** Primary result codes of SQLite. @see https://sqlite.org/rescode.html */
+const reasons: Readonly<Record<number, string>> = {
+  5: 'it is locked by another process',
+  8: 'it cannot be written: it is read-only',
+  10: 'the disk reports an I/O error',
+  11: 'it is damaged: remove it, and confab rebuilds it from the log',
+  13: 'the disk is full',
+  14: 'it cannot be opened or created',
+  26: 'it is not an SQLite database: remove it, and confab rebuilds it from the log',
+}
+/** TOOBIG, CONSTRAINT, MISMATCH: the row is at fault, not the database. */
+const rejections: ReadonlySet<number> = new Set([18, 19, 20])
+
+const codeOf = (error: unknown): number | undefined => {
+  const code = (error as { errcode?: unknown } | null)?.errcode
+  return typeof code === 'number' ? code & 0xff : undefined
+}
+
+/**
+ * Translates an error of a database call: ChangeRejectedError for a row that can never be stored, else ConfabError
+ * UNAVAILABLE. Other errors are returned unchanged.
+ */
+export const toStoreError = (error: unknown): unknown => {
+  const code = codeOf(error)
+  if (code === undefined) {
+    const { code: name } = (error ?? {}) as { code?: unknown }
+    // The value does not fit the column's type.
+    if (name === 'ERR_INVALID_ARG_TYPE' || name === 'ERR_INVALID_ARG_VALUE')
+      return new ChangeRejectedError((error as Error).message, error)
+    return error
+  }
+  const message = (error as Error).message
+  if (rejections.has(code)) return new ChangeRejectedError(message, error)
+  return new ConfabError('UNAVAILABLE', `The views' database: ${reasons[code] ?? message}.`, { cause: error })
+}
+
+/** Runs a query or a write; its errors get codes. */
+export const coded = <T>(work: () => T): T => {
+  try {
+    return work()
+  } catch (error) {
+    throw toStoreError(error)
+  }
+}
+
+/** How long a connection waits for another connection's write, ms. */
 const busyMs = 2_000
 
 /**
- * synchronous NORMAL: a power failure may cost the last transactions, never the database's consistency. Their checkpoints go with them, so the events behind
- * them are applied again. A larger WAL between checkpoints means that a hot page is written to the database once where it was 8 times: 1.7 times the speed.
+ * synchronous NORMAL: a power failure may lose the last transactions, never the consistency. Their checkpoints are
+ * lost with them, so the events are applied again. A larger WAL between checkpoints writes a hot page to the database
+ * once instead of 8 times: 1.7 times the speed.
  */
 const writerPragmas = `
   PRAGMA journal_mode = WAL;
@@ -35,14 +81,14 @@ const openError = (path: string, error: unknown): unknown => {
 }
 
 /**
- * Opens the views' database for writing, making the folder, the file and its schema as needed. One process writes at a time.
- * Throws ConfabError UNAVAILABLE when the folder or the file can't be used, NewerDatabaseError.
+ * Opens the views' database for writing and creates folder, file and schema as needed. One process writes at a time.
+ * Throws ConfabError UNAVAILABLE when the folder or file cannot be used, and NewerDatabaseError.
  */
 export const openWriter = (path: string): DatabaseSync => {
   let db: DatabaseSync | undefined
   try {
     mkdirSync(dirname(path), { recursive: true })
-    // SQLite would only say that it cannot open the file.
+    // SQLite would only report that it cannot open the file.
     accessSync(dirname(path), constants.W_OK)
     db = new DatabaseSync(path, { timeout: busyMs })
     db.exec(writerPragmas)
@@ -54,7 +100,10 @@ export const openWriter = (path: string): DatabaseSync => {
   }
 }
 
-/** Opens it read-only, as it stands between two transactions of the writer; makes it first when it is not there. Throws as `openWriter` does. */
+/**
+ * Opens the database read-only, as of the writer's last transaction; creates it when it does not exist. Throws as
+ * `openWriter` does.
+ */
 export const openReader = (path: string): DatabaseSync => {
   let db: DatabaseSync | undefined
   try {

@@ -6,7 +6,7 @@ import {
   type InboxQueries,
   type WaitingMessage,
 } from '../../projections/index.ts'
-import { coded } from './sqlite-errors.ts'
+import { coded } from './database.ts'
 import { tablesOf } from './view-tables.ts'
 
 interface EntryRow {
@@ -25,9 +25,10 @@ interface EntryRow {
 }
 
 /**
- * Joined at read. Unread are the messages after the mark in force, by ordinals: the last message's, less that of the last message at the mark. A deleted
- * message keeps its ordinal, so it goes on counting as unread until the mark passes it: a count that only moves with marks and messages, and costs one
- * look-up at any distance.
+ * Joins at read time. Unread messages are those after the effective read marker, counted by ordinals: the last
+ * message's ordinal minus that of the last message at the marker. A deleted message keeps its ordinal and counts as
+ * unread until the marker passes it: the count changes only with markers and messages, and costs one look-up at any
+ * distance.
  */
 export const sqliteInboxQueries = (db: DatabaseSync, generation: number): InboxQueries => {
   const tables = tablesOf(generation)
@@ -47,7 +48,7 @@ export const sqliteInboxQueries = (db: DatabaseSync, generation: number): InboxQ
     FROM ${tables.inboxMessage} AS p LEFT JOIN ${tables.inboxAmendment} AS a ON a.c = p.c AND a.m = p.m
     WHERE p.c = ? AND (a.seq IS NULL OR a.text IS NOT NULL) ORDER BY p.seq DESC LIMIT 1`)
 
-  // By conversation: a walk along two indexes, whatever waits elsewhere.
+  // By conversation: walks two indexes, whatever waits in other conversations.
   const undelivered = db.prepare(`
     SELECT p.c, p.seq, p.m, p.sender AS "from", p.at
     FROM ${tables.inboxEntry} AS e CROSS JOIN ${tables.inboxMessage} AS p ON p.c = e.c
@@ -70,7 +71,7 @@ export const sqliteInboxQueries = (db: DatabaseSync, generation: number): InboxQ
       title: row.title,
       head: row.head,
       lastMessage: last ? { ...last } : null,
-      // The user's log may be further in the view than the conversation's.
+      // The view may be further ahead in the user's log than in the conversation's.
       unread: Math.max(0, row.n - ordinalOf(row)),
       read: Math.max(row.read, row.sent_seq),
       at: row.at,
@@ -78,7 +79,7 @@ export const sqliteInboxQueries = (db: DatabaseSync, generation: number): InboxQ
       ...(peer === null ? {} : { peer }),
     }
   }
-  /** One read of the database for all of an answer. */
+  /** Reads everything for one answer in one snapshot. */
   const snapshot = <T>(work: () => T): T =>
     coded(() => {
       db.exec('BEGIN')

@@ -6,12 +6,12 @@ import type {
   MessageChange,
   ViewRow,
 } from '../../projections/index.ts'
-import { coded } from './sqlite-errors.ts'
+import { coded } from './database.ts'
 import { rowsOf, tablesOf } from './view-tables.ts'
 
 /**
- * One head a conversation, one entry a member, one row a message: a message writes three rows, however many members read it. Heads and senders' marks are
- * written once a batch, only their last state counts.
+ * Writes one head per conversation, one entry per member and one row per message: three rows per message, however
+ * many members read it. Heads and senders' markers are written once per batch, in their last state.
  */
 export const sqliteInboxStore = (db: DatabaseSync, generation: number): InboxStore => {
   const tables = tablesOf(generation)
@@ -56,7 +56,7 @@ const prepare = (db: DatabaseSync, tables: ReturnType<typeof tablesOf>) => ({
   amendment: db.prepare(`
     INSERT INTO ${tables.inboxAmendment} (c, m, seq, text) VALUES (?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET seq = excluded.seq, text = excluded.text WHERE excluded.seq > seq`),
-  // The user's own last message, or its coming in: the mark that follows from the log.
+  // The read marker that follows from the user's own last message, or from joining.
   sent: db.prepare(`
     INSERT INTO ${tables.inboxEntry} (user, c, sent_seq, sent_n) VALUES (?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET sent_seq = excluded.sent_seq, sent_n = excluded.sent_n

@@ -3,8 +3,8 @@ import { projectionNames } from '../../projections/index.ts'
 import { addition, firstTables, generationsIn } from './view-tables.ts'
 
 /**
- * The schema, step by step; `PRAGMA user_version` counts the steps that a database has. A step is never changed once released: rows survive it, and what a
- * projection's new version needs is built again from the log anyway.
+ * The steps of the schema; `PRAGMA user_version` counts the applied ones. A released step never changes: rows survive
+ * it, and what a new version of a projection needs is rebuilt from the log.
  */
 const steps: readonly (string | ((db: DatabaseSync) => string))[] = [
   `
@@ -27,7 +27,7 @@ const steps: readonly (string | ((db: DatabaseSync) => string))[] = [
   CREATE TABLE claim (stream TEXT NOT NULL PRIMARY KEY, epoch INTEGER NOT NULL) STRICT, WITHOUT ROWID;
   `,
   addition('inbox', 1, 0),
-  // Who follows a channel: new rows say so, those that are there stay right.
+  // Followers of channels: new rows set the column; existing rows stay valid.
   db =>
     [
       ...generationsIn(db, 'inbox').map(generation => addition('inbox', generation, 1)),
@@ -35,7 +35,7 @@ const steps: readonly (string | ((db: DatabaseSync) => string))[] = [
     ].join(''),
 ]
 
-/** Thrown when a database was made by a newer build. */
+/** Thrown when a newer build created the database. */
 export class NewerDatabaseError extends Error {
   constructor(found: number) {
     super(
@@ -51,7 +51,7 @@ const stepsOf = (db: DatabaseSync): number =>
 /** Whether a database has the current schema. */
 export const isCurrent = (db: DatabaseSync): boolean => stepsOf(db) === steps.length
 
-/** Brings a database to the current schema. Safe to run twice, and by two processes at once. */
+/** Brings a database to the current schema. Idempotent, and safe to run in two processes at once. */
 export const migrate = (db: DatabaseSync): void => {
   if (isCurrent(db)) return
   db.exec('BEGIN IMMEDIATE')

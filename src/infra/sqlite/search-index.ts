@@ -1,15 +1,57 @@
 import type { DatabaseSync } from 'node:sqlite'
+import { fnv1a32 } from '../../events/index.ts'
 import {
   ChangeRejectedError,
   type SearchAmended,
   type SearchIndex,
   type SearchPosted,
+  wordsOf,
 } from '../../projections/index.ts'
-import { indexed } from './indexed-words.ts'
-import { idOf } from './search-ids.ts'
-import { tagsOf } from './search-tags.ts'
-import { coded } from './sqlite-errors.ts'
+import { coded } from './database.ts'
 import { rowsOf, tablesOf } from './view-tables.ts'
+
+const ascii = /^[\0-\x7f]*$/
+
+/**
+ * Returns the indexed form of a text for FTS5's `ascii` tokenizer, which splits ASCII as `wordsOf` does and leaves
+ * everything else unchanged. Plain ASCII text is passed through.
+ */
+export const indexed = (text: string): string =>
+  ascii.test(text)
+    ? text
+    : wordsOf(text)
+        .map(({ folded }) => folded)
+        .join(' ')
+
+/**
+ * The ids of messages in the index: time in ms, then 20 bits of the stream sequence. The index's own order is then by
+ * time: the newest hits are found without a sort, and a time range is a range of ids. Times outside 1970 to 2248 are
+ * clamped.
+ */
+const placeBits = 20n
+const latestMs = 2 ** 43 - 1
+
+/** Returns the first id of a time, ms since 1970. */
+export const firstIdAt = (ms: number): bigint =>
+  BigInt(Math.ceil(Math.min(Math.max(ms, 0), latestMs))) << placeBits
+
+/** Throws RangeError for an invalid time. */
+export const idOf = (at: string, streamSeq: number): bigint => {
+  const ms = Date.parse(at)
+  if (Number.isNaN(ms)) throw new RangeError(`${at} is not a time`)
+  return firstIdAt(ms) | BigInt(streamSeq & 0xfffff)
+}
+
+/**
+ * Filters as words of the index, so FTS5 applies them during the walk instead of looking up every hit. Tags are
+ * hashes: two ids may share one, so each hit is checked against its row.
+ */
+export const conversationTag = (c: string): string => `c${fnv1a32(c).toString(36)}`
+export const senderTag = (user: string): string => `u${fnv1a32(user).toString(36)}`
+export const mediaTag = 'media'
+
+export const tagsOf = (message: { c: string; sender: string; media: boolean }): string =>
+  `${conversationTag(message.c)} ${senderTag(message.sender)}${message.media ? ` ${mediaTag}` : ''}`
 
 interface FoundRow {
   id: bigint
@@ -20,8 +62,8 @@ interface FoundRow {
 }
 
 /**
- * Messages and their words. A deleted message leaves its row, without text, so that an older event does not bring it back. Words go in by ascending id:
- * FTS5 flushes its memory whenever an id is lower than the one before.
+ * Stores messages and their words. A deleted message keeps its row without text, so an older event cannot bring it
+ * back. Words are inserted by ascending id: FTS5 flushes its memory whenever an id is lower than the previous one.
  */
 export const sqliteSearchIndex = (db: DatabaseSync, generation: number): SearchIndex => {
   const { searchMessage, searchWords } = tablesOf(generation)
@@ -52,7 +94,7 @@ export const sqliteSearchIndex = (db: DatabaseSync, generation: number): SearchI
       }
       const row = find.get(c, m) as FoundRow | undefined
       if (row !== undefined) return amend(c, row, seq, text)
-      // The id is another message's, of the same millisecond.
+      // The id belongs to another message of the same millisecond.
     }
   }
 
@@ -63,7 +105,7 @@ export const sqliteSearchIndex = (db: DatabaseSync, generation: number): SearchI
         for (const change of changes)
           if (change.kind === 'posted') added.push({ id: timed(change), posted: change })
         for (const { id, posted } of added.sort(byId)) add(id, posted)
-        // Of a message that itself became a dead letter there is nothing to amend.
+        // A message that became a dead letter has nothing to amend.
         const amended: { id: bigint; change: SearchAmended }[] = []
         for (const change of changes) {
           if (change.kind === 'posted') continue
@@ -81,7 +123,7 @@ export const sqliteSearchIndex = (db: DatabaseSync, generation: number): SearchI
           `DELETE FROM ${searchMessage}; INSERT INTO ${searchWords} (${searchWords}) VALUES ('delete-all')`,
         ),
       ),
-    // Not the id: of two messages of one millisecond, which comes first depends on the batches.
+    // Without the id: for two messages of one millisecond it depends on the batches.
     rows: () => rowsOf(db, searchMessage, ['c', 'm'], 'c, m, seq, sender, at, media, rev, text'),
   }
 }

@@ -9,14 +9,13 @@ import {
   type SearchQueries,
   type SearchQuery,
 } from '../../projections/index.ts'
-import { firstIdAt } from './search-ids.ts'
-import { conversationTag, mediaTag, senderTag } from './search-tags.ts'
-import { coded } from './sqlite-errors.ts'
+import { coded } from './database.ts'
+import { conversationTag, firstIdAt, mediaTag, senderTag } from './search-index.ts'
 import { tablesOf } from './view-tables.ts'
 
 /**
- * Up to so many conversations are looked for by tag, which costs each of them 40 µs; more are compared with what the words find, which costs little unless a
- * word is common everywhere but there.
+ * Up to this many conversations are searched by tag, at 40 µs each. More are compared with the words' hits, which is
+ * cheap unless a word is common everywhere else.
  */
 const taggedConversations = 256
 
@@ -40,10 +39,15 @@ const matchOf = (phrases: readonly Phrase[], query: SearchQuery): string => {
   return clauses.join(' AND ')
 }
 
-/** A time in ms, or the bound itself; null: not a time. */
+/** Returns a time in ms, or the bound itself; null for an invalid time. */
 const boundOf = (ms: number | undefined, none: bigint, field: string): bigint => {
   if (ms === undefined) return none
-  if (Number.isNaN(ms)) throw new ConfabError('BAD_REQUEST', 'This is not a time.', { field })
+  if (Number.isNaN(ms))
+    throw new ConfabError(
+      'BAD_REQUEST',
+      'This is not a valid time. Use ISO 8601, such as 2026-11-24T10:00:00Z.',
+      { field },
+    )
   return firstIdAt(ms)
 }
 

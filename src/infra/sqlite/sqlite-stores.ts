@@ -6,12 +6,10 @@ import {
   type ViewStores,
 } from '../../projections/index.ts'
 import { sqliteCheckpointStore } from './checkpoint-store.ts'
-import { openWriter } from './database.ts'
+import { coded, openWriter } from './database.ts'
 import { sqliteInboxStore } from './inbox-store.ts'
-import { sqliteReadStateStore } from './read-state-store.ts'
-import { sqliteRosterStore } from './roster-store.ts'
+import { sqliteReadStateStore, sqliteRosterStore } from './roster.ts'
 import { sqliteSearchIndex } from './search-index.ts'
-import { coded } from './sqlite-errors.ts'
 import { sqliteTimelineStore } from './timeline-store.ts'
 import { createTables, dropTables, hasTables } from './view-tables.ts'
 
@@ -26,8 +24,8 @@ const storeOf: {
 }
 
 /**
- * All views in one database file, on one connection: transactions run one after the other, whoever asks for them. It blocks its thread while it writes, so it
- * belongs on a worker. Throws as `openWriter` does.
+ * Stores all views in one database file over one connection; transactions run one at a time. Writes block their
+ * thread, so run it on a worker thread. Throws as `openWriter` does.
  */
 export const openSqliteStores = (path: string): ViewStores => {
   const db = openWriter(path)
@@ -38,7 +36,7 @@ export const openSqliteStores = (path: string): ViewStores => {
       await work()
       coded(() => db.exec('COMMIT'))
     } catch (error) {
-      // A full disk has ended the transaction already.
+      // A full disk has rolled the transaction back already.
       if (db.isTransaction) db.exec('ROLLBACK')
       throw error
     }

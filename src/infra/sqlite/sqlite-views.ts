@@ -7,12 +7,11 @@ import {
   switchableViews,
   type Views,
 } from '../../projections/index.ts'
-import { openReader, openWriter } from './database.ts'
+import { sqlitePositions } from './checkpoint-store.ts'
+import { coded, openReader, openWriter } from './database.ts'
 import { sqliteInboxQueries } from './inbox-queries.ts'
-import { sqlitePositions } from './positions-query.ts'
-import { sqliteRosterQueries } from './roster-store.ts'
+import { sqliteRosterQueries } from './roster.ts'
 import { sqliteSearchQueries } from './search-queries.ts'
-import { coded } from './sqlite-errors.ts'
 import { sqliteTimelineQueries } from './timeline-store.ts'
 import { createTables, hasTables } from './view-tables.ts'
 
@@ -28,7 +27,7 @@ const viewsAt = (db: DatabaseSync, generations: Generations): Views => {
   }
 }
 
-/** A generation that nobody has begun to build yet is empty. */
+/** Creates the tables of a generation that no worker has started to build: it is empty. */
 const makeMissing = (db: DatabaseSync, path: string, generations: Generations): void => {
   const missing = projectionNames.filter(name => !hasTables(db, name, generations[name] ?? 1))
   if (missing.length === 0) return
@@ -44,16 +43,17 @@ const makeMissing = (db: DatabaseSync, path: string, generations: Generations): 
   }
 }
 
-/** A database file, open for reading. */
+/** A database file, opened for reading. */
 export interface SqliteReader {
-  /** Readers of these generations; those that are not there yet are made, empty. */
+  /** Creates readers of these generations; missing ones are created empty. */
   viewsAt(generations: Generations): Views
   close(): void
 }
 
 /**
- * The views in a database file that a writer keeps, here or in another thread. Read-only; a query sees whole transactions. Queries run at once on the calling
- * thread and take well under a millisecond, a search some. They reject with ConfabError UNAVAILABLE when the file can't be read.
+ * Reads the views of a database file that this or another thread writes. Read-only; a query sees whole transactions.
+ * Queries run on the calling thread, mostly in well under a millisecond; a search takes longer. They reject with
+ * ConfabError UNAVAILABLE when the file cannot be read.
  */
 export const openSqliteReader = (path: string): SqliteReader => {
   const db = openReader(path)
@@ -67,7 +67,7 @@ export const openSqliteReader = (path: string): SqliteReader => {
   }
 }
 
-/** As `openSqliteReader`, with the views at some generations, to begin with. */
+/** As `openSqliteReader`, with views at the given initial generations. */
 export const openSqliteViews = (
   path: string,
   generations: Generations = {},

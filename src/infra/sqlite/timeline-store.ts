@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { TimelineEntry, TimelineQueries, TimelineStore } from '../../projections/index.ts'
-import { coded } from './sqlite-errors.ts'
+import { coded } from './database.ts'
 import { rowsOf, tablesOf } from './view-tables.ts'
 
 export const sqliteTimelineStore = (db: DatabaseSync, generation: number): TimelineStore => {
@@ -46,7 +46,7 @@ export const sqliteTimelineQueries = (db: DatabaseSync, generation: number): Tim
         const [posted, deleted] = message.all(c, m) as unknown as MessageRow[]
         if (posted === undefined) return undefined
         const event = JSON.parse(decoder.decode(posted.data)) as { type: string; from: string; at: string }
-        // Only its deletion is here when the message itself became a dead letter.
+        // Only the deletion exists when the message itself became a dead letter.
         if (event.type !== 'message.posted') return undefined
         return { m, seq: posted.seq, from: event.from, at: event.at, deleted: deleted !== undefined }
       }),

@@ -2,14 +2,14 @@ import type { DatabaseSync } from 'node:sqlite'
 import type { ProjectionName } from '../../projections/index.ts'
 
 /**
- * Tables of a view belong to one projection, so that each can be paused, cleared and built again by itself; and to one generation: 1 has the plain names. Those
- * with rows of some size have a rowid: the row is appended, and only narrow index entries go to scattered pages (half the time of WITHOUT ROWID for the timeline,
- * measured).
+ * Each table belongs to one projection, so that each can be paused, cleared and rebuilt alone, and to one generation;
+ * generation 1 has the plain names. Tables with larger rows have a rowid: rows are appended, and only narrow index
+ * entries go to scattered pages (measured: half the time of WITHOUT ROWID for the timeline).
  */
 const named = (table: string, generation: number): string =>
   generation === 1 ? table : `${table}_${generation}`
 
-/** The names of a generation's tables. */
+/** Returns the table names of a generation. */
 export const tablesOf = (generation: number) => ({
   timeline: named('timeline', generation),
   timelineMessage: named('timeline_message', generation),
@@ -86,8 +86,9 @@ const definitions: Readonly<Record<ProjectionName, (tables: Tables) => string>> 
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX IF NOT EXISTS ${rosterUser} ON ${roster} (user, c) WHERE role IS NOT NULL;
 `,
-  // Words come folded and split (indexed-words.ts). Contentless: the text is in search_message. No sizes of columns: nothing is ranked. An index of
-  // first letters: without it, "a*" in 800,000 messages takes 180 ms, with it 1.4; it adds a quarter to the size, and hardly to the time.
+  // Words are folded and split (indexed-words.ts). Contentless: search_message has the text. No column sizes, since
+  // nothing is ranked. The prefix index of first letters takes "a*" in 800,000 messages from 180 to 1.4 ms; it adds a
+  // quarter to the size and hardly to the time.
   search: ({ searchMessage, searchWords }) => `
   CREATE TABLE IF NOT EXISTS ${searchMessage} (
     id INTEGER PRIMARY KEY, -- time and place, see search-ids.ts
@@ -103,11 +104,13 @@ const definitions: Readonly<Record<ProjectionName, (tables: Tables) => string>> 
 `,
 }
 
-/** The SQL that makes the tables of a generation of a view, as the first schema had them: later steps add to them. */
+/**
+ * Returns the SQL that creates the tables of a generation of a view in their first version; later steps add to them.
+ */
 export const firstTables = (projection: ProjectionName, generation: number): string =>
   definitions[projection](tablesOf(generation))
 
-/** What was added since, in order; each is a step of the schema. */
+/** Later additions, in order; each is a step of the schema. */
 const additions: { readonly [P in ProjectionName]?: readonly ((tables: Tables) => string)[] } = {
   inbox: [
     ({ inboxEntry }) => `
@@ -127,15 +130,15 @@ const additions: { readonly [P in ProjectionName]?: readonly ((tables: Tables) =
   ],
 }
 
-/** The SQL of one addition to a generation of a view, from 0. */
+/** Returns the SQL of one addition to a generation of a view, counted from 0. */
 export const addition = (projection: ProjectionName, generation: number, index: number): string =>
   additions[projection]?.[index]?.(tablesOf(generation)) ?? ''
 
-/** The SQL that adds to the first tables of a view what has been added since. */
+/** Returns the SQL of all additions to the first tables of a view. */
 const addedSince = (projection: ProjectionName, generation: number): string =>
   additions[projection]?.map(add => add(tablesOf(generation))).join('') ?? ''
 
-/** The generations of a view that have their tables. */
+/** Returns the generations of a view that have tables. */
 export const generationsIn = (db: DatabaseSync, projection: ProjectionName): number[] => {
   const [first] = tablesByProjection[projection]
   const name = tablesOf(1)[first as keyof Tables]
@@ -145,7 +148,7 @@ export const generationsIn = (db: DatabaseSync, projection: ProjectionName): num
   return [1, ...others.map(row => Number(String(row.name).slice(name.length + 1)))]
 }
 
-/** The SQL that makes the tables of a generation of a view. */
+/** Returns the SQL that creates the tables of a generation of a view. */
 export const createTables = (projection: ProjectionName, generation: number): string =>
   firstTables(projection, generation) + addedSince(projection, generation)
 
@@ -156,7 +159,10 @@ export const hasTables = (db: DatabaseSync, projection: ProjectionName, generati
   return db.prepare(`SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?`).get(name) !== undefined
 }
 
-/** Removes the tables of a generation of a view; those of generation 1 are emptied, since the schema's steps count on them. */
+/**
+ * Drops the tables of a generation of a view. The tables of generation 1 are emptied instead, because the steps of the
+ * schema rely on them.
+ */
 export const dropTables = (db: DatabaseSync, projection: ProjectionName, generation: number): void => {
   const tables = tablesOf(generation)
   for (const key of tablesByProjection[projection])
@@ -166,11 +172,12 @@ export const dropTables = (db: DatabaseSync, projection: ProjectionName, generat
     else db.exec(`DELETE FROM ${tables[key]}`)
 }
 
-/** How many rows are read at once. */
+/** Rows per read. */
 const chunk = 1_000
 
 /**
- * The rows of a table that has a column `c`, some at a time, in the order of its primary key or rowid. Another's writes may go on in between.
+ * Yields the rows of a table that has a column `c` in batches, ordered by primary key or rowid. Other connections may
+ * write in between.
  */
 export async function* rowsOf(
   db: DatabaseSync,

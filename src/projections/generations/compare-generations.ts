@@ -1,35 +1,38 @@
 import { hash } from 'node:crypto'
 import type { ViewRow } from '../ports/stores.ts'
 
-/** All rows of a generation of a view, as often as they are asked for: a store's `rows`. */
+/** Reads all rows of a generation of a view: a store's `rows`. Can be called any number of times. */
 export type ReadRows = () => AsyncIterable<readonly ViewRow[]>
 
-/** A row that one generation has and the other has not. */
+/** A row that one generation has and the other does not. */
 export interface RowDifference extends ViewRow {
   readonly only: 'a' | 'b'
 }
 
 export interface Comparison {
-  /** Rows of each. */
+  /** Number of rows in each generation. */
   readonly rows: { readonly a: number; readonly b: number }
-  /** Conversations that either has rows of. */
+  /** Number of conversations with rows in either generation. */
   readonly conversations: number
-  /** Those whose rows are not the same, sorted. */
+  /** Conversations whose rows differ, sorted. */
   readonly different: readonly string[]
-  /** The first of the rows that make the difference. */
+  /** The first rows that differ. */
   readonly examples: readonly RowDifference[]
 }
 
 export interface CompareOptions {
-  /** How many rows of difference are wanted, at most. Default 10. */
+  /** Maximum number of differing rows to return. Default 10. */
   readonly examples?: number
-  /** Rows of both that were read so far. */
+  /** Called with the number of rows read so far, of both generations. */
   readonly onProgress?: (rows: number) => void
-  /** Rejects with its reason once it aborts. */
+  /** Rejects with the signal's reason when it aborts. */
   readonly signal?: AbortSignal
 }
 
-/** Count and hash of one conversation's rows. Sums of 32 bits of each row's hash do not depend on the order of rows, and unlike an exclusive or see a row that is there twice. */
+/**
+ * Row count and hash of one conversation. The hash is a 32-bit sum of row hashes: independent of row order and,
+ * unlike XOR, sensitive to a row that occurs twice.
+ */
 interface Sums {
   rows: number
   first: number
@@ -51,8 +54,9 @@ const areSame = (a: Sums, b: Sums): boolean =>
   a.rows === b.rows && a.first === b.first && a.second === b.second && a.third === b.third
 
 /**
- * Compares two generations of a view: the number of rows, and a hash for each conversation; then reads those that differ again, for examples. Memory is bounded by
- * the number of conversations, not of rows. The generations have to stand still meanwhile.
+ * Compares two generations of a view by row count and by a hash per conversation, then reads the differing
+ * conversations again for examples. Memory grows with the number of conversations, not of rows. Neither generation
+ * may change during the comparison.
  */
 export const compareGenerations = async (
   a: ReadRows,
@@ -93,14 +97,14 @@ export const compareGenerations = async (
   }
 }
 
-/** The rows of some conversations that are not in both, by conversation, in an order of their own. */
+/** Returns the rows of some conversations that are not in both generations, by conversation, in a fixed order. */
 const differencesOf = async (
   a: ReadRows,
   b: ReadRows,
   conversations: ReadonlySet<string>,
   signal: AbortSignal | undefined,
 ): Promise<RowDifference[]> => {
-  /** By row, how many more times it is in `a` than in `b`. */
+  /** Per row: how many more times it occurs in `a` than in `b`. */
   const surplus = new Map<string, { readonly row: ViewRow; count: number }>()
   for (const [read, step] of [
     [a, 1],

@@ -3,36 +3,46 @@ import type { ProjectionName } from '../views/projection.ts'
 /** A generation of a view that is kept. */
 export interface PlannedGeneration {
   readonly generation: number
-  /** Of the projection that builds it. Only workers that have this version feed it. */
+  /** Version of the projection that builds it. Only workers with this version feed it. */
   readonly version: number
 }
 
-/** What operators have decided of a projection. */
+/** The operators' decisions about one projection. */
 export interface ProjectionPlan {
-  /** Whether all of its generations stay as they are. */
+  /** Whether all of its generations stay unchanged. */
   readonly paused: boolean
   /** The generation that queries read. */
   readonly live: number
-  /** Those that are kept, ascending, the live one among them. All of them are fed, so that a switch, there and back, takes no time. */
+  /**
+   * The kept generations, ascending, including the live one. All of them are fed, so a switch in either direction is
+   * immediate.
+   */
   readonly generations: readonly PlannedGeneration[]
-  /** The number of the next one; numbers are never used again. */
+  /** Number of the next generation. Numbers are never reused. */
   readonly next: number
-  /** The generation that is switched to by itself once it is complete: one that another version of the projection made necessary. */
+  /**
+   * The generation to switch to automatically when it is complete. Set when another version of the projection made a
+   * rebuild necessary.
+   */
   readonly switchTo?: number
 }
 
-/** Where plans are kept. Port; contract: test/contracts/plan-store.ts. */
+/** Stores plans. Port; contract: test/contracts/plan-store.ts. */
 export interface PlanStore {
   read(projection: ProjectionName): Promise<ProjectionPlan | undefined>
   /**
-   * Replaces a plan by what `change` makes of it, and resolves with that; when another did so at the same time, `change` is called again. `undefined` from it:
-   * nothing is to be done. Rejects with what `change` throws.
+   * Replaces a plan with the result of `change` and resolves with it. When another process replaced the plan at the
+   * same time, `change` is called again. When `change` returns undefined, nothing is written. Rejects with any error
+   * that `change` throws.
    */
   update(
     projection: ProjectionName,
     change: (plan: ProjectionPlan | undefined) => ProjectionPlan | undefined,
   ): Promise<ProjectionPlan | undefined>
-  /** Tells each plan that there is, and each change, until the function that it resolves with is called. Resolves once all that there is was told. */
+  /**
+   * Calls the listener for each existing plan and for each later change. Resolves after all existing plans were
+   * delivered, with a function that ends the watch.
+   */
   watch(listener: (projection: ProjectionName, plan: ProjectionPlan) => void): Promise<() => void>
 }
 
@@ -43,7 +53,7 @@ export const PlanProblem = {
 } as const
 export type PlanProblem = (typeof PlanProblem)[keyof typeof PlanProblem]
 
-/** What was asked for is not possible as things stand. */
+/** Thrown when the current plan does not allow the requested operation. */
 export class PlanError extends Error {
   readonly code: PlanProblem
 
@@ -56,7 +66,7 @@ export class PlanError extends Error {
   }
 }
 
-/** The plan of a projection that has none yet: one generation, of the version that its rows are of. */
+/** Returns the initial plan of a projection: one generation, of the version that its rows have. */
 export const firstPlan = (version: number): ProjectionPlan => ({
   paused: false,
   live: 1,
@@ -64,17 +74,20 @@ export const firstPlan = (version: number): ProjectionPlan => ({
   next: 2,
 })
 
-/** The newest generation, where that is not the live one or older than it: it is being built, or waits to be switched to. */
+/**
+ * Returns the newest generation if it is newer than the live one: it is being built, or is complete and not yet
+ * switched to.
+ */
 export const buildingOf = ({ live, generations }: ProjectionPlan): PlannedGeneration | undefined => {
   const newest = generations.at(-1)
   return newest !== undefined && newest.generation > live ? newest : undefined
 }
 
-/** What a generation is to its plan. */
+/** Returns the role of a generation in its plan. */
 export const roleOf = (plan: ProjectionPlan, generation: number): 'live' | 'building' | 'kept' =>
   generation === plan.live ? 'live' : generation > plan.live ? 'building' : 'kept'
 
-/** Builds another generation beside those that are there. Throws PlanError where one is being built. */
+/** Adds a generation that is built beside the existing ones. Throws PlanError when one is being built already. */
 export const rebuild = (
   plan: ProjectionPlan,
   version: number,
@@ -84,7 +97,7 @@ export const rebuild = (
   if (building !== undefined)
     throw new PlanError(
       PlanProblem.building,
-      `generation ${building.generation} is there beside the live one: switch to it or drop it first`,
+      `generation ${building.generation} exists beside the live one: switch to it or drop it first`,
     )
   return {
     ...plan,
@@ -103,17 +116,20 @@ const found = ({ generations }: ProjectionPlan, generation: number): PlannedGene
 
 const withoutSwitch = ({ switchTo: _, ...plan }: ProjectionPlan): ProjectionPlan => plan
 
-/** Queries read this generation from now on: a newer one, or an older one again. Throws PlanError where it is not there. */
+/**
+ * Makes queries read this generation: a newer one, or an older one again. Throws PlanError when the generation does
+ * not exist.
+ */
 export const switchTo = (plan: ProjectionPlan, generation: number): ProjectionPlan => {
   found(plan, generation)
   return { ...withoutSwitch(plan), live: generation }
 }
 
-/** Keeps a generation no more. Throws PlanError for the live one, and where it is not there. */
+/** Removes a generation. Throws PlanError for the live one and for one that does not exist. */
 export const drop = (plan: ProjectionPlan, generation: number): ProjectionPlan => {
   found(plan, generation)
   if (generation === plan.live)
-    throw new PlanError(PlanProblem.live, `generation ${generation} is the one that is read`)
+    throw new PlanError(PlanProblem.live, `generation ${generation} is live: switch to another one first`)
   const generations = plan.generations.filter(other => other.generation !== generation)
   return { ...(plan.switchTo === generation ? withoutSwitch(plan) : plan), generations }
 }

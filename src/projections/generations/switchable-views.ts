@@ -1,14 +1,18 @@
 import type { Views } from '../ports/views.ts'
 import type { Generations } from '../views/projection.ts'
 
-/** Views that can be read from other generations, while they are read. */
+/** Views whose generations can be switched while they are in use. */
 export interface SwitchableViews extends Views {
-  /** Reads these generations from now on. Rejects, and goes on with those before, when one of them can't be read. */
+  /**
+   * Reads these generations from now on. Rejects, and continues with the previous generations, when one of them
+   * cannot be read.
+   */
   use(generations: Generations): Promise<void>
 }
 
 /**
- * Views over a reader of fixed generations, which `at` makes. Their parts can be kept: a switch is seen by whoever holds one.
+ * Creates views over readers of fixed generations, which `at` makes. Callers may keep the parts: each part follows a
+ * switch.
  */
 export const switchableViews = (
   at: (generations: Generations) => Views,

@@ -1,50 +1,56 @@
 /**
- * Who works on which stream in one group: a database of views with the workers that feed it. One entry, replaced as a whole, so that whoever reads it sees a
- * state that was.
+ * The assignment of streams to workers within one group: a database of views and the workers that feed it. The table
+ * is one entry that is replaced as a whole, so a reader always sees a consistent state.
  */
 export interface LeaseTable {
-  /** By worker, a number that is another one each time the worker says that it is there. */
+  /** By worker: a number that changes with each heartbeat. */
   readonly beats: Readonly<Record<string, number>>
-  /** By stream, the worker that has it. */
+  /** By stream: the worker that owns it. */
   readonly owners: Readonly<Record<string, string>>
 }
 
-/** Where lease tables are kept. Port; JetStream's is a key-value bucket. */
+/** Stores lease tables. Port; the JetStream adapter uses a key-value bucket. */
 export interface LeaseStore {
-  /** As its leader has it, never an older state. Where there is none, it is empty and of revision 0. Rejects when the store can't be reached. */
+  /**
+   * Returns the table as the store's leader has it, never an older state. A missing table is empty with revision 0.
+   * Rejects when the store cannot be reached.
+   */
   read(group: string): Promise<{ readonly table: LeaseTable; readonly revision: number }>
   /**
-   * Replaces the table that has this revision. Resolves with false, and has changed nothing, when it is at another one by now; after a rejection it may have
-   * been replaced or not.
+   * Replaces the table if it still has this revision. Resolves with false, without a change, when the revision
+   * differs. After a rejection the table may or may not have been replaced.
    */
   replace(group: string, table: LeaseTable, revision: number): Promise<boolean>
 }
 
 export const noLeases: LeaseTable = { beats: {}, owners: {} }
 
-/** What a worker makes of a table. */
+/** The outcome of one step of a worker. */
 export interface LeaseStep {
   readonly table: LeaseTable
-  /** Its streams from now on, once the table is stored; of those that it gives up, it keeps the lease until it has let go of them. */
+  /**
+   * The worker's streams once the table is stored. A stream that it gives up stays leased until the worker has
+   * stopped writing to it.
+   */
   readonly streams: readonly string[]
 }
 
 export interface LeaseView {
   readonly worker: string
   readonly streams: readonly string[]
-  /** Workers that have not been heard of for too long. */
+  /** Workers whose heartbeats stopped for too long. */
   readonly lapsed: ReadonlySet<string>
-  /** What it works on by its last step: goes on with that where nobody else has it. */
+  /** Streams of the worker's last step. It keeps those that no other worker owns. */
   readonly current: readonly string[]
-  /** What it may not have let go of yet. */
+  /** Streams that the worker may still be writing to. */
   readonly touched: ReadonlySet<string>
-  /** Whether it takes streams that nobody has. */
+  /** Whether the worker may take unowned streams. */
   readonly mayTake: boolean
 }
 
 /**
- * How many streams each worker may have: equal shares, and where they don't come out even, one more for those that have most, so that as few as can be change
- * hands. Everybody who sees the same table comes to the same answer.
+ * Returns how many streams each worker may own: equal shares. A remainder goes to the workers that own most, to move
+ * as few streams as possible. The result depends only on the table, so all workers agree on it.
  */
 export const sharesOf = (streams: number, held: ReadonlyMap<string, number>): Map<string, number> => {
   const ranked = [...held].sort(([a, n], [b, m]) => m - n || (a < b ? -1 : 1))
@@ -53,7 +59,10 @@ export const sharesOf = (streams: number, held: ReadonlyMap<string, number>): Ma
   return new Map(ranked.map(([worker], i) => [worker, least + (i < more ? 1 : 0)]))
 }
 
-/** A worker's next step: says that it is there, forgets who has lapsed, gives up what is beyond its share and takes what it lacks. Pure. */
+/**
+ * Computes a worker's next step: renew its heartbeat, remove lapsed workers, give up streams beyond its share, take
+ * missing ones. Pure.
+ */
 export const nextStep = (
   { beats: beatsBefore, owners: ownersBefore }: LeaseTable,
   revision: number,
@@ -62,7 +71,7 @@ export const nextStep = (
   const { worker, streams, lapsed, current, touched, mayTake } = view
   const beats: Record<string, number> = {}
   for (const [other, beat] of Object.entries(beatsBefore)) if (!lapsed.has(other)) beats[other] = beat
-  // Of the revision that it replaces: never the same number twice.
+  // Derived from the revision that it replaces, so a number never repeats.
   beats[worker] = revision + 1
 
   const owners = new Map(Object.entries(ownersBefore).filter(([, owner]) => owner in beats))
@@ -75,7 +84,7 @@ export const nextStep = (
   }
   const share = sharesOf(streams.length, held).get(worker) ?? 0
   const isMine = (stream: string): boolean => owners.get(stream) === worker
-  // Those that it works on come first, so that it gives up the others.
+  // Streams that it works on come first, so it gives up the others.
   const mine = streams
     .filter(isMine)
     .sort((a, b) => Number(current.includes(b)) - Number(current.includes(a)))
@@ -94,19 +103,20 @@ export const nextStep = (
   }
 }
 
-/** A table without a worker and its streams. */
+/** Returns the table without a worker and its streams. */
 export const withoutWorker = ({ beats, owners }: LeaseTable, worker: string): LeaseTable => ({
   beats: Object.fromEntries(Object.entries(beats).filter(([other]) => other !== worker)),
   owners: Object.fromEntries(Object.entries(owners).filter(([, owner]) => owner !== worker)),
 })
 
 /**
- * Watches the workers of a table by this process's own clock: no two machines' clocks are ever compared. Time in which it did not look does not count: who comes
- * back from a pause or a lost connection has to look for as long as anybody else before it takes a worker for dead.
+ * Detects workers that stopped, using only this process's clock: clocks of different machines are never compared.
+ * Time during which this process did not look does not count, so a process that was suspended or disconnected
+ * observes a full period before it declares a worker dead.
  */
 export class BeatWatch {
   readonly #lapseMs: number
-  /** What a look counts for at most. */
+  /** The maximum that one look counts for, ms. */
   readonly #mostMs: number
   readonly #seen = new Map<string, { beat: number; at: number }>()
   #watched = 0
@@ -117,7 +127,7 @@ export class BeatWatch {
     this.#mostMs = 2 * everyMs
   }
 
-  /** The workers whose beat has stayed the same for too long. `now`: monotonic, ms. */
+  /** Returns the workers whose heartbeat has not changed for too long. `now`: monotonic clock, ms. */
   look(beats: LeaseTable['beats'], now: number): Set<string> {
     this.#watched += Math.min(now - (this.#lookedAt ?? now), this.#mostMs)
     this.#lookedAt = now

@@ -2,27 +2,36 @@ import type { RunnerLog } from '../run/runner-options.ts'
 import { BeatWatch, type LeaseStore, nextStep, withoutWorker } from './lease-table.ts'
 
 export interface LeaseTimings {
-  /** How often a worker says that it is there and looks at the others, ms. Default 500. */
+  /** Interval of heartbeats and of reading the table, ms. Default 500. */
   readonly everyMs?: number
-  /** For how long a worker may not be heard of before its streams are taken over, and after how long without a word of its own it lets go of them, ms. Default 3,000. */
+  /**
+   * Period without a heartbeat after which a worker's streams are taken over, and after which a worker that cannot
+   * renew its own heartbeat stops working on its streams, ms. Default 3,000.
+   */
   readonly lapseMs?: number
-  /** How long a worker that comes, or finds the table lost, waits for others to say that they are there, before it takes streams, ms. Default 600. */
+  /**
+   * How long a worker waits for the heartbeats of others before it takes streams, after its start or after the table
+   * was lost, ms. Default 600.
+   */
   readonly settleMs?: number
 }
 
 export interface StreamLeasesOptions {
   readonly store: LeaseStore
-  /** Its name among the workers; no other that runs may have it. */
+  /** Name of the worker, unique among running workers. */
   readonly worker: string
-  /** The database of views that it feeds. */
+  /** The database of views that the worker feeds. */
   readonly group: string
   readonly streams: readonly string[]
   /**
-   * Told of the streams to work on, all of them, each time that they change; a runner's `follow`. One call at a time. The lease of a stream that is gone is given
-   * up when it resolves; when it rejects, it is called again.
+   * Called with the complete list of streams to work on whenever it changes; a runner's `follow`. Calls do not
+   * overlap. The lease of a removed stream is released when the call resolves. A rejected call is repeated.
    */
   readonly onChange: (streams: readonly string[]) => Promise<void>
-  /** What is really worked on; a runner's `streams`. Where one that it should work on is not among it (a late claim of another has fenced it off), `onChange` is called again. */
+  /**
+   * The streams that are really worked on; a runner's `streams`. When one is missing (a late claim of another worker
+   * fenced it off), `onChange` is called again.
+   */
   readonly following?: () => readonly string[]
   readonly log: RunnerLog
   readonly timings?: LeaseTimings
@@ -31,31 +40,35 @@ export interface StreamLeasesOptions {
 export interface StreamLeases {
   /** The streams to work on. */
   held(): readonly string[]
-  /** Why it does not work on what it should; undefined: it does, or is about to. */
+  /** Why the worker is not working on its streams; undefined when it is, or is about to. */
   trouble(): string | undefined
-  /** Lets go of all streams, then gives them up at once. Resolves though the store may be away: the leases lapse by themselves then. */
+  /**
+   * Stops work on all streams, then releases their leases. Resolves even when the store cannot be reached: the leases
+   * then lapse.
+   */
   stop(): Promise<void>
 }
 
 const attempts = 10
 
 /**
- * Takes part in sharing out the streams of a group: says that it is there, takes its share, takes over from who is heard of no more, and gives up what is beyond
- * its share when others come. Two may believe to have the same stream for a moment; the fence of the checkpoints keeps the earlier of them from writing.
- * The store may come and go, also at the start: there is nothing to work on until it can be reached.
+ * Takes part in the distribution of a group's streams: renews a heartbeat, takes its share, takes over the streams of
+ * lapsed workers, and gives up streams when workers join. Two workers may briefly believe that they own the same
+ * stream; the fencing of checkpoints stops the earlier one from writing. The store may be unreachable at any time,
+ * also at the start: the worker then has no streams.
  */
 export const startStreamLeases = async (options: StreamLeasesOptions): Promise<StreamLeases> => {
   const { store, worker, group, streams, log } = options
   const { everyMs = 500, lapseMs = 3_000, settleMs = 600 } = options.timings ?? {}
   const watch = new BeatWatch(lapseMs, everyMs)
   let wanted: readonly string[] = []
-  /** What may be worked on: all that was asked for since the last call that went well. */
+  /** Streams that may be worked on: all that were requested since the last successful call. */
   let touched: ReadonlySet<string> = new Set()
   let changing: Promise<void> = Promise.resolve()
   let isChanging = false
-  /** Whether `onChange` is to be called though the streams are the same. */
+  /** Whether to call `onChange` although the streams did not change. */
   let isAnew = false
-  /** Why the last call did not go well. */
+  /** Why the last call failed. */
   let trouble: string | undefined
   let settledAt = Number.POSITIVE_INFINITY
   let isStopping = false
@@ -79,26 +92,27 @@ export const startStreamLeases = async (options: StreamLeasesOptions): Promise<S
         trouble = undefined
       } catch (error) {
         const reason = error instanceof Error ? error.message : String(error)
-        if (reason !== trouble) log.warn({ group, streams: next, reason }, 'streams can not be taken on yet')
+        if (reason !== trouble)
+          log.warn({ group, streams: next, reason }, 'claiming streams failed, will retry')
         trouble = reason
         isAnew = true
         break
       }
     }
     isChanging = false
-    // What was let go of can be given up.
+    // Streams that were stopped can be released now.
     if (hasLetGo) wake()
   }
 
   const workOn = (next: readonly string[]): Promise<void> => {
     if (next.length !== wanted.length || next.some(stream => !wanted.includes(stream)))
-      log.info({ group, streams: next }, 'streams to project')
+      log.info({ group, streams: next }, 'streams assigned')
     wanted = next
     if (!isChanging && !isDone()) changing = change()
     return changing
   }
 
-  /** Once replaced, the table is what it says; else somebody was quicker and the next look tells. */
+  /** Writes the next table. On a lost race the next look finds the newer table. */
   const beat = async (): Promise<boolean> => {
     const startedAt = performance.now()
     const { table, revision } = await store.read(group)
@@ -115,9 +129,10 @@ export const startStreamLeases = async (options: StreamLeasesOptions): Promise<S
       mayTake: now >= settledAt,
     })
     if (!(await store.replace(group, step.table, revision))) return false
-    if (lapsed.size > 0) log.warn({ group, workers: [...lapsed] }, 'projection workers are heard of no more')
+    if (lapsed.size > 0) log.warn({ group, workers: [...lapsed] }, 'projection workers lapsed')
     clearTimeout(lapse)
-    // By then others may take the streams over: counted from before the beat, theirs from when they saw it.
+    // Counted from before the heartbeat was written; others count from when they saw it, so they take over later than
+    // this.
     lapse = setTimeout(lapsedOurselves, startedAt + lapseMs - performance.now())
     if (isStopping) return true
     const following = isChanging ? undefined : options.following?.()
@@ -127,7 +142,7 @@ export const startStreamLeases = async (options: StreamLeasesOptions): Promise<S
   }
 
   const lapsedOurselves = (): void => {
-    log.warn({ group }, 'the leases can not be renewed: letting go of the streams')
+    log.warn({ group }, 'leases cannot be renewed, streams released')
     void workOn([])
   }
 
@@ -139,14 +154,14 @@ export const startStreamLeases = async (options: StreamLeasesOptions): Promise<S
   }
 
   let failure: string | undefined
-  /** What cannot be reached now may be the next time. */
+  /** Reads the table; a failure is retried at the next interval. */
   const look = async (): Promise<void> => {
     try {
       await tick()
       failure = undefined
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error)
-      if (failure !== reason) log.warn({ group, reason }, 'the leases of streams can not be reached')
+      if (failure !== reason) log.warn({ group, reason }, 'stream leases unavailable')
       failure = reason
     }
   }
@@ -184,7 +199,7 @@ export const startStreamLeases = async (options: StreamLeasesOptions): Promise<S
       clearTimeout(lapse)
       for (let attempt = 0; attempt < attempts && touched.size > 0; attempt++) await workOn([])
       await leave().catch(error =>
-        log.warn({ group, reason: String(error) }, 'the leases lapse by themselves'),
+        log.warn({ group, reason: String(error) }, 'releasing leases failed, they will lapse'),
       )
     },
   }

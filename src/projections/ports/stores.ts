@@ -7,31 +7,30 @@ import type { SearchChange } from '../views/search-projection.ts'
 import type { TimelineChange } from '../views/timeline-projection.ts'
 
 /**
- * The write half of a view. Port; every adapter passes test/contracts/view-stores.ts.
- *
- * Changes of one conversation (of one user, for marks) come in their order; any part of them may come again, any number of times: a change is idempotent by
- * its key, and one that is older than what stands under its key changes nothing.
+ * The write half of a view. Port; contract: test/contracts/view-stores.ts. Changes of one conversation (of one user,
+ * for markers) arrive in order. Any part of them may be repeated any number of times: a change is idempotent by its
+ * key, and a change older than the stored row has no effect.
  */
 export interface ChangeStore<Change> {
   /**
-   * Rejects with ChangeRejectedError when one of the changes can never be stored; with anything else when trying again may help. What was stored of the
-   * batch then is unknown, unless it ran in `atomically`.
+   * Rejects with ChangeRejectedError when one of the changes can never be stored, and with any other error when a
+   * retry may succeed. After a rejection an unknown part of the batch is stored, unless the call ran in `atomically`.
    */
   apply(changes: readonly Change[]): Promise<void>
-  /** Forgets all rows. */
+  /** Deletes all rows. */
   clear(): Promise<void>
   /**
-   * All that it holds, some rows at a time, in no order; what is stored meanwhile may be among it or not. Rows are in a form of the adapter's own, the same for
-   * the same view: two generations of a view are equal when their rows are.
+   * Yields all rows in batches, in no order. Rows stored during the iteration may or may not be included. The content
+   * is adapter-specific but deterministic: two generations of a view are equal if and only if their rows are.
    */
   rows(): AsyncIterable<readonly ViewRow[]>
 }
 
-/** A row of a view, to compare generations by. */
+/** A row of a view, in a form for comparing generations. */
 export interface ViewRow {
-  /** The conversation that it is of. */
+  /** The row's conversation. */
   readonly c: string
-  /** What stands in it. */
+  /** The row's content, serialised. */
   readonly content: string
 }
 
@@ -41,31 +40,38 @@ export type ReadStateStore = ChangeStore<ReadStateChange>
 export type RosterStore = ChangeStore<RosterChange>
 export type SearchIndex = ChangeStore<SearchChange>
 
-/** How far a generation of a projection has come in a stream. */
+/** The position that a generation of a projection has reached in a stream. */
 export interface Checkpoint extends Position {
   readonly projection: ProjectionName
   readonly generation: number
-  /** The projection's, when the rows were written. */
+  /** Version of the projection that wrote the rows. */
   readonly version: number
-  /** Events that became dead letters on the way here. */
+  /** Number of dead letters up to this position. */
   readonly deadLetters: number
 }
 
 /**
- * Checkpoints, fenced: of two workers that both believe to have a stream, only the one that claimed it last gets any further. The other's rows do no harm, as
- * changes are idempotent. Port; contract: test/contracts/checkpoint-store.ts.
+ * Stores checkpoints with fencing: of two workers that both believe to own a stream, only the one with the latest
+ * claim can save. Rows written by the other are harmless, because changes are idempotent. Port; contract:
+ * test/contracts/checkpoint-store.ts.
  */
 export interface CheckpointStore {
   load(): Promise<readonly Checkpoint[]>
-  /** Takes a stream over: only saves with the epoch that this resolves with, or with that of a later claim, succeed from then on. */
+  /**
+   * Claims a stream and resolves with a fencing token. From then on, saves succeed only with this token or a later
+   * one.
+   */
   claim(stream: string): Promise<number>
-  /** Checkpoints of one stream. Rejects with FencedError, and stores none, when the stream was claimed since `epoch`; a stream never claimed is at 0. */
+  /**
+   * Saves checkpoints of one stream. Rejects with FencedError, and saves none, when the stream was claimed after this
+   * token; a stream never claimed has token 0.
+   */
   save(checkpoints: readonly Checkpoint[], epoch: number): Promise<void>
-  /** Forgets the checkpoints of a generation of a projection, whatever their version. */
+  /** Deletes the checkpoints of a generation of a projection, of any version. */
   remove(projection: ProjectionName, generation: number): Promise<void>
 }
 
-/** What the store of each projection takes. */
+/** The change store of each projection. */
 export interface StoreByProjection {
   readonly timeline: TimelineStore
   readonly inbox: InboxStore
@@ -74,38 +80,38 @@ export interface StoreByProjection {
   readonly search: SearchIndex
 }
 
-/** A database that views are kept in, with the checkpoints of what it holds: one runner feeds all of it. */
+/** A database of views with their checkpoints. One runner feeds all of it. */
 export interface ViewStores {
-  /** The technology, for logs and status: `sqlite`. */
+  /** Technology, for logs and status: `sqlite`. */
   readonly name: string
-  /** The views that it can hold. */
+  /** The views that it can store. */
   readonly projections: readonly ProjectionName[]
-  /** Events that it likes to be given at once, at most. */
+  /** Preferred maximum of events per batch. */
   readonly batch?: number
-  /** A generation of one of its views; made when it is not there. */
+  /** Opens one generation of a view; creates it when it does not exist. */
   open<P extends ProjectionName>(projection: P, generation: number): Promise<StoreByProjection[P]>
-  /** Forgets a generation: its rows and its checkpoints. */
+  /** Deletes a generation: its rows and checkpoints. */
   drop(projection: ProjectionName, generation: number): Promise<void>
   readonly checkpoints: CheckpointStore
   /**
-   * Runs `work`: where the store has transactions, one at a time, and everything that it stores is kept, or nothing. Where it has none, rows are written before
-   * their checkpoint, so that a crash between repeats changes and loses none.
+   * Runs `work` in a transaction where the database has them, one at a time. Without transactions, rows are written
+   * before their checkpoint, so a crash in between repeats changes and loses none.
    */
   atomically(work: () => Promise<void>): Promise<void>
   close(): Promise<void>
 }
 
-/** Another worker has claimed the stream. */
+/** Thrown when another worker has claimed the stream. */
 export class FencedError extends Error {
   static is = (error: unknown): error is FencedError => error instanceof FencedError
 
   constructor(stream: string) {
-    super(`another worker has taken over ${stream}`)
+    super(`another worker has claimed ${stream}`)
     this.name = 'FencedError'
   }
 }
 
-/** A store can't take a change, now or ever: the event behind it is poison. */
+/** Thrown when a store can never apply a change: its event becomes a dead letter. */
 export class ChangeRejectedError extends Error {
   static is = (error: unknown): error is ChangeRejectedError => error instanceof ChangeRejectedError
 

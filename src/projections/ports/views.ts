@@ -8,27 +8,30 @@ import {
 import type { ProjectionName } from '../views/projection.ts'
 
 /**
- * What the read side answers. Every view may lag behind the log, and says where it stands. Nobody is authorised here: the edge asks the conversation's own
- * state first. Cursors are opaque.
+ * The queries of the read side. Every view may lag behind the log and reports its position. Views do not authorise:
+ * the edge checks the conversation's state first. Cursors are opaque.
  */
 export interface Views {
   readonly timeline: TimelineQueries
   readonly inbox: InboxQueries
   readonly roster: RosterQueries
   readonly search: SearchQueries
-  /** What a projection has applied, by stream: every event up to and with that sequence. */
+  /** Returns a projection's position in each stream: every event up to and including that sequence is applied. */
   positions(projection: ProjectionName): Promise<readonly Position[]>
 }
 
 export interface TimelineEntry {
   readonly seq: number
   readonly streamSeq: number
-  /** The event's bytes at the current version, as clients get them. */
+  /** The event's bytes at the current schema version, as clients receive them. */
   readonly data: Uint8Array
 }
 
 export interface TimelineQueries {
-  /** Events with a seq over `after`, or under `before`, or the last ones when neither is given; ascending, at most `limit`. */
+  /**
+   * Returns events with a seq above `after`, or below `before`, or the last ones if neither is given; ascending, at
+   * most `limit`.
+   */
   page(
     c: string,
     range: { after?: number; before?: number; limit: number },
@@ -40,7 +43,7 @@ export interface TimelineQueries {
   head(c: string): Promise<{ seq: number; streamSeq: number } | undefined>
 }
 
-/** A message that none of its receiver's devices has got. */
+/** A message that no device of its receiver has received. */
 export interface WaitingMessage {
   readonly c: string
   readonly seq: number
@@ -50,30 +53,33 @@ export interface WaitingMessage {
 }
 
 export interface InboxQueries {
-  /** A user's conversations, the last active first. */
+  /** Returns a user's conversations, the most recently active first. */
   page(
     user: string,
     page: { limit: number; cursor?: string },
   ): Promise<{ items: readonly InboxItem[]; cursor?: string }>
   /**
-   * The messages that wait for a user: posted at `since` or later, after what the user has read, got, or sent itself, and not deleted; by conversation and seq.
-   * What a user joined later than is not among them.
+   * Returns the messages that wait for a user, by conversation and seq: posted at or after `since` and not deleted,
+   * later than the user's read and delivered markers, not sent by the user, and not from before the user joined.
    */
   undelivered(
     user: string,
     page: { since: string; limit: number; cursor?: string },
   ): Promise<{ messages: readonly WaitingMessage[]; cursor?: string }>
-  /** One conversation of a user. */
+  /** Returns one conversation of a user. */
   item(user: string, c: string): Promise<InboxItem | undefined>
 }
 
-/** A member, or who follows a channel, then as a plain one. `follows`: whatever else they are. */
+/**
+ * A member, or a follower of a channel with the role of a plain member. `follows` is set independently of other
+ * roles.
+ */
 export interface RosterItem extends MemberItem {
   follows?: true
 }
 
 export interface RosterQueries {
-  /** Ids of the conversations that a user is in, with what the view had applied when it said so: read both in one snapshot. */
+  /** Returns the ids of a user's conversations with the view's positions, both read in one snapshot. */
   conversationsOf(user: string): Promise<{ conversations: readonly string[]; positions: readonly Position[] }>
   members(
     c: string,
@@ -83,12 +89,12 @@ export interface RosterQueries {
 
 export interface SearchQuery {
   readonly q: string
-  /** Only in these conversations: those that the asker is a member of. */
+  /** Search only in these conversations: the caller passes those that the user is a member of. */
   readonly conversations: readonly string[]
   readonly from?: string
-  /** Milliseconds since 1970: `at` at or after. */
+  /** Only messages with `at` at or after this time, ms since 1970. */
   readonly after?: number
-  /** Milliseconds since 1970: `at` before. */
+  /** Only messages with `at` before this time, ms since 1970. */
   readonly before?: number
   readonly hasMedia?: boolean
   readonly limit: number
@@ -96,18 +102,22 @@ export interface SearchQuery {
 }
 
 export interface SearchQueries {
-  /** Newest first. Throws ConfabError BAD_REQUEST for a query or cursor that makes no sense. */
+  /** Returns hits, newest first. Throws ConfabError BAD_REQUEST for an invalid query or cursor. */
   search(query: SearchQuery): Promise<{ hits: readonly SearchHit[]; cursor?: string }>
 }
 
-/** An opaque cursor: where the last row of a page stands in the order of the pages. */
+/** Encodes the position of a page's last row as an opaque cursor. */
 export const encodeCursor = (place: readonly string[]): string =>
   Buffer.from(place.join('\n')).toString('base64url')
 
-/** The `parts` strings of a cursor. Throws ConfabError BAD_REQUEST when it is not one of ours. */
+/** Decodes a cursor into its `parts` strings. Throws ConfabError BAD_REQUEST when it is not a valid cursor. */
 export const decodeCursor = (cursor: string, parts: number): string[] => {
   const place = Buffer.from(cursor, 'base64url').toString().split('\n')
   if (place.length !== parts || encodeCursor(place) !== cursor)
-    throw new ConfabError('BAD_REQUEST', 'This cursor is not one that was given out.', { field: '/cursor' })
+    throw new ConfabError(
+      'BAD_REQUEST',
+      'This is not a valid cursor. Use the `cursor` of an earlier answer.',
+      { field: '/cursor' },
+    )
   return place
 }

@@ -1,28 +1,31 @@
+import type { Checkpoint } from '../ports/stores.ts'
 import type { ProjectionName } from '../views/projection.ts'
+import type { ProjectionTarget } from './projection-target.ts'
+import type { RunnerOptions } from './runner-options.ts'
 
 /**
- * `live`: level with the stream's end as far as known; `catching-up`: behind it, working; `failing`: the log or the store can't be reached, it keeps its place
- * and tries again; `paused`: by an operator; `stopped`: not running.
+ * `live`: at the known end of the stream. `catching-up`: behind it and working. `failing`: the log or the store
+ * cannot be reached; the position is kept and the work retried. `paused`: by an operator. `stopped`: not running.
  */
 export type ProjectionState = 'live' | 'catching-up' | 'failing' | 'paused' | 'stopped'
 
-/** Where a projection stands in one stream. */
+/** Status of a projection in one stream. */
 export interface StreamStatus {
   readonly stream: string
   /** Stream sequence up to which everything is applied. */
   readonly position: number
-  /** The stream's last sequence, as of a second ago or less while running. */
+  /** Last sequence of the stream, at most a second old while running. */
   readonly head: number
   /** Sequences between position and head. */
   readonly lagEvents: number
-  /** Milliseconds since it was last level with the head; 0 while it is. */
+  /** Milliseconds since the projection was last at the head; 0 while it is. */
   readonly lagMs: number
   readonly state: ProjectionState
-  /** Why it fails. */
+  /** Why the projection fails. */
   readonly reason?: string
-  /** Events of the stream that became dead letters of this projection, since its rows were last built. */
+  /** Number of the stream's events that became dead letters of this projection since its rows were last built. */
   readonly deadLetters: number
-  /** Events applied a second, over the last seconds. */
+  /** Events applied per second, averaged over the last seconds. */
   readonly rate: number
 }
 
@@ -30,14 +33,14 @@ export interface ProjectionStatus {
   readonly projection: ProjectionName
   readonly generation: number
   readonly version: number
-  /** The worst of its streams'. */
+  /** The worst state of its streams. */
   readonly state: ProjectionState
-  /** Why it fails as a whole: its database can't be opened, or streams of it not taken on. */
+  /** Why it fails as a whole: its database cannot be opened, or its streams cannot be claimed. */
   readonly reason?: string
   readonly streams: readonly StreamStatus[]
 }
 
-/** How far one projection has come in one stream. Mutable: its runner owns it. */
+/** Progress of one projection in one stream. Mutable, owned by its runner. */
 export class Progress {
   position: number
   deadLetters: number
@@ -55,13 +58,13 @@ export class Progress {
     this.#sampledAt = now
   }
 
-  /** The stream's end is at `head`, or further. */
+  /** Records that the stream's end is at least `head`. */
   sawHead(head: number, now: number): void {
     if (this.position >= this.#head) this.#levelAt = now
     if (head > this.#head) this.#head = head
   }
 
-  /** Everything up to `position` is stored, `events` of it just now; `deadLetters` of all were not taken. */
+  /** Records that everything up to `position` is stored, `events` of it in this step, with `deadLetters` in total. */
   advance(position: number, events: number, deadLetters: number, now: number): void {
     this.position = position
     this.deadLetters = deadLetters
@@ -72,7 +75,7 @@ export class Progress {
     }
   }
 
-  /** Called now and then: folds what was applied since into the rate. */
+  /** Updates the rate with the events applied since the last call. */
   sampleRate(now: number): void {
     const seconds = (now - this.#sampledAt) / 1000
     if (seconds < 0.1) return
@@ -115,9 +118,47 @@ export class Progress {
 
 const severity: readonly ProjectionState[] = ['live', 'catching-up', 'paused', 'failing', 'stopped']
 
-/** The state that an operator should hear of first. */
+/** Returns the state that needs an operator's attention first. */
 export const worstState = (states: Iterable<ProjectionState>): ProjectionState => {
   let worst = 0
   for (const state of states) worst = Math.max(worst, severity.indexOf(state))
   return severity[worst] ?? 'live'
+}
+
+/** The last sequence of each stream. */
+export type StreamEnds = ReadonlyMap<string, number>
+
+/**
+ * Loads the checkpoints that targets continue from, and the streams' ends. Rows of another version of a projection,
+ * or of another log (a checkpoint beyond the stream's end), are deleted, and the projection starts from the first
+ * event. Rejects when the store cannot be reached.
+ */
+export const loadCheckpoints = async (
+  feeds: readonly ProjectionTarget[],
+  readEnds: () => Promise<StreamEnds>,
+  { stores, log }: RunnerOptions,
+): Promise<{ loaded: Map<ProjectionTarget, readonly Checkpoint[]>; ends: StreamEnds }> => {
+  const checkpoints = await stores.checkpoints.load()
+  // Read the ends after the checkpoints: other workers advance meanwhile, and a checkpoint beyond older ends would look
+  // like another log.
+  const ends = await readEnds()
+  const found = new Map<ProjectionTarget, readonly Checkpoint[]>()
+  for (const feed of feeds) {
+    const { name: projection, generation, version } = feed
+    const own = checkpoints.filter(one => one.projection === projection && one.generation === generation)
+    const isOutdated = own.some(one => one.version !== version)
+    const isOfAnotherLog = own.some(({ stream, streamSeq }) => streamSeq > (ends.get(stream) ?? streamSeq))
+    if (!isOutdated && !isOfAnotherLog) {
+      found.set(feed, own)
+      continue
+    }
+    const why = isOutdated ? 'its version changed' : 'its checkpoint belongs to another log'
+    log.info({ projection, generation, version, why }, 'rebuilding a projection')
+    await stores.atomically(async () => {
+      await feed.clear()
+      await stores.checkpoints.remove(projection, generation)
+    })
+    found.set(feed, [])
+  }
+  return { loaded: found, ends }
 }

@@ -6,14 +6,14 @@ import { rosterProjection } from '../views/roster-projection.ts'
 import { searchProjection } from '../views/search-projection.ts'
 import { timelineProjection } from '../views/timeline-projection.ts'
 
-/** The changes of a batch of events, gathered for one store. */
+/** The changes of a batch of events, collected for one store. */
 export interface PendingChanges {
-  /** Throws on an event that the projection can't take. */
+  /** Throws on an event that the projection cannot apply. */
   add(projected: ProjectedEvent): void
   write(): Promise<void>
 }
 
-/** A projection with the store of one generation of its view, which takes its changes. */
+/** A projection together with the store of one generation of its view. */
 export interface ProjectionTarget {
   readonly name: ProjectionName
   readonly generation: number
@@ -45,7 +45,7 @@ export const feed = <Change>(
   clear: () => store.clear(),
 })
 
-/** The version of each projection in this build. */
+/** Returns the version of a projection in this build. */
 export const versionOf = (projection: ProjectionName): number =>
   ({
     timeline: timelineProjection,
@@ -55,7 +55,7 @@ export const versionOf = (projection: ProjectionName): number =>
     search: searchProjection,
   })[projection].version
 
-/** A projection over the generation of its view in these stores, which is made when it is not there. */
+/** Opens a projection's target in these stores; creates the generation when it does not exist. */
 export const openFeed = async (
   stores: ViewStores,
   projection: ProjectionName,
@@ -75,7 +75,7 @@ export const openFeed = async (
   }
 }
 
-/** All projections that these stores can hold, each at its generation. */
+/** Opens the targets of all projections that these stores can hold, each at its generation. */
 export const openFeeds = async (
   stores: ViewStores,
   generations: Generations = {},

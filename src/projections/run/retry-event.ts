@@ -2,23 +2,24 @@ import type { Position, StoredEvent } from '../../events/index.ts'
 import type { EventSource } from '../ports/event-source.ts'
 import type { ViewStores } from '../ports/stores.ts'
 import type { ProjectionName } from '../views/projection.ts'
-import { FeedRejectedError, projectBatch, writeChanges } from './project-batch.ts'
+import { FeedRejectedError, projectBatch, writeChanges } from './batches.ts'
 import type { ProjectionTarget } from './projection-target.ts'
 
-/** A dead letter that is to be tried again. */
+/** A request to apply a dead letter again. */
 export interface RetryRequest extends Position {
   readonly projection: ProjectionName
 }
 
-/** What came of it: the generations that have taken the event now, or why one has not. */
+/** The outcome: the generations that have now applied the event, or the reason of the first failure. */
 export type RetryOutcome =
   | { readonly ok: true; readonly generations: readonly number[] }
   | { readonly ok: false; readonly reason: string }
 
 /**
- * Applies an event that a projection could not take once more, to generations that have gone on without it up to `until`, and after it what followed in its aggregate:
- * a message that was deleted meanwhile would come back else, since its deletion found nothing to delete. Stores take that, as changes may come again. What
- * followed and can't be taken has a letter of its own. Undefined: the log does not have the event. Rejects when log or store can't be reached.
+ * Applies a dead letter to generations that are past it (up to `until`), and then the later events of its aggregate:
+ * without them a message deleted meanwhile would reappear. Repeated changes are harmless. A later event that cannot
+ * be applied has a dead letter of its own. Returns undefined when the log no longer has the event. Rejects when the
+ * log or the store cannot be reached.
  */
 export const retryEvent = async (
   feeds: readonly ProjectionTarget[],
@@ -28,7 +29,7 @@ export const retryEvent = async (
   until: number,
 ): Promise<RetryOutcome | undefined> => {
   const places = feeds.map(feed => ({ feed, position: 0 }))
-  /** Why not, if they are not: the first reason. */
+  /** Applies events; returns the first reason for a failure. */
   const apply = async (events: readonly StoredEvent[]): Promise<string | undefined> => {
     const { changes, poison } = projectBatch(events, places)
     if (poison[0] !== undefined && events.length === 1) return poison[0].reason
@@ -47,7 +48,7 @@ export const retryEvent = async (
       const refusal = projectBatch([first], places).poison[0]?.reason
       if (refusal !== undefined) return { ok: false, reason: refusal }
     }
-    // All at once, so that nobody sees the one without the others.
+    // One transaction, so readers never see the event without its successors.
     if ((await apply(events)) !== undefined)
       for (const event of events) {
         const refusal = await apply([event])

@@ -9,17 +9,20 @@ export type RunnerLog = Pick<Logger, 'info' | 'warn' | 'error'>
 export interface RunnerOptions {
   readonly source: EventSource
   readonly stores: ViewStores
-  /** Without it, an event that can't be taken is logged, counted and skipped. */
+  /** Not given: an event that cannot be applied is logged, counted and skipped. */
   readonly deadLetters?: DeadLetters
   readonly log: RunnerLog
-  /** What to feed; default: all projections that the stores can hold, at generation 1. */
+  /** The targets to feed. Default: all projections that the stores can hold, at generation 1. */
   readonly feeds?: readonly ProjectionTarget[]
-  /** Streams to follow from the start; default: all. */
+  /** Streams to follow from the start. Default: all. */
   readonly streams?: readonly string[]
-  /** Events in one transaction, at most; default: what the stores ask for, else 2,000, so that hot rows and pages are written once for many events. */
+  /**
+   * Maximum number of events per transaction. Default: the stores' preference, else 2,000, so that hot rows and pages
+   * are written once for many events.
+   */
   readonly batch?: number
   /** First wait after a failure, ms; doubles up to 5,000. Default 50. */
   readonly retryMs?: number
-  /** How often the streams' ends are asked for, ms. Default 1,000. */
+  /** Interval of reading the streams' ends, ms. Default 1,000. */
   readonly headEveryMs?: number
 }

@@ -1,13 +1,12 @@
 import { sleep } from '../../base/sleep.ts'
 import type { Checkpoint } from '../ports/stores.ts'
 import type { ProjectionName } from '../views/projection.ts'
-import { loadCheckpoints } from './load-progress.ts'
-import { Progress, type ProjectionStatus, worstState } from './progress.ts'
+import { loadCheckpoints, Progress, type ProjectionStatus, worstState } from './progress.ts'
 import { openFeeds, type ProjectionTarget } from './projection-target.ts'
 import type { RunnerOptions } from './runner-options.ts'
 import { StreamProjector } from './stream-projector.ts'
 
-/** Feeds the views of one database from the log: one projector a stream. */
+/** Feeds the views of one database from the log, with one StreamProjector per stream. */
 export class ProjectionRunner {
   readonly #options: RunnerOptions
   readonly #feeds = new Set<ProjectionTarget>()
@@ -15,7 +14,7 @@ export class ProjectionRunner {
   readonly #projectors = new Map<string, StreamProjector>()
   readonly #stop = new AbortController()
   #started = false
-  /** Streams and feeds come and go one at a time. */
+  /** Serialises changes to streams and targets. */
   #turn: Promise<unknown> = Promise.resolve()
 
   constructor(options: RunnerOptions) {
@@ -23,11 +22,11 @@ export class ProjectionRunner {
   }
 
   /**
-   * Loads the checkpoints, forgets rows of another version or of another log, and follows the streams. Rejects when log or store can't be reached: they should
-   * be there at the start; later on they may come and go.
+   * Loads the checkpoints, deletes rows of another version or of another log, and follows the streams. Rejects when
+   * the log or the store cannot be reached. Later failures are retried.
    */
   async start(): Promise<void> {
-    if (this.#started) throw new Error('a runner starts once')
+    if (this.#started) throw new Error('a runner can only be started once')
     this.#started = true
     const { stores, source, feeds, streams } = this.#options
     for (const feed of feeds ?? (await openFeeds(stores))) this.#feeds.add(feed)
@@ -35,7 +34,7 @@ export class ProjectionRunner {
     void this.#watchHeads()
   }
 
-  /** One entry a generation of a projection. */
+  /** Returns one entry per generation of a projection. */
   status(): ProjectionStatus[] {
     const now = performance.now()
     return [...this.#feeds].map(feed => {
@@ -50,19 +49,19 @@ export class ProjectionRunner {
     })
   }
 
-  /** Stops feeding a projection, after the batch at hand. The others go on. */
+  /** Stops feeding a projection after the current batch. Other projections continue. */
   pause(projection: ProjectionName): void {
     this.#paused.add(projection)
-    this.#each(projection, (projector, feed) => projector.sleep(feed))
+    this.#each(projection, (projector, feed) => projector.pause(feed))
   }
 
-  /** Goes on where the projection stood. */
+  /** Continues a paused projection at its position. */
   resume(projection: ProjectionName): void {
     this.#paused.delete(projection)
     this.#each(projection, (projector, feed) => projector.resume(feed))
   }
 
-  /** Feeds another generation too. Rejects when log or store can't be reached. */
+  /** Adds a target. Rejects when the log or the store cannot be reached. */
   add(feed: ProjectionTarget): Promise<void> {
     return this.#inTurn(async () => {
       if (this.#feeds.has(feed)) return
@@ -73,7 +72,7 @@ export class ProjectionRunner {
     })
   }
 
-  /** Feeds a generation no more, after the batch at hand. */
+  /** Removes a target after its current batch. */
   remove(feed: ProjectionTarget): Promise<void> {
     return this.#inTurn(async () => {
       this.#feeds.delete(feed)
@@ -81,26 +80,26 @@ export class ProjectionRunner {
     })
   }
 
-  /** The streams that it has and was not fenced off from. */
+  /** Returns the streams that it follows and was not fenced off from. */
   streams(): string[] {
     return [...this.#projectors].flatMap(([stream, { isOver }]) => (isOver ? [] : [stream]))
   }
 
-  /** How far a feed has come in a stream that this runner has; undefined in another's. */
+  /** Returns a target's position in a stream; undefined when this runner does not follow the stream. */
   positionOf(feed: ProjectionTarget, stream: string): number | undefined {
     const projector = this.#projectors.get(stream)
     return projector?.isOver === false ? projector.progressOf(feed)?.position : undefined
   }
 
-  /** A feed has taken an event of a stream after all that was a dead letter. */
+  /** Records that a target has applied an event that was a dead letter. */
   tookLetter(feed: ProjectionTarget, stream: string): void {
     const progress = this.#projectors.get(stream)?.progressOf(feed)
     if (progress !== undefined && progress.deadLetters > 0) progress.deadLetters--
   }
 
   /**
-   * Follows exactly these streams from now on: claims those that are new, so that a worker that had them before gets no further, and lets go of the others.
-   * Rejects when log or store can't be reached.
+   * Follows exactly these streams: claims new ones, which fences off their previous workers, and stops the others.
+   * Rejects when the log or the store cannot be reached.
    */
   follow(streams: readonly string[]): Promise<void> {
     return this.#inTurn(async () => {
@@ -114,7 +113,7 @@ export class ProjectionRunner {
       const { stores } = this.#options
       const epochs = new Map<string, number>()
       for (const stream of added) epochs.set(stream, await stores.checkpoints.claim(stream))
-      // After the claims: nobody moves these checkpoints any more.
+      // After the claims no other worker can move these checkpoints.
       const { loaded, ends } = await loadCheckpoints([...this.#feeds], () => this.#ends(), this.#options)
       for (const stream of added) {
         const projector = new StreamProjector(stream, this.#options)
@@ -126,7 +125,7 @@ export class ProjectionRunner {
     })
   }
 
-  /** Resolves when the batches at hand are stored or given up; what is not stored comes again at the next start. */
+  /** Resolves when the current batches are stored or abandoned. Abandoned events are applied at the next start. */
   async stop(): Promise<void> {
     this.#stop.abort()
     await this.#turn
@@ -162,7 +161,7 @@ export class ProjectionRunner {
   async #watchHeads(): Promise<void> {
     while (!this.#stop.signal.aborted) {
       await sleep(this.#options.headEveryMs ?? 1_000, this.#stop.signal)
-      // A log that can't be reached shows in its followers.
+      // The followers report a log that cannot be reached.
       const ends = await this.#ends().catch(() => new Map<string, number>())
       const now = performance.now()
       for (const [stream, projector] of this.#projectors) {
@@ -174,7 +173,7 @@ export class ProjectionRunner {
   }
 }
 
-/** A runner, started. Rejects as its `start` does. */
+/** Creates and starts a runner. Rejects as `start` does. */
 export const startProjections = async (options: RunnerOptions): Promise<ProjectionRunner> => {
   const runner = new ProjectionRunner(options)
   await runner.start()

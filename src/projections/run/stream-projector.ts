@@ -1,17 +1,22 @@
 import { aborted, sleep } from '../../base/sleep.ts'
 import type { StoredEvent } from '../../events/index.ts'
 import { FencedError } from '../ports/stores.ts'
-import { gatherBatches } from './gather-batches.ts'
-import { type FeedAt, groupByPosition } from './group-by-position.ts'
+import {
+  type FeedAt,
+  FeedRejectedError,
+  gatherBatches,
+  groupByPosition,
+  projectBatch,
+  writeChanges,
+} from './batches.ts'
 import type { Progress, StreamStatus } from './progress.ts'
-import { FeedRejectedError, projectBatch, writeChanges } from './project-batch.ts'
 import type { ProjectionTarget } from './projection-target.ts'
 import type { RunnerOptions } from './runner-options.ts'
 
 const defaultBatch = 2_000
 const longestRetryMs = 5_000
 
-/** Some projections that read the stream together, until they are grouped anew. */
+/** Targets that read the stream together until the next regrouping. */
 interface Session {
   readonly feeds: Set<ProjectionTarget>
   readonly signal: AbortSignal
@@ -19,9 +24,9 @@ interface Session {
 }
 
 /**
- * Feeds projections from one stream, in order; rows and checkpoints in one transaction. It never skips an event and never loses its place: a store or log that
- * fails is tried again until it works, an event that can't be taken goes to the dead letters. It ends when it is stopped, or when another worker has claimed the
- * stream.
+ * Feeds projections from one stream, in order, with rows and checkpoints in one transaction. It never skips an event
+ * and never loses its position: a failing store or log is retried until it works, and an event that cannot be applied
+ * becomes a dead letter. It ends when it is stopped or when another worker claims the stream.
  */
 export class StreamProjector {
   readonly stream: string
@@ -42,27 +47,29 @@ export class StreamProjector {
     this.#batch = options.batch ?? options.stores.batch ?? defaultBatch
   }
 
-  /** Goes on with a projection from where `progress` stands. */
+  /** Continues a projection at `progress`. */
   add(feed: ProjectionTarget, progress: Progress, isPaused: boolean): void {
     this.#progress.set(feed, progress)
     if (isPaused) this.#paused.add(feed)
     else this.#regroup.abort()
   }
 
-  /** Leaves a projection alone, after the batch at hand. */
+  /** Removes a projection after the current batch. */
   remove(feed: ProjectionTarget): void {
-    this.sleep(feed)
+    this.pause(feed)
     this.#progress.delete(feed)
     this.#paused.delete(feed)
   }
 
-  /** Stops feeding a projection, after the batch at hand: it misses what comes from then on, so it has left its session for good. */
-  sleep(feed: ProjectionTarget): void {
+  /**
+   * Stops feeding a projection after the current batch. It misses later events, so it leaves its session for good.
+   */
+  pause(feed: ProjectionTarget): void {
     this.#paused.add(feed)
     for (const { feeds } of this.#sessions) feeds.delete(feed)
   }
 
-  /** Goes on where the projection stood. */
+  /** Continues a paused projection at its position. */
   resume(feed: ProjectionTarget): void {
     if (this.#paused.delete(feed)) this.#regroup.abort()
   }
@@ -71,7 +78,7 @@ export class StreamProjector {
     return this.#progress.get(feed)
   }
 
-  /** Whether it was told to stop, or was fenced off. */
+  /** Whether it was stopped or fenced off. */
   get isOver(): boolean {
     return this.#stop.signal.aborted
   }
@@ -98,7 +105,7 @@ export class StreamProjector {
     this.#run ??= this.#project()
   }
 
-  /** Resolves when the batch at hand is stored or given up; what is not stored comes again. */
+  /** Resolves when the current batch is stored or abandoned. Abandoned events are applied at the next start. */
   async stop(): Promise<void> {
     this.#stop.abort()
     await this.#run
@@ -109,8 +116,8 @@ export class StreamProjector {
       this.#regroup = new AbortController()
       const signal = AbortSignal.any([this.#stop.signal, this.#regroup.signal])
       const places = this.#placesOf([...this.#progress.keys()].filter(feed => !this.#paused.has(feed)))
-      this.#sessions = groupByPosition(places, this.#batch).map(cohort => ({
-        feeds: new Set(cohort.map(({ feed }) => feed)),
+      this.#sessions = groupByPosition(places, this.#batch).map(group => ({
+        feeds: new Set(group.map(({ feed }) => feed)),
         signal,
         failures: 0,
       }))
@@ -126,7 +133,7 @@ export class StreamProjector {
   async #follow(session: Session): Promise<void> {
     const { feeds } = session
     while (!session.signal.aborted && feeds.size > 0) {
-      // What reads the stream is let go when this pass ends, for whatever reason.
+      // Ends the consumer of this pass in every case.
       const pass = new AbortController()
       const signal = AbortSignal.any([session.signal, pass.signal])
       const after = Math.min(...this.#placesOf(feeds).map(({ position }) => position))
@@ -146,11 +153,11 @@ export class StreamProjector {
         pass.abort()
       }
     }
-    // Whoever comes back to life does so by a new grouping.
+    // A resumed target joins through a new grouping.
     if (!session.signal.aborted) await aborted(session.signal)
   }
 
-  /** Whether those who were behind are now near enough to others to read along with them. */
+  /** Whether the targets of this session are now close enough to another session to join it. */
   #hasCaughtUp({ feeds }: Session): boolean {
     if (this.#sessions.length === 1) return false
     const position = Math.max(...this.#placesOf(feeds).map(place => place.position))
@@ -161,7 +168,7 @@ export class StreamProjector {
     })
   }
 
-  /** Until it is stored, or the projector stops. */
+  /** Retries until the batch is stored or the projector stops. */
   async #apply(session: Session, events: readonly StoredEvent[]): Promise<void> {
     const rejected = new Map<ProjectionTarget, string>()
     while (!this.isOver) {
@@ -186,7 +193,7 @@ export class StreamProjector {
     }
   }
 
-  /** Dead letters first: once the checkpoint has passed an event, nobody would file it any more. */
+  /** Dead letters are published first: once the checkpoint has passed an event, no worker would file it. */
   async #store(
     { feeds }: Session,
     events: readonly StoredEvent[],
@@ -198,7 +205,7 @@ export class StreamProjector {
     const { changes, poison } = projectBatch(events, places, rejected)
     for (const { feed, event, reason } of poison) {
       const letter = { projection: feed.name, stream, streamSeq: event.streamSeq, reason }
-      log.error({ ...letter, generation: feed.generation }, 'an event that a projection can not take')
+      log.error({ ...letter, generation: feed.generation }, 'projection cannot apply event, dead letter')
       await deadLetters?.publish({ ...letter, at: new Date().toISOString() }, event)
     }
     const last = events.at(-1)?.streamSeq ?? 0
@@ -223,7 +230,7 @@ export class StreamProjector {
   async #failed(error: unknown, session: Session): Promise<void> {
     const reason = error instanceof Error ? error.message : String(error)
     if (this.#failure !== reason)
-      this.#options.log.warn({ stream: this.stream, reason }, 'projections are stuck')
+      this.#options.log.warn({ stream: this.stream, reason }, 'projection failing, will retry')
     this.#failure = reason
     const most = Math.min(longestRetryMs, (this.#options.retryMs ?? 50) * 2 ** session.failures++)
     await sleep(most * (0.5 + Math.random() / 2), this.#stop.signal)

@@ -17,23 +17,23 @@ import type { RunnerOptions } from './runner-options.ts'
 
 export interface SupervisorOptions extends Omit<RunnerOptions, 'feeds' | 'streams'> {
   readonly plans: PlanStore
-  /** How often it looks whether a generation that is to be switched to is complete, ms. Default 250. */
+  /** Interval of checking whether a generation to switch to is complete, ms. Default 250. */
   readonly switchEveryMs?: number
 }
 
-/** A generation's status, with what it is to its plan. */
+/** A generation's status with its role in the plan. */
 export interface SupervisedStatus extends ProjectionStatus {
   readonly role: 'live' | 'building' | 'kept'
 }
 
-/** A generation that lags no more than this, in events of a stream, is as good as the one that is read. */
+/** A generation that lags by at most this many events of a stream counts as complete. */
 export const levelEvents = 500
 const longestRetryMs = 5_000
 
 /**
- * Has the views of one database built as their plans say: every kept generation that is of this build's version is fed. Rows of another version are left as they
- * are, for those who read them, and a generation of this version is built beside them and switched to when it is complete. Any number of workers may supervise
- * one database.
+ * Builds the views of one database according to their plans: every kept generation of this build's version is fed.
+ * Rows of another version stay for their readers; a generation of this version is built beside them and switched to
+ * when complete. Several workers may supervise one database.
  */
 export class ProjectionSupervisor {
   readonly #options: SupervisorOptions
@@ -50,7 +50,7 @@ export class ProjectionSupervisor {
     this.#runner = new ProjectionRunner({ ...options, feeds: [], streams: [] })
   }
 
-  /** Starts with no stream: `follow` gives it some. Rejects when log, store or plans can't be reached. */
+  /** Starts without streams; `follow` assigns them. Rejects when log, store or plans cannot be reached. */
   async start(): Promise<void> {
     const { stores, plans } = this.#options
     await this.#runner.start()
@@ -71,12 +71,12 @@ export class ProjectionSupervisor {
     this.#looking = this.#switchWhenComplete()
   }
 
-  /** Follows exactly these streams from now on. */
+  /** Follows exactly these streams. */
   follow(streams: readonly string[]): Promise<void> {
     return this.#runner.follow(streams)
   }
 
-  /** The streams that it has and was not fenced off from. */
+  /** Returns the streams that it follows and was not fenced off from. */
   streams(): string[] {
     return this.#runner.streams()
   }
@@ -88,25 +88,26 @@ export class ProjectionSupervisor {
     })
   }
 
-  /** The feeds of all kept generations of a projection that this build can feed. */
+  /** Returns the targets of all kept generations of a projection that this build can feed. */
   feedsOf(projection: ProjectionName): ProjectionTarget[] {
     return [...this.#feeds.values()].filter(({ name }) => name === projection)
   }
 
   /**
-   * Tries a dead letter once more, in all generations that have gone on without it. Undefined: another worker has the stream. Rejects when log or store can't be reached.
+   * Applies a dead letter again, in all generations that are past it. Resolves with undefined when another worker
+   * owns the stream. Rejects when the log or the store cannot be reached.
    */
   async retry({ projection, stream, streamSeq }: RetryRequest): Promise<RetryOutcome | undefined> {
     const { source, stores } = this.#options
     if (!stores.projections.includes(projection) || !this.#runner.streams().includes(stream)) return undefined
     if (this.#plans.get(projection)?.paused) return { ok: false, reason: `${projection} is paused` }
-    // The others will come to it by themselves.
+    // Generations that have not reached the event apply it in their normal course.
     const feeds = this.feedsOf(projection).filter(
       feed => (this.#runner.positionOf(feed, stream) ?? 0) >= streamSeq,
     )
     const until = Math.max(...feeds.map(feed => this.#runner.positionOf(feed, stream) ?? 0))
     const outcome = await retryEvent(feeds, source, stores, { stream, streamSeq }, until)
-    if (outcome === undefined) return { ok: false, reason: 'the log does not have the event any more' }
+    if (outcome === undefined) return { ok: false, reason: 'the log no longer has the event' }
     if (outcome.ok) for (const feed of feeds) this.#runner.tookLetter(feed, stream)
     return outcome
   }
@@ -119,14 +120,14 @@ export class ProjectionSupervisor {
     await this.#runner.stop()
   }
 
-  /** Plans are carried out one after the other, each until it is. */
+  /** Applies plans one after another. */
   #enqueue(projection: ProjectionName, plan: ProjectionPlan): void {
     this.#turn = this.#turn.then(async () => {
       for (let failures = 0; !this.#stop.signal.aborted; failures++)
         try {
           return await this.#carryOut(projection, plan)
         } catch (error) {
-          this.#options.log.warn({ projection, reason: String(error) }, 'a plan cannot be carried out yet')
+          this.#options.log.warn({ projection, reason: String(error) }, 'applying a plan failed, will retry')
           await sleep(Math.min(longestRetryMs, 100 * 2 ** failures), this.#stop.signal)
         }
     })
@@ -155,7 +156,7 @@ export class ProjectionSupervisor {
     for (const { generation } of before?.generations ?? [])
       if (!kept.has(generation)) {
         await stores.drop(projection, generation)
-        log.info({ projection, generation }, 'a generation of a view was dropped')
+        log.info({ projection, generation }, 'view generation dropped')
       }
     if (!plan.paused) this.#runner.resume(projection)
   }
@@ -170,14 +171,15 @@ export class ProjectionSupervisor {
           const done = await plans.update(projection, plan =>
             plan?.switchTo === generation ? switchTo(plan, generation) : undefined,
           )
-          if (done !== undefined) log.info({ projection, generation }, 'queries read another generation')
+          if (done !== undefined)
+            log.info({ projection, generation }, 'queries switched to another generation')
         } catch {
-          // Log, store or plans are away; the next look may work.
+          // Log, store or plans cannot be reached; the next check retries.
         }
     }
   }
 
-  /** Whether a generation is level with the log, whoever feeds it. */
+  /** Whether a generation has caught up with the log, whichever worker feeds it. */
   async #isComplete(projection: ProjectionName, generation: number): Promise<boolean> {
     const { source, stores } = this.#options
     const streams = await source.streams()
@@ -191,15 +193,15 @@ export class ProjectionSupervisor {
   }
 }
 
-/** A plan by which some generation is of a version: as it is, or with one that is built. */
+/** Returns a plan that contains a generation of a version: unchanged, or with one added that is built. */
 const withVersion = (plan: ProjectionPlan, version: number): ProjectionPlan => {
   if (plan.generations.some(one => one.version === version)) return plan
-  // One of a version that nobody has any more is not worth waiting for.
+  // A generation of a version that no running build has is abandoned.
   const building = buildingOf(plan)?.generation
   const generations = plan.generations.filter(({ generation }) => generation !== building)
   return rebuild({ ...plan, generations }, version, { switchTo: true })
 }
 
-/** The generation of each view that queries read, by plans. */
+/** Returns the generation of each view that queries read, by plan. */
 export const liveGenerations = (plans: ReadonlyMap<ProjectionName, ProjectionPlan>): Generations =>
   Object.fromEntries([...plans].map(([projection, { live }]) => [projection, live]))

@@ -1,7 +1,7 @@
 import type { Kind } from '../../events/index.ts'
 import { noChanges, type Projection } from './projection.ts'
 
-/** Something happened in a conversation. Key: c; the greatest seq stands. */
+/** An event occurred in a conversation. Key: c; the highest seq wins. */
 export interface ActivityChange {
   readonly kind: 'activity'
   readonly c: string
@@ -11,7 +11,7 @@ export interface ActivityChange {
   readonly n: number
 }
 
-/** A message was posted: activity of its conversation, and a mark of its sender. Key: (c, seq). */
+/** A message was posted: activity of its conversation, and a read marker of its sender. Key: (c, seq). */
 export interface MessageChange {
   readonly kind: 'message'
   readonly c: string
@@ -23,7 +23,7 @@ export interface MessageChange {
   readonly text: string
 }
 
-/** A message has another text, or none any more. Key: (c, m); the greatest seq stands. */
+/** The text of a message was changed or deleted. Key: (c, m); the highest seq wins. */
 export interface AmendmentChange {
   readonly kind: 'amendment'
   readonly c: string
@@ -33,7 +33,7 @@ export interface AmendmentChange {
   readonly text: string | null
 }
 
-/** A conversation came to be. Key: c. */
+/** A conversation was created. Key: c. */
 export interface CreatedChange {
   readonly kind: 'created'
   readonly c: string
@@ -42,7 +42,7 @@ export interface CreatedChange {
   readonly pair?: readonly [string, string]
 }
 
-/** A conversation's title. Key: c; the greatest seq stands. */
+/** The title of a conversation. Key: c; the highest seq wins. */
 export interface TitleChange {
   readonly kind: 'title'
   readonly c: string
@@ -50,7 +50,7 @@ export interface TitleChange {
   readonly title: string | null
 }
 
-/** Who is in a conversation. Key: (user, c); the greatest seq of the conversation stands. */
+/** Membership of a user in a conversation. Key: (user, c); the conversation's highest seq wins. */
 export interface MembershipChange {
   readonly kind: 'membership'
   readonly c: string
@@ -59,17 +59,20 @@ export interface MembershipChange {
   readonly member: boolean
 }
 
-/** A user came into a conversation that was there already: what was said before is not unread. Key: (user, c); the greatest seq stands. */
+/**
+ * A user joined an existing conversation: earlier messages do not count as unread. Key: (user, c); the highest seq
+ * wins.
+ */
 export interface CameChange {
   readonly kind: 'came'
   readonly c: string
   readonly seq: number
   readonly user: string
-  /** Ordinal of the last message before. */
+  /** Ordinal of the last message before the join. */
   readonly n: number
 }
 
-/** How far a user has read. Key: (user, c); the greatest mark stands. */
+/** A user's read marker. Key: (user, c); the highest marker wins. */
 export interface ReadMarkChange {
   readonly kind: 'read'
   readonly c: string
@@ -77,7 +80,7 @@ export interface ReadMarkChange {
   readonly mark: number
 }
 
-/** How far a user's devices have got a conversation. Key: (user, c); the greatest mark stands. */
+/** A user's delivered marker. Key: (user, c); the highest marker wins. */
 export interface DeliveredMarkChange {
   readonly kind: 'delivered'
   readonly c: string
@@ -85,7 +88,7 @@ export interface DeliveredMarkChange {
   readonly mark: number
 }
 
-/** Key: (user, c); the greatest seq of the user stands. */
+/** A user muted or unmuted a conversation. Key: (user, c); the user's highest seq wins. */
 export interface MuteChange {
   readonly kind: 'mute'
   readonly c: string
@@ -94,7 +97,7 @@ export interface MuteChange {
   readonly muted: boolean
 }
 
-/** Whether a user follows a channel. Key: (user, c); the greatest seq of the user stands. */
+/** Whether a user follows a channel. Key: (user, c); the user's highest seq wins. */
 export interface FollowsChange {
   readonly kind: 'follows'
   readonly c: string
@@ -103,7 +106,10 @@ export interface FollowsChange {
   readonly follows: boolean
 }
 
-/** No change is a change per member: what a message costs does not depend on who is there. */
+/**
+ * Every change concerns one row, never one row per member: the cost of a message does not depend on the number of
+ * members.
+ */
 export type InboxChange =
   | ActivityChange
   | MessageChange
@@ -117,7 +123,7 @@ export type InboxChange =
   | MuteChange
   | FollowsChange
 
-/** What a user's list of conversations is joined from: heads, messages, memberships and marks. */
+/** Produces the rows that a user's list of conversations is joined from: heads, messages, memberships and markers. */
 export const inboxProjection: Projection<InboxChange> = {
   name: 'inbox',
   version: 3,

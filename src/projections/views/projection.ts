@@ -1,32 +1,33 @@
 import type { ConversationEvent, StoredEvent, UserEvent } from '../../events/index.ts'
 
-/** The projections, by name. A name is part of checkpoints and of the dead letters' subjects. */
+/** The projections, by name. The name is part of checkpoints and of the subjects of dead letters. */
 export const projectionNames = ['timeline', 'inbox', 'read-state', 'roster', 'search'] as const
 export type ProjectionName = (typeof projectionNames)[number]
 
 /**
- * Which generation of each view is meant; 1 where it is not named. A view is built again as another generation beside the one that is read, and readers are
- * switched over when it is complete.
+ * A generation per view; 1 where a view is not named. A rebuild creates another generation beside the live one, and
+ * readers switch when it is complete.
  */
 export type Generations = { readonly [P in ProjectionName]?: number }
 
-/** An event that was decoded once for all projections. */
+/** An event, decoded once for all projections. */
 export interface ProjectedEvent {
   readonly stored: StoredEvent
-  /** Its body at the current version. */
+  /** The event's body at the current schema version. */
   readonly event: ConversationEvent | UserEvent
 }
 
 /**
- * What an event means to a view, as changes of rows. Pure: no I/O, no clock, no state, so that a replay gives the same changes. Throws only on an event that it
- * can't take: it becomes a dead letter of this projection, and the projection goes on.
+ * Translates an event into row changes of a view. Pure (no I/O, clock or state), so a replay produces the same
+ * changes. Throws only on an event that it cannot apply: the event becomes a dead letter of this projection, and the
+ * projection continues.
  */
 export interface Projection<Change> {
   readonly name: ProjectionName
-  /** Raised when its changes for the same events are no longer the same: the rows are then built again. */
+  /** Increased when the changes for the same events differ from before: the rows are then rebuilt. */
   readonly version: number
   apply(projected: ProjectedEvent): readonly Change[]
 }
 
-/** For an event that changes nothing. */
+/** The result for an event without changes. */
 export const noChanges: readonly never[] = []

@@ -1,6 +1,6 @@
 import { noChanges, type Projection } from './projection.ts'
 
-/** How far a user's mark in a conversation has come. Key: (c, user, of); the greatest mark stands. */
+/** A user's marker in a conversation. Key: (c, user, of); the highest marker wins. */
 export interface ReadStateChange {
   readonly of: 'read' | 'delivered'
   readonly c: string
@@ -8,7 +8,7 @@ export interface ReadStateChange {
   readonly mark: number
 }
 
-/** The marks that users set, for whoever asks who has read what. */
+/** Produces the markers of users, for queries of who has read a message. */
 export const readStateProjection: Projection<ReadStateChange> = {
   name: 'read-state',
   version: 1,

@@ -1,16 +1,16 @@
 import type { Role } from '../../events/index.ts'
 import { noChanges, type Projection } from './projection.ts'
 
-/** What a user is in a conversation. Key: (c, user); the greatest seq stands. */
+/** A user's role in a conversation. Key: (c, user); the highest seq wins. */
 export interface RoleChange {
   readonly c: string
   readonly user: string
   readonly seq: number
-  /** null: not a member (any more). */
+  /** null: not a member, or no longer. */
   readonly role: Role | null
 }
 
-/** Whether a user follows a channel, whatever its role. Key: (c, user); the greatest seq of the user stands. */
+/** Whether a user follows a channel, independent of the role. Key: (c, user); the user's highest seq wins. */
 export interface FollowChange {
   readonly c: string
   readonly user: string
@@ -20,7 +20,7 @@ export interface FollowChange {
 
 export type RosterChange = RoleChange | FollowChange
 
-/** Who is in which conversation, as what. */
+/** Produces the members of each conversation with their roles. */
 export const rosterProjection: Projection<RosterChange> = {
   name: 'roster',
   version: 1,

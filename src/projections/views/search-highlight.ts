@@ -6,7 +6,10 @@ interface Span {
   end: number
 }
 
-/** Texts up to this length, in UTF-16 units, are shown whole; of longer ones, about as much around the first match. */
+/**
+ * Texts up to this length, in UTF-16 units, are shown whole. From longer ones an excerpt of about this length around
+ * the first match is shown.
+ */
 const excerptLength = 300
 const lead = 80
 
@@ -20,7 +23,9 @@ const escapes: Readonly<Record<string, string>> = {
 const escapeHtml = (text: string): string =>
   text.replace(/[&<>"']/g, character => escapes[character] ?? character)
 
-/** The part of a text that matched, HTML-escaped, the matches in `<mark>`. The index finds by the same words. */
+/**
+ * Returns the matching part of a text, HTML-escaped, with matches in `<mark>`. Uses the same word rules as the index.
+ */
 export const highlight = (text: string, phrases: readonly Phrase[]): string => {
   const spans = matchesIn(wordsOf(text), phrases)
   const [from, to] = excerptOf(text, spans[0]?.start ?? 0)
@@ -36,7 +41,7 @@ export const highlight = (text: string, phrases: readonly Phrase[]): string => {
   return to < text.length ? `${html}…` : html
 }
 
-/** Whether a text holds all of these. */
+/** Whether a text contains all phrases. */
 export const holdsAll = (text: string, phrases: readonly Phrase[]): boolean => {
   const words = wordsOf(text)
   return phrases.every(phrase => matchesIn(words, [phrase]).length > 0)
@@ -72,11 +77,11 @@ const merge = (spans: Span[]): Span[] => {
   return merged
 }
 
-/** Never cuts a surrogate pair. */
+/** Returns the bounds of the excerpt; never splits a surrogate pair. */
 const excerptOf = (text: string, first: number): [from: number, to: number] => {
   if (text.length <= excerptLength) return [0, text.length]
   const whole = (at: number) => (at < text.length && /[\udc00-\udfff]/.test(text[at] ?? '') ? at - 1 : at)
   const from = whole(Math.max(0, Math.min(first - lead, text.length - excerptLength)))
-  // A match longer than the excerpt is shown as far as it goes, unmarked.
+  // A match longer than the excerpt is cut off and not marked.
   return [from, whole(Math.min(text.length, from + excerptLength))]
 }

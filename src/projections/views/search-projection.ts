@@ -1,6 +1,6 @@
 import { noChanges, type Projection } from './projection.ts'
 
-/** A message can be found. Key: (c, m). */
+/** A message becomes searchable. Key: (c, m). */
 export interface SearchPosted {
   readonly kind: 'posted'
   readonly c: string
@@ -13,7 +13,7 @@ export interface SearchPosted {
   readonly media: boolean
 }
 
-/** A message is found by another text, or not any more. Key: (c, m); the greatest seq stands. */
+/** The searchable text of a message changed or was removed. Key: (c, m); the highest seq wins. */
 export interface SearchAmended {
   readonly kind: 'amended'
   readonly c: string
@@ -25,10 +25,10 @@ export interface SearchAmended {
 
 export type SearchChange = SearchPosted | SearchAmended
 
-/** The messages as they stand, to be found by their words. */
+/** Produces the current text of each message for the search index. */
 export const searchProjection: Projection<SearchChange> = {
   name: 'search',
-  // 2: no variation selectors among the words.
+  // Version 2: words no longer contain variation selectors.
   version: 2,
   apply({ stored, event }) {
     switch (event.type) {

@@ -1,6 +1,6 @@
 import { ConfabError, Limits } from '../../events/index.ts'
 
-/** A word of a text, folded for comparing, with its place in the text (UTF-16 offsets). */
+/** A word of a text, folded for comparison, with its UTF-16 offsets in the text. */
 export interface Word {
   readonly folded: string
   readonly start: number
@@ -8,8 +8,8 @@ export interface Word {
 }
 
 /**
- * Scripts that write without spaces between words: each of their letters is a word of its own, and a search for several is a search for the phrase. Finds
- * every substring, at the price of more entries; a dictionary would be needed for less.
+ * Scripts written without spaces: each letter is a word, and a search for several letters is a phrase search. This
+ * finds every substring at the price of more index entries; fewer would need a dictionary.
  */
 const unspaced =
   '\\p{scx=Han}\\p{scx=Hira}\\p{scx=Kana}\\p{sc=Thai}\\p{sc=Lao}\\p{sc=Khmr}\\p{sc=Mymr}\\p{sc=Tibt}'
@@ -19,11 +19,16 @@ const word = new RegExp(
 )
 const asciiWord = /[A-Za-z0-9]+/g
 const ascii = /^[\0-\x7f]*$/
-/** Accents of Latin, Greek and Cyrillic; points of Hebrew; vowel signs and tatweel of Arabic: people search without them. */
+/**
+ * Accents of Latin, Greek and Cyrillic, points of Hebrew, vowel signs and tatweel of Arabic: users search without
+ * them.
+ */
 const accents = /[\u0300-\u036f\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0640\u064b-\u065f\u0670]/g
-/** Which of its forms a character is shown in, as `\ufe0f` after a heart: some keyboards add it, others do not. By itself it is no word. */
+/**
+ * Variation selectors, such as `\ufe0f` after a heart: some keyboards add them, others do not. They are not words.
+ */
 const variations = /\p{VS}/gu
-/** What compatibility forms leave that would split a word: `⑴` is `(1)`. */
+/** Separators that compatibility forms leave inside a word: `⑴` becomes `(1)`. */
 const separators = /[\0-\x2f\x3a-\x60\x7b-\x7f]/g
 
 const fold = (raw: string): string =>
@@ -37,7 +42,9 @@ const fold = (raw: string): string =>
     .replaceAll('ς', 'σ')
     .replace(separators, '')
 
-/** The words of a text, in any script, in order: without case, accents, width and other forms of the same letter. */
+/**
+ * Returns the words of a text in any script, in order, without case, accents, width and other variants of a letter.
+ */
 export const wordsOf = (text: string): Word[] => {
   const words: Word[] = []
   const plain = ascii.test(text)
@@ -48,24 +55,24 @@ export const wordsOf = (text: string): Word[] => {
   return words
 }
 
-/** A part of a query that a text must hold: the words of `text`, one after the other. */
+/** One part of a query that a text must contain: the words of `text`, consecutively. */
 export interface SearchClause {
   readonly text: string
-  /** The last word may go on. */
+  /** Whether the last word is a prefix. */
   readonly prefix: boolean
 }
 
 /**
- * A query as people write it: words, "phrases", prefix*; a text must hold all of them. Every other character is searched for or ignored, as the index does
- * with it in texts; a quote that is not closed goes to the end. So every query has a meaning, if only that nothing is found, as for one without a letter or digit.
- * Throws ConfabError BAD_REQUEST when it is blank or over `Limits.queryChars`.
+ * Parses a query of words, "phrases" and prefix*; a text must contain all of them. Other characters are treated as in
+ * texts, and an unclosed quote extends to the end, so every query is valid; one without a letter or digit finds
+ * nothing. Throws ConfabError BAD_REQUEST for a blank query or one over `Limits.queryChars`.
  */
 export const parseSearchQuery = (q: string): SearchClause[] => {
   if (q.length > Limits.queryChars)
-    throw new ConfabError('BAD_REQUEST', `A query has at most ${Limits.queryChars} characters.`, {
+    throw new ConfabError('BAD_REQUEST', `A query may have at most ${Limits.queryChars} characters.`, {
       field: '/q',
     })
-  if (q.trim() === '') throw new ConfabError('BAD_REQUEST', 'This query is blank.', { field: '/q' })
+  if (q.trim() === '') throw new ConfabError('BAD_REQUEST', 'The query is blank.', { field: '/q' })
   const clauses: SearchClause[] = []
   for (const [all, phrase] of q.matchAll(/"([^"]*)(?:"\*?|$)|[^\s"]+/g)) {
     const prefix = all.endsWith('*')
@@ -74,15 +81,15 @@ export const parseSearchQuery = (q: string): SearchClause[] => {
   return clauses
 }
 
-/** The folded words of a clause, in a row; the last may go on. */
+/** The folded words of a clause, consecutive; the last may be a prefix. */
 export interface Phrase {
   readonly words: readonly string[]
   readonly prefix: boolean
 }
 
 /**
- * The words that a query asks for; a clause without any, such as punctuation, asks for nothing. Folded words hold neither quotes nor operators, so nothing that
- * a user typed is ever syntax to an index. Throws as `parseSearchQuery` does.
+ * Returns the phrases of a query; a clause without words, such as punctuation, adds none. Folded words contain
+ * neither quotes nor operators, so user input never becomes index syntax. Throws as `parseSearchQuery` does.
  */
 export const phrasesOf = (q: string): Phrase[] =>
   parseSearchQuery(q)

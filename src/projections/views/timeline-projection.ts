@@ -1,18 +1,18 @@
 import { wireBytes } from '../../events/index.ts'
 import { noChanges, type Projection } from './projection.ts'
 
-/** An event of a conversation joins its timeline. Rows are never changed again. Key: (c, seq). */
+/** An event of a conversation is added to its timeline. Rows never change. Key: (c, seq). */
 export interface TimelineChange {
   readonly c: string
   readonly seq: number
   readonly streamSeq: number
-  /** The message that this event posts or deletes; undefined for any other event. */
+  /** The message that this event posts or deletes; undefined for other events. */
   readonly m?: string
-  /** The event as clients get it. */
+  /** The event as clients receive it. */
   readonly data: Uint8Array
 }
 
-/** Every event of every conversation, as it was. */
+/** Produces one row per event of a conversation, unchanged. */
 export const timelineProjection: Projection<TimelineChange> = {
   name: 'timeline',
   version: 1,

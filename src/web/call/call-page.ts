@@ -5,7 +5,7 @@ import { Icon } from '../icons.ts'
 import { CallStage } from './call-stage.ts'
 import type { Phone } from './phone.ts'
 
-/** Whom one can call, one that calls, or the call. */
+/** The list of contacts, an incoming call, or the current call. */
 export const CallPage = ({ phone }: { phone: Phone }) => {
   const [, update] = useReducer<number, void>(n => n + 1, 0)
   useEffect(() => {
@@ -54,7 +54,7 @@ const Contacts = ({ phone }: { phone: Phone }) => {
           <${Avatar} id=${phone.me} />
           <div>
             <h1>${phone.me}</h1>
-            <p class="muted" role="status">${call?.ending === undefined ? 'Whom do you want to call?' : `${call.peer}: ${call.ending}`}</p>
+            <p class="muted" role="status">${call?.ending === undefined ? 'Choose a user to call.' : `${call.peer}: ${call.ending}`}</p>
           </div>
         </header>
         <ul>
@@ -72,7 +72,7 @@ const Contacts = ({ phone }: { phone: Phone }) => {
         </ul>
         <form onSubmit=${dial}>
           <label class="field">
-            <span>Somebody else</span>
+            <span>Another user</span>
             <input name="user" required pattern="[A-Za-z0-9_\\-]{1,64}" title="1 to 64 letters, digits, - or _" placeholder="bob" autocomplete="off" autocapitalize="none" spellcheck=${false} />
           </label>
           <button class="primary">Call</button>

@@ -4,7 +4,7 @@ import { Avatar } from '../avatar.ts'
 import { Icon, type IconName } from '../icons.ts'
 import type { Call } from './call.ts'
 
-/** The call: the other one as large as there is room, oneself in a corner, and what one can do. */
+/** The call: the peer's picture in full size, the own picture in a corner, and the controls. */
 export const CallStage = ({ call }: { call: Call }) => html`
   <main class="stage" data-phase=${call.phase} aria-label=${`Call with ${call.peer}`}>
     ${
@@ -33,7 +33,7 @@ const Status = ({ call }: { call: Call }) => {
     const timer = setInterval(() => tick(n => n + 1), 1_000)
     return () => clearInterval(timer)
   }, [])
-  if (call.isShaky) return 'the connection is lost; waiting for it'
+  if (call.isShaky) return 'connection lost, reconnecting'
   if (call.phase === 'calling') return 'calling …'
   if (call.phase === 'connecting') return 'connecting …'
   return formatLength(Date.now() - call.since)

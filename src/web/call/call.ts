@@ -1,12 +1,15 @@
 import type { CallKind } from '../../events/index.ts'
 
-/** An offer is said again until it is answered: a signal may be lost, and a device may come while it rings. */
+/**
+ * Interval of repeating an offer until it is answered, ms: a signal may be lost, and a device may connect while it
+ * rings.
+ */
 const againMs = 3_000
-/** How long it rings. */
-const patienceMs = 45_000
-/** How long one rings that is not called again. */
+/** How long a call rings, ms. */
+const ringMs = 45_000
+/** A ringing device stops after this time without an offer, ms. */
 const silenceMs = 3 * againMs
-/** Candidates that may come before what they belong to. */
+/** Maximum number of candidates that may arrive before their description. */
 const earlyMost = 64
 
 export interface CallOptions {
@@ -14,35 +17,35 @@ export interface CallOptions {
   readonly c: string
   readonly peer: string
   readonly iceServers: RTCIceServer[]
-  /** Says something to one session of the other one, or to all of them. Rejects where the server refuses it. */
+  /** Sends a signal to one session of the peer, or to all. Rejects when the server refuses it. */
   readonly say: (kind: CallKind, data?: string, session?: string) => Promise<unknown>
   readonly changed: () => void
 }
 
-/** `calling` the other one, or `ringing` here; then `connecting`, `talking`, and `over`. */
+/** `calling`: outgoing. `ringing`: incoming. Then `connecting`, `talking`, and `over`. */
 export type CallPhase = 'calling' | 'ringing' | 'connecting' | 'talking' | 'over'
 
-/** One call of two, from either side: signals as the protocol has them, sound and pictures from browser to browser. */
+/** A call between two users, from either side: signals over confab, media from browser to browser. */
 export class Call {
   readonly id: string
   readonly c: string
   readonly peer: string
   phase: CallPhase
-  /** How it ended. */
+  /** Why it ended. */
   ending: string | undefined
   local: MediaStream | undefined
   remote: MediaStream | undefined
-  /** When talking began, ms since 1970. */
+  /** Start of the conversation, ms since 1970. */
   since = 0
-  /** The connection is lost at the moment; it may come back. */
+  /** Whether the connection is interrupted; it may recover. */
   isShaky = false
   readonly #options: CallOptions
-  /** Of the other one. */
+  /** The peer's session. */
   #session: string | undefined
   #offer: string | undefined
   #connection: RTCPeerConnection | undefined
-  /** Own candidates, until there is somebody to tell; the other's, until there is a description that they belong to. */
-  readonly #untold: string[] = []
+  /** Own candidates until the peer's session is known, and the peer's candidates until their description arrives. */
+  readonly #unsent: string[] = []
   readonly #early: string[] = []
   #timers: ReturnType<typeof setTimeout>[] = []
 
@@ -54,7 +57,7 @@ export class Call {
     this.phase = phase
   }
 
-  /** Calls the other one, on all its devices. */
+  /** Calls the peer on all devices. */
   async dial(): Promise<void> {
     await this.#guard(async () => {
       const connection = await this.#connect()
@@ -66,12 +69,12 @@ export class Call {
       const again = setInterval(() => void this.#options.say('offer', sdp).catch(() => {}), againMs)
       this.#timers.push(
         again,
-        setTimeout(() => this.hangUp('no answer'), patienceMs),
+        setTimeout(() => this.hangUp('no answer'), ringMs),
       )
     })
   }
 
-  /** The other one calls, or still does. */
+  /** Handles an offer of the peer, the first or a repeated one. */
   ring(offer: string, session: string): void {
     if (this.phase !== 'ringing') return
     this.#offer = offer
@@ -93,7 +96,7 @@ export class Call {
     })
   }
 
-  /** What a session of the other one says. */
+  /** Handles a signal from a session of the peer. */
   hear(kind: CallKind, data = '', session: string): void {
     if (this.phase === 'over') return
     if (kind === 'offer') this.ring(data, session)
@@ -103,14 +106,14 @@ export class Call {
     else this.#candidate(data)
   }
 
-  /** Says why, to the other one and to whoever looks at this. */
+  /** Ends the call and sends the reason to the peer. */
   hangUp(why = 'hung up'): void {
     if (this.phase === 'over') return
     this.#options.say('bye', why, this.#session).catch(() => {})
     this.#end(why)
   }
 
-  /** Ends it on this device alone. */
+  /** Ends the call on this device only. */
   drop(why: string): void {
     this.#end(why)
   }
@@ -128,7 +131,7 @@ export class Call {
     return (this.local?.getTracks() ?? []).filter(track => track.kind === kind)
   }
 
-  /** Camera and microphone, and a connection that sends them; undefined when the call has ended meanwhile. */
+  /** Opens camera and microphone and a connection that sends them; undefined when the call ended meanwhile. */
   async #connect(): Promise<RTCPeerConnection | undefined> {
     const media = await openMedia()
     if (this.phase === 'over') {
@@ -167,7 +170,7 @@ export class Call {
   async #answered(sdp: string, session: string): Promise<void> {
     const connection = this.#connection
     if (this.phase !== 'calling' || connection === undefined) {
-      // Two devices have picked up at once: the first has the call.
+      // Two devices answered at the same time: the first one has the call.
       if (session !== this.#session)
         this.#options.say('bye', 'answered on another device', session).catch(() => {})
       return
@@ -175,7 +178,7 @@ export class Call {
     this.#session = session
     this.#stopTimers()
     this.#move('connecting')
-    for (const candidate of this.#untold.splice(0)) this.#tell(candidate)
+    for (const candidate of this.#unsent.splice(0)) this.#tell(candidate)
     await this.#guard(() => this.#describe(connection, { type: 'answer', sdp }))
   }
 
@@ -184,9 +187,9 @@ export class Call {
     for (const candidate of this.#early.splice(0)) this.#candidate(candidate)
   }
 
-  /** Where the other one is known, it is told of a candidate at once. */
+  /** Sends a candidate at once when the peer's session is known. */
   #tell(candidate: string): void {
-    if (this.#session === undefined) this.#untold.push(candidate)
+    if (this.#session === undefined) this.#unsent.push(candidate)
     else this.#options.say('candidate', candidate, this.#session).catch(() => {})
   }
 
@@ -196,7 +199,7 @@ export class Call {
       if (this.#early.length < earlyMost) this.#early.push(data)
       return
     }
-    // One that makes no sense is one way less to connect, no more.
+    // An invalid candidate is one path less, not an error.
     connection.addIceCandidate(parsed(data)).catch(() => {})
   }
 
@@ -236,7 +239,7 @@ const parsed = (data: string): RTCIceCandidateInit | undefined => {
   }
 }
 
-/** Camera and microphone, or the microphone alone where there is no camera. */
+/** Opens camera and microphone, or the microphone alone when there is no camera. */
 const openMedia = async (): Promise<MediaStream> => {
   const { mediaDevices } = navigator
   if (mediaDevices === undefined)

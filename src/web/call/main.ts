@@ -5,7 +5,9 @@ import { SignInForm } from '../sign-in-form.ts'
 import { CallPage } from './call-page.ts'
 import { Phone } from './phone.ts'
 
-/** STUN and TURN servers, of the address: `?ice=stun:stun.example.org`. Without one, calls go through within a network. */
+/**
+ * STUN and TURN servers from the address: `?ice=stun:stun.example.org`. Without one, calls work within one network.
+ */
 const iceServers = (): RTCIceServer[] =>
   new URL(location.href).searchParams.getAll('ice').map(urls => ({ urls }))
 

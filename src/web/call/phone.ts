@@ -2,21 +2,21 @@ import { type ConfabClient, RequestError, uuidV7 } from '../../client/index.ts'
 import type { Presence } from '../../events/index.ts'
 import { Call } from './call.ts'
 
-/** Somebody one has a direct conversation with. */
+/** The peer of a direct conversation. */
 export interface Contact {
   readonly c: string
   readonly user: string
 }
 
-/** Who can be called, and the call that there is, kept up to date by a client's signals. One listener, told after each change. */
+/** The contacts and the current call, updated by a client's signals. One listener is called after each change. */
 export class Phone {
   readonly client: ConfabClient
   readonly #iceServers: RTCIceServer[]
   readonly presence = new Map<string, Presence>()
   contacts: readonly Contact[] = []
-  /** The last one stays here when it is over. */
+  /** The last call stays here when it is over. */
   call: Call | undefined
-  /** Why somebody could not be called. */
+  /** Why a call failed. */
   problem: string | undefined
   #listener: () => void = () => {}
 
@@ -44,7 +44,7 @@ export class Phone {
 
   readonly changed = (): void => this.#listener()
 
-  /** Calls somebody; begins a direct conversation where there is none. */
+  /** Calls a user; creates a direct conversation if there is none. */
   async dial(user: string): Promise<void> {
     if (this.#isBusy) return
     this.problem = undefined
@@ -103,24 +103,24 @@ export class Phone {
     )
   }
 
-  /** It rings on all of them. */
+  /** Ends the ringing on the user's other devices. */
   #tellOwnDevices({ id, c }: Call, why: string): void {
     this.client.request('call', { c, to: this.me, call: id, kind: 'bye', data: why }).catch(() => {})
   }
 
   #hear(signal: Parameters<Parameters<typeof this.client.on<'signal'>>[1]>[0] & { type: 'call' }): void {
     const { c, user, call: id, kind, data = '', session } = signal
-    // Whoever has no session cannot be talked to.
+    // Without a session there is no peer to answer.
     if (session === undefined) return
     const { call } = this
     if (call?.id === id) {
       if (user !== this.me) call.hear(kind, data, session)
-      // Another device of one's own has it.
+      // Another device of this user answered.
       else if (kind === 'bye' && call.phase === 'ringing') call.drop(data)
       return
     }
     if (kind !== 'offer') return
-    // Two that call each other at once: of the two calls the one with the lesser id stands.
+    // Both called each other: the call with the lower id wins.
     const isGlare = call?.phase === 'calling' && call.peer === user
     if (this.#isBusy && !(isGlare && id < call.id)) {
       if (!isGlare)
@@ -147,7 +147,7 @@ export class Phone {
       for (const [user, state] of Object.entries(states)) this.presence.set(user, state)
       this.changed()
     } catch {
-      // Asked again at the next hello.
+      // Repeated at the next hello.
     }
   }
 }

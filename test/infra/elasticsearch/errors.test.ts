@@ -68,7 +68,7 @@ t.test('an older server', async t => {
   const old = await standIn(t, undefined, () => ({ status: 400, body: { error, status: 400 } }))
   await t.rejects(
     openOn(t, old, { prefix: 'x' }).check(),
-    problem(ElasticsearchProblem.tooOld, /does not know requests of version 9/),
+    problem(ElasticsearchProblem.tooOld, /does not support requests of version 9/),
   )
 })
 
@@ -96,7 +96,7 @@ if (found !== undefined) {
   }
 
   t.test('an index with another mapping is not written to', async t => {
-    const told = problem(ElasticsearchProblem.mapping, /-000001 .*built again from the log.*another prefix/)
+    const told = problem(ElasticsearchProblem.mapping, /-000001 .*rebuilds it from the log.*another prefix/)
     for (const mappings of [
       {},
       { properties: { c: { type: 'keyword' } } },
@@ -120,7 +120,10 @@ if (found !== undefined) {
       mappings: { properties: { time: { type: 'boolean' } } },
       aliases: { [`${prefix}-search-g1`]: {}, [`${name}-write`]: {} },
     })
-    await t.rejects(index.apply([posted(2)]), problem(ElasticsearchProblem.mapping, /is not one of confab/))
+    await t.rejects(
+      index.apply([posted(2)]),
+      problem(ElasticsearchProblem.mapping, /was not created by confab/),
+    )
   })
 
   t.test('what can never be stored is rejected, the rest of the batch is stored', async t => {
@@ -147,7 +150,7 @@ if (found !== undefined) {
     const settings = `/${prefix}-search-g1/_settings`
     for (const block of ['write', 'read_only_allow_delete']) {
       await ask(url, 'PUT', settings, { index: { blocks: { [block]: true } } })
-      await t.rejects(index.apply([posted(1)]), problem(ElasticsearchProblem.readOnly, /takes no writes/))
+      await t.rejects(index.apply([posted(1)]), problem(ElasticsearchProblem.readOnly, /accepts no writes/))
       await ask(url, 'PUT', settings, { index: { blocks: { [block]: null } } })
       await index.apply([posted(1)])
     }
@@ -164,7 +167,7 @@ if (found !== undefined) {
     const before = await contentOf(index)
     t.ok(before.length > 100)
     await ask(url, 'DELETE', `/${prefix}-search-g1-000001`)
-    const told = problem(ElasticsearchProblem.missing, /start the projections again/)
+    const told = problem(ElasticsearchProblem.missing, /restart the projections/)
     await t.rejects(index.apply([posted(1)]), told)
     t.notOk(Object.keys((await ask(url, 'GET', `/${prefix}-*`)) as object).includes(`${prefix}-search-g1`))
     await t.rejects(elasticsearch.searchAt({}).search(query), { code: 'UNAVAILABLE' })

@@ -169,7 +169,14 @@ t.test('a hook of answered commands that throws ends nothing', async t => {
   await commands.start()
   t.teardown(() => commands.stop())
   const command = (call: string) =>
-    encodeCommand({ call, id: call, from: 'bob', at: 'now', ttl: 5_000, request: { id: '1', t: 'leave', c: 'tea' } })
+    encodeCommand({
+      call,
+      id: call,
+      from: 'bob',
+      at: 'now',
+      ttl: 5_000,
+      request: { id: '1', t: 'leave', c: 'tea' },
+    })
   const subject = commandSubject(commands.member!)
   for (const call of ['a', 'b'])
     t.match((await nats.connection.request(subject, command(call))).string(), /"seq":1/)

@@ -36,11 +36,11 @@ t.test('a place that cannot hold a database says so', async t => {
     )
     t.match(
       opened(() => open(folder)),
-      unavailable(/cannot be opened|the disk fails/),
+      unavailable(/cannot be opened|the disk reports/),
     )
     t.match(
       opened(() => open(file)),
-      unavailable(/not a database.*built again from the log/),
+      unavailable(/not an SQLite database.*rebuilds it from the log/),
     )
   }
 })

@@ -1,58 +1,94 @@
 import { type TSchema, Type } from '@sinclair/typebox'
-import { ConversationEvents, ErrorRegistry, type Request, Requests } from '../../../events/index.ts'
+import {
+  Answers,
+  ConversationEvents,
+  described,
+  ErrorRegistry,
+  optional,
+  Requests,
+  type RequestType,
+} from '../../../events/index.ts'
 
-/** A schema as plain JSON: without the symbols that TypeBox keeps in it. */
-export const plain = (schema: TSchema): object => JSON.parse(JSON.stringify(schema)) as object
+type Json = Record<string, unknown>
 
-/** What `maxLength` cannot say: JSON Schema counts code points. */
+/** Unions of strings as `enum`, and `x-maxEntries` as the keyword that JSON Schema has for it. */
+const tidied = (_key: string, value: unknown): unknown => {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value
+  const { 'x-maxEntries': maxProperties, ...schema } = value as Json
+  if (maxProperties !== undefined) schema.maxProperties = maxProperties
+  const { anyOf, ...rest } = schema
+  const options = Array.isArray(anyOf) ? (anyOf as { const?: unknown }[]).map(option => option.const) : []
+  return options.length > 0 && options.every(option => typeof option === 'string')
+    ? { ...rest, type: 'string', enum: options }
+    : schema
+}
+
+/** A TypeBox schema as plain JSON Schema. */
+export const plain = (schema: TSchema): Json => JSON.parse(JSON.stringify(schema, tidied)) as Json
+
+export const ref = (name: string) => ({ $ref: `#/components/schemas/${name}` })
+
+/** The difference between `maxLength` here and in JSON Schema, for the documents. */
 export const unitOfLengths =
-  'Lengths of strings are checked in UTF-16 code units, texts in bytes of UTF-8 too.'
+  'The server measures strings in UTF-16 code units, JSON Schema in code points. `x-maxBytes` is a limit in bytes of UTF-8.'
 
 export const ErrorSchema = Type.Object({
-  code: Type.Union(Object.keys(ErrorRegistry).map(code => Type.Literal(code))),
-  message: Type.String(),
-  retryable: Type.Boolean(),
-  field: Type.Optional(Type.String({ description: 'The field that was wrong, as a JSON pointer' })),
-  retryAfterMs: Type.Optional(Type.Integer({ minimum: 0 })),
+  code: described(
+    Type.Union(Object.keys(ErrorRegistry).map(code => Type.Literal(code))),
+    'Code of the error. docs/errors.md explains each code.',
+  ),
+  message: described(Type.String(), 'Sentence for developers. It may change: do not parse it.'),
+  retryable: described(Type.Boolean(), 'Whether the same request may succeed later.'),
+  field: optional(Type.String(), 'JSON pointer of the field at fault.'),
+  retryAfterMs: optional(Type.Integer({ minimum: 0 }), 'Time to wait before a retry, in milliseconds.'),
 })
 
-/** `sendRequest`, `historyRequest` … */
+/** Request schemas by name: `sendRequest`, `historyRequest` … */
 export const requestSchemas = (): Record<string, object> =>
   Object.fromEntries(Object.entries(Requests).map(([type, schema]) => [`${type}Request`, plain(schema)]))
 
-/** `message.posted` …, as they are called. */
+/** Schemas of answers, without `re` and `ok`, by name: `sendAnswer`, `historyAnswer` … */
+export const answerSchemas = (): Record<string, object> => {
+  const schemas = Object.fromEntries(
+    Object.entries(Answers).map(([type, schema]) => [`${type}Answer`, plain(schema)]),
+  )
+  const { events } = schemas.historyAnswer!.properties as { events: Json }
+  events.items = { oneOf: Object.keys(eventSchemas()).map(ref) }
+  return schemas
+}
+
+/** Event schemas by type: `message.posted` … */
 export const eventSchemas = (): Record<string, object> =>
   Object.fromEntries(Object.entries(ConversationEvents).map(([type, schema]) => [type, plain(schema)]))
 
-/** What each request is for, for the documents. */
-export const summaries: Readonly<Record<Request['t'], string>> = {
-  create: 'Make a conversation',
-  send: 'Post a message; again with the same id it is the same message',
-  edit: 'Change the text of a message of one’s own',
-  delete: 'Delete a message',
-  react: 'Add or take back a reaction',
-  invite: 'Bring somebody in',
-  remove: 'Take somebody out',
-  role: 'Give somebody a role',
-  join: 'Come into a channel',
-  leave: 'Go',
-  rename: 'Change the title',
-  settings: 'Say who posts, and how often',
-  read: 'Move the read mark forward',
-  delivered: 'Move the delivered mark forward',
-  mute: 'Mute a conversation, or no longer',
-  block: 'Block a user, or no longer',
-  privacy: 'Say who is told when one was last here',
-  typing: 'Tell the others that one types',
-  call: 'Signal a call to a member: an offer, an answer, a candidate, or that it is over',
-  presence: 'Watch who is online, count who of a conversation is, say that one is away',
-  conversation: 'A conversation as it stands',
-  history: 'A page of a conversation’s events',
-  inbox: 'One’s conversations, the last active first',
-  undelivered: 'Messages that wait for one’s devices',
-  members: 'A page of a conversation’s members',
-  search: 'Find messages in one’s conversations',
-  media: 'Begin an upload, or go on with one',
-  sync: 'Ask for missed events',
-  ping: 'Ask for the time',
+/** Names of the answers that have fields besides `re` and `ok`. */
+const answersWithFields = (Object.keys(Answers) as RequestType[]).filter(
+  type => Object.keys(Answers[type].properties).length > 0,
+)
+
+/** A successful answer as sockets and `POST /v1/commands` have it. */
+export const okAnswer = {
+  type: 'object',
+  description: 'A successful answer. The request type determines the other fields.',
+  properties: {
+    re: { type: 'string', description: 'Id of the request.' },
+    ok: { const: true },
+  },
+  required: ['re', 'ok'],
+  anyOf: [{ type: 'object' }, ...answersWithFields.map(type => ref(`${type}Answer`))],
+}
+
+/** An answer with an error. `re` is absent from HTTP answers other than those of `POST /v1/commands`. */
+export const errorAnswer = {
+  type: 'object',
+  description: 'An answer with an error.',
+  properties: {
+    re: {
+      type: ['string', 'null'],
+      description: 'Id of the request; null when the server could not read it.',
+    },
+    ok: { const: false },
+    error: ref('Error'),
+  },
+  required: ['ok', 'error'],
 }

@@ -1,86 +1,38 @@
-import { CallData, CallKind, Hello, type Request, Requests, Subprotocol } from '../../../events/index.ts'
-import { ErrorSchema, eventSchemas, plain, requestSchemas, summaries, unitOfLengths } from './api-schemas.ts'
+import { Hello, HelloAnswer, Pushes, Requests, type RequestType, Subprotocol } from '../../../events/index.ts'
+import {
+  answerSchemas,
+  ErrorSchema,
+  errorAnswer,
+  eventSchemas,
+  okAnswer,
+  plain,
+  ref,
+  requestSchemas,
+  unitOfLengths,
+} from './api-schemas.ts'
 
-const ref = (name: string) => ({ $ref: `#/components/schemas/${name}` })
-
-const object = (properties: Record<string, object>, required = Object.keys(properties)) => ({
-  type: 'object',
-  properties,
-  required,
-})
-
-const text = { type: 'string' }
-const count = { type: 'integer', minimum: 0 }
-
-/** The pushes that are no events. */
-const pushSchemas: Readonly<Record<string, object>> = {
-  typing: object({
-    t: { const: 'signal' },
-    type: { const: 'typing' },
-    c: text,
-    user: text,
-    on: { type: 'boolean' },
-  }),
-  presence: object({
-    t: { const: 'signal' },
-    type: { const: 'presence' },
-    user: text,
-    state: { enum: ['online', 'away', 'offline'] },
-  }),
-  receipt: object({
-    t: { const: 'signal' },
-    type: { const: 'receipt' },
-    c: text,
-    user: text,
-    read: count,
-    delivered: count,
-  }),
-  call: object(
-    {
-      t: { const: 'signal' },
-      type: { const: 'call' },
-      c: text,
-      user: text,
-      session: text,
-      call: text,
-      kind: plain(CallKind),
-      data: plain(CallData),
-    },
-    ['t', 'type', 'c', 'user', 'call', 'kind'],
-  ),
-  inbox: object({ t: { const: 'inbox' }, c: text, unread: count, read: count, head: count }),
-  synced: object({ t: { const: 'synced' }, c: text, seq: count }),
-  refetch: object({
-    t: { const: 'refetch' },
-    c: text,
-    head: count,
-    reason: { enum: ['too_far', 'epoch', 'unknown', 'not_member'] },
-  }),
-  drain: object({ t: { const: 'drain' }, reconnectMs: count }),
-}
-
-const answerSchema = {
-  oneOf: [
-    object({ re: text, ok: { const: true } }),
-    object({ re: { type: ['string', 'null'] }, ok: { const: false }, error: ref('Error') }),
-  ],
-}
-
-const message = (name: string, schema: string, summary?: string) => ({
+const message = (name: string, schema: string, summary: string | undefined) => ({
   name,
   ...(summary === undefined ? {} : { summary }),
   payload: ref(schema),
 })
 
+const summaryOf = (schema: object): string | undefined => (schema as { description?: string }).description
+
 const messages = () => ({
-  hello: message('hello', 'helloRequest', 'Say who one is; the first frame'),
+  hello: message('hello', 'helloRequest', summaryOf(Hello)),
   ...Object.fromEntries(
-    Object.keys(Requests).map(t => [t, message(t, `${t}Request`, summaries[t as Request['t']])]),
+    Object.keys(Requests).map(t => [t, message(t, `${t}Request`, summaryOf(Requests[t as RequestType]))]),
   ),
-  answer: message('answer', 'Answer', 'The one answer to a request'),
-  ...Object.fromEntries(Object.keys(eventSchemas()).map(type => [type, message(type, type)])),
+  answer: message('answer', 'Answer', 'The answer to a request. Each request gets exactly one.'),
   ...Object.fromEntries(
-    Object.keys(pushSchemas).map(name => [`push.${name}`, message(name, `push.${name}`)]),
+    Object.entries(eventSchemas()).map(([type, schema]) => [type, message(type, type, summaryOf(schema))]),
+  ),
+  ...Object.fromEntries(
+    Object.entries(Pushes).map(([name, schema]) => [
+      `push.${name}`,
+      message(name, `push.${name}`, summaryOf(schema)),
+    ]),
   ),
 })
 
@@ -88,7 +40,7 @@ const inChannel = (name: string) => ({ $ref: `#/channels/socket/messages/${name}
 
 let document: string | undefined
 
-/** AsyncAPI 3.0 of the socket, as JSON. Made from the schemas that frames are checked with. */
+/** The AsyncAPI 3.0 document of the socket, as JSON, from the schemas that the server checks frames with. */
 export const asyncApiDocument = (): string => {
   if (document !== undefined) return document
   const all = messages()
@@ -99,7 +51,10 @@ export const asyncApiDocument = (): string => {
     info: {
       title: 'confab',
       version: '1',
-      description: `The socket of confab’s client protocol: subprotocol ${Subprotocol.json} (text frames) or ${Subprotocol.msgpack} (binary frames, the same objects). ${unitOfLengths}`,
+      description:
+        'The WebSocket of the confab client protocol. Subprotocols: ' +
+        `${Subprotocol.json} (text frames) and ${Subprotocol.msgpack} (binary frames with the same objects). ` +
+        unitOfLengths,
     },
     defaultContentType: 'application/json',
     channels: {
@@ -123,9 +78,18 @@ export const asyncApiDocument = (): string => {
       schemas: {
         helloRequest: plain(Hello),
         ...requestSchemas(),
+        helloAnswer: plain(HelloAnswer),
+        ...answerSchemas(),
         ...eventSchemas(),
-        ...Object.fromEntries(Object.entries(pushSchemas).map(([name, schema]) => [`push.${name}`, schema])),
-        Answer: answerSchema,
+        ...Object.fromEntries(
+          Object.entries(Pushes).map(([name, schema]) => [`push.${name}`, plain(schema)]),
+        ),
+        Answer: {
+          oneOf: [
+            { ...okAnswer, anyOf: [...okAnswer.anyOf, ref('helloAnswer')] },
+            { ...errorAnswer, required: ['re', ...errorAnswer.required] },
+          ],
+        },
         Error: plain(ErrorSchema),
       },
     },

@@ -1,64 +1,102 @@
-import { Requests } from '../../../events/index.ts'
-import { ErrorSchema, eventSchemas, plain, requestSchemas, unitOfLengths } from './api-schemas.ts'
-
-const ref = (name: string) => ({ $ref: `#/components/schemas/${name}` })
+import { Answers, Requests, StreamPushes } from '../../../events/index.ts'
+import {
+  answerSchemas,
+  ErrorSchema,
+  errorAnswer,
+  eventSchemas,
+  okAnswer,
+  plain,
+  ref,
+  requestSchemas,
+  unitOfLengths,
+} from './api-schemas.ts'
 
 const jsonContent = (schema: object) => ({ 'application/json': { schema } })
 
 const refused = {
-  description: 'It was refused; the status is that of the error’s code',
+  description: 'Error. The status is that of the error code.',
   content: jsonContent(ref('Refusal')),
 }
 
-const answered = (description: string, properties: object) => ({
-  '200': { description, content: jsonContent({ type: 'object', properties }) },
+const answered = (description: string, schema: object) => ({
+  '200': { description, content: jsonContent(schema) },
   default: refused,
 })
 
-/** The query parameters of a request's fields, less the ones of the path. */
-const parameters = (t: 'history' | 'inbox' | 'undelivered' | 'search', inPath: readonly string[] = []) => {
+type QueryRequest = 'history' | 'inbox' | 'undelivered' | 'search'
+
+/** `seen` of an inbox is a map, which a query string writes as a list of pairs. */
+const pairs = { type: 'string', pattern: '^([A-Za-z0-9_-]{1,64}:\\d{1,16}(,|$))*$', example: 'tea:7,milk:9' }
+
+/** The parameters of the route of a request. Names in `inPath` are path parameters, the others query parameters. */
+const parameters = (t: QueryRequest, inPath: readonly string[] = []) => {
   const schema = plain(Requests[t]) as { properties: Record<string, object>; required: string[] }
   return Object.entries(schema.properties)
     .filter(([name]) => name !== 'id' && name !== 't')
-    .map(([name, property]) => ({
-      name,
-      in: inPath.includes(name) ? 'path' : 'query',
-      required: schema.required.includes(name),
-      schema: property,
-    }))
+    .map(([name, property]) => {
+      const { description, ...rest } = property as { description?: string; type?: string }
+      return {
+        name,
+        in: inPath.includes(name) ? 'path' : 'query',
+        required: schema.required.includes(name),
+        description,
+        schema: rest.type === 'object' ? pairs : rest,
+      }
+    })
 }
 
 const text = { type: 'string' }
 
-const inPath = (name: string) => ({ name, in: 'path', required: true, schema: text })
+const inPath = (name: string, description: string) => ({
+  name,
+  in: 'path',
+  required: true,
+  description,
+  schema: text,
+})
+const mediaId = inPath('mediaId', 'Id of the upload.')
 
-const events = { type: 'array', items: { oneOf: Object.keys(eventSchemas()).map(ref) } }
-const page = { type: 'array', items: { type: 'object' } }
-
-const health = (summary: string) => ({
+const health = (summary: string, description: string) => ({
   get: {
     summary,
+    description,
     security: [],
-    responses: { '200': { description: 'Yes' }, '503': { description: 'No' } },
+    responses: { '200': { description: 'Yes.' }, '503': { description: 'No. The body has the reasons.' } },
   },
 })
 
+const withOk = (schema: object) => ({
+  ...schema,
+  allOf: [{ properties: { ok: { const: true } }, required: ['ok'] }],
+})
+
+const query = (t: QueryRequest, path: readonly string[] = []) => ({
+  get: {
+    summary: (Requests[t] as { description?: string }).description,
+    parameters: parameters(t, path),
+    responses: answered('The page.', ref(`${t}Answer`)),
+  },
+})
+
+const upload = plain(Answers.media)
+
 let document: string | undefined
 
-/** OpenAPI 3.1 of the HTTP routes, as JSON. Made from the schemas that requests are checked with. */
+/** The OpenAPI 3.1 document of the HTTP routes, as JSON, from the schemas that the server checks requests with. */
 export const openApiDocument = (): string => {
   document ??= JSON.stringify({
     openapi: '3.1.0',
     info: {
       title: 'confab',
       version: '1',
-      description: `The HTTP side of confab’s client protocol. ${unitOfLengths}`,
+      description: `The HTTP routes of the confab client protocol. ${unitOfLengths}`,
     },
     security: [{ token: [] }],
     paths: {
       '/v1/commands': {
         post: {
-          summary: 'One request, one answer, as over the socket',
+          summary: 'Answers one request, as the socket does.',
+          description: 'Any request but `hello` and `sync`.',
           requestBody: {
             required: true,
             content: jsonContent({
@@ -66,107 +104,99 @@ export const openApiDocument = (): string => {
               discriminator: { propertyName: 't' },
             }),
           },
-          responses: answered('The answer', { re: { type: 'string' }, ok: { const: true } }),
+          responses: answered('The answer.', okAnswer),
         },
       },
-      '/v1/conversations/{c}/events': {
-        get: {
-          summary: 'A page of a conversation’s events',
-          parameters: parameters('history', ['c']),
-          responses: answered('Events, ascending', {
-            events,
-            head: { type: 'integer' },
-            more: { type: 'boolean' },
-          }),
-        },
-      },
+      '/v1/conversations/{c}/events': query('history', ['c']),
       '/v1/conversations/{c}/media/{mediaId}': {
         get: {
-          summary: 'An attachment, for members',
+          summary: 'Redirects a member of the conversation to an attachment.',
           parameters: [
-            inPath('c'),
-            inPath('mediaId'),
-            { name: 'redirect', in: 'query', required: false, schema: { enum: ['false'] } },
+            inPath('c', 'Conversation id.'),
+            mediaId,
+            {
+              name: 'redirect',
+              in: 'query',
+              required: false,
+              description: '`false`: the answer has the URL, and does not redirect.',
+              schema: { enum: ['false'] },
+            },
           ],
           responses: {
-            ...answered('Where it is, with redirect=false', { url: text, lifeMs: { type: 'integer' } }),
-            '302': { description: 'Where it is: good for whoever has it, for a while' },
+            ...answered('The URL, with `redirect=false`.', {
+              type: 'object',
+              properties: {
+                ok: { const: true },
+                url: { ...text, description: 'Signed URL of the file. It needs no token.' },
+                lifeMs: { type: 'integer', description: 'Time until the URL expires, in milliseconds.' },
+              },
+              required: ['ok', 'url', 'lifeMs'],
+            }),
+            '302': { description: 'Redirect to a signed URL of the file, which expires.' },
           },
         },
       },
       '/v1/media/{mediaId}': {
         get: {
-          summary: 'How far an upload of one’s own has come',
-          parameters: [inPath('mediaId')],
-          responses: answered('As the answer to media', { mediaId: text, missing: { type: 'integer' } }),
+          summary: 'Returns the state of an upload of the caller.',
+          parameters: [mediaId],
+          responses: answered('The state, as the answer to `media`.', withOk(upload)),
         },
       },
       '/v1/media/{mediaId}/complete': {
         post: {
-          summary: 'Verify an upload of which all parts have come',
-          parameters: [inPath('mediaId')],
+          summary: 'Verifies an upload after all its parts have arrived.',
+          parameters: [mediaId],
           responses: {
-            ...answered('It may be sent', { mediaId: text, verified: { const: true } }),
-            '202': { description: 'It is still being looked at: ask again' },
+            ...answered('Verified: a message may attach the file.', {
+              type: 'object',
+              properties: { ok: { const: true }, mediaId: text, verified: { const: true } },
+              required: ['ok', 'mediaId', 'verified'],
+            }),
+            '202': { description: 'The verification is in progress. Send the request again.' },
           },
         },
       },
       '/v1/stream': {
         get: {
-          summary: 'The pushes of a session, as Server-Sent Events',
+          summary: 'Streams the pushes of a session as Server-Sent Events.',
           parameters: [
             {
               name: 'Last-Event-ID',
               in: 'header',
               required: false,
               schema: text,
-              description: 'To go on after the event with this id',
+              description: 'Resume after the event with this id.',
             },
           ],
           responses: {
             '200': {
-              description: 'Goes on for as long as it can: each message is a push, as over the socket',
+              description: 'The stream. The `data` of each message is one push, as on the socket.',
               content: { 'text/event-stream': { schema: text } },
             },
             default: refused,
           },
         },
       },
-      '/v1/inbox': {
-        get: {
-          summary: 'One’s conversations, the last active first',
-          parameters: parameters('inbox'),
-          responses: answered('A page', { items: page, cursor: { type: 'string' } }),
-        },
-      },
-      '/v1/undelivered': {
-        get: {
-          summary: 'Messages that wait for one’s devices',
-          parameters: parameters('undelivered'),
-          responses: answered('A page', { messages: page, cursor: { type: 'string' } }),
-        },
-      },
-      '/v1/search': {
-        get: {
-          summary: 'Find messages in one’s conversations',
-          parameters: parameters('search'),
-          responses: answered('A page, newest first', { hits: page, cursor: { type: 'string' } }),
-        },
-      },
-      '/healthz': health('Does the process live?'),
-      '/readyz': health('Can it serve?'),
+      '/v1/inbox': query('inbox'),
+      '/v1/undelivered': query('undelivered'),
+      '/v1/search': query('search'),
+      '/healthz': health('Liveness.', 'The process runs.'),
+      '/readyz': health(
+        'Readiness.',
+        'The node can serve: NATS and the stores are reachable, the log has its leaders, projections run.',
+      ),
     },
     components: {
       securitySchemes: { token: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } },
       schemas: {
         ...requestSchemas(),
+        ...answerSchemas(),
         ...eventSchemas(),
+        'stream.hello': plain(StreamPushes.hello),
+        'stream.closed': plain(StreamPushes.closed),
         Error: plain(ErrorSchema),
-        Refusal: {
-          type: 'object',
-          properties: { re: { type: ['string', 'null'] }, ok: { const: false }, error: ref('Error') },
-          required: ['ok', 'error'],
-        },
+        Refusal: errorAnswer,
       },
     },
   })

@@ -1,0 +1,264 @@
+import type { ErrorCode } from './errors.ts'
+import { Limits } from './limits.ts'
+import type { RequestType } from './protocol.ts'
+
+/** A reason for which the server answers a request with an error. */
+export interface RequestError {
+  readonly code: ErrorCode
+  /** JSON pointer of the field at fault, as in the error. */
+  readonly field?: string
+  readonly when: string
+}
+
+const grouped = (value: number): string => value.toLocaleString('en')
+
+/** Errors that any request may be answered with. */
+export const CommonErrors: readonly RequestError[] = [
+  {
+    code: 'BAD_REQUEST',
+    when: 'The frame is not an object, its type is unknown, or a field breaks its schema.',
+  },
+  { code: 'UNAUTHENTICATED', when: 'The session has not sent `hello`, or the token is missing or invalid.' },
+  {
+    code: 'TOO_LARGE',
+    when: `The frame, or the body of \`POST /v1/commands\`, has more than ${grouped(Limits.frameBytes)} bytes.`,
+  },
+  { code: 'RATE_LIMITED', when: 'A rate limit of the socket, the user or the conversation is exceeded.' },
+  { code: 'OVERLOADED', when: 'Too many requests are in progress, or the node is nearly full.' },
+  {
+    code: 'UNAVAILABLE',
+    when: 'NATS, a store or a commands node did not answer in time, or the live feed is interrupted.',
+  },
+  { code: 'INTERNAL', when: 'A defect of confab. The log of the server has the details.' },
+]
+
+const noConversation: RequestError = {
+  code: 'NOT_FOUND',
+  when: 'There is no such conversation, or it is a group or direct conversation of other users.',
+}
+const notMember: RequestError = {
+  code: 'NOT_MEMBER',
+  when: 'The conversation is a channel and the caller is not a member.',
+}
+const membersOnly: readonly RequestError[] = [noConversation, notMember]
+const noMessage: RequestError = {
+  code: 'NOT_FOUND',
+  field: '/m',
+  when: 'There is no such message, or it is deleted.',
+}
+const textTooLarge: RequestError = {
+  code: 'TOO_LARGE',
+  field: '/text',
+  when: `The text has more than ${grouped(Limits.textBytes)} bytes of UTF-8.`,
+}
+const blocked: RequestError = {
+  code: 'FORBIDDEN',
+  when: 'The conversation is direct, and one of the two users has blocked the other.',
+}
+const staffPosts: RequestError = {
+  code: 'FORBIDDEN',
+  when: 'The setting `posting` is `staff`, and the caller is a plain member.',
+}
+const direct: RequestError = { code: 'FORBIDDEN', when: 'The conversation is direct.' }
+const plainMember: RequestError = { code: 'FORBIDDEN', when: 'The caller is a plain member.' }
+const badCursor: RequestError = {
+  code: 'BAD_REQUEST',
+  field: '/cursor',
+  when: 'The cursor is not from an earlier answer.',
+}
+const noMediaStore: RequestError = {
+  code: 'UNAVAILABLE',
+  when: 'The server has no media store, or cannot reach it.',
+}
+
+/**
+ * The errors of each request, besides those of any request. docs/protocol.md lists them, and
+ * test/docs/protocol-errors.test.ts causes each of them.
+ */
+export const RequestErrors: Readonly<Record<RequestType | 'hello', readonly RequestError[]>> = {
+  hello: [
+    { code: 'BAD_REQUEST', field: '/t', when: 'The session has sent `hello` already.' },
+    {
+      code: 'BAD_REQUEST',
+      field: '/resume',
+      when: `\`resume\` names more than ${grouped(Limits.cursors)} conversations.`,
+    },
+    {
+      code: 'UNAUTHENTICATED',
+      when: 'There is no token, or it is malformed, forged or expired. The server closes the socket with 4001.',
+    },
+    {
+      code: 'RATE_LIMITED',
+      when: 'The user has too many sockets at this node. The server closes the socket with 4029.',
+    },
+    {
+      code: 'OVERLOADED',
+      when: 'Too many clients connect at once. The client may retry on the same socket after `retryAfterMs`.',
+    },
+  ],
+  create: [
+    { code: 'ALREADY_EXISTS', field: '/c', when: 'A conversation with this id exists.' },
+    {
+      code: 'BAD_REQUEST',
+      field: '/members',
+      when: 'A `direct` conversation would not have exactly two members.',
+    },
+    blocked,
+  ],
+  send: [
+    ...membersOnly,
+    { code: 'BAD_REQUEST', field: '/text', when: 'The text is empty and there are no attachments.' },
+    textTooLarge,
+    { code: 'CONFLICT', field: '/m', when: 'Another user has posted a message with this id.' },
+    blocked,
+    staffPosts,
+    {
+      code: 'RATE_LIMITED',
+      when: 'Slow mode is on, and the previous message of the caller is too recent.',
+    },
+    {
+      code: 'NOT_FOUND',
+      field: '/attachments/0/mediaId',
+      when: 'There is no such upload of the caller.',
+    },
+    {
+      code: 'MEDIA_INCOMPLETE',
+      field: '/attachments/0/mediaId',
+      when: 'The upload is not completed and verified.',
+    },
+    {
+      code: 'MEDIA_MISMATCH',
+      field: '/attachments/0/name',
+      when: 'A field of the attachment differs from the upload. `field` names it.',
+    },
+    noMediaStore,
+  ],
+  edit: [
+    ...membersOnly,
+    noMessage,
+    { code: 'BAD_REQUEST', field: '/text', when: 'The text is empty.' },
+    textTooLarge,
+    { code: 'FORBIDDEN', when: 'The caller is not the author.' },
+    blocked,
+    staffPosts,
+  ],
+  delete: [
+    ...membersOnly,
+    { code: 'NOT_FOUND', field: '/m', when: 'There is no such message.' },
+    {
+      code: 'FORBIDDEN',
+      when: 'The caller is not the author, and the caller is a plain member or the conversation is direct.',
+    },
+  ],
+  react: [...membersOnly, noMessage, blocked],
+  invite: [...membersOnly, direct, plainMember],
+  remove: [
+    ...membersOnly,
+    direct,
+    plainMember,
+    { code: 'FORBIDDEN', when: 'The role of the member is not lower than that of the caller.' },
+  ],
+  role: [
+    ...membersOnly,
+    direct,
+    { code: 'FORBIDDEN', when: 'The caller is not an owner.' },
+    { code: 'NOT_FOUND', field: '/user', when: 'The user is not a member.' },
+    { code: 'CONFLICT', when: 'The member is the last owner.' },
+  ],
+  join: [
+    { code: 'NOT_FOUND', when: 'There is no such conversation, or it is not a channel.' },
+    { code: 'FORBIDDEN', when: 'The conversation is direct and the caller is in it.' },
+  ],
+  leave: [...membersOnly, direct],
+  rename: [...membersOnly, direct, plainMember],
+  settings: [...membersOnly, direct, plainMember],
+  read: membersOnly,
+  delivered: membersOnly,
+  mute: membersOnly,
+  block: [{ code: 'BAD_REQUEST', field: '/user', when: '`user` is the caller.' }],
+  privacy: [],
+  typing: membersOnly,
+  call: [
+    ...membersOnly,
+    { code: 'NOT_FOUND', field: '/to', when: 'The receiver is not a member.' },
+    { code: 'BAD_REQUEST', field: '/data', when: '`data` is absent and `kind` is not `bye`.' },
+    {
+      code: 'TOO_LARGE',
+      field: '/data',
+      when: `\`data\` has more than ${grouped(Limits.callBytes)} bytes of UTF-8.`,
+    },
+    {
+      code: 'FORBIDDEN',
+      when: 'The conversation has too many members for calls (more than 100, unless configured).',
+    },
+    { code: 'FORBIDDEN', when: 'One of the two users has blocked the other.' },
+    {
+      code: 'RATE_LIMITED',
+      when: 'The caller sends too many call signals (more than 20 per second, unless configured).',
+    },
+  ],
+  conversation: membersOnly,
+  presence: [
+    ...membersOnly,
+    {
+      code: 'BAD_REQUEST',
+      field: '/lastSeen',
+      when: `\`lastSeen\` is true and there are more than ${Limits.lastSeenUsers} \`users\`.`,
+    },
+    { code: 'BAD_REQUEST', field: '/state', when: '`state` was sent over HTTP.' },
+    { code: 'OVERLOADED', when: 'The node watches as many users as it can.' },
+  ],
+  history: [
+    ...membersOnly,
+    { code: 'BAD_REQUEST', field: '/before', when: 'Both `before` and `after` are given.' },
+  ],
+  inbox: [
+    badCursor,
+    { code: 'BAD_REQUEST', field: '/seen', when: `\`seen\` names more than ${Limits.seen} conversations.` },
+  ],
+  undelivered: [badCursor],
+  members: [...membersOnly, badCursor],
+  search: [
+    { code: 'NOT_FOUND', when: '`c` is not a conversation of the caller.' },
+    { code: 'NOT_MEMBER', when: '`c` is a channel and the caller is not a member.' },
+    { code: 'BAD_REQUEST', field: '/q', when: 'The query is blank.' },
+    { code: 'BAD_REQUEST', field: '/after', when: '`after` is not a time.' },
+    { code: 'BAD_REQUEST', field: '/before', when: '`before` is not a time.' },
+    badCursor,
+  ],
+  media: [
+    ...membersOnly,
+    {
+      code: 'BAD_REQUEST',
+      field: '/name',
+      when: 'The name has folders, control characters or invisible characters.',
+    },
+    {
+      code: 'BAD_REQUEST',
+      field: '/type',
+      when: 'The type is not a media type in lower case without parameters.',
+    },
+    { code: 'BAD_REQUEST', field: '/size', when: 'The size is 0.' },
+    { code: 'TOO_LARGE', field: '/size', when: 'The size is over `media.maxSize`.' },
+    { code: 'NOT_FOUND', field: '/mediaId', when: 'There is no such upload of the caller.' },
+    {
+      code: 'MEDIA_MISMATCH',
+      field: '/name',
+      when: 'A field differs from the first request of the upload. `field` names it.',
+    },
+    noMediaStore,
+  ],
+  sync: [
+    {
+      code: 'BAD_REQUEST',
+      field: '/cursors',
+      when: `\`cursors\` names more than ${grouped(Limits.cursors)} conversations.`,
+    },
+    { code: 'BAD_REQUEST', field: '/t', when: 'The request was sent over HTTP.' },
+    {
+      code: 'OVERLOADED',
+      when: 'Too many conversations of the session wait for missed events (10,000, unless configured).',
+    },
+  ],
+  ping: [],
+}

@@ -1,0 +1,258 @@
+import t from 'tap'
+import {
+  CommonErrors,
+  ErrorRegistry,
+  Limits,
+  RequestErrors,
+  type RequestType,
+} from '../../src/events/index.ts'
+import { startConfab } from '../harness/confab.ts'
+import { described, httpOf, png, upload } from '../harness/upload.ts'
+
+type Fields = Record<string, unknown>
+type Answer = { ok?: unknown; error?: { code: string; field?: string } }
+
+const confab = await startConfab(t, {
+  limits: {
+    userSockets: 3,
+    presenceWatched: 3,
+    resumeConversations: 1,
+    callMembers: 3,
+    callSignals: 1,
+    burstMs: 3_000,
+  },
+})
+const clients = {
+  alice: await confab.connect('alice'),
+  bob: await confab.connect('bob'),
+  carol: await confab.connect('carol'),
+  dave: await confab.connect('dave'),
+}
+type User = keyof typeof clients
+const { alice, bob, carol } = clients
+
+await alice.ok('create', { c: 'group', kind: 'group', members: ['bob', 'carol'] })
+await alice.ok('send', { c: 'group', m: 'm1', text: 'one' })
+await alice.ok('send', { c: 'group', m: 'gone', text: 'two' })
+await alice.ok('delete', { c: 'group', m: 'gone' })
+await alice.ok('create', { c: 'big', kind: 'group', members: ['bob', 'carol', 'dave'] })
+await alice.ok('create', { c: 'channel', kind: 'channel', members: ['bob'] })
+await alice.ok('create', { c: 'staff', kind: 'channel', members: ['bob'] })
+await bob.ok('send', { c: 'staff', m: 'm1', text: 'one' })
+await alice.ok('settings', { c: 'staff', posting: 'staff' })
+await alice.ok('create', { c: 'slow', kind: 'channel', members: ['bob'] })
+await alice.ok('settings', { c: 'slow', slowModeSeconds: 600 })
+await bob.ok('send', { c: 'slow', m: 'm1', text: 'one' })
+await bob.ok('create', { c: 'direct', kind: 'direct', members: ['carol'] })
+await bob.ok('send', { c: 'direct', m: 'm1', text: 'one' })
+await carol.ok('send', { c: 'direct', m: 'm2', text: 'two' })
+await bob.ok('create', { c: 'pair', kind: 'group', members: ['carol'] })
+await carol.ok('block', { user: 'bob', on: true })
+
+const attachment = await upload(confab, 'alice', png())
+const announced = await alice.ok('media', described(png('more')))
+const tooLong = 'x'.repeat(Limits.textBytes + 1)
+const file = described(png('other'))
+const cursors = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, i) => [`c${i}`, 1]))
+const users = (count: number) => Array.from({ length: count }, (_, i) => `u${i}`)
+
+const ask =
+  (user: User, fields: Fields) =>
+  async (type: string): Promise<Answer> =>
+    await clients[user].request(type, fields)
+const askHttp =
+  (user: User, fields: Fields) =>
+  async (type: string): Promise<Answer> =>
+    await httpOf(confab, user).request(type, fields)
+/** `hello` on a socket of its own. */
+const greet =
+  (token: string | undefined, fields: Fields = {}) =>
+  async (): Promise<Answer> =>
+    await (await confab.socket()).request('hello', { token, ...fields })
+
+/** The same request until the server answers with an error. */
+const askUntilRefused =
+  (user: User, fields: Fields) =>
+  async (type: string): Promise<Answer> => {
+    for (let i = 0; i < 50; i++) {
+      const answer = await clients[user].request(type, fields)
+      if (answer.ok !== true) return answer
+    }
+    return {}
+  }
+
+/** Two `sync` at once: conversations of the first still wait when the second arrives. */
+const syncTwice = async (): Promise<Answer> => {
+  const answers = await Promise.all([
+    alice.request('sync', { cursors: cursors(Limits.cursors) }),
+    alice.request('sync', { cursors: { group: 0 } }),
+  ])
+  return answers[1]!
+}
+
+type Case = (type: string) => Promise<Answer>
+
+/** Requests of a user that is not a member of a group, and not of a channel. */
+const byStrangers = (fields: Fields): Case[] => [
+  ask('dave', { c: 'group', ...fields }),
+  ask('dave', { c: 'channel', ...fields }),
+]
+const bad = { cursor: '?' }
+
+/**
+ * For each error of RequestErrors, in the same order, a request that causes it. `null`: only a fault or the load of the
+ * server causes it.
+ */
+const cases: Record<RequestType | 'hello', (Case | null)[]> = {
+  hello: [
+    ask('alice', {}),
+    greet(await confab.token('alice'), { resume: cursors(Limits.cursors + 1) }),
+    greet('not.a.token'),
+    async () => {
+      for (let i = 0; i < 2; i++) await confab.connect('carol')
+      return await greet(await confab.token('carol'))()
+    },
+    null,
+  ],
+  create: [
+    ask('alice', { c: 'group', kind: 'group', members: [] }),
+    ask('alice', { c: 'new', kind: 'direct', members: ['bob', 'carol'] }),
+    ask('bob', { c: 'new', kind: 'direct', members: ['carol'] }),
+  ],
+  send: [
+    ...byStrangers({ m: 'x', text: 'x' }),
+    ask('alice', { c: 'group', m: 'x', text: '' }),
+    ask('alice', { c: 'group', m: 'x', text: tooLong }),
+    ask('bob', { c: 'group', m: 'm1', text: 'x' }),
+    ask('bob', { c: 'direct', m: 'x', text: 'x' }),
+    ask('bob', { c: 'staff', m: 'x', text: 'x' }),
+    ask('bob', { c: 'slow', m: 'x', text: 'x' }),
+    ask('bob', { c: 'group', m: 'x', text: '', attachments: [attachment] }),
+    ask('alice', {
+      c: 'group',
+      m: 'x',
+      text: '',
+      attachments: [{ ...described(png('more')), mediaId: announced.mediaId }],
+    }),
+    ask('alice', { c: 'group', m: 'x', text: '', attachments: [{ ...attachment, name: 'b.png' }] }),
+    null,
+  ],
+  edit: [
+    ...byStrangers({ m: 'm1', text: 'x' }),
+    ask('alice', { c: 'group', m: 'gone', text: 'x' }),
+    ask('alice', { c: 'group', m: 'm1', text: '' }),
+    ask('alice', { c: 'group', m: 'm1', text: tooLong }),
+    ask('bob', { c: 'group', m: 'm1', text: 'x' }),
+    ask('bob', { c: 'direct', m: 'm1', text: 'x' }),
+    ask('bob', { c: 'staff', m: 'm1', text: 'x' }),
+  ],
+  delete: [
+    ...byStrangers({ m: 'm1' }),
+    ask('alice', { c: 'group', m: 'none' }),
+    ask('bob', { c: 'direct', m: 'm2' }),
+  ],
+  react: [
+    ...byStrangers({ m: 'm1', emoji: 'x', on: true }),
+    ask('alice', { c: 'group', m: 'gone', emoji: 'x', on: true }),
+    ask('bob', { c: 'direct', m: 'm1', emoji: 'x', on: true }),
+  ],
+  invite: [
+    ...byStrangers({ user: 'erin' }),
+    ask('bob', { c: 'direct', user: 'erin' }),
+    ask('bob', { c: 'group', user: 'erin' }),
+  ],
+  remove: [
+    ...byStrangers({ user: 'bob' }),
+    ask('bob', { c: 'direct', user: 'carol' }),
+    ask('bob', { c: 'group', user: 'carol' }),
+    ask('alice', { c: 'group', user: 'alice' }),
+  ],
+  role: [
+    ...byStrangers({ user: 'bob', role: 'admin' }),
+    ask('bob', { c: 'direct', user: 'carol', role: 'admin' }),
+    async type => {
+      await alice.ok('role', { c: 'channel', user: 'bob', role: 'admin' })
+      return await bob.request(type, { c: 'channel', user: 'alice', role: 'member' })
+    },
+    ask('alice', { c: 'group', user: 'erin', role: 'admin' }),
+    ask('alice', { c: 'group', user: 'alice', role: 'admin' }),
+  ],
+  join: [ask('dave', { c: 'group' }), ask('bob', { c: 'direct' })],
+  leave: [...byStrangers({}), ask('bob', { c: 'direct' })],
+  rename: [
+    ...byStrangers({ title: 'x' }),
+    ask('bob', { c: 'direct', title: 'x' }),
+    ask('bob', { c: 'group', title: 'x' }),
+  ],
+  settings: [
+    ...byStrangers({ posting: 'staff' }),
+    ask('bob', { c: 'direct', posting: 'staff' }),
+    ask('bob', { c: 'group', posting: 'staff' }),
+  ],
+  read: byStrangers({ seq: 1 }),
+  delivered: byStrangers({ seq: 1 }),
+  mute: byStrangers({ on: true }),
+  block: [ask('alice', { user: 'alice', on: true })],
+  privacy: [],
+  typing: byStrangers({ on: true }),
+  call: [
+    ...byStrangers({ to: 'bob', call: 'x', kind: 'bye' }),
+    ask('alice', { c: 'group', to: 'dave', call: 'x', kind: 'bye' }),
+    ask('alice', { c: 'group', to: 'bob', call: 'x', kind: 'offer' }),
+    ask('alice', { c: 'group', to: 'bob', call: 'x', kind: 'offer', data: tooLong }),
+    ask('carol', { c: 'big', to: 'bob', call: 'x', kind: 'bye' }),
+    ask('bob', { c: 'pair', to: 'carol', call: 'x', kind: 'bye' }),
+    askUntilRefused('bob', { c: 'group', to: 'alice', call: 'x', kind: 'bye' }),
+  ],
+  conversation: byStrangers({}),
+  presence: [
+    ...byStrangers({}),
+    ask('alice', { users: users(Limits.lastSeenUsers + 1), lastSeen: true }),
+    askHttp('alice', { state: 'away' }),
+    ask('alice', { users: users(4) }),
+  ],
+  history: [...byStrangers({}), ask('alice', { c: 'group', before: 2, after: 1 })],
+  inbox: [ask('alice', bad), ask('alice', { seen: cursors(Limits.seen + 1) })],
+  undelivered: [ask('alice', bad)],
+  members: [...byStrangers({}), ask('alice', { c: 'group', ...bad })],
+  search: [
+    ...byStrangers({ q: 'x' }),
+    ask('alice', { q: ' ' }),
+    ask('alice', { q: 'x', after: 'x' }),
+    ask('alice', { q: 'x', before: 'x' }),
+    ask('alice', { q: 'x', ...bad }),
+  ],
+  media: [
+    ...byStrangers(file),
+    ask('alice', { ...file, name: '../x' }),
+    ask('alice', { ...file, type: 'PNG' }),
+    ask('alice', { ...file, size: 0 }),
+    ask('alice', { ...file, size: 1024 ** 4 }),
+    ask('bob', { ...described(png('more')), mediaId: announced.mediaId }),
+    ask('alice', { ...described(png('more')), name: 'b.png', mediaId: announced.mediaId }),
+    null,
+  ],
+  sync: [
+    ask('alice', { cursors: cursors(Limits.cursors + 1) }),
+    askHttp('alice', { cursors: {} }),
+    syncTwice,
+  ],
+  ping: [],
+}
+
+for (const [type, errors] of Object.entries(RequestErrors))
+  t.test(`${type}: each documented error is what the server answers`, async t => {
+    const causes = cases[type as RequestType]
+    t.equal(causes.length, errors.length)
+    for (const [index, { code, field, when }] of errors.entries()) {
+      const cause = causes[index]
+      if (cause == null) continue
+      const { error } = await cause(type)
+      t.same({ code: error?.code, field: error?.field }, { code, field }, when)
+    }
+  })
+
+t.test('every code that a request may be answered with is one that clients may see', async t => {
+  for (const { code } of [...CommonErrors, ...Object.values(RequestErrors).flat()])
+    t.ok(code in ErrorRegistry, code)
+})
