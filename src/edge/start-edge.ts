@@ -8,11 +8,10 @@ import { MediaSweeper } from '../media/index.ts'
 import { Access } from './access/access.ts'
 import { Memberships } from './access/memberships.ts'
 import { ViewFreshness } from './access/view-freshness.ts'
+import { CatchUp } from './catch-up/catch-up.ts'
 import { ConversationReader } from './catch-up/conversation-reader.ts'
-import { Resumer } from './catch-up/resume.ts'
 import { SharedReads } from './catch-up/shared-reads.ts'
 import { SlowConsumerCatchUp } from './catch-up/slow-consumer-catch-up.ts'
-import { StreamCatchUp } from './catch-up/stream-catch-up.ts'
 import { FanOut } from './delivery/fan-out.ts'
 import { EdgeInterest } from './delivery/interest.ts'
 import { LiveEvents } from './delivery/live-events.ts'
@@ -93,7 +92,7 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
     waitMs: limits.rosterWaitMs,
   })
   const reader = new ConversationReader(views.timeline, log, limits.lagEvents)
-  const tails = new SharedReads(reader, limits.resumeCacheBytes, shared => metrics.resumeServed(shared))
+  const reads = new SharedReads(reader, limits.resumeCacheBytes, shared => metrics.resumeServed(shared))
   const writeRoom = new WriteRoom(room, limits.slowMs)
   const lastSeen =
     options.lastSeen === undefined
@@ -107,8 +106,18 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
     limits,
   )
   const devices = new DeviceSessions(signals, sessions)
-  const resumer = new Resumer(
-    { states, feed, tails, fanOut, writeRoom, logger, onResumed: events => metrics.resumed(events) },
+  const catchUp = new CatchUp(
+    {
+      states,
+      feed,
+      memberships,
+      reader,
+      reads,
+      fanOut,
+      writeRoom,
+      logger,
+      onResumed: events => metrics.resumed(events),
+    },
     limits,
   )
   const marks = new Marks({ states, views, freshness, sessions, fanOut, logger }, limits)
@@ -118,7 +127,7 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
     limits,
   )
   const slowConsumers = new SlowConsumerCatchUp(
-    { fanOut, writeRoom, resumer, onBehind: () => metrics.behind() },
+    { fanOut, writeRoom, catchUp, onBehind: () => metrics.behind() },
     slowFrom,
   )
   const buffered = new SlowConsumers(sessions, {
@@ -146,7 +155,7 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
     presence,
     lastSeen,
     presenceCounts: new PresenceCounts(limits.presenceCounted, user => presence.stateOf(user)),
-    resumer,
+    catchUp,
     typing,
     calls,
     media: options.media,
@@ -155,7 +164,7 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
   })
   const arrivals = new HelloRate(limits.hellos, () => metrics.limited('hello_rate'))
   const helloHandler = new HelloHandler(
-    { arrivals, tokens, access, memberships, sessions, devices, presence, fanOut, resumer },
+    { arrivals, tokens, access, memberships, sessions, devices, presence, fanOut, catchUp },
     limits,
   )
   const frames = new SessionRequests(
@@ -175,16 +184,10 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
   )
   const sockets = new Sockets({ frames, writeRoom, metrics }, limits)
 
-  const catchUp = new StreamCatchUp(
-    { states, log, feed, memberships, writeRoom, logger, onResumed: events => metrics.resumed(events) },
-    limits,
-  )
   const live = new LiveEvents({
     fanOut,
     sessions,
     memberships,
-    resumer,
-    tails,
     catchUp,
     slowConsumers,
     marks,
@@ -192,13 +195,7 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
     logger,
   })
   feed.listen(live.listen, live.passed)
-  feed.narrowTo(
-    new EdgeInterest(fanOut, [
-      { needs: c => resumer.isFilling(c) },
-      { needs: c => tails.isKeeping(c) },
-      { needs: c => catchUp.wants(c) },
-    ]),
-  )
+  feed.narrowTo(new EdgeInterest(fanOut, [catchUp]))
   signals.listen(
     signal => {
       if (typingCheck.Check(signal)) fanOut.publish(signal.c, Wire.of(typingPush(signal)))

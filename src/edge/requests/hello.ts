@@ -2,7 +2,7 @@ import { v7 as uuidv7 } from 'uuid'
 import { CloseCode, ConfabError, type HelloAnswer, type HelloRequest, Limits } from '../../events/index.ts'
 import type { Access } from '../access/access.ts'
 import type { Memberships } from '../access/memberships.ts'
-import type { Resumer } from '../catch-up/resume.ts'
+import type { CatchUp } from '../catch-up/catch-up.ts'
 import type { FanOut } from '../delivery/fan-out.ts'
 import { tooManySockets } from '../limits/connection-limits.ts'
 import type { HelloRate } from '../limits/hello-rate.ts'
@@ -25,7 +25,7 @@ export class HelloHandler {
   readonly #devices: DeviceSessions
   readonly #presence: PresenceBoard
   readonly #fanOut: FanOut
-  readonly #resumer: Resumer
+  readonly #catchUp: CatchUp
   readonly #limits: EdgeLimits
 
   constructor(
@@ -38,7 +38,7 @@ export class HelloHandler {
       devices: DeviceSessions
       presence: PresenceBoard
       fanOut: FanOut
-      resumer: Resumer
+      catchUp: CatchUp
     },
     limits: EdgeLimits,
   ) {
@@ -50,7 +50,7 @@ export class HelloHandler {
     this.#devices = parts.devices
     this.#presence = parts.presence
     this.#fanOut = parts.fanOut
-    this.#resumer = parts.resumer
+    this.#catchUp = parts.catchUp
     this.#limits = limits
   }
 
@@ -94,7 +94,7 @@ export class HelloHandler {
     this.#fanOut.subscribeAll(session, [...conversations])
     this.#devices.opened(session)
     this.#presence.opened(session)
-    if (hello.resume !== undefined) void this.#resumer.resume(session, resume)
+    if (hello.resume !== undefined) void this.#catchUp.resume(session, resume)
   }
 
   #answer(session: Session): HelloAnswer {

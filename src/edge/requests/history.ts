@@ -1,6 +1,6 @@
 import { Limits } from '../../events/index.ts'
 import type { TimelineEntry } from '../../projections/index.ts'
-import type { PageRange } from '../catch-up/conversation-reader.ts'
+import { isReadable, type PageRange } from '../catch-up/conversation-reader.ts'
 import { JsonFields } from '../sessions/frames.ts'
 import type { Handler, RequestContext } from './request-context.ts'
 
@@ -21,11 +21,11 @@ const fitting = (entries: readonly TimelineEntry[], fromEnd: boolean): readonly 
   return fromEnd ? entries.slice(entries.length - count) : entries.slice(0, count)
 }
 
-/** The events' bytes go into the answer as they are. */
+/** Returns the answer's fields. The bytes of events are used as stored; an event that this build cannot read is left out. */
 const asJson = (entries: readonly TimelineEntry[], head: number, more: boolean): JsonFields => {
-  const events = entries.map(({ data }) =>
-    Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('utf8'),
-  )
+  const events = entries
+    .filter(isReadable)
+    .map(({ data }) => Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('utf8'))
   return new JsonFields(`{"events":[${events.join(',')}],"head":${head},"more":${more}}`)
 }
 

@@ -24,7 +24,7 @@ export const call =
 
 /** Answered at once; what was missed follows. */
 export const sync =
-  ({ access, resumer }: RequestContext): Handler<'sync'> =>
+  ({ access, catchUp }: RequestContext): Handler<'sync'> =>
   (request, caller) => {
     if (caller.session === undefined)
       throw new ConfabError('BAD_REQUEST', 't: sync is answered by pushes, so that it needs a socket.', {
@@ -33,11 +33,11 @@ export const sync =
     access.requireFresh()
     const { session } = caller
     const { cursors } = request
-    if (resumer.isFull(session))
+    if (catchUp.isFull(session))
       throw new ConfabError('OVERLOADED', 'Too many conversations wait to be filled; wait for some of them.')
     // After the answer, and for as long as it takes: not within the request.
     session.inFlight++
-    queueMicrotask(() => void resumer.resume(session, cursors).finally(() => session.inFlight--))
+    queueMicrotask(() => void catchUp.resume(session, cursors).finally(() => session.inFlight--))
     return nothing
   }
 

@@ -2,44 +2,67 @@ import { CloseCode } from '../../events/index.ts'
 import { flush } from './outbox.ts'
 import type { Session } from './session.ts'
 
-/** Waits for slow sockets, so that whoever has much to send to one never has more than a little of it waiting there. */
+/** Bytes that a sender sends between two checks of the buffered bytes. */
+const checkBytes = 256 * 1024
+
+/** Applies back-pressure to senders that have much to send to one session: few of its bytes are buffered at a time. */
 export class WriteRoom {
-  readonly #mark: number
-  readonly #patienceMs: number
+  readonly #maxBytes: number
+  readonly #timeoutMs: number
   readonly #waiting = new Map<Session, (() => void)[]>()
 
-  /** `mark`: bytes that may wait before a sender has to; `patienceMs`: for how long it does. */
-  constructor(mark: number, patienceMs: number) {
-    this.#mark = mark
-    this.#patienceMs = patienceMs
+  /** `maxBytes`: buffered bytes up to which a session has room; `timeoutMs`: how long a client may take to make room. */
+  constructor(maxBytes: number, timeoutMs: number) {
+    this.#maxBytes = maxBytes
+    this.#timeoutMs = timeoutMs
   }
 
-  /** Sends what is there, and resolves once less than the mark waits, or the session has closed: as it is when it takes too long, since others wait for their turn. */
-  async room(session: Session): Promise<void> {
-    flush(session)
-    if (session.closed || session.ws.getBufferedAmount() <= this.#mark) return
-    const patience = setTimeout(() => session.end(CloseCode.tooSlow, 'too slow'), this.#patienceMs)
-    try {
-      await this.#roomAtLast(session)
-    } finally {
-      clearTimeout(patience)
+  /** Returns a function to call before each frame, with its bytes. It returns false when the client has to read first. */
+  pacerOf(session: Session): (bytes: number) => boolean {
+    let unchecked: number | undefined
+    return bytes => {
+      if (unchecked === undefined || unchecked >= checkBytes) {
+        // Before the first frame, a check must not cost a system call: most senders have few bytes.
+        if (unchecked !== undefined) flush(session)
+        if (!this.#hasRoom(session)) return false
+        unchecked = 0
+      }
+      unchecked += bytes
+      return !session.closed
     }
   }
 
-  async #roomAtLast(session: Session): Promise<void> {
-    while (!session.closed && session.ws.getBufferedAmount() > this.#mark)
-      await new Promise<void>(resolve => {
-        const waiting = this.#waiting.get(session)
-        if (waiting === undefined) this.#waiting.set(session, [resolve])
-        else waiting.push(resolve)
-      })
+  /**
+   * Flushes the session and resolves when it has room or has closed. A client that does not make room within the timeout is
+   * closed as too slow.
+   */
+  async room(session: Session): Promise<void> {
+    flush(session)
+    if (session.closed || this.#hasRoom(session)) return
+    const timeout = setTimeout(() => session.end(CloseCode.tooSlow, 'too slow'), this.#timeoutMs)
+    try {
+      while (!session.closed && !this.#hasRoom(session))
+        await new Promise<void>(resolve => this.#enqueue(session, resolve))
+    } finally {
+      clearTimeout(timeout)
+    }
   }
 
-  /** The socket has sent something of what waited, or has closed. */
+  /** Wakes the senders of a session. The transport calls it after it has sent buffered bytes, and after it has closed. */
   moved(session: Session): void {
     const waiting = this.#waiting.get(session)
     if (waiting === undefined) return
     this.#waiting.delete(session)
     for (const resolve of waiting) resolve()
+  }
+
+  #hasRoom(session: Session): boolean {
+    return !session.closed && session.ws.getBufferedAmount() <= this.#maxBytes
+  }
+
+  #enqueue(session: Session, resolve: () => void): void {
+    const waiting = this.#waiting.get(session)
+    if (waiting === undefined) this.#waiting.set(session, [resolve])
+    else waiting.push(resolve)
   }
 }

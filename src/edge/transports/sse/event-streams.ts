@@ -4,7 +4,7 @@ import type { Logger } from '../../../base/logger.ts'
 import { CloseCode, ConfabError, Limits } from '../../../events/index.ts'
 import type { Access } from '../../access/access.ts'
 import type { Memberships } from '../../access/memberships.ts'
-import type { StreamCatchUp } from '../../catch-up/stream-catch-up.ts'
+import type { CatchUp } from '../../catch-up/catch-up.ts'
 import { decodeCursor } from '../../catch-up/stream-cursor.ts'
 import type { FanOut } from '../../delivery/fan-out.ts'
 import { tooManySockets } from '../../limits/connection-limits.ts'
@@ -42,7 +42,7 @@ interface StreamParts {
   readonly sessions: SessionRegistry
   readonly presence: PresenceBoard
   readonly fanOut: FanOut
-  readonly catchUp: StreamCatchUp
+  readonly catchUp: CatchUp
   readonly writeRoom: WriteRoom
   readonly metrics: EdgeMetrics
   readonly logger: Logger
@@ -117,7 +117,8 @@ export class EventStreams {
         return true
       }
       if (from === undefined) await this.#fromNow(session, begin)
-      else if (begin()) void catchUp.run(session, from, conversations => this.#join(session, conversations))
+      else if (begin())
+        void catchUp.resumeStream(session, from, conversations => this.#join(session, conversations))
     } catch (error) {
       const body = visibleError(error, logger, { request: 'stream' })
       outcome = body.code
