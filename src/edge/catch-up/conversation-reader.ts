@@ -87,7 +87,8 @@ export class ConversationReader {
         if ((batch.at(-1)?.seq ?? 0) >= before) break
       }
     const page = entries.slice(-limit)
-    return (await this.#fillGaps(c, page, (page[0]?.seq ?? 1) - 1)).slice(-limit)
+    const after = page.length < limit ? Math.max(0, before - 1 - limit) : page[0]!.seq - 1
+    return (await this.#fillGaps(c, page, after)).slice(-limit)
   }
 
   /** Returns the entries after `after` with the events between them that the timeline lacks. */

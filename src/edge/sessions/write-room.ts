@@ -2,9 +2,6 @@ import { CloseCode } from '../../events/index.ts'
 import { flush } from './outbox.ts'
 import type { Session } from './session.ts'
 
-/** Bytes that a sender sends between two checks of the buffered bytes. */
-const checkBytes = 256 * 1024
-
 /** Applies back-pressure to senders that have much to send to one session: few of its bytes are buffered at a time. */
 export class WriteRoom {
   readonly #maxBytes: number
@@ -19,6 +16,8 @@ export class WriteRoom {
 
   /** Returns a function to call before each frame, with its bytes. It returns false when the client has to read first. */
   pacerOf(session: Session): (bytes: number) => boolean {
+    // A sender checks often enough to exceed the bound by half of it at most.
+    const checkBytes = this.#maxBytes / 2
     let unchecked: number | undefined
     return bytes => {
       if (unchecked === undefined || unchecked >= checkBytes) {
