@@ -1,6 +1,6 @@
 /**
- * Runs at most `width` jobs at the same time, and at most `perKey` jobs of one key. Free slots go to the waiting keys in turn,
- * so that a key with many jobs does not delay the other keys.
+ * Runs at most `width` jobs at the same time, and at most `perKey` jobs of one key. Free slots go to the waiting keys
+ * in turn, so that a key with many jobs does not delay the other keys.
  */
 export class FairSemaphore {
   readonly #perKey: number
@@ -48,7 +48,10 @@ export class FairSemaphore {
     this.#startNext()
   }
 
-  /** Gives the free slot to the first waiting key that has less than `perKey` jobs running. At most `width` keys are skipped. */
+  /**
+   * Gives the free slot to the first waiting key that has less than `perKey` jobs running. At most `width` keys are
+   * skipped.
+   */
   #startNext(): void {
     for (const [key, queue] of this.#waiting) {
       if (!this.#hasSlot(key)) continue

@@ -84,7 +84,7 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
   const room = Math.min(roomBytes, limits.backpressureBytes / 4)
   // Twice the room: what a reader of missed events has waiting does not make its session slow.
   const slowFrom = room * 2
-  const fanOut = new FanOut(app, sessions, { topicFrom: limits.topicFrom, lookBytes: slowFrom / 4 })
+  const fanOut = new FanOut(app, sessions, { topicFrom: limits.topicFrom, checkBytes: slowFrom / 4 })
   const access = new Access(states, feed, limits.stalenessMs)
   const freshness = new ViewFreshness(views, feed)
   const memberships = new Memberships(views, feed, {

@@ -28,7 +28,7 @@ const conversations = ['tea', 'milk', 'rum', 'gin']
 const streamOf = (c: string) => streams[conversations.indexOf(c) % 2]!
 const big = 'x'.repeat(600)
 
-/** A client that reads only when it is told to. */
+/** A client that reads only when the test calls `read`. */
 class Client implements Transport {
   readonly session: Session
   readonly frames: { id?: string; data: Record<string, unknown> }[] = []
@@ -111,7 +111,7 @@ class World {
       last: async (aggregate: { id: string }) => this.eventsOf(aggregate.id).at(-1),
     } as unknown as EventLog
     const reader = new ConversationReader(this.#timeline(), eventLog, 10_000)
-    this.#fanOut = new FanOut({} as TemplatedApp, this.#sessions, { topicFrom: 1_000, lookBytes: 1e6 })
+    this.#fanOut = new FanOut({} as TemplatedApp, this.#sessions, { topicFrom: 1_000, checkBytes: 1e6 })
     this.#catchUp = new CatchUp(
       {
         states,

@@ -47,13 +47,15 @@ const feedWaitMs = 5
 const retryMs = [50, 200, 1_000, 4_000]
 
 /**
- * Sends sessions what they missed: every event once, in order, then the live events. A session that reconnects resumes from its
- * cursors, by conversation (WebSocket, gRPC) or by stream position (event streams). A slow consumer catches up in the same way.
+ * Sends sessions what they missed: every event once, in order, then the live events. A session that reconnects resumes
+ * from its cursors, by conversation (WebSocket, gRPC) or by stream position (event streams). A slow consumer catches up
+ * in the same way.
  *
- * A catch-up runs in rounds. A round buffers the live events of its conversations, reads what was stored up to the positions of
- * the live feed at which it began, and sends both in one turn of the event loop. In the same turn the session is subscribed to
- * the live events. A round that ends earlier (the client reads slowly, the buffer overflowed, a read failed) keeps only cursors,
- * and the next round reads from there. A round holds one of `resumes` slots, so it never waits for a client.
+ * A catch-up runs in rounds. A round buffers the live events of its conversations, reads what was stored up to the
+ * positions of the live feed at which it began, and sends both in one turn of the event loop. In the same turn the
+ * session is subscribed to the live events. A round that ends earlier (the client reads slowly, the buffer overflowed,
+ * a read failed) keeps only cursors, and the next round reads from there. A round holds one of `resumes` slots, so it
+ * never waits for a client.
  */
 export class CatchUp {
   readonly #parts: CatchUpParts
@@ -87,7 +89,9 @@ export class CatchUp {
     for (const round of this.#rounds) round.changed(change)
   }
 
-  /** The live events of a user's or a conversation's rounds are incomplete: what is missing is read in another round. */
+  /**
+   * The live events of a user's or a conversation's rounds are incomplete: what is missing is read in another round.
+   */
   restart({ c, user }: { c?: string; user?: string }): void {
     for (const round of this.#rounds)
       if (round.user === user || (c !== undefined && round.conversations.has(c))) round.overflow()
@@ -102,8 +106,8 @@ export class CatchUp {
   }
 
   /**
-   * Sends a session what follows its cursors, then `synced` or `refetch` for each conversation, and subscribes it. Resolves when
-   * that is done or the session has closed. Never rejects.
+   * Sends a session what follows its cursors, then `synced` or `refetch` for each conversation, and subscribes it.
+   * Resolves when that is done or the session has closed. Never rejects.
    */
   async resume(session: Session, cursors: Readonly<Record<string, number>>): Promise<void> {
     // A conversation that the session is catching up on needs no second catch-up.
@@ -124,8 +128,9 @@ export class CatchUp {
   }
 
   /**
-   * Sends an event stream what follows its cursor. Then calls `join` with the user's conversations, in the turn of the event loop
-   * from which on the session is to receive live events. Resolves after that, or when the session has closed. Never rejects.
+   * Sends an event stream what follows its cursor. Then calls `join` with the user's conversations, in the turn of the
+   * event loop from which on the session is to receive live events. Resolves after that, or when the session has
+   * closed. Never rejects.
    */
   async resumeStream(
     session: Session,
@@ -137,7 +142,10 @@ export class CatchUp {
     await this.#run(new StreamResume(session, { cursor, isInLog, join }, this.#parts))
   }
 
-  /** Waits for the live feed to reach a cursor that another node handed out. Resolves to false when the log does not reach it. */
+  /**
+   * Waits for the live feed to reach a cursor that another node handed out. Resolves to false when the log does not
+   * reach it.
+   */
   async #hasReached(session: Session, cursor: StreamCursor): Promise<boolean> {
     const { feed } = this.#parts
     const isBehind = (): boolean =>
@@ -244,8 +252,9 @@ export class CatchUp {
   }
 
   /**
-   * The state of a conversation cannot be loaded: this build cannot read one of its events. Retrying would not help, and closing
-   * the session would take all other conversations from its user. The roster says whether the user is a member.
+   * The state of a conversation cannot be loaded: this build cannot read one of its events. Retrying would not help,
+   * and closing the session would take all other conversations from its user. The roster says whether the user is a
+   * member.
    */
   async #unreadable({ user, id }: Session, c: string, error: unknown): Promise<Refetch> {
     const isMember = await this.#parts.memberships.of(user, conversations => conversations.has(c))

@@ -17,9 +17,9 @@ const noBytes = new Uint8Array(0)
 export const isReadable = (entry: TimelineEntry): boolean => entry.data.length > 0
 
 /**
- * Reads the events of a conversation: from the timeline, and from the log those that the timeline lacks. The timeline lacks the
- * newest events while it lags, and every event that its projection could not read. Pages have no gap: an event that this build
- * cannot read either has an entry without bytes. Callers authorise the user.
+ * Reads the events of a conversation: from the timeline, and from the log those that the timeline lacks. The timeline
+ * lacks the newest events while it lags, and every event that its projection could not read. Pages have no gap: an
+ * event that this build cannot read either has an entry without bytes. Callers authorise the user.
  */
 export class ConversationReader {
   readonly #timeline: TimelineQueries
@@ -33,7 +33,10 @@ export class ConversationReader {
     this.#lagEvents = lagEvents
   }
 
-  /** Returns at most `limit` events, ascending. Rejects with ConfabError UNAVAILABLE when the timeline lags by too many events. */
+  /**
+   * Returns at most `limit` events, ascending. Rejects with ConfabError UNAVAILABLE when the timeline lags by too many
+   * events.
+   */
   async page(view: ConversationView, range: PageRange): Promise<readonly TimelineEntry[]> {
     const { c, head } = view
     return 'after' in range

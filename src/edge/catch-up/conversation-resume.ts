@@ -21,8 +21,8 @@ interface ResumeParts {
 const roundConversations = 32
 
 /**
- * Resumes a session of a WebSocket or of gRPC from a sequence number for each conversation. The conversations finish one by one,
- * each with `synced` or `refetch`.
+ * Resumes a session of a WebSocket or of gRPC from a sequence number for each conversation. The conversations finish
+ * one by one, each with `synced` or `refetch`.
  */
 export class ConversationResume implements Resume {
   readonly session: Session
@@ -30,11 +30,14 @@ export class ConversationResume implements Resume {
   readonly sendsParts = true
   readonly #parts: ResumeParts
   readonly #hasRoom: (bytes: number) => boolean
-  /** The last seq that the client has received, of each conversation that has not finished. The first ones are in the next round. */
+  /**
+   * The last seq that the client has received, of each conversation that has not finished. The first ones are in the
+   * next round.
+   */
   readonly #cursors: Map<string, number>
   /** Conversations whose distance from the head was checked. It may grow while a slow client reads. */
   readonly #admitted = new Set<string>()
-  /** Conversations of which the live feed has delivered the event at the cursor. */
+  /** Conversations whose event at the cursor was delivered by the live feed. */
   readonly #reached = new Set<string>()
 
   constructor(session: Session, cursors: Map<string, number>, parts: ResumeParts) {
@@ -129,8 +132,8 @@ export class ConversationResume implements Resume {
   }
 
   /**
-   * Whether the live feed has delivered the event at the cursor. A client that was connected to another node may be ahead of this
-   * node's feed. If it were subscribed now, the feed would deliver that event to it again.
+   * Whether the live feed has delivered the event at the cursor. A client that was connected to another node may be
+   * ahead of this node's feed. If it were subscribed now, the feed would deliver that event to it again.
    */
   #hasReached(c: string, view: ConversationView | undefined): boolean {
     if (view === undefined || this.#reached.has(c) || this.#cursors.get(c) === 0) return true

@@ -11,7 +11,7 @@ export interface Refetch {
   readonly head: number
 }
 
-/** What reading one conversation resulted in. */
+/** The missed events of one conversation. */
 export interface Missed {
   /** Undefined when there is nothing to send, or when the state of the conversation cannot be read. */
   readonly view?: ConversationView
@@ -24,8 +24,9 @@ export interface Missed {
 }
 
 /**
- * How a round ended. `done`: the session has received everything and now receives live events. `continue`: another round is due.
- * `wait`: another round is due after the live feed has advanced. `full`: another round is due after the client has read.
+ * How a round ended. `done`: the session has received everything and now receives live events. `continue`: another
+ * round is due. `wait`: another round is due after the live feed has advanced. `full`: another round is due after the
+ * client has read.
  */
 export type RoundResult = 'done' | 'continue' | 'wait' | 'full'
 
@@ -44,11 +45,15 @@ export interface Resume {
   readonly sendsParts: boolean
   /** Calls `begin` in the turn of the event loop in which it knows the conversations, and resolves to its result. */
   start(begin: BeginRound): Promise<Round>
-  /** Returns from where a conversation is to be read, `refetch` when it cannot be continued, undefined when nothing is missing. */
+  /**
+   * Returns from where a conversation is to be read, `refetch` when it cannot be continued, undefined when nothing is
+   * missing.
+   */
   admit(c: string): Promise<{ view: ConversationView; cursor: Cursor } | { refetch: Refetch } | undefined>
   /**
-   * Sends what was read. When nothing is missing any more, it also sends the buffered live events and subscribes the session. It
-   * does not wait: each live event is either buffered before this turn of the event loop or delivered after it.
+   * Sends what was read. When nothing is missing any more, it also sends the buffered live events and subscribes the
+   * session. It does not wait: each live event is either buffered before this turn of the event loop or delivered after
+   * it.
    */
   deliver(round: Round, missed: ReadonlyMap<string, Missed>): RoundResult
 }
@@ -57,8 +62,8 @@ export interface Resume {
 const bufferBytes = 256 * 1024
 
 /**
- * One round of a session's catch-up: the conversations that are read, and the live events that arrive meanwhile. Missed events
- * are read up to the positions of the live feed at which the round began. Every later event arrives at `offer`.
+ * One round of a session's catch-up: the conversations that are read, and the live events that arrive meanwhile. Missed
+ * events are read up to the positions of the live feed at which the round began. Every later event arrives at `offer`.
  */
 export class Round {
   readonly user: string
@@ -66,7 +71,10 @@ export class Round {
   readonly conversations: Set<string>
   /** Positions up to which events are read. */
   readonly positions: readonly Position[]
-  /** Whether events are read up to where the round began, so that nothing is missing between them and the buffered events. */
+  /**
+   * Whether events are read up to where the round began, so that nothing is missing between them and the buffered
+   * events.
+   */
   readonly isCurrent: boolean
   /** Conversations that the user left, or was removed from, during the round. */
   readonly left = new Set<string>()
@@ -101,7 +109,9 @@ export class Round {
     return this.positions.find(position => position.stream === stream)?.streamSeq ?? 0
   }
 
-  /** The live events since the round began, in order. Undefined after an overflow: then they are read in the next round. */
+  /**
+   * The live events since the round began, in order. Undefined after an overflow: then they are read in the next round.
+   */
   get buffered(): readonly WireEvent[] | undefined {
     return this.#buffer
   }

@@ -4,7 +4,10 @@ import type { TimelineEntry } from '../../projections/index.ts'
 import { Wire, type WireEvent } from '../delivery/wire.ts'
 import { type ConversationReader, isReadable } from './conversation-reader.ts'
 
-/** The place in a conversation after which events are read: a sequence number, or a position in the conversation's stream. */
+/**
+ * The place in a conversation after which events are read: a sequence number, or a position in the conversation's
+ * stream.
+ */
 export type Cursor = { readonly seq: number } | { readonly streamSeq: number }
 
 /** The newest events of a conversation that are kept in memory, without a gap. */
@@ -29,9 +32,9 @@ const idleMs = 30_000
 const eventOverhead = 256
 
 /**
- * Reads missed events once for all sessions: sessions that reconnect together have missed the same events. Events that were read
- * are kept, and live events are added to them while sessions ask for them. A thousand sockets of fifty conversations cost about
- * fifty reads. Callers authorise the user.
+ * Reads missed events once for all sessions: sessions that reconnect together have missed the same events. Events that
+ * were read are kept, and live events are added to them while sessions ask for them. A thousand sockets of fifty
+ * conversations cost about fifty reads. Callers authorise the user.
  */
 export class SharedReads {
   readonly #reader: ConversationReader
@@ -44,8 +47,8 @@ export class SharedReads {
   #bytes = 0
 
   /**
-   * `maxBytes`: bytes of all kept events; 0: none are kept, and only concurrent reads are shared. `onServed` receives whether a
-   * session was served without a read of its own.
+   * `maxBytes`: bytes of all kept events; 0: none are kept, and only concurrent reads are shared. `onServed` receives
+   * whether a session was served without a read of its own.
    */
   constructor(reader: ConversationReader, maxBytes: number, onServed: (shared: boolean) => void) {
     this.#reader = reader
@@ -73,8 +76,9 @@ export class SharedReads {
   }
 
   /**
-   * Returns events after a cursor, ascending and without a gap, though perhaps not all of them. Returns none when no event is
-   * stored after the cursor, or when this build cannot read the next one. Rejects as reads of the timeline and the log do.
+   * Returns events after a cursor, ascending and without a gap, though perhaps not all of them. Returns none when no
+   * event is stored after the cursor, or when this build cannot read the next one. Rejects as reads of the timeline and
+   * the log do.
    */
   async after(view: ConversationView, cursor: Cursor): Promise<readonly WireEvent[]> {
     const { c } = view

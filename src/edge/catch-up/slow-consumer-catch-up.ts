@@ -11,9 +11,10 @@ interface SlowConsumerParts {
 }
 
 /**
- * Holds back events and signals from slow consumers: sessions with many buffered bytes. Only cursors are kept for them. Once the
- * client has read the buffered bytes, the session catches up from the cursors, as after a reconnect. A client that reads too
- * slowly for that is closed. Event streams are not held back: the client of a closed stream resumes by its `Last-Event-ID`.
+ * Holds back events and signals from slow consumers: sessions with many buffered bytes. Only cursors are kept for them.
+ * Once the client has read the buffered bytes, the session catches up from the cursors, as after a reconnect. A client
+ * that reads too slowly for that is closed. Event streams are not held back: the client of a closed stream resumes by
+ * its `Last-Event-ID`.
  */
 export class SlowConsumerCatchUp {
   readonly #parts: SlowConsumerParts
@@ -28,8 +29,8 @@ export class SlowConsumerCatchUp {
   }
 
   /**
-   * Checks a session whose transport has buffered a frame. A slow one is held back after the current publish, because that makes
-   * its topics send the events that they have gathered.
+   * Checks a session whose transport has buffered a frame. A slow one is held back after the current publish, because
+   * that makes its topics send the events that they have gathered.
    */
   readonly pressed = (session: Session): void => {
     if (session.behind !== undefined || session.closed) return
@@ -37,7 +38,10 @@ export class SlowConsumerCatchUp {
     if (this.#pressed.push(session) === 1) queueMicrotask(this.holdPressed)
   }
 
-  /** Holds back the sessions that `pressed` found. Called between two events: one turn of the event loop may publish many. */
+  /**
+   * Holds back the sessions that `pressed` found. Called between two events: one turn of the event loop may publish
+   * many.
+   */
   readonly holdPressed = (): void => {
     if (this.#pressed.length === 0) return
     for (const session of this.#pressed.splice(0)) this.slow(session)

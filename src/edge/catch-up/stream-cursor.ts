@@ -1,9 +1,9 @@
 import { ConfabError, type Position } from '../../events/index.ts'
 
 /**
- * The cursor of an event stream: for each stream of the log that holds conversations, the stream sequence up to which the client
- * has received every event of its conversations. All event streams that are level with a node have the same cursor, and its size
- * does not depend on the number of conversations; see docs/adr/0022.
+ * The cursor of an event stream: for each stream of the log that holds conversations, the stream sequence up to which
+ * the client has received every event of its conversations. All event streams that are level with a node have the same
+ * cursor, and its size does not depend on the number of conversations; see docs/adr/0022.
  */
 export type StreamCursor = Map<string, number>
 

@@ -21,13 +21,15 @@ interface StreamStart {
   readonly cursor: StreamCursor
   /** Whether the log reaches the cursor. If not, the client has to fetch all conversations again. */
   readonly isInLog: boolean
-  /** Called with the user's conversations, in the turn of the event loop from which on the session receives live events. */
+  /**
+   * Called with the user's conversations, in the turn of the event loop from which on the session receives live events.
+   */
   readonly join: (conversations: readonly string[]) => void
 }
 
 /**
- * Resumes an event stream from a position in each stream of the log. The events of all conversations are sent in the order of the
- * log, so that the id of each event is a cursor, and all conversations finish together.
+ * Resumes an event stream from a position in each stream of the log. The events of all conversations are sent in the
+ * order of the log, so that the id of each event is a cursor, and all conversations finish together.
  */
 export class StreamResume implements Resume {
   readonly session: Session
@@ -45,7 +47,7 @@ export class StreamResume implements Resume {
   readonly #refetched = new Set<string>()
   /** The last `refetch` of each conversation, so that no round repeats it. */
   readonly #sentRefetch = new Map<string, string>()
-  /** The last seq of each conversation of which events were sent. */
+  /** The last seq that was sent, by conversation. */
   readonly #sent = new Map<string, number>()
   /** The conversations of the last round. */
   #conversations: ReadonlySet<string> = new Set()

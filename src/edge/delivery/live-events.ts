@@ -63,7 +63,10 @@ export class LiveEvents {
     }
   }
 
-  /** Listener for events that the feed skips. A client that connects in this turn of the event loop has to know the position. */
+  /**
+   * Listener for events that the feed skips. A client that connects in this turn of the event loop has to know the
+   * position.
+   */
   readonly passed: PassedListener = (_c, _seq, position) => this.#parts.memberships.saw(position, undefined)
 
   #user(event: LiveEvent): void {
@@ -77,8 +80,8 @@ export class LiveEvents {
   }
 
   /**
-   * A user that follows a channel receives what happened since, then live events. A user that no longer follows it receives
-   * `refetch`, because no event of the channel says so.
+   * A user that follows a channel receives what happened since, then live events. A user that no longer follows it
+   * receives `refetch`, because no event of the channel says so.
    */
   #follow(event: LiveEvent): void {
     const { fanOut, sessions, memberships, catchUp } = this.#parts
@@ -139,7 +142,10 @@ export class LiveEvents {
     if (!Number.isNaN(at)) metrics.delivered(sockets, (Date.now() - at) / 1000)
   }
 
-  /** Returns undefined, and logs it, when this build cannot read the event: it is delivered, and nothing follows from it here. */
+  /**
+   * Returns undefined, and logs it, when this build cannot read the event: it is delivered, and nothing follows from it
+   * here.
+   */
   #decode<T>(event: LiveEvent, decode: (event: LiveEvent) => T): T | undefined {
     try {
       return decode(event)
@@ -168,8 +174,8 @@ const atField = Buffer.from('"at":"')
 const timeChars = '2026-11-24T02:30:43.123Z'.length
 
 /**
- * Returns the `at` of an event's JSON, ms since 1970, without parsing all of it; NaN when it has none. Quotes within texts are
- * escaped, so a text cannot contain the field.
+ * Returns the `at` of an event's JSON, ms since 1970, without parsing all of it; NaN when it has none. Quotes within
+ * texts are escaped, so a text cannot contain the field.
  */
 const decidedAt = (json: Uint8Array): number => {
   const bytes = Buffer.from(json.buffer, json.byteOffset, json.byteLength)

@@ -14,7 +14,10 @@ export class Wire {
   #msgpack: Uint8Array | undefined
   #sse: string | undefined
 
-  /** `id`: returns the id of a stored event on event streams. Called in the turn of the event loop that publishes the event. */
+  /**
+   * `id`: returns the id of a stored event on event streams. Called in the turn of the event loop that publishes the
+   * event.
+   */
   constructor(json: Uint8Array, id?: () => string) {
     this.json = json
     this.#id = id
@@ -56,10 +59,11 @@ export interface WireEvent {
 }
 
 /**
- * Returns the JSON that clients receive for a stored event of a conversation, or undefined when this build cannot read the event.
+ * Returns the JSON that clients receive for a stored event of a conversation, or undefined when this build cannot read
+ * the event.
  *
- * A body of an unknown type or of a newer version is forwarded as stored. Clients ignore an unknown type and count its `seq`, and
- * during a rolling upgrade they receive the same bytes from old and from new nodes.
+ * A body of an unknown type or of a newer version is forwarded as stored. Clients ignore an unknown type and count its
+ * `seq`, and during a rolling upgrade they receive the same bytes from old and from new nodes.
  */
 export const clientBytes = (stored: StoredEvent): Uint8Array | undefined => {
   const { type, version } = stored.envelope

@@ -8,13 +8,17 @@ export class WriteRoom {
   readonly #timeoutMs: number
   readonly #waiting = new Map<Session, (() => void)[]>()
 
-  /** `maxBytes`: buffered bytes up to which a session has room; `timeoutMs`: how long a client may take to make room. */
+  /**
+   * `maxBytes`: buffered bytes up to which a session has room; `timeoutMs`: how long a client may take to make room.
+   */
   constructor(maxBytes: number, timeoutMs: number) {
     this.#maxBytes = maxBytes
     this.#timeoutMs = timeoutMs
   }
 
-  /** Returns a function to call before each frame, with its bytes. It returns false when the client has to read first. */
+  /**
+   * Returns a function to call before each frame, with its bytes. It returns false when the client has to read first.
+   */
   pacerOf(session: Session): (bytes: number) => boolean {
     // A sender checks often enough to exceed the bound by half of it at most.
     const checkBytes = this.#maxBytes / 2
@@ -32,8 +36,8 @@ export class WriteRoom {
   }
 
   /**
-   * Flushes the session and resolves when it has room or has closed. A client that does not make room within the timeout is
-   * closed as too slow.
+   * Flushes the session and resolves when it has room or has closed. A client that does not make room within the
+   * timeout is closed as too slow.
    */
   async room(session: Session): Promise<void> {
     flush(session)
@@ -47,7 +51,9 @@ export class WriteRoom {
     }
   }
 
-  /** Wakes the senders of a session. The transport calls it after it has sent buffered bytes, and after it has closed. */
+  /**
+   * Wakes the senders of a session. The transport calls it after it has sent buffered bytes, and after it has closed.
+   */
   moved(session: Session): void {
     const waiting = this.#waiting.get(session)
     if (waiting === undefined) return
