@@ -42,8 +42,11 @@ export interface CatchUpLimits {
 const roundsPerUser = 2
 /** Conversations of one round that are read at the same time. */
 const readsPerRound = 8
-/** Pause before the next round when the live feed has to advance first, ms. */
-const feedWaitMs = 5
+/** First and longest wait for the live feed to advance, ms. Each wait is twice as long as the one before. */
+const firstFeedWaitMs = 5
+const longestFeedWaitMs = 160
+/** Interval at which an event stream checks whether the live feed has reached its cursor, ms. */
+const cursorCheckMs = 10
 const retryMs = [50, 200, 1_000, 4_000]
 
 /**
@@ -55,7 +58,7 @@ const retryMs = [50, 200, 1_000, 4_000]
  * positions of the live feed at which it began, and sends both in one turn of the event loop. In the same turn the
  * session is subscribed to the live events. A round that ends earlier (the client reads slowly, the buffer overflowed,
  * a read failed) keeps only cursors, and the next round reads from there. A round holds one of `resumes` slots, so it
- * never waits for a client.
+ * never waits for a client. At most two rounds of one user run at the same time.
  */
 export class CatchUp {
   readonly #parts: CatchUpParts
@@ -89,9 +92,7 @@ export class CatchUp {
     for (const round of this.#rounds) round.changed(change)
   }
 
-  /**
-   * The live events of a user's or a conversation's rounds are incomplete: what is missing is read in another round.
-   */
+  /** Discards the buffered live events of a conversation or a user, because one is missing. The next round reads it. */
   restart({ c, user }: { c?: string; user?: string }): void {
     for (const round of this.#rounds)
       if (round.user === user || (c !== undefined && round.conversations.has(c))) round.overflow()
@@ -152,20 +153,28 @@ export class CatchUp {
       feed.positions().some(({ stream, streamSeq }) => streamSeq < (cursor.get(stream) ?? 0))
     for (const until = performance.now() + this.#limits.rosterWaitMs; isBehind() && !session.closed; ) {
       if (performance.now() > until) return false
-      await sleep(feedWaitMs)
+      await sleep(cursorCheckMs)
     }
     return true
   }
 
+  /** Runs rounds until the session has received everything or has closed. Never rejects. */
   async #run(resume: Resume): Promise<void> {
     const { session } = resume
+    let feedWaitMs = firstFeedWaitMs
     for (let failures = 0; !session.closed; )
       try {
         const result = await this.#slots.run(session.user, () => this.#round(resume))
         if (result === 'done') return
         failures = 0
+        if (result === 'wait') {
+          await sleep(feedWaitMs)
+          feedWaitMs = Math.min(feedWaitMs * 2, longestFeedWaitMs)
+          continue
+        }
+        feedWaitMs = firstFeedWaitMs
+        // Outside the slot: others read while this client does not.
         if (result === 'full') await this.#parts.writeRoom.room(session)
-        else if (result === 'wait') await sleep(feedWaitMs)
       } catch (error) {
         const wait = retryMs[failures++]
         if (wait === undefined) {
