@@ -218,13 +218,13 @@ class World {
     return (
       streams.every(stream => this.#delivered.get(stream) === this.log.get(stream)!.length) &&
       this.#sessions.of('bob').includes(client.session) &&
-      client.session.filling === undefined
+      client.session.catchingUp === undefined
     )
   }
 
   #stuck(): string {
     this.#memberships.close()
-    return `stuck: ${this.problems}, ${this.clients.map(({ client }) => [...(client.session.filling ?? [])])}`
+    return `stuck: ${this.problems}, ${this.clients.map(({ client }) => [...(client.session.catchingUp ?? [])])}`
   }
 
   #problemOf({ client, from }: { client: Client; from: Map<string, number> }): string | undefined {

@@ -103,7 +103,7 @@ export class CatchUp {
 
   /** Whether a session is catching up on as many conversations as it may. */
   isFull(session: Session): boolean {
-    return (session.filling?.size ?? 0) >= this.#limits.resumeConversations
+    return (session.catchingUp?.size ?? 0) >= this.#limits.resumeConversations
   }
 
   /**
@@ -112,10 +112,10 @@ export class CatchUp {
    */
   async resume(session: Session, cursors: Readonly<Record<string, number>>): Promise<void> {
     // A conversation that the session is catching up on needs no second catch-up.
-    const missed = Object.entries(cursors).filter(([c]) => !session.filling?.has(c))
-    if (missed.length > 0) session.filling ??= new Set()
+    const missed = Object.entries(cursors).filter(([c]) => !session.catchingUp?.has(c))
+    if (missed.length > 0) session.catchingUp ??= new Set()
     for (const [c] of missed) {
-      session.filling?.add(c)
+      session.catchingUp?.add(c)
       this.#parts.fanOut.unsubscribe(session, c)
       session.behind?.delete(c)
     }

@@ -145,8 +145,8 @@ export class ConversationResume implements Resume {
     const { session } = this
     const seq = this.#cursors.get(c)!
     this.#cursors.delete(c)
-    session.filling?.delete(c)
-    if (session.filling?.size === 0) session.filling = undefined
+    session.catchingUp?.delete(c)
+    if (session.catchingUp?.size === 0) session.catchingUp = undefined
     if (refetch === undefined) pushObject(session, { t: 'synced', c, seq })
     else pushObject(session, { t: 'refetch', c, head: refetch.head, reason: refetch.reason })
     if (refetch?.reason !== 'not_member') this.#parts.fanOut.subscribe(session, c)

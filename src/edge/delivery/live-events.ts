@@ -95,7 +95,7 @@ export class LiveEvents {
       // No live event brings what happened in the channel since.
       catchUp.restart({ user: body.u })
       for (const session of sessions.of(body.u)) {
-        if (session.filling?.has(c)) continue
+        if (session.catchingUp?.has(c)) continue
         // Without a resume, the client notices the gap at the next event and asks for it.
         if (session.encoding === 'sse' || catchUp.isFull(session)) fanOut.subscribe(session, c)
         else void catchUp.resume(session, { [c]: body.head })
@@ -104,7 +104,8 @@ export class LiveEvents {
       this.#leave(c, change.left)
       // The catch-up of a session sends its own `refetch`.
       for (const session of sessions.of(change.left))
-        if (!session.filling?.has(c)) pushObject(session, { t: 'refetch', c, head: 0, reason: 'not_member' })
+        if (!session.catchingUp?.has(c))
+          pushObject(session, { t: 'refetch', c, head: 0, reason: 'not_member' })
     }
   }
 
@@ -158,7 +159,7 @@ export class LiveEvents {
   #join(change: MembershipChange): void {
     for (const user of change.joined)
       for (const session of this.#parts.sessions.of(user))
-        if (!session.filling?.has(change.c)) this.#parts.fanOut.subscribe(session, change.c)
+        if (!session.catchingUp?.has(change.c)) this.#parts.fanOut.subscribe(session, change.c)
   }
 
   #leave(c: string, user: string): void {

@@ -45,7 +45,7 @@ export class Session {
   /** Hears that the transport did not take at once all that it was given; one function for all sessions. None of an event stream. */
   onPressure: ((session: Session) => void) | undefined
   /** Conversations whose missed events come first: no live ones until then. */
-  filling: Set<string> | undefined
+  catchingUp: Set<string> | undefined
   /** While it does not take what it is sent: conversation → seq of the last event that it got, of those that have gone on since. */
   behind: Map<string, number> | undefined
   /** Requests that came with `hello`, until it is answered. */
