@@ -165,7 +165,7 @@ export class CatchUp {
     for (let failures = 0; !session.closed; )
       try {
         const result = await this.#slots.run(session.user, () => this.#round(resume))
-        if (result === 'done') return
+        if (result === 'done') break
         failures = 0
         if (result === 'wait') {
           await sleep(feedWaitMs)
@@ -183,6 +183,7 @@ export class CatchUp {
           session.end(CloseCode.goingAway, 'missed events cannot be read')
         } else await sleep(wait)
       }
+    if (resume.sentEvents > 0) this.#parts.onResumed(resume.sentEvents)
   }
 
   async #round(resume: Resume): Promise<RoundResult> {

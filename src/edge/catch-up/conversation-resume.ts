@@ -14,7 +14,6 @@ interface ResumeParts {
   readonly feed: LiveFeed
   readonly fanOut: FanOut
   readonly writeRoom: WriteRoom
-  readonly onResumed: (events: number) => void
 }
 
 /** Conversations of one round. Other users' rounds run between two rounds of a session. */
@@ -28,6 +27,7 @@ export class ConversationResume implements Resume {
   readonly session: Session
   readonly maxBytes = 1024 * 1024
   readonly sendsParts = true
+  sentEvents = 0
   readonly #parts: ResumeParts
   readonly #hasRoom: (bytes: number) => boolean
   /**
@@ -117,7 +117,7 @@ export class ConversationResume implements Resume {
     push(session, event.wire.frame(session.encoding))
     this.#cursors.set(event.c, event.seq)
     this.#reached.add(event.c)
-    this.#parts.onResumed(1)
+    this.sentEvents++
     return true
   }
 

@@ -43,6 +43,8 @@ export interface Resume {
   readonly maxBytes: number
   /** Whether an incomplete conversation is sent as far as it was read, and counts towards `maxBytes`. */
   readonly sendsParts: boolean
+  /** Events that were sent up to now. */
+  readonly sentEvents: number
   /** Calls `begin` in the turn of the event loop in which it knows the conversations, and resolves to its result. */
   start(begin: BeginRound): Promise<Round>
   /**

@@ -13,7 +13,6 @@ interface StreamParts {
   readonly states: StateReader
   readonly memberships: Memberships
   readonly writeRoom: WriteRoom
-  readonly onResumed: (events: number) => void
 }
 
 interface StreamStart {
@@ -36,6 +35,7 @@ export class StreamResume implements Resume {
   /** All events of a round have to be read before the first one is sent. */
   readonly maxBytes = 8 * 1024 * 1024
   readonly sendsParts = false
+  sentEvents = 0
   readonly #parts: StreamParts
   readonly #cursor: StreamCursor
   readonly #hasRoom: (bytes: number) => boolean
@@ -120,7 +120,7 @@ export class StreamResume implements Resume {
     this.#cursor.set(stream, streamSeq)
     push(this.session, wire.event(encodeCursor(this.#cursor)))
     this.#sent.set(c, seq)
-    this.#parts.onResumed(1)
+    this.sentEvents++
   }
 
   #refetch(c: string, { reason, head }: Refetch): void {
