@@ -2,11 +2,10 @@ import type { TemplatedApp } from 'uWebSockets.js'
 import { Access } from './access/access.ts'
 import { Memberships } from './access/memberships.ts'
 import { ViewFreshness, ViewPositions } from './access/view-freshness.ts'
+import { CatchUp } from './catch-up/catch-up.ts'
 import { ConversationReader } from './catch-up/conversation-reader.ts'
-import { Resumer } from './catch-up/resume.ts'
 import { SharedReads } from './catch-up/shared-reads.ts'
 import { SlowConsumerCatchUp } from './catch-up/slow-consumer-catch-up.ts'
-import { StreamCatchUp } from './catch-up/stream-catch-up.ts'
 import { FanOut } from './delivery/fan-out.ts'
 import { EdgeInterest } from './delivery/interest.ts'
 import { LiveEvents } from './delivery/live-events.ts'
@@ -45,17 +44,16 @@ export const wireDelivery = (
     { bound: limits.membershipEvents, waitMs: limits.rosterWaitMs },
   )
   const reader = new ConversationReader(views.timeline, log, limits.lagEvents)
-  const fanOut = new FanOut(app, sessions, { topicFrom: limits.topicFrom, lookBytes: slowFrom / 4 })
+  const fanOut = new FanOut(app, sessions, { topicFrom: limits.topicFrom, checkBytes: slowFrom / 4 })
   const writeRoom = new WriteRoom(roomBytes, limits.slowMs)
 
-  const tails = new SharedReads(reader, limits.resumeCacheBytes, shared => metrics.resumeServed(shared))
-  const resumer = new Resumer({ states, feed, tails, fanOut, writeRoom, logger, onResumed }, limits)
-  const streamCatchUp = new StreamCatchUp(
-    { states, log, feed, memberships, writeRoom, logger, onResumed },
+  const reads = new SharedReads(reader, limits.resumeCacheBytes, shared => metrics.resumeServed(shared))
+  const catchUp = new CatchUp(
+    { states, feed, memberships, reader, reads, fanOut, writeRoom, logger, onResumed },
     limits,
   )
   const slowConsumerCatchUp = new SlowConsumerCatchUp(
-    { fanOut, writeRoom, resumer, onBehind: () => metrics.behind() },
+    { fanOut, writeRoom, catchUp, onBehind: () => metrics.behind() },
     slowFrom,
   )
   const slowConsumers = new SlowConsumers(sessions, {
@@ -70,22 +68,14 @@ export const wireDelivery = (
     fanOut,
     sessions,
     memberships,
-    resumer,
-    tails,
-    catchUp: streamCatchUp,
+    catchUp,
     slowConsumers: slowConsumerCatchUp,
     marks,
     metrics,
     logger,
   })
   feed.listen(live.listen, live.passed)
-  feed.narrowTo(
-    new EdgeInterest(fanOut, [
-      { needs: c => resumer.isFilling(c) },
-      { needs: c => tails.isKeeping(c) },
-      { needs: c => streamCatchUp.wants(c) },
-    ]),
-  )
+  feed.narrowTo(new EdgeInterest(fanOut, [catchUp]))
   let timer: NodeJS.Timeout | undefined
 
   return {
@@ -95,8 +85,7 @@ export const wireDelivery = (
     reader,
     fanOut,
     writeRoom,
-    resumer,
-    streamCatchUp,
+    catchUp,
     slowConsumerCatchUp,
     slowConsumers,
     start(): void {

@@ -25,7 +25,7 @@ export const wireRequests = (
 ) => {
   const { bus, states, views, log, signals, tokens, media, metrics, logger } = options
   const { sessions, helloRate, devices, presence, lastSeen } = wired
-  const { access, freshness, memberships, reader, fanOut, writeRoom, resumer, slowConsumers } = delivery
+  const { access, freshness, memberships, reader, fanOut, writeRoom, catchUp, slowConsumers } = delivery
   const lookup = createViewLookup(views.timeline, log)
   const typing = new TypingBoard(signals, limits)
   const calls = new CallSignals(
@@ -52,7 +52,7 @@ export const wireRequests = (
     presence,
     presenceCounts,
     lastSeen,
-    resumer,
+    catchUp,
     typing,
     calls,
     media,
@@ -60,7 +60,7 @@ export const wireRequests = (
     limits,
   })
   const helloHandler = new HelloHandler(
-    { helloRate, tokens, access, memberships, sessions, devices, presence, fanOut, resumer },
+    { helloRate, tokens, access, memberships, sessions, devices, presence, fanOut, catchUp },
     limits,
   )
   const requests = new SessionRequests(

@@ -25,7 +25,7 @@ export const wireTransports = (
 ) => {
   const { uws, tokens, media, metrics, logger, signDevToken } = options
   const { sessions, addresses, helloRate, presence } = wired
-  const { access, memberships, fanOut, streamCatchUp: catchUp, writeRoom } = wired
+  const { access, memberships, fanOut, catchUp, writeRoom } = wired
   const { requests, answer, admission } = wired
   const cors = corsPolicy(options.corsOrigins ?? [])
 

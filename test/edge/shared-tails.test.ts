@@ -4,7 +4,7 @@ import t from 'tap'
 import type { ConversationView, EventLog } from '../../src/commands/index.ts'
 import { ConversationReader } from '../../src/edge/catch-up/conversation-reader.ts'
 import { SharedReads } from '../../src/edge/catch-up/shared-reads.ts'
-import type { StoredEvent } from '../../src/events/index.ts'
+import { Wire, type WireEvent } from '../../src/edge/delivery/wire.ts'
 import type { TimelineEntry, TimelineQueries } from '../../src/projections/index.ts'
 
 const conversations = ['tea', 'milk', 'rum']
@@ -48,21 +48,16 @@ class Stored {
     return { c, head: this.head(c) } as ConversationView
   }
 
-  append(c: string): StoredEvent {
+  append(c: string): WireEvent {
     const seq = this.head(c) + 1
     this.heads.set(c, seq)
     const { streamSeq, data } = this.entry(c, seq)
-    return {
-      aggregate: { family: 'conv', id: c },
-      streamSeq,
-      envelope: { seq, type: 'message.posted', version: 1 },
-      data,
-    } as unknown as StoredEvent
+    return { c, seq, stream: 'CONV_0', streamSeq, wire: new Wire(data) }
   }
 }
 
 const read = async (tails: SharedReads, stored: Stored, c: string, after: number): Promise<void> => {
-  const events = await tails.after(stored.view(c), after)
+  const events = await tails.after(stored.view(c), { seq: after })
   if (after < stored.head(c) && events.length === 0) throw new Error(`${c}: nothing after ${after}`)
   for (const [n, { seq, streamSeq, wire }] of events.entries()) {
     const expected = stored.entry(c, after + 1 + n)
@@ -96,7 +91,7 @@ t.test(
           for (const { c, count, behind, isLive, waits } of commands) {
             for (let n = 0; n < count; n++) {
               const event = stored.append(c)
-              if (isLive && tails.isKeeping(c)) tails.offer(event)
+              if (isLive && tails.isKeeping(c)) tails.add(event)
             }
             if (behind >= 0) under.push(read(tails, stored, c, Math.max(0, stored.head(c) - behind)))
             if (waits) await turn()
@@ -119,7 +114,7 @@ t.test('what many have missed is read once, and not again for those who come a l
   await Promise.all(Array.from({ length: 100 }, () => read(tails, stored, 'tea', 30)))
   t.equal(stored.reads, 1)
   // One that comes live meanwhile is kept, too.
-  tails.offer(stored.append('tea'))
+  tails.add(stored.append('tea'))
   await Promise.all(Array.from({ length: 21 }, (_, n) => read(tails, stored, 'tea', 30 + n)))
   t.equal(stored.reads, 1)
   t.same(served, { shared: 120, own: 1 })
@@ -130,7 +125,7 @@ t.test('a read that fails fails for those who wait for it, and is tried again by
   const tails = new SharedReads(stored.reader, 1e6, () => {})
   stored.append('tea')
   stored.fails = true
-  const outcomes = await Promise.allSettled([0, 0].map(() => tails.after(stored.view('tea'), 0)))
+  const outcomes = await Promise.allSettled([0, 0].map(() => tails.after(stored.view('tea'), { seq: 0 })))
   t.ok(outcomes.every(({ status }) => status === 'rejected'))
   stored.fails = false
   await read(tails, stored, 'tea', 0)

@@ -1,28 +1,42 @@
 import type { ConversationView, EventLog } from '../../commands/index.ts'
-import { ConfabError, Family, wireBytes } from '../../events/index.ts'
+import { ConfabError, Family, type StoredEvent } from '../../events/index.ts'
 import type { TimelineEntry, TimelineQueries } from '../../projections/index.ts'
+import { clientBytes } from '../delivery/wire.ts'
 
-/** Where to read from, and how much. */
+/** The range of a page: `limit` events next after, or last before, a sequence number. */
 export type PageRange =
   | { readonly after: number; readonly limit: number }
   | { readonly before: number; readonly limit: number }
 
 const tooFarBehind = (): ConfabError =>
-  new ConfabError('UNAVAILABLE', 'The history of this conversation is being brought up to date; try again.')
+  new ConfabError('UNAVAILABLE', 'The history of this conversation is not up to date yet. Retry.')
 
-/** A conversation's events: from the timeline what it holds, from the log what it lags behind by. Nobody is authorised here. */
+const noBytes = new Uint8Array(0)
+
+/** Whether clients can receive an entry. An event that this build cannot read has an entry without bytes. */
+export const isReadable = (entry: TimelineEntry): boolean => entry.data.length > 0
+
+/**
+ * Reads the events of a conversation: from the timeline, and from the log those that the timeline lacks. The timeline
+ * lacks the newest events while it lags, and every event that its projection could not read. Pages have no gap: an
+ * event that this build cannot read either has an entry without bytes. Callers authorise the user.
+ */
 export class ConversationReader {
   readonly #timeline: TimelineQueries
   readonly #log: EventLog
   readonly #lagEvents: number
 
+  /** `lagEvents`: events that one page may read from the log. */
   constructor(timeline: TimelineQueries, log: EventLog, lagEvents: number) {
     this.#timeline = timeline
     this.#log = log
     this.#lagEvents = lagEvents
   }
 
-  /** At most `limit` events, ascending: those next after a seq, or the last ones before one. `view` says what there is to expect. */
+  /**
+   * Returns at most `limit` events, ascending. Rejects with ConfabError UNAVAILABLE when the timeline lags by too many
+   * events.
+   */
   async page(view: ConversationView, range: PageRange): Promise<readonly TimelineEntry[]> {
     const { c, head } = view
     return 'after' in range
@@ -30,51 +44,93 @@ export class ConversationReader {
       : await this.#pageBefore(c, Math.min(range.before, head + 1), range.limit)
   }
 
-  async #pageAfter(c: string, head: number, after: number, limit: number): Promise<TimelineEntry[]> {
-    const held = await this.#heldUpTo(c)
-    const entries = [...(await this.#timeline.page(c, { after, limit }))]
-    if (entries.length === limit || (entries.at(-1)?.seq ?? after) >= head) return entries
-    let last = entries.at(-1)?.seq ?? after
-    for await (const batch of this.#fromLog(c, held)) {
-      for (const entry of batch) {
-        if (entry.seq <= last) continue
-        entries.push(entry)
-        last = entry.seq
-        if (entries.length === limit) return entries
-      }
+  /** Returns about `limit` events after a stream sequence, ascending, from the log. */
+  async pageAfterPosition(c: string, streamSeq: number, limit: number): Promise<readonly TimelineEntry[]> {
+    const entries: TimelineEntry[] = []
+    for await (const batch of this.#fromLog(c, streamSeq)) {
+      entries.push(...batch)
+      if (entries.length >= limit) break
     }
     return entries
   }
 
+  /** Returns the last `seq` of a conversation that the log holds, readable or not; 0 when it holds none. */
+  async lastSeq(c: string): Promise<number> {
+    return (await this.#log.last({ family: Family.conversation, id: c }))?.envelope.seq ?? 0
+  }
+
+  async #pageAfter(c: string, head: number, after: number, limit: number): Promise<TimelineEntry[]> {
+    // Read before the page: a row that the timeline adds between the two reads is then read from the log.
+    const timelineEnd = (await this.#timeline.head(c))?.streamSeq ?? 0
+    const entries = [...(await this.#timeline.page(c, { after, limit }))]
+    let last = entries.at(-1)?.seq ?? after
+    if (entries.length < limit && last < head)
+      for await (const batch of this.#fromLog(c, timelineEnd)) {
+        for (const entry of batch) {
+          if (entry.seq <= last) continue
+          entries.push(entry)
+          last = entry.seq
+        }
+        if (entries.length >= limit) break
+      }
+    return (await this.#fillGaps(c, entries, after)).slice(0, limit)
+  }
+
   async #pageBefore(c: string, before: number, limit: number): Promise<readonly TimelineEntry[]> {
-    const held = await this.#heldUpTo(c)
-    const entries = await this.#timeline.page(c, { before, limit })
-    if (before <= 1 || entries.at(-1)?.seq === before - 1) return entries
-    const last = entries.at(-1)?.seq ?? 0
-    let rest: TimelineEntry[] = []
-    for await (const batch of this.#fromLog(c, held)) {
-      for (const entry of batch) if (entry.seq > last && entry.seq < before) rest.push(entry)
-      if (rest.length > limit * 2) rest = rest.slice(-limit)
-      if ((batch.at(-1)?.seq ?? 0) >= before) break
+    let entries = [...(await this.#timeline.page(c, { before, limit }))]
+    let last = entries.at(-1)?.seq ?? 0
+    if (before > 1 && last < before - 1)
+      for await (const batch of this.#fromLog(c, entries.at(-1)?.streamSeq ?? 0)) {
+        for (const entry of batch) {
+          if (entry.seq <= last || entry.seq >= before) continue
+          entries.push(entry)
+          last = entry.seq
+        }
+        if (entries.length > limit * 2) entries = entries.slice(-limit)
+        if ((batch.at(-1)?.seq ?? 0) >= before) break
+      }
+    const page = entries.slice(-limit)
+    const after = page.length < limit ? Math.max(0, before - 1 - limit) : page[0]!.seq - 1
+    return (await this.#fillGaps(c, page, after)).slice(-limit)
+  }
+
+  /** Returns the entries after `after` with the events between them that the timeline lacks. */
+  async #fillGaps(c: string, entries: TimelineEntry[], after: number): Promise<TimelineEntry[]> {
+    const seqBefore = (index: number): number => (index === 0 ? after : entries[index - 1]!.seq)
+    const isAfterGap = (entry: TimelineEntry, index: number): boolean => entry.seq !== seqBefore(index) + 1
+    const first = entries.findIndex(isAfterGap)
+    if (first < 0) return entries
+    const end = entries.findLast(isAfterGap)!
+    const start = first === 0 ? await this.#positionOf(c, after) : entries[first - 1]!.streamSeq
+    const known = new Set(entries.map(({ seq }) => seq))
+    const missing: TimelineEntry[] = []
+    for await (const batch of this.#fromLog(c, start)) {
+      for (const entry of batch)
+        if (entry.seq > after && entry.seq < end.seq && !known.has(entry.seq)) missing.push(entry)
+      if ((batch.at(-1)?.seq ?? 0) >= end.seq) break
     }
-    return [...entries, ...rest].slice(-limit)
+    return [...entries, ...missing].sort((one, other) => one.seq - other.seq)
   }
 
-  async #heldUpTo(c: string): Promise<number> {
-    return (await this.#timeline.head(c))?.streamSeq ?? 0
+  /** Returns the stream sequence of event `seq`, or of the nearest event before it that the timeline has. */
+  async #positionOf(c: string, seq: number): Promise<number> {
+    const [entry] = await this.#timeline.page(c, { before: seq + 1, limit: 1 })
+    return entry?.streamSeq ?? 0
   }
 
-  /** What the log has of a conversation after what the timeline held. Bounded: rejects with ConfabError UNAVAILABLE when that is too much. */
-  async *#fromLog(c: string, held: number): AsyncIterableIterator<readonly TimelineEntry[]> {
+  /** Reads the log after a stream sequence. Rejects with ConfabError UNAVAILABLE after `lagEvents` events. */
+  async *#fromLog(c: string, streamSeq: number): AsyncIterableIterator<readonly TimelineEntry[]> {
     let events = 0
-    for await (const batch of this.#log.read({ family: Family.conversation, id: c }, held)) {
+    for await (const batch of this.#log.read({ family: Family.conversation, id: c }, streamSeq)) {
       events += batch.length
       if (events > this.#lagEvents) throw tooFarBehind()
-      yield batch.map(stored => ({
-        seq: stored.envelope.seq,
-        streamSeq: stored.streamSeq,
-        data: wireBytes(stored),
-      }))
+      yield batch.map(entryOf)
     }
   }
 }
+
+const entryOf = (stored: StoredEvent): TimelineEntry => ({
+  seq: stored.envelope.seq,
+  streamSeq: stored.streamSeq,
+  data: clientBytes(stored) ?? noBytes,
+})

@@ -1,169 +1,203 @@
 import type { ConversationView } from '../../commands/index.ts'
-import { Limits, type StoredEvent, wireBytes } from '../../events/index.ts'
+import { Limits } from '../../events/index.ts'
 import type { TimelineEntry } from '../../projections/index.ts'
-import { Wire } from '../delivery/wire.ts'
-import type { ConversationReader } from './conversation-reader.ts'
+import { Wire, type WireEvent } from '../delivery/wire.ts'
+import { type ConversationReader, isReadable } from './conversation-reader.ts'
 
-/** An event that somebody has missed. */
-export interface MissedEvent {
-  readonly seq: number
-  readonly streamSeq: number
-  readonly wire: Wire
-}
+/**
+ * The place in a conversation after which events are read: a sequence number, or a position in the conversation's
+ * stream.
+ */
+export type Cursor = { readonly seq: number } | { readonly streamSeq: number }
 
-/** The last events that are kept of a conversation, with no hole in between. */
-interface Tail {
-  /** The seq before its first. */
+/** The newest events of a conversation that are kept in memory, without a gap. */
+interface KeptEvents {
+  /** The `seq` before the first kept event. */
   from: number
-  events: MissedEvent[]
+  events: WireEvent[]
   bytes: number
-  /** `performance.now()` when somebody was last served from it. */
+  /** `performance.now()` when a session was last served from these events. */
   usedAt: number
 }
 
 interface Reading {
-  readonly after: number
-  readonly events: Promise<readonly MissedEvent[]>
+  readonly cursor: Cursor
+  readonly events: Promise<readonly WireEvent[]>
 }
 
 const pageEvents = 200
-/** A tail that nobody asked for as long is no longer kept up with the live feed, ms. */
+/** Kept events that no session has asked for during this time are dropped at the next live event, ms. */
 const idleMs = 30_000
-/** What an event takes besides its bytes. */
+/** Estimated memory of a kept event besides its bytes. */
 const eventOverhead = 256
 
 /**
- * What sessions have missed, read once for all of them: those that come back together have missed the same. What was read is kept, and kept up with the live feed
- * for as long as somebody asks for it, so that a thousand sockets of fifty conversations cost some fifty reads. Nobody is authorised here.
+ * Reads missed events once for all sessions: sessions that reconnect together have missed the same events. Events that
+ * were read are kept, and live events are added to them while sessions ask for them. A thousand sockets of fifty
+ * conversations cost about fifty reads. Callers authorise the user.
  */
 export class SharedReads {
   readonly #reader: ConversationReader
-  readonly #most: number
+  readonly #maxBytes: number
   readonly #onServed: (shared: boolean) => void
-  /** In the order in which they were used. */
-  readonly #tails = new Map<string, Tail>()
-  /** Of each conversation the one that reads from furthest back. */
+  /** By conversation, the least recently used first. */
+  readonly #kept = new Map<string, KeptEvents>()
+  /** By conversation and kind of cursor, the read that started furthest back. */
   readonly #readings = new Map<string, Reading>()
   #bytes = 0
 
-  /** `most`: bytes that are kept, of all tails; 0: none, and only reads under way are shared. `onServed` is told whether it took no read of its own. */
-  constructor(reader: ConversationReader, most: number, onServed: (shared: boolean) => void) {
+  /**
+   * `maxBytes`: bytes of all kept events; 0: none are kept, and only concurrent reads are shared. `onServed` receives
+   * whether a session was served without a read of its own.
+   */
+  constructor(reader: ConversationReader, maxBytes: number, onServed: (shared: boolean) => void) {
     this.#reader = reader
-    this.#most = most
+    this.#maxBytes = maxBytes
     this.#onServed = onServed
   }
 
-  /** Bytes that are kept. */
+  /** Bytes of all kept events. */
   get bytes(): number {
     return this.#bytes
   }
 
-  /** Whether live events of a conversation are to come by `offer`. */
+  /** Whether live events of a conversation are to be passed to `add`. */
   isKeeping(c: string): boolean {
-    return this.#tails.size > 0 && this.#tails.has(c)
+    return this.#kept.size > 0 && this.#kept.has(c)
   }
 
-  /** A live event of a conversation whose tail is kept. */
-  offer(event: StoredEvent): void {
-    const c = event.aggregate.id
-    const { seq } = event.envelope
-    const tail = this.#tails.get(c)
-    if (tail === undefined || seq !== tail.from + tail.events.length + 1) return
-    if (performance.now() - tail.usedAt > idleMs) this.#forget(c, tail)
-    else this.#keep(c, seq - 1, [missed({ seq, streamSeq: event.streamSeq, data: wireBytes(event) })])
+  /** Adds a live event to the kept events of its conversation, if it is the next one. */
+  add(event: WireEvent): void {
+    const { c, seq } = event
+    const kept = this.#kept.get(c)
+    if (kept === undefined || seq !== kept.from + kept.events.length + 1) return
+    if (performance.now() - kept.usedAt > idleMs) this.#drop(c, kept)
+    else this.#keep(c, seq - 1, [{ ...event, wire: ownWire(event.wire.json) }])
   }
 
-  /** Events after a seq, ascending: those next after it, though perhaps not all; none where nothing more is stored. Rejects as reading does. */
-  async after(view: ConversationView, seq: number): Promise<readonly MissedEvent[]> {
+  /**
+   * Returns events after a cursor, ascending and without a gap, though perhaps not all of them. Returns none when no
+   * event is stored after the cursor, or when this build cannot read the next one. Rejects as reads of the timeline and
+   * the log do.
+   */
+  async after(view: ConversationView, cursor: Cursor): Promise<readonly WireEvent[]> {
     const { c } = view
-    const tail = this.#tails.get(c)
-    if (tail !== undefined && tail.from <= seq && seq < tail.from + tail.events.length) {
-      this.#used(c, tail)
+    const kept = this.#kept.get(c)
+    const found = kept === undefined ? [] : keptAfter(kept, cursor)
+    if (kept !== undefined && found.length > 0) {
+      this.#used(c, kept)
       this.#onServed(true)
-      return tail.events.slice(seq - tail.from)
+      return found
     }
-    const reading = this.#readings.get(c)
-    if (reading === undefined || seq < reading.after) {
+    const reading = this.#readings.get(readingKey(c, cursor))
+    if (reading === undefined || offsetOf(cursor) < offsetOf(reading.cursor)) {
       this.#onServed(false)
-      return await this.#read(view, seq)
+      return await this.#read(view, cursor)
     }
-    const events = (await reading.events).filter(event => event.seq > seq)
-    if (events.length === 0) return await this.after(view, seq)
+    const events = (await reading.events).filter(event => isAfter(event, cursor))
+    if (events.length === 0) return await this.after(view, cursor)
     this.#onServed(true)
     return events
   }
 
-  async #read(view: ConversationView, after: number): Promise<readonly MissedEvent[]> {
-    const reading = { after, events: this.#page(view, after) }
-    this.#readings.set(view.c, reading)
+  async #read(view: ConversationView, cursor: Cursor): Promise<readonly WireEvent[]> {
+    const key = readingKey(view.c, cursor)
+    const reading = { cursor, events: this.#page(view, cursor) }
+    this.#readings.set(key, reading)
     try {
       const events = await reading.events
-      this.#keep(view.c, after, events)
+      if (events.length > 0) this.#keep(view.c, events[0]!.seq - 1, events)
       return events
     } finally {
-      if (this.#readings.get(view.c) === reading) this.#readings.delete(view.c)
+      if (this.#readings.get(key) === reading) this.#readings.delete(key)
     }
   }
 
-  async #page(view: ConversationView, after: number): Promise<readonly MissedEvent[]> {
-    return (await this.#reader.page(view, { after, limit: pageEvents })).map(missed)
+  async #page(view: ConversationView, cursor: Cursor): Promise<readonly WireEvent[]> {
+    const { c, stream } = view
+    const entries =
+      'seq' in cursor
+        ? await this.#reader.page(view, { after: cursor.seq, limit: pageEvents })
+        : await this.#reader.pageAfterPosition(c, cursor.streamSeq, pageEvents)
+    return withoutGap(entries, 'seq' in cursor ? cursor.seq : (entries[0]?.seq ?? 1) - 1).map(
+      ({ seq, streamSeq, data }) => ({ c, seq, stream, streamSeq, wire: ownWire(data) }),
+    )
   }
 
-  #keep(c: string, after: number, events: readonly MissedEvent[]): void {
-    // With a hole (an event that the timeline could not take) it is nothing to count in.
-    if (this.#most === 0 || events.length === 0 || events.at(-1)!.seq !== after + events.length) return
-    const before = this.#tails.get(c)
-    const tail = before !== undefined && touches(before, after, events.length) ? before : emptyTail(after)
-    if (before !== undefined && tail !== before) this.#forget(c, before)
-    this.#bytes -= tail.bytes
-    extend(tail, after, events)
-    this.#bytes += tail.bytes
-    if (before === tail && events.length === 1) this.#tails.set(c, tail)
-    else this.#used(c, tail)
-    for (const [other, oldest] of this.#tails) {
-      if (this.#bytes <= this.#most) return
-      this.#forget(other, oldest)
+  #keep(c: string, after: number, events: readonly WireEvent[]): void {
+    if (this.#maxBytes === 0) return
+    const before = this.#kept.get(c)
+    const kept = before !== undefined && touches(before, after, events.length) ? before : emptyAfter(after)
+    if (before !== undefined && kept !== before) this.#drop(c, before)
+    this.#bytes -= kept.bytes
+    extend(kept, after, events)
+    this.#bytes += kept.bytes
+    if (before === kept && events.length === 1) this.#kept.set(c, kept)
+    else this.#used(c, kept)
+    for (const [other, oldest] of this.#kept) {
+      if (this.#bytes <= this.#maxBytes) return
+      this.#drop(other, oldest)
     }
   }
 
-  #used(c: string, tail: Tail): void {
-    tail.usedAt = performance.now()
-    this.#tails.delete(c)
-    this.#tails.set(c, tail)
+  #used(c: string, kept: KeptEvents): void {
+    kept.usedAt = performance.now()
+    this.#kept.delete(c)
+    this.#kept.set(c, kept)
   }
 
-  #forget(c: string, tail: Tail): void {
-    this.#tails.delete(c)
-    this.#bytes -= tail.bytes
+  #drop(c: string, kept: KeptEvents): void {
+    this.#kept.delete(c)
+    this.#bytes -= kept.bytes
   }
 }
 
-const emptyTail = (from: number): Tail => ({ from, events: [], bytes: 0, usedAt: 0 })
+const offsetOf = (cursor: Cursor): number => ('seq' in cursor ? cursor.seq : cursor.streamSeq)
 
-/** The bytes of an event may be a view of what was read together with it: all that would be kept, too. */
-const missed = ({ seq, streamSeq, data }: TimelineEntry): MissedEvent => ({
-  seq,
-  streamSeq,
-  wire: new Wire(data.byteLength === data.buffer.byteLength ? data : new Uint8Array(data)),
-})
+const isAfter = (event: WireEvent, cursor: Cursor): boolean =>
+  'seq' in cursor ? event.seq > cursor.seq : event.streamSeq > cursor.streamSeq
 
-/** In both encodings, which come to about the same. */
-const bytesOf = (events: readonly MissedEvent[]): number =>
+const readingKey = (c: string, cursor: Cursor): string => ('seq' in cursor ? `seq ${c}` : `position ${c}`)
+
+/** The kept events after a cursor; none when events between the cursor and the first kept event may be missing. */
+const keptAfter = ({ from, events }: KeptEvents, cursor: Cursor): readonly WireEvent[] => {
+  if ('seq' in cursor)
+    return from <= cursor.seq && cursor.seq < from + events.length ? events.slice(cursor.seq - from) : []
+  const first = events[0]
+  if (first === undefined || (from > 0 && first.streamSeq > cursor.streamSeq)) return []
+  const index = events.findLastIndex(event => event.streamSeq <= cursor.streamSeq) + 1
+  return events.slice(index)
+}
+
+/** The entries next after a `seq`, up to the first one that is missing or that this build cannot read. */
+const withoutGap = (entries: readonly TimelineEntry[], after: number): readonly TimelineEntry[] => {
+  const end = entries.findIndex((entry, index) => entry.seq !== after + 1 + index || !isReadable(entry))
+  return end < 0 ? entries : entries.slice(0, end)
+}
+
+const emptyAfter = (from: number): KeptEvents => ({ from, events: [], bytes: 0, usedAt: 0 })
+
+/** Copies bytes that are a view of a larger buffer: a kept view would keep the whole buffer in memory. */
+const ownWire = (data: Uint8Array): Wire =>
+  new Wire(data.byteLength === data.buffer.byteLength ? data : new Uint8Array(data))
+
+/** Bytes in both encodings, which have about the same size. */
+const bytesOf = (events: readonly WireEvent[]): number =>
   events.reduce((sum, { wire }) => sum + 2 * wire.json.byteLength + eventOverhead, 0)
 
-const touches = (tail: Tail, after: number, count: number): boolean =>
-  after <= tail.from + tail.events.length && after + count >= tail.from
+const touches = (kept: KeptEvents, after: number, count: number): boolean =>
+  after <= kept.from + kept.events.length && after + count >= kept.from
 
-/** Adds those of the events that a tail lacks, at either end, and drops what no resume asks for any more. */
-const extend = (tail: Tail, after: number, events: readonly MissedEvent[]): void => {
-  const older = events.slice(0, Math.max(0, tail.from - after))
-  const newer = events.slice(Math.max(0, tail.from + tail.events.length - after))
-  tail.from = Math.min(tail.from, after)
-  tail.events.unshift(...older)
-  tail.events.push(...newer)
-  tail.bytes += bytesOf(older) + bytesOf(newer)
-  if (tail.events.length < 2 * Limits.resumeEvents) return
-  const dropped = tail.events.splice(0, tail.events.length - Limits.resumeEvents)
-  tail.from += dropped.length
-  tail.bytes -= bytesOf(dropped)
+/** Adds the events that are not kept yet, at either end, and drops the oldest ones, which no resume asks for. */
+const extend = (kept: KeptEvents, after: number, events: readonly WireEvent[]): void => {
+  const older = events.slice(0, Math.max(0, kept.from - after))
+  const newer = events.slice(Math.max(0, kept.from + kept.events.length - after))
+  kept.from = Math.min(kept.from, after)
+  kept.events.unshift(...older)
+  kept.events.push(...newer)
+  kept.bytes += bytesOf(older) + bytesOf(newer)
+  if (kept.events.length < 2 * Limits.resumeEvents) return
+  const dropped = kept.events.splice(0, kept.events.length - Limits.resumeEvents)
+  kept.from += dropped.length
+  kept.bytes -= bytesOf(dropped)
 }

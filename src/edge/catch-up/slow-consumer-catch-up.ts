@@ -1,59 +1,66 @@
 import type { FanOut } from '../delivery/fan-out.ts'
 import type { Session } from '../sessions/session.ts'
 import type { WriteRoom } from '../sessions/slow-consumers.ts'
-import type { Resumer } from './resume.ts'
+import type { CatchUp } from './catch-up.ts'
+
+interface SlowConsumerParts {
+  readonly fanOut: FanOut
+  readonly writeRoom: WriteRoom
+  readonly catchUp: CatchUp
+  readonly onBehind: () => void
+}
 
 /**
- * Sessions that do not take what they are sent. Nothing more is kept for them but cursors: they get no signals and no events until they have taken what waits,
- * then what they have missed, as if they had come back; or they are closed, when they take too long for that. Event streams are not among them: what they have is a place in the
- * log, and they come back with it.
+ * Holds back events and signals from slow consumers: sessions with many buffered bytes. Only cursors are kept for them.
+ * Once the client has read the buffered bytes, the session catches up from the cursors, as after a reconnect. A client
+ * that reads too slowly for that is closed. Event streams are not held back: the client of a closed stream resumes by
+ * its `Last-Event-ID`.
  */
 export class SlowConsumerCatchUp {
-  readonly #fanOut: FanOut
-  readonly #writeRoom: WriteRoom
-  readonly #resumer: Resumer
-  readonly #onBehind: () => void
-  readonly #slowFrom: number
+  readonly #parts: SlowConsumerParts
+  readonly #slowBytes: number
+  /** Sessions that were found to be slow while an event was being published. */
   readonly #pressed: Session[] = []
 
-  /** `slowFrom`: bytes that wait for a session from which on it is slow. */
-  constructor(
-    parts: { fanOut: FanOut; writeRoom: WriteRoom; resumer: Resumer; onBehind: () => void },
-    slowFrom: number,
-  ) {
-    this.#fanOut = parts.fanOut
-    this.#writeRoom = parts.writeRoom
-    this.#resumer = parts.resumer
-    this.#onBehind = parts.onBehind
-    this.#slowFrom = slowFrom
+  /** `slowBytes`: buffered bytes above which a session is slow. */
+  constructor(parts: SlowConsumerParts, slowBytes: number) {
+    this.#parts = parts
+    this.#slowBytes = slowBytes
   }
 
-  /** Something may wait for it. When it is too much, it is held once what is being sent has been: to hold it makes its topics send what they have gathered. */
+  /**
+   * Checks a session whose transport has buffered a frame. A slow one is held back after the current publish, because
+   * that makes its topics send the events that they have gathered.
+   */
   readonly pressed = (session: Session): void => {
     if (session.behind !== undefined || session.closed) return
-    if (session.ws.getBufferedAmount() <= this.#slowFrom) return
+    if (session.ws.getBufferedAmount() <= this.#slowBytes) return
     if (this.#pressed.push(session) === 1) queueMicrotask(this.holdPressed)
   }
 
-  /** Between two events: many may come in one turn. */
+  /**
+   * Holds back the sessions that `pressed` found. Called between two events: one turn of the event loop may publish
+   * many.
+   */
   readonly holdPressed = (): void => {
     if (this.#pressed.length === 0) return
     for (const session of this.#pressed.splice(0)) this.slow(session)
   }
 
-  /** Too much waits for it. */
+  /** Holds back a slow session, unless that is done already. */
   slow(session: Session): void {
     if (session.behind !== undefined || session.phase !== 'open' || session.encoding === 'sse') return
-    this.#onBehind()
+    this.#parts.onBehind()
     void this.#catchUp(session)
   }
 
-  /** Does not reject. */
+  /** Never rejects. */
   async #catchUp(session: Session): Promise<void> {
-    this.#fanOut.hold(session)
-    await this.#writeRoom.room(session)
-    // In one turn, so that whatever comes live from now on is either in what it missed or sent to it.
-    const missed = this.#fanOut.release(session)
-    if (!session.closed && missed.size > 0) await this.#resumer.resume(session, Object.fromEntries(missed))
+    const { fanOut, writeRoom, catchUp } = this.#parts
+    fanOut.hold(session)
+    await writeRoom.room(session)
+    // In one turn of the event loop: a live event is either among the missed ones or sent to the session.
+    const missed = fanOut.release(session)
+    if (!session.closed && missed.size > 0) await catchUp.resume(session, Object.fromEntries(missed))
   }
 }

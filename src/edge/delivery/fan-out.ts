@@ -5,44 +5,48 @@ import type { Session, SessionAudience } from '../sessions/session.ts'
 import { Topic } from './topic.ts'
 import type { Wire } from './wire.ts'
 
-/** The local sockets of a conversation. Sessions refer to it by reference: an id per session would be a copy each. */
+/** The local sessions of a conversation. Sessions hold a reference: an id per session would be a copy each. */
 interface Audience extends SessionAudience {
-  /** Undefined after the last socket left. */
+  /** Undefined after the last session has left. */
   sockets: OneOrMany<Session> | Topic | undefined
 }
 
-/** Only the fan-out assigns a session's audiences, so they are always its own. */
+/** Only FanOut assigns the audiences of a session, so all of them are of this type. */
 const audiencesOf = (session: Session): readonly Audience[] => session.audiences as readonly Audience[]
 
-/** Of an event as it is stored; read only when somebody misses it. */
+/** The part of a stored event that is read only when a slow consumer misses the event. */
 interface Stored {
   readonly envelope: { readonly seq: number }
 }
 
 /**
- * Which local sockets get the live events of a conversation. A few are kept in an array and sent to one by one, which takes far less memory than a topic (most
- * conversations are of two, and a socket is in tens of them); from `topicFrom` on they share a topic of the transport, which sends to a million a second. A
- * topic stays one until its last socket has gone.
+ * Sends the live events of conversations to local sessions. A conversation with few of them keeps an array and sends to
+ * one after another. That takes far less memory than a topic: most conversations have two members, and a session is in
+ * tens of them. From `topicFrom` sessions on, the conversation uses a topic of the transport, which sends to a million
+ * sockets a second. It keeps the topic until its last session has left.
  */
 export class FanOut {
   readonly #app: TemplatedApp
   readonly #sessions: Iterable<Session>
   readonly #topicFrom: number
-  readonly #lookBytes: number
+  readonly #checkBytes: number
   readonly #audiences = new Map<string, Audience>()
   #topics = 0
-  #watcher: (c: string, isHere: boolean) => void = () => {}
+  #watcher: (c: string, isSubscribed: boolean) => void = () => {}
 
-  /** `sessions`: all of this node; `lookBytes`: published to a topic, after which its sockets are asked whether they take it. */
+  /**
+   * `sessions`: all sessions of this node; `checkBytes`: bytes published to a topic between two checks for slow
+   * consumers.
+   */
   constructor(
     app: TemplatedApp,
     sessions: Iterable<Session>,
-    { topicFrom, lookBytes }: { topicFrom: number; lookBytes: number },
+    { topicFrom, checkBytes }: { topicFrom: number; checkBytes: number },
   ) {
     this.#app = app
     this.#sessions = sessions
     this.#topicFrom = topicFrom
-    this.#lookBytes = lookBytes
+    this.#checkBytes = checkBytes
   }
 
   subscribe(session: Session, c: string): void {
@@ -53,7 +57,7 @@ export class FanOut {
     this.#join(session, audience)
   }
 
-  /** As `subscribe` of each, for a session that has none yet. */
+  /** Subscribes a session that has no subscription yet. */
   subscribeAll(session: Session, conversations: readonly string[]): void {
     const audiences = conversations.map(c => this.#audienceOf(c))
     session.audiences = audiences
@@ -67,13 +71,16 @@ export class FanOut {
     this.#leave(session, audience)
   }
 
-  /** From now on it gets nothing; what it misses is remembered as cursors. */
+  /** Holds back all events and signals from a slow consumer. Of the events that it misses, only cursors are kept. */
   hold(session: Session): void {
     session.behind = new Map()
-    for (const { sockets } of audiencesOf(session)) if (sockets instanceof Topic) sockets.hold(session)
+    for (const { sockets } of audiencesOf(session)) if (sockets instanceof Topic) sockets.holdBack(session)
   }
 
-  /** From now on it gets what is live again, but of the conversations that are returned: the cursors of what it has missed. */
+  /**
+   * Sends live events to a session again. Returns the cursors of the conversations whose events it missed. The session
+   * is not subscribed to these.
+   */
   release(session: Session): ReadonlyMap<string, number> {
     const missed = session.behind ?? new Map<string, number>()
     session.behind = undefined
@@ -81,41 +88,44 @@ export class FanOut {
     return missed
   }
 
-  /** When its socket has closed. */
+  /** Unsubscribes a session whose transport has closed. */
   forget(session: Session): void {
     const audiences = audiencesOf(session)
     session.audiences = []
     for (const audience of audiences) this.#leave(session, audience)
   }
 
-  /** The conversations of which some local socket gets what is live. */
+  /** The conversations that have a subscribed local session. */
   conversations(): Iterable<string> {
     return this.#audiences.keys()
   }
 
-  /** Is told when a conversation comes to be one of those, and when it is so no more. */
-  watch(watcher: (c: string, isHere: boolean) => void): void {
+  /** Calls `watcher` when a conversation gets its first subscribed session, and when it has lost its last one. */
+  watch(watcher: (c: string, isSubscribed: boolean) => void): void {
     this.#watcher = watcher
   }
 
-  /** Whether any local socket gets anything. */
+  /** Whether any conversation has a subscribed session. */
   get hasAny(): boolean {
     return this.#audiences.size > 0
   }
 
-  /** How many local sockets get what is published to it. */
+  /** The number of subscribed local sessions of a conversation. */
   audience(c: string): number {
     const sockets = this.#audiences.get(c)?.sockets
     return sockets instanceof Topic ? sockets.sockets : countOf(sockets)
   }
 
-  /** Sends to every local socket of a conversation, but those that are behind; to how many it is for. `event`: what it is the wire of; none for a signal, which may be lost. */
+  /**
+   * Sends a push to every subscribed session of a conversation, except slow consumers. Returns the number of subscribed
+   * sessions. `event`: the stored event that the push carries; undefined for a signal, which may be dropped.
+   */
   publish(c: string, wire: Wire, event?: Stored): number {
     const sockets = this.#audiences.get(c)?.sockets
     if (sockets instanceof Topic) {
       const count = sockets.sockets
-      if (event !== undefined && sockets.held !== undefined)
-        for (const session of [...sockets.held]) this.#missed(session, c, event)
+      if (event !== undefined && sockets.heldBack !== undefined)
+        for (const session of [...sockets.heldBack]) this.#missed(session, c, event)
       sockets.publish(wire)
       return count
     }
@@ -126,13 +136,13 @@ export class FanOut {
     return sessions.length
   }
 
-  /** The first event of a conversation that a session does not get: it need not be told of the others. */
+  /** Keeps the cursor before the first missed event, and unsubscribes the session: later events need no call. */
   #missed(session: Session, c: string, event: Stored): void {
     if (!session.behind?.has(c)) session.behind?.set(c, event.envelope.seq - 1)
     this.unsubscribe(session, c)
   }
 
-  /** One that is not there yet is made; whoever asks joins it. */
+  /** Returns the audience of a conversation, a new one if there is none. The caller adds a session to it. */
   #audienceOf(c: string): Audience {
     let audience = this.#audiences.get(c)
     if (audience === undefined) {
@@ -143,7 +153,7 @@ export class FanOut {
     return audience
   }
 
-  /** Goes through all sessions of the node. */
+  /** Searches all sessions of the node. */
   #sessionsOf(audience: Audience): Session[] {
     const found: Session[] = []
     for (const session of this.#sessions) if (audiencesOf(session).includes(audience)) found.push(session)
@@ -161,7 +171,7 @@ export class FanOut {
       return
     }
     const topic = new Topic(this.#app, (this.#topics++).toString(36), {
-      lookBytes: this.#lookBytes,
+      checkBytes: this.#checkBytes,
       sessions: () => this.#sessionsOf(audience),
     })
     for (const each of toArray(sessions)) topic.add(each)

@@ -5,8 +5,6 @@ import {
   decodeUserEvent,
   isFollowType,
   isMembershipType,
-  type StoredEvent,
-  wireBytes,
 } from '../../events/index.ts'
 import { type MembershipChange, type Memberships, membershipChange } from '../access/memberships.ts'
 import type { EdgeMetrics } from '../ports/edge-metrics.ts'
@@ -14,27 +12,21 @@ import { pushObject } from '../sessions/outbox.ts'
 import type { Session } from '../sessions/session.ts'
 import type { SessionRegistry } from '../sessions/session-registry.ts'
 import type { FanOut } from './fan-out.ts'
-import { Wire } from './wire.ts'
+import { clientBytes, Wire, type WireEvent } from './wire.ts'
 
-/** A catch-up that collects the live events of conversations that a session is still reading missed events of. */
-interface Resumes {
-  isFilling(c: string): boolean
-  offer(c: string, seq: number, wire: Wire): void
-  removed(c: string, user: string): void
+/** The sessions that catch up: they receive live events after those that they have missed. */
+export interface CatchUps {
+  /** Whether a conversation's live events are to be passed to `offer`. */
+  needs(c: string): boolean
+  offer(event: WireEvent): void
+  /** Takes each change of membership, before the event that made it. */
+  changed(change: MembershipChange): void
+  /** Makes the catch-ups of a conversation or a user read what `offer` does not receive. */
+  restart(of: { readonly c: string } | { readonly user: string }): void
+  /** The id of live events on event streams. */
+  readonly currentId: () => string
   isFull(session: Session): boolean
   resume(session: Session, cursors: Readonly<Record<string, number>>): Promise<void>
-}
-
-interface Reads {
-  isKeeping(c: string): boolean
-  offer(event: StoredEvent): void
-}
-
-interface StreamCatchUps {
-  readonly isRunning: boolean
-  readonly currentId: () => string
-  offer(event: StoredEvent, change: MembershipChange | undefined, wire: Wire): void
-  changed(change: MembershipChange): void
 }
 
 interface MarkEvents {
@@ -42,139 +34,153 @@ interface MarkEvents {
   moved(event: LiveEvent): Promise<void>
 }
 
-/** Handles each event of the live feed on this edge node. */
+interface LiveEventParts {
+  readonly fanOut: FanOut
+  readonly sessions: SessionRegistry
+  readonly memberships: Memberships
+  readonly catchUp: CatchUps
+  readonly slowConsumers: { holdPressed(): void }
+  readonly marks: MarkEvents
+  readonly metrics: EdgeMetrics
+  readonly logger: Logger
+}
+
+/** Delivers each event of the live feed to the sessions of this edge node. */
 export class LiveEvents {
-  readonly #fanOut: FanOut
-  readonly #sessions: SessionRegistry
-  readonly #memberships: Memberships
-  readonly #resumer: Resumes
-  readonly #tails: Reads
-  readonly #catchUp: StreamCatchUps
-  readonly #slowConsumers: { holdPressed(): void }
-  readonly #marks: MarkEvents
-  readonly #metrics: EdgeMetrics
-  readonly #logger: Logger
+  readonly #parts: LiveEventParts
 
-  constructor(parts: {
-    fanOut: FanOut
-    sessions: SessionRegistry
-    memberships: Memberships
-    resumer: Resumes
-    tails: Reads
-    catchUp: StreamCatchUps
-    slowConsumers: { holdPressed(): void }
-    marks: MarkEvents
-    metrics: EdgeMetrics
-    logger: Logger
-  }) {
-    this.#fanOut = parts.fanOut
-    this.#sessions = parts.sessions
-    this.#memberships = parts.memberships
-    this.#resumer = parts.resumer
-    this.#tails = parts.tails
-    this.#catchUp = parts.catchUp
-    this.#slowConsumers = parts.slowConsumers
-    this.#marks = parts.marks
-    this.#metrics = parts.metrics
-    this.#logger = parts.logger
+  constructor(parts: LiveEventParts) {
+    this.#parts = parts
   }
 
-  /** The feed's listener: does not throw, does not wait. */
+  /** Listener of the live feed. It does not throw and does not wait. */
   readonly listen = (event: LiveEvent): void => {
-    if (event.aggregate.family === 'conv') this.#conversation(event)
-    else this.#user(event)
-  }
-
-  /** What the feed passes over: somebody may come into it in this turn, and has to know how far the feed is. */
-  readonly passed: PassedListener = (_c, _seq, position) => this.#memberships.saw(position, undefined)
-
-  #user(event: LiveEvent): void {
     try {
-      if (isFollowType(event.type)) {
-        this.#follow(event)
-        return
-      }
-      this.#memberships.saw(event, undefined)
-      if (this.#marks.concern(event)) void this.#marks.moved(event).catch(error => this.#failed(event, error))
+      if (event.aggregate.family === 'conv') this.#conversation(event)
+      else this.#user(event)
     } catch (error) {
       this.#failed(event, error)
     }
   }
 
-  /** Who comes into a channel by following it gets what has happened since, then what is live; who goes is told so, since no event does. */
+  /**
+   * Listener for events that the feed skips. A client that connects in this turn of the event loop has to know the
+   * position.
+   */
+  readonly passed: PassedListener = (_c, _seq, position) => this.#parts.memberships.saw(position, undefined)
+
+  #user(event: LiveEvent): void {
+    const { memberships, marks } = this.#parts
+    if (isFollowType(event.type)) {
+      this.#follow(event)
+      return
+    }
+    memberships.saw(event, undefined)
+    if (marks.concern(event)) void marks.moved(event).catch(error => this.#failed(event, error))
+  }
+
+  /**
+   * A user that follows a channel receives what happened since, then live events. A user that no longer follows it
+   * receives `refetch`, because no event of the channel says so.
+   */
   #follow(event: LiveEvent): void {
-    const body = decodeUserEvent(event)
-    const change = membershipChange(body)
-    this.#memberships.saw(event, change)
-    if (change === undefined) return
-    this.#catchUp.changed(change)
+    const { fanOut, sessions, memberships, catchUp } = this.#parts
+    const body = this.#decode(event, decodeUserEvent)
+    const change = body === undefined ? undefined : membershipChange(body)
+    memberships.saw(event, change)
+    if (body === undefined || change === undefined) return
+    catchUp.changed(change)
     const { c } = change
     if (body.type === 'channel.followed') {
-      // Where no resume is to be had, a client sees a gap at most, and asks for it.
-      for (const session of this.#sessions.of(body.u)) {
-        if (session.filling?.has(c)) continue
-        if (session.encoding === 'sse' || this.#resumer.isFull(session)) this.#fanOut.subscribe(session, c)
-        else void this.#resumer.resume(session, { [c]: body.head })
+      // No live event brings what happened in the channel since.
+      catchUp.restart({ user: body.u })
+      for (const session of sessions.of(body.u)) {
+        if (session.catchingUp?.has(c)) continue
+        // Without a resume, the client notices the gap at the next event and asks for it.
+        if (session.encoding === 'sse' || catchUp.isFull(session)) fanOut.subscribe(session, c)
+        else void catchUp.resume(session, { [c]: body.head })
       }
     } else if (change.left !== undefined) {
       this.#leave(c, change.left)
-      // One that is being filled is told by that.
-      for (const session of this.#sessions.of(change.left))
-        if (!session.filling?.has(c)) pushObject(session, { t: 'refetch', c, head: 0, reason: 'not_member' })
+      // The catch-up of a session sends its own `refetch`.
+      for (const session of sessions.of(change.left))
+        if (!session.catchingUp?.has(c))
+          pushObject(session, { t: 'refetch', c, head: 0, reason: 'not_member' })
     }
   }
 
   #conversation(event: LiveEvent): void {
+    const { memberships, catchUp } = this.#parts
     const c = event.aggregate.id
-    try {
-      const change = isMembershipType(event.type)
-        ? membershipChange(decodeConversationEvent(event))
-        : undefined
-      this.#memberships.saw(event, change)
-      // Who comes in gets the event of it, and for who goes it is the last.
-      if (change !== undefined) this.#join(change)
-      this.#publish(c, event, change)
-      if (change?.left !== undefined) this.#leave(c, change.left)
-    } catch (error) {
-      this.#failed(event, error)
+    const body = isMembershipType(event.type) ? this.#decode(event, decodeConversationEvent) : undefined
+    const change = body === undefined ? undefined : membershipChange(body)
+    memberships.saw(event, change)
+    // A user that joins receives the event of it. To a user that leaves, the event is the last one.
+    if (change !== undefined) {
+      catchUp.changed(change)
+      this.#join(change)
     }
+    this.#publish(c, event)
+    if (change?.left !== undefined) this.#leave(c, change.left)
   }
 
-  #publish(c: string, event: LiveEvent, change: MembershipChange | undefined): void {
-    if (this.#tails.isKeeping(c)) this.#tails.offer(event)
-    const filling = this.#resumer.isFilling(c)
-    if (!filling && !this.#catchUp.isRunning && this.#fanOut.audience(c) === 0) return
-    const wire = new Wire(wireBytes(event), this.#catchUp.currentId)
-    this.#catchUp.offer(event, change, wire)
-    if (filling) this.#resumer.offer(c, event.envelope.seq, wire)
-    const sockets = this.#fanOut.publish(c, wire, event)
-    this.#slowConsumers.holdPressed()
-    if (sockets > 0) this.#metrics.delivered(sockets, (Date.now() - decidedAt(wire.json)) / 1000)
+  #publish(c: string, event: LiveEvent): void {
+    const { fanOut, catchUp, slowConsumers, metrics } = this.#parts
+    const isNeeded = catchUp.needs(c)
+    if (!isNeeded && fanOut.audience(c) === 0) return
+    const bytes = clientBytes(event)
+    if (bytes === undefined) {
+      // Clients notice the gap and resume. A catch-up that is running must not continue across it.
+      if (isNeeded) catchUp.restart({ c })
+      throw new Error('no client can receive it')
+    }
+    const wire = new Wire(bytes, catchUp.currentId)
+    const { stream, streamSeq } = event
+    if (isNeeded) catchUp.offer({ c, seq: event.envelope.seq, stream, streamSeq, wire })
+    const sockets = fanOut.publish(c, wire, event)
+    slowConsumers.holdPressed()
+    const at = sockets > 0 ? decidedAt(wire.json) : Number.NaN
+    if (!Number.isNaN(at)) metrics.delivered(sockets, (Date.now() - at) / 1000)
+  }
+
+  /**
+   * Returns undefined, and logs it, when this build cannot read the event: it is delivered, and nothing follows from it
+   * here.
+   */
+  #decode<T>(event: LiveEvent, decode: (event: LiveEvent) => T): T | undefined {
+    try {
+      return decode(event)
+    } catch (error) {
+      this.#failed(event, error)
+      return undefined
+    }
   }
 
   #join(change: MembershipChange): void {
     for (const user of change.joined)
-      for (const session of this.#sessions.of(user))
-        if (!session.filling?.has(change.c)) this.#fanOut.subscribe(session, change.c)
+      for (const session of this.#parts.sessions.of(user))
+        if (!session.catchingUp?.has(change.c)) this.#parts.fanOut.subscribe(session, change.c)
   }
 
   #leave(c: string, user: string): void {
-    this.#resumer.removed(c, user)
-    for (const session of this.#sessions.of(user)) this.#fanOut.unsubscribe(session, c)
+    for (const session of this.#parts.sessions.of(user)) this.#parts.fanOut.unsubscribe(session, c)
   }
 
-  #failed(event: LiveEvent, error: unknown): void {
-    const { stream, streamSeq } = event
-    this.#logger.error({ stream, streamSeq, err: error }, 'a live event could not be handled')
+  #failed({ stream, streamSeq, type }: LiveEvent, error: unknown): void {
+    this.#parts.logger.error({ stream, streamSeq, type, err: error }, 'live event could not be delivered')
   }
 }
 
 const atField = Buffer.from('"at":"')
 const timeChars = '2026-11-24T02:30:43.123Z'.length
 
-/** The `at` of an event's JSON, ms since 1970, without parsing all of it. A quote in a text is escaped, so that none is taken for the field. */
+/**
+ * Returns the `at` of an event's JSON, ms since 1970, without parsing all of it; NaN when it has none. Quotes within
+ * texts are escaped, so a text cannot contain the field.
+ */
 const decidedAt = (json: Uint8Array): number => {
   const bytes = Buffer.from(json.buffer, json.byteOffset, json.byteLength)
-  const start = bytes.indexOf(atField) + atField.length
-  return Date.parse(bytes.toString('latin1', start, start + timeChars))
+  const found = bytes.indexOf(atField)
+  const start = found + atField.length
+  return found < 0 ? Number.NaN : Date.parse(bytes.toString('latin1', start, start + timeChars))
 }

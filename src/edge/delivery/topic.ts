@@ -4,65 +4,76 @@ import type { Session } from '../sessions/session.ts'
 import type { Wire } from './wire.ts'
 
 /**
- * Whether a session has joined a topic, any, since one was published to last. What waits in its outbox was first, and a topic does not pass through the outbox;
- * but to send it at once would be a system call a topic, for a session that joins ten of them in one turn.
+ * Whether a session has joined any topic since the last publish to a topic. Its outbox may hold earlier frames, which
+ * have to be sent first, because a topic does not use the outbox. Flushing at the join would cost a system call for
+ * each topic, for a session that joins ten topics in one turn of the event loop.
  */
 let hasJoined = false
 
-/** How soon the next look has to be due for a topic to be fast, and how long it is known whose it is, ms. What is slower is seen by the round of all sockets. */
+/**
+ * A topic is fast when `checkBytes` are published to it within this time, ms. The periodic check covers slower topics.
+ */
 const fastMs = 250
-const knownMs = 1_000
+/** How long a fast topic keeps the list of its sessions, ms. */
+const sessionsMs = 1_000
 
-/** Sockets a millisecond of gap, and the longest gap, ms. */
-const socketsPerGapMs = 100
-const longestGapMs = 50
+/** Sockets for each millisecond of a batch, and the longest batch, ms. */
+const socketsPerBatchMs = 100
+const longestBatchMs = 50
 
 /**
- * A conversation of many local sockets: two topics of the transport, one an encoding. What is published goes out at once when it comes alone. After that there
- * is a gap, longer the more sockets there are (10 ms for 1,000), in which what comes is gathered and then goes out together: a socket costs one system call,
- * not one a message, and a busy conversation of thousands cannot take up the whole node. Event streams and calls of gRPC, of which there are few, get each at once.
+ * Publishes to a conversation of many local sockets by two topics of the transport, one for each encoding. The first
+ * push is sent at once. It starts a batch, which lasts longer the more sockets there are (10 ms for 1,000): all pushes
+ * until its end are sent together. A socket then costs one system call for a batch, not one for a push, and a busy
+ * conversation of thousands cannot occupy the whole node. Event streams and gRPC calls are few, and receive each push
+ * at once.
  */
 export class Topic {
   readonly #app: TemplatedApp
   readonly #json: string
   readonly #msgpack: string
-  readonly #lookBytes: number
+  readonly #checkBytes: number
   readonly #sessions: () => Session[]
   #jsonSockets = 0
   #msgpackSockets = 0
   #streams: Set<Session> | undefined
-  /** Sessions that are behind: they are counted, and get nothing. Undefined when there is none. */
-  held: Set<Session> | undefined
-  /** Undefined: there is no gap at the moment. */
-  #gathered: Wire[] | undefined
-  /** Published since the last look was due, and when that was. */
+  /** Slow consumers: they are counted and receive nothing. Undefined when there are none. */
+  heldBack: Set<Session> | undefined
+  /** The pushes of the current batch; undefined when there is none. */
+  #batch: Wire[] | undefined
+  /** Bytes published since the last check was due, and the time at which it was, by `performance.now()`. */
   #bytes = 0
   #dueAt = 0
-  /** Whose it is, while it is fast, and perhaps whose it was: to keep it for each topic would be the most that an idle socket costs. */
+  /**
+   * The sessions of a fast topic, and perhaps some that have left. Lists for all topics would be the largest part of
+   * the memory of an idle socket.
+   */
   #known: Session[] | undefined
 
-  /** `sessions`: those that it has; `lookBytes`: published, after which they are looked at. */
+  /**
+   * `sessions`: returns the sessions of the topic; `checkBytes`: published bytes between two checks for slow consumers.
+   */
   constructor(
     app: TemplatedApp,
     name: string,
-    { lookBytes, sessions }: { lookBytes: number; sessions: () => Session[] },
+    { checkBytes, sessions }: { checkBytes: number; sessions: () => Session[] },
   ) {
     this.#app = app
     this.#json = `j${name}`
     this.#msgpack = `m${name}`
-    this.#lookBytes = lookBytes
+    this.#checkBytes = checkBytes
     this.#sessions = sessions
   }
 
   get sockets(): number {
-    return this.#jsonSockets + this.#msgpackSockets + (this.#streams?.size ?? 0) + (this.held?.size ?? 0)
+    return this.#jsonSockets + this.#msgpackSockets + (this.#streams?.size ?? 0) + (this.heldBack?.size ?? 0)
   }
 
-  /** From now on it gets what is published, and nothing that was before. */
+  /** Adds a session, which receives the pushes from now on and no earlier one. */
   add(session: Session): void {
     if (session.behind !== undefined) {
-      this.held ??= new Set()
-      this.held.add(session)
+      this.heldBack ??= new Set()
+      this.heldBack.add(session)
       return
     }
     if (session.encoding === 'sse' || session.encoding === 'grpc') {
@@ -70,7 +81,7 @@ export class Topic {
       this.#streams.add(session)
       return
     }
-    this.#sendGathered()
+    this.#sendBatch()
     if (session.closed) return
     hasJoined = true
     session.ws.subscribe(session.encoding === 'json' ? this.#json : this.#msgpack)
@@ -78,41 +89,44 @@ export class Topic {
     this.#known?.push(session)
   }
 
-  /** It gets what was published until now. */
+  /** Removes a session, which receives the pushes up to now. */
   remove(session: Session): void {
-    if (this.#streams?.delete(session) || this.#unheld(session)) return
-    this.#sendGathered()
+    if (this.#streams?.delete(session) || this.#removeHeldBack(session)) return
+    this.#sendBatch()
     if (!session.closed) session.ws.unsubscribe(session.encoding === 'json' ? this.#json : this.#msgpack)
     this.#count(session, -1)
   }
 
-  /** A session that is in it is behind. */
-  hold(session: Session): void {
+  /** Holds back the pushes from a session of the topic that has become a slow consumer. */
+  holdBack(session: Session): void {
     this.remove(session)
     this.add(session)
   }
 
-  /** It is behind no more. */
+  /** Sends pushes to a session again that was held back. */
   release(session: Session): void {
-    if (this.#unheld(session)) this.add(session)
+    if (this.#removeHeldBack(session)) this.add(session)
   }
 
-  #unheld(session: Session): boolean {
-    const wasHeld = this.held?.delete(session) ?? false
-    if (this.held?.size === 0) this.held = undefined
-    return wasHeld
+  #removeHeldBack(session: Session): boolean {
+    const wasHeldBack = this.heldBack?.delete(session) ?? false
+    if (this.heldBack?.size === 0) this.heldBack = undefined
+    return wasHeldBack
   }
 
+  /** Publishes a push. Throws when it cannot be encoded for the sessions of the topic. */
   publish(wire: Wire): void {
+    // Encoded here: the end of a batch has no caller that could handle the error.
+    if (this.#msgpackSockets > 0) void wire.msgpack
     if (this.#streams !== undefined)
       for (const session of this.#streams) push(session, wire.frame(session.encoding))
-    if (this.#gathered !== undefined) {
-      this.#gathered.push(wire)
+    if (this.#batch !== undefined) {
+      this.#batch.push(wire)
       return
     }
     this.#send(wire)
-    const gapMs = Math.min(longestGapMs, Math.floor(this.sockets / socketsPerGapMs))
-    if (gapMs > 0) this.#beginGap(gapMs)
+    const batchMs = Math.min(longestBatchMs, Math.floor(this.sockets / socketsPerBatchMs))
+    if (batchMs > 0) this.#startBatch(batchMs)
   }
 
   #send(wire: Wire): void {
@@ -123,11 +137,14 @@ export class Topic {
     if (this.#jsonSockets > 0) this.#app.publish(this.#json, wire.json, false)
     if (this.#msgpackSockets > 0) this.#app.publish(this.#msgpack, wire.msgpack, true)
     this.#bytes += wire.json.length
-    if (this.#bytes >= this.#lookBytes) this.#look()
+    if (this.#bytes >= this.#checkBytes) this.#check()
   }
 
-  /** The transport does not tell who did not take what was published, and to ask each socket each time would be dear. */
-  #look(): void {
+  /**
+   * Checks the sessions of a fast topic for buffered bytes. The transport does not report which sockets buffered a
+   * publish, and checking each socket at each publish would cost too much.
+   */
+  #check(): void {
     const now = performance.now()
     const isFast = now - this.#dueAt < fastMs
     this.#bytes = 0
@@ -137,29 +154,29 @@ export class Topic {
       this.#known = this.#sessions()
       setTimeout(() => {
         this.#known = undefined
-      }, knownMs).unref()
+      }, sessionsMs).unref()
     }
     for (const session of this.#known) session.onPressure?.(session)
   }
 
-  #sendGathered(): void {
-    const gathered = this.#gathered
-    if (gathered === undefined || gathered.length === 0) return
-    this.#gathered = []
-    for (const wire of gathered) this.#send(wire)
+  #sendBatch(): void {
+    const batch = this.#batch
+    if (batch === undefined || batch.length === 0) return
+    this.#batch = []
+    for (const wire of batch) this.#send(wire)
   }
 
-  #beginGap(gapMs: number): void {
-    this.#gathered = []
-    // The transport sends between two turns of the loop. The gap is to begin after that, or sending would use it up.
-    setImmediate(() => setImmediate(() => setTimeout(() => this.#endGap(gapMs), gapMs)))
+  #startBatch(batchMs: number): void {
+    this.#batch = []
+    // The transport sends between two turns of the event loop. A batch that began before that would end while sending.
+    setImmediate(() => setImmediate(() => setTimeout(() => this.#endBatch(batchMs), batchMs)))
   }
 
-  #endGap(gapMs: number): void {
-    const isBusy = this.#gathered !== undefined && this.#gathered.length > 0
-    this.#sendGathered()
-    this.#gathered = undefined
-    if (isBusy) this.#beginGap(gapMs)
+  #endBatch(batchMs: number): void {
+    const isBusy = this.#batch !== undefined && this.#batch.length > 0
+    this.#sendBatch()
+    this.#batch = undefined
+    if (isBusy) this.#startBatch(batchMs)
   }
 
   #count(session: Session, by: number): void {

@@ -1,13 +1,23 @@
+import {
+  ConversationEvents,
+  currentVersion,
+  decodeBody,
+  type StoredEvent,
+  wireBytes,
+} from '../../events/index.ts'
 import { type Encoding, eventOf, type Frame, transcode } from '../sessions/frames.ts'
 
-/** A push that goes to many sessions: its JSON as it is, all else made once, when the first session needs it. */
+/** A push to many sessions. It holds the JSON; the other encodings are made once, when the first session needs them. */
 export class Wire {
   readonly json: Uint8Array
   readonly #id: (() => string) | undefined
   #msgpack: Uint8Array | undefined
   #sse: string | undefined
 
-  /** `id`: of what is stored, where an event stream goes on after it; asked in the turn in which it is published. */
+  /**
+   * `id`: returns the id of a stored event on event streams. Called in the turn of the event loop that publishes the
+   * event.
+   */
   constructor(json: Uint8Array, id?: () => string) {
     this.json = json
     this.#id = id
@@ -27,9 +37,9 @@ export class Wire {
     return this.#sse
   }
 
-  /** As an event of an event stream, with an id of its own. */
+  /** Returns the push as a Server-Sent Event with the given id. */
   event(id: string | undefined): string {
-    return eventOf(Buffer.from(this.json.buffer, this.json.byteOffset, this.json.byteLength).toString(), id)
+    return eventOf(bufferOf(this.json).toString(), id)
   }
 
   frame(encoding: Encoding): Frame {
@@ -38,3 +48,55 @@ export class Wire {
     return encoding === 'sse' ? this.sse : this.json
   }
 }
+
+/** An event of a conversation as sessions receive it. */
+export interface WireEvent {
+  readonly c: string
+  readonly seq: number
+  readonly stream: string
+  readonly streamSeq: number
+  readonly wire: Wire
+}
+
+/**
+ * Returns the JSON that clients receive for a stored event of a conversation, or undefined when this build cannot read
+ * the event.
+ *
+ * A body of an unknown type or of a newer version is forwarded as stored. Clients ignore an unknown type and count its
+ * `seq`, and during a rolling upgrade they receive the same bytes from old and from new nodes.
+ */
+export const clientBytes = (stored: StoredEvent): Uint8Array | undefined => {
+  const { type, version } = stored.envelope
+  const current = currentVersion(type)
+  try {
+    if (!Object.hasOwn(ConversationEvents, type) || version > current)
+      return isEventBody(stored) ? stored.data : undefined
+    if (version < current) return wireBytes(stored)
+    // Decoding each event would cost more than all the rest of its delivery.
+    if (!startsAsEvent(stored)) decodeBody(stored)
+    return stored.data
+  } catch {
+    return undefined
+  }
+}
+
+/** Whether a body begins and ends as the deciders write it. */
+const startsAsEvent = ({ aggregate, envelope, data }: StoredEvent): boolean => {
+  const start = `{"t":"event","c":"${aggregate.id}","seq":${envelope.seq},`
+  return (
+    bufferOf(data).toString('latin1', 0, start.length) === start && data[data.length - 1] === closingBrace
+  )
+}
+
+/** Whether a body has the fields that every event has. Throws when the body is not UTF-8 JSON. */
+const isEventBody = ({ aggregate, envelope, data }: StoredEvent): boolean => {
+  const body = JSON.parse(decoder.decode(data)) as Record<string, unknown> | null
+  return (
+    body?.t === 'event' && body.c === aggregate.id && body.seq === envelope.seq && body.type === envelope.type
+  )
+}
+
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+const closingBrace = '}'.charCodeAt(0)
+
+const bufferOf = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)

@@ -2,7 +2,7 @@ import { v7 as uuidv7 } from 'uuid'
 import { ConfabError, type HelloAnswer, type HelloRequest, Limits } from '../../events/index.ts'
 import type { Access } from '../access/access.ts'
 import type { Memberships } from '../access/memberships.ts'
-import type { Resumer } from '../catch-up/resume.ts'
+import type { CatchUp } from '../catch-up/catch-up.ts'
 import type { FanOut } from '../delivery/fan-out.ts'
 import type { HelloRate } from '../limits/admission.ts'
 import { tooManyConnections } from '../limits/connection-limits.ts'
@@ -24,7 +24,7 @@ export interface HelloParts {
   readonly devices: DeviceSessions
   readonly presence: PresenceBoard
   readonly fanOut: FanOut
-  readonly resumer: Resumer
+  readonly catchUp: CatchUp
 }
 
 /** Handles `hello`: authenticates a session and opens it. */
@@ -69,7 +69,7 @@ export class HelloHandler {
 
   /** Runs in one turn, so that no live event falls between `conversations` and the subscription. */
   #open(session: Session, hello: HelloRequest, conversations: Set<string>): void {
-    const { sessions, fanOut, devices, presence, resumer } = this.#parts
+    const { sessions, fanOut, devices, presence, catchUp } = this.#parts
     session.id = uuidv7()
     session.device = hello.device
     session.token = undefined
@@ -81,7 +81,7 @@ export class HelloHandler {
     fanOut.subscribeAll(session, [...conversations])
     devices.opened(session)
     presence.opened(session)
-    if (hello.resume !== undefined) void resumer.resume(session, resume)
+    if (hello.resume !== undefined) void catchUp.resume(session, resume)
   }
 }
 

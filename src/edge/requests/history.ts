@@ -1,14 +1,14 @@
 import type { TimelineEntry } from '../../projections/index.ts'
-import type { PageRange } from '../catch-up/conversation-reader.ts'
+import { isReadable, type PageRange } from '../catch-up/conversation-reader.ts'
 import { JsonFields } from '../sessions/frames.ts'
 import { defaultPage, fittingEntries } from './pages.ts'
 import type { Handler, RequestContext } from './request-context.ts'
 
-/** Copies the stored JSON of the events into the answer. */
+/** Copies the stored JSON of the events into the answer. An event that this build cannot read is left out. */
 const asJson = (entries: readonly TimelineEntry[], head: number, more: boolean): JsonFields => {
-  const events = entries.map(({ data }) =>
-    Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('utf8'),
-  )
+  const events = entries
+    .filter(isReadable)
+    .map(({ data }) => Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('utf8'))
   return new JsonFields(`{"events":[${events.join(',')}],"head":${head},"more":${more}}`)
 }
 

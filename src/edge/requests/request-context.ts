@@ -5,8 +5,8 @@ import type { Views } from '../../projections/index.ts'
 import type { Access } from '../access/access.ts'
 import type { Memberships } from '../access/memberships.ts'
 import type { ViewFreshness } from '../access/view-freshness.ts'
+import type { CatchUp } from '../catch-up/catch-up.ts'
 import type { ConversationReader } from '../catch-up/conversation-reader.ts'
-import type { Resumer } from '../catch-up/resume.ts'
 import type { EdgeLimits } from '../ports/edge-limits.ts'
 import type { LastSeen, PresenceBoard, PresenceCounts } from '../presence/index.ts'
 import type { Caller } from '../sessions/caller.ts'
@@ -27,7 +27,7 @@ export interface RequestContext {
   readonly presenceCounts: PresenceCounts
   /** Undefined when last-seen times are not stored. */
   readonly lastSeen: LastSeen | undefined
-  readonly resumer: Resumer
+  readonly catchUp: CatchUp
   readonly typing: TypingBoard
   readonly calls: CallSignals
   /** Undefined when this server has no media store. */

@@ -3,7 +3,7 @@ import type { Handler, RequestContext } from './request-context.ts'
 
 /** Handles `sync`: answers at once, and sends the missed events of the conversations as pushes after the answer. */
 export const sync =
-  ({ access, resumer }: RequestContext): Handler<'sync'> =>
+  ({ access, catchUp }: RequestContext): Handler<'sync'> =>
   (request, caller) => {
     const { session } = caller
     if (session === undefined)
@@ -11,11 +11,11 @@ export const sync =
         field: '/t',
       })
     access.requireFresh()
-    if (resumer.isFull(session))
+    if (catchUp.isFull(session))
       throw new ConfabError('OVERLOADED', 'Too many conversations wait for catch-up. Wait for some of them.')
     // The catch-up starts after the answer and counts as an unanswered request until it has finished.
     session.beginRequest()
-    queueMicrotask(() => void resumer.resume(session, request.cursors).finally(() => session.endRequest()))
+    queueMicrotask(() => void catchUp.resume(session, request.cursors).finally(() => session.endRequest()))
     return {}
   }
 

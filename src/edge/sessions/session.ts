@@ -47,7 +47,7 @@ export class Session {
   /** Called when the transport had to buffer something. One function for all sessions; undefined for event streams. */
   onPressure: ((session: Session) => void) | undefined
   /** Conversations in catch-up: their live events wait until the missed events are sent. */
-  filling: Set<string> | undefined
+  catchingUp: Set<string> | undefined
   /** Set for a slow consumer: conversation → seq of the last event sent, for conversations that have newer events. */
   behind: Map<string, number> | undefined
   /** Requests that arrived while `hello` runs, and their size in bytes. */

@@ -87,34 +87,58 @@ export class SlowConsumers {
   }
 }
 
-/** Applies back-pressure: senders of much data wait until few bytes are buffered for the session. */
+/** Applies back-pressure to senders that have much to send to one session: few of its bytes are buffered at a time. */
 export class WriteRoom {
-  readonly #mark: number
+  readonly #maxBytes: number
   readonly #timeoutMs: number
   readonly #waiting = new Map<Session, (() => void)[]>()
 
-  /** `mark`: buffered bytes up to which a sender continues; `timeoutMs`: how long it waits at most. */
-  constructor(mark: number, timeoutMs: number) {
-    this.#mark = mark
+  /**
+   * `maxBytes`: buffered bytes up to which a session has room; `timeoutMs`: how long a client may take to make room.
+   */
+  constructor(maxBytes: number, timeoutMs: number) {
+    this.#maxBytes = maxBytes
     this.#timeoutMs = timeoutMs
   }
 
   /**
-   * Flushes the outbox, and resolves when at most `mark` bytes are buffered or the session has closed. Closes the
-   * session after the timeout, because other sessions wait for the same resources.
+   * Returns a function to call before each frame, with its bytes. It returns false when the client has to read first.
+   */
+  pacerOf(session: Session): (bytes: number) => boolean {
+    // A sender checks often enough to exceed the bound by half of it at most.
+    const checkBytes = this.#maxBytes / 2
+    let unchecked: number | undefined
+    return bytes => {
+      if (unchecked === undefined || unchecked >= checkBytes) {
+        // Before the first frame, a check must not cost a system call: most senders have few bytes.
+        if (unchecked !== undefined) flush(session)
+        if (!this.#hasRoom(session)) return false
+        unchecked = 0
+      }
+      unchecked += bytes
+      return !session.closed
+    }
+  }
+
+  /**
+   * Flushes the session and resolves when it has room or has closed. A client that does not make room within the
+   * timeout is closed as too slow.
    */
   async room(session: Session): Promise<void> {
     flush(session)
-    if (session.closed || session.ws.getBufferedAmount() <= this.#mark) return
+    if (session.closed || this.#hasRoom(session)) return
     const timeout = setTimeout(() => session.end(CloseCode.tooSlow, 'too slow'), this.#timeoutMs)
     try {
-      while (!session.closed && session.ws.getBufferedAmount() > this.#mark) await this.#nextMove(session)
+      while (!session.closed && !this.#hasRoom(session))
+        await new Promise<void>(resolve => this.#enqueue(session, resolve))
     } finally {
       clearTimeout(timeout)
     }
   }
 
-  /** The client has received some of the buffered bytes, or the session has closed. */
+  /**
+   * Wakes the senders of a session. The transport calls it after it has sent buffered bytes, and after it has closed.
+   */
   moved(session: Session): void {
     const waiting = this.#waiting.get(session)
     if (waiting === undefined) return
@@ -122,11 +146,13 @@ export class WriteRoom {
     for (const resolve of waiting) resolve()
   }
 
-  #nextMove(session: Session): Promise<void> {
-    return new Promise(resolve => {
-      const waiting = this.#waiting.get(session)
-      if (waiting === undefined) this.#waiting.set(session, [resolve])
-      else waiting.push(resolve)
-    })
+  #hasRoom(session: Session): boolean {
+    return !session.closed && session.ws.getBufferedAmount() <= this.#maxBytes
+  }
+
+  #enqueue(session: Session, resolve: () => void): void {
+    const waiting = this.#waiting.get(session)
+    if (waiting === undefined) this.#waiting.set(session, [resolve])
+    else waiting.push(resolve)
   }
 }

@@ -5,7 +5,7 @@ import type { LiveFeed } from '../../../commands/index.ts'
 import { CloseCode } from '../../../events/index.ts'
 import type { Access } from '../../access/access.ts'
 import type { Memberships } from '../../access/memberships.ts'
-import type { StreamCatchUp } from '../../catch-up/stream-catch-up.ts'
+import type { CatchUp } from '../../catch-up/catch-up.ts'
 import { decodeCursor } from '../../catch-up/stream-cursor.ts'
 import type { FanOut } from '../../delivery/fan-out.ts'
 import type { HelloRate } from '../../limits/admission.ts'
@@ -49,7 +49,7 @@ export interface SseParts {
   readonly sessions: SessionRegistry
   readonly presence: PresenceBoard
   readonly fanOut: FanOut
-  readonly catchUp: StreamCatchUp
+  readonly catchUp: CatchUp
   readonly writeRoom: WriteRoom
   readonly metrics: EdgeMetrics
   readonly logger: Logger
@@ -126,7 +126,8 @@ export class SseSessions {
         return true
       }
       if (from === undefined) await this.#fromNow(session, begin)
-      else if (begin()) void catchUp.run(session, from, conversations => this.#join(session, conversations))
+      else if (begin())
+        void catchUp.resumeStream(session, from, conversations => this.#join(session, conversations))
     } catch (error) {
       const body = visibleError(error, logger, { request: 'stream' })
       outcome = body.code
