@@ -286,12 +286,12 @@ const attempt = async <S extends AggregateState, E extends LoggedEvent, C extend
     reached++
   }
   const rest = commands.slice(reached)
-  const unfailed = [...decided.map(({ queued }) => queued), ...rest]
+  const unfailed = () => [...decided.map(({ queued }) => queued), ...rest]
   const isUnconfirmed = decided.some(
     ({ queued, decision }) => isProvisional(decision) && !current.has(queued),
   )
   if (events.length === 0 && isUnconfirmed) {
-    const outcome = await settleFacts(context, unfailed, queued =>
+    const outcome = await settleFacts(context, unfailed(), queued =>
       handler.refresh(queued.command).then(() => current.add(queued)),
     )
     return outcome ?? noOutcome
@@ -303,12 +303,12 @@ const attempt = async <S extends AggregateState, E extends LoggedEvent, C extend
       const { duplicate, position } = await log.append(aggregate, expected, events)
       if (duplicate) {
         cache.abandon(entry)
-        return { left: unfailed, blocked: [], failure: duplicateFailure(aggregate, expected, position) }
+        return { left: unfailed(), blocked: [], failure: duplicateFailure(aggregate, expected, position) }
       }
       cache.commit(entry, position)
     } catch (error) {
       cache.abandon(entry)
-      return { left: unfailed, blocked: [], failure: { expected, error } }
+      return { left: unfailed(), blocked: [], failure: { expected, error } }
     }
   }
   for (const { queued, decision } of decided)
