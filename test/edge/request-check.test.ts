@@ -24,7 +24,11 @@ t.test('what is wrong is said with its field, in words that do not repeat what w
     [{ t: 'send', c: 'x', m: 'y' }, '/text', /text: expected/],
     [{ t: 'send', c: 'x', m: 'y', text: 7 }, '/text', /text: expected string/],
     [{ t: 'send', c: 'x', m: 'y', text: '' }, '/text', /must not be empty without attachments/],
-    [{ t: 'send', c: 'x', m: 'y', text: '', attachments: [] }, '/text', /must not be empty without attachments/],
+    [
+      { t: 'send', c: 'x', m: 'y', text: '', attachments: [] },
+      '/text',
+      /must not be empty without attachments/,
+    ],
     [{ t: 'send', c: 'x', m: 'y', text: 'a\ud800' }, '/text', /surrogate/],
     [{ t: 'send', c: 'x y', m: 'y', text: 'a' }, '/c', /c: expected a string that matches/],
     [{ t: 'send', c: 'x'.repeat(65), m: 'y', text: 'a' }, '/c', /matches/],
