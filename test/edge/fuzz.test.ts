@@ -294,7 +294,7 @@ t.test('memory returns', async t => {
 t.test('nothing went wrong inside', async t => {
   t.same(
     confab.logged.filter(
-      line => line.message === 'a request failed' || line.message === 'a live event could not be handled',
+      line => line.message === 'request failed' || line.message === 'a live event could not be handled',
     ),
     [],
   )

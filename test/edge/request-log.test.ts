@@ -32,6 +32,6 @@ t.test('a defect is logged under the request that met it', async t => {
   const alice = await confab.connect('alice')
   const answer = await alice.request('inbox')
   t.match(answer, { ok: false, error: { code: 'INTERNAL' } })
-  const error = confab.logged.find(fields => fields.message === 'a request failed')
+  const error = confab.logged.find(fields => fields.message === 'request failed')
   t.match(error, { re: answer.re, request: 'inbox', err: { message: 'broken' } })
 })

@@ -50,7 +50,7 @@ export class Session {
   catchingUp: Set<string> | undefined
   /** Set for a slow consumer: conversation → seq of the last event sent, for conversations that have newer events. */
   behind: Map<string, number> | undefined
-  /** Requests that arrived while `hello` runs, and their size in bytes. */
+  /** Requests that arrived while `hello` runs. They are handled after it. */
   queued: QueuedRequest[] | undefined
   /** Frames that are sent at the end of this turn of the event loop. */
   outbox: Frame[] | undefined
