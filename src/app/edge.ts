@@ -1,6 +1,6 @@
 import { settlesWithin } from '../base/timeout.ts'
 import type { CommandBus, StateReader } from '../commands/index.ts'
-import { type Edge, startEdge } from '../edge/index.ts'
+import { type Edge, type EdgeOptions, startEdge } from '../edge/index.ts'
 import { type ConfabConfig, ConfigError, devSecret } from '../infra/config/index.ts'
 import { NatsSignals, openLastSeenBucket, openPresenceBucket } from '../infra/nats/index.ts'
 import { createEdgeMetrics } from '../infra/telemetry/index.ts'
@@ -15,6 +15,8 @@ import { openMedia } from './open-media.ts'
 export interface EdgeRoleParts {
   readonly log: OpenedLog
   readonly views: Views
+  /** Changes of the views that this process feeds. */
+  readonly viewChanges: EdgeOptions['viewChanges']
   readonly bus: CommandBus
   readonly states: StateReader
   readonly tokens: TokenOptions
@@ -24,7 +26,7 @@ export interface EdgeRoleParts {
 /** The role `edge`: serves clients. Start the feed after it. Rejects when it cannot listen. */
 export const openEdgeRole = async (context: ProcessContext, parts: EdgeRoleParts): Promise<Edge> => {
   const { config, logger, system, registry, onStop } = context
-  const { log: opened, views, bus, states, tokens, readiness } = parts
+  const { log: opened, views, viewChanges, bus, states, tokens, readiness } = parts
   const { secret } = tokens
   let edge: Edge | undefined
   const metrics = createEdgeMetrics(registry, () => edge?.bufferedBytes() ?? 0)
@@ -34,6 +36,7 @@ export const openEdgeRole = async (context: ProcessContext, parts: EdgeRoleParts
     states,
     feed: opened.feed,
     views,
+    viewChanges,
     log: opened.log,
     signals: new NatsSignals(system.nats),
     presence: await openPresenceBucket(system.nats, { replicas: config.natsReplicas }),

@@ -5,6 +5,7 @@ import type { ConfabConfig } from '../infra/config/index.ts'
 import {
   connectNats,
   type Nats,
+  type NatsOptions,
   type NatsServer,
   type NatsServerOptions,
   startNatsServer,
@@ -18,7 +19,9 @@ export interface OpenNats {
   close(): Promise<void>
 }
 
-export interface OpenNatsOptions extends Pick<NatsServerOptions, 'onFetch' | 'signal'> {}
+export interface OpenNatsOptions
+  extends Pick<NatsServerOptions, 'onFetch' | 'signal'>,
+    Pick<NatsOptions, 'onListenerError'> {}
 
 /** Delays between attempts to replace an embedded server that its process left behind, ms. */
 const firstRetryMs = 100
@@ -34,10 +37,11 @@ export const openNats = async (
   config: Pick<ConfabConfig, 'data' | 'natsServers'>,
   name: string,
   onNotice: (notice: string) => void,
-  { onFetch, signal }: OpenNatsOptions = {},
+  { onFetch, signal, onListenerError }: OpenNatsOptions = {},
 ): Promise<OpenNats> => {
+  const clientOptions = { name, onNotice, ...(onListenerError === undefined ? {} : { onListenerError }) }
   if (config.natsServers !== undefined) {
-    const nats = await connectNats({ servers: config.natsServers, name, onNotice })
+    const nats = await connectNats({ servers: config.natsServers, ...clientOptions })
     return { nats, servers: config.natsServers, isEmbedded: false, close: () => nats.close() }
   }
   const options = { dataDir: config.data, onNotice, ...(onFetch === undefined ? {} : { onFetch }) }
@@ -45,7 +49,7 @@ export const openNats = async (
   const { url } = server
   let nats: Nats
   try {
-    nats = await connectNats({ servers: url, name, onNotice })
+    nats = await connectNats({ servers: url, ...clientOptions })
   } catch (error) {
     await server.stop()
     throw error

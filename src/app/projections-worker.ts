@@ -8,6 +8,7 @@ import {
   answerRetries,
   connectNats,
   discoverLog,
+  errorCodeOf,
   LogWatch,
   NatsDeadLetters,
   NatsEventSource,
@@ -17,6 +18,7 @@ import {
 import type { RunnerLog } from '../projections/index.ts'
 import { viewDatabases } from './open-views.ts'
 import type { FromProjections, ProjectionsThreadData, ToProjections } from './projections.ts'
+import { withBatchCounter } from './view-changes.ts'
 import { startViewWorker, type ViewWorker } from './view-worker.ts'
 
 const statusEveryMs = 250
@@ -26,7 +28,7 @@ const statusEveryMs = 250
 const niceness = 10
 if (process.platform === 'linux') setPriority(niceness)
 
-const { natsServers, replicas, databases: databaseOptions } = workerData as ProjectionsThreadData
+const { natsServers, replicas, databases: databaseOptions, batches } = workerData as ProjectionsThreadData
 const post = (message: FromProjections) => parentPort?.postMessage(message)
 
 const logTo =
@@ -37,7 +39,12 @@ const log: RunnerLog = { info: logTo('info'), warn: logTo('warn'), error: logTo(
 
 const run = async (): Promise<void> => {
   const databases = viewDatabases(databaseOptions)
-  const nats = await connectNats({ servers: natsServers, name: 'confab projections' })
+  const nats = await connectNats({
+    servers: natsServers,
+    name: 'confab projections',
+    onListenerError: (error, listener) =>
+      log.error({ code: errorCodeOf(error), reason: String(error), listener }, 'NATS listener failed'),
+  })
   const layout = await discoverLog(nats.connection)
   const source = new NatsEventSource(nats, layout)
   const watch = new LogWatch(nats, layout)
@@ -52,7 +59,10 @@ const run = async (): Promise<void> => {
     log,
   }
   const workers: ViewWorker[] = []
-  for (const database of databases) workers.push(await startViewWorker(database, options))
+  for (const database of databases) {
+    const open = async () => withBatchCounter(await database.open(), batches)
+    workers.push(await startViewWorker(database.isShared ? database : { ...database, open }, options))
+  }
   const status = () => workers.flatMap(worker => worker.status())
   const stopAnswering = answerProjectionStatus(nats, () =>
     workers.map(worker => ({

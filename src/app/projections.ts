@@ -1,9 +1,10 @@
 import { Worker } from 'node:worker_threads'
 import { ConfabError, type ErrorCode } from '../events/index.ts'
 import { createProjectionMetrics } from '../infra/telemetry/index.ts'
-import type { RunnerLog, SupervisedStatus } from '../projections/index.ts'
+import { projectionNames, type RunnerLog, type SupervisedStatus } from '../projections/index.ts'
 import type { ProcessContext } from './lifecycle.ts'
-import { type ViewDatabaseOptions, viewDatabasesOf } from './open-views.ts'
+import { isInFile, type ViewDatabaseOptions, viewDatabasesOf } from './open-views.ts'
+import { changesByCounter, createBatchCounter } from './view-changes.ts'
 
 /** Options of the projections thread. */
 export interface ProjectionsThreadOptions {
@@ -17,7 +18,11 @@ export interface ProjectionsThreadOptions {
   readonly onFailure: (error: Error) => void
 }
 
-export type ProjectionsThreadData = Pick<ProjectionsThreadOptions, 'natsServers' | 'databases' | 'replicas'>
+export interface ProjectionsThreadData
+  extends Pick<ProjectionsThreadOptions, 'natsServers' | 'databases' | 'replicas'> {
+  /** Counts the stored batches of the database that this process alone feeds. */
+  readonly batches: SharedArrayBuffer
+}
 
 /** A message from the main thread to the projections thread. */
 export interface ToProjections {
@@ -45,6 +50,8 @@ export interface ProjectionsThread {
   status(): readonly SupervisedStatus[]
   /** Time since the thread could last read all streams, ms; as old as `status`. */
   logLostForMs(): number
+  /** Changes of the views in the file, which this thread alone feeds. */
+  readonly viewChanges: ReturnType<typeof changesByCounter>
   /** Resolves when the current batch is stored and the thread has ended. */
   stop(): Promise<void>
 }
@@ -61,7 +68,8 @@ const entry = new URL(
  */
 export const startProjectionsThread = (options: ProjectionsThreadOptions): Promise<ProjectionsThread> => {
   const { natsServers, databases, replicas, log, onFailure } = options
-  const workerData: ProjectionsThreadData = { natsServers, databases, replicas }
+  const batches = createBatchCounter()
+  const workerData: ProjectionsThreadData = { natsServers, databases, replicas, batches }
   const worker = new Worker(entry, { workerData, name: 'projections' })
   const send = (message: ToProjections) => worker.postMessage(message)
   const exited = new Promise<void>(resolve => worker.once('exit', () => resolve()))
@@ -98,6 +106,10 @@ export const startProjectionsThread = (options: ProjectionsThreadOptions): Promi
           resolve({
             status: () => status,
             logLostForMs: () => logLostForMs,
+            viewChanges: changesByCounter(
+              batches,
+              projectionNames.filter(name => isInFile(databases, name)),
+            ),
             stop: async () => {
               phase = 'stopping'
               send({ type: 'stop' })
@@ -113,7 +125,9 @@ export const startProjectionsThread = (options: ProjectionsThreadOptions): Promi
 const maxLogLostMs = 10_000
 
 /** The role `projections`: builds the views on a thread of its own. The streams exist. */
-export const openProjectionsRole = async (context: ProcessContext): Promise<void> => {
+export const openProjectionsRole = async (
+  context: ProcessContext,
+): Promise<Pick<ProjectionsThread, 'viewChanges'>> => {
   const { config, logger, system, registry, onStop, onFailure, readyWhen, reportStates } = context
   const projections = await startProjectionsThread({
     natsServers: system.servers,
@@ -136,4 +150,5 @@ export const openProjectionsRole = async (context: ProcessContext): Promise<void
     ),
   )
   createProjectionMetrics(registry, projections.status)
+  return projections
 }

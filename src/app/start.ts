@@ -1,6 +1,7 @@
 import { aborted } from '../base/sleep.ts'
 import type { CommandBus, LiveFeed } from '../commands/index.ts'
 import type { ConfabConfig, Role } from '../infra/config/index.ts'
+import { errorCodeOf } from '../infra/nats/index.ts'
 import { createFeedMetrics, type Logger } from '../infra/telemetry/index.ts'
 import { openCommandsRole, openRemoteBus } from './commands.ts'
 import { openEdgeRole, tokenOptions } from './edge.ts'
@@ -76,7 +77,9 @@ const startRoles = async (
   let isPrepared = false
   life.readyWhen('prepared', () => isPrepared)
 
-  const system = await openNats(config, 'confab', onNotice, natsOptions)
+  const onListenerError = (error: unknown, listener: string): void =>
+    logger.error({ err: error, code: errorCodeOf(error), listener }, 'NATS listener failed')
+  const system = await openNats(config, 'confab', onNotice, { ...natsOptions, onListenerError })
   life.onStop('nats', system.close)
   life.readyWhen('nats', () => system.nats.connected())
   const context = createContext({ config, logger, system, onNotice, onFailure: failed.resolve }, life)
@@ -92,12 +95,13 @@ const startRoles = async (
 
   const views = has('edge') || has('commands') ? await openReadViews(context) : undefined
   const commands = has('commands') && views !== undefined ? openCommandsRole(context, log, views) : undefined
-  if (has('projections')) await openProjectionsRole(context)
+  const projections = has('projections') ? await openProjectionsRole(context) : undefined
   const server =
     tokens !== undefined && views !== undefined
       ? await openEdgeRole(context, {
           log,
           views,
+          viewChanges: projections?.viewChanges,
           ...(commands ?? openRemoteBus(context, log)),
           tokens,
           readiness: life.readiness,

@@ -9,6 +9,7 @@ import type { LastSeenStore } from './ports/last-seen-store.ts'
 import type { PresenceStore } from './ports/presence-store.ts'
 import type { Signals } from './ports/signals.ts'
 import type { TokenVerifier } from './ports/token-verifier.ts'
+import type { ViewChanges } from './ports/view-changes.ts'
 
 export interface EdgeOptions {
   /** uWebSockets.js, loaded by src/infra/uws. */
@@ -18,6 +19,8 @@ export interface EdgeOptions {
   /** The live feed, not started. The command bus already listens to it; the caller starts it after the edge. */
   readonly feed: LiveFeed
   readonly views: Views
+  /** Reports changes of views that this process feeds. Without it, requests that wait for a view poll its positions. */
+  readonly viewChanges?: ViewChanges | undefined
   readonly log: EventLog
   readonly signals: Signals
   /** Shares presence between edge nodes. Without it a node knows the presence of its own users only. */

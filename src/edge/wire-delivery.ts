@@ -1,7 +1,7 @@
 import type { TemplatedApp } from 'uWebSockets.js'
 import { Access } from './access/access.ts'
 import { Memberships } from './access/memberships.ts'
-import { ViewFreshness } from './access/view-freshness.ts'
+import { ViewFreshness, ViewPositions } from './access/view-freshness.ts'
 import { ConversationReader } from './catch-up/conversation-reader.ts'
 import { Resumer } from './catch-up/resume.ts'
 import { SharedReads } from './catch-up/shared-reads.ts'
@@ -38,11 +38,12 @@ export const wireDelivery = (
   const onResumed = (events: number): void => metrics.resumed(events)
 
   const access = new Access(states, feed, limits.stalenessMs)
-  const freshness = new ViewFreshness(views, feed)
-  const memberships = new Memberships(views, feed, {
-    bound: limits.membershipEvents,
-    waitMs: limits.rosterWaitMs,
-  })
+  const positions = new ViewPositions(views, options.viewChanges)
+  const freshness = new ViewFreshness(positions, feed)
+  const memberships = new Memberships(
+    { views, positions, feed },
+    { bound: limits.membershipEvents, waitMs: limits.rosterWaitMs },
+  )
   const reader = new ConversationReader(views.timeline, log, limits.lagEvents)
   const fanOut = new FanOut(app, sessions, { topicFrom: limits.topicFrom, lookBytes: slowFrom / 4 })
   const writeRoom = new WriteRoom(roomBytes, limits.slowMs)

@@ -36,6 +36,7 @@ export const wireTransports = (
       helloRate,
       addresses,
       tokens,
+      feed: options.feed,
       access,
       memberships,
       sessions,

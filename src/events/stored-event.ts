@@ -1,4 +1,4 @@
-import type { AggregateRef } from './subjects.ts'
+import type { AggregateRef, Family } from './subjects.ts'
 
 /**
  * The metadata of an event, carried in NATS headers: consumers route, filter and order events without parsing a body.
@@ -27,12 +27,20 @@ export interface Envelope {
 }
 
 /**
- * Position of an event in the log. Stream sequences start at 1, count all events of the stream, and survive
- * promotion.
+ * A position in the log. Stream sequences start at 1, count every message of the stream, and stay the same when a mirror
+ * is promoted. The name of the stream does not: a promoted mirror has a name of its own.
  */
 export interface Position {
   readonly stream: string
   readonly streamSeq: number
+}
+
+/**
+ * How far a process has followed one stream, and the family of aggregates that the stream holds. Use `family` to tell
+ * streams apart, never their names.
+ */
+export interface StreamPosition extends Position {
+  readonly family: Family
 }
 
 /** One event of the log. `data` is the body as UTF-8 JSON. Clients receive a conversation event byte for byte. */

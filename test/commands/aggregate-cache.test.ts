@@ -61,6 +61,7 @@ const heldLog = (log: MemoryEventLog) => {
   const held: (() => void)[] = []
   let reads = 0
   const wrapped: EventLog = {
+    streamOf: given => log.streamOf(given),
     append: (...given) => log.append(...given),
     last: given => log.last(given),
     async *read(aggregate, after) {
@@ -125,6 +126,7 @@ t.test(
     const memory = new MemoryEventLog()
     const { cache } = setUp({
       log: {
+        streamOf: given => memory.streamOf(given),
         append: (...given) => memory.append(...given),
         last: async aggregate => {
           const last = await memory.last(aggregate)
@@ -180,6 +182,7 @@ t.test('a load that fails is not kept', async t => {
   await fill(memory, 'c1', 2)
   let fails = true
   const log: EventLog = {
+    streamOf: given => memory.streamOf(given),
     append: (...given) => memory.append(...given),
     last: given => memory.last(given),
     async *read(aggregate, after) {
@@ -209,6 +212,7 @@ t.test('states are loaded from their snapshots', async t => {
   const read: number[] = []
   const memory = new MemoryEventLog()
   const log: EventLog = {
+    streamOf: given => memory.streamOf(given),
     append: (...given) => memory.append(...given),
     last: given => memory.last(given),
     read: (aggregate, after) => {

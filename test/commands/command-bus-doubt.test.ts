@@ -109,6 +109,7 @@ t.test('a log whose history has changed, as after a promotion that lagged, is re
   const snapshots = new MemorySnapshotStore()
   let log = ahead
   const promoted: EventLog = {
+    streamOf: given => log.streamOf(given),
     append: (...given) => log.append(...given),
     last: given => log.last(given),
     read: (...given) => log.read(...given),

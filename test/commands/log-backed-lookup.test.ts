@@ -96,6 +96,7 @@ t.test('what was read of the log is kept, and read on from there', async t => {
   const log = await filledLog('c1', 500)
   const reads: number[] = []
   const counted: EventLog = {
+    streamOf: given => log.streamOf(given),
     append: (...given) => log.append(...given),
     last: given => log.last(given),
     read: (aggregate, after) => {

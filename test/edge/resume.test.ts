@@ -19,6 +19,7 @@ async function* interrupted(batches: AsyncIterable<readonly StoredEvent[]>) {
 const confab = await startConfab(t, {
   limits: { resumeBuffer: 8 },
   wrapLog: (log): EventLog => ({
+    streamOf: aggregate => log.streamOf(aggregate),
     append: (...args) => log.append(...args),
     last: aggregate => log.last(aggregate),
     read: (aggregate, after) => interrupted(log.read(aggregate, after)),

@@ -1,19 +1,19 @@
 import t from 'tap'
 import type { LiveFeed } from '../../src/commands/index.ts'
-import { ViewFreshness } from '../../src/edge/access/view-freshness.ts'
-import type { Position } from '../../src/events/index.ts'
+import { ViewFreshness, ViewPositions } from '../../src/edge/access/view-freshness.ts'
+import type { StreamPosition } from '../../src/events/index.ts'
 import type { Views } from '../../src/projections/index.ts'
 
-const at = (conv: number, user: number): Position[] => [
-  { stream: 'CONV_0', streamSeq: conv },
-  { stream: 'USER_0', streamSeq: user },
+const at = (conv: number, user: number): StreamPosition[] => [
+  { family: 'conv', stream: 'REGION_A_0', streamSeq: conv },
+  { family: 'user', stream: 'REGION_A_1', streamSeq: user },
 ]
 
 /** The feed has delivered 5 and 5; the views are where `positions` says. */
-const reached = (query: 'inbox' | 'members' | 'search', positions: Record<string, Position[]>) => {
+const reached = (query: 'inbox' | 'members' | 'search', positions: Record<string, StreamPosition[]>) => {
   const feed = { positions: () => at(5, 5) } as unknown as LiveFeed
   const views = { positions: async (name: string) => positions[name] ?? at(5, 5) } as unknown as Views
-  return new ViewFreshness(views, feed).reached(query, 20)
+  return new ViewFreshness(new ViewPositions(views), feed).reached(query, 20)
 }
 
 t.test('a query waits for the views that it reads, and for no other', async t => {

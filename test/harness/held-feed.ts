@@ -1,5 +1,5 @@
 import type { LiveEvent, LiveFeed, LiveListener } from '../../src/commands/index.ts'
-import type { Position } from '../../src/events/index.ts'
+import type { StreamPosition } from '../../src/events/index.ts'
 
 /** A live feed that can be made to lag, and does not know that it does: as on a node to which the news have a longer way. */
 export class HeldFeed implements LiveFeed {
@@ -36,7 +36,7 @@ export class HeldFeed implements LiveFeed {
   /** It brings everything. */
   narrowTo(): void {}
 
-  start(): Promise<readonly Position[]> {
+  start(): Promise<readonly StreamPosition[]> {
     return this.#feed.start()
   }
 
@@ -44,8 +44,9 @@ export class HeldFeed implements LiveFeed {
     return this.#held?.get(stream) ?? this.#feed.position(stream)
   }
 
-  positions(): readonly Position[] {
-    return this.#feed.positions().map(({ stream, streamSeq }) => ({
+  positions(): readonly StreamPosition[] {
+    return this.#feed.positions().map(({ family, stream, streamSeq }) => ({
+      family,
       stream,
       streamSeq: this.#held?.get(stream) ?? streamSeq,
     }))

@@ -109,9 +109,19 @@ t.test('a thread builds views of a log on JetStream', async t => {
   await nats.kill9()
   await nats.restart()
   while (!connection.connected()) await sleep(10)
+  const { viewChanges } = thread
+  t.ok(projectionNames.every(viewChanges.covers))
+  const version = viewChanges.version()
+  const changed = viewChanges.after(version, 60_000)
   await append([elsewhere('c-9', events)])
+  await changed
+  t.ok(viewChanges.version() > version, 'a stored batch is reported')
+  await viewChanges.after(version, 60_000)
   await level(thread)
   await thread.stop()
+  const stopped = performance.now()
+  await viewChanges.after(viewChanges.version(), 50)
+  t.ok(performance.now() - stopped < 5_000, 'without a batch, a wait ends in time')
   t.equal(failure, undefined)
 
   const poison = { ...elsewhere('c-8', events), data: Buffer.from('{"secret') }

@@ -19,6 +19,8 @@ export interface Appended {
  * for tests. Contract: test/contracts/event-log.ts.
  */
 export interface EventLog {
+  /** Returns the name of the stream that holds an aggregate. The name is another one after a mirror was promoted. */
+  streamOf(aggregate: AggregateRef): string
   /**
    * Appends 1 to 1,000 events, all or none. The last message on the aggregate's subject must have stream sequence
    * `expected`; 0 means none. Rejects with ConflictError when it has another one; with ConfabError OVERLOADED when

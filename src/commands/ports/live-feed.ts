@@ -1,4 +1,4 @@
-import type { Position, StoredEvent } from '../../events/index.ts'
+import type { Position, StoredEvent, StreamPosition } from '../../events/index.ts'
 
 /**
  * A stored event as the feed brings it. A node sees those of the whole system, most of which nobody there is interested in: `stream`, `streamSeq`, `aggregate` and
@@ -35,11 +35,14 @@ export interface LiveFeed {
   /** From now on the feed may pass over what is not wanted, where that is cheaper than to bring it. Call it before `start`. */
   narrowTo(interest: Interest): void
   /** Resolves once it follows all streams; from each stream's position then on, nothing is missed. */
-  start(): Promise<readonly Position[]>
+  start(): Promise<readonly StreamPosition[]>
   /** Stream sequence of the last event that was delivered of a stream, or passed over (or where it started). Undefined for an unknown stream. */
   position(stream: string): number | undefined
-  /** The positions of all streams. */
-  positions(): readonly Position[]
+  /**
+   * The positions of all streams: first those of conversations, then those of users. The streams of a family are in the
+   * order of their lowest partition, so that the order survives the promotion of a mirror with another name.
+   */
+  positions(): readonly StreamPosition[]
   /** Milliseconds since it last knew that it had everything; small while the log can be reached. */
   staleness(): number
   stop(): Promise<void>

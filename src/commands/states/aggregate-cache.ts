@@ -256,10 +256,14 @@ export class AggregateCache<S extends AggregateState, E> {
   }
 
   async #restore(id: string): Promise<S | undefined> {
-    const { type, snapshots } = this.#options
+    const { type, log, snapshots } = this.#options
     try {
       const snapshot = await snapshots.load({ family: type.family, id })
-      return snapshot && type.deserialise(id, snapshot.data, snapshot.version)
+      if (snapshot === undefined) return undefined
+      const state = type.deserialise(id, snapshot.data, snapshot.version)
+      // The snapshot names the stream as it was: a promoted mirror has another name, and keeps the sequences.
+      if (state !== undefined) state.stream = log.streamOf({ family: type.family, id })
+      return state
     } catch {
       // Without a snapshot the load reads the log from its start: slower, and equally correct.
       return undefined

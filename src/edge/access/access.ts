@@ -1,17 +1,17 @@
 import type { ConversationView, LiveFeed, StateReader } from '../../commands/index.ts'
 import { ConfabError } from '../../events/index.ts'
 
-/** The live feed has not been sure of having everything for too long: who is a member of what is not known well enough to answer. */
+/** The error while the live feed may lack events: memberships are not known well enough to answer. */
 const stale = (): ConfabError =>
   new ConfabError('UNAVAILABLE', 'The log cannot be followed at the moment; try again.')
 
-/** Same words whether the conversation is not there or not to be known of. */
+/** The same error whether the conversation does not exist or the user may not know of it. */
 const notFound = (): ConfabError =>
   new ConfabError('NOT_FOUND', 'This conversation does not exist, or you are not a member of it.')
 
 /**
- * Whether a user is in a conversation as far as this node knows: one of its members, or who follows a channel. At once when the states are cached. Rejects with
- * ConfabError.
+ * Whether a user is a member of a conversation or follows the channel, by the states of this node. Answers without a
+ * promise when the states are cached. Rejects with ConfabError.
  */
 export const isIn = (
   states: StateReader,
@@ -27,7 +27,7 @@ export const isIn = (
     : follower.follows(view.c)
 }
 
-/** As `isIn`, as the logs have it now. */
+/** As `isIn`, by the logs as they are now. */
 export const isInNow = async (
   states: StateReader,
   view: ConversationView | undefined,
@@ -38,7 +38,7 @@ export const isInNow = async (
   return view.kind === 'channel' && (await states.currentUser(user)).follows(view.c)
 }
 
-/** Who may see what, asked of the conversation's own state, which the live feed keeps fresh. */
+/** Authorises reads by the state of the conversation, which the live feed keeps up to date. */
 export class Access {
   readonly #states: StateReader
   readonly #feed: LiveFeed
@@ -50,7 +50,7 @@ export class Access {
     this.#stalenessMs = stalenessMs
   }
 
-  /** Throws ConfabError UNAVAILABLE when this node may have missed something, a removal above all. */
+  /** Throws ConfabError UNAVAILABLE when this node may lack events, such as a member's removal. */
   requireFresh(): void {
     if (this.#feed.staleness() > this.#stalenessMs) throw stale()
   }
@@ -60,8 +60,9 @@ export class Access {
   }
 
   /**
-   * A conversation that a user is a member of. At once when its state is cached and has come as far as `seen`, which another node may have answered with. Throws
-   * or rejects with ConfabError: NOT_FOUND, NOT_MEMBER (a channel), UNAVAILABLE. Nothing else is read before it has answered.
+   * Returns a conversation that a user is a member of. Answers without a promise when the state is cached and has event
+   * `seen`, which another node may have sent to the client. Throws or rejects with ConfabError NOT_FOUND, NOT_MEMBER
+   * (of a channel) or UNAVAILABLE. Requests read nothing else before this check.
    */
   member(c: string, user: string, seen = 0): ConversationView | Promise<ConversationView> {
     this.requireFresh()
@@ -70,7 +71,7 @@ export class Access {
     return this.#memberOf(found, c, user, seen)
   }
 
-  /** Nobody is turned away on what this node knows alone: another may just have let the user in. */
+  /** Refuses a user only by the current log: another node may just have added the user. */
   #memberOf(
     view: ConversationView | undefined,
     c: string,

@@ -1,9 +1,10 @@
-import { setTimeout as sleep } from 'node:timers/promises'
+import { sleep } from '../../base/sleep.ts'
 import type { LiveFeed } from '../../commands/index.ts'
 import { ConfabError, type ConversationEvent, type Position, type UserEvent } from '../../events/index.ts'
 import type { Views } from '../../projections/index.ts'
+import type { ViewPositions } from './view-freshness.ts'
 
-/** Who came into a conversation, or left it, by one event; of its own log, or of a user's that follows it. */
+/** The users that join or leave a conversation by one event, of the conversation's log or of a follower's. */
 export interface MembershipChange {
   readonly c: string
   readonly joined: readonly string[]
@@ -12,11 +13,11 @@ export interface MembershipChange {
 
 interface RecentChange extends MembershipChange, Position {}
 
-const nobody: readonly string[] = []
-const rosterPollMs = 10
+const none: readonly string[] = []
+const retryMs = 10
 const trimMs = 1_000
 
-/** What an event changes in who is a member; undefined for a change of role. */
+/** Returns how an event changes the members of a conversation; undefined when it does not. */
 export const membershipChange = (event: ConversationEvent | UserEvent): MembershipChange | undefined => {
   switch (event.type) {
     case 'conversation.created':
@@ -24,39 +25,45 @@ export const membershipChange = (event: ConversationEvent | UserEvent): Membersh
     case 'member.joined':
       return { c: event.c, joined: [event.user], left: undefined }
     case 'member.left':
-      return { c: event.c, joined: nobody, left: event.user }
+      return { c: event.c, joined: none, left: event.user }
     case 'channel.followed':
       return { c: event.c, joined: [event.u], left: undefined }
     case 'channel.unfollowed':
-      return { c: event.c, joined: nobody, left: event.u }
+      return { c: event.c, joined: none, left: event.u }
     default:
       return undefined
   }
 }
 
 /**
- * Which conversations a user is in, exactly as of what the live feed has delivered: the roster view, and the changes that it may lack. Those are remembered
- * until the roster has them, or until there are too many: then the roster is waited for.
+ * The conversations of each user, exactly as of what the live feed has delivered: the roster view, and the recent
+ * changes that the view lacks. It remembers changes until the view has them, up to a bound; beyond it, requests wait
+ * for the view.
  */
 export class Memberships {
   readonly #views: Views
+  readonly #positions: ViewPositions
   readonly #feed: LiveFeed
   readonly #bound: number
   readonly #waitMs: number
   #recent: RecentChange[] = []
-  /** By stream: every change after it is in `#recent`. */
+  /** For each stream the sequence after which `#recent` has every change. */
   readonly #floors = new Map<string, number>()
   readonly #timer: NodeJS.Timeout
 
-  constructor(views: Views, feed: LiveFeed, options: { bound: number; waitMs: number }) {
-    this.#views = views
-    this.#feed = feed
+  constructor(
+    parts: { readonly views: Views; readonly positions: ViewPositions; readonly feed: LiveFeed },
+    options: { readonly bound: number; readonly waitMs: number },
+  ) {
+    this.#views = parts.views
+    this.#positions = parts.positions
+    this.#feed = parts.feed
     this.#bound = options.bound
     this.#waitMs = options.waitMs
     this.#timer = setInterval(() => void this.#trim(), trimMs).unref()
   }
 
-  /** Every event of the feed has to come by here, changes in membership or not, brought or passed over. */
+  /** Takes every event that the feed delivered or passed over, with its change of membership if it has one. */
   saw(event: Position, change: MembershipChange | undefined): void {
     if (!this.#floors.has(event.stream)) this.#floors.set(event.stream, event.streamSeq - 1)
     if (change === undefined) return
@@ -65,27 +72,26 @@ export class Memberships {
   }
 
   /**
-   * Hands a user's conversations to `use`, which must not wait: until it returns, no event of the feed comes in between. Rejects with ConfabError UNAVAILABLE
-   * when the roster does not come near enough to the feed.
+   * Calls `use` with a user's conversations. `use` is synchronous: the feed delivers no event before it returns. All
+   * requests that wait for the roster share its position queries. Rejects with ConfabError UNAVAILABLE when the roster
+   * does not catch up with the feed in time.
    */
   async of<T>(user: string, use: (conversations: Set<string>) => T): Promise<T> {
-    for (const until = performance.now() + this.#waitMs; ; ) {
+    const until = performance.now() + this.#waitMs
+    for (let attempt = 0; ; attempt++) {
+      if (attempt > 0 || this.#positions.isAwaited('roster')) await this.#rosterCovers(until)
       const { conversations, positions } = await this.#views.roster.conversationsOf(user)
       if (this.#covers(positions)) {
         const mine = new Set(conversations)
         this.#apply(user, positions, mine)
         return use(mine)
       }
-      if (performance.now() > until)
-        throw new ConfabError(
-          'UNAVAILABLE',
-          'The list of your conversations is being brought up to date; try again.',
-        )
-      await sleep(rosterPollMs)
+      // The look-up may reach another replica or generation of the view than the query of its positions did.
+      if (attempt > 0) await sleep(retryMs)
     }
   }
 
-  /** Whether the roster is near enough for `of` to answer at once. */
+  /** Whether the roster is near enough to the feed for `of` to answer at once. */
   async areKnown(): Promise<boolean> {
     return this.#covers(await this.#views.positions('roster'))
   }
@@ -94,34 +100,43 @@ export class Memberships {
     clearInterval(this.#timer)
   }
 
+  async #rosterCovers(until: number): Promise<void> {
+    const ms = until - performance.now()
+    if (ms > 0 && (await this.#positions.reached('roster', positions => this.#covers(positions), ms))) return
+    throw new ConfabError(
+      'UNAVAILABLE',
+      'The list of your conversations is being brought up to date; try again.',
+    )
+  }
+
   #covers(roster: readonly Position[]): boolean {
-    return this.#feed.positions().every(({ stream, streamSeq }) => {
-      const held = roster.find(position => position.stream === stream)?.streamSeq ?? 0
-      return held >= (this.#floors.get(stream) ?? streamSeq)
-    })
+    const applied = new Map(roster.map(({ stream, streamSeq }) => [stream, streamSeq]))
+    return this.#feed
+      .positions()
+      .every(({ stream, streamSeq }) => (applied.get(stream) ?? 0) >= (this.#floors.get(stream) ?? streamSeq))
   }
 
   #apply(user: string, roster: readonly Position[], mine: Set<string>): void {
     for (const change of this.#recent) {
       if (change.left !== user && !change.joined.includes(user)) continue
-      const held = roster.find(position => position.stream === change.stream)?.streamSeq ?? 0
-      if (change.streamSeq <= held) continue
+      const applied = roster.find(position => position.stream === change.stream)?.streamSeq ?? 0
+      if (change.streamSeq <= applied) continue
       if (change.left === user) mine.delete(change.c)
       else mine.add(change.c)
     }
   }
 
-  /** Drops the oldest changes, so many of them. */
+  /** Removes the oldest `count` changes. */
   #forget(count: number): void {
     for (const { stream, streamSeq } of this.#recent.splice(0, count)) this.#floors.set(stream, streamSeq)
   }
 
-  /** Drops what the roster has. */
+  /** Removes the changes that the roster has. */
   async #trim(): Promise<void> {
     if (this.#recent.length === 0) return
     const roster = await this.#views.positions('roster').catch(() => [])
-    const held = new Map(roster.map(({ stream, streamSeq }) => [stream, streamSeq]))
-    const kept = this.#recent.findIndex(({ stream, streamSeq }) => streamSeq > (held.get(stream) ?? 0))
+    const applied = new Map(roster.map(({ stream, streamSeq }) => [stream, streamSeq]))
+    const kept = this.#recent.findIndex(({ stream, streamSeq }) => streamSeq > (applied.get(stream) ?? 0))
     this.#forget(kept < 0 ? this.#recent.length : kept)
   }
 }

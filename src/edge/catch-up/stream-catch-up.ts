@@ -16,7 +16,7 @@ import type { EdgeLimits } from '../ports/edge-limits.ts'
 import { push, pushObject } from '../sessions/outbox.ts'
 import type { Session } from '../sessions/session.ts'
 import type { WriteRoom } from '../sessions/slow-consumers.ts'
-import { cursorOf, encodeCursor, type StreamCursor } from './stream-cursor.ts'
+import { cursorOf, encodeCursor, isUnreachable, type StreamCursor } from './stream-cursor.ts'
 
 /** An event that a session has not got yet. */
 interface Missed {
@@ -148,6 +148,7 @@ export class StreamCatchUp {
   /** Another node may have been ahead. False: this one does not get there, so that the place is none of this log. */
   async #hasCome(session: Session, from: StreamCursor): Promise<boolean> {
     const { feed } = this.#parts
+    if (isUnreachable(from)) return false
     const has = (): boolean =>
       feed.positions().every(({ stream, streamSeq }) => streamSeq >= (from.get(stream) ?? 0))
     for (const until = performance.now() + this.#limits.rosterWaitMs; !has() && !session.closed; ) {

@@ -1,38 +1,67 @@
-import { ConfabError, type Position } from '../../events/index.ts'
+import { ConfabError, Family, type StreamPosition } from '../../events/index.ts'
 
 /**
- * How far an event stream has come: of each stream of the log that holds conversations, the sequence number up to which it has every event of its user. It
- * is the same for whoever has all that a node has delivered, as long as there are streams, whatever the number of conversations; see docs/adr/0022.
+ * The position of an event stream: for each stream of the log that holds conversations, the sequence up to which the
+ * client has every event of its conversations. The entries are in the order of `LiveFeed.positions`. See docs/adr/0022.
  */
 export type StreamCursor = Map<string, number>
 
-/** Of the id: raised with the epoch, and with its form. */
-const version = '1'
-/** Names of streams have neither dots nor spaces. Base 36 keeps ids short: there is one with every event. */
-const pattern = /^1((?:\.[^.\s]{1,64}\.[0-9a-z]{1,11}){1,256})$/
+/** First part of an id, raised with the epoch and with the form of ids. */
+const version = '2'
+/** Sequences in the order of the streams. Base 36 keeps ids short: every event has one. */
+const pattern = /^2((?:\.[0-9a-z]{1,11}){1,256})$/
+/** Form 1, which named the streams: `1.CONV_0.3f`. */
+const namedPattern = /^1((?:\.[^.\s]{1,64}\.[0-9a-z]{1,11}){1,256})$/
+/** A sequence that no stream reaches. */
+const unreachable = Number.MAX_SAFE_INTEGER
 
-export const cursorOf = (positions: readonly Position[]): StreamCursor =>
-  new Map(
-    positions
-      .filter(({ stream }) => stream.startsWith('CONV_'))
-      .map(({ stream, streamSeq }) => [stream, streamSeq] as const),
-  )
+/** Returns the cursor of a client that has every event up to these positions. */
+export const cursorOf = (positions: readonly StreamPosition[]): StreamCursor => {
+  const cursor: StreamCursor = new Map()
+  for (const { family, stream, streamSeq } of positions)
+    if (family === Family.conversation) cursor.set(stream, streamSeq)
+  return cursor
+}
 
-/** For `id:`, and back as `Last-Event-ID`. */
-export const encodeCursor = (place: StreamCursor): string => {
+/**
+ * Returns the cursor as an event id: `2.3f.a0`. The id names no stream, so that it stays valid when a mirror with
+ * another name is promoted: order and sequences stay the same.
+ */
+export const encodeCursor = (cursor: StreamCursor): string => {
   let id = version
-  for (const [stream, streamSeq] of place) id += `.${stream}.${streamSeq.toString(36)}`
+  for (const streamSeq of cursor.values()) id += `.${streamSeq.toString(36)}`
   return id
 }
 
-/** Throws ConfabError BAD_REQUEST. */
-export const decodeCursor = (id: string): StreamCursor => {
-  const parts = pattern.exec(id)?.[1]?.split('.')
-  if (parts === undefined)
-    throw new ConfabError('BAD_REQUEST', 'Last-Event-ID: expected an id of this stream.', {
+/**
+ * Returns the cursor of a `Last-Event-ID`. `positions` are those of this process's feed. An id of another set of
+ * streams gives a cursor that no node reaches: the client has to fetch its conversations again. Throws ConfabError
+ * BAD_REQUEST.
+ */
+export const decodeCursor = (id: string, positions: readonly StreamPosition[]): StreamCursor => {
+  const parts = pattern.exec(id)?.[1]?.slice(1).split('.')
+  const named = namedPattern.exec(id)?.[1]?.slice(1).split('.')
+  if (parts === undefined && named === undefined)
+    throw new ConfabError('BAD_REQUEST', 'Last-Event-ID: expected the id of an event of this stream.', {
       field: '/Last-Event-ID',
     })
-  const place: StreamCursor = new Map()
-  for (let i = 1; i < parts.length; i += 2) place.set(parts[i]!, Number.parseInt(parts[i + 1]!, 36))
-  return place
+  const cursor = cursorOf(positions)
+  const streams = [...cursor.keys()]
+  const sequences = parts ?? sequencesOf(named ?? [], streams)
+  const isComplete = sequences.length === streams.length
+  for (const [index, stream] of streams.entries())
+    cursor.set(stream, isComplete ? Number.parseInt(sequences[index]!, 36) : unreachable)
+  return cursor
+}
+
+/** Whether a cursor is of another set of streams: no node reaches it. */
+export const isUnreachable = (cursor: StreamCursor): boolean =>
+  [...cursor.values()].some(streamSeq => streamSeq >= unreachable)
+
+/** Returns the sequences of an id of form 1 in the order of the streams; none when it names other streams. */
+const sequencesOf = (named: readonly string[], streams: readonly string[]): string[] => {
+  const byName = new Map<string, string>()
+  for (let i = 0; i < named.length; i += 2) byName.set(named[i]!, named[i + 1]!)
+  if (byName.size !== streams.length) return []
+  return streams.flatMap(stream => byName.get(stream) ?? [])
 }

@@ -1,3 +1,2 @@
-export * from './memory-event-log.ts'
-export * from './memory-live-feed.ts'
-export * from './memory-snapshot-store.ts'
+export { type AppendFault, MemoryEventLog, MemorySnapshotStore } from './memory-event-log.ts'
+export { MemoryLiveFeed } from './memory-live-feed.ts'

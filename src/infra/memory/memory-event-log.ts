@@ -1,7 +1,15 @@
-import { type Appended, ConflictError, type EventLog, type NewEvent } from '../../commands/index.ts'
+import {
+  type Appended,
+  ConflictError,
+  type EventLog,
+  type NewEvent,
+  type Snapshot,
+  type SnapshotStore,
+} from '../../commands/index.ts'
 import {
   type AggregateRef,
   ConfabError,
+  Family,
   type Position,
   type StoredEvent,
   streamOfPartition,
@@ -9,29 +17,35 @@ import {
 } from '../../events/index.ts'
 
 /**
- * What can befall an append: it is refused as `conflict` or `overloaded`; it is `lost` before it reaches the log; it is stored, but the `answer` is lost; it is
- * reported as lost and yet reaches the log some time `later`.
+ * A fault of an append. `conflict`, `overloaded`: the log refuses it. `lost`: the log never receives it. `answer-lost`:
+ * the log stores it, and the caller gets an error. `later`: the caller gets an error, and the log stores it some time
+ * after.
  */
 export type AppendFault = 'conflict' | 'overloaded' | 'lost' | 'answer-lost' | 'later'
 
-/** The log in memory: for tests of what stands on it, and for measuring that without a server. */
+const readBatch = 500
+const maxEvents = 1_000
+
+/** The event log in memory, for tests and for measurements without a server. */
 export class MemoryEventLog implements EventLog {
-  /** Asked at each append; tests set it. */
+  /** Called for each append. Tests set it. */
   fault: ((aggregate: AggregateRef, events: readonly NewEvent[]) => AppendFault | undefined) | undefined
   readonly #streams = new Map<string, StoredEvent[]>()
   readonly #subjects = new Map<string, StoredEvent[]>()
   readonly #ids = new Map<string, Position>()
   readonly #followers = new Set<(event: StoredEvent) => void>()
-
   readonly #remembersIds: boolean
 
-  /** `remembersIds`: whether it recognises a command id that it holds (default), or is a log whose duplicate window has passed. */
+  /**
+   * `remembersIds`: whether the log recognises command ids that it holds (default). False: its duplicate window has
+   * passed.
+   */
   constructor({ remembersIds = true }: { remembersIds?: boolean } = {}) {
     this.#remembersIds = remembersIds
-    for (const family of ['conv', 'user'] as const) this.#streams.set(streamOfPartition(family, 0, 1), [])
+    for (const family of Object.values(Family)) this.#streams.set(streamOfFamily(family), [])
   }
 
-  /** Every event of a stream in order; an event's stream sequence is its index plus 1. */
+  /** Returns the events of a stream in order. The stream sequence of an event is its index plus 1. */
   stream(name: string): readonly StoredEvent[] {
     return this.#streams.get(name) ?? []
   }
@@ -40,7 +54,14 @@ export class MemoryEventLog implements EventLog {
     return this.#streams.keys()
   }
 
-  /** Calls `listener` with each event as it is stored, before its append is answered. Returns what ends that. */
+  streamOf({ family }: AggregateRef): string {
+    return streamOfFamily(family)
+  }
+
+  /**
+   * Calls `listener` with each stored event before its append is answered. Returns a function that removes the
+   * listener.
+   */
   follow(listener: (event: StoredEvent) => void): () => void {
     this.#followers.add(listener)
     return () => this.#followers.delete(listener)
@@ -74,10 +95,10 @@ export class MemoryEventLog implements EventLog {
     const events = this.#subjects.get(subjectOf(aggregate)) ?? []
     let from = events.length
     while (from > 0 && events[from - 1]!.streamSeq > after) from--
-    for (; from < events.length; from += 500) {
-      const batch = events.slice(from, from + 500)
+    for (; from < events.length; from += readBatch) {
+      const batch = events.slice(from, from + readBatch)
       yield batch
-      if (batch.length < 500) return
+      if (batch.length < readBatch) return
     }
   }
 
@@ -89,9 +110,9 @@ export class MemoryEventLog implements EventLog {
     }
   }
 
-  /** As a single JetStream server does it: the expectation first, then the ids. */
+  /** Checks the expectation before the ids, as a single JetStream server does. */
   #append(aggregate: AggregateRef, expected: number, events: readonly NewEvent[]): Appended {
-    if (events.length < 1 || events.length > 1000) throw new TypeError('an append has 1 to 1,000 events')
+    if (events.length < 1 || events.length > maxEvents) throw new TypeError('an append has 1 to 1,000 events')
     const subject = subjectOf(aggregate)
     const stored = this.#subjects.get(subject) ?? []
     if ((stored.at(-1)?.streamSeq ?? 0) !== expected) throw new ConflictError(subject, expected)
@@ -101,7 +122,7 @@ export class MemoryEventLog implements EventLog {
       if (events.length > 1) throw new ConflictError(subject, expected)
       return { position, duplicate: true }
     }
-    const stream = streamOfPartition(aggregate.family, 0, 1)
+    const stream = this.streamOf(aggregate)
     const all = this.#streams.get(stream)!
     this.#subjects.set(subject, stored)
     for (const { envelope, data } of events) {
@@ -112,5 +133,21 @@ export class MemoryEventLog implements EventLog {
       for (const follower of this.#followers) follower(event)
     }
     return { position: { stream, streamSeq: all.length }, duplicate: false }
+  }
+}
+
+const streamOfFamily = (family: Family): string => streamOfPartition(family, 0, 1)
+
+/** Snapshots in memory. */
+export class MemorySnapshotStore implements SnapshotStore {
+  readonly #snapshots = new Map<string, Snapshot>()
+
+  load(aggregate: AggregateRef): Promise<Snapshot | undefined> {
+    return Promise.resolve(this.#snapshots.get(subjectOf(aggregate)))
+  }
+
+  save(aggregate: AggregateRef, snapshot: Snapshot): Promise<void> {
+    this.#snapshots.set(subjectOf(aggregate), snapshot)
+    return Promise.resolve()
   }
 }

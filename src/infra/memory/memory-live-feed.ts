@@ -1,8 +1,11 @@
 import type { LiveFeed, LiveListener } from '../../commands/index.ts'
-import type { Position, StoredEvent } from '../../events/index.ts'
+import { Family, type StoredEvent, type StreamPosition } from '../../events/index.ts'
 import type { MemoryEventLog } from './memory-event-log.ts'
 
-/** The live feed of a log in memory: nothing is ever lost on the way. By default each event comes before its append is answered; `later`, some time after it. */
+/**
+ * The live feed of a log in memory. It loses nothing. By default it delivers each event before the append is answered;
+ * with `later`, some time after.
+ */
 export class MemoryLiveFeed implements LiveFeed {
   readonly #log: MemoryEventLog
   readonly #isLater: boolean
@@ -20,10 +23,10 @@ export class MemoryLiveFeed implements LiveFeed {
     this.#listeners.push(listener)
   }
 
-  /** It brings everything: here that costs nothing. */
+  /** Does nothing: this feed always delivers every event. */
   narrowTo(): void {}
 
-  start(): Promise<readonly Position[]> {
+  start(): Promise<readonly StreamPosition[]> {
     for (const stream of this.#log.streams()) this.#positions.set(stream, this.#log.stream(stream).length)
     this.#unfollow = this.#log.follow(event => {
       if (!this.#isLater) this.#deliver(event)
@@ -36,8 +39,12 @@ export class MemoryLiveFeed implements LiveFeed {
     return this.#positions.get(stream)
   }
 
-  positions(): readonly Position[] {
-    return Array.from(this.#positions, ([stream, streamSeq]) => ({ stream, streamSeq }))
+  positions(): readonly StreamPosition[] {
+    return Object.values(Family).flatMap(family => {
+      const stream = this.#log.streamOf({ family, id: '' })
+      const streamSeq = this.#positions.get(stream)
+      return streamSeq === undefined ? [] : [{ family, stream, streamSeq }]
+    })
   }
 
   staleness(): number {

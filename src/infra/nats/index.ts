@@ -1,17 +1,17 @@
-export { connectNats, type Nats, type NatsOptions } from './client/connection.ts'
+export { connectNats, errorCodeOf, type Nats, type NatsOptions } from './client/connection.ts'
 export { NatsError, NatsProblem } from './client/nats-error.ts'
 export { supportedNats } from './client/server-versions.ts'
 export { CommandServer, type CommandServerOptions } from './commands/command-server.ts'
 export { RemoteCommandBus } from './commands/remote-command-bus.ts'
 export { openLastSeenBucket } from './coordination/last-seen-bucket.ts'
-export { openNatsLeases } from './coordination/nats-leases.ts'
-export { openNatsPlans } from './coordination/nats-plans.ts'
+export { openPresenceBucket } from './coordination/presence-bucket.ts'
 export {
   answerProjectionStatus,
   askProjectionStatus,
+  openNatsLeases,
+  openNatsPlans,
   type WorkerStatus,
-} from './coordination/nats-projection-status.ts'
-export { openPresenceBucket } from './coordination/presence-bucket.ts'
+} from './coordination/projection-coordination.ts'
 export type { FetchProgress } from './embedded/fetch-server.ts'
 export { findNatsServer, type NatsBinary } from './embedded/nats-binary.ts'
 export { type NatsServer, type NatsServerOptions, startNatsServer } from './embedded/nats-server.ts'

@@ -1,9 +1,18 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
-import { partitionCount, streamOfPartition } from '../../../src/events/index.ts'
-import { discoverLog, JetStreamEventLog } from '../../../src/infra/nats/index.ts'
+import { partitionCount, type StoredEvent, streamOfPartition } from '../../../src/events/index.ts'
+import {
+  discoverLog,
+  JetStreamEventLog,
+  type LogLayout,
+  type Nats,
+  NatsDeadLetters,
+  readDeadLetters,
+  removeDeadLetter,
+} from '../../../src/infra/nats/index.ts'
 import {
   applyStreams,
   checkApiLevel,
@@ -13,6 +22,23 @@ import {
 } from '../../../src/infra/nats/log/streams.ts'
 import { conversation, newEvent } from '../../contracts/new-events.ts'
 import { startNats } from '../../harness/nats.ts'
+
+const collect = async <T>(items: AsyncIterable<T>): Promise<T[]> => {
+  const all: T[] = []
+  for await (const item of items) all.push(item)
+  return all
+}
+
+/** Appends two events and returns them as the log has them. */
+const append = async (connected: Nats, layout: LogLayout): Promise<StoredEvent[]> => {
+  const log = new JetStreamEventLog(connected, layout)
+  const aggregate = conversation('mirrored')
+  const { position } = await log.append(aggregate, 0, [newEvent(1)])
+  await log.append(aggregate, position.streamSeq, [newEvent(2)])
+  const events = (await collect(log.read(aggregate, 0))).flat()
+  log.close()
+  return events
+}
 
 t.test('streams are created, then left alone, then updated', async t => {
   const nats = await startNats(t, { streams: false })
@@ -102,6 +128,88 @@ t.test('the layout is found by subjects', async t => {
   }
   const definitions = loadStreams({ conv: 5 }).filter(({ name }) => name.startsWith('CONV_'))
   t.equal(new Set(definitions.flatMap(({ subjects }) => subjects)).size, partitionCount)
+})
+
+t.test('streams under other names are found by their subjects', async t => {
+  const nats = await startNats(t, { streams: false })
+  const connected = await nats.connect()
+  const { connection } = connected
+  const renamed = loadStreams().map(one => ({ ...one, name: `EAST_${one.name}` }))
+  await applyStreams(connection, renamed)
+  const names = renamed.map(({ name }) => name).sort()
+  t.same(
+    (await applyStreams(connection, loadStreams()))
+      .map(({ stream, outcome }) => `${stream} ${outcome}`)
+      .sort(),
+    names.map(name => `${name} unchanged`),
+  )
+  t.same(
+    (await streamsStatus(connection, loadStreams()))
+      .map(({ stream, drift }) => [stream, drift.length])
+      .sort(),
+    names.map(name => [name, 0]),
+  )
+  t.same(
+    (
+      await applyStreams(
+        connection,
+        loadStreams({ replicas: 1 }).map(one => ({ ...one, description: 'mine' })),
+      )
+    ).map(({ outcome }) => outcome),
+    ['updated', 'updated', 'updated', 'updated'],
+  )
+  const layout = await discoverLog(connection)
+  t.same(
+    layout.streams.map(stream => [stream, layout.familyOf(stream)]),
+    [
+      ['EAST_CONV_0', 'conv'],
+      ['EAST_USER_0', 'user'],
+    ],
+  )
+  const letters = new NatsDeadLetters(connected)
+  const [event] = await append(connected, layout)
+  const letter = { projection: 'search', stream: event!.stream, streamSeq: 1, reason: 'no', at: '' }
+  await letters.publish(letter, event!)
+  const filed = await collect(readDeadLetters(connected))
+  t.match(filed, [{ ...letter, sequence: 1 }])
+  t.equal(await removeDeadLetter(connected, 1), true)
+  t.equal(await removeDeadLetter(connected, 1), false)
+})
+
+t.test('events that a mirror hands out are those of its origin', async t => {
+  const nats = await startNats(t)
+  const connected = await nats.connect()
+  const manager = await openManager(connected.connection)
+  await manager.streams.add({
+    name: 'WEST_CONV_0',
+    mirror: { name: 'CONV_0' },
+    allow_direct: true,
+    mirror_direct: true,
+    storage: 'file',
+  } as Parameters<typeof manager.streams.add>[0])
+  t.ok(
+    (await nats.applyStreams()).every(({ outcome }) => outcome === 'unchanged'),
+    'a mirror takes no subjects',
+  )
+  const layout = await discoverLog(connected.connection)
+  t.same(layout.streams, ['CONV_0', 'USER_0'])
+  const events = await append(connected, layout)
+  const log = new JetStreamEventLog(connected, layout)
+  t.teardown(() => log.close())
+  const seen = new Set<string>()
+  while ((await manager.streams.info('WEST_CONV_0')).state.messages < events.length) await sleep(10)
+  for (let n = 0; n < 100; n++)
+    for await (const batch of log.read(events[0]!.aggregate, 0))
+      for (const { stream } of batch) seen.add(stream)
+  t.same([...seen], ['CONV_0'])
+})
+
+t.test('a stream of both families is refused', async t => {
+  const nats = await startNats(t, { streams: false })
+  const { connection } = await nats.connect()
+  const [first] = loadStreams()
+  await applyStreams(connection, [{ ...first!, name: 'ALL', subjects: ['conv.*.*', 'user.*.*'] }])
+  await t.rejects(discoverLog(connection), { code: 'NATS_STREAMS', message: /ALL takes subjects of both/ })
 })
 
 t.test('a server that is too old is refused, with both versions named', async t => {

@@ -1,6 +1,7 @@
 import type { HttpRequest, HttpResponse, TemplatedApp } from 'uWebSockets.js'
 import { v7 as uuidv7 } from 'uuid'
 import type { Logger } from '../../../base/logger.ts'
+import type { LiveFeed } from '../../../commands/index.ts'
 import { CloseCode } from '../../../events/index.ts'
 import type { Access } from '../../access/access.ts'
 import type { Memberships } from '../../access/memberships.ts'
@@ -42,6 +43,7 @@ export interface SseParts {
   readonly helloRate: HelloRate
   readonly addresses: AddressLimit
   readonly tokens: TokenVerifier
+  readonly feed: LiveFeed
   readonly access: Access
   readonly memberships: Memberships
   readonly sessions: SessionRegistry
@@ -102,7 +104,7 @@ export class SseSessions {
     try {
       address = addresses.opened(() => peerOf(res), forwarded)
       const token = exchange.requireToken()
-      const from = lastId === '' ? undefined : decodeCursor(lastId)
+      const from = lastId === '' ? undefined : decodeCursor(lastId, this.#parts.feed.positions())
       helloRate.admit(started)
       const { user, expiresAt } = await tokens.verify(token)
       access.requireFresh()

@@ -1,23 +1,41 @@
-import { type ConnectionOptions, connect, type NatsConnection } from '@nats-io/transport-node'
+import {
+  type ConnectionOptions,
+  connect,
+  type Msg,
+  type NatsConnection,
+  type Subscription,
+} from '@nats-io/transport-node'
 import { NatsError, NatsProblem } from './nats-error.ts'
 
 export interface NatsOptions {
-  /** `nats://host:port`, one or several, of one system. Credentials may stand in the URL. */
+  /** `nats://host:port`, one or several servers of one system. The URL may contain credentials. */
   readonly servers: string | readonly string[]
-  /** Shown by the server's monitoring. Default: `confab`. */
+  /** Name of the connection in the server's monitoring. Default: `confab`. */
   readonly name?: string
-  /** Told of disconnects, reconnects and errors. */
+  /** Receives disconnects, reconnects and errors of the connection. */
   readonly onNotice?: (notice: string) => void
+  /** Receives errors that listeners threw. Default: `onNotice`, as text with the error's code. */
+  readonly onListenerError?: (error: unknown, listener: string) => void
 }
 
-/** A connection to NATS that is made again for ever, and what is to know of it. */
+/** A connection to NATS that reconnects until it is closed. */
 export interface Nats {
   readonly connection: NatsConnection
-  /** Whether it stands right now; readiness asks. */
+  /** Whether the connection is up now. */
   connected(): boolean
-  /** Calls back at each reconnect, after the subscriptions are there again, and at each disconnect, until the returned function is called. */
+  /**
+   * Calls `listener` after each reconnect, when the subscriptions are in place again, and after each disconnect.
+   * Returns a function that removes the listener.
+   */
   onChange(listener: (connected: boolean) => void): () => void
-  /** Lets what is under way finish, then closes. */
+  /**
+   * Subscribes to a subject. An error of `listener`, thrown or rejected, is reported as `listenerFailed` does, and the
+   * subscription continues: nats.js stops reading from the server when a callback throws.
+   */
+  subscribe(subject: string, listener: (msg: Msg) => unknown): Subscription
+  /** Reports an error of a listener. `listener` names what the listener was called for. Never throws. */
+  listenerFailed(error: unknown, listener: string): void
+  /** Finishes the work in progress, then closes. */
   close(): Promise<void>
 }
 
@@ -30,7 +48,16 @@ const withCredentials = (servers: readonly string[]): Partial<ConnectionOptions>
 
 const withoutCredentials = (server: string): string => server.replace(/^(\w+:\/\/)[^@/]*@/, '$1')
 
-/** Connects; rejects with NatsError when none of the servers can be reached. Afterwards it reconnects for ever, with jitter. */
+/** Returns the code of an error, or else its class. */
+export const errorCodeOf = (error: unknown): string => {
+  const { code, name } = (error ?? {}) as { code?: unknown; name?: unknown }
+  return String(code ?? name ?? 'unknown')
+}
+
+/**
+ * Connects to NATS. Rejects with NatsError when no server can be reached. The connection reconnects with jitter,
+ * without a limit of attempts.
+ */
 export const connectNats = async (options: NatsOptions): Promise<Nats> => {
   const servers = typeof options.servers === 'string' ? options.servers.split(',') : options.servers
   let connection: NatsConnection
@@ -44,7 +71,8 @@ export const connectNats = async (options: NatsOptions): Promise<Nats> => {
       reconnectJitter: 200,
       reconnectJitterTLS: 200,
       pingInterval: 5_000,
-      // nats.js misses a socket's end between its connect and its first answer, and waits this long (20 s by default) before it tries again.
+      // nats.js misses the end of a socket between its connect and the server's first answer. It retries after this
+      // timeout (default 20 s).
       timeout: 3_000,
       ignoreAuthErrorAbort: true,
       noAsyncTraces: true,
@@ -56,19 +84,41 @@ export const connectNats = async (options: NatsOptions): Promise<Nats> => {
 
   let isConnected = true
   const listeners = new Set<(connected: boolean) => void>()
-  const watch = async (): Promise<void> => {
+
+  const listenerFailed = (error: unknown, listener: string): void => {
+    try {
+      if (options.onListenerError !== undefined) options.onListenerError(error, listener)
+      else
+        options.onNotice?.(`nats: a listener of ${listener} failed (${errorCodeOf(error)}): ${String(error)}`)
+    } catch {
+      // There is no other place to report it.
+    }
+  }
+  const guarded = (listener: string, call: () => void): void => {
+    try {
+      call()
+    } catch (error) {
+      listenerFailed(error, listener)
+    }
+  }
+  const changed = (connected: boolean): void => {
+    isConnected = connected
+    for (const listener of listeners) guarded('connection changes', () => listener(connected))
+  }
+  const notice = (text: string): void =>
+    guarded('connection notices', () => options.onNotice?.(`nats: ${text}`))
+
+  const watchStatus = async (): Promise<void> => {
     for await (const status of connection.status()) {
       if (status.type === 'disconnect' || status.type === 'reconnect') {
-        isConnected = status.type === 'reconnect'
-        for (const listener of listeners) listener(isConnected)
-        options.onNotice?.(`nats: ${status.type}`)
-      } else if (status.type === 'error') options.onNotice?.(`nats: ${status.error.message}`)
-      else if (status.type === 'ldm' || status.type === 'staleConnection')
-        options.onNotice?.(`nats: ${status.type}`)
+        changed(status.type === 'reconnect')
+        notice(status.type)
+      } else if (status.type === 'error') notice(status.error.message)
+      else if (status.type === 'ldm' || status.type === 'staleConnection') notice(status.type)
     }
     isConnected = false
   }
-  void watch()
+  watchStatus().catch(error => listenerFailed(error, 'connection status'))
 
   return {
     connection,
@@ -77,9 +127,25 @@ export const connectNats = async (options: NatsOptions): Promise<Nats> => {
       listeners.add(listener)
       return () => listeners.delete(listener)
     },
+    subscribe: (subject, listener) =>
+      connection.subscribe(subject, {
+        callback: (error, msg) => {
+          if (error !== null) {
+            listenerFailed(error, subject)
+            return
+          }
+          try {
+            const result = listener(msg)
+            if (result instanceof Promise) result.catch(rejection => listenerFailed(rejection, subject))
+          } catch (thrown) {
+            listenerFailed(thrown, subject)
+          }
+        },
+      }),
+    listenerFailed,
     close: async () => {
       if (connection.isClosed()) return
-      // Draining waits for the server: without one there is nothing to wait for.
+      // Draining needs the server.
       await (isConnected ? connection.drain().catch(() => connection.close()) : connection.close())
     },
   }

@@ -1,6 +1,6 @@
-/** What can be wrong with NATS at start. docs/errors.md lists these for operators; clients never see them. */
+/** Problems with NATS or the data folder at start. docs/errors.md lists them for operators; clients never see them. */
 export const NatsProblem = {
-  /** No nats-server was found and none could be fetched. */
+  /** No nats-server was found, and none could be fetched. */
   missing: 'NATS_SERVER_MISSING',
   /** The nats-server that was named, found or connected to is older than the supported versions. */
   tooOld: 'NATS_SERVER_TOO_OLD',
@@ -8,18 +8,18 @@ export const NatsProblem = {
   unsupported: 'NATS_SERVER_UNSUPPORTED',
   /** The server did not come up, or was not reached. */
   failed: 'NATS_SERVER_FAILED',
-  /** Another process holds the data folder, and its server cannot be reached. */
+  /** Another process has locked the data folder, and its server cannot be reached. */
   busy: 'NATS_DATA_BUSY',
   /** The data folder cannot be written. */
   unwritable: 'NATS_DATA_UNWRITABLE',
-  /** There is no space left for the data. */
+  /** The disk of the data folder is full. */
   full: 'NATS_DATA_FULL',
-  /** The streams are not there, or not as they should be. */
+  /** The streams are missing, or differ from their definitions. */
   streams: 'NATS_STREAMS',
 } as const
 export type NatsProblem = (typeof NatsProblem)[keyof typeof NatsProblem]
 
-/** NATS is not there, or not as confab needs it: for the operator, with what to do in its message. */
+/** Thrown when confab cannot use NATS. The message is for the operator, and says what to do. */
 export class NatsError extends Error {
   readonly code: NatsProblem
 
@@ -32,7 +32,7 @@ export class NatsError extends Error {
   static is = (error: unknown): error is NatsError => error instanceof NatsError
 }
 
-/** The same error, told as a trouble with the data folder when it is one. */
+/** Returns an error of the file system as a NatsError about the data folder; any other error unchanged. */
 export const asDataError = (folder: string, error: unknown): unknown => {
   const code = (error as NodeJS.ErrnoException | undefined)?.code
   if (code === 'ENOSPC' || code === 'EDQUOT')

@@ -2,22 +2,22 @@ import type { Msg, MsgHdrs, MsgImpl } from '@nats-io/transport-node'
 import { type Envelope, Header } from '../../../events/index.ts'
 
 /**
- * A message's header block as text, `NATS/1.0\r\nName: value\r\n…`; '' when it has none. nats.js would make a map of it, at some 10 µs a message; here a few
- * named headers are looked up in the text instead. (Headers are ASCII.)
+ * Returns a message's header block as text, `NATS/1.0\r\nName: value\r\n…`, or '' when there is none. Readers search
+ * the ASCII text for the few headers they need. The map that nats.js makes costs about 10 µs a message.
  */
 export const headerText = (msg: Msg): string => {
-  const { _msg: place, _rdata: raw } = msg as MsgImpl
-  if (place.hdr <= 0) return ''
+  const { _msg: arg, _rdata: raw } = msg as MsgImpl
+  if (arg.hdr <= 0) return ''
   const bytes = Buffer.isBuffer(raw) ? raw : Buffer.from(raw.buffer, raw.byteOffset, raw.byteLength)
-  return bytes.toString('latin1', 0, place.hdr)
+  return bytes.toString('latin1', 0, arg.hdr)
 }
 
 const space = 32
 
-/** What to look a header up by. */
+/** Returns the search text of a header, for `headerIn`. */
 export const needleOf = (name: string): string => `\r\n${name}:`
 
-/** A header's first value from a place on, trimmed on the left; undefined where there is none. */
+/** Returns the first value of a header at or after offset `from`, trimmed on the left; undefined when there is none. */
 export const headerIn = (text: string, needle: string, from = 0): string | undefined => {
   const found = text.indexOf(needle, from)
   if (found < 0) return undefined
@@ -27,14 +27,14 @@ export const headerIn = (text: string, needle: string, from = 0): string | undef
   return end < 0 ? text.slice(start) : text.slice(start, end)
 }
 
-/** The status of a message without payload that the server itself sent, such as 503 or 404; 0 for any other. */
+/** Returns the status of a message that the server itself sent, such as 503 or 404; 0 for any other message. */
 export const statusIn = (text: string): number => {
   // NATS/1.0 404 Message Not Found
   const status = text.charCodeAt(8) === space ? Number(text.slice(9, 12)) : 0
   return Number.isNaN(status) ? 0 : status
 }
 
-/** A header block that is written by hand, for `publish`: nats.js only asks it for its bytes. */
+/** Returns a header block, written as text, as headers for `publish`. nats.js calls only `encode`. */
 export const rawHeaders = (block: string): MsgHdrs => {
   const bytes = Buffer.from(block, 'latin1')
   return { encode: () => bytes } as unknown as MsgHdrs
@@ -48,8 +48,9 @@ const checked = (name: string, value: string): string => {
 }
 
 /**
- * The header block of an event that is about to be appended: what `encodeEnvelope` gives, as one text, with the message id, and with `more` header lines.
- * Written out because it is a tenth of what an append costs; a test holds the two together. Throws TypeError.
+ * Returns the header block of an event to append: the headers of `encodeEnvelope`, the message id, and the lines in
+ * `more`. It is written out because headers are a tenth of an append's cost; a test compares it with `encodeEnvelope`.
+ * Throws TypeError.
  */
 export const headerBlock = (envelope: Envelope, more: string): string => {
   const { type, version, seq, n, actor, commandId, epoch, keyId, traceparent } = envelope

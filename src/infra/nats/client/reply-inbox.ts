@@ -1,54 +1,55 @@
 import { createInbox, type Msg, type Subscription } from '@nats-io/transport-node'
 import type { Nats } from './connection.ts'
 
-/** Somebody who waits for one answer or several. */
-export interface Waiting {
-  /** Kept by the inbox: the tick after which it waits no longer. */
+/** A request that waits for one or more answers. */
+export interface PendingRequest {
+  /** The tick after which the request has timed out. Set by the inbox. */
   deadline?: number
-  /** True: that was the last. Must not throw. */
+  /** Takes an answer. Returns true when it was the last. */
   answer(msg: Msg): boolean
-  /** No (further) answer will come. Must not throw. */
+  /** Called when no further answer can arrive. */
   fail(why: 'timeout' | 'disconnected'): void
 }
 
 const tickMs = 250
 
 /**
- * Answers to what one part of confab asks, over one wildcard subscription. One timer looks after all who wait, where nats.js makes a timer and three promises
- * for each request; that is most of what a request costs.
+ * Receives the answers to the requests of one component over one wildcard subscription. One timer serves all requests:
+ * nats.js makes a timer and three promises for each request, which is most of a request's cost.
  */
 export class ReplyInbox {
+  readonly #nats: Nats
   readonly #prefix: string
   readonly #subscription: Subscription
   readonly #timer: NodeJS.Timeout
-  readonly #patience: number
+  readonly #timeoutTicks: number
   readonly #unlisten: () => void
-  readonly #waiting = new Map<number, Waiting>()
-  #next = 0
+  readonly #pending = new Map<number, PendingRequest>()
+  #nextToken = 0
   #tick = 0
 
-  /** `timeoutMs`: the longest silence before who waits is told; kept to 250 ms. */
+  /** `timeoutMs`: the longest silence before a request fails, accurate to 250 ms. */
   constructor(nats: Nats, timeoutMs: number) {
-    this.#patience = Math.ceil(timeoutMs / tickMs) + 1
+    this.#nats = nats
+    this.#timeoutTicks = Math.ceil(timeoutMs / tickMs) + 1
     this.#prefix = `${createInbox()}.`
-    this.#subscription = nats.connection.subscribe(`${this.#prefix}*`, {
-      callback: (_error, msg) => this.#answer(msg),
-    })
+    this.#subscription = nats.subscribe(`${this.#prefix}*`, msg => this.#answer(msg))
     this.#timer = setInterval(() => this.#sweep(), tickMs)
     this.#timer.unref()
-    // What was asked before may have been lost with the connection, or its answer: nobody can know.
+    // The connection may have lost the request or its answer.
     this.#unlisten = nats.onChange(() => this.#failAll('disconnected'))
   }
 
+  /** Number of pending requests. */
   get size(): number {
-    return this.#waiting.size
+    return this.#pending.size
   }
 
-  /** The subject to have answers sent to. */
-  expect(waiting: Waiting): string {
-    const token = this.#next++
-    waiting.deadline = this.#tick + this.#patience
-    this.#waiting.set(token, waiting)
+  /** Registers a request and returns the subject for its answers. */
+  expect(request: PendingRequest): string {
+    const token = this.#nextToken++
+    request.deadline = this.#tick + this.#timeoutTicks
+    this.#pending.set(token, request)
     return this.#prefix + token
   }
 
@@ -61,24 +62,33 @@ export class ReplyInbox {
 
   #answer(msg: Msg): void {
     const token = Number(msg.subject.slice(this.#prefix.length))
-    const waiting = this.#waiting.get(token)
-    if (waiting === undefined) return
-    if (waiting.answer(msg)) this.#waiting.delete(token)
-    else waiting.deadline = this.#tick + this.#patience
+    const request = this.#pending.get(token)
+    if (request === undefined) return
+    if (request.answer(msg)) this.#pending.delete(token)
+    else request.deadline = this.#tick + this.#timeoutTicks
   }
 
   #sweep(): void {
     this.#tick++
-    for (const [token, waiting] of this.#waiting)
-      if ((waiting.deadline ?? 0) < this.#tick) {
-        this.#waiting.delete(token)
-        waiting.fail('timeout')
+    for (const [token, request] of this.#pending)
+      if ((request.deadline ?? 0) < this.#tick) {
+        this.#pending.delete(token)
+        this.#fail(request, 'timeout')
       }
   }
 
   #failAll(why: 'disconnected'): void {
-    const all = [...this.#waiting.values()]
-    this.#waiting.clear()
-    for (const waiting of all) waiting.fail(why)
+    const all = [...this.#pending.values()]
+    this.#pending.clear()
+    for (const request of all) this.#fail(request, why)
+  }
+
+  /** The other requests fail too when one of them throws. */
+  #fail(request: PendingRequest, why: 'timeout' | 'disconnected'): void {
+    try {
+      request.fail(why)
+    } catch (error) {
+      this.#nats.listenerFailed(error, 'a pending request')
+    }
   }
 }

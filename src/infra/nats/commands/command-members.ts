@@ -51,16 +51,20 @@ export class CommandMembers {
   /** `onChange` is told when the assignment changes, and who answers no more. */
   constructor(nats: Nats, onChange: (gone: string | undefined) => void) {
     this.#nats = nats
-    this.#onChange = onChange
-    const subscription = nats.connection.subscribe(CommandSubject.members, {
-      callback: (_error, msg) => {
-        const heard = decodeAnnouncement(msg.data)
-        if (heard === undefined) return
-        const { member, state } = heard
-        if (state === 'here') this.#heard(member)
-        else if (state === 'leaving') this.#leaves(member)
-        else this.#gone(member)
-      },
+    this.#onChange = gone => {
+      try {
+        onChange(gone)
+      } catch (error) {
+        nats.listenerFailed(error, 'command members')
+      }
+    }
+    const subscription = nats.subscribe(CommandSubject.members, msg => {
+      const heard = decodeAnnouncement(msg.data)
+      if (heard === undefined) return
+      const { member, state } = heard
+      if (state === 'here') this.#heard(member)
+      else if (state === 'leaving') this.#leaves(member)
+      else this.#gone(member)
     })
     this.#unsubscribe = () => subscription.unsubscribe()
     this.#timer = setInterval(() => this.#beat(), heartbeatMs)
@@ -153,9 +157,7 @@ export class CommandMembership {
   #isOver = false
 
   constructor(nats: Nats, take: (membership: CommandMembership, msg: Msg) => void) {
-    this.#subscription = nats.connection.subscribe(commandSubject(this.name), {
-      callback: (_error, msg) => take(this, msg),
-    })
+    this.#subscription = nats.subscribe(commandSubject(this.name), msg => take(this, msg))
   }
 
   /** Whether it may decide now. */

@@ -53,14 +53,10 @@ export class CommandServer {
   async start(): Promise<void> {
     const { connection } = this.#nats
     this.#subscriptions = [
-      connection.subscribe(CommandSubject.who, {
-        callback: () => this.#announce(this.#isLeaving ? 'leaving' : 'here'),
-      }),
-      connection.subscribe(CommandSubject.members, {
-        callback: (_error, msg) => {
-          const heard = decodeAnnouncement(msg.data)
-          if (heard?.member === this.#membership?.name) this.#membership?.heard(heard?.at ?? 0)
-        },
+      this.#nats.subscribe(CommandSubject.who, () => this.#announce(this.#isLeaving ? 'leaving' : 'here')),
+      this.#nats.subscribe(CommandSubject.members, msg => {
+        const heard = decodeAnnouncement(msg.data)
+        if (heard?.member === this.#membership?.name) this.#membership?.heard(heard?.at ?? 0)
       }),
     ]
     this.#membership = this.#join()
@@ -168,6 +164,7 @@ export class CommandServer {
         },
       )
       .finally(ended)
+      .catch(error => this.#nats.listenerFailed(error, 'answered commands'))
   }
 
   #refuse(replies: readonly string[], type: string, started: number, error: unknown): void {

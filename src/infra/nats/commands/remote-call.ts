@@ -1,6 +1,6 @@
 import type { Msg } from '@nats-io/transport-node'
 import { headerText, statusIn } from '../client/raw-message.ts'
-import type { Waiting } from '../client/reply-inbox.ts'
+import type { PendingRequest } from '../client/reply-inbox.ts'
 import type { WireCommand } from './command-wire.ts'
 
 /** A command that is not answered yet. */
@@ -32,7 +32,7 @@ export interface Lane {
 const isNobody = (msg: Msg): boolean => msg.data.length === 0 && statusIn(headerText(msg)) === 503
 
 /** One time that a command was sent. An answer to any of them is the answer. */
-export class Attempt implements Waiting {
+export class Attempt implements PendingRequest {
   deadline = 0
   readonly member: string
   /** `performance.now()` when it was sent. */
@@ -62,7 +62,7 @@ export class Attempt implements Waiting {
 }
 
 /** A message without a command: whoever listens does not answer, and where nobody does, NATS says so. */
-export class Probe implements Waiting {
+export class Probe implements PendingRequest {
   deadline = 0
   readonly #member: string
   readonly #members: { lost(member: string): void }

@@ -1,38 +1,50 @@
-import { JetStreamApiError, jetstream, jetstreamManager, type StorageType } from '@nats-io/jetstream'
+import { jetstream, jetstreamManager, type StorageType } from '@nats-io/jetstream'
 import { type KV, Kvm } from '@nats-io/kv'
-import { askAgain, askWaitMs } from '../client/ask-jetstream.ts'
 import type { Nats } from '../client/connection.ts'
+import {
+  apiCodeOf,
+  isSequenceConflict,
+  requestTimeoutMs,
+  retryRequest,
+  streamTaking,
+} from '../client/jetstream-api.ts'
+import { NatsError, NatsProblem } from '../client/nats-error.ts'
+import { deadLetterSubjects } from '../log/nats-dead-letters.ts'
 
-/** The sequence is another one, or the one that makes it so is still on its way. */
-const conflicts: readonly number[] = [10_071, 10_164]
+/** Whether a value was not replaced, because another process replaced it since it was read. */
+export const isBucketConflict = (error: unknown): boolean => isSequenceConflict(apiCodeOf(error))
 
-export const apiCodeOf = (error: unknown): number | undefined =>
-  error instanceof JetStreamApiError ? error.code : undefined
-
-/** Whether a value was not replaced as it is no longer the one that was read. */
-export const isBucketConflict = (error: unknown): boolean => conflicts.includes(apiCodeOf(error) ?? 0)
+/** Throws NatsError without a connection. nats.js would keep the request for the next connection. */
+export const checkConnected = (nats: Nats): void => {
+  if (!nats.connected()) throw new NatsError(NatsProblem.failed, 'NATS is not connected')
+}
 
 export interface BucketOptions {
   readonly bucket: string
   readonly storage: `${StorageType}`
-  /** Values of a key that are kept. */
+  /** Number of values that are kept for each key. */
   readonly history: number
-  /** Copies; not given, as many as the dead letters have. A bucket that has fewer gets them. */
+  /** Replicas. Default: as many as the stream of dead letters has. A bucket with fewer is updated. */
   readonly replicas?: number | undefined
-  /** Whether values may have a time to live of their own; what is left of one that has expired goes after a second. */
+  /**
+   * Whether values may have their own time to live. The server removes the marker of an expired value after a second.
+   */
   readonly expires?: boolean
-  /** Longest wait for an answer to what is asked of it, ms. */
+  /** Timeout of each request on the bucket, ms. */
   readonly timeout: number
 }
 
-/** A key-value bucket of JetStream, made when it is not there. Values are read at its leader: any replica answers a direct get, with what it has. Throws NatsError. */
+/**
+ * Opens a key-value bucket of JetStream, and creates it when there is none. Reads go to the leader, because a replica
+ * that is behind answers direct gets too. Throws NatsError.
+ */
 export const openBucket = ({ connection }: Nats, options: BucketOptions): Promise<KV> =>
-  askAgain(`the bucket ${options.bucket}`, async () => {
+  retryRequest(`the bucket ${options.bucket}`, async () => {
     const { bucket, storage, history, replicas, timeout, expires = false } = options
-    const manager = await jetstreamManager(connection, { checkAPI: false, timeout: askWaitMs })
-    const copies = replicas ?? (await manager.streams.info('DEAD_LETTERS')).config.num_replicas
-    // To make a stream of several copies takes longer than what is asked of it afterwards.
-    await new Kvm(jetstream(connection, { timeout: askWaitMs })).create(bucket, {
+    const manager = await jetstreamManager(connection, { checkAPI: false, timeout: requestTimeoutMs })
+    const copies = replicas ?? (await replicasOfDeadLetters(manager))
+    // Creating a stream with several replicas takes longer than the requests on it.
+    await new Kvm(jetstream(connection, { timeout: requestTimeoutMs })).create(bucket, {
       history,
       storage,
       replicas: copies,
@@ -44,3 +56,10 @@ export const openBucket = ({ connection }: Nats, options: BucketOptions): Promis
       await manager.streams.update(config.name, { ...config, num_replicas: copies })
     return new Kvm(jetstream(connection, { timeout })).open(bucket, { allow_direct: false })
   })
+
+const replicasOfDeadLetters = async (
+  manager: Awaited<ReturnType<typeof jetstreamManager>>,
+): Promise<number> => {
+  const stream = await streamTaking(manager, deadLetterSubjects)
+  return (await manager.streams.info(stream)).config.num_replicas
+}

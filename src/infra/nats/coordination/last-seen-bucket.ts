@@ -1,56 +1,54 @@
 import type { LastSeenStore } from '../../../edge/ports/last-seen-store.ts'
 import { fnv1a32 } from '../../../events/index.ts'
 import type { Nats } from '../client/connection.ts'
-import { NatsError, NatsProblem } from '../client/nats-error.ts'
-import { isBucketConflict, openBucket } from './kv-bucket.ts'
+import { checkConnected, isBucketConflict, openBucket } from './kv-bucket.ts'
 
 const bucket = 'confab-last-seen'
 const timeout = 3_000
-/** Users are in as many values: one a user would cost the server's memory as much for each as the value itself many times over. */
+/**
+ * Number of keys. Each value holds many users: with one key for each user, keys would take most of the server's memory.
+ */
 const keyCount = 65_536
-/** Values that are read and written at the same time. */
-const atOnce = 64
-/** Times that other processes may be quicker. */
-const tries = 10
+/** Values that are read and written concurrently. */
+const concurrency = 64
+/** Attempts to replace a value that other processes replace too. */
+const attempts = 10
 
 /** User to seconds since 1970. */
 type Value = Record<string, number>
 
 const keyOf = (user: string): string => String(fnv1a32(user) % keyCount)
 
-const byKey = <T>(users: Iterable<T>, userOf: (one: T) => string): [string, T[]][] => {
-  const found = new Map<string, T[]>()
-  for (const one of users) {
-    const key = keyOf(userOf(one))
-    const others = found.get(key)
-    if (others === undefined) found.set(key, [one])
-    else others.push(one)
+const groupByKey = <T>(items: Iterable<T>, userOf: (item: T) => string): [string, T[]][] => {
+  const groups = new Map<string, T[]>()
+  for (const item of items) {
+    const key = keyOf(userOf(item))
+    const group = groups.get(key)
+    if (group === undefined) groups.set(key, [item])
+    else group.push(item)
   }
-  return [...found]
+  return [...groups]
 }
 
 const forEachOf = async <T>(items: readonly T[], use: (item: T) => Promise<void>): Promise<void> => {
-  for (let at = 0; at < items.length; at += atOnce)
-    await Promise.all(items.slice(at, at + atOnce).map(item => use(item)))
+  for (let at = 0; at < items.length; at += concurrency)
+    await Promise.all(items.slice(at, at + concurrency).map(item => use(item)))
 }
 
 /**
- * When users were last here, in a key-value bucket of JetStream, for `keepMs`. `replicas`: its copies; not given, as many as the dead letters have. Throws NatsError.
+ * Opens the store of last-seen times, a key-value bucket of JetStream. Times expire after `keepMs`. `replicas` default
+ * to those of the dead letters. Throws NatsError.
  */
 export const openLastSeenBucket = async (
   nats: Nats,
   { keepMs, replicas }: { readonly keepMs: number; readonly replicas?: number | undefined },
 ): Promise<LastSeenStore> => {
   const kv = await openBucket(nats, { bucket, storage: 'file', history: 1, replicas, timeout })
-  const checkConnected = (): void => {
-    // nats.js would keep a request for the next connection.
-    if (!nats.connected()) throw new NatsError(NatsProblem.failed, 'NATS is not connected')
-  }
   const oldest = (): number => (Date.now() - keepMs) / 1000
 
-  /** Also lets go whom nobody has seen for too long. */
+  /** Adds times to a value, and removes the expired ones. */
   const merge = async (key: string, seen: readonly (readonly [string, number])[]): Promise<void> => {
-    for (let left = tries; ; left--) {
+    for (let left = attempts; ; left--) {
       const entry = await kv.get(key)
       const before = entry?.operation === 'PUT' ? entry.json<Value>() : {}
       const value = new Map(Object.entries(before).filter(([, at]) => at > oldest()))
@@ -66,22 +64,22 @@ export const openLastSeenBucket = async (
 
   return {
     note: async seen => {
-      checkConnected()
+      checkConnected(nats)
       await forEachOf(
-        byKey(seen, ([user]) => user),
-        ([key, some]) => merge(key, some),
+        groupByKey(seen, ([user]) => user),
+        ([key, group]) => merge(key, group),
       )
     },
     of: async users => {
-      checkConnected()
+      checkConnected(nats)
       const found = new Map<string, number>()
       await forEachOf(
-        byKey(users, user => user),
-        async ([key, some]) => {
+        groupByKey(users, user => user),
+        async ([key, group]) => {
           const entry = await kv.get(key)
           if (entry?.operation !== 'PUT') return
           const value = entry.json<Value>()
-          for (const user of some) {
+          for (const user of group) {
             const at = Object.hasOwn(value, user) ? value[user]! : 0
             if (at > oldest()) found.set(user, at * 1000)
           }

@@ -7,14 +7,14 @@ import { NatsError, NatsProblem } from '../client/nats-error.ts'
 import { isRefusal, readAck, refusalError } from '../client/publish-ack.ts'
 import { rawHeaders } from '../client/raw-message.ts'
 import { OrderedConsumer } from '../log/ordered-consumer.ts'
-import { openBucket } from './kv-bucket.ts'
+import { checkConnected, openBucket } from './kv-bucket.ts'
 
 const bucket = 'confab-presence'
 const stream = `KV_${bucket}`
-/** Of each write: shorter than an edge lives. */
+/** Timeout of each write, ms: shorter than the lifetime of an edge's record. */
 const timeout = 3_000
-/** Records that may wait here before the server has to. */
-const room = 2_048
+/** Records that this process queues before the server has to wait. */
+const maxQueued = 2_048
 const batch = 512
 
 const Stored = Type.Union([
@@ -31,15 +31,13 @@ const storedCheck = TypeCompiler.Compile(Stored)
 const subjectOfRecord = (record: PresenceRecord): string =>
   `$KV.${bucket}.${record.edge}.${record.of === 'edge' ? 'life' : record.shard}`
 
-const notConnected = (): NatsError => new NatsError(NatsProblem.failed, 'NATS is not connected')
-
-/** A message's own time to live, in whole seconds, at least one: a time that the server keeps. */
+/** Headers with the message's own time to live, in whole seconds, at least one. */
 const ttlHeaders = (ttlMs: number) =>
   rawHeaders(`NATS/1.0\r\nNats-TTL: ${Math.max(1, Math.ceil(ttlMs / 1000))}s\r\n\r\n`)
 
 /**
- * What edges say of their users, in a key-value bucket of JetStream, in memory: a key an edge, and one for each shard of its users, each with a time to live of its own.
- * Followed as a stream: nothing is asked for key by key.
+ * The presence records of all edge nodes, in a key-value bucket of JetStream in memory. Each edge has one key, and each
+ * shard of its users another, with a time to live of its own. This process follows the bucket as a stream.
  */
 class PresenceBucket implements PresenceStore {
   readonly #nats: Nats
@@ -47,30 +45,29 @@ class PresenceBucket implements PresenceStore {
   readonly #unlisten: () => void
   #listener: PresenceListener | undefined
   #consumer: OrderedConsumer | undefined
-  /** Sequence of the last sign of life: a lower one is of another stream, without what was in this one. */
-  #beat = 0
-  /** What is stored may be gone, or the bucket itself. */
+  /** Sequence of this edge's last heartbeat. A lower one shows that the bucket was created again, empty. */
+  #heartbeatSeq = 0
+  /** Whether stored records, or the bucket itself, may be lost. */
   #isInDoubt = false
-  /** Ends what waits for an answer when the connection has gone that it would come by. */
-  #cut: (() => void) | undefined
+  /** Rejects the write in progress after a disconnect: its answer cannot arrive. */
+  #rejectWrite: (() => void) | undefined
 
   constructor(nats: Nats, open: () => Promise<unknown>) {
     this.#nats = nats
     this.#open = open
     this.#unlisten = nats.onChange(isConnected => {
-      if (isConnected) this.#again()
-      else this.#cut?.()
+      if (isConnected) this.#restart()
+      else this.#rejectWrite?.()
     })
   }
 
   async put(records: readonly PresenceRecord[], ttlMs: number): Promise<void> {
-    // nats.js would keep it for the next connection.
-    if (!this.#nats.connected()) throw notConnected()
-    const isCut = new Promise<never>((_resolve, reject) => {
-      this.#cut = () => reject(notConnected())
+    checkConnected(this.#nats)
+    const disconnected = new Promise<never>((_resolve, reject) => {
+      this.#rejectWrite = () => reject(new NatsError(NatsProblem.failed, 'NATS is not connected'))
     })
     try {
-      await Promise.race([isCut, this.#putAll(records, ttlMs)])
+      await Promise.race([disconnected, this.#putAll(records, ttlMs)])
     } catch (error) {
       this.#isInDoubt = true
       throw error
@@ -92,7 +89,7 @@ class PresenceBucket implements PresenceStore {
     if (this.#isInDoubt) {
       await this.#open()
       this.#isInDoubt = false
-      this.#again()
+      this.#restart()
     }
     const headers = ttlHeaders(ttlMs)
     await Promise.all(records.map(record => this.#store(record, headers)))
@@ -105,32 +102,32 @@ class PresenceBucket implements PresenceStore {
     )
     if (isRefusal(ack)) throw refusalError(ack)
     if (record.of !== 'edge') return
-    if (ack.seq < this.#beat) this.#again()
-    this.#beat = ack.seq
+    if (ack.seq < this.#heartbeatSeq) this.#restart()
+    this.#heartbeatSeq = ack.seq
   }
 
-  #again(): void {
+  #restart(): void {
     if (this.#listener === undefined) return
-    this.#listener.lost()
+    this.#notify(listener => listener.lost())
     void this.#read()
   }
 
-  /** From the first record that there is. */
+  /** Reads the bucket from its first record. Never rejects. */
   async #read(): Promise<void> {
     this.#consumer?.stop()
-    // Whoever reads the old one sees that it is over, also should there be no new one.
+    // The previous `#read` ends when it finds another consumer here, or none.
     this.#consumer = undefined
-    const consumer = new OrderedConsumer(this.#nats, stream, 0, room)
+    const consumer = new OrderedConsumer(this.#nats, stream, 0, maxQueued)
     this.#consumer = consumer
     while (this.#listener !== undefined) {
       const messages = await consumer.next(batch)
       if (this.#consumer !== consumer) return
-      for (const { data } of messages) this.#hear(data)
+      for (const { data } of messages) this.#receive(data)
     }
   }
 
-  /** A message without data tells that a key has expired: whoever counts on it has its own clock. */
-  #hear(data: Uint8Array): void {
+  /** Ignores messages without data: they mark expired keys, and edges expire records by their own clock. */
+  #receive(data: Uint8Array): void {
     if (data.length === 0) return
     let record: unknown
     try {
@@ -138,11 +135,24 @@ class PresenceBucket implements PresenceStore {
     } catch {
       return
     }
-    if (storedCheck.Check(record)) this.#listener?.heard(record satisfies Static<typeof Stored>)
+    if (storedCheck.Check(record))
+      this.#notify(listener => listener.heard(record satisfies Static<typeof Stored>))
+  }
+
+  /** An error of the listener does not end the reader. */
+  #notify(call: (listener: PresenceListener) => void): void {
+    try {
+      if (this.#listener !== undefined) call(this.#listener)
+    } catch (error) {
+      this.#nats.listenerFailed(error, 'presence records')
+    }
   }
 }
 
-/** Makes the bucket when it is not there. `replicas`: its copies; not given, as many as the dead letters have. Throws NatsError. */
+/**
+ * Opens the presence store, and creates its bucket when there is none. `replicas` default to those of the dead letters.
+ * Throws NatsError.
+ */
 export const openPresenceBucket = async (
   nats: Nats,
   { replicas }: { readonly replicas?: number | undefined } = {},

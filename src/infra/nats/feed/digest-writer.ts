@@ -43,9 +43,7 @@ export class DigestWriter {
   /** From now on it writes when it is asked to. The feed has started. */
   start(): void {
     this.#members = new CommandMembers(this.#nats, () => this.#begin())
-    this.#subscription = this.#nats.connection.subscribe(DigestSubject.want, {
-      callback: () => this.#wanted(),
-    })
+    this.#subscription = this.#nats.subscribe(DigestSubject.want, () => this.#wanted())
   }
 
   stop(): void {

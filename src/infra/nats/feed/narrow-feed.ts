@@ -140,9 +140,7 @@ export class Narrowing {
   async #narrow(): Promise<void> {
     const { nats, followers, interest, everything, notice } = this.#parts
     const began = performance.now()
-    this.#digests = nats.connection.subscribe(DigestSubject.all, {
-      callback: (_error, msg) => this.#told(msg),
-    })
+    this.#digests = nats.subscribe(DigestSubject.all, msg => this.#told(msg))
     this.#want()
     const isTold = (): boolean => [...followers.values()].every(({ toldAt }) => toldAt > began)
     while (!isTold() && !this.#isStopped && performance.now() - began < beginMs) await sleep(20)
@@ -218,8 +216,8 @@ export class Narrowing {
     this.#leaving.delete(c)
     if (this.#followed.has(c)) return
     const subject = `${livePrefix}.${subjectOf({ family: Family.conversation, id: c })}`
-    const callback = (_error: unknown, msg: Msg): void => this.#parts.receive(msg, Family.conversation)
-    this.#followed.set(c, this.#parts.nats.connection.subscribe(subject, { callback }))
+    const listener = (msg: Msg): void => this.#parts.receive(msg, Family.conversation)
+    this.#followed.set(c, this.#parts.nats.subscribe(subject, listener))
   }
 
   #forget(now: number): void {

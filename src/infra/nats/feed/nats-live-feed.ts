@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Msg, Subscription } from '@nats-io/transport-node'
 import type { Interest, LiveEvent, LiveFeed, LiveListener, PassedListener } from '../../../commands/index.ts'
-import { Family, livePrefix, type Position } from '../../../events/index.ts'
+import { Family, livePrefix, type Position, type StreamPosition } from '../../../events/index.ts'
 import type { Nats } from '../client/connection.ts'
 import { ReplyInbox } from '../client/reply-inbox.ts'
 import type { LogLayout } from '../log/log-layout.ts'
@@ -42,6 +42,7 @@ const startPauseMs = 100
 /** The live feed over the streams' republished messages: one wildcard a family, or less (Narrowing); see StreamFollower for what makes it whole. */
 export class NatsLiveFeed implements LiveFeed {
   readonly #nats: Nats
+  readonly #layout: LogLayout
   readonly #inbox: ReplyInbox
   readonly #followers: ReadonlyMap<string, StreamFollower>
   readonly #listeners: LiveListener[] = []
@@ -62,6 +63,7 @@ export class NatsLiveFeed implements LiveFeed {
 
   constructor(nats: Nats, layout: LogLayout, options: NatsLiveFeedOptions = {}) {
     this.#nats = nats
+    this.#layout = layout
     this.#mode = options.interest ?? 'everything'
     this.#worth = options.worth
     this.#checkMs = options.checkMs ?? 1_000
@@ -97,7 +99,7 @@ export class NatsLiveFeed implements LiveFeed {
     }
   }
 
-  async start(): Promise<readonly Position[]> {
+  async start(): Promise<readonly StreamPosition[]> {
     this.#isRunning = true
     this.#subscribe()
     await this.#nats.connection.flush()
@@ -136,8 +138,12 @@ export class NatsLiveFeed implements LiveFeed {
     return this.#followers.get(stream)?.position
   }
 
-  positions(): readonly Position[] {
-    return [...this.#followers.values()].map(({ stream, position }) => ({ stream, streamSeq: position ?? 0 }))
+  positions(): readonly StreamPosition[] {
+    return [...this.#followers.values()].map(({ stream, position }) => ({
+      family: this.#layout.familyOf(stream),
+      stream,
+      streamSeq: position ?? 0,
+    }))
   }
 
   staleness(): number {
@@ -158,9 +164,7 @@ export class NatsLiveFeed implements LiveFeed {
 
   #subscribe(): void {
     this.#subscriptions = Object.values(Family).map(family =>
-      this.#nats.connection.subscribe(`${livePrefix}.${family}.*.*`, {
-        callback: (_error, msg) => this.#receive(msg, family),
-      }),
+      this.#nats.subscribe(`${livePrefix}.${family}.*.*`, msg => this.#receive(msg, family)),
     )
   }
 

@@ -4,23 +4,23 @@ import { type AggregateRef, ConfabError, type StoredEvent, subjectOf } from '../
 import type { Nats } from '../client/connection.ts'
 import { isConflict, isDuplicateInBatch, isRefusal, readAck, refusalError } from '../client/publish-ack.ts'
 import { headerBlock, rawHeaders } from '../client/raw-message.ts'
-import { ReplyInbox, type Waiting } from '../client/reply-inbox.ts'
+import { type PendingRequest, ReplyInbox } from '../client/reply-inbox.ts'
 import { maxPayload } from '../embedded/server-process.ts'
 import type { LogLayout } from './log-layout.ts'
 import { LogReader, unavailable } from './log-reader.ts'
 import { isForeign } from './stored-message.ts'
 
 const maxEvents = 1_000
-/** The server allows 50 batches in flight a stream, of all its clients. */
+/** Batches in flight from this process. The server allows 50 for each stream, from all its clients. */
 const maxBatchesInFlight = 8
-/** Appends that go out together. With more of them nats-server would have nothing to do meanwhile. */
-const sentAtOnce = 16
+/** Appends in one write to the socket. While more were collected, nats-server would be idle. */
+const maxQueuedPublishes = 16
 const readBatch = { batch: 500, max_bytes: 1024 * 1024 }
 
 const expectation = (expected: number): string => `Nats-Expected-Last-Subject-Sequence: ${expected}\r\n`
 
 /** One append that waits for its ack. */
-class AppendWaiting implements Waiting {
+class PendingAppend implements PendingRequest {
   deadline = 0
   readonly #subject: string
   readonly #expected: number
@@ -44,7 +44,7 @@ class AppendWaiting implements Waiting {
     if (!isRefusal(ack))
       this.#resolve({ position: { stream: ack.stream, streamSeq: ack.seq }, duplicate: ack.duplicate })
     else if (isConflict(ack)) this.#reject(new ConflictError(this.#subject, this.#expected))
-    else if (isDuplicateInBatch(ack)) this.#reject(new SeenBefore())
+    else if (isDuplicateInBatch(ack)) this.#reject(new DuplicateInBatchError())
     else this.#reject(refusalError(ack))
     return true
   }
@@ -54,17 +54,19 @@ class AppendWaiting implements Waiting {
   }
 }
 
-/** Some id of a batch is in the duplicate window: nothing of it was appended now. */
-class SeenBefore extends Error {}
+/** Thrown when an id of a batch is in the duplicate window. The server appended nothing of the batch. */
+class DuplicateInBatchError extends Error {}
 
-/** A message that is to be published. */
-interface Outgoing {
+/** A message that waits for the next write to the socket. */
+interface QueuedPublish {
   readonly subject: string
   readonly data: Uint8Array
   readonly options: PublishOptions
 }
 
-/** The event log on JetStream: one literal subject an aggregate, each append guarded by the subject's last sequence. */
+/**
+ * The event log on JetStream. Each aggregate has one literal subject; each append expects the subject's last sequence.
+ */
 export class JetStreamEventLog implements EventLog {
   readonly #nats: Nats
   readonly #layout: LogLayout
@@ -72,14 +74,18 @@ export class JetStreamEventLog implements EventLog {
   readonly #reader: LogReader
   readonly #waitingBatches: (() => void)[] = []
   #batchesInFlight = 0
-  #outgoing: Outgoing[] = []
+  #queued: QueuedPublish[] = []
 
-  /** `timeoutMs`: how long an append or a read may go unanswered. Default 3,000. */
+  /** `timeoutMs`: the longest silence before an append or a read fails. Default 3,000. */
   constructor(nats: Nats, layout: LogLayout, { timeoutMs = 3_000 }: { timeoutMs?: number } = {}) {
     this.#nats = nats
     this.#layout = layout
     this.#inbox = new ReplyInbox(nats, timeoutMs)
     this.#reader = new LogReader(nats, this.#inbox)
+  }
+
+  streamOf(aggregate: AggregateRef): string {
+    return this.#layout.streamOf(aggregate)
   }
 
   append(aggregate: AggregateRef, expected: number, events: readonly NewEvent[]): Promise<Appended> {
@@ -94,8 +100,8 @@ export class JetStreamEventLog implements EventLog {
   #appendOne(aggregate: AggregateRef, expected: number, event: NewEvent): Promise<Appended> {
     const subject = subjectOf(aggregate)
     return new Promise((resolve, reject) => {
-      const waiting = new AppendWaiting(subject, expected, resolve, reject)
-      this.#publish(subject, event.data, headerBlock(event.envelope, expectation(expected)), waiting)
+      const pending = new PendingAppend(subject, expected, resolve, reject)
+      this.#publish(subject, event.data, headerBlock(event.envelope, expectation(expected)), pending)
     })
   }
 
@@ -110,23 +116,27 @@ export class JetStreamEventLog implements EventLog {
       return await new Promise<Appended>((resolve, reject) => {
         const batch = nuid.next()
         events.forEach(({ envelope, data }, index) => {
-          // Only the first message of a subject may carry the expectation: the server tells the others' by itself.
+          // Only the first message of a subject may carry the expectation: the server derives those of the others.
           let more = `${index === 0 ? expectation(expected) : ''}Nats-Batch-Id: ${batch}\r\nNats-Batch-Sequence: ${index + 1}\r\n`
           const isLast = index === events.length - 1
           if (isLast) more += 'Nats-Batch-Commit: 1\r\n'
-          const waiting = isLast ? new AppendWaiting(subject, expected, resolve, reject) : undefined
-          this.#publish(subject, data, headerBlock(envelope, more), waiting)
+          const pending = isLast ? new PendingAppend(subject, expected, resolve, reject) : undefined
+          this.#publish(subject, data, headerBlock(envelope, more), pending)
         })
       })
     } catch (error) {
-      if (error instanceof SeenBefore) return await this.#findDuplicate(aggregate, expected, events)
+      if (error instanceof DuplicateInBatchError)
+        return await this.#findDuplicate(aggregate, expected, events)
       throw error
     } finally {
       this.#leaveBatch()
     }
   }
 
-  /** The ids of a batch were seen before: either the very batch stands after `expected`, or it was decided on a state that is gone. */
+  /**
+   * Finds a batch whose ids are in the duplicate window. Throws ConflictError when the log does not have the same batch
+   * right after `expected`: the batch was decided on a state that is out of date.
+   */
   async #findDuplicate(
     aggregate: AggregateRef,
     expected: number,
@@ -153,32 +163,32 @@ export class JetStreamEventLog implements EventLog {
     else next()
   }
 
-  #publish(subject: string, data: Uint8Array, block: string, waiting: Waiting | undefined): void {
+  #publish(subject: string, data: Uint8Array, block: string, pending: PendingRequest | undefined): void {
     if (!this.#nats.connected()) throw unavailable('not connected')
-    // Here, where whoever appends is told: what is refused once it is on its way out has nobody to hear of it.
+    // Check the size before queuing the publish: nats.js reports a failed send later, when no caller is waiting.
     const most = Math.min(maxPayload, this.#nats.connection.info?.max_payload ?? maxPayload)
     if (data.length + block.length > most) throw new ConfabError('TOO_LARGE')
     const headers = rawHeaders(block)
-    const options = waiting === undefined ? { headers } : { headers, reply: this.#inbox.expect(waiting) }
-    const waits = this.#outgoing.push({ subject, data, options })
-    if (waits === 1) setImmediate(this.#send)
-    else if (waits === sentAtOnce) this.#send()
+    const options = pending === undefined ? { headers } : { headers, reply: this.#inbox.expect(pending) }
+    const count = this.#queued.push({ subject, data, options })
+    if (count === 1) setImmediate(this.#send)
+    else if (count === maxQueuedPublishes) this.#send()
   }
 
-  /** What was appended in a turn of the loop: one system call, and nats-server is woken once. */
+  /** Publishes the appends of one turn of the event loop in one system call, so that nats-server wakes up once. */
   readonly #send = (): void => {
-    const outgoing = this.#outgoing
-    this.#outgoing = []
-    // Whoever waits for these is told so; nats.js would keep them for the next connection.
+    const queued = this.#queued
+    this.#queued = []
+    // nats.js would keep them for the next connection. Their pending requests fail with `disconnected`.
     if (!this.#nats.connected() || this.#nats.connection.isDraining()) return
-    for (const { subject, data, options } of outgoing) this.#nats.connection.publish(subject, data, options)
+    for (const { subject, data, options } of queued) this.#nats.connection.publish(subject, data, options)
   }
 
   last(aggregate: AggregateRef): Promise<StoredEvent | undefined> {
     return this.#reader.leader(this.#layout.streamOf(aggregate), { last_by_subj: subjectOf(aggregate) })
   }
 
-  /** Sees every event that was acked before the call, whichever replica answers. Skips what is none of confab's. */
+  /** Reads every event that was acked before the call, from any replica. Skips messages that confab did not write. */
   async *read(aggregate: AggregateRef, after: number): AsyncIterable<readonly StoredEvent[]> {
     const stream = this.#layout.streamOf(aggregate)
     const next_by_subj = subjectOf(aggregate)
@@ -190,7 +200,7 @@ export class JetStreamEventLog implements EventLog {
       if (events.length === 0) {
         const last = await end
         if (last === undefined || last.streamSeq <= position) return
-        // This replica is behind: the leader has it.
+        // The replica is behind the leader.
         const next = await this.#reader.leader(stream, { seq: position + 1, next_by_subj })
         if (next === undefined) return
         events = [next]
@@ -200,13 +210,13 @@ export class JetStreamEventLog implements EventLog {
     }
   }
 
-  /** Appends and reads that are under way. */
+  /** Number of appends and reads in progress. */
   get inFlight(): number {
     return this.#inbox.size
   }
 
   close(): void {
-    this.#outgoing = []
+    this.#queued = []
     this.#inbox.close()
   }
 }

@@ -1,9 +1,11 @@
 import { promisify } from 'node:util'
 import { deflateRaw, inflateRaw } from 'node:zlib'
+import { jetstreamManager } from '@nats-io/jetstream'
 import type { Msg, MsgHdrs } from '@nats-io/transport-node'
 import type { Snapshot, SnapshotStore } from '../../../commands/index.ts'
 import type { AggregateRef } from '../../../events/index.ts'
 import type { Nats } from '../client/connection.ts'
+import { streamTaking } from '../client/jetstream-api.ts'
 import { isRefusal, readAck, refusalError } from '../client/publish-ack.ts'
 import { headerIn, headerText, needleOf, rawHeaders, statusIn } from '../client/raw-message.ts'
 import { unavailable } from './log-reader.ts'
@@ -11,6 +13,7 @@ import { unavailable } from './log-reader.ts'
 const deflate = promisify(deflateRaw)
 const inflate = promisify(inflateRaw)
 
+/** Smallest snapshot that is compressed, bytes. */
 const compressFrom = 1024
 const versionHeader = 'Confab-Snapshot-Version'
 const seqHeader = 'Confab-Snapshot-Seq'
@@ -19,9 +22,10 @@ const timeout = 5_000
 
 const subjectOfSnapshot = ({ family, id }: AggregateRef): string => `snap.${family}.${id}`
 
-/** Snapshots in a stream that keeps the last message of each subject; compressed from 1 kB on. */
+/** Snapshots in the stream that takes `snap.>`. The stream keeps the last message of each subject. */
 export class JetStreamSnapshots implements SnapshotStore {
   readonly #nats: Nats
+  #stream: Promise<string> | undefined
 
   constructor(nats: Nats) {
     this.#nats = nats
@@ -29,7 +33,10 @@ export class JetStreamSnapshots implements SnapshotStore {
 
   async load(aggregate: AggregateRef): Promise<Snapshot | undefined> {
     const subject = subjectOfSnapshot(aggregate)
-    const msg = await this.#request(`$JS.API.DIRECT.GET.SNAPSHOTS.${subject}`, new Uint8Array(0))
+    const msg = await this.#request(
+      async () => `$JS.API.DIRECT.GET.${await this.#streamName()}.${subject}`,
+      new Uint8Array(0),
+    )
     const text = headerText(msg)
     if (statusIn(text) !== 0) return undefined
     const version = Number(headerIn(text, needleOf(versionHeader)))
@@ -45,14 +52,26 @@ export class JetStreamSnapshots implements SnapshotStore {
       `NATS/1.0\r\n${versionHeader}: ${version}\r\n${seqHeader}: ${streamSeq}\r\n${isLarge ? `${encodingHeader}: deflate\r\n` : ''}\r\n`,
     )
     const body = isLarge ? await deflate(data, { level: 1 }) : data
-    const ack = readAck(await this.#request(subjectOfSnapshot(aggregate), body, headers))
+    const ack = readAck(await this.#request(() => subjectOfSnapshot(aggregate), body, headers))
     if (isRefusal(ack)) throw refusalError(ack)
   }
 
-  async #request(subject: string, body: Uint8Array, headers?: MsgHdrs): Promise<Msg> {
+  /** Finds the stream once; a failure is not kept. */
+  #streamName(): Promise<string> {
+    this.#stream ??= jetstreamManager(this.#nats.connection, { checkAPI: false, timeout })
+      .then(manager => streamTaking(manager, 'snap.>'))
+      .catch(error => {
+        this.#stream = undefined
+        throw error
+      })
+    return this.#stream
+  }
+
+  async #request(subject: () => string | Promise<string>, body: Uint8Array, headers?: MsgHdrs): Promise<Msg> {
     if (!this.#nats.connected()) throw unavailable('not connected')
     try {
-      return await this.#nats.connection.request(subject, body, { timeout, ...(headers ? { headers } : {}) })
+      const options = { timeout, ...(headers ? { headers } : {}) }
+      return await this.#nats.connection.request(await subject(), body, options)
     } catch (error) {
       throw unavailable(error instanceof Error ? error.message : String(error))
     }

@@ -1,11 +1,14 @@
 import type { Msg } from '@nats-io/transport-node'
 import { ConfabError, type StoredEvent } from '../../../events/index.ts'
 import type { Nats } from '../client/connection.ts'
+import { ApiError } from '../client/jetstream-api.ts'
 import { headerText, statusIn } from '../client/raw-message.ts'
-import type { ReplyInbox, Waiting } from '../client/reply-inbox.ts'
+import type { PendingRequest, ReplyInbox } from '../client/reply-inbox.ts'
 import { eventFromHeaders, toStoredEvent } from './stored-message.ts'
 
-/** What of a stream: from `seq` (or the first at or after a time) on; of one subject, or of all. */
+/**
+ * The part of a stream to read: from `seq`, or from the first message at or after a time; of one subject, or of all.
+ */
 export interface BatchRequest {
   readonly seq?: number
   readonly start_time?: string
@@ -14,42 +17,46 @@ export interface BatchRequest {
   readonly max_bytes?: number
 }
 
+/** Returns the error for a log that cannot be read or written now. */
 export const unavailable = (why: string): ConfabError =>
   new ConfabError('UNAVAILABLE', `the log cannot be reached: ${why}`)
 
-class BatchWaiting implements Waiting {
+/** A direct get of several messages. */
+class PendingBatch implements PendingRequest {
+  readonly #stream: string
   readonly #events: StoredEvent[] = []
-  readonly #done: (events: StoredEvent[]) => void
-  readonly #failed: (error: Error) => void
+  readonly #resolve: (events: StoredEvent[]) => void
+  readonly #reject: (error: Error) => void
 
-  constructor(done: (events: StoredEvent[]) => void, failed: (error: Error) => void) {
-    this.#done = done
-    this.#failed = failed
+  constructor(stream: string, resolve: (events: StoredEvent[]) => void, reject: (error: Error) => void) {
+    this.#stream = stream
+    this.#resolve = resolve
+    this.#reject = reject
   }
 
   answer(msg: Msg): boolean {
     if (msg.data.length === 0) {
       const status = statusIn(headerText(msg))
-      // 204: the end of the batch. 404: nothing there.
+      // 204: end of the batch. 404: no message found.
       if (status === 204 || status === 404) {
-        this.#done(this.#events)
+        this.#resolve(this.#events)
         return true
       }
       if (status !== 0) {
-        this.#failed(unavailable(`status ${status}`))
+        this.#reject(unavailable(`status ${status}`))
         return true
       }
     }
-    this.#events.push(eventFromHeaders(msg))
+    this.#events.push(eventFromHeaders(msg, this.#stream))
     return false
   }
 
   fail(why: string): void {
-    this.#failed(unavailable(why))
+    this.#reject(unavailable(why))
   }
 }
 
-/** What the leader's own get answers with, JSON. */
+/** The JSON answer of the stream leader to a get. */
 interface StoredMessageAnswer {
   readonly message?: {
     readonly subject: string
@@ -60,9 +67,7 @@ interface StoredMessageAnswer {
   readonly error?: { readonly err_code?: number; readonly description?: string }
 }
 
-const noMessageFound = 10037
-
-/** Reads stored messages. Everything rejects with ConfabError UNAVAILABLE when no answer comes. */
+/** Reads stored messages. Every method rejects with ConfabError UNAVAILABLE when no answer arrives. */
 export class LogReader {
   readonly #nats: Nats
   readonly #inbox: ReplyInbox
@@ -72,22 +77,27 @@ export class LogReader {
     this.#inbox = inbox
   }
 
-  /** A batch by direct get, ascending: from any replica, which may be behind the leader. Fewer than asked for, or none, where its stream ends. */
+  /**
+   * Reads a batch by direct get, in ascending order. Any replica or mirror answers, and may be behind the leader.
+   * Resolves with fewer events than requested, or none, at the end of that copy.
+   */
   batch(stream: string, request: BatchRequest): Promise<StoredEvent[]> {
     return new Promise((resolve, reject) => {
-      this.#ask(`$JS.API.DIRECT.GET.${stream}`, request, new BatchWaiting(resolve, reject), reject)
+      this.#send(`$JS.API.DIRECT.GET.${stream}`, request, new PendingBatch(stream, resolve, reject), reject)
     })
   }
 
-  /** The last message of a subject, or the first of `next_by_subj` at or after `seq`, as the leader knows it. */
+  /**
+   * Reads the last message of a subject, or the first of `next_by_subj` at or after `seq`, from the stream's leader.
+   */
   leader(
     stream: string,
     request: { readonly last_by_subj: string } | { readonly seq: number; readonly next_by_subj: string },
   ): Promise<StoredEvent | undefined> {
     return this.#json<StoredMessageAnswer>(`$JS.API.STREAM.MSG.GET.${stream}`, request).then(
       ({ message, error }) => {
-        if (error?.err_code === noMessageFound) return undefined
-        if (message === undefined) throw unavailable(error?.description ?? 'an answer that makes no sense')
+        if (error?.err_code === ApiError.noMessageFound) return undefined
+        if (message === undefined) throw unavailable(error?.description ?? 'the answer cannot be parsed')
         return toStoredEvent(
           stream,
           message.seq,
@@ -99,14 +109,17 @@ export class LogReader {
     )
   }
 
-  /** The stream's first and last sequence, as the leader knows them; where `isLed` is false, as a copy does that has lost the others and answers all the same. */
+  /**
+   * Reads the first and last sequence of a stream. `isLed` is false when the stream has no leader: a replica that lost
+   * the others answers too, and the values may be out of date.
+   */
   async bounds(stream: string): Promise<{ first: number; last: number; isLed: boolean }> {
     const { state, cluster, error } = await this.#json<{
       state?: { first_seq: number; last_seq: number }
       cluster?: { leader?: string }
       error?: { description?: string }
     }>(`$JS.API.STREAM.INFO.${stream}`, {})
-    if (state === undefined) throw unavailable(error?.description ?? `no ${stream}`)
+    if (state === undefined) throw unavailable(error?.description ?? `no stream ${stream}`)
     return { first: state.first_seq, last: state.last_seq, isLed: cluster === undefined || !!cluster.leader }
   }
 
@@ -121,15 +134,16 @@ export class LogReader {
         }
         return true
       }
-      this.#ask(subject, request, { answer, fail: why => reject(unavailable(why)) }, reject)
+      const pending = { answer, fail: (why: string): void => reject(unavailable(why)) }
+      this.#send(subject, request, pending, reject)
     })
   }
 
-  #ask(subject: string, request: unknown, waiting: Waiting, reject: (error: Error) => void): void {
+  #send(subject: string, request: unknown, pending: PendingRequest, reject: (error: Error) => void): void {
     if (!this.#nats.connected()) {
       reject(unavailable('not connected'))
       return
     }
-    this.#nats.connection.publish(subject, JSON.stringify(request), { reply: this.#inbox.expect(waiting) })
+    this.#nats.connection.publish(subject, JSON.stringify(request), { reply: this.#inbox.expect(pending) })
   }
 }

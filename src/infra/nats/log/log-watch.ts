@@ -3,31 +3,31 @@ import { ReplyInbox } from '../client/reply-inbox.ts'
 import type { LogLayout } from './log-layout.ts'
 import { LogReader, unavailable } from './log-reader.ts'
 
-const patienceMs = 2_000
-const everyMs = 1_000
+const timeoutMs = 2_000
+const intervalMs = 1_000
 
 /**
- * Whether the log can be followed: asks each stream's leader, once a second. What counts is that one doesn't answer, never that this process was too busy to ask
- * or to hear: views are written in long transactions.
+ * Watches whether every stream of the log has a leader that answers. It asks each leader once a second. Only unanswered
+ * requests count: a process that is busy with a long transaction does not report the log as lost.
  */
 export class LogWatch {
   readonly #inbox: ReplyInbox
   readonly #reader: LogReader
   readonly #streams: readonly string[]
   readonly #timer: NodeJS.Timeout
-  /** When the first was asked of those that have failed since one that did not. */
+  /** When the first request of the current run of failures was sent. */
   #lostAt: number | undefined
   #isAsking = false
 
   constructor(nats: Nats, { streams }: Pick<LogLayout, 'streams'>) {
-    this.#inbox = new ReplyInbox(nats, patienceMs)
+    this.#inbox = new ReplyInbox(nats, timeoutMs)
     this.#reader = new LogReader(nats, this.#inbox)
     this.#streams = streams
-    this.#timer = setInterval(() => void this.#look(), everyMs)
+    this.#timer = setInterval(() => void this.#askLeaders(), intervalMs)
     this.#timer.unref()
   }
 
-  /** For how long some stream has been without a leader that answers, ms; 0 while all have one. */
+  /** Returns for how long some stream has had no leader that answers, ms; 0 while all have one. */
   lostForMs(): number {
     return this.#lostAt === undefined ? 0 : performance.now() - this.#lostAt
   }
@@ -37,18 +37,17 @@ export class LogWatch {
     this.#inbox.close()
   }
 
-  /** Never rejects; one at a time. */
-  async #look(): Promise<void> {
+  /** Asks all leaders, one round at a time. Never rejects. */
+  async #askLeaders(): Promise<void> {
     if (this.#isAsking) return
     this.#isAsking = true
-    const asked = performance.now()
+    const sentAt = performance.now()
     try {
       const bounds = await Promise.all(this.#streams.map(stream => this.#reader.bounds(stream)))
-      // A copy that has lost the others answers what it has.
       if (bounds.some(({ isLed }) => !isLed)) throw unavailable('a stream has no leader')
       this.#lostAt = undefined
     } catch {
-      this.#lostAt ??= asked
+      this.#lostAt ??= sentAt
     } finally {
       this.#isAsking = false
     }

@@ -9,19 +9,22 @@ import type {
   RetryRequest,
 } from '../../../projections/index.ts'
 import type { Nats } from '../client/connection.ts'
+import { ApiError, apiCodeOf, streamTaking } from '../client/jetstream-api.ts'
 import { NatsError, NatsProblem } from '../client/nats-error.ts'
 
-const streamName = 'DEAD_LETTERS'
+/** The subjects of dead letters, one for each projection. */
+export const deadLetterSubjects = 'dead.>'
 const retrySubject = 'confab.projections.retry'
-/** Letters that are read at once. */
+/** Letters that are read in one request. */
 const page = 250
-const noMessageFound = 10_037
-/** A direct get's status. */
+/** Status of a direct get that found nothing. */
 const noMessages = 404
+/** Descriptions of a failed delete of a message that is not in the stream. */
+const missingMessage = /no message found|EOF/
 
 /**
- * Files dead letters in the stream DEAD_LETTERS, subject `dead.<projection>`. A letter says where the event stands and why it was not taken; the event itself
- * stays where it is, in the log.
+ * Files dead letters under `dead.<projection>`. A letter holds the position of the event and the reason; the event
+ * itself stays in the log.
  */
 export class NatsDeadLetters implements DeadLetters {
   readonly #nats: Nats
@@ -41,7 +44,7 @@ export class NatsDeadLetters implements DeadLetters {
 
 /** A dead letter as it is filed. */
 export interface FiledLetter extends DeadLetter {
-  /** In DEAD_LETTERS: what operators name it by. */
+  /** Sequence in the stream of dead letters. Operators name a letter by it. */
   readonly sequence: number
   readonly projection: ProjectionName
   /** The event's. */
@@ -50,14 +53,15 @@ export interface FiledLetter extends DeadLetter {
   readonly type: string
 }
 
-/** All dead letters, or those of one projection, the oldest first. Rejects with NatsError. */
+/** Reads all dead letters, or those of one projection, oldest first. Rejects with NatsError. */
 export async function* readDeadLetters(nats: Nats, projection?: ProjectionName): AsyncIterable<FiledLetter> {
-  const subject = projection === undefined ? 'dead.>' : `dead.${projection}`
+  const subject = projection === undefined ? deadLetterSubjects : `dead.${projection}`
   try {
-    const { direct } = await jetstreamManager(nats.connection, { checkAPI: false })
+    const manager = await jetstreamManager(nats.connection, { checkAPI: false })
+    const stream = await streamTaking(manager, deadLetterSubjects)
     for (let seq = 1; ; ) {
       let found = 0
-      for await (const message of await direct.getBatch(streamName, {
+      for await (const message of await manager.direct.getBatch(stream, {
         seq,
         batch: page,
         next_by_subj: subject,
@@ -69,26 +73,28 @@ export async function* readDeadLetters(nats: Nats, projection?: ProjectionName):
       if (found < page) return
     }
   } catch (error) {
-    // There is none from there on.
+    // No letter from this sequence on.
     if ((error as { code?: unknown }).code === noMessages) return
+    if (NatsError.is(error)) throw error
     throw new NatsError(NatsProblem.failed, `the dead letters cannot be read: ${String(error)}`, error)
   }
 }
 
-/** Takes a letter out of the file; resolves with false when it is not there any more. */
+/** Removes a letter. Resolves with false when there is no such letter. */
 export const removeDeadLetter = async (nats: Nats, sequence: number): Promise<boolean> => {
   const manager = await jetstreamManager(nats.connection, { checkAPI: false })
   try {
-    return await manager.streams.deleteMessage(streamName, sequence, false)
+    const stream = await streamTaking(manager, deadLetterSubjects)
+    return await manager.streams.deleteMessage(stream, sequence, false)
   } catch (error) {
-    if ((error as { code?: unknown }).code === noMessageFound) return false
+    if (apiCodeOf(error) === ApiError.deleteFailed && missingMessage.test(String(error))) return false
     throw error
   }
 }
 
 /**
- * Answers who asks for a dead letter to be tried again, until the function that it returns is called. `retry` resolves with undefined for a stream of another
- * worker, who answers then.
+ * Answers requests to retry a dead letter, until the returned function is called. `retry` resolves with undefined for a
+ * stream of another worker, which answers then.
  */
 export const answerRetries = (
   nats: Nats,
@@ -103,15 +109,13 @@ export const answerRetries = (
     }
     if (outcome !== undefined) message.respond(JSON.stringify(outcome))
   }
-  const subscription = nats.connection.subscribe(retrySubject, {
-    callback: (_error, message) => void answer(message),
-  })
+  const subscription = nats.subscribe(retrySubject, answer)
   return () => subscription.unsubscribe()
 }
 
 /**
- * Asks for a dead letter to be tried again, in each database that holds the view: `databases` answers are waited for, for `waitMs` at most. Undefined: not all of
- * them came. An outcome that is not `ok` is told before those that are.
+ * Requests a retry of a dead letter in each database that holds the view. Waits for `databases` answers, at most
+ * `waitMs`. Resolves with undefined when an answer is missing, and with an outcome that is not `ok` before one that is.
  */
 export const askRetry = async (
   nats: Nats,

@@ -8,12 +8,12 @@ import { OrderedConsumer } from './ordered-consumer.ts'
 import { isForeign } from './stored-message.ts'
 
 const defaultBatch = 500
-/** Of a range nobody waits for single events: more may be under way at once. */
+/** Events in one batch of a range. Larger than the default: a range is read for throughput, not for latency. */
 const rangeBatch = 4_096
 
 /**
- * Whole streams in order. A message that is none of confab's comes with the envelope type '': whoever decodes it finds it malformed and can file it; nothing
- * stops here.
+ * Reads whole streams in order. A message that confab did not write has the envelope type '': decoding it fails, and
+ * the projection can file it as a dead letter.
  */
 export class NatsEventSource implements EventSource {
   readonly #nats: Nats
@@ -59,23 +59,23 @@ export class NatsEventSource implements EventSource {
   }
 
   async *range(stream: string, after: number, until: number): AsyncIterable<readonly StoredEvent[]> {
-    // An empty stream ends at 0.
+    // The last sequence of an empty stream is 0.
     if (until < 1 || after >= until) return
     let position = after
     for await (const events of this.consume(stream, after, {
       signal: new AbortController().signal,
       batch: rangeBatch,
     })) {
-      const wanted =
+      const inRange =
         (events.at(-1)?.streamSeq ?? 0) <= until ? events : events.filter(event => event.streamSeq <= until)
-      if (wanted.length > 0) yield wanted
+      if (inRange.length > 0) yield inRange
       position = events.at(-1)?.streamSeq ?? position
       if (position >= until) return
       if (events.length === 0 && !(await this.#hasMore(stream, position, until))) return
     }
   }
 
-  /** The consumer's own replica may be behind its leader; and the last sequences may have been deleted. */
+  /** The consumer's replica may be behind the leader, or the last messages may be deleted. */
   async #hasMore(stream: string, position: number, until: number): Promise<boolean> {
     const next = await this.#reader.leader(stream, { seq: position + 1, next_by_subj: '>' })
     return next !== undefined && next.streamSeq <= until
@@ -84,9 +84,9 @@ export class NatsEventSource implements EventSource {
   async *sequel({ stream, streamSeq }: Position, until: number): AsyncIterable<readonly StoredEvent[]> {
     const event = await this.#reader.leader(stream, { seq: streamSeq, next_by_subj: '>' })
     if (event?.streamSeq !== streamSeq) return
-    // It goes along with what follows at once.
+    // The first batch contains the event itself.
     let first = [event]
-    // On a subject of no aggregate nothing follows.
+    // A message that confab did not write belongs to no aggregate.
     if (!isForeign(event))
       for await (const events of this.#ofSubject(stream, subjectOf(event.aggregate), streamSeq, until)) {
         yield [...first, ...events]
@@ -104,7 +104,7 @@ export class NatsEventSource implements EventSource {
     for (let seq = after + 1; seq <= until; ) {
       let found = await this.#reader.batch(stream, { seq, next_by_subj, batch: defaultBatch })
       if (found.length === 0) {
-        // This replica may be behind.
+        // The replica may be behind the leader.
         const next = await this.#reader.leader(stream, { seq, next_by_subj })
         if (next === undefined) return
         found = [next]

@@ -17,8 +17,8 @@ export const streamNeedle = needleOf('Nats-Stream')
 export const subjectNeedle = needleOf('Nats-Subject')
 export const sequenceNeedle = needleOf('Nats-Sequence')
 
-/** An envelope as `headerBlock` writes it, ahead of all other headers: one match instead of nine look-ups. */
-const writtenByUs = new RegExp(
+/** Matches an envelope that `headerBlock` wrote, before all other headers: one match instead of nine look-ups. */
+const writtenEnvelope = new RegExp(
   `^NATS/1\\.0\r\n${[
     Header.type,
     Header.version,
@@ -32,9 +32,9 @@ const writtenByUs = new RegExp(
     .join('')}(?:${Header.keyId}: ([!-~]+)\r\n)?(?:${Header.traceparent}: ([!-~]+)\r\n)?`,
 )
 
-/** The envelope in a header block; undefined when none of confab's writers wrote it. */
+/** Returns the envelope in a header block; undefined when confab did not write the message. */
 export const envelopeIn = (text: string): Envelope | undefined => {
-  const match = writtenByUs.exec(text)
+  const match = writtenEnvelope.exec(text)
   if (match !== null) {
     const [, type = '', version, seq, n, actor = '', commandId = '', epoch, keyId, traceparent] = match
     const envelope = {
@@ -54,25 +54,25 @@ export const envelopeIn = (text: string): Envelope | undefined => {
   return decodeEnvelope(name => headerIn(text, needles.get(name) ?? ''))
 }
 
-/** What stands for the envelope of a message that isn't confab's: no event has the type '', so whoever decodes it finds it malformed. */
+/** Placeholder envelope of a message that confab did not write. No event has the type '', so decoding it fails. */
 const foreign: Envelope = { type: '', version: 1, seq: 0, n: 0, actor: '', commandId: '', epoch: 1 }
-const nowhere: AggregateRef = { family: 'conv', id: '' }
+const noAggregate: AggregateRef = { family: 'conv', id: '' }
 
-/** How a header block of ours begins. */
+/** The start of a header block that confab wrote. */
 const typeStart = `NATS/1.0\r\n${Header.type}: `
 
-/** The envelope's type, without reading the rest of it where one of confab's writers wrote it; '' when it is none of confab's events. */
+/** Returns the event type without parsing the rest of the envelope; '' when confab did not write the message. */
 const typeIn = (text: string): string =>
   text.startsWith(typeStart)
     ? text.slice(typeStart.length, text.indexOf('\r', typeStart.length))
     : (envelopeIn(text)?.type ?? '')
 
-/** What a stream's republish adds to a header block is at its end, and no longer than this unless the names are. */
-const placeLength = 320
+/** Length of the headers that a stream's republish appends to a header block; more only where names are very long. */
+const republishLength = 320
 
 /**
- * A republished message as an event, with as little done as will do to find that nobody here is interested in it. The rest of what makes it one of confab's, its
- * bucket and its envelope, is looked at when the envelope is asked for, which throws TypeError then.
+ * A republished message as an event. It parses only the fields that decide whether this process needs the event.
+ * Reading `envelope` parses the rest, and throws TypeError when confab did not write the message.
  */
 class LiveMessage implements LiveEvent {
   readonly stream: string
@@ -86,7 +86,7 @@ class LiveMessage implements LiveEvent {
   constructor(msg: Msg, family: Family) {
     const { subject } = msg
     const headers = headerText(msg)
-    const from = headers.length - placeLength
+    const from = headers.length - republishLength
     this.stream = headerIn(headers, streamNeedle, from) ?? headerIn(headers, streamNeedle) ?? ''
     this.streamSeq = Number(headerIn(headers, sequenceNeedle, from) ?? headerIn(headers, sequenceNeedle))
     this.aggregate = { family, id: subject.slice(subject.lastIndexOf('.') + 1) }
@@ -100,7 +100,7 @@ class LiveMessage implements LiveEvent {
     return this.#envelope
   }
 
-  /** A view into the connection's buffer: copy it to keep it for long. */
+  /** A view into the connection's buffer. Copy it to keep it. */
   get data(): Uint8Array {
     return this.#msg.data
   }
@@ -108,22 +108,23 @@ class LiveMessage implements LiveEvent {
   #read(): Envelope {
     const envelope = parseSubject(this.#msg.subject) === undefined ? undefined : envelopeIn(this.#headers)
     if (envelope !== undefined) return envelope
-    throw new TypeError(`${this.stream} ${this.streamSeq} at ${this.#msg.subject} is no event of confab's`)
+    throw new TypeError(`${this.stream} ${this.streamSeq} at ${this.#msg.subject} is not an event of confab`)
   }
 }
 
-/** A message of the live feed of a family. */
+/** Returns a message of a family's live feed as an event. */
 export const liveEvent = (msg: Msg, family: Family): LiveEvent => new LiveMessage(msg, family)
 
-/** An event that was read from the log, as the feed would have brought it. */
+/** Returns an event that was read from the log as a live event. */
 export const asLive = (event: StoredEvent): LiveEvent => ({ ...event, type: event.envelope.type })
 
-/** Whether a message in a stream is none of confab's events. */
+/** Whether confab did not write a message. */
 export const isForeign = (event: StoredEvent): boolean => event.envelope.type === ''
 
 /**
- * A stored message as an event. A message that is none of confab's (no envelope, or a subject of no aggregate) comes out with the envelope type '', so that
- * its place in the stream is not lost. `data` is a view into the connection's buffer: copy it to keep it for long.
+ * Returns a stored message as an event. A message without an envelope, or on a subject of no aggregate, gets the
+ * envelope type '', so that readers can pass its sequence. `data` is a view into the connection's buffer: copy it to
+ * keep it.
  */
 export const toStoredEvent = (
   stream: string,
@@ -135,15 +136,18 @@ export const toStoredEvent = (
   const aggregate = parseSubject(subject)
   const envelope = aggregate === undefined ? undefined : envelopeIn(headers)
   return envelope === undefined || aggregate === undefined
-    ? { stream, streamSeq, aggregate: aggregate ?? nowhere, envelope: foreign, data }
+    ? { stream, streamSeq, aggregate: aggregate ?? noAggregate, envelope: foreign, data }
     : { stream, streamSeq, aggregate, envelope, data }
 }
 
-/** An event as a direct get hands it out: its place in headers. */
-export const eventFromHeaders = (msg: Msg): StoredEvent => {
+/**
+ * Returns the answer of a direct get of `stream` as an event. The answer's headers contain subject and sequence. The
+ * stream that they name is not used: a mirror that answers for `stream` gives its own name.
+ */
+export const eventFromHeaders = (msg: Msg, stream: string): StoredEvent => {
   const text = headerText(msg)
   return toStoredEvent(
-    headerIn(text, streamNeedle) ?? '',
+    stream,
     Number(headerIn(text, sequenceNeedle)),
     headerIn(text, subjectNeedle) ?? '',
     text,

@@ -6,21 +6,21 @@ import { parse } from 'yaml'
 import { Family, subjectsOfStream } from '../../../events/index.ts'
 import { NatsError, NatsProblem } from '../client/nats-error.ts'
 
-/** One stream as it should be: what is not named is the server's business. */
+/** The settings of one stream. The server chooses those that are not named. */
 export type StreamDefinition = Partial<StreamConfig> & Pick<StreamConfig, 'name' | 'subjects'>
 
 export interface LoadStreamsOptions {
   /** Default: confab's own `streams/`. */
   readonly folder?: string
-  /** How many streams hold the conversations; default as defined. */
+  /** Number of streams for conversations. Default: as defined. */
   readonly conv?: number
-  /** How many streams hold the users; default as defined. */
+  /** Number of streams for users. Default: as defined. */
   readonly user?: number
-  /** Copies of each stream, 1, 3 or 5. Not given: those that are there keep theirs, new ones get one. */
+  /** Replicas of each stream: 1, 3 or 5. Default: existing streams keep theirs, new streams get one. */
   readonly replicas?: number | undefined
 }
 
-/** A file of `streams/`: a family, of which count streams are made, or a single stream by name. */
+/** A file of `streams/`: a family with its number of streams, or a single stream with its name. */
 interface DefinitionFile {
   readonly family?: Family
   readonly count?: number
@@ -30,10 +30,10 @@ interface DefinitionFile {
 
 const units = { ms: 1e6, s: 1e9, m: 60e9, h: 3600e9, d: 86400e9 }
 
-/** `30s` in nanoseconds. */
+/** Returns a duration such as `30s` in nanoseconds. */
 const nanoseconds = (text: unknown): number => {
   const match = /^(\d+)(ms|s|m|h|d)$/.exec(String(text))
-  if (match === null) throw new TypeError(`not a duration: ${text}`)
+  if (match === null) throw new TypeError(`not a duration: ${text} (write 500ms, 30s, 2m, 6h or 30d)`)
   return Number(match[1]) * units[match[2] as keyof typeof units]
 }
 
@@ -48,7 +48,8 @@ const compile = (file: DefinitionFile, options: LoadStreamsOptions): StreamDefin
       throw new TypeError('needs a family, or a name and subjects')
     return [{ ...config, name: file.name } as StreamDefinition]
   }
-  if (!Object.values(Family).includes(family)) throw new TypeError(`no such family: ${family}`)
+  if (!Object.values(Family).includes(family))
+    throw new TypeError(`no such family: ${family} (write conv or user)`)
   const count = options[family] ?? file.count ?? 1
   return Array.from({ length: count }, (_, index) => ({
     ...config,
@@ -57,10 +58,10 @@ const compile = (file: DefinitionFile, options: LoadStreamsOptions): StreamDefin
   }))
 }
 
-/** From the sources `src/infra/nats`, from the package `dist/infra/nats`: both three levels down. */
+/** The folder `streams/`: four levels above this file, in the sources (`src`) and in the package (`dist`). */
 const ownFolder = (): string => fileURLToPath(new URL('../../../../streams', import.meta.url))
 
-/** Reads the definitions of all streams. Throws NatsError for a file that makes no sense. */
+/** Reads the definitions of all streams. Throws NatsError, which names the file, for an invalid definition. */
 export const loadStreams = (options: LoadStreamsOptions = {}): StreamDefinition[] => {
   const folder = options.folder ?? ownFolder()
   const names = readdirSync(folder).filter(name => name.endsWith('.yaml'))

@@ -1,29 +1,25 @@
 import { isDeepStrictEqual } from 'node:util'
 import {
-  JetStreamApiError,
   type JetStreamManager,
   jetstreamManager,
   type StreamConfig,
   type StreamInfo,
 } from '@nats-io/jetstream'
 import { type NatsConnection, TimeoutError } from '@nats-io/transport-node'
-import { askJetStream } from '../client/ask-jetstream.ts'
+import { ApiError, apiCodeOf, askJetStream, streamsTaking } from '../client/jetstream-api.ts'
 import { NatsError, NatsProblem } from '../client/nats-error.ts'
 import { supportedNats } from '../client/server-versions.ts'
 import type { StreamDefinition } from './stream-definitions.ts'
 
 export { type LoadStreamsOptions, loadStreams, type StreamDefinition } from './stream-definitions.ts'
 
-/** What came of one definition. */
+/** The outcome of applying one definition. */
 export interface Applied {
   readonly stream: string
   readonly outcome: 'created' | 'updated' | 'unchanged'
-  /** Names of the settings that were changed. */
+  /** Names of the changed settings. */
   readonly changed: readonly string[]
 }
-
-const streamNotFound = 10059
-const streamNameInUse = 10058
 
 /** Throws NatsError for a server that is too old, naming its version and the one needed. */
 export const checkApiLevel = (level: number | undefined, version: string): void => {
@@ -34,7 +30,7 @@ export const checkApiLevel = (level: number | undefined, version: string): void 
     )
 }
 
-/** JetStream's management, of a server that is new enough. Throws NatsError. */
+/** Opens JetStream's management API. Throws NatsError when the server is too old. */
 export const openManager = async (connection: NatsConnection): Promise<JetStreamManager> => {
   const { api } = await askJetStream(connection, manager => manager.getAccountInfo())
   checkApiLevel(api.level, connection.info?.version ?? 'of unknown version')
@@ -45,55 +41,67 @@ const infoOf = async (manager: JetStreamManager, stream: string): Promise<Stream
   try {
     return await manager.streams.info(stream)
   } catch (error) {
-    if (error instanceof JetStreamApiError && error.code === streamNotFound) return undefined
+    if (apiCodeOf(error) === ApiError.streamNotFound) return undefined
     throw error
   }
 }
 
-/** Whether what is wanted is there; the server adds settings and metadata of its own. */
-const holds = (actual: unknown, wanted: unknown): boolean =>
-  typeof wanted === 'object' && wanted !== null && !Array.isArray(wanted)
-    ? Object.entries(wanted).every(([key, value]) =>
+/** Whether a stream has a defined value. The server adds settings and metadata of its own. */
+const holds = (actual: unknown, defined: unknown): boolean =>
+  typeof defined === 'object' && defined !== null && !Array.isArray(defined)
+    ? Object.entries(defined).every(([key, value]) =>
         holds((actual as Record<string, unknown> | undefined)?.[key], value),
       )
-    : isDeepStrictEqual(actual, wanted) || (actual === undefined && (wanted === false || wanted === 0))
+    : isDeepStrictEqual(actual, defined) || (actual === undefined && (defined === false || defined === 0))
 
-const differences = (actual: StreamConfig, wanted: StreamDefinition): string[] =>
-  Object.entries(wanted)
+const differences = (actual: StreamConfig, defined: StreamDefinition): string[] =>
+  Object.entries(defined)
     .filter(([key, value]) => !holds(actual[key as keyof StreamConfig], value))
     .map(([key]) => key)
 
-const applyOne = async (manager: JetStreamManager, wanted: StreamDefinition): Promise<Applied> => {
-  const stream = wanted.name
+/**
+ * Returns the definition under the name of the stream that takes its subjects already: a promoted mirror has a name of
+ * its own. Returns it as it is when no stream takes them, or several do.
+ */
+const withActualName = async (
+  manager: JetStreamManager,
+  definition: StreamDefinition,
+): Promise<StreamDefinition> => {
+  const [name, ...others] = await streamsTaking(manager, definition.subjects[0] ?? '')
+  return name === undefined || others.length > 0 ? definition : { ...definition, name }
+}
+
+const applyOne = async (manager: JetStreamManager, definition: StreamDefinition): Promise<Applied> => {
+  const defined = await withActualName(manager, definition)
+  const stream = defined.name
   const before = await infoOf(manager, stream)
   if (before === undefined)
     try {
-      await manager.streams.add(wanted)
+      await manager.streams.add(defined)
       return { stream, outcome: 'created', changed: [] }
     } catch (error) {
-      // Somebody else was quicker: what stands there now is compared like any other.
-      if (error instanceof JetStreamApiError && error.code === streamNameInUse)
-        return applyOne(manager, wanted)
+      // Another process created the stream first.
+      if (apiCodeOf(error) === ApiError.streamNameInUse) return applyOne(manager, definition)
       throw error
     }
-  const changed = differences(before.config, wanted)
+  const changed = differences(before.config, defined)
   if (changed.length === 0) return { stream, outcome: 'unchanged', changed }
   if (changed.includes('subjects') && before.state.messages > 0)
     throw new NatsError(
       NatsProblem.streams,
-      `${stream} holds events of ${before.config.subjects.length} subject filters, and would have other ones: events must be moved first, apply does not do that`,
+      `${stream} holds events, and its definition has other subjects: the events must be moved first, which apply does not do`,
     )
   await manager.streams.update(stream, {
     ...before.config,
-    ...wanted,
-    metadata: { ...before.config.metadata, ...wanted.metadata },
+    ...defined,
+    metadata: { ...before.config.metadata, ...defined.metadata },
   })
   return { stream, outcome: 'updated', changed }
 }
 
 /**
- * Makes the streams as they are defined: creates, updates or leaves alone. May be run at any time and by several at once; deletes nothing and moves no
- * events. Throws NatsError.
+ * Creates or updates the streams as they are defined. Finds existing streams by their subjects. Several processes may
+ * run it at any time; it deletes nothing and moves no events. Throws NatsError.
  */
 export const applyStreams = async (
   connection: NatsConnection,
@@ -115,14 +123,14 @@ export const applyStreams = async (
   return applied
 }
 
-/** A server's copy of a stream, as its leader sees it. */
+/** One server's replica of a stream, as the stream's leader reports it. */
 export interface CopyStatus {
   readonly server: string
-  /** `behind`: it takes part and has not all yet. `away`: the leader hears nothing of it. */
+  /** `behind`: connected, and not yet complete. `away`: the leader has no contact with it. */
   readonly state: 'current' | 'behind' | 'away'
-  /** Since the leader last heard of it, or since it leads, ms. */
+  /** Time since the leader last received from it, or since the leader's election, ms. */
   readonly silentMs: number
-  /** Entries of the stream's Raft log that it has not. */
+  /** Entries of the stream's Raft log that the replica lacks. */
   readonly lag: number
 }
 
@@ -135,17 +143,20 @@ export interface StreamStatus {
   readonly last: number
   readonly consumers: number
   readonly replicas: number
-  /** Server name of the leader; undefined on a single server, and where there is none. */
+  /** Server name of the leader; undefined on a single server, and while there is no leader. */
   readonly leader: string | undefined
-  /** Whether the stream takes events: of several copies most take part, of one its server is there. */
+  /** Whether the stream accepts events: it has a leader, or its single server is up. */
   readonly isLed: boolean
-  /** The leader's copy first. None of a single server, and where nobody answers for the stream. */
+  /** The leader's replica first. Empty on a single server, and while no server answers for the stream. */
   readonly copies: readonly CopyStatus[]
-  /** Settings that are not as defined; `missing` when the stream is not there. */
+  /** Settings that differ from the definition; `missing` when there is no such stream. */
   readonly drift: readonly string[]
 }
 
-/** A leader counts nobody as current that it has not heard of for this long, ms: nats-server's `lostQuorumInterval`. It says `offline` of those alone that took their leave. */
+/**
+ * Silence after which a leader no longer counts a replica as current, ms: `lostQuorumInterval` of nats-server. The
+ * server reports `offline` only for replicas that left.
+ */
 const lostAfterMs = 10_000
 
 const copiesOf = ({ cluster }: StreamInfo): readonly CopyStatus[] => {
@@ -156,16 +167,19 @@ const copiesOf = ({ cluster }: StreamInfo): readonly CopyStatus[] => {
   const since = (cluster as { leader_since?: string } | undefined)?.leader_since
   const ledForMs = since === undefined ? 0 : Math.max(0, Date.now() - Date.parse(since))
   const others = (cluster?.replicas ?? []).map(({ name, current, offline, active, lag = 0 }): CopyStatus => {
-    // 0 of one that the leader has not heard of since it leads.
-    const isUnheard = !current && active === 0
-    const silentMs = isUnheard ? ledForMs : Math.round(active / 1e6)
-    const isAway = offline === true || isUnheard || (!current && silentMs >= lostAfterMs)
+    // 0: the leader has not received from this replica since its election.
+    const wasNeverActive = !current && active === 0
+    const silentMs = wasNeverActive ? ledForMs : Math.round(active / 1e6)
+    const isAway = offline === true || wasNeverActive || (!current && silentMs >= lostAfterMs)
     return { server: name, state: isAway ? 'away' : current ? 'current' : 'behind', silentMs, lag }
   })
   return [...led, ...others]
 }
 
-/** Undefined when it is not there; null when nobody answers for it: its only copy is with a server that is away, or it has no leader. */
+/**
+ * Returns undefined when there is no such stream; null when no server answers for it: no leader, or its only server is
+ * away.
+ */
 const answerFor = async (
   manager: JetStreamManager,
   stream: string,
@@ -178,14 +192,15 @@ const answerFor = async (
   }
 }
 
-/** How the defined streams are. */
+/** Returns the status of the defined streams, found by their subjects. */
 export const streamsStatus = async (
   connection: NatsConnection,
   definitions: readonly StreamDefinition[],
 ): Promise<readonly StreamStatus[]> => {
   const manager = await openManager(connection)
   return Promise.all(
-    definitions.map(async definition => {
+    definitions.map(async one => {
+      const definition = await withActualName(manager, one).catch(() => one)
       const answer = await answerFor(manager, definition.name)
       const info = answer ?? undefined
       return {

@@ -1,18 +1,18 @@
 import { TimeoutError } from '@nats-io/transport-node'
 import t from 'tap'
-import { askAgain } from '../../../src/infra/nats/client/ask-jetstream.ts'
+import { retryRequest } from '../../../src/infra/nats/client/jetstream-api.ts'
 import { NatsError } from '../../../src/infra/nats/client/nats-error.ts'
 
 t.test('what is not answered is asked again, up to a bound', async t => {
   let asked = 0
-  const answer = await askAgain('the bucket b', async () => {
+  const answer = await retryRequest('the bucket b', async () => {
     if (++asked < 3) throw new TimeoutError()
     return 'here'
   })
   t.equal(answer, 'here')
   t.equal(asked, 3)
   asked = 0
-  const never = askAgain('the bucket b', async () => {
+  const never = retryRequest('the bucket b', async () => {
     asked++
     throw new TimeoutError()
   })
@@ -23,7 +23,7 @@ t.test('what is not answered is asked again, up to a bound', async t => {
 t.test('what is refused is not', async t => {
   let asked = 0
   const refused = (error: Error) =>
-    askAgain('JetStream', async () => {
+    retryRequest('JetStream', async () => {
       asked++
       throw error
     })
