@@ -239,6 +239,31 @@ t.test('drain ends streams with a time to come back', async t => {
   await client.stop()
 })
 
+t.test('an ended stream is a valid chunked answer, and its connection is not reused', async t => {
+  const socket = connect(confab.edge.port, '127.0.0.1')
+  t.teardown(() => socket.destroy())
+  let text = ''
+  socket.on('data', data => {
+    text += String(data)
+  })
+  const token = await confab.token('ray', { expiresInSeconds: 2 })
+  socket.write(`GET /v1/stream HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${token}\r\n\r\n`)
+  for (let n = 0; n < 2_000 && !text.includes('"closed"'); n++) await sleep(5)
+  await sleep(50)
+  const [head = '', ...rest] = text.split('\r\n\r\n')
+  t.match(head, /connection: close/i)
+  let body = rest.join('\r\n\r\n')
+  let last = -1
+  while (body !== '' && last !== 0) {
+    const [, size = ''] = /^([0-9a-f]+)\r\n/.exec(body) ?? []
+    if (size === '') break
+    last = Number.parseInt(size, 16)
+    body = body.slice(size.length + 2 + last + 2)
+  }
+  t.equal(last, 0, 'the last chunk ends the answer')
+  t.equal(body, '')
+})
+
 t.test('places beyond the log keep nobody else waiting, and their streams count', async t => {
   const few = await startConfab(t, { limits: { userSockets: 20, resumes: 2 } })
   const bob = await few.connect('bob')

@@ -236,6 +236,13 @@ t.test('browsers: what may be called from where, and what may run', async t => {
   t.equal(allowed.status, 204)
   t.equal(allowed.headers.get('access-control-allow-origin'), 'https://chat.example')
   t.match(allowed.headers.get('access-control-allow-headers'), /authorization/)
+  t.equal(allowed.headers.get('vary'), 'origin')
+  t.equal(allowed.headers.get('access-control-allow-credentials'), null)
+  t.equal(
+    (await get('/healthz')).headers.get('vary'),
+    'origin',
+    'a cache must not serve it to another origin',
+  )
   t.equal((await preflight('https://evil.example')).headers.get('access-control-allow-origin'), null)
   t.equal(
     (await get('/healthz', { origin: 'https://evil.example' })).headers.get('access-control-allow-origin'),

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { createEdgeMetrics, createRegistry } from '../../src/infra/telemetry/index.ts'
 import { type ConfabOptions, startConfab } from '../harness/confab.ts'
+import { GrpcClient } from '../harness/grpc-client.ts'
 import { noRates } from '../harness/no-rates.ts'
 import type { Fields } from '../harness/raw-client.ts'
 
@@ -156,6 +157,57 @@ t.test(
     await from('192.0.2.1')
   },
 )
+
+t.test('WebSockets, event streams and gRPC calls of an address count together', async t => {
+  const { socket, refusals, edge, url, token } = await limited(
+    t,
+    { addressSockets: 3, trustProxy: 1 },
+    { grpcPort: 0 },
+  )
+  const authorization = `Bearer ${await token('alice')}`
+  const stream = async (address: string) => {
+    const abort = new AbortController()
+    t.teardown(() => abort.abort())
+    const headers = { authorization, 'x-forwarded-for': address }
+    const answer = await fetch(`${url}/v1/stream`, { headers, signal: abort.signal })
+    return { answer, close: () => abort.abort() }
+  }
+  const open = (address: string) => socket({ headers: { 'x-forwarded-for': address } })
+  const call = async () => {
+    const client = new GrpcClient(edge.grpcPort!, { token: await token('alice') })
+    t.teardown(() => client.close())
+    return client
+  }
+  const first = await stream('127.0.0.1')
+  t.equal(first.answer.status, 200)
+  await open('127.0.0.1')
+  const grpc = await call()
+  await grpc.ok('hello')
+
+  const refused = await stream('127.0.0.1')
+  t.equal(refused.answer.status, 429)
+  t.equal(refused.answer.headers.get('retry-after'), '10')
+  t.match(await refused.answer.json(), { ok: false, error: { code: 'RATE_LIMITED' } })
+  await t.rejects(open('127.0.0.1'))
+  const { metadata } = await (await call()).ended
+  t.same(metadata.get('confab-close-code'), ['4029'])
+  t.equal(await refusals('address_sockets'), 3)
+  t.equal((await stream('192.0.2.7')).answer.status, 200, 'another address has its own')
+
+  const head = await fetch(`${url}/v1/stream`, {
+    method: 'HEAD',
+    headers: { authorization, 'x-forwarded-for': '192.0.2.8' },
+  })
+  t.equal(head.status, 200)
+  for (let n = 0; n < 5; n++) {
+    const headers = { authorization: 'Bearer x', 'x-forwarded-for': '192.0.2.8' }
+    t.equal((await fetch(`${url}/v1/stream`, { headers })).status, 401, 'a refused stream does not count')
+  }
+  const before = edge.connections()
+  first.close()
+  while (edge.connections() === before) await sleep(5)
+  t.equal((await stream('127.0.0.1')).answer.status, 200, 'an ended stream makes room')
+})
 
 t.test('without trust in a proxy its header says nothing', async t => {
   const { socket } = await limited(t, { addressSockets: 1 })

@@ -37,7 +37,7 @@ const sendLarge = async (head: string, headers: Record<string, string> = {}): Pr
   const lines = Object.entries({ host: 'x', 'content-length': String(declared), ...headers })
   socket.write(`${head} HTTP/1.1\r\n${lines.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`)
   const chunk = Buffer.alloc(256 * 1024, 'x')
-  for (const end = Date.now() + 20_000; !isClosed && bytes < declared && Date.now() < end; ) {
+  while (!isClosed && bytes < declared) {
     const isTaken = await new Promise<boolean>(resolve => {
       const timer = setTimeout(resolve, 2_000, false)
       socket.write(chunk, error => {
@@ -45,7 +45,8 @@ const sendLarge = async (head: string, headers: Record<string, string> = {}): Pr
         resolve(error == null)
       })
     })
-    if (isTaken) bytes += chunk.length
+    if (!isTaken) break
+    bytes += chunk.length
   }
   for (const end = Date.now() + 2_000; !isClosed && Date.now() < end; ) await sleep(5)
   const closed = isClosed

@@ -21,7 +21,7 @@ const allowed: HeaderList = [
 
 /**
  * Creates the policy for a list of origins; `*` allows all. Tokens are sent in a header and never in a cookie, so
- * answers do not allow credentials. With a list, answers depend on the origin, which `Vary` tells caches.
+ * answers do not allow credentials. With a list, answers depend on the origin, so they carry `Vary: origin`.
  */
 export const corsPolicy = (origins: readonly string[]): CorsPolicy => {
   const any = origins.includes('*')
