@@ -168,6 +168,18 @@ t.test('options of Cassandra', async t => {
   ])
 })
 
+t.test('options of adapters have the defaults of their tables, and an order of dependent bounds', async t => {
+  t.match(compileConfig({}), {
+    tokens: { clockToleranceMs: 5_000, cachedTokens: 10_000, cachedMs: 60_000 },
+    s3: { region: 'us-east-1', connectMs: 3_000, timeoutMs: 30_000 },
+    cassandra: { timeoutMs: 6_000, connectMs: 5_000, speculateAfterMs: 200, writesInFlight: 512 },
+    elasticsearch: { prefix: 'confab', timeoutMs: 10_000, lookMs: 60_000, leadMs: 600_000 },
+  })
+  t.same(problemsOf({ env: { CONFAB_ELASTICSEARCH_LEAD_TIME: '30s' } }), [
+    'CONFAB_ELASTICSEARCH_LEAD_TIME: must not be less than elasticsearch.checkEvery',
+  ])
+})
+
 t.test('edge.corsOrigins accepts origins and *', async t => {
   const origins = (value: string) => compileConfig({ env: { CONFAB_EDGE_CORS_ORIGINS: value } }).corsOrigins
   t.equal(compileConfig({}).corsOrigins, undefined, 'none by default')

@@ -84,6 +84,15 @@ t.test('checks a cached token again when it has expired', async t => {
   )
 })
 
+t.test('jwt.clockTolerance decides how long an expired token is valid', async t => {
+  const exp = Math.floor(Date.now() / 1000) - 30
+  const token = await signed('HS256', encode(secret), { exp })
+  const tolerant = await createTokenVerifier({ secret, clockToleranceMs: 600_000 })
+  t.match(await tolerant.verify(token), { user: 'alice', expiresAt: exp })
+  const strict = await createTokenVerifier({ secret, clockToleranceMs: 0 })
+  await t.rejects(strict.verify(token), refused)
+})
+
 const keySet = async () => {
   const eddsa = await generateKeyPair('EdDSA', { extractable: true })
   const rsa = await generateKeyPair('RS256', { extractable: true })
