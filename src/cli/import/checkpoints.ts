@@ -22,14 +22,17 @@ export const openCheckpoints = async (
   nats: Nats,
   feed: Pick<LiveFeed, 'positions'>,
 ): Promise<Checkpoints> => {
-  const started = new Map(feed.positions().map(({ stream, streamSeq }) => [stream, streamSeq]))
+  const started = feed.positions()
   const kv: KV = await new Kvm(nats.connection).create(bucket, { history: 1 })
   return {
     load: async key => {
       const found = await kv.get(key)
       if (found === null || found.operation !== 'PUT') return undefined
       const { log, bytes, lines, digest } = found.json<Entry>()
-      const isOfThisLog = log.every(({ stream, streamSeq }) => (started.get(stream) ?? 0) >= streamSeq)
+      // By order: a promoted mirror has another name than its origin, and the same sequences.
+      const isOfThisLog =
+        log.length === started.length &&
+        log.every(({ streamSeq }, i) => streamSeq <= (started[i]?.streamSeq ?? 0))
       return isOfThisLog ? { bytes, lines, digest } : undefined
     },
     save: async (key, position) => {
