@@ -35,8 +35,8 @@ export const openFeed = async (
   { conversations, users }: BenchInterest,
 ): Promise<NatsLiveFeed> => {
   const layout = await discoverLog(nats.connection)
-  const feed = new NatsLiveFeed(nats, layout, { interest })
   const signals = new NatsSignals(nats)
+  const feed = new NatsLiveFeed(nats, layout, { interest, signals })
   const needed = new Set(conversations)
   const here = new Set(users)
   const isNeeded = ({ aggregate: { family, id }, data }: LiveEvent): boolean =>
@@ -46,15 +46,21 @@ export const openFeed = async (
     event => void (isNeeded(event) && event.envelope.seq),
     () => {},
   )
-  feed.narrowTo({ wants: c => needed.has(c), conversations: () => needed, watch: () => {} })
-  signals.listen(
-    () => {},
-    about => needed.has(about) || here.has(about),
-  )
+  feed.narrowTo({
+    needsConversation: c => needed.has(c),
+    needsMarkers: (user, c) => here.has(user) || needed.has(c),
+    conversations: () => needed,
+    watch: () => {},
+  })
+  signals.listen(() => {}, {
+    needs: id => needed.has(id) || here.has(id),
+    ids: () => [...needed, ...here],
+    watch: () => {},
+  })
   await feed.start()
   for (
     const until = performance.now() + longestMs;
-    interest === 'conversations' && !feed.followed.isNarrow;
+    interest === 'conversations' && !(feed.followed.isNarrow && signals.isNarrow);
   ) {
     if (performance.now() > until) throw new Error('no digests arrived')
     await sleep(20)

@@ -39,9 +39,9 @@ export const openCommandsRole = (
   const server = new CommandServer(system.nats, {
     bus,
     onError: error => logger.error({ err: error }, 'a command of another process failed'),
-    onAnswered: createCommandMetrics(registry, () => server.underWay),
+    onAnswered: createCommandMetrics(registry, () => server.inProgress),
   })
-  const digests = new DigestWriter(system.nats, side.feed, { member: () => server.member })
+  const digests = new DigestWriter(system.nats, side.feed, { node: () => server.node })
   return {
     bus,
     states,

@@ -10,6 +10,7 @@ import {
   type SnapshotStore,
   type StateReader,
 } from '../commands/index.ts'
+import type { Signals } from '../edge/index.ts'
 import {
   applyStreams,
   discoverLog,
@@ -21,6 +22,7 @@ import {
   loadStreams,
   type Nats,
   NatsLiveFeed,
+  NatsSignals,
 } from '../infra/nats/index.ts'
 
 export interface LogOptions {
@@ -36,6 +38,8 @@ export interface OpenedLog {
   readonly layout: LogLayout
   readonly log: EventLog
   readonly feed: LiveFeed
+  /** Narrows together with the feed. */
+  readonly signals: Signals
   readonly snapshots: SnapshotStore
   /** What the feed follows now, and how many events it has brought and passed over. */
   readonly followed: () => Followed
@@ -51,11 +55,17 @@ export const openLog = async (
   await applyStreams(nats.connection, loadStreams({ replicas }))
   const layout = await discoverLog(nats.connection)
   const log = new JetStreamEventLog(nats, layout)
-  const feed = new NatsLiveFeed(nats, layout, { interest, ...(onNotice === undefined ? {} : { onNotice }) })
+  const signals = new NatsSignals(nats)
+  const feed = new NatsLiveFeed(nats, layout, {
+    interest,
+    signals,
+    ...(onNotice === undefined ? {} : { onNotice }),
+  })
   return {
     layout,
     log,
     feed,
+    signals,
     snapshots: new JetStreamSnapshots(nats),
     followed: () => feed.followed,
     close: async () => {

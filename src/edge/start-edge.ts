@@ -14,7 +14,7 @@ import { SharedReads } from './catch-up/shared-reads.ts'
 import { SlowConsumerCatchUp } from './catch-up/slow-consumer-catch-up.ts'
 import { StreamCatchUp } from './catch-up/stream-catch-up.ts'
 import { FanOut } from './delivery/fan-out.ts'
-import { EdgeInterest } from './delivery/interest.ts'
+import { createInterest } from './delivery/interest.ts'
 import { LiveEvents } from './delivery/live-events.ts'
 import { Wire } from './delivery/wire.ts'
 import type { EdgeOptions } from './edge-options.ts'
@@ -191,21 +191,18 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
     metrics,
     logger,
   })
-  feed.listen(live.listen, live.passed)
-  feed.narrowTo(
-    new EdgeInterest(fanOut, [
-      { needs: c => resumer.isFilling(c) },
-      { needs: c => tails.isKeeping(c) },
-      { needs: c => catchUp.wants(c) },
-    ]),
-  )
-  signals.listen(
-    signal => {
-      if (typingCheck.Check(signal)) fanOut.publish(signal.c, Wire.of(typingPush(signal)))
-      else if (!devices.heard(signal)) calls.heard(signal)
-    },
-    about => fanOut.audience(about) > 0 || sessions.has(about),
-  )
+  feed.listen(live.listen, live.skipped)
+  const interest = createInterest({
+    fanOut,
+    sessions,
+    holdsUser: user => states.holdsUser(user),
+    isCatchingUp: c => resumer.isFilling(c) || tails.isKeeping(c) || catchUp.wants(c),
+  })
+  feed.narrowTo(interest.events)
+  signals.listen(signal => {
+    if (typingCheck.Check(signal)) fanOut.publish(signal.c, Wire.of(typingPush(signal)))
+    else if (!devices.heard(signal)) calls.heard(signal)
+  }, interest.signals)
 
   let draining = false
   const readiness = async (): Promise<Readiness> => {

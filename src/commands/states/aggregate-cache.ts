@@ -79,6 +79,11 @@ export class AggregateCache<S extends AggregateState, E> {
     return this.#entries.get(id)
   }
 
+  /** Whether the entry is cached. Does not count as a use. */
+  has(id: string): boolean {
+    return this.#entries.has(id)
+  }
+
   /**
    * The entry, loaded when it is not here; one load at a time for an aggregate. Rejects with ConfabError UNAVAILABLE when the log can't be read, with
    * MalformedEventError or RangeError when it makes no sense.

@@ -15,6 +15,8 @@ export interface StateReader {
    */
   conversation(c: string): ConversationView | undefined | Promise<ConversationView | undefined>
   user(user: string): UserView | Promise<UserView>
+  /** Whether the state of a user is cached, so that it has to receive all events of the user to stay fresh. */
+  holdsUser(user: string): boolean
   /** The state as the log has it now, whatever the feed has brought: ask for it before someone is turned away who another node may just have let in. */
   currentConversation(c: string): Promise<ConversationView | undefined>
   /** As `currentConversation`. */
@@ -66,7 +68,10 @@ const createStateCaches = ({ log, snapshots, feed, limits }: StateOptions): Stat
       if (stored.aggregate.family === 'conv') conversations.feed(stored)
       else users.feed(stored)
     },
-    (c, seq) => conversations.knows(c, seq),
+    ({ family, id }, seq) => {
+      if (family === 'conv') conversations.knows(id, seq)
+      else users.knows(id, seq)
+    },
   )
   return { conversations, users }
 }
@@ -80,9 +85,10 @@ const readerOf = ({ conversations, users }: StateCaches): StateReader => ({
   },
   user: user => {
     const entry = users.cached(user)
-    if (entry !== undefined) return viewOfUser(entry.state)
-    return users.load(user).then(({ state }) => viewOfUser(state), unreadable)
+    if (entry !== undefined && entry.state.seq >= entry.knownSeq) return viewOfUser(entry.state)
+    return users.current(user).then(({ state }) => viewOfUser(state), unreadable)
   },
+  holdsUser: user => users.has(user),
   currentConversation: c =>
     conversations.current(c).then(({ state }) => viewOfConversation(state), unreadable),
   currentUser: user => users.current(user).then(({ state }) => viewOfUser(state), unreadable),

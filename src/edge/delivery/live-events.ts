@@ -1,5 +1,5 @@
 import type { Logger } from '../../base/logger.ts'
-import type { LiveEvent, PassedListener } from '../../commands/index.ts'
+import type { LiveEvent, SkippedListener } from '../../commands/index.ts'
 import {
   decodeConversationEvent,
   decodeUserEvent,
@@ -85,8 +85,9 @@ export class LiveEvents {
     else this.#user(event)
   }
 
-  /** What the feed passes over: somebody may come into it in this turn, and has to know how far the feed is. */
-  readonly passed: PassedListener = (_c, _seq, position) => this.#memberships.saw(position, undefined)
+  /** The feed's listener for skipped events: `hello` needs to know how far the feed has come. */
+  readonly skipped: SkippedListener = (_aggregate, _seq, position) =>
+    this.#memberships.saw(position, undefined)
 
   #user(event: LiveEvent): void {
     try {

@@ -1,7 +1,17 @@
-/** Ephemeral messages between edges: core NATS, never stored, may be lost. Port. */
+/** The conversations and users of whose signals an edge node needs to know. */
+export interface SignalInterest {
+  /** Whether the signals about a conversation or user concern a client of this node. Asked for each signal. */
+  needs(id: string): boolean
+  /** The conversations and users of the clients that are connected to this node. */
+  ids(): Iterable<string>
+  /** Calls the listener when the first client of a conversation or user connects, and when the last disconnects. */
+  watch(listener: (id: string, isNeeded: boolean) => void): void
+}
+
+/** Ephemeral messages between edge nodes: never stored, and lost while the transport is unavailable. Port. */
 export interface Signals {
-  /** To every edge, this one included. `about` is the id of a conversation or a user. */
+  /** Sends a signal to every edge node that needs it, this node included. `about`: id of a conversation or a user. */
   publish(about: string, signal: unknown): void
-  /** `concerns` is asked first: an edge hears those of the whole system, most of which are about nobody there, and need not be read. */
-  listen(listener: (signal: unknown) => void, concerns: (about: string) => boolean): void
+  /** Calls the listener with each signal of the interest. A node has one listener. */
+  listen(listener: (signal: unknown) => void, interest: SignalInterest): void
 }

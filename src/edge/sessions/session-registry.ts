@@ -5,6 +5,12 @@ import type { Session } from './session.ts'
 export class SessionRegistry {
   readonly #new = new Set<Session>()
   readonly #byUser = new Map<string, OneOrMany<Session>>()
+  #watcher: (user: string, isHere: boolean) => void = () => {}
+
+  /** Calls the watcher when the first session of a user opens here, and when the last one closes. */
+  watch(watcher: (user: string, isHere: boolean) => void): void {
+    this.#watcher = watcher
+  }
 
   connected(session: Session): void {
     this.#new.add(session)
@@ -13,7 +19,9 @@ export class SessionRegistry {
   /** After `hello`. */
   opened(session: Session): void {
     this.#new.delete(session)
-    this.#byUser.set(session.user, withItem(this.#byUser.get(session.user), session))
+    const before = this.#byUser.get(session.user)
+    this.#byUser.set(session.user, withItem(before, session))
+    if (before === undefined) this.#watcher(session.user, true)
   }
 
   /** Whether it was the last of its user here. */
@@ -22,9 +30,13 @@ export class SessionRegistry {
     const before = this.#byUser.get(session.user)
     if (before === undefined) return false
     const rest = withoutItem(before, session)
-    if (rest === undefined) this.#byUser.delete(session.user)
-    else this.#byUser.set(session.user, rest)
-    return rest === undefined
+    if (rest !== undefined) {
+      this.#byUser.set(session.user, rest)
+      return false
+    }
+    this.#byUser.delete(session.user)
+    this.#watcher(session.user, false)
+    return true
   }
 
   of(user: string): readonly Session[] {

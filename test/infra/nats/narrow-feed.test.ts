@@ -15,35 +15,42 @@ const until = async (holds: () => boolean): Promise<void> => {
 }
 
 /** An interest that a test changes. */
-class Wants implements Interest {
-  readonly #wanted = new Set<string>()
-  #watcher: (c: string, isWanted: boolean) => void = () => {}
+class TestInterest implements Interest {
+  readonly #conversations = new Set<string>()
+  /** Users that are connected here. */
+  readonly users = new Set<string>()
+  #watcher: (c: string, isNeeded: boolean) => void = () => {}
 
-  wants(c: string): boolean {
-    return this.#wanted.has(c)
+  needsConversation(c: string): boolean {
+    return this.#conversations.has(c)
+  }
+
+  needsMarkers(user: string, c: string): boolean {
+    return this.users.has(user) || this.#conversations.has(c)
   }
 
   conversations(): Iterable<string> {
-    return this.#wanted
+    return this.#conversations
   }
 
-  watch(watcher: (c: string, isWanted: boolean) => void): void {
+  watch(watcher: (c: string, isNeeded: boolean) => void): void {
     this.#watcher = watcher
   }
 
-  /** `quietly`: as what is wanted for a moment, of which the feed is not told. */
+  /** `quietly`: as a conversation that is needed for a short time, which the feed does not subscribe to. */
   add(c: string, quietly = false): void {
-    this.#wanted.add(c)
+    this.#conversations.add(c)
     if (!quietly) this.#watcher(c, true)
   }
 
   remove(c: string): void {
-    this.#wanted.delete(c)
+    this.#conversations.delete(c)
     this.#watcher(c, false)
   }
 }
 
 interface Passed {
+  readonly family: string
   readonly c: string
   readonly seq: number
   readonly streamSeq: number
@@ -76,12 +83,12 @@ const open = async (t: Test, options: { withDigests?: boolean; worth?: Worth } =
       seen.push(event)
       if (event.stream === 'CONV_0') places.push(event.streamSeq)
     },
-    (c, seq, { streamSeq }) => {
-      passed.push({ c, seq, streamSeq })
-      places.push(streamSeq)
+    ({ family, id }, seq, { stream, streamSeq }) => {
+      passed.push({ family, c: id, seq, streamSeq })
+      if (stream === 'CONV_0') places.push(streamSeq)
     },
   )
-  const wants = new Wants()
+  const wants = new TestInterest()
   feed.narrowTo(wants)
   await feed.start()
   t.teardown(async () => {
@@ -102,7 +109,12 @@ t.test('the contract of a live feed, where everything is wanted', async t => {
     const log = new JetStreamEventLog(steady, layout)
     const proxy = await nats.proxy()
     const feed = new NatsLiveFeed(await nats.connect(proxy.url), layout, { interest: 'conversations' })
-    feed.narrowTo({ wants: () => true, conversations: () => [], watch: () => {} })
+    feed.narrowTo({
+      needsConversation: () => true,
+      needsMarkers: () => true,
+      conversations: () => [],
+      watch: () => {},
+    })
     const start = feed.start.bind(feed)
     feed.start = async () => {
       const positions = await start()
@@ -231,7 +243,7 @@ t.test('whatever is cut, each event comes once, in order, and is wanted or passe
       Array.from({ length: 300 }, (_, n) => n + 1),
       id,
     )
-  t.ok(passed.every(({ c }) => !wants.wants(c)))
+  t.ok(passed.every(({ c }) => !wants.needsConversation(c)))
 })
 
 t.test('without digests it follows everything', async t => {
@@ -239,7 +251,7 @@ t.test('without digests it follows everything', async t => {
   wants.add('mine')
   let asked = 0
   const { connection } = await nats.connect()
-  connection.subscribe('digests.want', { callback: () => void asked++ })
+  connection.subscribe('digests.v2.request', { callback: () => void asked++ })
   await until(() => asked > 1)
   await log.append(conversation('other'), 0, newEvents(1, 2))
   await until(() => seen.length === 2)
@@ -257,7 +269,7 @@ t.test('when digests end it follows everything again, and misses nothing', async
   expected = (await log.append(conversation('other'), expected, newEvents(6, 5))).position.streamSeq
   await until(() => feed.position('CONV_0') === expected)
   await until(() => !feed.followed.isNarrow)
-  t.ok(notices.some(notice => notice.includes('digests do not tell')))
+  t.ok(notices.some(notice => notice.includes('digests are missing or late')))
   await log.append(conversation('mine'), 0, newEvents(1, 2))
   await until(() => feed.position('CONV_0') === 12)
   t.same(
@@ -286,7 +298,7 @@ t.test('by itself it is narrow while that is worth it, and wide when it is so no
   t.equal(feed.followed.conversations, 1)
   for (let n = 0; n < 20; n++) await appendBoth()
   await until(() => feed.position('CONV_0') === head.other)
-  t.ok(feed.followed.passed > 0)
+  t.ok(feed.followed.skipped > 0)
   await until(() => !feed.followed.isNarrow)
   t.equal(feed.followed.conversations, 0)
   await appendBoth()
@@ -301,14 +313,14 @@ t.test('what makes no sense as a digest is told of, and changes nothing', async 
   const { nats, log, feed, places, notices } = await open(t)
   await narrow(feed)
   const { connection } = await nats.connect()
-  connection.publish('digests.of.CONV_0', 'nonsense')
+  connection.publish('digests.v2.of.CONV_0', 'nonsense')
   connection.publish(
-    'digests.of.CONV_0',
-    pack({ from: 0, to: 1_000, offsets: 1, ids: 1, seqs: 1, wholes: [] }),
+    'digests.v2.of.CONV_0',
+    pack({ from: 0, to: 1_000, offsets: 1, ids: 1, seqs: 1, complete: [] }),
   )
-  connection.publish('digests.of.NO_SUCH_STREAM', '')
+  connection.publish('digests.v2.of.NO_SUCH_STREAM', '')
   await connection.flush()
-  await until(() => notices.filter(notice => notice.includes('makes no sense')).length === 3)
+  await until(() => notices.filter(notice => notice.includes('is invalid')).length === 3)
   await log.append(conversation(), 0, newEvents(1, 3))
   await until(() => feed.position('CONV_0') === 3)
   t.same(places, [1, 2, 3])

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
+import type { SignalInterest } from '../../../src/edge/ports/signals.ts'
 import { connectNats, JetStreamSnapshots, NatsSignals } from '../../../src/infra/nats/index.ts'
 import { conversation, user } from '../../contracts/new-events.ts'
 import { startNats } from '../../harness/nats.ts'
@@ -9,6 +10,12 @@ const until = async (holds: () => boolean): Promise<void> => {
   while (!holds()) await sleep(5)
 }
 
+const interestIn = (...ids: string[]): SignalInterest => ({
+  needs: id => ids.includes(id),
+  ids: () => ids,
+  watch: () => {},
+})
+
 t.test('a signal reaches every node that it concerns, its own included', async t => {
   const nats = await startNats(t)
   const heard: unknown[] = []
@@ -16,10 +23,7 @@ t.test('a signal reaches every node that it concerns, its own included', async t
     [1, 2].map(async node => {
       const connected = await nats.connect()
       const signals = new NatsSignals(connected)
-      signals.listen(
-        signal => heard.push([node, signal]),
-        about => about === 'general',
-      )
+      signals.listen(signal => heard.push([node, signal]), interestIn('general'))
       await connected.connection.flush()
       return signals
     }),
@@ -44,7 +48,7 @@ t.test('nonsense and failing listeners do not end it; without NATS a signal is l
       if (signal === 'bad') throw new Error('of the listener')
       heard.push(signal)
     },
-    () => true,
+    { needs: () => true, ids: () => [], watch: () => {} },
   )
   const { connection } = await nats.connect()
   await connected.connection.flush()
