@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { pack } from 'msgpackr'
 import t, { type Test } from 'tap'
-import type { Interest } from '../../../src/commands/index.ts'
+import { createFollowingStates, type Interest } from '../../../src/commands/index.ts'
 import type { StoredEvent } from '../../../src/events/index.ts'
 import type { Worth } from '../../../src/infra/nats/feed/interest-switch.ts'
 import { discoverLog, JetStreamEventLog, NatsLiveFeed } from '../../../src/infra/nats/index.ts'
 import { testLiveFeed } from '../../contracts/live-feed.ts'
-import { conversation, newEvent, newEvents, user } from '../../contracts/new-events.ts'
+import { conversation, newEvent, newEvents, newMarker, user } from '../../contracts/new-events.ts'
 import { writeDigests } from '../../harness/digests.ts'
 import { startNats } from '../../harness/nats.ts'
 
@@ -74,6 +74,8 @@ const open = async (t: Test, options: { withDigests?: boolean; worth?: Worth } =
       : { interest: 'auto', worth: options.worth }),
     onNotice: notice => notices.push(notice),
   })
+  const snapshots = { load: async () => undefined, save: async () => {} }
+  const states = createFollowingStates({ log, feed, snapshots })
   const seen: StoredEvent[] = []
   const passed: Passed[] = []
   /** Both, in the order in which they came. */
@@ -95,7 +97,7 @@ const open = async (t: Test, options: { withDigests?: boolean; worth?: Worth } =
     await feed.stop()
     log.close()
   })
-  return { nats, log, proxy, digesting, connected, feed, seen, passed, places, wants, notices }
+  return { nats, log, proxy, digesting, connected, feed, states, seen, passed, places, wants, notices }
 }
 
 const narrow = (feed: NatsLiveFeed): Promise<void> => until(() => feed.followed.isNarrow)
@@ -150,21 +152,91 @@ t.test('what is wanted is brought, and of the rest it is told', async t => {
   )
 })
 
-t.test('who comes and goes is brought whoever wants it, and so is all that is of users', async t => {
-  const { log, feed, seen, passed } = await open(t)
+t.test(
+  'membership changes are delivered in any case, and events of users that a digest cannot describe',
+  async t => {
+    const { log, feed, seen, passed } = await open(t)
+    await narrow(feed)
+    const joined = newEvent(1, { type: 'member.joined' })
+    const mark = newEvent(1, { type: 'read.marked', n: 0 })
+    await log.append(conversation('c'), 0, [joined])
+    await log.append(user('u'), 0, [mark])
+    await until(() => seen.length === 2)
+    const [first, second] = [...seen].sort((a, b) => (a.stream < b.stream ? -1 : 1))
+    t.same(first?.envelope, joined.envelope)
+    t.same(first?.aggregate, conversation('c'))
+    t.equal(Buffer.compare(first?.data ?? Buffer.alloc(0), joined.data), 0)
+    t.same(second?.envelope, mark.envelope)
+    t.same(second?.aggregate, user('u'))
+    t.same(passed, [])
+  },
+)
+
+t.test('of the markers, those of needed users and conversations are delivered', async t => {
+  const { log, feed, seen, passed, wants } = await open(t)
+  wants.add('mine')
+  wants.users.add('u1')
   await narrow(feed)
-  const joined = newEvent(1, { type: 'member.joined' })
-  const mark = newEvent(1, { type: 'read.marked', n: 0 })
-  await log.append(conversation('c'), 0, [joined])
-  await log.append(user('u'), 0, [mark])
-  await until(() => seen.length === 2)
-  const [first, second] = [...seen].sort((a, b) => (a.stream < b.stream ? -1 : 1))
-  t.same(first?.envelope, joined.envelope)
-  t.same(first?.aggregate, conversation('c'))
-  t.equal(Buffer.compare(first?.data ?? Buffer.alloc(0), joined.data), 0)
-  t.same(second?.envelope, mark.envelope)
-  t.same(second?.aggregate, user('u'))
-  t.same(passed, [])
+  const markers = [
+    ['u1', 'mine'],
+    ['u1', 'other'],
+    ['u2', 'mine'],
+    ['u2', 'other'],
+  ] as const
+  const heads = { u1: { seq: 0, at: 0 }, u2: { seq: 0, at: 0 } }
+  for (let round = 0; round < 10; round++)
+    for (const [u, c] of markers) {
+      const head = heads[u]
+      const marker = newMarker(u, ++head.seq, c)
+      head.at = (await log.append(user(u), head.at, [marker])).position.streamSeq
+    }
+  await until(() => feed.position('USER_0') === 40)
+  t.same(
+    seen.map(({ aggregate, envelope, streamSeq }) => [aggregate.id, envelope.seq, streamSeq]),
+    Array.from({ length: 10 }, (_, round) => [
+      ['u1', 2 * round + 1, 4 * round + 1],
+      ['u1', 2 * round + 2, 4 * round + 2],
+      ['u2', 2 * round + 1, 4 * round + 3],
+    ]).flat(),
+  )
+  t.same(
+    passed,
+    Array.from({ length: 10 }, (_, round) => ({
+      family: 'user',
+      c: 'u2',
+      seq: 2 * round + 2,
+      streamSeq: 4 * round + 4,
+    })),
+  )
+})
+
+t.test('a cached user whose markers were skipped is read from the log', async t => {
+  const { log, feed, states, seen, passed, wants } = await open(t)
+  await narrow(feed)
+  t.equal(states.holdsUser('u'), false)
+  let at = (await log.append(user('u'), 0, [newMarker('u', 1, 'c')])).position.streamSeq
+  t.equal((await states.user('u')).readMark('c'), 1)
+  t.ok(states.holdsUser('u'))
+  await until(() => feed.position('USER_0') === 1)
+  t.notOk(states.user('u') instanceof Promise, 'fresh, and answered at once')
+  at = (await log.append(user('u'), at, [newMarker('u', 2, 'c')])).position.streamSeq
+  await until(() => passed.length > 0 && feed.position('USER_0') === 2)
+  const behind = states.user('u')
+  t.ok(behind instanceof Promise, 'it knows that it is behind')
+  t.equal((await behind).readMark('c'), 2)
+  t.notOk(states.user('u') instanceof Promise)
+  // The next marker is delivered again, after one that was skipped.
+  at = (await log.append(user('u'), at, [newMarker('u', 3, 'c')])).position.streamSeq
+  await until(() => feed.position('USER_0') === 3)
+  wants.users.add('u')
+  at = (await log.append(user('u'), at, [newMarker('u', 4, 'c')])).position.streamSeq
+  await until(() => seen.some(({ envelope }) => envelope.seq === 4))
+  t.equal((await states.user('u')).readMark('c'), 4)
+  at = (await log.append(user('u'), at, [newMarker('u', 5, 'c')])).position.streamSeq
+  await until(() => seen.some(({ envelope }) => envelope.seq === 5))
+  const fresh = states.user('u')
+  t.notOk(fresh instanceof Promise)
+  t.equal((await fresh).readMark('c'), 5)
 })
 
 t.test(
