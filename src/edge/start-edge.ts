@@ -33,7 +33,7 @@ import { SessionRegistry } from './sessions/session-registry.ts'
 import { SlowConsumers } from './sessions/slow-consumers.ts'
 import { WriteRoom } from './sessions/write-room.ts'
 import { CallSignals } from './signals/call-signals.ts'
-import { Marks } from './signals/marks.ts'
+import { Markers } from './signals/markers.ts'
 import { TypingBoard } from './signals/typing-board.ts'
 import { CannotListenError } from './transports/cannot-listen.ts'
 import type { GrpcParts } from './transports/grpc/grpc-sessions.ts'
@@ -111,10 +111,10 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
     { states, feed, tails, fanOut, writeRoom, logger, onResumed: events => metrics.resumed(events) },
     limits,
   )
-  const marks = new Marks({ states, views, freshness, sessions, fanOut, logger }, limits)
+  const marks = new Markers({ states, views, freshness, sessions, fanOut, logger }, limits)
   const typing = new TypingBoard(signals, limits)
   const calls = new CallSignals(
-    { signals, sessions, access, states, refused: () => metrics.limited('call_rate') },
+    { signals, sessions, access, states, onLimited: () => metrics.limited('call_rate') },
     limits,
   )
   const slowConsumers = new SlowConsumerCatchUp(
