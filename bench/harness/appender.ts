@@ -9,8 +9,8 @@ import { asRaw, asRawMarks, messageEvent } from './events.ts'
 
 /**
  * New conversations `<prefix>-0` … and messages in each. With `marks`, as many marks of one user a conversation,
- * `<prefix>-u0` …, and a typing signal a conversation for every second message. The process answers with `{}` when all of
- * the events are stored.
+ * `<prefix>-u0` …, and a typing signal a conversation for every second message. The process answers with `{}` when all
+ * of the events are stored.
  */
 export interface AppendJob {
   readonly prefix: string

@@ -26,8 +26,8 @@ const conversationIn = (body: Uint8Array): string => {
 }
 
 /**
- * A live feed and signals, without an edge, of a process with these interests, once the feed has the mode. Rejects when no
- * digests arrive.
+ * A live feed and signals, without an edge, of a process with these interests, once the feed has the mode. Rejects when
+ * no digests arrive.
  */
 export const openFeed = async (
   nats: Nats,

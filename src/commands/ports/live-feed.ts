@@ -15,19 +15,21 @@ export interface LiveEvent extends StoredEvent {
 export type LiveListener = (event: LiveEvent) => void
 
 /**
- * Called in place of the LiveListener for event `seq` of an aggregate that the node does not need. The log has the event at
- * `position`. Must not throw or block.
+ * Called in place of the LiveListener for event `seq` of an aggregate that the node does not need. The log has the
+ * event at `position`. Must not throw or block.
  */
 export type SkippedListener = (aggregate: AggregateRef, seq: number, position: Position) => void
 
 /**
- * What a node needs from the live feed. The feed always delivers membership changes and all events of users except markers:
- * their subjects do not say which clients they concern.
+ * Selects the events that a node needs from the live feed. The feed always delivers membership changes and all events
+ * of users except markers: their subjects do not say which clients they concern.
  */
 export interface Interest {
   /** Whether the node needs the events of a conversation. Asked for each event, when the feed reaches it. */
   needsConversation(c: string): boolean
-  /** Whether the node needs the read and delivered markers of a user in a conversation. Asked as `needsConversation`. */
+  /**
+   * Whether the node needs the read and delivered markers of a user in a conversation. Asked as `needsConversation`.
+   */
   needsMarkers(user: string, c: string): boolean
   /** The conversations of the clients that are connected to this node. */
   conversations(): Iterable<string>
@@ -36,8 +38,9 @@ export interface Interest {
 }
 
 /**
- * The events of all streams as they are stored, each once and in the order of its stream. The transport may lose messages:
- * the feed finds the gaps and reads the missing events from the log. Port; contract: test/contracts/live-feed.ts.
+ * The events of all streams as they are stored, each once and in the order of its stream. The transport may lose
+ * messages: the feed finds the gaps and reads the missing events from the log. Port; contract:
+ * test/contracts/live-feed.ts.
  */
 export interface LiveFeed {
   /** Adds listeners, which are called in the order of registration. Call it before `start`. */

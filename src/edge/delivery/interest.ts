@@ -14,7 +14,7 @@ export interface InterestParts {
 
 type Watcher = (id: string, isNeeded: boolean) => void
 
-/** What this edge node needs from the live feed and of the signals between edge nodes, for its sessions and catch-ups. */
+/** Creates the interest of this edge node in the live feed and in signals, by its sessions and catch-ups. */
 export const createInterest = ({
   fanOut,
   sessions,

@@ -1,4 +1,4 @@
-/** The conversations and users of whose signals an edge node needs to know. */
+/** The conversations and users whose signals an edge node needs. */
 export interface SignalInterest {
   /** Whether the signals about a conversation or user concern a client of this node. Asked for each signal. */
   needs(id: string): boolean

@@ -13,12 +13,12 @@ export const presence =
         throw new ConfabError('BAD_REQUEST', 'state: it is said of a socket, and needs one.', {
           field: '/state',
         })
-      presence.said(session, state)
+      presence.reported(session, state)
     }
     const asked = [...new Set(users)]
     if (users !== undefined && session !== undefined) presence.watch(session, asked)
     const states = Object.fromEntries(asked.map(one => [one, presence.stateOf(one)]))
     if (lastSeen !== true) return { states, ...count }
     const offline = asked.filter(one => states[one] === 'offline')
-    return { states, ...count, lastSeen: (await seen?.tell(user, offline)) ?? {} }
+    return { states, ...count, lastSeen: (await seen?.of(user, offline)) ?? {} }
   }

@@ -12,7 +12,10 @@ import { isSlow, push } from '../sessions/outbox.ts'
 import type { Session } from '../sessions/session.ts'
 import type { SessionRegistry } from '../sessions/session-registry.ts'
 
-/** A signal of a call between edge nodes: the receiving user, one session of the user if only that one is meant, and the push. */
+/**
+ * A signal of a call between edge nodes: the receiving user, one session of the user if only that one is meant, and the
+ * push.
+ */
 const CallSignal = Type.Object({
   k: Type.Literal('call'),
   to: Id,
@@ -32,9 +35,9 @@ type CallSignal = Static<typeof CallSignal>
 const callSignalCheck = TypeCompiler.Compile(CallSignal)
 
 /**
- * Relays call signals (offers, answers and candidates of WebRTC) from a member of a conversation to the sessions of another
- * member, on any edge node. They are never stored, and confab does not read their data. The sending and the receiving node
- * both check by the state of the conversation that the two users are members.
+ * Relays call signals (offers, answers and candidates of WebRTC) from a member of a conversation to the sessions of
+ * another member, on any edge node. They are never stored, and confab does not read their data. The sending and the
+ * receiving node both check by the state of the conversation that the two users are members.
  */
 export class CallSignals {
   readonly #signals: Signals
@@ -67,7 +70,9 @@ export class CallSignals {
     this.#meters = new RecentKeys(limits.meters, () => new Meter())
   }
 
-  /** Sends a signal. Rejects with ConfabError: RATE_LIMITED, NOT_FOUND, NOT_MEMBER (a channel), FORBIDDEN, UNAVAILABLE. */
+  /**
+   * Sends a signal. Rejects with ConfabError: RATE_LIMITED, NOT_FOUND, NOT_MEMBER (a channel), FORBIDDEN, UNAVAILABLE.
+   */
   async relay(request: RequestOf['call'], { user, session }: Caller): Promise<void> {
     const { c, to, session: only, call, kind, data } = request
     this.#count(user)

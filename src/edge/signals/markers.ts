@@ -68,8 +68,8 @@ export class Markers {
   readonly #viewWaitMs: number
   readonly #receipts: Receipts
   /**
-   * Sessions that get a push once the inbox view is fresh, by `<user> <c>`. Several moves make one push; the session of the
-   * last move needs none.
+   * Sessions that get a push once the inbox view is fresh, by `<user> <c>`. Several moves make one push; the session of
+   * the last move needs none.
    */
   readonly #pending = new Map<string, readonly Session[]>()
 
@@ -166,8 +166,8 @@ const conversationField = Buffer.from('"c":"')
 const quote = 0x22
 
 /**
- * The conversation in the body of a marker, without parsing the JSON; '' for a body that confab does not write like this.
- * Ids need no escapes, and a marker has no texts.
+ * The conversation in the body of a marker, without parsing the JSON; '' for a body that confab does not write like
+ * this. Ids need no escapes, and a marker has no texts.
  */
 const conversationIn = (body: Uint8Array): string => {
   const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength)

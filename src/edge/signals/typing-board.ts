@@ -17,8 +17,8 @@ interface Typist {
 }
 
 /**
- * The users of this node who are typing. Sends at most one signal in `everyMs` for each user and conversation: at once, or
- * when that time is over with the state of then. Typing that the client does not repeat ends. Bounded: a user beyond
+ * The users of this node who are typing. Sends at most one signal in `everyMs` for each user and conversation: at once,
+ * or when that time is over with the state of then. Typing that the client does not repeat ends. Bounded: a user beyond
  * `typists` causes no signals.
  */
 export class TypingBoard {

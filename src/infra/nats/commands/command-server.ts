@@ -130,8 +130,8 @@ export class CommandServer {
 
   #receive(registration: NodeRegistration, msg: Msg): void {
     const { reply } = msg
-    // An empty message only asks NATS whether this node subscribes. Without a valid registration, the edge node has sent the
-    // command to another node, or will send it again.
+    // An empty message only asks NATS whether this node subscribes. Without a valid registration, the edge node has
+    // sent the command to another node, or will send it again.
     if (reply === undefined || reply === '' || msg.data.length === 0 || !registration.isValid) return
     const startedAt = performance.now()
     let command: WireCommand

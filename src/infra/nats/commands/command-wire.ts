@@ -17,8 +17,8 @@ export const commandSubject = (node: string): string => `cmd.to.${node}`
 export const CommandSubject = { announcements: 'cmd.members', request: 'cmd.who' } as const
 
 /**
- * The heartbeat of a commands node. `here`: it accepts commands. `leaving`: it accepts no more, and answers those it has.
- * `gone`: it answers none.
+ * The heartbeat of a commands node. `here`: it accepts commands. `leaving`: it accepts no more, and answers those it
+ * has. `gone`: it answers none.
  */
 export interface Announcement {
   readonly member: string
@@ -30,13 +30,13 @@ export interface Announcement {
 /** Interval between heartbeats, ms. */
 export const heartbeatMs = 500
 /**
- * Consecutive heartbeats that an edge node may miss before it sends the node's commands to others. It counts heartbeats, not
- * time: an edge node that did not run itself cannot judge other nodes.
+ * Consecutive heartbeats that an edge node may miss before it sends the node's commands to others. It counts
+ * heartbeats, not time: an edge node that did not run itself cannot judge other nodes.
  */
 export const missedHeartbeats = 10
 /**
- * Time for which a node may decide commands after it sent the last heartbeat that it also received, ms. Shorter than any edge
- * node takes to remove the node.
+ * Time for which a node may decide commands after it sent the last heartbeat that it also received, ms. Shorter than
+ * any edge node takes to remove the node.
  */
 export const leaseMs = 4_000
 
@@ -89,8 +89,8 @@ const parse = (bytes: Uint8Array): unknown =>
 export const encodeCommand = (command: WireCommand): Uint8Array => Buffer.from(JSON.stringify(command))
 
 /**
- * Decodes a command. Throws ConfabError: BAD_REQUEST for an invalid message, UNAVAILABLE for a request that this version does
- * not know, as during a rolling upgrade.
+ * Decodes a command. Throws ConfabError: BAD_REQUEST for an invalid message, UNAVAILABLE for a request that this
+ * version does not know, as during a rolling upgrade.
  */
 export const decodeCommand = (bytes: Uint8Array): WireCommand => {
   let command: unknown

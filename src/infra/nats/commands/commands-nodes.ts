@@ -19,8 +19,8 @@ const mixed = (hash: number): number => {
 }
 
 /**
- * Assigns each partition to a node by rendezvous hashing. Processes that know the same nodes compute the same table, and a
- * node that joins or leaves moves its own partitions only.
+ * Assigns each partition to a node by rendezvous hashing. Processes that know the same nodes compute the same table,
+ * and a node that joins or leaves moves its own partitions only.
  */
 export const assign = (nodes: readonly string[]): readonly (string | undefined)[] => {
   const hashes = nodes.map(node => fnv1a32(node))
@@ -143,9 +143,9 @@ export class CommandsNodes {
 }
 
 /**
- * A name under which this process accepts commands. The registration is valid while edge nodes surely know the process by
- * that name. After a lost connection or a long pause they may have sent its commands to another node: the process then
- * decides none of them, and registers under another name.
+ * A name under which this process accepts commands. The registration is valid while edge nodes surely know the process
+ * by that name. After a lost connection or a long pause they may have sent its commands to another node: the process
+ * then decides none of them, and registers under another name.
  */
 export class NodeRegistration {
   readonly name = nuid.next()

@@ -20,8 +20,8 @@ export interface Call {
 }
 
 /**
- * The unanswered commands of one conversation or user. All of them are at one commands node, so that they keep their order
- * when nodes join or leave.
+ * The unanswered commands of one conversation or user. All of them are at one commands node, so that they keep their
+ * order when nodes join or leave.
  */
 export interface CallQueue {
   readonly key: string
@@ -36,7 +36,7 @@ export interface CallQueue {
 /** Whether a reply is the message by which NATS reports that nothing subscribes to the subject. */
 const isNoResponders = (msg: Msg): boolean => msg.data.length === 0 && statusIn(headerText(msg)) === 503
 
-/** What an attempt reports to the command bus. */
+/** The outcomes that an attempt reports to the command bus. */
 export interface AttemptResults {
   /** The commands node answered, with a result or an error. */
   answered(call: Call, data: Uint8Array): void

@@ -27,9 +27,9 @@ const unavailable = (): ConfabError =>
   new ConfabError('UNAVAILABLE', 'No commands node answered in time; try again.')
 
 /**
- * The command bus of a process without the role `commands`. Sends all commands of a conversation to one commands node, and
- * sends them again, with the same id, when the node leaves or does not answer. Reads are served by states that follow the log
- * in this process.
+ * The command bus of a process without the role `commands`. Sends all commands of a conversation to one commands node,
+ * and sends them again, with the same id, when the node leaves or does not answer. Reads are served by states that
+ * follow the log in this process.
  */
 export class RemoteCommandBus implements CommandBus {
   readonly #nats: Nats
@@ -192,7 +192,9 @@ export class RemoteCommandBus implements CommandBus {
     for (const call of this.#calls) if (call.attempt?.node === node) this.#takeBack(call)
   }
 
-  /** Sends all commands again, each to the node that may have it: commands or answers may be lost with the connection. */
+  /**
+   * Sends all commands again, each to the node that may have it: commands or answers may be lost with the connection.
+   */
   #reconnected(): void {
     for (const call of this.#calls) if (call.attempt !== undefined) this.#resend(call, call.attempt.node)
     this.#sendWaiting()

@@ -17,9 +17,9 @@ const defaultEveryMs = 10
 const idleEveryMs = 500
 
 /**
- * Writes the digests of streams while edge nodes request them, on a node that follows all events anyway. The commands nodes
- * divide the streams among themselves as they divide the conversations. They need not agree: a digest is true whichever node
- * wrote it, and readers ignore duplicates. Where a digest is missing, its readers read the log.
+ * Writes the digests of streams while edge nodes request them, on a node that follows all events anyway. The commands
+ * nodes divide the streams among themselves as they divide the conversations. They need not agree: a digest is true
+ * whichever node wrote it, and readers ignore duplicates. Where a digest is missing, its readers read the log.
  */
 export class DigestWriter {
   readonly #nats: Nats

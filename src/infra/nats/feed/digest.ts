@@ -23,7 +23,9 @@ export const requestEveryMs = 1_000
 /** Time for which digests are written after a request, ms. */
 export const requestLifeMs = 5_000
 
-/** Bytes of event bodies, or events, that complete a digest. One more body of at most 256 KiB fits into a NATS message. */
+/**
+ * Bytes of event bodies, or events, that complete a digest. One more body of at most 256 KiB fits into a NATS message.
+ */
 const fullBytes = 256 * 1024
 const fullEvents = 2_048
 
@@ -38,14 +40,16 @@ const MarkerType = { read: 'read.marked', delivered: 'delivered.marked' } as con
 
 const isMarkerType = (type: string): boolean => type === MarkerType.read || type === MarkerType.delivered
 
-/** What a digest says about a marker, beside the user and `seq`. */
+/** A marker in a digest, beside its user and `seq`. */
 interface Marker {
   readonly c: string
   readonly mark: number
   readonly at: number
 }
 
-/** The marker that an event sets; undefined for all other events, and when a digest cannot reproduce the event's body. */
+/**
+ * The marker that an event sets; undefined for all other events, and when a digest cannot reproduce the event's body.
+ */
 const markerOf = ({ type, aggregate, envelope, data }: LiveEvent): Marker | undefined => {
   if (aggregate.family !== Family.user || !isMarkerType(type)) return undefined
   if (envelope.version !== 1 || envelope.keyId !== undefined || envelope.actor !== aggregate.id)
@@ -175,9 +179,10 @@ export class DigestDraft {
 }
 
 /**
- * What a stream stored after sequence `from`, up to `to`. A digest names the conversation of most events: a node that needs
- * the event subscribes to its subject. It describes markers well enough to rebuild their events, and carries all other events
- * of users and membership changes completely. Sequences that it does not mention hold no event of confab.
+ * A description of the events that a stream stored after sequence `from`, up to `to`. It names the conversation of most
+ * events: a node that needs the event subscribes to its subject. A digest describes markers well enough to rebuild
+ * their events, and carries all other events of users and membership changes completely. Sequences that it does not
+ * mention hold no event of confab.
  */
 export class Digest {
   readonly stream: string

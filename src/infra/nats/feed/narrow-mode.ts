@@ -11,7 +11,7 @@ import type { StreamFollower } from './stream-follower.ts'
 /** `auto`: the cheaper mode. `everything` and `conversations` fix the mode; the latter needs digests. */
 export type InterestMode = 'auto' | 'everything' | 'conversations'
 
-/** What narrows together with the live feed: the signals between edge nodes. */
+/** Signals between edge nodes, which narrow together with the live feed. */
 export interface Narrowable {
   narrow(): void
   widen(): void
@@ -37,8 +37,8 @@ const firstDigestsMs = 5_000
 const backOffMs = 10_000
 
 /**
- * Narrows the live feed of a node while that costs less: the feed then subscribes to the conversations that the node needs,
- * and to digests, which describe all other events. When digests fail, the feed follows all events again.
+ * Narrows the live feed of a node while that costs less: the feed then subscribes to the conversations that the node
+ * needs, and to digests, which describe all other events. When digests fail, the feed follows all events again.
  */
 export class NarrowMode {
   readonly #parts: NarrowModeParts

@@ -44,8 +44,8 @@ const sampleEvery = 13
 const startRetryMs = 100
 
 /**
- * The live feed over the messages that the streams republish. It subscribes to all of them by a wildcard for each family, or
- * to fewer (NarrowMode). A StreamFollower for each stream makes it complete.
+ * The live feed over the messages that the streams republish. It subscribes to all of them by a wildcard for each
+ * family, or to fewer (NarrowMode). A StreamFollower for each stream makes it complete.
  */
 export class NatsLiveFeed implements LiveFeed {
   readonly #nats: Nats

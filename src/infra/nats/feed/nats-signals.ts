@@ -15,8 +15,9 @@ interface Listening {
 }
 
 /**
- * Signals over core NATS, as JSON. A signal is lost when no node subscribes to it, or while NATS is unreachable. The node
- * subscribes to all signals; while it is narrow, to the conversations and users of its clients, each by a subscription.
+ * Signals over core NATS, as JSON. A signal is lost when no node subscribes to it, or while NATS is unreachable. The
+ * node subscribes to all signals; while it is narrow, to the conversations and users of its clients, each by a
+ * subscription.
  */
 export class NatsSignals implements Signals {
   readonly #nats: Nats

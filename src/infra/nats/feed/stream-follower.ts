@@ -9,7 +9,9 @@ import type { Digest } from './digest.ts'
 const maxEarly = 4_096
 const readEvents = 500
 const readBytes = 1024 * 1024
-/** Time that a stored event may take to arrive before it counts as lost, ms; longer where a digest has to announce it. */
+/**
+ * Time that a stored event may take to arrive before it counts as lost, ms; longer where a digest has to announce it.
+ */
 const graceMs = 100
 const digestGraceMs = 500
 const pollMs = 10
@@ -31,8 +33,8 @@ export interface FollowerOptions {
 }
 
 /**
- * The live feed of one stream. Delivers the events in order, each once: as they arrive, and from the log where messages were
- * lost. In narrow mode it skips the events that a digest describes and the node does not need.
+ * The live feed of one stream. Delivers the events in order, each once: as they arrive, and from the log where messages
+ * were lost. In narrow mode it skips the events that a digest describes and the node does not need.
  */
 export class StreamFollower {
   readonly stream: string
@@ -125,7 +127,9 @@ export class StreamFollower {
     if (this.#early.size > 0) this.#releaseEarly()
   }
 
-  /** Delivers or skips the events of a digest. Returns the sequence up to which the log has to be read first, if any. */
+  /**
+   * Delivers or skips the events of a digest. Returns the sequence up to which the log has to be read first, if any.
+   */
   #apply(digest: Digest): number | undefined {
     const { skip, needsConversation, needsMarkers } = this.#options
     for (; this.#applied < digest.size; this.#applied++) {
@@ -153,8 +157,8 @@ export class StreamFollower {
   }
 
   /**
-   * The last needed event of a digest that has not arrived. One read gets all of them, for a busy conversation without a
-   * subscription.
+   * The last needed event of a digest that has not arrived. One read gets all of them, for a busy conversation without
+   * a subscription.
    */
   #lastMissing(digest: Digest): number {
     const { needsConversation } = this.#options
@@ -174,8 +178,8 @@ export class StreamFollower {
   }
 
   /**
-   * Compares the position with the last sequence of the stream, and reads missing events from the log. After a reconnect no
-   * message is in transit, so there is no grace. Never rejects; one check at a time.
+   * Compares the position with the last sequence of the stream, and reads missing events from the log. After a
+   * reconnect no message is in transit, so there is no grace. Never rejects; one check at a time.
    */
   check(afterReconnect = false): Promise<void> {
     this.#check ??= this.#compare(afterReconnect ? 0 : this.isNarrow ? digestGraceMs : graceMs)
