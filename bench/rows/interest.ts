@@ -28,7 +28,7 @@ const subjectsOf = (prefix: string, percent: number, kind: 'conversation' | 'par
 }
 
 /**
- * CPU time that an edge node spends on the events, marks and signals of the whole system, of which none concerns its
+ * CPU time that an edge node spends on the events, markers and signals of the whole system, when none concerns its
  * clients; and CPU time of a feed that follows a tenth of the conversations and users, or none, and digests of the
  * rest, beside a feed that follows everything. The row also reports what subscriptions alone would cost.
  */

@@ -201,7 +201,7 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
   feed.narrowTo(interest.events)
   signals.listen(signal => {
     if (typingCheck.Check(signal)) fanOut.publish(signal.c, Wire.of(typingPush(signal)))
-    else if (!devices.heard(signal)) calls.heard(signal)
+    else if (!devices.heard(signal)) calls.receive(signal)
   }, interest.signals)
 
   let draining = false

@@ -102,7 +102,7 @@ export class CallSignals {
   }
 
   /** Handles a signal from an edge node. False: it is not about a call. */
-  heard(signal: unknown): boolean {
+  receive(signal: unknown): boolean {
     if (!callSignalCheck.Check(signal)) return false
     if (this.#sessions.has(signal.to)) void this.#deliver(signal)
     return true

@@ -21,6 +21,7 @@ export const CommandSubject = { announcements: 'cmd.members', request: 'cmd.who'
  * has. `gone`: it answers none.
  */
 export interface Announcement {
+  /** The name under which the node accepts commands. */
   readonly member: string
   readonly state: 'here' | 'leaving' | 'gone'
   /** When the node sent it, by the node's own monotonic clock. */
