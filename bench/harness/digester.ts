@@ -13,7 +13,7 @@ import {
 const nats = await connectNats({ servers: process.argv[2] ?? '', name: 'digester' })
 const feed = new NatsLiveFeed(nats, await discoverLog(nats.connection))
 const server = new CommandServer(nats, { bus: { execute: () => Promise.reject(new Error('none here')) } })
-const digests = new DigestWriter(nats, feed, { member: () => server.member })
+const digests = new DigestWriter(nats, feed, { node: () => server.node })
 await feed.start()
 await server.start()
 digests.start()

@@ -1,3 +1,4 @@
+import { v7 as uuidv7 } from 'uuid'
 import type { NewEvent } from '../../src/commands/index.ts'
 import {
   type ConversationCreated,
@@ -58,10 +59,20 @@ export const asRaw = (c: string, events: readonly NewEvent[]): RawSubject => ({
   })),
 })
 
-/**
- * Creates groups of `members` with `messages` divided among them and sent by all members in turn: the data for views
- * and replays.
- */
+/** The marks that a user sets in a conversation, delivered and read in turn, as messages that are published raw. */
+export const asRawMarks = (user: string, c: string, count: number): RawSubject => ({
+  name: subjectOf({ family: 'user', id: user }),
+  messages: Array.from({ length: count }, (_, index) => {
+    const seq = index + 1
+    const type = index % 2 === 0 ? 'delivered.marked' : 'read.marked'
+    const commandId = uuidv7()
+    const body = { u: user, seq, type, at, c, mark: seq } as const
+    const envelope = { type, version: 1, seq, n: 0, actor: user, commandId, epoch: 1 }
+    return { body: encodeBody(body), id: commandId, headers: headerLines(envelope) }
+  }),
+})
+
+/** Groups of `members`, each created and with its part of `messages` by all of them in turn: what views and replays are measured on. */
 export const makeGroups = (groups: number, members: number, messages: number): RawSubject[] => {
   const random = seededRandom(1)
   return Array.from({ length: groups }, (_, group) => {

@@ -14,9 +14,14 @@ export interface RawSubject {
 }
 
 /**
- * Publishes everything to new subjects, one publish in flight per subject. Resolves when the last message is stored.
+ * Publishes everything, one publish under way in each subject; all subjects are new. Resolves when the last message is
+ * stored. `onEach` is called after each message, with its index in its subject.
  */
-export const rawAppend = async (nats: NatsConnection, subjects: readonly RawSubject[]): Promise<void> => {
+export const rawAppend = async (
+  nats: NatsConnection,
+  subjects: readonly RawSubject[],
+  onEach?: (subject: RawSubject, index: number) => void,
+): Promise<void> => {
   const publisher = new RawPublisher(nats)
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   let left = subjects.reduce((sum, { messages }) => sum + messages.length, 0)
@@ -24,6 +29,7 @@ export const rawAppend = async (nats: NatsConnection, subjects: readonly RawSubj
     const message = subject.messages[n]
     if (message === undefined) return
     const onStored = (seq: number, refusal?: string): void => {
+      onEach?.(subject, n)
       if (refusal !== undefined) reject(new Error(refusal))
       else if (--left === 0) resolve()
       else send(subject, n + 1, seq)

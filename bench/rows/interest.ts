@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import type { LiveFeed } from '../../src/commands/index.ts'
 import { livePrefix, partitionOf, subjectOf } from '../../src/events/index.ts'
 import type { AppendJob } from '../harness/appender.ts'
 import { startScript } from '../harness/children.ts'
@@ -11,15 +12,15 @@ import type { Row, Sample } from '../row.ts'
 const conversations = 2_000
 const appender = fileURLToPath(new URL('../harness/appender.ts', import.meta.url))
 const digester = fileURLToPath(new URL('../harness/digester.ts', import.meta.url))
-/** Share of the conversations with local interest, in percent, where not all events are skipped. */
-const wantedPercent = 10
-const everything = `${livePrefix}.conv.*.*`
+/** The share of the conversations and users that the clients of the edge need. */
+const neededPercent = 10
+const everything = [`${livePrefix}.conv.*.*`, `${livePrefix}.user.*.*`, 'sig.*.*']
 
-const idsOf = (prefix: string, percent: number): string[] =>
-  Array.from({ length: (conversations * percent) / 100 }, (_, n) => `${prefix}-${n}`)
+const idsOf = (prefix: string, percent: number, separator = '-'): string[] =>
+  Array.from({ length: (conversations * percent) / 100 }, (_, n) => `${prefix}${separator}${n}`)
 
-/** Returns the live subjects of the first conversations of a prefix, by percent: one each, or their partitions. */
-const subjectsOf = (prefix: string, percent: number, kind: 'conversation' | 'bucket'): string[] => {
+/** The live subjects of the first conversations of a prefix, in percent of them: one each, or their partitions. */
+const subjectsOf = (prefix: string, percent: number, kind: 'conversation' | 'partition'): string[] => {
   const ids = idsOf(prefix, percent)
   return kind === 'conversation'
     ? ids.map(id => `${livePrefix}.${subjectOf({ family: 'conv', id })}`)
@@ -27,22 +28,27 @@ const subjectsOf = (prefix: string, percent: number, kind: 'conversation' | 'buc
 }
 
 /**
- * Measures an edge's cost of receiving the whole system's events without local interest, and a feed's cost of
- * following a tenth of the conversations plus digests, beside one that follows everything. Also reports the cost of
- * subscriptions alone.
+ * CPU time that an edge node spends on the events, markers and signals of the whole system, when none concerns its
+ * clients; and CPU time of a feed that follows a tenth of the conversations and users, or none, and digests of the
+ * rest, beside a feed that follows everything. The row also reports what subscriptions alone would cost.
  */
 export const interestRow: Row = {
   name: 'interest',
   figures: [
     {
-      path: 'an event of the system without interest at the edge node, CPU',
+      path: 'an event or signal that concerns no client of the edge, CPU',
       unit: 'µs',
       target: { rule: 'ratio at most', value: 2 },
     },
     {
-      path: `an event of the system, ${wantedPercent} % with interest: narrow feed against everything, CPU`,
+      path: `an event or signal, ${neededPercent} % needed: these and digests, against everything, CPU`,
       unit: 'µs',
       target: { rule: 'ratio at most', value: 0.6 },
+    },
+    {
+      path: 'an event or signal, none needed: digests, against everything, CPU',
+      unit: 'µs',
+      target: { rule: 'ratio at most', value: 0.4 },
     },
   ],
   prepare: async ({ quick, tell, defer }) => {
@@ -52,63 +58,74 @@ export const interestRow: Row = {
     defer(child.stop)
     const digests = startScript(digester, [nats.url])
     defer(digests.stop)
-    const each = quick ? 10 : 40
-    const events = conversations * each
+    // Of each conversation: so many messages, as many marks, half as many typing signals.
+    const each = quick ? 6 : 20
+    const [messages, marks, typing] = [conversations * each, conversations * each, (conversations * each) / 2]
     let turn = 0
 
-    /** CPU microseconds of this process per appended event, until `hasAll` returns true. */
-    const cpuEach = async (prefix: string, hasAll: () => boolean): Promise<number> => {
+    /** Microseconds of this process for each event and signal, until `hasAll` holds. */
+    const cpuEach = async (job: AppendJob, count: number, hasAll: () => boolean): Promise<number> => {
       const before = process.cpuUsage()
-      await child.ask({ prefix, conversations, each } satisfies AppendJob)
+      await child.ask(job)
       while (!hasAll()) await sleep(5)
       const { user, system } = process.cpuUsage(before)
-      return (user + system) / events
+      return (user + system) / count
     }
-    /** With subscriptions whose callback does nothing. */
-    const bare = async (prefix: string, subjects: readonly string[], share: number): Promise<number> => {
+    const jobOf = (prefix: string): AppendJob => ({ prefix, conversations, each, marks: true })
+    const all = messages + marks + typing
+    /** With subscriptions whose callbacks do nothing. */
+    const bare = async (job: AppendJob, subjects: readonly string[], count: number): Promise<number> => {
       const { connection } = await nats.connect()
-      let came = 0
-      const callback = () => void came++
+      let received = 0
+      const callback = () => void received++
       for (const subject of subjects) connection.subscribe(subject, { callback })
       await connection.flush()
-      const cpu = await cpuEach(prefix, () => came >= events * share)
+      const cpu = await cpuEach(job, job.marks === true ? all : messages, () => received >= count)
       await connection.close()
       return cpu
     }
-    /** With a live feed that follows everything, or its interest and digests. */
-    const followed = async (interest: 'everything' | 'conversations'): Promise<number> => {
+    /** Whether a feed has delivered or skipped as many events as one job appends, from where it is now. */
+    const endOf = (feed: LiveFeed): (() => boolean) => {
+      const ends = feed.positions().map(({ stream, streamSeq }) => ({
+        stream,
+        end: streamSeq + (stream.startsWith('CONV') ? messages : marks),
+      }))
+      return () => ends.every(({ stream, end }) => (feed.position(stream) ?? 0) >= end)
+    }
+    /** With a live feed and signals. */
+    const followed = async (interest: 'everything' | 'conversations', percent: number): Promise<number> => {
       const prefix = `p${turn++}`
       const connection = await nats.connect()
-      const feed = await openFeed(connection, interest, idsOf(prefix, wantedPercent))
-      const end = (feed.position('CONV_0') ?? 0) + events
-      const cpu = await cpuEach(prefix, () => (feed.position('CONV_0') ?? 0) >= end)
+      const needed = { conversations: idsOf(prefix, percent), users: idsOf(`${prefix}-u`, percent, '') }
+      const feed = await openFeed(connection, interest, needed)
+      const cpu = await cpuEach(jobOf(prefix), all, endOf(feed))
       await feed.stop()
       await connection.close()
       return cpu
     }
-    // Warm-up.
-    await bare(`p${turn++}`, [everything], 1)
+    // The first turn warms up.
+    await bare(jobOf(`p${turn++}`), everything, all)
     for (const percent of [1, 10, 50])
-      for (const kind of ['conversation', 'bucket'] as const) {
+      for (const kind of ['conversation', 'partition'] as const) {
         const prefix = `p${turn++}`
         const subjects = subjectsOf(prefix, percent, kind)
-        const cpu = await bare(prefix, subjects, percent / 100)
-        tell(`${subjects.length} subscriptions, a ${kind}, for ${percent} %: ${cpu.toFixed(2)} µs`)
+        const cpu = await bare({ prefix, conversations, each }, subjects, (messages * percent) / 100)
+        tell(`${subjects.length} subscriptions, one a ${kind}, for ${percent} %: ${cpu.toFixed(2)} µs`)
       }
 
     return {
       ours: async (): Promise<Sample> => {
         const connection = await nats.connect()
         const edge = await openListeningEdge(connection)
-        const end = (edge.feed.position('CONV_0') ?? 0) + events
-        const cpu = await cpuEach(`p${turn++}`, () => (edge.feed.position('CONV_0') ?? 0) >= end)
+        const cpu = await cpuEach(jobOf(`p${turn++}`), all, endOf(edge.feed))
         await edge.stop()
         await connection.close()
-        return [cpu, await followed('conversations')]
+        return [cpu, await followed('conversations', neededPercent), await followed('conversations', 0)]
       },
       limit: async (): Promise<Sample> => [
-        await bare(`p${turn++}`, [everything], 1),
-        await followed('everything'),
+        await bare(jobOf(`p${turn++}`), everything, all),
+        await followed('everything', neededPercent),
+        await followed('everything', 0),
       ],
     }
   },

@@ -37,9 +37,9 @@ export const openCommandsRole = (
   const server = new CommandServer(system.nats, {
     bus,
     onError: error => logger.error({ err: error }, 'command of another process failed'),
-    onAnswered: createCommandMetrics(registry, () => server.underWay),
+    onAnswered: createCommandMetrics(registry, () => server.inProgress),
   })
-  const digests = new DigestWriter(system.nats, opened.feed, { member: () => server.member })
+  const digests = new DigestWriter(system.nats, opened.feed, { node: () => server.node })
   return {
     bus,
     states,

@@ -2,7 +2,7 @@ import { settlesWithin } from '../base/timeout.ts'
 import type { CommandBus, StateReader } from '../commands/index.ts'
 import { type Edge, type EdgeOptions, startEdge } from '../edge/index.ts'
 import { type ConfabConfig, ConfigError, devSecret } from '../infra/config/index.ts'
-import { NatsSignals, openLastSeenBucket, openPresenceBucket } from '../infra/nats/index.ts'
+import { openLastSeenBucket, openPresenceBucket } from '../infra/nats/index.ts'
 import { createEdgeMetrics } from '../infra/telemetry/index.ts'
 import { createTokenVerifier, signDevToken, type TokenOptions } from '../infra/tokens/index.ts'
 import { loadUws } from '../infra/uws/index.ts'
@@ -38,7 +38,7 @@ export const openEdgeRole = async (context: ProcessContext, parts: EdgeRoleParts
     views,
     viewChanges,
     log: opened.log,
-    signals: new NatsSignals(system.nats),
+    signals: opened.signals,
     presence: await openPresenceBucket(system.nats, { replicas: config.natsReplicas }),
     lastSeen: await openLastSeenBucket(system.nats, {
       keepMs: config.edge.lastSeenMs,

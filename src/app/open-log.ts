@@ -11,6 +11,7 @@ import {
   type SnapshotStore,
   type StateReader,
 } from '../commands/index.ts'
+import type { Signals } from '../edge/index.ts'
 import {
   applyStreams,
   discoverLog,
@@ -22,6 +23,7 @@ import {
   loadStreams,
   type Nats,
   NatsLiveFeed,
+  NatsSignals,
 } from '../infra/nats/index.ts'
 
 export interface LogOptions {
@@ -37,6 +39,8 @@ export interface OpenedLog {
   readonly layout: LogLayout
   readonly log: EventLog
   readonly feed: LiveFeed
+  /** Narrows together with the feed. */
+  readonly signals: Signals
   readonly snapshots: SnapshotStore
   /** The interest of the feed, and the counts of events that it delivered and skipped. */
   readonly followed: () => Followed
@@ -52,11 +56,17 @@ export const openLog = async (
   await applyStreams(nats.connection, loadStreams({ replicas }))
   const layout = await discoverLog(nats.connection)
   const log = new JetStreamEventLog(nats, layout)
-  const feed = new NatsLiveFeed(nats, layout, { interest, ...(onNotice === undefined ? {} : { onNotice }) })
+  const signals = new NatsSignals(nats)
+  const feed = new NatsLiveFeed(nats, layout, {
+    interest,
+    signals,
+    ...(onNotice === undefined ? {} : { onNotice }),
+  })
   return {
     layout,
     log,
     feed,
+    signals,
     snapshots: new JetStreamSnapshots(nats),
     followed: () => feed.followed,
     close: async () => {

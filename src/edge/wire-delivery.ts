@@ -7,12 +7,12 @@ import { ConversationReader } from './catch-up/conversation-reader.ts'
 import { SharedReads } from './catch-up/shared-reads.ts'
 import { SlowConsumerCatchUp } from './catch-up/slow-consumer-catch-up.ts'
 import { FanOut } from './delivery/fan-out.ts'
-import { EdgeInterest } from './delivery/interest.ts'
+import { createInterest } from './delivery/interest.ts'
 import { LiveEvents } from './delivery/live-events.ts'
 import type { EdgeOptions } from './edge-options.ts'
 import type { EdgeLimits } from './ports/edge-limits.ts'
 import { SlowConsumers, WriteRoom } from './sessions/slow-consumers.ts'
-import { Marks } from './signals/marks.ts'
+import { Markers } from './signals/markers.ts'
 import type { WiredSessions } from './wire-sessions.ts'
 
 /** Bytes buffered for a session up to which catch-up continues. At most a quarter of the session's limit. */
@@ -63,7 +63,7 @@ export const wireDelivery = (
     onSlow: session => slowConsumerCatchUp.slow(session),
   })
 
-  const marks = new Marks({ states, views, freshness, sessions, fanOut, logger }, limits)
+  const marks = new Markers({ states, views, freshness, sessions, fanOut, logger }, limits)
   const live = new LiveEvents({
     fanOut,
     sessions,
@@ -74,8 +74,14 @@ export const wireDelivery = (
     metrics,
     logger,
   })
-  feed.listen(live.listen, live.passed)
-  feed.narrowTo(new EdgeInterest(fanOut, [catchUp]))
+  feed.listen(live.listen, live.skipped)
+  const interest = createInterest({
+    fanOut,
+    sessions,
+    holdsUser: user => states.holdsUser(user),
+    isCatchingUp: c => catchUp.needs(c),
+  })
+  feed.narrowTo(interest.events)
   let timer: NodeJS.Timeout | undefined
 
   return {
@@ -84,6 +90,7 @@ export const wireDelivery = (
     memberships,
     reader,
     fanOut,
+    interest,
     writeRoom,
     catchUp,
     slowConsumerCatchUp,

@@ -29,7 +29,7 @@ export const wireRequests = (
   const lookup = createViewLookup(views.timeline, log)
   const typing = new TypingBoard(signals, limits)
   const calls = new CallSignals(
-    { signals, sessions, access, states, refused: () => metrics.limited('call_rate') },
+    { signals, sessions, access, states, onLimited: () => metrics.limited('call_rate') },
     limits,
   )
   const presenceCounts = new PresenceCounts(limits.presenceCounted, user => presence.stateOf(user))
@@ -78,13 +78,10 @@ export const wireRequests = (
     },
     limits,
   )
-  signals.listen(
-    signal => {
-      if (typingCheck.Check(signal)) fanOut.publish(signal.c, Wire.of(typingPush(signal)))
-      else if (!devices.receive(signal)) calls.heard(signal)
-    },
-    about => fanOut.audience(about) > 0 || sessions.has(about),
-  )
+  signals.listen(signal => {
+    if (typingCheck.Check(signal)) fanOut.publish(signal.c, Wire.of(typingPush(signal)))
+    else if (!devices.receive(signal)) calls.receive(signal)
+  }, delivery.interest.signals)
 
   return {
     admission,

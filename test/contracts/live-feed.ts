@@ -1,7 +1,7 @@
 import type { Test } from 'tap'
 import { ConflictError, type EventLog, type LiveFeed } from '../../src/commands/index.ts'
-import type { AggregateRef, StoredEvent } from '../../src/events/index.ts'
-import { conversation, newEvent, newEvents, user } from './new-events.ts'
+import type { AggregateRef, Envelope, StoredEvent } from '../../src/events/index.ts'
+import { conversation, newEvent, newEvents, newMarker, user } from './new-events.ts'
 
 export interface LiveFeedUnderTest {
   /** Not started yet. */
@@ -91,6 +91,37 @@ export const testLiveFeed = (t: Test, open: (t: Test) => Promise<LiveFeedUnderTe
       users.map(event => event.envelope.seq),
       Array.from({ length: 20 }, (_, index) => index + 1),
     )
+  })
+
+  t.test('the markers and settings of users arrive as they were stored', async t => {
+    const { feed, log, seen } = await started(t)
+    const aggregate = user()
+    const setting = { ...newEvent(3, { type: 'user.blocked', n: 0 }), data: Buffer.from('{"user":"eve"}') }
+    const events = [
+      newMarker(aggregate.id, 1, 'c1', 'delivered.marked'),
+      newMarker(aggregate.id, 2, 'c1'),
+      setting,
+      newMarker(aggregate.id, 4, 'c2'),
+      // A body that confab does not write like this: a digest cannot describe it.
+      { ...newMarker(aggregate.id, 5, 'c2'), data: Buffer.from('{ "c": "c2" }') },
+    ]
+    let expected = 0
+    for (const event of events) expected = (await log.append(aggregate, expected, [event])).position.streamSeq
+    await until(() => seen.length === events.length)
+    const said = ({ type, version, seq, n, actor, epoch }: Envelope) => ({
+      type,
+      version,
+      seq,
+      n,
+      actor,
+      epoch,
+    })
+    for (const [index, event] of events.entries()) {
+      t.same(seen[index]?.aggregate, aggregate)
+      t.same(said(seen[index]!.envelope), said(event.envelope))
+      t.equal(Buffer.compare(seen[index]!.data, event.data), 0, `body ${index + 1}`)
+    }
+    t.equal(feed.position(seen[0]!.stream), expected)
   })
 
   t.test('it knows how fresh it is', async t => {

@@ -20,6 +20,15 @@ export const newEvent = (seq: number, more: Partial<Envelope> = {}): NewEvent =>
   data: new TextEncoder().encode(JSON.stringify({ t: 'event', seq, text: `message ${seq}, ünïcödé ☃` })),
 })
 
+/** The `seq`th marker that a user sets, as the decider writes it. */
+export const newMarker = (user: string, seq: number, c: string, type = 'read.marked'): NewEvent => {
+  const at = new Date(1_790_000_000_000 + seq).toISOString()
+  return {
+    ...newEvent(seq, { type, n: 0, actor: user }),
+    data: Buffer.from(JSON.stringify({ u: user, seq, type, at, c, mark: seq })),
+  }
+}
+
 /** `count` events from seq `first` on. */
 export const newEvents = (first: number, count: number): NewEvent[] =>
   Array.from({ length: count }, (_, index) => newEvent(first + index))

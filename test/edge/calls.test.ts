@@ -110,7 +110,7 @@ t.test('only members, and only those', async t => {
   t.equal(await eve.code('call', offer({ c: 'nowhere', call: 'c4' })), 'NOT_FOUND')
   for (const to of ['eve', 'carol', 'nobody'])
     t.match(await alice.request('call', offer({ to, call: 'c4' })), {
-      error: { code: 'NOT_FOUND', field: '/to', message: 'to: there is no such member.' },
+      error: { code: 'NOT_FOUND', field: '/to', message: 'to: not a member of the conversation.' },
     })
   await alice.ok('call', offer({ c: 'three', to: 'carol', call: 'c4' }))
   await signal(carol, 'c4')

@@ -34,12 +34,12 @@ const local = () => {
   const device = (activeAt: number): Device => {
     const made = { activeAt, saysAway: false, isIdle: false }
     devices.push(made)
-    presence.came('alice')
+    presence.connected('alice')
     return made
   }
   /** As the board does, every so often. */
   const pass = (from: number, until: number) => {
-    for (let now = from; now <= until; now += 50) presence.look(now)
+    for (let now = from; now <= until; now += 50) presence.check(now)
   }
   return { devices, changes, presence, device, pass }
 }
@@ -79,13 +79,13 @@ t.test('who is back within the grace has not been away', async t => {
   const { presence, devices, changes, device, pass } = local()
   device(0)
   devices.length = 0
-  presence.left('alice', 100)
+  presence.disconnected('alice', 100)
   pass(100, 550)
   device(560)
   pass(560, 1_500)
   t.same(changes, ['alice online'])
   devices.length = 0
-  presence.left('alice', 1_500)
+  presence.disconnected('alice', 1_500)
   pass(1_500, 1_990)
   t.equal(presence.stateOf('alice'), 'online')
   pass(1_990, 2_040)
@@ -99,7 +99,7 @@ t.test('away and gone: offline, and online at once when back', async t => {
   pass(0, 1_200)
   t.equal(presence.stateOf('alice'), 'away')
   devices.length = 0
-  presence.left('alice', 1_200)
+  presence.disconnected('alice', 1_200)
   pass(1_200, 1_600)
   t.equal(presence.stateOf('alice'), 'away', 'still')
   device(1_600)
@@ -113,9 +113,9 @@ t.test('no time for away: nobody is, unless said', async t => {
     () => devices,
     () => {},
   )
-  presence.came('alice')
-  presence.look(0)
-  presence.look(1e9)
+  presence.connected('alice')
+  presence.check(0)
+  presence.check(1e9)
   t.equal(presence.stateOf('alice'), 'online')
   devices[0]!.saysAway = true
   presence.refresh('alice', 1e9)
@@ -199,8 +199,10 @@ t.test('a watch that is refused changes nothing, and who watches no more is forg
 const ttlMs = 1_000
 const remote = (most = 1_000_000) => {
   const changed: number[] = []
-  const presence = new RemotePresence({ self: 'here', ttlMs, most }, shard => changed.push(shard))
-  const hear = (record: PresenceRecord, now: number) => presence.heard(record, now)
+  const presence = new RemotePresence({ self: 'here', ttlMs, maxCharacters: most }, shard =>
+    changed.push(shard),
+  )
+  const hear = (record: PresenceRecord, now: number) => presence.receive(record, now)
   const lives = (edge: string, now: number) => hear({ of: 'edge', edge, ttlMs }, now)
   const has = (edge: string, user: string, state: 'online' | 'away' | 'offline', now: number) =>
     hear(
@@ -235,10 +237,10 @@ t.test('an edge that is silent has nobody; one that comes back has those that it
   has('there', 'bob', 'online', 0)
   changed.length = 0
   for (const now of [300, 600, 900]) lives('here', now)
-  presence.look(1_100)
+  presence.check(1_100)
   t.same(changed, [], 'it may be this edge that hears nothing')
   lives('here', 1_200)
-  presence.look(1_200)
+  presence.check(1_200)
   t.same(changed, [shardOf('bob')])
   t.equal(presence.stateOf('bob'), 'offline')
   t.equal(presence.size, 0)
@@ -252,13 +254,13 @@ t.test('who does not hear itself is no judge of others, and gives them time afte
   lives('here', 0)
   lives('there', 0)
   has('there', 'bob', 'online', 0)
-  presence.look(5_000)
+  presence.check(5_000)
   t.equal(presence.stateOf('bob'), 'online')
   for (const now of [6_000, 6_300, 6_600, 6_900]) lives('here', now)
-  presence.look(6_900)
+  presence.check(6_900)
   t.equal(presence.stateOf('bob'), 'online')
   lives('here', 7_200)
-  presence.look(7_200)
+  presence.check(7_200)
   t.equal(presence.stateOf('bob'), 'offline')
 })
 
@@ -267,13 +269,13 @@ t.test('a silence shorter than a life is one, too', async t => {
   for (const now of [0, 300, 600]) lives('here', now)
   lives('there', 350)
   has('there', 'bob', 'online', 350)
-  presence.look(1_350)
+  presence.check(1_350)
   lives('here', 1_400)
-  presence.look(1_400)
+  presence.check(1_400)
   t.equal(presence.stateOf('bob'), 'online', 'there has had no way to be heard, either')
   lives('there', 2_300)
   for (const now of [1_700, 2_000, 2_300, 2_600]) lives('here', now)
-  presence.look(2_600)
+  presence.check(2_600)
   t.equal(presence.stateOf('bob'), 'online')
 })
 
@@ -298,7 +300,7 @@ t.test('what an edge that is long dead has said is forgotten', async t => {
   has('there', 'bob', 'online', 0)
   for (let now = 0; now <= 50_000; now += 500) {
     lives('here', now)
-    presence.look(now)
+    presence.check(now)
   }
   t.equal(presence.characters, 0)
 })

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
-import { Receipts } from '../../src/edge/signals/receipts.ts'
+import { Receipts } from '../../src/edge/signals/markers.ts'
 import { startConfab } from '../harness/confab.ts'
 import type { RawClient } from '../harness/raw-client.ts'
 

@@ -10,10 +10,10 @@ import {
   type LiveFeed,
 } from '../../src/commands/index.ts'
 import { type Edge, type EdgeLimits, type EdgeOptions, startEdge } from '../../src/edge/index.ts'
-import type { Signals } from '../../src/edge/ports/signals.ts'
 import { openMediaFolder } from '../../src/infra/media-folder/index.ts'
 import {
   discoverLog,
+  type InterestMode,
   JetStreamEventLog,
   JetStreamSnapshots,
   type Nats,
@@ -42,6 +42,8 @@ export interface ConfabOptions {
   /** Of another confab, so that both are one system. Default: a server of its own. */
   readonly nats?: TestNats
   readonly limits?: Partial<EdgeLimits>
+  /** Which events the feed follows. Default `everything`; `conversations` needs digests (`writeDigests`). */
+  readonly interest?: InterestMode
   readonly edge?: Partial<EdgeOptions>
   readonly commands?: Partial<BusLimits>
   /** Default: a folder of its own. */
@@ -61,8 +63,9 @@ export interface TestConfab {
   readonly edge: Edge
   readonly bus: CommandBus
   readonly log: EventLog
+  readonly feed: NatsLiveFeed
   readonly views: Views
-  readonly signals: Signals
+  readonly signals: NatsSignals
   readonly media: Media
   /** `http://127.0.0.1:…` */
   readonly url: string
@@ -93,7 +96,11 @@ export const startConfab = async (t: Teardown, options: ConfabOptions = {}): Pro
   const connection = await nats.connect()
   const layout = await discoverLog(connection.connection)
   const log = new JetStreamEventLog(connection, layout)
-  const natsFeed = new NatsLiveFeed(connection, layout)
+  const signals = new NatsSignals(connection)
+  const natsFeed = new NatsLiveFeed(connection, layout, {
+    signals,
+    ...(options.interest === undefined ? {} : { interest: options.interest }),
+  })
   const feed = options.wrapFeed?.(natsFeed) ?? natsFeed
   const file = join(folder, 'views.db')
   const stores = openSqliteStores(file)
@@ -118,7 +125,6 @@ export const startConfab = async (t: Teardown, options: ConfabOptions = {}): Pro
     epoch: 1,
     ...(options.commands === undefined ? {} : { limits: options.commands }),
   })
-  const signals = new NatsSignals(connection)
   const media = new Media(
     options.mediaStore ?? (await openMediaFolder(join(folder, 'media'))),
     options.mediaLimits,
@@ -169,6 +175,7 @@ export const startConfab = async (t: Teardown, options: ConfabOptions = {}): Pro
     edge,
     bus,
     log,
+    feed: natsFeed,
     views,
     signals,
     media,

@@ -11,7 +11,7 @@ import {
 export const writeDigests = async (t: Test, nats: Nats): Promise<DigestWriter> => {
   const feed = new NatsLiveFeed(nats, await discoverLog(nats.connection))
   const server = new CommandServer(nats, { bus: { execute: () => Promise.reject(new Error('not here')) } })
-  const writer = new DigestWriter(nats, feed, { member: () => server.member })
+  const writer = new DigestWriter(nats, feed, { node: () => server.node })
   await feed.start()
   writer.start()
   await server.start()

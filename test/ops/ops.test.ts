@@ -36,7 +36,7 @@ const known = async (): Promise<Map<string, Set<string>>> => {
   const registry = createRegistry()
   createEdgeMetrics(registry, () => 0)
   createCommandMetrics(registry, () => 0)
-  createFeedMetrics(registry, () => ({ isNarrow: false, conversations: 0, brought: 0, passed: 0 }))
+  createFeedMetrics(registry, () => ({ isNarrow: false, conversations: 0, delivered: 0, skipped: 0 }))
   createRemoteMetrics(registry, { open: 0, resent: 0, isServed: true })
   createProjectionMetrics(registry, () => [])
   const names = new Map<string, Set<string>>()

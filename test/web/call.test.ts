@@ -78,7 +78,7 @@ test('a call is declined, and a number that is none says so', async ({ open, con
   const socket = await confab.connect('eva')
   await socket.ok('block', { user: 'dan', on: true })
   await button(dan, 'Call eva').click()
-  await dan.getByText('eva: One of you has blocked the other.').waitFor()
+  await dan.getByText('eva: One of the two users has blocked the other.').waitFor()
 })
 
 test('two that call each other at once have one call', async ({ open, confab }) => {

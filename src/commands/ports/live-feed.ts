@@ -1,49 +1,62 @@
-import type { Position, StoredEvent, StreamPosition } from '../../events/index.ts'
+import type { AggregateRef, Position, StoredEvent, StreamPosition } from '../../events/index.ts'
 
 /**
- * A stored event as the feed brings it. A node sees those of the whole system, most of which nobody there is interested in: `stream`, `streamSeq`, `aggregate` and
- * `type` are at hand, `envelope` and `data` are made when they are looked at. Do not spread it.
+ * A stored event as the live feed delivers it. A node receives the events of the whole system and needs few of them, so
+ * `envelope` and `data` are read from the message when they are first used. Do not spread the object.
+ *
+ * A digest carries a marker without its command id and trace: such an event has an empty `commandId`.
  */
 export interface LiveEvent extends StoredEvent {
-  /** The type that the envelope says. */
+  /** Event type, as in the envelope. */
   readonly type: string
 }
 
-/** Called once an event. Must not throw, must not block. */
+/** Called once for each event. Must not throw or block. */
 export type LiveListener = (event: LiveEvent) => void
 
-/** Called instead, for event `seq` of a conversation that nobody here wants: the log has it at `position`. Must not throw, must not block. */
-export type PassedListener = (c: string, seq: number, position: Position) => void
+/**
+ * Called in place of the LiveListener for event `seq` of an aggregate that the node does not need. The log has the
+ * event at `position`. Must not throw or block.
+ */
+export type SkippedListener = (aggregate: AggregateRef, seq: number, position: Position) => void
 
-/** What a node wants of the live feed. Never passed over are who comes and goes, and all that is of users: there, nobody can tell beforehand whom it concerns. */
+/**
+ * Selects the events that a node needs from the live feed. The feed always delivers membership changes and all events
+ * of users except markers: their subjects do not say which clients they concern.
+ */
 export interface Interest {
-  /** Whether an event of a conversation is to be brought; asked for each event of the system, when its turn has come. */
-  wants(c: string): boolean
-  /** The conversations that are wanted for long: of clients that are here. */
+  /** Whether the node needs the events of a conversation. Asked for each event, when the feed reaches it. */
+  needsConversation(c: string): boolean
+  /**
+   * Whether the node needs the read and delivered markers of a user in a conversation. Asked as `needsConversation`.
+   */
+  needsMarkers(user: string, c: string): boolean
+  /** The conversations of the clients that are connected to this node. */
   conversations(): Iterable<string>
-  /** Tells from now on of those that come to be wanted for long, and are so no more. */
-  watch(listener: (c: string, isWanted: boolean) => void): void
+  /** Calls the listener when the first client of a conversation connects, and when the last one disconnects. */
+  watch(listener: (c: string, isNeeded: boolean) => void): void
 }
 
 /**
- * What is being stored, as it is stored: every event of every stream once, in the order of its stream, from the start on. Underneath may be a transport that
- * loses messages; the feed finds holes and tails and fills them from the log. Port; contract: test/contracts/live-feed.ts.
+ * The events of all streams as they are stored, each once and in the order of its stream. The transport may lose
+ * messages: the feed finds the gaps and reads the missing events from the log. Port; contract:
+ * test/contracts/live-feed.ts.
  */
 export interface LiveFeed {
-  /** Listeners are called in the order that they were added. Add them before `start`. `passed` is for what is not brought, where the feed may be narrow. */
-  listen(listener: LiveListener, passed?: PassedListener): void
-  /** From now on the feed may pass over what is not wanted, where that is cheaper than to bring it. Call it before `start`. */
+  /** Adds listeners, which are called in the order of registration. Call it before `start`. */
+  listen(listener: LiveListener, skipped?: SkippedListener): void
+  /** Allows the feed to skip events outside this interest, when that costs less. Call it before `start`. */
   narrowTo(interest: Interest): void
-  /** Resolves once it follows all streams; from each stream's position then on, nothing is missed. */
+  /** Resolves with the position of each stream, after which the feed misses no event. */
   start(): Promise<readonly StreamPosition[]>
-  /** Stream sequence of the last event that was delivered of a stream, or passed over (or where it started). Undefined for an unknown stream. */
+  /** Stream sequence up to which the feed delivered or skipped all events. Undefined for an unknown stream. */
   position(stream: string): number | undefined
   /**
    * The positions of all streams: first those of conversations, then those of users. The streams of a family are in the
    * order of their lowest partition, so that the order survives the promotion of a mirror with another name.
    */
   positions(): readonly StreamPosition[]
-  /** Milliseconds since it last knew that it had everything; small while the log can be reached. */
+  /** Milliseconds since the feed last knew that it had every stored event. Small while the log is reachable. */
   staleness(): number
   stop(): Promise<void>
 }

@@ -94,6 +94,11 @@ export class AggregateCache<S extends AggregateState, E> {
     return this.#entries.get(id)
   }
 
+  /** Whether the entry is cached. Does not count as a use. */
+  has(id: string): boolean {
+    return this.#entries.has(id)
+  }
+
   /**
    * Returns the entry, loading it when it is not cached. Concurrent calls share one load. Rejects with ConfabError
    * UNAVAILABLE when the log cannot be read, with UnreadableEventError when it holds an event that cannot be decoded.

@@ -65,6 +65,8 @@ export interface StateReader {
   currentConversation(c: string): Promise<ConversationView | undefined>
   /** As `currentConversation`. */
   currentUser(user: string): Promise<UserView>
+  /** Whether the state of a user is cached, so that it has to receive all events of the user to stay fresh. */
+  holdsUser(user: string): boolean
 }
 
 /** The states of a process whose commands are decided by commands nodes. */
@@ -138,7 +140,10 @@ const createStateCaches = ({ log, snapshots, feed, limits }: StateOptions): Stat
       if (stored.aggregate.family === 'conv') conversations.feed(stored)
       else users.feed(stored)
     },
-    (c, seq) => conversations.knows(c, seq),
+    ({ family, id }, seq) => {
+      if (family === 'conv') conversations.knows(id, seq)
+      else users.knows(id, seq)
+    },
   )
   return { conversations, users }
 }
@@ -159,11 +164,12 @@ const readerOf = ({ conversations, users }: StateCaches, failures: FailureLog): 
     },
     user: user => {
       const entry = users.cached(user)
-      if (entry !== undefined) return viewOfUser(entry.state)
-      return users.load(user).then(({ state }) => viewOfUser(state), rejectCoded)
+      if (entry !== undefined && entry.state.seq >= entry.knownSeq) return viewOfUser(entry.state)
+      return users.current(user).then(({ state }) => viewOfUser(state), rejectCoded)
     },
     currentConversation,
     currentUser: user => users.current(user).then(({ state }) => viewOfUser(state), rejectCoded),
+    holdsUser: user => users.has(user),
   }
 }
 

@@ -1,30 +1,52 @@
 import type { Interest } from '../../commands/index.ts'
+import type { SignalInterest } from '../ports/signals.ts'
+import type { SessionRegistry } from '../sessions/session-registry.ts'
 import type { FanOut } from './fan-out.ts'
 
-/** Something that needs live events of a conversation although no socket subscribes to it: a catch-up in progress. */
-export interface NeedsEvents {
-  needs(c: string): boolean
+export interface InterestParts {
+  readonly fanOut: FanOut
+  readonly sessions: SessionRegistry
+  /** Whether the state of a user is cached here. It receives all markers of the user, or it would be behind. */
+  readonly holdsUser: (user: string) => boolean
+  /** Whether a catch-up in progress needs the live events of a conversation that no session subscribes to. */
+  readonly isCatchingUp: (c: string) => boolean
 }
 
-/** The conversations whose events this edge node needs from the live feed: those of its sockets, and those of catch-ups. */
-export class EdgeInterest implements Interest {
-  readonly #fanOut: FanOut
-  readonly #others: readonly NeedsEvents[]
+type Watcher = (id: string, isNeeded: boolean) => void
 
-  constructor(fanOut: FanOut, others: readonly NeedsEvents[]) {
-    this.#fanOut = fanOut
-    this.#others = others
-  }
-
-  wants(c: string): boolean {
-    return this.#fanOut.audience(c) > 0 || this.#others.some(other => other.needs(c))
-  }
-
-  conversations(): Iterable<string> {
-    return this.#fanOut.conversations()
-  }
-
-  watch(listener: (c: string, isWanted: boolean) => void): void {
-    this.#fanOut.watch(listener)
+/** Creates the interest of this edge node in the live feed and in signals, by its sessions and catch-ups. */
+export const createInterest = ({
+  fanOut,
+  sessions,
+  holdsUser,
+  isCatchingUp,
+}: InterestParts): { readonly events: Interest; readonly signals: SignalInterest } => {
+  const ofConversations: Watcher[] = []
+  const ofUsers: Watcher[] = []
+  fanOut.watch((c, isNeeded) => {
+    for (const watcher of ofConversations) watcher(c, isNeeded)
+  })
+  sessions.watch((user, isNeeded) => {
+    for (const watcher of ofUsers) watcher(user, isNeeded)
+  })
+  return {
+    events: {
+      needsConversation: c => fanOut.audience(c) > 0 || isCatchingUp(c),
+      // A marker concerns the user's other devices, and as a receipt the members of the conversation.
+      needsMarkers: (user, c) => sessions.has(user) || fanOut.audience(c) > 0 || holdsUser(user),
+      conversations: () => fanOut.conversations(),
+      watch: listener => void ofConversations.push(listener),
+    },
+    signals: {
+      needs: id => fanOut.audience(id) > 0 || sessions.has(id),
+      ids: function* () {
+        yield* fanOut.conversations()
+        yield* sessions.users()
+      },
+      watch: listener => {
+        ofConversations.push(listener)
+        ofUsers.push(listener)
+      },
+    },
   }
 }

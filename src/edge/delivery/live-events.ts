@@ -1,5 +1,5 @@
 import type { Logger } from '../../base/logger.ts'
-import type { LiveEvent, PassedListener } from '../../commands/index.ts'
+import type { LiveEvent, SkippedListener } from '../../commands/index.ts'
 import {
   decodeConversationEvent,
   decodeUserEvent,
@@ -67,7 +67,8 @@ export class LiveEvents {
    * Listener for events that the feed skips. A client that connects in this turn of the event loop has to know the
    * position.
    */
-  readonly passed: PassedListener = (_c, _seq, position) => this.#parts.memberships.saw(position, undefined)
+  readonly skipped: SkippedListener = (_aggregate, _seq, position) =>
+    this.#parts.memberships.saw(position, undefined)
 
   #user(event: LiveEvent): void {
     const { memberships, marks } = this.#parts

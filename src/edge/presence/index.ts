@@ -1,4 +1,3 @@
-export { Contacts } from './contacts.ts'
-export { LastSeen } from './last-seen.ts'
+export { Contacts, LastSeen } from './last-seen.ts'
 export { PresenceBoard } from './presence-board.ts'
 export { type PresenceCount, PresenceCounts } from './presence-counts.ts'

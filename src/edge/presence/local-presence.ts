@@ -1,66 +1,67 @@
 import type { Presence } from '../../events/index.ts'
 import { listUsers, shardCount, shardOf } from '../ports/presence-store.ts'
 
-/** What presence knows of a session. Times as of the clock that everything here is told. */
+/** The state of a session that presence depends on. Times are those of the caller's clock. */
 export interface Device {
-  /** When its user did something by it, ms. */
+  /** When the user last acted through it, ms. */
   activeAt: number
-  /** Its client said so. */
+  /** Whether its client reported that the user is away. */
   saysAway: boolean
-  /** The user counts as away: the next thing that it does changes that. */
+  /** Whether the user counts as away, so that the next action changes that. */
   isIdle: boolean
 }
 
-/** How often each user is looked at, in the time after which one is away. */
-const looksAnAway = 10
-const mostBetweenLooksMs = 30_000
+/** Checks of each user in the time after which a user is away. */
+const checksPerAway = 10
+const maxCheckEveryMs = 30_000
 
 /**
- * The users with sockets at this node: online while the most active of their devices is, away after `awayMs` without anything done by any of them (0: never), offline
- * `graceMs` after the last has gone, so that a reconnect is none of anybody's business. Pure: sessions and the time are told.
+ * The users with sessions at this node. A user is as active as the most active of its devices: away after `awayMs`
+ * without an action on any device (0: never), and offline `graceMs` after the last session closed, so that a reconnect
+ * changes nothing. Has no clock: the caller passes the time.
  */
 export class LocalPresence {
   readonly #awayMs: number
   readonly #graceMs: number
   readonly #devicesOf: (user: string) => readonly Device[]
-  readonly #changed: (user: string) => void
+  readonly #onChange: (user: string) => void
   readonly #shards = new Array<Map<string, 'online' | 'away'> | undefined>(shardCount)
-  readonly #dirty = new Set<number>()
-  /** Whose last socket has gone, and when that is told; the first first. */
+  readonly #changedShards = new Set<number>()
+  /** Users without sessions, and when they become offline; the earliest first. */
   readonly #leaving = new Map<string, number>()
   #size = 0
-  #nextLook = 0
-  #lookedAt: number | undefined
+  #nextShard = 0
+  #checkedAt: number | undefined
 
   constructor(
     { awayMs, graceMs }: { awayMs: number; graceMs: number },
     devicesOf: (user: string) => readonly Device[],
-    changed: (user: string) => void,
+    onChange: (user: string) => void,
   ) {
     this.#awayMs = awayMs
     this.#graceMs = graceMs
     this.#devicesOf = devicesOf
-    this.#changed = changed
+    this.#onChange = onChange
   }
 
-  /** Users that are not offline. */
+  /** Number of users that are not offline. */
   get size(): number {
     return this.#size
   }
 
-  /** A socket of its has come. */
-  came(user: string): void {
+  /** A session of the user opened. */
+  connected(user: string): void {
     this.#leaving.delete(user)
     this.#set(user, 'online')
   }
 
-  /** The last socket of its has gone. */
-  left(user: string, now: number): void {
+  /** The last session of the user closed. */
+  disconnected(user: string, now: number): void {
     this.#leaving.delete(user)
     this.#leaving.set(user, now + this.#graceMs)
   }
 
-  /** Something was done, or said, by a device of a user who has some. */
+  /** Updates a user after an action or a report of one of its devices. */
   refresh(user: string, now: number): void {
     const devices = this.#devicesOf(user)
     if (devices.length === 0) return
@@ -69,21 +70,21 @@ export class LocalPresence {
     this.#set(user, isActive ? 'online' : 'away')
   }
 
-  /** Ends what is over. To be called every now and then: each time some of the users are looked at. */
-  look(now: number): void {
+  /** Makes users offline or away that are due. Each call checks a part of the users: call it regularly. */
+  check(now: number): void {
     for (const [user, until] of this.#leaving) {
       if (until > now) break
       this.#leaving.delete(user)
       this.#set(user, 'offline')
     }
     if (this.#awayMs === 0) return
-    const roundMs = Math.min(this.#awayMs / looksAnAway, mostBetweenLooksMs)
-    const share = (now - (this.#lookedAt ?? now)) / roundMs
-    this.#lookedAt = now
+    const roundMs = Math.min(this.#awayMs / checksPerAway, maxCheckEveryMs)
+    const share = (now - (this.#checkedAt ?? now)) / roundMs
+    this.#checkedAt = now
     for (let left = Math.min(shardCount, Math.ceil(share * shardCount)); left > 0; left--) {
-      for (const [user, state] of this.#shards[this.#nextLook] ?? [])
+      for (const [user, state] of this.#shards[this.#nextShard] ?? [])
         if (state === 'online') this.refresh(user, now)
-      this.#nextLook = (this.#nextLook + 1) % shardCount
+      this.#nextShard = (this.#nextShard + 1) % shardCount
     }
   }
 
@@ -91,15 +92,15 @@ export class LocalPresence {
     return this.#shards[shardOf(user)]?.get(user) ?? 'offline'
   }
 
-  /** The list of a shard's users, as other edges get it. */
+  /** The list of a shard's users, as other edge nodes get it. */
   list(shard: number): string {
     return listUsers(this.#shards[shard])
   }
 
-  /** Shards that have changed since this was asked. */
+  /** Shards that changed since the last call. */
   takeChanged(): number[] {
-    const changed = [...this.#dirty]
-    this.#dirty.clear()
+    const changed = [...this.#changedShards]
+    this.#changedShards.clear()
     return changed
   }
 
@@ -121,7 +122,7 @@ export class LocalPresence {
       users?.delete(user)
       if (users?.size === 0) this.#shards[shard] = undefined
     }
-    this.#dirty.add(shard)
-    this.#changed(user)
+    this.#changedShards.add(shard)
+    this.#onChange(user)
   }
 }

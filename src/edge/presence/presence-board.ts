@@ -18,21 +18,22 @@ import { LocalPresence } from './local-presence.ts'
 import { RemotePresence } from './remote-presence.ts'
 import { WatchList } from './watch-list.ts'
 
-/** What clients send by themselves: it says nothing of their users. */
+/** Requests that clients send without an action of their users. */
 const automatic: ReadonlySet<RequestType> = new Set<RequestType>(['ping', 'sync', 'delivered', 'presence'])
 
-/** Pushes that are made without letting others have their turn: a node that dies may change what a hundred thousand watch. */
-const pushesAtOnce = 2_000
-const pauseMs = 5
-/** Lists that are written without waiting. */
-const listsAtOnce = 64
+/** Pushes in one turn of the event loop: a node that dies may change the state of a hundred thousand watched users. */
+const pushesPerTurn = 2_000
+const turnEveryMs = 5
+/** Lists that are written in one batch. */
+const listsPerBatch = 64
 
-/** An edge says this often, in the time that it says it lives, that it does. */
-const beatsALife = 3
+/** Heartbeats of an edge node in its time to live. */
+const heartbeatsPerLife = 3
 
 /**
- * Who is online, away or offline, on any edge. What this node's users are is told to the others by a store, as lists that are written when they have changed, together, once
- * in `presenceEveryMs` at most; what others said is kept as they said it. Who watches is told as often. Never rejects: a store that cannot be reached is asked again.
+ * Which users are online, away or offline, on any edge node. Publishes the users of this node through a store, as lists
+ * that it writes when they changed, together and at most once in `presenceEveryMs`; keeps the lists of the other nodes.
+ * Pushes changes to watching sessions at the same interval. Never rejects: it retries when the store is unreachable.
  */
 export class PresenceBoard {
   readonly #edge: string
@@ -46,16 +47,16 @@ export class PresenceBoard {
   readonly #remote: RemotePresence
   readonly #watches: WatchList
   readonly #timer: NodeJS.Timeout
-  /** When what is stored of each shard has to be said again. */
+  /** When the list of each shard has to be written, as by `performance.now()`. */
   readonly #dueAt = new Float64Array(shardCount).fill(Number.POSITIVE_INFINITY)
-  /** Shards of which somebody may be stored. */
+  /** 1 for a shard whose stored list may have users. */
   readonly #stored = new Uint8Array(shardCount)
-  #beatAt = Number.NEGATIVE_INFINITY
-  #telling: NodeJS.Timeout | undefined
+  #heartbeatAt = Number.NEGATIVE_INFINITY
+  #pushing: NodeJS.Timeout | undefined
   #isWriting = false
   #isFailing = false
 
-  /** Without a store, of this node's users only. */
+  /** Without a store, it knows the users of this node only. */
   constructor(
     parts: {
       edge: string
@@ -83,17 +84,17 @@ export class PresenceBoard {
     this.#local = new LocalPresence(
       { awayMs: limits.awayMs, graceMs: limits.offlineMs },
       user => sessions.of(user),
-      user => this.#changedHere(user),
+      user => this.#changed(user),
     )
     this.#remote = new RemotePresence(
-      { self: edge, ttlMs: limits.presenceLifeMs, most: limits.presenceBytes },
+      { self: edge, ttlMs: limits.presenceLifeMs, maxCharacters: limits.presenceBytes },
       shard => this.#watches.changedIn(shard),
     )
     store?.follow({
-      heard: record => this.#heard(record, performance.now()),
-      lost: () => this.#sayAllAgain(),
+      heard: record => this.#receive(record, performance.now()),
+      lost: () => this.#writeAllAgain(),
     })
-    this.#timer = setInterval(() => this.#look(performance.now()), limits.presenceEveryMs).unref()
+    this.#timer = setInterval(() => this.#check(performance.now()), limits.presenceEveryMs).unref()
   }
 
   stateOf(user: string): Presence {
@@ -101,56 +102,56 @@ export class PresenceBoard {
     return here === 'online' ? here : moreActive(here, this.#remote.stateOf(user))
   }
 
-  /** A session that has just been opened. */
+  /** A session opened. */
   opened(session: Session): void {
     session.activeAt = performance.now()
-    this.#local.came(session.user)
+    this.#local.connected(session.user)
   }
 
-  /** A session that had been; `isLast` of its user here. */
+  /** A session closed. `isLast`: the user has no other session at this node. */
   closed(session: Session, isLast: boolean): void {
     this.#watches.unwatch(session)
-    if (isLast) this.#local.left(session.user, performance.now())
+    if (isLast) this.#local.disconnected(session.user, performance.now())
   }
 
-  /** A request of a session; for every one, so that it does next to nothing. `now` as by `performance.now()`. */
+  /** A session sent a request. Called for each request, so it has to be cheap. `now` as by `performance.now()`. */
   acted(session: Session, type: RequestType, now: number): void {
     if (automatic.has(type)) return
     session.activeAt = now
     if (session.isIdle) this.#local.refresh(session.user, now)
   }
 
-  /** A request over HTTP: of a user whose devices here are event streams, if any. */
+  /** A user sent a request over HTTP. It counts as an action on the user's event streams at this node. */
   actedOverHttp(user: string, type: RequestType, now: number): void {
     for (const session of this.#sessions.of(user))
       if (session.encoding === 'sse') this.acted(session, type, now)
   }
 
-  /** A client says that its user is at it, or is not: which holds until it says otherwise. */
-  said(session: Session, state: 'online' | 'away'): void {
+  /** A client reported that its user is active or away. Holds until its next report. */
+  reported(session: Session, state: 'online' | 'away'): void {
     const now = performance.now()
     session.saysAway = state === 'away'
     session.activeAt = now
     this.#local.refresh(session.user, now)
   }
 
-  /** A session goes on getting the changes of these users, each named once, in place of those that it watched before. Throws ConfabError OVERLOADED. */
+  /** Replaces the users whose changes a session gets; each is named once. Throws ConfabError OVERLOADED. */
   watch(session: Session, users: readonly string[]): void {
     if (!session.closed) this.#watches.watch(session, users)
   }
 
-  /** Whoever is here is left to the others for as long as they may be on their way to them. */
+  /** Lets this node's users stay online for the other nodes for `offlineMs`, in which they may reconnect there. */
   close(): void {
     clearInterval(this.#timer)
-    clearTimeout(this.#telling)
+    clearTimeout(this.#pushing)
     const { offlineMs } = this.#limits
     this.#store?.put([{ of: 'edge', edge: this.#edge, ttlMs: offlineMs }], offlineMs).catch(() => {})
     this.#store?.close()
   }
 
-  /** What it has said itself comes back as well. What does not was lost by the store, whatever that has acked: then it stays due. */
-  #heard(record: PresenceRecord, now: number): void {
-    this.#remote.heard(record, now)
+  /** This node receives its own lists, too. A list that it does not receive was lost by the store, and stays due. */
+  #receive(record: PresenceRecord, now: number): void {
+    this.#remote.receive(record, now)
     if (record.of !== 'users' || record.edge !== this.#edge) return
     const { shard, users } = record
     if (!(shard >= 0 && shard < shardCount) || users !== this.#local.list(shard)) return
@@ -161,16 +162,16 @@ export class PresenceBoard {
       : now + (listLives / 2) * this.#limits.presenceLifeMs
   }
 
-  #changedHere(user: string): void {
+  #changed(user: string): void {
     this.#watches.changed(user)
     if (this.#local.stateOf(user) === 'offline')
-      this.#lastSeen?.went(user, Date.now() - this.#limits.offlineMs)
+      this.#lastSeen?.record(user, Date.now() - this.#limits.offlineMs)
   }
 
-  #look(now: number): void {
-    this.#local.look(now)
-    this.#remote.look(now)
-    if (this.#telling === undefined) this.#tell()
+  #check(now: number): void {
+    this.#local.check(now)
+    this.#remote.check(now)
+    if (this.#pushing === undefined) this.#push()
     const { size: edges, characters: bytes } = this.#remote
     this.#metrics.presence({
       users: this.#local.size,
@@ -183,9 +184,9 @@ export class PresenceBoard {
     if (this.#store !== undefined && !this.#isWriting) void this.#write(this.#store, now)
   }
 
-  #tell(): void {
-    const isAll = this.#watches.flush(pushesAtOnce)
-    this.#telling = isAll ? undefined : setTimeout(() => this.#tell(), pauseMs).unref()
+  #push(): void {
+    const isAll = this.#watches.flush(pushesPerTurn)
+    this.#pushing = isAll ? undefined : setTimeout(() => this.#push(), turnEveryMs).unref()
   }
 
   async #write(store: PresenceStore, now: number): Promise<void> {
@@ -193,47 +194,50 @@ export class PresenceBoard {
     try {
       for (const shard of this.#local.takeChanged()) this.#dueAt[shard] = now
       for (;;) {
-        await this.#beat(store)
-        const lists = this.#dueLists(now, listsAtOnce)
+        await this.#writeHeartbeat(store)
+        const lists = this.#dueLists(now, listsPerBatch)
         if (lists.length === 0) break
         await store.put(lists, listLives * this.#limits.presenceLifeMs)
         this.#metrics.presenceStored(lists.length)
       }
       this.#isFailing = false
     } catch (error) {
-      if (!this.#isFailing) this.#logger.warn({ err: error }, 'presence cannot be told to other nodes')
+      if (!this.#isFailing) this.#logger.warn({ err: error }, 'presence not stored, retrying')
       this.#isFailing = true
-      this.#sayAllAgain()
+      this.#writeAllAgain()
     } finally {
       this.#isWriting = false
     }
   }
 
-  /** Says that this node lives, when it is time to. */
-  async #beat(store: PresenceStore): Promise<void> {
+  /** Writes the heartbeat of this node when it is due. */
+  async #writeHeartbeat(store: PresenceStore): Promise<void> {
     const now = performance.now()
-    if (now < this.#beatAt) return
+    if (now < this.#heartbeatAt) return
     const { presenceLifeMs } = this.#limits
-    this.#beatAt = now + presenceLifeMs / beatsALife
+    this.#heartbeatAt = now + presenceLifeMs / heartbeatsPerLife
     await store.put([{ of: 'edge', edge: this.#edge, ttlMs: presenceLifeMs }], presenceLifeMs)
   }
 
-  /** Some of what has changed, of what was said a life ago and has not been heard, and of what has not been said for half of the time that it is kept. */
-  #dueLists(now: number, most: number): UserList[] {
-    const againAt = now + this.#limits.presenceLifeMs
+  /**
+   * At most `count` lists that changed, that were written a time to live ago and not received, or that are in the
+   * second half of their own time to live.
+   */
+  #dueLists(now: number, count: number): UserList[] {
+    const retryAt = now + this.#limits.presenceLifeMs
     const lists: UserList[] = []
-    for (let shard = 0; shard < shardCount && lists.length < most; shard++) {
+    for (let shard = 0; shard < shardCount && lists.length < count; shard++) {
       if (this.#dueAt[shard]! > now) continue
       const users = this.#local.list(shard)
       lists.push({ of: 'users', edge: this.#edge, shard, users })
-      this.#dueAt[shard] = againAt
+      this.#dueAt[shard] = retryAt
       this.#stored[shard] = 1
     }
     return lists
   }
 
-  #sayAllAgain(): void {
-    this.#beatAt = Number.NEGATIVE_INFINITY
+  #writeAllAgain(): void {
+    this.#heartbeatAt = Number.NEGATIVE_INFINITY
     for (let shard = 0; shard < shardCount; shard++)
       if (this.#stored[shard] === 1) this.#dueAt[shard] = Number.NEGATIVE_INFINITY
   }

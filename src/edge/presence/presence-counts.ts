@@ -3,11 +3,11 @@ import type { Presence } from '../../events/index.ts'
 import { RecentKeys } from '../limits/rate-limits.ts'
 
 export interface PresenceCount {
-  /** Members that are not offline. */
+  /** Number of members that are not offline. */
   readonly online: number
-  /** Members. */
+  /** Number of members. */
   readonly of: number
-  /** `online` was estimated. */
+  /** Given when `online` is an estimate. */
   readonly approximate?: true
 }
 
@@ -16,23 +16,26 @@ interface Counted {
   count: PresenceCount
 }
 
-/** How long a count is taken for true, ms: all members of a channel may ask at once. */
+/** Time for which a count is reused, ms: all members of a channel may ask at once. */
 const freshMs = 2_000
-/** Conversations whose counts are remembered. */
-const most = 1_000
+/** Conversations whose counts are kept. */
+const maxCounts = 1_000
 
-/** How many members of a conversation are here. Of more than `exactly` as many are looked at, evenly spread over them, and the rest taken to be like those. */
+/**
+ * Counts the members of a conversation that are not offline. Above `maxExact` members it counts that many, evenly
+ * spread, and extrapolates.
+ */
 export class PresenceCounts {
-  readonly #exactly: number
+  readonly #maxExact: number
   readonly #stateOf: (user: string) => Presence
-  readonly #counted = new RecentKeys<Counted>(most, () => ({ until: 0, count: { online: 0, of: 0 } }))
+  readonly #counted = new RecentKeys<Counted>(maxCounts, () => ({ until: 0, count: { online: 0, of: 0 } }))
 
-  constructor(exactly: number, stateOf: (user: string) => Presence) {
-    this.#exactly = exactly
+  constructor(maxExact: number, stateOf: (user: string) => Presence) {
+    this.#maxExact = maxExact
     this.#stateOf = stateOf
   }
 
-  /** `now` as by `performance.now()`. */
+  /** The count of a conversation, or the last one if it is fresh. `now` as by `performance.now()`. */
   of(conversation: ConversationView, now: number): PresenceCount {
     const counted = this.#counted.of(conversation.c)
     if (now >= counted.until || counted.count.of !== conversation.memberCount) {
@@ -43,16 +46,16 @@ export class PresenceCounts {
   }
 
   #count({ memberCount, members }: ConversationView): PresenceCount {
-    const step = Math.ceil(memberCount / this.#exactly)
-    let looked = 0
+    const step = Math.ceil(memberCount / this.#maxExact)
+    let counted = 0
     let online = 0
     let index = 0
     for (const user of members()) {
       if (index++ % step !== 0) continue
-      looked++
+      counted++
       if (this.#stateOf(user) !== 'offline') online++
     }
     if (step <= 1) return { online, of: memberCount }
-    return { online: Math.round((online * memberCount) / looked), of: memberCount, approximate: true }
+    return { online: Math.round((online * memberCount) / counted), of: memberCount, approximate: true }
   }
 }

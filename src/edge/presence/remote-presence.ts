@@ -10,37 +10,39 @@ import {
 } from '../ports/presence-store.ts'
 
 interface RemoteEdge {
-  /** Lists of users by shard; kept while the edge is silent, as it may only have been away. */
+  /** Lists of users by shard. Kept while the edge node is silent: it may only be disconnected. */
   readonly lists: Map<number, string>
   aliveUntil: number
   isAlive: boolean
 }
 
 /**
- * What the other edges have said of their users. An edge that is silent for longer than it said it would live has nobody any more; who does not hear itself is no judge
- * of that. The time is told. Bounded: beyond `most` characters no more lists are kept, their users look offline here.
+ * The users of the other edge nodes, by the records that those nodes publish. The users of a node that is silent for
+ * longer than its time to live are offline. This node judges that only while it receives its own records. Has no clock:
+ * the caller passes the time. Bounded: beyond `maxCharacters` further lists are dropped, and their users look offline
+ * here.
  */
 export class RemotePresence {
   readonly #self: string
   readonly #ttlMs: number
-  readonly #most: number
-  readonly #changed: (shard: number) => void
+  readonly #maxCharacters: number
+  readonly #onChange: (shard: number) => void
   readonly #edges = new Map<string, RemoteEdge>()
-  #heardSelfAt = Number.NEGATIVE_INFINITY
+  #receivedOwnAt = Number.NEGATIVE_INFINITY
   #characters = 0
 
-  /** `changed` is told the shards of which somebody may be in another state. */
+  /** `onChange` is called with each shard whose users may have changed. */
   constructor(
-    { self, ttlMs, most }: { self: string; ttlMs: number; most: number },
-    changed: (shard: number) => void,
+    { self, ttlMs, maxCharacters }: { self: string; ttlMs: number; maxCharacters: number },
+    onChange: (shard: number) => void,
   ) {
     this.#self = self
     this.#ttlMs = ttlMs
-    this.#most = most
-    this.#changed = changed
+    this.#maxCharacters = maxCharacters
+    this.#onChange = onChange
   }
 
-  /** Other edges that live. */
+  /** Number of other edge nodes that are alive. */
   get size(): number {
     let alive = 0
     for (const edge of this.#edges.values()) if (edge.isAlive) alive++
@@ -52,21 +54,21 @@ export class RemotePresence {
     return this.#characters
   }
 
-  heard(record: PresenceRecord, now: number): void {
+  receive(record: PresenceRecord, now: number): void {
     if (record.edge === this.#self) {
-      if (record.of === 'edge') this.#heardSelf(now)
-    } else if (record.of === 'edge') this.#heardOf(this.#edge(record.edge, now), now + record.ttlMs)
+      if (record.of === 'edge') this.#receiveOwn(now)
+    } else if (record.of === 'edge') this.#extend(this.#edge(record.edge, now), now + record.ttlMs)
     else this.#keep(this.#edge(record.edge, now), record.shard, record.users)
   }
 
-  /** Ends those that have been silent for too long: those that are not heard of by the time that this edge hears itself again. */
-  look(now: number): void {
+  /** Ends the edge nodes whose time to live was over when this node last received its own record. */
+  check(now: number): void {
     for (const [name, edge] of this.#edges) {
-      if (edge.isAlive && edge.aliveUntil <= Math.min(now, this.#heardSelfAt)) {
+      if (edge.isAlive && edge.aliveUntil <= Math.min(now, this.#receivedOwnAt)) {
         edge.isAlive = false
         this.#changedAll(edge)
       }
-      if (edge.aliveUntil + listLives * this.#ttlMs <= now) this.#forget(name, edge)
+      if (edge.aliveUntil + listLives * this.#ttlMs <= now) this.#drop(name, edge)
     }
   }
 
@@ -82,15 +84,17 @@ export class RemotePresence {
     return state
   }
 
-  /** After a silence in which it missed itself, the others have a whole life to be heard of again. */
-  #heardSelf(now: number): void {
-    if (now - this.#heardSelfAt > this.#ttlMs / 2)
+  /**
+   * After a time in which this node missed its own records, gives the other nodes a whole time to live to be received.
+   */
+  #receiveOwn(now: number): void {
+    if (now - this.#receivedOwnAt > this.#ttlMs / 2)
       for (const edge of this.#edges.values())
         if (edge.isAlive) edge.aliveUntil = Math.max(edge.aliveUntil, now + this.#ttlMs)
-    this.#heardSelfAt = now
+    this.#receivedOwnAt = now
   }
 
-  #heardOf(edge: RemoteEdge, aliveUntil: number): void {
+  #extend(edge: RemoteEdge, aliveUntil: number): void {
     edge.aliveUntil = aliveUntil
     if (edge.isAlive) return
     edge.isAlive = true
@@ -102,15 +106,15 @@ export class RemotePresence {
     const before = edge.lists.get(shard)
     if (before === list) return
     this.#characters -= before?.length ?? 0
-    if (list === noUsers || this.#characters + list.length > this.#most) edge.lists.delete(shard)
+    if (list === noUsers || this.#characters + list.length > this.#maxCharacters) edge.lists.delete(shard)
     else {
       this.#characters += list.length
       edge.lists.set(shard, list)
     }
-    if (edge.isAlive) this.#changed(shard)
+    if (edge.isAlive) this.#onChange(shard)
   }
 
-  /** Its lists may come before it has said that it lives. */
+  /** The node of this name. Its lists may arrive before its first record. */
   #edge(name: string, now: number): RemoteEdge {
     let edge = this.#edges.get(name)
     if (edge === undefined) {
@@ -120,12 +124,12 @@ export class RemotePresence {
     return edge
   }
 
-  #forget(name: string, edge: RemoteEdge): void {
+  #drop(name: string, edge: RemoteEdge): void {
     for (const list of edge.lists.values()) this.#characters -= list.length
     this.#edges.delete(name)
   }
 
   #changedAll(edge: RemoteEdge): void {
-    for (const shard of edge.lists.keys()) this.#changed(shard)
+    for (const shard of edge.lists.keys()) this.#onChange(shard)
   }
 }

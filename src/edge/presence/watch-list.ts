@@ -7,49 +7,53 @@ import type { Session } from '../sessions/session.ts'
 interface Watched {
   readonly user: string
   readonly watchers: Set<Session>
-  /** The state that they know. */
-  told: Presence
+  /** The state in the last push. */
+  sent: Presence
 }
 
 /**
- * Who is watched, and by which sessions here: a user is one entry, however many watch it. Changes are collected until `flush`, which tells of each user what holds
- * then, if that is something else than what was told. Slow sockets are told once they have room, each user's last state alone.
+ * The users whose presence sessions of this node watch; one entry a user, however many sessions watch it. Collects
+ * changes until `flush`, which pushes the current state of each user that differs from the last push. A slow session
+ * gets the last state of each user once it has room.
  */
 export class WatchList {
-  readonly #most: number
+  readonly #maxUsers: number
   readonly #stateOf: (user: string) => Presence
-  readonly #refused: () => void
+  readonly #onLimited: () => void
   readonly #users = new Map<string, Watched>()
   readonly #shards = new Array<Set<Watched> | undefined>(shardCount)
   readonly #changed = new Set<Watched>()
-  /** What slow sockets have not been told. */
+  /** Users whose state slow sessions have not got yet. */
   readonly #late = new Map<Session, Set<string>>()
   #pushes = 0
 
-  /** `most`: users that are watched here at once; `refused` is told of each request that was too much. */
-  constructor(most: number, stateOf: (user: string) => Presence, refused: () => void) {
-    this.#most = most
+  /** `maxUsers`: users that are watched at once. `onLimited` is called for each request beyond that. */
+  constructor(maxUsers: number, stateOf: (user: string) => Presence, onLimited: () => void) {
+    this.#maxUsers = maxUsers
     this.#stateOf = stateOf
-    this.#refused = refused
+    this.#onLimited = onLimited
   }
 
-  /** Users that are watched. */
+  /** Number of users that are watched. */
   get size(): number {
     return this.#users.size
   }
 
-  /** A session watches these, each named once, in place of those before. Throws ConfabError OVERLOADED, and nothing has changed. */
+  /**
+   * Replaces the users that a session watches; each is named once. Throws ConfabError OVERLOADED, and then changes
+   * nothing.
+   */
   watch(session: Session, users: readonly string[]): void {
     const added = users.filter(user => !this.#users.has(user)).length
-    if (added > 0 && this.#users.size + added > this.#most) {
-      this.#refused()
-      throw new ConfabError('OVERLOADED', 'This node watches as many users as it can; try again later.')
+    if (added > 0 && this.#users.size + added > this.#maxUsers) {
+      this.#onLimited()
+      throw new ConfabError('OVERLOADED', 'This node watches as many users as it can. Try again later.')
     }
     const before = new Set(session.watching)
     for (const user of users) {
-      // It is answered with what holds now: whoever watches already has to know the same.
+      // The answer has the current state: sessions that watch the user already have to get it, too.
       const watched = this.#users.get(user)
-      if (watched !== undefined) this.#tell(watched)
+      if (watched !== undefined) this.#pushToWatchers(watched)
       if (!before.delete(user)) this.#add(session, user)
     }
     for (const user of before) this.#remove(session, user)
@@ -62,40 +66,43 @@ export class WatchList {
     this.#late.delete(session)
   }
 
-  /** A user may be in another state. */
+  /** The state of a user may have changed. */
   changed(user: string): void {
     const watched = this.#users.get(user)
     if (watched !== undefined) this.#changed.add(watched)
   }
 
-  /** Any user of a shard may be. */
+  /** The state of any user of a shard may have changed. */
   changedIn(shard: number): void {
     for (const watched of this.#shards[shard] ?? []) this.#changed.add(watched)
   }
 
-  /** Pushes since this was asked. */
+  /** Number of pushes since the last call. */
   takePushes(): number {
     const pushes = this.#pushes
     this.#pushes = 0
     return pushes
   }
 
-  /** Tells what has changed, or as much of it as `most` pushes take, and what one more user does. Whether that was all. */
-  flush(most = Number.POSITIVE_INFINITY): boolean {
-    const until = this.#pushes + most
+  /**
+   * Pushes the changes, until about `maxPushes` are made: it does not stop within a user. Returns whether all are
+   * pushed.
+   */
+  flush(maxPushes = Number.POSITIVE_INFINITY): boolean {
+    const until = this.#pushes + maxPushes
     for (const watched of this.#changed) {
       if (this.#pushes >= until) return false
       this.#changed.delete(watched)
-      this.#tell(watched)
+      this.#pushToWatchers(watched)
     }
-    for (const session of this.#late.keys()) this.#tellLate(session)
+    for (const session of this.#late.keys()) this.#pushLate(session)
     return true
   }
 
   #add(session: Session, user: string): void {
     let watched = this.#users.get(user)
     if (watched === undefined) {
-      watched = { user, watchers: new Set(), told: this.#stateOf(user) }
+      watched = { user, watchers: new Set(), sent: this.#stateOf(user) }
       this.#users.set(user, watched)
       const shard = shardOf(user)
       const neighbours = this.#shards[shard]
@@ -119,10 +126,10 @@ export class WatchList {
     if (neighbours?.size === 0) this.#shards[shard] = undefined
   }
 
-  #tell(watched: Watched): void {
+  #pushToWatchers(watched: Watched): void {
     const state = this.#stateOf(watched.user)
-    if (state === watched.told) return
-    watched.told = state
+    if (state === watched.sent) return
+    watched.sent = state
     const wire = presenceWire(watched.user, state)
     for (const session of watched.watchers) {
       if (session.closed) continue
@@ -137,10 +144,10 @@ export class WatchList {
     else late.add(user)
   }
 
-  #tellLate(session: Session): void {
+  #pushLate(session: Session): void {
     if (isSlow(session)) return
     for (const user of this.#late.get(session) ?? [])
-      this.#push(session, presenceWire(user, this.#users.get(user)?.told ?? 'offline'))
+      this.#push(session, presenceWire(user, this.#users.get(user)?.sent ?? 'offline'))
     this.#late.delete(session)
   }
 

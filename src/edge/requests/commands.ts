@@ -1,6 +1,6 @@
 import type { ConversationRequest, RequestOf } from '../../events/index.ts'
 import type { Caller } from '../sessions/caller.ts'
-import { ownMark } from '../signals/marks.ts'
+import { ownMark } from '../signals/markers.ts'
 import { commandContext, type Fields, type Handler, type RequestContext } from './request-context.ts'
 
 /**

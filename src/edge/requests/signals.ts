@@ -39,12 +39,12 @@ export const presence =
         throw new ConfabError('BAD_REQUEST', 'state: needs a session. Send it over a WebSocket or gRPC.', {
           field: '/state',
         })
-      presence.said(session, state)
+      presence.reported(session, state)
     }
     const asked = [...new Set(users)]
     if (users !== undefined && session !== undefined) presence.watch(session, asked)
     const states = Object.fromEntries(asked.map(one => [one, presence.stateOf(one)]))
     if (lastSeen !== true) return { states, ...count }
     const offline = asked.filter(one => states[one] === 'offline')
-    return { states, ...count, lastSeen: (await lastSeenTimes?.tell(user, offline)) ?? {} }
+    return { states, ...count, lastSeen: (await lastSeenTimes?.of(user, offline)) ?? {} }
   }

@@ -67,14 +67,22 @@ export class DeviceSessions {
     const { user, device, id } = session
     if (device === undefined) return
     this.#replace(user, device, id)
-    const announcement: Static<typeof Announcement> = { k: 'device', user, device, session: id }
+    this.#announce(user, device, id)
+  }
+
+  #announce(user: string, device: string, session: string): void {
+    const announcement: Static<typeof Announcement> = { k: 'device', user, device, session }
     this.#signals.publish(user, announcement)
   }
 
   /** Handles a signal of another node. Returns false for signals of another kind. */
   receive(signal: unknown): boolean {
     if (!announcementCheck.Check(signal)) return false
-    this.#replace(signal.user, signal.device, signal.session)
+    const { user, device, session } = signal
+    this.#replace(user, device, session)
+    // The node of the older session may have subscribed to the user's signals only after the newer one was announced.
+    for (const newer of this.#sessions.of(user))
+      if (newer.device === device && newer.id > session) this.#announce(user, device, newer.id)
     return true
   }
 

@@ -5,6 +5,12 @@ import type { Session } from './session.ts'
 export class SessionRegistry {
   readonly #new = new Set<Session>()
   readonly #byUser = new Map<string, OneOrMany<Session>>()
+  #watcher: (user: string, isHere: boolean) => void = () => {}
+
+  /** Calls the watcher when the first session of a user opens here, and when the last one closes. */
+  watch(watcher: (user: string, isHere: boolean) => void): void {
+    this.#watcher = watcher
+  }
 
   /** Adds a session whose transport has opened. */
   connected(session: Session): void {
@@ -14,7 +20,9 @@ export class SessionRegistry {
   /** Files a session under its user, after `hello`. */
   opened(session: Session): void {
     this.#new.delete(session)
-    this.#byUser.set(session.user, withItem(this.#byUser.get(session.user), session))
+    const before = this.#byUser.get(session.user)
+    this.#byUser.set(session.user, withItem(before, session))
+    if (before === undefined) this.#watcher(session.user, true)
   }
 
   /** Removes a session. Returns whether it was the last one of its user on this node. */
@@ -23,9 +31,13 @@ export class SessionRegistry {
     const before = this.#byUser.get(session.user)
     if (before === undefined) return false
     const rest = withoutItem(before, session)
-    if (rest === undefined) this.#byUser.delete(session.user)
-    else this.#byUser.set(session.user, rest)
-    return rest === undefined
+    if (rest !== undefined) {
+      this.#byUser.set(session.user, rest)
+      return false
+    }
+    this.#byUser.delete(session.user)
+    this.#watcher(session.user, false)
+    return true
   }
 
   of(user: string): readonly Session[] {

@@ -11,7 +11,10 @@ import { isSlow, push } from '../sessions/outbox.ts'
 import type { Session } from '../sessions/session.ts'
 import type { SessionRegistry } from '../sessions/session-registry.ts'
 
-/** What edges tell each other: for whom it is, of whom one session alone or all but one, and what they get. */
+/**
+ * A signal of a call between edge nodes: the receiving user, one session of the user if only that one is meant, and the
+ * push.
+ */
 const CallSignal = Type.Object({
   k: Type.Literal('call'),
   to: Id,
@@ -31,27 +34,28 @@ type CallSignal = Static<typeof CallSignal>
 const callSignalCheck = TypeCompiler.Compile(CallSignal)
 
 /**
- * Signals of calls (WebRTC's offers, answers, candidates) from one member of a conversation to the sessions of another, on whatever edge, never stored. What they say is
- * the clients' affair. Whether both are members is asked of the conversation's own state, where it is said and again where it is heard.
+ * Relays call signals (offers, answers and candidates of WebRTC) from a member of a conversation to the sessions of
+ * another member, on any edge node. They are never stored, and confab does not read their data. The sending and the
+ * receiving node both check by the state of the conversation that the two users are members.
  */
 export class CallSignals {
   readonly #signals: Signals
   readonly #sessions: SessionRegistry
   readonly #access: Access
   readonly #states: StateReader
-  readonly #refused: () => void
+  readonly #onLimited: () => void
   readonly #callMembers: number
   readonly #rates: Rates
   readonly #meters: RecentKeys<Meter>
 
-  /** `refused` is told of each signal that was too much. */
+  /** `onLimited` is called for each signal beyond the rate limit. */
   constructor(
     parts: {
       signals: Signals
       sessions: SessionRegistry
       access: Access
       states: StateReader
-      refused: () => void
+      onLimited: () => void
     },
     limits: { callMembers: number; callSignals: number; burstMs: number; meters: number },
   ) {
@@ -59,13 +63,15 @@ export class CallSignals {
     this.#sessions = parts.sessions
     this.#access = parts.access
     this.#states = parts.states
-    this.#refused = parts.refused
+    this.#onLimited = parts.onLimited
     this.#callMembers = limits.callMembers
     this.#rates = new Rates({ requests: limits.callSignals, bytes: 0, burstMs: limits.burstMs })
     this.#meters = new RecentKeys(limits.meters, () => new Meter())
   }
 
-  /** Sends it on its way. Rejects with ConfabError: RATE_LIMITED, NOT_FOUND, NOT_MEMBER (a channel), FORBIDDEN, UNAVAILABLE. */
+  /**
+   * Sends a signal. Rejects with ConfabError: RATE_LIMITED, NOT_FOUND, NOT_MEMBER (a channel), FORBIDDEN, UNAVAILABLE.
+   */
   async relay(request: RequestOf['call'], { user, session }: Caller): Promise<void> {
     const { c, to, session: only, call, kind, data } = request
     this.#count(user)
@@ -73,7 +79,7 @@ export class CallSignals {
     if (memberCount > this.#callMembers)
       throw new ConfabError(
         'FORBIDDEN',
-        `There are calls in conversations of up to ${this.#callMembers} members.`,
+        `Calls are limited to conversations of up to ${this.#callMembers} members.`,
       )
     if (to !== user) await this.#requireReachable(c, user, to)
     const signal: CallSignal = {
@@ -94,8 +100,8 @@ export class CallSignals {
     this.#signals.publish(to, signal)
   }
 
-  /** Whether a signal was about a call. */
-  heard(signal: unknown): boolean {
+  /** Handles a signal from an edge node. False: it is not about a call. */
+  receive(signal: unknown): boolean {
     if (!callSignalCheck.Check(signal)) return false
     if (this.#sessions.has(signal.to)) void this.#deliver(signal)
     return true
@@ -104,8 +110,8 @@ export class CallSignals {
   #count(user: string): void {
     const wait = this.#rates.take(this.#meters.of(user), performance.now(), 0)
     if (wait <= 0) return
-    this.#refused()
-    throw new ConfabError('RATE_LIMITED', 'Too many signals of calls in too short a time.', {
+    this.#onLimited()
+    throw new ConfabError('RATE_LIMITED', 'Call signal rate limit exceeded for this user.', {
       retryAfterMs: Math.ceil(wait),
     })
   }
@@ -115,14 +121,14 @@ export class CallSignals {
       await this.#access.member(c, to)
     } catch (error) {
       if (!ConfabError.is(error) || (error.code !== 'NOT_FOUND' && error.code !== 'NOT_MEMBER')) throw error
-      throw new ConfabError('NOT_FOUND', 'to: there is no such member.', { field: '/to' })
+      throw new ConfabError('NOT_FOUND', 'to: not a member of the conversation.', { field: '/to' })
     }
     const [caller, callee] = await Promise.all([this.#states.user(user), this.#states.user(to)])
     if (caller.hasBlocked(to) || callee.hasBlocked(user))
-      throw new ConfabError('FORBIDDEN', 'One of you has blocked the other.')
+      throw new ConfabError('FORBIDDEN', 'One of the two users has blocked the other.')
   }
 
-  /** To whoever has been a member until now; where that can't be told it is lost, as any signal may be. */
+  /** Pushes a signal if both users are members. Where that is unknown, the signal is lost, as signals may be. */
   async #deliver({ to, only, push: frame }: CallSignal): Promise<void> {
     try {
       await this.#access.member(frame.c, to)
@@ -136,6 +142,6 @@ export class CallSignals {
   }
 }
 
-/** Who says something to itself says it to its other sessions. */
+/** Whether a session gets the signal. A user who calls itself reaches its other sessions. */
 const isMeant = (session: Session, only: string | undefined, from: string | undefined): boolean =>
   (only === undefined || session.id === only) && session.id !== from && !isSlow(session)

@@ -1,29 +1,31 @@
 import type { Signals } from '../ports/signals.ts'
 
+/** A user of this node who types in a conversation, or typed there lately. */
 interface Typist {
   readonly c: string
   readonly user: string
-  /** What the others were told last. */
-  told: boolean
-  /** When, and until when nothing is told. */
-  quietUntil: number
-  /** What they are to be told next. */
+  /** The state in the last signal. */
+  sent: boolean
+  /** When the next signal may be sent, as by `performance.now()`. */
+  nextAt: number
+  /** The current state. */
   on: boolean
-  /** There is something to tell. */
+  /** Whether a signal has to be sent. */
   isDue: boolean
-  /** When it ends by itself. */
+  /** When typing ends unless the client repeats it. */
   endsAt: number
 }
 
 /**
- * Who of this node's users types where. Of each and each conversation others hear once in `everyMs` at most: at once where nothing was said lately, else what
- * holds when that time is over. Typing that is not said again ends by itself. Bounded: of those beyond `most` nothing is told, a signal may be lost.
+ * The users of this node who are typing. Sends at most one signal in `everyMs` for each user and conversation: at once,
+ * or when that time is over with the state of then. Typing that the client does not repeat ends. Bounded: a user beyond
+ * `typists` causes no signals.
  */
 export class TypingBoard {
   readonly #signals: Signals
   readonly #everyMs: number
   readonly #silenceMs: number
-  readonly #most: number
+  readonly #maxTypists: number
   readonly #typists = new Map<string, Typist>()
   readonly #timer: NodeJS.Timeout
 
@@ -38,50 +40,50 @@ export class TypingBoard {
     this.#signals = signals
     this.#everyMs = typingEveryMs
     this.#silenceMs = typingSilenceMs
-    this.#most = typists
-    const lookEveryMs = Math.max(10, Math.min(250, typingEveryMs / 4, typingSilenceMs / 4))
-    this.#timer = setInterval(() => this.#look(performance.now()), lookEveryMs).unref()
+    this.#maxTypists = typists
+    const checkEveryMs = Math.max(10, Math.min(250, typingEveryMs / 4, typingSilenceMs / 4))
+    this.#timer = setInterval(() => this.#check(performance.now()), checkEveryMs).unref()
   }
 
-  /** Whoever asks is a member. */
+  /** Sets whether a user is typing. The caller has checked that the user is a member. */
   set(c: string, user: string, on: boolean): void {
     const now = performance.now()
     const key = `${c} ${user}`
     let typist = this.#typists.get(key)
     if (typist === undefined) {
-      // To end what has not begun is nothing to tell.
-      if (!on || this.#typists.size >= this.#most) return
-      typist = { c, user, told: false, quietUntil: 0, on, isDue: true, endsAt: 0 }
+      // An end without a start needs no signal.
+      if (!on || this.#typists.size >= this.#maxTypists) return
+      typist = { c, user, sent: false, nextAt: 0, on, isDue: true, endsAt: 0 }
       this.#typists.set(key, typist)
     }
     typist.on = on
     typist.endsAt = now + this.#silenceMs
-    // Typing is told again, for who has come since; its end once.
-    typist.isDue = on || typist.told
-    if (typist.isDue && now >= typist.quietUntil) this.#tell(typist, now)
+    // Typing is sent repeatedly, for members who connected since; its end once.
+    typist.isDue = on || typist.sent
+    if (typist.isDue && now >= typist.nextAt) this.#send(typist, now)
   }
 
   close(): void {
     clearInterval(this.#timer)
   }
 
-  #look(now: number): void {
+  #check(now: number): void {
     for (const [key, typist] of this.#typists) {
       if (typist.on && now >= typist.endsAt) {
         typist.on = false
-        typist.isDue = typist.told
+        typist.isDue = typist.sent
       }
-      if (now < typist.quietUntil) continue
-      if (typist.isDue) this.#tell(typist, now)
-      else if (!typist.on && !typist.told) this.#typists.delete(key)
+      if (now < typist.nextAt) continue
+      if (typist.isDue) this.#send(typist, now)
+      else if (!typist.on && !typist.sent) this.#typists.delete(key)
     }
   }
 
-  #tell(typist: Typist, now: number): void {
+  #send(typist: Typist, now: number): void {
     const { c, user, on } = typist
     typist.isDue = false
-    typist.told = on
-    typist.quietUntil = now + this.#everyMs
+    typist.sent = on
+    typist.nextAt = now + this.#everyMs
     this.#signals.publish(c, { t: 'signal', type: 'typing', c, user, on })
   }
 }

@@ -18,7 +18,7 @@ export { type NatsServer, type NatsServerOptions, startNatsServer } from './embe
 export { findRunningServer, type ServerRecord } from './embedded/server-address.ts'
 export { Durability } from './embedded/server-process.ts'
 export { DigestWriter } from './feed/digest-writer.ts'
-export type { InterestMode } from './feed/narrow-feed.ts'
+export type { InterestMode } from './feed/narrow-mode.ts'
 export { type Followed, NatsLiveFeed, type NatsLiveFeedOptions } from './feed/nats-live-feed.ts'
 export { NatsSignals } from './feed/nats-signals.ts'
 export { JetStreamEventLog } from './log/jetstream-event-log.ts'

@@ -77,8 +77,8 @@ export const createFeedMetrics = (
   followed: () => {
     readonly isNarrow: boolean
     readonly conversations: number
-    readonly brought: number
-    readonly passed: number
+    readonly delivered: number
+    readonly skipped: number
   },
 ): void => {
   const registers = [registry]
@@ -104,10 +104,10 @@ export const createFeedMetrics = (
     labelNames: ['outcome'],
     registers,
     collect() {
-      const { brought, passed } = followed()
+      const { delivered, skipped } = followed()
       this.reset()
-      this.inc({ outcome: 'brought' }, brought)
-      this.inc({ outcome: 'passed' }, passed)
+      this.inc({ outcome: 'brought' }, delivered)
+      this.inc({ outcome: 'passed' }, skipped)
     },
   })
 }

@@ -3,7 +3,7 @@ import t from 'tap'
 import {
   type FeedLoad,
   InterestSwitch,
-  mostConversations,
+  maxConversations,
 } from '../../../src/infra/nats/feed/interest-switch.ts'
 
 const load = (more: Partial<FeedLoad> = {}): FeedLoad => ({
@@ -28,7 +28,7 @@ t.test('where the lines cross', async t => {
   t.ok(decide({ events: 100_000 }), 'a large one, and nobody here wants it')
   t.ok(decide({ events: 100_000, share: 0.1 }), 'a tenth')
   t.notOk(decide({ events: 100_000, share: 1 }), 'all of it')
-  t.notOk(decide({ events: 100_000, conversations: mostConversations + 1 }), 'too many conversations')
+  t.notOk(decide({ events: 100_000, conversations: maxConversations + 1 }), 'too many conversations')
   t.notOk(decide({ events: 30_000, arrivals: 10_000 }), 'so many come that subscribing costs more')
 })
 
@@ -48,7 +48,7 @@ t.test('when it failed, it is counted anew', async t => {
   const decider = new InterestSwitch()
   const busy = load({ events: 200_000 })
   t.ok(settled(decider, busy))
-  decider.widened()
+  decider.reset()
   t.notOk(settled(decider, busy, 4))
   t.ok(decider.isNarrow(busy))
 })
@@ -59,7 +59,7 @@ t.test(
     const loads = fc.record({
       events: fc.integer({ min: 0, max: 500_000 }),
       share: fc.double({ min: 0, max: 1, noNaN: true }),
-      conversations: fc.integer({ min: 0, max: 2 * mostConversations }),
+      conversations: fc.integer({ min: 0, max: 2 * maxConversations }),
       arrivals: fc.integer({ min: 0, max: 20_000 }),
     })
     fc.assert(

@@ -2,13 +2,13 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import type { CommandBus } from '../../../src/commands/index.ts'
 import { ReplyInbox } from '../../../src/infra/nats/client/reply-inbox.ts'
-import { CommandMembers } from '../../../src/infra/nats/commands/command-members.ts'
 import {
   CommandSubject,
   commandSubject,
   encodeAnnouncement,
   encodeCommand,
 } from '../../../src/infra/nats/commands/command-wire.ts'
+import { CommandsNodes } from '../../../src/infra/nats/commands/commands-nodes.ts'
 import {
   answerProjectionStatus,
   answerRetries,
@@ -149,14 +149,17 @@ t.test('members of the commands are followed on when a listener throws', async t
   const server = await startNats(t)
   const { nats, failed } = await connected(t, server)
   let calls = 0
-  const members = new CommandMembers(nats, () => {
+  const members = new CommandsNodes(nats, () => {
     if (++calls === 1) fail()
   })
   t.teardown(() => members.close())
   for (const member of ['one', 'two'])
-    nats.connection.publish(CommandSubject.members, encodeAnnouncement({ member, state: 'here', at: 1 }))
+    nats.connection.publish(
+      CommandSubject.announcements,
+      encodeAnnouncement({ member, state: 'here', at: 1 }),
+    )
   await until(() => members.size === 2)
-  t.same(failed, ['command members: of the listener'])
+  t.same(failed, ['commands nodes: of the listener'])
 })
 
 t.test('a hook of answered commands that throws ends nothing', async t => {
@@ -177,12 +180,12 @@ t.test('a hook of answered commands that throws ends nothing', async t => {
       ttl: 5_000,
       request: { id: '1', t: 'leave', c: 'tea' },
     })
-  const subject = commandSubject(commands.member!)
+  const subject = commandSubject(commands.node!)
   for (const call of ['a', 'b'])
     t.match((await nats.connection.request(subject, command(call))).string(), /"seq":1/)
   await until(() => failed.length === 2)
   t.same(failed, Array(2).fill('answered commands: of the listener'))
-  t.equal(commands.underWay, 0)
+  t.equal(commands.inProgress, 0)
 })
 
 t.test('plans are watched on when a listener throws', async t => {

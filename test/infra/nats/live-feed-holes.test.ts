@@ -163,7 +163,7 @@ t.test('a stream that lost its tail is followed from where it ends now', async t
   await manager.streams.delete('CONV_0')
   await applyStreams(connection, definitions)
   await until(() => feed.position('CONV_0') === 0)
-  t.ok(notices.some(notice => notice.includes('CONV_0 lost its tail')))
+  t.ok(notices.some(notice => notice.includes('CONV_0 lost its last messages')))
   await log.append(conversation(), 0, newEvents(1, 2))
   await until(() => seen.length === 52)
   t.same(sequencesOf(seen.slice(50)), [1, 2])

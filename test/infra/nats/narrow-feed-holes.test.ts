@@ -30,7 +30,12 @@ const open = async (t: Test, wanted: readonly string[] = [], followed = wanted) 
   })
   const seen: StoredEvent[] = []
   feed.listen(event => seen.push(event))
-  feed.narrowTo({ wants: c => wanted.includes(c), conversations: () => followed, watch: () => {} })
+  feed.narrowTo({
+    needsConversation: c => wanted.includes(c),
+    needsMarkers: () => false,
+    conversations: () => followed,
+    watch: () => {},
+  })
   await feed.start()
   t.teardown(async () => {
     await feed.stop()
@@ -86,7 +91,7 @@ t.test('when one more process comes to write digests, the feed stays narrow', as
   await Promise.all(appending)
   t.ok(feed.followed.isNarrow)
   t.same(
-    notices.filter(notice => notice.includes('do not tell')),
+    notices.filter(notice => notice.includes('missing or late')),
     [],
   )
 })
@@ -103,7 +108,7 @@ t.test('a stream that lost its tail is followed from where it ends now', async t
   let asked = 0
   connection.subscribe('$JS.API.STREAM.MSG.GET.CONV_0', { callback: () => void asked++ })
   await until(() => feed.position('CONV_0') === 0)
-  t.ok(notices.some(notice => notice.includes('CONV_0 lost its tail')))
+  t.ok(notices.some(notice => notice.includes('CONV_0 lost its last messages')))
   // Who writes digests looks less often, and tells for a while of where the stream was.
   await sleep(3_000)
   t.ok(asked < 20, `asked ${asked} times`)
@@ -130,7 +135,7 @@ t.test('after a lost connection it stays narrow, where nothing goes on in the st
     await sleep(600 + 100 * n)
   }
   t.same(
-    notices.filter(notice => notice.includes('do not tell')),
+    notices.filter(notice => notice.includes('missing or late')),
     [],
   )
 })
@@ -149,7 +154,7 @@ t.test('what is wanted for the moment keeps up, however much it is', async t => 
   t.ok(asked < 200, `asked ${asked} times`)
   t.ok(feed.followed.isNarrow)
   t.same(
-    notices.filter(notice => notice.includes('do not tell')),
+    notices.filter(notice => notice.includes('missing or late')),
     [],
   )
 })

@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { pack } from 'msgpackr'
 import t, { type Test } from 'tap'
-import type { Interest } from '../../../src/commands/index.ts'
+import { createFollowingStates, type Interest } from '../../../src/commands/index.ts'
 import type { StoredEvent } from '../../../src/events/index.ts'
 import type { Worth } from '../../../src/infra/nats/feed/interest-switch.ts'
 import { discoverLog, JetStreamEventLog, NatsLiveFeed } from '../../../src/infra/nats/index.ts'
 import { testLiveFeed } from '../../contracts/live-feed.ts'
-import { conversation, newEvent, newEvents, user } from '../../contracts/new-events.ts'
+import { conversation, newEvent, newEvents, newMarker, user } from '../../contracts/new-events.ts'
 import { writeDigests } from '../../harness/digests.ts'
 import { startNats } from '../../harness/nats.ts'
 
@@ -15,35 +15,42 @@ const until = async (holds: () => boolean): Promise<void> => {
 }
 
 /** An interest that a test changes. */
-class Wants implements Interest {
-  readonly #wanted = new Set<string>()
-  #watcher: (c: string, isWanted: boolean) => void = () => {}
+class TestInterest implements Interest {
+  readonly #conversations = new Set<string>()
+  /** Users that are connected here. */
+  readonly users = new Set<string>()
+  #watcher: (c: string, isNeeded: boolean) => void = () => {}
 
-  wants(c: string): boolean {
-    return this.#wanted.has(c)
+  needsConversation(c: string): boolean {
+    return this.#conversations.has(c)
+  }
+
+  needsMarkers(user: string, c: string): boolean {
+    return this.users.has(user) || this.#conversations.has(c)
   }
 
   conversations(): Iterable<string> {
-    return this.#wanted
+    return this.#conversations
   }
 
-  watch(watcher: (c: string, isWanted: boolean) => void): void {
+  watch(watcher: (c: string, isNeeded: boolean) => void): void {
     this.#watcher = watcher
   }
 
-  /** `quietly`: as what is wanted for a moment, of which the feed is not told. */
+  /** `quietly`: as a conversation that is needed for a short time, which the feed does not subscribe to. */
   add(c: string, quietly = false): void {
-    this.#wanted.add(c)
+    this.#conversations.add(c)
     if (!quietly) this.#watcher(c, true)
   }
 
   remove(c: string): void {
-    this.#wanted.delete(c)
+    this.#conversations.delete(c)
     this.#watcher(c, false)
   }
 }
 
 interface Passed {
+  readonly family: string
   readonly c: string
   readonly seq: number
   readonly streamSeq: number
@@ -67,6 +74,8 @@ const open = async (t: Test, options: { withDigests?: boolean; worth?: Worth } =
       : { interest: 'auto', worth: options.worth }),
     onNotice: notice => notices.push(notice),
   })
+  const snapshots = { load: async () => undefined, save: async () => {} }
+  const states = createFollowingStates({ log, feed, snapshots })
   const seen: StoredEvent[] = []
   const passed: Passed[] = []
   /** Both, in the order in which they came. */
@@ -76,19 +85,19 @@ const open = async (t: Test, options: { withDigests?: boolean; worth?: Worth } =
       seen.push(event)
       if (event.stream === 'CONV_0') places.push(event.streamSeq)
     },
-    (c, seq, { streamSeq }) => {
-      passed.push({ c, seq, streamSeq })
-      places.push(streamSeq)
+    ({ family, id }, seq, { stream, streamSeq }) => {
+      passed.push({ family, c: id, seq, streamSeq })
+      if (stream === 'CONV_0') places.push(streamSeq)
     },
   )
-  const wants = new Wants()
+  const wants = new TestInterest()
   feed.narrowTo(wants)
   await feed.start()
   t.teardown(async () => {
     await feed.stop()
     log.close()
   })
-  return { nats, log, proxy, digesting, connected, feed, seen, passed, places, wants, notices }
+  return { nats, log, proxy, digesting, connected, feed, states, seen, passed, places, wants, notices }
 }
 
 const narrow = (feed: NatsLiveFeed): Promise<void> => until(() => feed.followed.isNarrow)
@@ -102,7 +111,12 @@ t.test('the contract of a live feed, where everything is wanted', async t => {
     const log = new JetStreamEventLog(steady, layout)
     const proxy = await nats.proxy()
     const feed = new NatsLiveFeed(await nats.connect(proxy.url), layout, { interest: 'conversations' })
-    feed.narrowTo({ wants: () => true, conversations: () => [], watch: () => {} })
+    feed.narrowTo({
+      needsConversation: () => true,
+      needsMarkers: () => true,
+      conversations: () => [],
+      watch: () => {},
+    })
     const start = feed.start.bind(feed)
     feed.start = async () => {
       const positions = await start()
@@ -138,21 +152,91 @@ t.test('what is wanted is brought, and of the rest it is told', async t => {
   )
 })
 
-t.test('who comes and goes is brought whoever wants it, and so is all that is of users', async t => {
-  const { log, feed, seen, passed } = await open(t)
+t.test(
+  'membership changes are delivered in any case, and events of users that a digest cannot describe',
+  async t => {
+    const { log, feed, seen, passed } = await open(t)
+    await narrow(feed)
+    const joined = newEvent(1, { type: 'member.joined' })
+    const mark = newEvent(1, { type: 'read.marked', n: 0 })
+    await log.append(conversation('c'), 0, [joined])
+    await log.append(user('u'), 0, [mark])
+    await until(() => seen.length === 2)
+    const [first, second] = [...seen].sort((a, b) => (a.stream < b.stream ? -1 : 1))
+    t.same(first?.envelope, joined.envelope)
+    t.same(first?.aggregate, conversation('c'))
+    t.equal(Buffer.compare(first?.data ?? Buffer.alloc(0), joined.data), 0)
+    t.same(second?.envelope, mark.envelope)
+    t.same(second?.aggregate, user('u'))
+    t.same(passed, [])
+  },
+)
+
+t.test('of the markers, those of needed users and conversations are delivered', async t => {
+  const { log, feed, seen, passed, wants } = await open(t)
+  wants.add('mine')
+  wants.users.add('u1')
   await narrow(feed)
-  const joined = newEvent(1, { type: 'member.joined' })
-  const mark = newEvent(1, { type: 'read.marked', n: 0 })
-  await log.append(conversation('c'), 0, [joined])
-  await log.append(user('u'), 0, [mark])
-  await until(() => seen.length === 2)
-  const [first, second] = [...seen].sort((a, b) => (a.stream < b.stream ? -1 : 1))
-  t.same(first?.envelope, joined.envelope)
-  t.same(first?.aggregate, conversation('c'))
-  t.equal(Buffer.compare(first?.data ?? Buffer.alloc(0), joined.data), 0)
-  t.same(second?.envelope, mark.envelope)
-  t.same(second?.aggregate, user('u'))
-  t.same(passed, [])
+  const markers = [
+    ['u1', 'mine'],
+    ['u1', 'other'],
+    ['u2', 'mine'],
+    ['u2', 'other'],
+  ] as const
+  const heads = { u1: { seq: 0, at: 0 }, u2: { seq: 0, at: 0 } }
+  for (let round = 0; round < 10; round++)
+    for (const [u, c] of markers) {
+      const head = heads[u]
+      const marker = newMarker(u, ++head.seq, c)
+      head.at = (await log.append(user(u), head.at, [marker])).position.streamSeq
+    }
+  await until(() => feed.position('USER_0') === 40)
+  t.same(
+    seen.map(({ aggregate, envelope, streamSeq }) => [aggregate.id, envelope.seq, streamSeq]),
+    Array.from({ length: 10 }, (_, round) => [
+      ['u1', 2 * round + 1, 4 * round + 1],
+      ['u1', 2 * round + 2, 4 * round + 2],
+      ['u2', 2 * round + 1, 4 * round + 3],
+    ]).flat(),
+  )
+  t.same(
+    passed,
+    Array.from({ length: 10 }, (_, round) => ({
+      family: 'user',
+      c: 'u2',
+      seq: 2 * round + 2,
+      streamSeq: 4 * round + 4,
+    })),
+  )
+})
+
+t.test('a cached user whose markers were skipped is read from the log', async t => {
+  const { log, feed, states, seen, passed, wants } = await open(t)
+  await narrow(feed)
+  t.equal(states.holdsUser('u'), false)
+  let at = (await log.append(user('u'), 0, [newMarker('u', 1, 'c')])).position.streamSeq
+  t.equal((await states.user('u')).readMark('c'), 1)
+  t.ok(states.holdsUser('u'))
+  await until(() => feed.position('USER_0') === 1)
+  t.notOk(states.user('u') instanceof Promise, 'fresh, and answered at once')
+  at = (await log.append(user('u'), at, [newMarker('u', 2, 'c')])).position.streamSeq
+  await until(() => passed.length > 0 && feed.position('USER_0') === 2)
+  const behind = states.user('u')
+  t.ok(behind instanceof Promise, 'it knows that it is behind')
+  t.equal((await behind).readMark('c'), 2)
+  t.notOk(states.user('u') instanceof Promise)
+  // The next marker is delivered again, after one that was skipped.
+  at = (await log.append(user('u'), at, [newMarker('u', 3, 'c')])).position.streamSeq
+  await until(() => feed.position('USER_0') === 3)
+  wants.users.add('u')
+  at = (await log.append(user('u'), at, [newMarker('u', 4, 'c')])).position.streamSeq
+  await until(() => seen.some(({ envelope }) => envelope.seq === 4))
+  t.equal((await states.user('u')).readMark('c'), 4)
+  at = (await log.append(user('u'), at, [newMarker('u', 5, 'c')])).position.streamSeq
+  await until(() => seen.some(({ envelope }) => envelope.seq === 5))
+  const fresh = states.user('u')
+  t.notOk(fresh instanceof Promise)
+  t.equal((await fresh).readMark('c'), 5)
 })
 
 t.test(
@@ -231,7 +315,7 @@ t.test('whatever is cut, each event comes once, in order, and is wanted or passe
       Array.from({ length: 300 }, (_, n) => n + 1),
       id,
     )
-  t.ok(passed.every(({ c }) => !wants.wants(c)))
+  t.ok(passed.every(({ c }) => !wants.needsConversation(c)))
 })
 
 t.test('without digests it follows everything', async t => {
@@ -239,7 +323,7 @@ t.test('without digests it follows everything', async t => {
   wants.add('mine')
   let asked = 0
   const { connection } = await nats.connect()
-  connection.subscribe('digests.want', { callback: () => void asked++ })
+  connection.subscribe('digests.v2.request', { callback: () => void asked++ })
   await until(() => asked > 1)
   await log.append(conversation('other'), 0, newEvents(1, 2))
   await until(() => seen.length === 2)
@@ -257,7 +341,7 @@ t.test('when digests end it follows everything again, and misses nothing', async
   expected = (await log.append(conversation('other'), expected, newEvents(6, 5))).position.streamSeq
   await until(() => feed.position('CONV_0') === expected)
   await until(() => !feed.followed.isNarrow)
-  t.ok(notices.some(notice => notice.includes('digests do not tell')))
+  t.ok(notices.some(notice => notice.includes('digests are missing or late')))
   await log.append(conversation('mine'), 0, newEvents(1, 2))
   await until(() => feed.position('CONV_0') === 12)
   t.same(
@@ -286,7 +370,7 @@ t.test('by itself it is narrow while that is worth it, and wide when it is so no
   t.equal(feed.followed.conversations, 1)
   for (let n = 0; n < 20; n++) await appendBoth()
   await until(() => feed.position('CONV_0') === head.other)
-  t.ok(feed.followed.passed > 0)
+  t.ok(feed.followed.skipped > 0)
   await until(() => !feed.followed.isNarrow)
   t.equal(feed.followed.conversations, 0)
   await appendBoth()
@@ -301,14 +385,14 @@ t.test('what makes no sense as a digest is told of, and changes nothing', async 
   const { nats, log, feed, places, notices } = await open(t)
   await narrow(feed)
   const { connection } = await nats.connect()
-  connection.publish('digests.of.CONV_0', 'nonsense')
+  connection.publish('digests.v2.of.CONV_0', 'nonsense')
   connection.publish(
-    'digests.of.CONV_0',
-    pack({ from: 0, to: 1_000, offsets: 1, ids: 1, seqs: 1, wholes: [] }),
+    'digests.v2.of.CONV_0',
+    pack({ from: 0, to: 1_000, offsets: 1, ids: 1, seqs: 1, complete: [] }),
   )
-  connection.publish('digests.of.NO_SUCH_STREAM', '')
+  connection.publish('digests.v2.of.NO_SUCH_STREAM', '')
   await connection.flush()
-  await until(() => notices.filter(notice => notice.includes('makes no sense')).length === 3)
+  await until(() => notices.filter(notice => notice.includes('is invalid')).length === 3)
   await log.append(conversation(), 0, newEvents(1, 3))
   await until(() => feed.position('CONV_0') === 3)
   t.same(places, [1, 2, 3])

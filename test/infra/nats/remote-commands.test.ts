@@ -8,7 +8,7 @@ import {
   partitionCount,
   type UserRequest,
 } from '../../../src/events/index.ts'
-import { assign } from '../../../src/infra/nats/commands/command-members.ts'
+import { assign } from '../../../src/infra/nats/commands/commands-nodes.ts'
 import { arbitraryUser, arbitraryWish } from '../../commands/arbitrary-commands.ts'
 import { checkLog, runClients, type Step } from '../../commands/bus-under-load.ts'
 import { at } from '../../commands/given.ts'

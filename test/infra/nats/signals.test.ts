@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
+import type { SignalInterest } from '../../../src/edge/ports/signals.ts'
 import { connectNats, JetStreamSnapshots, NatsSignals } from '../../../src/infra/nats/index.ts'
 import { conversation, user } from '../../contracts/new-events.ts'
 import { startNats } from '../../harness/nats.ts'
@@ -9,6 +10,12 @@ const until = async (holds: () => boolean): Promise<void> => {
   while (!holds()) await sleep(5)
 }
 
+const interestIn = (...ids: string[]): SignalInterest => ({
+  needs: id => ids.includes(id),
+  ids: () => ids,
+  watch: () => {},
+})
+
 t.test('a signal reaches every node that it concerns, its own included', async t => {
   const nats = await startNats(t)
   const heard: unknown[] = []
@@ -16,10 +23,7 @@ t.test('a signal reaches every node that it concerns, its own included', async t
     [1, 2].map(async node => {
       const connected = await nats.connect()
       const signals = new NatsSignals(connected)
-      signals.listen(
-        signal => heard.push([node, signal]),
-        about => about === 'general',
-      )
+      signals.listen(signal => heard.push([node, signal]), interestIn('general'))
       await connected.connection.flush()
       return signals
     }),
@@ -33,6 +37,63 @@ t.test('a signal reaches every node that it concerns, its own included', async t
   ])
 })
 
+t.test('while it is narrow, a node subscribes to the signals that it needs', async t => {
+  const nats = await startNats(t)
+  const proxy = await nats.proxy()
+  const connected = await nats.connect(proxy.url)
+  const signals = new NatsSignals(connected)
+  const sender = new NatsSignals(await nats.connect())
+  const heard: unknown[] = []
+  const needed = new Set(['general', 'bob'])
+  let watcher: (id: string, isNeeded: boolean) => void = () => {}
+  signals.listen(signal => heard.push(signal), {
+    needs: id => needed.has(id),
+    ids: () => needed,
+    watch: listener => {
+      watcher = listener
+    },
+  })
+  /** Sends one to each, and one more that shows that all before have arrived. */
+  let last = 0
+  const heardOf = async (...ids: string[]): Promise<unknown[]> => {
+    const before = heard.length
+    for (const id of ids) sender.publish(id, { id })
+    sender.publish('general', ++last)
+    await until(() => heard.at(-1) === last)
+    return heard.slice(before, -1)
+  }
+  signals.narrow()
+  await until(() => signals.isNarrow)
+  t.equal(signals.subscriptions, 2)
+  t.same(await heardOf('bob', 'eve', 'general'), [{ id: 'bob' }, { id: 'general' }])
+  needed.add('carol')
+  watcher('carol', true)
+  await connected.connection.flush()
+  t.same(await heardOf('carol', 'bob'), [{ id: 'carol' }, { id: 'bob' }], 'each once')
+  // Its subscription lasts a while longer.
+  needed.delete('carol')
+  watcher('carol', false)
+  t.same(await heardOf('carol', 'bob'), [{ id: 'bob' }])
+  signals.widen()
+  await until(() => !signals.isNarrow)
+  t.equal(signals.subscriptions, 0)
+  t.same(await heardOf('bob', 'eve'), [{ id: 'bob' }], 'each once')
+  // Without NATS the mode stays, and changes later.
+  proxy.block(true)
+  await until(() => !connected.connected())
+  signals.narrow()
+  await sleep(50)
+  t.notOk(signals.isNarrow)
+  proxy.block(false)
+  await until(() => signals.isNarrow)
+  t.same(await heardOf('bob', 'eve'), [{ id: 'bob' }])
+  signals.widen()
+  signals.narrow()
+  signals.widen()
+  await until(() => !signals.isNarrow && signals.subscriptions === 0)
+  t.same(await heardOf('bob', 'eve'), [{ id: 'bob' }])
+})
+
 t.test('nonsense and failing listeners do not end it; without NATS a signal is lost', async t => {
   const nats = await startNats(t)
   const proxy = await nats.proxy()
@@ -44,7 +105,7 @@ t.test('nonsense and failing listeners do not end it; without NATS a signal is l
       if (signal === 'bad') throw new Error('of the listener')
       heard.push(signal)
     },
-    () => true,
+    { needs: () => true, ids: () => [], watch: () => {} },
   )
   const { connection } = await nats.connect()
   await connected.connection.flush()

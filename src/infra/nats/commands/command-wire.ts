@@ -10,40 +10,47 @@ import {
   UserRequests,
 } from '../../../events/index.ts'
 
-/** `cmd.to.<member>`: commands for one process that decides them. */
-export const commandSubject = (member: string): string => `cmd.to.${member}`
+/** `cmd.to.<node>`: the commands for one commands node. */
+export const commandSubject = (node: string): string => `cmd.to.${node}`
 
-/** Where processes that decide commands tell that they are there, and where they are asked to. */
-export const CommandSubject = { members: 'cmd.members', who: 'cmd.who' } as const
+/** `announcements`: heartbeats of the commands nodes. `request`: asks all nodes to announce themselves now. */
+export const CommandSubject = { announcements: 'cmd.members', request: 'cmd.who' } as const
 
-/** What a process that decides commands tells of itself: that it is there; that it takes no new ones and answers those that it has; that it answers none any more. */
+/**
+ * The heartbeat of a commands node. `here`: it accepts commands. `leaving`: it accepts no more, and answers those it
+ * has. `gone`: it answers none.
+ */
 export interface Announcement {
+  /** The name under which the node accepts commands. */
   readonly member: string
   readonly state: 'here' | 'leaving' | 'gone'
-  /** Its own clock, which nobody else understands. */
+  /** When the node sent it, by the node's own monotonic clock. */
   readonly at: number
 }
 
-/** How often they tell it, ms. */
+/** Interval between heartbeats, ms. */
 export const heartbeatMs = 500
 /**
- * Beats that an edge may miss in a row before it has a member's commands decided by others. Beats are counted, not time: a process that stood still itself is no
- * judge of others.
+ * Consecutive heartbeats that an edge node may miss before it sends the node's commands to others. It counts
+ * heartbeats, not time: an edge node that did not run itself cannot judge other nodes.
  */
-export const missedBeats = 10
-/** How long a member may decide after it sent the last beat that it heard itself, ms: less than any edge needs to give it up. */
+export const missedHeartbeats = 10
+/**
+ * Time for which a node may decide commands after it sent the last heartbeat that it also received, ms. Shorter than
+ * any edge node takes to remove the node.
+ */
 export const leaseMs = 4_000
 
-/** A command on its way from an edge to where it is decided. */
+/** A command that an edge node sends to a commands node. */
 export interface WireCommand {
-  /** The same at every try of one call, so that a second one joins the first. */
+  /** The same in every attempt of a call, so that a later attempt joins the first. */
   readonly call: string
   /** Command id. */
   readonly id: string
   readonly from: string
   readonly at: string
   readonly traceparent?: string
-  /** How long its edge still waits for it, ms. */
+  /** Time for which the edge node still waits for the answer, ms. */
   readonly ttl: number
   readonly request: ConversationRequest | UserRequest
 }
@@ -82,22 +89,25 @@ const parse = (bytes: Uint8Array): unknown =>
 
 export const encodeCommand = (command: WireCommand): Uint8Array => Buffer.from(JSON.stringify(command))
 
-/** Throws ConfabError: BAD_REQUEST for what is no command; UNAVAILABLE for one that this version does not know, as while another is rolled out. */
+/**
+ * Decodes a command. Throws ConfabError: BAD_REQUEST for an invalid message, UNAVAILABLE for a request that this
+ * version does not know, as during a rolling upgrade.
+ */
 export const decodeCommand = (bytes: Uint8Array): WireCommand => {
   let command: unknown
   try {
     command = parse(bytes)
   } catch {
-    throw new ConfabError('BAD_REQUEST', 'a command that is no JSON')
+    throw new ConfabError('BAD_REQUEST', 'The command is not JSON.')
   }
-  if (!envelope.Check(command)) throw new ConfabError('BAD_REQUEST', 'a command without what every one has')
+  if (!envelope.Check(command)) throw new ConfabError('BAD_REQUEST', 'The command lacks a required field.')
   const { request } = command as unknown as WireCommand
   if (checks.get(request.t)?.Check(request) !== true)
-    throw new ConfabError('UNAVAILABLE', 'Such a command is not known where it would be decided; try again.')
+    throw new ConfabError('UNAVAILABLE', 'The commands node does not know this command; try again.')
   return command as unknown as WireCommand
 }
 
-/** Undefined for what is none. */
+/** Undefined for an invalid announcement. */
 export const decodeAnnouncement = (bytes: Uint8Array): Announcement | undefined => {
   try {
     const value = parse(bytes)
@@ -113,7 +123,7 @@ export const encodeAnswer = (answer: object): string => `{"ok":${JSON.stringify(
 
 export const encodeFailure = (error: ErrorBody): string => `{"error":${JSON.stringify(error)}}`
 
-/** The answer to a command. Throws ConfabError: what it was refused with. */
+/** Returns the answer to a command. Throws the ConfabError that the commands node answered with. */
 export const decodeAnswer = (bytes: Uint8Array): object => {
   const { ok, error } = parse(bytes) as { ok?: object; error?: ErrorBody }
   if (ok !== undefined) return ok

@@ -16,62 +16,64 @@ import {
 } from '../../../events/index.ts'
 import type { Nats } from '../client/connection.ts'
 import { ReplyInbox } from '../client/reply-inbox.ts'
-import { CommandMembers } from './command-members.ts'
 import { commandSubject, decodeAnswer, encodeCommand } from './command-wire.ts'
-import { Attempt, type Attempts, type Call, type Lane, Probe } from './remote-call.ts'
-import { RemoteLanes } from './remote-queues.ts'
+import { CommandsNodes } from './commands-nodes.ts'
+import { Attempt, type AttemptResults, type Call, type CallQueue, CallQueues, Probe } from './remote-calls.ts'
 
-const sweepMs = 250
+/** Interval at which calls are checked for timeouts and retries, ms. */
+const checkMs = 250
 
 const unavailable = (): ConfabError =>
-  new ConfabError('UNAVAILABLE', 'Nobody who decides commands has answered in time; try again.')
+  new ConfabError('UNAVAILABLE', 'No commands node answered in time; try again.')
 
 /**
- * The command bus of a process that decides nothing itself: commands go to the processes with the role `commands`, those of one conversation to one of them,
- * and are sent again, with the same id, when it goes or stays silent. What is read comes from states that follow the log here.
+ * The command bus of a process without the role `commands`. Sends all commands of a conversation to one commands node,
+ * and sends them again, with the same id, when the node leaves or does not answer. Reads are served by states that
+ * follow the log in this process.
  */
 export class RemoteCommandBus implements CommandBus {
   readonly #nats: Nats
   readonly #states: FollowingStates
   readonly #limits: RemoteLimits
   readonly #inbox: ReplyInbox
-  readonly #members: CommandMembers
-  readonly #attempts: Attempts
+  readonly #nodes: CommandsNodes
+  readonly #results: AttemptResults
+  /** In the order of their timeouts. */
   readonly #calls = new Set<Call>()
-  readonly #lanes = new RemoteLanes()
+  readonly #queues = new CallQueues()
   readonly #timer: NodeJS.Timeout
   readonly #unlisten: () => void
   readonly #name = nuid.next()
   #next = 0
   #resent = 0
-  #idle: (() => void)[] = []
+  #onIdle: (() => void)[] = []
 
   constructor(nats: Nats, states: FollowingStates, limits: Partial<RemoteLimits> = {}) {
     this.#nats = nats
     this.#states = states
     this.#limits = { ...defaultRemoteLimits, ...limits }
-    this.#attempts = {
+    this.#results = {
       answered: (call, data) => this.#answered(call, data),
-      nobody: (attempt, call) => this.#nobody(attempt, call),
+      notDelivered: (attempt, call) => this.#notDelivered(attempt, call),
     }
     this.#inbox = new ReplyInbox(nats, this.#limits.patienceMs)
-    this.#members = new CommandMembers(nats, gone => {
-      if (gone !== undefined) this.#recall(gone)
-      this.#release()
+    this.#nodes = new CommandsNodes(nats, gone => {
+      if (gone !== undefined) this.#takeBackAll(gone)
+      this.#sendWaiting()
     })
     this.#unlisten = nats.onChange(isConnected => {
       if (isConnected) this.#reconnected()
     })
-    this.#timer = setInterval(() => this.#sweep(), sweepMs)
+    this.#timer = setInterval(() => this.#check(), checkMs)
     this.#timer.unref()
   }
 
-  /** Whether there is anybody to decide commands. */
+  /** Whether there is a commands node. */
   get isServed(): boolean {
-    return this.#nats.connected() && this.#members.size > 0
+    return this.#nats.connected() && this.#nodes.size > 0
   }
 
-  /** Commands that are not answered. */
+  /** Number of unanswered commands. */
   get open(): number {
     return this.#calls.size
   }
@@ -80,7 +82,7 @@ export class RemoteCommandBus implements CommandBus {
     return this.#calls.size / this.#limits.open
   }
 
-  /** Commands that were sent more than once, so far; each time counts. */
+  /** Number of repeated attempts since the start. */
   get resent(): number {
     return this.#resent
   }
@@ -96,7 +98,7 @@ export class RemoteCommandBus implements CommandBus {
       const command = { call: `${this.#name}.${order}`, id, from, at, request }
       const c = isUserRequest(request) ? undefined : request.c
       const call: Call = {
-        lane: this.#lanes.of(c === undefined ? 'user' : 'conv', c ?? from),
+        queue: this.#queues.of(c === undefined ? 'user' : 'conv', c ?? from),
         order,
         command: traceparent === undefined ? command : { ...command, traceparent },
         until: performance.now() + this.#limits.patienceMs,
@@ -106,53 +108,53 @@ export class RemoteCommandBus implements CommandBus {
           resolve(answer as AnswerOf[R['t']])
         },
         reject,
-        sent: undefined,
+        attempt: undefined,
         done: false,
       }
       this.#calls.add(call)
-      const { lane } = call
-      const member = this.#memberFor(lane)
-      if (member === undefined || lane.held.length > 0) this.#lanes.hold(lane, call)
-      else this.#send(call, member)
+      const { queue } = call
+      const node = this.#nodeFor(queue)
+      if (node === undefined || queue.waiting.length > 0) this.#queues.wait(queue, call)
+      else this.#send(call, node)
     })
   }
 
   drain(): Promise<void> {
     if (this.#calls.size === 0) return Promise.resolve()
     return new Promise(resolve => {
-      this.#idle.push(resolve)
+      this.#onIdle.push(resolve)
     })
   }
 
-  /** What is unanswered is given up. */
+  /** Rejects all unanswered commands with UNAVAILABLE. */
   close(): void {
     clearInterval(this.#timer)
     this.#unlisten()
-    this.#members.close()
+    this.#nodes.close()
     for (const call of this.#calls) this.#end(call).reject(unavailable())
     this.#inbox.close()
   }
 
-  /** Whom a lane's next command may go to now: the bucket's member, once nothing of the lane is with another. */
-  #memberFor({ bucket, member, sent }: Lane): string | undefined {
-    const assigned = this.#nats.connected() ? this.#members.of(bucket) : undefined
-    return sent === 0 || assigned === member ? assigned : undefined
+  /** The node for the next command of a queue: the assigned one, once no command of the queue is at another node. */
+  #nodeFor({ partition, node, sent }: CallQueue): string | undefined {
+    const assigned = this.#nats.connected() ? this.#nodes.of(partition) : undefined
+    return sent === 0 || assigned === node ? assigned : undefined
   }
 
-  #send(call: Call, member: string): void {
-    const { lane } = call
-    lane.member = member
-    lane.sent++
-    this.#publish(call, member)
+  #send(call: Call, node: string): void {
+    const { queue } = call
+    queue.node = node
+    queue.sent++
+    this.#publish(call, node)
   }
 
-  #publish(call: Call, member: string): void {
+  #publish(call: Call, node: string): void {
     const now = performance.now()
-    const attempt = new Attempt(this.#attempts, call, member, now)
-    call.sent = attempt
+    const attempt = new Attempt(this.#results, call, node, now)
+    call.attempt = attempt
     const reply = this.#inbox.expect(attempt)
     const data = encodeCommand({ ...call.command, ttl: Math.max(0, call.until - now) })
-    this.#nats.connection.publish(commandSubject(member), data, { reply })
+    this.#nats.connection.publish(commandSubject(node), data, { reply })
   }
 
   #answered(call: Call, data: Uint8Array): void {
@@ -168,91 +170,88 @@ export class RemoteCommandBus implements CommandBus {
     this.#end(call).resolve(answer)
   }
 
-  /** It has not arrived: the member is gone, or goes and takes no more. What it has taken before, it answers before it is gone. */
-  #nobody(attempt: Attempt, call: Call): void {
-    if (this.#members.has(attempt.member)) this.#members.lost(attempt.member)
-    else if (call.sent === attempt && attempt.isFirst) {
+  /** The node is gone, or is leaving and accepts no more commands. A leaving node still answers those it has. */
+  #notDelivered(attempt: Attempt, call: Call): void {
+    if (this.#nodes.has(attempt.node)) this.#nodes.remove(attempt.node)
+    else if (call.attempt === attempt && attempt.isFirst) {
       this.#takeBack(call)
-      this.#releaseLane(call.lane)
+      this.#sendQueue(call.queue)
     }
   }
 
-  /** A call that was sent waits again. */
+  /** Makes a call that was sent wait again. */
   #takeBack(call: Call): void {
-    const { lane } = call
-    call.sent = undefined
-    lane.sent--
+    const { queue } = call
+    call.attempt = undefined
+    queue.sent--
     this.#resent++
-    this.#lanes.hold(lane, call)
+    this.#queues.wait(queue, call)
   }
 
-  /** Everything that is with a member waits again. */
-  #recall(member: string): void {
-    for (const call of this.#calls) if (call.sent?.member === member) this.#takeBack(call)
-  }
-
-  /** What was sent before may have been lost with the connection, or its answer. Who has it is asked again, and nobody else: it may be at it. */
-  #reconnected(): void {
-    for (const call of this.#calls) if (call.sent !== undefined) this.#again(call, call.sent.member)
-    this.#release()
-  }
-
-  #again(call: Call, member: string): void {
-    this.#resent++
-    this.#publish(call, member)
-  }
-
-  #release(): void {
-    for (const lane of this.#lanes.holding) this.#releaseLane(lane)
-  }
-
-  #releaseLane(lane: Lane): void {
-    const member = this.#memberFor(lane)
-    if (member === undefined) return
-    for (const call of this.#lanes.takeHeld(lane)) this.#send(call, member)
-    this.#lanes.tidy(lane)
-  }
-
-  /** Takes a call off, whatever has become of it. */
-  #end(call: Call): Call {
-    const { lane } = call
-    call.done = true
-    this.#calls.delete(call)
-    if (call.sent !== undefined) lane.sent--
-    if (lane.sent === 0 && lane.held.length > 0) this.#releaseLane(lane)
-    else this.#lanes.tidy(lane)
-    if (this.#calls.size === 0) for (const resolve of this.#idle.splice(0)) resolve()
-    return call
+  #takeBackAll(node: string): void {
+    for (const call of this.#calls) if (call.attempt?.node === node) this.#takeBack(call)
   }
 
   /**
-   * Sends again what has had no answer for a while; and asks of those who have had a command for a shorter while whether anybody listens there: all that they
-   * were sent may have been lost with them.
+   * Sends all commands again, each to the node that may have it: commands or answers may be lost with the connection.
    */
-  #askAgain(now: number): void {
+  #reconnected(): void {
+    for (const call of this.#calls) if (call.attempt !== undefined) this.#resend(call, call.attempt.node)
+    this.#sendWaiting()
+  }
+
+  #resend(call: Call, node: string): void {
+    this.#resent++
+    this.#publish(call, node)
+  }
+
+  #sendWaiting(): void {
+    for (const queue of this.#queues.waiting) this.#sendQueue(queue)
+  }
+
+  #sendQueue(queue: CallQueue): void {
+    const node = this.#nodeFor(queue)
+    if (node === undefined) return
+    for (const call of this.#queues.takeWaiting(queue)) this.#send(call, node)
+    this.#queues.dropIfEmpty(queue)
+  }
+
+  /** Removes a call, whatever its outcome. */
+  #end(call: Call): Call {
+    const { queue } = call
+    call.done = true
+    this.#calls.delete(call)
+    if (call.attempt !== undefined) queue.sent--
+    if (queue.sent === 0 && queue.waiting.length > 0) this.#sendQueue(queue)
+    else this.#queues.dropIfEmpty(queue)
+    if (this.#calls.size === 0) for (const resolve of this.#onIdle.splice(0)) resolve()
+    return call
+  }
+
+  /** Sends slow commands again, and probes the nodes that have them: a node that is gone took its commands with it. */
+  #retry(now: number): void {
     const slow = new Set<string>()
     for (const call of this.#calls) {
-      if (call.until > now + this.#limits.patienceMs - sweepMs) break
-      const { sent } = call
-      if (sent === undefined) continue
-      slow.add(sent.member)
-      if (sent.at > now - this.#limits.tryMs) continue
-      this.#again(call, sent.member)
+      if (call.until > now + this.#limits.patienceMs - checkMs) break
+      const { attempt } = call
+      if (attempt === undefined) continue
+      slow.add(attempt.node)
+      if (attempt.at > now - this.#limits.tryMs) continue
+      this.#resend(call, attempt.node)
     }
-    for (const member of slow) {
-      const reply = this.#inbox.expect(new Probe(member, this.#members))
-      this.#nats.connection.publish(commandSubject(member), undefined, { reply })
+    for (const node of slow) {
+      const reply = this.#inbox.expect(new Probe(node, this.#nodes))
+      this.#nats.connection.publish(commandSubject(node), undefined, { reply })
     }
   }
 
-  /** Calls are in the order of their deadlines. */
-  #sweep(): void {
+  #check(): void {
     const now = performance.now()
     for (const call of this.#calls) {
       if (call.until > now) break
       this.#end(call).reject(unavailable())
     }
-    if (this.#nats.connected()) this.#askAgain(now)
-    this.#lanes.dropEnded()
+    if (this.#nats.connected()) this.#retry(now)
+    this.#queues.dropDone()
   }
 }

@@ -2,110 +2,111 @@ import type { Subscription } from '@nats-io/transport-node'
 import type { LiveEvent, LiveFeed } from '../../../commands/index.ts'
 import { partitionOf } from '../../../events/index.ts'
 import type { Nats } from '../client/connection.ts'
-import { CommandMembers } from '../commands/command-members.ts'
-import { DigestDraft, DigestSubject, digestSubject, wantedForMs } from './digest.ts'
+import { CommandsNodes } from '../commands/commands-nodes.ts'
+import { DigestDraft, DigestSubject, digestSubject, requestLifeMs } from './digest.ts'
 
 export interface DigestWriterOptions {
-  /** How long an event waits for others to be told of with it, ms: so much later it comes to whoever follows digests. Default 10. */
+  /** Longest time that an event waits for its digest, ms. It delays the nodes that follow digests. Default 10. */
   readonly everyMs?: number
-  /** The name under which this process decides commands at present. */
-  readonly member: () => string | undefined
+  /** The name under which this commands node accepts commands at present. */
+  readonly node: () => string | undefined
 }
 
 const defaultEveryMs = 10
-/** How often it says that they are being written, where nothing happens too, ms: many may ask, and all of them hear it. */
-const sayEveryMs = 500
+/** Shortest interval between two digests of an idle stream, ms. All requesting nodes receive each of them. */
+const idleEveryMs = 500
 
 /**
- * Writes the digests of streams while somebody follows them, in a process that follows everything anyway. The processes that decide commands share the streams out
- * among themselves as they do conversations. They need not agree: a digest says what is so, whoever wrote it, and nobody takes harm from two of it; where there is
- * none for a moment, its reader reads the log.
+ * Writes the digests of streams while edge nodes request them, on a node that follows all events anyway. The commands
+ * nodes divide the streams among themselves as they divide the conversations. They need not agree: a digest is true
+ * whichever node wrote it, and readers ignore duplicates. Where a digest is missing, its readers read the log.
  */
 export class DigestWriter {
   readonly #nats: Nats
   readonly #feed: LiveFeed
   readonly #options: DigestWriterOptions
   readonly #drafts = new Map<string, DigestDraft>()
-  #members: CommandMembers | undefined
+  #nodes: CommandsNodes | undefined
   #subscription: Subscription | undefined
-  #wantedAt = Number.NEGATIVE_INFINITY
-  #saidAt = Number.NEGATIVE_INFINITY
+  /** Time of the last request, and of the last digests of idle streams, as by `performance.now()`. */
+  #requestedAt = Number.NEGATIVE_INFINITY
+  #idleAt = Number.NEGATIVE_INFINITY
   #timer: NodeJS.Timeout | undefined
 
-  /** Make it before the feed starts. */
+  /** Create it before the feed starts. */
   constructor(nats: Nats, feed: LiveFeed, options: DigestWriterOptions) {
     this.#nats = nats
     this.#feed = feed
     this.#options = options
-    feed.listen(event => this.#saw(event))
+    feed.listen(event => this.#add(event))
   }
 
-  /** From now on it writes when it is asked to. The feed has started. */
+  /** Accepts requests from now on. The feed has to be started. */
   start(): void {
-    this.#members = new CommandMembers(this.#nats, () => this.#begin())
-    this.#subscription = this.#nats.subscribe(DigestSubject.want, () => this.#wanted())
+    this.#nodes = new CommandsNodes(this.#nats, () => this.#openDrafts())
+    this.#subscription = this.#nats.subscribe(DigestSubject.request, () => this.#requested())
   }
 
   stop(): void {
     this.#subscription?.unsubscribe()
-    this.#members?.close()
+    this.#nodes?.close()
     clearTimeout(this.#timer)
     this.#drafts.clear()
   }
 
-  #wanted(): void {
-    this.#wantedAt = performance.now()
-    // Here, not when another comes: that one has heard by now that they are wanted.
+  #requested(): void {
+    this.#requestedAt = performance.now()
+    // Drop them now, not when another node appears: the next request shows that the other node has received one, too.
     for (const stream of this.#drafts.keys()) if (!this.#isMine(stream)) this.#drafts.delete(stream)
-    this.#begin()
-    if (this.#wantedAt - this.#saidAt < sayEveryMs) return
-    this.#saidAt = this.#wantedAt
-    for (const stream of this.#drafts.keys()) this.#write(stream)
+    this.#openDrafts()
+    if (this.#requestedAt - this.#idleAt < idleEveryMs) return
+    this.#idleAt = this.#requestedAt
+    for (const stream of this.#drafts.keys()) this.#publish(stream)
   }
 
-  /** Begins the digests that have come to it. */
-  #begin(): void {
-    if (performance.now() - this.#wantedAt >= wantedForMs) return
+  /** Opens a draft for each stream that is assigned to this node. */
+  #openDrafts(): void {
+    if (performance.now() - this.#requestedAt >= requestLifeMs) return
     for (const { stream, streamSeq } of this.#feed.positions())
       if (!this.#drafts.has(stream) && this.#isMine(stream))
         this.#drafts.set(stream, new DigestDraft(streamSeq))
   }
 
   #isMine(stream: string): boolean {
-    const member = this.#options.member()
-    return member !== undefined && this.#members?.of(partitionOf(stream)) === member
+    const node = this.#options.node()
+    return node !== undefined && this.#nodes?.of(partitionOf(stream)) === node
   }
 
-  #saw(event: LiveEvent): void {
+  #add(event: LiveEvent): void {
     if (this.#drafts.size === 0) return
     const { stream, streamSeq } = event
     let draft = this.#drafts.get(stream)
     if (draft === undefined) return
-    // The stream has lost its tail, and goes on from before what was told of.
+    // The stream lost its last messages and continues before the end of the draft.
     if (streamSeq <= draft.last) {
       draft = new DigestDraft(streamSeq - 1)
       this.#drafts.set(stream, draft)
     }
     draft.add(event)
-    if (draft.isLongEnough) this.#write(stream)
-    else this.#timer ??= setTimeout(() => this.#writeAll(), this.#options.everyMs ?? defaultEveryMs).unref()
+    if (draft.isFull) this.#publish(stream)
+    else this.#timer ??= setTimeout(() => this.#publishAll(), this.#options.everyMs ?? defaultEveryMs).unref()
   }
 
-  #writeAll(): void {
+  #publishAll(): void {
     this.#timer = undefined
-    if (performance.now() - this.#wantedAt >= wantedForMs) this.#drafts.clear()
-    for (const [stream, draft] of this.#drafts) if (!draft.isEmpty) this.#write(stream)
+    if (performance.now() - this.#requestedAt >= requestLifeMs) this.#drafts.clear()
+    for (const [stream, draft] of this.#drafts) if (!draft.isEmpty) this.#publish(stream)
   }
 
-  #write(stream: string): void {
+  #publish(stream: string): void {
     const draft = this.#drafts.get(stream)
     const position = this.#feed.position(stream) ?? 0
     this.#drafts.set(stream, new DigestDraft(position))
     if (draft === undefined || position < draft.last) return
     const digest = draft.encode(position)
-    const most = this.#nats.connection.info?.max_payload ?? 0
-    // Its readers read the log then. (nats.js would keep it for the next connection.)
-    if (digest.length <= most && this.#nats.connected())
+    const maxBytes = this.#nats.connection.info?.max_payload ?? 0
+    // Without a digest its readers read the log. nats.js would keep the message for the next connection.
+    if (digest.length <= maxBytes && this.#nats.connected())
       this.#nats.connection.publish(digestSubject(stream), digest)
   }
 }

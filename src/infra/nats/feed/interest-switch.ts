@@ -1,26 +1,26 @@
-/** What a node has to do with the live feed, over about a second. */
+/** The load of a node's live feed, averaged over about a second. */
 export interface FeedLoad {
   /** Events of the whole system, a second. */
   readonly events: number
-  /** Which part of them is wanted here, 0 to 1. */
+  /** Share of the events that this node needs, 0 to 1. */
   readonly share: number
-  /** Conversations that are wanted for long. */
+  /** Conversations of the clients of this node. */
   readonly conversations: number
-  /** How many of them have come to be, a second. */
+  /** Conversations that got their first client, a second. */
   readonly arrivals: number
 }
 
-/** CPU of edge and NATS, µs (`npm run bench -- interest`; docs/adr/0030). */
+/** CPU time of edge node and NATS together, µs (`npm run bench -- interest`; docs/adr/0030, 0031). */
 const Cost = {
-  /** An event that a wildcard brings, and that nobody wants. */
-  brought: 3.8,
-  /** An event that a digest tells of. */
-  told: 0.4,
-  /** A subscription that is made and ended. */
-  subscription: 14,
+  /** An event that a wildcard subscription delivers and that the node does not need. */
+  delivered: 3.8,
+  /** An event in a digest. */
+  digested: 0.4,
+  /** Starting and ending the two subscriptions of a conversation: to its events and to its signals. */
+  conversation: 28,
 }
 
-/** Saved µs a second from which on a node follows conversations, and below which everything again. */
+/** Savings, in µs a second, above which a node narrows its feed, and below which it follows all events again. */
 export interface Worth {
   readonly narrow: number
   readonly wide: number
@@ -28,12 +28,12 @@ export interface Worth {
 
 /** 5 % and 2 % of a core. */
 const defaultWorth: Worth = { narrow: 50_000, wide: 20_000 }
-/** How many conversations a node may follow by a subscription each: 2.8 kB each, edge and NATS together. */
-export const mostConversations = 100_000
-/** Looks in a row that have to agree. */
-const looks = 5
+/** Conversations that a node follows by subscriptions: two each, of 2.8 kB, in the edge node and NATS together. */
+export const maxConversations = 100_000
+/** Consecutive checks that have to agree. */
+const agreeingChecks = 5
 
-/** Decides whether a node follows everything or its own conversations, by what that costs at its load: not for a moment's sake, and not back and forth. */
+/** Decides whether a node follows all events or those it needs, by the cost at its load, with hysteresis. */
 export class InterestSwitch {
   readonly #worth: Worth
   #isNarrow = false
@@ -43,26 +43,26 @@ export class InterestSwitch {
     this.#worth = worth
   }
 
-  /** What a node of that load is to do now, told about once a second. */
+  /** Whether a node with this load should be narrow. Call it about once a second. */
   isNarrow(load: FeedLoad): boolean {
     const saved = savedBy(load)
     const isOther = this.#isNarrow
-      ? saved < this.#worth.wide || load.conversations > 1.2 * mostConversations
-      : saved > this.#worth.narrow && load.conversations <= mostConversations
+      ? saved < this.#worth.wide || load.conversations > 1.2 * maxConversations
+      : saved > this.#worth.narrow && load.conversations <= maxConversations
     this.#agreeing = isOther ? this.#agreeing + 1 : 0
-    if (this.#agreeing < looks) return this.#isNarrow
+    if (this.#agreeing < agreeingChecks) return this.#isNarrow
     this.#agreeing = 0
     this.#isNarrow = !this.#isNarrow
     return this.#isNarrow
   }
 
-  /** It could not be done, or did not do: everything is followed, and the looks are counted anew. */
-  widened(): void {
+  /** Starts from the wide state again, after the node failed to become or to stay narrow. */
+  reset(): void {
     this.#isNarrow = false
     this.#agreeing = 0
   }
 }
 
-/** µs a second that following the wanted conversations takes less than following everything. What is wanted is brought either way. */
+/** CPU time that narrow interest saves, µs a second. The events that the node needs cost the same in both modes. */
 const savedBy = ({ events, share, arrivals }: FeedLoad): number =>
-  events * ((1 - share) * Cost.brought - Cost.told) - arrivals * Cost.subscription
+  events * ((1 - share) * Cost.delivered - Cost.digested) - arrivals * Cost.conversation

@@ -1,89 +1,106 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Msg, Subscription } from '@nats-io/transport-node'
-import type { Interest, LiveEvent, LiveFeed, LiveListener, PassedListener } from '../../../commands/index.ts'
-import { Family, livePrefix, type Position, type StreamPosition } from '../../../events/index.ts'
+import type { Interest, LiveEvent, LiveFeed, LiveListener, SkippedListener } from '../../../commands/index.ts'
+import {
+  type AggregateRef,
+  Family,
+  livePrefix,
+  type Position,
+  type StreamPosition,
+} from '../../../events/index.ts'
 import type { Nats } from '../client/connection.ts'
 import { ReplyInbox } from '../client/reply-inbox.ts'
 import type { LogLayout } from '../log/log-layout.ts'
 import { LogReader } from '../log/log-reader.ts'
 import { liveEvent } from '../log/stored-message.ts'
+import { conversationOfMarker } from './digest.ts'
 import type { Worth } from './interest-switch.ts'
-import { type InterestMode, Narrowing } from './narrow-feed.ts'
+import { type InterestMode, type Narrowable, NarrowMode } from './narrow-mode.ts'
 import { StreamFollower } from './stream-follower.ts'
 
 export interface NatsLiveFeedOptions {
-  /** How often each stream's end is compared with what came, ms. Default 1,000. */
+  /** Interval at which the last sequence of each stream is compared with the feed's position, ms. Default 1,000. */
   readonly checkMs?: number
-  /** How long a start waits for streams that do not answer, ms. Default 30,000. */
+  /** Time for which `start` waits for streams that do not answer, ms. Default 30,000. */
   readonly startMs?: number
-  /** What is followed of the streams, where the feed is told what is wanted. Default: everything. */
+  /** Which events a feed with an interest follows. Default `everything`. */
   readonly interest?: InterestMode
-  /** With `auto`: from which saving on it is narrow. */
+  /** Savings from which on the mode `auto` narrows. */
   readonly worth?: Worth
+  /** Signals that are narrowed and widened with the feed. */
+  readonly signals?: Narrowable
   readonly onNotice?: (notice: string) => void
 }
 
-/** What a feed follows, and what has come of it. */
+/** The state of a feed. */
 export interface Followed {
-  /** Whether it follows the conversations that are wanted, and digests; else it follows everything. */
+  /** Whether the feed follows the conversations it needs, and digests; otherwise it follows all events. */
   readonly isNarrow: boolean
-  /** Conversations that it follows by a subscription each. */
+  /** Subscriptions to single conversations. */
   readonly conversations: number
-  /** Events, since the start. */
-  readonly brought: number
-  readonly passed: number
+  /** Events delivered since the start. */
+  readonly delivered: number
+  /** Events skipped since the start. */
+  readonly skipped: number
 }
 
-/** One event in so many is looked at for whether it is wanted; a prime, so that conversations that take turns do not mislead. */
-const lookedAt = 13
-/** Between two tries of a start, ms. */
-const startPauseMs = 100
+/** One event of this many is sampled. A prime number, so that conversations that alternate do not bias the sample. */
+const sampleEvery = 13
+/** Pause between two attempts to start, ms. */
+const startRetryMs = 100
 
-/** The live feed over the streams' republished messages: one wildcard a family, or less (Narrowing); see StreamFollower for what makes it whole. */
+/**
+ * The live feed over the messages that the streams republish. It subscribes to all of them by a wildcard for each
+ * family, or to fewer (NarrowMode). A StreamFollower for each stream makes it complete.
+ */
 export class NatsLiveFeed implements LiveFeed {
   readonly #nats: Nats
   readonly #layout: LogLayout
   readonly #inbox: ReplyInbox
   readonly #followers: ReadonlyMap<string, StreamFollower>
   readonly #listeners: LiveListener[] = []
-  readonly #passedListeners: PassedListener[] = []
+  readonly #skippedListeners: SkippedListener[] = []
   readonly #mode: InterestMode
   readonly #worth: Worth | undefined
+  readonly #signals: Narrowable | undefined
   readonly #checkMs: number
   readonly #startMs: number
-  readonly #tell: (notice: string) => void
+  readonly #notice: (notice: string) => void
   #interest: Interest | undefined
-  #narrowing: Narrowing | undefined
+  #narrowMode: NarrowMode | undefined
   #subscriptions: Subscription[] = []
   #timer: NodeJS.Timeout | undefined
   #unlisten = (): void => {}
   #isRunning = false
-  #broughtCount = 0
-  #passedCount = 0
+  #delivered = 0
+  #skipped = 0
 
   constructor(nats: Nats, layout: LogLayout, options: NatsLiveFeedOptions = {}) {
     this.#nats = nats
     this.#layout = layout
     this.#mode = options.interest ?? 'everything'
     this.#worth = options.worth
+    this.#signals = options.signals
     this.#checkMs = options.checkMs ?? 1_000
     this.#startMs = options.startMs ?? 30_000
-    this.#tell = options.onNotice ?? (() => {})
+    this.#notice = options.onNotice ?? (() => {})
     this.#inbox = new ReplyInbox(nats, 2_000)
-    const followed = {
+    const follower = {
       reader: new LogReader(nats, this.#inbox),
       deliver: (event: LiveEvent) => this.#deliver(event),
-      passed: ((c, seq, position) => this.#passed(c, seq, position)) satisfies PassedListener,
-      wants: (c: string) => this.#interest?.wants(c) ?? true,
-      untold: () => this.#narrowing?.untold(),
-      notice: this.#tell,
+      skip: (aggregate: AggregateRef, seq: number, position: Position) =>
+        this.#skip(aggregate, seq, position),
+      needsConversation: (c: string) => this.#interest?.needsConversation(c) ?? true,
+      needsMarkers: (user: string, c: string) => this.#interest?.needsMarkers(user, c) ?? true,
+      digestsFailed: () => this.#narrowMode?.digestsFailed(),
+      notice: this.#notice,
     }
-    this.#followers = new Map(layout.streams.map(stream => [stream, new StreamFollower(stream, followed)]))
+    this.#followers = new Map(layout.streams.map(stream => [stream, new StreamFollower(stream, follower)]))
   }
 
-  listen(listener: LiveListener, passed?: PassedListener): void {
+  listen(listener: LiveListener, skipped?: SkippedListener): void {
     this.#listeners.push(listener)
-    if (passed !== undefined) this.#passedListeners.push(passed)
+    if (skipped !== undefined) this.#skippedListeners.push(skipped)
   }
 
   narrowTo(interest: Interest): void {
@@ -92,10 +109,10 @@ export class NatsLiveFeed implements LiveFeed {
 
   get followed(): Followed {
     return {
-      isNarrow: this.#narrowing?.isNarrow ?? false,
-      conversations: this.#narrowing?.conversations ?? 0,
-      brought: this.#broughtCount,
-      passed: this.#passedCount,
+      isNarrow: this.#narrowMode?.isNarrow ?? false,
+      conversations: this.#narrowMode?.conversations ?? 0,
+      delivered: this.#delivered,
+      skipped: this.#skipped,
     }
   }
 
@@ -103,29 +120,30 @@ export class NatsLiveFeed implements LiveFeed {
     this.#isRunning = true
     this.#subscribe()
     await this.#nats.connection.flush()
-    await Promise.all([...this.#followers.values()].map(follower => this.#begin(follower)))
+    await Promise.all([...this.#followers.values()].map(follower => this.#startFollower(follower)))
     this.#timer = setInterval(() => this.#check(false), this.#checkMs)
     this.#timer.unref()
     this.#unlisten = this.#nats.onChange(connected => {
       if (connected) this.#check(true)
     })
     if (this.#interest !== undefined && this.#mode !== 'everything')
-      this.#narrowing = new Narrowing({
+      this.#narrowMode = new NarrowMode({
         nats: this.#nats,
         interest: this.#interest,
         followers: this.#followers,
-        receive: (msg, family) => this.#receive(msg, family),
+        receive: msg => this.#receive(msg, Family.conversation),
         everything: { start: () => this.#subscribe(), stop: () => this.#unsubscribe() },
+        signals: this.#signals,
         mode: this.#mode,
         worth: this.#worth,
-        notice: this.#tell,
+        notice: this.#notice,
       })
     return this.positions()
   }
 
-  /** A stream of a cluster that elects its leaders does not answer until then. */
-  async #begin(follower: StreamFollower): Promise<void> {
-    for (const until = performance.now() + this.#startMs; ; await sleep(startPauseMs))
+  /** Starts a follower. The stream of a cluster does not answer before it has elected a leader. */
+  async #startFollower(follower: StreamFollower): Promise<void> {
+    for (const until = performance.now() + this.#startMs; ; await sleep(startRetryMs))
       try {
         await follower.start()
         return
@@ -157,7 +175,7 @@ export class NatsLiveFeed implements LiveFeed {
     clearInterval(this.#timer)
     this.#unlisten()
     for (const follower of this.#followers.values()) follower.stop()
-    await this.#narrowing?.stop()
+    await this.#narrowMode?.stop()
     this.#unsubscribe()
     this.#inbox.close()
   }
@@ -182,31 +200,44 @@ export class NatsLiveFeed implements LiveFeed {
     if (this.#isRunning) for (const follower of this.#followers.values()) void follower.check(afterReconnect)
   }
 
-  #passed(c: string, seq: number, position: Position): void {
-    this.#passedCount++
-    if (position.streamSeq % lookedAt === 0) this.#narrowing?.saw(false)
-    for (const listener of this.#passedListeners)
+  #skip(aggregate: AggregateRef, seq: number, position: Position): void {
+    this.#skipped++
+    if (position.streamSeq % sampleEvery === 0) this.#narrowMode?.sample(false)
+    for (const listener of this.#skippedListeners)
       try {
-        listener(c, seq, position)
+        listener(aggregate, seq, position)
       } catch (error) {
-        this.#failed(position, error)
+        this.#listenerFailed(position, error)
       }
   }
 
   #deliver(event: LiveEvent): void {
-    const { aggregate, streamSeq } = event
-    this.#broughtCount++
-    if (this.#narrowing !== undefined && streamSeq % lookedAt === 0 && aggregate.family === 'conv')
-      this.#narrowing.saw(this.#interest?.wants(aggregate.id) ?? true)
+    this.#delivered++
+    if (this.#narrowMode !== undefined && event.streamSeq % sampleEvery === 0)
+      this.#narrowMode.sample(this.#isNeeded(event))
     for (const listener of this.#listeners)
       try {
         listener(event)
       } catch (error) {
-        this.#failed(event, error)
+        this.#listenerFailed(event, error)
       }
   }
 
-  #failed({ stream, streamSeq }: Position, error: unknown): void {
-    this.#tell(`a live listener failed at ${stream} ${streamSeq}: ${String(error)}`)
+  /** Whether the feed would deliver an event in narrow mode. */
+  #isNeeded(event: LiveEvent): boolean {
+    const { family, id } = event.aggregate
+    if (this.#interest === undefined) return true
+    try {
+      if (family === Family.conversation) return this.#interest.needsConversation(id)
+      const c = conversationOfMarker(event)
+      return c === undefined || this.#interest.needsMarkers(id, c)
+    } catch {
+      // Not an event of confab.
+      return false
+    }
+  }
+
+  #listenerFailed({ stream, streamSeq }: Position, error: unknown): void {
+    this.#notice(`a live listener failed at ${stream} ${streamSeq}: ${String(error)}`)
   }
 }

@@ -1,63 +1,67 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { LiveEvent, PassedListener } from '../../../commands/index.ts'
+import type { LiveEvent, SkippedListener } from '../../../commands/index.ts'
 import type { StoredEvent } from '../../../events/index.ts'
 import type { LogReader } from '../log/log-reader.ts'
 import { asLive } from '../log/stored-message.ts'
 import type { Digest } from './digest.ts'
 
-/** Events that came ahead of a hole and are kept until it is filled; beyond, they are read from the log again. */
-const maxHeld = 4_096
-const fillBatch = 500
-const fillBytes = 1024 * 1024
-/** How long what was stored may still be on its way before it counts as lost, ms; where digests have to tell of it first, longer. */
+/** Events that arrived ahead of a gap and wait for it to be closed. Further ones are read from the log. */
+const maxEarly = 4_096
+const readEvents = 500
+const readBytes = 1024 * 1024
+/**
+ * Time that a stored event may take to arrive before it counts as lost, ms; longer where a digest has to announce it.
+ */
 const graceMs = 100
 const digestGraceMs = 500
-const lookAgainMs = 10
-/** Checks in a row at which digests may be late. */
-const mostLate = 3
-/** Digests that wait for the log to be read; beyond, what they tell of is read there too. */
+const pollMs = 10
+/** Consecutive checks in which the digests may be late. */
+const maxLateChecks = 3
+/** Digests that wait for a read of the log. The events of further ones are read, too. */
 const maxDigests = 256
 
 export interface FollowerOptions {
   readonly reader: LogReader
   readonly deliver: (event: LiveEvent) => void
-  /** Of what is told of, and not brought nor wanted. */
-  readonly passed: PassedListener
-  readonly wants: (c: string) => boolean
-  /** Digests are followed, and do not tell of what was stored, or too late. */
-  readonly untold: () => void
+  /** Called for an event that a digest describes and that the node does not need. */
+  readonly skip: SkippedListener
+  readonly needsConversation: (c: string) => boolean
+  readonly needsMarkers: (user: string, c: string) => boolean
+  /** Called when digests do not describe what the stream stored, or are late. */
+  readonly digestsFailed: () => void
   readonly notice: (notice: string) => void
 }
 
 /**
- * One stream's part of the live feed: hands on its events in order, each once, from what the feed brings and, where that has a hole or a tail is missing,
- * from the log. What a digest tells of need not come, unless it is wanted.
+ * The live feed of one stream. Delivers the events in order, each once: as they arrive, and from the log where messages
+ * were lost. In narrow mode it skips the events that a digest describes and the node does not need.
  */
 export class StreamFollower {
   readonly stream: string
   readonly #options: FollowerOptions
   readonly #reader: LogReader
-  readonly #held = new Map<number, LiveEvent>()
-  /** Undefined until it is known where to start. */
+  /** Events that arrived ahead of a gap, by stream sequence. */
+  readonly #early = new Map<number, LiveEvent>()
+  /** Stream sequence up to which all events are delivered or skipped. Undefined before the start. */
   #position: number | undefined
-  /** The highest sequence that is known to have been stored. */
+  /** Stream sequence up to which the log is to be read. */
   #target = 0
-  #isFilling = false
+  #isReading = false
   #check: Promise<void> | undefined
+  /** Consecutive checks in which the stream ended before the position. */
   #behind = 0
-  /** Checks in a row at which digests were late. */
+  /** Consecutive checks in which the digests were late. */
   #late = 0
-  /** Events that were handed on. */
-  #brought = 0
+  #delivered = 0
   #isStopped = false
-  /** Digests that are not worked through, and how far the first of them is. */
+  /** Digests that are not applied yet; `#applied` counts the events of the first that are. */
   #digests: Digest[] = []
-  #worked = 0
-  /** Whether what is wanted alone is brought, and digests tell of the rest: a hole is no loss then. */
+  #applied = 0
+  /** In narrow mode only needed events arrive and digests describe the others, so a gap is no loss. */
   isNarrow = false
-  /** When (`performance.now()`) the last digest came. */
-  toldAt = Number.NEGATIVE_INFINITY
-  /** When (`performance.now()`) it last knew that it had everything up to then. */
+  /** When the last digest arrived, as by `performance.now()`. */
+  digestAt = Number.NEGATIVE_INFINITY
+  /** The latest time up to which the follower knows that it has every stored event, as by `performance.now()`. */
   completeAt = Number.NEGATIVE_INFINITY
 
   constructor(stream: string, options: FollowerOptions) {
@@ -70,14 +74,14 @@ export class StreamFollower {
     return this.#position
   }
 
-  /** Starts at the stream's end as it is now; what came since the feed was subscribed to is not lost. */
+  /** Starts after the last message of the stream. Events that arrived since the feed subscribed are kept. */
   async start(): Promise<number> {
-    const asked = performance.now()
+    const askedAt = performance.now()
     const { last } = await this.#reader.bounds(this.stream)
     this.#position = last
-    this.completeAt = asked
-    const early = [...this.#held.values()]
-    this.#held.clear()
+    this.completeAt = askedAt
+    const early = [...this.#early.values()]
+    this.#early.clear()
     for (const event of early) this.accept(event)
     return last
   }
@@ -86,89 +90,101 @@ export class StreamFollower {
     this.#isStopped = true
   }
 
-  /** An event that the feed brought: the next, a copy of an earlier one, or one after a hole. */
+  /** Accepts an event from a subscription: the next one, a duplicate, or one after a gap. */
   accept(event: LiveEvent): void {
     const { streamSeq } = event
     if (this.#position !== undefined) {
       if (streamSeq <= this.#position) return
       if (streamSeq === this.#position + 1) {
         this.#advance(event)
-        if (this.#held.size > 0) this.#release()
+        if (this.#early.size > 0) this.#releaseEarly()
         return
       }
     }
-    if (this.#held.size < maxHeld) this.#held.set(streamSeq, event)
-    if (!this.isNarrow) this.#read(streamSeq)
+    if (this.#early.size < maxEarly) this.#early.set(streamSeq, event)
+    if (!this.isNarrow) this.#readUpTo(streamSeq)
   }
 
-  /** What the stream has stored, as somebody tells who has all of it. */
-  told(digest: Digest): void {
-    this.toldAt = performance.now()
+  acceptDigest(digest: Digest): void {
+    this.digestAt = performance.now()
     if (this.#position === undefined || digest.to <= this.#position) return
     if (this.#digests.length < maxDigests) this.#digests.push(digest)
-    this.#work()
+    this.#applyDigests()
   }
 
-  /** Works digests through, until there is no more of them, or something has to be read first. */
-  #work(): void {
+  /** Applies the digests in turn, until the log has to be read first. */
+  #applyDigests(): void {
     for (let digest = this.#digests[0]; digest !== undefined; digest = this.#digests[0]) {
-      if (this.#isFilling) return
-      const missing = digest.from > (this.#position ?? 0) ? digest.from : this.#workThrough(digest)
+      if (this.#isReading) return
+      const missing = digest.from > (this.#position ?? 0) ? digest.from : this.#apply(digest)
       if (missing !== undefined) {
-        this.#read(missing)
+        this.#readUpTo(missing)
         return
       }
       this.#digests.shift()
-      this.#worked = 0
+      this.#applied = 0
     }
-    if (this.#held.size > 0) this.#release()
-  }
-
-  /** Hands on what a digest tells of, as far as it is here. Up to where it has to be read, when something is wanted that is not here. */
-  #workThrough(digest: Digest): number | undefined {
-    const { from, to, offsets, ids, seqs, wholes } = digest
-    const { passed, wants } = this.#options
-    for (; this.#worked < ids.length; this.#worked++) {
-      const streamSeq = from + offsets[this.#worked]!
-      if (streamSeq <= (this.#position ?? 0)) continue
-      const event = this.#held.get(streamSeq) ?? wholes.get(this.#worked)
-      const c = ids[this.#worked]!
-      if (event !== undefined) {
-        this.#held.delete(streamSeq)
-        this.#advance(event)
-      } else if (wants(c)) return this.#lastMissing(digest)
-      else {
-        this.#position = streamSeq
-        passed(c, seqs[this.#worked]!, { stream: this.stream, streamSeq })
-      }
-    }
-    this.#position = Math.max(this.#position ?? 0, to)
-    return undefined
-  }
-
-  /** The last sequence of a digest that is wanted and is not here: one read for all of them, where nobody has subscribed to a busy conversation. */
-  #lastMissing({ from, offsets, ids, wholes }: Digest): number {
-    const streamSeqOf = (index: number): number => from + offsets[index]!
-    const isHere = (index: number): boolean => wholes.has(index) || this.#held.has(streamSeqOf(index))
-    let index = ids.length - 1
-    while (index > this.#worked && (isHere(index) || !this.#options.wants(ids[index]!))) index--
-    return streamSeqOf(index)
-  }
-
-  /** Has the log read up to a sequence at least. */
-  #read(upTo: number): void {
-    this.#target = Math.max(this.#target, upTo)
-    if (this.#position !== undefined) void this.#fill()
+    if (this.#early.size > 0) this.#releaseEarly()
   }
 
   /**
-   * Compares with the stream's last sequence and gets what is missing. After a reconnect there is nothing on its way (`graceMs` 0).
-   * Never rejects; one at a time.
+   * Delivers or skips the events of a digest. Returns the sequence up to which the log has to be read first, if any.
+   */
+  #apply(digest: Digest): number | undefined {
+    const { skip, needsConversation, needsMarkers } = this.#options
+    for (; this.#applied < digest.size; this.#applied++) {
+      const index = this.#applied
+      const streamSeq = digest.streamSeq(index)
+      if (streamSeq <= (this.#position ?? 0)) continue
+      const event = this.#early.get(streamSeq) ?? digest.completeEvent(index)
+      if (event !== undefined) {
+        this.#early.delete(streamSeq)
+        this.#advance(event)
+        continue
+      }
+      const aggregate = digest.aggregate(index)
+      const c = digest.markerConversation(index)
+      const isNeeded = c === undefined ? needsConversation(aggregate.id) : needsMarkers(aggregate.id, c)
+      if (isNeeded && c === undefined) return this.#lastMissing(digest)
+      if (isNeeded) this.#advance(digest.markerEvent(index))
+      else {
+        this.#position = streamSeq
+        skip(aggregate, digest.seq(index), { stream: this.stream, streamSeq })
+      }
+    }
+    this.#position = Math.max(this.#position ?? 0, digest.to)
+    return undefined
+  }
+
+  /**
+   * The last needed event of a digest that has not arrived. One read gets all of them, for a busy conversation without
+   * a subscription.
+   */
+  #lastMissing(digest: Digest): number {
+    const { needsConversation } = this.#options
+    const isMissing = (index: number): boolean =>
+      digest.completeEvent(index) === undefined &&
+      !this.#early.has(digest.streamSeq(index)) &&
+      needsConversation(digest.aggregate(index).id)
+    let index = digest.size - 1
+    while (index > this.#applied && !isMissing(index)) index--
+    return digest.streamSeq(index)
+  }
+
+  /** Starts to read the log, up to this sequence at least. */
+  #readUpTo(streamSeq: number): void {
+    this.#target = Math.max(this.#target, streamSeq)
+    if (this.#position !== undefined) void this.#read()
+  }
+
+  /**
+   * Compares the position with the last sequence of the stream, and reads missing events from the log. After a
+   * reconnect no message is in transit, so there is no grace. Never rejects; one check at a time.
    */
   check(afterReconnect = false): Promise<void> {
     this.#check ??= this.#compare(afterReconnect ? 0 : this.isNarrow ? digestGraceMs : graceMs)
       .catch(() => {
-        // Not reached: `completeAt` stays, which says it.
+        // The stream is unreachable: `completeAt` stays, and shows it.
       })
       .finally(() => {
         this.#check = undefined
@@ -176,58 +192,60 @@ export class StreamFollower {
     return this.#check
   }
 
-  async #compare(patienceMs: number): Promise<void> {
+  async #compare(graceTimeMs: number): Promise<void> {
     if (this.#position === undefined) return
-    const asked = performance.now()
+    const askedAt = performance.now()
     const positionThen = this.#position
     const { last, isLed } = await this.#reader.bounds(this.stream)
-    // The others may have gone on: nothing is known of the end.
+    // A server that is cut off from the leader does not know the end of the stream.
     if (!isLed) return
-    // Looks are counted, not time: while this process stands still, nothing can come.
-    for (let looks = patienceMs / lookAgainMs; this.#position < last && looks > 0; looks--)
-      await sleep(lookAgainMs)
-    const wasTold = patienceMs === digestGraceMs
+    // Count polls, not time: while this process does not run, nothing can arrive.
+    for (let polls = graceTimeMs / pollMs; this.#position < last && polls > 0; polls--) await sleep(pollMs)
+    const needsDigests = graceTimeMs === digestGraceMs
     if (this.#position >= last) this.#late = 0
-    else if (!wasTold || !this.#isBeingTold(asked)) {
-      const brought = this.#brought
+    else if (!needsDigests || !this.#digestsArrive(askedAt)) {
+      const delivered = this.#delivered
       this.#target = Math.max(this.#target, last)
-      await this.#fill()
-      // What is none of confab's nobody tells of while nothing else happens.
-      if (wasTold && this.#brought > brought) this.#options.untold()
+      await this.#read()
+      // No digest describes messages that confab did not write, while the stream stores nothing else.
+      if (needsDigests && this.#delivered > delivered) this.#options.digestsFailed()
     }
     if (last < positionThen) this.#rewind(last)
     else this.#behind = 0
-    if (this.#position >= last) this.completeAt = Math.max(this.completeAt, asked)
+    if (this.#position >= last) this.completeAt = Math.max(this.completeAt, askedAt)
   }
 
-  /** Whether digests tell of what is missing: they come, if late, and the next one shows where they have a hole; or it is being read already. */
-  #isBeingTold(asked: number): boolean {
-    return (this.toldAt > asked || this.#isFilling) && ++this.#late < mostLate
+  /** Whether digests will describe what is missing: they arrive, if late, or the log is being read already. */
+  #digestsArrive(askedAt: number): boolean {
+    return (this.digestAt > askedAt || this.#isReading) && ++this.#late < maxLateChecks
   }
 
-  /** The log is shorter than it was: its tail was lost with its disk. A deposed leader may claim so for a moment, hence twice. */
+  /** Continues at the end of a stream that lost its last messages. A deposed leader may report so once: check twice. */
   #rewind(last: number): void {
     if (++this.#behind < 2) return
     this.#behind = 0
-    this.#options.notice(`${this.stream} lost its tail: it ends at ${last}, ${this.#position} was seen`)
+    this.#options.notice(
+      `${this.stream} lost its last messages: it ends at ${last}, the feed was at ${this.#position}`,
+    )
     this.#position = last
     this.#target = last
-    this.#held.clear()
+    this.#early.clear()
     this.#digests = []
-    this.#worked = 0
+    this.#applied = 0
   }
 
-  async #fill(): Promise<void> {
-    if (this.#isFilling) return
-    this.#isFilling = true
+  /** Reads the log up to the target. One read at a time. */
+  async #read(): Promise<void> {
+    if (this.#isReading) return
+    this.#isReading = true
     let failures = 0
     while (this.#position !== undefined && this.#position < this.#target && !this.#isStopped)
       try {
         const events = await this.#reader.batch(this.stream, {
           seq: this.#position + 1,
-          // What comes after it is not wanted.
-          batch: this.isNarrow ? Math.min(fillBatch, this.#target - this.#position) : fillBatch,
-          max_bytes: fillBytes,
+          // In narrow mode the node may not need what follows the target.
+          batch: this.isNarrow ? Math.min(readEvents, this.#target - this.#position) : readEvents,
+          max_bytes: readBytes,
         })
         for (const event of events) this.#acceptStored(event)
         if (events.length === 0) await this.#askLeader()
@@ -235,61 +253,62 @@ export class StreamFollower {
       } catch {
         await sleep(Math.min(50 * 2 ** failures++, 1_000))
       }
-    this.#isFilling = false
-    if (this.#digests.length > 0 && !this.#isStopped) this.#work()
+    this.#isReading = false
+    if (this.#digests.length > 0 && !this.#isStopped) this.#applyDigests()
   }
 
-  /** The replica that answered has nothing more. Either it is behind, or what was there has been deleted. */
+  /** Asks the leader after a replica returned no event: the replica may lag, or the messages may be deleted. */
   async #askLeader(): Promise<void> {
     if (this.#position === undefined) return
-    const told = this.#digests.length
+    const digests = this.#digests.length
     const { last } = await this.#reader.bounds(this.stream)
     const next = await this.#reader.leader(this.stream, { seq: this.#position + 1, next_by_subj: '>' })
     if (next !== undefined) this.#acceptStored(next)
     else {
       this.#position = Math.max(this.#position, Math.min(last, this.#target))
       this.#target = Math.min(this.#target, this.#position)
-      // What was told of beyond the end is lost, with the stream's tail, and would be asked for over and over.
-      this.#digests = this.#digests.filter(({ to }, index) => index >= told || to <= last)
-      this.#worked = 0
-      this.#release()
+      // Drop digests beyond the end of the stream: their events are lost, and would be asked for again and again.
+      this.#digests = this.#digests.filter(({ to }, index) => index >= digests || to <= last)
+      this.#applied = 0
+      this.#releaseEarly()
     }
   }
 
-  /** An event that the log had next: what lies between was deleted there, or has come in the meantime. */
+  /** Accepts the next event of the log. Messages before it are deleted, or have arrived meanwhile. */
   #acceptStored(event: StoredEvent): void {
     if (this.#position === undefined || event.streamSeq <= this.#position) return
-    if (event.streamSeq > this.#position + 1 && this.#held.size > 0) this.#releaseUpTo(event.streamSeq)
+    if (event.streamSeq > this.#position + 1 && this.#early.size > 0)
+      this.#releaseEarlyBefore(event.streamSeq)
     this.#advance(asLive(event))
-    if (this.#held.size > 0) this.#release()
+    if (this.#early.size > 0) this.#releaseEarly()
   }
 
-  /** Hands on what is held and follows. */
-  #release(): void {
+  /** Delivers the early events that follow the position without a gap. */
+  #releaseEarly(): void {
     for (;;) {
-      const event = this.#held.get((this.#position ?? 0) + 1)
+      const event = this.#early.get((this.#position ?? 0) + 1)
       if (event === undefined) break
-      this.#held.delete(event.streamSeq)
+      this.#early.delete(event.streamSeq)
       this.#advance(event)
     }
-    for (const streamSeq of this.#held.keys())
-      if (streamSeq <= (this.#position ?? 0)) this.#held.delete(streamSeq)
+    for (const streamSeq of this.#early.keys())
+      if (streamSeq <= (this.#position ?? 0)) this.#early.delete(streamSeq)
   }
 
-  #releaseUpTo(streamSeq: number): void {
-    const sequences = [...this.#held.keys()].filter(held => held < streamSeq).sort((a, b) => a - b)
+  #releaseEarlyBefore(streamSeq: number): void {
+    const sequences = [...this.#early.keys()].filter(early => early < streamSeq).sort((a, b) => a - b)
     for (const sequence of sequences) {
-      const event = this.#held.get(sequence)
-      this.#held.delete(sequence)
+      const event = this.#early.get(sequence)
+      this.#early.delete(sequence)
       if (event !== undefined && sequence > (this.#position ?? 0)) this.#advance(event)
     }
   }
 
   #advance(event: LiveEvent): void {
     this.#position = event.streamSeq
-    // '': a message that is none of confab's.
+    // '' is the type of a message that is not an event of confab.
     if (event.type === '') return
-    this.#brought++
+    this.#delivered++
     this.#options.deliver(event)
   }
 }

@@ -8,13 +8,57 @@ import { Wire } from '../delivery/wire.ts'
 import { push } from '../sessions/outbox.ts'
 import type { Session } from '../sessions/session.ts'
 import type { SessionRegistry } from '../sessions/session-registry.ts'
-import { Receipts } from './receipts.ts'
 
-/** Names a mark, so that the session that moved it is not told of it. */
+/** Identifies a marker, so that the session that moved it gets no push for it. */
 export const ownMark = (c: string, mark: number): string => `${c} ${mark}`
 
-/** Tells a user's other devices, and the members of a small conversation, that a mark has moved. */
-export class Marks {
+/**
+ * Schedules receipts by conversation: the first at once, those of the next `everyMs` together, one for each user. Keeps
+ * nothing for a conversation without moves in that time.
+ */
+export class Receipts {
+  readonly #everyMs: number
+  readonly #send: (c: string, user: string) => void
+  /** Users whose markers moved since the last receipts of the conversation. */
+  readonly #waiting = new Map<string, Set<string>>()
+  readonly #timers = new Set<NodeJS.Timeout>()
+
+  constructor(everyMs: number, send: (c: string, user: string) => void) {
+    this.#everyMs = everyMs
+    this.#send = send
+  }
+
+  moved(c: string, user: string): void {
+    const waiting = this.#waiting.get(c)
+    if (waiting !== undefined) {
+      waiting.add(user)
+      return
+    }
+    this.#send(c, user)
+    if (this.#everyMs > 0) this.#wait(c)
+  }
+
+  close(): void {
+    for (const timer of this.#timers) clearTimeout(timer)
+    this.#waiting.clear()
+  }
+
+  #wait(c: string): void {
+    this.#waiting.set(c, new Set())
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer)
+      const users = this.#waiting.get(c)
+      this.#waiting.delete(c)
+      if (users === undefined || users.size === 0) return
+      for (const user of users) this.#send(c, user)
+      this.#wait(c)
+    }, this.#everyMs)
+    this.#timers.add(timer.unref())
+  }
+}
+
+/** Pushes a moved marker to the other devices of its user, and as a receipt to the members of a small conversation. */
+export class Markers {
   readonly #states: StateReader
   readonly #views: Views
   readonly #freshness: ViewFreshness
@@ -23,7 +67,10 @@ export class Marks {
   readonly #receiptMembers: number
   readonly #viewWaitMs: number
   readonly #receipts: Receipts
-  /** `<user> <c>` of the pushes that wait for the inbox view, and who gets them: several moves make one push, and whoever made the last one knows of it. */
+  /**
+   * Sessions that get a push once the inbox view is fresh, by `<user> <c>`. Several moves make one push; the session of
+   * the last move needs none.
+   */
   readonly #pending = new Map<string, readonly Session[]>()
 
   constructor(
@@ -45,13 +92,11 @@ export class Marks {
     this.#receiptMembers = limits.receiptMembers
     this.#viewWaitMs = limits.viewWaitMs
     this.#receipts = new Receipts(limits.receiptEveryMs, (c, user) => {
-      this.#tellMembers(c, user).catch(error =>
-        parts.logger.error({ c, err: error }, 'a receipt could not be told'),
-      )
+      this.#sendReceipt(c, user).catch(error => parts.logger.error({ c, err: error }, 'receipt failed'))
     })
   }
 
-  /** Whether there is anybody here to tell of a user's event. Nearly always there is not, and then nothing is parsed. */
+  /** Whether a user's event is a marker that concerns a session here. Does not parse the body. */
   concern(event: LiveEvent): boolean {
     const { type, aggregate } = event
     if (type !== 'read.marked' && type !== 'delivered.marked') return false
@@ -59,7 +104,7 @@ export class Marks {
     return this.#fanOut.hasAny && this.#fanOut.audience(conversationIn(event.data)) > 0
   }
 
-  /** A user's event that concerns somebody. Resolves when its devices have been told; the members of the conversation are told meanwhile. */
+  /** Handles a marker that concerns a session here. Resolves when the user's devices have their pushes. */
   async moved(event: LiveEvent): Promise<void> {
     const user = event.aggregate.id
     const devices = event.type === 'read.marked' ? this.#sessions.of(user) : []
@@ -68,19 +113,19 @@ export class Marks {
     const { c, mark } = decoded
     const others = devices.filter(device => device.ownMark !== ownMark(c, mark))
     if (this.#fanOut.audience(c) > 0) this.#receipts.moved(c, user)
-    if (devices.length > 0) await this.#tellDevices(c, user, others)
+    if (devices.length > 0) await this.#pushToDevices(c, user, others)
   }
 
   close(): void {
     this.#receipts.close()
   }
 
-  async #tellMembers(c: string, user: string): Promise<void> {
+  async #sendReceipt(c: string, user: string): Promise<void> {
     if (this.#fanOut.audience(c) === 0) return
     const view = await this.#states.conversation(c)
-    if (view === undefined || !this.#getsReceipts(view, user)) return
-    const marks = await this.#states.user(user)
-    const read = marks.readMark(c)
+    if (view === undefined || !this.#hasReceipts(view, user)) return
+    const state = await this.#states.user(user)
+    const read = state.readMark(c)
     this.#fanOut.publish(
       c,
       Wire.of({
@@ -89,38 +134,41 @@ export class Marks {
         c,
         user,
         read,
-        delivered: Math.max(read, marks.deliveredMark(c)),
+        delivered: Math.max(read, state.deliveredMark(c)),
       }),
     )
   }
 
-  #getsReceipts(view: ConversationView, user: string): boolean {
+  #hasReceipts(view: ConversationView, user: string): boolean {
     return view.memberCount <= this.#receiptMembers && view.roleOf(user) !== undefined
   }
 
-  async #tellDevices(c: string, user: string, devices: readonly Session[]): Promise<void> {
+  async #pushToDevices(c: string, user: string, devices: readonly Session[]): Promise<void> {
     const key = `${user} ${c}`
     const isWaiting = this.#pending.has(key)
     if (isWaiting || devices.length > 0) this.#pending.set(key, devices)
     if (isWaiting || devices.length === 0) return
-    let told = devices
+    let receivers = devices
     try {
       await this.#freshness.reached('inbox', this.#viewWaitMs)
     } finally {
-      told = this.#pending.get(key) ?? devices
+      receivers = this.#pending.get(key) ?? devices
       this.#pending.delete(key)
     }
     const item = await this.#views.inbox.item(user, c)
     if (item === undefined) return
     const wire = Wire.of({ t: 'inbox', c, unread: item.unread, read: item.read, head: item.head })
-    for (const device of told) push(device, wire.frame(device.encoding))
+    for (const device of receivers) push(device, wire.frame(device.encoding))
   }
 }
 
 const conversationField = Buffer.from('"c":"')
 const quote = 0x22
 
-/** The conversation that a mark is of, without parsing its body; '' when it is not written as confab writes it. Ids have nothing to escape, and a mark has no texts. */
+/**
+ * The conversation in the body of a marker, without parsing the JSON; '' for a body that confab does not write like
+ * this. Ids need no escapes, and a marker has no texts.
+ */
 const conversationIn = (body: Uint8Array): string => {
   const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength)
   const found = bytes.indexOf(conversationField)
