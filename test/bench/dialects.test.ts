@@ -9,12 +9,12 @@ import {
   sentMicros,
 } from '../../bench/load/frames.ts'
 
-/** The payload of a client's frame, whose mask is zero. */
+/** Returns the payload of a client's frame, whose mask is zero. */
 const payloadOf = (frame: Buffer): Buffer => frame.subarray((frame[1]! & 0x7f) === 126 ? 8 : 6)
 
 const last = 'fedcba98-7654-7000-8000-000000000011'
 
-/** What servers say, as they were seen to. */
+/** Real answers of the servers. */
 const said: Record<
   DialectName,
   { ack: string; refusal?: string; delivery: string; other: string[]; place: object }
@@ -42,7 +42,7 @@ const said: Record<
 }
 
 for (const [name, dialect] of Object.entries(dialects)) {
-  t.test(`${name}: what a server says is told apart`, async t => {
+  t.test(`${name}: frames of the server are classified`, async t => {
     const { ack, refusal, delivery, other, place } = said[name as DialectName]
     const kind = (text: string) => dialect.kind(Buffer.from(text), 0, text.length)
     t.equal(kind(ack), Kind.ack)
@@ -53,7 +53,7 @@ for (const [name, dialect] of Object.entries(dialects)) {
     t.same(dialect.placeAfter(delivery, { pid: 'p', epoch: 'e' }), place)
   })
 
-  t.test(`${name}: a frame is filled in anew, and stays what it is`, async t => {
+  t.test(`${name}: a frame is reused for a new message and keeps its form`, async t => {
     const frame = new SendFrame(dialect.template('bench-000003'), 150)
     frame.set(0x11, 0x0194_0000_0000)
     const text = payloadOf(frame.bytes).toString()

@@ -4,14 +4,14 @@ import { seededRandom } from '../../bench/harness/texts.ts'
 import { ircShape } from '../../bench/load/irc-shape.ts'
 import { arrivals, gaps, weighted, zipfSizes } from '../../bench/load/shape.ts'
 
-t.test('sizes of conversations fall as the logs say, and none is smaller than two', async t => {
+t.test('sizes of conversations follow the logs, and none is smaller than two', async t => {
   const sizes = zipfSizes(200, 1000)
   t.equal(sizes[0], 1000)
   t.equal(sizes[99], Math.round(1000 * 100 ** -ircShape.sizeExponent))
   t.same(zipfSizes(3, 2), [2, 2, 2])
 })
 
-t.test('what weighs twice is drawn twice as often', async t => {
+t.test('a double weight is drawn twice as often', async t => {
   const draw = weighted([1, 2, 0, 1], seededRandom(1))
   const counts = [0, 0, 0, 0]
   for (let n = 0; n < 40_000; n++) counts[draw()]!++
@@ -19,7 +19,7 @@ t.test('what weighs twice is drawn twice as often', async t => {
   t.equal(counts[2], 0)
 })
 
-t.test('gaps have a mean of one, and are of the logs: uneven', async t => {
+t.test('gaps have a mean of one and the unevenness of the logs', async t => {
   const next = gaps(seededRandom(1))
   const drawn = Array.from({ length: 200_000 }, next)
   const mean = drawn.reduce((sum, gap) => sum + gap, 0) / drawn.length
@@ -28,7 +28,7 @@ t.test('gaps have a mean of one, and are of the logs: uneven', async t => {
   t.ok(variance > 1, 'more than a Poisson process has')
 })
 
-t.test('arrivals are as many as asked for, in order, within the time, by those there are', async t => {
+t.test('arrivals have the requested number, order, duration and speakers', async t => {
   const talk = fc.record({
     weight: fc.integer({ min: 1, max: 100 }),
     speakers: fc.integer({ min: 1, max: 50 }),

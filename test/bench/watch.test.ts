@@ -8,7 +8,7 @@ import { loadUws } from '../../src/infra/uws/index.ts'
 const event = (seq: number, number = seq) =>
   `{"t":"event","c":"bench-000000","seq":${seq},"type":"message.posted","m":"01940000-0000-7000-8000-${String(number).padStart(12, '0')}","text":"0000000000ff"}`
 
-/** A server that says what it is told to when it is asked first; `heard` is what it was told after that. */
+/** A server that sends given frames after the first request; `heard` collects later requests. */
 const watching = async (
   t: { teardown(end: () => unknown): void },
   frames: readonly string[],
@@ -37,12 +37,12 @@ const watching = async (
 
 const due = (messages: number) => [{ socket: 0, c: 'bench-000000', messages }]
 
-t.test('what came in order, each once, is reported', async t => {
+t.test('messages in order, each once, are reported', async t => {
   const { report } = await watching(t, [event(3), event(4), '{"t":"signal"}', event(5)])
   t.equal((await report(due(3))).delivered, 3)
 })
 
-t.test('a message that is missing, double or out of order is told', async t => {
+t.test('a missing, duplicate or reordered message is reported', async t => {
   await t.rejects((await watching(t, [event(1), event(3)])).report(due(2)), {
     message: /out of order after 1/,
   })
@@ -53,7 +53,7 @@ t.test('a message that is missing, double or out of order is told', async t => {
   })
 })
 
-t.test('several messages in one frame, and heartbeats, are what they are', async t => {
+t.test('several messages in one frame, and heartbeats, are recognised', async t => {
   const push = (number: number) =>
     `{"push":{"channel":"bench-000000","pub":{"data":{"c":"bench-000000","m":"01940000-0000-7000-8000-${String(number).padStart(12, '0')}","text":"0000000000ff"}}}}`
   const { report, heard } = await watching(

@@ -56,7 +56,7 @@ t.test('flags override the environment, which overrides the file, which override
   t.equal(
     compileConfig({ env: { CONFAB_CONFIG: file } }).data,
     join(folder, 'here'),
-    'paths of a file start from its folder',
+    'paths in a file are relative to its folder',
   )
 })
 

@@ -232,7 +232,7 @@ const importsDays = async (t: Test, env: Record<string, string>): Promise<void> 
 }
 
 t.test(
-  `${days.length} whole days of #ubuntu: log, timeline, search and inbox are what the files say`,
+  `${days.length} whole days of #ubuntu: log, timeline, search and inbox match the files`,
   { timeout: 1_800_000, skip },
   t => importsDays(t, {}),
 )

@@ -44,7 +44,7 @@ const linesOf = (count: number, conversations: number): Line[] =>
     ...(i % 5 === 4 ? { replyTo: `line-${i - conversations}` } : {}),
   }))
 
-/** The messages of a log as lines of the import format. */
+/** Returns a log's messages as lines of the import format. */
 const messagesIn = (log: Awaited<ReturnType<typeof replayLog>>, c: string): Line[] =>
   (log.get(c) ?? [])
     .filter(({ type }) => type === 'message.posted')
@@ -161,7 +161,7 @@ t.test('clients of a running server receive imported messages, and a user who le
     t.same(
       client.seen.get('room-0')!.slice(-600),
       log.get('room-0')!.slice(-600),
-      `${client.user} got it live`,
+      `${client.user} received it live`,
     )
     t.same(client.breaches, [])
   }

@@ -38,7 +38,7 @@ const begin = async (t: Test, options: Partial<ClientOptions> = {}) => {
   return { server, client }
 }
 
-/** A client that is connected, and its socket. */
+/** Returns a connected client and its socket. */
 const greeted = async (t: Test, options: Partial<ClientOptions> = {}) => {
   const { server, client } = await begin(t, options)
   const hello = client.connect()
@@ -56,7 +56,7 @@ const once = <K extends Parameters<ConfabClient['on']>[0]>(client: ConfabClient,
     })
   })
 
-t.test('connects, greets with token, device and cursors, and says who it is', async t => {
+t.test('connects, sends token, device and cursors, and exposes its user', async t => {
   const { server, client } = await begin(t, { resume: { c: 4 } })
   t.equal(client.state, 'closed')
   const connected = client.connect()
@@ -68,7 +68,7 @@ t.test('connects, greets with token, device and cursors, and says who it is', as
   t.equal(client.state, 'open')
 })
 
-t.test('a request gets its answer, or the error of the server', async t => {
+t.test('a request resolves with its answer, or rejects with the server’s error', async t => {
   const { client, socket } = await greeted(t)
   const fine = client.request('rename', { c: 'c', title: 'New' })
   const bad = client.request('join', { c: 'd' })
@@ -86,7 +86,7 @@ t.test('a request gets its answer, or the error of the server', async t => {
   t.match(error, { code: 'NOT_FOUND', retryable: false, message: 'it is NOT_FOUND' })
 })
 
-t.test('after a cut it resumes, and sends again what was not answered, as it was', async t => {
+t.test('after a cut it resumes and repeats unanswered requests unchanged', async t => {
   const { server, client, socket } = await greeted(t)
   const seen: number[] = []
   client.on('event', event => void seen.push(event.seq))
@@ -97,7 +97,7 @@ t.test('after a cut it resumes, and sends again what was not answered, as it was
   const before = await socket.next('edit')
   await socket.next('typing')
   socket.cut()
-  await t.rejects(typing, { code: 'CLOSED' }, 'what was for that moment only is not sent again')
+  await t.rejects(typing, { code: 'CLOSED' }, 'momentary requests are not repeated')
 
   const again = await server.socket()
   t.match(await again.greet(), { resume: { c: 1 } })
@@ -118,7 +118,7 @@ t.test('after a cut it resumes, and sends again what was not answered, as it was
   )
 })
 
-t.test('no more requests are under way than the server takes', async t => {
+t.test('at most as many requests are in flight as the server accepts', async t => {
   const { server, client } = await begin(t)
   void client.connect()
   const socket = await server.socket()
@@ -136,17 +136,17 @@ t.test('no more requests are under way than the server takes', async t => {
   await once(client, 'signal')
   t.equal(socket.frames.filter(frame => frame.t === 'inbox').length, 2)
   socket.answer(first, { items: [] })
-  t.equal((await socket.next('inbox')).limit, 3, 'the next goes when one is answered')
+  t.equal((await socket.next('inbox')).limit, 3, 'the next one is sent when one is answered')
   for (const frame of socket.frames.filter(f => f.t === 'inbox')) socket.answer(frame, { items: [] })
   await Promise.all(pages)
 })
 
-t.test('a request that nobody answers runs out of time', async t => {
+t.test('an unanswered request times out', async t => {
   const { client } = await greeted(t, { requestTimeoutMs: 5 })
   await t.rejects(client.request('inbox', {}), { code: 'TIMEOUT', retryable: true })
 })
 
-t.test('what is asked before there is a connection goes out with it', async t => {
+t.test('requests made before connecting are sent once connected', async t => {
   const { server, client } = await begin(t)
   const inbox = client.request('inbox', {})
   void client.connect()
@@ -156,7 +156,7 @@ t.test('what is asked before there is a connection goes out with it', async t =>
   t.same((await inbox).items, [])
 })
 
-t.test('a refused token is tried afresh, once', async t => {
+t.test('a refused token is fetched again, once', async t => {
   let made = 0
   const { server, client } = await begin(t, { token: async () => `token-${++made}` })
   const connected = client.connect()
@@ -168,14 +168,14 @@ t.test('a refused token is tried afresh, once', async t => {
 
   second.close(4001)
   const third = await server.socket()
-  t.match(await third.next('hello'), { token: 'token-3' }, 'one that has expired as well')
+  t.match(await third.next('hello'), { token: 'token-3' }, 'also one that has expired')
   third.close(4001)
   t.match(await once(client, 'error'), { code: 'UNAUTHENTICATED' })
   t.equal(client.state, 'closed')
   await t.rejects(client.request('inbox', {}), { code: 'CLOSED' })
 })
 
-t.test('a client that is sent away comes back when it was told to, not before', async t => {
+t.test('a client with a retry time reconnects at that time, not before', async t => {
   const { server, client } = await begin(t)
   const connected = client.connect()
   const first = await server.socket()
@@ -187,7 +187,7 @@ t.test('a client that is sent away comes back when it was told to, not before', 
   await connected
 })
 
-t.test('a fixed token that is refused is the end', async t => {
+t.test('a refused fixed token is final', async t => {
   const { server, client } = await begin(t)
   const connected = client.connect()
   const socket = await server.socket()
@@ -197,7 +197,7 @@ t.test('a fixed token that is refused is the end', async t => {
   t.equal(client.state, 'closed')
 })
 
-t.test('a token that cannot be had just now is asked for again', async t => {
+t.test('an unavailable token is requested again', async t => {
   let asked = 0
   const { server, client } = await begin(t, {
     token: () => {
@@ -212,14 +212,14 @@ t.test('a token that cannot be had just now is asked for again', async t => {
   t.same(errors, ['the issuer is away', 'the issuer is away'])
 })
 
-t.test('when another socket of the device takes over, it does not fight', async t => {
+t.test('a replaced device does not reconnect', async t => {
   const { client, socket } = await greeted(t)
   socket.close(4003)
   t.match(await once(client, 'error'), { code: 'CLOSED' })
   t.equal(client.state, 'closed')
 })
 
-t.test('a drain moves it to a new socket, with what was under way', async t => {
+t.test('a drain moves it to a new socket, with the requests in flight', async t => {
   const { server, client, socket } = await greeted(t)
   const states: string[] = []
   client.on('state', state => void states.push(state))
@@ -234,7 +234,7 @@ t.test('a drain moves it to a new socket, with what was under way', async t => {
   t.same(states, ['connecting', 'open'])
 })
 
-t.test('after a drain, a closed socket does not bring it back before its time', async t => {
+t.test('after a drain, a closed socket does not reconnect early', async t => {
   const { client, socket } = await greeted(t)
   socket.send({ t: 'drain', reconnectMs: 1e9 })
   socket.send(posted(1))
@@ -243,7 +243,7 @@ t.test('after a drain, a closed socket does not bring it back before its time', 
   t.equal(await once(client, 'state'), 'waiting')
 })
 
-t.test('silence is answered with a ping, and more silence with a new socket', async t => {
+t.test('silence is answered with a ping, further silence with a new socket', async t => {
   const { server, client } = await begin(t)
   const connected = client.connect()
   const socket = await server.socket()
@@ -260,7 +260,7 @@ t.test('silence is answered with a ping, and more silence with a new socket', as
   await next.greet()
 })
 
-t.test('a gap that stays open is asked for', async t => {
+t.test('a gap that stays open is requested', async t => {
   const { client, socket } = await greeted(t, { gapMs: 1 })
   const seen: number[] = []
   client.on('event', event => void seen.push(event.seq))
@@ -276,7 +276,7 @@ t.test('a gap that stays open is asked for', async t => {
   t.same(seen, [5, 6, 7])
 })
 
-t.test('a refetch holds back what follows until there is a new cursor', async t => {
+t.test('a refetch holds later events until there is a new cursor', async t => {
   const { client, socket } = await greeted(t, { resume: { c: 3 } })
   const seen: number[] = []
   client.on('event', event => void seen.push(event.seq))
@@ -297,7 +297,7 @@ t.test('a refetch holds back what follows until there is a new cursor', async t 
   t.same(client.cursors(), { c: 2002 })
 })
 
-t.test('signals and marks reach their listeners; what is of a later version is passed over', async t => {
+t.test('signals and markers reach their listeners; unknown pushes are ignored', async t => {
   const { client, socket } = await greeted(t)
   const signal = once(client, 'signal')
   const inbox = once(client, 'inbox')
@@ -312,7 +312,7 @@ t.test('signals and marks reach their listeners; what is of a later version is p
   t.equal(client.state, 'open')
 })
 
-t.test('a message is pending until its event is there', async t => {
+t.test('a message is pending until its event is delivered', async t => {
   const { client, socket } = await greeted(t, { resume: { c: 1 } })
   const told: string[][] = []
   client.on('pending', ({ messages }) => void told.push(messages.map(m => m.state)))
@@ -331,7 +331,7 @@ t.test('a message is pending until its event is there', async t => {
   t.same(told, [['sending'], ['sent'], []])
 })
 
-t.test('messages of a conversation keep their order over reconnects and refusals for the moment', async t => {
+t.test('messages of a conversation keep their order over reconnects and temporary refusals', async t => {
   const { server, client, socket } = await greeted(t)
   const all = ['one', 'two', 'three'].map(text => client.send('c', text))
   const one = await socket.next('send')
@@ -352,7 +352,7 @@ t.test('messages of a conversation keep their order over reconnects and refusals
   t.same(order, ['one', 'two', 'three'])
 })
 
-t.test('a message that has to wait beyond all patience, as in slow mode, fails at once', async t => {
+t.test('a message that has to wait beyond its timeout, as in slow mode, fails at once', async t => {
   const { client, socket } = await greeted(t)
   const sent = client.send('c', 'hello')
   const frame = await socket.next('send')
@@ -361,7 +361,7 @@ t.test('a message that has to wait beyond all patience, as in slow mode, fails a
   t.match(client.pending('c'), [{ state: 'failed', error: { retryAfterMs: 3_600_000 } }])
 })
 
-t.test('a refused message fails, and can be sent again or forgotten', async t => {
+t.test('a refused message fails, and can be retried or discarded', async t => {
   const { client, socket } = await greeted(t)
   const sent = client.send('c', 'hello')
   const frame = await socket.next('send')
@@ -374,7 +374,7 @@ t.test('a refused message fails, and can be sent again or forgotten', async t =>
   const again = await socket.next('send')
   t.equal(again.m, m, 'it is the same message')
   client.discard('c', m)
-  t.equal(client.pending('c').length, 1, 'what is on its way cannot be forgotten')
+  t.equal(client.pending('c').length, 1, 'a message in flight cannot be discarded')
   const failed = once(client, 'pending')
   socket.refuse(again, 'FORBIDDEN')
   await failed

@@ -1,7 +1,9 @@
-/** What a lossy socket does with a frame that came: passes it on, loses it, doubles it, or lets others overtake it. */
+/** The fate of an incoming frame: passed on, lost, duplicated, or delayed behind others. */
 export type Fate = 'pass' | 'lose' | 'double' | 'late'
 
-/** A WebSocket that loses, doubles and turns round the conversation events that come, as `fate` says; everything else passes. */
+/**
+ * A WebSocket that loses, duplicates and reorders incoming conversation events as `fate` decides; other frames pass.
+ */
 export const lossySocket = (fate: () => Fate): typeof WebSocket =>
   class LossySocket extends WebSocket {
     #late: MessageEvent[] = []

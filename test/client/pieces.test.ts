@@ -19,7 +19,7 @@ t.test('UUIDv7: form, time, order', async t => {
   t.equal(new Set(Array.from({ length: 1000 }, () => uuidV7())).size, 1000)
 })
 
-t.test('back-off doubles up to its bound, with jitter over all of it', async t => {
+t.test('back-off doubles up to its bound, with full jitter', async t => {
   t.same(
     [0, 1, 2, 10, 10_000].map(failed => backoff(failed, 250, 15_000, 1)),
     [250, 500, 1_000, 15_000, 15_000],
@@ -27,7 +27,7 @@ t.test('back-off doubles up to its bound, with jitter over all of it', async t =
   t.equal(backoff(5, 250, 15_000, 0), 0)
 })
 
-t.test('a listener that throws stops nobody else', async t => {
+t.test('a listener that throws does not stop the others', async t => {
   const emitter = new Emitter<{ a: number }>()
   const seen: number[] = []
   const off = emitter.on('a', () => {
@@ -48,7 +48,7 @@ t.test('a queue of events', async t => {
   const queue = new EventQueue<number>(2, () => ends++)
   const first = queue.next()
   queue.push(1)
-  t.same(await first, { value: 1, done: false }, 'reaches who waits')
+  t.same(await first, { value: 1, done: false }, 'reaches the waiting reader')
   queue.push(2)
   queue.push(3)
   queue.push(4)
@@ -64,5 +64,5 @@ t.test('a queue of events', async t => {
     t.equal(value, 1)
     break
   }
-  t.equal(ends, 2, 'who breaks off ends it')
+  t.equal(ends, 2, 'a reader that stops ends it')
 })

@@ -6,11 +6,11 @@ import type { Duplex } from 'node:stream'
 
 export type Frame = Record<string, unknown> & { id: string; t: string }
 
-/** One socket of a client, as the server's side sees it. */
+/** One socket of a client, as the server sees it. */
 export interface ScriptedSocket {
-  /** Frames that came, in order, `hello` included. */
+  /** Received frames in order, `hello` included. */
   readonly frames: Frame[]
-  /** The first frame of a type that was not returned before, once it is there. */
+  /** Resolves with the next frame of a type that was not returned before. */
   next(t: string): Promise<Frame>
   send(frame: unknown): void
   sendRaw(text: string): void
@@ -19,12 +19,12 @@ export interface ScriptedSocket {
   /** Answers the hello. */
   greet(user?: string): Promise<Frame>
   close(code: number): void
-  /** Cuts the connection, without a word. */
+  /** Cuts the connection without a close frame. */
   cut(): void
   readonly ended: Promise<void>
 }
 
-/** A WebSocket server (RFC 6455, text frames) that does what a test says, one step after another. */
+/** A WebSocket server (RFC 6455, text frames) that follows a test's script. */
 export const startScriptedServer = async () => {
   const sockets: ScriptedSocket[] = []
   let taken = 0
@@ -51,7 +51,7 @@ export const startScriptedServer = async () => {
   return {
     url: `ws://127.0.0.1:${(http.address() as AddressInfo).port}/v1/ws`,
     sockets,
-    /** The next socket, once a client opened it. */
+    /** Resolves with the next socket that a client opens. */
     async socket(): Promise<ScriptedSocket> {
       while (sockets.length <= taken) await wake.promise
       return sockets[taken++] as ScriptedSocket
@@ -86,7 +86,7 @@ const scripted = (stream: Duplex): ScriptedSocket => {
     wake = Promise.withResolvers()
   })
 
-  /** A whole frame of the client's (masked), taken off the front of what has come. */
+  /** Takes a complete (masked) client frame from the buffer. */
   const take = (): { opcode: number; payload: Buffer } | undefined => {
     if (buffered.length < 6) return undefined
     let length = (buffered[1] ?? 0) & 0x7f

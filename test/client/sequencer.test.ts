@@ -51,7 +51,7 @@ t.test('the first event of an unknown conversation is the starting point', async
   sequencer.stop()
 })
 
-t.test('later events are held until the gap is filled; what is there already is dropped', async t => {
+t.test('later events are held until the gap is filled; known events are dropped', async t => {
   const { sequencer, delivered } = start({ resume: { c: 1 } })
   for (const seq of [4, 3, 1, 4]) sequencer.accept(message(seq))
   t.same(delivered, [])
@@ -60,7 +60,7 @@ t.test('later events are held until the gap is filled; what is there already is 
   sequencer.stop()
 })
 
-t.test('a gap that stays open is asked for, again and again', async t => {
+t.test('a gap that stays open is requested repeatedly', async t => {
   const asked = Promise.withResolvers<void>()
   const cursors: Record<string, number>[] = []
   const sequencer = new Sequencer(
@@ -85,7 +85,7 @@ t.test('a gap that stays open is asked for, again and again', async t => {
 })
 
 t.test(
-  'after a refetch nothing comes until there is a cursor, and nothing of what came meanwhile is lost',
+  'after a refetch nothing is delivered until there is a cursor, and nothing received meanwhile is lost',
   async t => {
     const { sequencer, delivered } = start({ resume: { c: 10 } })
     sequencer.refetch('c', 'epoch')
@@ -95,12 +95,12 @@ t.test(
     sequencer.setCursor('c', 6)
     t.same(delivered, [7, 8])
     sequencer.setCursor('c', 3)
-    t.same(sequencer.cursors(), { c: 8 }, 'else a cursor never goes back')
+    t.same(sequencer.cursors(), { c: 8 }, 'otherwise a cursor never moves back')
     sequencer.stop()
   },
 )
 
-t.test('leaving ends a conversation; being let in again starts it anew', async t => {
+t.test('leaving ends a conversation; a new membership starts it again', async t => {
   const { sequencer, delivered } = start({ resume: { c: 1 } })
   sequencer.accept(left(2, 'bob'))
   sequencer.accept(left(3, 'alice'))
@@ -112,7 +112,7 @@ t.test('leaving ends a conversation; being let in again starts it anew', async t
   sequencer.stop()
 })
 
-t.test('who comes to follow a channel has a cursor from where it is synced, the second time too', async t => {
+t.test('a new follower of a channel has the cursor of its synced, also the second time', async t => {
   const { sequencer, delivered } = start()
   t.equal(sequencer.synced('c', 5), true)
   t.same(sequencer.cursors(), { c: 5 })
@@ -126,20 +126,23 @@ t.test('who comes to follow a channel has a cursor from where it is synced, the 
   sequencer.stop()
 })
 
-t.test('what is held is bounded, over all conversations', async t => {
+t.test('held events are bounded over all conversations', async t => {
   const { sequencer, delivered } = start({ resume: { c: 0, d: 0 }, heldLimit: 3 })
   for (const seq of [2, 3, 4, 5]) sequencer.accept(message(seq))
   sequencer.accept(message(2, 'd'))
   sequencer.accept(message(1))
-  t.same(delivered, [1, 2, 3, 4], 'the fifth was let go')
+  t.same(delivered, [1, 2, 3, 4], 'the fifth was dropped')
   t.equal(sequencer.synced('c', 5), false, 'and is known to be missing')
   sequencer.stop()
 })
 
 t.test(
-  'property: whatever is lost, doubled, turned around or cut off, each is delivered once and in order',
+  'property: whatever is lost, duplicated, reordered or cut, each event is delivered once and in order',
   async () => {
-    /** What the transport does with the server's events: reorders and doubles a window of them, loses some, reconnects. */
+    /**
+     * What the transport does with the server's events: reorders and duplicates a window of them, loses some,
+     * reconnects.
+     */
     const step = fc.record({
       grow: fc.integer({ min: 0, max: 6 }),
       order: fc.array(fc.integer({ min: -5, max: 5 }), { maxLength: 12 }),

@@ -22,7 +22,7 @@ const connect = async (user: string) => {
   return client
 }
 
-t.test('the hash is SHA-256, whatever the pieces', async t => {
+t.test('the hash is SHA-256 for any pieces', async t => {
   const expected = (data: Uint8Array) => createHash('sha256').update(data).digest('hex')
   for (const length of [0, 1, 55, 56, 63, 64, 65, 119, 120, 128, 1000])
     t.equal(
@@ -38,7 +38,7 @@ t.test('the hash is SHA-256, whatever the pieces', async t => {
   )
 })
 
-t.test('a file is uploaded, sent, and got', async t => {
+t.test('a file is uploaded, sent, and fetched', async t => {
   const alice = await connect('alice')
   const bob = await connect('bob')
   await alice.request('create', { c: 'tea', kind: 'group', members: ['bob'] })
@@ -81,7 +81,7 @@ t.test('a file is uploaded, sent, and got', async t => {
   )
 })
 
-t.test('parts that do not come through are sent again; what was aborted goes on', async t => {
+t.test('failed parts are repeated; an aborted upload continues', async t => {
   const alice = await connect('alice')
   const http = createHttp({ url: confab.url, token: () => confab.token('alice') })
   const announce: Parameters<typeof uploadFile>[1]['announce'] = fields => alice.request('media', fields)
@@ -91,7 +91,7 @@ t.test('parts that do not come through are sent again; what was aborted goes on'
   let sent = 0
   const lossy: typeof sendPart = async (target, body, onSent, signal) => {
     sent++
-    // Every other one is lost on its way, or its answer is.
+    // Every other part, or its answer, is lost.
     if (sent % 4 === 1) return false
     const taken = await sendPart(target, body, onSent, signal)
     return sent % 4 === 3 ? false : taken
@@ -123,7 +123,7 @@ t.test('parts that do not come through are sent again; what was aborted goes on'
   t.ok(rest < 4, `${rest} of 4 parts were left to send`)
 })
 
-t.test('what the server refuses is told', async t => {
+t.test('refusals of the server are reported', async t => {
   const alice = await connect('alice')
   const refused = async (file: File, code: string) => {
     const error = await alice.upload(file).then(

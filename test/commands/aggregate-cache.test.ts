@@ -56,7 +56,7 @@ const setUp = (more: { log?: EventLog; snapshots?: SnapshotStore; maxBytes?: num
   return { log: memory, snapshots, cache }
 }
 
-/** A log that counts its reads, and waits before each until it is told to go on. */
+/** A log that counts its reads and holds each until it is released. */
 const heldLog = (log: MemoryEventLog) => {
   const held: (() => void)[] = []
   let reads = 0
@@ -96,7 +96,7 @@ t.test('it loads from the log, and the live feed keeps it fresh', async t => {
   t.equal(entry.state.n, 7)
 })
 
-t.test('what has no events is cached as well', async t => {
+t.test('aggregates without events are cached too', async t => {
   const { log, cache } = setUp()
   log.follow(event => cache.feed(event))
   const entry = await cache.load('c1')
@@ -105,7 +105,7 @@ t.test('what has no events is cached as well', async t => {
   t.equal(cache.cached('c1')?.state.seq, 1)
 })
 
-t.test('a gap in the feed drops it, what is known is skipped', async t => {
+t.test('a gap in the feed drops the entry; known events are skipped', async t => {
   const { log, cache } = setUp()
   await fill(log, 'c1', 3)
   const entry = await cache.load('c1')
@@ -120,35 +120,32 @@ t.test('a gap in the feed drops it, what is known is skipped', async t => {
   t.equal((await cache.load('c1')).state.seq, 5)
 })
 
-t.test(
-  'it is brought up to date from the log, though the last message there is none of confab’s',
-  async t => {
-    const memory = new MemoryEventLog()
-    const { cache } = setUp({
-      log: {
-        streamOf: given => memory.streamOf(given),
-        append: (...given) => memory.append(...given),
-        last: async aggregate => {
-          const last = await memory.last(aggregate)
-          return (
-            last && {
-              ...last,
-              streamSeq: last.streamSeq + 1,
-              envelope: { ...last.envelope, type: '', seq: 0 },
-            }
-          )
-        },
-        read: (aggregate, after) => memory.read(aggregate, after),
+t.test('it is updated from the log although the last message there is not confab’s', async t => {
+  const memory = new MemoryEventLog()
+  const { cache } = setUp({
+    log: {
+      streamOf: given => memory.streamOf(given),
+      append: (...given) => memory.append(...given),
+      last: async aggregate => {
+        const last = await memory.last(aggregate)
+        return (
+          last && {
+            ...last,
+            streamSeq: last.streamSeq + 1,
+            envelope: { ...last.envelope, type: '', seq: 0 },
+          }
+        )
       },
-    })
-    await fill(memory, 'c1', 3)
-    t.equal((await cache.current('c1')).state.seq, 3)
-    await fill(memory, 'c1', 5)
-    t.equal((await cache.current('c1')).state.seq, 5)
-  },
-)
+      read: (aggregate, after) => memory.read(aggregate, after),
+    },
+  })
+  await fill(memory, 'c1', 3)
+  t.equal((await cache.current('c1')).state.seq, 3)
+  await fill(memory, 'c1', 5)
+  t.equal((await cache.current('c1')).state.seq, 5)
+})
 
-t.test('an event that makes no sense drops it; loading says what is wrong', async t => {
+t.test('an unreadable event drops the entry; loading reports the error', async t => {
   const { log, cache } = setUp()
   log.follow(event => cache.feed(event))
   await fill(log, 'c1', 3)
@@ -159,7 +156,7 @@ t.test('an event that makes no sense drops it; loading says what is wrong', asyn
   await t.rejects(cache.load('c1'), { name: 'UnreadableEventError' })
 })
 
-t.test('one load at a time for an aggregate, and what the feed brings meanwhile is not lost', async t => {
+t.test('one load at a time per aggregate, and events of the feed during it are kept', async t => {
   const memory = new MemoryEventLog()
   const { wrapped, goOn, reads } = heldLog(memory)
   const { cache } = setUp({ log: wrapped })
@@ -177,7 +174,7 @@ t.test('one load at a time for an aggregate, and what the feed brings meanwhile 
   t.equal(entries[0]?.state.seq, 5)
 })
 
-t.test('a load that fails is not kept', async t => {
+t.test('a failed load is not kept', async t => {
   const memory = new MemoryEventLog()
   await fill(memory, 'c1', 2)
   let fails = true
@@ -196,7 +193,7 @@ t.test('a load that fails is not kept', async t => {
   t.equal((await cache.load('c1')).state.seq, 2)
 })
 
-t.test('it is bounded in bytes: the least used goes', async t => {
+t.test('it is bounded in bytes: the least recently used entry is dropped', async t => {
   const { log, cache } = setUp({ maxBytes: 20_000 })
   const ids = Array.from({ length: 30 }, (_, i) => `c${i}`)
   for (const id of ids) {
@@ -223,7 +220,7 @@ t.test('states are loaded from their snapshots', async t => {
   const { cache, snapshots } = setUp({ log })
   await fill(memory, 'c1', 300)
   const all = (await cache.load('c1')).state
-  t.equal((await snapshots.load(ref('c1')))?.streamSeq, 300, 'made when so much had to be read')
+  t.equal((await snapshots.load(ref('c1')))?.streamSeq, 300, 'created after reading this many events')
   await fill(memory, 'c1', 310)
   cache.drop('c1')
   const { state } = await cache.load('c1')
@@ -233,7 +230,7 @@ t.test('states are loaded from their snapshots', async t => {
   t.equal(all.seq, 300)
 })
 
-t.test('a snapshot of another version, or one that makes no sense, costs time only', async t => {
+t.test('an outdated or invalid snapshot only costs time', async t => {
   for (const snapshot of [
     { version: 99, streamSeq: 5, data: new Uint8Array() },
     { version: 1, streamSeq: 5, data: new TextEncoder().encode('{') },
@@ -252,7 +249,7 @@ t.test('snapshots that cannot be stored or loaded do no harm', async t => {
   t.equal((await cache.load('c1')).state.seq, 600)
 })
 
-t.test('reload reads the whole log again, snapshot or not', async t => {
+t.test('reload reads the whole log again, with or without a snapshot', async t => {
   const { log, cache, snapshots } = setUp()
   await fill(log, 'c1', 300)
   await cache.load('c1')
@@ -267,7 +264,7 @@ t.test('reload reads the whole log again, snapshot or not', async t => {
   t.equal(entry.state.streamSeq, 300)
 })
 
-t.test('what another node decided for the same command is taken, not what was decided here', async t => {
+t.test('another node’s event for the same command replaces the local decision', async t => {
   const { log, cache } = setUp()
   await fill(log, 'c1', 3)
   const entry = await cache.load('c1')

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import type { Wish } from './given.ts'
 
-/** Few enough that commands meet: on the same message, about the same member. */
+/** Few users, so that commands collide on the same message or member. */
 export const users = ['alice', 'bob', 'carol', 'dave', 'eve']
 
 export const arbitraryUser = fc.constantFrom(...users)
@@ -21,7 +21,7 @@ export const arbitraryCreate: fc.Arbitrary<Wish> = fc.record({
 
 const send = fc.record({ t: fc.constant('send'), m: message, text })
 
-/** Any request but `create`, valid by its schema; most are sends. */
+/** Any valid request except `create`; most are sends. */
 export const arbitraryWish: fc.Arbitrary<Wish> = fc.oneof(
   { weight: 6, arbitrary: send },
   fc.record({ t: fc.constant('edit'), m: message, text }),

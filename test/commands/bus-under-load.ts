@@ -15,12 +15,12 @@ import {
 } from '../../src/events/index.ts'
 import type { Wish } from './given.ts'
 
-/** What one client does, one thing after the other, each until it is answered for good. */
+/** One step of a client; each step waits for the final answer of the previous one. */
 export interface Step {
   readonly from: string
   readonly c: string
   readonly wish: Wish
-  /** The node that is asked first; after each error that may be retried, the next. */
+  /** The node that is asked first; the next node after each retryable error. */
   readonly node: number
 }
 
@@ -40,7 +40,7 @@ export interface BusNode {
 
 let clock = Date.UTC(2026, 10, 24)
 
-/** Does what a client does: sends the very same request again, at another node, for as long as it is told that it may. */
+/** Repeats the same request at another node for as long as the error is retryable, like a client. */
 const insist = async (
   nodes: () => readonly BusNode[],
   step: Step,
@@ -59,14 +59,14 @@ const insist = async (
     } catch (error) {
       if (!ConfabError.is(error)) throw error
       if (error.code === 'INTERNAL') throw error
-      // The time of a command stays what it was: who has to wait in slow mode is refused for good.
+      // A command keeps its time, so a refusal in slow mode is final.
       const isRefused = !error.toBody().retryable || error.code === 'RATE_LIMITED'
       if (isRefused) return { request, from, at, answer: undefined, refused: error.code }
     }
   }
 }
 
-/** Runs clients side by side; each client's steps go one after the other. Commands other than sends get a key of their own. */
+/** Runs clients in parallel, each client's steps in sequence. Commands other than sends get a key of their own. */
 export const runClients = async (
   nodes: () => readonly BusNode[],
   clients: readonly (readonly Step[])[],
@@ -91,7 +91,9 @@ export const readAll = async (log: EventLog, c: string): Promise<StoredEvent[]> 
   return all
 }
 
-/** Holds what was answered against what the log has: seq without a gap, every acked command there once, where its answer says. */
+/**
+ * Compares the answers with the log: seq without gaps, every acknowledged command there once, at its answered seq.
+ */
 export const checkLog = async (
   t: Test,
   log: EventLog,
@@ -140,7 +142,7 @@ export const checkLog = async (
   }
 }
 
-/** A command that was acked and left no event: at the event that its answer names, it had nothing to change. */
+/** A command that was acknowledged without an event: at the event of its answer it changed nothing. */
 const checkUnchanged = (
   c: string,
   stored: readonly StoredEvent[],
@@ -162,12 +164,12 @@ const checkUnchanged = (
   }
   const found = message ? { found: { m: message.m, upTo: seq, message } } : {}
   const decision = decideConversation(state, { request, from, at: '', id: '', ...found })
-  // What the state has forgotten by then (an old deletion or reaction), it may have known.
+  // The state may have forgotten an old deletion or reaction that it still knew then.
   if (!('unchanged' in decision) && (state.seq <= recentCapacity || !('m' in request)))
     problems.push(`${JSON.stringify(request)} of ${from} acked at ${seq} is not there`)
 }
 
-/** A connection that was cut may not be there again yet. */
+/** Retries while a cut connection is being restored. */
 const whenReachable = async <T>(ask: () => Promise<T>): Promise<T> => {
   for (;;)
     try {

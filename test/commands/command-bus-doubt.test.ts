@@ -17,7 +17,7 @@ import {
 import { at } from './given.ts'
 import { type Asked, create, createGroup, type Node, send, setUp } from './one-node.ts'
 
-/** Lets the next appends suffer these, one after another. */
+/** Makes the next appends fail in these ways, one after another. */
 const suffer = (log: MemoryEventLog, ...faults: AppendFault[]): void => {
   log.fault = () => faults.shift()
 }
@@ -32,7 +32,7 @@ t.test('conflicts are decided again, a few times', async t => {
   t.match(await node.as('bob', send('m2')), { seq: 3, duplicate: false })
 })
 
-t.test('an answer that is lost: the event is looked for before it is appended again', async t => {
+t.test('after a lost answer the event is searched before it is appended again', async t => {
   for (const fault of ['lost', 'answer-lost', 'later'] as const) {
     const node = await setUp()
     await createGroup(node)
@@ -47,7 +47,7 @@ t.test('an answer that is lost: the event is looked for before it is appended ag
   }
 })
 
-t.test('a log that stays silent makes it UNAVAILABLE, and the state is not what was hoped for', async t => {
+t.test('a silent log ends in UNAVAILABLE, and the state does not include the event', async t => {
   const node = await setUp({ limits: { deadlineMs: 50 } })
   await createGroup(node)
   node.log.fault = () => 'lost'
@@ -57,7 +57,7 @@ t.test('a log that stays silent makes it UNAVAILABLE, and the state is not what 
   t.match(await node.as('bob', send('m1')), { seq: 2, duplicate: false })
 })
 
-t.test('a log that pushes back is not pushed again', async t => {
+t.test('a log that applies back-pressure is not retried', async t => {
   const node = await setUp()
   await createGroup(node)
   suffer(node.log, 'overloaded')
@@ -65,7 +65,7 @@ t.test('a log that pushes back is not pushed again', async t => {
   t.match(await node.as('bob', send('m1')), { seq: 2, duplicate: false })
 })
 
-t.test('a lookup that fails is tried again, then UNAVAILABLE; nothing is appended on a guess', async t => {
+t.test('a failed look-up is retried, then UNAVAILABLE; nothing is appended on a guess', async t => {
   let fails = true
   const log = new MemoryEventLog()
   const exact = createLogLookup(log)
@@ -85,7 +85,7 @@ t.test('a lookup that fails is tried again, then UNAVAILABLE; nothing is appende
   t.match(await node.as('bob', send('m1')), { seq: 3, duplicate: true })
 })
 
-t.test('snapshots are made as events come in, and a new bus starts from them', async t => {
+t.test('snapshots are created as events arrive, and a new bus starts from them', async t => {
   const snapshots = new MemorySnapshotStore()
   const node = await setUp({ snapshots })
   await createGroup(node)
@@ -103,7 +103,7 @@ t.test('snapshots are made as events come in, and a new bus starts from them', a
   t.same(read, [256])
 })
 
-t.test('a log whose history has changed, as after a promotion that lagged, is read anew', async t => {
+t.test('a log with a changed history, as after a lagging promotion, is read again', async t => {
   const ahead = new MemoryEventLog()
   const behind = new MemoryEventLog()
   const snapshots = new MemorySnapshotStore()
@@ -134,7 +134,7 @@ t.test('a log whose history has changed, as after a promotion that lagged, is re
     expected = (await behind.append(aggregate, expected, [{ envelope, data }])).position.streamSeq
   log = behind
   t.match(await as('bob', 'new'), { seq: 3 })
-  t.match(await as('bob', 'm3'), { seq: 4, duplicate: false }, 'what was lost is sent again')
+  t.match(await as('bob', 'm3'), { seq: 4, duplicate: false }, 'a lost message is sent again')
   t.match(await as('bob', 'm1'), { seq: 2, duplicate: true })
 })
 

@@ -12,7 +12,7 @@ import { startNats, type TestNats } from '../harness/nats.ts'
 import { arbitraryUser, arbitraryWish } from './arbitrary-commands.ts'
 import { type BusNode, checkLog, runClients, type Step } from './bus-under-load.ts'
 
-/** A node of its own: its own connection, log, feed and cache. */
+/** A node with a connection, log, feed and cache of its own. */
 const startNode = async (
   t: Test,
   nats: TestNats,
@@ -84,7 +84,7 @@ t.test('two nodes whose connections are cut at random', async t => {
   await checkLog(t, steady.log, conversations, outcomes, [...nodes, steady])
 })
 
-t.test('kill -9 of the server, and a node that comes new', async t => {
+t.test('kill -9 of the server, and a new node', async t => {
   const nats = await startNats(t)
   const nodes = [await startNode(t, nats), await startNode(t, nats)]
   await create(nodes)

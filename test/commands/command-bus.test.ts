@@ -3,7 +3,7 @@ import { v7 } from 'uuid'
 import { at } from './given.ts'
 import { type Asked, create, createGroup, send, setUp } from './one-node.ts'
 
-t.test('a command is answered when its event is in the log, body and envelope', async t => {
+t.test('a command is answered when its event, body and envelope, is in the log', async t => {
   const { log, bus, as } = await setUp({ epoch: 3 })
   t.same(await as('alice', { ...create, members: ['bob'] }), { seq: 1, duplicate: false })
   t.same(await as('bob', send('m1')), { seq: 2, at, duplicate: false })
@@ -39,7 +39,7 @@ t.test('a command is answered when its event is in the log, body and envelope', 
   })
 })
 
-t.test('what is sent again is answered as it was, and appended once', async t => {
+t.test('a repeated command is answered as before and appended once', async t => {
   const node = await setUp()
   await createGroup(node)
   const first = await Promise.all([node.as('bob', send('m1')), node.as('bob', send('m1', 'other'))])
@@ -55,7 +55,7 @@ t.test('what is sent again is answered as it was, and appended once', async t =>
   t.equal(node.log.stream('CONV_0').length, 4)
 })
 
-t.test('beyond what the state remembers, a message is found by looking it up', async t => {
+t.test('beyond the state’s memory, a message is found by a look-up', async t => {
   for (const id of [(i: number) => `m${i}`, () => v7()]) {
     const node = await setUp()
     await createGroup(node)
@@ -68,7 +68,7 @@ t.test('beyond what the state remembers, a message is found by looking it up', a
   }
 })
 
-t.test('a key that the state has forgotten and the log has not is answered as it was', async t => {
+t.test('a key that the state has forgotten but the log’s window has not is answered as before', async t => {
   const node = await setUp()
   await createGroup(node)
   const rename = { t: 'rename', c: 'c1', title: 'Tea', key: 'k' } as const
@@ -79,7 +79,7 @@ t.test('a key that the state has forgotten and the log has not is answered as it
   t.equal((await node.states.conversation('c1'))?.title, 'Coffee')
 })
 
-t.test('what changes nothing appends nothing', async t => {
+t.test('a command without a change appends nothing', async t => {
   const node = await setUp()
   await createGroup(node)
   t.same(await node.as('alice', { t: 'invite', c: 'c1', user: 'bob' }), { seq: 1 })
@@ -90,7 +90,7 @@ t.test('what changes nothing appends nothing', async t => {
   t.equal(node.log.stream('USER_0').length, 1)
 })
 
-t.test('blocks of either side stop a direct conversation, however cold the users are', async t => {
+t.test('blocks of either side stop a direct conversation, also with cold user states', async t => {
   const node = await setUp()
   await node.as('alice', { t: 'create', c: 'd1', kind: 'direct', members: ['bob'] })
   await node.as('alice', { t: 'send', c: 'd1', m: 'm1', text: 'hi' })
@@ -111,7 +111,7 @@ t.test('blocks of either side stop a direct conversation, however cold the users
   t.match(await node.as('alice', { t: 'send', c: 'd1', m: 'm2', text: 'hi' }), { seq: 3 })
 })
 
-t.test('states are seen at once when they are cached, and by a promise when not', async t => {
+t.test('cached states are returned at once, others by a promise', async t => {
   const node = await setUp()
   t.equal(await node.states.conversation('c1'), undefined)
   t.equal(node.states.conversation('c1'), undefined)
@@ -144,7 +144,7 @@ t.test('states are seen at once when they are cached, and by a promise when not'
   t.equal(node.states.conversation('c1'), view, 'the same, while it is cached')
 })
 
-t.test('nobody is turned away for what another node has just changed', async t => {
+t.test('a user is not refused because of an outdated state', async t => {
   const one = await setUp()
   const two = await setUp({ log: one.log })
   t.equal(await two.states.conversation('c1'), undefined)
@@ -191,7 +191,7 @@ t.test('a long queue is appended in batches, in order', async t => {
   t.ok(Math.max(...sizes) > 8 && Math.max(...sizes) <= 16, `batches of ${sizes}`)
 })
 
-t.test('too many commands are turned away, and the others served', async t => {
+t.test('excess commands are refused while the others are served', async t => {
   const crowded = await setUp({ limits: { queued: 10 } })
   await createGroup(crowded)
   await crowded.as('bob', send('before'))
@@ -214,7 +214,7 @@ t.test('too many commands are turned away, and the others served', async t => {
   t.equal(full.bus.load, 0)
 })
 
-t.test('what is not wanted any more is not decided', async t => {
+t.test('a command that is no longer needed is not decided', async t => {
   const node = await setUp()
   await createGroup(node)
   let isWanted = true
@@ -233,7 +233,7 @@ t.test('what is not wanted any more is not decided', async t => {
   t.equal((await node.states.conversation('c1'))?.title, 'Tea')
 })
 
-t.test('drain waits for what is under way', async t => {
+t.test('drain waits for commands in flight', async t => {
   const node = await setUp()
   await node.bus.drain()
   const answers: unknown[] = []
@@ -249,7 +249,7 @@ t.test('drain waits for what is under way', async t => {
   t.equal(answers.length, 5)
 })
 
-t.test('a cache that holds no user at all decides as one that does', async t => {
+t.test('a cache without room for any user decides the same', async t => {
   const node = await setUp({ limits: { userBytes: 1 } })
   await node.as('alice', { t: 'create', c: 'd1', kind: 'direct', members: ['bob'] })
   await node.as('alice', { t: 'send', c: 'd1', m: 'm1', text: 'hi' })

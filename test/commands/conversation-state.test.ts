@@ -23,7 +23,7 @@ interface Recorded {
   readonly commandId: string
 }
 
-/** Runs commands one after another, looking up what they lack in what was recorded. */
+/** Runs commands one after another; look-ups use the recorded history. */
 const runAll = (
   state: ConversationState,
   commands: readonly ConversationCommand[],
@@ -57,7 +57,7 @@ const find = (log: readonly Recorded[], m: string, upTo: number): MessageRef | u
 
 const serial = (state: ConversationState): string => Buffer.from(conversationType.serialise(state)).toString()
 
-/** A state but for how far back it remembers: a fork does so further. */
+/** A state without the length of its memory: a fork remembers further back. */
 const known = (state: ConversationState): string => {
   const {
     recent: _recent,
@@ -87,33 +87,30 @@ const history = fc
 const property = (check: (commands: ConversationCommand[]) => void): void =>
   fc.assert(fc.property(history, check), { numRuns: 150 })
 
-t.test(
-  'whatever is asked: seq has no gap, messages are counted, roles and sizes are as they must be',
-  async t => {
-    property(commands => {
-      const log: Recorded[] = []
-      const state = emptyConversation(c)
-      let posted = 0
-      for (const one of commands) {
-        runAll(state, [one], log)
-        const { event } = log.at(-1) ?? {}
-        if (event === undefined) continue
-        if (event.seq !== log.length || state.seq !== log.length) throw new Error(`gap at ${event.seq}`)
-        if (event.type === 'message.posted' && event.seq > posted + state.seq) throw new Error('n')
-        posted = log.filter(({ event }) => event.type === 'message.posted').length
-        if (state.n !== posted) throw new Error(`n is ${state.n}, not ${posted}`)
-        if (state.kind === 'direct' && state.members.size !== 2) throw new Error('direct')
-        const owners = [...state.members.values()].filter(role => role === 'owner').length
-        if (state.members.size > 0 && owners === 0) throw new Error('no owner')
-      }
-      const ids = log.flatMap(({ event }) => (event.type === 'message.posted' ? [event.m] : []))
-      if (new Set(ids).size !== ids.length) throw new Error('a message twice')
-    })
-    t.pass()
-  },
-)
+t.test('for any commands: seq has no gap, messages are counted, roles and sizes are valid', async t => {
+  property(commands => {
+    const log: Recorded[] = []
+    const state = emptyConversation(c)
+    let posted = 0
+    for (const one of commands) {
+      runAll(state, [one], log)
+      const { event } = log.at(-1) ?? {}
+      if (event === undefined) continue
+      if (event.seq !== log.length || state.seq !== log.length) throw new Error(`gap at ${event.seq}`)
+      if (event.type === 'message.posted' && event.seq > posted + state.seq) throw new Error('n')
+      posted = log.filter(({ event }) => event.type === 'message.posted').length
+      if (state.n !== posted) throw new Error(`n is ${state.n}, not ${posted}`)
+      if (state.kind === 'direct' && state.members.size !== 2) throw new Error('direct')
+      const owners = [...state.members.values()].filter(role => role === 'owner').length
+      if (state.members.size > 0 && owners === 0) throw new Error('no owner')
+    }
+    const ids = log.flatMap(({ event }) => (event.type === 'message.posted' ? [event.m] : []))
+    if (new Set(ids).size !== ids.length) throw new Error('a message twice')
+  })
+  t.pass()
+})
 
-t.test('every event is of its schema', async t => {
+t.test('every event matches its schema', async t => {
   property(commands => {
     const log: Recorded[] = []
     runAll(emptyConversation(c), commands, log)
@@ -141,7 +138,7 @@ t.test('evolving by the events gives the state that decided them', async t => {
   t.pass()
 })
 
-t.test('snapshot and rest give what all of it gives, and decide the same', async t => {
+t.test('a snapshot plus later events equals the whole history, and decides the same', async t => {
   fc.assert(
     fc.property(
       history,
@@ -168,7 +165,7 @@ t.test('snapshot and rest give what all of it gives, and decide the same', async
   )
 })
 
-t.test('what a fork takes in leaves the original as it was', async t => {
+t.test('changes of a fork leave the original unchanged', async t => {
   fc.assert(
     fc.property(
       history,
@@ -196,7 +193,7 @@ t.test('what a fork takes in leaves the original as it was', async t => {
   t.pass()
 })
 
-t.test('a command that made an event makes none when it comes again', async t => {
+t.test('a command with an event produces none when repeated', async t => {
   property(commands => {
     const log: Recorded[] = []
     const state = emptyConversation(c)
@@ -217,7 +214,7 @@ t.test('a command that made an event makes none when it comes again', async t =>
   t.pass()
 })
 
-t.test('only the next event is taken', async t => {
+t.test('only the next event is accepted', async t => {
   const state = emptyConversation(c)
   const event: ConversationEvent = {
     t: 'event',

@@ -2,7 +2,7 @@ import t from 'tap'
 import { emptyConversation } from '../../src/commands/domain/conversation-state.ts'
 import { at, c, codeOf, command, direct, given, group, run, type Wish, when } from './given.ts'
 
-t.test('a group is created with its creator as owner, everybody once', async t => {
+t.test('a group is created with its creator as owner, each member once', async t => {
   const decision = when(emptyConversation(c), 'alice', {
     t: 'create',
     kind: 'group',
@@ -37,13 +37,13 @@ t.test('a direct conversation has exactly two members', async t => {
   t.equal(create('bob', 'eve'), 'BAD_REQUEST')
 })
 
-t.test('a direct conversation is not created where one has blocked the other', async t => {
+t.test('a direct conversation is not created if either user has blocked the other', async t => {
   const wish: Wish = { t: 'create', kind: 'direct', members: ['bob'] }
   t.equal(codeOf(when(emptyConversation(c), 'alice', wish, { blocked: true })), 'FORBIDDEN')
   t.equal(codeOf(when(emptyConversation(c), 'alice', wish, { blocked: false })), 'conversation.created')
 })
 
-t.test('a taken id is not created again, but the same command is answered as it was, for ever', async t => {
+t.test('a taken id is not created again, but the same command is answered as before, for ever', async t => {
   const wish: Wish = { t: 'create', kind: 'group', members: ['bob'] }
   const state = emptyConversation(c)
   run(state, command('alice', wish, { id: 'k.c1.alice.x' }))
@@ -69,7 +69,7 @@ t.test('owner and admins rename; the same title changes nothing', async t => {
 })
 
 t.test(
-  'who is no member learns nothing of a group or a direct conversation, and that a channel is one',
+  'a non-member learns nothing of a group or direct conversation, and only the existence of a channel',
   async t => {
     const wishes = [
       { t: 'send', m: 'm1', text: 'hi' },
@@ -83,21 +83,21 @@ t.test(
       { t: 'rename', title: 'x' },
     ] as const
     for (const wish of wishes) {
-      t.equal(codeOf(when(emptyConversation(c), 'eve', wish)), 'NOT_FOUND', `${wish.t}: there is none`)
+      t.equal(codeOf(when(emptyConversation(c), 'eve', wish)), 'NOT_FOUND', `${wish.t}: no conversation`)
       t.equal(codeOf(when(direct(), 'eve', wish)), 'NOT_FOUND', `${wish.t}: direct`)
       t.equal(codeOf(when(group(), 'eve', wish)), 'NOT_FOUND', `${wish.t}: group`)
       t.equal(codeOf(when(group('channel'), 'eve', wish)), 'NOT_MEMBER', `${wish.t}: channel`)
       t.same(
         when(group(), 'eve', wish),
         when(emptyConversation(c), 'eve', wish),
-        `${wish.t}: no telling them apart`,
+        `${wish.t}: indistinguishable`,
       )
     }
     t.same(when(group(), 'eve', { t: 'join' }), when(emptyConversation(c), 'eve', { t: 'join' }))
   },
 )
 
-t.test('a command that is remembered is answered as it was, whatever has become of who asked', async t => {
+t.test('a remembered command is answered as before, whatever happened to its sender', async t => {
   const state = group()
   const rename = command('adam', { t: 'rename', title: 'Coffee' }, { id: 'k.c1.adam.1' })
   t.equal(codeOf(run(state, rename)), 'conversation.renamed')

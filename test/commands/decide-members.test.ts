@@ -1,7 +1,7 @@
 import t from 'tap'
 import { at, c, codeOf, command, direct, given, group, run, when } from './given.ts'
 
-t.test('owner and admins invite, into a group as into a channel', async t => {
+t.test('owner and admins invite, into groups and channels', async t => {
   for (const kind of ['group', 'channel'] as const) {
     const state = group(kind)
     t.same(when(state, 'adam', { t: 'invite', user: 'nina' }), {
@@ -12,7 +12,7 @@ t.test('owner and admins invite, into a group as into a channel', async t => {
   }
 })
 
-t.test('whoever knows a channel joins it; a group is not joined', async t => {
+t.test('any user may join a channel, but not a group', async t => {
   t.match(when(group('channel'), 'nina', { t: 'join' }), {
     event: { type: 'member.joined', from: 'nina', user: 'nina', role: 'member' },
   })
@@ -21,7 +21,7 @@ t.test('whoever knows a channel joins it; a group is not joined', async t => {
   t.same(when(group(), 'mia', { t: 'join' }), { unchanged: { seq: 2 } })
 })
 
-t.test('only those of a lower role are removed', async t => {
+t.test('only members with a lower role are removed', async t => {
   const state = group()
   const remove = (from: string, user: string) => codeOf(when(state, from, { t: 'remove', user }))
   t.match(when(state, 'alice', { t: 'remove', user: 'mia' }), {
@@ -57,7 +57,7 @@ t.test('only the owner sets roles, and there is always an owner', async t => {
   t.equal(role('alice', 'alice', 'member'), 'member.role_changed')
 })
 
-t.test('the last owner who leaves is followed by the longest-standing admin, else member', async t => {
+t.test('the last owner who leaves is succeeded by the longest-standing admin, else member', async t => {
   const successor = (...history: Parameters<typeof given>) => {
     const state = given(
       ['alice', { t: 'create', kind: 'group', members: ['mia', 'max', 'adam'] }],
@@ -76,7 +76,7 @@ t.test('the last owner who leaves is followed by the longest-standing admin, els
   t.same(
     successor(['alice', { t: 'remove', user: 'mia' }], ['alice', { t: 'invite', user: 'mia' }]),
     { successor: 'max', roles: { max: 'owner', adam: 'member', mia: 'member' } },
-    'who comes back starts anew',
+    'a returning member starts anew',
   )
   t.same(successor(['alice', { t: 'role', user: 'max', role: 'owner' }]), {
     successor: undefined,
@@ -84,7 +84,7 @@ t.test('the last owner who leaves is followed by the longest-standing admin, els
   })
 })
 
-t.test('who joins an empty channel owns it', async t => {
+t.test('the first user who joins an empty channel owns it', async t => {
   const state = given(['alice', { t: 'create', kind: 'channel', members: [] }], ['alice', { t: 'leave' }])
   t.equal(state.members.size, 0)
   t.match(when(state, 'bob', { t: 'join' }), { event: { user: 'bob', role: 'owner' } })

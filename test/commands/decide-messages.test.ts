@@ -14,26 +14,23 @@ t.test('a member sends; messages are counted', async t => {
   t.match(
     when(state, 'max', { t: 'send', m: 'm2', text: 'ho', replyTo: 'gone', attachments: [attachment] }),
     { event: { seq: 5, n: 2, replyTo: 'gone', attachments: [attachment] } },
-    'what it replies to may be gone',
+    'the message that it replies to may be deleted',
   )
   const empty = when(state, 'max', { t: 'send', m: 'm3', text: '', attachments: [] })
   t.notOk('event' in empty && 'attachments' in empty.event)
 })
 
-t.test(
-  'a message that is sent again is the one that was sent, whatever its text, whoever has left',
-  async t => {
-    const state = group()
-    run(state, command('mia', { t: 'send', m: 'm1', text: 'hi' }))
-    run(state, command('mia', { t: 'delete', m: 'm1' }))
-    run(state, command('mia', { t: 'leave' }))
-    const again = command('mia', { t: 'send', m: 'm1', text: 'other' }, { at: '2027-01-01T00:00:00.000Z' })
-    t.same(run(state, again), { unchanged: { seq: 3, at, duplicate: true }, done: true })
-    t.equal(codeOf(when(state, 'max', { t: 'send', m: 'm1', text: 'hi' })), 'CONFLICT', "another's")
-  },
-)
+t.test('a repeated message is the original one, whatever its text and whoever has left', async t => {
+  const state = group()
+  run(state, command('mia', { t: 'send', m: 'm1', text: 'hi' }))
+  run(state, command('mia', { t: 'delete', m: 'm1' }))
+  run(state, command('mia', { t: 'leave' }))
+  const again = command('mia', { t: 'send', m: 'm1', text: 'other' }, { at: '2027-01-01T00:00:00.000Z' })
+  t.same(run(state, again), { unchanged: { seq: 3, at, duplicate: true }, done: true })
+  t.equal(codeOf(when(state, 'max', { t: 'send', m: 'm1', text: 'hi' })), 'CONFLICT', "another's")
+})
 
-t.test('a text has 16 KiB of UTF-8 at most', async t => {
+t.test('a text has at most 16 KiB of UTF-8', async t => {
   const send = (text: string) => codeOf(when(group(), 'mia', { t: 'send', m: 'm1', text }))
   t.equal(send('x'.repeat(Limits.textBytes)), 'message.posted')
   t.equal(send('x'.repeat(Limits.textBytes + 1)), 'TOO_LARGE')
@@ -44,7 +41,7 @@ t.test('a text has 16 KiB of UTF-8 at most', async t => {
   t.equal(codeOf(when(state, 'mia', { t: 'edit', m: 'm1', text: 'ü'.repeat(Limits.textBytes) })), 'TOO_LARGE')
 })
 
-t.test('its author edits a message, for as long as it is there', async t => {
+t.test('the author edits a message until it is deleted', async t => {
   const state = group()
   run(state, command('mia', { t: 'send', m: 'm1', text: 'hi' }))
   t.same(when(state, 'mia', { t: 'edit', m: 'm1', text: 'hello' }), {
@@ -56,7 +53,7 @@ t.test('its author edits a message, for as long as it is there', async t => {
   t.equal(codeOf(when(state, 'mia', { t: 'edit', m: 'm1', text: 'x' })), 'NOT_FOUND')
 })
 
-t.test('its author, an admin or the owner deletes a message, once', async t => {
+t.test('the author, an admin or the owner deletes a message, once', async t => {
   const state = group()
   run(state, command('mia', { t: 'send', m: 'm1', text: 'hi' }))
   const remove = (from: string) => codeOf(when(state, from, { t: 'delete', m: 'm1' }))
@@ -70,14 +67,14 @@ t.test('its author, an admin or the owner deletes a message, once', async t => {
   t.equal(remove('max'), 'FORBIDDEN')
 })
 
-t.test('in a direct conversation each deletes their own', async t => {
+t.test('in a direct conversation each user deletes only own messages', async t => {
   const state = direct()
   run(state, command('bob', { t: 'send', m: 'm1', text: 'hi' }))
   t.equal(codeOf(when(state, 'alice', { t: 'delete', m: 'm1' })), 'FORBIDDEN')
   t.equal(codeOf(when(state, 'bob', { t: 'delete', m: 'm1' })), 'message.deleted')
 })
 
-t.test('a reaction that is there is not added, one that is not is not removed', async t => {
+t.test('an existing reaction is not added, a missing one is not removed', async t => {
   const state = group()
   run(state, command('mia', { t: 'send', m: 'm1', text: 'hi' }))
   const react = (from: string, on: boolean, emoji = '👍') =>
@@ -94,25 +91,22 @@ t.test('a reaction that is there is not added, one that is not is not removed', 
   t.equal(codeOf(react('adam', true)), 'NOT_FOUND')
 })
 
-t.test(
-  'where one has blocked the other, nothing is sent, edited or reacted to; deleting goes on',
-  async t => {
-    const state = direct()
-    run(state, command('bob', { t: 'send', m: 'm1', text: 'hi' }))
-    const blocked = { blocked: true }
-    t.equal(codeOf(when(state, 'bob', { t: 'send', m: 'm2', text: 'hi' }, blocked)), 'FORBIDDEN')
-    t.equal(codeOf(when(state, 'bob', { t: 'edit', m: 'm1', text: 'ho' }, blocked)), 'FORBIDDEN')
-    t.equal(codeOf(when(state, 'alice', { t: 'react', m: 'm1', emoji: 'x', on: true }, blocked)), 'FORBIDDEN')
-    t.equal(codeOf(when(state, 'bob', { t: 'delete', m: 'm1' }, blocked)), 'message.deleted')
-    t.equal(
-      codeOf(when(state, 'bob', { t: 'send', m: 'm1', text: 'hi' }, blocked)),
-      'unchanged',
-      'a repeated one is there already',
-    )
-  },
-)
+t.test('after a block nothing is sent, edited or reacted to; deleting still works', async t => {
+  const state = direct()
+  run(state, command('bob', { t: 'send', m: 'm1', text: 'hi' }))
+  const blocked = { blocked: true }
+  t.equal(codeOf(when(state, 'bob', { t: 'send', m: 'm2', text: 'hi' }, blocked)), 'FORBIDDEN')
+  t.equal(codeOf(when(state, 'bob', { t: 'edit', m: 'm1', text: 'ho' }, blocked)), 'FORBIDDEN')
+  t.equal(codeOf(when(state, 'alice', { t: 'react', m: 'm1', emoji: 'x', on: true }, blocked)), 'FORBIDDEN')
+  t.equal(codeOf(when(state, 'bob', { t: 'delete', m: 'm1' }, blocked)), 'message.deleted')
+  t.equal(
+    codeOf(when(state, 'bob', { t: 'send', m: 'm1', text: 'hi' }, blocked)),
+    'unchanged',
+    'a repeated message is already there',
+  )
+})
 
-t.test('a message that the state has forgotten is decided with what a lookup found', async t => {
+t.test('a forgotten message is decided with the result of a look-up', async t => {
   const state = group()
   run(state, command('mia', { t: 'send', m: 'old', text: 'hi' }))
   for (let i = 0; i < 200; i++) run(state, command('max', { t: 'send', m: `m${i}`, text: 'hi' }))
@@ -131,15 +125,15 @@ t.test('a message that the state has forgotten is decided with what a lookup fou
   t.equal(codeOf(when(state, 'mia', send)), 'lacks')
   t.same(when(state, 'mia', send, { found }), { unchanged: { seq: 3, at, duplicate: true }, done: true })
   t.equal(codeOf(when(state, 'max', send, { found })), 'CONFLICT')
-  t.equal(codeOf(when(state, 'eve', send)), 'NOT_FOUND', 'nobody looks anything up for a stranger')
+  t.equal(codeOf(when(state, 'eve', send)), 'NOT_FOUND', 'no look-up for a stranger')
 
   run(state, command('mia', { t: 'delete', m: 'old' }, { found }))
   const later = { found: { ...found, upTo: state.seq - 128 } }
-  t.equal(codeOf(when(state, 'mia', edit, later)), 'NOT_FOUND', 'deleted since what the lookup knew of')
+  t.equal(codeOf(when(state, 'mia', edit, later)), 'NOT_FOUND', 'deleted after the look-up’s position')
   t.equal(codeOf(when(state, 'mia', { t: 'delete', m: 'old' }, later)), 'unchanged')
 })
 
-t.test('an id that was certainly never used needs no lookup, however long the conversation', async t => {
+t.test('a certainly unused id needs no look-up, in a conversation of any length', async t => {
   const state = group()
   for (let i = 0; i < 5000; i++) run(state, command('max', { t: 'send', m: `m${i}`, text: 'hi' }))
   let lookups = 0
@@ -149,12 +143,15 @@ t.test('an id that was certainly never used needs no lookup, however long the co
   t.equal(codeOf(when(state, 'mia', { t: 'edit', m: 'never', text: 'hi' })), 'NOT_FOUND')
 })
 
-t.test('a new message whose id carries its time is never looked up, though several send at once', async t => {
-  const state = given(['mia', { t: 'create', kind: 'group', members: ['ben'] }])
-  const start = Date.UTC(2026, 0, 1)
-  // Ids are made some time before their turn comes, in any order.
-  const wish = (i: number): Wish => ({ t: 'send', m: v7({ msecs: start + (i ^ 63) }), text: 'hi' })
-  let lookups = 0
-  for (let i = 0; i < 20_000; i++) if ('lacks' in run(state, command('mia', wish(i)))) lookups++
-  t.equal(lookups, 0)
-})
+t.test(
+  'a new message with a time in its id is never looked up, also with several concurrent sends',
+  async t => {
+    const state = given(['mia', { t: 'create', kind: 'group', members: ['ben'] }])
+    const start = Date.UTC(2026, 0, 1)
+    // Ids are created some time before their command, in any order.
+    const wish = (i: number): Wish => ({ t: 'send', m: v7({ msecs: start + (i ^ 63) }), text: 'hi' })
+    let lookups = 0
+    for (let i = 0; i < 20_000; i++) if ('lacks' in run(state, command('mia', wish(i)))) lookups++
+    t.equal(lookups, 0)
+  },
+)

@@ -7,7 +7,7 @@ import { at, c, codeOf, command, direct, given, group, run, when } from './given
 const later = (ms: number): string => new Date(Date.parse(at) + ms).toISOString()
 const send = (m: string) => ({ t: 'send', m, text: 'hi' }) as const
 
-t.test('owner and admins set who posts and how often; the same again changes nothing', async t => {
+t.test('owner and admins set the posting rules; repeating them changes nothing', async t => {
   const state = group('channel')
   const wish = { t: 'settings', posting: 'staff', slowModeSeconds: 30 } as const
   t.same(when(state, 'adam', wish), {
@@ -35,14 +35,14 @@ t.test('owner and admins set who posts and how often; the same again changes not
 })
 
 t.test(
-  'where only staff posts, plain members do not send or edit; they react, and delete their own',
+  'where only staff posts, plain members do not send or edit; they react, and delete their own messages',
   async t => {
     const state = group('channel')
     run(state, command('mia', send('m1')))
     run(state, command('alice', { t: 'settings', posting: 'staff' }))
     t.equal(codeOf(when(state, 'mia', send('m2'))), 'FORBIDDEN')
     t.equal(codeOf(when(state, 'mia', { t: 'edit', m: 'm1', text: 'x' })), 'FORBIDDEN')
-    t.equal(codeOf(when(state, 'mia', send('m1'))), 'unchanged', 'a repeated one is there already')
+    t.equal(codeOf(when(state, 'mia', send('m1'))), 'unchanged', 'a repeated message is already there')
     t.equal(codeOf(when(state, 'max', { t: 'react', m: 'm1', emoji: '👍', on: true })), 'reaction.added')
     t.equal(codeOf(when(state, 'mia', { t: 'delete', m: 'm1' })), 'message.deleted')
     for (const staff of ['alice', 'adam']) t.equal(codeOf(when(state, staff, send('m2'))), 'message.posted')
@@ -51,17 +51,17 @@ t.test(
   },
 )
 
-t.test('in slow mode a plain member posts once in its time; staff is free', async t => {
+t.test('in slow mode a plain member posts once per interval; staff is exempt', async t => {
   const state = group('channel')
   run(state, command('mia', send('m0')))
   run(state, command('alice', { t: 'settings', slowModeSeconds: 30 }))
-  t.equal(codeOf(run(state, command('mia', send('m1')))), 'message.posted', 'what was before does not count')
+  t.equal(codeOf(run(state, command('mia', send('m1')))), 'message.posted', 'earlier messages do not count')
   const decideAt = (from: string, ms: number) => when(state, from, send('m2'), { at: later(ms) })
   t.match(decideAt('mia', 12_000), { refused: 'RATE_LIMITED', retryAfterMs: 18_000 })
   t.match(decideAt('mia', 29_999), { refused: 'RATE_LIMITED', retryAfterMs: 1 })
   t.match(decideAt('mia', -60_000), { retryAfterMs: 30_000 }, 'clocks of nodes differ')
   t.equal(codeOf(decideAt('mia', 30_000)), 'message.posted')
-  t.equal(codeOf(decideAt('max', 0)), 'message.posted', 'everybody has a time of their own')
+  t.equal(codeOf(decideAt('max', 0)), 'message.posted', 'each member has an interval of its own')
   t.same(when(state, 'mia', send('m1'), { at: later(1) }), {
     unchanged: { seq: 5, at, duplicate: true },
     done: true,
@@ -69,12 +69,12 @@ t.test('in slow mode a plain member posts once in its time; staff is free', asyn
   t.equal(codeOf(when(state, 'mia', { t: 'edit', m: 'm1', text: 'x' })), 'message.edited')
   for (const m of ['a1', 'a2']) t.equal(codeOf(run(state, command('adam', send(m)))), 'message.posted')
   run(state, command('alice', { t: 'settings', slowModeSeconds: 60 }))
-  t.match(decideAt('mia', 30_000), { retryAfterMs: 30_000 }, 'what is known is kept when the time changes')
+  t.match(decideAt('mia', 30_000), { retryAfterMs: 30_000 }, 'known times are kept when the interval changes')
   run(state, command('alice', { t: 'settings', slowModeSeconds: 0 }))
   t.equal(codeOf(decideAt('mia', 0)), 'message.posted')
 })
 
-t.test('slow mode remembers so many members, and those only for its time; a snapshot keeps it', async t => {
+t.test('slow mode remembers a bounded number of members for the interval; a snapshot keeps it', async t => {
   const many = slowModeMembers + 10
   const members = Array.from({ length: many }, (_, i) => `u${i}`)
   const state = given(
@@ -95,6 +95,6 @@ t.test('slow mode remembers so many members, and those only for its time; a snap
   t.equal(codeOf(when(restored, last, send(v7()))), 'RATE_LIMITED')
   const fork = conversationType.fork(state, 1)
   run(fork, command('u0', send(v7()), { at: later(60_000) }))
-  t.equal(fork.slowMode?.posted.size, 1, 'all others were over')
-  t.equal(state.slowMode?.posted.size, slowModeMembers, 'the original knows what it knew')
+  t.equal(fork.slowMode?.posted.size, 1, 'all others had expired')
+  t.equal(state.slowMode?.posted.size, slowModeMembers, 'the original is unchanged')
 })

@@ -24,7 +24,7 @@ const when = (state: UserState, wish: Wish, more: Partial<UserCommand> = { conve
   return decision
 }
 
-t.test('a mark goes forward, to the head at most', async t => {
+t.test('a marker moves forward, at most to the head', async t => {
   const mia = emptyUser('mia')
   t.same(when(mia, { t: 'read', c, seq: 5 }), {
     event: { u: 'mia', seq: 1, type: 'read.marked', at, c, mark: 5 },
@@ -36,7 +36,7 @@ t.test('a mark goes forward, to the head at most', async t => {
   t.same(when(emptyUser('mia'), { t: 'read', c, seq: 0 }), { unchanged: { seq: 0 } })
 })
 
-t.test('what was read was delivered', async t => {
+t.test('a read message counts as delivered', async t => {
   const mia = emptyUser('mia')
   t.match(when(mia, { t: 'delivered', c, seq: 4 }), { event: { type: 'delivered.marked', mark: 4 } })
   t.match(when(mia, { t: 'read', c, seq: 6 }), { event: { type: 'read.marked', mark: 6 } })
@@ -46,7 +46,7 @@ t.test('what was read was delivered', async t => {
   t.same(mia.marks.get(c), { read: 6, delivered: 7 })
 })
 
-t.test('who is told when a user was last here: contacts, until the user says otherwise', async t => {
+t.test('last seen is visible to contacts until the user changes it', async t => {
   const mia = emptyUser('mia')
   t.same(when(mia, { t: 'privacy' }), { unchanged: { lastSeen: 'contacts' } })
   t.same(when(mia, { t: 'privacy', lastSeen: 'contacts' }), { unchanged: { lastSeen: 'contacts' } })
@@ -62,7 +62,7 @@ t.test('who is told when a user was last here: contacts, until the user says oth
   t.equal(userType.deserialise('mia', Buffer.from(older), userType.snapshotVersion).lastSeen, 'contacts')
 })
 
-t.test('who is no member marks and mutes nothing, and learns nothing', async t => {
+t.test('a non-member sets no markers, mutes nothing and learns nothing', async t => {
   const eve = emptyUser('eve')
   for (const wish of [
     { t: 'read', c, seq: 1 },
@@ -84,7 +84,7 @@ t.test('a conversation is muted and unmuted', async t => {
   t.match(
     when(mia, { t: 'mute', c, on: false }, { conversation: emptyConversation(c) }),
     { event: { type: 'conversation.unmuted', c } },
-    'by one who has left as well',
+    'also by a former member',
   )
 })
 
@@ -107,10 +107,10 @@ t.test('a snapshot is the state', async t => {
   t.same(restored, mia)
   const fork = userType.fork(mia, 1)
   when(fork, { t: 'block', user: 'eve', on: true })
-  t.same(mia, restored, 'a fork leaves the original alone')
+  t.same(mia, restored, 'a fork leaves the original unchanged')
 })
 
-t.test('only the next event is taken', async t => {
+t.test('only the next event is accepted', async t => {
   const event = { u: 'mia', seq: 2, type: 'user.blocked', at, user: 'max' } as const
   t.throws(
     () => evolveUser(emptyUser('mia'), event, { stream: 'USER_0', streamSeq: 1, commandId: 'x' }),

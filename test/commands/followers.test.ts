@@ -7,7 +7,7 @@ const limits = { channelMembers: 3 }
 const channel: Asked = { t: 'create', c, kind: 'channel', members: ['adam', 'mia'] }
 const send = (m: string) => ({ t: 'send', c, m, text: 'hi' }) as const
 
-/** A channel of alice, adam and mia, whose log takes no more members. */
+/** Creates a channel of alice, adam and mia whose log accepts no further members. */
 const full = async (log = new MemoryEventLog()) => {
   const node = await setUp({ log, limits })
   await node.as('alice', channel)
@@ -22,32 +22,35 @@ const full = async (log = new MemoryEventLog()) => {
   return { ...node, code, userEvents, head }
 }
 
-t.test('who joins a full channel follows it in their own log; the channel’s stays as it is', async t => {
-  const { as, code, states, userEvents, head } = await full()
-  t.same(await as('zoe', { t: 'join', c }), { seq: 1 })
-  t.same(await as('zoe', { t: 'join', c }), { seq: 1 }, 'once')
-  t.same(await as('alice', { t: 'invite', c, user: 'zed' }), { seq: 1 })
-  t.same(await as('alice', { t: 'invite', c, user: 'zed' }), { seq: 1 })
-  t.equal(head(), 1)
-  t.same(userEvents(), ['zoe channel.followed zoe', 'zed channel.followed alice'])
-  t.equal((await states.conversation(c))?.memberCount, 3)
-  t.equal((await states.currentUser('zoe')).follows(c), true)
-  t.equal((await states.currentUser('eve')).follows(c), false)
-  const ofTheStaff: Asked[] = [
-    { t: 'invite', c, user: 'eve' },
-    { t: 'remove', c, user: 'zed' },
-    { t: 'role', c, user: 'zed', role: 'admin' },
-    { t: 'rename', c, title: 'x' },
-    { t: 'settings', c, posting: 'staff' },
-  ]
-  for (const request of ofTheStaff) {
-    t.equal(await code('zoe', request), 'FORBIDDEN', `${request.t}: who follows has no say`)
-    t.equal(await code('eve', request), 'NOT_MEMBER', `${request.t}: a stranger is told to join`)
-  }
-  t.equal(await code('mia', { t: 'invite', c, user: 'eve' }), 'FORBIDDEN')
-})
+t.test(
+  'a user who joins a full channel follows it in an own log; the channel’s log is unchanged',
+  async t => {
+    const { as, code, states, userEvents, head } = await full()
+    t.same(await as('zoe', { t: 'join', c }), { seq: 1 })
+    t.same(await as('zoe', { t: 'join', c }), { seq: 1 }, 'once')
+    t.same(await as('alice', { t: 'invite', c, user: 'zed' }), { seq: 1 })
+    t.same(await as('alice', { t: 'invite', c, user: 'zed' }), { seq: 1 })
+    t.equal(head(), 1)
+    t.same(userEvents(), ['zoe channel.followed zoe', 'zed channel.followed alice'])
+    t.equal((await states.conversation(c))?.memberCount, 3)
+    t.equal((await states.currentUser('zoe')).follows(c), true)
+    t.equal((await states.currentUser('eve')).follows(c), false)
+    const ofTheStaff: Asked[] = [
+      { t: 'invite', c, user: 'eve' },
+      { t: 'remove', c, user: 'zed' },
+      { t: 'role', c, user: 'zed', role: 'admin' },
+      { t: 'rename', c, title: 'x' },
+      { t: 'settings', c, posting: 'staff' },
+    ]
+    for (const request of ofTheStaff) {
+      t.equal(await code('zoe', request), 'FORBIDDEN', `${request.t}: a follower has no staff rights`)
+      t.equal(await code('eve', request), 'NOT_MEMBER', `${request.t}: a stranger is asked to join`)
+    }
+    t.equal(await code('mia', { t: 'invite', c, user: 'eve' }), 'FORBIDDEN')
+  },
+)
 
-t.test('who follows a channel does what a plain member does', async t => {
+t.test('a follower has the rights of a plain member', async t => {
   const { as, code } = await full()
   await as('mia', send('m1'))
   await as('zoe', { t: 'join', c })
@@ -75,7 +78,7 @@ t.test('who follows a channel does what a plain member does', async t => {
     t.equal(await code('eve', request), 'NOT_MEMBER', request.t)
 })
 
-t.test('who follows leaves, or is removed by the staff, and is a stranger then', async t => {
+t.test('a follower who leaves or is removed becomes a stranger', async t => {
   const { as, code, userEvents, head } = await full()
   for (const user of ['zoe', 'zed']) await as(user, { t: 'join', c })
   t.same(await as('zoe', { t: 'leave', c }), { seq: 1 })
@@ -90,7 +93,7 @@ t.test('who follows leaves, or is removed by the staff, and is a stranger then',
   t.equal(head(), 3)
 })
 
-t.test('a role brings who follows into the channel’s log; leaving and removal are of both', async t => {
+t.test('a role moves a follower into the channel’s log; leaving and removal concern both logs', async t => {
   const { as, code, states, userEvents } = await full()
   for (const user of ['zoe', 'zed']) await as(user, { t: 'join', c })
   t.equal(await code('alice', { t: 'role', c, user: 'eve', role: 'admin' }), 'NOT_FOUND')
@@ -109,18 +112,18 @@ t.test('a role brings who follows into the channel’s log; leaving and removal 
   }
 })
 
-t.test('another node knows at once who has come, and who has gone, when it has to', async t => {
+t.test('another node reads the log when it does not know a follower, or a former one', async t => {
   const log = new MemoryEventLog()
   const { as } = await full(log)
   const other = await setUp({ log, limits })
   await as('zoe', { t: 'join', c })
-  // Its states have not heard of it: whom it does not know it does not turn away without having looked.
+  // Its cached states are older: an unknown user is not refused without a look at the log.
   t.match(await other.as('zoe', send('z1')), { seq: 2 })
   await other.as('alice', { t: 'remove', c, user: 'zoe' })
   t.equal((await other.states.currentUser('zoe')).follows(c), false)
 })
 
-t.test('many who join at once all follow, and the channel’s log is as it was', async t => {
+t.test('many concurrent joins all follow, and the channel’s log is unchanged', async t => {
   const { as, bus, userEvents, head } = await full()
   const users = Array.from({ length: 500 }, (_, i) => `u${i}`)
   const answers = await Promise.all(users.map(user => as(user, { t: 'join', c })))

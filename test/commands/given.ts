@@ -13,12 +13,12 @@ export const c = 'c1'
 
 type Without<T> = T extends unknown ? Omit<T, 'id' | 'c'> : never
 
-/** A request in conversation `c1`, without what every request has. */
+/** A request in conversation `c1`, without the common fields. */
 export type Wish = Without<ConversationRequest>
 
 let commands = 0
 
-/** A command with an id of its own. */
+/** Creates a command with an id of its own. */
 export const command = (
   from: string,
   wish: Wish,
@@ -29,18 +29,18 @@ export const command = (
   return { request, from, at, id, ...more }
 }
 
-/** Evolves by an event as if the log had taken it. */
+/** Evolves a state by an event, as if the log had stored it. */
 export const evolve = (state: ConversationState, event: ConversationEvent, commandId: string): void =>
   evolveConversation(state, event, { stream: 'CONV_0', streamSeq: event.seq * 10, commandId })
 
-/** Decides; what comes of it evolves the state. */
+/** Decides and evolves the state by the result. */
 export const run = (state: ConversationState, given: ConversationCommand): Decision<ConversationEvent> => {
   const decision = decideConversation(state, given)
   if ('event' in decision) evolve(state, decision.event, given.id)
   return decision
 }
 
-/** A conversation in which all of this was accepted. */
+/** Returns a conversation in which this history was accepted. */
 export const given = (...history: [from: string, wish: Wish][]): ConversationState => {
   const state = emptyConversation(c)
   for (const [from, wish] of history) {
@@ -51,7 +51,7 @@ export const given = (...history: [from: string, wish: Wish][]): ConversationSta
   return state
 }
 
-/** What comes of a command, without changing anything. */
+/** Returns the decision without changing the state. */
 export const when = (
   state: ConversationState,
   from: string,
@@ -59,7 +59,7 @@ export const when = (
   more: Partial<ConversationCommand> = {},
 ): Decision<ConversationEvent> => decideConversation(state, command(from, wish, more))
 
-/** The code of a refusal, or what the decision is. */
+/** Returns the code of a refusal, or the kind of decision. */
 export const codeOf = (decision: Decision<ConversationEvent>): string => {
   if ('refused' in decision) return decision.refused
   return 'event' in decision ? decision.event.type : 'unchanged' in decision ? 'unchanged' : 'lacks'
@@ -72,6 +72,6 @@ export const group = (kind: 'group' | 'channel' = 'group'): ConversationState =>
     ['alice', { t: 'role', user: 'adam', role: 'admin' }],
   )
 
-/** A direct conversation of alice, who began it, and bob. */
+/** A direct conversation of alice, who created it, and bob. */
 export const direct = (): ConversationState =>
   given(['alice', { t: 'create', kind: 'direct', members: ['bob'] }])

@@ -13,7 +13,7 @@ import { type ConversationRequest, decodeConversationEvent } from '../../src/eve
 import { MemoryEventLog, MemoryLiveFeed, MemorySnapshotStore } from '../../src/infra/memory/index.ts'
 import { at } from './given.ts'
 
-/** A conversation's log of `messages` messages, every fifth of which is deleted three messages later. */
+/** Returns a log with `messages` messages; every fifth is deleted three messages later. */
 const filledLog = async (c: string, messages: number): Promise<MemoryEventLog> => {
   const log = new MemoryEventLog()
   const states = createStates({ log, snapshots: new MemorySnapshotStore(), feed: new MemoryLiveFeed(log) })
@@ -32,7 +32,7 @@ const filledLog = async (c: string, messages: number): Promise<MemoryEventLog> =
   return log
 }
 
-/** A view as it was after event `seq`. */
+/** Returns a view as of event `seq`. */
 const viewUpTo = (log: MemoryEventLog, seq: number): MessageIndex => {
   const stored = log.stream('CONV_0').slice(0, seq)
   const messages = new Map<string, MessageRef>()
@@ -49,7 +49,7 @@ const viewUpTo = (log: MemoryEventLog, seq: number): MessageIndex => {
   }
 }
 
-t.test('a lookup is exact wherever the view stands', async t => {
+t.test('a look-up is exact at any position of the view', async t => {
   const log = await filledLog('c1', 60)
   const { length } = log.stream('CONV_0')
   const truth = viewUpTo(log, length)
@@ -64,7 +64,7 @@ t.test('a lookup is exact wherever the view stands', async t => {
   )
 })
 
-t.test('a view that keeps moving, back as well: the lookup stays exact', async t => {
+t.test('a look-up stays exact while the view moves, also backwards', async t => {
   const log = await filledLog('c1', 60)
   const { length } = log.stream('CONV_0')
   const truth = viewUpTo(log, length)
@@ -92,7 +92,7 @@ t.test('a view that keeps moving, back as well: the lookup stays exact', async t
   )
 })
 
-t.test('what was read of the log is kept, and read on from there', async t => {
+t.test('the part of the log that was read is kept and extended', async t => {
   const log = await filledLog('c1', 500)
   const reads: number[] = []
   const counted: EventLog = {
@@ -109,10 +109,10 @@ t.test('what was read of the log is kept, and read on from there', async t => {
   t.ok(found.every(message => message !== undefined))
   t.same(reads, [0])
   const tiny = createLogLookup(counted, 1)
-  t.equal((await tiny.find('c1', 'm1', 100))?.m, 'm1', 'with no room to keep it, it is exact all the same')
+  t.equal((await tiny.find('c1', 'm1', 100))?.m, 'm1', 'without room to keep it, the look-up is still exact')
 })
 
-t.test('what cannot be known is UNAVAILABLE, not a no', async t => {
+t.test('an unknown result is UNAVAILABLE, not a no', async t => {
   const log = await filledLog('c1', 5)
   await t.rejects(createLogLookup(log).find('c1', 'm1', 1000), { code: 'UNAVAILABLE' })
   const broken: MessageIndex = {

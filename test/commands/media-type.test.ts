@@ -16,11 +16,11 @@ const bytes = (...parts: (string | number[])[]): Uint8Array =>
 const box = (...brands: string[]) =>
   bytes([0, 0, 0, 8 + brands.length * 4 + 4], 'ftyp', brands[0]!, [0, 0, 0, 0], ...brands.slice(1))
 
-/** Readable in a report, whatever is in it. */
+/** Makes any text readable in a report. */
 const shown = (text: string): string =>
   text.replace(/[^\x21-\x7e]/g, char => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`)
 
-/** How files of well-known types start. */
+/** First bytes of files of well-known types. */
 const starts: Record<string, Uint8Array> = {
   'image/png': bytes('\x89PNG\r\n\x1a\n', [0, 0, 0, 13]),
   'image/jpeg': bytes([0xff, 0xd8, 0xff, 0xe0]),
@@ -40,7 +40,7 @@ const starts: Record<string, Uint8Array> = {
   'application/msword': bytes([0xd0, 0xcf, 0x11, 0xe0, 0xa1, 0xb1, 0x1a, 0xe1]),
 }
 
-t.test('files of well-known types are that type and no other', async t => {
+t.test('files of well-known types have that type and no other', async t => {
   for (const [type, start] of Object.entries(starts)) {
     t.notOk(contradicts(type, start), `${type} is ${type}`)
     t.notOk(contradicts('application/octet-stream', start), 'or anything at all')
@@ -48,7 +48,7 @@ t.test('files of well-known types are that type and no other', async t => {
     t.ok(contradicts(type, bytes('just words')), `words are no ${type}`)
     t.ok(contradicts(type, new Uint8Array()), `nothing is no ${type}`)
     t.ok(contradicts(type, start.subarray(0, 1)), `a byte is no ${type}`)
-    // HEIF's brand mif1 is AVIF's and MP4's box is theirs too: of one family, not of one kind.
+    // HEIF's brand mif1 is also AVIF's, and its box is MP4's: one family, different types.
     for (const other of Object.keys(starts))
       if (other !== type && !(start.subarray(4, 8).toString() === starts[other]!.subarray(4, 8).toString()))
         t.ok(contradicts(other, start), `${type} is no ${other}`)
@@ -78,7 +78,7 @@ t.test('no bytes make it throw', async () => {
   )
 })
 
-t.test('what may be shown in place carries no scripts', async t => {
+t.test('types that are shown in place cannot contain scripts', async t => {
   for (const type of ['image/png', 'image/jpeg', 'image/webp', 'video/mp4', 'audio/ogg']) t.ok(isShown(type))
   for (const type of ['image/svg+xml', 'text/html', 'application/pdf', 'text/plain', 'application/xhtml+xml'])
     t.notOk(isShown(type))
@@ -117,7 +117,7 @@ t.test('names and types', async t => {
     t.notOk(isMediaType(type), shown(type))
 })
 
-t.test('a name goes into a header whole, and nothing beside it', async t => {
+t.test('a name is encoded completely in a header, and cannot add to it', async t => {
   t.equal(
     contentDisposition({ name: 'tea "hot"; x=y%.txt', inline: false }),
     `attachment; filename="tea _hot_; x=y_.txt"; filename*=UTF-8''tea%20%22hot%22%3B%20x%3Dy%25.txt`,

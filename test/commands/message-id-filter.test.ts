@@ -20,7 +20,7 @@ const anyId = fc.oneof(
   fc.tuple(fc.nat({ max: 2 ** 40 }), fc.nat()).map(([time, i]) => idAt(time, i)),
 )
 
-t.test('what was added is never denied, through forks and serialisation too', async () => {
+t.test('an added id is never denied, also through forks and serialisation', async () => {
   fc.assert(
     fc.property(fc.array(anyId), fc.nat(), fc.nat({ max: 2 ** 40 }), (ids, at, clock) => {
       let filter = emptyFilter()
@@ -35,7 +35,7 @@ t.test('what was added is never denied, through forks and serialisation too', as
   )
 })
 
-t.test('it is bounded, and of what it dropped it denies what is younger only', async t => {
+t.test('it is bounded, and denies only ids younger than the dropped ones', async t => {
   const filter = emptyFilter()
   const start = Date.UTC(2026, 0, 1)
   const count = 40_000
@@ -80,7 +80,7 @@ t.test('ids from the future need a look-up themselves, and cause none for other 
   t.ok(perhaps < 200, `${perhaps} of 10,000 new ids need a look-up`)
 })
 
-t.test('small conversations pay little, and need no lookup for ids of any form', async t => {
+t.test('small conversations cost little, and need no look-up for ids of any form', async t => {
   const filter = emptyFilter()
   for (let i = 0; i < 200; i++) addToFilter(filter, `m${i}`, 0)
   t.ok(filterBytes(filter) < 1000)
@@ -89,7 +89,7 @@ t.test('small conversations pay little, and need no lookup for ids of any form',
   t.ok(perhaps < 50, `${perhaps} of 10,000`)
 })
 
-t.test('a fork and its original go different ways', async t => {
+t.test('a fork and its original are independent', async t => {
   const filter = emptyFilter()
   for (let i = 0; i < 300; i++) addToFilter(filter, `m${i}`, 0)
   const before = JSON.stringify(serialiseFilter(filter))
@@ -98,7 +98,7 @@ t.test('a fork and its original go different ways', async t => {
   t.equal(JSON.stringify(serialiseFilter(filter)), before)
 })
 
-t.test('the time of an id is the one that it was made at', async t => {
+t.test('the time of an id is its creation time', async t => {
   fc.assert(
     fc.property(fc.integer({ min: 0, max: 2 ** 48 - 1 }), time => timeOfId(v7({ msecs: time })) === time),
   )

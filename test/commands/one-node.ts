@@ -26,7 +26,7 @@ export type Asked = ConversationRequest | UserRequest extends infer R
     : never
   : never
 
-/** A node on a log in memory, whose feed comes some time after the appends. */
+/** A node on a log in memory whose feed lags behind the appends. */
 export const setUp = async (
   more: {
     log?: MemoryEventLog
@@ -59,5 +59,5 @@ export const setUp = async (
 
 export const create = { t: 'create', c: 'c1', kind: 'group', members: ['bob'] } as const
 export const send = (m: string, text = 'hi') => ({ t: 'send', c: 'c1', m, text }) as const
-/** Group `c1` of alice, who owns it, and bob. */
+/** Creates group `c1` of alice, the owner, and bob. */
 export const createGroup = (node: Node) => node.as('alice', { ...create, members: ['bob'] })

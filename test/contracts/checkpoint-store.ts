@@ -18,7 +18,7 @@ const checkpoint = (
 const byPlace = (a: Checkpoint, b: Checkpoint) =>
   `${a.projection} ${a.stream} ${a.generation}` < `${b.projection} ${b.stream} ${b.generation}` ? -1 : 1
 
-/** What every CheckpointStore promises, and `atomically` with it. `transactional`: whether the stores have transactions. */
+/** The contract of CheckpointStore, and of `atomically`. `transactional`: whether the stores have transactions. */
 export const testCheckpointStore = (t: Test, open: OpenEmptyViews, transactional: boolean): void => {
   t.test('the last checkpoint of each projection and stream is loaded', async t => {
     const { checkpoints } = (await open(t)).stores
@@ -40,7 +40,7 @@ export const testCheckpointStore = (t: Test, open: OpenEmptyViews, transactional
     ])
   })
 
-  t.test('who has claimed a stream last gets further, whoever had it before does not', async t => {
+  t.test('the latest claim of a stream can save, earlier ones cannot', async t => {
     const { checkpoints } = (await open(t)).stores
     const fenced = async (saved: Promise<void>) => t.ok(FencedError.is(await saved.catch(error => error)))
     const first = await checkpoints.claim('CONV_0')
@@ -57,11 +57,11 @@ export const testCheckpointStore = (t: Test, open: OpenEmptyViews, transactional
     await checkpoints.remove('inbox', 1)
     await fenced(checkpoints.save([checkpoint('inbox', 'CONV_0', 5)], first))
     const epochs = await Promise.all(Array.from({ length: 5 }, () => checkpoints.claim('CONV_0')))
-    t.equal(new Set(epochs).size, 5, 'claims at once are one after the other')
+    t.equal(new Set(epochs).size, 5, 'concurrent claims are ordered')
     await checkpoints.save([checkpoint('inbox', 'CONV_0', 6)], Math.max(...epochs))
   })
 
-  t.test('work is done one at a time, its error is passed on', { skip: !transactional }, async t => {
+  t.test('work runs one at a time, and its error is passed on', { skip: !transactional }, async t => {
     const { stores } = await open(t)
     const order: string[] = []
     const work = (name: string) => async () => {
@@ -78,7 +78,7 @@ export const testCheckpointStore = (t: Test, open: OpenEmptyViews, transactional
     t.same(order, ['a begins', 'a ends', 'b begins', 'b ends', 'c begins', 'c ends'])
   })
 
-  t.test('work that fails leaves neither rows nor checkpoints', { skip: !transactional }, async t => {
+  t.test('failed work leaves neither rows nor checkpoints', { skip: !transactional }, async t => {
     const { stores, views } = await open(t)
     const work = async () => {
       await stores.roster.apply([{ c: 'c', user: 'ann', seq: 1, role: 'owner' }])

@@ -4,16 +4,16 @@ import type { ConversationRequest, StoredEvent, UserRequest } from '../../src/ev
 import { at } from '../commands/given.ts'
 import type { Asked } from '../commands/one-node.ts'
 
-/** A bus, and the log that it appends to. */
+/** A bus with the log that it appends to. */
 export interface BusSubject {
   readonly bus: CommandBus
   readonly states: StateReader
-  /** Everything of a conversation, in order. */
+  /** Returns all events of a conversation, in order. */
   stored(c: string): Promise<readonly StoredEvent[]>
 }
 
 let serial = 0
-/** Conversation and message ids that no other test uses: all may share a log. */
+/** Returns ids that no other test uses: all tests may share a log. */
 const fresh = (name: string): string => `${name}-${++serial}`
 
 const asOn =
@@ -21,7 +21,7 @@ const asOn =
   (from: string, request: Asked): Promise<unknown> =>
     bus.execute({ id: '1', ...request } as ConversationRequest | UserRequest, { from, at })
 
-/** What every command bus keeps, wherever commands are decided. */
+/** The contract of CommandBus, for every way of deciding. */
 export const commandBusContract = (name: string, t: Test, open: (t: Test) => Promise<BusSubject>): void => {
   t.test(`${name}: a command is answered when its event is in the log`, async t => {
     const { bus, stored } = await open(t)
@@ -45,7 +45,7 @@ export const commandBusContract = (name: string, t: Test, open: (t: Test) => Pro
     })
   })
 
-  t.test(`${name}: what is sent again is answered as it was, and appended once`, async t => {
+  t.test(`${name}: a repeated command is answered as before and appended once`, async t => {
     const { bus, stored } = await open(t)
     const as = asOn(bus)
     const c = fresh('c')
@@ -65,7 +65,7 @@ export const commandBusContract = (name: string, t: Test, open: (t: Test) => Pro
     t.same(
       await bus.execute({ ...react, on: true }, { from: 'bob', at, id }),
       { seq: 4 },
-      'a command with an id is known by it',
+      'a command with an id is identified by it',
     )
     t.equal((await stored(c)).length, 5)
   })
@@ -89,7 +89,7 @@ export const commandBusContract = (name: string, t: Test, open: (t: Test) => Pro
     await t.rejects(as('alice', { t: 'create', c, kind: 'group', members: [] }), { code: 'ALREADY_EXISTS' })
   })
 
-  t.test(`${name}: who has an answer reads a state that holds it`, async t => {
+  t.test(`${name}: after an answer, the state includes its event`, async t => {
     const { bus, states } = await open(t)
     const as = asOn(bus)
     const c = fresh('c')
@@ -108,7 +108,7 @@ export const commandBusContract = (name: string, t: Test, open: (t: Test) => Pro
     t.match(await states.currentConversation(c), { head: 30, memberCount: 1 })
   })
 
-  t.test(`${name}: marks, mutes and blocks`, async t => {
+  t.test(`${name}: markers, mutes and blocks`, async t => {
     const { bus, states } = await open(t)
     const as = asOn(bus)
     const c = fresh('c')
@@ -117,7 +117,7 @@ export const commandBusContract = (name: string, t: Test, open: (t: Test) => Pro
     t.same(await as(user, { t: 'read', c, seq: 9 }), { seq: 1 })
     t.same(await as(user, { t: 'mute', c, on: true }), {})
     t.same(await as(user, { t: 'block', user: 'eve', on: true }), {})
-    // Marks are read when the feed brings them.
+    // Markers are visible when the feed has delivered them.
     for (;;) {
       const view = await states.user(user)
       if (view.hasBlocked('eve')) break
@@ -129,7 +129,7 @@ export const commandBusContract = (name: string, t: Test, open: (t: Test) => Pro
     t.equal(view.readMark(fresh('c')), 0)
   })
 
-  t.test(`${name}: commands of a conversation that are given at once keep their order`, async t => {
+  t.test(`${name}: concurrent commands of a conversation keep their order`, async t => {
     const { bus, stored } = await open(t)
     const as = asOn(bus)
     const all = await Promise.all(
@@ -146,7 +146,7 @@ export const commandBusContract = (name: string, t: Test, open: (t: Test) => Pro
     t.equal((await stored(`c-${serial}`)).length, 52)
   })
 
-  t.test(`${name}: drain waits for what is under way`, async t => {
+  t.test(`${name}: drain waits for commands in flight`, async t => {
     const { bus } = await open(t)
     const as = asOn(bus)
     await bus.drain()

@@ -13,15 +13,17 @@ const readAll = async (log: EventLog, aggregate: AggregateRef, after = 0): Promi
 const idsOf = (events: readonly (StoredEvent | NewEvent)[]): string[] =>
   events.map(({ envelope }) => envelope.commandId)
 
-/** What every EventLog promises. `open` gives one that may hold other aggregates' events, and ends it with the test. */
+/**
+ * The contract of EventLog. `open` returns a log that may hold other aggregates' events, and closes it with the test.
+ */
 export const testEventLog = (t: Test, open: (t: Test) => Promise<EventLog>): void => {
-  t.test('an aggregate without events has no last one, and reads as nothing', async t => {
+  t.test('an aggregate without events has no last one and reads as empty', async t => {
     const log = await open(t)
     t.equal(await log.last(conversation()), undefined)
     t.same(await readAll(log, conversation()), [])
   })
 
-  t.test('what was appended is read as it was, in order', async t => {
+  t.test('appended events are read unchanged and in order', async t => {
     const log = await open(t)
     const aggregate = conversation()
     const traced = newEvent(2, {
@@ -54,7 +56,7 @@ export const testEventLog = (t: Test, open: (t: Test) => Promise<EventLog>): voi
     t.same(await readAll(log, aggregate, second.position.streamSeq), [])
   })
 
-  t.test('a conversation and a user of the same id are two', async t => {
+  t.test('a conversation and a user with the same id are separate', async t => {
     const log = await open(t)
     const id = conversation().id
     await log.append(conversation(id), 0, [newEvent(1)])
@@ -63,7 +65,7 @@ export const testEventLog = (t: Test, open: (t: Test) => Promise<EventLog>): voi
     t.equal((await readAll(log, user(id))).length, 2)
   })
 
-  t.test('an append that expects something else is a conflict, and appends nothing', async t => {
+  t.test('an append with another expectation is a conflict and appends nothing', async t => {
     const log = await open(t)
     const aggregate = conversation()
     await t.rejects(log.append(aggregate, 7, [newEvent(1)]), ConflictError)
@@ -74,7 +76,7 @@ export const testEventLog = (t: Test, open: (t: Test) => Promise<EventLog>): voi
     t.equal((await readAll(log, aggregate)).length, 1)
   })
 
-  t.test('of many at once with one expectation, one wins', async t => {
+  t.test('of several appends with one expectation, one wins', async t => {
     const log = await open(t)
     const aggregate = conversation()
     const { position } = await log.append(aggregate, 0, [newEvent(1)])
@@ -91,7 +93,7 @@ export const testEventLog = (t: Test, open: (t: Test) => Promise<EventLog>): voi
     t.same(seqs, [1, 2, 3].slice(0, seqs.length))
   })
 
-  t.test('several events are appended side by side, all or none', async t => {
+  t.test('several events are appended together, all or none', async t => {
     const log = await open(t)
     const aggregate = conversation()
     const events = newEvents(1, 1000)
@@ -106,9 +108,9 @@ export const testEventLog = (t: Test, open: (t: Test) => Promise<EventLog>): voi
     await t.rejects(log.append(aggregate, position.streamSeq, newEvents(1003, 1001)), TypeError)
   })
 
-  // After an append without answer the same one is made again. Adapters differ in what they see first, the id or the expectation: both answers are
-  // allowed, and who appends looks for its id in the aggregate's tail on a conflict.
-  t.test('the same append again never appends again: it is a duplicate or a conflict', async t => {
+  // A repeat of an append without an answer. Adapters check the id or the expectation first: both answers are allowed,
+  // and the caller looks for its id in the aggregate's tail on a conflict.
+  t.test('a repeated append never appends again: it is a duplicate or a conflict', async t => {
     const log = await open(t)
     for (const events of [[newEvent(1)], newEvents(1, 5)]) {
       const aggregate = conversation()
@@ -120,24 +122,21 @@ export const testEventLog = (t: Test, open: (t: Test) => Promise<EventLog>): voi
     }
   })
 
-  t.test(
-    'a command id that the log has just seen is a duplicate, even with the right expectation',
-    async t => {
-      const log = await open(t)
-      const aggregate = conversation()
-      const event = newEvent(1)
-      const { position } = await log.append(aggregate, 0, [event])
-      t.same(await log.append(aggregate, position.streamSeq, [event]), { position, duplicate: true })
-      await t.rejects(
-        log.append(aggregate, position.streamSeq, [newEvent(2), event]),
-        ConflictError,
-        'one of several',
-      )
-      t.equal((await readAll(log, aggregate)).length, 1)
-    },
-  )
+  t.test('a recent command id is a duplicate, even with the right expectation', async t => {
+    const log = await open(t)
+    const aggregate = conversation()
+    const event = newEvent(1)
+    const { position } = await log.append(aggregate, 0, [event])
+    t.same(await log.append(aggregate, position.streamSeq, [event]), { position, duplicate: true })
+    await t.rejects(
+      log.append(aggregate, position.streamSeq, [newEvent(2), event]),
+      ConflictError,
+      'one of several',
+    )
+    t.equal((await readAll(log, aggregate)).length, 1)
+  })
 
-  t.test('a read sees every event that was acked before it', async t => {
+  t.test('a read includes every event that was acknowledged before it', async t => {
     const log = await open(t)
     const aggregate = conversation()
     let expected = 0
@@ -148,7 +147,7 @@ export const testEventLog = (t: Test, open: (t: Test) => Promise<EventLog>): voi
     }
   })
 
-  t.test('any series of appends leaves what the conflicts did not refuse', async t => {
+  t.test('any series of appends stores exactly those without a conflict', async t => {
     const log = await open(t)
     const step = fc.record({
       of: fc.nat({ max: 2 }),

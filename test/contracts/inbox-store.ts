@@ -52,59 +52,62 @@ const follows = (c: string, user: string, seq: number, follows: boolean): InboxC
   follows,
 })
 
-/** What every InboxStore promises, read by InboxQueries. */
+/** The contract of InboxStore, read through InboxQueries. */
 export const testInboxStore = (t: Test, open: OpenEmptyViews): void => {
-  t.test('what waits for a user, by conversation, until it is delivered, read, deleted or old', async t => {
-    const { stores, views } = await open(t)
-    await stores.inbox.apply([
-      ...created('c', ['ann', 'bob']),
-      ...created('b', ['bob']),
-      message('c', 2, 1),
-      message('c', 3, 2),
-      message('c', 4, 3),
-      message('b', 2, 1),
-      membership('b', 'ann', 3, true),
-      { kind: 'came', c: 'b', seq: 3, user: 'ann', n: 1 },
-      message('b', 4, 2),
-      ...created('elsewhere', ['bob']),
-      message('elsewhere', 2, 1),
-    ])
-    const waiting = async (user: string, since = 0, limit = 2) => {
-      const all: string[] = []
-      for (let cursor: string | undefined, first = true; first || cursor !== undefined; first = false) {
-        const page = await views.inbox.undelivered(user, {
-          since: second(since),
-          limit,
-          ...(cursor === undefined ? {} : { cursor }),
-        })
-        t.ok(page.messages.length <= limit)
-        all.push(...page.messages.map(({ c, seq }) => `${c} ${seq}`))
-        cursor = page.cursor
+  t.test(
+    'messages wait for a user, by conversation, until they are delivered, read, deleted or old',
+    async t => {
+      const { stores, views } = await open(t)
+      await stores.inbox.apply([
+        ...created('c', ['ann', 'bob']),
+        ...created('b', ['bob']),
+        message('c', 2, 1),
+        message('c', 3, 2),
+        message('c', 4, 3),
+        message('b', 2, 1),
+        membership('b', 'ann', 3, true),
+        { kind: 'came', c: 'b', seq: 3, user: 'ann', n: 1 },
+        message('b', 4, 2),
+        ...created('elsewhere', ['bob']),
+        message('elsewhere', 2, 1),
+      ])
+      const waiting = async (user: string, since = 0, limit = 2) => {
+        const all: string[] = []
+        for (let cursor: string | undefined, first = true; first || cursor !== undefined; first = false) {
+          const page = await views.inbox.undelivered(user, {
+            since: second(since),
+            limit,
+            ...(cursor === undefined ? {} : { cursor }),
+          })
+          t.ok(page.messages.length <= limit)
+          all.push(...page.messages.map(({ c, seq }) => `${c} ${seq}`))
+          cursor = page.cursor
+        }
+        return all
       }
-      return all
-    }
-    t.same((await views.inbox.undelivered('ann', { since: second(0), limit: 1 })).messages, [
-      { c: 'b', seq: 4, m: 'm2', from: 'bob', at: second(4) },
-    ])
-    t.same(await waiting('ann'), ['b 4', 'c 2', 'c 3', 'c 4'])
-    t.same(await waiting('ann', 0, 1), ['b 4', 'c 2', 'c 3', 'c 4'])
-    t.same(await waiting('ann', 3), ['b 4', 'c 3', 'c 4'], 'what is older waits no longer')
-    t.same(await waiting('bob'), [], 'what one has sent oneself')
-    t.same(await waiting('cyd'), [])
-    await stores.inbox.apply([delivered('c', 'ann', 2), ...amended('c', 5, 'm2', null)])
-    await stores.inbox.apply([delivered('c', 'ann', 1)])
-    t.same(await waiting('ann'), ['b 4', 'c 4'])
-    await stores.inbox.apply([...amended('c', 6, 'm3', 'edited'), read('b', 'ann', 4)])
-    t.same(await waiting('ann'), ['c 4'])
-    await stores.inbox.apply([membership('c', 'ann', 7, false)])
-    t.same(await waiting('ann'), [])
-    for (const cursor of ['', 'x', '%'])
-      await t.rejects(views.inbox.undelivered('ann', { since: second(0), limit: 1, cursor }), {
-        code: 'BAD_REQUEST',
-      })
-  })
+      t.same((await views.inbox.undelivered('ann', { since: second(0), limit: 1 })).messages, [
+        { c: 'b', seq: 4, m: 'm2', from: 'bob', at: second(4) },
+      ])
+      t.same(await waiting('ann'), ['b 4', 'c 2', 'c 3', 'c 4'])
+      t.same(await waiting('ann', 0, 1), ['b 4', 'c 2', 'c 3', 'c 4'])
+      t.same(await waiting('ann', 3), ['b 4', 'c 3', 'c 4'], 'older messages no longer wait')
+      t.same(await waiting('bob'), [], 'the user’s own messages')
+      t.same(await waiting('cyd'), [])
+      await stores.inbox.apply([delivered('c', 'ann', 2), ...amended('c', 5, 'm2', null)])
+      await stores.inbox.apply([delivered('c', 'ann', 1)])
+      t.same(await waiting('ann'), ['b 4', 'c 4'])
+      await stores.inbox.apply([...amended('c', 6, 'm3', 'edited'), read('b', 'ann', 4)])
+      t.same(await waiting('ann'), ['c 4'])
+      await stores.inbox.apply([membership('c', 'ann', 7, false)])
+      t.same(await waiting('ann'), [])
+      for (const cursor of ['', 'x', '%'])
+        await t.rejects(views.inbox.undelivered('ann', { since: second(0), limit: 1, cursor }), {
+          code: 'BAD_REQUEST',
+        })
+    },
+  )
 
-  t.test('a channel is in the inbox of who follows it, unread from when they came', async t => {
+  t.test('a channel is in the inbox of its followers, unread from their join on', async t => {
     const { stores, views } = await open(t)
     await stores.inbox.apply([
       ...created('c', ['bob']),
@@ -122,45 +125,42 @@ export const testInboxStore = (t: Test, open: OpenEmptyViews): void => {
       follows('c', 'dan', 1, true),
       { kind: 'came', c: 'c', seq: 9, user: 'dan', n: 7 },
     ])
-    t.match(await views.inbox.item('dan', 'c'), { unread: 0 }, 'who came after what the view has yet')
+    t.match(await views.inbox.item('dan', 'c'), { unread: 0 }, 'a join after the view’s position')
     await stores.inbox.apply([follows('c', 'ann', 4, false)])
     t.match(await views.inbox.item('ann', 'c'), { unread: 1 }, 'an older one changes nothing')
     await stores.inbox.apply([membership('c', 'ann', 4, true), membership('c', 'ann', 5, false)])
-    t.match(await views.inbox.item('ann', 'c'), { unread: 1 }, 'what its own log says is another matter')
+    t.match(await views.inbox.item('ann', 'c'), { unread: 1 }, 'the follower’s own log is independent')
     await stores.inbox.apply([follows('c', 'ann', 6, false)])
     t.equal(await views.inbox.item('ann', 'c'), undefined)
     t.same((await views.inbox.page('ann', { limit: 9 })).items, [])
     t.same(await waiting(), [])
   })
 
-  t.test(
-    'a conversation is in the inbox of its members, with its last message and what is unread',
-    async t => {
-      const { stores, views } = await open(t)
-      await stores.inbox.apply([
-        ...created('c', ['ann', 'bob']),
-        message('c', 2, 1),
-        message('c', 3, 2, 'ann'),
-        message('c', 4, 3),
-      ])
-      t.same(await views.inbox.item('ann', 'c'), {
-        c: 'c',
-        kind: 'group',
-        title: 'a title',
-        head: 4,
-        lastMessage: { seq: 4, m: 'm3', from: 'bob', at: second(4), text: 'text 3' },
-        unread: 1,
-        read: 3,
-        at: second(4),
-        muted: false,
-      })
-      t.match(await views.inbox.item('bob', 'c'), { unread: 0, read: 4 })
-      t.equal(await views.inbox.item('cyd', 'c'), undefined)
-      t.same(await views.inbox.page('cyd', { limit: 10 }), { items: [] })
-    },
-  )
+  t.test('a conversation is in the inbox of its members, with its last message and unread count', async t => {
+    const { stores, views } = await open(t)
+    await stores.inbox.apply([
+      ...created('c', ['ann', 'bob']),
+      message('c', 2, 1),
+      message('c', 3, 2, 'ann'),
+      message('c', 4, 3),
+    ])
+    t.same(await views.inbox.item('ann', 'c'), {
+      c: 'c',
+      kind: 'group',
+      title: 'a title',
+      head: 4,
+      lastMessage: { seq: 4, m: 'm3', from: 'bob', at: second(4), text: 'text 3' },
+      unread: 1,
+      read: 3,
+      at: second(4),
+      muted: false,
+    })
+    t.match(await views.inbox.item('bob', 'c'), { unread: 0, read: 4 })
+    t.equal(await views.inbox.item('cyd', 'c'), undefined)
+    t.same(await views.inbox.page('cyd', { limit: 10 }), { items: [] })
+  })
 
-  t.test('the later of the mark and the own last message is in force', async t => {
+  t.test('the later of marker and own last message is effective', async t => {
     const { stores, views } = await open(t)
     await stores.inbox.apply([
       ...created('c', ['ann', 'bob']),
@@ -174,18 +174,18 @@ export const testInboxStore = (t: Test, open: OpenEmptyViews): void => {
     }
     t.same(await at(), [0, 3])
     await stores.inbox.apply([read('c', 'ann', 1)])
-    t.same(await at(), [1, 3], 'a mark at no message')
+    t.same(await at(), [1, 3], 'a marker without a message')
     await stores.inbox.apply([read('c', 'ann', 4)])
-    t.same(await at(), [4, 1], 'a mark between messages')
+    t.same(await at(), [4, 1], 'a marker between messages')
     await stores.inbox.apply([read('c', 'ann', 2)])
-    t.same(await at(), [4, 1], 'a mark does not go back')
+    t.same(await at(), [4, 1], 'a marker does not move back')
     await stores.inbox.apply([message('c', 6, 4, 'ann'), message('c', 7, 5)])
     t.same(await at(), [6, 1])
     await stores.inbox.apply([read('c', 'ann', 99)])
-    t.same(await at(), [99, 0], 'a mark that is ahead of what is known')
+    t.same(await at(), [99, 0], 'a marker ahead of the known events')
   })
 
-  t.test('marks, mutes and messages may come before the conversation', async t => {
+  t.test('markers, mutes and messages may arrive before the conversation', async t => {
     const { stores, views } = await open(t)
     await stores.inbox.apply([read('c', 'ann', 3), mute('c', 'ann', 1, true)])
     t.same(await views.inbox.page('ann', { limit: 10 }), { items: [] })
@@ -193,7 +193,7 @@ export const testInboxStore = (t: Test, open: OpenEmptyViews): void => {
     t.match(await views.inbox.item('ann', 'c'), { read: 3, unread: 1, muted: true })
   })
 
-  t.test('the last message is the last that stands, as last edited', async t => {
+  t.test('the last message is the last one not deleted, as last edited', async t => {
     const { stores, views } = await open(t)
     await stores.inbox.apply([
       ...created('c', ['ann', 'bob']),
@@ -207,13 +207,13 @@ export const testInboxStore = (t: Test, open: OpenEmptyViews): void => {
     await stores.inbox.apply(amended('c', 6, 'm3', null))
     t.match(await last(), { m: 'm2', text: 'text 2' })
     await stores.inbox.apply(amended('c', 5, 'm3', 'edited'))
-    t.match(await last(), { m: 'm2' }, 'an older edit does not bring it back')
+    t.match(await last(), { m: 'm2' }, 'an older edit does not restore it')
     await stores.inbox.apply([...amended('c', 7, 'm1', null), ...amended('c', 8, 'm2', null)])
     t.equal(await last(), null)
-    t.match(await views.inbox.item('ann', 'c'), { head: 8, unread: 3 }, 'ordinals count the deleted')
+    t.match(await views.inbox.item('ann', 'c'), { head: 8, unread: 3 }, 'ordinals count deleted messages')
   })
 
-  t.test('the last active comes first, page by page', async t => {
+  t.test('the most recently active comes first, page by page', async t => {
     const { stores, views } = await open(t)
     for (const [i, c] of ['a', 'b', 'd', 'e'].entries())
       await stores.inbox.apply([
@@ -236,20 +236,20 @@ export const testInboxStore = (t: Test, open: OpenEmptyViews): void => {
       await t.rejects(views.inbox.page('ann', { limit: 3, cursor }), { code: 'BAD_REQUEST' })
   })
 
-  t.test('who leaves has it no more; who comes back has it with the mark that was set', async t => {
+  t.test('a former member no longer has it; a returning member keeps the marker', async t => {
     const { stores, views } = await open(t)
     await stores.inbox.apply([...created('c', ['ann', 'bob']), message('c', 2, 1), read('c', 'ann', 2)])
     await stores.inbox.apply([membership('c', 'ann', 3, false)])
     t.equal(await views.inbox.item('ann', 'c'), undefined)
     await stores.inbox.apply([membership('c', 'ann', 1, true)])
-    t.equal(await views.inbox.item('ann', 'c'), undefined, 'an older joining changes nothing')
+    t.equal(await views.inbox.item('ann', 'c'), undefined, 'an older join changes nothing')
     await stores.inbox.apply([message('c', 4, 2), membership('c', 'ann', 5, true)])
     t.match(await views.inbox.item('ann', 'c'), { read: 2, unread: 1 })
     await stores.inbox.apply([membership('c', 'ann', 3, false)])
     t.ok(await views.inbox.item('ann', 'c'))
   })
 
-  t.test('who comes later has nothing unread of what was before', async t => {
+  t.test('earlier messages are not unread for a new member', async t => {
     const { stores, views } = await open(t)
     await stores.inbox.apply([...created('c', ['ann']), message('c', 2, 1), message('c', 3, 2)])
     await stores.inbox.apply([
@@ -277,7 +277,7 @@ export const testInboxStore = (t: Test, open: OpenEmptyViews): void => {
     t.equal((await views.inbox.item('ann', 'c'))?.muted, false)
   })
 
-  t.test('a direct conversation has the other one and no title', async t => {
+  t.test('a direct conversation has the peer and no title', async t => {
     const { stores, views } = await open(t)
     await stores.inbox.apply([
       { kind: 'activity', c: 'c', seq: 1, at: second(1), n: 0 },

@@ -6,18 +6,18 @@ import { conversation, newEvent, newEvents, newMarker, user } from './new-events
 export interface LiveFeedUnderTest {
   /** Not started yet. */
   readonly feed: LiveFeed
-  /** What is appended here, the feed brings. */
+  /** The feed delivers what is appended here. */
   readonly log: EventLog
-  /** Disturbs what the feed runs over until the returned function is called; nothing, where nothing can be lost. */
+  /** Disturbs the feed's transport until the returned function is called; does nothing where nothing can be lost. */
   disturb(): () => void
 }
 
-/** Resolves when a condition holds: it is looked at again whenever the feed brings something, and now and then. */
+/** Resolves when a condition holds; checked after each delivery and periodically. */
 const until = async (holds: () => boolean): Promise<void> => {
   while (!holds()) await new Promise(resolve => setTimeout(resolve, 5))
 }
 
-/** What every LiveFeed promises. `open` ends what it opened with the test. */
+/** The contract of LiveFeed. `open` closes everything with the test. */
 export const testLiveFeed = (t: Test, open: (t: Test) => Promise<LiveFeedUnderTest>): void => {
   const started = async (t: Test) => {
     const under = await open(t)
@@ -28,7 +28,7 @@ export const testLiveFeed = (t: Test, open: (t: Test) => Promise<LiveFeedUnderTe
     return { ...under, seen, positions }
   }
 
-  /** Appends at most so many events one after the other, for at most so long. Resolves with how many it were. */
+  /** Appends at most this many events in sequence, for at most this long. Resolves with their number. */
   const appendEach = async (
     log: EventLog,
     aggregate: AggregateRef,
@@ -44,7 +44,7 @@ export const testLiveFeed = (t: Test, open: (t: Test) => Promise<LiveFeedUnderTe
         expected = (await log.append(aggregate, expected, [event])).position.streamSeq
         seq++
       } catch (error) {
-        // A new leader of a cluster may not have applied yet what the one before has acked: who decides reads again and tries again.
+        // A new leader may not have applied yet what its predecessor acknowledged: the caller reads again and retries.
         if (!ConflictError.is(error) || ((await log.last(aggregate))?.streamSeq ?? 0) !== expected)
           throw error
       }
@@ -52,7 +52,7 @@ export const testLiveFeed = (t: Test, open: (t: Test) => Promise<LiveFeedUnderTe
     return seq
   }
 
-  t.test('what is appended after the start comes once, in order, as it was', async t => {
+  t.test('events appended after the start are delivered once, in order and unchanged', async t => {
     const { feed, log } = await open(t)
     const before = await log.append(conversation(), 0, [newEvent(1)])
     const order: string[] = []
@@ -82,7 +82,7 @@ export const testLiveFeed = (t: Test, open: (t: Test) => Promise<LiveFeedUnderTe
     t.ok(feed.positions().some(position => position.streamSeq === appended.position.streamSeq))
   })
 
-  t.test('it brings conversations and users, single events and batches', async t => {
+  t.test('it delivers conversations and users, single events and batches', async t => {
     const { log, seen } = await started(t)
     await Promise.all([appendEach(log, user(), 20), log.append(conversation(), 0, newEvents(1, 300))])
     await until(() => seen.length === 320)
@@ -129,7 +129,7 @@ export const testLiveFeed = (t: Test, open: (t: Test) => Promise<LiveFeedUnderTe
     await log.append(conversation(), 0, [newEvent(1)])
     await until(() => feed.staleness() < 60_000)
     t.ok(feed.staleness() >= 0)
-    // It grows with time, and falls each time that the feed has made sure.
+    // It grows with time, and drops each time the feed has verified its position.
     let before = feed.staleness()
     await until(() => {
       const now = feed.staleness()
@@ -139,7 +139,7 @@ export const testLiveFeed = (t: Test, open: (t: Test) => Promise<LiveFeedUnderTe
     })
   })
 
-  t.test('after stop nothing comes', async t => {
+  t.test('after stop nothing is delivered', async t => {
     const { feed, log, seen } = await started(t)
     const aggregate = conversation()
     const { position } = await log.append(aggregate, 0, [newEvent(1)])
@@ -149,34 +149,39 @@ export const testLiveFeed = (t: Test, open: (t: Test) => Promise<LiveFeedUnderTe
     t.equal(seen.length, 1)
   })
 
-  t.test('whatever is cut, every event comes once and in order, the last before a silence too', async t => {
-    const { feed, log, seen, disturb } = await started(t)
-    for (let round = 1; round <= 3; round++) {
-      const aggregates = [conversation(), conversation(), user()]
-      const before = seen.length
-      const calm = disturb()
-      const counts = await Promise.all(aggregates.map(aggregate => appendEach(log, aggregate, 1_000, 1_000)))
-      // The connections may stand still in their last state: silence, and the tail has to come all the same.
-      calm()
-      const total = counts.reduce((sum, count) => sum + count, 0)
-      await until(() => seen.length >= before + total)
-      aggregates.forEach(({ family, id }, index) => {
-        t.same(
-          seen.filter(event => event.aggregate.id === id).map(event => event.envelope.seq),
-          Array.from({ length: counts[index] ?? 0 }, (_, position) => position + 1),
-          `round ${round}: ${family}`,
+  t.test(
+    'whatever is cut, every event is delivered once and in order, also the last before a silence',
+    async t => {
+      const { feed, log, seen, disturb } = await started(t)
+      for (let round = 1; round <= 3; round++) {
+        const aggregates = [conversation(), conversation(), user()]
+        const before = seen.length
+        const calm = disturb()
+        const counts = await Promise.all(
+          aggregates.map(aggregate => appendEach(log, aggregate, 1_000, 1_000)),
         )
-      })
-    }
-    const last = new Map<string, number>()
-    t.ok(
-      seen.every(({ stream, streamSeq }) => {
-        const inOrder = streamSeq > (last.get(stream) ?? 0)
-        last.set(stream, streamSeq)
-        return inOrder
-      }),
-      'in the order of its stream',
-    )
-    for (const { stream, streamSeq } of feed.positions()) t.ok(streamSeq >= (last.get(stream) ?? 0))
-  })
+        // The connections may stay silent in their last state; the tail has to arrive nevertheless.
+        calm()
+        const total = counts.reduce((sum, count) => sum + count, 0)
+        await until(() => seen.length >= before + total)
+        aggregates.forEach(({ family, id }, index) => {
+          t.same(
+            seen.filter(event => event.aggregate.id === id).map(event => event.envelope.seq),
+            Array.from({ length: counts[index] ?? 0 }, (_, position) => position + 1),
+            `round ${round}: ${family}`,
+          )
+        })
+      }
+      const last = new Map<string, number>()
+      t.ok(
+        seen.every(({ stream, streamSeq }) => {
+          const inOrder = streamSeq > (last.get(stream) ?? 0)
+          last.set(stream, streamSeq)
+          return inOrder
+        }),
+        'in the order of its stream',
+      )
+      for (const { stream, streamSeq } of feed.positions()) t.ok(streamSeq >= (last.get(stream) ?? 0))
+    },
+  )
 }

@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap'
 import type { MediaStore } from '../../src/media/index.ts'
 
-/** A store that is empty, and how a client puts a part and gets a download by their URLs. */
+/** An empty store, and functions that put a part and get a download by URL. */
 export interface MediaStoreUnderTest {
   readonly store: MediaStore
   put(url: string, body: Uint8Array): Promise<{ status: number }>
@@ -24,10 +24,10 @@ const all = async <T>(list: AsyncIterable<T>): Promise<T[]> => {
 const whole = async (chunks: AsyncIterable<Uint8Array>): Promise<string> =>
   Buffer.concat(await all(chunks)).toString()
 
-/** Parts but the last have this many bytes at least, in S3. */
+/** Minimum size of all parts but the last, as in S3. */
 const leastPart = 5 * 1024 ** 2
 
-/** What every store of media has to do. */
+/** The contract of MediaStore. */
 export const mediaStoreContract = (
   name: string,
   open: (t: Test) => Promise<MediaStoreUnderTest | undefined>,
@@ -65,7 +65,7 @@ export const mediaStoreContract = (
     t.equal(textOf(await store.get('c/tea/x')), 'tea')
   })
 
-  test('listings are of a prefix, in the order of the bytes, without what is gone', async (t, { store }) => {
+  test('listings have a prefix, byte order, and no removed objects', async (t, { store }) => {
     const keys = [
       'c/a-b/0',
       'c/a/0',
@@ -97,19 +97,19 @@ export const mediaStoreContract = (
     t.same(await all(store.list('')), [])
   })
 
-  test('copies are objects of their own', async (t, { store }) => {
+  test('copies are independent objects', async (t, { store }) => {
     await store.put('uploads/A/content', bytes('tea'))
     t.equal(await store.copy('uploads/A/content', 'c/x/0'), true)
-    t.equal(await store.copy('uploads/A/content', 'c/x/0'), true, 'over what is there')
+    t.equal(await store.copy('uploads/A/content', 'c/x/0'), true, 'over an existing object')
     await store.put('uploads/A/content', bytes('coffee'))
     t.equal(textOf(await store.get('c/x/0')), 'tea')
     await store.remove(['uploads/A/content'])
     t.equal(textOf(await store.get('c/x/0')), 'tea')
-    t.equal(await store.copy('uploads/A/content', 'c/y/0'), false, 'of nothing')
+    t.equal(await store.copy('uploads/A/content', 'c/y/0'), false, 'of a missing object')
     t.equal(await store.head('c/y/0'), undefined)
   })
 
-  test('parts come in any order, again, and late', async (t, { store, put }) => {
+  test('parts arrive in any order, repeatedly, and late', async (t, { store, put }) => {
     const key = 'uploads/A/content'
     const first = new Uint8Array(leastPart).fill(1)
     const last = bytes('the end')
@@ -125,16 +125,16 @@ export const mediaStoreContract = (
       { part: 1, size: leastPart },
       { part: 2, size: 7 },
     ])
-    t.equal(await store.head(key), undefined, 'nothing is there before the end')
+    t.equal(await store.head(key), undefined, 'nothing exists before completion')
     await store.finishUpload(key, upload)
     t.equal(await store.parts(key, upload), undefined)
     t.equal((await store.head(key))?.size, leastPart + 7)
     t.equal((await whole(store.read(key))).slice(leastPart), 'the end')
     const late = await put(await sign(1, first), first)
-    t.not(late.status, 200, 'a part that comes after the end is refused')
+    t.not(late.status, 200, 'a part after completion is refused')
   })
 
-  test('the URL of a part is good for that part, that size, that time', async (t, { store, put }) => {
+  test('the URL of a part is valid for its number, size and time', async (t, { store, put }) => {
     const key = 'uploads/A/content'
     const upload = await store.beginUpload(key, 'text/plain')
     const { url } = await store.signPart(key, upload, 1, 3, 60_000)
@@ -152,7 +152,7 @@ export const mediaStoreContract = (
     await store.abandonUpload(key, upload)
   })
 
-  test('uploads that are under way are listed until they end', async (t, { store }) => {
+  test('unfinished uploads are listed', async (t, { store }) => {
     const kept = await store.beginUpload('uploads/A/content', 'text/plain')
     const ended = await store.beginUpload('uploads/B/content', 'text/plain')
     await store.abandonUpload('uploads/B/content', ended)
@@ -165,7 +165,7 @@ export const mediaStoreContract = (
     await store.abandonUpload('uploads/A/content', kept)
   })
 
-  test('downloads have name, type and ranges, and end', async (t, { store, get }) => {
+  test('downloads have name, type, ranges and an expiry', async (t, { store, get }) => {
     const key = 'c/tea/hash/0'
     await store.put(key, bytes('0123456789'))
     const as = { name: 'tee "grün".txt', type: 'text/plain', inline: false }

@@ -7,7 +7,7 @@ import type { MediaStoreUnderTest } from './media-store.ts'
 
 const day = 86_400_000
 
-/** What is cleared away, and what never is, on a store of any kind. */
+/** The contract of sweeping on any store: what is removed, and what never is. */
 export const mediaSweepContract = (
   name: string,
   open: (t: Test) => Promise<MediaStoreUnderTest | undefined>,
@@ -19,7 +19,7 @@ export const mediaSweepContract = (
     })
   }
 
-  test('what was never sent goes when it is old, and not before', async (t, {
+  test('unsent uploads are removed when they are old, and not before', async (t, {
     upload,
     sweep,
     keys,
@@ -35,7 +35,12 @@ export const mediaSweepContract = (
     t.same(await sweep({ after: 2 * day }), { abandoned: 0, uploads: 0, unsent: 0 })
   })
 
-  test('what was sent stays, without what the upload left', async (t, { upload, sweep, keys, media }) => {
+  test('sent media stay, without the leftovers of their upload', async (t, {
+    upload,
+    sweep,
+    keys,
+    media,
+  }) => {
     const sent = await upload('sent')
     await media.take('tea', 'm1', 'alice', [sent])
     await media.take('coffee', 'm2', 'alice', [sent])
@@ -56,7 +61,7 @@ export const mediaSweepContract = (
     await t.rejects(media.take('milk', 'm3', 'alice', [sent]), { code: 'NOT_FOUND' }, 'its upload is gone')
   })
 
-  test('what a message that never came was to carry is taken back', async (t, {
+  test('media of a message that was never appended are removed', async (t, {
     upload,
     sweep,
     keys,
@@ -69,7 +74,7 @@ export const mediaSweepContract = (
     await t.rejects(media.download('tea', lost.mediaId), { code: 'NOT_FOUND' })
   })
 
-  test('content that another message has stays', async (t, { upload, sweep, media }) => {
+  test('content of another message stays', async (t, { upload, sweep, media }) => {
     const lost = await upload('the same')
     const sent = await upload('the same')
     await media.take('tea', 'm1', 'alice', [lost])
@@ -80,18 +85,14 @@ export const mediaSweepContract = (
     t.ok(known.verified)
   })
 
-  test('of several messages that were tried, one that came is enough', async (t, {
-    upload,
-    sweep,
-    media,
-  }) => {
+  test('one appended message of several attempts is sufficient', async (t, { upload, sweep, media }) => {
     const sent = await upload('again')
     for (const m of ['a', 'b', 'c']) await media.take('tea', m, 'alice', [sent])
     t.same(await sweep({ after: 2 * day, sent: ['tea b'] }), { abandoned: 0, uploads: 1, unsent: 0 })
     await media.download('tea', sent.mediaId)
   })
 
-  test('two who sweep at the same time do what one does', async (t, { upload, sweep, keys, media }) => {
+  test('two concurrent sweeps have the effect of one', async (t, { upload, sweep, keys, media }) => {
     const sent = await upload('sent')
     await media.take('tea', 'm1', 'alice', [sent])
     const lost = await upload('lost')
@@ -100,12 +101,12 @@ export const mediaSweepContract = (
     const options = { after: 2 * day, sent: ['tea m1'] }
     await Promise.all([sweep(options), sweep(options), sweep(options)])
     await sweep(options)
-    t.equal((await keys()).length, 2, 'the content that was sent and its binding are left')
+    t.equal((await keys()).length, 2, 'the sent content and its binding remain')
     await media.download('tea', sent.mediaId)
     await t.rejects(media.download('tea', lost.mediaId), { code: 'NOT_FOUND' })
   })
 
-  test('a binding without its content is completed by the next try', async (t, { upload, media, store }) => {
+  test('a binding without content is completed by the next attempt', async (t, { upload, media, store }) => {
     const sent = await upload('tea')
     await media.take('tea', 'm1', 'alice', [sent])
     await store.remove([`c/tea/${sent.sha256}/0`])
@@ -113,7 +114,7 @@ export const mediaSweepContract = (
     t.equal((await store.head(`c/tea/${sent.sha256}/0`))?.size, 3)
   })
 
-  test('nothing goes while it cannot be known whether it was sent', async (t, {
+  test('nothing is removed while it is unknown whether it was sent', async (t, {
     upload,
     sweep,
     keys,
@@ -126,10 +127,15 @@ export const mediaSweepContract = (
     t.same(await keys(), before)
   })
 
-  test('who sends while it is swept is refused, or keeps it', async (t, { upload, sweep, media, store }) => {
+  test('a send during a sweep is refused, or keeps its medium', async (t, {
+    upload,
+    sweep,
+    media,
+    store,
+  }) => {
     const old = await upload('old')
     await media.take('tea', 'm1', 'alice', [old])
-    // Between the sweep's tombstone and its removals somebody sends again.
+    // A send between the sweep's tombstone and its removals.
     const late: { outcome?: string } = {}
     await sweep({
       after: 2 * day,
@@ -143,7 +149,7 @@ export const mediaSweepContract = (
     t.same(late, { outcome: 'NOT_FOUND' })
     await t.rejects(media.download('tea', old.mediaId), { code: 'NOT_FOUND' })
 
-    // And where the note came before the tombstone, the sweep leaves it alone.
+    // If the note was written before the tombstone, the sweep leaves the object alone.
     await sweep({ after: 2 * day })
     const wanted = await upload('wanted')
     const putLate: MediaStore['put'] = async (key, data) => {
@@ -172,7 +178,7 @@ interface Under {
   upload(text: string, options?: { complete?: boolean }): Promise<Attachment>
   sweep(options: {
     after: number
-    /** `conversation message` of what the log has. */
+    /** `conversation message` of the messages in the log. */
     sent?: readonly string[]
     fails?: boolean
     during?: () => Promise<void>

@@ -5,7 +5,7 @@ import type { AggregateRef, Envelope } from '../../src/events/index.ts'
 export const conversation = (id: string = randomUUID()): AggregateRef => ({ family: 'conv', id })
 export const user = (id: string = randomUUID()): AggregateRef => ({ family: 'user', id })
 
-/** An event that says its seq, with a command id of its own. */
+/** An event that contains its seq, with a command id of its own. */
 export const newEvent = (seq: number, more: Partial<Envelope> = {}): NewEvent => ({
   envelope: {
     type: 'message.posted',
@@ -29,6 +29,6 @@ export const newMarker = (user: string, seq: number, c: string, type = 'read.mar
   }
 }
 
-/** `count` events from seq `first` on. */
+/** `count` events starting at seq `first`. */
 export const newEvents = (first: number, count: number): NewEvent[] =>
   Array.from({ length: count }, (_, index) => newEvent(first + index))

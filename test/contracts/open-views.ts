@@ -1,7 +1,7 @@
 import type { Test } from 'tap'
 import type { StoreByProjection, ViewStores, Views } from '../../src/projections/index.ts'
 
-/** The stores of a database with its views opened, those that it can hold. */
+/** The stores of a database with all views opened that it can hold. */
 export interface OpenStores extends ViewStores {
   readonly timeline: StoreByProjection['timeline']
   readonly inbox: StoreByProjection['inbox']
@@ -18,13 +18,13 @@ export const openGeneration = async (stores: ViewStores, generation = 1): Promis
   return { ...stores, ...opened } as OpenStores
 }
 
-/** Stores to write and views to read the same rows. Both end with the test. */
+/** Stores and views over the same rows. Both are closed with the test. */
 export interface OpenViews {
   readonly stores: OpenStores
   readonly views: Views
 }
 
-/** Gives empty ones. */
+/** Returns empty ones. */
 export type OpenEmptyViews = (t: Test) => Promise<OpenViews>
 
 /** ISO time of a second of one day. */

@@ -10,14 +10,16 @@ import {
   switchTo,
 } from '../../src/projections/index.ts'
 
-/** What every PlanStore promises. `open` gives an empty one, and may be called for others of the same place. */
+/**
+ * The contract of PlanStore. `open` returns an empty one; further calls of the result open others on the same place.
+ */
 export const testPlanStore = (t: Test, open: (t: Test) => Promise<() => Promise<PlanStore>>): void => {
-  t.test('a plan is what the last change made of it', async t => {
+  t.test('a plan is the result of the last change', async t => {
     const plans = await (await open(t))()
     t.equal(await plans.read('inbox'), undefined)
     t.same(await plans.update('inbox', plan => plan ?? firstPlan(3)), firstPlan(3))
     t.same(await plans.update('inbox', plan => plan && rebuild(plan, 3)), rebuild(firstPlan(3), 3))
-    t.equal(await plans.update('inbox', () => undefined), undefined, 'nothing to do')
+    t.equal(await plans.update('inbox', () => undefined), undefined, 'no change')
     t.same(await plans.read('inbox'), rebuild(firstPlan(3), 3))
     t.equal(await plans.read('roster'), undefined, 'each projection has its own')
     await t.rejects(
@@ -36,7 +38,7 @@ export const testPlanStore = (t: Test, open: (t: Test) => Promise<() => Promise<
     )
   })
 
-  t.test('changes at once are one after the other', async t => {
+  t.test('concurrent changes are ordered', async t => {
     const another = await open(t)
     const stores = [await another(), await another()]
     await stores[0]?.update('search', () => firstPlan(1))
@@ -47,7 +49,7 @@ export const testPlanStore = (t: Test, open: (t: Test) => Promise<() => Promise<
     t.equal((await stores[1]?.read('search'))?.next, 12)
   })
 
-  t.test('who watches is told what there is, and each change', async t => {
+  t.test('a watcher receives existing plans and each change', async t => {
     const another = await open(t)
     const plans = await another()
     await plans.update('timeline', () => firstPlan(1))

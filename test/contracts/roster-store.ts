@@ -16,9 +16,9 @@ const follow = (c: string, user: string, seq: number, follows: boolean): FollowC
   follows,
 })
 
-/** What every RosterStore and ReadStateStore promises, read by RosterQueries. */
+/** The contract of RosterStore and ReadStateStore, read through RosterQueries. */
 export const testRosterStore = (t: Test, open: OpenEmptyViews): void => {
-  t.test('members are listed by user, page by page, each with role and marks', async t => {
+  t.test('members are listed by user, page by page, each with role and markers', async t => {
     const { stores, views } = await open(t)
     await stores.roster.apply([
       change('c', 'cyd', 3, 'member'),
@@ -43,7 +43,7 @@ export const testRosterStore = (t: Test, open: OpenEmptyViews): void => {
     await t.rejects(views.roster.members('c', { limit: 2, cursor: '?' }), { code: 'BAD_REQUEST' })
   })
 
-  t.test('marks only grow', async t => {
+  t.test('markers only grow', async t => {
     const { stores, views } = await open(t)
     await stores.roster.apply([change('c', 'ann', 1, 'owner')])
     const marks = async (read: number, delivered: number) => {
@@ -53,14 +53,14 @@ export const testRosterStore = (t: Test, open: OpenEmptyViews): void => {
       ])
       return (await views.roster.members('c', { limit: 1 })).members[0]
     }
-    t.match(await marks(3, 0), { read: 3, delivered: 3 }, 'what was read was delivered')
+    t.match(await marks(3, 0), { read: 3, delivered: 3 }, 'a read message counts as delivered')
     t.match(await marks(3, 4), { read: 3, delivered: 4 })
     t.match(await marks(2, 5), { read: 3, delivered: 5 })
     await stores.readState.clear()
     t.same((await views.roster.members('c', { limit: 1 })).members, [{ user: 'ann', role: 'owner' }])
   })
 
-  t.test('the newest event says what somebody is', async t => {
+  t.test('the newest event determines a role', async t => {
     const { stores, views } = await open(t)
     const roles = async () =>
       Object.fromEntries((await views.roster.members('c', { limit: 9 })).members.map(m => [m.user, m.role]))
@@ -82,7 +82,7 @@ export const testRosterStore = (t: Test, open: OpenEmptyViews): void => {
     t.same([await roles(), await of('ann')], [{}, []])
   })
 
-  t.test('who follows a channel is in it, whatever its own log says of them', async t => {
+  t.test('a follower is in the channel, whatever the user’s role', async t => {
     const { stores, views } = await open(t)
     const members = async () => (await views.roster.members('c', { limit: 9 })).members
     const of = async (user: string) => (await views.roster.conversationsOf(user)).conversations
@@ -115,7 +115,7 @@ export const testRosterStore = (t: Test, open: OpenEmptyViews): void => {
     t.same(await of('bob'), ['c'])
   })
 
-  t.test('conversations come with the positions that they are as of', async t => {
+  t.test('conversations are returned with the positions that they reflect', async t => {
     const { stores, views } = await open(t)
     const checkpoint = { projection: 'roster', generation: 1, version: 1, deadLetters: 0 } as const
     await stores.atomically(async () => {

@@ -29,7 +29,10 @@ const seqsOf = async (views: Views, q: string, more: Partial<SearchQuery> = {}):
     ({ seq }) => seq,
   )
 
-/** What every SearchIndex promises, read by SearchQueries. An index may take up to a second to show what it was given: `open` waits for it. */
+/**
+ * The contract of SearchIndex, read through SearchQueries. An index may take up to a second to show a change; `open`
+ * handles the wait.
+ */
 export const testSearchIndex = (t: Test, open: OpenEmptyViews): void => {
   const withTexts = async (t: Test, ...texts: string[]) => {
     const opened = await open(t)
@@ -37,7 +40,7 @@ export const testSearchIndex = (t: Test, open: OpenEmptyViews): void => {
     return opened
   }
 
-  t.test('words, phrases and prefixes, all of them', async t => {
+  t.test('words, phrases and prefixes, all required', async t => {
     const { views } = await withTexts(
       t,
       'the quick brown fox',
@@ -48,11 +51,11 @@ export const testSearchIndex = (t: Test, open: OpenEmptyViews): void => {
     t.same(await seqsOf(views, 'quick'), [2, 1])
     t.same(await seqsOf(views, 'fox brown'), [2, 1])
     t.same(await seqsOf(views, '"quick brown"'), [1])
-    t.same(await seqsOf(views, 'quick-brown'), [1], 'what is written in one is a phrase')
+    t.same(await seqsOf(views, 'quick-brown'), [1], 'words written together are a phrase')
     t.same(await seqsOf(views, 'quick*'), [3, 2, 1])
     t.same(await seqsOf(views, 'fox*'), [4, 2, 1])
     t.same(await seqsOf(views, '"brown fo"*'), [1])
-    t.same(await seqsOf(views, '"quick brown'), [1], 'a quote that is not closed')
+    t.same(await seqsOf(views, '"quick brown'), [1], 'an unclosed quote')
     t.same(await seqsOf(views, 'quick missing'), [])
     t.same(await seqsOf(views, 'QUICK OR fox NOT a'), [], 'operators are words')
   })
@@ -100,7 +103,7 @@ export const testSearchIndex = (t: Test, open: OpenEmptyViews): void => {
     ]
     for (const [q, seq] of finds) t.same(await seqsOf(views, q), [seq], q)
     t.same(await seqsOf(views, '京東'), [])
-    t.same(await seqsOf(views, '\ufe0f'), [], 'how a sign is shown is no word')
+    t.same(await seqsOf(views, '\ufe0f'), [], 'variation selectors are ignored')
   })
 
   t.test('filters', async t => {
@@ -129,7 +132,7 @@ export const testSearchIndex = (t: Test, open: OpenEmptyViews): void => {
     await t.rejects(seqsOf(views, 'word', { after: Number.NaN }), { code: 'BAD_REQUEST' })
   })
 
-  t.test('the newest first, page by page, also of one millisecond', async t => {
+  t.test('the newest first, page by page, also within one millisecond', async t => {
     const { stores, views } = await open(t)
     const at = second(0)
     await stores.search.apply([
@@ -163,7 +166,7 @@ export const testSearchIndex = (t: Test, open: OpenEmptyViews): void => {
       await t.rejects(seqsOf(views, 'word', { cursor }), { code: 'BAD_REQUEST' })
   })
 
-  t.test('edits and deletions are followed, in any batches, any number of times', async t => {
+  t.test('edits and deletions are applied, in any batches, any number of times', async t => {
     const history = [
       posted(1, 'first'),
       posted(2, 'other'),
@@ -214,14 +217,18 @@ export const testSearchIndex = (t: Test, open: OpenEmptyViews): void => {
       (await shown('script word'))?.highlight,
       '&lt;<mark>script</mark>&gt;alert(&quot;x&quot;)&lt;/<mark>script</mark>&gt; &amp; \u0000 <mark>word</mark>',
     )
-    t.equal((await shown('❤'))?.highlight, 'a <mark>❤\ufe0f</mark> of it', 'the form goes with the sign')
+    t.equal(
+      (await shown('❤'))?.highlight,
+      'a <mark>❤\ufe0f</mark> of it',
+      'the variation selector stays with its sign',
+    )
     const long = await shown('needle')
     t.match(long?.highlight, /^….*<mark>needle<\/mark>.*…$/)
     t.ok((long?.highlight.length ?? 0) < 400)
     t.equal(long?.text.length, 15_000 + 6 + 1_500)
   })
 
-  t.test('no query is worse than BAD_REQUEST', async t => {
+  t.test('the worst result of a query is BAD_REQUEST', async t => {
     const { views } = await withTexts(t, 'one', 'two')
     for (const q of ['', ' ', '\n', 'x'.repeat(Limits.queryChars + 1)])
       await t.rejects(seqsOf(views, q), { code: 'BAD_REQUEST' })

@@ -14,9 +14,9 @@ const row = (
   return { c, seq, streamSeq: seq * 10, data, ...(m === undefined ? {} : { m }) }
 }
 
-/** What every TimelineStore promises, read by TimelineQueries. */
+/** The contract of TimelineStore, read through TimelineQueries. */
 export const testTimelineStore = (t: Test, open: OpenEmptyViews): void => {
-  t.test('events are read in order, after, before or at the end', async t => {
+  t.test('events are read in order: after, before, or at the end', async t => {
     const { stores, views } = await open(t)
     await stores.timeline.apply([1, 2, 3, 4, 5].map(seq => row('c', seq)))
     await stores.timeline.apply([row('other', 1)])
@@ -35,7 +35,7 @@ export const testTimelineStore = (t: Test, open: OpenEmptyViews): void => {
     t.equal(await views.timeline.head('nowhere'), undefined)
   })
 
-  t.test('an event is kept byte for byte, whatever is in it', async t => {
+  t.test('an event is stored byte for byte, whatever it contains', async t => {
     const { stores, views } = await open(t)
     const texts = ['\u0000\u0001\u001f', '東京 🎉', 'x'.repeat(16 * 1024), '']
     const changes = texts.map((text, i) => row('c', i + 1, { m: `m${i}`, text }))
@@ -44,7 +44,7 @@ export const testTimelineStore = (t: Test, open: OpenEmptyViews): void => {
     t.ok(page.every(({ data }, i) => Buffer.compare(data, changes[i]?.data ?? bytes('')) === 0))
   })
 
-  t.test('a message is found by its id, with whether it was deleted', async t => {
+  t.test('a message is found by its id, with its deletion', async t => {
     const { stores, views } = await open(t)
     await stores.timeline.apply([row('c', 1, { m: 'a' }), row('c', 2, { m: 'b' }), row('d', 1, { m: 'a' })])
     await stores.timeline.apply([row('c', 3, { type: 'message.deleted', m: 'a' })])
@@ -66,11 +66,11 @@ export const testTimelineStore = (t: Test, open: OpenEmptyViews): void => {
     t.equal(await views.timeline.findMessage('d', 'b'), undefined)
   })
 
-  t.test('the first event at a place stands', async t => {
+  t.test('the first event at a seq wins', async t => {
     const { stores, views } = await open(t)
     const first = row('c', 1, { m: 'a', text: 'first' })
     await stores.timeline.apply([first, row('c', 2)])
-    // Later in the stream, and greater byte for byte.
+    // Later in the stream, and greater byte by byte.
     const again = { ...row('c', 1, { m: 'a', text: 'zzz' }), streamSeq: 15 }
     await stores.timeline.apply([again, row('c', 2), row('c', 3)])
     const page = await views.timeline.page('c', { limit: 10 })

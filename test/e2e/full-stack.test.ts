@@ -16,7 +16,10 @@ const users = ['alice', 'bob', 'carol']
 const conversations = Array.from({ length: 6 }, (_, i) => `c${i}`)
 const words = ['word1', 'word6', 'carol', 'number*']
 
-/** How long Elasticsearch is away once it is missed, s. CONFAB_TEST_AWAY=600 TAP_TIMEOUT=1500 is what an operator may need on a bad day. */
+/**
+ * How long Elasticsearch stays down once it is missed, s. CONFAB_TEST_AWAY=600 TAP_TIMEOUT=1500 simulates a long
+ * outage.
+ */
 const awaySeconds = Number(process.env.CONFAB_TEST_AWAY ?? 0)
 
 const until = async (holds: () => boolean | Promise<boolean>): Promise<void> => {
@@ -26,7 +29,7 @@ const partsOf = async (confab: ConfabProcess): Promise<{ ok: boolean; parts: Rec
   (await (await fetch(`${confab.url}/readyz`)).json()) as { ok: boolean; parts: Record<string, unknown> }
 
 t.test(
-  'views on Cassandra and Elasticsearch, by workers that die under load',
+  'views on Cassandra and Elasticsearch, with workers that die under load',
   { timeout: (240 + 2 * awaySeconds) * 1000 },
   async t => {
     const stack = await fullStack(t)
@@ -58,13 +61,13 @@ t.test(
     await untilReady(third)
     await more(100)
 
-    // Whoever wakes up again finds its streams taken over: what it still writes does no harm, and it gets no further.
+    // A resumed worker finds its streams taken over: its late writes are harmless, and it gets no further.
     process.kill(second.pid, 'SIGSTOP')
     await sleep(5_000)
     await more(200)
     process.kill(second.pid, 'SIGCONT')
     await more(200)
-    // What it was fenced from it lets go of, and then it is as good as any.
+    // It releases the streams that it was fenced off from, and works normally afterwards.
     await untilReady(second)
 
     stack.elasticsearch.block(true)
@@ -75,7 +78,7 @@ t.test(
       )
       return [...new Set(told)]
     }
-    /** Not at once: whoever has the stream may just have handed it over. */
+    /** Retries: the stream may just have changed its owner. */
     const untilSomeFail = async (): Promise<string[]> => {
       for (;;) {
         const views = await failing()
@@ -91,11 +94,15 @@ t.test(
     const search = await fetch(`${edge.url}/v1/search?q=word1`, {
       headers: { authorization: `Bearer ${token}` },
     })
-    t.equal(search.status, 503, 'nobody to search')
+    t.equal(search.status, 503, 'the search is unavailable')
     t.match(await search.json(), { error: { code: 'UNAVAILABLE', retryable: true } })
     await sleep(awaySeconds * 1000)
     await more(200)
-    t.same(await untilSomeFail(), ['view search'], 'still nobody to search, and no other view is held up')
+    t.same(
+      await untilSomeFail(),
+      ['view search'],
+      'the search is still unavailable, and no other view is delayed',
+    )
     stack.elasticsearch.block(false)
     const backAt = performance.now()
     await until(async () => (await failing()).length === 0)

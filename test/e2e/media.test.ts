@@ -48,7 +48,7 @@ const twoProcesses = async (t: Test, env: Record<string, string>): Promise<void>
     ...fields,
     mediaId: begun.mediaId,
   })) as unknown as UploadAnswer
-  t.equal(going.missing, 1, 'another process knows what the killed one began')
+  t.equal(going.missing, 1, 'another process knows the uploads of the killed one')
   t.same(await putParts(other, going, bytes), [200])
   t.match(await alice.other.complete(begun.mediaId), { status: 200 })
   const attachments = [{ mediaId: begun.mediaId, ...fields }]
@@ -69,16 +69,16 @@ const twoProcesses = async (t: Test, env: Record<string, string>): Promise<void>
   })
 }
 
-t.test('an upload goes on in another process: folder', async t => {
+t.test('an upload continues in another process: folder', async t => {
   await twoProcesses(t, { CONFAB_MEDIA_FOLDER: join(tempFolder(t), 'media') })
 })
 
-t.test('an upload goes on in another process: S3', async t => {
+t.test('an upload continues in another process: S3', async t => {
   const bucket = await newBucket(t)
   if (bucket !== undefined) await twoProcesses(t, s3Environment(bucket))
 })
 
-t.test('a bucket that is not there, or that refuses, ends the start with its code', async t => {
+t.test('a missing or refusing bucket ends the start with its code', async t => {
   const bucket = await newBucket(t)
   if (bucket === undefined) return
   const serve = (env: Record<string, string>) =>
@@ -95,7 +95,7 @@ t.test('a bucket that is not there, or that refuses, ends the start with its cod
   t.match(halfway.stderr, /error BAD_OPTION: .*s3\.bucket names no bucket/)
 })
 
-t.test('a store that is not reached costs its media, and nothing else', async t => {
+t.test('an unreachable store affects only its media', async t => {
   const env = s3Environment({ endpoint: `http://127.0.0.1:${await freePort()}`, bucket: 'b' })
   const confab = await untilReady(await spawnConfab({ data: tempFolder(t), secret, env }))
   t.teardown(() => confab.stop())
@@ -113,7 +113,7 @@ t.test('a store that is not reached costs its media, and nothing else', async t 
   t.equal(await confab.stop(), 0)
 })
 
-t.test('without any configuration the folder of the data is the store', async t => {
+t.test('without configuration the data folder is the store', async t => {
   const confab = await untilReady(await spawnConfab({ data: tempFolder(t) }))
   t.teardown(() => confab.stop())
   const alice = httpOf(confab, 'alice')

@@ -26,7 +26,7 @@ const until = async (holds: () => boolean | Promise<boolean>): Promise<void> => 
   while (!(await holds())) await sleep(20)
 }
 
-/** A value of `/metrics`. */
+/** Returns a value of `/metrics`. */
 const metric = async (confab: ConfabProcess, name: string): Promise<number> => {
   const text = await (await fetch(`${confab.url}/metrics`)).text()
   const line = text.split('\n').find(line => line.startsWith(`${name} `))
@@ -34,7 +34,7 @@ const metric = async (confab: ConfabProcess, name: string): Promise<number> => {
 }
 const passed = (edge: ConfabProcess) => metric(edge, 'confab_feed_events_total{outcome="passed"}')
 
-t.test('edges that follow their own conversations only', { timeout: 180_000 }, async t => {
+t.test('edges that follow only their own conversations', { timeout: 180_000 }, async t => {
   const nats = await startNats(t)
   const folder = tempFolder(t)
   const processes: ConfabProcess[] = []
@@ -100,7 +100,7 @@ t.test('edges that follow their own conversations only', { timeout: 180_000 }, a
   t.ok((await passed(left)) > 0, 'the left edge passes over what the right has')
   t.ok((await passed(right)) > 0, 'and the right over what the left has')
 
-  await t.test('conversations come up, and clients come and go', async () => {
+  await t.test('conversations are created, and clients join and leave', async () => {
     for (let n = 0; n < 5; n++) {
       const c = `new-${n}`
       const owner = users[n % users.length]!
@@ -112,7 +112,7 @@ t.test('edges that follow their own conversations only', { timeout: 180_000 }, a
     }
   })
 
-  await t.test('who asks for what nobody here follows is answered as things are', async t => {
+  await t.test('a request for a conversation without local interest is answered correctly', async t => {
     const history = async (): Promise<{ status: number; last: string }> => {
       const authorization = `Bearer ${tokens.get('gina')}`
       const answer = await fetch(`${right.url}/v1/conversations/left/events?limit=1`, {
@@ -125,7 +125,7 @@ t.test('edges that follow their own conversations only', { timeout: 180_000 }, a
     for (let n = 0; n < 3; n++) {
       const before = await history()
       await more(60)
-      // The right edge has kept the conversation's state, and is told only that there is more.
+      // The right edge has cached the conversation's state, and only learns that it is behind.
       await until(async () => (await history()).last !== before.last)
     }
     await of('alice').command('remove', { c: 'left', user: 'gina', key: 'out' })
@@ -134,7 +134,7 @@ t.test('edges that follow their own conversations only', { timeout: 180_000 }, a
     t.equal((await history()).status, 404, 'and stays out')
   })
 
-  await t.test('who writes the digests dies', async t => {
+  await t.test('the digest writer dies', async t => {
     await deciders[0]!.kill9()
     await more(200)
     t.pass('acks go on')
@@ -155,7 +155,7 @@ t.test('edges that follow their own conversations only', { timeout: 180_000 }, a
   onlyMembersSaw(t, log, clients)
   const both = log.get('both')!.slice(streamFrom - 1)
   await stream.until(() => stream.events('both').length >= both.length)
-  t.same(stream.events('both'), both, 'the event stream had it as it is, each event once')
+  t.same(stream.events('both'), both, 'the event stream received it unchanged, each event once')
   t.comment(`${acked.length} acks; passed over: ${await passed(left)} and ${await passed(right)}`)
   await stream.stop()
 })

@@ -7,7 +7,7 @@ import { RawClient } from '../harness/raw-client.ts'
 import { tempFolder } from '../harness/temp-folder.ts'
 
 t.test(
-  'an edge is killed: its users are offline after its life, for edges old and new',
+  'an edge is killed: its users are offline after its life, for old and new edges',
   { timeout: 120_000 },
   async t => {
     const nats = await startNats(t)
@@ -54,7 +54,7 @@ t.test(
     const offline = (user: string) =>
       alice.find(frame => frame.type === 'presence' && frame.user === user && frame.state === 'offline')
     await two.confab.kill9()
-    // Who comes back elsewhere within the life of the edge that is dead was never gone.
+    // A user that reconnects elsewhere within the dead edge's life was never offline.
     await one.connect('bob')
     await Promise.all([offline('carol'), offline('dave')])
     t.same(await statesBy(alice), { bob: 'online', carol: 'offline', dave: 'offline' })
@@ -62,7 +62,7 @@ t.test(
       alice.frames.some(frame => frame.type === 'presence' && frame.user === 'bob'),
       'bob was never gone',
     )
-    // What the dead edge said of them is still stored; that it lives is not.
+    // The dead edge's lists are still stored; its life is not.
     const three = await start('three')
     const erin = await three.connect('erin')
     await until(erin, { bob: 'online', carol: 'offline', dave: 'offline' })

@@ -40,7 +40,7 @@ const combinations: readonly [folder: string, roles: string][] = [
   ['e', 'commands'],
 ]
 
-t.test('all seven combinations of roles are one system', { timeout: 120_000 }, async t => {
+t.test('all seven combinations of roles form one system', { timeout: 120_000 }, async t => {
   const nats = await startNats(t, { streams: false })
   const folder = tempFolder(t)
   const all = await Promise.all(
@@ -62,11 +62,11 @@ t.test('all seven combinations of roles are one system', { timeout: 120_000 }, a
     const has = (role: string) => roles.split(',').includes(role)
     t.equal('projections' in parts, has('projections'), `${roles}: projections`)
     t.equal('log' in parts, has('commands'), `${roles}: log`)
-    t.equal('commands' in parts, has('edge') && !has('commands'), `${roles}: commands elsewhere`)
+    t.equal('commands' in parts, has('edge') && !has('commands'), `${roles}: commands in other processes`)
     t.equal(
       confab.output().includes('stays empty unless'),
       has('edge') && !has('projections'),
-      `${roles}: told that others have to feed its views`,
+      `${roles}: a warning that other processes have to feed its views`,
     )
     t.equal((await fetch(`${confab.url}/healthz`)).status, 200)
     const posted = await fetch(`${confab.url}/healthz`, { method: 'POST' })
@@ -124,7 +124,7 @@ t.test('all seven combinations of roles are one system', { timeout: 120_000 }, a
   t.same(codes, Array(7).fill(0), 'SIGTERM ends each in order')
 })
 
-t.test('commands processes come, go and are killed under load', { timeout: 180_000 }, async t => {
+t.test('commands nodes join, leave and are killed under load', { timeout: 180_000 }, async t => {
   const nats = await startNats(t)
   const folder = tempFolder(t)
   const running: ConfabProcess[] = []
@@ -162,7 +162,7 @@ t.test('commands processes come, go and are killed under load', { timeout: 180_0
   await until(async () => (await share(third)) > 0)
   t.pass('one that comes gets its share')
 
-  // One that stands still loses its share to the others, and does no harm with what it finds when it wakes.
+  // A suspended process loses its share to the others, and does no harm when it continues.
   process.kill(third.pid, 'SIGSTOP')
   await more(200)
   for (const c of conversations) {
@@ -174,12 +174,12 @@ t.test('commands processes come, go and are killed under load', { timeout: 180_0
 
   t.equal(await second.stop(), 0, 'SIGTERM ends one in order')
   await more(200)
-  // Sent or not: whoever is killed while it is alone leaves commands that wait for the next.
+  // A process that is killed while it is the only one leaves commands that wait for the next one.
   await third.kill9()
   const fourth = await start('commands', 'fourth')
   await untilReady(fourth)
   await more(200)
-  // A load that meets an error which is not retryable rejects here.
+  // A load that meets a non-retryable error rejects here.
   await load.end()
 
   const log = await replayLog(['--nats', nats.url])

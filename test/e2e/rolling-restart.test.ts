@@ -29,7 +29,7 @@ t.test('a rolling restart of three edges under load loses nothing', { timeout: 1
   const edges: ConfabProcess[] = []
   const start = async (n: number, port: number): Promise<void> => {
     const data = join(folder, `edge-${n}`)
-    // Each builds the views that it reads.
+    // Each process builds the views that it reads.
     const args = ['--roles', 'edge,commands,projections']
     edges[n] = await spawnConfab({ data, port, nats: nats.url, secret, args })
   }
@@ -53,7 +53,7 @@ t.test('a rolling restart of three edges under load loses nothing', { timeout: 1
   const acked: Acked[] = []
   const ackMs: number[] = []
   let isEnding = false
-  // A load that meets an error which is not retryable rejects.
+  // A load that meets a non-retryable error rejects.
   const senders = clients.map(async (client, who) => {
     for (let i = who; !isEnding; i++) {
       const c = conversations[i % conversations.length]!
@@ -94,7 +94,7 @@ t.test('a rolling restart of three edges under load loses nothing', { timeout: 1
   for (const c of conversations) {
     const rest = log.get(c)!.slice(streamFrom.get(c)! - 1)
     await stream.until(() => stream.events(c).length >= rest.length)
-    t.same(stream.events(c), rest, `the event stream had ${c} as it is, each event once`)
+    t.same(stream.events(c), rest, `the event stream received ${c} unchanged, each event once`)
   }
   t.ok(stream.connections > 1, `the event stream moved ${stream.connections - 1} times`)
   t.ok(

@@ -24,7 +24,10 @@ const until = async (holds: () => boolean): Promise<void> => {
   while (!holds()) await sleep(20)
 }
 
-/** Which server leads the stream of all conversations, and whether the other two have all of it; undefined while nobody says. */
+/**
+ * Returns the leader of the stream of all conversations, and whether the other two servers have all of it; undefined
+ * while no server answers.
+ */
 const leadership = async ({ connect, urls }: TestCluster) => {
   const nats = await connect(urls.join(','))
   const manager = await jetstreamManager(nats.connection, { checkAPI: false, timeout: 1_000 })
@@ -40,7 +43,7 @@ const leadership = async ({ connect, urls }: TestCluster) => {
 }
 
 t.test(
-  'three edges on three servers are one system, whichever server dies',
+  'three edges on three servers form one system, whichever server dies',
   { timeout: 240_000 },
   async t => {
     const cluster = await startCluster(t)
@@ -48,7 +51,7 @@ t.test(
     const args = ['--roles', 'edge,commands,projections']
     const edges: ConfabProcess[] = []
     t.teardown(() => Promise.all(edges.map(edge => edge.stop())))
-    // Each is told of one server, and learns of the others there.
+    // Each is given one server and discovers the others through it.
     for (const [n, nats] of cluster.urls.entries())
       edges.push(await spawnConfab({ data: join(folder, `edge-${n}`), nats, secret, args }))
     for (const edge of edges) await untilReady(edge)
@@ -58,7 +61,7 @@ t.test(
     const clients = users.map((user, n) => new Outsider(user, [edgeOf(n).url], tokens[n]!))
     t.teardown(() => Promise.all(clients.map(client => client.stop())))
     for (const client of clients) for (const c of conversations) client.expect(c)
-    // Each conversation is made at another edge than the one before.
+    // Each conversation is created at another edge than the previous one.
     for (const [n, c] of conversations.entries())
       await clients[n]!.command('create', {
         c,
@@ -115,8 +118,8 @@ t.test(
     clientsSawTheLog(t, log, clients)
     onlyMembersSaw(t, log, clients)
     const views = await Promise.all(edges.map(edge => readViews(edge, users, ['alice', 'number'])))
-    t.same(views[1], views[0], 'the second edge answers as the first')
-    t.same(views[2], views[0], 'the third edge answers as the first')
+    t.same(views[1], views[0], 'the second edge answers like the first')
+    t.same(views[2], views[0], 'the third edge answers like the first')
     t.comment(`${acked.length} acks; reconnects: ${clients.map(client => client.reconnects).join(', ')}`)
   },
 )

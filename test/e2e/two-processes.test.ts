@@ -16,7 +16,7 @@ import { Outsider, Refused, type SeenEvent } from '../harness/outsider.ts'
 import { replayLog } from '../harness/replay.ts'
 import { tempFolder } from '../harness/temp-folder.ts'
 
-/** What one client does next. Numbers choose among what is there when its turn comes. */
+/** The next step of a client. Numbers select among what exists at that moment. */
 const step = fc.oneof(
   {
     weight: 8,
@@ -117,7 +117,7 @@ t.test(
       { numRuns: 8, endOnFailure: true },
     )
 
-    // Invariant 4: a process with empty views builds them from the log alone, and answers as the others do.
+    // Invariant 4: a process with empty views rebuilds them from the log alone and answers like the others.
     const fresh = await spawnConfab({
       data: join(folder, 'fresh'),
       nats: nats.url,
@@ -198,14 +198,14 @@ const act = async (
           client.cut()
       }
     } catch (error) {
-      // What the rules forbid is part of the game; anything else is a defect.
+      // Refusals by the rules are part of the test; anything else is a defect.
       if (!(error instanceof Refused)) throw error
       if (!['FORBIDDEN', 'NOT_FOUND', 'NOT_MEMBER', 'CONFLICT'].includes(error.code)) throw error
     }
   }
 }
 
-/** Until every member has applied its conversations to their ends. Left members stop where they left. */
+/** Waits until every member has applied its conversations to their ends. Former members stop where they left. */
 const caughtUp = async (clients: readonly Outsider[], log: Map<string, SeenEvent[]>): Promise<void> => {
   for (const [c, events] of log) {
     const members = membersAfter(events).at(-1)!

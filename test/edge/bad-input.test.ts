@@ -10,7 +10,10 @@ await alice.ok('create', { c: 'tea', kind: 'group', members: ['bob'] })
 const mallory = () => confab.connect('mallory', { patienceMs: 30_000 })
 let messages = 0
 
-/** While something bad goes on, alice talks to bob; afterwards he has all of it, in order, and the sockets are gone. */
+/**
+ * While the bad input is sent, alice talks to bob; afterwards bob has every message in order, and the sockets are
+ * closed.
+ */
 const bearing = async (t: Test, bad: () => Promise<unknown>) => {
   const before = confab.edge.connections()
   const from = ((await alice.ok('history', { c: 'tea', limit: 1 })).head as number) + 1
@@ -61,7 +64,7 @@ const upgraded = async (halfOpen = false): Promise<Socket> => {
 
 const closed = (socket: Socket) => new Promise(resolve => socket.once('close', resolve))
 
-t.test('frames that lie about their length', t =>
+t.test('frames with a false length', t =>
   bearing(t, async () => {
     const length64 = (bytes: bigint) => {
       const header = Buffer.alloc(14)
@@ -71,13 +74,13 @@ t.test('frames that lie about their length', t =>
       return header
     }
     const lies = [
-      // Far more than is ever read: refused by its head.
+      // Far more than is ever read: refused by the header.
       length64(2n ** 63n - 1n),
       length64(2n ** 64n - 1n),
       length64(2n ** 40n),
-      // A control frame of more than 125 bytes, RFC 6455, 5.5.
+      // A control frame over 125 bytes, RFC 6455, 5.5.
       Buffer.from([0x89, 0x80 | 126, 0xff, 0xff, 0, 0, 0, 0]),
-      // Not masked, reserved bits, a reserved opcode, a continuation of nothing.
+      // Unmasked, reserved bits, a reserved opcode, a continuation without a start.
       Buffer.from([0x81, 0x02, 0x7b, 0x7d]),
       Buffer.from([0xf1, 0x80, 0, 0, 0, 0]),
       Buffer.from([0x83, 0x80, 0, 0, 0, 0]),
@@ -91,13 +94,13 @@ t.test('frames that lie about their length', t =>
         await end
       }),
     )
-    // More than comes: it waits for the rest no longer than a hello may take.
+    // More than is sent: the server waits no longer than the hello timeout.
     const promised = await Promise.all(Array.from({ length: 20 }, () => upgraded()))
     const ends = promised.map(closed)
     for (const socket of promised)
       socket.write(Buffer.concat([length64(1_000_000n), Buffer.from('{"id":"1"')]))
     await Promise.all(ends)
-    // Fewer: what follows is taken for the next frame, and makes no sense as one.
+    // Fewer: the rest is read as the next frame, and is invalid.
     const short = await upgraded()
     const end = closed(short)
     short.write(
@@ -107,10 +110,10 @@ t.test('frames that lie about their length', t =>
   }),
 )
 
-/** They say nothing at all. The transport drops them, in its own time: the last test sees to it. */
+/** Sockets that send nothing. The transport drops them in its own time; the last test checks it. */
 const silent: Socket[] = []
 
-t.test('a hundred connections a second that say nothing, or upgrade and say nothing', t =>
+t.test('a hundred connections per second that send nothing, or upgrade and send nothing', t =>
   bearing(t, async () => {
     const greetless: Socket[] = []
     for (let n = 0; n < 200; n++) {
@@ -122,11 +125,11 @@ t.test('a hundred connections a second that say nothing, or upgrade and say noth
   }),
 )
 
-t.test('pings without end, of the transport and of the protocol', t =>
+t.test('endless pings, of the transport and of the protocol', t =>
   bearing(t, async () => {
     const socket = await confab.connectSlow('mallory')
     const ping = Buffer.concat([Buffer.from([0x89, 0x80 | 125, 0, 0, 0, 0]), Buffer.alloc(125)])
-    // Without reading: the pongs are not to pile up beyond what may wait for a socket.
+    // Without reading, so that pongs fill the buffers.
     socket.stopReading()
     const burst = Buffer.concat(Array.from({ length: 1_000 }, () => ping))
     let most = 0
@@ -146,7 +149,7 @@ t.test('pings without end, of the transport and of the protocol', t =>
   }),
 )
 
-t.test('a million conversations that are none', t =>
+t.test('a million unknown conversations', t =>
   bearing(t, async () => {
     const socket = await mallory()
     const codes = new Map<string, number>()
@@ -157,7 +160,7 @@ t.test('a million conversations that are none', t =>
       const code = (error as { code: string } | undefined)?.code ?? 'ok'
       codes.set(code, (codes.get(code) ?? 0) + 1)
     }
-    // Some at a time: the thread that writes them serves the others, too.
+    // In portions: the thread that writes them serves others too.
     for (let n = 0; n < 1_000; n += 20) await Promise.all(Array.from({ length: 20 }, (_, k) => ask(n + k)))
     const taken = codes.get('ok') ?? 0
     t.comment(`taken: ${taken} of 1,000 requests`)
@@ -186,7 +189,7 @@ t.test('presence of ten thousand users at once', t =>
   }),
 )
 
-t.test('sockets that are closed on one side only', t =>
+t.test('half-closed sockets', t =>
   bearing(t, async () => {
     const halves = await Promise.all(Array.from({ length: 50 }, () => upgraded(true)))
     const ends = halves.map(closed)
@@ -198,7 +201,7 @@ t.test('sockets that are closed on one side only', t =>
   }),
 )
 
-t.test('connections that say nothing are not kept', async t => {
+t.test('silent connections are dropped', async t => {
   await Promise.all(silent.map(socket => socket.closed || closed(socket)))
   t.equal(silent.length, 100)
   await alice.ok('ping')

@@ -26,13 +26,15 @@ const offer = (fields: Fields): Fields => ({
   ...fields,
 })
 
-/** The signal of a call, come or to come. */
+/** Resolves with a call signal, past or future. */
 const signal = (client: RawClient, call: string, kind = 'offer') =>
   client.find(frame => frame.type === 'call' && frame.call === call && frame.kind === kind)
 
 const calls = (client: RawClient) => client.frames.filter(frame => frame.type === 'call')
 
-/** Whatever `from` has said to `to` until now has come, or never will: signals of one edge come in order. */
+/**
+ * Waits until everything that `from` has sent to `to` has arrived or is lost: signals of one edge keep their order.
+ */
 let marks = 0
 const passed = async (from: RawClient, to: RawClient, user: string, c = 'three') => {
   const call = `mark${marks++}`
@@ -40,7 +42,7 @@ const passed = async (from: RawClient, to: RawClient, user: string, c = 'three')
   await signal(to, call, 'bye')
 }
 
-t.test('a call from offer to end, from edge to edge, in both encodings', async t => {
+t.test('a call from offer to end, between edges, in both encodings', async t => {
   await alice.ok('call', offer({}))
   const heard = await signal(bob, 'c1')
   t.match(heard, {
@@ -62,7 +64,7 @@ t.test('a call from offer to end, from edge to edge, in both encodings', async t
   t.same((await alice.ok('history', { c: 'pair' })).head, 1, 'nothing is stored')
 })
 
-t.test('all sessions of a user ring; one is answered; who answers tells its others', async t => {
+t.test('all sessions of a user ring; one answers and notifies the others', async t => {
   const laptop = await here.connect('bob')
   const tablet = await there.connect('bob')
   await alice.ok('call', offer({ call: 'c2' }))
@@ -90,7 +92,7 @@ t.test('all sessions of a user ring; one is answered; who answers tells its othe
   tablet.close()
 })
 
-t.test('event streams hear calls, HTTP makes them', async t => {
+t.test('event streams receive calls, HTTP makes them', async t => {
   const stream = new EventSourceClient(there.url, await there.token('bob'))
   t.teardown(() => stream.stop())
   await stream.until(() => stream.of('hello').length > 0)
@@ -104,7 +106,7 @@ t.test('event streams hear calls, HTTP makes them', async t => {
   t.notOk('session' in (await signal(bob, 'c3')), 'there is no session to answer to')
 })
 
-t.test('only members, and only those', async t => {
+t.test('only members can call, and only members', async t => {
   const eve = await there.connect('eve')
   t.equal(await eve.code('call', offer({ call: 'c4' })), 'NOT_FOUND')
   t.equal(await eve.code('call', offer({ c: 'nowhere', call: 'c4' })), 'NOT_FOUND')
@@ -118,12 +120,12 @@ t.test('only members, and only those', async t => {
   t.same(
     calls(bob).filter(({ call }) => call === 'c4'),
     [],
-    'it is for one, not for all',
+    'the signal is for one user, not for all',
   )
   t.same(calls(eve), [])
 })
 
-t.test('whoever is removed neither calls nor is called from then on', async t => {
+t.test('a removed user neither calls nor is called', async t => {
   const dave = await there.connect('dave')
   await alice.ok('invite', { c: 'three', user: 'dave' })
   await alice.ok('call', offer({ c: 'three', to: 'dave', call: 'c5' }))
@@ -132,7 +134,7 @@ t.test('whoever is removed neither calls nor is called from then on', async t =>
   t.equal(await dave.code('call', offer({ c: 'three', to: 'alice', call: 'c6' })), 'NOT_FOUND')
   t.equal(await alice.code('call', offer({ c: 'three', to: 'dave', call: 'c6' })), 'NOT_FOUND')
   await dave.event('three', seq as number)
-  // As another edge would say it that has not heard of the removal.
+  // As another edge would send it that has not received the removal.
   const push = { t: 'signal', type: 'call', c: 'three', user: 'alice', call: 'c6', kind: 'offer', data: sdp }
   here.signals.publish('dave', { k: 'call', to: 'dave', push })
   here.signals.publish('bob', { k: 'call', to: 'bob', push: { ...push, user: 'dave' } })
@@ -152,14 +154,14 @@ t.test('whoever is removed neither calls nor is called from then on', async t =>
   )
 })
 
-t.test('who has blocked the other is not called, in whatever conversation', async t => {
+t.test('a blocked user is not called, in any conversation', async t => {
   await carol.ok('block', { user: 'alice', on: true })
   for (const [from, to] of [
     [alice, 'carol'],
     [carol, 'alice'],
   ] as const) {
     let code = 'ok'
-    // Another edge hears of the block a little later.
+    // Another edge receives the block a little later.
     for (let n = 0; n < 200 && code === 'ok'; n++)
       code = await from.code('call', offer({ c: 'three', to, call: 'c7', kind: 'candidate' }))
     t.equal(code, 'FORBIDDEN')
@@ -167,12 +169,12 @@ t.test('who has blocked the other is not called, in whatever conversation', asyn
   await carol.ok('block', { user: 'alice', on: false })
 })
 
-t.test('not in large conversations', async t => {
+t.test('large conversations have no calls', async t => {
   await alice.ok('create', { c: 'large', kind: 'group', members: ['bob', 'carol', 'u1', 'u2'] })
   t.equal(await alice.code('call', offer({ c: 'large' })), 'FORBIDDEN')
 })
 
-t.test('it has a form, and a size', async t => {
+t.test('the request is validated and bounded', async t => {
   const most = 'é'.repeat(Limits.callBytes / 2)
   await alice.ok('call', offer({ call: 'c8', data: most }))
   t.equal((await signal(bob, 'c8')).data, most)
@@ -191,7 +193,7 @@ t.test('it has a form, and a size', async t => {
     t.match(await alice.request('call', offer(fields)), { error: { code: 'BAD_REQUEST', field } })
 })
 
-t.test('so many a second, of a user', async t => {
+t.test('a user has a rate of signals', async t => {
   const brief = await startConfab(t, { nats: here.nats, limits: { callSignals: 5, burstMs: 1_000 } })
   const one = await brief.connect('alice')
   const other = await brief.connect('alice')
@@ -211,5 +213,5 @@ t.test('so many a second, of a user', async t => {
   }
   const metrics = await (await fetch(`${brief.url}/metrics`)).text()
   t.match(metrics, new RegExp(`confab_edge_limited_total\\{limit="call_rate"\\} ${refused.length}\\n`))
-  t.equal(await one.code('ping'), 'ok', 'all else goes on')
+  t.equal(await one.code('ping'), 'ok', 'other requests continue')
 })

@@ -3,18 +3,18 @@ import t from 'tap'
 import { startConfab } from '../harness/confab.ts'
 import type { RawClient } from '../harness/raw-client.ts'
 
-// A channel's own log takes two members: whoever joins after them follows it.
+// A channel's own log accepts two members; later ones follow the channel.
 const commands = { channelMembers: 2 }
 const here = await startConfab(t, { commands })
 const there = await startConfab(t, { commands, nats: here.nats })
 const alice = await here.connect('alice')
 const said = new Map<string, number>()
 
-/** A channel of alice and bob, full. */
+/** A full channel of alice and bob. */
 const open = async (c: string): Promise<void> => {
   await alice.ok('create', { c, kind: 'channel', title: c, members: ['bob'] })
 }
-/** Another message of alice's; its seq. */
+/** Sends another message of alice; returns its seq. */
 const say = async (c: string): Promise<number> => {
   const n = (said.get(c) ?? 0) + 1
   said.set(c, n)
@@ -24,7 +24,7 @@ const synced = (socket: RawClient, c: string) => socket.find(frame => frame.t ==
 const notMember = (socket: RawClient, c: string) =>
   socket.find(frame => frame.t === 'refetch' && frame.c === c && frame.reason === 'not_member')
 
-t.test('who follows gets what happens from when they joined, on all devices, at any node', async t => {
+t.test('a follower receives events from the join on, on all devices and at any node', async t => {
   const c = 'news'
   await open(c)
   await say(c)
@@ -32,7 +32,7 @@ t.test('who follows gets what happens from when they joined, on all devices, at 
   const phone = await there.connect('zoe')
   t.match(await zoe.ok('join', { c }), { seq: 2 })
   const seq = await say(c)
-  t.equal(seq, 3, 'a join is no event of the channel')
+  t.equal(seq, 3, 'a join is not an event of the channel')
   for (const socket of [zoe, phone]) {
     await socket.event(c, 3)
     t.same(socket.seqs(c), [3])
@@ -47,7 +47,7 @@ t.test('who follows gets what happens from when they joined, on all devices, at 
   await resumed.event(c, 5)
 })
 
-t.test('who joins while much is said misses nothing from the answer on', async t => {
+t.test('a user who joins during much traffic misses nothing after the answer', async t => {
   const c = 'busy'
   await open(c)
   const talk = (async () => {
@@ -71,7 +71,7 @@ t.test('who joins while much is said misses nothing from the answer on', async t
   }
 })
 
-t.test('what a member can ask, who follows can; a stranger can not', async t => {
+t.test('a follower can make a member’s requests; a stranger cannot', async t => {
   const c = 'asked'
   await open(c)
   await say(c)
@@ -108,7 +108,7 @@ t.test('what a member can ask, who follows can; a stranger can not', async t => 
   t.equal(await words({ c }), 3)
 })
 
-t.test('who leaves, or is removed, gets nothing more, on any device, and is told so', async t => {
+t.test('a user who leaves or is removed receives nothing more, on any device, and is notified', async t => {
   const c = 'left'
   await open(c)
   const [xia, phone] = [await here.connect('xia'), await there.connect('xia')]
@@ -134,7 +134,7 @@ t.test('who leaves, or is removed, gets nothing more, on any device, and is told
   await again.event(c, 4)
 })
 
-t.test('an event stream gets what who follows gets', async t => {
+t.test('an event stream receives a follower’s events', async t => {
   const c = 'streamed'
   await open(c)
   const headers = { authorization: `Bearer ${await here.token('vic')}` }

@@ -3,7 +3,7 @@ import { startConfab } from '../harness/confab.ts'
 
 const confab = await startConfab(t)
 
-t.test('a message goes from one member to the others', async t => {
+t.test('a message is delivered to the other members', async t => {
   const alice = await confab.connect('alice')
   const bob = await confab.connect('bob')
   t.match(await alice.ok('create', { c: 'tea', kind: 'group', title: 'Tea', members: ['bob'] }), { seq: 1 })

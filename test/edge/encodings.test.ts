@@ -35,7 +35,7 @@ t.test('JSON and MessagePack clients see the same', async t => {
   t.same(await pack.find(synced), await json.find(synced))
 })
 
-t.test('a MessagePack socket takes binary frames only, JSON is taken from either', async t => {
+t.test('a MessagePack socket accepts only binary frames, a JSON socket both kinds', async t => {
   const pack = await confab.connect('alice', { subprotocol: 'confab.v1.msgpack' })
   pack.send('{"id":"1","t":"ping"}')
   t.match(await pack.find(frame => frame.ok === false), { re: null, error: { code: 'BAD_REQUEST' } })
@@ -44,7 +44,7 @@ t.test('a MessagePack socket takes binary frames only, JSON is taken from either
   t.match(await json.find(frame => frame.re === 'binary'), { ok: true })
 })
 
-t.test('ids that JavaScript has a meaning for are ids like any other, in both encodings', async t => {
+t.test('ids with a meaning in JavaScript are ordinary ids, in both encodings', async t => {
   const id = '__proto__'
   for (const subprotocol of ['confab.v1.json', 'confab.v1.msgpack'] as const) {
     const socket = await confab.connect('alice', { subprotocol })

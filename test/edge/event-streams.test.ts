@@ -27,7 +27,7 @@ const command = async (user: string, fields: Fields): Promise<Fields> => {
 const seqsOf = (events: readonly Fields[]) => events.map(event => event.seq)
 const upTo = (last: number, first = 1) => Array.from({ length: last - first + 1 }, (_, n) => first + n)
 
-/** The place of a stream that has just come. */
+/** Returns the cursor of a new stream. */
 const cursorOf = async (url: string, token: string): Promise<string> => {
   const client = new EventSourceClient(url, token)
   await client.until(() => client.lastEventId !== '')
@@ -50,7 +50,7 @@ const history = async (user: string, c: string): Promise<Fields[]> => {
   return all
 }
 
-t.test('a stream gets what a socket gets, and commands go by HTTP', async t => {
+t.test('a stream receives what a socket receives, and commands use HTTP', async t => {
   const socket = await confab.connect('bob')
   const bob = await source('bob')
   t.match(await command('alice', { t: 'create', c: 'tea', kind: 'group', members: ['bob'] }), { ok: true })
@@ -76,7 +76,7 @@ t.test('a stream gets what a socket gets, and commands go by HTTP', async t => {
   await bob.stop()
 })
 
-t.test('whoever may not come in is told so', async t => {
+t.test('refusals are answered', async t => {
   const get = (headers: Record<string, string>) => fetch(`${confab.url}/v1/stream`, { headers })
   const none = await get({})
   t.equal(none.status, 401)
@@ -89,10 +89,10 @@ t.test('whoever may not come in is told so', async t => {
   }
   const brief = new EventSourceClient(confab.url, await confab.token('bob', { expiresInSeconds: 2 }))
   await brief.until(() => brief.refused === 401)
-  t.match(brief.of('closed'), [{ code: 4001 }], 'a token that runs out ends it')
+  t.match(brief.of('closed'), [{ code: 4001 }], 'an expired token ends it')
 })
 
-t.test('reconnects at random under load: every event once, in order', async t => {
+t.test('random reconnects under load: every event once, in order', async t => {
   const users = ['ann', 'ben', 'cat', 'dan']
   const conversations = upTo(12).map(n => `r${n}`)
   const clients = await Promise.all(users.map(user => source(user, { awayMs: 150 })))
@@ -121,7 +121,7 @@ t.test('reconnects at random under load: every event once, in order', async t =>
   let reconnects = 0
   for (const client of clients) {
     await client.until(() => conversations.every(c => (client.events(c).at(-1)?.seq as number) === 121))
-    for (const c of conversations) t.same(client.events(c), await history('ann', c), `${c} as it is`)
+    for (const c of conversations) t.same(client.events(c), await history('ann', c), `${c} unchanged`)
     t.same(client.of('refetch'), [])
     reconnects += client.connections - 1
   }
@@ -131,7 +131,7 @@ t.test('reconnects at random under load: every event once, in order', async t =>
   await Promise.all([...clients, stranger].map(client => client.stop()))
 })
 
-t.test('an id of any moment goes on exactly there, in every conversation', async t => {
+t.test('an id of any moment resumes exactly there, in every conversation', async t => {
   const first = await source('eve')
   for (const c of ['i1', 'i2', 'i3']) await command('eve', { t: 'create', c, kind: 'group', members: [] })
   for (let n = 1; n <= 5; n++)
@@ -149,7 +149,7 @@ t.test('an id of any moment goes on exactly there, in every conversation', async
   }
 })
 
-t.test('conversations that one came into or went out of while away', async t => {
+t.test('conversations that the user joined or left while offline', async t => {
   const gus = await source('gus')
   await command('hal', { t: 'create', c: 'left', kind: 'group', members: ['gus'] })
   await gus.until(() => gus.events('left').length === 1)
@@ -163,7 +163,7 @@ t.test('conversations that one came into or went out of while away', async t => 
   const back = await source('gus', { lastEventId: before })
   await back.until(() => back.of('synced').length > 0)
   t.same(seqsOf(back.events('came')), [1, 2])
-  t.same(back.events('left'), [], 'nothing of where it is not any more')
+  t.same(back.events('left'), [], 'nothing of a conversation that the user left')
   await command('hal', { t: 'send', c: 'left', m: 'l3', text: 'later' })
   await command('hal', { t: 'send', c: 'came', m: 'c2', text: 'later' })
   await back.until(() => back.events('came').length === 3)
@@ -171,7 +171,7 @@ t.test('conversations that one came into or went out of while away', async t => 
   await back.stop()
 })
 
-t.test('what cannot be filled is to be fetched again', async t => {
+t.test('a gap that cannot be filled is refetched', async t => {
   const ian = await source('ian')
   await command('jon', { t: 'create', c: 'much', kind: 'group', members: ['ian'] })
   await command('jon', { t: 'create', c: 'few', kind: 'group', members: ['ian'] })
@@ -191,7 +191,7 @@ t.test('what cannot be filled is to be fetched again', async t => {
   await back.stop()
 })
 
-t.test('a reader that does not read is ended, and goes on where it was', async t => {
+t.test('a reader that does not read is closed, and resumes at its position', async t => {
   await command('kim', { t: 'create', c: 'loud', kind: 'group', members: ['lee'] })
   const kim = await confab.connect('kim')
   const token = await confab.token('lee')
@@ -224,7 +224,7 @@ t.test('a reader that does not read is ended, and goes on where it was', async t
   await lee.stop()
 })
 
-t.test('drain ends streams with a time to come back', async t => {
+t.test('drain ends streams with a time to reconnect', async t => {
   const other = await startConfab(t, { nats: confab.nats })
   const client = new EventSourceClient(other.url, await other.token('bob'))
   t.teardown(() => client.stop())
@@ -233,7 +233,7 @@ t.test('drain ends streams with a time to come back', async t => {
   await client.until(() => client.of('drain').length === 1)
   const [{ reconnectMs }] = client.of('drain') as [{ reconnectMs: number }]
   t.ok(reconnectMs >= 0 && reconnectMs <= 300)
-  t.equal(client.retryMs, reconnectMs, 'which any EventSource keeps to')
+  t.equal(client.retryMs, reconnectMs, 'which any EventSource respects')
   t.match(client.of('closed'), [{ code: 1001 }])
   t.equal(other.edge.connections(), 0)
   await client.stop()
@@ -264,7 +264,7 @@ t.test('an ended stream is a valid chunked answer, and its connection is not reu
   t.equal(body, '')
 })
 
-t.test('places beyond the log keep nobody else waiting, and their streams count', async t => {
+t.test('positions beyond the log block no other stream, and count among the user’s sockets', async t => {
   const few = await startConfab(t, { limits: { userSockets: 20, resumes: 2 } })
   const bob = await few.connect('bob')
   await bob.ok('create', { c: 'tea', kind: 'group', members: ['alice'], key: 'create' })
@@ -282,6 +282,6 @@ t.test('places beyond the log keep nobody else waiting, and their streams count'
   await bob.ok('send', { c: 'tea', m: 'm1', text: 'while they wait' })
   const alice = new EventSourceClient(few.url, await few.token('alice'), { lastEventId: id })
   t.teardown(() => alice.stop())
-  // Less than one of the others is waited for (5 s).
+  // Less than the wait for one of the others (5 s).
   await alice.until(() => alice.events('tea').length > 0, 4_000)
 })

@@ -16,7 +16,7 @@ const gc = runInNewContext('gc') as () => void
 const confab = await startConfab(t)
 const packr = new Packr({ useRecords: false })
 
-/** Others, who talk all the while and must notice nothing. */
+/** Other users talk meanwhile and must not notice anything. */
 const alice = await confab.connect('alice')
 const bob = await confab.connect('bob')
 await alice.ok('create', { c: 'calm', kind: 'group', members: ['bob', 'mallory'] })
@@ -33,7 +33,7 @@ const others = async (t: Pick<typeof tap, 'same'>): Promise<void> => {
 
 const errorCode = (frame: Fields) => (frame.error as { code?: string } | undefined)?.code
 
-/** The answers to frames sent one after another to a fresh session each, as no ten bad ones may be on one. */
+/** Returns the answers to frames, each on a fresh session, because ten bad frames close one. */
 const answerTo = async (
   frame: string | Uint8Array | Fields,
   subprotocol: 'confab.v1.json' | 'confab.v1.msgpack' = 'confab.v1.json',
@@ -46,7 +46,7 @@ const answerTo = async (
 
 const nest = (depth: number) => '['.repeat(depth) + ']'.repeat(depth)
 
-t.test('frames that are no JSON object', async t => {
+t.test('frames that are not JSON objects', async t => {
   const frames: [name: string, frame: string | Uint8Array][] = [
     ['nothing', ''],
     ['not JSON', 'hello'],
@@ -71,7 +71,7 @@ t.test('frames that are no JSON object', async t => {
   await others(t)
 })
 
-t.test('MessagePack that would hurt', async t => {
+t.test('harmful MessagePack', async t => {
   const frames: [name: string, frame: Uint8Array][] = [
     ['an array of four thousand million', new Uint8Array([0xdd, 0xff, 0xff, 0xff, 0xff])],
     ['a map of four thousand million', new Uint8Array([0xdf, 0xff, 0xff, 0xff, 0xff])],
@@ -95,7 +95,7 @@ t.test('MessagePack that would hurt', async t => {
   await others(t)
 })
 
-t.test('objects that are no request', async t => {
+t.test('objects that are not requests', async t => {
   const deep = nest(10_000)
   const requests: [name: string, frame: Fields | string, code: string, re?: string | null][] = [
     ['empty', {}, 'BAD_REQUEST', null],
@@ -142,7 +142,7 @@ t.test('objects that are no request', async t => {
   await others(t)
 })
 
-t.test('any values in any request: an answer each, and nothing worse', async t => {
+t.test('any values in any request: one answer each, and nothing worse', async t => {
   const schemas = Object.entries(Requests)
   const fields = [...new Set(schemas.flatMap(([, schema]) => Object.keys(schema.properties)))]
   const likely = fc.constantFrom<unknown>(
@@ -196,17 +196,17 @@ t.test('any values in any request: an answer each, and nothing worse', async t =
   await others(t)
 })
 
-/** Bytes that begin no MessagePack map: one that decodes is an object, wrong but readable. */
+/** Bytes that do not begin a MessagePack map: a map would decode to a readable, wrong object. */
 const noMap = fc
   .uint8Array({ minLength: 1, maxLength: 200 })
   .filter(([first = 0]) => (first & 0xf0) !== 0x80 && first !== 0xde && first !== 0xdf)
 
-t.test('random bytes, ten of them at most', async t => {
+t.test('random bytes, at most ten frames', async t => {
   await fc.assert(
     fc.asyncProperty(fc.array(noMap, { minLength: 12, maxLength: 12 }), async frames => {
       const socket = await confab.connect('mallory', { subprotocol: 'confab.v1.msgpack' })
       for (const frame of frames) socket.send(frame)
-      // A random small integer may be good MessagePack, but is no map: every one of them is bad.
+      // A random small integer may be valid MessagePack, but is not a map: every frame is bad.
       const { code } = await socket.closed
       const refused = socket.frames.filter(frame => errorCode(frame) === 'BAD_REQUEST')
       return code === 1008 && refused.length === Limits.badFrames
@@ -249,7 +249,7 @@ t.test('the transport’s own limits', async t => {
   larger.send('x'.repeat(4 * 1024 * 1024 + 1))
   t.match(await larger.closed, { code: 1006 })
 
-  // A text frame that is no UTF-8: RFC 6455 has the connection failed, and the transport does it.
+  // RFC 6455: the transport fails a connection on a text frame that is not UTF-8.
   const raw = connect(confab.edge.port, '127.0.0.1')
   raw.write(
     'GET /v1/ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
@@ -291,7 +291,7 @@ t.test('memory returns', async t => {
   await others(t)
 })
 
-t.test('nothing went wrong inside', async t => {
+t.test('no internal error occurred', async t => {
   t.same(
     confab.logged.filter(
       line => line.message === 'request failed' || line.message === 'a live event could not be handled',

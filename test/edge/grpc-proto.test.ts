@@ -26,28 +26,25 @@ const fieldsOf = (message: string): readonly Field[] =>
   ((definition[`confab.v1.${message}`] as MessageTypeDefinition<object, object>).type as { field: Field[] })
     .field
 const names = (message: string) => fieldsOf(message).map(({ name }) => name)
-/** The message that a field of another is. */
+/** Returns the message type of another message's field. */
 const messageOf = (message: string, field: string): string | undefined =>
   fieldsOf(message).find(({ name }) => name === field)?.typeName
 
 const without = (keys: readonly string[], ...others: string[]) =>
   new Set(keys.filter(key => !others.includes(key)))
 
-t.test(
-  'each request of the protocol has its message, with its fields, and what may be left out may be',
-  async t => {
-    const all = { hello: Hello, ...Requests }
-    t.same(new Set(names('Request')), new Set(['id', ...Object.keys(all)]))
-    for (const [type, schema] of Object.entries(all)) {
-      const fields = without(Object.keys(schema.properties), 'id', 't')
-      t.same(new Set(names(messageOf('Request', type)!)), fields, type)
-      const empty = decodeRequest(Session.requestSerialize({ id: '1', [type]: {} }))
-      const required = without(schema.required ?? [], 'id', 't')
-      t.same(new Set(Object.keys(empty)), new Set(['id', 't', ...required]), `${type}, empty`)
-      t.equal(empty.t, type)
-    }
-  },
-)
+t.test('each request of the protocol has its message with its fields and optional fields', async t => {
+  const all = { hello: Hello, ...Requests }
+  t.same(new Set(names('Request')), new Set(['id', ...Object.keys(all)]))
+  for (const [type, schema] of Object.entries(all)) {
+    const fields = without(Object.keys(schema.properties), 'id', 't')
+    t.same(new Set(names(messageOf('Request', type)!)), fields, type)
+    const empty = decodeRequest(Session.requestSerialize({ id: '1', [type]: {} }))
+    const required = without(schema.required ?? [], 'id', 't')
+    t.same(new Set(Object.keys(empty)), new Set(['id', 't', ...required]), `${type}, empty`)
+    t.equal(empty.t, type)
+  }
+})
 
 t.test('each event and push has its message, with its fields', async t => {
   for (const [type, schema] of Object.entries(ConversationEvents)) {
@@ -70,7 +67,7 @@ t.test('each event and push has its message, with its fields', async t => {
 
 type KeysOf<T> = T extends unknown ? keyof T : never
 
-/** Whatever an answer may have: the compiler misses one that is not here. */
+/** All fields that an answer may have: the compiler reports a missing one. */
 const answers: Record<KeysOf<AnswerOf[RequestType]> | keyof HelloAnswer, true> = {
   seq: true,
   at: true,
@@ -107,11 +104,11 @@ const answers: Record<KeysOf<AnswerOf[RequestType]> | keyof HelloAnswer, true> =
   lastSeen: true,
 }
 
-t.test('an answer has whatever one may have', async t => {
+t.test('an answer has all fields of any answer', async t => {
   t.same(new Set(names('Answer')), new Set(['re', 'error', ...Object.keys(answers)]))
 })
 
-t.test('what is no request is refused, whatever it is', async t => {
+t.test('an invalid request is refused, whatever it is', async t => {
   for (const bytes of [Buffer.from('{"id":"1"}'), Buffer.alloc(50, 255), Buffer.from([0x0a, 0xff, 0xff])])
     t.throws(() => decodeRequest(bytes), { code: 'BAD_REQUEST' })
   const both = Buffer.concat(
@@ -121,7 +118,7 @@ t.test('what is no request is refused, whatever it is', async t => {
   t.same(decodeRequest(Buffer.alloc(0)), { id: '' })
 })
 
-t.test('what JSON has in maps by user is a list, and a push is written once', async t => {
+t.test('maps by user become lists, and a push is serialised once', async t => {
   const states = { alice: 'online', carol: 'away', bob: 'offline' }
   const at = '2026-11-24T02:30:43.123Z'
   const json = JSON.stringify({ re: '1', ok: true, states, lastSeen: { bob: at } })

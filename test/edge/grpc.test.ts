@@ -27,13 +27,13 @@ const connect = async (user: string, hello: Fields = {}): Promise<GrpcClient> =>
 
 const closeCode = ({ metadata }: Awaited<GrpcClient['ended']>) => metadata.get('confab-close-code')[0]
 
-/** The one thing that a message of `oneof`s has. */
+/** Returns the set field of a message of `oneof`s. */
 const of = (frame: Fields | undefined, name: string) => frame?.[name] as Fields
 
 const alice = await confab.connect('alice')
 const upTo = (last: number, first = 1) => Array.from({ length: last - first + 1 }, (_, n) => first + n)
 
-t.test('a service says hello, writes, and gets what a socket gets', async t => {
+t.test('a service sends hello and requests, and receives what a socket receives', async t => {
   const socket = await confab.connect('bot')
   const bot = open()
   const hello = await bot.ok('hello', { token: await confab.token('bot'), device: 'server-1' })
@@ -73,7 +73,7 @@ t.test('a service says hello, writes, and gets what a socket gets', async t => {
   t.same(
     events,
     await Promise.all([1, 2, 3].map(seq => bot.event('tea', seq))),
-    'history has them as they came',
+    'history returns them as received',
   )
   t.match({ head, more }, { head: 4, more: true })
   const { items } = await bot.ok('inbox', { seen: [{ c: 'tea', seq: 4 }] })
@@ -114,7 +114,7 @@ t.test('a service says hello, writes, and gets what a socket gets', async t => {
   bot.close()
 })
 
-t.test('signals, marks and calls come too', async t => {
+t.test('signals, markers and calls are delivered too', async t => {
   const bot = await connect('bot')
   await alice.ok('create', { c: 'signals', kind: 'direct', members: ['bot'] })
   await bot.event('signals', 1)
@@ -148,7 +148,7 @@ t.test('signals, marks and calls come too', async t => {
   bot.close()
 })
 
-t.test('it resumes exactly, and is told what cannot be', async t => {
+t.test('it resumes exactly, and receives refetch where that is impossible', async t => {
   await alice.ok('create', { c: 'r', kind: 'group', members: ['bot'] })
   for (let n = 2; n <= 60; n++) await alice.ok('send', { c: 'r', m: `m${n}`, text: 'x' })
   const bot = await connect('bot', {
@@ -171,7 +171,7 @@ t.test('it resumes exactly, and is told what cannot be', async t => {
   bot.close()
 })
 
-t.test('those of a busy conversation and those of a small one are served alike', async t => {
+t.test('members of a busy and of a small conversation are served alike', async t => {
   const users = ['u1', 'u2', 'u3', 'u4', 'u5']
   await alice.ok('create', { c: 'many', kind: 'group', members: users })
   const bots = await Promise.all(users.map(user => connect(user)))
@@ -187,13 +187,13 @@ t.test('those of a busy conversation and those of a small one are served alike',
   for (const bot of bots) bot.close()
 })
 
-t.test('errors are answers, each with its code', async t => {
+t.test('errors are answers with a code', async t => {
   const eve = await connect('eve')
   t.equal(await eve.code('send', { c: 'r', m: 'm', text: 'let me in' }), 'NOT_FOUND')
   t.match(await eve.request('history', { c: 'no id' }), {
     error: { code: 'BAD_REQUEST', field: '/c', retryable: false },
   })
-  t.equal(await eve.code('hello'), 'BAD_REQUEST', 'hello once')
+  t.equal(await eve.code('hello'), 'BAD_REQUEST', 'hello only once')
   t.match(await eve.request('send', { c: 'own', m: 'm', text: 'x'.repeat(16_385) }), {
     error: { code: 'TOO_LARGE', field: '/text' },
   })
@@ -211,7 +211,7 @@ t.test('errors are answers, each with its code', async t => {
   t.equal(closeCode(end), '1009')
 })
 
-t.test('whoever may not come in is told so, and the call ends', async t => {
+t.test('refusals are answered and end the call', async t => {
   const forged = open({ token: 'not.a.token' })
   t.equal(await forged.code('hello'), 'UNAUTHENTICATED')
   t.match(await forged.ended, { code: status.UNAUTHENTICATED })
@@ -223,7 +223,7 @@ t.test('whoever may not come in is told so, and the call ends', async t => {
   t.equal(closeCode(late), '4002')
   const brief = open({ token: await confab.token('bot', { expiresInSeconds: 2 }) })
   await brief.ok('hello')
-  t.equal((await brief.ended).code, status.UNAUTHENTICATED, 'a token that runs out ends it')
+  t.equal((await brief.ended).code, status.UNAUTHENTICATED, 'an expired token ends it')
   const senseless = open()
   for (let n = 0; n < 10; n++) senseless.call.write({ id: '' })
   const end = await senseless.ended
@@ -231,25 +231,28 @@ t.test('whoever may not come in is told so, and the call ends', async t => {
   t.equal(closeCode(end), '1008')
 })
 
-t.test('a device replaces itself; a user has only so many; half a close is a good end', async t => {
-  const first = await connect('gus', { device: 'd' })
-  const second = await connect('gus', { device: 'd' })
-  const end = await first.ended
-  t.equal(end.code, status.ABORTED)
-  t.equal(closeCode(end), '4003')
-  const more = await Promise.all(upTo(7).map(() => connect('gus')))
-  const tooMany = open({ token: await confab.token('gus') })
-  t.equal(await tooMany.code('hello'), 'RATE_LIMITED')
-  t.equal(closeCode(await tooMany.ended), '4029')
-  for (const client of [second, ...more]) {
-    client.call.end()
-    t.equal((await client.ended).code, status.OK)
-  }
-  const again = await connect('gus')
-  again.close()
-})
+t.test(
+  'a device replaces itself; a user has a limited number of calls; a half-closed call ends well',
+  async t => {
+    const first = await connect('gus', { device: 'd' })
+    const second = await connect('gus', { device: 'd' })
+    const end = await first.ended
+    t.equal(end.code, status.ABORTED)
+    t.equal(closeCode(end), '4003')
+    const more = await Promise.all(upTo(7).map(() => connect('gus')))
+    const tooMany = open({ token: await confab.token('gus') })
+    t.equal(await tooMany.code('hello'), 'RATE_LIMITED')
+    t.equal(closeCode(await tooMany.ended), '4029')
+    for (const client of [second, ...more]) {
+      client.call.end()
+      t.equal((await client.ended).code, status.OK)
+    }
+    const again = await connect('gus')
+    again.close()
+  },
+)
 
-t.test('a call that is not read is ended, and what it missed comes by resume', async t => {
+t.test('a call that is not read is closed, and resumes what it missed', async t => {
   const text = 'x'.repeat(16_000)
   await alice.ok('create', { c: 'loud', kind: 'group', members: ['bot', 'carol'] })
   const carol = await connect('carol')
@@ -259,7 +262,7 @@ t.test('a call that is not read is ended, and what it missed comes by resume', a
   let sent = 0
   let most = 0
   while (confab.edge.connections() === connections) {
-    // No more than a resume gives.
+    // At most what a resume gives.
     if (sent < 500) {
       await Promise.all(upTo(10).map(n => alice.ok('send', { c: 'loud', m: `m${sent + n}`, text })))
       sent += 10
@@ -276,7 +279,7 @@ t.test('a call that is not read is ended, and what it missed comes by resume', a
   t.equal(end.code, status.RESOURCE_EXHAUSTED)
   t.equal(closeCode(end), '4008')
   const had = bot.seqs('loud')
-  t.same(had, upTo(had.length + 1, 2), 'what came had no hole')
+  t.same(had, upTo(had.length + 1, 2), 'the received events have no gap')
   const again = await connect('bot', { resume: [{ c: 'loud', seq: had.length + 1 }] })
   await again.event('loud', sent + 1)
   t.same(again.seqs('loud'), upTo(sent + 1, had.length + 2))
@@ -284,7 +287,7 @@ t.test('a call that is not read is ended, and what it missed comes by resume', a
   carol.close()
 })
 
-t.test('a slow reader gets all that it missed, and little of it waits at a time', async t => {
+t.test('a slow reader receives everything it missed, with few bytes buffered at a time', async t => {
   const text = 'x'.repeat(16_000)
   await alice.ok('create', { c: 'much', kind: 'group', members: ['bot'] })
   for (let wave = 0; wave < 30; wave++)
@@ -305,7 +308,7 @@ t.test('a slow reader gets all that it missed, and little of it waits at a time'
   bot.close()
 })
 
-t.test('a node that goes away says so first', async t => {
+t.test('a node that shuts down announces it', async t => {
   const going = await startConfab(t, { nats: confab.nats, edge: { grpcPort: 0 }, limits: { drainMs: 600 } })
   const bot = new GrpcClient(going.edge.grpcPort!, { token: await going.token('bot') })
   await bot.ok('hello')
@@ -321,7 +324,7 @@ t.test('a node that goes away says so first', async t => {
   t.equal(going.edge.connections(), 0)
 })
 
-t.test('an address has only so many calls, and one that has ended, however it did, leaves room', async t => {
+t.test('an address has a limited number of calls, and any ended call makes room', async t => {
   const few = await startConfab(t, {
     nats: confab.nats,
     edge: { grpcPort: 0 },
@@ -329,7 +332,7 @@ t.test('an address has only so many calls, and one that has ended, however it di
   })
   const token = await few.token('bot')
   const call = (options: GrpcClientOptions = {}) => new GrpcClient(few.edge.grpcPort!, { token, ...options })
-  /** Once there is room: the end of a call is known here a little later than there. */
+  /** Retries until there is room: the end of a call is known here a little later than there. */
   const untilIn = async () => {
     for (let n = 0; n < 200; n++) {
       const client = call()
@@ -363,7 +366,7 @@ t.test('an address has only so many calls, and one that has ended, however it di
   last.close()
 })
 
-t.test('it is off where it is not asked for, and says when it cannot listen', async t => {
+t.test('it is off by default, and reports when it cannot listen', async t => {
   const without = await startConfab(t, { nats: confab.nats })
   t.equal(without.edge.grpcPort, undefined)
   const parts = {} as Parameters<typeof startGrpc>[0]

@@ -10,15 +10,15 @@ const expiring = (seconds: number) =>
     .setExpirationTime(Math.floor(Date.now() / 1000) + seconds)
     .sign(new TextEncoder().encode(testSecret))
 
-t.test('is answered with who one is, and what holds here', async t => {
+t.test('is answered with the user, and the node’s limits', async t => {
   const socket = await confab.socket()
   const answer = await socket.ok('hello', { token: await confab.token('alice') })
   t.match(answer, { user: 'alice', epoch: 1, heartbeatMs: 25_000, session: /^[\w-]{36}$/ })
   t.match(answer.limits, { textBytes: 16_384, frameBytes: 65_536, inFlight: Number })
-  t.equal(await socket.code('hello', { token: await confab.token('alice') }), 'BAD_REQUEST', 'once only')
+  t.equal(await socket.code('hello', { token: await confab.token('alice') }), 'BAD_REQUEST', 'only once')
 })
 
-t.test('a token that is not good closes the socket with 4001, after the answer', async t => {
+t.test('an invalid token closes the socket with 4001, after the answer', async t => {
   for (const token of ['nonsense', await expiring(-60), undefined]) {
     const socket = await confab.socket()
     t.equal(await socket.code('hello', { token }), 'UNAUTHENTICATED')
@@ -26,13 +26,13 @@ t.test('a token that is not good closes the socket with 4001, after the answer',
   }
 })
 
-t.test('a token that expires ends the session with 4001', async t => {
+t.test('an expiring token ends the session with 4001', async t => {
   const socket = await confab.socket()
   await socket.ok('hello', { token: await expiring(1) })
   t.match(await socket.closed, { code: 4001 })
 })
 
-t.test('no hello: 4002; anything else before it: UNAUTHENTICATED, ten times', async t => {
+t.test('no hello: 4002; any other request before it: UNAUTHENTICATED, ten times', async t => {
   const silent = await confab.socket()
   t.match(await silent.closed, { code: 4002 })
 
@@ -43,7 +43,7 @@ t.test('no hello: 4002; anything else before it: UNAUTHENTICATED, ten times', as
   for (const frame of talking.frames) t.match(frame, { ok: false, error: { code: 'UNAUTHENTICATED' } })
 })
 
-t.test('what is wrong with hello itself can be put right', async t => {
+t.test('an invalid hello can be repeated correctly', async t => {
   const socket = await confab.socket()
   const token = await confab.token('alice')
   t.match((await socket.request('hello', { token, device: 'a b' })).error, {
@@ -54,7 +54,7 @@ t.test('what is wrong with hello itself can be put right', async t => {
   await socket.ok('hello', { token })
 })
 
-t.test('requests may be sent along with hello', async t => {
+t.test('requests may be pipelined with hello', async t => {
   const socket = await confab.socket()
   socket.send({ id: '1', t: 'hello', token: await confab.token('alice') })
   socket.send({ id: '2', t: 'create', c: 'eager', kind: 'group', members: [] })
@@ -74,20 +74,20 @@ t.test('requests may be sent along with hello', async t => {
 t.test('the token may be in the header', async t => {
   const bearer = async (user: string) => ({ authorization: `Bearer ${await confab.token(user)}` })
   const socket = await confab.socket({ headers: await bearer('alice') })
-  t.equal(await socket.code('ping'), 'UNAUTHENTICATED', 'hello is said all the same')
+  t.equal(await socket.code('ping'), 'UNAUTHENTICATED', 'hello is required nevertheless')
   t.match(await socket.ok('hello'), { user: 'alice' })
   const both = await confab.socket({ headers: await bearer('alice') })
   t.match(
     await both.ok('hello', { token: await confab.token('bob') }),
     { user: 'bob' },
-    'the frame’s goes first',
+    'the frame’s token takes precedence',
   )
   const bad = await confab.socket({ headers: { authorization: 'Bearer nonsense' } })
   t.equal(await bad.code('hello'), 'UNAUTHENTICATED')
   t.match(await bad.closed, { code: 4001 })
 })
 
-t.test('the same user and device: the later socket replaces the earlier', async t => {
+t.test('the same user and device: the later socket replaces the earlier one', async t => {
   const first = await confab.connect('alice', { device: 'phone' })
   const other = await confab.connect('alice', { device: 'tablet' })
   const nameless = await confab.connect('alice')

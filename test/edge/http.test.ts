@@ -142,7 +142,7 @@ t.test('HEAD is GET without the body', async t => {
   const stream = await fetch(`${confab.url}/v1/stream`, { method: 'HEAD', headers: bob })
   t.match(stream, { status: 200 })
   t.equal(stream.headers.get('content-type'), 'text/event-stream')
-  t.equal(await stream.text(), '', 'and no stream begins')
+  t.equal(await stream.text(), '', 'no stream is opened')
 })
 
 t.test('another method, another path', async t => {
@@ -197,13 +197,13 @@ t.test('health, readiness, metrics', async t => {
   t.match(body, /confab_edge_requests_total\{type="send",outcome="ok"\} 2/)
 })
 
-t.test('development tokens are good here', async t => {
+t.test('development tokens are accepted here', async t => {
   const { body } = await get('/v1/dev/token?user=alice')
   t.match(await get('/v1/inbox', { authorization: `Bearer ${body.token}` }), { status: 200 })
   t.match(await get('/v1/dev/token?user=a.b'), { status: 400 })
 })
 
-t.test('the documents for machines name every request and route', async t => {
+t.test('the machine-readable documents name every request and route', async t => {
   const openapi = (await get('/v1/openapi.json')).body
   t.match(openapi, {
     openapi: /^3\.1/,
@@ -226,7 +226,7 @@ t.test('the documents for machines name every request and route', async t => {
       )
 })
 
-t.test('browsers: what may be called from where, and what may run', async t => {
+t.test('browsers: allowed origins, and content security policy', async t => {
   const preflight = async (origin: string) =>
     await fetch(`${confab.url}/v1/commands`, {
       method: 'OPTIONS',
@@ -260,7 +260,7 @@ t.test('browsers: what may be called from where, and what may run', async t => {
   t.match(await get('/vendor/preact/dist/preact.mjs'), { status: 200 })
 })
 
-t.test('a request that is given up does no harm', async t => {
+t.test('an aborted request does no harm', async t => {
   const given = new AbortController()
   const asked = fetch(`${confab.url}/v1/inbox`, { headers: await bearer('bob'), signal: given.signal })
   given.abort()
@@ -268,6 +268,6 @@ t.test('a request that is given up does no harm', async t => {
   t.match(await get('/healthz'), { status: 200 })
 })
 
-t.test('nothing private is in the log', async t => {
+t.test('the log contains no private data', async t => {
   t.notMatch(JSON.stringify(confab.logged), /ready|Bearer|eyJ|127\.0\.0\.1/)
 })

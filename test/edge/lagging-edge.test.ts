@@ -8,7 +8,7 @@ const behind = await startConfab(t, { nats: ahead.nats, wrapFeed: inner => (feed
 const alice = await ahead.connect('alice')
 const bob = await behind.connect('bob')
 
-/** Requests that only a member may make, and that do not go by the command bus. */
+/** Requests that only a member may make and that bypass the command bus. */
 const asMember: Readonly<Record<string, (c: string) => Record<string, unknown>>> = {
   history: c => ({ c }),
   members: c => ({ c }),
@@ -19,7 +19,7 @@ const asMember: Readonly<Record<string, (c: string) => Record<string, unknown>>>
   mute: c => ({ c, on: true }),
 }
 
-t.test('who has just been let in on another node is let in here', async t => {
+t.test('a user who was just invited on another node is admitted here', async t => {
   t.teardown(() => feed?.release())
   for (const [type, fields] of Object.entries(asMember)) {
     const c = `in-${type}`
@@ -33,7 +33,7 @@ t.test('who has just been let in on another node is let in here', async t => {
   }
 })
 
-t.test('whoever comes from a node that is ahead goes on where it was', async t => {
+t.test('a client from a node that is ahead continues at its position', async t => {
   t.teardown(() => feed?.release())
   await alice.ok('create', { c: 'moving', kind: 'group', members: ['bob'] })
   await bob.event('moving', 1)

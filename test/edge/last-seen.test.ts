@@ -11,7 +11,7 @@ const alice = await here.connect('alice')
 const lastSeen = async (client: RawClient, ...users: string[]) =>
   (await client.ok('presence', { users, lastSeen: true })).lastSeen as Record<string, string>
 
-/** Comes, does something, goes, and has been seen to come and to go: whoever is told at all is told of it from then on. */
+/** Connects, acts, disconnects, and waits until both were observed. */
 const visit = async (user: string, what: (client: RawClient) => Promise<unknown> = async () => {}) => {
   const client = await there.connect(user)
   const own = await here.connect(`${user}-probe`)
@@ -26,7 +26,7 @@ const visit = async (user: string, what: (client: RawClient) => Promise<unknown>
   own.close()
 }
 
-/** The user itself is always told: asked over HTTP, which makes nobody online. */
+/** Users always see their own time; asked over HTTP, which makes no user online. */
 const ownLastSeen = async (user: string): Promise<string | undefined> => {
   const answer = await fetch(`${here.url}/v1/commands`, {
     method: 'POST',
@@ -45,7 +45,7 @@ const written = async (user: string): Promise<string> => {
   }
 }
 
-t.test('contacts are told, unless the user says otherwise: everybody, nobody', async t => {
+t.test('visible to contacts, unless the user chooses everybody or nobody', async t => {
   await visit('bob', bob => bob.ok('create', { c: 'tea', kind: 'group', members: ['alice'] }))
   const at = await written('bob')
   t.match(at, /^\d{4}-\d\d-\d\dT.*Z$/)
@@ -69,7 +69,7 @@ t.test('contacts are told, unless the user says otherwise: everybody, nobody', a
   t.equal(await alice.code('privacy', { lastSeen: 'friends' }), 'BAD_REQUEST')
 })
 
-t.test('a time is of who is offline, and is asked for', async t => {
+t.test('a time is returned for offline users, on request', async t => {
   const carol = await there.connect('carol')
   await carol.ok('create', { c: 'milk', kind: 'direct', members: ['alice'] })
   while (
@@ -88,7 +88,7 @@ t.test('a time is of who is offline, and is asked for', async t => {
 })
 
 t.test(
-  'nobody becomes a contact by itself: not in a channel, not by putting the user into a group',
+  'a user does not become a contact unilaterally: not in a channel, not by adding the user to a group',
   async t => {
     const mallory = await here.connect('mallory')
     await visit('dave', dave => dave.ok('create', { c: 'open', kind: 'channel', title: 'Open', members: [] }))
@@ -98,7 +98,7 @@ t.test(
     await mallory.ok('create', { c: 'trap-of-two', kind: 'direct', members: ['dave'] })
     await mallory.ok('send', { c: 'trap', m: 'm1', text: 'hello' })
     t.same(await lastSeen(mallory, 'dave'), {})
-    // Who reads what was sent has taken it up.
+    // Reading what was sent counts as contact.
     await visit('dave', async dave => {
       await dave.ok('read', { c: 'trap', seq: 2 })
     })
@@ -115,7 +115,7 @@ t.test(
   },
 )
 
-t.test('times in the bucket only go forward, whoever writes them, and are forgotten in time', async t => {
+t.test('times in the bucket only move forward, whichever node writes, and expire', async t => {
   const keepMs = 60_000
   const [one, other] = await Promise.all([
     openLastSeenBucket(here.connection, { keepMs }),
@@ -124,7 +124,7 @@ t.test('times in the bucket only go forward, whoever writes them, and are forgot
   const now = Math.floor(Date.now() / 1000) * 1000
   const users = Array.from({ length: 300 }, (_, n) => `many-${n}`).concat('constructor', '__proto__')
   const at = (ms: number) => new Map(users.map(user => [user, ms]))
-  // The same keys at the same time: each has to see what the other has written.
+  // The same keys at the same time: each has to see the other's write.
   await Promise.all([one.note(at(now - 3_000)), other.note(at(now - 1_000)), one.note(at(now - 2_000))])
   t.same(await one.of(users), at(now - 1_000))
   await other.note(new Map([['many-1', now - 30_000]]))

@@ -8,7 +8,7 @@ import type { Fields } from '../harness/raw-client.ts'
 
 type T = Parameters<typeof startConfab>[0]
 
-/** A confab and what its metric says that a limit has refused. */
+/** Starts a confab, and returns the metric of what a limit refused. */
 const limited = async (t: T, limits: ConfabOptions['limits'], edge: ConfabOptions['edge'] = {}) => {
   const metrics = createEdgeMetrics(createRegistry())
   const confab = await startConfab(t, { limits: limits ?? {}, edge: { metrics, ...edge } })
@@ -28,7 +28,7 @@ interface Refused {
 const refusedOf = (answers: readonly Fields[]): Refused[] =>
   answers.filter(answer => answer.ok === false).map(answer => answer.error as Refused)
 
-t.test('a socket that asks too fast is told how long to wait, and goes on after it', async t => {
+t.test('a socket above its rate receives the wait, and continues after it', async t => {
   const { connect, refusals } = await limited(t, { ...off, socketRequests: 20 })
   const alice = await connect('alice')
   const again = await connect('alice')
@@ -45,7 +45,7 @@ t.test('a socket that asks too fast is told how long to wait, and goes on after 
   t.equal(await alice.code('ping'), 'ok')
 })
 
-t.test('a user has one rate over all sockets and HTTP, another user one of its own', async t => {
+t.test('a user has one rate over all sockets and HTTP, independent of other users', async t => {
   const { connect, refusals, url, token } = await limited(t, { ...off, userRequests: 10 })
   const sockets = [await connect('alice'), await connect('alice')]
   const bob = await connect('bob')
@@ -56,7 +56,7 @@ t.test('a user has one rate over all sockets and HTTP, another user one of its o
   t.ok(refused.length > 0 && refused.length <= 30, `${refused.length} refused`)
   t.equal(await refusals('user_rate'), refused.length)
   const authorization = `Bearer ${await token('alice')}`
-  // The rate refills meanwhile: so many at once are more than it can give.
+  // The rate refills meanwhile: this many at once exceed it.
   const http = await Promise.all(
     Array.from({ length: 30 }, () => fetch(`${url}/v1/inbox`, { headers: { authorization } })),
   )
@@ -87,41 +87,38 @@ t.test('bytes count, also those of frames that are too large to be read', async 
   t.equal(await refusals('frame_size'), 1)
 })
 
-t.test(
-  'a conversation has a rate; strangers take nothing of it, and marks and reads are not of it',
-  async t => {
-    const { connect, refusals } = await limited(t, { ...off, conversationRequests: 20 })
-    const [alice, bob, mallory] = [await connect('alice'), await connect('bob'), await connect('mallory')]
-    await alice.ok('create', { c: 'tea', kind: 'group', members: ['bob'] })
-    await alice.ok('create', { c: 'milk', kind: 'group', members: ['bob'] })
-    for (let n = 0; n < 100; n++) {
-      const code = await mallory.code('send', { c: 'tea', m: `m${n}`, text: 'let me in' })
-      if (code !== 'NOT_FOUND') t.fail(code)
-    }
-    t.equal(await alice.code('send', { c: 'tea', m: 'first', text: 'x' }), 'ok')
-    const answers = await Promise.all(
-      Array.from({ length: 60 }, (_, n) =>
-        (n % 2 === 0 ? alice : bob).request('send', { c: 'tea', m: `n${n}`, text: 'x' }),
-      ),
-    )
-    const refused = refusedOf(answers)
-    t.ok(refused.length > 0 && refused.length <= 60, `${refused.length} refused`)
-    t.ok(refused.every(({ code }) => code === 'RATE_LIMITED'))
-    t.equal(await refusals('conversation_rate'), refused.length)
-    t.equal(await alice.code('send', { c: 'milk', m: 'other', text: 'x' }), 'ok')
-    const others = await Promise.all(
-      Array.from({ length: 40 }, (_, n) =>
-        n % 2 === 0 ? bob.code('history', { c: 'tea', limit: 1 }) : bob.code('read', { c: 'tea', seq: 1 }),
-      ),
-    )
-    t.same(new Set(others), new Set(['ok']))
-    const seqs = answers.filter(answer => answer.ok === true).map(answer => answer.seq as number)
-    await bob.event('tea', Math.max(...seqs))
-    t.equal(bob.seqs('tea').length, seqs.length + 2, 'what was refused is not there')
-  },
-)
+t.test('a conversation has a rate; strangers do not use it up, and markers and reads are exempt', async t => {
+  const { connect, refusals } = await limited(t, { ...off, conversationRequests: 20 })
+  const [alice, bob, mallory] = [await connect('alice'), await connect('bob'), await connect('mallory')]
+  await alice.ok('create', { c: 'tea', kind: 'group', members: ['bob'] })
+  await alice.ok('create', { c: 'milk', kind: 'group', members: ['bob'] })
+  for (let n = 0; n < 100; n++) {
+    const code = await mallory.code('send', { c: 'tea', m: `m${n}`, text: 'let me in' })
+    if (code !== 'NOT_FOUND') t.fail(code)
+  }
+  t.equal(await alice.code('send', { c: 'tea', m: 'first', text: 'x' }), 'ok')
+  const answers = await Promise.all(
+    Array.from({ length: 60 }, (_, n) =>
+      (n % 2 === 0 ? alice : bob).request('send', { c: 'tea', m: `n${n}`, text: 'x' }),
+    ),
+  )
+  const refused = refusedOf(answers)
+  t.ok(refused.length > 0 && refused.length <= 60, `${refused.length} refused`)
+  t.ok(refused.every(({ code }) => code === 'RATE_LIMITED'))
+  t.equal(await refusals('conversation_rate'), refused.length)
+  t.equal(await alice.code('send', { c: 'milk', m: 'other', text: 'x' }), 'ok')
+  const others = await Promise.all(
+    Array.from({ length: 40 }, (_, n) =>
+      n % 2 === 0 ? bob.code('history', { c: 'tea', limit: 1 }) : bob.code('read', { c: 'tea', seq: 1 }),
+    ),
+  )
+  t.same(new Set(others), new Set(['ok']))
+  const seqs = answers.filter(answer => answer.ok === true).map(answer => answer.seq as number)
+  await bob.event('tea', Math.max(...seqs))
+  t.equal(bob.seqs('tea').length, seqs.length + 2, 'a refused request has no effect')
+})
 
-t.test('a user with too many sockets is closed with 4029; a device takes its own place', async t => {
+t.test('a user with too many sockets is closed with 4029; a device replaces itself', async t => {
   const { connect, socket, token, refusals } = await limited(t, { userSockets: 2 })
   const first = await connect('alice', { device: 'phone' })
   await connect('alice')
@@ -136,7 +133,7 @@ t.test('a user with too many sockets is closed with 4029; a device takes its own
 })
 
 t.test(
-  'an address with too many sockets is refused at the upgrade, and let in when one has gone',
+  'an address with too many sockets is refused at the upgrade, and admitted when one has closed',
   async t => {
     const { socket, refusals, edge, url } = await limited(t, { addressSockets: 2, trustProxy: 1 })
     const from = (address: string) => socket({ headers: { 'x-forwarded-for': `8.8.8.8, ${address}` } })
@@ -144,7 +141,7 @@ t.test(
     await from('192.0.2.1')
     await t.rejects(from('192.0.2.1'))
     const upgrade = await fetch(`${url}/v1/ws`).catch(() => undefined)
-    t.not(upgrade?.status, 429, 'who asks for no socket is not counted')
+    t.not(upgrade?.status, 429, 'requests without a socket are not counted')
     t.equal(await refusals('address_sockets'), 1)
     await from('192.0.2.2')
     await from('2001:db8::1')
@@ -209,19 +206,19 @@ t.test('WebSockets, event streams and gRPC calls of an address count together', 
   t.equal((await stream('127.0.0.1')).answer.status, 200, 'an ended stream makes room')
 })
 
-t.test('without trust in a proxy its header says nothing', async t => {
+t.test('without a trusted proxy its header is ignored', async t => {
   const { socket } = await limited(t, { addressSockets: 1 })
   await socket({ headers: { 'x-forwarded-for': '192.0.2.1' } })
   await t.rejects(socket({ headers: { 'x-forwarded-for': '192.0.2.2' } }))
 })
 
-t.test('whoever says no hello is closed with 4002, and counted', async t => {
+t.test('a socket without hello is closed with 4002, and counted', async t => {
   const { socket, refusals } = await limited(t, { helloMs: 200 })
   t.equal((await (await socket()).closed).code, 4002)
   t.equal(await refusals('hello_time'), 1)
 })
 
-t.test('a node that is nearly full says so to what can wait, and to nothing else', async t => {
+t.test('a nearly full node refuses only requests that can wait', async t => {
   const bound = 1024 * 1024
   const { connect, connectSlow, refusals, url, token, edge, bus } = await limited(t, {
     bufferedBytes: bound,
@@ -271,33 +268,36 @@ t.test('a node that is nearly full says so to what can wait, and to nothing else
   await bob.event('tea', 2)
   const connections = edge.connections()
   await fill(() => edge.connections() === connections)
-  t.equal(edge.connections(), connections - 1, 'beyond the bound the slowest goes')
+  t.equal(edge.connections(), connections - 1, 'beyond the bound the slowest socket is closed')
   await alice.ok('send', { c: 'tea', m: 'two', text: 'x' })
 })
 
-t.test('who comes when too many do is told when to come, and is let in then, on the same socket', async t => {
-  const { socket, token, refusals } = await limited(t, { ...off, hellos: 20, helloMs: 300 })
-  const clients = await Promise.all(Array.from({ length: 40 }, () => socket()))
-  const tokens = await Promise.all(clients.map((_, n) => token(`user${n}`)))
-  const hello = (n: number) => clients[n]!.request('hello', { token: tokens[n] })
-  const waits: number[] = []
-  await Promise.all(
-    (await Promise.all(clients.map((_, n) => hello(n)))).map(async (answer, n) => {
-      for (let next = answer; next.ok === false; next = await hello(n)) {
-        const { code, retryAfterMs } = next.error as Refused
-        t.equal(code, 'OVERLOADED')
-        if (next === answer) waits.push(retryAfterMs)
-        await sleep(retryAfterMs)
-      }
-    }),
-  )
-  t.ok(waits.length > 0 && waits.length <= 20, `${waits.length} were sent away`)
-  t.ok((await refusals('hello_rate')) >= waits.length)
-  waits.sort((one, other) => one - other)
-  t.ok(waits.at(-1)! - waits[0]! > 300, `they come one after another: ${waits.join(' ')}`)
-})
+t.test(
+  'during a rush a client receives a time to retry, and is admitted then, on the same socket',
+  async t => {
+    const { socket, token, refusals } = await limited(t, { ...off, hellos: 20, helloMs: 300 })
+    const clients = await Promise.all(Array.from({ length: 40 }, () => socket()))
+    const tokens = await Promise.all(clients.map((_, n) => token(`user${n}`)))
+    const hello = (n: number) => clients[n]!.request('hello', { token: tokens[n] })
+    const waits: number[] = []
+    await Promise.all(
+      (await Promise.all(clients.map((_, n) => hello(n)))).map(async (answer, n) => {
+        for (let next = answer; next.ok === false; next = await hello(n)) {
+          const { code, retryAfterMs } = next.error as Refused
+          t.equal(code, 'OVERLOADED')
+          if (next === answer) waits.push(retryAfterMs)
+          await sleep(retryAfterMs)
+        }
+      }),
+    )
+    t.ok(waits.length > 0 && waits.length <= 20, `${waits.length} were sent away`)
+    t.ok((await refusals('hello_rate')) >= waits.length)
+    waits.sort((one, other) => one - other)
+    t.ok(waits.at(-1)! - waits[0]! > 300, `they come one after another: ${waits.join(' ')}`)
+  },
+)
 
-t.test('what came with a hello that has to wait has to wait as well', async t => {
+t.test('requests pipelined with a delayed hello are delayed too', async t => {
   const { connect, socket, token } = await limited(t, { ...off, hellos: 1 })
   await connect('alice')
   const bob = await socket()
@@ -306,7 +306,7 @@ t.test('what came with a hello that has to wait has to wait as well', async t =>
     t.match(answer, { ok: false, error: { code: 'OVERLOADED' } })
 })
 
-t.test('an event stream that comes when too many do is 503, with Retry-After', async t => {
+t.test('an event stream during a rush is 503, with Retry-After', async t => {
   const { url, token } = await limited(t, { ...off, hellos: 1 })
   const headers = { authorization: `Bearer ${await token('alice')}` }
   const open = () => {

@@ -10,7 +10,7 @@ import { mediaTests } from './media.ts'
 
 mediaTests('folder', t => openMediaFolder(join(tempFolder(t), 'media')))
 
-t.test('what takes long to verify is asked for again; too many at once are told to wait', async t => {
+t.test('a slow verification is polled; too many at once are told to wait', async t => {
   const store = await openMediaFolder(join(tempFolder(t), 'media'))
   const gate = Promise.withResolvers<void>()
   const slow = new Proxy(store, {
@@ -37,7 +37,7 @@ t.test('what takes long to verify is asked for again; too many at once are told 
   const one = await uploaded(png('one'))
   const other = await uploaded(png('other'))
   t.match(await alice.complete(one), { status: 202, body: { ok: true, verified: false } })
-  t.match(await alice.complete(one), { status: 202 }, 'it is not begun twice')
+  t.match(await alice.complete(one), { status: 202 }, 'it is not started twice')
   t.match(await alice.complete(other), {
     status: 503,
     body: { error: { code: 'OVERLOADED', retryAfterMs: 1_000 } },
@@ -49,7 +49,7 @@ t.test('what takes long to verify is asked for again; too many at once are told 
   }
 })
 
-t.test('HEAD tells of a file what GET gives, and reads nothing of it', async t => {
+t.test('HEAD returns the headers of GET, without reading the file', async t => {
   const store = await openMediaFolder(join(tempFolder(t), 'media'))
   const confab = await startConfab(t, { mediaStore: store })
   const alice = httpOf(confab, 'alice')

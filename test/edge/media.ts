@@ -5,10 +5,10 @@ import { described, httpOf, png, putParts, type UploadAnswer, upload } from '../
 
 const MiB = 1024 ** 2
 
-/** Starts a confab with a store of this kind; undefined when it is not to be had here. */
+/** Opens a store of this kind; undefined if it is not available. */
 type Open = (t: Test) => Promise<MediaStore | undefined>
 
-/** Media from end to end, over the socket and HTTP, with a store of any kind. */
+/** Media end to end, over WebSocket and HTTP, with any kind of store. */
 export const mediaTests = (name: string, open: Open): void => {
   const test = (
     what: string,
@@ -30,7 +30,7 @@ export const mediaTests = (name: string, open: Open): void => {
     return { ...answer, location: answer.headers.get('location') }
   }
 
-  test('what was uploaded is sent, and fetched by members only', async (t, confab) => {
+  test('an upload is sent, and fetched by members only', async (t, confab) => {
     const bytes = png('x'.repeat(100_000))
     const alice = await confab.connect('alice')
     const bob = await confab.connect('bob')
@@ -42,7 +42,11 @@ export const mediaTests = (name: string, open: Open): void => {
     t.same(await putParts(confab, answer, bytes), [200])
     t.equal(await alice.code('send', { c: 'tea', m: 'm1', text: '', attachments }), 'MEDIA_INCOMPLETE')
     t.match(await httpOf(confab, 'alice').complete(answer.mediaId), { status: 200, body: { verified: true } })
-    t.match(await httpOf(confab, 'alice').complete(answer.mediaId), { status: 200 }, 'again, it is as it was')
+    t.match(
+      await httpOf(confab, 'alice').complete(answer.mediaId),
+      { status: 200 },
+      'the same, when repeated',
+    )
     t.match(await alice.ok('send', { c: 'tea', m: 'm1', text: '', attachments }), {
       seq: 2,
       duplicate: false,
@@ -70,16 +74,16 @@ export const mediaTests = (name: string, open: Open): void => {
     const stranger = await download(confab, 'mallory', 'tea', answer.mediaId)
     t.match(stranger, none)
     const nothing = await download(confab, 'mallory', 'nowhere', answer.mediaId)
-    t.same(stranger.body, nothing.body, 'a stranger cannot tell it from a conversation that is not there')
+    t.same(stranger.body, nothing.body, 'a stranger cannot distinguish it from a missing conversation')
     const other = await upload(confab, 'alice', png('other'))
-    t.match(await download(confab, 'bob', 'tea', other.mediaId), none, 'what was not sent is not there')
+    t.match(await download(confab, 'bob', 'tea', other.mediaId), none, 'an unsent medium does not exist')
     await alice.ok('remove', { c: 'tea', user: 'bob' })
-    t.match(await download(confab, 'bob', 'tea', answer.mediaId), none, 'nor is anything, once one is out')
+    t.match(await download(confab, 'bob', 'tea', answer.mediaId), none, 'nor does any for a former member')
     t.equal((await fetch(new URL(`/v1/conversations/tea/media/${answer.mediaId}`, confab.url))).status, 401)
   })
 
   test(
-    'only what is as it was announced may be sent',
+    'only an upload that matches its announcement may be sent',
     async (t, confab) => {
       const alice = httpOf(confab, 'alice')
       const announce = async (fields: object) =>
@@ -104,7 +108,7 @@ export const mediaTests = (name: string, open: Open): void => {
       await expectDropped(described(bytes, { name: 'a.txt', type: 'text/plain' }), bytes, '/type')
 
       const tooLong = await announce({ ...described(bytes), size: bytes.length + 1 })
-      t.not((await putParts(confab, tooLong, bytes))[0], 200, 'a part of another size is not taken')
+      t.not((await putParts(confab, tooLong, bytes))[0], 200, 'a part of another size is refused')
       t.match(await alice.complete(tooLong.mediaId), {
         status: 409,
         body: { error: { code: 'MEDIA_INCOMPLETE' } },
@@ -154,7 +158,7 @@ export const mediaTests = (name: string, open: Open): void => {
       t.match(
         await bob.request('send', { c: 'tea', m: 'b1', text: '', attachments: [good] }),
         { ok: false, error: { code: 'NOT_FOUND', field: '/attachments/0/mediaId' } },
-        'another’s upload is nothing that one may know of',
+        'another user’s upload is not visible',
       )
       t.match(await bob.complete(good.mediaId), { status: 404 })
       t.match(await bob.call(`/v1/media/${good.mediaId}`), { status: 404 })
@@ -167,7 +171,7 @@ export const mediaTests = (name: string, open: Open): void => {
       t.match(
         await mallory.request('send', { c: 'tea', m: 'x', text: '', attachments: [theirs] }),
         { error: { code: 'NOT_FOUND' } },
-        'a stranger to the conversation gives it nothing',
+        'a stranger to the conversation adds nothing to it',
       )
       t.match(await mallory.request('media', { ...described(bytes), c: 'tea' }), {
         error: { code: 'NOT_FOUND' },
@@ -176,7 +180,7 @@ export const mediaTests = (name: string, open: Open): void => {
     { maxBytes: 2 * MiB },
   )
 
-  test('parts in any order, left half-way, gone on with', async (t, confab) => {
+  test('parts in any order, interrupted, continued', async (t, confab) => {
     const bytes = Buffer.concat([png(), Buffer.alloc(17 * MiB, 'tea ')])
     const fields = described(bytes)
     const alice = httpOf(confab, 'alice')
@@ -214,11 +218,11 @@ export const mediaTests = (name: string, open: Open): void => {
     t.match(
       await alice.request('media', { ...fields, name: 'b.png', mediaId: first.mediaId }),
       { error: { code: 'MEDIA_MISMATCH', field: '/name' } },
-      'an upload goes on as what it was',
+      'an upload continues with its announcement',
     )
   })
 
-  test('a conversation keeps the same content once', async (t, confab) => {
+  test('a conversation stores the same content once', async (t, confab) => {
     const { store } = confab.media
     const bytes = png('the same')
     const contents = async () => {
@@ -235,7 +239,7 @@ export const mediaTests = (name: string, open: Open): void => {
     t.equal(await contents(), 1)
     const fields = described(bytes, { name: 'c.png' })
     const known = (await bob.request('media', { ...fields, c: 'tea' })) as unknown as UploadAnswer
-    t.match(known, { parts: [], missing: 0, verified: true }, 'what is there needs no upload')
+    t.match(known, { parts: [], missing: 0, verified: true }, 'existing content needs no upload')
     const three = { mediaId: known.mediaId, ...fields }
     t.match(await bob.request('send', { c: 'tea', m: 'm3', text: '', attachments: [three] }), { ok: true })
     t.equal(await contents(), 1)
@@ -248,21 +252,21 @@ export const mediaTests = (name: string, open: Open): void => {
     t.match(
       await bob.request('media', { ...described(bytes, { type: 'image/gif' }), c: 'tea' }),
       { missing: 1, verified: false },
-      'as another type it is not known',
+      'with another type it is unknown',
     )
     await alice.request('create', { c: 'coffee', kind: 'group', members: ['bob'] })
-    t.match(await bob.request('media', { ...fields, c: 'coffee' }), { missing: 1 }, 'nor elsewhere')
+    t.match(await bob.request('media', { ...fields, c: 'coffee' }), { missing: 1 }, 'also elsewhere')
     t.match(
       await bob.request('send', { c: 'coffee', m: 'm4', text: '', attachments: [three] }),
       { error: { code: 'NOT_FOUND' } },
-      'what was not uploaded goes nowhere else',
+      'content that was not uploaded is not shared with other conversations',
     )
     t.match(await alice.request('send', { c: 'coffee', m: 'm5', text: '', attachments: [one] }), { ok: true })
     t.equal(await contents(), 2)
   })
 
   test(
-    'what the log says was sent stays; all else goes by itself',
+    'media that the log names stay; all others are removed',
     async (t, confab) => {
       const { store } = confab.media
       const alice = httpOf(confab, 'alice')
@@ -274,11 +278,11 @@ export const mediaTests = (name: string, open: Open): void => {
       }
       const sent = await upload(confab, 'alice', png('sent'))
       t.match(await alice.request('send', { c: 'tea', m: 'm1', text: '', attachments: [sent] }), { ok: true })
-      // As when a process dies between the two: the conversation has it, the log has no message.
+      // As when a process dies in between: the conversation has the medium, the log has no message.
       const lost = await upload(confab, 'alice', png('lost'))
       await confab.media.take('tea', 'm2', 'alice', [lost])
       t.equal((await download(confab, 'bob', 'tea', lost.mediaId)).status, 302)
-      // The message of this id carries something else.
+      // The message with this id carries another attachment.
       const other = await upload(confab, 'alice', png('other'))
       await confab.media.take('tea', 'm1', 'alice', [other])
       await upload(confab, 'alice', png('never sent'))
@@ -297,7 +301,7 @@ export const mediaTests = (name: string, open: Open): void => {
     { keepMs: 1_500, sweepEveryMs: 200 },
   )
 
-  test('a send that is repeated is a duplicate, whatever has become of its sender', async (t, confab) => {
+  test('a repeated send is a duplicate, whatever happened to its sender', async (t, confab) => {
     const alice = httpOf(confab, 'alice')
     const bob = httpOf(confab, 'bob')
     const file = await upload(confab, 'bob', png())

@@ -7,7 +7,7 @@ const alice = await confab.connect('alice')
 const types = (socket: RawClient, c: string) =>
   socket.frames.filter(frame => frame.t === 'event' && frame.c === c).map(frame => frame.type)
 
-t.test('one who is invited gets the event of it, and what follows', async t => {
+t.test('an invited user receives the event of it and later ones', async t => {
   const phone = await confab.connect('bob')
   const tablet = await confab.connect('bob', { subprotocol: 'confab.v1.msgpack' })
   await alice.ok('create', { c: 'tea', kind: 'group', members: [] })
@@ -20,10 +20,10 @@ t.test('one who is invited gets the event of it, and what follows', async t => {
   }
 })
 
-t.test('for one who is removed, the event of it is the last', async t => {
+t.test('for a removed user, the event of the removal is the last', async t => {
   const bob = await confab.connect('bob')
   await alice.ok('create', { c: 'out', kind: 'group', members: ['bob'] })
-  // Sent at once: what follows the removal is in the log before the removal has been delivered.
+  // Sent at once: the messages after the removal are in the log before the removal was delivered.
   await Promise.all([
     alice.ok('send', { c: 'out', m: 'm1', text: 'with bob' }),
     alice.ok('remove', { c: 'out', user: 'bob' }),
@@ -84,7 +84,7 @@ t.test('at hello, membership is as the log has it, however far the roster lags',
   t.match(await carol.ok('search', { q: 'carol' }), { hits: [{ c: 'new' }] })
 })
 
-t.test('changes that come while hello is being answered are not lost', async t => {
+t.test('changes during hello are not lost', async t => {
   for (let n = 0; n < 30; n++) {
     const c = `hello${n}`
     const user = `dave${n}`

@@ -8,7 +8,7 @@ const pack = (value: unknown) => Buffer.from(packr.pack(value))
 
 const nested = (depth: number): unknown => (depth === 0 ? 1 : [nested(depth - 1)])
 
-t.test('whatever JSON can say is safe, and no longer when it is cut or followed by more', async () => {
+t.test('any JSON value is safe, and unsafe when truncated or extended', async () => {
   fc.assert(
     fc.property(fc.jsonValue({ maxDepth: 5 }), fc.nat(), (value, cut) => {
       const bytes = pack(value)
@@ -21,7 +21,7 @@ t.test('whatever JSON can say is safe, and no longer when it is cut or followed 
   )
 })
 
-t.test('any bytes are judged, none is read beyond', async () => {
+t.test('any bytes are judged without reading beyond them', async () => {
   fc.assert(
     fc.property(
       fc.uint8Array({ maxLength: 64 }),
@@ -37,7 +37,7 @@ t.test('depth is bounded', async t => {
   t.notOk(isSafeMsgpack(Buffer.alloc(65_536, 0x91)))
 })
 
-t.test('a length that the bytes cannot hold is refused before anything is allocated for it', async t => {
+t.test('a length beyond the bytes is refused before any allocation', async t => {
   for (const bytes of [
     [0xdd, 0xff, 0xff, 0xff, 0xff],
     [0xdf, 0xff, 0xff, 0xff, 0xff],
@@ -49,7 +49,7 @@ t.test('a length that the bytes cannot hold is refused before anything is alloca
     t.notOk(isSafeMsgpack(Buffer.from(bytes)), String(bytes))
 })
 
-t.test('extension types and strings that are no UTF-8 are refused', async t => {
+t.test('extension types and strings that are not UTF-8 are refused', async t => {
   t.notOk(isSafeMsgpack(pack(new Date())))
   t.notOk(isSafeMsgpack(Buffer.from([0xd4, 0x01, 0x00])))
   t.notOk(isSafeMsgpack(Buffer.from([0xc7, 0x01, 0x78, 0x00])))

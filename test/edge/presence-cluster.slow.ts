@@ -7,11 +7,11 @@ import type { RawClient } from '../harness/raw-client.ts'
 const users = Array.from({ length: 12 }, (_, n) => `user-${n}`)
 
 t.test(
-  'servers that keep presence in memory are killed one after another: who is here is seen all the same',
+  'servers that keep presence in memory are killed one after another: presence stays correct',
   { timeout: 240_000 },
   async t => {
     const cluster = await startCluster(t)
-    // All that a confab in the test's process wants of NATS is a connection.
+    // A confab in the test's process needs only a connection of NATS.
     const nats = { connect: () => cluster.connect() } as NonNullable<ConfabOptions['nats']>
     const limits = { presenceLifeMs: 5_000, presenceEveryMs: 200, offlineMs: 200 }
     const [here, there] = [await startConfab(t, { nats, limits }), await startConfab(t, { nats, limits })]
@@ -29,7 +29,7 @@ t.test(
           present.set(user, await there.connect(user))
           return
         } catch {
-          // No leader just now: clients try again.
+          // No leader at the moment: clients retry.
           await sleep(200)
         }
     }
@@ -52,7 +52,7 @@ t.test(
       await cluster.restart(server)
     }
     await untilSeen()
-    // Longer than what was stored lives: what nobody says any more is gone by now.
+    // Longer than stored records live: what is not renewed has expired.
     await sleep(2 * limits.presenceLifeMs)
     await untilSeen()
     await turn(users[0]!)

@@ -37,7 +37,7 @@ const local = () => {
     presence.connected('alice')
     return made
   }
-  /** As the board does, every so often. */
+  /** Runs the periodic step, like the board. */
   const pass = (from: number, until: number) => {
     for (let now = from; now <= until; now += 50) presence.check(now)
   }
@@ -60,7 +60,7 @@ t.test('the most active device decides', async t => {
   t.equal(presence.stateOf('alice'), 'online')
 })
 
-t.test('a client that says away is, whatever it does; another device is another', async t => {
+t.test('a client that says away is away, whatever it does; other devices are independent', async t => {
   const { presence, device } = local()
   const phone = device(0)
   phone.saysAway = true
@@ -75,7 +75,7 @@ t.test('a client that says away is, whatever it does; another device is another'
   t.equal(presence.stateOf('alice'), 'away')
 })
 
-t.test('who is back within the grace has not been away', async t => {
+t.test('a user who returns within the grace period was not offline', async t => {
   const { presence, devices, changes, device, pass } = local()
   device(0)
   devices.length = 0
@@ -93,7 +93,7 @@ t.test('who is back within the grace has not been away', async t => {
   t.equal(presence.size, 0)
 })
 
-t.test('away and gone: offline, and online at once when back', async t => {
+t.test('away and disconnected: offline, and online at once on return', async t => {
   const { presence, devices, device, pass } = local()
   device(0)
   pass(0, 1_200)
@@ -106,7 +106,7 @@ t.test('away and gone: offline, and online at once when back', async t => {
   t.equal(presence.stateOf('alice'), 'online')
 })
 
-t.test('no time for away: nobody is, unless said', async t => {
+t.test('without an away time no user is away, unless a client says so', async t => {
   const devices: Device[] = [{ activeAt: 0, saysAway: false, isIdle: false }]
   const presence = new LocalPresence(
     { awayMs: 0, graceMs },
@@ -122,7 +122,7 @@ t.test('no time for away: nobody is, unless said', async t => {
   t.equal(presence.stateOf('alice'), 'away')
 })
 
-t.test('lists say of everyone what was put into them, and of nobody else', async t => {
+t.test('lists contain exactly the users put into them', async t => {
   const id = fc.stringMatching(/^[A-Za-z0-9_-]{1,8}$/)
   fc.assert(
     fc.property(
@@ -139,7 +139,7 @@ t.test('lists say of everyone what was put into them, and of nobody else', async
   t.equal(listUsers(new Map()), noUsers)
 })
 
-/** A session without a socket: what it is given is dropped. */
+/** A session without a socket: frames are dropped. */
 const sessionOf = (): Session => {
   const session = new Session('json', undefined, 0)
   session.phase = 'open'
@@ -154,29 +154,32 @@ const sessionOf = (): Session => {
   return session
 }
 
-t.test('what many watch is told in parts, all of it, each user as it is by then', async t => {
-  const users = Array.from({ length: 50 }, (_, n) => `user-${n}`)
-  const states = new Map<string, Presence>()
-  const list = new WatchList(
-    1_000,
-    user => states.get(user) ?? 'offline',
-    () => {},
-  )
-  for (let n = 0; n < 10; n++) list.watch(sessionOf(), users)
-  for (const user of users) {
-    states.set(user, 'online')
-    list.changed(user)
-  }
-  t.notOk(list.flush(105))
-  t.equal(list.takePushes(), 110, 'what one user has begun with is told to all who watch it')
-  states.set('user-49', 'offline')
-  let turns = 1
-  for (; !list.flush(100); turns++) t.equal(list.takePushes(), 100)
-  t.equal(turns, 4)
-  t.equal(list.takePushes(), 80, 'of user-49 there is nothing new')
-})
+t.test(
+  'changes of widely watched users are pushed in parts, completely, with the state of that moment',
+  async t => {
+    const users = Array.from({ length: 50 }, (_, n) => `user-${n}`)
+    const states = new Map<string, Presence>()
+    const list = new WatchList(
+      1_000,
+      user => states.get(user) ?? 'offline',
+      () => {},
+    )
+    for (let n = 0; n < 10; n++) list.watch(sessionOf(), users)
+    for (const user of users) {
+      states.set(user, 'online')
+      list.changed(user)
+    }
+    t.notOk(list.flush(105))
+    t.equal(list.takePushes(), 110, 'a user’s change in progress reaches all its watchers')
+    states.set('user-49', 'offline')
+    let turns = 1
+    for (; !list.flush(100); turns++) t.equal(list.takePushes(), 100)
+    t.equal(turns, 4)
+    t.equal(list.takePushes(), 80, 'user-49 has no change')
+  },
+)
 
-t.test('a watch that is refused changes nothing, and who watches no more is forgotten', async t => {
+t.test('a refused watch changes nothing, and an ended watch is forgotten', async t => {
   let refusals = 0
   const list = new WatchList(
     3,
@@ -217,10 +220,10 @@ const remote = (most = 1_000_000) => {
   return { presence, changed, lives, has }
 }
 
-t.test('users are as the edges that live say: online anywhere is online', async t => {
+t.test('users have the state that living edges report: online anywhere is online', async t => {
   const { presence, lives, has } = remote()
   has('there', 'bob', 'away', 0)
-  t.equal(presence.stateOf('bob'), 'offline', 'nobody knows yet whether there is alive')
+  t.equal(presence.stateOf('bob'), 'offline', 'the edge’s life is not known yet')
   lives('there', 0)
   t.equal(presence.stateOf('bob'), 'away')
   lives('elsewhere', 0)
@@ -230,7 +233,7 @@ t.test('users are as the edges that live say: online anywhere is online', async 
   t.equal(presence.stateOf('bob'), 'away')
 })
 
-t.test('an edge that is silent has nobody; one that comes back has those that it had', async t => {
+t.test('a silent edge has no users; a returning one has its previous users', async t => {
   const { presence, changed, lives, has } = remote()
   lives('here', 0)
   lives('there', 0)
@@ -238,7 +241,7 @@ t.test('an edge that is silent has nobody; one that comes back has those that it
   changed.length = 0
   for (const now of [300, 600, 900]) lives('here', now)
   presence.check(1_100)
-  t.same(changed, [], 'it may be this edge that hears nothing')
+  t.same(changed, [], 'this edge itself may be deaf')
   lives('here', 1_200)
   presence.check(1_200)
   t.same(changed, [shardOf('bob')])
@@ -249,22 +252,25 @@ t.test('an edge that is silent has nobody; one that comes back has those that it
   t.equal(presence.stateOf('bob'), 'online')
 })
 
-t.test('who does not hear itself is no judge of others, and gives them time afterwards', async t => {
-  const { presence, lives, has } = remote()
-  lives('here', 0)
-  lives('there', 0)
-  has('there', 'bob', 'online', 0)
-  presence.check(5_000)
-  t.equal(presence.stateOf('bob'), 'online')
-  for (const now of [6_000, 6_300, 6_600, 6_900]) lives('here', now)
-  presence.check(6_900)
-  t.equal(presence.stateOf('bob'), 'online')
-  lives('here', 7_200)
-  presence.check(7_200)
-  t.equal(presence.stateOf('bob'), 'offline')
-})
+t.test(
+  'an edge that does not receive itself does not judge others, and gives them time afterwards',
+  async t => {
+    const { presence, lives, has } = remote()
+    lives('here', 0)
+    lives('there', 0)
+    has('there', 'bob', 'online', 0)
+    presence.check(5_000)
+    t.equal(presence.stateOf('bob'), 'online')
+    for (const now of [6_000, 6_300, 6_600, 6_900]) lives('here', now)
+    presence.check(6_900)
+    t.equal(presence.stateOf('bob'), 'online')
+    lives('here', 7_200)
+    presence.check(7_200)
+    t.equal(presence.stateOf('bob'), 'offline')
+  },
+)
 
-t.test('a silence shorter than a life is one, too', async t => {
+t.test('also after a silence shorter than a life', async t => {
   const { presence, lives, has } = remote()
   for (const now of [0, 300, 600]) lives('here', now)
   lives('there', 350)
@@ -272,14 +278,14 @@ t.test('a silence shorter than a life is one, too', async t => {
   presence.check(1_350)
   lives('here', 1_400)
   presence.check(1_400)
-  t.equal(presence.stateOf('bob'), 'online', 'there has had no way to be heard, either')
+  t.equal(presence.stateOf('bob'), 'online', 'the other edge could not be received either')
   lives('there', 2_300)
   for (const now of [1_700, 2_000, 2_300, 2_600]) lives('here', now)
   presence.check(2_600)
   t.equal(presence.stateOf('bob'), 'online')
 })
 
-t.test('lists beyond the bound are not kept, and what is let go makes room', async t => {
+t.test('lists beyond the bound are not kept, and removed ones make room', async t => {
   const { presence, lives, has } = remote(40)
   lives('there', 0)
   for (let n = 0; n < 20; n++) has('there', `user-${n}`, 'online', 0)
@@ -294,7 +300,7 @@ t.test('lists beyond the bound are not kept, and what is let go makes room', asy
   t.equal(known().length, 1)
 })
 
-t.test('what an edge that is long dead has said is forgotten', async t => {
+t.test('lists of an edge that is long dead are forgotten', async t => {
   const { presence, lives, has } = remote()
   lives('there', 0)
   has('there', 'bob', 'online', 0)
@@ -305,7 +311,7 @@ t.test('what an edge that is long dead has said is forgotten', async t => {
   t.equal(presence.characters, 0)
 })
 
-t.test('what its store has acked and lost is said again, what it has heard is not', async t => {
+t.test('records that the store acknowledged and lost are written again, received ones are not', async t => {
   const written: string[] = []
   let losing = true
   let listener: PresenceListener | undefined
@@ -349,5 +355,5 @@ t.test('what its store has acked and lost is said again, what it has heard is no
   losing = true
   board.closed(session, sessions.closed(session))
   await until(heard + 2)
-  t.match(written, [...Array(heard).fill(' alice | '), noUsers, noUsers], 'that nobody is there as well')
+  t.match(written, [...Array(heard).fill(' alice | '), noUsers, noUsers], 'also an empty list')
 })

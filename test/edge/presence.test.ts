@@ -15,7 +15,7 @@ type States = Record<string, string>
 const states = async (client: RawClient, users: readonly string[]): Promise<States> =>
   (await client.ok('presence', { users })).states as States
 
-/** What the client was told of a user, in order. */
+/** Returns the states of a user that the client received, in order. */
 const told = (client: RawClient, user: string) =>
   client.frames.filter(frame => frame.type === 'presence' && frame.user === user).map(frame => frame.state)
 
@@ -27,19 +27,19 @@ const figure = async (confab: TestConfab, name: string): Promise<number> => {
   return Number(text.match(new RegExp(`^confab_edge_presence_${name} (.*)$`, 'm'))?.[1])
 }
 
-/** Until both edges know of each other. */
+/** Waits until both edges know each other. */
 const meet = async () => {
   while ((await figure(here, 'edges')) < 1 || (await figure(there, 'edges')) < 1) await sleep(20)
 }
 await meet()
 
-/** Times of looks at both edges, so that what was to be told has been. */
+/** Waits for periodic steps of both edges, so that pending updates were sent. */
 const quiet = async (client: RawClient) => {
   await sleep(6 * everyMs)
   await client.settled()
 }
 
-t.test('a reconnect is nobody’s business, at the same edge or another', async t => {
+t.test('a reconnect is invisible, at the same edge or another', async t => {
   const alice = await here.connect('alice')
   let bob = await there.connect('bob')
   while ((await states(alice, ['bob'])).bob !== 'online') await sleep(20)
@@ -58,7 +58,7 @@ t.test('a reconnect is nobody’s business, at the same edge or another', async 
   t.same(told(alice, 'bob'), ['offline'])
 })
 
-t.test('a client says away and online; the most active device decides, wherever it is', async t => {
+t.test('a client says away and online; the most active device decides, at any edge', async t => {
   const watcher = await here.connect('watcher')
   const phone = await here.connect('carol')
   const laptop = await there.connect('carol')
@@ -67,13 +67,13 @@ t.test('a client says away and online; the most active device decides, wherever 
   watcher.frames.length = 0
   await phone.ok('presence', { state: 'away' })
   await quiet(watcher)
-  t.same(told(watcher, 'carol'), [], 'she is at the other one')
+  t.same(told(watcher, 'carol'), [], 'she is at the other edge')
   await laptop.ok('presence', { state: 'away' })
   await becomes(watcher, 'carol', 'away')
   await laptop.ok('ping')
   await laptop.ok('inbox')
   await quiet(watcher)
-  t.same(told(watcher, 'carol'), ['away'], 'what was said holds')
+  t.same(told(watcher, 'carol'), ['away'], 'the explicit state holds')
   await laptop.ok('presence', { state: 'online' })
   await becomes(watcher, 'carol', 'online')
   laptop.close()
@@ -82,30 +82,27 @@ t.test('a client says away and online; the most active device decides, wherever 
   await watcher.find(
     frame => frame.user === 'carol' && frame.state === 'away' && told(watcher, 'carol').length > 2,
   )
-  t.same(told(watcher, 'carol'), ['away', 'online', 'away'], 'the phone is left, and is away')
+  t.same(told(watcher, 'carol'), ['away', 'online', 'away'], 'only the phone is left, and it is away')
 })
 
-t.test(
-  'nothing done for a while is away; a ping is nothing, and a request at any device is something',
-  async t => {
-    const idle = await startConfab(t, { nats: here.nats, limits: { ...limits, awayMs: 1_500 } })
-    const watcher = await idle.connect('watcher')
-    const [phone, laptop] = [await idle.connect('dora'), await idle.connect('dora')]
-    t.match(await states(watcher, ['dora']), { dora: 'online' })
-    const pinging = setInterval(() => phone.send({ id: 'p', t: 'ping' }), 100)
-    t.teardown(() => clearInterval(pinging))
-    await becomes(watcher, 'dora', 'away')
-    watcher.frames.length = 0
-    await laptop.ok('inbox')
-    await becomes(watcher, 'dora', 'online')
-    clearInterval(pinging)
-    watcher.frames.length = 0
-    await becomes(watcher, 'dora', 'away')
-    watcher.frames.length = 0
-    await idle.connect('dora')
-    await becomes(watcher, 'dora', 'online')
-  },
-)
+t.test('inactivity is away; a ping does not count, a request on any device does', async t => {
+  const idle = await startConfab(t, { nats: here.nats, limits: { ...limits, awayMs: 1_500 } })
+  const watcher = await idle.connect('watcher')
+  const [phone, laptop] = [await idle.connect('dora'), await idle.connect('dora')]
+  t.match(await states(watcher, ['dora']), { dora: 'online' })
+  const pinging = setInterval(() => phone.send({ id: 'p', t: 'ping' }), 100)
+  t.teardown(() => clearInterval(pinging))
+  await becomes(watcher, 'dora', 'away')
+  watcher.frames.length = 0
+  await laptop.ok('inbox')
+  await becomes(watcher, 'dora', 'online')
+  clearInterval(pinging)
+  watcher.frames.length = 0
+  await becomes(watcher, 'dora', 'away')
+  watcher.frames.length = 0
+  await idle.connect('dora')
+  await becomes(watcher, 'dora', 'online')
+})
 
 t.test('an event stream’s user is as active as its commands', async t => {
   const idle = await startConfab(t, { nats: here.nats, limits: { ...limits, awayMs: 1_500 } })
@@ -127,7 +124,7 @@ t.test('an event stream’s user is as active as its commands', async t => {
   t.match(await refused.json(), { error: { code: 'BAD_REQUEST', field: '/state' } })
 })
 
-t.test('members of a conversation are counted, wherever they are, for members', async t => {
+t.test('members of a conversation are counted at all edges, for members only', async t => {
   const members = Array.from({ length: 40 }, (_, n) => `member-${n}`)
   const frank = await here.connect('frank')
   await frank.ok('create', { c: 'crowd', kind: 'group', members })
@@ -150,7 +147,7 @@ t.test('members of a conversation are counted, wherever they are, for members', 
   t.equal(await frank.code('presence', { c: 'crowd', users: ['frank'], state: 'asleep' }), 'BAD_REQUEST')
 })
 
-t.test('the users that a node watches are bounded, and who goes makes room', async t => {
+t.test('the watched users of a node are bounded, and ended watches make room', async t => {
   const small = await startConfab(t, { nats: here.nats, limits: { ...limits, presenceWatched: 10 } })
   const users = (from: number, count: number) => Array.from({ length: count }, (_, n) => `w-${from + n}`)
   const one = await small.connect('one')
@@ -167,7 +164,7 @@ t.test('the users that a node watches are bounded, and who goes makes room', asy
   await third.ok('presence', { users: users(20, 10) })
 })
 
-t.test('a change is one write and one push a watcher, however many watch', async t => {
+t.test('a change is one write and one push per watcher, for any number of watchers', async t => {
   const manager = await jetstreamManager(here.connection.connection)
   const written = async () => (await manager.streams.info('KV_confab-presence')).state.last_seq
   const costOf = async (watchers: number) => {
@@ -197,14 +194,14 @@ t.test('a change is one write and one push a watcher, however many watch', async
   t.ok((await written()) > before)
 })
 
-t.test('a slow socket is told later, and of each user the last state alone', async t => {
+t.test('a slow socket is updated later, with the last state of each user', async t => {
   const slow = await here.connectSlow('slow')
   const gina = await here.connect('gina')
   await gina.ok('create', { c: 'flood', kind: 'group', members: ['slow'] })
   slow.send({ id: 'w', t: 'presence', users: ['henry', 'ida'] })
   await slow.until(frame => frame.re === 'w')
   slow.stopReading()
-  // Until more waits here than presence is told beyond.
+  // Until more is buffered than the limit for presence.
   for (let n = 0; here.edge.bufferedBytes() < 400_000 && n < 1_000; n++)
     await gina.ok('send', { c: 'flood', m: `f${n}`, text: 'x'.repeat(16_000) })
   t.ok(here.edge.bufferedBytes() >= 400_000)
@@ -216,7 +213,7 @@ t.test('a slow socket is told later, and of each user the last state alone', asy
     if (round < 2) ida.close()
     await sleep(limits.offlineMs + 4 * everyMs)
   }
-  t.equal(await figure(here, 'pushes_total'), pushes, 'nothing more is laid on it')
+  t.equal(await figure(here, 'pushes_total'), pushes, 'nothing more is buffered for it')
   slow.goOnReading()
   await slow.until(frame => frame.type === 'presence' && frame.user === 'ida')
   await slow.until(frame => frame.type === 'presence' && frame.user === 'henry')
@@ -224,7 +221,7 @@ t.test('a slow socket is told later, and of each user the last state alone', asy
   t.same(heard.map(frame => `${frame.user} ${frame.state}`).sort(), ['henry offline', 'ida online'])
 })
 
-/** Everybody comes and goes at one edge, as fast as can be; watchers at the other are told what holds, and each the same. */
+/** Users connect and disconnect at one edge as fast as possible; watchers at the other receive consistent states. */
 const storm = async (t: Test, steps: readonly Step[]) => {
   const users = [...new Set(steps.map(({ user }) => user))].slice(0, 200)
   const watchers = await Promise.all(Array.from({ length: 20 }, (_, n) => here.connect(`eye-${n}`)))
@@ -236,7 +233,7 @@ const storm = async (t: Test, steps: readonly Step[]) => {
     sockets.get(user)?.close()
     sockets.set(user, await there.connect(user))
   }
-  // In the order of the log for each user; of different ones at the same time.
+  // In log order per user; different users in parallel.
   for (let at = 0; at < steps.length; at += 20) {
     const lately = new Map<string, Promise<void>>()
     for (const { user, comes } of steps.slice(at, at + 20)) {
@@ -280,27 +277,30 @@ const storm = async (t: Test, steps: readonly Step[]) => {
   for (const client of [...sockets.values(), ...watchers, probe]) client.close()
 }
 
-t.test('a storm of joins and parts: made up', { timeout: 60_000 }, t => storm(t, generatedJoins(400)))
+t.test('a storm of joins and parts: generated', { timeout: 60_000 }, t => storm(t, generatedJoins(400)))
 
 t.test('a storm of joins and parts: a day of an IRC channel', { timeout: 60_000, skip: noCorpus }, t =>
   storm(t, dayOfJoins('2006-05-27.train-c')),
 )
 
-t.test('NATS goes and comes back, without the bucket: nobody is told a thing, and all goes on', async t => {
-  const alice = await here.connect('alice')
-  const bob = await there.connect('bob')
-  await states(alice, ['bob', 'zoe'])
-  while ((await states(alice, ['bob', 'zoe'])).bob !== 'online') await sleep(20)
-  alice.frames.length = 0
-  await here.nats.kill9()
-  await sleep(limits.presenceLifeMs * 1.5)
-  await here.nats.restart()
-  while (!(here.connection.connected() && there.connection.connected())) await sleep(20)
-  await sleep(limits.presenceLifeMs * 1.5)
-  t.same(told(alice, 'bob'), [])
-  t.match(await states(alice, ['bob', 'zoe']), { bob: 'online', zoe: 'offline' })
-  await there.connect('zoe')
-  await becomes(alice, 'zoe', 'online')
-  bob.close()
-  await becomes(alice, 'bob', 'offline')
-})
+t.test(
+  'NATS fails and returns without the bucket: no user appears to change, and everything continues',
+  async t => {
+    const alice = await here.connect('alice')
+    const bob = await there.connect('bob')
+    await states(alice, ['bob', 'zoe'])
+    while ((await states(alice, ['bob', 'zoe'])).bob !== 'online') await sleep(20)
+    alice.frames.length = 0
+    await here.nats.kill9()
+    await sleep(limits.presenceLifeMs * 1.5)
+    await here.nats.restart()
+    while (!(here.connection.connected() && there.connection.connected())) await sleep(20)
+    await sleep(limits.presenceLifeMs * 1.5)
+    t.same(told(alice, 'bob'), [])
+    t.match(await states(alice, ['bob', 'zoe']), { bob: 'online', zoe: 'offline' })
+    await there.connect('zoe')
+    await becomes(alice, 'zoe', 'online')
+    bob.close()
+    await becomes(alice, 'bob', 'offline')
+  },
+)

@@ -9,7 +9,7 @@ const confab = await startConfab(t, {
     backpressureBytes: 2 * 1024 * 1024,
     inFlight: 8,
     slowMs: 4_000,
-    // One writer sends as fast as it can, for as long as it takes.
+    // One writer sends as fast as it can.
     ...noRates,
   },
 })
@@ -23,12 +23,12 @@ const slowly = async (user: string, hello: object = {}) => {
   return socket
 }
 
-/** One at a time: this test's limit of requests under way is low. */
+/** One at a time: this test's limit of requests in flight is low. */
 const send = async (c: string, from: number, to: number) => {
   for (let n = from; n <= to; n++) await alice.ok('send', { c, m: `m${n}`, text: `${n} ${big}` })
 }
 
-t.test('a socket that does not read is closed, and nobody else notices', async t => {
+t.test('a socket that does not read is closed, without effect on others', async t => {
   await alice.ok('create', { c: 'loud', kind: 'group', members: ['bob', 'carol'] })
   const carol = await confab.connect('carol')
   const bob = await slowly('bob')
@@ -49,7 +49,7 @@ t.test('a socket that does not read is closed, and nobody else notices', async t
   t.match(await confab.edge.bufferedBytes(), 0)
 })
 
-t.test('a slow reader gets all that it missed, and little of it waits at a time', async t => {
+t.test('a slow reader receives everything it missed, with few bytes buffered at a time', async t => {
   const count = 600
   await alice.ok('create', { c: 'much', kind: 'group', members: ['bob'] })
   await send('much', 1, count)
@@ -57,7 +57,7 @@ t.test('a slow reader gets all that it missed, and little of it waits at a time'
   await bob.until(frame => frame.re === 'hello')
   bob.stopReading()
   let most = 0
-  // It stops where the socket's buffers are full: it has settled when nothing more comes to wait.
+  // It stops when the socket's buffers are full: stable when the buffered bytes no longer grow.
   for (let last = -1, same = 0; same < 20; await sleep(5)) {
     const waiting = confab.edge.bufferedBytes()
     most = Math.max(most, waiting)
@@ -76,7 +76,7 @@ t.test('a slow reader gets all that it missed, and little of it waits at a time'
   )
 })
 
-t.test('too many requests at once are OVERLOADED, and may be sent again', async t => {
+t.test('too many requests at once are OVERLOADED, and can be repeated', async t => {
   const send = (n: number) => alice.request('send', { c: 'much', m: `again${n}`, text: 'x' })
   const answers = await Promise.all(Array.from({ length: 40 }, (_, n) => send(n)))
   const refused = answers.filter(answer => answer.ok === false)

@@ -8,7 +8,7 @@ const requests = fc.array(
   { minLength: 1, maxLength: 80 },
 )
 
-t.test('in no time more passes than a burst and rate × time', async () => {
+t.test('in any time at most a burst plus rate × time passes', async () => {
   fc.assert(
     fc.property(
       fc.integer({ min: 1, max: 500 }),
@@ -41,10 +41,10 @@ t.test('in no time more passes than a burst and rate × time', async () => {
   )
 })
 
-/** Less than a time as large as these can tell, ms. */
+/** Below the resolution of times this large, ms. */
 const nothing = 1e-6
 
-t.test('whoever waits as long as it is told may pass, and not before', async () => {
+t.test('a request passes after the given wait, and not before', async () => {
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 500 }), requests, (perSecond, sequence) => {
       const rate = new Rate({ perSecond, burstMs: 1_000 })
@@ -69,7 +69,7 @@ t.test('whoever waits as long as it is told may pass, and not before', async () 
 })
 
 t.test(
-  'requests and bytes are counted together or not at all; 0 is no bound; what is given back is there again',
+  'requests and bytes are counted together or not at all; 0 is unlimited; returned ones are available again',
   async t => {
     const rates = new Rates({ requests: 10, bytes: 100, burstMs: 1_000 })
     const meter = new Meter()
@@ -84,7 +84,7 @@ t.test(
   },
 )
 
-t.test('never more keys than allowed, and those in use stay', async () => {
+t.test('never more keys than allowed, and keys in use stay', async () => {
   fc.assert(
     fc.property(
       fc.integer({ min: 4, max: 50 }),
@@ -103,7 +103,7 @@ t.test('never more keys than allowed, and those in use stay', async () => {
   )
 })
 
-t.test('where a connection comes from', async t => {
+t.test('the address of a connection', async t => {
   for (const [peer, forwarded, proxies, address] of [
     ['10.0.0.1', '', 0, '10.0.0.1'],
     ['10.0.0.1', '9.9.9.9', 0, '10.0.0.1'],

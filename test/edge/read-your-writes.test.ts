@@ -12,7 +12,7 @@ const behind = await startConfab(t, {
 const alice = await ahead.connect('alice')
 const elsewhere = await behind.connect('alice')
 
-t.test('history goes as far as an answer of another node said', async t => {
+t.test('history extends to the seq that another node answered', async t => {
   await alice.ok('create', { c: 'tea', kind: 'group', members: [] })
   await elsewhere.event('tea', 1)
   feed?.hold()
@@ -21,7 +21,7 @@ t.test('history goes as far as an answer of another node said', async t => {
   const page = await elsewhere.ok('history', { c: 'tea', seen: seq })
   t.equal(page.head, seq)
   t.equal((page.events as { m?: string }[]).at(-1)?.m, 'm1')
-  t.equal((await elsewhere.ok('history', { c: 'tea', seen: 999 })).head, seq, 'no further than there is')
+  t.equal((await elsewhere.ok('history', { c: 'tea', seen: 999 })).head, seq, 'not beyond the head')
 })
 
 t.test('an inbox waits until it shows what was seen, up to a bound', async t => {
@@ -48,7 +48,7 @@ t.test('a conversation of others looks like one that lags', async t => {
     t.equal((await elsewhere.ok('inbox', { seen: { [c]: seq } })).behind, true, c)
 })
 
-t.test('what is no position is refused', async t => {
+t.test('an invalid position is refused', async t => {
   const many = Object.fromEntries(Array.from({ length: 101 }, (_, i) => [`c${i}`, 1]))
   for (const seen of [many, { 'no id!': 1 }, { c: -1 }, { c: 'x' }, 'c:1', []])
     t.equal(await elsewhere.code('inbox', { seen }), 'BAD_REQUEST', JSON.stringify(seen).slice(0, 40))

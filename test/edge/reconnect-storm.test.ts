@@ -26,7 +26,7 @@ const metric = async (name: string) => {
   return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1])
 }
 
-/** What a client has applied, over all its sockets. */
+/** The events that each client has applied, over all its sockets. */
 const applied = users.map(() => new Map<string, number>())
 const apply = (n: number, client: RawClient) => {
   const cursors = applied[n]!
@@ -55,12 +55,12 @@ const allHave = async (clients: readonly RawClient[]) => {
   for (const [n, client] of clients.entries())
     for (const c of roomsOf(n)) {
       const head = heads.get(c)!
-      // Over a socket come the events, or, of what was known before, `synced`.
+      // A socket receives the events, or `synced` for those known before.
       if (applied[n]!.get(c) !== head) await client.event(c, head)
     }
 }
 
-t.test('all sockets come back at once and are caught up, none lost or doubled, by few reads', async t => {
+t.test('all sockets reconnect at once and catch up, without loss or duplicates, with few reads', async t => {
   const first = await connectAll(false)
   await Promise.all(
     conversations.map(async c => {

@@ -15,7 +15,7 @@ const refusal = (value: Record<string, unknown>) => {
 const hash = 'a'.repeat(64)
 const attachment = { mediaId: 'a', name: 'a.png', type: 'image/png', size: 1, sha256: hash }
 
-t.test('what is wrong is said with its field, in words that do not repeat what was sent', async t => {
+t.test('errors name the field, and do not repeat the input', async t => {
   const cases: [request: Record<string, unknown>, field: string, message: RegExp][] = [
     [{ t: 'dance' }, '/t', /unknown request type/],
     [{}, '/t', /unknown request type/],
@@ -87,7 +87,7 @@ t.test('text is measured in bytes of UTF-8', async t => {
   t.match(refusal({ t: 'edit', c: 'x', m: 'y', text: 'a'.repeat(16_385) }), { code: 'TOO_LARGE' })
 })
 
-t.test('what the protocol does not name is let go of in attachments, and ignored elsewhere', async t => {
+t.test('unknown fields are dropped in attachments, and ignored elsewhere', async t => {
   const sent = {
     id: '1',
     t: 'send',

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { startConfab } from '../harness/confab.ts'
 
-t.test('a request can be found in the log by its id, and its event by its place', async t => {
+t.test('a request is found in the log by its id, and its event by its position', async t => {
   const confab = await startConfab(t)
   const alice = await confab.connect('alice')
   const { session } = alice.frames[0] as { session: string }
@@ -22,7 +22,7 @@ t.test('a request can be found in the log by its id, and its event by its place'
   t.notMatch(JSON.stringify(confab.logged), /private|eyJ|127\.0\.0\.1/, 'no text, token or address')
 })
 
-t.test('a defect is logged under the request that met it', async t => {
+t.test('a defect is logged under its request', async t => {
   const confab = await startConfab(t, {
     wrapViews: views => ({
       ...views,

@@ -7,7 +7,7 @@ const alice = await confab.connect('alice', { device: 'phone' })
 const tablet = await confab.connect('alice', { device: 'tablet' })
 const bob = await confab.connect('bob')
 
-/** What an answer adds. */
+/** Returns the fields that an answer adds. */
 const plain = ({ re: _re, ok: _ok, ...rest }: Record<string, unknown>) => rest
 
 t.test('commands, each with its event', async t => {
@@ -103,7 +103,7 @@ t.test('a channel in which members post slowly, or not at all', async t => {
   })
 })
 
-t.test('history: pages both ways, and no page outgrows a frame', async t => {
+t.test('history: pages in both directions, and no page exceeds a frame', async t => {
   const c = 'long'
   await alice.ok('create', { c, kind: 'group', members: [] })
   await Promise.all(
@@ -152,7 +152,7 @@ t.test('history and inbox are exact while the views lag', async t => {
   t.match(((await answer).items as object[])[0], { c, head: 12 }, 'it waited for the view')
 })
 
-t.test('hundreds of requests may be sent without waiting, with hello as well', async t => {
+t.test('hundreds of requests may be pipelined, with hello too', async t => {
   const c = 'pipe'
   await alice.ok('create', { c, kind: 'group', members: [] })
   const eager = await confab.socket()
@@ -165,11 +165,11 @@ t.test('hundreds of requests may be sent without waiting, with hello as well', a
   t.same(
     eager.frames.filter(frame => frame.c === c).map(frame => frame.m),
     sends.map((_, n) => `m${n}`),
-    'in the order that they were sent',
+    'in the order of sending',
   )
 })
 
-t.test('marks: here, on other devices, and for the others', async t => {
+t.test('markers: here, on other devices, and for the others', async t => {
   const c = 'marked'
   await bob.ok('create', { c, kind: 'group', members: ['alice'] })
   for (let n = 1; n <= 5; n++) await bob.ok('send', { c, m: `m${n}`, text: `message ${n}` })
@@ -195,7 +195,7 @@ t.test('marks: here, on other devices, and for the others', async t => {
   )
 })
 
-t.test('two devices that move a mark at nearly the same time: the earlier learns of the later', async t => {
+t.test('two devices move a marker at nearly the same time: the earlier one learns of the later', async t => {
   const c = 'both'
   await bob.ok('create', { c, kind: 'group', members: ['alice'] })
   for (let n = 1; n <= 3; n++) await bob.ok('send', { c, m: `m${n}`, text: `number ${n}` })
@@ -222,7 +222,7 @@ t.test('inbox', async t => {
   t.match(await alice.ok('inbox', { limit: 1 }), { items: [{ muted: true }] })
 })
 
-t.test('inbox and search: no page outgrows a frame, and the next one goes on after it', async t => {
+t.test('inbox and search: no page exceeds a frame, and the next one continues after it', async t => {
   const carol = await confab.connect('carol')
   const conversations = Array.from({ length: 9 }, (_, n) => `big${n}`)
   for (const c of conversations) {
@@ -245,7 +245,7 @@ t.test('inbox and search: no page outgrows a frame, and the next one goes on aft
   t.same(await all('search', { q: 'kettle', limit: 100 }, 'hits'), conversations.toReversed())
 })
 
-t.test('search: in one’s own conversations, with filters', async t => {
+t.test('search in the user’s own conversations, with filters', async t => {
   const { hits } = await bob.ok('search', { q: 'message', c: 'marked' })
   t.equal((hits as unknown[]).length, 5)
   t.match(hits, [{ c: 'marked', from: 'bob', text: 'message 5', highlight: '<mark>message</mark> 5' }])
@@ -289,7 +289,7 @@ t.test('typing and presence', async t => {
 t.test('ping and block', async t => {
   t.match(await alice.ok('ping'), { at: /^\d{4}-.*Z$/ })
   await bob.ok('create', { c: 'two', kind: 'direct', members: ['alice'] })
-  // A field that a request does not have means nothing.
+  // A field that a request does not have is ignored.
   await alice.ok('block', { user: 'bob', on: true, c: [null] })
   t.equal(await bob.code('send', { c: 'two', m: 'm1', text: 'hi' }), 'FORBIDDEN')
   await alice.ok('block', { user: 'bob', on: false })

@@ -5,7 +5,7 @@ import type { StoredEvent } from '../../src/events/index.ts'
 import { startConfab } from '../harness/confab.ts'
 import type { RawClient } from '../harness/raw-client.ts'
 
-/** What happens when the edge has read a part of the log, before it goes on. */
+/** Called when the edge has read a part of the log, before it continues. */
 let between: (() => Promise<void>) | undefined
 
 async function* interrupted(batches: AsyncIterable<readonly StoredEvent[]>) {
@@ -36,7 +36,7 @@ const send = (c: string, count = 1) =>
 
 const group = async (c: string, count: number) => {
   await alice.ok('create', { c, kind: 'group', members: ['bob'] })
-  // No more at a time than one socket may have unanswered.
+  // At most as many at a time as one socket may have unanswered.
   for (let at = 0; at < count; at += 100) await send(c, Math.min(100, count - at))
 }
 
@@ -45,13 +45,13 @@ const range = (from: number, to: number) =>
 const isOutcome = (c: string) => (frame: Record<string, unknown>) =>
   (frame.t === 'synced' || frame.t === 'refetch') && frame.c === c
 
-/** Which events, and `synced`, came: in order. */
+/** Returns the received events and `synced`, in order. */
 const told = (socket: RawClient, c: string) =>
   socket.frames
     .filter(frame => frame.c === c && (frame.t === 'event' || frame.t === 'synced'))
     .map(frame => (frame.t === 'event' ? frame.seq : `synced ${frame.seq}`))
 
-t.test('what was missed, in order, then synced, then what comes', async t => {
+t.test('missed events in order, then synced, then live events', async t => {
   await group('tea', 9)
   const bob = await confab.connect('bob', { resume: { tea: 4 } })
   t.match(await bob.find(isOutcome('tea')), { t: 'synced', seq: 10 })
@@ -69,7 +69,7 @@ t.test('nothing missed', async t => {
   t.same(told(bob, 'quiet'), ['synced 3', 4])
 })
 
-t.test('from the log where the views have nothing', async t => {
+t.test('from the log where the views lag', async t => {
   await group('fresh', 3)
   await alice.ok('inbox')
   confab.pause()
@@ -86,7 +86,7 @@ for (const [name, burst] of [
   ['a few', 1],
   ['more than are held back', 20],
 ] as const)
-  t.test(`${name} come while it is being read`, async t => {
+  t.test(`${name} arrive during the read`, async t => {
     const c = `race${burst}`
     await group(c, 5)
     await alice.ok('inbox')
@@ -133,7 +133,7 @@ t.test('under a steady stream of messages, many times', async t => {
   }
 })
 
-t.test('refetch, with its reason, and live events all the same for a member', async t => {
+t.test('refetch with its reason, and live events nevertheless for a member', async t => {
   await group('far', 1005)
   await alice.ok('create', { c: 'secret', kind: 'group', members: [] })
   await alice.ok('create', { c: 'left', kind: 'group', members: ['bob'] })
@@ -154,7 +154,7 @@ t.test('refetch, with its reason, and live events all the same for a member', as
   t.same(bob.seqs('ahead'), [3])
 })
 
-t.test('sync fills the same way, and conversations that are not named go on', async t => {
+t.test('sync works the same way, and other conversations continue', async t => {
   await group('asked', 6)
   await group('other', 1)
   const bob = await confab.connect('bob')
@@ -167,7 +167,7 @@ t.test('sync fills the same way, and conversations that are not named go on', as
   t.same(told(bob, 'asked'), [3, 4, 5, 6, 7, 'synced 7', 8])
 })
 
-t.test('removed while it is being read: no more after that, and refetch', async t => {
+t.test('removed during the read: no further events, and refetch', async t => {
   await group('ending', 3)
   await alice.ok('inbox')
   confab.pause()

@@ -10,7 +10,7 @@ import type { TimelineEntry, TimelineQueries } from '../../src/projections/index
 const conversations = ['tea', 'milk', 'rum']
 const streamSeqOf = (seq: number) => seq * 10
 
-/** Conversations whose heads move, and a timeline that always has all of them, after a while. */
+/** Conversations whose heads move, and a timeline that has all events after a while. */
 class Stored {
   readonly heads = new Map(conversations.map(c => [c, 0]))
   reads = 0
@@ -70,57 +70,54 @@ const read = async (tails: SharedReads, stored: Stored, c: string, after: number
 const command = fc.record({
   c: fc.constantFrom(...conversations),
   count: fc.integer({ min: 1, max: 30 }),
-  /** How far behind the head somebody is who reads; nobody does when negative. */
+  /** How far the reader is behind the head; negative: no reader. */
   behind: fc.integer({ min: -10, max: 60 }),
-  /** Whether the live feed brings it. */
+  /** Whether the live feed delivers it. */
   isLive: fc.boolean(),
   waits: fc.boolean(),
 })
 
-t.test(
-  'whoever asks gets exactly what comes next, whatever was kept, and no more is kept than may be',
-  async t => {
-    await fc.assert(
-      fc.asyncProperty(
-        fc.array(command, { maxLength: 60 }),
-        fc.constantFrom(0, 2_000, 20_000, 1e9),
-        async (commands, most) => {
-          const stored = new Stored()
-          const tails = new SharedReads(stored.reader, most, () => {})
-          const under: Promise<void>[] = []
-          for (const { c, count, behind, isLive, waits } of commands) {
-            for (let n = 0; n < count; n++) {
-              const event = stored.append(c)
-              if (isLive && tails.isKeeping(c)) tails.add(event)
-            }
-            if (behind >= 0) under.push(read(tails, stored, c, Math.max(0, stored.head(c) - behind)))
-            if (waits) await turn()
-            if (tails.bytes > most || tails.bytes < 0) throw new Error(`${tails.bytes} bytes`)
+t.test('each reader receives exactly the next events, whatever is kept, within the memory bound', async t => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(command, { maxLength: 60 }),
+      fc.constantFrom(0, 2_000, 20_000, 1e9),
+      async (commands, most) => {
+        const stored = new Stored()
+        const tails = new SharedReads(stored.reader, most, () => {})
+        const under: Promise<void>[] = []
+        for (const { c, count, behind, isLive, waits } of commands) {
+          for (let n = 0; n < count; n++) {
+            const event = stored.append(c)
+            if (isLive && tails.isKeeping(c)) tails.add(event)
           }
-          await Promise.all(under)
-        },
-      ),
-      { numRuns: 300 },
-    )
-    t.end()
-  },
-)
+          if (behind >= 0) under.push(read(tails, stored, c, Math.max(0, stored.head(c) - behind)))
+          if (waits) await turn()
+          if (tails.bytes > most || tails.bytes < 0) throw new Error(`${tails.bytes} bytes`)
+        }
+        await Promise.all(under)
+      },
+    ),
+    { numRuns: 300 },
+  )
+  t.end()
+})
 
-t.test('what many have missed is read once, and not again for those who come a little later', async t => {
+t.test('events that many have missed are read once, also for readers shortly after', async t => {
   const stored = new Stored()
   const served = { shared: 0, own: 0 }
   const tails = new SharedReads(stored.reader, 1e6, shared => served[shared ? 'shared' : 'own']++)
   for (let n = 0; n < 50; n++) stored.append('tea')
   await Promise.all(Array.from({ length: 100 }, () => read(tails, stored, 'tea', 30)))
   t.equal(stored.reads, 1)
-  // One that comes live meanwhile is kept, too.
+  // An event that arrives live meanwhile is kept too.
   tails.add(stored.append('tea'))
   await Promise.all(Array.from({ length: 21 }, (_, n) => read(tails, stored, 'tea', 30 + n)))
   t.equal(stored.reads, 1)
   t.same(served, { shared: 120, own: 1 })
 })
 
-t.test('a read that fails fails for those who wait for it, and is tried again by who asks next', async t => {
+t.test('a failed read fails for its waiters, and the next reader tries again', async t => {
   const stored = new Stored()
   const tails = new SharedReads(stored.reader, 1e6, () => {})
   stored.append('tea')

@@ -11,7 +11,7 @@ const range = (from: number, to: number) => Array.from({ length: to - from + 1 }
 const begin = async (t: Parameters<typeof startConfab>[0], limits: ConfabOptions['limits'] = {}) => {
   const confab = await startConfab(t, { limits: { ...noRates, ...limits } })
   const alice = await confab.connect('alice')
-  /** As fast as it goes: `count` messages, many at a time. */
+  /** Sends `count` messages as fast as possible, many in flight. */
   const burst = async (c: string, count: number) => {
     for (let n = 0; n < count; n += 400)
       await Promise.all(
@@ -30,7 +30,7 @@ for (const [name, topicFrom] of [
   ['one by one', 1_000],
   ['by a topic', 1],
 ] as const)
-  t.test(`a burst while a socket is not read: what it missed comes when it is: ${name}`, async t => {
+  t.test(`a burst while a socket does not read: the missed events arrive when it reads: ${name}`, async t => {
     const { alice, burst, slow } = await begin(t, { topicFrom, backpressureBytes: 2 * MiB })
     const count = 800
     await alice.ok('create', { c: 'loud', kind: 'group', members: ['bob'] })
@@ -48,13 +48,13 @@ for (const [name, topicFrom] of [
     t.same(seqs, range(2, count + 2), 'each once, in order')
   })
 
-/** As many at once as may be unanswered, each of a page as large as a frame. */
+/** As many at once as may be unanswered, each answer as large as a frame. */
 const asked = 500
 const askAll = (socket: SlowSocket) => {
   for (const n of range(1, asked)) socket.send({ id: `h${n}`, t: 'history', c: 'long', limit: 4 })
 }
 
-t.test('who reads may ask for as much at once as there may be unanswered requests', async t => {
+t.test('a reading client may have as many large reads in flight as requests', async t => {
   const { alice, burst, slow, edge } = await begin(t)
   await alice.ok('create', { c: 'long', kind: 'group', members: ['bob'] })
   await burst('long', 8)
@@ -70,7 +70,7 @@ t.test('who reads may ask for as much at once as there may be unanswered request
   t.ok(most < MiB, `${most} bytes waited`)
 })
 
-t.test('what is small does not wait for pages that are not read', async t => {
+t.test('small answers do not wait for unread pages', async t => {
   const { alice, burst, slow, edge } = await begin(t)
   await alice.ok('create', { c: 'long', kind: 'group', members: ['bob'] })
   await burst('long', 8)
@@ -86,7 +86,7 @@ t.test('what is small does not wait for pages that are not read', async t => {
   t.ok(before < asked / 2, `after ${before} of ${asked} pages`)
 })
 
-t.test('who asks for much and reads nothing is closed as too slow', async t => {
+t.test('a client that requests much and reads nothing is closed as a slow consumer', async t => {
   const { alice, burst, slow, edge, closings } = await begin(t, { slowMs: 500 })
   await alice.ok('create', { c: 'long', kind: 'group', members: ['bob'] })
   await burst('long', 8)

@@ -14,7 +14,7 @@ const begin = async (t: Parameters<typeof startConfab>[0], limits: ConfabOptions
     const text = await (await fetch(`${confab.url}/metrics`)).text()
     return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1])
   }
-  /** Sends until somebody is behind. The number of messages. */
+  /** Sends until a session is behind. Returns the number of messages. */
   const sendUntilBehind = async (c: string) => {
     let sent = 0
     while ((await metric('confab_edge_behind_total')) === 0) {
@@ -26,7 +26,7 @@ const begin = async (t: Parameters<typeof startConfab>[0], limits: ConfabOptions
   return { ...confab, alice, metric, slow: confab.connectSlow, sendUntilBehind }
 }
 
-/** What a socket got of a conversation, in order. */
+/** Returns the events of a conversation that a socket received, in order. */
 const seqsOf = (socket: SlowSocket, c: string) =>
   socket.frames.filter(frame => frame.t === 'event' && frame.c === c).map(frame => frame.seq as number)
 
@@ -35,7 +35,7 @@ for (const [name, topicFrom] of [
   ['by a topic', 1],
 ] as const)
   t.test(
-    `a socket that stops reading gets nothing more, and all of it when it reads again: ${name}`,
+    `a socket that stops reading receives nothing more, and everything when it reads again: ${name}`,
     async t => {
       const { alice, slow, edge, sendUntilBehind, connect } = await begin(t, { topicFrom, slowMs: 60_000 })
       for (const c of ['loud', 'calm']) await alice.ok('create', { c, kind: 'group', members: ['bob'] })
@@ -48,10 +48,10 @@ for (const [name, topicFrom] of [
       const waiting = edge.bufferedBytes()
       for (let n = 0; n < 300; n++) await alice.ok('send', { c: 'loud', m: `more${n}`, text: big })
       await alice.ok('typing', { c: 'still', on: true })
-      // The request is answered before the signal has come back from NATS.
+      // The request is answered before the signal has returned from NATS.
       await carol.find(frame => frame.t === 'signal' && frame.c === 'still')
       t.ok(waiting < 16 * MiB, `${waiting} bytes waited`)
-      t.equal(edge.bufferedBytes(), waiting, 'nothing more came to wait')
+      t.equal(edge.bufferedBytes(), waiting, 'nothing more was buffered')
       bob.goOnReading()
       const head = first + 301
       t.match(await bob.until(frame => frame.t === 'synced' && frame.c === 'loud'), { seq: head })
@@ -70,22 +70,25 @@ for (const [name, topicFrom] of [
     },
   )
 
-t.test('one that does not read for too long is closed as too slow, and what waited is let go', async t => {
-  const { alice, slow, edge, metric, sendUntilBehind, connect } = await begin(t, { slowMs: 200 })
-  await alice.ok('create', { c: 'loud', kind: 'group', members: ['bob', 'carol'] })
-  const carol = await connect('carol')
-  const bob = await slow('bob')
-  const connections = edge.connections()
-  bob.stopReading()
-  const sent = await sendUntilBehind('loud')
-  while (edge.connections() === connections) await sleep(10)
-  t.equal(edge.bufferedBytes(), 0)
-  t.equal(await metric('confab_edge_disconnections_total{code="4008"}'), 1)
-  await carol.event('loud', sent + 1)
-  t.same(carol.seqs('loud'), range(2, sent + 1), 'nobody else noticed')
-})
+t.test(
+  'a socket that does not read for too long is closed as a slow consumer, and its buffer is dropped',
+  async t => {
+    const { alice, slow, edge, metric, sendUntilBehind, connect } = await begin(t, { slowMs: 200 })
+    await alice.ok('create', { c: 'loud', kind: 'group', members: ['bob', 'carol'] })
+    const carol = await connect('carol')
+    const bob = await slow('bob')
+    const connections = edge.connections()
+    bob.stopReading()
+    const sent = await sendUntilBehind('loud')
+    while (edge.connections() === connections) await sleep(10)
+    t.equal(edge.bufferedBytes(), 0)
+    t.equal(await metric('confab_edge_disconnections_total{code="4008"}'), 1)
+    await carol.event('loud', sent + 1)
+    t.same(carol.seqs('loud'), range(2, sent + 1), 'nobody else noticed')
+  },
+)
 
-t.test('who leaves while it is behind is told, and hears nothing of what came after', async t => {
+t.test('a user who leaves while behind is notified, and receives nothing later', async t => {
   const { alice, slow, sendUntilBehind } = await begin(t, { slowMs: 60_000 })
   for (const c of ['loud', 'secret']) await alice.ok('create', { c, kind: 'group', members: ['bob'] })
   const bob = await slow('bob')

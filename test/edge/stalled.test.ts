@@ -105,7 +105,7 @@ t.test('a user with many sockets does not delay the resume of others', async t =
   t.ok(finished <= 2 * 32, `${finished} of ${20 * names.length} finished first`)
 })
 
-t.test('who asks for very much has one turn at a time', async t => {
+t.test('a client with a very large resume has one turn at a time', async t => {
   const two = await startConfab(t, { limits: { resumes: 2 } })
   const alice = await two.connect('alice')
   await alice.ok('create', { c: 'small', kind: 'group', members: ['bob'] })
@@ -120,5 +120,5 @@ t.test('who asks for very much has one turn at a time', async t => {
   const answered = () => greedy.frames.filter(frame => frame.t === 'refetch').length
   t.ok(answered() < asked / 2, `${answered()} of ${asked} came first`)
   await greedy.find(frame => frame.c === `none${asked - 1}`)
-  t.equal(answered(), asked, 'it gets all of it')
+  t.equal(answered(), asked, 'it receives everything')
 })

@@ -9,7 +9,7 @@ const alice = await confab.connect('alice')
 const stranger = await confab.connect('stranger')
 const former = await confab.connect('former')
 
-/** Every request that names a conversation, as a member could send it with effect. `create` is not about one that exists. */
+/** Every request that names a conversation, as a member could send it. `create` does not concern an existing one. */
 const naming: Readonly<Record<string, (c: string) => Record<string, unknown>>> = {
   send: c => ({ c, m: 'intruder', text: 'let me in' }),
   edit: c => ({ c, m: 'm1', text: 'changed' }),
@@ -46,7 +46,7 @@ for (const c of ['private', 'public', 'pair']) {
   if (c !== 'pair') await alice.ok('remove', { c, user: 'former' })
 }
 await former.event('private', 3)
-// Somebody who was here, and has a contact who is told so.
+// A former user with a contact who may see it.
 const gone = await confab.connect('gone')
 const contact = await confab.connect('contact')
 await gone.ok('create', { c: 'before', kind: 'group', members: ['contact'] })
@@ -66,14 +66,14 @@ const refusal = async (socket: RawClient, type: string, fields: object): Promise
   return error
 }
 
-t.test('no request that names a conversation is forgotten here', async t => {
+t.test('this test covers every request that names a conversation', async t => {
   const named = Object.entries(Requests)
     .filter(([type, schema]) => 'c' in schema.properties && type !== 'create')
     .map(([type]) => type)
   t.same(new Set([...Object.keys(naming), 'join']), new Set(named))
 })
 
-t.test('a group or direct conversation looks to others as if it were not there', async t => {
+t.test('a group or direct conversation looks to strangers as if it did not exist', async t => {
   for (const [type, fields] of [...Object.entries(naming), ['join', (c: string) => ({ c })] as const])
     for (const [socket, c] of [
       [stranger, 'private'],
@@ -86,13 +86,13 @@ t.test('a group or direct conversation looks to others as if it were not there',
     }
 })
 
-t.test('a channel says that one is not in it, and nothing more', async t => {
+t.test('a channel reveals only that the user is not a member', async t => {
   for (const [type, fields] of Object.entries(naming))
     for (const socket of [stranger, former])
       t.match(await refusal(socket, type, fields('public')), { code: 'NOT_MEMBER' }, type)
 })
 
-t.test('resume, sync, search, inbox and create tell nothing', async t => {
+t.test('resume, sync, search, inbox and create reveal nothing', async t => {
   const cursors = { private: 1, public: 1, pair: 1, nowhere: 1 }
   for (const socket of [stranger, former]) {
     await socket.ok('sync', { cursors })
@@ -117,7 +117,7 @@ t.test('resume, sync, search, inbox and create tell nothing', async t => {
     t.match(await resuming.find(frame => frame.c === c), { t: 'refetch', reason: 'not_member', head: 0 })
 })
 
-t.test('an anonymous socket learns nothing at all', async t => {
+t.test('an anonymous socket learns nothing', async t => {
   for (const [type, fields] of [...Object.entries(naming), ['join', (c: string) => ({ c })] as const]) {
     const socket = await confab.socket()
     const there = await refusal(socket, type, fields('private'))
@@ -127,7 +127,7 @@ t.test('an anonymous socket learns nothing at all', async t => {
   }
 })
 
-t.test('nothing came of all that', async t => {
+t.test('none of it had an effect', async t => {
   await alice.ok('send', { c: 'private', m: 'm2', text: 'another secret word' })
   await alice.ok('send', { c: 'public', m: 'm2', text: 'another secret word' })
   t.same(await heads(), [(before[0]! as number) + 1, (before[1] as number) + 1, before[2]])
@@ -140,7 +140,7 @@ t.test('nothing came of all that', async t => {
   t.notOk(alice.frames.some(frame => frame.t === 'signal' && frame.user !== 'alice'))
 })
 
-t.test('the types of this test cover the protocol', async t => {
+t.test('this test’s types cover the protocol', async t => {
   const unnamed: RequestType[] = ['create', 'block', 'privacy', 'inbox', 'undelivered', 'sync', 'ping']
   t.same(new Set([...Object.keys(naming), 'join', ...unnamed]), new Set(Object.keys(Requests)))
 })

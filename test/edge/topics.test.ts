@@ -19,7 +19,7 @@ for (let at = 0; at < sockets; at += 40)
 const range = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, n) => from + n)
 const head = async () => (await alice.ok('history', { c: 'hall', limit: 1 })).head as number
 
-t.test('a busy conversation of many sockets: each event once, in order, whoever comes and goes', async t => {
+t.test('a busy conversation of many sockets: each event once, in order, with joins and leaves', async t => {
   const isOver = { now: false }
   const talk = (async () => {
     for (let n = 0; !isOver.now; n++) await alice.ok('send', { c: 'hall', m: `m${n}`, text: `message ${n}` })
@@ -49,7 +49,7 @@ t.test('a busy conversation of many sockets: each event once, in order, whoever 
   t.equal(wrong, 0)
 })
 
-t.test('a resume in the middle of it', async t => {
+t.test('a resume during it', async t => {
   const sending = Promise.all(
     Array.from({ length: 200 }, (_, n) => alice.ok('send', { c: 'hall', m: `r${n}`, text: 'resume' })),
   )
@@ -61,7 +61,7 @@ t.test('a resume in the middle of it', async t => {
   t.same(late.seqs('hall'), range(from - 19, last))
 })
 
-t.test('it may be closed in the middle of it', async t => {
+t.test('it may be closed during it', async t => {
   const burst = Array.from({ length: 50 }, (_, n) =>
     alice.request('send', { c: 'hall', m: `z${n}`, text: 'to the end' }).catch(() => undefined),
   )

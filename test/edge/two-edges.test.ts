@@ -6,7 +6,7 @@ import type { RawClient } from '../harness/raw-client.ts'
 const here = await startConfab(t)
 const there = await startConfab(t, { nats: here.nats })
 
-/** Until the edges know of each other: presence answers are theirs together. */
+/** Waits until the edges know each other: presence answers combine both. */
 const untilOnline = async (watcher: RawClient, user: string) => {
   for (;;) {
     const { states } = await watcher.ok('presence', { users: [user] })
@@ -15,7 +15,7 @@ const untilOnline = async (watcher: RawClient, user: string) => {
   }
 }
 
-t.test('two edges are one system', async t => {
+t.test('two edges form one system', async t => {
   const alice = await here.connect('alice')
   const bob = await there.connect('bob')
   await alice.ok('create', { c: 'tea', kind: 'group', members: ['bob'] })
@@ -34,7 +34,7 @@ t.test('two edges are one system', async t => {
   t.match(await alice.find(frame => frame.type === 'receipt' && frame.user === 'bob'), { read: 3 })
 })
 
-t.test('presence is of all edges together', async t => {
+t.test('presence combines all edges', async t => {
   const alice = await here.connect('alice')
   const [carolHere, carolThere] = await Promise.all([here.connect('carol'), there.connect('carol')])
   const dave = await there.connect('dave')
@@ -52,13 +52,13 @@ t.test('presence is of all edges together', async t => {
   t.equal(
     alice.frames.filter(frame => frame.user === 'carol' && frame.type === 'presence').length,
     1,
-    'once both have gone',
+    'once both have disconnected',
   )
   await there.connect('erin')
   await alice.find(state('erin', 'online'))
 })
 
-t.test('an edge that goes takes its users with it', async t => {
+t.test('an edge that stops takes its users offline', async t => {
   const alice = await here.connect('alice')
   const third = await startConfab(t, { nats: here.nats })
   await third.connect('frank')
@@ -67,14 +67,14 @@ t.test('an edge that goes takes its users with it', async t => {
   await alice.find(frame => frame.type === 'presence' && frame.user === 'frank' && frame.state === 'offline')
 })
 
-t.test('a device is replaced wherever it was', async t => {
+t.test('a device is replaced at any edge', async t => {
   const first = await here.connect('alice', { device: 'phone' })
   const second = await there.connect('alice', { device: 'phone' })
   t.match(await first.closed, { code: 4003 })
   await second.ok('ping')
 })
 
-t.test('drain: told first, closed with 1001 after, and no new sockets', async t => {
+t.test('drain: announced, closed with 1001 later, and no new sockets', async t => {
   const third = await startConfab(t, { nats: here.nats })
   const alice = await third.connect('alice')
   const drained = third.edge.drain()
@@ -86,7 +86,7 @@ t.test('drain: told first, closed with 1001 after, and no new sockets', async t 
   t.equal(third.edge.connections(), 0)
 })
 
-t.test('drain: those that stay are closed one after another, not all at once', async t => {
+t.test('drain: remaining sockets are closed one after another', async t => {
   const third = await startConfab(t, { nats: here.nats, limits: { drainMs: 2_000 } })
   const clients = await Promise.all(Array.from({ length: 60 }, (_, n) => third.connect(`drained-${n}`)))
   let closed = 0

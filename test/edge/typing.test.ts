@@ -20,7 +20,7 @@ const [alice, bob, carol] = [
   await confab.connect('carol'),
 ]
 
-/** What a socket has heard of somebody's typing, and when. */
+/** Returns the typing signals of a user that a socket received, with times. */
 const heard = (client: RawClient, c: string, user = 'alice') => {
   const said: { on: unknown; at: number }[] = []
   void client
@@ -37,7 +37,7 @@ const until = async (holds: () => boolean) => {
   for (let n = 0; n < 1000 && !holds(); n++) await sleep(5)
 }
 
-t.test('typing goes out once in a while, the last word last', async t => {
+t.test('typing is sent at an interval, the last state last', async t => {
   await alice.ok('create', { c: 'tea', kind: 'group', members: ['bob'] })
   const said = heard(bob, 'tea')
   const started = performance.now()
@@ -54,10 +54,10 @@ t.test('typing goes out once in a while, the last word last', async t => {
   const count = said.length
   for (let n = 0; n < 10; n++) await alice.ok('typing', { c: 'tea', on: false })
   await sleep(2 * everyMs)
-  t.equal(said.length, count, 'its end is told once')
+  t.equal(said.length, count, 'its end is sent once')
 })
 
-t.test('typing that is not said again ends by itself', async t => {
+t.test('typing that is not repeated expires', async t => {
   await alice.ok('create', { c: 'milk', kind: 'group', members: ['bob'] })
   const said = heard(bob, 'milk')
   await alice.ok('typing', { c: 'milk', on: true })
@@ -68,7 +68,7 @@ t.test('typing that is not said again ends by itself', async t => {
   )
 })
 
-t.test('each user and conversation has its own', async t => {
+t.test('users and conversations are independent', async t => {
   await alice.ok('create', { c: 'one', kind: 'group', members: ['bob', 'carol'] })
   await alice.ok('create', { c: 'two', kind: 'group', members: ['bob', 'carol'] })
   for (const c of ['one', 'two']) {
@@ -80,7 +80,7 @@ t.test('each user and conversation has its own', async t => {
       t.match(await bob.find(f => f.type === 'typing' && f.c === c && f.user === user), { on: true })
 })
 
-t.test('nobody types in a large conversation; it is answered all the same', async t => {
+t.test('a large conversation has no typing; the request is answered nevertheless', async t => {
   await alice.ok('create', { c: 'large', kind: 'group', members: ['bob', 'carol', 'dave'] })
   await alice.ok('typing', { c: 'large', on: true })
   await alice.ok('create', { c: 'small', kind: 'group', members: ['bob'] })
@@ -90,7 +90,7 @@ t.test('nobody types in a large conversation; it is answered all the same', asyn
 })
 
 t.test(
-  'receipts of a conversation are told together, of each user the last one; marks are kept at once',
+  'receipts of a conversation are batched, the last one per user; markers are stored at once',
   async t => {
     await alice.ok('create', { c: 'read', kind: 'group', members: ['bob', 'carol'] })
     for (let n = 0; n < 40; n++) await alice.ok('send', { c: 'read', m: `m${n}`, text: 'x' })
@@ -109,7 +109,7 @@ t.test(
   },
 )
 
-t.test('the first move at once, those after it together, and then at once again', async t => {
+t.test('the first move at once, later ones together, and then at once again', async t => {
   const told: string[] = []
   const receipts = new Receipts(50, (c, user) => void told.push(`${c} ${user}`))
   t.teardown(() => receipts.close())

@@ -10,7 +10,7 @@ await alice.ok('send', { c: 'secret', m: 's1', text: 'not for bob' })
 
 const idsOf = (answer: Record<string, unknown>) => (answer.messages as { m: string }[]).map(({ m }) => m)
 
-t.test('messages wait for a user who was away, until a device has them', async t => {
+t.test('messages wait for an offline user until a device has them', async t => {
   const bob = await confab.connect('bob')
   const waiting = await bob.ok('undelivered')
   t.same(idsOf(waiting), ['m1', 'm2', 'm3'])
@@ -28,7 +28,7 @@ t.test('messages wait for a user who was away, until a device has them', async t
   t.same(idsOf(await bob.ok('undelivered')), [])
 })
 
-t.test('not for one who was removed, even while the view lags', async t => {
+t.test('not for a removed user, even while the view lags', async t => {
   const bob = await confab.connect('bob')
   await alice.ok('send', { c: 'tea', m: 'm5', text: '5' })
   await bob.event('tea', 7)
@@ -40,7 +40,7 @@ t.test('not for one who was removed, even while the view lags', async t => {
   t.same(idsOf(await bob.ok('undelivered')), [])
 })
 
-t.test('what is older than the operator says waits no longer', async t => {
+t.test('messages older than the configured age no longer wait', async t => {
   const brief = await startConfab(t, { nats: confab.nats, limits: { undeliveredMs: 1 } })
   const cyd = await brief.connect('cyd')
   t.same(idsOf(await cyd.ok('undelivered')), [])

@@ -9,7 +9,7 @@ const at = (conv: number, user: number): StreamPosition[] => [
   { family: 'user', stream: 'REGION_A_1', streamSeq: user },
 ]
 
-/** The feed has delivered 5 and 5; the views are where `positions` says. */
+/** The feed has delivered 5 and 5; the views are at `positions`. */
 const reached = (query: 'inbox' | 'members' | 'search', positions: Record<string, StreamPosition[]>) => {
   const feed = { positions: () => at(5, 5) } as unknown as LiveFeed
   const views = { positions: async (name: string) => positions[name] ?? at(5, 5) } as unknown as Views
@@ -19,8 +19,8 @@ const reached = (query: 'inbox' | 'members' | 'search', positions: Record<string
 t.test('a query waits for the views that it reads, and for no other', async t => {
   t.equal(await reached('inbox', {}), true)
   t.equal(await reached('inbox', { inbox: at(4, 5) }), false, 'a message is missing')
-  t.equal(await reached('inbox', { inbox: at(5, 4) }), false, 'a mark is missing')
-  t.equal(await reached('inbox', { 'read-state': at(0, 0) }), true, 'marks of the inbox are its own')
+  t.equal(await reached('inbox', { inbox: at(5, 4) }), false, 'a marker is missing')
+  t.equal(await reached('inbox', { 'read-state': at(0, 0) }), true, 'the inbox has its own markers')
   t.equal(await reached('members', { roster: at(4, 5) }), false)
   t.equal(await reached('members', { roster: at(5, 0) }), true)
   t.equal(await reached('members', { 'read-state': at(5, 4) }), false)

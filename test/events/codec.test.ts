@@ -88,12 +88,12 @@ t.test('every type of event survives its body', async t => {
   }
 })
 
-t.test('what is stored is what goes over the wire, byte for byte', async t => {
+t.test('the stored bytes are the wire form, byte for byte', async t => {
   const event = stored(examples[5]!)
   t.equal(wireBytes(event), event.data)
 })
 
-t.test('a body that is not what its type says is malformed', async t => {
+t.test('a body that does not match its type is malformed', async t => {
   const bytes = (text: string) => new TextEncoder().encode(text)
   const posted = examples[5]!
   const cases: [string, StoredEvent][] = [
@@ -112,8 +112,8 @@ t.test('a body that is not what its type says is malformed', async t => {
   t.throws(() => decodeConversationEvent(stored(examples.at(-1)!)), UnreadableEventError)
 })
 
-t.test('upcasting: a member that joined before roles existed is a plain member', async t => {
-  // Version 1 of member.joined had no role; version 2 says it; version 3 calls `member` by the name of `user`.
+t.test('upcasting: a member from before roles existed is a plain member', async t => {
+  // Version 1 of member.joined had no role, version 2 added it, version 3 renames `member` to `user`.
   const table: Upcasters = {
     'member.joined': [
       body => ({ ...body, role: body.role ?? 'member' }),
@@ -134,6 +134,6 @@ t.test('upcasting: a member that joined before roles existed is a plain member',
     user: 'bob',
     role: 'owner',
   })
-  t.same(old, { c: 'c1', member: 'bob' }, 'the stored body is left alone')
+  t.same(old, { c: 'c1', member: 'bob' }, 'the stored body is unchanged')
   t.throws(() => upcast('member.joined', 4, {}, table), RangeError)
 })

@@ -4,7 +4,7 @@ import { CloseCode, ConfabError, ErrorRegistry, Limits } from '../../src/events/
 
 const page = (name: string) => readFileSync(new URL(`../../docs/${name}`, import.meta.url), 'utf8')
 
-t.test('docs/errors.md lists every code, with its status and whether to try again, and no other', async t => {
+t.test('docs/errors.md lists every code with its status and retryability, and no other', async t => {
   const rows = [...page('errors.md').matchAll(/^\| `([A-Z_]+)` \| (\d+) \| (yes|no) \|/gm)]
   t.same(
     Object.fromEntries(
@@ -28,7 +28,7 @@ t.test('docs/protocol.md gives every limit its number', async t => {
   })
 })
 
-t.test('an error’s body says what a client needs, and no more', async t => {
+t.test('an error’s body contains what a client needs, and no more', async t => {
   t.same(new ConfabError('NOT_FOUND').toBody(), {
     code: 'NOT_FOUND',
     message: ErrorRegistry.NOT_FOUND.message,

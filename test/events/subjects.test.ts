@@ -29,7 +29,7 @@ t.test('ids are 1 to 64 characters of A-Z a-z 0-9 _ -', async t => {
     t.notOk(isId(bad), String(bad))
 })
 
-t.test('a subject says which aggregate it is, stored or live', async t => {
+t.test('a stored or live subject identifies its aggregate', async t => {
   fc.assert(
     fc.property(family, id, (family, id) => {
       const subject = subjectOf({ family, id })
@@ -40,7 +40,7 @@ t.test('a subject says which aggregate it is, stored or live', async t => {
   )
 })
 
-t.test('other subjects are nobody’s', async t => {
+t.test('other subjects have no aggregate', async t => {
   const wrongBucket = `conv.${(partitionOf('abc') + 1) % partitionCount}.abc`
   for (const other of [
     '',
@@ -55,7 +55,7 @@ t.test('other subjects are nobody’s', async t => {
     t.equal(parseSubject(other), undefined, other)
 })
 
-t.test('signals of an id are found by its bucket', async t => {
+t.test('signals of an id are found by its partition', async t => {
   t.equal(signalSubjectOf('alice'), `sig.${partitionOf('alice')}.alice`)
 })
 
@@ -76,7 +76,7 @@ t.test('jump hash spreads evenly', async t => {
   for (const count of counts) t.ok(Math.abs(count - 10_000) < 600, `${count} of 10,000`)
 })
 
-t.test('every bucket is in exactly one stream, whatever their number', async t => {
+t.test('every partition is in exactly one stream, for any number of streams', async t => {
   for (const streams of [1, 2, 3, 7, 16]) {
     const seen = new Map<string, number>()
     for (let index = 0; index < streams; index++)

@@ -9,7 +9,7 @@ import { type Acked, ackedAreStored, seqsAreGapless } from '../harness/invariant
 import { replayLog } from '../harness/replay.ts'
 import { tempFolder } from '../harness/temp-folder.ts'
 
-/** A file system of its own, so that it can be full or read-only. */
+/** A file system of its own, to be filled or made read-only. */
 const mount = (t: { teardown(done: () => void): void }, folder: string, size: string): string => {
   mkdirSync(folder)
   execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'tmpfs', folder], { stdio: 'pipe' })
@@ -17,7 +17,7 @@ const mount = (t: { teardown(done: () => void): void }, folder: string, size: st
   return folder
 }
 
-/** Why these tests cannot run here; false where they can. */
+/** Why these tests cannot run here; false if they can. */
 const skip = ((): string | false => {
   const folder = mkdtempSync(join(tmpdir(), 'confab-mount-'))
   try {
@@ -41,7 +41,7 @@ t.test('a read-only data folder: a clear error, at once', { skip, timeout: 60_00
 })
 
 t.test(
-  'a full disk: no ack is lost, and it goes on when there is room again',
+  'a full disk: no ack is lost, and it continues when there is room again',
   { skip, timeout: 180_000 },
   async t => {
     const folder = mount(t, join(tempFolder(t), 'disk'), '48m')
@@ -78,7 +78,7 @@ t.test(
       { code: /^(UNAVAILABLE|OVERLOADED)$/ },
       `refused after ${acked.length}: ${JSON.stringify(refused)}`,
     )
-    t.equal((await fetch(`${confab.url}/healthz`)).status, 200, 'the process lives')
+    t.equal((await fetch(`${confab.url}/healthz`)).status, 200, 'the process stays up')
 
     execFileSync('mount', ['-o', 'remount,size=256m', folder])
     for (let answer = await post({ t: 'send', c: 'tea', m: 'after', text: 'room again' }); ; ) {

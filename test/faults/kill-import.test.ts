@@ -13,7 +13,7 @@ const root = resolve(import.meta.dirname, '../..')
 const conversations = 20
 const lines = 20_000
 
-/** One conversation gets half of all lines, so that both batches and single appends are cut. */
+/** One conversation has half of all lines, so both batches and single appends are interrupted. */
 const line = (i: number) => ({
   c: i % 2 === 0 ? 'room-0' : `room-${i % conversations}`,
   m: `line-${i}`,
@@ -23,7 +23,7 @@ const line = (i: number) => ({
 })
 
 t.test(
-  'an import that is killed again and again, and its nats-server too, ends complete',
+  'an import that is killed repeatedly, and its nats-server too, ends complete',
   { timeout: 300_000 },
   async t => {
     const folder = tempFolder(t)

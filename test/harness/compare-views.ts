@@ -19,7 +19,7 @@ const post = async (confab: ConfabProcess, token: string, request: Json): Promis
   return body
 }
 
-/** All that the views answer about these users: inboxes, members, whole histories, and a search for each word. */
+/** Reads all answers of the views about these users: inboxes, members, whole histories, and a search per word. */
 export const readViews = async (
   confab: ConfabProcess,
   users: readonly string[],
@@ -45,7 +45,7 @@ export const readViews = async (
     }
     for (const word of words) {
       const hits: unknown[] = []
-      // A cursor is the index's own affair; the pages that it leads to are not.
+      // Cursors differ between indices; the pages they lead to do not.
       for (let cursor: unknown = '', first = true; first || cursor !== undefined; first = false) {
         const query = `limit=100&q=${encodeURIComponent(word)}${first ? '' : `&cursor=${cursor}`}`
         const page = await get(`${confab.url}/v1/search?${query}`, token)

@@ -5,10 +5,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 
 const root = resolve(import.meta.dirname, '../..')
 
-/** A process that is told to end and has not by then hangs, ms: more than several of its parts are given. */
+/** Timeout of a stop, ms: more than several components are given. */
 const endsWithinMs = 60_000
 
-/** A port of the loopback that was free a moment ago. */
+/** Returns a loopback port that was free a moment ago. */
 export const freePort = (): Promise<number> =>
   new Promise((resolve, reject) => {
     const server = createServer()
@@ -22,11 +22,11 @@ export const freePort = (): Promise<number> =>
 export interface ConfabProcess {
   readonly url: string
   readonly pid: number
-  /** What it wrote to stdout and stderr so far. */
+  /** Returns stdout and stderr so far. */
   output(): string
-  /** Until it exits by itself. */
+  /** Resolves when it exits by itself. */
   exited(): Promise<number | null>
-  /** SIGTERM; gives the exit code. Rejects with its output when it does not end. */
+  /** Sends SIGTERM; resolves with the exit code. Rejects with the output when it does not exit. */
   stop(): Promise<number | null>
   kill9(): Promise<void>
   token(user: string): Promise<string>
@@ -37,13 +37,13 @@ export interface ProcessOptions {
   port?: number
   /** Existing servers instead of an embedded one. */
   nats?: string
-  /** So that a token of one process is good at all. */
+  /** A shared secret: tokens of one process are valid at all. */
   secret?: string
   args?: readonly string[]
   env?: Record<string, string>
 }
 
-/** `confab serve --dev` as a user starts it. Not ready yet: see `untilReady`. */
+/** Starts `confab serve --dev` as a user does. Not ready yet: see `untilReady`. */
 export const spawnConfab = async (options: ProcessOptions): Promise<ConfabProcess> => {
   const port = options.port ?? (await freePort())
   const env: NodeJS.ProcessEnv = { ...process.env, ...options.env }
@@ -84,7 +84,7 @@ export const spawnConfab = async (options: ProcessOptions): Promise<ConfabProces
       const hangs = setTimeout(() => child.kill('SIGKILL'), endsWithinMs)
       const code = await exit
       clearTimeout(hangs)
-      // Null too when somebody else has killed it; then it is not this that took so long.
+      // null also after a kill by another process; then the timeout is not the cause.
       if (code === null && child.signalCode === 'SIGKILL' && !isKilled)
         throw new Error(`confab did not end in ${endsWithinMs} ms:\n${output}`)
       return code
@@ -101,7 +101,7 @@ export const spawnConfab = async (options: ProcessOptions): Promise<ConfabProces
   }
 }
 
-/** Until `/readyz` answers 200; throws with its output when it exits first. */
+/** Waits until `/readyz` answers 200; throws with the output when the process exits first. */
 export const untilReady = async (confab: ConfabProcess): Promise<ConfabProcess> => {
   let over = false
   void confab.exited().then(() => {

@@ -39,7 +39,7 @@ interface Teardown {
 }
 
 export interface ConfabOptions {
-  /** Of another confab, so that both are one system. Default: a server of its own. */
+  /** The NATS of another confab, so that both form one system. Default: a server of its own. */
   readonly nats?: TestNats
   readonly limits?: Partial<EdgeLimits>
   /** Which events the feed follows. Default `everything`; `conversations` needs digests (`writeDigests`). */
@@ -49,14 +49,14 @@ export interface ConfabOptions {
   /** Default: a folder of its own. */
   readonly mediaStore?: MediaStore
   readonly mediaLimits?: Partial<MediaLimits>
-  /** Stands between the edge and its log. */
+  /** Wraps the edge's log. */
   readonly wrapLog?: (log: EventLog) => EventLog
   readonly wrapViews?: (views: Views) => Views
-  /** Stands between the log's feed and all that listens to it. */
+  /** Wraps the live feed for all its listeners. */
   readonly wrapFeed?: (feed: LiveFeed) => LiveFeed
 }
 
-/** A whole confab within the test's process: a real nats-server, SQLite, projections, an edge on a free port. */
+/** A complete confab in the test's process: a real nats-server, SQLite, projections, an edge on a free port. */
 export interface TestConfab {
   readonly nats: TestNats
   readonly connection: Nats
@@ -69,20 +69,20 @@ export interface TestConfab {
   readonly media: Media
   /** `http://127.0.0.1:…` */
   readonly url: string
-  /** What the edge logged, JSON lines parsed. */
+  /** The edge's log, as parsed JSON lines. */
   readonly logged: readonly Record<string, unknown>[]
   readonly secret: string
   token(user: string, options?: { expiresInSeconds?: number }): Promise<string>
-  /** A socket that has said hello. */
+  /** Opens a socket and sends hello. */
   connect(
     user: string,
     options?: RawClientOptions & { device?: string; resume?: Record<string, number> },
   ): Promise<RawClient>
-  /** The same, of a client that reads only when it is told to. */
+  /** The same for a client that reads only on demand. */
   connectSlow(user: string, options?: { resume?: Record<string, number> }): Promise<SlowSocket>
-  /** A socket that has not. */
+  /** Opens a socket without hello. */
   socket(options?: RawClientOptions): Promise<RawClient>
-  /** Holds a view back, or all, and lets it go on. */
+  /** Pauses a view, or all, and resumes it. */
   pause(...projections: ProjectionName[]): void
   resume(...projections: ProjectionName[]): void
 }

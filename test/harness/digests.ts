@@ -7,7 +7,7 @@ import {
   NatsLiveFeed,
 } from '../../src/infra/nats/index.ts'
 
-/** A process that decides no commands, and writes the digests of all streams as those do that decide some. */
+/** A process that decides no commands and writes the digests of all streams, like commands nodes. */
 export const writeDigests = async (t: Test, nats: Nats): Promise<DigestWriter> => {
   const feed = new NatsLiveFeed(nats, await discoverLog(nats.connection))
   const server = new CommandServer(nats, { bus: { execute: () => Promise.reject(new Error('not here')) } })

@@ -2,34 +2,34 @@ import { setTimeout as sleep } from 'node:timers/promises'
 
 export type Fields = Record<string, unknown>
 
-/** A message of an event stream, and the id that was in force with it. */
+/** A message of an event stream, with the current id. */
 export interface StreamMessage {
   readonly id: string
   readonly data: Fields
 }
 
 /**
- * An event stream's reader as HTML describes `EventSource` (9.2), but for the header with the token: it keeps the last id, comes back with it when the stream
- * ends, and knows nothing of what it reads.
+ * Reads an event stream as HTML describes `EventSource` (9.2), plus an authorization header: it keeps the last id,
+ * reconnects with it, and interprets nothing.
  */
 export class EventSourceClient {
   readonly messages: StreamMessage[] = []
-  /** Blocks of nothing but comments and ids. */
+  /** Blocks that contain only comments and ids. */
   comments = 0
   connections = 0
-  /** The status with which it was turned away; it stays away then. */
+  /** The status of a refusal; the client then stays disconnected. */
   refused: number | undefined
   lastEventId: string
   retryMs = 50
   readonly #url: () => string
   readonly #token: string
-  /** For what it missed: the longest wait before it comes back, ms. */
+  /** The longest wait before a reconnect, ms: for missing some events. */
   readonly #awayMs: number
   #abort = new AbortController()
   #isStopped = false
   readonly #running: Promise<void>
 
-  /** `url`: of the server, or which one to take next. */
+  /** `url`: of the server, or a function that returns the next one. */
   constructor(
     url: string | (() => string),
     token: string,
@@ -58,7 +58,7 @@ export class EventSourceClient {
         )
   }
 
-  /** Cuts the connection, as a network does. */
+  /** Cuts the connection, like a network failure. */
   cut(): void {
     this.#abort.abort()
   }

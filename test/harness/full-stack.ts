@@ -4,17 +4,17 @@ import { ownPrefix } from '../infra/elasticsearch/own-index.ts'
 import { type CuttingProxy, startProxy } from './nats-proxy.ts'
 import { service } from './service.ts'
 
-/** Real stores for processes of confab. */
+/** Real stores for confab processes. */
 export interface FullStack {
-  /** The environment that a process finds them by. */
+  /** The environment with the stores' addresses. */
   readonly env: Record<string, string>
-  /** Stands before Elasticsearch. */
+  /** A proxy in front of Elasticsearch. */
   readonly elasticsearch: CuttingProxy
 }
 
 /**
- * A keyspace and a prefix of indices of one's own, on this machine's Cassandra and Elasticsearch; both are removed when the test ends. Undefined, with the
- * test skipped or failed, where one is missing.
+ * Creates a keyspace and a prefix of indices on this machine's Cassandra and Elasticsearch, and removes them when the
+ * test ends. Undefined, with the test skipped or failed, if a server is missing.
  */
 export const fullStack = async (t: Test): Promise<FullStack | undefined> => {
   const server = await service(t, 'elasticsearch')

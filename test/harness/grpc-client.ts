@@ -10,7 +10,7 @@ import {
 import { loadSync } from '@grpc/proto-loader'
 import type { Fields } from './raw-client.ts'
 
-/** What anybody makes of the .proto: nothing of confab's is in it. */
+/** Built from the .proto alone, without confab's code. */
 const proto = fileURLToPath(new URL('../../src/edge/transports/grpc/confab.proto', import.meta.url))
 const definition = loadPackageDefinition(loadSync(proto, { longs: Number, oneofs: true, arrays: true }))
 const { Confab } = (definition.confab as Fields).v1 as { Confab: ServiceClientConstructor }
@@ -27,7 +27,7 @@ export interface GrpcClientOptions {
   readonly patienceMs?: number
 }
 
-/** A call of `Session` by a stock client, and what came over it. */
+/** A call of `Session` by a stock client, with all received frames. */
 export class GrpcClient {
   readonly frames: Fields[] = []
   readonly ended: Promise<StatusObject>
@@ -60,7 +60,7 @@ export class GrpcClient {
     })
   }
 
-  /** Sends a request with an id of its own; its answer. */
+  /** Sends a request with a new id; returns its answer. */
   async request(t: string, fields: Fields = {}): Promise<Fields> {
     const id = `r${this.#next++}`
     const answer = this.find(({ answer }) => (answer as Fields | undefined)?.re === id)
@@ -76,12 +76,12 @@ export class GrpcClient {
     return answer
   }
 
-  /** As `request`; the code of the error, or `ok`. */
+  /** As `request`; returns the code of the error, or `ok`. */
   async code(t: string, fields: Fields = {}): Promise<unknown> {
     return ((await this.request(t, fields)).error as Fields | null | undefined)?.code ?? 'ok'
   }
 
-  /** The first frame that matches, of those that came already or come yet. */
+  /** Resolves with the first matching frame, past or future. */
   find(matches: (frame: Fields) => boolean): Promise<Fields> {
     const found = this.frames.find(matches)
     if (found !== undefined) return Promise.resolve(found)
@@ -107,7 +107,7 @@ export class GrpcClient {
     })
   }
 
-  /** An event of a conversation, come or to come. */
+  /** Resolves with an event of a conversation, past or future. */
   async event(c: string, seq: number): Promise<Fields> {
     const { event } = await this.find(frame => {
       const event = frame.event as Fields | undefined
@@ -116,7 +116,7 @@ export class GrpcClient {
     return event as Fields
   }
 
-  /** The seqs of a conversation's events, in the order that they came. */
+  /** Returns the seqs of a conversation's events, in order of arrival. */
   seqs(c: string): number[] {
     return this.frames.flatMap(({ event }) => {
       const { c: of, seq } = (event ?? {}) as Fields

@@ -1,7 +1,7 @@
 import type { LiveEvent, LiveFeed, LiveListener } from '../../src/commands/index.ts'
 import type { StreamPosition } from '../../src/events/index.ts'
 
-/** A live feed that can be made to lag, and does not know that it does: as on a node to which the news have a longer way. */
+/** A live feed that can be made to lag without knowing it, as on a node with a slower network. */
 export class HeldFeed implements LiveFeed {
   readonly #feed: LiveFeed
   readonly #listeners: LiveListener[] = []
@@ -20,7 +20,7 @@ export class HeldFeed implements LiveFeed {
     this.#held = new Map(this.positions().map(({ stream, streamSeq }) => [stream, streamSeq]))
   }
 
-  /** What was held back comes now. */
+  /** Delivers what was held. */
   release(): void {
     for (let event = this.#waiting.shift(); event !== undefined; event = this.#waiting.shift()) {
       this.#held?.set(event.stream, event.streamSeq)
@@ -33,7 +33,7 @@ export class HeldFeed implements LiveFeed {
     this.#listeners.push(listener)
   }
 
-  /** It brings everything. */
+  /** It delivers everything. */
   narrowTo(): void {}
 
   start(): Promise<readonly StreamPosition[]> {

@@ -1,7 +1,7 @@
 import type { Test } from 'tap'
 import type { Outsider, SeenEvent } from './outsider.ts'
 
-/** A command that was acked: what it was, and where the server said that it stands. */
+/** A command that was acknowledged, with the answered seq. */
 export interface Acked {
   c: string
   seq: number
@@ -12,7 +12,7 @@ export interface Acked {
 
 type Asserts = Pick<Test, 'same' | 'equal' | 'ok'>
 
-/** Invariant 1: acked messages are in the log exactly once, where the ack said. */
+/** Invariant 1: acknowledged messages are in the log exactly once, at the answered seq. */
 export const ackedAreStored = (t: Asserts, log: Map<string, SeenEvent[]>, acked: readonly Acked[]): void => {
   const wrong: string[] = []
   const times = new Map<string, number>()
@@ -27,7 +27,7 @@ export const ackedAreStored = (t: Asserts, log: Map<string, SeenEvent[]>, acked:
     if (times.get(`${c} ${m}`) !== 1)
       wrong.push(`${c} ${m} is in the log ${times.get(`${c} ${m}`) ?? 0} times`)
   }
-  t.same(wrong, [], `${acked.length} acked messages are in the log, once, where the acks said`)
+  t.same(wrong, [], `${acked.length} acknowledged messages are in the log once, at the answered seq`)
   const twice = [...times].filter(([, count]) => count !== 1)
   t.same(twice, [], 'no message is in the log twice')
 }
@@ -46,7 +46,7 @@ export const seqsAreGapless = (t: Asserts, log: Map<string, SeenEvent[]>): void 
   t.same(wrong, [], `seq and n are gapless in ${log.size} conversations`)
 }
 
-/** Invariant 3: what a client applied is what the log holds, in order, from where it began. */
+/** Invariant 3: a client applied the log's events in order, from its first one on. */
 export const clientsSawTheLog = (
   t: Asserts,
   log: Map<string, SeenEvent[]>,
@@ -59,13 +59,13 @@ export const clientsSawTheLog = (
       t.same(
         seen,
         log.get(c)?.slice(first - 1, first - 1 + seen.length) ?? [],
-        `${client.user} applied ${c} as it is`,
+        `${client.user} applied ${c} unchanged`,
       )
     }
   }
 }
 
-/** Who was a member after each event, folded from the log alone. */
+/** Returns the members after each event, computed from the log alone. */
 export const membersAfter = (events: readonly SeenEvent[]): Set<string>[] => {
   const states: Set<string>[] = []
   for (const [{ type }, members] of withMembers(events))
@@ -75,7 +75,7 @@ export const membersAfter = (events: readonly SeenEvent[]): Set<string>[] => {
 
 const membershipTypes = new Set(['conversation.created', 'member.joined', 'member.left'])
 
-/** The events, each with the members after it: one set, which goes on changing. */
+/** Yields the events with the members after each: one set, which keeps changing. */
 export function* withMembers(
   events: Iterable<SeenEvent>,
 ): Generator<readonly [SeenEvent, ReadonlySet<string>]> {
@@ -89,7 +89,10 @@ export function* withMembers(
   }
 }
 
-/** Invariant 5: nobody applied an event after the end of its last stay; its own removal is the last. Members may read what was before them. */
+/**
+ * Invariant 5: no user applied an event after the end of the last membership; the user's own removal is the last one.
+ * Members may read earlier events.
+ */
 export const onlyMembersSaw = (
   t: Asserts,
   log: Map<string, SeenEvent[]>,
@@ -104,5 +107,5 @@ export const onlyMembersSaw = (
         if (seq > end) wrong.push(`${client.user} saw ${c} ${seq}`)
     }
   }
-  t.same(wrong, [], 'only members saw what happened')
+  t.same(wrong, [], 'only members received events')
 }

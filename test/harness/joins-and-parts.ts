@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 
-/** Somebody comes, or goes. Who comes and is there already has lost its connection, and has another one. */
+/** A user joins or leaves. A join of a present user is a new connection after a loss. */
 export interface Step {
   readonly user: string
   readonly comes: boolean
@@ -9,10 +9,10 @@ export interface Step {
 
 const corpus = resolve(import.meta.dirname, '../../../shared/data/ubuntu-irc/train')
 
-/** Why there is no corpus; false where there is one. */
+/** Why there is no corpus; false if there is one. */
 export const noCorpus: string | false = existsSync(corpus) ? false : `the corpus is not here: ${corpus}`
 
-/** Joins and parts of a day in #ubuntu, in their order; users named by the order in which they first come. */
+/** Returns joins and parts of a day in #ubuntu, in order; users are numbered by their first appearance. */
 export const dayOfJoins = (name: string): Step[] => {
   const users = new Map<string, string>()
   const steps: Step[] = []
@@ -26,7 +26,7 @@ export const dayOfJoins = (name: string): Step[] => {
   return steps
 }
 
-/** As many, made up: of each ten, eight come, one that is there comes again, one goes. */
+/** Generates as many steps: of each ten, eight join, one reconnects, one leaves. */
 export const generatedJoins = (count: number): Step[] => {
   const steps: Step[] = []
   for (let n = 0; n < count; n++) {

@@ -1,4 +1,4 @@
-/** A process that keeps a nats-server on the folder that it is given, tells where, and stays until it is killed. */
+/** A process that runs a nats-server on the given folder, prints its address, and stays until it is killed. */
 import { startNatsServer } from '../../src/infra/nats/index.ts'
 
 const server = await startNatsServer({ dataDir: process.argv[2] ?? '' })

@@ -6,13 +6,13 @@ import { Outsider } from './outsider.ts'
 export interface Load {
   readonly clients: readonly Outsider[]
   readonly acked: readonly Acked[]
-  /** No new sends; resolves when every one under way is acked. */
+  /** Stops sending; resolves when every message in flight is acknowledged. */
   end(): Promise<void>
 }
 
 /**
- * Live load: `users` in `conversations` groups of all of them, each user sending one message after the other, as fast as `pauseMs` lets it. Every message is
- * repeated until it is acked.
+ * Live load: `users` in `conversations` groups of all of them; each user sends one message after another with pauses
+ * of `pauseMs`, and repeats each until it is acknowledged.
  */
 export const startLoad = async (
   confab: ConfabProcess,

@@ -4,7 +4,7 @@ import { MediaRoutes } from '../../src/edge/transports/http/media-routes.ts'
 import { loadUws } from '../../src/infra/uws/index.ts'
 import { Media, type MediaStore } from '../../src/media/index.ts'
 
-/** The edge's routes for the bytes of media, by themselves: nobody signs in, nothing but signed URLs is served. Gives where it listens. */
+/** Serves only the edge's routes for media bytes: signed URLs without sign-in. Returns its address. */
 export const startMediaServer = async (
   t: { teardown(fn: () => unknown): unknown },
   store: MediaStore,

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 
 const run = (command: string, ...args: string[]) => execFileSync(command, args, { stdio: 'pipe' })
 
-/** Why no disk can be mounted here; false where it can. */
+/** Why no disk can be mounted here; false if it can. */
 export const cannotMount = ((): string | false => {
   const folder = mkdtempSync(join(tmpdir(), 'confab-mount-'))
   try {
@@ -19,14 +19,14 @@ export const cannotMount = ((): string | false => {
   }
 })()
 
-/** A file system of its own, so that it can be full or read-only. */
+/** A file system of its own, to be filled or made read-only. */
 export interface MountedDisk {
   readonly folder: string
   resize(size: string): void
   makeReadOnly(): void
 }
 
-/** Mounts one, until the test ends. `size` as tmpfs takes it, `8m` say. */
+/** Mounts a disk until the test ends. `size` in tmpfs syntax, such as `8m`. */
 export const mountDisk = (
   t: { teardown(done: () => void): void },
   folder: string,

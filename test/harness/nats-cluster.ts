@@ -12,9 +12,9 @@ import { applyStreams, loadStreams } from '../../src/infra/nats/log/streams.ts'
 export interface TestCluster {
   readonly urls: readonly string[]
   connect(server?: string): Promise<Nats>
-  /** Kills one; it stays dead until `restart`. */
+  /** Kills one server; it stays down until `restart`. */
   kill9(index: number): Promise<void>
-  /** Until it says that it is healthy: knows a leader, and has what the others have. */
+  /** Resolves when it is healthy: it knows a leader and is up to date. */
   restart(index: number): Promise<void>
 }
 
@@ -82,7 +82,7 @@ export const startCluster = async (t: { teardown(fn: () => unknown): void }): Pr
       await applyStreams(connection, loadStreams({ replicas: 3 }))
       break
     } catch {
-      // No leader of the cluster yet.
+      // The cluster has no leader yet.
       await sleep(100)
     }
 
@@ -97,7 +97,7 @@ export const startCluster = async (t: { teardown(fn: () => unknown): void }): Pr
     },
     restart: async index => {
       servers[index] = await start(index)
-      // The next one may only be killed when this one takes part again, as whoever restarts servers one after another waits for it too.
+      // Wait like an operator in a rolling restart: the next server may be killed only when this one takes part again.
       while (!(await isHealthy(ports[index + 6]!))) await sleep(50)
     },
   }

@@ -1,13 +1,15 @@
 import { createServer, connect as dial, type Socket } from 'node:net'
 
-/** A TCP proxy before a server, that cuts what goes through it. */
+/** A TCP proxy in front of a server that can cut its connections. */
 export interface CuttingProxy {
   readonly port: number
-  /** Cuts every connection now; what was on its way may be lost. */
+  /** Cuts every connection; data in transit may be lost. */
   cut(): void
-  /** Cuts every connection again and again, after a random time of at most `maxMs` each, until the returned function is called. */
+  /**
+   * Cuts every connection repeatedly, after random times of at most `maxMs`, until the returned function is called.
+   */
   cutAtRandom(maxMs: number): () => void
-  /** Refuses new connections while true, and cuts the standing ones. */
+  /** While true, refuses new connections and cuts existing ones. */
   block(blocked: boolean): void
   close(): Promise<void>
 }

@@ -12,25 +12,25 @@ export type { CuttingProxy } from './nats-proxy.ts'
 
 export interface StartNatsOptions {
   readonly durability?: Durability
-  /** Applies the streams before it returns. Default: true. */
+  /** Whether to apply the streams. Default: true. */
   readonly streams?: boolean
-  /** More lines for its configuration. */
+  /** Additional lines of configuration. */
   readonly more?: string
 }
 
-/** A real nats-server of a test's own, in a folder of its own. */
+/** A real nats-server for one test, in a folder of its own. */
 export interface TestNats {
   readonly url: string
   readonly dataDir: string
   readonly pid: number
-  /** Connections made here are closed at the end. `server` goes elsewhere, through a proxy say. */
+  /** Opens a connection that is closed at the end. `server`: another address, such as a proxy's. */
   connect(server?: string): Promise<Nats>
   applyStreams(counts?: { conv?: number; user?: number }): Promise<readonly Applied[]>
-  /** Another way to it, which cuts connections when told to. */
+  /** Creates a proxy that can cut connections. */
   proxy(): Promise<CuttingProxy & { readonly url: string }>
-  /** Kills the server; it stays dead until `restart`. */
+  /** Kills the server; it stays down until `restart`. */
   kill9(): Promise<void>
-  /** Starts it again, same port, same data. */
+  /** Starts it again with the same port and data. */
   restart(): Promise<void>
 }
 
@@ -38,7 +38,10 @@ interface Teardown {
   teardown(fn: () => unknown): void
 }
 
-/** Starts a nats-server in a temporary folder on a free port, with confab's streams; all of it goes when the test ends. */
+/**
+ * Starts a nats-server in a temporary folder on a free port, with confab's streams; everything is removed when the
+ * test ends.
+ */
 export const startNats = async (t: Teardown, options: StartNatsOptions = {}): Promise<TestNats> => {
   const dataDir = realpathSync(mkdtempSync(join(tmpdir(), 'confab-nats-')))
   const natsDir = join(dataDir, 'nats')

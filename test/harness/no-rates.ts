@@ -1,6 +1,6 @@
 import type { EdgeLimits } from '../../src/edge/index.ts'
 
-/** For tests in which a few sockets do as much as they can. */
+/** For tests in which a few sockets send as fast as they can. */
 export const noRates = {
   socketRequests: 0,
   socketBytes: 0,

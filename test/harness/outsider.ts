@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** An event as it comes over the socket. Written from docs/protocol.md alone: nothing of src is used here. */
+/** An event as received. Written from docs/protocol.md alone: nothing of src is used here. */
 export interface SeenEvent {
   c: string
   seq: number
@@ -13,7 +13,7 @@ export interface SeenEvent {
 
 type Frame = Record<string, unknown>
 
-/** The server refused a request for good. */
+/** The server refused a request permanently. */
 export class Refused extends Error {
   readonly code: string
   constructor(code: string, message: string) {
@@ -28,13 +28,13 @@ interface Waiting {
 }
 
 /**
- * A client that somebody else could have written: it keeps the order of the protocol, reconnects and resumes for ever, repeats commands until they are answered, and remembers
- * all that it applied and every breach of the protocol that it noticed.
+ * An independent client: it follows the protocol's rules of order, reconnects and resumes for ever, repeats commands
+ * until they are answered, and records everything it applied and every breach of the protocol.
  */
 export class Outsider {
-  /** What it applied, by conversation, from the first event it was given. */
+  /** Applied events by conversation, from the first one received. */
   readonly seen = new Map<string, SeenEvent[]>()
-  /** Breaches: a wrong answer, an event twice in one connection, an event that differs from what was applied. */
+  /** Breaches: a wrong answer, a duplicate within one connection, an event that differs from the applied one. */
   readonly breaches: string[] = []
   refetches = 0
   reconnects = 0
@@ -43,9 +43,9 @@ export class Outsider {
   readonly #token: string
   readonly #held = new Map<string, Map<number, SeenEvent>>()
   readonly #waiting = new Map<string, Waiting>()
-  /** Since the socket opened; what it asks for again may come again. */
+  /** Events since the socket opened; requested ones may arrive again. */
   readonly #delivered = new Set<string>()
-  /** Conversations with a gap that will be asked for. */
+  /** Conversations with a gap that will be requested. */
   readonly #gaps = new Set<string>()
   #next = 1
   #socket: WebSocket | undefined
@@ -53,7 +53,7 @@ export class Outsider {
   #stopped = false
   readonly #running: Promise<void>
 
-  /** `urls`: `http://…` of one or more servers; each reconnect takes the next. */
+  /** `urls`: `http://…` of one or more servers; each reconnect takes the next one. */
   constructor(user: string, urls: readonly string[], token: string) {
     this.user = user
     this.#urls = urls
@@ -61,7 +61,7 @@ export class Outsider {
     this.#running = this.#run()
   }
 
-  /** One try: rejects when the socket goes before the answer. */
+  /** One attempt: rejects when the socket closes before the answer. */
   async request(t: string, fields: Frame): Promise<Frame> {
     await this.#open.promise
     const id = String(this.#next++)
@@ -71,7 +71,9 @@ export class Outsider {
     })
   }
 
-  /** Repeats a command until it is answered; it must carry `m` or `key`. Throws Refused when the server will not have it. */
+  /**
+   * Repeats a command until it is answered; it must carry `m` or `key`. Throws Refused when the server refuses it.
+   */
   async command(t: string, fields: Frame): Promise<Frame> {
     while (!this.#stopped) {
       const answer = await this.request(t, fields).catch(() => undefined)
@@ -87,17 +89,17 @@ export class Outsider {
     throw new Error('stopped')
   }
 
-  /** Expects a conversation from its first event on, also when it is made while this client is away. */
+  /** Expects a conversation from its first event on, also when it is created while this client is disconnected. */
   expect(c: string): void {
     if (!this.seen.has(c)) this.seen.set(c, [])
   }
 
-  /** The last seq that it applied. */
+  /** Returns the last applied seq. */
   head(c: string): number {
     return this.seen.get(c)?.at(-1)?.seq ?? 0
   }
 
-  /** Cuts the socket, as a network does. */
+  /** Cuts the socket, like a network failure. */
   cut(): void {
     this.#socket?.close()
   }
@@ -195,7 +197,7 @@ export class Outsider {
     }
   }
 
-  /** Asks once: what is asked twice may well come twice. */
+  /** Requests a gap once: a second request may produce duplicates. */
   #closeGap(c: string): void {
     if (this.#gaps.has(c)) return
     this.#gaps.add(c)

@@ -3,7 +3,7 @@ import { Packr, Unpackr } from 'msgpackr'
 export type Fields = Record<string, unknown>
 
 export interface RawClientOptions {
-  /** Default JSON without a subprotocol. */
+  /** Default: JSON without a subprotocol. */
   readonly subprotocol?: 'confab.v1.json' | 'confab.v1.msgpack'
   readonly patienceMs?: number
   readonly headers?: Readonly<Record<string, string>>
@@ -17,7 +17,7 @@ interface Waiter {
 const packr = new Packr({ useRecords: false })
 const unpackr = new Unpackr({ useRecords: false })
 
-/** A socket and what came over it, with no opinion of the protocol: it sends any bytes, and keeps every frame in order. */
+/** A socket with all received frames and no knowledge of the protocol: it sends any bytes. */
 export class RawClient {
   readonly frames: Fields[] = []
   readonly closed: Promise<{ code: number; reason: string }>
@@ -40,7 +40,7 @@ export class RawClient {
 
   static open(url: string, options: RawClientOptions = {}): Promise<RawClient> {
     const { subprotocol, headers } = options
-    // Node's takes headers; the type is the browsers'.
+    // Node's constructor accepts headers; the type is the browsers'.
     const init = { protocols: subprotocol === undefined ? [] : [subprotocol], headers } as unknown as string[]
     const socket = new WebSocket(url, init)
     const client = new RawClient(socket, options)
@@ -54,14 +54,14 @@ export class RawClient {
     return this.#socket.protocol
   }
 
-  /** Bytes as a binary frame, a string as a text frame, an object in the socket's encoding. */
+  /** Sends bytes as a binary frame, a string as a text frame, an object in the socket's encoding. */
   send(frame: string | Uint8Array | Fields): void {
     if (typeof frame === 'string') this.#socket.send(frame)
     else if (frame instanceof Uint8Array) this.#socket.send(new Uint8Array(frame))
     else this.#socket.send(this.#msgpack ? new Uint8Array(packr.pack(frame)) : JSON.stringify(frame))
   }
 
-  /** Sends a request with an id of its own; the whole answer. */
+  /** Sends a request with a new id; returns the whole answer. */
   async request(t: string, fields: Fields = {}): Promise<Fields> {
     const id = `r${this.#next++}`
     const answer = this.next(frame => frame.re === id)
@@ -76,18 +76,18 @@ export class RawClient {
     return answer
   }
 
-  /** As `request`; the code of the error, or `ok`. */
+  /** As `request`; returns the code of the error, or `ok`. */
   async code(t: string, fields: Fields = {}): Promise<string> {
     const answer = await this.request(t, fields)
     return answer.ok === true ? 'ok' : (answer.error as { code: string }).code
   }
 
-  /** The first frame that matches, of those that came already or come yet. */
+  /** Resolves with the first matching frame, past or future. */
   async find(matches: (frame: Fields) => boolean): Promise<Fields> {
     return this.frames.find(matches) ?? (await this.next(matches))
   }
 
-  /** The first frame that matches, of those that come from now on. */
+  /** Resolves with the first matching future frame. */
   next(matches: (frame: Fields) => boolean): Promise<Fields> {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
@@ -114,17 +114,17 @@ export class RawClient {
     })
   }
 
-  /** An event of a conversation, come or to come. */
+  /** Resolves with an event of a conversation, past or future. */
   event(c: string, seq: number): Promise<Fields> {
     return this.find(frame => frame.t === 'event' && frame.c === c && frame.seq === seq)
   }
 
-  /** The seqs of a conversation's events, in the order that they came. */
+  /** Returns the seqs of a conversation's events, in order of arrival. */
   seqs(c: string): number[] {
     return this.frames.filter(frame => frame.t === 'event' && frame.c === c).map(frame => frame.seq as number)
   }
 
-  /** Whatever was sent before this is on its way to be seen, or never will be: the server answers in order what it answers at once. */
+  /** Resolves when all earlier frames of the server have arrived: the server answers immediate requests in order. */
   async settled(): Promise<void> {
     await this.ok('ping')
   }

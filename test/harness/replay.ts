@@ -33,7 +33,7 @@ export const runConfab = (
     child.once('close', code => done({ ...result, code }))
   })
 
-/** The log as `confab replay` prints it, by conversation. */
+/** Returns the log as `confab replay` prints it, by conversation. */
 export const replayLog = async (from: readonly string[]): Promise<Map<string, SeenEvent[]>> => {
   const { code, stdout, stderr } = await runConfab(['replay', '--format', 'ndjson', ...from])
   if (code !== 0) throw new Error(`replay exited with ${code}: ${stderr}`)

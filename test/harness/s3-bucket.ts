@@ -10,7 +10,7 @@ export const s3Credentials = {
   secretAccessKey: process.env.S3_SECRET_KEY ?? 'testsecret',
 }
 
-/** A new, empty bucket of the S3 server that tests share; undefined when there is none, and the test has been skipped. */
+/** Creates an empty bucket on the shared S3 server; undefined, with the test skipped, if there is none. */
 export const newBucket = async (
   t: Tester,
 ): Promise<Required<Pick<S3MediaOptions, 'endpoint' | 'region' | 'bucket' | 'credentials'>> | undefined> => {
@@ -25,14 +25,14 @@ export const newBucket = async (
     credentials: s3Credentials,
   })
   await client.send(new CreateBucketCommand({ Bucket: bucket }))
-  // What pages of another origin need: the README asks it of operators.
+  // Pages of another origin need this rule; the README asks operators for it.
   const rule = { AllowedOrigins: ['*'], AllowedMethods: ['GET', 'PUT'], AllowedHeaders: ['*'] }
   await client.send(new PutBucketCorsCommand({ Bucket: bucket, CORSConfiguration: { CORSRules: [rule] } }))
   client.destroy()
   return { endpoint, region: 'us-east-1', bucket, credentials: s3Credentials }
 }
 
-/** A store of media in a new bucket. */
+/** Creates a media store in a new bucket. */
 export const newS3Media = async (t: Tester): Promise<S3Media | undefined> => {
   const options = await newBucket(t)
   if (options === undefined) return undefined

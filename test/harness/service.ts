@@ -9,11 +9,11 @@ export type ServiceName = 'cassandra' | 'elasticsearch' | 's3'
 export interface Service {
   readonly host: string
   readonly port: number
-  /** Whether the environment named it: then it is neither started nor stopped here. */
+  /** Whether the environment named it: then the tests neither start nor stop it. */
   readonly given: boolean
 }
 
-/** `pass` with `skip` is tap's way to say that something was left out. */
+/** `pass` with `skip` is how tap reports a skipped assertion. */
 interface Asserts {
   pass(message: string, extra: { skip: string }): unknown
   fail(message: string): unknown
@@ -26,10 +26,10 @@ const defaultPorts: Record<ServiceName, { env: string; port: number }> = {
   s3: { env: 'S3_PORT', port: 17070 },
 }
 
-/** What a script exits with when the machine lacks what it needs; its last line of stderr says what. */
+/** Exit code of a script when the machine lacks a requirement; the last line of stderr names it. */
 const lacksSomething = 3
 
-/** Where the scripts keep programs and data, and where runs note who uses which server. */
+/** Returns the folder of the services' programs, data and usage notes. */
 export const servicesFolder = (): string =>
   join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'confab-services')
 
@@ -46,7 +46,7 @@ const isAlive = (pid: number): boolean => {
   }
 }
 
-/** Runs `fn` while no other process does so for this service. A lock whose owner is dead is taken over. */
+/** Runs `fn` while no other process does for this service. The lock of a dead owner is taken over. */
 export const whileLocked = async <T>(name: ServiceName, fn: () => Promise<T>): Promise<T> => {
   const lock = join(servicesFolder(), `${name}.lock`)
   const owner = join(lock, 'pid')
@@ -58,13 +58,13 @@ export const whileLocked = async <T>(name: ServiceName, fn: () => Promise<T>): P
     } catch {
       const pid = existsSync(owner) ? Number(readFileSync(owner, 'utf8')) : undefined
       const made = statSync(lock, { throwIfNoEntry: false })?.mtimeMs ?? Date.now()
-      // Without a pid it was made just now, or its owner died in between.
+      // Without a pid the lock is new, or its owner died in between.
       if (pid === undefined ? Date.now() - made > 5_000 : !isAlive(pid)) {
         rmSync(owner, { force: true })
         try {
           rmdirSync(lock)
         } catch {
-          // Somebody else was quicker.
+          // Another process was faster.
         }
       } else await sleep(100)
     }
@@ -91,11 +91,11 @@ export const runScript = (
     child.stdout.on('data', add)
     child.stderr.on('data', add)
     child.once('error', reject)
-    // Not `close`: a server that kept a pipe open would hold it.
+    // Not `close`: a server that kept a pipe open would delay it.
     child.once('exit', code => setImmediate(() => resolve({ code, output: output.trim() })))
   })
 
-/** A run without this service is to fail rather than to skip. */
+/** Whether a missing service is a failure instead of a skip. */
 const isRequired = (name: ServiceName): boolean =>
   (process.env.CONFAB_TEST_REQUIRE ?? '').split(/[\s,]+/).includes(name)
 
@@ -110,11 +110,11 @@ const givenService = (name: ServiceName): Service | undefined => {
 
 const started = new Map<ServiceName, Promise<Service | string>>()
 
-/** The service, or why there is none. */
+/** Returns the service, or why there is none. */
 const start = async (name: ServiceName): Promise<Service | string> => {
   if (!existsSync(scriptOf(name))) return `test/services/${name}.sh is missing`
   return await whileLocked(name, async () => {
-    // First the note, so that the watchdog does not stop it in between.
+    // Write the note first, so that the watchdog does not stop the service in between.
     mkdirSync(usersFolder(name), { recursive: true })
     writeFileSync(join(usersFolder(name), String(process.pid)), '')
     const { code, output } = await runScript(name, 'start')
@@ -127,10 +127,10 @@ const start = async (name: ServiceName): Promise<Service | string> => {
 }
 
 /**
- * A real server for a test: the one that `CONFAB_TEST_<NAME>=host:port` names, else the one of this machine, started
- * by test/services/<name>.sh when it isn't running. All test files share it, so that each takes a keyspace, an index, a
- * bucket of its own. It stays when the test ends; see test/services/README.md for who stops it.
- * Without one the test is skipped, or fails where `CONFAB_TEST_REQUIRE` lists it; the answer is `undefined` then.
+ * Returns a real server for a test: the one that `CONFAB_TEST_<NAME>=host:port` names, else this machine's, started
+ * with test/services/<name>.sh if needed. All test files share it, so each uses a keyspace, index or bucket of its
+ * own. It keeps running after the test; see test/services/README.md. Without a server the test is skipped, or fails
+ * if `CONFAB_TEST_REQUIRE` lists it, and the result is undefined.
  */
 export const service = async (t: Asserts, name: ServiceName): Promise<Service | undefined> => {
   const given = givenService(name)

@@ -4,7 +4,7 @@ type Fields = Record<string, unknown>
 
 const opcodeText = 0x81
 
-/** A client's text frame, masked with zeros. RFC 6455, 5.2. */
+/** Returns a client's text frame, masked with zeros. RFC 6455, 5.2. */
 const frameOf = (text: string): Buffer => {
   const payload = Buffer.from(text)
   const length =
@@ -14,9 +14,9 @@ const frameOf = (text: string): Buffer => {
   return Buffer.concat([Buffer.from([opcodeText]), length, Buffer.alloc(4), payload])
 }
 
-/** A socket that reads only when it is told to: what waits for it waits at the server. */
+/** A socket that reads only on demand: unread frames stay buffered at the server. */
 export class SlowSocket {
-  /** What came, as far as it was read. */
+  /** The frames read so far. */
   readonly frames: Fields[] = []
   readonly closed: Promise<void>
   readonly #socket: Socket
@@ -42,7 +42,7 @@ export class SlowSocket {
     this.#socket.write(frameOf(JSON.stringify(request)))
   }
 
-  /** Any bytes, frames or not. */
+  /** Sends any bytes, frames or not. */
   write(bytes: Uint8Array): void {
     this.#socket.write(bytes)
   }

@@ -2,11 +2,14 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { projectionNames } from '../../src/projections/index.ts'
 import type { ConfabProcess } from './confab-process.ts'
 
-/** Longer than it takes a worker to hear of a stream's end (1 s), and an index to show what it has (0.5 s). */
+/** Longer than a worker takes to notice a stream's end (1 s) and an index to show its changes (0.5 s). */
 const settledMs = 2_000
 const pollMs = 100
 
-/** Whether these processes say that each view is fed, and that none lags. A view whose database is not open yet is said nothing of. */
+/**
+ * Whether these processes report that each view is fed and none lags. A view without an open database is not
+ * reported.
+ */
 const areLevel = async (confabs: readonly ConfabProcess[]): Promise<boolean> => {
   const lags: (readonly [projection: string, lag: number])[] = []
   for (const { url } of confabs) {
@@ -22,7 +25,10 @@ const areLevel = async (confabs: readonly ConfabProcess[]): Promise<boolean> => 
   )
 }
 
-/** Until these processes, which together build all views, have built them of all that is in the log, and whoever reads them sees it. Nothing may be written meanwhile. */
+/**
+ * Resolves when these processes, which together build all views, have applied the whole log and readers see it.
+ * Nothing may be written meanwhile.
+ */
 export const untilLevel = async (...confabs: readonly ConfabProcess[]): Promise<void> => {
   for (let since = performance.now(); performance.now() - since < settledMs; await sleep(pollMs))
     if (!(await areLevel(confabs))) since = performance.now()

@@ -12,7 +12,7 @@ export interface UploadAnswer {
 
 type Fields = Record<string, unknown>
 
-/** A PNG of one pixel, then whatever is asked for: the type is told by its start. */
+/** A PNG of one pixel followed by any bytes: the type is determined by the first bytes. */
 export const png = (more = ''): Buffer =>
   Buffer.concat([
     Buffer.from(
@@ -22,7 +22,7 @@ export const png = (more = ''): Buffer =>
     Buffer.from(more),
   ])
 
-/** What is said of some bytes when they are announced. */
+/** Returns the description of some bytes for an announcement. */
 export const described = (
   bytes: Uint8Array,
   { name = 'a.png', type = 'image/png' }: { name?: string; type?: string } = {},
@@ -33,7 +33,7 @@ export const described = (
   sha256: createHash('sha256').update(bytes).digest('hex'),
 })
 
-/** Requests over HTTP, as one user. */
+/** Returns a function for HTTP requests as one user. */
 export const httpOf = (confab: Pick<TestConfab, 'url' | 'token'>, user: string) => {
   const call = async (path: string, init: RequestInit = {}) => {
     const headers = { authorization: `Bearer ${await confab.token(user)}`, ...init.headers }
@@ -59,7 +59,7 @@ export const httpOf = (confab: Pick<TestConfab, 'url' | 'token'>, user: string) 
   }
 }
 
-/** Sends the parts that an answer asks for. Gives the statuses. */
+/** Sends the parts that an answer asks for. Returns the statuses. */
 export const putParts = async (
   confab: Pick<TestConfab, 'url'>,
   answer: UploadAnswer,
@@ -68,14 +68,14 @@ export const putParts = async (
   const statuses: number[] = []
   for (const { url, method, headers, range } of answer.parts) {
     const body = bytes.slice(...range) as Uint8Array<ArrayBuffer>
-    // A server that refuses may close before it has read all.
+    // A refusing server may close before it has read everything.
     const sent = fetch(new URL(url, confab.url), { method, headers, body })
     statuses.push(await sent.then(({ status }) => status).catch(() => 0))
   }
   return statuses
 }
 
-/** Uploads and completes; gives what may be attached. */
+/** Uploads and completes; returns the attachment. */
 export const upload = async (
   confab: Pick<TestConfab, 'url' | 'token'>,
   user: string,

@@ -23,12 +23,12 @@ const { services, volumes } = parse(read('compose.yaml'), { merge: true }) as {
 }
 const confabs = Object.entries(services).filter(([, { image }]) => image === 'confab')
 
-t.test('every process of confab starts from a configuration that is right', async t => {
+t.test('every confab process starts from a valid configuration', async t => {
   t.same(confabs.map(([name]) => name).sort(), ['edge-1', 'edge-2', 'migrate', 'projections'])
   for (const [name, { environment = {}, build }] of confabs) {
     t.equal(build, '.')
     const env = Object.fromEntries(
-      // As Docker would, with nothing set where it runs.
+      // As Docker would without set variables.
       Object.entries(environment).map(([key, value]) => [key, value.replace(/^\$\{\w+:-(.*)\}$/, '$1')]),
     )
     const config = compileConfig({ env: { ...env, CONFAB_CONFIG: 'ops/compose/confab.yaml' }, cwd: root })
@@ -49,7 +49,7 @@ t.test('every process of confab starts from a configuration that is right', asyn
   }
 })
 
-t.test('servers are those that the tests run against', async t => {
+t.test('the servers are those of the tests', async t => {
   const imageOf = (name: string): string => services[name]?.image ?? ''
   const versionIn = (path: string, pattern: RegExp): string =>
     pattern.exec(read(path))?.[1] ?? `none in ${path}`
@@ -63,7 +63,7 @@ t.test('servers are those that the tests run against', async t => {
   t.equal(imageOf('s3'), `versity/versitygw:v${s3}`)
 })
 
-t.test('what services mount, name and wait for is there', async t => {
+t.test('mounts, names and dependencies of services exist', async t => {
   for (const [name, service] of Object.entries(services)) {
     for (const volume of service.volumes ?? []) {
       const [source = ''] = volume.split(':')

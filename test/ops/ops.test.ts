@@ -31,7 +31,7 @@ const dashboard = JSON.parse(readFileSync(join(ops, 'grafana/confab.json'), 'utf
 const panels = dashboard.panels.flatMap(({ title, targets }) => targets.map(({ expr }) => ({ title, expr })))
 const uses = [...rules.map(({ expr, alert, record }) => ({ title: alert ?? record, expr })), ...panels]
 
-/** Every metric that any process of confab has, with the labels that it may have. */
+/** Returns every metric of any confab process with its possible labels. */
 const known = async (): Promise<Map<string, Set<string>>> => {
   const registry = createRegistry()
   createEdgeMetrics(registry, () => 0)
@@ -50,7 +50,7 @@ const known = async (): Promise<Map<string, Set<string>>> => {
   return names
 }
 
-t.test('rules and dashboard ask for metrics and labels that there are', async t => {
+t.test('rules and dashboard use existing metrics and labels', async t => {
   const names = await known()
   const recorded = new Set(rules.flatMap(({ record }) => record ?? []))
   let seen = 0
@@ -68,7 +68,7 @@ t.test('rules and dashboard ask for metrics and labels that there are', async t 
   t.ok(seen > 60, `${seen} uses`)
 })
 
-t.test('bounds of the objectives are bounds of buckets', async t => {
+t.test('the objectives’ bounds are histogram bounds', async t => {
   const registry = createRegistry()
   const metrics = createEdgeMetrics(registry)
   metrics.answered('send', 'ok', 0.1)
@@ -106,12 +106,12 @@ t.test('types and codes in the rules are those of the protocol', async t => {
   t.ok(types.has('send'))
 })
 
-t.test('operators find each alert explained', async t => {
+t.test('each alert is explained for operators', async t => {
   const page = readFileSync(resolve(ops, '../docs/operations.md'), 'utf8')
   for (const { alert } of rules) if (alert !== undefined) t.match(page, new RegExp(`\`${alert}\``), alert)
 })
 
-/** On the path, or where Go puts it. */
+/** On the path, or where Go installs it. */
 const findPromtool = (): string | undefined => {
   for (const command of ['promtool', join(homedir(), 'go/bin/promtool')])
     try {
@@ -126,7 +126,7 @@ const findPromtool = (): string | undefined => {
 const promtool = findPromtool()
 
 t.test(
-  'promtool takes the rules and the dashboard’s queries, and the rules do what they should',
+  'promtool accepts the rules and the dashboard’s queries, and the rules pass their tests',
   { skip: promtool === undefined ? 'there is no promtool here' : false },
   async t => {
     const run = (...args: string[]) => execFileSync(promtool!, args, { encoding: 'utf8', stdio: 'pipe' })

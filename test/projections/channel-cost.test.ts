@@ -12,10 +12,10 @@ import { quiet, untilLevel } from './run-to-end.ts'
 
 const c = 'c1'
 const channelMembers = 10
-/** Joins under way: fewer than a conversation's queue takes. */
+/** Joins in flight: fewer than a conversation's queue accepts. */
 const atOnce = 500
 
-/** Bytes of the state that decides a channel's commands, as a snapshot has it. */
+/** Returns the bytes of the state that decides a channel's commands, as a snapshot. */
 const stateBytes = (events: readonly StoredEvent[]): number => {
   const state = emptyConversation(c)
   for (const stored of events)
@@ -26,7 +26,7 @@ const stateBytes = (events: readonly StoredEvent[]): number => {
   return conversationType.serialise(state).length
 }
 
-/** What a message costs in a channel that so many follow: events, bytes of state, rows in the views. */
+/** Returns the cost of a message in a channel with this many followers: events, bytes of state, rows of the views. */
 const costOf = async (t: Test, followers: number) => {
   const { log, as } = await setUp({ limits: { channelMembers } })
   const members = Array.from({ length: channelMembers - 1 }, (_, i) => `m${i}`)

@@ -3,7 +3,7 @@ import { type ConversationEvent, encodeBody, type UserEvent } from '../../src/ev
 
 const users = ['ann', 'bob', 'cyd', 'dan', 'eve']
 
-/** Talk in many conversations, for ever more: each turn appends some events to the log. Valid histories; the same every time. */
+/** Endless talk in many conversations: each call appends events to the log. Valid and deterministic. */
 export const chatterOn = (log: EventLog, conversations: number) => {
   const ends = new Map<string, { seq: number; at: number; n: number }>()
   let turn = 0
@@ -23,7 +23,7 @@ export const chatterOn = (log: EventLog, conversations: number) => {
     ends.set(id, { seq, n, at: position.streamSeq })
   }
 
-  /** One event in each conversation, and a mark of somebody. */
+  /** One event per conversation, and one user's marker. */
   return async (turns = 1): Promise<void> => {
     for (const last = turn + turns; turn < last; turn++)
       await Promise.all(

@@ -14,7 +14,7 @@ import { historyOf, stepsOf } from './history.ts'
 import { MemorySource } from './memory-source.ts'
 import { quiet, runToEnd } from './run-to-end.ts'
 
-/** Rows in pieces of some size. */
+/** Yields rows in batches of some size. */
 const rowsIn = (rows: readonly ViewRow[], size = 3): ReadRows =>
   async function* () {
     for (let i = 0; i < rows.length; i += size) yield rows.slice(i, i + size)
@@ -25,7 +25,7 @@ const row = fc.record({
   content: fc.constantFrom('x', 'y', 'z', ''),
 })
 
-t.test('the same rows in any order are equal; one more, one less or another one is seen', async t => {
+t.test('the same rows in any order are equal; a missing, extra or different row is found', async t => {
   await fc.assert(
     fc.asyncProperty(fc.array(row, { maxLength: 30 }), fc.array(row, { maxLength: 30 }), async (a, b) => {
       const keysOf = (rows: readonly ViewRow[]) => rows.map(({ c, content }) => `${c}\n${content}`).sort()
@@ -40,7 +40,7 @@ t.test('the same rows in any order are equal; one more, one less or another one 
         different,
         ['c-1', 'c-2', 'c-3'].filter(c => !isEqual(c)),
       )
-      // What differs is exactly what one has to take away here and there to make them equal.
+      // The reported difference is exactly what has to be removed to make both equal.
       const without = (rows: readonly ViewRow[], only: 'a' | 'b') => {
         const gone = new Set(
           examples.filter(one => one.only === only).map(({ c, content }) => `${c}\n${content}`),
@@ -55,7 +55,7 @@ t.test('the same rows in any order are equal; one more, one less or another one 
   )
 })
 
-t.test('a row that is there twice makes a difference; examples are as many as wanted', async t => {
+t.test('a duplicate row is a difference; the number of examples is bounded', async t => {
   const rows = Array.from({ length: 50 }, (_, i) => ({ c: `c-${i}`, content: `${i}` }))
   const twice = await compareGenerations(rowsIn([...rows, ...rows.slice(0, 1)]), rowsIn(rows))
   t.same(twice, {
@@ -71,7 +71,7 @@ t.test('a row that is there twice makes a difference; examples are as many as wa
   t.same(seen, [25, 50, 75, 100])
 })
 
-t.test('it ends when it is told to', async t => {
+t.test('it can be aborted', async t => {
   const stop = new AbortController()
   const endless: ReadRows = async function* () {
     for (;;) {
@@ -82,7 +82,7 @@ t.test('it ends when it is told to', async t => {
   await t.rejects(compareGenerations(endless, rowsIn([]), { signal: stop.signal }), /enough/)
 })
 
-t.test('generations of real views: built in other batches equal, a row changed not', async t => {
+t.test('generations of real views: other batches are equal, a changed row is not', async t => {
   const [steps = []] = fc.sample(stepsOf(400, 400), { numRuns: 1, seed: 7 })
   const stores = openSqliteStores(join(tempFolder(t), 'views.db'))
   t.teardown(() => stores.close())

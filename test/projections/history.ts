@@ -11,7 +11,7 @@ import {
 export const users = ['ann', 'bob', 'cyd', 'Dan', 'eve']
 export const conversations = ['c-0', 'c-1', 'c-2', 'c-3']
 
-/** Words as people type them, with what they are found by. */
+/** Words as typed, and the words that find them. */
 export const vocabulary: readonly (readonly [typed: string, found: string])[] = [
   ['hello', 'hello'],
   ['Hello,', 'HELLO'],
@@ -69,7 +69,10 @@ interface Conversation {
   messages: { m: string; from: string; deleted: boolean }[]
 }
 
-/** The streams that a run of steps makes: valid histories, whatever the steps. Conversations are spread over two streams, so that views are fed from both. */
+/**
+ * Returns the streams of a run of steps: valid histories for any steps. Conversations are spread over two streams, so
+ * views are fed from both.
+ */
 export const historyOf = (run: readonly Step[]): Record<string, StoredEvent[]> => {
   const streams: Record<string, StoredEvent[]> = { CONV_0: [], CONV_1: [], USER_0: [] }
   const seqs = new Map<string, number>()
@@ -87,7 +90,7 @@ export const historyOf = (run: readonly Step[]): Record<string, StoredEvent[]> =
       'u' in event ? (['user', event.u, event.u] as const) : (['conv', event.c, event.from] as const)
     events?.push({
       stream,
-      // Streams have holes too.
+      // Streams have gaps too.
       streamSeq: (events.at(-1)?.streamSeq ?? 0) + 1 + (event.seq % 7 === 0 ? 1 : 0),
       aggregate: { family, id },
       envelope: {
@@ -105,7 +108,7 @@ export const historyOf = (run: readonly Step[]): Record<string, StoredEvent[]> =
 
   for (const { act, c: ci, user: ui, other: oi, pick, words, media } of run) {
     const [c = '', user = '', other = ''] = [conversations[ci], users[ui], users[oi]]
-    // Time stands still at times, and goes back now and then, as in imports.
+    // Time sometimes stops, and sometimes goes back, as in imports.
     clock += pick % 5 === 0 ? -pick : pick % 3 === 0 ? 0 : pick
     const at = new Date(clock).toISOString()
     const text = words.map(i => vocabulary[i]?.[0]).join(' ')
@@ -156,7 +159,7 @@ export const historyOf = (run: readonly Step[]): Record<string, StoredEvent[]> =
         if (message && !message.deleted && isMember) emit({ type: 'message.edited', m: message.m, text })
         break
       case 'delete': {
-        // Mostly the last one: the view has to fall back to the one before.
+        // Usually the last message: the view has to fall back to the one before.
         const target = pick % 4 === 0 ? message : messages.findLast(({ deleted }) => !deleted)
         if (!target || target.deleted || !isMember) break
         target.deleted = true

@@ -11,7 +11,7 @@ import {
 
 const streams = ['CONV_0', 'CONV_1', 'CONV_2', 'CONV_3', 'USER_0', 'USER_1', 'USER_2']
 
-/** Workers that step on one table, in any order, as startStreamLeases does when all goes well. */
+/** Workers that step on one table in any order, like startStreamLeases without failures. */
 const world = () => {
   let table: LeaseTable = noLeases
   let revision = 0
@@ -44,7 +44,7 @@ const world = () => {
   }
 }
 
-t.test('shares are as equal as can be; one more for those who have most', async t => {
+t.test('shares are as equal as possible; a remainder stays with the largest owners', async t => {
   t.same(
     [
       ...sharesOf(
@@ -81,7 +81,7 @@ t.test('shares are as equal as can be; one more for those who have most', async 
   )
 })
 
-t.test('whoever comes and goes, every stream ends with one worker and the shares are equal', async () => {
+t.test('after any joins and leaves, every stream has one worker and the shares are equal', async () => {
   const act = fc.record({
     worker: fc.constantFrom('a', 'b', 'c', 'd', 'e'),
     what: fc.constantFrom('step', 'step', 'step', 'leave', 'die'),
@@ -98,12 +98,12 @@ t.test('whoever comes and goes, every stream ends with one worker and the shares
           else dead.push(worker)
         }
         const all = [...working].filter(([name]) => !dead.includes(name)).flatMap(([, held]) => held)
-        // Nobody is told to work on what another was told to and has not let go of.
+        // No worker is assigned a stream that another one has not released.
         if (new Set(all).size !== all.length) return false
       }
       const alive = [...working.keys()].filter(worker => !dead.includes(worker))
       if (alive.length === 0) return true
-      // A stream that changes hands is let go of in one round and taken in the next, and that may make room for another.
+      // A stream is released in one round and taken in the next, which may make room for another.
       for (let round = 0; round < 2 * streams.length; round++) for (const worker of alive) step(worker, dead)
       const counts = alive.map(worker => working.get(worker)?.length ?? 0)
       return (
@@ -115,19 +115,19 @@ t.test('whoever comes and goes, every stream ends with one worker and the shares
   )
 })
 
-t.test('no more streams change hands than have to', async t => {
+t.test('no more streams move than necessary', async t => {
   const { step, moved, working } = world()
   for (let round = 0; round < 3; round++) for (const worker of ['a', 'b', 'c']) step(worker)
   moved.length = 0
   for (let round = 0; round < 3; round++) for (const worker of ['a', 'b', 'c', 'd']) step(worker)
-  t.equal(moved.length, 1, 'one goes to the fourth')
+  t.equal(moved.length, 1, 'one moves to the fourth')
   t.same([...working.values()].map(held => held.length).sort(), [1, 2, 2, 2])
   moved.length = 0
   for (let round = 0; round < 3; round++) for (const worker of ['b', 'c', 'd']) step(worker, ['a'])
-  t.equal(moved.length, 2, 'what the dead one had')
+  t.equal(moved.length, 2, 'the streams of the dead worker')
 })
 
-t.test('what is being let go of stays its worker’s until it is', async t => {
+t.test('a stream being released stays with its worker until it is', async t => {
   const table = { beats: { a: 1, b: 1 }, owners: Object.fromEntries(streams.map(stream => [stream, 'a'])) }
   const view = { worker: 'a', streams, lapsed: new Set<string>(), current: streams, mayTake: true }
   const held = nextStep(table, 1, { ...view, touched: new Set(streams) })
@@ -139,7 +139,7 @@ t.test('what is being let go of stays its worker’s until it is', async t => {
   t.same(Object.keys(freed.table.owners).sort(), [...current].sort())
 })
 
-t.test('a lost table is filled again by those who worked', async t => {
+t.test('a lost table is restored by its workers', async t => {
   const step = nextStep(noLeases, 0, {
     worker: 'a',
     streams,
@@ -152,13 +152,13 @@ t.test('a lost table is filled again by those who worked', async t => {
   t.same(step.table.owners, { CONV_1: 'a', USER_0: 'a' })
 })
 
-t.test('a worker is dead when it was watched for long enough, not when time went by', async t => {
+t.test('a worker is dead after enough observation, not after enough time', async t => {
   const watch = new BeatWatch(3_000, 500)
   t.same([...watch.look({ a: 1, b: 1 }, 0)], [])
   for (let now = 500; now < 3_000; now += 500) t.same([...watch.look({ a: now, b: 1 }, now)], [], `${now}`)
   t.same([...watch.look({ a: 2, b: 1 }, 3_000)], ['b'])
-  t.same([...watch.look({ a: 2, b: 2 }, 3_500)], [], 'it is back')
-  t.same([...watch.look({ a: 2, b: 2 }, 60_000)], [], 'this process was not there for a minute')
+  t.same([...watch.look({ a: 2, b: 2 }, 3_500)], [], 'it returned')
+  t.same([...watch.look({ a: 2, b: 2 }, 60_000)], [], 'this process was suspended for a minute')
   t.same([...watch.look({ a: 2, b: 3 }, 61_000)], [])
   t.same([...watch.look({ a: 2, b: 4 }, 62_000)], ['a'])
 })

@@ -1,6 +1,7 @@
 /**
- * A projection worker of its own, for tests that kill and stop it: takes part in the leases and projects into one database file. Says what happens to it in JSON
- * lines. Arguments: NATS, its name, the file, how long until a silent worker is dead (ms).
+ * A projection worker in a process of its own, for tests that kill and suspend it: it takes part in the leases and
+ * projects into one database file. It prints JSON lines. Arguments: NATS, its name, the file, the lease's lapse in
+ * ms.
  */
 import { connectNats, discoverLog, NatsEventSource, openNatsLeases } from '../../src/infra/nats/index.ts'
 import { openSqliteStores } from '../../src/infra/sqlite/index.ts'

@@ -18,7 +18,7 @@ interface Line {
   stream?: string
 }
 
-/** A worker process; what it said is in `lines`. */
+/** Starts a worker process; `lines` collects its output. */
 const spawnWorker = (t: Test, nats: TestNats, worker: string, file: string, lapseMs?: number) => {
   const script = new URL('lease-worker.ts', import.meta.url).pathname
   const args = [script, nats.url, worker, file, ...(lapseMs === undefined ? [] : [String(lapseMs)])]
@@ -41,7 +41,7 @@ const spawnWorker = (t: Test, nats: TestNats, worker: string, file: string, laps
   }
 }
 
-/** All rows of all views, sorted. */
+/** Returns all rows of all views, sorted. */
 const rowsOf = async (stores: ViewStores): Promise<string[]> => {
   const rows: string[] = []
   for (const projection of stores.projections)
@@ -50,7 +50,7 @@ const rowsOf = async (stores: ViewStores): Promise<string[]> => {
   return rows.sort()
 }
 
-/** A log that grows, a database that workers share, and what a fresh replay makes of the log. */
+/** A growing log, a database that workers share, and the result of a fresh replay. */
 const scene = async (t: Test) => {
   const nats = await startWithStreams(t)
   const connection = await nats.connect()
@@ -88,7 +88,7 @@ const scene = async (t: Test) => {
 }
 
 t.test(
-  'workers that are killed and stopped in the middle of a load: others go on, the views are right',
+  'workers are killed and suspended during a load: others take over, and the views are right',
   async t => {
     const { nats, file, stores, chat, isLevel, expectReplay } = await scene(t)
     const workers = ['a', 'b', 'c'].map(name => spawnWorker(t, nats, name, file))
@@ -111,7 +111,7 @@ t.test(
 
     isLoading = false
     await load
-    // A process that is stopped within a transaction would keep SQLite's lock.
+    // A process that is suspended in a transaction would keep SQLite's lock.
     await until(isLevel)
     const had = stopped.held()
     since = performance.now()
@@ -136,10 +136,10 @@ t.test(
   },
 )
 
-t.test('a worker whose clock stands still writes no more: the fence keeps it out', async t => {
+t.test('a worker with a stopped clock writes no more: the fence refuses it', async t => {
   const { nats, file, chat, isLevel, expectReplay } = await scene(t)
   await chat(5)
-  // It would let go after an hour.
+  // It would release its streams only after an hour.
   const zombie = spawnWorker(t, nats, 'zombie', file, 3_600_000)
   await until(() => zombie.held().length === streams.length)
   await until(isLevel)

@@ -1,6 +1,6 @@
 import type { PlanStore, ProjectionName, ProjectionPlan } from '../../src/projections/index.ts'
 
-/** Plans in memory, told of at once. */
+/** Plans in memory, with immediate notification. */
 export const memoryPlans = (): PlanStore => {
   const plans = new Map<ProjectionName, ProjectionPlan>()
   const listeners = new Set<(projection: ProjectionName, plan: ProjectionPlan) => void>()

@@ -2,13 +2,16 @@ import { EventEmitter, once } from 'node:events'
 import type { Position, StoredEvent } from '../../src/events/index.ts'
 import type { EventSource } from '../../src/projections/index.ts'
 
-/** A log in memory: streams that grow. `sizes` says how large the next batches are, in turn; without it they are as large as allowed. */
+/**
+ * A log in memory with growing streams. `sizes` gives the sizes of the next batches; without it, batches are as large
+ * as allowed.
+ */
 export class MemorySource implements EventSource {
   readonly #streams = new Map<string, StoredEvent[]>()
   readonly #grown = new EventEmitter().setMaxListeners(100)
   readonly #sizes: readonly number[]
   #turn = 0
-  /** Thrown by the next reads, as long as it is set. */
+  /** The next reads throw it while it is set. */
   failure: Error | undefined
 
   constructor(streams: Record<string, readonly StoredEvent[]>, sizes: readonly number[] = []) {

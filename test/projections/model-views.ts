@@ -4,7 +4,7 @@ import { conversations, users, vocabulary } from './history.ts'
 
 type Of<T extends ConversationEvent['type']> = Extract<ConversationEvent, { type: T }>
 
-/** What views should say, worked out of the whole history each time, in the most literal way. */
+/** The expected contents of the views, computed literally from the whole history. */
 export const modelOf = (streams: Record<string, readonly StoredEvent[]>) => {
   const stored = Object.values(streams).flat()
   const bodies = stored.map(
@@ -25,7 +25,7 @@ export const modelOf = (streams: Record<string, readonly StoredEvent[]>) => {
     }
     return roles
   }
-  /** The last thing that a user's own log says of following a channel. */
+  /** Returns the last event of a user's own log about following a channel. */
   const follow = (user: string, c: string) =>
     userEvents.findLast(
       e => e.u === user && (e.type === 'channel.followed' || e.type === 'channel.unfollowed') && e.c === c,
@@ -100,7 +100,7 @@ export const modelOf = (streams: Record<string, readonly StoredEvent[]>) => {
     [...new Set([...membersOf(c).keys(), ...users.filter(user => follows(user, c))])].sort().map(user => {
       const role = membersOf(c).get(user) ?? 'member'
       const read = mark(user, c, 'read.marked')
-      // What was read was delivered.
+      // A read message counts as delivered.
       const delivered = Math.max(read, mark(user, c, 'delivered.marked'))
       return {
         user,
@@ -111,7 +111,7 @@ export const modelOf = (streams: Record<string, readonly StoredEvent[]>) => {
       }
     })
 
-  /** `c seq` of the messages with these words of the vocabulary in a row, in any order. */
+  /** Returns `c seq` of the messages with these words of the vocabulary in a row, in any order. */
   const found = (words: readonly number[], among: readonly string[]): string[] => {
     const key = (i: number) =>
       vocabulary[i]?.[1]

@@ -1,7 +1,7 @@
 import type { Views } from '../../src/projections/index.ts'
 import { conversations, users } from './history.ts'
 
-/** All pages of a list, a few rows at a time. */
+/** Returns all pages of a list, read a few rows at a time. */
 const pages = async <T>(
   read: (cursor: string | undefined) => Promise<{ rows: readonly T[]; cursor?: string | undefined }>,
 ): Promise<T[]> => {
@@ -16,7 +16,9 @@ const pages = async <T>(
 
 const at = (cursor: string | undefined) => (cursor === undefined ? {} : { cursor })
 
-/** Everything that views say of the conversations and users of a history, in the shape of the model's `all`. */
+/**
+ * Returns everything that views contain about a history's conversations and users, in the shape of the model's `all`.
+ */
 export const readAll = async (views: Views) => {
   const each = <T, R>(list: readonly T[], read: (one: T) => Promise<R>): Promise<R[]> =>
     Promise.all(list.map(read))
@@ -65,7 +67,7 @@ export const readAll = async (views: Views) => {
   }
 }
 
-/** `c seq` of all hits, with the order checked: the newest first. */
+/** Returns `c seq` of all hits, and checks the order: newest first. */
 export const searchAll = async (views: Views, q: string, among: readonly string[]): Promise<string[]> => {
   const hits = await pages(async cursor => {
     const page = await views.search.search({ q, conversations: among, limit: 3, ...at(cursor) })

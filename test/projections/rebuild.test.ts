@@ -18,7 +18,7 @@ import { quiet, runToEnd } from './run-to-end.ts'
 const streams = historyOf(fc.sample(stepsOf(400, 400), { numRuns: 1, seed: 43 })[0] ?? [])
 const folder = tempFolder(t)
 
-/** Projects streams into a database; says which projections got how many events. */
+/** Projects streams into a database; returns the number of events per projection. */
 const project = async (
   path: string,
   log: typeof streams,
@@ -52,7 +52,7 @@ const project = async (
   return { projected, positions }
 }
 
-t.test('another version is built from the start, the other projections stay as they are', async t => {
+t.test('another version is rebuilt from the start, other projections are unchanged', async t => {
   const path = join(folder, 'versions.db')
   const { positions } = await project(path, streams)
   const all = Object.values(streams).flat().length
@@ -61,10 +61,10 @@ t.test('another version is built from the start, the other projections stay as t
   await stores.close()
   t.same(await project(path, streams, { roster: 2 }), { projected: { roster: all }, positions })
   t.same((await project(path, streams, { roster: 2 })).projected, {})
-  t.same((await project(path, streams)).projected, { roster: all }, 'an older one as well')
+  t.same((await project(path, streams)).projected, { roster: all }, 'an older one too')
 })
 
-t.test('views of a log that is no longer there are built again', async t => {
+t.test('views of a log that no longer exists are rebuilt', async t => {
   const path = join(folder, 'logs.db')
   await project(path, streams)
   const shorter = { ...streams, CONV_0: (streams.CONV_0 ?? []).slice(0, 10) }

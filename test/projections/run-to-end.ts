@@ -3,7 +3,7 @@ import type { EventSource, ProjectionRunner, RunnerLog } from '../../src/project
 
 export const quiet: RunnerLog = { info() {}, warn() {}, error() {} }
 
-/** Waits until every projection that is not paused has reached the end of every stream. */
+/** Waits until every projection that is not paused is at the end of every stream. */
 export const untilLevel = async (runner: ProjectionRunner, source: EventSource): Promise<void> => {
   const ends = new Map((await source.streams()).map(({ stream, last }) => [stream, last]))
   const behind = () =>
@@ -14,7 +14,7 @@ export const untilLevel = async (runner: ProjectionRunner, source: EventSource):
   while (behind()) await sleep(1)
 }
 
-/** Starts a runner, lets it reach the end of every stream, and stops it. */
+/** Starts a runner, waits until it is at the end of every stream, and stops it. */
 export const runToEnd = async (runner: ProjectionRunner, source: EventSource): Promise<void> => {
   await runner.start()
   await untilLevel(runner, source)

@@ -72,7 +72,7 @@ const until = async (condition: () => boolean) => {
   while (!condition()) await sleep(1)
 }
 
-t.test('an event that cannot be taken is filed, and the rest goes on', async t => {
+t.test('an event that cannot be applied becomes a dead letter, and the rest continues', async t => {
   const events = streams.CONV_0 ?? []
   const broken = (event: StoredEvent, text: string): StoredEvent => ({ ...event, data: Buffer.from(text) })
   const reactions = events.filter(({ envelope }) => envelope.type.startsWith('reaction')).slice(0, 3)
@@ -104,7 +104,7 @@ t.test('an event that cannot be taken is filed, and the rest goes on', async t =
   t.equal(statusOf(again.runner, 'timeline').deadLetters, reactions.length, 'the count is kept')
 })
 
-t.test('a projection that throws on an event misses that event only; the others do not', async t => {
+t.test('a projection that throws on an event misses only that event; others do not', async t => {
   const victim = (streams.CONV_0 ?? [])[5]
   const feeds = async (stores: ViewStores): Promise<ProjectionTarget[]> => {
     const timeline = await stores.open('timeline', 1)
@@ -148,7 +148,7 @@ t.test('a projection that throws on an event misses that event only; the others 
   await stores.close()
 })
 
-t.test('a change that the store will never take is a dead letter of its projection alone', async t => {
+t.test('a change that the store can never take is a dead letter of its projection only', async t => {
   const victim = (streams.CONV_0 ?? [])[7]
   const source = new MemorySource(streams)
   const { runner, views } = await open(t, source, {
@@ -178,7 +178,7 @@ t.test('a change that the store will never take is a dead letter of its projecti
   t.strictSame(all.inboxes, model.all.inboxes)
 })
 
-t.test('a store or a log that fails shows, is tried again, and nothing is lost', async t => {
+t.test('a failing store or log is reported and retried, and nothing is lost', async t => {
   const source = new MemorySource(streams)
   let isBroken = true
   const { runner, views } = await open(t, source, {
@@ -215,7 +215,7 @@ t.test('a runner stops while its store fails', async t => {
   t.match(statusOf(runner, 'inbox'), { state: 'stopped', position: 0 })
 })
 
-t.test('a paused projection keeps its place while the others go on', async t => {
+t.test('a paused projection keeps its position while the others continue', async t => {
   const halves = Object.entries(streams).map(
     ([stream, events]) => [stream, events.slice(0, events.length / 2)] as const,
   )

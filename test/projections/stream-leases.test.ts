@@ -8,10 +8,10 @@ import { startCluster } from '../harness/nats-cluster.ts'
 import { startWithStreams, streams, until } from './lease-streams.ts'
 import { quiet } from './run-to-end.ts'
 
-/** Workers in this process, each with a way to NATS that can be cut. What they are told is kept in order. */
+/** Workers in this process, each with a connection that can be cut. Their assignments are recorded in order. */
 const team = async (t: Test, nats: TestNats, timings: LeaseTimings = {}) => {
   const told: { worker: string; streams: readonly string[]; at: number }[] = []
-  /** `beforeStart`: once it has its way to the leases. */
+  /** `beforeStart`: called once it can reach the leases. */
   const join = async (worker: string, beforeStart: () => unknown = () => {}) => {
     const proxy = await nats.proxy()
     const store = await openNatsLeases(await nats.connect(proxy.url))
@@ -47,37 +47,41 @@ const areShared = (members: readonly Member[]): boolean => {
   )
 }
 
-t.test('workers share the streams, who joins gets its part, who stops gives its up at once', async t => {
-  const nats = await startWithStreams(t)
-  const { told, join } = await team(t, nats)
-  const first = await join('a')
-  await until(() => areShared([first]))
-  const [second, third] = [await join('b'), await join('c')]
-  await until(() => areShared([first, second, third]))
-  t.same([first, second, third].map(({ held }) => held().length).sort(), [2, 2, 3])
+t.test(
+  'workers share the streams; a new worker gets its share, a stopping one releases its streams at once',
+  async t => {
+    const nats = await startWithStreams(t)
+    const { told, join } = await team(t, nats)
+    const first = await join('a')
+    await until(() => areShared([first]))
+    const [second, third] = [await join('b'), await join('c')]
+    await until(() => areShared([first, second, third]))
+    t.same([first, second, third].map(({ held }) => held().length).sort(), [2, 2, 3])
 
-  // Whoever gives a stream up has let go of it before another is told of it.
-  const having = new Map<string, string>()
-  for (const { worker, streams: has } of told) {
-    for (const [stream, owner] of having) if (owner === worker && !has.includes(stream)) having.delete(stream)
-    for (const stream of has) {
-      t.ok([undefined, worker].includes(having.get(stream)), `${stream} has one worker`)
-      having.set(stream, worker)
+    // A worker that gives up a stream has stopped using it before another one is assigned it.
+    const having = new Map<string, string>()
+    for (const { worker, streams: has } of told) {
+      for (const [stream, owner] of having)
+        if (owner === worker && !has.includes(stream)) having.delete(stream)
+      for (const stream of has) {
+        t.ok([undefined, worker].includes(having.get(stream)), `${stream} has one worker`)
+        having.set(stream, worker)
+      }
     }
-  }
-  const before = performance.now()
-  await second.stop()
-  t.same(second.held(), [])
-  await until(() => areShared([first, third]))
-  t.comment(`after a stop: ${Math.round(performance.now() - before)} ms`)
-  const manager = await jetstreamManager((await nats.connect()).connection)
-  const { table } = await (await openNatsLeases(await nats.connect())).read('views')
-  t.same(Object.keys(table.beats).sort(), ['a', 'c'])
-  const { config } = await manager.streams.info('KV_confab-leases')
-  t.match(config, { storage: 'memory', num_replicas: 1, allow_direct: false })
-})
+    const before = performance.now()
+    await second.stop()
+    t.same(second.held(), [])
+    await until(() => areShared([first, third]))
+    t.comment(`after a stop: ${Math.round(performance.now() - before)} ms`)
+    const manager = await jetstreamManager((await nats.connect()).connection)
+    const { table } = await (await openNatsLeases(await nats.connect())).read('views')
+    t.same(Object.keys(table.beats).sort(), ['a', 'c'])
+    const { config } = await manager.streams.info('KV_confab-leases')
+    t.match(config, { storage: 'memory', num_replicas: 1, allow_direct: false })
+  },
+)
 
-t.test('a worker that is cut off lets go by itself, and others take over', async t => {
+t.test('a disconnected worker releases its streams, and others take over', async t => {
   const nats = await startWithStreams(t)
   const { told, join } = await team(t, nats)
   const members = await Promise.all(['a', 'b', 'c'].map(worker => join(worker)))
@@ -95,7 +99,7 @@ t.test('a worker that is cut off lets go by itself, and others take over', async
     `let go after ${Math.round((letGo?.at ?? 0) - cutAt)} ms, taken over after ${Math.round(taken)} ms`,
   )
   t.ok(taken < 15_000, 'in time')
-  t.match(letGo, { worker: 'a', streams: [] }, 'it let go before others were told')
+  t.match(letGo, { worker: 'a', streams: [] }, 'it released them before others were assigned them')
   t.ok(had.every(stream => others.some(({ held }) => held().includes(stream))))
 
   lost.proxy.block(false)
@@ -103,9 +107,9 @@ t.test('a worker that is cut off lets go by itself, and others take over', async
   t.pass('it has its part again')
 })
 
-t.test('the leases outlive NATS, with the same workers', async t => {
+t.test('the leases survive NATS, with the same workers', async t => {
   const nats = await startWithStreams(t)
-  // However slow the machine: all are back before anybody takes what another had.
+  // Also on a slow machine: all are back before any worker takes another's stream.
   const { told, join } = await team(t, nats, { lapseMs: 8_000, settleMs: 4_000 })
   const members = await Promise.all(['a', 'b', 'c'].map(worker => join(worker)))
   await until(() => areShared(members))
@@ -121,7 +125,7 @@ t.test('the leases outlive NATS, with the same workers', async t => {
     members.map(({ held }) => held()),
     before,
   )
-  t.same(told.slice(from), [], 'a short absence costs nothing, though the servers had the leases in memory')
+  t.same(told.slice(from), [], 'a short outage costs nothing, although the leases were in memory')
 
   await nats.kill9()
   await until(() => members.every(({ held }) => held().length === 0))
@@ -130,7 +134,7 @@ t.test('the leases outlive NATS, with the same workers', async t => {
   t.pass('all let go, and came back')
 })
 
-t.test('a database that can not be reached is tried again; what was fenced off is claimed again', async t => {
+t.test('an unreachable database is retried; a fenced stream is claimed again', async t => {
   const nats = await startWithStreams(t)
   const calls: number[] = []
   let following: readonly string[] = []
@@ -159,7 +163,7 @@ t.test('a database that can not be reached is tried again; what was fenced off i
   t.equal(calls.length, after + 1)
 })
 
-t.test('NATS is away when a worker starts: it takes its streams once it is back', async t => {
+t.test('NATS is unreachable when a worker starts: it takes its streams later', async t => {
   const nats = await startWithStreams(t)
   const { join } = await team(t, nats)
   const worker = await join('a', () => nats.kill9())
@@ -169,7 +173,7 @@ t.test('NATS is away when a worker starts: it takes its streams once it is back'
   t.equal(worker.held().length, streams.length)
 })
 
-t.test('of several that replace a table at once, one does', async t => {
+t.test('of several concurrent replacements of a table, one succeeds', async t => {
   const nats = await startWithStreams(t)
   const stores = await Promise.all([1, 2, 3].map(async () => openNatsLeases(await nats.connect())))
   for (let revision = 0, round = 1; round <= 20; round++) {
@@ -215,13 +219,13 @@ t.test('on a cluster, each server is killed in turn', async t => {
   await until(isShared)
   const manager = await jetstreamManager((await cluster.connect(cluster.urls.join(','))).connection)
   const info = async () => manager.streams.info('KV_confab-leases')
-  t.equal((await info()).config.num_replicas, 3, 'as many as the dead letters have')
+  t.equal((await info()).config.num_replicas, 3, 'as many as there are dead letters')
   const store = await connect()
   for (const index of [0, 1, 2]) {
     changes = 0
     const before = performance.now()
     await cluster.kill9(index)
-    // A beat that was stored after the server was gone.
+    // A heartbeat that was stored after the server was gone.
     const beats = async () => (await store.read('views').catch(() => undefined))?.table.beats
     const first = await beats()
     await until(async () => {

@@ -87,7 +87,7 @@ const rowsOf = async (stores: ViewStores, projection: ProjectionName, generation
   return all.map(({ c, content }) => `${c} ${content}`).sort()
 }
 
-t.test('every view is built again beside itself, switched to, switched back and dropped', async t => {
+t.test('every view is rebuilt beside itself, switched to, switched back and dropped', async t => {
   const source = new MemorySource(half, [3, 7, 2])
   const { supervisor, stores, plans, path } = await open(t, source)
   const views = openSqliteViews(path)
@@ -96,7 +96,7 @@ t.test('every view is built again beside itself, switched to, switched back and 
   for (const projection of projectionNames)
     await plans.update(projection, plan => plan && rebuild(plan, versionOf(projection)))
   await until(() => supervisor.status().length === 2 * projectionNames.length)
-  // Live traffic goes on.
+  // Live traffic continues.
   source.push(...rest)
   await level(supervisor, source)
   t.same(generationsOf(supervisor, 'inbox'), ['1 live live', '2 building live'])
@@ -120,14 +120,10 @@ t.test('every view is built again beside itself, switched to, switched back and 
   )
   await plans.update('inbox', plan => plan && rebuild(plan, versionOf('inbox')))
   await until(() => generationsOf(supervisor, 'inbox')[1] === '3 building live')
-  t.strictSame(
-    await rowsOf(stores, 'inbox', 3),
-    await rowsOf(stores, 'inbox', 1),
-    'numbers are not used again',
-  )
+  t.strictSame(await rowsOf(stores, 'inbox', 3), await rowsOf(stores, 'inbox', 1), 'numbers are not reused')
 })
 
-t.test('a difference shows', async t => {
+t.test('a difference is found', async t => {
   const source = new MemorySource(streams)
   const { supervisor, stores, plans } = await open(t, source)
   await level(supervisor, source)
@@ -142,7 +138,7 @@ t.test('a difference shows', async t => {
   )
 })
 
-t.test('a paused projection stays paused over restarts, all of its generations do', async t => {
+t.test('a paused projection stays paused over restarts, with all its generations', async t => {
   const source = new MemorySource(half)
   const first = await open(t, source)
   await level(first.supervisor, source)
@@ -161,7 +157,7 @@ t.test('a paused projection stays paused over restarts, all of its generations d
   t.strictSame(await readAll(views), modelOf(streams).all)
 })
 
-t.test('rows of another version are read until those of this one are complete', async t => {
+t.test('rows of another version are read until those of this version are complete', async t => {
   const source = new MemorySource(streams)
   const path = join(tempFolder(t), 'views.db')
   const plans: PlanStore = memoryPlans()
@@ -187,7 +183,7 @@ t.test('rows of another version are read until those of this one are complete', 
   t.strictSame(await rowsOf(second.stores, 'inbox', 1), await rowsOf(second.stores, 'inbox', 2))
 })
 
-t.test('two workers on one database: who claimed a stream last goes on, the other gives it up', async t => {
+t.test('two workers on one database: the latest claim continues, the other stops', async t => {
   const source = new MemorySource(half, [5])
   const first = await open(t, source)
   await level(first.supervisor, source)
@@ -201,7 +197,7 @@ t.test('two workers on one database: who claimed a stream last goes on, the othe
   t.strictSame(await readAll(views), modelOf(streams).all)
 })
 
-t.test('a message that is retried after it was deleted or edited does not come back as it was', async t => {
+t.test('a retried message that was deleted or edited later does not reappear in its old form', async t => {
   const source = new MemorySource(streams)
   const { supervisor, stores, path } = await open(t, source)
   await level(supervisor, source)
@@ -218,7 +214,7 @@ t.test('a message that is retried after it was deleted or edited does not come b
   }
   const wanted = await rowsOf(stores, 'search', 1)
   for (const event of [posted('message.deleted'), posted('message.edited')]) {
-    // As if it had been refused when it came, and what followed had found nothing.
+    // As if it had been refused when it arrived, and later events had found nothing.
     const { c, m } = JSON.parse(Buffer.from(event.data).toString()) as { c: string; m: string }
     const db = new DatabaseSync(path)
     db.prepare('DELETE FROM search_message WHERE c = ? AND m = ?').run(c, m)

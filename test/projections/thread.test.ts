@@ -21,7 +21,7 @@ const history = (seed: number) => {
   return Object.values(historyOf(steps)).flat()
 }
 
-/** The first event of a history, in another conversation's log. */
+/** Returns the first event of a history, in another conversation's log. */
 const elsewhere = (id: string, [first]: readonly StoredEvent[]): StoredEvent => {
   if (first === undefined) throw new Error('an empty history')
   return {
@@ -133,7 +133,7 @@ t.test('a thread builds views of a log on JetStream', async t => {
   t.strictSame(
     state.subjects,
     Object.fromEntries(projectionNames.map(name => [`dead.${name}`, 1])),
-    'one letter a projection',
+    'one letter per projection',
   )
   t.equal(lines.length, projectionNames.length)
   t.notOk(
@@ -149,7 +149,7 @@ t.test('a thread builds views of a log on JetStream', async t => {
   log.close()
 })
 
-t.test('a thread that can not start says why', async t => {
+t.test('a thread that cannot start reports the reason', async t => {
   const folder = tempFolder(t)
   const file = join(folder, 'file')
   writeFileSync(file, '')

@@ -1,4 +1,6 @@
-/** Stops a service that no test process has used for a while: `watchdog.ts <service> [idle seconds]`. One a service runs. */
+/**
+ * Stops a service that no test process has used for a while: `watchdog.ts <service> [idle seconds]`. One per service.
+ */
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -16,7 +18,7 @@ const isAlive = (pid: number): boolean => {
   }
 }
 
-/** Whether a process that noted its use still lives; the notes of others go. */
+/** Whether a process that noted its use is still alive; notes of dead processes are removed. */
 const isUsed = (): boolean => {
   let used = false
   for (const pid of readdirSync(usersFolder(name))) {

@@ -5,20 +5,22 @@ import { startConfab, type TestConfab, testSecret } from '../harness/confab.ts'
 import { chromiumRequired, findChromium } from './find-chromium.ts'
 
 export interface OpenOptions extends BrowserContextOptions {
-  /** The conversation that the address names. */
+  /** The conversation in the address. */
   readonly c?: string
-  /** Of another page than the chat: `/call/`. */
+  /** Another page than the chat: `/call/`. */
   readonly path?: string
-  /** Of another confab than the tests' own. */
+  /** The address of another confab than the tests' own. */
   readonly url?: string
-  /** Console errors that belong to the test: refused connections, say. */
+  /** Allows console errors that belong to the test, such as refused connections. */
   readonly expectErrors?: boolean
 }
 
 export interface BrowserTest {
   readonly t: Test
   readonly confab: TestConfab
-  /** A browser of its own, with the page open; signed in, unless `user` is undefined. Whatever it complains of fails the test. */
+  /**
+   * Opens the page in a new browser context, signed in unless `user` is undefined. Any console error fails the test.
+   */
   open(user: string | undefined, options?: OpenOptions): Promise<Page>
 }
 
@@ -32,7 +34,10 @@ const flags = [
   '--disable-sync',
 ]
 
-/** Tests in a real Chromium, with flags of their own, against a confab that serves its page. Without a Chromium they are skipped, or fail where one is required. */
+/**
+ * Runs tests in a real Chromium, with extra flags, against a confab that serves the page. Without Chromium they are
+ * skipped, or fail where it is required.
+ */
 export const browserTests = async (
   ...more: string[]
 ): Promise<(name: string, run: (test: BrowserTest) => Promise<void>) => void> => {
@@ -83,13 +88,13 @@ const open = async (
   return page
 }
 
-/** The row of a message in the open conversation, by its text. */
+/** The row of a message in the open conversation, by text. */
 export const row = (page: Page, text: string) => page.locator('.message').filter({ hasText: text })
 
-/** The line of a conversation in the list, by its name. */
+/** The row of a conversation in the list, by name. */
 export const line = (page: Page, name: string) => page.locator('.conversation').filter({ hasText: name })
 
-/** Writes into the message box and sends it. */
+/** Writes into the composer and sends. */
 export const say = async (page: Page, text: string): Promise<void> => {
   await page.locator('#composer').fill(text)
   await page.locator('#composer').press('Enter')

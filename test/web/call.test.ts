@@ -4,7 +4,7 @@ import { browserTests } from './browser-tests.ts'
 const test = await browserTests(
   '--use-fake-device-for-media-stream',
   '--use-fake-ui-for-media-stream',
-  // Names of mDNS, which stand for local addresses, are not to be resolved everywhere.
+  // mDNS names, used for local addresses, cannot be resolved everywhere.
   '--disable-features=WebRtcHideLocalIpsWithMdns',
 )
 
@@ -12,18 +12,14 @@ const path = '/call/'
 
 const button = (page: Page, name: string) => page.getByRole('button', { name, exact: true })
 
-/** Until pictures of the other one come, and go on coming. */
+/** Waits until pictures of the peer arrive and keep arriving. */
 const seesTheOther = (page: Page) =>
   page.waitForFunction(() => {
     const video = document.querySelector<HTMLVideoElement>('video.remote')
     return video !== null && video.videoWidth > 0 && video.getVideoPlaybackQuality().totalVideoFrames > 10
   })
 
-test('two people call each other: pictures go from browser to browser, both ways', async ({
-  t,
-  confab,
-  open,
-}) => {
+test('two users call each other: video goes between the browsers, both ways', async ({ t, confab, open }) => {
   const seed = await confab.connect('alice')
   await seed.ok('create', { c: 'pair', kind: 'direct', members: ['bob'] })
   const [alice, bob] = [await open('alice', { path }), await open('bob', { path })]
@@ -44,7 +40,7 @@ test('two people call each other: pictures go from browser to browser, both ways
   await alice.getByText('bob: hung up').waitFor()
   await bob.getByText('alice: hung up').waitFor()
   const head = (await seed.ok('history', { c: 'pair' })).head
-  t.equal(head, 1, 'nothing of it is in the log')
+  t.equal(head, 1, 'the log contains nothing of it')
 })
 
 test('all devices ring; the one that answers has the call', async ({ open, confab }) => {
@@ -68,7 +64,7 @@ test('all devices ring; the one that answers has the call', async ({ open, confa
   await ann.getByText('ben: hung up').waitFor()
 })
 
-test('a call is declined, and a number that is none says so', async ({ open, confab }) => {
+test('a call is declined, and an unknown user is reported', async ({ open, confab }) => {
   const [dan, eva] = [await open('dan', { path }), await open('eva', { path })]
   const seed = await confab.connect('dan')
   await seed.ok('create', { c: 'dan-eva', kind: 'direct', members: ['eva'] })
@@ -81,13 +77,13 @@ test('a call is declined, and a number that is none says so', async ({ open, con
   await dan.getByText('eva: One of the two users has blocked the other.').waitFor()
 })
 
-test('two that call each other at once have one call', async ({ open, confab }) => {
+test('two users who call each other at once have one call', async ({ open, confab }) => {
   const seed = await confab.connect('fay')
   await seed.ok('create', { c: 'glare', kind: 'direct', members: ['gus'] })
   const [fay, gus] = [await open('fay', { path }), await open('gus', { path })]
   const buttons = [button(fay, 'Call gus'), button(gus, 'Call fay')]
   for (const one of buttons) await one.waitFor()
-  // Before either offer is made: cameras take longer to open than this.
+  // Before either offer is made: opening the camera takes longer.
   await Promise.all(buttons.map(one => one.dispatchEvent('click')))
   await Promise.all([seesTheOther(fay), seesTheOther(gus)])
 })

@@ -12,7 +12,7 @@ const isExecutable = (path: string): boolean => {
   }
 }
 
-/** The Chromium of this machine: the one that CONFAB_CHROMIUM names, else one on the path. */
+/** Returns this machine's Chromium: the one that CONFAB_CHROMIUM names, else one on the path. */
 export const findChromium = (): string | undefined => {
   const named = process.env.CONFAB_CHROMIUM
   if (named !== undefined && named !== '') return isExecutable(named) ? named : undefined
@@ -20,6 +20,6 @@ export const findChromium = (): string | undefined => {
   return folders.flatMap(folder => names.map(name => join(folder, name))).find(isExecutable)
 }
 
-/** Whether a run without Chromium is to fail rather than to skip. */
+/** Whether a missing Chromium is a failure instead of a skip. */
 export const chromiumRequired = (): boolean =>
   (process.env.CONFAB_TEST_REQUIRE ?? '').split(/[\s,]+/).includes('chromium')

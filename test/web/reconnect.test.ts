@@ -16,7 +16,7 @@ const clientOf = (t: { teardown(fn: () => void): void }, server: ConfabProcess, 
   return client
 }
 
-test('the page lives through a server that stops and starts', async ({ t, open }) => {
+test('the page survives a restart of the server', async ({ t, open }) => {
   const data = tempFolder(t)
   const start = (port?: number) =>
     spawnConfab({ data, ...(port === undefined ? {} : { port }) }).then(untilReady)
@@ -40,7 +40,7 @@ test('the page lives through a server that stops and starts', async ({ t, open }
   const again = await start(Number(new URL(url).port))
   t.teardown(() => again.stop())
   await clientOf(t, again, 'dora').send('tea', 'said meanwhile')
-  // They would come back by themselves, at the latest after 15 s.
+  // They would reconnect by themselves, after 15 s at the latest.
   for (const page of [alice, bob]) await page.evaluate(() => dispatchEvent(new Event('online')))
   await row(alice, 'said meanwhile').waitFor()
   await row(bob, 'said meanwhile').waitFor()
@@ -59,7 +59,7 @@ test('the page lives through a server that stops and starts', async ({ t, open }
   t.equal(await alice.locator('.message').count(), 4)
 })
 
-test('a message that is refused says so, and can be sent again or dropped', async ({ t, confab, open }) => {
+test('a refused message is marked, and can be retried or discarded', async ({ t, confab, open }) => {
   const dan = await confab.connect('dan')
   const eve = await confab.connect('eve')
   await dan.ok('create', { c: 'two', kind: 'direct', members: ['eve'] })

@@ -8,7 +8,7 @@ import { highlightPieces, linkPieces } from '../../src/web/highlight.ts'
 import { applyToInbox, type Inbox, markInbox, sorted, takePage, unreadTotal } from '../../src/web/inbox.ts'
 import { ReadMarks } from '../../src/web/read-marks.ts'
 
-t.test('a highlight becomes plain text, marked where it matched', async t => {
+t.test('a highlight becomes plain text with marks', async t => {
   t.same(highlightPieces('a &lt;b&gt; <mark>tea &amp; &quot;milk&quot;</mark>, it&#39;s'), [
     { text: 'a <b> ', marked: false },
     { text: 'tea & "milk"', marked: true },
@@ -17,7 +17,7 @@ t.test('a highlight becomes plain text, marked where it matched', async t => {
   t.same(highlightPieces('&amp;lt;'), [{ text: '&lt;', marked: false }], 'unescaped once, not twice')
 })
 
-t.test('property: whatever the text, its highlight shows that text', async () => {
+t.test('property: for any text, its highlight shows that text', async () => {
   const awkward = fc.string({
     unit: fc.constantFrom('<', '>', '&', ';', '"', "'", 'a', 'm', 'mark', '/', ' ', 'lt'),
   })
@@ -32,7 +32,7 @@ t.test('property: whatever the text, its highlight shows that text', async () =>
   )
 })
 
-t.test('links: http and https only, without what ends the sentence', async t => {
+t.test('links: http and https only, without trailing punctuation', async t => {
   t.same(linkPieces('see https://a.example/x?y=1, or (http://b.example).'), [
     { text: 'see ' },
     { text: 'https://a.example/x?y=1', href: 'https://a.example/x?y=1' },
@@ -91,7 +91,7 @@ const posted = (c: string, seq: number, from: string, at: string): ConversationE
   text: 'text',
 })
 
-t.test('the list, asked for again while the user reads: an older answer takes back nothing', async t => {
+t.test('the list, fetched again while the user reads: an older answer reverts nothing', async t => {
   const inbox: Inbox = new Map([
     ['a', item('a')],
     ['gone', item('gone')],
@@ -107,16 +107,16 @@ t.test('the list, asked for again while the user reads: an older answer takes ba
   t.notOk(inbox.has('gone'), 'the first page begins the list anew')
   requests[0]!({ seq: 5 })
   await new Promise(setImmediate)
-  t.match(inbox.get('a'), { unread: 0, read: 5 }, 'nor does the answer to the mark')
+  t.match(inbox.get('a'), { unread: 0, read: 5 }, 'nor does the answer to the marker')
   takePage(inbox, [{ ...asked, head: 4, unread: 9, read: 5 }], false)
   t.match(inbox.get('a'), { head: 5, unread: 0 }, 'nor one from before the last event')
   takePage(inbox, [{ ...asked, head: 6, unread: 2, read: 4 }], false)
-  t.match(inbox.get('a'), { head: 5, unread: 0, read: 5 }, 'the event to come counts by itself')
+  t.match(inbox.get('a'), { head: 5, unread: 0, read: 5 }, 'a later event counts by itself')
   takePage(inbox, [{ ...asked, head: 6, unread: 1, read: 5 }], false)
   t.match(inbox.get('a'), { head: 6, unread: 1, read: 5 })
 })
 
-t.test('the list: unread, order, and when it has to be asked for again', async t => {
+t.test('the list: unread, order, and when it has to be fetched again', async t => {
   const inbox: Inbox = new Map([
     ['a', item('a')],
     ['b', item('b', { at: '2026-11-24T09:00:00.000Z' })],
@@ -125,17 +125,21 @@ t.test('the list: unread, order, and when it has to be asked for again', async t
   t.equal(applyToInbox(inbox, posted('a', 5, 'bob', '2026-11-24T10:00:00.000Z'), 'alice'), true)
   t.match(inbox.get('a'), { unread: 1, head: 5, lastMessage: { m: 'm5' } })
   t.equal(applyToInbox(inbox, posted('a', 5, 'bob', '2026-11-24T10:00:00.000Z'), 'alice'), true)
-  t.equal(inbox.get('a')?.unread, 1, 'what the list had already is not counted twice')
+  t.equal(inbox.get('a')?.unread, 1, 'an event already in the list is not counted twice')
   t.equal(sorted(inbox)[0]?.c, 'a')
-  t.equal(unreadTotal(inbox), 1, 'what is muted does not count')
+  t.equal(unreadTotal(inbox), 1, 'muted conversations do not count')
 
   markInbox(inbox, { c: 'a', read: 5, unread: 0 })
   markInbox(inbox, { c: 'a', read: 4, unread: 1 })
-  t.match(inbox.get('a'), { read: 5, unread: 0 }, 'marks do not go back')
+  t.match(inbox.get('a'), { read: 5, unread: 0 }, 'markers do not move back')
 
   const at = '2026-11-24T11:00:00.000Z'
   const deleted = { t: 'event', c: 'a', seq: 6, type: 'message.deleted', m: 'm5', from: 'bob', at } as const
-  t.equal(applyToInbox(inbox, deleted, 'alice'), false, 'the last message is gone: which is the last now?')
+  t.equal(
+    applyToInbox(inbox, deleted, 'alice'),
+    false,
+    'the last message was deleted: the previous one is unknown',
+  )
   t.equal(applyToInbox(inbox, posted('new', 1, 'bob', at), 'alice'), false)
   applyToInbox(
     inbox,

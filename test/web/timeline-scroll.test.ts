@@ -9,7 +9,7 @@ const place = (page: Page, text: string): Promise<number> =>
 const atEnd = (page: Page): Promise<boolean> =>
   page.locator('.timeline').evaluate(e => e.scrollHeight - e.scrollTop - e.clientHeight < 4)
 
-/** The text of the first message in view. */
+/** Returns the text of the first visible message. */
 const topmost = (page: Page): Promise<string> =>
   page.locator('.timeline').evaluate(box => {
     const { top } = box.getBoundingClientRect()
@@ -17,7 +17,7 @@ const topmost = (page: Page): Promise<string> =>
     return rows.find(r => r.getBoundingClientRect().top >= top)?.querySelector('.text')?.textContent ?? ''
   })
 
-test('scrolling back loads older messages and does not jump', async ({ t, confab, open }) => {
+test('scrolling back loads older messages without a jump', async ({ t, confab, open }) => {
   const ada = await confab.connect('ada')
   await ada.ok('create', { c: 'long', kind: 'group', title: 'Long', members: ['bert'] })
   for (let i = 1; i <= 240; i++) await ada.ok('send', { c: 'long', m: `m${i}`, text: `entry ${i}.` })
@@ -62,7 +62,7 @@ test('scrolling back loads older messages and does not jump', async ({ t, confab
   t.same(texts, [...Array.from({ length: 240 }, (_, i) => `entry ${i + 1}.`), 'brand new', 'newer still'])
 })
 
-test('a conversation opens where the unread begins, and reads on as one scrolls', async ({
+test('a conversation opens at the first unread message, and loads more while scrolling', async ({
   t,
   confab,
   open,

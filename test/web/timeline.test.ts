@@ -44,7 +44,7 @@ t.test('edits, deletions and reactions change their messages', async t => {
   ])
 })
 
-t.test('a hole is noticed, what is there already passed over', async t => {
+t.test('a gap is detected, known events are skipped', async t => {
   const timeline = new Timeline()
   const events = numbered(posted('a', 'x'), posted('b', 'x'), posted('c', 'x'), posted('d', 'x'))
   t.equal(timeline.append(events.slice(0, 2)), true)
@@ -56,7 +56,7 @@ t.test('a hole is noticed, what is there already passed over', async t => {
   t.equal(other.last, 1)
 })
 
-t.test('property: however it was loaded, it shows the same', async () => {
+t.test('property: the result does not depend on the order of loading', async () => {
   const message = fc.constantFrom('m1', 'm2', 'm3', 'm4')
   const user = fc.constantFrom('alice', 'bob')
   const change = fc.oneof(
@@ -95,7 +95,7 @@ t.test('property: however it was loaded, it shows the same', async () => {
   )
 })
 
-t.test('rows: days, who leads, and where the unread begins', async t => {
+t.test('rows: days, authors, and the unread line', async t => {
   const timeline = new Timeline()
   timeline.append(
     numbered(
@@ -112,7 +112,7 @@ t.test('rows: days, who leads, and where the unread begins', async t => {
   t.same(
     rows.map(row => (row.kind === 'message' ? `${row.message.m}${row.lead ? ' leads' : ''}` : row.kind)),
     ['day', 'a leads', 'b', 'c leads', 'd leads', 'day', 'e leads', 'unread', 'f leads', 'g'],
-    'one’s own messages are never unread',
+    'own messages are never unread',
   )
   t.equal(new Set(rows.map(row => row.key)).size, rows.length)
 })

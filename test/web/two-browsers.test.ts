@@ -2,7 +2,7 @@ import { browserTests, line, row, say } from './browser-tests.ts'
 
 const test = await browserTests()
 
-test('two people find each other and talk', async ({ t, open }) => {
+test('two users find each other and talk', async ({ t, open }) => {
   const bob = await open('bob')
   await bob.getByText('No conversations yet.').waitFor()
 
@@ -35,7 +35,7 @@ test('two people find each other and talk', async ({ t, open }) => {
   await bob.locator('#composer').press('Enter')
   await row(alice, 'Hello').nth(1).waitFor()
   await alice.locator('.typing', { hasText: 'bob is typing' }).waitFor({ state: 'detached' })
-  t.match(await alice.locator('[data-announcer]').textContent(), 'bob: Hello', 'told to screen readers')
+  t.match(await alice.locator('[data-announcer]').textContent(), 'bob: Hello', 'announced to screen readers')
 })
 
 test('messages are edited, reacted to, answered and deleted', async ({ t, confab, open }) => {
@@ -79,7 +79,7 @@ test('messages are edited, reacted to, answered and deleted', async ({ t, confab
   await line(ann, 'I do').waitFor()
 })
 
-test('members come, change and go', async ({ t, open }) => {
+test('members join, change and leave', async ({ t, open }) => {
   const olga = await open('olga')
   await olga.getByRole('button', { name: 'New conversation' }).first().click()
   await olga.getByText('Channel', { exact: true }).click()
@@ -110,12 +110,12 @@ test('members come, change and go', async ({ t, open }) => {
   await members.getByRole('button', { name: 'Remove paul' }).click()
   await paul.getByText('No conversations yet.').waitFor()
   await paul.waitForURL(/#\/$/)
-  t.match(paul.url(), /#\/$/, 'what one is not in any more is not open')
+  t.match(paul.url(), /#\/$/, 'a conversation is closed after leaving')
   await olga.keyboard.press('Escape')
   await members.waitFor({ state: 'detached' })
 })
 
-test('search finds, shows what matched, and goes there; text stays text', async ({ t, confab, open }) => {
+test('search finds, highlights and opens a message; text stays text', async ({ t, confab, open }) => {
   const rita = await confab.connect('rita')
   await rita.ok('create', { c: 'notes', kind: 'group', title: 'Notes', members: [] })
   const hostile = '<img src=x onerror="document.title=\'stolen\'"> & <b>teapot</b>'

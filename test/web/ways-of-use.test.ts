@@ -6,7 +6,7 @@ const test = await browserTests()
 const overflows = (page: Page): Promise<boolean> =>
   page.evaluate(() => document.documentElement.scrollWidth > document.documentElement.clientWidth)
 
-test('on a phone: one pane at a time, fingers instead of a pointer', async ({ t, confab, open }) => {
+test('on a phone: one pane at a time, touch instead of a pointer', async ({ t, confab, open }) => {
   const seed = await confab.connect('finn')
   await seed.ok('create', { c: 'boat', kind: 'group', title: 'Boat', members: ['gus'] })
   await seed.ok('send', { c: 'boat', m: 'm1', text: `https://example.org/${'long'.repeat(60)}` })
@@ -43,7 +43,7 @@ test('on a phone: one pane at a time, fingers instead of a pointer', async ({ t,
   await row(page, 'Hurrah').waitFor()
 })
 
-test('with the keyboard alone', async ({ t, confab, open }) => {
+test('with the keyboard only', async ({ t, confab, open }) => {
   const hugo = await confab.connect('hugo')
   await hugo.ok('create', { c: 'first', kind: 'group', title: 'First', members: ['ida'] })
   await hugo.ok('create', { c: 'second', kind: 'group', title: 'Second', members: ['ida'] })
@@ -97,7 +97,7 @@ test('with the keyboard alone', async ({ t, confab, open }) => {
   await focused('#composer')
 })
 
-test('everything that can be pressed or filled in has a name', async ({ t, confab, open }) => {
+test('every control and input has an accessible name', async ({ t, confab, open }) => {
   const jill = await confab.connect('jill')
   await jill.ok('create', { c: 'names', kind: 'group', title: 'Names', members: ['kurt'] })
   const page = await open('jill', { c: 'names' })
@@ -114,7 +114,10 @@ test('everything that can be pressed or filled in has a name', async ({ t, confa
   }
 })
 
-/** Contrast of an element's text with what is behind it, by WCAG 2.2; `hue` for those that have one of their own. */
+/**
+ * Returns the contrast of an element's text with its background, by WCAG 2.2; `hue` for elements with a hue of their
+ * own.
+ */
 const contrast = (page: Page, selector: string, hue?: number): Promise<number> =>
   page
     .locator(selector)
@@ -146,7 +149,7 @@ const contrast = (page: Page, selector: string, hue?: number): Promise<number> =
     }, hue)
 
 for (const colorScheme of ['light', 'dark'] as const)
-  test(`${colorScheme}: what is written can be read`, async ({ t, confab, open }) => {
+  test(`${colorScheme}: text has sufficient contrast`, async ({ t, confab, open }) => {
     const user = `lena-${colorScheme}`
     const c = `colours-${colorScheme}`
     const seed = await confab.connect(user)
@@ -180,7 +183,7 @@ for (const colorScheme of ['light', 'dark'] as const)
     }
   })
 
-test('where less motion is preferred, nothing moves', async ({ t, open }) => {
+test('with reduced motion nothing moves', async ({ t, open }) => {
   const page = await open('nina', { reducedMotion: 'reduce' })
   await page.getByRole('button', { name: 'New conversation' }).first().click()
   const duration = await page

@@ -12,7 +12,7 @@ import { ownNodes } from './own-nodes.ts'
 const [steps = []] = fc.sample(stepsOf(900, 900), { numRuns: 1, seed: 31 })
 const streams = historyOf(steps)
 
-t.test('three copies on three nodes, one of them killed, another stopped: no failed writes', async t => {
+t.test('three replicas on three nodes, one of them killed, another suspended: no failed writes', async t => {
   const nodes = await ownNodes(t)
   if (nodes === undefined) return
   for (const node of [2, 3]) await nodes.start(node)
@@ -34,7 +34,7 @@ t.test('three copies on three nodes, one of them killed, another stopped: no fai
     .map(stored => ({ stored, event: JSON.parse(Buffer.from(stored.data).toString()) }))
   const failures: unknown[] = []
   let [batches, slowestMs, next] = [0, 0, 0]
-  /** Writes the next part of the history, a few events at a time; each of them at most once. */
+  /** Writes the next part of the history, a few events at a time, each at most once. */
   const write = async (until: number): Promise<void> => {
     for (const last = events.length * until; next < last; next += 4) {
       const startedAt = performance.now()
@@ -67,7 +67,7 @@ t.test('three copies on three nodes, one of them killed, another stopped: no fai
       .filter(({ reachable }) => !reachable)
       .map(({ address }) => address),
     [`127.0.0.2:${nodes.port}`],
-    'the status says which one is away',
+    'the status names the unreachable one',
   )
   await nodes.start(2)
 
@@ -79,12 +79,12 @@ t.test('three copies on three nodes, one of them killed, another stopped: no fai
   t.same(
     failures,
     [],
-    `${batches} batches with a node that was stopped, the slowest took ${slowestMs.toFixed(0)} ms`,
+    `${batches} batches with a node that was suspended, the slowest took ${slowestMs.toFixed(0)} ms`,
   )
-  t.strictSame(await readAll(viewsAt() as Views), modelOf(streams).all, 'two of three answer, with all of it')
+  t.strictSame(await readAll(viewsAt() as Views), modelOf(streams).all, 'two of three answer completely')
   await nodes.signal(3, 'SIGCONT')
 
-  // Whoever is fenced off stays so, whichever nodes answer.
+  // A fenced worker stays fenced, whichever nodes answer.
   await stores.checkpoints.claim('CONV_0')
   await t.rejects(
     stores.checkpoints.save(

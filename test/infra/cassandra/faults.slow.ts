@@ -19,8 +19,8 @@ import { ownNodes } from './own-nodes.ts'
 const [steps = []] = fc.sample(stepsOf(3_000, 3_000), { numRuns: 1, seed: 9 })
 const streams = historyOf(steps)
 
-t.test('kill -9 and SIGSTOP of the node in the middle of a load', { timeout: 180_000 }, async t => {
-  // What one node has acked outlives its death only when it has written it down.
+t.test('kill -9 and SIGSTOP of the node during a load', { timeout: 180_000 }, async t => {
+  // A write that one node acknowledged survives its death only with a synced commit log.
   const nodes = await ownNodes(t, { CASSANDRA_COMMITLOG: 'batch' })
   if (nodes === undefined) return
   const options = optionsFor({ host: '127.0.0.1', port: nodes.port })
@@ -64,22 +64,19 @@ t.test('kill -9 and SIGSTOP of the node in the middle of a load', { timeout: 180
       () => a.rows(),
       () => b.rows(),
     )
-    t.same(
-      [rows.a - rows.b, different],
-      [0, []],
-      `${rows.a} rows of ${projection} as a fresh replay has them`,
-    )
+    t.same([rows.a - rows.b, different], [0, []], `${rows.a} rows of ${projection} equal a fresh replay`)
   }
 })
 
 t.test('wrong credentials', { timeout: 120_000 }, async t => {
-  // The last test: the driver goes on trying hosts that it has forgotten while their node was away, and its timers keep a process with nothing left to do.
+  // The last test: the driver keeps retrying hosts that it forgot while their node was down, and its timers keep the
+  // process alive.
   t.teardown(() => setTimeout(() => process.exit(), 5_000).unref())
   const nodes = await ownNodes(t, { CASSANDRA_AUTH: '1' })
   if (nodes === undefined) return
   const options = optionsFor({ host: '127.0.0.1', port: nodes.port })
   const right = { ...options, username: 'cassandra', password: 'cassandra' }
-  // The role is made a moment after the node is up.
+  // The role is created a moment after the node is up.
   for (const until = Date.now() + 60_000; ; await sleep(500)) {
     const done = await migrateCassandra(right, { replicationFactor: 1 }).catch(error => error as Error)
     if (!(done instanceof Error)) break

@@ -7,7 +7,10 @@ const opcodes = { error: 0, startup: 1, ready: 2, options: 5, supported: 6, regi
 const overloaded = 0x1001
 const headerBytes = 9
 
-/** What a node answers that takes connections and refuses to say anything of its cluster, as one does that is starting or overloaded. */
+/**
+ * The answers of a node that accepts connections and refuses to describe its cluster, as a starting or overloaded
+ * node does.
+ */
 const answerOf = (opcode: number): readonly [number, Buffer] => {
   if (opcode === opcodes.startup || opcode === opcodes.register) return [opcodes.ready, Buffer.alloc(0)]
   if (opcode === opcodes.options) return [opcodes.supported, Buffer.alloc(2)]
@@ -56,7 +59,7 @@ const startIllNode = async (t: Test) => {
   return { port, open: () => sockets.size, taken: () => taken }
 }
 
-t.test('a node that takes connections and is ill is left without any, however often it is tried', async t => {
+t.test('an ailing node that accepts connections keeps none, after any number of attempts', async t => {
   const node = await startIllNode(t)
   const options = { contactPoints: [`127.0.0.1:${node.port}`], dataCenter: 'dc1', keyspace: 'k' }
   for (let tries = 0; tries < 3; tries++)

@@ -13,7 +13,7 @@ export const optionsFor = (
   keyspace,
 })
 
-/** Removes a keyspace when the test ends. */
+/** Drops a keyspace when the test ends. */
 export const dropAfter = (t: Pick<Test, 'teardown'>, options: CassandraOptions): void => {
   t.teardown(async () => {
     const client = await connectDriver(options)
@@ -25,7 +25,10 @@ export const dropAfter = (t: Pick<Test, 'teardown'>, options: CassandraOptions):
   })
 }
 
-/** A keyspace of the test's own on the shared server, with all its tables. Undefined where there is no Cassandra: the test was skipped then. */
+/**
+ * Creates a keyspace for the test on the shared server, with all tables. Undefined without Cassandra: the test was
+ * skipped.
+ */
 export const freshKeyspace = async (
   t: Pick<Test, 'teardown' | 'skip' | 'fail' | 'pass'>,
 ): Promise<CassandraOptions | undefined> => {

@@ -13,7 +13,7 @@ import { dropAfter, freshKeyspace, optionsFor } from './keyspace.ts'
 
 const server = await service(t, 'cassandra')
 if (server !== undefined) {
-  t.test('a keyspace is made once, by however many at once', async t => {
+  t.test('a keyspace is created once, by any number of processes at once', async t => {
     const options = optionsFor(server)
     dropAfter(t, options)
     await t.rejects(openCassandra(options), { code: 'CASSANDRA_NO_KEYSPACE', message: /stores migrate/ })
@@ -27,7 +27,7 @@ if (server !== undefined) {
     await close()
   })
 
-  t.test('a keyspace of an older or newer confab is left alone', async t => {
+  t.test('a keyspace of an older or newer confab is not changed', async t => {
     const options = optionsFor(server)
     dropAfter(t, options)
     const client = await connectDriver(options)
@@ -45,7 +45,7 @@ if (server !== undefined) {
     await t.rejects(openCassandra(options), { code: 'CASSANDRA_KEYSPACE_NEWER', message: /schema 1000/ })
     await t.rejects(migrateCassandra(options), { code: 'CASSANDRA_KEYSPACE_NEWER' })
     t.match(await cassandraStatus(options), { version: 1000, needed: schemaVersion })
-    // As if a migration had been cut off.
+    // As after an interrupted migration.
     await client.execute(`DELETE FROM ${options.keyspace}.schema_version WHERE name = 'confab'`)
     await client.execute(`DROP TABLE ${options.keyspace}.roster`, [], { prepare: false, readTimeout: 60_000 })
     t.match(await migrateCassandra(options), { from: 0, to: schemaVersion })
@@ -54,7 +54,7 @@ if (server !== undefined) {
     await close()
   })
 
-  t.test('a server that is not there, and a data centre that it is not in', async t => {
+  t.test('an unreachable server, and a wrong data centre', async t => {
     const options = optionsFor(server)
     const sockets = () => process.getActiveResourcesInfo().filter(kind => kind === 'TCPSocketWrap').length
     const before = sockets()
@@ -70,10 +70,10 @@ if (server !== undefined) {
       message: /datacenter1/,
     })
     for (let look = 0; look < 100 && sockets() > before; look++) await sleep(20)
-    t.equal(sockets(), before, 'who tries again and again leaves no connection behind')
+    t.equal(sockets(), before, 'repeated attempts leave no connection behind')
   })
 
-  t.test('a generation is made by two workers at once, and is gone when it is dropped', async t => {
+  t.test('two workers create a generation concurrently, and dropping removes it', async t => {
     const options = await freshKeyspace(t)
     if (options === undefined) return
     const workers = await Promise.all([openCassandra(options), openCassandra(options)])
@@ -107,13 +107,13 @@ if (server !== undefined) {
     await one.stores.drop('roster', 7)
     t.same(await one.stores.checkpoints.load(), [])
     await t.rejects(members(7), { code: 'UNAVAILABLE' })
-    // One that has known the table before: it makes it anew all the same.
+    // A connection that knew the table before re-creates it too.
     await other.stores.open('roster', 7)
     t.same(await members(7), [])
     await first.apply([{ c: 'c', user: 'cyd', seq: 1, role: 'owner' }])
     t.same(await members(7), [{ user: 'cyd', role: 'owner' }])
     await first.clear()
     await first.apply([{ c: 'c', user: 'dan', seq: 1, role: 'owner' }])
-    t.same(await members(7), [{ user: 'dan', role: 'owner' }], 'what is cleared can be written again')
+    t.same(await members(7), [{ user: 'dan', role: 'owner' }], 'cleared rows can be written again')
   })
 }

@@ -5,11 +5,11 @@ import type { Test } from 'tap'
 import { scriptOf } from '../../harness/service.ts'
 import { tempFolder } from '../../harness/temp-folder.ts'
 
-/** Nodes of a test's own, to be killed and stopped. They end with the test. */
+/** Nodes for one test, to be killed and suspended. They stop with the test. */
 export interface OwnNodes {
   readonly port: number
   start(node: number): Promise<void>
-  /** Sends a signal; after SIGKILL it is waited until the process is gone. */
+  /** Sends a signal; after SIGKILL, waits until the process has exited. */
   signal(node: number, signal: NodeJS.Signals): Promise<void>
   run(...args: string[]): Promise<string>
 }
@@ -33,7 +33,10 @@ const isAlive = (pid: number): boolean => {
 
 const lacksSomething = 3
 
-/** Node 1, started, on ports of its own. `env`: what cassandra.sh takes. Undefined where there can be none: the test was skipped, or has failed where one is required. */
+/**
+ * Starts node 1 on ports of its own. `env`: variables of cassandra.sh. Undefined if that is impossible: the test was
+ * skipped, or failed where the service is required.
+ */
 export const ownNodes = async (
   t: Test,
   env: Readonly<Record<string, string>> = {},

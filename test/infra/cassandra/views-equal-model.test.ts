@@ -50,12 +50,12 @@ if (options !== undefined) {
     await runToEnd(new ProjectionRunner({ source, stores: through, log: quiet, feeds, retryMs: 1 }), source)
   }
 
-  t.test('in one go, and in small batches: both are the model, and the same rows', async t => {
+  t.test('at once and in small batches: both equal the model, with the same rows', async t => {
     const [streams] = histories
     const [one, other] = [next(), next()]
     await project(streams, one, [])
     t.strictSame(await all(one), modelOf(streams).all)
-    // Stopped and started again in between.
+    // Stopped and restarted in between.
     for (const part of [0.3, 1]) {
       const grown = Object.entries(streams).map(([name, events]) => [
         name,
@@ -86,7 +86,7 @@ if (options !== undefined) {
         )
       ).different,
       ['c-0'],
-      'a difference is seen',
+      'a difference is found',
     )
   })
 
@@ -110,7 +110,7 @@ if (options !== undefined) {
 
   t.test('with a store that fails before, between and after rows and checkpoints', async t => {
     const [, , streams] = histories
-    // Those of the test before, emptied.
+    // Those of the previous test, emptied.
     const generations = { timeline: 3, inbox: 3, 'read-state': 3, roster: 3 }
     for (const feed of await openFeeds(stores, generations)) await feed.clear()
     let turn = 0

@@ -21,7 +21,7 @@ const streams = historyOf(steps)
 
 const options = await freshKeyspace(t)
 if (options !== undefined) {
-  t.test('of two workers, the one that was there before gets no further', async t => {
+  t.test('of two workers, the earlier one gets no further', async t => {
     const [first, second] = await Promise.all([openCassandra(options), openCassandra(options)])
     t.teardown(() => Promise.all([first.close(), second.close()]))
     const start = async (stores: typeof first.stores) => {
@@ -49,7 +49,7 @@ if (options !== undefined) {
     )
   })
 
-  t.test('what can never be stored is refused, not tried for ever', async t => {
+  t.test('a change that can never be stored is refused, not retried for ever', async t => {
     const { stores, viewsAt, close } = await openCassandra(options)
     t.teardown(close)
     const timeline = await stores.open('timeline', 1)
@@ -71,13 +71,13 @@ if (options !== undefined) {
     t.equal((await viewsAt().timeline.page('large', { limit: 1 }))[0]?.data.length, 1024 ** 2)
   })
 
-  t.test('pages cross the edges of buckets, in both directions, over holes', async t => {
+  t.test('pages cross bucket boundaries, in both directions, over gaps', async t => {
     const { stores, viewsAt, close } = await openCassandra(options)
     t.teardown(close)
     const timeline = await stores.open('timeline', 1)
     const data = new Uint8Array([1])
     const all = Array.from({ length: 4_100 }, (_, i) => i + 1).filter(
-      // Two buckets are empty, as if all of them had become dead letters.
+      // Two buckets are empty, as if all their events had become dead letters.
       seq => seq < 1_000 || (seq >= 3_000 && seq % 3 !== 0),
     )
     await timeline.apply(all.map(seq => ({ c: 'long', seq, streamSeq: seq, data })))

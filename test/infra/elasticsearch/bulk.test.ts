@@ -28,7 +28,7 @@ const found = await service(t, 'elasticsearch')
 if (found !== undefined) {
   const url = `http://${found.host}:${found.port}`
 
-  t.test('requests are of bounded size, a bounded number of bytes is under way', async t => {
+  t.test('requests have a bounded size, with a bounded number of bytes in flight', async t => {
     const underWay = new Set<IncomingMessage>()
     let [requests, largest, most] = [0, 0, 0]
     const sizeOf = ({ headers }: IncomingMessage) => Number(headers['content-length'])
@@ -54,11 +54,11 @@ if (found !== undefined) {
     t.equal(await countOf(url, prefix), 1_000)
   })
 
-  t.test('what is refused for the moment is sent again, item by item', async t => {
+  t.test('temporarily refused items are retried one by one', async t => {
     const refused = new Set<number>()
     let requests = 0
     const error = { type: 'es_rejected_execution_exception', reason: 'queue is full' }
-    // Of whole requests: the real server refuses single items below.
+    // Refuses whole requests: the real server refuses single items below.
     const busy = await standIn(t, url, request => {
       if (!request.url?.startsWith('/_bulk')) return undefined
       requests++
@@ -74,7 +74,7 @@ if (found !== undefined) {
     t.equal(await countOf(url, prefix), 200)
   })
 
-  t.test('a queue that stays full: the batch fails by name, and is stored when it comes again', async t => {
+  t.test('a queue that stays full: the batch fails with its code, and is stored when repeated', async t => {
     let isFull = true
     const error = { type: 'es_rejected_execution_exception', reason: 'queue is full' }
     const busy = await standIn(t, url, request =>
@@ -98,7 +98,7 @@ if (found !== undefined) {
     const { stores } = openOn(t, server.url, { prefix: 'full', shards: 4, bulkBytes: 30_000 })
     const index = await stores.open('search', 1)
     const writers = Array.from({ length: 10 }, (_, i) => texts(300, 1_200, `c${i}`))
-    // As the runner does: a batch that failed comes again, whole.
+    // Like the runner: a failed batch is repeated completely.
     const untilStored = async (changes: SearchPosted[]): Promise<void> => {
       for (let tries = 1; ; tries++)
         try {

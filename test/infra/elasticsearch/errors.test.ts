@@ -29,7 +29,7 @@ const posted = (seq: number, more: Partial<SearchPosted> = {}): SearchPosted => 
 })
 const query = { q: 'word', conversations: ['c'], limit: 100 }
 
-/** A port that nobody listens on. */
+/** Returns a port without a listener. */
 const freePort = (): Promise<number> =>
   new Promise(resolve => {
     const server = createServer().listen(0, '127.0.0.1', () => {
@@ -38,18 +38,21 @@ const freePort = (): Promise<number> =>
     })
   })
 
-t.test('nobody there: a writer is told where, a client that the search is unavailable', async t => {
-  const elasticsearch = openOn(t, `http://127.0.0.1:${await freePort()}`, { prefix: 'x' })
-  const told = problem(ElasticsearchProblem.unreachable, /no node answers.*ECONNREFUSED/)
-  await t.rejects(elasticsearch.check(), told)
-  await t.rejects(elasticsearch.stores.open('search', 1), told)
-  await t.rejects(elasticsearch.stores.checkpoints.load(), told)
-  await t.rejects(elasticsearch.stores.checkpoints.claim('CONV_0'), told)
-  await t.rejects(elasticsearch.searchAt({}).search(query), { code: 'UNAVAILABLE', cause: told })
-  await t.rejects(elasticsearch.positions(1), { code: 'UNAVAILABLE' })
-})
+t.test(
+  'no server: the writer’s error names the address, the client’s that the search is unavailable',
+  async t => {
+    const elasticsearch = openOn(t, `http://127.0.0.1:${await freePort()}`, { prefix: 'x' })
+    const told = problem(ElasticsearchProblem.unreachable, /no node answers.*ECONNREFUSED/)
+    await t.rejects(elasticsearch.check(), told)
+    await t.rejects(elasticsearch.stores.open('search', 1), told)
+    await t.rejects(elasticsearch.stores.checkpoints.load(), told)
+    await t.rejects(elasticsearch.stores.checkpoints.claim('CONV_0'), told)
+    await t.rejects(elasticsearch.searchAt({}).search(query), { code: 'UNAVAILABLE', cause: told })
+    await t.rejects(elasticsearch.positions(1), { code: 'UNAVAILABLE' })
+  },
+)
 
-t.test('something else there', async t => {
+t.test('another server', async t => {
   const web = await standIn(t, undefined, () => ({ status: 200, body: {}, product: false }))
   await t.rejects(
     openOn(t, web, { prefix: 'x' }).check(),
@@ -72,7 +75,7 @@ t.test('an older server', async t => {
   )
 })
 
-t.test('credentials: sent, and told of when they are refused', async t => {
+t.test('credentials are sent, and a refusal is reported', async t => {
   const seen: (string | undefined)[] = []
   const error = { type: 'security_exception', reason: 'no such user' }
   const guarded = await standIn(t, undefined, ({ headers }) => {
@@ -95,7 +98,7 @@ if (found !== undefined) {
     return { prefix, elasticsearch, index: await elasticsearch.stores.open('search', 1) }
   }
 
-  t.test('an index with another mapping is not written to', async t => {
+  t.test('an index with another mapping is not written', async t => {
     const told = problem(ElasticsearchProblem.mapping, /-000001 .*rebuilds it from the log.*another prefix/)
     for (const mappings of [
       {},
@@ -111,7 +114,7 @@ if (found !== undefined) {
     }
   })
 
-  t.test('a mapping that is changed under way: no message is blamed', async t => {
+  t.test('a mapping that changes during a write: no message is at fault', async t => {
     const { prefix, index } = await open(t)
     const name = `${prefix}-search-g1-000001`
     await index.apply([posted(1)])
@@ -126,7 +129,7 @@ if (found !== undefined) {
     )
   })
 
-  t.test('what can never be stored is rejected, the rest of the batch is stored', async t => {
+  t.test('a document that can never be stored is rejected, the rest of the batch is stored', async t => {
     const { elasticsearch, index } = await open(t)
     for (const bad of [
       posted(2, { at: 'noon' }),
@@ -145,7 +148,7 @@ if (found !== undefined) {
     )
   })
 
-  t.test('a write block is named, and lifted', async t => {
+  t.test('a write block is reported, and recovered from', async t => {
     const { prefix, index } = await open(t)
     const settings = `/${prefix}-search-g1/_settings`
     for (const block of ['write', 'read_only_allow_delete']) {
@@ -156,7 +159,7 @@ if (found !== undefined) {
     }
   })
 
-  t.test('an index that is removed is not made by a write; it is built again at the next start', async t => {
+  t.test('a removed index is not re-created by a write; the next start rebuilds it', async t => {
     const prefix = ownPrefix(t, url)
     const elasticsearch = openOn(t, url, { prefix, lookMs: 0 })
     const { stores } = elasticsearch
@@ -175,7 +178,7 @@ if (found !== undefined) {
     t.same(await contentOf(index), before)
   })
 
-  t.test('a generation that is dropped is gone, its checkpoints too; others stay', async t => {
+  t.test('a dropped generation and its checkpoints are gone; others stay', async t => {
     const { prefix, elasticsearch } = await open(t)
     const { stores } = elasticsearch
     const [first, second] = [await stores.open('search', 1), await stores.open('search', 2)]

@@ -14,7 +14,7 @@ import { ownServer } from './own-server.ts'
 const streams = historyOf(fc.sample(stepsOf(6_000, 6_000), { numRuns: 1, seed: 11 })[0] ?? [])
 
 if ((await service(t, 'elasticsearch')) !== undefined)
-  t.test('the server is killed, stopped and away in the middle of a load', { timeout: 280_000 }, async t => {
+  t.test('the server is killed, suspended and unreachable during a load', { timeout: 280_000 }, async t => {
     const server = await ownServer(t)
     if (server === undefined) return
     const elasticsearch = openOn(t, server.url, { prefix: 'hurt', timeoutMs: 1_500 })
@@ -62,7 +62,7 @@ if ((await service(t, 'elasticsearch')) !== undefined)
     )
     await runner.stop()
 
-    // The same log again, into another generation, with nothing going wrong.
+    // The same log again, into another generation, without failures.
     const again = new MemorySource(streams)
     const feed = await openFeed(stores, 'search', 2)
     await runToEnd(new ProjectionRunner({ source: again, stores, log: quiet, feeds: [feed] }), again)

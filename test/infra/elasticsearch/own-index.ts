@@ -9,7 +9,7 @@ import type { SearchIndex, Views } from '../../../src/projections/index.ts'
 import type { OpenViews } from '../../contracts/open-views.ts'
 import { openGeneration } from '../../contracts/open-views.ts'
 
-/** A request to the server itself. */
+/** Sends a request to the server itself. */
 export const ask = async (url: string, method: string, path: string, body?: unknown): Promise<unknown> => {
   const answer = await fetch(`${url}${path}`, {
     method,
@@ -22,7 +22,7 @@ export const ask = async (url: string, method: string, path: string, body?: unkn
   return told
 }
 
-/** A prefix of its own; its indices are removed with the test. */
+/** Returns a prefix whose indices are removed with the test. */
 export const ownPrefix = (t: Test, url: string): string => {
   const prefix = `test-${randomBytes(6).toString('hex')}`
   t.teardown(async () => {
@@ -32,7 +32,7 @@ export const ownPrefix = (t: Test, url: string): string => {
   return prefix
 }
 
-/** Opened on a server, closed with the test. */
+/** Opens the index on a server; closed with the test. */
 export const openOn = (
   t: Test,
   url: string,
@@ -43,7 +43,7 @@ export const openOn = (
   return opened
 }
 
-/** Only the search is here. */
+/** Only the search is available. */
 export const viewsOf = ({ searchAt, positions }: Elasticsearch, generation = 1): Views => {
   const elsewhere = new Proxy({}, { get: () => () => Promise.reject(new Error('this view is elsewhere')) })
   return {
@@ -55,7 +55,7 @@ export const viewsOf = ({ searchAt, positions }: Elasticsearch, generation = 1):
   }
 }
 
-/** Shows at once what was stored, by asking the server to. */
+/** Shows stored documents at once, by refreshing the index. */
 export const shownAtOnce = (index: SearchIndex, url: string, prefix: string): SearchIndex => ({
   ...index,
   apply: async changes => {
@@ -64,7 +64,7 @@ export const shownAtOnce = (index: SearchIndex, url: string, prefix: string): Se
   },
 })
 
-/** Empty stores with their views, for contracts. */
+/** Returns empty stores with their views, for contracts. */
 export const openEmpty = async (t: Test, url: string): Promise<OpenViews> => {
   const prefix = ownPrefix(t, url)
   const elasticsearch = openOn(t, url, { prefix })
@@ -75,7 +75,7 @@ export const openEmpty = async (t: Test, url: string): Promise<OpenViews> => {
   }
 }
 
-/** All rows, sorted. */
+/** Returns all rows, sorted. */
 export const contentOf = async (index: SearchIndex): Promise<string[]> => {
   const rows: string[] = []
   for await (const some of index.rows()) for (const { content } of some) rows.push(content)

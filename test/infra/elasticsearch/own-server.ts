@@ -5,10 +5,10 @@ import type { Test } from 'tap'
 import { scriptOf } from '../../harness/service.ts'
 import { tempFolder } from '../../harness/temp-folder.ts'
 
-/** A server of one test, to be hurt. */
+/** A server for one test, to be stopped and damaged. */
 export interface OwnServer {
   readonly url: string
-  /** What is stored stays. */
+  /** Stored data remain. */
   start(): Promise<void>
   kill(): Promise<void>
   pause(): Promise<void>
@@ -22,7 +22,7 @@ const isFree = (port: number): Promise<boolean> =>
     server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
   })
 
-/** A port that is free, and the one 100 above it, which nodes talk over. */
+/** Returns a free port whose port + 100, for node traffic, is free too. */
 const freePorts = async (): Promise<number> => {
   for (;;) {
     const port = 20_000 + Math.floor(Math.random() * 10_000)
@@ -30,7 +30,10 @@ const freePorts = async (): Promise<number> => {
   }
 }
 
-/** Starts one; its end is that of the test. Call it where `service` has found Elasticsearch. Undefined, with a comment, when this machine lacks what it needs. */
+/**
+ * Starts a server that stops with the test. Call it after `service` has found Elasticsearch. Undefined, with a
+ * comment, when this machine lacks a requirement.
+ */
 export const ownServer = async (t: Test, settings = ''): Promise<OwnServer | undefined> => {
   const port = await freePorts()
   const env = {

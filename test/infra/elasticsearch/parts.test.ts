@@ -27,7 +27,7 @@ const amended = (seq: number, m: string, text: string | null): SearchChange => (
   text,
 })
 
-/** Looks at each write whether to roll over, and does at any size; a new index begins as soon as it is made. */
+/** Checks at each write whether to roll over, and does so at any size; a new index begins at once. */
 const eager = { lookMs: 0, leadMs: 0, rolloverBytes: 1 }
 
 const found = await service(t, 'elasticsearch')
@@ -56,62 +56,59 @@ if (found !== undefined) {
     return { elasticsearch, index, hits }
   }
 
-  t.test(
-    'an index that has grown is followed by another; every message stays where its time belongs',
-    async t => {
-      const prefix = ownPrefix(t, url)
-      const { index, hits } = await open(t, prefix, eager)
-      const steady = await open(t, prefix, { lookMs: 0 })
-      const history = [
-        posted(1, now - 2 * day),
-        posted(2, now - day),
-        amended(3, 'm1', 'word 1 again'),
-        posted(4, now + day),
-        amended(5, 'm4', 'word 4 again'),
-        amended(6, 'm2', null),
-      ]
-      await index.apply(history.slice(0, 2))
-      await index.apply(history.slice(2, 4))
-      await index.apply(history.slice(4))
-      const parts = await indices(prefix)
-      t.ok(parts.length > 2)
-      const all = ['4 word 4 again', '1 word 1 again']
-      t.same(await hits(), all)
-      const before = await contentOf(index)
-      // All of it again, in any parts, by this writer and by another.
-      for (const writer of [index, steady.index])
-        for (const part of [
-          history,
-          history.slice(0, 1),
-          history.slice(1, 5),
-          history.slice(3),
-          history.slice(5),
-        ]) {
-          await writer.apply(part)
-          t.same(await contentOf(index), before)
-        }
-      t.equal(await count(`${prefix}-search-g1-000001`), 2, 'the two of the past, one of them without text')
-      const later = (await indices(prefix)).slice(1)
-      t.equal(
-        (await Promise.all(later.map(count))).reduce((a, b) => a + b),
-        1,
-      )
-      t.same(await steady.hits(), all)
-    },
-  )
+  t.test('a large index is followed by another; every message stays where its time belongs', async t => {
+    const prefix = ownPrefix(t, url)
+    const { index, hits } = await open(t, prefix, eager)
+    const steady = await open(t, prefix, { lookMs: 0 })
+    const history = [
+      posted(1, now - 2 * day),
+      posted(2, now - day),
+      amended(3, 'm1', 'word 1 again'),
+      posted(4, now + day),
+      amended(5, 'm4', 'word 4 again'),
+      amended(6, 'm2', null),
+    ]
+    await index.apply(history.slice(0, 2))
+    await index.apply(history.slice(2, 4))
+    await index.apply(history.slice(4))
+    const parts = await indices(prefix)
+    t.ok(parts.length > 2)
+    const all = ['4 word 4 again', '1 word 1 again']
+    t.same(await hits(), all)
+    const before = await contentOf(index)
+    // Everything again, in any parts, by this writer and another.
+    for (const writer of [index, steady.index])
+      for (const part of [
+        history,
+        history.slice(0, 1),
+        history.slice(1, 5),
+        history.slice(3),
+        history.slice(5),
+      ]) {
+        await writer.apply(part)
+        t.same(await contentOf(index), before)
+      }
+    t.equal(await count(`${prefix}-search-g1-000001`), 2, 'the two of the past, one of them without text')
+    const later = (await indices(prefix)).slice(1)
+    t.equal(
+      (await Promise.all(later.map(count))).reduce((a, b) => a + b),
+      1,
+    )
+    t.same(await steady.hits(), all)
+  })
 
-  t.test('two that look at once make one index', async t => {
+  t.test('two concurrent looks create one index', async t => {
     const prefix = ownPrefix(t, url)
     const writers = await Promise.all(
       Array.from({ length: 4 }, () => open(t, prefix, { ...eager, leadMs: 600_000 })),
     )
     await Promise.all(writers.map(({ index }, i) => index.apply([posted(i + 1, now)])))
     await Promise.all(writers.map(({ index }, i) => index.apply([posted(i + 5, now)])))
-    t.same((await indices(prefix)).length, 2, 'and none more before it has begun')
+    t.same((await indices(prefix)).length, 2, 'and no further one before it has begun')
     t.equal(await count(`${prefix}-search-g1-000001`), 8)
   })
 
-  t.test('old ones are rolled over too, and forgotten when they are all older than what is kept', async t => {
+  t.test('old indices are rolled over too, and removed after the retention', async t => {
     const prefix = ownPrefix(t, url)
     const before = await open(t, prefix, eager)
     const old = [posted(1, now - 10 * day), posted(2, now - 9 * day)]
@@ -121,13 +118,13 @@ if (found !== undefined) {
     await before.index.apply(later)
     t.same((await before.hits()).length, 3)
 
-    // Wide of the time when the test ran: what is kept ends after the first index has.
+    // Far from the time of the test: the retention ends after the first index's span.
     const { index, hits } = await open(t, prefix, { lookMs: 0, retentionMs: -day })
     await index.apply([])
     t.notOk((await indices(prefix)).includes(`${prefix}-search-g1-000001`))
     t.same(await hits(), ['3 word 3 again'])
     await index.apply([...old, ...later])
-    t.same(await hits(), ['3 word 3 again'], 'and stay forgotten when they come again')
+    t.same(await hits(), ['3 word 3 again'], 'and stay removed when their messages are repeated')
     await index.apply([amended(6, 'm1', 'word 1 once more')])
     t.same(await hits(), ['3 word 3 again'])
   })
@@ -141,7 +138,7 @@ if (found !== undefined) {
   })
 
   t.test(
-    'another generation is divided as the one before, and holds the same; so does one that was cleared',
+    'another generation is divided like the previous one, with the same contents; so is a cleared one',
     async t => {
       const prefix = ownPrefix(t, url)
       const { index } = await open(t, prefix, eager)
@@ -162,8 +159,8 @@ if (found !== undefined) {
     },
   )
 
-  // This machine's server has no ILM: what it would be asked is looked at.
-  t.test('where there is ILM, closed indices are put under its policy, and removed by it alone', async t => {
+  // This machine's server has no ILM: the test inspects the requests.
+  t.test('with ILM, closed indices are put under its policy, and only ILM removes them', async t => {
     const asked: [string, unknown][] = []
     const managed = await standIn(t, url, ({ method, url: path = '' }) => {
       const isLifecycle = path.startsWith('/_ilm/') || (method === 'PUT' && path.endsWith('/_settings'))

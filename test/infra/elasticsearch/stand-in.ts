@@ -5,15 +5,16 @@ import type { Test } from 'tap'
 export interface Refusal {
   readonly status: number
   readonly body: unknown
-  /** Whether it says that it is Elasticsearch. Default true. */
+  /** Whether it claims to be Elasticsearch. Default true. */
   readonly product?: boolean
-  /** Gets what was sent. */
+  /** Receives request bodies. */
   readonly told?: (body: string) => void
 }
 
 /**
- * A server before the real one, that answers some requests itself: what this machine's server can't say (it has no users) or says too seldom. `refuse` is asked
- * about each request; whatever it does not answer goes through. Without a server behind, every request is to be answered.
+ * A proxy in front of the real server that answers some requests itself: answers that this machine's server cannot
+ * give (it has no users) or gives too rarely. `refuse` sees each request; what it does not answer passes through.
+ * Without a server behind, it has to answer every request.
  */
 export const standIn = async (
   t: Test,

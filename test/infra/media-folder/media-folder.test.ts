@@ -40,7 +40,7 @@ const collect = async <T>(list: AsyncIterable<T>): Promise<T[]> => {
   return items
 }
 
-t.test('folder: no key leads out of it', async t => {
+t.test('folder: no key leads outside', async t => {
   const store = await openMediaFolder(tempFolder(t))
   for (const key of [
     '../x',
@@ -63,7 +63,7 @@ t.test('folder: no key leads out of it', async t => {
   }
 })
 
-t.test('folder: what it lacks or may not do has a code', async t => {
+t.test('folder: missing permissions and space have a code', async t => {
   const folder = tempFolder(t)
   writeFileSync(join(folder, 'file'), '')
   await t.rejects(openMediaFolder(join(folder, 'file')), { code: MediaProblem.failed })
@@ -74,7 +74,7 @@ t.test('folder: what it lacks or may not do has a code', async t => {
   await t.rejects(store.put('c/tea/0', new Uint8Array([1])), { code: MediaProblem.failed })
 })
 
-t.test('folder: two openings of it are one store, whose URLs both know', async t => {
+t.test('folder: two openings of it are one store, and both accept its URLs', async t => {
   const folder = tempFolder(t)
   const [one, other] = await Promise.all([openMediaFolder(folder), openMediaFolder(folder)])
   const server = await startMediaServer(t, other as MediaStore)
@@ -83,11 +83,11 @@ t.test('folder: two openings of it are one store, whose URLs both know', async t
   t.equal((await put(server + url, 'tea')).status, 200)
   await other!.finishUpload('uploads/A/content', upload)
   t.equal(Buffer.from((await one!.get('uploads/A/content'))!).toString(), 'tea')
-  t.equal(statSync(join(folder, 'key')).mode & 0o777, 0o600, 'the key is the owner’s alone')
+  t.equal(statSync(join(folder, 'key')).mode & 0o777, 0o600, 'only the owner can read the key')
   t.same(readdirSync(folder).sort(), ['key', 'objects', 'parts'])
 })
 
-t.test('folder: signed URLs say why they are refused', async t => {
+t.test('folder: refusals of signed URLs give the reason', async t => {
   const store = await openMediaFolder(tempFolder(t))
   const server = await startMediaServer(t, store)
   const upload = await store.beginUpload('uploads/A/content', 'text/plain')
@@ -110,12 +110,12 @@ t.test('folder: signed URLs say why they are refused', async t => {
   for (const [url, body, status, code] of refusals)
     t.match(await put(server + url, body), { status, body: { ok: false, error: { code } } })
   const get = await fetch(server + part.url)
-  t.equal(get.status, 403, 'a part’s URL is not for reading')
+  t.equal(get.status, 403, 'a part’s URL cannot be read')
   await store.abandonUpload('uploads/A/content', upload)
   t.match(await put(server + part.url, 'tea'), { status: 404 })
 })
 
-t.test('folder: a client that goes away in the middle of a part leaves nothing', async t => {
+t.test('folder: a client that disconnects during a part leaves nothing behind', async t => {
   const folder = tempFolder(t)
   const store = await openMediaFolder(folder)
   const server = new URL(await startMediaServer(t, store))
@@ -132,7 +132,7 @@ t.test('folder: a client that goes away in the middle of a part leaves nothing',
   t.same(await store.parts(key, upload), [])
 })
 
-t.test('folder: a reader that is slow is waited for, one that goes is let go', async t => {
+t.test('folder: a slow reader is waited for, a disconnected one is released', async t => {
   const folder = tempFolder(t)
   const store = await openMediaFolder(folder)
   const server = new URL(await startMediaServer(t, store))
@@ -161,7 +161,7 @@ t.test('folder: a reader that is slow is waited for, one that goes is let go', a
   t.equal((await other.arrayBuffer()).byteLength, bytes.length, 'others are served')
 })
 
-t.test('folder: files of somebody else’s are no objects', async t => {
+t.test('folder: foreign files are not objects', async t => {
   const folder = tempFolder(t)
   const store = await openMediaFolder(folder)
   await store.put('c/tea/0', new Uint8Array([1]))

@@ -21,11 +21,11 @@ import { HeldFeed } from '../../harness/held-feed.ts'
 import type { TestNats } from '../../harness/nats.ts'
 
 interface Options {
-  /** Another way to the server, through a proxy say. */
+  /** Another address of the server, such as a proxy's. */
   readonly url?: string | undefined
 }
 
-/** A connection of its own, and the log over it. */
+/** A connection of its own with the log. */
 const openLog = async (t: Test, nats: TestNats, { url }: Options) => {
   const connected = await nats.connect(url)
   const layout = await discoverLog(connected.connection)
@@ -39,7 +39,7 @@ const openLog = async (t: Test, nats: TestNats, { url }: Options) => {
   return { connected, log, feed, snapshots: new JetStreamSnapshots(connected), stored }
 }
 
-/** What a process has that decides. */
+/** The parts of a process that decides for itself. */
 export const openLocal = async (t: Test, nats: TestNats, options: Options = {}) => {
   const opened = await openLog(t, nats, options)
   const { log, feed, snapshots } = opened
@@ -49,7 +49,7 @@ export const openLocal = async (t: Test, nats: TestNats, options: Options = {}) 
   return { ...opened, bus, states }
 }
 
-/** What a process has that decides for others; `wrap` stands between them and its bus. */
+/** The parts of a commands node; `wrap` wraps its bus. */
 export const openServer = async (
   t: Test,
   nats: TestNats,
@@ -62,7 +62,7 @@ export const openServer = async (
   return { ...opened, server }
 }
 
-/** What a process has that has others decide; `held` can keep news from it. */
+/** The parts of an edge node without commands; `held` can delay its feed. */
 export const openRemote = async (
   t: Test,
   nats: TestNats,

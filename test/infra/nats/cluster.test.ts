@@ -19,7 +19,7 @@ t.test('on a cluster of three', { timeout: 240_000 }, async t => {
   const nats = await cluster.connect()
   const layout = await discoverLog(nats.connection)
 
-  t.test('a process that says nothing of replicas leaves them as they are', async t => {
+  t.test('a process without a number of replicas leaves them unchanged', async t => {
     const applied = await applyStreams(nats.connection, loadStreams())
     t.same([...new Set(applied.map(({ outcome }) => outcome))], ['unchanged'])
     const streams = await streamsStatus(nats.connection, loadStreams())
@@ -37,7 +37,7 @@ t.test('on a cluster of three', { timeout: 240_000 }, async t => {
     })
   })
 
-  t.test('the live feed, of a node that is connected elsewhere', async t => {
+  t.test('the live feed of a node that is connected to another server', async t => {
     testLiveFeed(t, async t => {
       const log = new JetStreamEventLog(nats, layout)
       t.teardown(() => log.close())
@@ -46,7 +46,7 @@ t.test('on a cluster of three', { timeout: 240_000 }, async t => {
     })
   })
 
-  t.test('the live feed of what is wanted, told of the rest from elsewhere', async t => {
+  t.test('a narrow live feed with digests from another server', async t => {
     await writeDigests(t, await cluster.connect(cluster.urls[2]))
     testLiveFeed(t, async t => {
       const log = new JetStreamEventLog(nats, layout)
@@ -54,7 +54,7 @@ t.test('on a cluster of three', { timeout: 240_000 }, async t => {
       const feed = new NatsLiveFeed(await cluster.connect(cluster.urls[1]), layout, {
         interest: 'conversations',
       })
-      // Some are brought by subscriptions of their own, the others read.
+      // Some have subscriptions of their own; the others are read.
       const followed = Array.from({ length: 50 }, (_, n) => `followed-${n}`)
       feed.narrowTo({
         needsConversation: () => true,
@@ -88,97 +88,102 @@ t.test('on a cluster of three', { timeout: 240_000 }, async t => {
     t.equal((await logs[0]?.last(aggregate))?.envelope.seq, 100)
   })
 
-  t.test('what was acked survives kill -9 of each server, and comes live', { timeout: 90_000 }, async t => {
-    const log = new JetStreamEventLog(nats, layout, { timeoutMs: 1_000 })
-    t.teardown(() => log.close())
-    const feed = new NatsLiveFeed(await cluster.connect(), layout)
-    t.teardown(() => feed.stop())
-    const remember = (brought: Map<string, number[]>, c: string, seq: number): void => {
-      const seqs = brought.get(c) ?? []
-      brought.set(c, seqs)
-      seqs.push(seq)
-    }
-    const brought = new Map<string, number[]>()
-    feed.listen(({ aggregate, envelope }) => remember(brought, aggregate.id, envelope.seq))
-    await feed.start()
-
-    await writeDigests(t, await cluster.connect())
-    const narrow = new NatsLiveFeed(await cluster.connect(), layout, { interest: 'conversations' })
-    t.teardown(() => narrow.stop())
-    const ids = Array.from({ length: 8 }, (_, n) => `writer-${n}`)
-    const wanted = ids.slice(0, 4)
-    /** By the narrow feed, and what it passed over beside that. */
-    const mine = new Map<string, number[]>()
-    const told = new Map<string, number[]>()
-    narrow.listen(
-      ({ aggregate, envelope }) => {
-        remember(mine, aggregate.id, envelope.seq)
-        remember(told, aggregate.id, envelope.seq)
-      },
-      ({ id }, seq) => remember(told, id, seq),
-    )
-    narrow.narrowTo({
-      needsConversation: c => wanted.includes(c),
-      needsMarkers: () => false,
-      conversations: () => wanted,
-      watch: () => {},
-    })
-    await narrow.start()
-    while (!narrow.followed.isNarrow) await new Promise(resolve => setTimeout(resolve, 20))
-    const acked = new Map<string, number>()
-    let isOver = false
-    const write = async (id: string): Promise<void> => {
-      const aggregate = conversation(id)
-      let expected = 0
-      let event = newEvent(1)
-      const advance = (streamSeq: number): void => {
-        expected = streamSeq
-        acked.set(aggregate.id, event.envelope.seq)
-        event = newEvent(event.envelope.seq + 1)
+  t.test(
+    'acknowledged events survive kill -9 of each server, and are delivered live',
+    { timeout: 90_000 },
+    async t => {
+      const log = new JetStreamEventLog(nats, layout, { timeoutMs: 1_000 })
+      t.teardown(() => log.close())
+      const feed = new NatsLiveFeed(await cluster.connect(), layout)
+      t.teardown(() => feed.stop())
+      const remember = (brought: Map<string, number[]>, c: string, seq: number): void => {
+        const seqs = brought.get(c) ?? []
+        brought.set(c, seqs)
+        seqs.push(seq)
       }
-      while (!isOver)
-        try {
-          advance((await log.append(aggregate, expected, [event])).position.streamSeq)
-        } catch {
-          const last = await log.last(aggregate).catch(() => undefined)
-          if (last?.envelope.commandId === event.envelope.commandId) advance(last.streamSeq)
-          await new Promise(resolve => setTimeout(resolve, 20))
-        }
-    }
-    const writers = ids.map(write)
-    const total = (): number => [...acked.values()].reduce((sum, seq) => sum + seq, 0)
-    for (let index = 0; index < 3; index++) {
-      await cluster.kill9(index)
-      const before = total()
-      while (total() < before + 100) await new Promise(resolve => setTimeout(resolve, 20))
-      await cluster.restart(index)
-      const { connection } = await cluster.connect(cluster.urls[index])
-      while ((await connection.request('$JS.API.INFO', '').catch(() => undefined)) === undefined)
-        await new Promise(resolve => setTimeout(resolve, 50))
-    }
-    isOver = true
-    await Promise.all(writers)
-    t.ok(narrow.followed.skipped > 0)
-    for (const [id, seq] of acked) {
-      const seqs: number[] = []
-      for await (const events of log.read(conversation(id), 0))
-        seqs.push(...events.map(event => event.envelope.seq))
-      t.ok(
-        seqs.length >= seq && seqs.every((value, index) => value === index + 1),
-        `${seq} acked, all there, gapless`,
-      )
-      // What a leader stored and did not live to publish is found by its sequence.
-      while ((brought.get(id)?.length ?? 0) < seqs.length)
-        await new Promise(resolve => setTimeout(resolve, 20))
-      t.same(brought.get(id), seqs, 'and brought live, once and in order')
-      while ((told.get(id)?.length ?? 0) < seqs.length) await new Promise(resolve => setTimeout(resolve, 20))
-      t.same(told.get(id), seqs, 'told of by the narrow feed, once and in order')
-      if (wanted.includes(id)) t.same(mine.get(id), seqs, 'and brought by it')
-    }
-  })
+      const brought = new Map<string, number[]>()
+      feed.listen(({ aggregate, envelope }) => remember(brought, aggregate.id, envelope.seq))
+      await feed.start()
 
-  // A copy that has lost the others goes on answering what its stream is like.
-  t.test('without a majority the feed does not pass for fresh', { timeout: 110_000 }, async t => {
+      await writeDigests(t, await cluster.connect())
+      const narrow = new NatsLiveFeed(await cluster.connect(), layout, { interest: 'conversations' })
+      t.teardown(() => narrow.stop())
+      const ids = Array.from({ length: 8 }, (_, n) => `writer-${n}`)
+      const wanted = ids.slice(0, 4)
+      /** Deliveries of the narrow feed, and what it skipped. */
+      const mine = new Map<string, number[]>()
+      const told = new Map<string, number[]>()
+      narrow.listen(
+        ({ aggregate, envelope }) => {
+          remember(mine, aggregate.id, envelope.seq)
+          remember(told, aggregate.id, envelope.seq)
+        },
+        ({ id }, seq) => remember(told, id, seq),
+      )
+      narrow.narrowTo({
+        needsConversation: c => wanted.includes(c),
+        needsMarkers: () => false,
+        conversations: () => wanted,
+        watch: () => {},
+      })
+      await narrow.start()
+      while (!narrow.followed.isNarrow) await new Promise(resolve => setTimeout(resolve, 20))
+      const acked = new Map<string, number>()
+      let isOver = false
+      const write = async (id: string): Promise<void> => {
+        const aggregate = conversation(id)
+        let expected = 0
+        let event = newEvent(1)
+        const advance = (streamSeq: number): void => {
+          expected = streamSeq
+          acked.set(aggregate.id, event.envelope.seq)
+          event = newEvent(event.envelope.seq + 1)
+        }
+        while (!isOver)
+          try {
+            advance((await log.append(aggregate, expected, [event])).position.streamSeq)
+          } catch {
+            const last = await log.last(aggregate).catch(() => undefined)
+            if (last?.envelope.commandId === event.envelope.commandId) advance(last.streamSeq)
+            await new Promise(resolve => setTimeout(resolve, 20))
+          }
+      }
+      const writers = ids.map(write)
+      const total = (): number => [...acked.values()].reduce((sum, seq) => sum + seq, 0)
+      for (let index = 0; index < 3; index++) {
+        await cluster.kill9(index)
+        const before = total()
+        while (total() < before + 100) await new Promise(resolve => setTimeout(resolve, 20))
+        await cluster.restart(index)
+        const { connection } = await cluster.connect(cluster.urls[index])
+        while ((await connection.request('$JS.API.INFO', '').catch(() => undefined)) === undefined)
+          await new Promise(resolve => setTimeout(resolve, 50))
+      }
+      isOver = true
+      await Promise.all(writers)
+      t.ok(narrow.followed.skipped > 0)
+      for (const [id, seq] of acked) {
+        const seqs: number[] = []
+        for await (const events of log.read(conversation(id), 0))
+          seqs.push(...events.map(event => event.envelope.seq))
+        t.ok(
+          seqs.length >= seq && seqs.every((value, index) => value === index + 1),
+          `${seq} acked, all there, gapless`,
+        )
+        // What a leader stored and did not live to publish is found by its sequence.
+        while ((brought.get(id)?.length ?? 0) < seqs.length)
+          await new Promise(resolve => setTimeout(resolve, 20))
+        t.same(brought.get(id), seqs, 'and delivered live, once and in order')
+        while ((told.get(id)?.length ?? 0) < seqs.length)
+          await new Promise(resolve => setTimeout(resolve, 20))
+        t.same(told.get(id), seqs, 'delivered or skipped by the narrow feed, once and in order')
+        if (wanted.includes(id)) t.same(mine.get(id), seqs, 'and delivered by it')
+      }
+    },
+  )
+
+  // A copy that has lost the others keeps answering with the state of its stream.
+  t.test('without a majority the feed is not considered fresh', { timeout: 110_000 }, async t => {
     const first = await cluster.connect(cluster.urls[0])
     const begin = async (): Promise<NatsLiveFeed> => {
       const feed = new NatsLiveFeed(first, layout)
@@ -187,7 +192,7 @@ t.test('on a cluster of three', { timeout: 240_000 }, async t => {
         await feed.start()
         return feed
       } catch {
-        // The cluster has not found all its leaders again.
+        // The cluster has not found all its leaders yet.
         return await begin()
       }
     }

@@ -29,7 +29,7 @@ t.test('JetStream event log over several streams', async t => {
   })
 })
 
-t.test('what was acked survives kill -9 of the server', async t => {
+t.test('acknowledged events survive kill -9 of the server', async t => {
   const nats = await startNats(t)
   const connected = await nats.connect()
   const log = new JetStreamEventLog(connected, await discoverLog(connected.connection), { timeoutMs: 1_000 })
@@ -48,7 +48,7 @@ t.test('what was acked survives kill -9 of the server', async t => {
         acked.set(aggregate.id, seq++)
         event = newEvent(seq)
       } catch (error) {
-        // Not known whether it was appended. Whoever looks finds out.
+        // The outcome of the append is unknown; the caller finds out.
         if (ConflictError.is(error)) {
           const last = await log.last(aggregate).catch(() => undefined)
           if (last?.envelope.commandId !== event.envelope.commandId) continue
@@ -82,7 +82,7 @@ t.test('what was acked survives kill -9 of the server', async t => {
   }
 })
 
-t.test('a server that takes less than confab’s own says so of each append, and goes on', async t => {
+t.test('a server with a smaller payload limit refuses each such append, and continues', async t => {
   const nats = await startNats(t, { more: 'max_payload: 65536' })
   const connected = await nats.connect()
   t.equal(connected.connection.info?.max_payload, 65_536)

@@ -37,7 +37,7 @@ t.test('the streams and their bounds', async t => {
   ])
 })
 
-t.test('it catches up, says that it has, and follows', async t => {
+t.test('it catches up, reports that, and follows', async t => {
   const { log, source } = await open(t, await startNats(t))
   const aggregate = conversation()
   const { position } = await log.append(aggregate, 0, newEvents(1, 1000))
@@ -57,7 +57,7 @@ t.test('it catches up, says that it has, and follows', async t => {
   t.equal(ends[0], 900, 'an empty batch at the end')
 })
 
-t.test('an empty stream says so at once, and so does one that was read to its end', async t => {
+t.test('an empty stream is reported at once, and so is one that was read to its end', async t => {
   const { log, source } = await open(t, await startNats(t))
   await log.append(conversation(), 0, newEvents(1, 3))
   for (const [stream, after] of [
@@ -72,7 +72,7 @@ t.test('an empty stream says so at once, and so does one that was read to its en
   }
 })
 
-t.test('it is aborted while it waits', async t => {
+t.test('it can be aborted while it waits', async t => {
   const { source } = await open(t, await startNats(t))
   const abort = new AbortController()
   let looks = 0
@@ -82,7 +82,7 @@ t.test('it is aborted while it waits', async t => {
   for await (const _ of source.consume('USER_0', 0, { signal: abort.signal })) t.fail('was aborted before')
 })
 
-t.test('a range ends where it was told to, or where the stream does', async t => {
+t.test('a range ends at its end, or at the stream’s', async t => {
   const { log, source } = await open(t, await startNats(t))
   await log.append(conversation(), 0, newEvents(1, 1000))
   const read = async (after: number, until: number) =>
@@ -107,7 +107,7 @@ t.test('the first event since a time', async t => {
   t.equal(await source.firstSince('USER_0', between), 1, 'of an empty stream')
 })
 
-t.test('what is not of confab does not stop it, and can be told', async t => {
+t.test('foreign messages do not stop it, and can be reported', async t => {
   const { connection, log, source } = await open(t, await startNats(t))
   const aggregate = conversation()
   await log.append(aggregate, 0, [newEvent(1)])
@@ -144,7 +144,7 @@ t.test('a slow reader loses nothing', async t => {
   t.equal(next, 20_001)
 })
 
-t.test('whatever is cut or killed, every event comes once and in order', async t => {
+t.test('whatever is cut or killed, every event is read once and in order', async t => {
   const nats = await startNats(t)
   const proxy = await nats.proxy()
   const { log, source } = await open(t, nats, proxy.url)
@@ -185,7 +185,7 @@ t.test('whatever is cut or killed, every event comes once and in order', async t
   t.same(seen, sequences(1, total))
 })
 
-t.test('an event with what followed it in its aggregate, up to a sequence', async t => {
+t.test('an event with the later ones of its aggregate, up to a sequence', async t => {
   const { connection, log, source } = await open(t, await startNats(t))
   const [one, other] = [conversation(), conversation()]
   const { position } = await log.append(one, 0, newEvents(1, 3))
@@ -199,13 +199,13 @@ t.test('an event with what followed it in its aggregate, up to a sequence', asyn
   t.same(await read(2, 10), [2, 3, 9, 10])
   t.same(await read(3, 3), [3])
   t.same(await read(4, 9999), sequences(4, 8), 'the end of the aggregate')
-  t.same(await read(709, 9999), [709], 'what is none of confab’s')
+  t.same(await read(709, 9999), [709], 'foreign messages')
   t.same(await read(710, 9999), [])
   for await (const events of source.sequel({ stream: 'CONV_0', streamSeq: 2 }, 10))
     t.equal(events.length, 4, 'the event is not alone')
 })
 
-t.test('deleted sequences leave no hole that it would wait for', async t => {
+t.test('deleted sequences leave no gap that it would wait for', async t => {
   const nats = await startNats(t, { streams: false })
   const { connection } = await nats.connect()
   const { applyStreams, openManager } = await import('../../../src/infra/nats/log/streams.ts')

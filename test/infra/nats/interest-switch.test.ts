@@ -14,14 +14,14 @@ const load = (more: Partial<FeedLoad> = {}): FeedLoad => ({
   ...more,
 })
 
-/** What is decided after so many looks at a load that stays. */
+/** Returns the decision after this many observations of a constant load. */
 const settled = (decider: InterestSwitch, seen: FeedLoad, looks = 20): boolean => {
   let isNarrow = false
   for (let look = 0; look < looks; look++) isNarrow = decider.isNarrow(seen)
   return isNarrow
 }
 
-t.test('where the lines cross', async t => {
+t.test('where the costs are equal', async t => {
   const decide = (more: Partial<FeedLoad>): boolean => settled(new InterestSwitch(), load(more))
   t.notOk(decide({}), 'nothing happens')
   t.notOk(decide({ events: 1_000 }), 'a small system')
@@ -32,7 +32,7 @@ t.test('where the lines cross', async t => {
   t.notOk(decide({ events: 30_000, arrivals: 10_000 }), 'so many come that subscribing costs more')
 })
 
-t.test('a moment changes nothing', async t => {
+t.test('a single observation changes nothing', async t => {
   const decider = new InterestSwitch()
   const [calm, busy] = [load(), load({ events: 200_000 })]
   t.notOk(settled(decider, busy, 4))
@@ -44,7 +44,7 @@ t.test('a moment changes nothing', async t => {
   t.notOk(settled(decider, calm))
 })
 
-t.test('when it failed, it is counted anew', async t => {
+t.test('after a failure the count starts again', async t => {
   const decider = new InterestSwitch()
   const busy = load({ events: 200_000 })
   t.ok(settled(decider, busy))
@@ -54,7 +54,7 @@ t.test('when it failed, it is counted anew', async t => {
 })
 
 t.test(
-  'at a load that stays it changes once at most, and more events never speak for everything',
+  'at a constant load it switches at most once, and more events never favour the wide feed',
   async () => {
     const loads = fc.record({
       events: fc.integer({ min: 0, max: 500_000 }),

@@ -10,7 +10,7 @@ const until = async (holds: () => boolean): Promise<void> => {
   while (!holds()) await sleep(5)
 }
 
-/** A feed behind a proxy, on streams whose messages may be deleted. */
+/** A feed behind a proxy, on streams with deletable messages. */
 const open = async (t: Test) => {
   const nats = await startNats(t, { streams: false })
   const { connection } = await nats.connect()
@@ -36,7 +36,7 @@ const open = async (t: Test) => {
 
 const sequencesOf = (events: readonly StoredEvent[]): number[] => events.map(event => event.streamSeq)
 
-t.test('sequences that were deleted while it was away are not waited for', async t => {
+t.test('sequences that were deleted during an outage are not waited for', async t => {
   const { manager, log, proxy, connected, feed, seen } = await open(t)
   proxy.block(true)
   await until(() => !connected.connected())
@@ -47,7 +47,7 @@ t.test('sequences that were deleted while it was away are not waited for', async
   await until(() => feed.position('CONV_0') === 10)
   t.same(sequencesOf(seen), [2, 3, 6, 7, 8, 9, 10])
 
-  // The last ones: there is nothing after them that would show the hole's end.
+  // The last messages: no later one shows the end of the gap.
   proxy.block(true)
   await until(() => !connected.connected())
   await log.append(aggregate, position.streamSeq, newEvents(11, 3))
@@ -60,7 +60,7 @@ t.test('sequences that were deleted while it was away are not waited for', async
   t.equal(seen.at(-1)?.streamSeq, 14)
 })
 
-t.test('a long outage is caught up with from the log, while new events come', async t => {
+t.test('a long outage is caught up from the log, while new events arrive', async t => {
   const { log, proxy, connected, seen } = await open(t)
   proxy.block(true)
   await until(() => !connected.connected())
@@ -75,7 +75,7 @@ t.test('a long outage is caught up with from the log, while new events come', as
   t.ok(seen.every(({ streamSeq }, index) => streamSeq === index + 1))
 })
 
-t.test('it says how stale it is while it is cut off, and is fresh afterwards', async t => {
+t.test('it reports its staleness while cut off, and is fresh afterwards', async t => {
   const { proxy, connected, feed } = await open(t)
   proxy.block(true)
   await until(() => !connected.connected())
@@ -86,7 +86,7 @@ t.test('it says how stale it is while it is cut off, and is fresh afterwards', a
   await until(() => feed.staleness() < 500)
 })
 
-t.test('a message that is none of confab’s is passed over', async t => {
+t.test('a foreign message is skipped', async t => {
   const { connection, log, feed, seen } = await open(t)
   connection.publish(subjectOf(conversation('stray')), 'no envelope')
   connection.publish('conv.300.nowhere', 'no bucket', { headers: undefined as never })
@@ -97,7 +97,7 @@ t.test('a message that is none of confab’s is passed over', async t => {
   t.equal(seen[0]?.envelope.type, 'message.posted')
 })
 
-t.test('a message that only begins as one of confab’s has no envelope, and stops nobody', async t => {
+t.test('a message that only begins like confab’s has no envelope, and stops nothing', async t => {
   const { connection, log, feed, seen, notices } = await open(t)
   const seqs: number[] = []
   feed.listen(event => seqs.push(event.envelope.seq))
@@ -119,7 +119,7 @@ t.test('a message that only begins as one of confab’s has no envelope, and sto
   t.throws(() => seen[0]?.envelope, TypeError)
 })
 
-t.test('a listener that throws keeps nobody from anything', async t => {
+t.test('a listener that throws affects no other', async t => {
   const { log, feed, seen, notices } = await open(t)
   feed.listen(() => {
     throw new Error('of the listener')
@@ -155,11 +155,11 @@ t.test('kill -9 of the server, under load', async t => {
   t.equal(seen.at(-1)?.streamSeq, feed.position('CONV_0'))
 })
 
-t.test('a stream that lost its tail is followed from where it ends now', async t => {
+t.test('a stream that lost its tail is followed from its present end', async t => {
   const { connection, definitions, manager, log, feed, seen, notices } = await open(t)
   await log.append(conversation(), 0, newEvents(1, 50))
   await until(() => seen.length === 50)
-  // What a restore from a backup looks like.
+  // Like a restore from a backup.
   await manager.streams.delete('CONV_0')
   await applyStreams(connection, definitions)
   await until(() => feed.position('CONV_0') === 0)
@@ -169,7 +169,7 @@ t.test('a stream that lost its tail is followed from where it ends now', async t
   t.same(sequencesOf(seen.slice(50)), [1, 2])
 })
 
-t.test('headers are read the same whoever wrote them, in whatever order', async t => {
+t.test('headers are read the same from any writer, in any order', async t => {
   const { connection, log, seen } = await open(t)
   const aggregate = conversation()
   const { headers } = await import('@nats-io/transport-node')
@@ -185,7 +185,7 @@ t.test('headers are read the same whoever wrote them, in whatever order', async 
   t.same(seen[1]?.envelope, envelope)
 })
 
-t.test('a start waits for a stream that does not answer yet, and not for ever', async t => {
+t.test('a start waits for a stream without an answer, but not for ever', async t => {
   const { nats, connection, definitions, manager, log } = await open(t)
   const layout = await discoverLog(connection)
   await manager.streams.delete('CONV_0')

@@ -35,28 +35,28 @@ const envelopes: fc.Arbitrary<Envelope> = fc.record(
   { requiredKeys: ['type', 'version', 'seq', 'n', 'actor', 'commandId', 'epoch'] },
 )
 
-t.test('the header block is what encodeEnvelope says, and is read back', async t => {
+t.test('the header block equals encodeEnvelope, and can be read back', async t => {
   fc.assert(
     fc.property(envelopes, envelope => {
       const lines = encodeEnvelope(envelope).map(([name, value]) => `${name}: ${value}\r\n`)
       const block = headerBlock(envelope, 'More: 1\r\n')
       t.equal(block, `NATS/1.0\r\n${lines.join('')}Nats-Msg-Id: ${envelope.commandId}\r\nMore: 1\r\n\r\n`)
       t.same(envelopeIn(block), envelope)
-      // Another writer's order, and no space after the colon.
+      // The order of another writer, and no space after the colon.
       t.same(envelopeIn(`NATS/1.0\r\n${lines.reverse().join('').replaceAll(': ', ':')}\r\n`), envelope)
     }),
     { numRuns: 50 },
   )
 })
 
-t.test('nothing breaks out of its header', async t => {
+t.test('no value can add a header', async t => {
   const good: Envelope = { type: 'a', version: 1, seq: 1, n: 0, actor: 'a', commandId: 'c', epoch: 1 }
   for (const bad of ['a\r\nNats-Msg-Id: x', '', 'a b', 'ü', 'x'.repeat(257)])
     for (const field of ['type', 'actor', 'commandId', 'keyId', 'traceparent'])
       t.throws(() => headerBlock({ ...good, [field]: bad }, ''), TypeError, field)
 })
 
-t.test('what is no envelope is none', async t => {
+t.test('invalid envelopes are rejected', async t => {
   for (const text of [
     '',
     'NATS/1.0\r\n\r\n',
@@ -83,7 +83,7 @@ t.test('headers of a real message, as text', async t => {
   some.append('Two', 'two words')
   connection.publish('some.with', 'body', { headers: some })
   connection.publish('some.without', 'body')
-  // Comes in several reads: put together from pieces.
+  // Arrives in several reads and is assembled from pieces.
   connection.publish('some.big', big, { headers: some })
   await connection.flush()
   const [first, second, third] = messages as [Msg, Msg, Msg]
@@ -103,7 +103,7 @@ t.test('headers of a real message, as text', async t => {
 const ack = (text: string): Msg =>
   ({ data: new TextEncoder().encode(text), _msg: { hdr: -1 }, _rdata: undefined }) as unknown as Msg
 
-t.test('acks and refusals are told apart', async t => {
+t.test('acks and refusals are distinguished', async t => {
   t.same(readAck(ack('{"stream":"CONV_0","seq":7}')), { stream: 'CONV_0', seq: 7, duplicate: false })
   t.same(readAck(ack('{"stream":"CONV_0", "domain":"hub", "seq":7,"duplicate": true}')), {
     stream: 'CONV_0',
@@ -143,14 +143,14 @@ t.test('acks and refusals are told apart', async t => {
     t.ok(isRefusal(readAck(ack(nonsense))), nonsense)
 })
 
-t.test('a delivery says where it stands', async t => {
+t.test('a delivery contains its position', async t => {
   const expected = { streamSeq: 70, consumerSeq: 7, pending: 3 }
   t.same(readAckSubject('$JS.ACK.CONV_0.c1.1.70.7.1700000000000000000.3'), expected)
   t.same(readAckSubject('$JS.ACK.hub.acc1.CONV_0.c1.1.70.7.1700000000000000000.3'), expected)
   t.same(readAckSubject('$JS.ACK.hub.acc1.CONV_0.c1.1.70.7.1700000000000000000.3.r4nd0m'), expected)
 })
 
-t.test('buckets are those of NATS’ own partition()', async t => {
+t.test('partitions equal NATS’ own partition()', async t => {
   const nats = await startNats(t, {
     streams: false,
     more: 'mappings: { "raw.*": "parted.{{partition(256,1)}}.{{wildcard(1)}}" }',

@@ -13,7 +13,7 @@ const until = async (holds: () => boolean): Promise<void> => {
   while (!holds()) await sleep(5)
 }
 
-/** A narrow feed behind a proxy, and who writes digests for it. `followed`: those of the wanted that are wanted for long. */
+/** A narrow feed behind a proxy, and a digest writer. `followed`: the conversations of lasting interest. */
 const open = async (t: Test, wanted: readonly string[] = [], followed = wanted) => {
   const nats = await startNats(t)
   const steady = await nats.connect()
@@ -45,14 +45,14 @@ const open = async (t: Test, wanted: readonly string[] = [], followed = wanted) 
   return { nats, steady, log, proxy, connected, feed, seen, notices }
 }
 
-t.test('what a digest tells of beyond the end of the stream is not asked for over and over', async t => {
+t.test('a digest beyond the end of the stream does not cause endless reads', async t => {
   const { steady, log, feed, seen } = await open(t, ['mine'])
   const { connection } = steady
   const { position } = await log.append(conversation('mine'), 0, newEvents(1, 3))
   await until(() => feed.position('CONV_0') === 3)
   let asked = 0
   connection.subscribe('$JS.API.STREAM.MSG.GET.CONV_0', { callback: () => void asked++ })
-  // As by one that has not seen yet that the stream has lost its tail: where it is, and what it has had there.
+  // As by a writer that has not noticed the lost tail of the stream: its old end, and what it had there.
   connection.publish(digestSubject('CONV_0'), new DigestDraft(1_000).encode(1_000))
   await connection.flush()
   await sleep(500)
@@ -72,7 +72,7 @@ t.test('what a digest tells of beyond the end of the stream is not asked for ove
   )
 })
 
-t.test('when one more process comes to write digests, the feed stays narrow', async t => {
+t.test('when another digest writer starts, the feed stays narrow', async t => {
   const { nats, log, feed, notices } = await open(t)
   const aggregates = [conversation(), user()]
   let isOver = false
@@ -96,20 +96,20 @@ t.test('when one more process comes to write digests, the feed stays narrow', as
   )
 })
 
-t.test('a stream that lost its tail is followed from where it ends now', async t => {
+t.test('a stream that lost its tail is followed from its present end', async t => {
   const { steady, log, feed, seen, notices } = await open(t, ['mine'])
   const { connection } = steady
   await log.append(conversation('mine'), 0, newEvents(1, 50))
   await until(() => seen.length === 50)
   const manager = await openManager(connection)
-  // What a restore from a backup looks like.
+  // Like a restore from a backup.
   await manager.streams.delete('CONV_0')
   await applyStreams(connection, loadStreams())
   let asked = 0
   connection.subscribe('$JS.API.STREAM.MSG.GET.CONV_0', { callback: () => void asked++ })
   await until(() => feed.position('CONV_0') === 0)
   t.ok(notices.some(notice => notice.includes('CONV_0 lost its last messages')))
-  // Who writes digests looks less often, and tells for a while of where the stream was.
+  // Digest writers check less often, and report the stream's old end for a while.
   await sleep(3_000)
   t.ok(asked < 20, `asked ${asked} times`)
   await log.append(conversation('other'), 0, newEvents(1, 2))
@@ -122,7 +122,7 @@ t.test('a stream that lost its tail is followed from where it ends now', async t
   t.ok(feed.followed.isNarrow)
 })
 
-t.test('after a lost connection it stays narrow, where nothing goes on in the stream too', async t => {
+t.test('after a lost connection it stays narrow, also with an idle stream', async t => {
   const { log, feed, proxy, connected, notices } = await open(t)
   const aggregate = conversation()
   let expected = 0
@@ -140,7 +140,7 @@ t.test('after a lost connection it stays narrow, where nothing goes on in the st
   )
 })
 
-t.test('what is wanted for the moment keeps up, however much it is', async t => {
+t.test('momentary interest keeps up, however much there is', async t => {
   const { log, feed, steady, notices } = await open(t, ['mine'], [])
   let asked = 0
   steady.connection.subscribe('$JS.API.DIRECT.GET.CONV_0', { callback: () => void asked++ })
@@ -159,7 +159,7 @@ t.test('what is wanted for the moment keeps up, however much it is', async t => 
   )
 })
 
-t.test('it knows how fresh it is as soon as what was stored has been told of', async t => {
+t.test('it knows that it is fresh as soon as all stored events are accounted for', async t => {
   const { log, feed } = await open(t)
   let isOver = false
   const appending = Array.from({ length: 4 }, async () => {
@@ -179,7 +179,7 @@ t.test('it knows how fresh it is as soon as what was stored has been told of', a
   t.ok(average < 300, `${Math.round(average)} ms`)
 })
 
-t.test('a stop ends at once, with NATS away too', async t => {
+t.test('a stop ends at once, also without NATS', async t => {
   const { feed, proxy, connected } = await open(t, ['mine'])
   proxy.block(true)
   await until(() => !connected.connected())
@@ -188,7 +188,7 @@ t.test('a stop ends at once, with NATS away too', async t => {
   t.ok(performance.now() - began < 100)
 })
 
-t.test('a message that is none of confab’s is passed over', async t => {
+t.test('a foreign message is skipped', async t => {
   const { steady, log, feed, seen } = await open(t, ['mine'])
   const { connection } = steady
   connection.publish(subjectOf(conversation('mine')), 'no envelope')

@@ -56,7 +56,7 @@ interface Passed {
   readonly streamSeq: number
 }
 
-/** A feed that follows what is wanted, as soon as there are digests, behind a proxy. */
+/** A feed behind a proxy that becomes narrow as soon as there are digests. */
 const open = async (t: Test, options: { withDigests?: boolean; worth?: Worth } = {}) => {
   const nats = await startNats(t)
   const steady = await nats.connect()
@@ -78,7 +78,7 @@ const open = async (t: Test, options: { withDigests?: boolean; worth?: Worth } =
   const states = createFollowingStates({ log, feed, snapshots })
   const seen: StoredEvent[] = []
   const passed: Passed[] = []
-  /** Both, in the order in which they came. */
+  /** Both, in order of arrival. */
   const places: number[] = []
   feed.listen(
     event => {
@@ -102,7 +102,7 @@ const open = async (t: Test, options: { withDigests?: boolean; worth?: Worth } =
 
 const narrow = (feed: NatsLiveFeed): Promise<void> => until(() => feed.followed.isNarrow)
 
-t.test('the contract of a live feed, where everything is wanted', async t => {
+t.test('the contract of a live feed, with interest in everything', async t => {
   const nats = await startNats(t)
   const steady = await nats.connect()
   await writeDigests(t, steady)
@@ -128,7 +128,7 @@ t.test('the contract of a live feed, where everything is wanted', async t => {
   })
 })
 
-t.test('what is wanted is brought, and of the rest it is told', async t => {
+t.test('events of interest are delivered, and the rest is reported as skipped', async t => {
   const { log, feed, seen, passed, places, wants } = await open(t)
   const [mine, other] = [conversation('mine'), conversation('other')]
   wants.add('mine')
@@ -240,7 +240,7 @@ t.test('a cached user whose markers were skipped is read from the log', async t 
 })
 
 t.test(
-  'as large a body as the log takes is carried, and more than a digest takes goes into several',
+  'a body of the maximum size is carried, and large contents are split into several digests',
   async t => {
     const { log, feed, seen } = await open(t)
     await narrow(feed)
@@ -255,13 +255,13 @@ t.test(
   },
 )
 
-t.test('what comes to be wanted is brought from that turn on, subscribed to or not', async t => {
+t.test('new interest is served from that turn on, subscribed or not', async t => {
   const { log, feed, seen, passed, places, wants } = await open(t)
   await narrow(feed)
   const aggregate = conversation('late')
   let expected = (await log.append(aggregate, 0, newEvents(1, 2))).position.streamSeq
   await until(() => passed.length === 2)
-  // The digest of these may be on its way already.
+  // The digest of these events may be in transit already.
   const appended = log.append(aggregate, expected, newEvents(3, 50))
   wants.add('late', true)
   expected = (await appended).position.streamSeq
@@ -287,7 +287,7 @@ t.test('what comes to be wanted is brought from that turn on, subscribed to or n
   )
 })
 
-t.test('whatever is cut, each event comes once, in order, and is wanted or passed over', async t => {
+t.test('whatever is cut, each event is delivered or skipped once, in order', async t => {
   const { log, feed, seen, passed, places, wants, proxy } = await open(t)
   const ids = Array.from({ length: 8 }, (_, n) => `c${n}`)
   for (const id of ids.slice(0, 4)) wants.add(id)
@@ -336,7 +336,7 @@ t.test('when digests end it follows everything again, and misses nothing', async
   await narrow(feed)
   let expected = (await log.append(conversation('other'), 0, newEvents(1, 5))).position.streamSeq
   await until(() => passed.length === 5)
-  // As a process that is killed.
+  // Like a killed process.
   await digesting.connection.close()
   expected = (await log.append(conversation('other'), expected, newEvents(6, 5))).position.streamSeq
   await until(() => feed.position('CONV_0') === expected)
@@ -352,8 +352,8 @@ t.test('when digests end it follows everything again, and misses nothing', async
   t.equal(seen.at(-1)?.aggregate.id, 'mine')
 })
 
-t.test('by itself it is narrow while that is worth it, and wide when it is so no more', async t => {
-  // A thousandth of what it takes otherwise: some twenty events a second.
+t.test('it becomes narrow while that saves CPU, and wide when it no longer does', async t => {
+  // A thousandth of the usual threshold: about twenty events per second.
   const { log, feed, places, wants } = await open(t, { worth: { narrow: 50, wide: 20 } })
   wants.add('mine')
   const head = { mine: 0, other: 0, seq: 0 }
@@ -381,7 +381,7 @@ t.test('by itself it is narrow while that is worth it, and wide when it is so no
   )
 })
 
-t.test('what makes no sense as a digest is told of, and changes nothing', async t => {
+t.test('an invalid digest is reported and changes nothing', async t => {
   const { nats, log, feed, places, notices } = await open(t)
   await narrow(feed)
   const { connection } = await nats.connect()

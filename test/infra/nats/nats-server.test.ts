@@ -37,7 +37,7 @@ const until = async (holds: () => boolean | Promise<boolean>): Promise<void> => 
   while (!(await holds())) await sleep(20)
 }
 
-/** Another process that keeps a server on a folder. */
+/** Another process that runs a server on a folder. */
 const keeper = async (t: Test, dataDir: string) => {
   const child = spawn(process.execPath, [join(import.meta.dirname, '../../harness/keep-nats.ts'), dataDir], {
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -57,7 +57,7 @@ const keeper = async (t: Test, dataDir: string) => {
   }
 }
 
-t.test('a server starts on a folder, tells where it is, and stops', async t => {
+t.test('a server starts on a folder, publishes its address, and stops', async t => {
   const dataDir = join(folder(t), 'not there yet')
   const server = await startNatsServer({ dataDir })
   t.equal(server.isOurs, true)
@@ -70,10 +70,10 @@ t.test('a server starts on a folder, tells where it is, and stops', async t => {
   t.notOk(await isReachable(server.url))
 
   const again = await start(t, { dataDir })
-  t.equal(again.url, server.url, 'on the port that it had')
+  t.equal(again.url, server.url, 'on its previous port')
 })
 
-t.test('a killed server is started again, at the same place, time and again', async t => {
+t.test('a killed server is restarted at the same address, repeatedly', async t => {
   const notices: string[] = []
   const server = await start(t, { dataDir: folder(t), onNotice: notice => notices.push(notice) })
   const { url } = server
@@ -96,7 +96,7 @@ t.test('it ends with its process, and the next one takes over', async t => {
     await until(() => findRunningServer(dataDir) === undefined)
     t.notOk(await isReachable(other.url), signal)
   }
-  // Killed, both of them: whoever comes next does not meet what is left of them.
+  // Both are killed: a later start must not meet leftovers.
   const other = await keeper(t, dataDir)
   process.kill(other.pid, 'SIGKILL')
   await other.kill('SIGKILL')
@@ -105,7 +105,7 @@ t.test('it ends with its process, and the next one takes over', async t => {
   t.ok(await isReachable(server.url))
 })
 
-t.test('it never writes a folder beside a server whose keeper was just killed', async t => {
+t.test('it never writes a folder beside a server whose supervisor was just killed', async t => {
   const dataDir = folder(t)
   for (let round = 0; round < 3; round++) {
     const other = await keeper(t, dataDir)
@@ -135,7 +135,7 @@ t.test('two processes on one folder share a server', async t => {
   t.equal(first.url, second.url)
 })
 
-t.test('two that start at once start one', async t => {
+t.test('two concurrent starts start one', async t => {
   const dataDir = folder(t)
   const servers = await Promise.all([1, 2, 3].map(() => startNatsServer({ dataDir })))
   t.equal(servers.filter(server => server.isOurs).length, 1)
@@ -143,7 +143,7 @@ t.test('two that start at once start one', async t => {
   for (const server of servers) await server.stop()
 })
 
-t.test('ports: a given one is kept to, a remembered one is not insisted on', async t => {
+t.test('ports: a configured one is required, a remembered one is only preferred', async t => {
   const taken = createServer()
   await new Promise<void>(resolve => taken.listen(0, '127.0.0.1', resolve))
   t.teardown(() => taken.close())
@@ -159,7 +159,7 @@ t.test('ports: a given one is kept to, a remembered one is not insisted on', asy
   t.not(server.url, `nats://127.0.0.1:${port}`)
 })
 
-t.test('a folder that cannot be written is said to be so', async t => {
+t.test('an unwritable folder is reported', async t => {
   const file = join(folder(t), 'file')
   writeFileSync(file, '')
   await t.rejects(startNatsServer({ dataDir: join(file, 'data') }), {
@@ -177,7 +177,7 @@ const skipMounts = ((): string | false => {
   }
 })()
 
-t.test('a disk that is full, and one that is read-only', { skip: skipMounts }, async t => {
+t.test('a full disk, and a read-only one', { skip: skipMounts }, async t => {
   const disk = folder(t)
   execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', disk])
   t.teardown(() => execFileSync('umount', ['-l', disk]))
@@ -190,7 +190,7 @@ t.test('a disk that is full, and one that is read-only', { skip: skipMounts }, a
   await t.rejects(startNatsServer({ dataDir: join(disk, 'data') }), { code: 'NATS_DATA_UNWRITABLE' })
 })
 
-t.test('the server is found, or it is said what is wrong with the one that was named', async t => {
+t.test('the server is found, or the problem of the named one is reported', async t => {
   const bin = folder(t)
   const fake = join(bin, 'nats-server')
   writeFileSync(fake, '#!/bin/sh\necho "nats-server: v2.9.10"\n')
@@ -220,7 +220,7 @@ t.test('the server is found, or it is said what is wrong with the one that was n
   t.same(await findNatsServer(), good)
   delete process.env.CONFAB_NATS_SERVER
   process.env.PATH = `${bin}:${path}`
-  t.not((await findNatsServer()).path, fake, 'an old one on PATH is passed over')
+  t.not((await findNatsServer()).path, fake, 'an old one on PATH is skipped')
 })
 
 t.test('the configurations in nats/ are valid', async t => {

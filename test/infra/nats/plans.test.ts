@@ -10,7 +10,7 @@ t.test('plans', async t =>
   }),
 )
 
-t.test('plans outlive the server', async t => {
+t.test('plans survive the server', async t => {
   const nats = await startNats(t)
   const plans = await openNatsPlans(await nats.connect())
   await plans.update('inbox', () => ({ paused: true, live: 1, generations: [], next: 2 }))

@@ -13,7 +13,7 @@ const users = (edge: string, shard: number, list: string): PresenceRecord => ({
 })
 const lives = (edge: string): PresenceRecord => ({ of: 'edge', edge, ttlMs: 2_000 })
 
-/** Follows, and keeps what it hears. */
+/** Follows the bucket and records everything. */
 const open = async (t: { teardown(fn: () => unknown): void }, nats: Nats) => {
   const store = await openPresenceBucket(nats)
   t.teardown(() => store.close())
@@ -26,7 +26,7 @@ const open = async (t: { teardown(fn: () => unknown): void }, nats: Nats) => {
   return { store, heard, hears, losses: () => losses }
 }
 
-/** Until it can be written, as the board goes on trying. */
+/** Retries until the write succeeds, like the board. */
 const putAtLast = async (store: PresenceStore, record: PresenceRecord) => {
   for (;;)
     try {
@@ -38,7 +38,7 @@ const putAtLast = async (store: PresenceStore, record: PresenceRecord) => {
 }
 
 t.test(
-  'the newest of each key, for who comes later too; what has expired is gone',
+  'the newest record of each key, also for later followers; expired ones are gone',
   { timeout: 60_000 },
   async t => {
     const nats = await startNats(t)
@@ -48,7 +48,7 @@ t.test(
     await one.store.put([users('a', 1, ' | alice ')], 60_000)
     await one.hears(users('a', 1, ' | alice '))
     const manager = await jetstreamManager((await nats.connect()).connection)
-    // Two lists are left, once the life is over and what told of its end too.
+    // Two lists remain when the life and the notice of its end have expired.
     while ((await manager.streams.info('KV_confab-presence')).state.messages > 2) await sleep(50)
     const later = await open(t, await nats.connect())
     await later.hears(users('a', 2, ' bob | '))
@@ -60,7 +60,7 @@ t.test(
 )
 
 t.test(
-  'a server that loses its memory: whoever writes is told, and makes the bucket again',
+  'a server that loses its memory: writers are notified and re-create the bucket',
   { timeout: 60_000 },
   async t => {
     const nats = await startNats(t)

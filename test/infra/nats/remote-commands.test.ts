@@ -28,7 +28,7 @@ const seqs = (answers: readonly { seq: number }[]): number[] => answers.map(({ s
 const range = (from: number, to: number): number[] =>
   Array.from({ length: to - from + 1 }, (_, i) => from + i)
 
-t.test('buckets are shared out evenly, and only those of who comes or goes move', async t => {
+t.test('partitions are shared evenly, and only those of joining or leaving nodes move', async t => {
   t.same(assign([]), Array(partitionCount).fill(undefined))
   fc.assert(
     fc.property(
@@ -48,14 +48,14 @@ t.test('buckets are shared out evenly, and only those of who comes or goes move'
   t.pass()
 })
 
-t.test('with nobody there, commands wait, are bounded, and end', async t => {
+t.test('without a commands node, commands wait, are bounded, and time out', async t => {
   const nats = await startNats(t)
   const { bus, stored } = await openRemote(t, nats, { limits: { open: 11, patienceMs: 4_000 } })
   t.equal(bus.isServed, false)
   const early = [create(bus, 'c1'), ...range(1, 10).map(i => send(bus, 'c1', `m${i}`))]
   await t.rejects(send(bus, 'c1', 'one more'), { code: 'OVERLOADED' })
   const { server } = await openServer(t, nats)
-  t.same(seqs(await Promise.all(early)), range(1, 11), 'in order, once somebody comes')
+  t.same(seqs(await Promise.all(early)), range(1, 11), 'in order, once a commands node joins')
   t.equal(bus.isServed, true)
   await server.stop()
   await until(() => !bus.isServed)
@@ -64,32 +64,35 @@ t.test('with nobody there, commands wait, are bounded, and end', async t => {
   t.equal((await stored('c1')).length, 11)
 })
 
-t.test('one goes with a word, another without: nothing is lost, doubled or overtaken', async t => {
-  const nats = await startNats(t)
-  const ways = [await nats.proxy(), await nats.proxy()]
-  const [first, second] = await Promise.all(ways.map(({ url }) => openServer(t, nats, { url })))
-  await openServer(t, nats)
-  const { bus, stored } = await openRemote(t, nats)
-  await until(() => bus.isServed)
-  const conversations = range(1, 24).map(i => `c${i}`)
-  const created = conversations.map(c => create(bus, c))
-  // Each conversation's messages go one after another without waiting for answers.
-  const sending: Promise<{ seq: number }[]>[] = []
-  for (const i of range(1, 60)) {
-    await sleep(10)
-    if (i === 20) void first!.server.stop()
-    if (i === 40) ways[1]!.block(true)
-    sending.push(Promise.all(conversations.map(c => send(bus, c, `m${i}`))))
-  }
-  t.ok(second !== undefined)
-  t.same(seqs(await Promise.all(created)), Array(24).fill(1))
-  for (const [i, answers] of (await Promise.all(sending)).entries())
-    t.same(seqs(answers), Array(24).fill(i + 2), `message ${i + 1}`)
-  for (const c of conversations) t.equal((await stored(c)).length, 61)
-  ways[1]!.block(false)
-})
+t.test(
+  'one node leaves in order, another is killed: no command is lost, duplicated or reordered',
+  async t => {
+    const nats = await startNats(t)
+    const ways = [await nats.proxy(), await nats.proxy()]
+    const [first, second] = await Promise.all(ways.map(({ url }) => openServer(t, nats, { url })))
+    await openServer(t, nats)
+    const { bus, stored } = await openRemote(t, nats)
+    await until(() => bus.isServed)
+    const conversations = range(1, 24).map(i => `c${i}`)
+    const created = conversations.map(c => create(bus, c))
+    // Each conversation's messages are sent in order without waiting for answers.
+    const sending: Promise<{ seq: number }[]>[] = []
+    for (const i of range(1, 60)) {
+      await sleep(10)
+      if (i === 20) void first!.server.stop()
+      if (i === 40) ways[1]!.block(true)
+      sending.push(Promise.all(conversations.map(c => send(bus, c, `m${i}`))))
+    }
+    t.ok(second !== undefined)
+    t.same(seqs(await Promise.all(created)), Array(24).fill(1))
+    for (const [i, answers] of (await Promise.all(sending)).entries())
+      t.same(seqs(answers), Array(24).fill(i + 2), `message ${i + 1}`)
+    for (const c of conversations) t.equal((await stored(c)).length, 61)
+    ways[1]!.block(false)
+  },
+)
 
-t.test('who has an answer reads its effect, however late the news are', async t => {
+t.test('after an answer its effect is readable, however late the feed is', async t => {
   const nats = await startNats(t)
   await openServer(t, nats)
   const { bus, states, held } = await openRemote(t, nats)
@@ -100,18 +103,18 @@ t.test('who has an answer reads its effect, however late the news are', async t 
   })
   held.hold()
   await send(bus, 'c1', 'm1')
-  t.equal((await states.conversation('c1'))?.head, 2, 'of a state that is cached')
+  t.equal((await states.conversation('c1'))?.head, 2, 'of a cached state')
   await bus.execute({ id: '1', t: 'remove', c: 'c1', user: 'bob' }, { from: 'alice', at })
   t.equal((await states.conversation('c1'))?.roleOf('bob'), undefined)
   await create(bus, 'c2')
-  t.equal((await states.conversation('c2'))?.head, 1, 'of one that is not')
+  t.equal((await states.conversation('c2'))?.head, 1, 'of an uncached state')
   held.release()
   const view = states.conversation('c1')
   t.notOk(view instanceof Promise, 'at once, when it is level')
   t.equal((await view)?.head, 3)
 })
 
-/** A bus that answers late, or not at all, and counts. */
+/** A bus that answers late, or never, and counts. */
 const hesitant = (bus: CommandBus, times: { executed: number }, ms: number): CommandBus => ({
   ...bus,
   execute: async <R extends ConversationRequest | UserRequest>(request: R, context: CommandContext) => {
@@ -121,7 +124,7 @@ const hesitant = (bus: CommandBus, times: { executed: number }, ms: number): Com
   },
 })
 
-t.test('who is slow is asked again, and does it once', async t => {
+t.test('a slow node receives a command again and executes it once', async t => {
   const nats = await startNats(t)
   const times = { executed: 0 }
   await openServer(t, nats, { wrap: bus => hesitant(bus, times, 1_500) })
@@ -132,7 +135,7 @@ t.test('who is slow is asked again, and does it once', async t => {
   t.equal(times.executed, 1)
 })
 
-t.test('who never answers costs an error that may be retried', async t => {
+t.test('a silent node costs a retryable error', async t => {
   const nats = await startNats(t)
   const times = { executed: 0 }
   const { server } = await openServer(t, nats, { wrap: bus => hesitant(bus, times, 2_500) })
@@ -142,10 +145,14 @@ t.test('who never answers costs an error that may be retried', async t => {
   const next = await openServer(t, nats)
   await server.stop()
   t.match(await create(bus, 'c2'), { seq: 1 }, 'others answer')
-  t.equal(await next.states.currentConversation('c1'), undefined, 'what was given up is not done later')
+  t.equal(
+    await next.states.currentConversation('c1'),
+    undefined,
+    'an abandoned command is not executed later',
+  )
 })
 
-t.test('one that dies while it leaves keeps its conversations no longer than one that dies', async t => {
+t.test('a node that dies while it leaves blocks its conversations no longer than one that dies', async t => {
   const nats = await startNats(t)
   const way = await nats.proxy()
   const times = { executed: 0 }
@@ -171,7 +178,7 @@ t.test('one that dies while it leaves keeps its conversations no longer than one
   end.resolve()
 })
 
-t.test('what another has answered meanwhile is not done by who comes late', async t => {
+t.test('a command that another node has answered meanwhile is not executed by a late one', async t => {
   const nats = await startNats(t)
   const way = await nats.proxy()
   const times = { executed: 0 }
@@ -179,7 +186,7 @@ t.test('what another has answered meanwhile is not done by who comes late', asyn
   const other = await openServer(t, nats)
   const { bus } = await openRemote(t, nats)
   await until(() => bus.isServed)
-  // A channel whose commands go to the one that is late.
+  // A channel whose commands go to the slow process.
   let c = ''
   for (let i = 0; times.executed === 0; i++) {
     c = `c${i}`
@@ -188,15 +195,15 @@ t.test('what another has answered meanwhile is not done by who comes late', asyn
   const joining = bus.execute({ id: '1', t: 'join', c }, { from: 'bob', at })
   await until(() => times.executed === 2)
   way.cut()
-  t.same(await joining, { seq: 1 }, 'bob is there already, says the other')
+  t.same(await joining, { seq: 1 }, 'bob is a member already, says the other')
   t.equal(times.executed, 2)
   await other.bus.execute({ id: '1', t: 'leave', c }, { from: 'bob', at })
   await sleep(1_500)
-  t.equal((await other.states.currentConversation(c))?.roleOf('bob'), undefined, 'bob stays away')
+  t.equal((await other.states.currentConversation(c))?.roleOf('bob'), undefined, 'bob stays out')
   t.equal((await late.stored(c)).length, 2)
 })
 
-t.test('what is no command is refused, and harms nobody', async t => {
+t.test('an invalid command is refused, and does no harm', async t => {
   const nats = await startNats(t)
   const { connected } = await openServer(t, nats)
   const { bus } = await openRemote(t, nats)
@@ -211,7 +218,7 @@ t.test('what is no command is refused, and harms nobody', async t => {
     ['nonsense', 'BAD_REQUEST'],
     ['{}', 'BAD_REQUEST'],
     [JSON.stringify({ ...envelope, from: 7, request: { id: '1', t: 'join', c: 'c1' } }), 'BAD_REQUEST'],
-    // As an edge of another version may send.
+    // As an edge node of another version may send.
     [JSON.stringify({ ...envelope, request: { id: '1', t: 'fly' } }), 'UNAVAILABLE'],
     [
       JSON.stringify({ ...envelope, request: { id: '1', t: 'send', c: 'c 1', m: 'm', text: 'x' } }),
@@ -265,4 +272,4 @@ const disturbed = async (t: Test, whom: 'edges' | 'deciders'): Promise<void> => 
 
 t.test('edges whose connections are cut at random', t => disturbed(t, 'edges'))
 
-t.test('deciders whose connections are cut at random', t => disturbed(t, 'deciders'))
+t.test('commands nodes whose connections are cut at random', t => disturbed(t, 'deciders'))

@@ -16,7 +16,7 @@ const interestIn = (...ids: string[]): SignalInterest => ({
   watch: () => {},
 })
 
-t.test('a signal reaches every node that it concerns, its own included', async t => {
+t.test('a signal reaches every node with interest, its own included', async t => {
   const nats = await startNats(t)
   const heard: unknown[] = []
   const nodes = await Promise.all(
@@ -94,7 +94,7 @@ t.test('while it is narrow, a node subscribes to the signals that it needs', asy
   t.same(await heardOf('bob', 'eve'), [{ id: 'bob' }])
 })
 
-t.test('nonsense and failing listeners do not end it; without NATS a signal is lost', async t => {
+t.test('invalid signals and failing listeners do not end it; without NATS a signal is lost', async t => {
   const nats = await startNats(t)
   const proxy = await nats.proxy()
   const connected = await nats.connect(proxy.url)
@@ -151,7 +151,7 @@ t.test('the newest snapshot of each aggregate is kept, small and large', async t
   await t.rejects(snapshots.load(aggregate), { code: 'UNAVAILABLE' })
 })
 
-t.test('a connection says how it is, and closes with or without a server', async t => {
+t.test('a connection reports its state, and closes with or without a server', async t => {
   await t.rejects(connectNats({ servers: 'nats://user:secret@127.0.0.1:1' }), {
     code: 'NATS_SERVER_FAILED',
     message: /^(?!.*secret).*127\.0\.0\.1:1/,

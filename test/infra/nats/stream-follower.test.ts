@@ -16,7 +16,7 @@ const types = {
 } as const
 const type = fc.integer({ min: 0, max: types.conv.length - 1 })
 
-/** What may happen to a stream, and on the way from it to a follower. */
+/** Events on a stream and on the way from it to a follower. */
 const step = fc.oneof(
   {
     weight: 6,
@@ -38,7 +38,7 @@ const step = fc.oneof(
 )
 type Step = typeof step extends fc.Arbitrary<infer T> ? T : never
 
-/** A stream in memory, whose copies may be behind its leader. */
+/** A stream in memory whose copies may lag behind its leader. */
 class FakeStream {
   readonly events: StoredEvent[] = []
   readonly deleted = new Set<number>()
@@ -67,7 +67,7 @@ class FakeStream {
     return event
   }
 
-  /** Those that a follower has to tell of. */
+  /** The events that a follower has to deliver. */
   get told(): StoredEvent[] {
     return this.events.filter(
       ({ streamSeq, envelope }) => envelope.type !== '' && !this.deleted.has(streamSeq),
@@ -98,7 +98,7 @@ class FakeStream {
 /** The conversation that a marker is about. */
 const aboutOf = (event: StoredEvent): string => JSON.parse(Buffer.from(event.data).toString()).c
 
-/** Whatever is lost, late, told twice or wanted only now: the follower tells of each event once, in order. */
+/** Whatever is lost, late, duplicated or needed only later: the follower delivers each event once, in order. */
 const run = async (family: Family, steps: readonly Step[], lags: readonly number[]): Promise<void> => {
   const log = new FakeStream(family, lags)
   /** Conversations; of users, also users, whose ids are the same. */
@@ -157,7 +157,7 @@ const run = async (family: Family, steps: readonly Step[], lags: readonly number
         break
       }
       case 'delete': {
-        // What was handed on already may have been, deleted or not.
+        // Events that were already delivered may have been, deleted or not.
         const event = log.events[each.at % Math.max(1, log.events.length)]
         if (event !== undefined && event.streamSeq > (seen.at(-1) ?? 0)) log.deleted.add(event.streamSeq)
         break
@@ -179,7 +179,7 @@ const run = async (family: Family, steps: readonly Step[], lags: readonly number
       case 'wait':
         await turn()
     }
-  // Whoever writes goes on, and the next digest shows what was missed.
+  // The writer continues, and the next digest reveals the gap.
   tell(0, false)
   for (let turns = 0; follower.position !== log.events.length && turns < 10_000; turns++) await turn()
   follower.stop()
@@ -192,7 +192,7 @@ const run = async (family: Family, steps: readonly Step[], lags: readonly number
   if (wrong.length > 0) throw new Error(wrong.join('; '))
 }
 
-t.test('each event once, in order, wanted or passed over, whatever the way is like', async t => {
+t.test('each event once, in order, delivered or skipped, over any transport', async t => {
   for (const family of Object.values(Family)) {
     await fc.assert(
       fc.asyncProperty(

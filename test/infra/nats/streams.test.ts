@@ -40,7 +40,7 @@ const append = async (connected: Nats, layout: LogLayout): Promise<StoredEvent[]
   return events
 }
 
-t.test('streams are created, then left alone, then updated', async t => {
+t.test('streams are created, then unchanged, then updated', async t => {
   const nats = await startNats(t, { streams: false })
   const { connection } = await nats.connect()
   const definitions = loadStreams()
@@ -65,7 +65,7 @@ t.test('streams are created, then left alone, then updated', async t => {
   t.same(new Set(status.flatMap(({ drift }) => drift)), new Set(['duplicate_window']))
 })
 
-t.test('several that apply at once agree', async t => {
+t.test('several concurrent applies agree', async t => {
   const nats = await startNats(t, { streams: false })
   const connections = await Promise.all([1, 2, 3, 4].map(() => nats.connect()))
   const applied = await Promise.all(
@@ -77,7 +77,7 @@ t.test('several that apply at once agree', async t => {
   t.ok((await streamsStatus(connection, loadStreams())).every(({ drift }) => drift.length === 0))
 })
 
-t.test('what is missing or was changed by hand is told, and mended', async t => {
+t.test('missing and manually changed streams are reported and repaired', async t => {
   const nats = await startNats(t)
   const { connection } = await nats.connect()
   const manager = await openManager(connection)
@@ -105,7 +105,7 @@ t.test('what is missing or was changed by hand is told, and mended', async t => 
   t.ok(Object.values(await drifts()).every(drift => drift.length === 0))
 })
 
-t.test('streams that hold events are not given other buckets', async t => {
+t.test('streams with events do not get other partitions', async t => {
   const nats = await startNats(t)
   const connected = await nats.connect()
   t.ok(await nats.applyStreams(), 'as they are')
@@ -212,7 +212,7 @@ t.test('a stream of both families is refused', async t => {
   await t.rejects(discoverLog(connection), { code: 'NATS_STREAMS', message: /ALL takes subjects of both/ })
 })
 
-t.test('a server that is too old is refused, with both versions named', async t => {
+t.test('a server that is too old is refused, with both versions in the error', async t => {
   t.doesNotThrow(() => checkApiLevel(5, '2.15.2'))
   t.doesNotThrow(() => checkApiLevel(6, '2.16.0'))
   t.throws(() => checkApiLevel(2, '2.12.1'), {
@@ -222,7 +222,7 @@ t.test('a server that is too old is refused, with both versions named', async t 
   t.throws(() => checkApiLevel(undefined, '2.9.10'), { code: 'NATS_SERVER_TOO_OLD' })
 })
 
-t.test('definitions that make no sense are refused by file', async t => {
+t.test('invalid definitions are refused with their file', async t => {
   const folder = mkdtempSync(join(tmpdir(), 'confab-streams-'))
   t.teardown(() => rmSync(folder, { recursive: true }))
   for (const text of [

@@ -15,7 +15,7 @@ const open = async (t: Test): Promise<MediaStoreUnderTest | undefined> => {
       try {
         return await fetch(url, { method: 'PUT', body: body as Uint8Array<ArrayBuffer> })
       } catch (error) {
-        // A server that refuses need not read what it refuses: the connection ends while the part is being sent.
+        // A refusing server need not read the body: the connection closes during the upload.
         const { code } = (error as { cause?: { code?: string } }).cause ?? {}
         if (code === 'ECONNRESET' || code === 'EPIPE') return { status: 0 }
         throw error
@@ -35,7 +35,7 @@ const open = async (t: Test): Promise<MediaStoreUnderTest | undefined> => {
 mediaStoreContract('S3', open)
 mediaSweepContract('S3', open)
 
-t.test('S3: what is wrong with the store has a code, and no secret in its message', async t => {
+t.test('S3: errors of the store have a code, and no secret in the message', async t => {
   const options = await newBucket(t)
   if (options === undefined) return
   const using = async (changes: Partial<typeof options>): Promise<string[]> => {
@@ -66,7 +66,7 @@ t.test('S3: what is wrong with the store has a code, and no secret in its messag
   t.same(await using({ endpoint: 'http://127.0.0.1:9' }), Array(4).fill(MediaProblem.unreachable))
 })
 
-t.test('S3: what is away is UNAVAILABLE, and told to the operator, until it is back', async t => {
+t.test('S3: an unreachable store is UNAVAILABLE, and reported to the operator, until it returns', async t => {
   const options = await newBucket(t)
   if (options === undefined) return
   const proxy = await startProxy(Number(new URL(options.endpoint ?? '').port))

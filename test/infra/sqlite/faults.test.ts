@@ -25,7 +25,7 @@ const opened = (open: () => unknown): unknown => {
   }
 }
 
-t.test('a place that cannot hold a database says so', async t => {
+t.test('a place that cannot hold a database is reported', async t => {
   const folder = tempFolder(t)
   const file = join(folder, 'file')
   writeFileSync(file, 'no database, but long enough to look like one'.repeat(100))
@@ -45,7 +45,7 @@ t.test('a place that cannot hold a database says so', async t => {
   }
 })
 
-t.test('a database of a newer build is left alone', async t => {
+t.test('a database of a newer build is not changed', async t => {
   const path = join(tempFolder(t), 'views.db')
   await openSqliteStores(path).close()
   const db = new DatabaseSync(path)
@@ -58,7 +58,7 @@ t.test('a database of a newer build is left alone', async t => {
     )
 })
 
-t.test('views can be opened before anything was written, and by two at once', async t => {
+t.test('views can be opened before anything was written, and by two processes at once', async t => {
   const path = join(tempFolder(t), 'deep', 'views.db')
   const [first, second] = [openSqliteViews(path), openSqliteViews(path)]
   const stores = openSqliteStores(path)
@@ -115,7 +115,7 @@ t.test('a read-only disk: a clear error', { skip: cannotMount }, async t => {
   )
 })
 
-t.test('a database that another process holds: the write is tried again', async t => {
+t.test('a database that another process holds: the write is retried', async t => {
   const path = join(tempFolder(t), 'views.db')
   const stores = openSqliteStores(path)
   const other = new DatabaseSync(path)
@@ -131,7 +131,7 @@ t.test('a database that another process holds: the write is tried again', async 
   await stores.close()
 })
 
-t.test('kill -9 in the middle, many times', { timeout: 60_000 }, async t => {
+t.test('kill -9 during writes, many times', { timeout: 60_000 }, async t => {
   const path = join(tempFolder(t), 'views.db')
   const seed = 3
   for (let i = 0; i < 8; i++) {
@@ -155,7 +155,7 @@ t.test('kill -9 in the middle, many times', { timeout: 60_000 }, async t => {
   await stores.close()
 })
 
-t.test('a database that was removed is built again', async t => {
+t.test('a removed database is rebuilt', async t => {
   const path = join(tempFolder(t), 'views.db')
   const streams = longHistory(2)
   for (const _ of [1, 2]) {

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { encodeBody, type StoredEvent } from '../../../src/events/index.ts'
 import { historyOf, stepsOf } from '../../projections/history.ts'
 
-/** A history of some 1,000 events, the same for the same seed; its messages get longer by `padding` characters. */
+/** Returns a history of about 1,000 events, deterministic per seed; its messages are `padding` characters longer. */
 export const longHistory = (seed: number, padding = 0): Record<string, StoredEvent[]> => {
   const streams = historyOf(fc.sample(stepsOf(1200, 1200), { numRuns: 1, seed })[0] ?? [])
   if (padding === 0) return streams

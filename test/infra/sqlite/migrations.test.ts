@@ -6,7 +6,7 @@ import { addition, firstTables } from '../../../src/infra/sqlite/view-tables.ts'
 import { projectionNames } from '../../../src/projections/index.ts'
 import { tempFolder } from '../../harness/temp-folder.ts'
 
-/** A database as it was before channels could be followed, with a second generation of inbox and roster. */
+/** Creates a database from before channels could be followed, with a second generation of inbox and roster. */
 const older = (path: string): void => {
   const db = new DatabaseSync(path)
   db.exec(`
@@ -27,7 +27,7 @@ const older = (path: string): void => {
   db.close()
 }
 
-t.test('rows of every generation survive, and take who follows a channel', async t => {
+t.test('rows of every generation survive, and accept followers of channels', async t => {
   const path = join(tempFolder(t), 'views.db')
   older(path)
   const stores = openSqliteStores(path)
