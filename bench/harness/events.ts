@@ -72,7 +72,10 @@ export const asRawMarks = (user: string, c: string, count: number): RawSubject =
   }),
 })
 
-/** Groups of `members`, each created and with its part of `messages` by all of them in turn: what views and replays are measured on. */
+/**
+ * Creates groups of `members` with `messages` divided among them and sent by all members in turn: the data for views
+ * and replays.
+ */
 export const makeGroups = (groups: number, members: number, messages: number): RawSubject[] => {
   const random = seededRandom(1)
   return Array.from({ length: groups }, (_, group) => {

@@ -29,6 +29,10 @@ export const CommonErrors: readonly RequestError[] = [
     code: 'UNAVAILABLE',
     when: 'NATS, a store or a commands node did not answer in time, or the live feed is interrupted.',
   },
+  {
+    code: 'UNREADABLE_EVENT',
+    when: 'The log has an event of this conversation or user that the server cannot read, for example during a rolling upgrade.',
+  },
   { code: 'INTERNAL', when: 'A defect of confab. The log of the server has the details.' },
 ]
 

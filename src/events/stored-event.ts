@@ -27,8 +27,8 @@ export interface Envelope {
 }
 
 /**
- * A position in the log. Stream sequences start at 1, count every message of the stream, and stay the same when a mirror
- * is promoted. The name of the stream does not: a promoted mirror has a name of its own.
+ * A position in the log. Stream sequences start at 1, count every message of the stream, and stay the same when a
+ * mirror is promoted. The name of the stream does not: a promoted mirror has a name of its own.
  */
 export interface Position {
   readonly stream: string

@@ -78,7 +78,7 @@ t.test('over a network that cuts connections, all messages arrive once and in or
     seen.filter(event => event.type === 'message.posted').map(({ seq }) => seq),
     acks.map(({ seq }) => seq),
   )
-  t.ok(greetings > 0, `bob came back ${greetings} times`)
+  t.ok(greetings > 0, `bob reconnected ${greetings} times`)
   t.same(alice.pending('cut'), [])
 })
 

@@ -140,7 +140,7 @@ t.test(
   'property: whatever is lost, duplicated, reordered or cut, each event is delivered once and in order',
   async () => {
     /**
-     * What the transport does with the server's events: reorders and duplicates a window of them, loses some,
+     * One fault of the transport: it reorders and duplicates a window of the server's events, loses some of them, or
      * reconnects.
      */
     const step = fc.record({

@@ -20,15 +20,18 @@ t.test('a member sends; messages are counted', async t => {
   t.notOk('event' in empty && 'attachments' in empty.event)
 })
 
-t.test('a repeated message is the original one, whatever its text and whoever has left', async t => {
-  const state = group()
-  run(state, command('mia', { t: 'send', m: 'm1', text: 'hi' }))
-  run(state, command('mia', { t: 'delete', m: 'm1' }))
-  run(state, command('mia', { t: 'leave' }))
-  const again = command('mia', { t: 'send', m: 'm1', text: 'other' }, { at: '2027-01-01T00:00:00.000Z' })
-  t.same(run(state, again), { unchanged: { seq: 3, at, duplicate: true }, done: true })
-  t.equal(codeOf(when(state, 'max', { t: 'send', m: 'm1', text: 'hi' })), 'CONFLICT', "another's")
-})
+t.test(
+  'a repeated message is the original one, whatever its text, also after its sender has left',
+  async t => {
+    const state = group()
+    run(state, command('mia', { t: 'send', m: 'm1', text: 'hi' }))
+    run(state, command('mia', { t: 'delete', m: 'm1' }))
+    run(state, command('mia', { t: 'leave' }))
+    const again = command('mia', { t: 'send', m: 'm1', text: 'other' }, { at: '2027-01-01T00:00:00.000Z' })
+    t.same(run(state, again), { unchanged: { seq: 3, at, duplicate: true }, done: true })
+    t.equal(codeOf(when(state, 'max', { t: 'send', m: 'm1', text: 'hi' })), 'CONFLICT', "another's")
+  },
+)
 
 t.test('a text has at most 16 KiB of UTF-8', async t => {
   const send = (text: string) => codeOf(when(group(), 'mia', { t: 'send', m: 'm1', text }))

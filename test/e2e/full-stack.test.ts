@@ -106,7 +106,7 @@ t.test(
     stack.elasticsearch.block(false)
     const backAt = performance.now()
     await until(async () => (await failing()).length === 0)
-    t.comment(`search goes on ${Math.round(performance.now() - backAt)} ms after Elasticsearch is back`)
+    t.comment(`search works ${Math.round(performance.now() - backAt)} ms after Elasticsearch returned`)
     await more(100)
     await load.end()
 

@@ -137,7 +137,7 @@ t.test('edges that follow only their own conversations', { timeout: 180_000 }, a
   await t.test('the digest writer dies', async t => {
     await deciders[0]!.kill9()
     await more(200)
-    t.pass('acks go on')
+    t.pass('acks continue')
     processes.splice(processes.indexOf(deciders[0]!), 1)
     await untilReady(await start(0, 'commands,projections'))
     await more(100)

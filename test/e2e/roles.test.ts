@@ -203,7 +203,7 @@ t.test('commands nodes join, leave and are killed under load', { timeout: 180_00
   const refused = await fetch(`${edge.url}/v1/commands`, {
     method: 'POST',
     headers: { authorization: `Bearer ${token}` },
-    body: JSON.stringify({ id: '1', t: 'send', c: 'c0', m: 'nobody', text: 'is there anybody?' }),
+    body: JSON.stringify({ id: '1', t: 'send', c: 'c0', m: 'nobody', text: 'hello?' }),
   })
   t.equal(refused.status, 503)
   t.match(await refused.json(), { error: { code: 'UNAVAILABLE', retryable: true } })

@@ -45,7 +45,7 @@ const written = async (user: string): Promise<string> => {
   }
 }
 
-t.test('visible to contacts, unless the user chooses everybody or nobody', async t => {
+t.test('visible to contacts, unless the user chooses `everybody` or `nobody`', async t => {
   await visit('bob', bob => bob.ok('create', { c: 'tea', kind: 'group', members: ['alice'] }))
   const at = await written('bob')
   t.match(at, /^\d{4}-\d\d-\d\dT.*Z$/)

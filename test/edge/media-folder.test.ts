@@ -10,7 +10,7 @@ import { mediaTests } from './media.ts'
 
 mediaTests('folder', t => openMediaFolder(join(tempFolder(t), 'media')))
 
-t.test('a slow verification is polled; too many at once are told to wait', async t => {
+t.test('a slow verification is polled; too many at once have to wait', async t => {
   const store = await openMediaFolder(join(tempFolder(t), 'media'))
   const gate = Promise.withResolvers<void>()
   const slow = new Proxy(store, {

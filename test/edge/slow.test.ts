@@ -19,7 +19,7 @@ const begin = async (t: Parameters<typeof startConfab>[0], limits: ConfabOptions
     let sent = 0
     while ((await metric('confab_edge_behind_total')) === 0) {
       await alice.ok('send', { c, m: `m${sent++}`, text: big })
-      if (sent > 3_000) throw new Error('nobody was ever behind')
+      if (sent > 3_000) throw new Error('no session was ever behind')
     }
     return sent
   }
@@ -84,7 +84,7 @@ t.test(
     t.equal(edge.bufferedBytes(), 0)
     t.equal(await metric('confab_edge_disconnections_total{code="4008"}'), 1)
     await carol.event('loud', sent + 1)
-    t.same(carol.seqs('loud'), range(2, sent + 1), 'nobody else noticed')
+    t.same(carol.seqs('loud'), range(2, sent + 1), 'others are not affected')
   },
 )
 

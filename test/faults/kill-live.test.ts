@@ -35,7 +35,7 @@ t.test(
       }
       const before = load.acked.length
       while (load.acked.length < before + 50) await sleep(20)
-      t.pass(`killed ${victim}; acks go on`)
+      t.pass(`killed ${victim}; acks continue`)
     }
     await load.end()
 

@@ -12,7 +12,7 @@ export const startMediaServer = async (
   const uws = loadUws()
   const app = uws.App()
   const none = () => {}
-  const nobody = () => Promise.reject(new Error('nobody signs in here'))
+  const nobody = () => Promise.reject(new Error('this server has no sign-in'))
   new MediaRoutes({
     media: new Media(store),
     access: { member: nobody } as unknown as Access,

@@ -176,7 +176,7 @@ export class Outsider {
     if (event.seq <= head) {
       const known = seen[event.seq - (seen[0]?.seq ?? 1)]
       if (known !== undefined && JSON.stringify(known) !== JSON.stringify(event))
-        this.breaches.push(`${event.c} ${event.seq} came again, and differs`)
+        this.breaches.push(`${event.c} ${event.seq} was repeated, and differs`)
       return
     }
     const held = this.#held.get(event.c) ?? new Map<number, SeenEvent>()

@@ -5,7 +5,7 @@ import t from 'tap'
 
 const src = resolve(import.meta.dirname, '../../src')
 
-/** What each part of src may import, besides itself. Parts are listed lowest first, so imports only point up this list. */
+/** The parts of src that each part may import, besides itself. Lowest first, so imports only point up this list. */
 const allowed: Record<string, readonly string[]> = {
   base: [],
   events: ['base'],
@@ -23,7 +23,10 @@ const allowed: Record<string, readonly string[]> = {
 /** Browsers load these parts as they are, so they may import only types from elsewhere. */
 const typesOnly: Record<string, readonly string[]> = { client: ['events'], web: ['events'] }
 
-/** The folders of the edge, lowest first: a folder imports itself and lower ones. Folders on one line do not import each other. */
+/**
+ * The folders of the edge, lowest first: a folder imports itself and lower ones. Folders on one line do not import each
+ * other.
+ */
 const edgeLayers: readonly (readonly string[])[] = [
   ['ports'],
   ['limits'],

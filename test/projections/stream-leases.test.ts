@@ -96,7 +96,7 @@ t.test('a disconnected worker releases its streams, and others take over', async
   await until(() => told.slice(from).some(({ worker, streams }) => worker === 'a' && streams.length === 0))
   const letGo = told[from]
   t.comment(
-    `let go after ${Math.round((letGo?.at ?? 0) - cutAt)} ms, taken over after ${Math.round(taken)} ms`,
+    `released after ${Math.round((letGo?.at ?? 0) - cutAt)} ms, taken over after ${Math.round(taken)} ms`,
   )
   t.ok(taken < 15_000, 'in time')
   t.match(letGo, { worker: 'a', streams: [] }, 'it released them before others were assigned them')
@@ -131,7 +131,7 @@ t.test('the leases survive NATS, with the same workers', async t => {
   await until(() => members.every(({ held }) => held().length === 0))
   await nats.restart()
   await until(() => areShared(members))
-  t.pass('all let go, and came back')
+  t.pass('all released their streams and took them again')
 })
 
 t.test('an unreachable database is retried; a fenced stream is claimed again', async t => {

@@ -54,7 +54,7 @@ t.test('a worker whose streams cannot be claimed says that its views fail, and w
   await until(() => second.states().includes('failing'))
   t.same(second.states(), ['failing'])
   for (const { reason } of second.status()) t.equal(reason, 'the database is away')
-  t.same(first.states(), ['live'], 'what the other has kept goes on')
+  t.same(first.states(), ['live'], 'the views of the other database continue')
 
   isAway = false
   await until(() => second.states().join() === 'live' && second.count() > 0)

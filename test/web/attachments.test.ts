@@ -36,7 +36,7 @@ const attachAndSee = async ({ t, confab, open }: BrowserTest): Promise<void> => 
   for await (const chunk of await download.createReadStream()) chunks.push(chunk as Buffer)
   t.equal(Buffer.concat(chunks).toString(), 'Put the kettle on')
 
-  t.comment('one that is not what it says is told of, and taken off')
+  t.comment('a file with a false type is reported and removed')
   await files.setInputFiles([{ name: 'not.png', mimeType: 'image/png', buffer: Buffer.from('words') }])
   const chip = ann.locator('.chip', { hasText: 'not.png' })
   await chip.getByRole('alert').waitFor()

@@ -110,7 +110,7 @@ if (options !== undefined) {
 
   t.test('with a store that fails before, between and after rows and checkpoints', async t => {
     const [, , streams] = histories
-    // Those of the previous test, emptied.
+    // The generations of the previous test, emptied.
     const generations = { timeline: 3, inbox: 3, 'read-state': 3, roster: 3 }
     for (const feed of await openFeeds(stores, generations)) await feed.clear()
     let turn = 0

@@ -170,7 +170,7 @@ t.test('on a cluster of three', { timeout: 240_000 }, async t => {
           seqs.length >= seq && seqs.every((value, index) => value === index + 1),
           `${seq} acked, all there, gapless`,
         )
-        // What a leader stored and did not live to publish is found by its sequence.
+        // An event that a leader stored and did not live to publish is found by its sequence.
         while ((brought.get(id)?.length ?? 0) < seqs.length)
           await new Promise(resolve => setTimeout(resolve, 20))
         t.same(brought.get(id), seqs, 'and delivered live, once and in order')

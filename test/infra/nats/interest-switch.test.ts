@@ -25,7 +25,7 @@ t.test('where the costs are equal', async t => {
   const decide = (more: Partial<FeedLoad>): boolean => settled(new InterestSwitch(), load(more))
   t.notOk(decide({}), 'nothing happens')
   t.notOk(decide({ events: 1_000 }), 'a small system')
-  t.ok(decide({ events: 100_000 }), 'a large one, and nobody here wants it')
+  t.ok(decide({ events: 100_000 }), 'a large system without local interest')
   t.ok(decide({ events: 100_000, share: 0.1 }), 'a tenth')
   t.notOk(decide({ events: 100_000, share: 1 }), 'all of it')
   t.notOk(decide({ events: 100_000, conversations: maxConversations + 1 }), 'too many conversations')

@@ -9,7 +9,7 @@ import { asLive } from '../../../src/infra/nats/log/stored-message.ts'
 
 const stream = 'STREAM_0'
 const id = fc.integer({ min: 0, max: 3 }).map(n => `c${n}`)
-/** Types of events by family, of the same weights. Those of the first are named or described by digests. */
+/** Types of events by family, of the same weights. Events of the first family are named or described by digests. */
 const types = {
   conv: ['message.posted', 'message.posted', 'message.posted', 'member.joined', ''],
   user: ['read.marked', 'delivered.marked', 'read.marked', 'user.blocked', ''],
