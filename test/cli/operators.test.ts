@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { connectNats, findRunningServer, openNatsPlans } from '../../src/infra/nats/index.ts'
-import { firstPlan, rebuild, versionOf } from '../../src/projections/index.ts'
+import { firstPlan, projectionNames, rebuild, versionOf } from '../../src/projections/index.ts'
 import { spawnConfab, untilReady } from '../harness/confab-process.ts'
 import { startNats } from '../harness/nats.ts'
 import { runConfab } from '../harness/replay.ts'
@@ -48,8 +48,8 @@ t.test('streams, projections and doctor work on a running and on a stopped syste
   while (rows.some(({ lagEvents, streams }) => lagEvents > 0 || streams.length === 0))
   t.same(
     rows.map(({ streams }) => streams.length),
-    [2, 2, 2, 2, 2],
-    'five projections of two streams each, level with the log',
+    projectionNames.map(() => 2),
+    'all projections of two streams each, level with the log',
   )
   t.match(
     (await runConfab(['projections', 'ls', '--streams', '--data', data])).stdout,

@@ -9,7 +9,13 @@ import {
   openNatsPlans,
   type WorkerStatus,
 } from '../../src/infra/nats/index.ts'
-import { firstPlan, type ProjectionState, rebuild, versionOf } from '../../src/projections/index.ts'
+import {
+  firstPlan,
+  type ProjectionState,
+  projectionNames,
+  rebuild,
+  versionOf,
+} from '../../src/projections/index.ts'
 import { type ConfabProcess, spawnConfab, untilReady } from '../harness/confab-process.ts'
 import { fullStack } from '../harness/full-stack.ts'
 import { startNats } from '../harness/nats.ts'
@@ -202,7 +208,7 @@ t.test(
     await untilRows(rows => rows.every(({ deadLetters }) => deadLetters === 1))
     const retried = await run('retry', '--all')
     t.equal(retried.code, 1)
-    t.equal(retried.stderr.match(/failed again: .*JSON/gm)?.length, 5, retried.stderr)
+    t.equal(retried.stderr.match(/failed again: .*JSON/gm)?.length, projectionNames.length, retried.stderr)
 
     await first.kill9()
     const left = await untilRows(rows => rows.every(row => isFed(row) && row.workers.length === 1))

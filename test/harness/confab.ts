@@ -28,7 +28,12 @@ import { createEdgeMetrics, createRegistry } from '../../src/infra/telemetry/ind
 import { createTokenVerifier, signDevToken } from '../../src/infra/tokens/index.ts'
 import { loadUws } from '../../src/infra/uws/index.ts'
 import { Media, type MediaLimits, type MediaStore } from '../../src/media/index.ts'
-import { type ProjectionName, ProjectionRunner, type Views } from '../../src/projections/index.ts'
+import {
+  type ProjectionName,
+  ProjectionRunner,
+  projectionNames,
+  type Views,
+} from '../../src/projections/index.ts'
 import { startNats, type TestNats } from './nats.ts'
 import { RawClient, type RawClientOptions } from './raw-client.ts'
 import { SlowSocket } from './slow-socket.ts'
@@ -88,7 +93,6 @@ export interface TestConfab {
 }
 
 export const testSecret = 'a secret that only tests know, 32 bytes'
-const all: readonly ProjectionName[] = ['timeline', 'inbox', 'read-state', 'roster', 'search']
 
 export const startConfab = async (t: Teardown, options: ConfabOptions = {}): Promise<TestConfab> => {
   const folder = tempFolder(t)
@@ -197,10 +201,10 @@ export const startConfab = async (t: Teardown, options: ConfabOptions = {}): Pro
       return slow
     },
     pause: (...names) => {
-      for (const name of names.length === 0 ? all : names) projections.pause(name)
+      for (const name of names.length === 0 ? projectionNames : names) projections.pause(name)
     },
     resume: (...names) => {
-      for (const name of names.length === 0 ? all : names) projections.resume(name)
+      for (const name of names.length === 0 ? projectionNames : names) projections.resume(name)
     },
   }
 }
