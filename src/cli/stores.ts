@@ -16,7 +16,7 @@ const cassandraOf = ({ cassandra }: ConfabConfig): CassandraOptions => {
   if (contactPoints === undefined)
     throw new CliError(
       'BAD_OPTION',
-      'the views are in the data folder, which needs no migration: name a Cassandra cluster with CONFAB_CASSANDRA or in the file of --config',
+      'no Cassandra cluster is configured, so the views are in the data folder: name a Cassandra cluster with CONFAB_CASSANDRA or in the file of --config',
     )
   return { ...cassandra, contactPoints }
 }

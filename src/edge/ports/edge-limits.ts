@@ -180,7 +180,7 @@ export const signalOptions = {
     key: 'edge.receiptEvery',
     type: duration(0, minutes),
     default: 250,
-    doc: 'Time between two receipts of a conversation; one receipt holds all marks of that time. 0ms: a receipt for each mark.',
+    doc: 'Time between two receipts of a conversation; one receipt holds all markers of that time. 0ms: a receipt for each marker.',
   }),
   typingMembers: option({
     key: 'edge.typingMembers',
