@@ -36,7 +36,7 @@ t.test('a read-only data folder: a clear error, at once', { skip, timeout: 60_00
   execFileSync('mount', ['-o', 'remount,ro', folder])
   const confab = await spawnConfab({ data: join(folder, 'data'), port: await freePort() })
   t.not(await confab.exited(), 0)
-  t.match(confab.output(), /^error BAD_OPTION: .*cannot be written/m)
+  t.match(confab.output(), /^error BAD_OPTION: .*is not writable/m)
   t.notMatch(confab.output(), /\n\s+at /, 'no stack trace')
 })
 

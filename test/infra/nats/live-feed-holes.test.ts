@@ -115,7 +115,7 @@ t.test('a message that only begins like confab’s has no envelope, and stops no
   await log.append(conversation(), 0, [newEvent(1)])
   await until(() => feed.position('CONV_0') === 3)
   t.same(seqs, [1])
-  t.equal(notices.filter(notice => notice.includes('no event of confab')).length, 2)
+  t.equal(notices.filter(notice => notice.includes('is not an event of confab')).length, 2)
   t.throws(() => seen[0]?.envelope, TypeError)
 })
 

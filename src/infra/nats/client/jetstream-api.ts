@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { JetStreamApiError, type JetStreamManager, jetstreamManager } from '@nats-io/jetstream'
 import { type NatsConnection, TimeoutError } from '@nats-io/transport-node'
 import { NatsError, NatsProblem } from './nats-error.ts'
@@ -5,6 +6,8 @@ import { NatsError, NatsProblem } from './nats-error.ts'
 /** Timeout of one attempt, ms, where the caller needs no shorter one. */
 export const requestTimeoutMs = 5_000
 const attempts = 6
+/** Pause before a stream is looked for again that a server does not know, ms. */
+const notFoundWaitMs = 250
 
 /** JetStream's codes of errors that confab handles. */
 export const ApiError = {
@@ -38,6 +41,11 @@ export const retryRequest = async <T>(what: string, request: () => Promise<T>): 
     } catch (error) {
       if (NatsError.is(error)) throw error
       if (error instanceof TimeoutError && attempt < attempts) continue
+      // Another server of the cluster may have created the stream a moment ago.
+      if (apiCodeOf(error) === ApiError.streamNotFound && attempt < attempts) {
+        await sleep(notFoundWaitMs)
+        continue
+      }
       throw new NatsError(NatsProblem.failed, `${what} cannot be used: ${(error as Error).message}`, error)
     }
   }
