@@ -58,8 +58,8 @@ const toJsonFields = (t: string, fields: Fields): Fields => {
 }
 
 /**
- * Decodes a message to a request as in JSON: `{id, send: {c, …}}` becomes `{id, t: 'send', c, …}`. Throws ConfabError
- * BAD_REQUEST.
+ * Decodes a message to a request as in JSON: `{id, send: {c, …}}` becomes `{id, t: 'send', c, …}`. Throws
+ * ConfabError BAD_REQUEST.
  */
 export const decodeRequest = (bytes: Buffer): Fields => {
   let message: Fields
