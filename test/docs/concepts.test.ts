@@ -21,7 +21,7 @@ const MiB = (bytes: number): string => `${bytes / 1024 ** 2} MiB`
 /** Statements of pages in docs/concepts that quote a default or a limit. */
 const quoted: Readonly<Record<string, readonly string[]>> = {
   connections: [
-    `An address may hold ${grouped(edge.addressSockets)} sockets`,
+    `gRPC calls of one address are limited to ${grouped(edge.addressSockets)} together`,
     `within ${seconds(edge.helloMs)} with 4002`,
     `A user may have ${edge.userSockets} sockets and event streams at a node`,
     `\`heartbeatMs\` (${seconds(edge.heartbeatMs)} by default)`,
