@@ -14,7 +14,7 @@ import { ownServer } from './own-server.ts'
 const streams = historyOf(fc.sample(stepsOf(6_000, 6_000), { numRuns: 1, seed: 11 })[0] ?? [])
 
 if ((await service(t, 'elasticsearch')) !== undefined)
-  t.test('the server is killed, suspended and unreachable during a load', { timeout: 280_000 }, async t => {
+  t.test('the server is killed, suspended and unreachable during a load', { timeout: 560_000 }, async t => {
     const server = await ownServer(t)
     if (server === undefined) return
     const elasticsearch = openOn(t, server.url, { prefix: 'hurt', timeoutMs: 1_500 })
