@@ -1,13 +1,8 @@
 import { execFileSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseSync } from 'oxc-parser'
 
-/**
- * Checks the language of comments, string literals and Markdown: docs/glossary.md has the rules. Reports comment and Markdown
- * lines over 120 characters (tables, URLs and code blocks excepted) and words that the rules ban. Arguments are files or folders; default all.
- */
-const root = join(import.meta.dirname, '..')
 const maxChars = 120
 
 /** Banned words, each with what to write instead. */
@@ -38,38 +33,38 @@ const banned: readonly (readonly [pattern: RegExp, instead: string])[] = [
 /** Sentences that start with a relative clause in place of a subject. A question is fine. */
 const badStart = /(?:^|[.:;] )(?:Who|Whose|What|That which|Those (?:who|that|of)) (?![^.?]*\?)/
 
-/** Quotations of the banned words: files that explain the rules, and phrases with another meaning. */
-const allowedFiles: ReadonlySet<string> = new Set([
+/** Files that quote the banned words. Their lines may not be longer than others. */
+const quotingFiles: ReadonlySet<string> = new Set([
   'docs/glossary.md',
   'scripts/check-language.ts',
-  'CHANGELOG.md',
+  'test/docs/language.test.ts',
 ])
-const allowedPhrases = /\bpatience(?= *(?:option|:))/i
+/** Names that keep a banned word: the option, as a key. */
+const allowedPhrases = /\bpatience(?= *(?:option|:))/gi
 
-interface Finding {
+export interface Finding {
   readonly path: string
   readonly line: number
   readonly text: string
 }
 
-const findings: Finding[] = []
-
 const lineOf = (text: string, offset: number): number => text.slice(0, offset).split('\n').length
 
-const checkWords = (path: string, line: number, text: string, isProse: boolean): void => {
-  const clean = text.replace(/`[^`]*`/g, '``')
+type Report = (line: number, text: string) => void
+
+const checkWords = (report: Report, line: number, text: string, isProse: boolean): void => {
+  const clean = text.replace(/`[^`]*`/g, '``').replace(allowedPhrases, '')
   for (const [pattern, instead] of banned) {
     const found = pattern.exec(clean)
-    if (found !== null && !allowedPhrases.test(clean))
-      findings.push({ path, line, text: `"${found[0]}": ${instead}` })
+    if (found !== null) report(line, `"${found[0]}": ${instead}`)
   }
   const start = isProse ? badStart.exec(clean) : null
-  if (start !== null) findings.push({ path, line, text: `"${start[0].trim()} …": start with the subject` })
+  if (start !== null) report(line, `"${start[0].trim()} …": start with the subject`)
 }
 
-const checkLength = (path: string, line: number, text: string): void => {
+const checkLength = (report: Report, line: number, text: string): void => {
   if (text.length <= maxChars || /https?:\/\/\S{40,}/.test(text)) return
-  findings.push({ path, line, text: `${text.length} characters, ${maxChars} allowed` })
+  report(line, `${text.length} characters, ${maxChars} allowed`)
 }
 
 /** The text of string literals and template parts, with offsets. */
@@ -85,7 +80,7 @@ const stringsOf = (node: unknown, found: { start: number; value: string }[] = []
   return found
 }
 
-const checkTypeScript = (path: string, text: string): void => {
+const checkTypeScript = (report: Report, path: string, text: string, isQuoting: boolean): void => {
   const { comments, program } = parseSync(path, text)
   const lines = text.split('\n')
   for (const { start, end, value } of comments) {
@@ -94,45 +89,82 @@ const checkTypeScript = (path: string, text: string): void => {
     for (let line = first; line <= last; line++) {
       const whole = lines[line - 1] ?? ''
       // Code before a comment on the same line counts too: the line is what a reader sees.
-      checkLength(path, line, whole)
+      checkLength(report, line, whole)
     }
     const prose = value
       .replace(/^\s*\*? ?/gm, ' ')
       .replace(/\s+/g, ' ')
       .trim()
-    checkWords(path, first, prose, true)
+    if (!isQuoting) checkWords(report, first, prose, true)
   }
+  if (isQuoting) return
   for (const { start, value } of stringsOf(program))
-    if (/\S \S+ \S/.test(value)) checkWords(path, lineOf(text, start), value, false)
+    if (/\S \S+ \S/.test(value)) checkWords(report, lineOf(text, start), value, false)
 }
 
-const checkMarkdown = (path: string, text: string): void => {
+const checkMarkdown = (report: Report, text: string, isQuoting: boolean): void => {
   let isCode = false
   for (const [index, line] of text.split('\n').entries()) {
     if (/^\s*```/.test(line)) isCode = !isCode
     else if (!isCode) {
-      if (!/^\s*\|/.test(line) && !/^\s*!?\[/.test(line)) checkLength(path, index + 1, line)
-      checkWords(path, index + 1, line.replace(/^[\s>*#-]+/, ''), true)
+      if (!/^\s*\|/.test(line) && !/^\s*!?\[/.test(line)) checkLength(report, index + 1, line)
+      if (!isQuoting) checkWords(report, index + 1, line.replace(/^[\s>*#-]+/, ''), true)
     }
   }
 }
 
-const given = process.argv.slice(2)
-const listed = execFileSync(
-  'git',
-  ['ls-files', '-co', '--exclude-standard', '--', ...(given.length > 0 ? given : ['.'])],
-  {
+/** The comments of files that have no parser here: `#` in scripts and settings, else `//`, `/*` and `<!--`. */
+const commentLine = (path: string): RegExp | undefined => {
+  if (/\.(ya?ml|conf|sh)$|(^|\/)Dockerfile$|^\.ci\/run$/.test(path)) return /(?:^|\s)#(?!!)\s?(.*)$/
+  if (/\.(css|proto|js|html)$/.test(path)) return /(?:^|\s)(?:\/\/|\/\*|<!--)\s(.*)$/
+  return undefined
+}
+
+const checkLines = (report: Report, text: string, comment: RegExp): void => {
+  for (const [index, line] of text.split('\n').entries()) {
+    const prose = comment.exec(line)?.[1]
+    if (prose === undefined) continue
+    checkLength(report, index + 1, line)
+    checkWords(report, index + 1, prose, true)
+  }
+}
+
+/**
+ * Checks the language of comments, of string literals in TypeScript, and of Markdown: docs/glossary.md has the rules.
+ * Returns comment and Markdown lines over 120 characters (tables, URLs and code blocks excepted) and words that the
+ * rules ban. Files of other kinds have no findings. `path` is relative to the root of the repository.
+ */
+export const checkLanguage = (path: string, text: string): Finding[] => {
+  const findings: Finding[] = []
+  const report: Report = (line, text) => findings.push({ path, line, text })
+  const isQuoting = quotingFiles.has(path)
+  if (path.endsWith('.ts')) checkTypeScript(report, path, text, isQuoting)
+  else if (path.endsWith('.md')) checkMarkdown(report, text, isQuoting)
+  else {
+    const comment = commentLine(path)
+    if (comment !== undefined) checkLines(report, text, comment)
+  }
+  return findings
+}
+
+/** Checks files and folders that the arguments name; all files of the repository when there are none. */
+const main = (): void => {
+  const root = join(import.meta.dirname, '..')
+  const given = process.argv.slice(2)
+  const paths = given.length > 0 ? given : ['.']
+  const listed = execFileSync('git', ['ls-files', '-co', '--exclude-standard', '--', ...paths], {
     cwd: root,
     encoding: 'utf8',
-  },
-).split('\n')
-for (const path of listed) {
-  if (allowedFiles.has(path)) continue
-  const check = path.endsWith('.ts') ? checkTypeScript : path.endsWith('.md') ? checkMarkdown : undefined
-  check?.(path, readFileSync(join(root, path), 'utf8'))
+  })
+  const findings = listed
+    .split('\n')
+    .filter(path => path !== '' && existsSync(join(root, path)))
+    .flatMap(path => checkLanguage(path, readFileSync(join(root, path), 'utf8')))
+  for (const { path, line, text } of findings) console.log(`${path}:${line}: ${text}`)
+  if (findings.length > 0) {
+    console.error(`${findings.length} findings: see docs/glossary.md`)
+    process.exitCode = 1
+  }
 }
-for (const { path, line, text } of findings) console.log(`${path}:${line}: ${text}`)
-if (findings.length > 0) {
-  console.error(`${findings.length} findings: see docs/glossary.md`)
-  process.exitCode = 1
-}
+
+if (import.meta.main) main()

@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # A real Apache Cassandra from Maven artifacts, loopback only.
 #   cassandra.sh start [N] | stop [N] | pid N | nodetool N ARG..
-# Node N (1 to 6, default 1) listens on 127.0.0.N; node 1 is the seed, the others join it. `stop` without N stops all nodes, the last first.
-# Environment: CASSANDRA_ROOT (~/.cache/confab-services/cassandra)  CASSANDRA_DATA ($CASSANDRA_ROOT/data)  CASSANDRA_CQL_PORT (19042)
-#   CASSANDRA_STORAGE_PORT (17000)  CASSANDRA_HEAP (512M)  CASSANDRA_JAVA_HOME (a JDK 17)  CASSANDRA_COMMITLOG (periodic; batch: acked writes outlive kill -9)
+# Node N (1 to 6, default 1) listens on 127.0.0.N. Node 1 is the seed. `stop` without N stops all nodes, the last first.
+# Environment, with defaults:
+#   CASSANDRA_ROOT (~/.cache/confab-services/cassandra)  CASSANDRA_DATA ($CASSANDRA_ROOT/data)
+#   CASSANDRA_CQL_PORT (19042)  CASSANDRA_STORAGE_PORT (17000)  CASSANDRA_HEAP (512M)  CASSANDRA_JAVA_HOME (a JDK 17)
+#   CASSANDRA_COMMITLOG (periodic; with batch, acked writes survive kill -9)
 #   CASSANDRA_AUTH (1: passwords, cassandra/cassandra)  CASSANDRA_JMX (1: nodetool works)
-# Exits with 3 when what it needs is missing; the last line says what.
+# Exits with 3 when a program is missing; the last line names it.
 set -euo pipefail
 ROOT=${CASSANDRA_ROOT:-${XDG_CACHE_HOME:-$HOME/.cache}/confab-services/cassandra}
 DATA=${CASSANDRA_DATA:-$ROOT/data}
@@ -15,10 +17,10 @@ CQL_PORT=${CASSANDRA_CQL_PORT:-19042}
 STORAGE_PORT=${CASSANDRA_STORAGE_PORT:-17000}
 COMMITLOG=${CASSANDRA_COMMITLOG:-periodic}
 LIB=$ROOT/lib-$VERSION
-# One token a node, evenly spread: nodes 1 to 3 are the thirds of the ring, 4 to 6 lie between them.
+# One token per node: nodes 1 to 3 divide the ring into thirds, nodes 4 to 6 lie between them.
 TOKENS=([1]=-9223372036854775808 [2]=-3074457345618258603 [3]=3074457345618258602
         [4]=-6148914691236517205 [5]=0 [6]=6148914691236517204)
-# What conf/jvm17-server.options of 5.0 opens.
+# The packages that conf/jvm17-server.options of version 5.0 opens.
 OPENS=(-Djdk.attach.allowAttachSelf=true -Dio.netty.tryReflectionSetAccessible=true)
 for package in java.base/jdk.internal.{misc,ref} java.base/sun.nio.ch java.management.rmi/com.sun.jmx.remote.internal.rmi \
   java.rmi/sun.rmi.{registry,server} java.sql/java.sql jdk.unsupported/sun.misc jdk.compiler/com.sun.tools.javac.file; do
@@ -32,7 +34,7 @@ done
 fail() { echo "$1" >&2; exit "${2:-1}"; }
 folder() { [[ $1 =~ ^[1-6]$ ]] || fail "a node is 1 to 6, not '$1'"; echo "$DATA/node$1"; }
 
-# The pid of node N, if that process lives and is ours.
+# Prints the pid of node N, if this script started the process and it is alive.
 pid() {
   local f p; f=$(folder "$1")
   [[ -s $f/pid ]] || return 1
@@ -43,7 +45,7 @@ pid() {
 
 listens() { (exec 3<>"/dev/tcp/$1/$CQL_PORT") 2>/dev/null; }
 
-# Whether 127.0.0.N answers CQL (protocol 4 by hand: OPTIONS is answered by SUPPORTED, before anybody logs in).
+# Whether 127.0.0.N answers CQL. Protocol 4: a node answers OPTIONS with SUPPORTED, without a login.
 answers() (
   exec 2>/dev/null 3<>"/dev/tcp/127.0.0.$1/$CQL_PORT" || exit 1
   printf '\x04\x00\x00\x00\x05\x00\x00\x00\x00' >&3
@@ -97,7 +99,7 @@ commitlog_total_space: 256MiB
 commitlog_disk_access_mode: legacy
 auto_snapshot: false
 $([[ ${CASSANDRA_AUTH:-0} != 1 ]] || printf 'authenticator: PasswordAuthenticator\nauthorizer: CassandraAuthorizer\n')
-# For a heap of 512 MB and two cores; a busy machine is slower than the default timeouts allow for.
+# Settings for a heap of 512 MB and two cores. A busy machine exceeds the default timeouts.
 memtable_heap_space: 96MiB
 memtable_offheap_space: 64MiB
 concurrent_reads: 16
@@ -130,11 +132,11 @@ start() {
   ! listens "127.0.0.$n" || fail "port $CQL_PORT of 127.0.0.$n is taken"
   configure "$n" "$d"
   cp=$(printf '%s:' "$LIB"/*.jar)
-  # As root it would lock its memory: 350 MiB more.
+  # A process of root would lock its memory, which takes 350 MiB more.
   [[ $(id -u) != 0 ]] || ! command -v setpriv >/dev/null || pre=(setpriv --inh-caps=-ipc_lock --bounding-set=-ipc_lock)
   [[ ${CASSANDRA_JMX:-0} != 1 ]] || jmx=(-Dcassandra.jmx.local.port=$((STORAGE_PORT + 198 + n))
     -Dcom.sun.management.jmxremote.authenticate=false -Djava.rmi.server.hostname=127.0.0.1)
-  # C1 only: on two cores, a node that lives for minutes is faster so. No 30 s of ring delay, no settling of gossip.
+  # C1 only: it is faster on two cores for a node that runs for minutes. No ring delay of 30 s, no wait for gossip.
   (cd "$d"; MALLOC_ARENA_MAX=4 exec setsid "${pre[@]}" "$JHOME/bin/java" -javaagent:"$(ls "$LIB"/jamm-*.jar)" \
     -Xms128M -Xmx"${CASSANDRA_HEAP:-512M}" -Xss256k -XX:+UseG1GC -XX:MaxGCPauseMillis=300 -XX:MaxDirectMemorySize=256M \
     -XX:+ExitOnOutOfMemoryError -XX:+PerfDisableSharedMem -XX:TieredStopAtLevel=1 \
@@ -148,7 +150,7 @@ start() {
   for _ in $(seq 900); do
     sleep 0.2
     kill -0 "$p" 2>/dev/null || { tail -30 "$d/log" >&2; fail "node $n ended while it started ($d/log)"; }
-    # A node listens for clients once it has joined the ring.
+    # A node accepts clients after it has joined the ring.
     ! answers "$n" || { echo "node $n up: 127.0.0.$n:$CQL_PORT, pid $p"; return; }
   done
   tail -30 "$d/log" >&2; fail "node $n did not answer within 180 s"

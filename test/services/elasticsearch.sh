@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
-# A real Elasticsearch, one node, put together from Maven Central, loopback only. Without what Elastic does not publish there: ILM, scripts, security.
+# A real Elasticsearch node from Maven Central artifacts, loopback only. ILM, scripts and security are not published
+# there, so the node lacks them.
 #   elasticsearch.sh start | stop | kill | pause | resume
-# Environment: ES_ROOT (~/.cache/confab-services/elasticsearch), the programs  ES_RUN ($ES_ROOT), data, log and pid  ES_PORT (19200)  ES_HEAP (512m)
-#   ES_SETTINGS, more lines for elasticsearch.yml  ES_KEEP_DATA=1, a start keeps what is there  ES_JAVA_HOME
-# Exits with 3 when what it needs is missing; the last line says what.
+# Environment, with defaults:
+#   ES_ROOT (~/.cache/confab-services/elasticsearch): programs  ES_RUN ($ES_ROOT): data, log and pid
+#   ES_PORT (19200)  ES_HEAP (512m)  ES_JAVA_HOME
+#   ES_SETTINGS: further lines of elasticsearch.yml  ES_KEEP_DATA=1: a start keeps existing data
+# Exits with 3 when a program is missing; the last line names it.
 set -euo pipefail
 VERSION=9.5.3
 ROOT=${ES_ROOT:-${XDG_CACHE_HOME:-$HOME/.cache}/confab-services/elasticsearch}
@@ -51,7 +54,7 @@ E
   touch "$ROOT/.provisioned-$VERSION"
 }
 
-# Elastic's own launcher is not on Maven Central.
+# Maven Central does not have Elastic's own launcher.
 compile() {
   mkdir -p "$ROOT/launcher"
   cat >"$ROOT/launcher/Launch.java" <<'E'

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# A real S3 server (Versity S3 Gateway over a folder) built from the Go module proxy, loopback only.
+# A real S3 server (Versity S3 Gateway on a folder), built from the Go module proxy, loopback only.
 #   s3.sh start | stop
 # Environment: S3_ROOT (~/.cache/confab-services/s3)  S3_PORT (17070)  S3_ACCESS_KEY (test)  S3_SECRET_KEY (testsecret)
-# Exits with 3 when what it needs is missing; the last line says what.
+# Exits with 3 when a program is missing; the last line names it.
 set -euo pipefail
 ROOT=${S3_ROOT:-${XDG_CACHE_HOME:-$HOME/.cache}/confab-services/s3}
 PORT=${S3_PORT:-17070}

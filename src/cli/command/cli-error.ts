@@ -1,3 +1,4 @@
+import { CodedError } from '../../base/coded-error.ts'
 /**
  * Error codes of the command line, beside those of the protocol and of NATS. docs/errors.md lists them; a test ties the
  * two.
@@ -35,14 +36,4 @@ export const CliProblem = {
 export type CliErrorCode = (typeof CliProblem)[keyof typeof CliProblem]
 
 /** Thrown for problems that the operator can solve. The command line shows code and message, without a stack trace. */
-export class CliError extends Error {
-  readonly code: CliErrorCode
-
-  static is = (error: unknown): error is CliError => error instanceof CliError
-
-  constructor(code: CliErrorCode, message: string, options?: ErrorOptions) {
-    super(message, options)
-    this.name = 'CliError'
-    this.code = code
-  }
-}
+export class CliError extends CodedError<CliErrorCode> {}

@@ -65,7 +65,7 @@ const refuseIfServing = async (data: string, other: ServeRecord): Promise<void> 
 }
 
 const unhandled = (what: string, cause: Error): CliError =>
-  new CliError('UNHANDLED_ERROR', `${what}: ${cause.message}`, { cause })
+  new CliError('UNHANDLED_ERROR', `${what}: ${cause.message}`, cause)
 
 /**
  * Handles errors that no code caught, until the process exits. The first one aborts the returned signal, with a

@@ -1,4 +1,5 @@
 import { errors, types } from 'cassandra-driver'
+import { CodedError } from '../../base/coded-error.ts'
 import { ConfabError } from '../../events/index.ts'
 import { ChangeRejectedError } from '../../projections/index.ts'
 
@@ -24,17 +25,7 @@ export type CassandraProblem = (typeof CassandraProblem)[keyof typeof CassandraP
 /**
  * Thrown when Cassandra is unavailable or not set up as confab needs it. The message tells an operator what to do.
  */
-export class CassandraError extends Error {
-  readonly code: CassandraProblem
-
-  constructor(code: CassandraProblem, message: string, cause?: unknown) {
-    super(message, cause === undefined ? {} : { cause })
-    this.name = 'CassandraError'
-    this.code = code
-  }
-
-  static is = (error: unknown): error is CassandraError => error instanceof CassandraError
-}
+export class CassandraError extends CodedError<CassandraProblem> {}
 
 const { responseErrorCodes } = types
 const codeOf = (error: unknown): number | undefined =>

@@ -1,4 +1,5 @@
 import { errors } from '@elastic/elasticsearch'
+import { CodedError } from '../../base/coded-error.ts'
 import { ConfabError } from '../../events/index.ts'
 
 /** Codes of Elasticsearch errors, for operators; see docs/errors.md. Clients receive `UNAVAILABLE`. */
@@ -28,16 +29,10 @@ export type ElasticsearchProblem = (typeof ElasticsearchProblem)[keyof typeof El
  * Thrown when Elasticsearch is unavailable or not set up as confab needs it. For the operator; a retry may succeed
  * once the cause is fixed.
  */
-export class ElasticsearchError extends Error {
-  readonly code: ElasticsearchProblem
-
+export class ElasticsearchError extends CodedError<ElasticsearchProblem> {
   constructor(code: ElasticsearchProblem, message: string, cause?: unknown) {
-    super(`${code}: ${message}`, cause === undefined ? {} : { cause })
-    this.name = 'ElasticsearchError'
-    this.code = code
+    super(code, `${code}: ${message}`, cause)
   }
-
-  static is = (error: unknown): error is ElasticsearchError => error instanceof ElasticsearchError
 }
 
 /** The part of an error body, or of a bulk item, that describes the error. */

@@ -1,3 +1,4 @@
+import { CodedError } from '../../base/coded-error.ts'
 import type { ProjectionName } from '../views/projection.ts'
 
 /** A generation of a view that is kept. */
@@ -54,17 +55,7 @@ export const PlanProblem = {
 export type PlanProblem = (typeof PlanProblem)[keyof typeof PlanProblem]
 
 /** Thrown when the current plan does not allow the requested operation. */
-export class PlanError extends Error {
-  readonly code: PlanProblem
-
-  static is = (error: unknown): error is PlanError => error instanceof PlanError
-
-  constructor(code: PlanProblem, message: string) {
-    super(message)
-    this.name = 'PlanError'
-    this.code = code
-  }
-}
+export class PlanError extends CodedError<PlanProblem> {}
 
 /** Returns the initial plan of a projection: one generation, of the version that its rows have. */
 export const firstPlan = (version: number): ProjectionPlan => ({

@@ -1,3 +1,4 @@
+import { CodedError } from '../../../base/coded-error.ts'
 /** Problems with NATS or the data folder at start. docs/errors.md lists them for operators; clients never see them. */
 export const NatsProblem = {
   /** No nats-server was found, and none could be fetched. */
@@ -20,17 +21,7 @@ export const NatsProblem = {
 export type NatsProblem = (typeof NatsProblem)[keyof typeof NatsProblem]
 
 /** Thrown when confab cannot use NATS. The message is for the operator, and says what to do. */
-export class NatsError extends Error {
-  readonly code: NatsProblem
-
-  constructor(code: NatsProblem, message: string, cause?: unknown) {
-    super(message, cause === undefined ? {} : { cause })
-    this.name = 'NatsError'
-    this.code = code
-  }
-
-  static is = (error: unknown): error is NatsError => error instanceof NatsError
-}
+export class NatsError extends CodedError<NatsProblem> {}
 
 /** Returns an error of the file system as a NatsError about the data folder; any other error unchanged. */
 export const asDataError = (folder: string, error: unknown): unknown => {
