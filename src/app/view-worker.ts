@@ -12,6 +12,7 @@ import {
   startStreamLeases,
   type ViewStores,
   versionOf,
+  worstState,
 } from '../projections/index.ts'
 
 /** A view database that a worker opens. */
@@ -115,8 +116,11 @@ export const startViewWorker = async (
     supervisor: () => running?.supervisor,
     status: () => {
       if (running === undefined) return database.projections.map(name => unopened(name, reason))
-      const status = running.supervisor.status()
-      const trouble = running.leases?.trouble()
+      const { supervisor, leases } = running
+      if (leases === undefined) return supervisor.status()
+      const followed = new Set(supervisor.streams())
+      const status = supervisor.status().map(one => ofStreams(one, followed))
+      const trouble = leases.trouble()
       return trouble === undefined ? status : status.map(one => withTrouble(one, trouble))
     },
     stop: async () => {
@@ -127,6 +131,15 @@ export const startViewWorker = async (
       await running?.stores.close()
     },
   }
+}
+
+/**
+ * The status of a view without the streams that another worker has claimed. This worker releases them when its store
+ * answers, and until then they are no reason to report it as stopped.
+ */
+const ofStreams = (status: SupervisedStatus, followed: ReadonlySet<string>): SupervisedStatus => {
+  const streams = status.streams.filter(({ stream }) => followed.has(stream))
+  return { ...status, streams, state: worstState(streams.map(({ state }) => state)) }
 }
 
 /** The status of a view whose streams the worker cannot take over; the projection itself does not report that. */
