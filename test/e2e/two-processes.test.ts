@@ -15,6 +15,7 @@ import { startNats } from '../harness/nats.ts'
 import { Outsider, Refused, type SeenEvent } from '../harness/outsider.ts'
 import { replayLog } from '../harness/replay.ts'
 import { tempFolder } from '../harness/temp-folder.ts'
+import { untilLevel } from '../harness/until-level.ts'
 
 /** The next step of a client. Numbers select among what exists at that moment. */
 const step = fc.oneof(
@@ -125,6 +126,7 @@ t.test(
     })
     servers.push(fresh)
     await untilReady(fresh)
+    await Promise.all([...servers.slice(0, 2), fresh].map(server => untilLevel(server)))
     const words = ['ginger', 'lemon', 'mint', 'gin*']
     const wanted = await readViews(fresh, users, words)
     for (const server of servers.slice(0, 2))

@@ -8,6 +8,7 @@ import { ackedAreStored, clientsSawTheLog, seqsAreGapless } from '../harness/inv
 import { startLoad } from '../harness/load.ts'
 import { replayLog } from '../harness/replay.ts'
 import { tempFolder } from '../harness/temp-folder.ts'
+import { untilLevel } from '../harness/until-level.ts'
 
 const users = ['alice', 'bob', 'carol', 'dave', 'erin']
 const conversations = ['tea', 'den', 'lab']
@@ -52,6 +53,7 @@ t.test(
     const { url } = JSON.parse(readFileSync(join(data, 'nats.json'), 'utf8')) as { url: string }
     const fresh = await untilReady(await spawnConfab({ data: join(folder, 'fresh'), nats: url }))
     t.teardown(() => fresh.stop())
+    await Promise.all([confab, fresh].map(server => untilLevel(server)))
     const words = ['word3', '"from carol"', 'num*']
     t.same(
       await readViews(confab, users, words),
