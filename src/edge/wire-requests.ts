@@ -36,7 +36,7 @@ export const wireRequests = (
   const admission = new Admission(
     {
       sessions,
-      load: () => Math.max(bus.load, slowConsumers.load),
+      loads: [bus, slowConsumers],
       onRefused: limit => metrics.limited(limit),
     },
     limits,
@@ -46,6 +46,7 @@ export const wireRequests = (
     states,
     views,
     access,
+    admission,
     reader,
     freshness,
     memberships,

@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { EdgeOptions } from './edge-options.ts'
-import { HelloRate } from './limits/admission.ts'
-import { AddressLimit } from './limits/connection-limits.ts'
+import { AddressLimit, HelloRate } from './limits/connection-limits.ts'
 import type { EdgeLimits } from './ports/edge-limits.ts'
 import { Contacts, LastSeen, PresenceBoard } from './presence/index.ts'
 import { closeOverdue, DeviceSessions } from './sessions/close-sessions.ts'

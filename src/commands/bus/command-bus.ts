@@ -36,6 +36,24 @@ export interface CommandContext {
   readonly isWanted?: () => boolean
 }
 
+let second = 0
+let prefix = ''
+
+/** Returns the current time as events carry it. The part up to the second is formatted once per second. */
+const now = (): string => {
+  const ms = Date.now()
+  const current = Math.floor(ms / 1000)
+  if (current !== second) {
+    second = current
+    prefix = new Date(ms).toISOString().slice(0, 20)
+  }
+  return `${prefix}${String(ms % 1000).padStart(3, '0')}Z`
+}
+
+/** Returns the context of a command that a user sends now. */
+export const commandContext = (from: string, traceparent?: string): CommandContext =>
+  traceparent === undefined ? { from, at: now() } : { from, at: now(), traceparent }
+
 /**
  * Decides commands and appends their events. This node executes the commands of one conversation one at a time, and
  * conversations in parallel. Other nodes may decide for the same conversation: the expected sequence of an append is

@@ -3,7 +3,6 @@ import type { AggregateState } from '../domain/aggregate.ts'
 import { type ConversationCommand, messageOf } from '../domain/conversation-command.ts'
 import { type ConversationState, conversationType } from '../domain/conversation-state.ts'
 import { answerOfConversation, decideConversation } from '../domain/decide-conversation.ts'
-import { oldestOf } from '../domain/recent-events.ts'
 import type { UserState } from '../domain/user-state.ts'
 import type { MessageLookup } from '../ports/message-lookup.ts'
 import type { AggregateCache } from '../states/aggregate-cache.ts'
@@ -59,7 +58,7 @@ export const conversationHandler = (
       // The sender may become a member through an earlier command of the batch, so look the message up in any case.
       const message = messageOf(state, request.m, command.found)
       if (message === undefined)
-        command.found = { m: request.m, upTo: oldestOf(state.recent) - 1, message: undefined }
+        command.found = { m: request.m, upTo: state.recent.oldest - 1, message: undefined }
       else if ('lacks' in message) facts.push(find(lookup, command, message.lacks, message.upTo))
     }
     return facts.length === 0 ? undefined : Promise.all(facts)

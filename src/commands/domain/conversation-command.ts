@@ -3,7 +3,6 @@ import type { MessageRef } from '../ports/message-lookup.ts'
 import { type Refusal, refuse } from './aggregate.ts'
 import type { ConversationState } from './conversation-state.ts'
 import { mayHaveSeen } from './message-id-filter.ts'
-import { isWhole, oldestOf } from './recent-events.ts'
 
 /**
  * A request with everything that a decider needs besides the state. Deciders take no time, id or fact from elsewhere.
@@ -72,8 +71,8 @@ export const messageOf = (
   const { recent } = state
   const message = recent.messages.get(m)
   if (message !== undefined) return message
-  if (isWhole(recent) || !mayHaveSeen(state.seen, m)) return undefined
-  const upTo = oldestOf(recent) - 1
+  if (recent.oldest === 1 || !mayHaveSeen(state.seen, m)) return undefined
+  const upTo = recent.oldest - 1
   if (found === undefined || found.m !== m || found.upTo < upTo) return { lacks: m, upTo }
   return found.message !== undefined && recent.deletions.has(m)
     ? { ...found.message, deleted: true }

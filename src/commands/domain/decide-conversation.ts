@@ -1,9 +1,24 @@
-import type { ConversationEvent, ConversationRequest, Role } from '../../events/index.ts'
-import { type Decision, refuse } from './aggregate.ts'
-import { type CommandOf, type ConversationCommand, refuseStranger, roleIn } from './conversation-command.ts'
+import {
+  type ConversationEvent,
+  type ConversationRequest,
+  Limits,
+  type MessagePosted,
+  type Role,
+} from '../../events/index.ts'
+import type { MessageRef } from '../ports/message-lookup.ts'
+import { type Decision, type Refusal, refuse } from './aggregate.ts'
+import {
+  type CommandOf,
+  type ConversationCommand,
+  messageOf,
+  refuseStranger,
+  roleIn,
+} from './conversation-command.ts'
 import type { ConversationState } from './conversation-state.ts'
 import { decideInvite, decideJoin, decideLeave, decideRemove, decideRole } from './decide-members.ts'
-import { decideDelete, decideEdit, decideReact, decideSend } from './decide-messages.ts'
+import { decideCreate, decideRename, decideSettings } from './decide-settings.ts'
+import { reactionKey } from './recent-events.ts'
+import { waitOf } from './slow-mode.ts'
 
 type ConversationDecision = Decision<ConversationEvent>
 
@@ -44,77 +59,6 @@ export const decideConversation = (
   }
 }
 
-const decideCreate = (
-  state: ConversationState,
-  { request, from, at, id, blocked }: CommandOf<'create'>,
-): ConversationDecision => {
-  if (state.seq > 0)
-    return state.creation === id
-      ? { unchanged: { seq: 1, duplicate: true }, done: true }
-      : refuse('ALREADY_EXISTS', undefined, '/c')
-  const { c, kind, title } = request
-  const members = new Map<string, Role>([[from, 'owner']])
-  for (const user of request.members) if (user !== from) members.set(user, 'member')
-  if (kind === 'direct') {
-    if (members.size !== 2)
-      return refuse('BAD_REQUEST', 'A direct conversation has exactly two members.', '/members')
-    if (blocked === true) return refuse('FORBIDDEN', 'One of you has blocked the other.')
-  }
-  return {
-    event: {
-      t: 'event',
-      c,
-      seq: 1,
-      type: 'conversation.created',
-      from,
-      at,
-      kind,
-      ...(title === undefined ? {} : { title }),
-      members: Array.from(members, ([user, role]) => ({ user, role })),
-    },
-  }
-}
-
-const decideRename = (
-  state: ConversationState,
-  { request: { title }, from, at, follows }: CommandOf<'rename'>,
-): ConversationDecision => {
-  const role = roleIn(state, { from, follows })
-  if (role === undefined) return refuseStranger(state)
-  if (state.kind === 'direct') return refuse('FORBIDDEN', 'A direct conversation has no title.')
-  if (role === 'member') return refuse('FORBIDDEN', 'Only the owner and admins may do this.')
-  if (state.title === title) return { unchanged: { seq: state.seq } }
-  return {
-    event: { t: 'event', c: state.c, seq: state.seq + 1, type: 'conversation.renamed', from, at, title },
-  }
-}
-
-const decideSettings = (
-  state: ConversationState,
-  { request, from, at, follows }: CommandOf<'settings'>,
-): ConversationDecision => {
-  const role = roleIn(state, { from, follows })
-  if (role === undefined) return refuseStranger(state)
-  if (state.kind === 'direct') return refuse('FORBIDDEN', 'A direct conversation has no settings.')
-  if (role === 'member') return refuse('FORBIDDEN', 'Only the owner and admins may do this.')
-  const before = { posting: state.posting, slowModeSeconds: state.slowMode?.seconds ?? 0 }
-  const { posting = before.posting, slowModeSeconds = before.slowModeSeconds } = request
-  if (posting === before.posting && slowModeSeconds === before.slowModeSeconds)
-    return { unchanged: { seq: state.seq } }
-  return {
-    event: {
-      t: 'event',
-      c: state.c,
-      seq: state.seq + 1,
-      type: 'conversation.settings_changed',
-      from,
-      at,
-      posting,
-      slowModeSeconds,
-    },
-  }
-}
-
 /** Returns the answer to a command that produced an event. */
 export const answerOfConversation = (
   t: ConversationRequest['t'],
@@ -124,4 +68,133 @@ export const answerOfConversation = (
 ): object => {
   if (t === 'send') return { seq, at, duplicate }
   return t === 'create' ? { seq, duplicate } : { seq }
+}
+
+const utf8 = new TextEncoder()
+
+const isTooLong = (text: string): boolean =>
+  text.length * 3 > Limits.textBytes && utf8.encode(text).length > Limits.textBytes
+
+const tooLong = (): Refusal =>
+  refuse('TOO_LARGE', `text: at most ${Limits.textBytes} bytes of UTF-8.`, '/text')
+
+const noMessage = (): Refusal => refuse('NOT_FOUND', 'This message does not exist.', '/m')
+
+const blocked = (): Refusal => refuse('FORBIDDEN', 'One of you has blocked the other.')
+
+/** Refuses plain members where only staff may post: they cannot send or edit, and can react and delete. */
+const refusePosting = (state: ConversationState, role: Role | undefined): Refusal | undefined =>
+  state.posting === 'staff' && role === 'member'
+    ? refuse('FORBIDDEN', 'Only the owner and admins may post here.')
+    : undefined
+
+/** Refuses a message of a plain member that slow mode does not allow yet. */
+const refuseSlowMode = (
+  state: ConversationState,
+  role: Role,
+  { from, at }: CommandOf<'send'>,
+): Refusal | undefined => {
+  if (state.slowMode === undefined || role !== 'member') return undefined
+  const retryAfterMs = waitOf(state.slowMode, from, at)
+  if (retryAfterMs === 0) return undefined
+  const { seconds } = state.slowMode
+  const message = `Slow mode: one message every ${seconds} s in this conversation.`
+  return { ...refuse('RATE_LIMITED', message), retryAfterMs }
+}
+
+const decideSend = (state: ConversationState, command: CommandOf<'send'>): ConversationDecision => {
+  const { request, from, at, blocked: isBlocked, found } = command
+  const { m, text, replyTo, attachments } = request
+  // A repeated send gets its first answer, whatever has changed since.
+  const recent = state.recent.messages.get(m)
+  if (recent !== undefined && recent.from === from) return repeated(recent)
+  const role = roleIn(state, command)
+  if (role === undefined) return refuseStranger(state)
+  const message = messageOf(state, m, found)
+  if (message !== undefined) {
+    if ('lacks' in message) return message
+    return message.from === from
+      ? repeated(message)
+      : refuse('CONFLICT', 'Another user has already used this message id.', '/m')
+  }
+  if (isBlocked === true) return blocked()
+  if (isTooLong(text)) return tooLong()
+  const refusal = refusePosting(state, role) ?? refuseSlowMode(state, role, command)
+  if (refusal !== undefined) return refusal
+  const { c } = state
+  const event: MessagePosted = {
+    t: 'event',
+    c,
+    seq: state.seq + 1,
+    type: 'message.posted',
+    m,
+    n: state.n + 1,
+    from,
+    at,
+    text,
+  }
+  if (replyTo !== undefined) event.replyTo = replyTo
+  if (attachments !== undefined && attachments.length > 0) event.attachments = attachments
+  return { event }
+}
+
+const repeated = ({ seq, at }: { seq: number; at: string }): ConversationDecision => ({
+  unchanged: { seq, at, duplicate: true },
+  done: true,
+})
+
+/** Returns the message that a member edits or reacts to, or the refusal. */
+const existingMessage = (
+  state: ConversationState,
+  command: CommandOf<'edit' | 'react'>,
+): MessageRef | Refusal | { readonly lacks: string; readonly upTo: number } => {
+  if (roleIn(state, command) === undefined) return refuseStranger(state)
+  const { request, blocked: isBlocked, found } = command
+  const { m } = request
+  if (isBlocked === true) return blocked()
+  const message = messageOf(state, m, found)
+  if (message === undefined) return noMessage()
+  return 'seq' in message && message.deleted ? noMessage() : message
+}
+
+const decideEdit = (state: ConversationState, command: CommandOf<'edit'>): ConversationDecision => {
+  const { request, from, at } = command
+  const { m, text } = request
+  const message = existingMessage(state, command)
+  if (!('seq' in message)) return message
+  if (message.from !== from) return refuse('FORBIDDEN', 'Only its author may edit a message.')
+  const refusal = refusePosting(state, roleIn(state, command))
+  if (refusal !== undefined) return refusal
+  if (isTooLong(text)) return tooLong()
+  return { event: { t: 'event', c: state.c, seq: state.seq + 1, type: 'message.edited', m, from, at, text } }
+}
+
+const decideDelete = (state: ConversationState, command: CommandOf<'delete'>): ConversationDecision => {
+  const { request, from, at, found } = command
+  const { m } = request
+  const role = roleIn(state, command)
+  if (role === undefined) return refuseStranger(state)
+  const message = messageOf(state, m, found)
+  if (message === undefined) return noMessage()
+  if ('lacks' in message) return message
+  if (message.from !== from && (role === 'member' || state.kind === 'direct'))
+    return refuse('FORBIDDEN', 'Only its author, an admin or the owner may delete a message.')
+  if (message.deleted) return { unchanged: { seq: state.seq } }
+  return { event: { t: 'event', c: state.c, seq: state.seq + 1, type: 'message.deleted', m, from, at } }
+}
+
+const decideReact = (state: ConversationState, command: CommandOf<'react'>): ConversationDecision => {
+  const { request, from, at } = command
+  const { m, emoji, on } = request
+  const message = existingMessage(state, command)
+  if (!('seq' in message)) return message
+  // Views ignore a reaction that is added twice or removed twice, so the state holds recent reactions only.
+  const last = state.recent.reactions.get(reactionKey(m, from, emoji))
+  const isOn = last !== undefined ? last.on : state.recent.oldest === 1 ? false : undefined
+  if (isOn === on) return { unchanged: { seq: state.seq } }
+  const { c } = state
+  const seq = state.seq + 1
+  return on
+    ? { event: { t: 'event', c, seq, type: 'reaction.added', m, from, at, emoji } }
+    : { event: { t: 'event', c, seq, type: 'reaction.removed', m, from, at, emoji } }
 }

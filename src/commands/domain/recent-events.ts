@@ -26,6 +26,8 @@ export interface RecentEvents {
   readonly slots: RecentEvent[]
   /** seq of the last event. */
   head: number
+  /** seq of the oldest event that is here; 1: all events of the conversation are here. */
+  oldest: number
   /** Command id to seq. Without `send` commands: those are found by message id and sender. */
   readonly commands: Map<string, number>
   readonly messages: Map<string, MessageRef>
@@ -42,18 +44,12 @@ export const noRecentEvents = (capacity = recentCapacity): RecentEvents => ({
   first: 1,
   slots: [],
   head: 0,
+  oldest: 1,
   commands: new Map(),
   messages: new Map(),
   deletions: new Map(),
   reactions: new Map(),
 })
-
-/** Returns the seq of the oldest event in `recent`. */
-export const oldestOf = (recent: RecentEvents): number =>
-  Math.max(recent.first, recent.head - recent.capacity + 1)
-
-/** Whether `recent` holds all events of the conversation. */
-export const isWhole = (recent: RecentEvents): boolean => oldestOf(recent) === 1
 
 export const reactionKey = (m: string, from: string, emoji: string): string => `${m} ${from} ${emoji}`
 
@@ -97,6 +93,7 @@ const put = (recent: RecentEvents, entry: RecentEvent): MessageRef | undefined =
   if (oldest !== undefined) forget(recent, oldest)
   recent.slots[slot] = entry
   recent.head = entry.seq
+  recent.oldest = Math.max(recent.first, entry.seq - recent.capacity + 1)
   const forgotten = oldest !== undefined && 'm' in oldest ? oldest : undefined
   if ('m' in entry) {
     recent.messages.set(entry.m, entry)
@@ -127,7 +124,7 @@ const forget = (recent: RecentEvents, entry: RecentEvent): void => {
 /** Returns a copy that evolves independently and forgets nothing for the next `more` events. */
 export const forkRecent = (recent: RecentEvents, more: number): RecentEvents => {
   const capacity = recent.capacity + more
-  const first = oldestOf(recent)
+  const first = recent.oldest
   const slots: RecentEvent[] = []
   for (let seq = first; seq <= recent.head; seq++) {
     const entry = recent.slots[seq % recent.capacity]
@@ -138,6 +135,7 @@ export const forkRecent = (recent: RecentEvents, more: number): RecentEvents => 
     first,
     slots,
     head: recent.head,
+    oldest: first,
     commands: new Map(recent.commands),
     messages: new Map(recent.messages),
     deletions: new Map(recent.deletions),
@@ -151,7 +149,7 @@ export const forkRecent = (recent: RecentEvents, more: number): RecentEvents => 
  */
 export const serialiseRecent = (recent: RecentEvents): RecentEvent[] => {
   const entries: RecentEvent[] = []
-  for (let seq = oldestOf(recent); seq <= recent.head; seq++) {
+  for (let seq = recent.oldest; seq <= recent.head; seq++) {
     const entry = recent.slots[seq % recent.capacity]
     if (entry !== undefined) entries.push(entry)
   }

@@ -1,9 +1,128 @@
 import { ConfabError, type Request, type RequestType } from '../../events/index.ts'
 import type { EdgeLimits } from '../ports/edge-limits.ts'
 import type { LimitName } from '../ports/edge-metrics.ts'
-import { Meter, Rate, Rates, RecentKeys, UserMeter } from './rate-limits.ts'
 
-/** Load of the node, as a share of its nearest limit, from which on only urgent requests are accepted. */
+/** A rate limit. */
+export interface RateOptions {
+  /** Units per second; 0: no limit. */
+  readonly perSecond: number
+  /** Length of a burst, ms: a burst is `perSecond × burstMs / 1000` units. */
+  readonly burstMs: number
+}
+
+/**
+ * The generic cell rate algorithm (ITU-T I.371). It stores one number per key: the theoretical arrival time, at which
+ * all units accepted so far would have arrived at exactly the rate. In any time t at most a burst and `perSecond × t`
+ * units pass. Pure: callers pass the time, in ms of a monotonic clock.
+ */
+export class Rate {
+  readonly #msEach: number
+  readonly #burstMs: number
+
+  constructor({ perSecond, burstMs }: RateOptions) {
+    this.#msEach = perSecond === 0 ? 0 : 1000 / perSecond
+    this.#burstMs = burstMs
+  }
+
+  /**
+   * Returns the arrival time after `cost` more units; initially it is 0. More units than a burst count as one burst.
+   */
+  after(arrival: number, now: number, cost: number): number {
+    const ms = Math.min(cost * this.#msEach, this.#burstMs)
+    return Math.max(arrival, now) + ms
+  }
+
+  /** Returns how long to wait until this arrival time conforms, ms; 0 or less: it conforms now. */
+  waitMs(after: number, now: number): number {
+    return after - now - this.#burstMs
+  }
+
+  /** Returns the arrival time without `cost` units that were counted before. */
+  without(arrival: number, cost: number): number {
+    return arrival - Math.min(cost * this.#msEach, this.#burstMs)
+  }
+}
+
+/** The use of one key: the theoretical arrival times of its requests and of their bytes. */
+export class Meter {
+  requests = 0
+  bytes = 0
+}
+
+/** The meter of a user, with the number of its unanswered requests in all sessions on this node. */
+export class UserMeter extends Meter {
+  inFlight = 0
+}
+
+/** The rate limits of requests and bytes for one kind of key. */
+export class Rates {
+  readonly #requests: Rate
+  readonly #bytes: Rate
+
+  constructor(limits: { requests: number; bytes: number; burstMs: number }) {
+    const { requests, bytes, burstMs } = limits
+    this.#requests = new Rate({ perSecond: requests, burstMs })
+    this.#bytes = new Rate({ perSecond: bytes, burstMs })
+  }
+
+  /** Counts a request of this size and returns 0. Over a limit it counts nothing and returns how long to wait, ms. */
+  take(meter: Meter, now: number, bytes: number): number {
+    const requests = this.#requests.after(meter.requests, now, 1)
+    const load = this.#bytes.after(meter.bytes, now, bytes)
+    const wait = Math.max(this.#requests.waitMs(requests, now), this.#bytes.waitMs(load, now))
+    if (wait > 0) return wait
+    meter.requests = requests
+    meter.bytes = load
+    return 0
+  }
+
+  /** Reverts the count of a request. */
+  giveBack(meter: Meter, bytes: number): void {
+    meter.requests = this.#requests.without(meter.requests, 1)
+    meter.bytes = this.#bytes.without(meter.bytes, bytes)
+  }
+}
+
+/**
+ * A cache of at most `most` keys that creates missing values. It keeps two generations and drops the older one when the
+ * younger one is full: a lookup of a key in use costs one map access, and no order has to be kept.
+ */
+export class RecentKeys<T> {
+  readonly #half: number
+  readonly #make: () => T
+  #young = new Map<string, T>()
+  #old = new Map<string, T>()
+
+  constructor(most: number, make: () => T) {
+    this.#half = Math.max(1, Math.floor(most / 2))
+    this.#make = make
+  }
+
+  /** Returns the value of a key, and creates it if needed. */
+  of(key: string): T {
+    const known = this.#young.get(key)
+    if (known !== undefined) return known
+    const value = this.#old.get(key) ?? this.#make()
+    if (this.#young.size >= this.#half) {
+      this.#old = this.#young
+      this.#young = new Map()
+    }
+    this.#young.set(key, value)
+    return value
+  }
+
+  /** Returns the value of a key if the cache contains it. */
+  peek(key: string): T | undefined {
+    return this.#young.get(key) ?? this.#old.get(key)
+  }
+
+  /** Number of cached keys. A key that was read recently may count twice. */
+  get size(): number {
+    return this.#young.size + this.#old.size
+  }
+}
+
+/** Load, as a share of the nearest limit of the node, from which on only urgent requests are accepted. */
 const fullFrom = 0.9
 
 /** Requests that a nearly full node still accepts: without them a client loses its position or retries in a loop. */
@@ -46,10 +165,15 @@ const names = { socket_rate: 'this socket', user_rate: 'this user', conversation
 export interface MeteredSession {
   readonly phase: string
   readonly user: string
-  readonly inFlight: number
+  inFlight: number
   meter: Meter | undefined
   /** Shared by the user's sessions on this node. */
   userMeter: UserMeter | undefined
+}
+
+/** A component with a limit. `load`: its use as a share of the limit, 1 when full. */
+interface Loaded {
+  readonly load: number
 }
 
 interface SessionsByUser {
@@ -72,13 +196,13 @@ export class Admission {
   readonly #conversations: RecentKeys<Meter>
   readonly #sessions: SessionsByUser
   readonly #onRefused: (limit: LimitName) => void
-  readonly #load: () => number
+  readonly #loads: readonly Loaded[]
 
   constructor(
     parts: {
       sessions: SessionsByUser
-      /** Returns the load of the node as a share of its nearest limit; 1: full. */
-      load: () => number
+      /** The components that limit the node. */
+      loads: readonly Loaded[]
       onRefused: (limit: LimitName) => void
     },
     limits: EdgeLimits,
@@ -86,7 +210,7 @@ export class Admission {
     const { burstMs, meters } = limits
     this.#sessions = parts.sessions
     this.#onRefused = parts.onRefused
-    this.#load = parts.load
+    this.#loads = parts.loads
     this.#inFlight = limits.inFlight
     this.#userInFlight = limits.userInFlight
     this.#socketRates = new Rates({ requests: limits.socketRequests, bytes: limits.socketBytes, burstMs })
@@ -115,6 +239,17 @@ export class Admission {
     if (session.userMeter !== undefined) this.#requireUserInFlight(session.userMeter)
   }
 
+  /** Counts a request as unanswered, for its session and its user, until `end`. */
+  begin(session: MeteredSession): void {
+    session.inFlight++
+    if (session.userMeter !== undefined) session.userMeter.inFlight++
+  }
+
+  end(session: MeteredSession): void {
+    session.inFlight--
+    if (session.userMeter !== undefined) session.userMeter.inFlight--
+  }
+
   /**
    * Counts a request over HTTP and returns the meter of its user. The caller counts the request in `inFlight` until it
    * is answered. Throws ConfabError RATE_LIMITED or OVERLOADED.
@@ -128,7 +263,7 @@ export class Admission {
 
   /** Counts a valid request over any transport. Throws ConfabError RATE_LIMITED or OVERLOADED. */
   request(request: Request, bytes: number, now: number): void {
-    if (this.#load() > fullFrom && !urgent.has(request.t)) {
+    if (this.#loads.some(({ load }) => load > fullFrom) && !urgent.has(request.t)) {
       this.#onRefused('node')
       throw new ConfabError('OVERLOADED', 'This node is nearly full. Retry later.', {
         retryAfterMs: spread(1_000),
@@ -174,48 +309,3 @@ export class Admission {
     })
   }
 }
-
-/** Length of a burst of new sessions, ms. Sessions within a burst are not delayed. */
-const helloBurstMs = 1_000
-/** Longest `retryAfterMs` of a refused `hello`, ms. */
-const longestRetryMs = 30_000
-
-/**
- * Limits how many sessions open per second. Each new session costs work: token, conversations, catch-up. Beyond the
- * limit all sessions would be served late. A refused client receives a retry time of its own, spaced at the rate: with
- * one common time all refused clients would return at once.
- */
-export class HelloRate {
-  readonly #rate: Rate
-  readonly #msEach: number
-  readonly #onRefused: () => void
-  #arrival = 0
-  /** The retry time of the client that was refused last. */
-  #lastRetryAt = 0
-
-  /** `perSecond`: 0 for no limit. */
-  constructor(perSecond: number, onRefused: () => void) {
-    this.#rate = new Rate({ perSecond, burstMs: helloBurstMs })
-    this.#msEach = perSecond === 0 ? 0 : 1000 / perSecond
-    this.#onRefused = onRefused
-  }
-
-  /** Counts a new session. `now` is `performance.now()`. Throws ConfabError OVERLOADED with `retryAfterMs`. */
-  admit(now: number): void {
-    const after = this.#rate.after(this.#arrival, now, 1)
-    const wait = this.#rate.waitMs(after, now)
-    if (wait < 1) {
-      this.#arrival = after
-      return
-    }
-    const retryAt = Math.max(this.#lastRetryAt, now + wait) + this.#msEach
-    this.#lastRetryAt = Math.min(retryAt, now + longestRetryMs)
-    this.#onRefused()
-    throw new ConfabError('OVERLOADED', 'Too many clients connect at the same time. Retry later.', {
-      retryAfterMs: jittered(this.#lastRetryAt - now),
-    })
-  }
-}
-
-/** Returns 100 to 125 % of a time. */
-const jittered = (ms: number): number => Math.ceil(ms * (1 + Math.random() / 4))

@@ -1,6 +1,7 @@
 import { isIP } from 'node:net'
 import ipaddr from 'ipaddr.js'
 import { ConfabError } from '../../events/index.ts'
+import { Rate } from './admission.ts'
 
 /** `retryAfterMs` of a refused connection. */
 const retryAfterMs = 10_000
@@ -81,3 +82,48 @@ export const clientAddress = (peer: string, forwarded: string, proxies: number):
   const address = /^\[([^\]]+)\](?::\d+)?$/.exec(entry)?.[1] ?? entry.replace(/^(\d+(?:\.\d+){3}):\d+$/, '$1')
   return isIP(address) === 0 ? peer : address
 }
+
+/** Length of a burst of new sessions, ms. Sessions within a burst are not delayed. */
+const helloBurstMs = 1_000
+/** Longest `retryAfterMs` of a refused `hello`, ms. */
+const longestRetryMs = 30_000
+
+/**
+ * Limits how many sessions open per second. Each new session costs work: token, conversations, catch-up. Beyond the
+ * limit all sessions would be served late. A refused client receives a retry time of its own, spaced at the rate: with
+ * one common time all refused clients would return at once.
+ */
+export class HelloRate {
+  readonly #rate: Rate
+  readonly #msEach: number
+  readonly #onRefused: () => void
+  #arrival = 0
+  /** The retry time of the client that was refused last. */
+  #lastRetryAt = 0
+
+  /** `perSecond`: 0 for no limit. */
+  constructor(perSecond: number, onRefused: () => void) {
+    this.#rate = new Rate({ perSecond, burstMs: helloBurstMs })
+    this.#msEach = perSecond === 0 ? 0 : 1000 / perSecond
+    this.#onRefused = onRefused
+  }
+
+  /** Counts a new session. `now` is `performance.now()`. Throws ConfabError OVERLOADED with `retryAfterMs`. */
+  admit(now: number): void {
+    const after = this.#rate.after(this.#arrival, now, 1)
+    const wait = this.#rate.waitMs(after, now)
+    if (wait < 1) {
+      this.#arrival = after
+      return
+    }
+    const retryAt = Math.max(this.#lastRetryAt, now + wait) + this.#msEach
+    this.#lastRetryAt = Math.min(retryAt, now + longestRetryMs)
+    this.#onRefused()
+    throw new ConfabError('OVERLOADED', 'Too many clients connect at the same time. Retry later.', {
+      retryAfterMs: jittered(this.#lastRetryAt - now),
+    })
+  }
+}
+
+/** Returns 100 to 125 % of a time. */
+const jittered = (ms: number): number => Math.ceil(ms * (1 + Math.random() / 4))

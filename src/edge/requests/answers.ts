@@ -1,6 +1,6 @@
 import type { Logger } from '../../base/logger.ts'
 import { Semaphore } from '../../base/semaphore.ts'
-import { ConfabError, type ErrorBody, type RequestType } from '../../events/index.ts'
+import { ConfabError, type ErrorBody } from '../../events/index.ts'
 import { flush } from '../sessions/outbox.ts'
 import type { Session } from '../sessions/session.ts'
 import type { WriteRoom } from '../sessions/slow-consumers.ts'
@@ -11,18 +11,6 @@ export const visibleError = (error: unknown, logger: Logger, where: object): Err
   logger.error({ ...where, err: error }, 'request failed')
   return new ConfabError('INTERNAL').toBody()
 }
-
-/** Requests whose answers may fill a whole frame. */
-const large: ReadonlySet<RequestType> = new Set<RequestType>([
-  'history',
-  'inbox',
-  'undelivered',
-  'members',
-  'search',
-  'presence',
-])
-
-export const isLarge = (type: RequestType): boolean => large.has(type)
 
 /** Large answers of one session that are read or wait for back-pressure; 8 are 512 KiB at most. */
 const mostOfSession = 8

@@ -1,7 +1,8 @@
+import { commandContext } from '../../commands/index.ts'
 import type { ConversationRequest, RequestOf } from '../../events/index.ts'
 import type { Caller } from '../sessions/caller.ts'
 import { ownMark } from '../signals/markers.ts'
-import { commandContext, type Fields, type Handler, type RequestContext } from './request-context.ts'
+import type { Fields, Handler, RequestContext } from './request-context.ts'
 
 /**
  * Handles commands on a conversation, except `send`. The command bus authorises them on the state that it decides on.
@@ -9,13 +10,13 @@ import { commandContext, type Fields, type Handler, type RequestContext } from '
 export const conversationCommand =
   ({ bus }: RequestContext) =>
   <R extends ConversationRequest>(request: R, caller: Caller): Promise<Fields<R['t']>> =>
-    bus.execute(request, commandContext(caller)) as Promise<Fields<R['t']>>
+    bus.execute(request, commandContext(caller.user, caller.traceparent)) as Promise<Fields<R['t']>>
 
 /** Handles commands of the user's own log that name no conversation: `block` and `privacy`. */
 export const userCommand =
   ({ bus }: RequestContext) =>
   <R extends RequestOf['block' | 'privacy']>(request: R, caller: Caller): Promise<Fields<R['t']>> =>
-    bus.execute(request, commandContext(caller)) as Promise<Fields<R['t']>>
+    bus.execute(request, commandContext(caller.user, caller.traceparent)) as Promise<Fields<R['t']>>
 
 /** Handles commands of the user's own log that name a conversation: only its members may use them. */
 const memberCommand =
@@ -25,7 +26,7 @@ const memberCommand =
     // Set before the command runs: its event may arrive over the live feed before the answer.
     if (request.t === 'read' && caller.session !== undefined)
       caller.session.ownMark = ownMark(request.c, Math.min(request.seq, head))
-    return await bus.execute(request, commandContext(caller))
+    return await bus.execute(request, commandContext(caller.user, caller.traceparent))
   }
 
 /** Handles `read`: moves the read marker. */

@@ -7,6 +7,7 @@ import type { Memberships } from '../access/memberships.ts'
 import type { ViewFreshness } from '../access/view-freshness.ts'
 import type { CatchUp } from '../catch-up/catch-up.ts'
 import type { ConversationReader } from '../catch-up/conversation-reader.ts'
+import type { Admission } from '../limits/admission.ts'
 import type { EdgeLimits } from '../ports/edge-limits.ts'
 import type { LastSeen, PresenceBoard, PresenceCounts } from '../presence/index.ts'
 import type { Caller } from '../sessions/caller.ts'
@@ -20,6 +21,7 @@ export interface RequestContext {
   readonly states: StateReader
   readonly views: Views
   readonly access: Access
+  readonly admission: Admission
   readonly reader: ConversationReader
   readonly freshness: ViewFreshness
   readonly memberships: Memberships
@@ -45,21 +47,3 @@ export type Handler<T extends RequestType> = (
   request: RequestOf[T],
   caller: Caller,
 ) => Fields<T> | Promise<Fields<T>>
-
-let second = 0
-let prefix = ''
-
-/** Returns the current time as events carry it. The part up to the second is formatted once per second. */
-const now = (): string => {
-  const ms = Date.now()
-  const current = Math.floor(ms / 1000)
-  if (current !== second) {
-    second = current
-    prefix = new Date(ms).toISOString().slice(0, 20)
-  }
-  return `${prefix}${String(ms % 1000).padStart(3, '0')}Z`
-}
-
-/** Returns the context with which the command bus executes a command of this caller. */
-export const commandContext = ({ user, traceparent }: Caller) =>
-  traceparent === undefined ? { from: user, at: now() } : { from: user, at: now(), traceparent }

@@ -1,12 +1,13 @@
+import { commandContext } from '../../commands/index.ts'
 import type { AnswerOf, RequestOf } from '../../events/index.ts'
 import type { Caller } from '../sessions/caller.ts'
 import { requireMedia } from './media.ts'
-import { commandContext, type Fields, type Handler, type RequestContext } from './request-context.ts'
+import type { Fields, Handler, RequestContext } from './request-context.ts'
 
 /** Handles `send`: posts a message. The command bus authorises the sender on the state that it decides on. */
 export const send = (context: RequestContext): Handler<'send'> => {
   const execute = (request: RequestOf['send'], caller: Caller): Promise<Fields<'send'>> =>
-    context.bus.execute(request, commandContext(caller)) as Promise<Fields<'send'>>
+    context.bus.execute(request, commandContext(caller.user, caller.traceparent)) as Promise<Fields<'send'>>
   return (request, caller) =>
     request.attachments === undefined || request.attachments.length === 0
       ? execute(request, caller)

@@ -1,5 +1,5 @@
 import type { Logger } from '../../base/logger.ts'
-import { CloseCode, ConfabError, Limits, type Request } from '../../events/index.ts'
+import { CloseCode, ConfabError, Limits, type Request, type RequestType } from '../../events/index.ts'
 import type { SlowConsumerCatchUp } from '../catch-up/slow-consumer-catch-up.ts'
 import type { FanOut } from '../delivery/fan-out.ts'
 import type { Admission } from '../limits/admission.ts'
@@ -11,7 +11,7 @@ import { flush, push } from '../sessions/outbox.ts'
 import type { QueuedRequest, Session } from '../sessions/session.ts'
 import type { SessionRegistry } from '../sessions/session-registry.ts'
 import type { WriteRoom } from '../sessions/slow-consumers.ts'
-import { isLarge, LargeAnswers, visibleError } from './answers.ts'
+import { LargeAnswers, visibleError } from './answers.ts'
 import type { HelloHandler } from './hello.ts'
 import type { Answerer } from './index.ts'
 import { checkHello, checkRequest, isRequestType, requestId } from './request-check.ts'
@@ -20,6 +20,16 @@ type Fields = Record<string, unknown>
 
 /** Bytes of requests that a session may send before `hello` is answered. Further ones fail with OVERLOADED. */
 const queuedBytes = 256 * 1024
+
+/** Requests whose answers may fill a whole frame. */
+const largeAnswers: ReadonlySet<RequestType> = new Set<RequestType>([
+  'history',
+  'inbox',
+  'undelivered',
+  'members',
+  'search',
+  'presence',
+])
 
 /** A request until it is answered: what its answer, metrics and log entry need. */
 interface PendingRequest {
@@ -130,21 +140,21 @@ export class SessionRequests {
       admission.requireInFlight(session)
       admission.request(request, bytes, started)
       presence.acted(session, request.t, started)
-      const fields = isLarge(request.t)
+      const fields = largeAnswers.has(request.t)
         ? this.#answerLarge(session, pending, request)
         : answer(request, { user: session.user, session })
       if (!(fields instanceof Promise)) {
         this.#succeed(session, pending, fields)
         return
       }
-      session.beginRequest()
+      admission.begin(session)
       fields.then(
         fields => {
-          session.endRequest()
+          admission.end(session)
           if (fields !== undefined) this.#succeed(session, pending, fields)
         },
         error => {
-          session.endRequest()
+          admission.end(session)
           admission.failed(request, bytes, error)
           this.#fail(session, pending, error)
         },

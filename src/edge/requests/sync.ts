@@ -3,7 +3,7 @@ import type { Handler, RequestContext } from './request-context.ts'
 
 /** Handles `sync`: answers at once, and sends the missed events of the conversations as pushes after the answer. */
 export const sync =
-  ({ access, catchUp }: RequestContext): Handler<'sync'> =>
+  ({ access, admission, catchUp }: RequestContext): Handler<'sync'> =>
   (request, caller) => {
     const { session } = caller
     if (session === undefined)
@@ -14,8 +14,8 @@ export const sync =
     if (catchUp.isFull(session))
       throw new ConfabError('OVERLOADED', 'Too many conversations wait for catch-up. Wait for some of them.')
     // The catch-up starts after the answer and counts as an unanswered request until it has finished.
-    session.beginRequest()
-    queueMicrotask(() => void catchUp.resume(session, request.cursors).finally(() => session.endRequest()))
+    admission.begin(session)
+    queueMicrotask(() => void catchUp.resume(session, request.cursors).finally(() => admission.end(session)))
     return {}
   }
 

@@ -1,5 +1,5 @@
+import type { Meter, UserMeter } from '../limits/admission.ts'
 import type { AddressCount } from '../limits/connection-limits.ts'
-import type { Meter, UserMeter } from '../limits/rate-limits.ts'
 import type { Encoding, Frame } from './frames.ts'
 
 /** The user data of a uWebSockets.js WebSocket. */
@@ -78,17 +78,6 @@ export class Session {
 
   get closed(): boolean {
     return this.phase === 'closed'
-  }
-
-  /** Counts a request as unanswered, for this session and its user. */
-  beginRequest(): void {
-    this.inFlight++
-    if (this.userMeter !== undefined) this.userMeter.inFlight++
-  }
-
-  endRequest(): void {
-    this.inFlight--
-    if (this.userMeter !== undefined) this.userMeter.inFlight--
   }
 
   /** Closes the transport with a close code of the protocol. The close handler runs before this returns. */

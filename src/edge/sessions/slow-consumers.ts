@@ -25,6 +25,8 @@ export class SlowConsumers {
   readonly #userMost: number
   readonly #slowFrom: number
   readonly #onSlow: (session: Session) => void
+  /** Bytes buffered at the last count, as a share of the limit. A field, because every request reads it. */
+  load = 0
   #bytes = 0
 
   constructor(sessions: SessionRegistry, { most, userMost, slowFrom, onSlow }: SlowConsumerOptions) {
@@ -35,15 +37,11 @@ export class SlowConsumers {
     this.#onSlow = onSlow
   }
 
-  /** Bytes buffered at the last count, as a share of the limit. */
-  get load(): number {
-    return this.#bytes / this.#most
-  }
-
   /** Returns the bytes buffered for all sessions. It asks every transport: call it rarely. */
   count(): number {
     this.#bytes = 0
     for (const session of this.#sessions) if (!session.closed) this.#bytes += session.ws.getBufferedAmount()
+    this.load = this.#bytes / this.#most
     return this.#bytes
   }
 
@@ -73,6 +71,7 @@ export class SlowConsumers {
         waiting.filter(({ session }) => !session.closed),
         this.#bytes - this.#most,
       )
+    this.load = this.#bytes / this.#most
   }
 
   /** Closes the sessions with the most buffered bytes until this excess is gone. */

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import type { CommandBus } from '../../../src/commands/index.ts'
-import { ReplyInbox } from '../../../src/infra/nats/client/reply-inbox.ts'
+import { ReplyInbox } from '../../../src/infra/nats/client/connection.ts'
 import {
   CommandSubject,
   commandSubject,

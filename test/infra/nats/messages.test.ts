@@ -3,13 +3,8 @@ import fc from 'fast-check'
 import t from 'tap'
 import { type Envelope, encodeEnvelope, partitionOf, streamOfPartition } from '../../../src/events/index.ts'
 import { isConflict, isRefusal, readAck, refusalError } from '../../../src/infra/nats/client/publish-ack.ts'
-import {
-  headerBlock,
-  headerIn,
-  headerText,
-  needleOf,
-  statusIn,
-} from '../../../src/infra/nats/client/raw-message.ts'
+import { headerIn, headerText, needleOf, statusIn } from '../../../src/infra/nats/client/raw-message.ts'
+import { headerBlock } from '../../../src/infra/nats/log/jetstream-event-log.ts'
 import { readAckSubject } from '../../../src/infra/nats/log/ordered-consumer.ts'
 import { envelopeIn } from '../../../src/infra/nats/log/stored-message.ts'
 import { startNats } from '../../harness/nats.ts'

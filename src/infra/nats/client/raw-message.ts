@@ -1,5 +1,4 @@
-import type { Msg, MsgHdrs, MsgImpl } from '@nats-io/transport-node'
-import { type Envelope, Header } from '../../../events/index.ts'
+import type { Msg, MsgImpl } from '@nats-io/transport-node'
 
 /**
  * Returns a message's header block as text, `NATS/1.0\r\nName: value\r\n…`, or '' when there is none. Readers search
@@ -32,32 +31,4 @@ export const statusIn = (text: string): number => {
   // NATS/1.0 404 Message Not Found
   const status = text.charCodeAt(8) === space ? Number(text.slice(9, 12)) : 0
   return Number.isNaN(status) ? 0 : status
-}
-
-/** Returns a header block, written as text, as headers for `publish`. nats.js calls only `encode`. */
-export const rawHeaders = (block: string): MsgHdrs => {
-  const bytes = Buffer.from(block, 'latin1')
-  return { encode: () => bytes } as unknown as MsgHdrs
-}
-
-const token = /^[\x21-\x7e]{1,256}$/
-
-const checked = (name: string, value: string): string => {
-  if (token.test(value)) return value
-  throw new TypeError(`header ${name} must be 1 to 256 printable ASCII characters`)
-}
-
-/**
- * Returns the header block of an event to append: the headers of `encodeEnvelope`, the message id, and the lines in
- * `more`. It is written out because headers are a tenth of an append's cost; a test compares it with `encodeEnvelope`.
- * Throws TypeError.
- */
-export const headerBlock = (envelope: Envelope, more: string): string => {
-  const { type, version, seq, n, actor, commandId, epoch, keyId, traceparent } = envelope
-  const id = checked(Header.commandId, commandId)
-  let block = `NATS/1.0\r\n${Header.type}: ${checked(Header.type, type)}\r\n${Header.version}: ${version}\r\n${Header.seq}: ${seq}\r\n${Header.n}: ${n}\r\n${Header.actor}: ${checked(Header.actor, actor)}\r\n${Header.commandId}: ${id}\r\n${Header.epoch}: ${epoch}\r\n`
-  if (keyId !== undefined) block += `${Header.keyId}: ${checked(Header.keyId, keyId)}\r\n`
-  if (traceparent !== undefined)
-    block += `${Header.traceparent}: ${checked(Header.traceparent, traceparent)}\r\n`
-  return `${block}Nats-Msg-Id: ${id}\r\n${more}\r\n`
 }

@@ -1,7 +1,7 @@
 import type { Msg } from '@nats-io/transport-node'
 import { partitionOf } from '../../../events/index.ts'
+import type { PendingRequest } from '../client/connection.ts'
 import { headerText, statusIn } from '../client/raw-message.ts'
-import type { PendingRequest } from '../client/reply-inbox.ts'
 import type { WireCommand } from './command-wire.ts'
 
 /** A command that is not answered yet. */

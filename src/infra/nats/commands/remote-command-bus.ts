@@ -15,7 +15,7 @@ import {
   type UserRequest,
 } from '../../../events/index.ts'
 import type { Nats } from '../client/connection.ts'
-import { ReplyInbox } from '../client/reply-inbox.ts'
+import { ReplyInbox } from '../client/connection.ts'
 import { commandSubject, decodeAnswer, encodeCommand } from './command-wire.ts'
 import { CommandsNodes } from './commands-nodes.ts'
 import { Attempt, type AttemptResults, type Call, type CallQueue, CallQueues, Probe } from './remote-calls.ts'

@@ -9,7 +9,7 @@ import {
   type StreamPosition,
 } from '../../../events/index.ts'
 import type { Nats } from '../client/connection.ts'
-import { ReplyInbox } from '../client/reply-inbox.ts'
+import { ReplyInbox } from '../client/connection.ts'
 import type { LogLayout } from '../log/log-layout.ts'
 import { LogReader } from '../log/log-reader.ts'
 import { liveEvent } from '../log/stored-message.ts'

@@ -5,9 +5,10 @@ import type { Msg, MsgHdrs } from '@nats-io/transport-node'
 import type { Snapshot, SnapshotStore } from '../../../commands/index.ts'
 import type { AggregateRef } from '../../../events/index.ts'
 import type { Nats } from '../client/connection.ts'
+import { rawHeaders } from '../client/connection.ts'
 import { streamTaking } from '../client/jetstream-api.ts'
 import { isRefusal, readAck, refusalError } from '../client/publish-ack.ts'
-import { headerIn, headerText, needleOf, rawHeaders, statusIn } from '../client/raw-message.ts'
+import { headerIn, headerText, needleOf, statusIn } from '../client/raw-message.ts'
 import { unavailable } from './log-reader.ts'
 
 const deflate = promisify(deflateRaw)

@@ -1,9 +1,8 @@
 import type { Msg } from '@nats-io/transport-node'
 import { ConfabError, type StoredEvent } from '../../../events/index.ts'
-import type { Nats } from '../client/connection.ts'
+import type { Nats, PendingRequest, ReplyInbox } from '../client/connection.ts'
 import { ApiError } from '../client/jetstream-api.ts'
 import { headerText, statusIn } from '../client/raw-message.ts'
-import type { PendingRequest, ReplyInbox } from '../client/reply-inbox.ts'
 import { eventFromHeaders, toStoredEvent } from './stored-message.ts'
 
 /**

@@ -1,5 +1,5 @@
 import type { Nats } from '../client/connection.ts'
-import { ReplyInbox } from '../client/reply-inbox.ts'
+import { ReplyInbox } from '../client/connection.ts'
 import type { LogLayout } from './log-layout.ts'
 import { LogReader, unavailable } from './log-reader.ts'
 

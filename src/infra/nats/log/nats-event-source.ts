@@ -1,7 +1,7 @@
 import { type Position, type StoredEvent, subjectOf } from '../../../events/index.ts'
 import type { EventSource } from '../../../projections/index.ts'
 import type { Nats } from '../client/connection.ts'
-import { ReplyInbox } from '../client/reply-inbox.ts'
+import { ReplyInbox } from '../client/connection.ts'
 import type { LogLayout } from './log-layout.ts'
 import { LogReader } from './log-reader.ts'
 import { OrderedConsumer } from './ordered-consumer.ts'
