@@ -31,6 +31,8 @@ export interface LogOptions {
   readonly interest?: InterestMode
   /** Replicas of each stream. Default: existing streams keep theirs, new streams get one. */
   readonly replicas?: number | undefined
+  /** Time without an answer after which an append or a read fails, ms. Default: 3,000. */
+  readonly timeoutMs?: number
   readonly onNotice?: (notice: string) => void
 }
 
@@ -51,11 +53,11 @@ export interface OpenedLog {
 /** Opens the log, after creating or updating its streams as defined. Throws NatsError. */
 export const openLog = async (
   nats: Nats,
-  { replicas, interest = 'everything', onNotice }: LogOptions,
+  { replicas, interest = 'everything', timeoutMs, onNotice }: LogOptions,
 ): Promise<OpenedLog> => {
   await applyStreams(nats.connection, loadStreams({ replicas }))
   const layout = await discoverLog(nats.connection)
-  const log = new JetStreamEventLog(nats, layout)
+  const log = new JetStreamEventLog(nats, layout, timeoutMs === undefined ? {} : { timeoutMs })
   const signals = new NatsSignals(nats)
   const feed = new NatsLiveFeed(nats, layout, {
     interest,

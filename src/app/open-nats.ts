@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import { backoffMs } from '../base/backoff.ts'
 import { sleep } from '../base/sleep.ts'
 import type { ConfabConfig } from '../infra/config/index.ts'
 import {
@@ -23,9 +24,8 @@ export interface OpenNatsOptions
   extends Pick<NatsServerOptions, 'onFetch' | 'signal'>,
     Pick<NatsOptions, 'onListenerError'> {}
 
-/** Delays between attempts to replace an embedded server that its process left behind, ms. */
-const firstRetryMs = 100
-const longestRetryMs = 2_000
+/** Between attempts to replace an embedded server that its process left behind. */
+const takeOverBackoff = { firstMs: 100, maxMs: 2_000, jitter: 0 }
 
 /**
  * Connects to the servers of a configuration, or to the embedded server of its data folder.
@@ -34,12 +34,17 @@ const longestRetryMs = 2_000
  * its server ends too, and one of the other processes starts a new server at the same address. Throws NatsError.
  */
 export const openNats = async (
-  config: Pick<ConfabConfig, 'data' | 'natsServers'>,
+  config: Pick<ConfabConfig, 'data' | 'natsServers'> & Partial<Pick<ConfabConfig, 'natsPingMs'>>,
   name: string,
   onNotice: (notice: string) => void,
   { onFetch, signal, onListenerError }: OpenNatsOptions = {},
 ): Promise<OpenNats> => {
-  const clientOptions = { name, onNotice, ...(onListenerError === undefined ? {} : { onListenerError }) }
+  const clientOptions = {
+    name,
+    onNotice,
+    ...(config.natsPingMs === undefined ? {} : { pingMs: config.natsPingMs }),
+    ...(onListenerError === undefined ? {} : { onListenerError }),
+  }
   if (config.natsServers !== undefined) {
     const nats = await connectNats({ servers: config.natsServers, ...clientOptions })
     return { nats, servers: config.natsServers, isEmbedded: false, close: () => nats.close() }
@@ -61,7 +66,7 @@ export const openNats = async (
   /** Ends when the connection is back, or when this process owns a server. Each attempt is followed by a timer. */
   const takeOver = async (): Promise<void> => {
     let failure = ''
-    for (let waitMs = firstRetryMs; !closing.signal.aborted; waitMs = Math.min(2 * waitMs, longestRetryMs)) {
+    for (let attempts = 1; !closing.signal.aborted; attempts++) {
       if (server.isOurs || nats.connected()) return
       try {
         server = await replaceServer()
@@ -71,7 +76,7 @@ export const openNats = async (
         failure = reason
       }
       // The owner may have restarted its server: the client reconnects only while this function waits.
-      if (!server.isOurs) await sleep(waitMs, closing.signal)
+      if (!server.isOurs) await sleep(backoffMs(attempts, takeOverBackoff), closing.signal)
     }
   }
   let takingOver: Promise<void> | undefined

@@ -28,7 +28,13 @@ const statusEveryMs = 250
 const niceness = 10
 if (process.platform === 'linux') setPriority(niceness)
 
-const { natsServers, replicas, databases: databaseOptions, batches } = workerData as ProjectionsThreadData
+const {
+  natsServers,
+  replicas,
+  settings,
+  databases: databaseOptions,
+  batches,
+} = workerData as ProjectionsThreadData
 const post = (message: FromProjections) => parentPort?.postMessage(message)
 
 const logTo =
@@ -56,6 +62,7 @@ const run = async (): Promise<void> => {
     plans: await openNatsPlans(nats, { replicas }),
     leases: await openNatsLeases(nats, { replicas }),
     deadLetters: new NatsDeadLetters(nats),
+    settings,
     log,
   }
   const workers: ViewWorker[] = []

@@ -1,7 +1,12 @@
 import { Worker } from 'node:worker_threads'
 import { ConfabError, type ErrorCode } from '../events/index.ts'
 import { createProjectionMetrics } from '../infra/telemetry/index.ts'
-import { projectionNames, type RunnerLog, type SupervisedStatus } from '../projections/index.ts'
+import {
+  type ProjectionSettings,
+  projectionNames,
+  type RunnerLog,
+  type SupervisedStatus,
+} from '../projections/index.ts'
 import type { ProcessContext } from './lifecycle.ts'
 import { isInFile, type ViewDatabaseOptions, viewDatabasesOf } from './open-views.ts'
 import { changesByCounter, createBatchCounter } from './view-changes.ts'
@@ -13,13 +18,14 @@ export interface ProjectionsThreadOptions {
   readonly databases: ViewDatabaseOptions
   /** Replicas of the buckets that the thread creates in JetStream. Default: one. */
   readonly replicas?: number | undefined
+  readonly settings: ProjectionSettings
   readonly log: RunnerLog
   /** Called when the thread ends unexpectedly: no view is updated any more. */
   readonly onFailure: (error: Error) => void
 }
 
 export interface ProjectionsThreadData
-  extends Pick<ProjectionsThreadOptions, 'natsServers' | 'databases' | 'replicas'> {
+  extends Pick<ProjectionsThreadOptions, 'natsServers' | 'databases' | 'replicas' | 'settings'> {
   /** Counts the stored batches of the database that this process alone feeds. */
   readonly batches: SharedArrayBuffer
 }
@@ -67,9 +73,9 @@ const entry = new URL(
  * with ConfabError where the reason has a code.
  */
 export const startProjectionsThread = (options: ProjectionsThreadOptions): Promise<ProjectionsThread> => {
-  const { natsServers, databases, replicas, log, onFailure } = options
+  const { natsServers, databases, replicas, settings, log, onFailure } = options
   const batches = createBatchCounter()
-  const workerData: ProjectionsThreadData = { natsServers, databases, replicas, batches }
+  const workerData: ProjectionsThreadData = { natsServers, databases, replicas, settings, batches }
   const worker = new Worker(entry, { workerData, name: 'projections' })
   const send = (message: ToProjections) => worker.postMessage(message)
   const exited = new Promise<void>(resolve => worker.once('exit', () => resolve()))
@@ -133,6 +139,7 @@ export const openProjectionsRole = async (
     natsServers: system.servers,
     databases: viewDatabasesOf(config),
     replicas: config.natsReplicas,
+    settings: config.projections,
     log: logger,
     onFailure,
   })

@@ -88,6 +88,7 @@ const startRoles = async (
     replicas: config.natsReplicas,
     // A process that decides reads every event for its states, and writes the digests for the other processes.
     interest: has('commands') ? 'everything' : config.interest,
+    timeoutMs: config.natsTimeoutMs,
     onNotice,
   })
   life.onStop('log', log.close, ['nats'])

@@ -1,10 +1,13 @@
+import { backoffMs } from '../base/backoff.ts'
 import { sleep } from '../base/sleep.ts'
 import {
   type DeadLetters,
   type EventSource,
   type LeaseStore,
+  type LeaseTimings,
   type PlanStore,
   type ProjectionName,
+  type ProjectionSettings,
   ProjectionSupervisor,
   type RunnerLog,
   type StreamLeases,
@@ -35,6 +38,7 @@ export interface ViewWorkerOptions {
   readonly plans: PlanStore
   readonly leases: LeaseStore
   readonly deadLetters: DeadLetters
+  readonly settings: ProjectionSettings
   readonly log: RunnerLog
 }
 
@@ -49,8 +53,14 @@ export interface ViewWorker {
   stop(): Promise<void>
 }
 
-const firstRetryMs = 250
-const longestRetryMs = 5_000
+/** A worker misses some heartbeats before its lease lapses, and waits for one heartbeat of each other worker. */
+const timingsOf = (leaseMs: number): LeaseTimings => ({
+  lapseMs: leaseMs,
+  everyMs: leaseMs / 6,
+  settleMs: leaseMs / 5,
+})
+
+const openBackoff = { firstMs: 250, maxMs: 5_000, jitter: 0 }
 
 /**
  * Opens a database and starts its projections. Rejects when a database that is not shared cannot be opened. A shared
@@ -66,9 +76,16 @@ export const startViewWorker = async (
   const stopping = new AbortController()
 
   const start = async (): Promise<void> => {
-    const { source, plans, deadLetters, streams, worker } = options
+    const { source, plans, deadLetters, streams, worker, settings } = options
     const stores = await database.open()
-    const supervisor = new ProjectionSupervisor({ source, stores, plans, deadLetters, log })
+    const supervisor = new ProjectionSupervisor({
+      source,
+      stores,
+      plans,
+      deadLetters,
+      log,
+      ...(settings.batch === undefined ? {} : { batch: settings.batch }),
+    })
     try {
       await supervisor.start()
       if (!database.isShared) {
@@ -80,6 +97,7 @@ export const startViewWorker = async (
         store: options.leases,
         worker,
         group: database.name,
+        timings: timingsOf(settings.leaseMs),
         streams,
         onChange: held => supervisor.follow(held),
         following: () => supervisor.streams(),
@@ -94,7 +112,7 @@ export const startViewWorker = async (
   }
 
   const retryStart = async (): Promise<void> => {
-    for (let waitMs = firstRetryMs; !stopping.signal.aborted; waitMs = Math.min(2 * waitMs, longestRetryMs))
+    for (let failures = 1; !stopping.signal.aborted; failures++)
       try {
         await start()
         if (reason !== undefined) log.info({ database: database.name }, 'view database opened')
@@ -104,7 +122,7 @@ export const startViewWorker = async (
         if (message !== reason)
           log.error({ database: database.name, reason: message }, 'view database cannot be used')
         reason = message
-        await sleep(waitMs, stopping.signal)
+        await sleep(backoffMs(failures, openBackoff), stopping.signal)
       }
   }
 

@@ -25,6 +25,8 @@ export class ValueError extends Error {
 export interface Option<T = unknown> {
   /** Dotted key in the YAML file. Not given: the option is a flag or an environment variable only. */
   readonly key?: string
+  /** The key of earlier versions, which files and the environment may still use. */
+  readonly formerKey?: string
   readonly type: OptionType<T>
   /** The value where no source gives one. */
   readonly default: T

@@ -1,6 +1,6 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
 import type { EventLog } from '../commands/index.ts'
-import { type StoredEvent, wireBytes } from '../events/index.ts'
+import { isKnownType, knownTypes, type StoredEvent, wireBytes } from '../events/index.ts'
 import { discoverLog, JetStreamEventLog, NatsEventSource } from '../infra/nats/index.ts'
 import type { EventSource } from '../projections/index.ts'
 import { CliError } from './command/cli-error.ts'
@@ -87,6 +87,16 @@ export async function* replayBatches(
   }
 }
 
+/** Throws CliError for a type that no event of this version has: it would look like a filter without matches. */
+const requireTypes = (types: readonly string[]): void => {
+  const unknown = types.find(type => !isKnownType(type))
+  if (unknown !== undefined)
+    throw new CliError(
+      'BAD_OPTION',
+      `--type: "${unknown}" is not a type of event: use one of ${knownTypes().join(', ')}`,
+    )
+}
+
 const filterOf = ({ users = false, type, since, until }: ReplayFlags): ReplayFilter => ({
   users,
   ...(type === undefined ? {} : { types: new Set(type) }),
@@ -96,6 +106,7 @@ const filterOf = ({ users = false, type, since, until }: ReplayFlags): ReplayFil
 
 const replay = async (flags: ReplayFlags): Promise<void> => {
   if (flags.conversation !== undefined) requireId(flags.conversation)
+  requireTypes(flags.type ?? [])
   const { signal, release } = interruption()
   const system = await openExisting(configOf(flags), 'confab-replay')
   try {

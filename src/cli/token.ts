@@ -1,9 +1,7 @@
 import { Command, InvalidArgumentError } from 'commander'
-import { isId } from '../events/index.ts'
 import { devSecret } from '../infra/config/index.ts'
 import { signDevToken } from '../infra/tokens/index.ts'
-import { CliError } from './command/cli-error.ts'
-import { addConfigFlags, configOf, type SystemFlags } from './command/config-flags.ts'
+import { addConfigFlags, configOf, requireUserId, type SystemFlags } from './command/config-flags.ts'
 import { print } from './terminal/output.ts'
 
 interface TokenFlags extends Pick<SystemFlags, 'data' | 'config'> {
@@ -12,11 +10,7 @@ interface TokenFlags extends Pick<SystemFlags, 'data' | 'config'> {
 }
 
 const token = async (flags: TokenFlags): Promise<void> => {
-  if (!isId(flags.user))
-    throw new CliError(
-      'BAD_OPTION',
-      `--user: "${flags.user}" is not a valid user id (1 to 64 of A-Z a-z 0-9 _ -)`,
-    )
+  requireUserId(flags.user)
   const config = configOf(flags)
   const signed = await signDevToken(
     config.tokens.secret ?? devSecret(config.data),

@@ -17,6 +17,9 @@ const checks = new Map<string, TypeCheck<TSchema>>(
 /** Whether this build knows an event type, in some version. */
 export const isKnownType = (type: string): boolean => checks.has(type)
 
+/** Returns the event types that this build knows. */
+export const knownTypes = (): readonly string[] => [...checks.keys()]
+
 /**
  * Returns the body of an event as the log stores it: UTF-8 JSON, fields in the decider's order. For bodies of this size
  * `Buffer.from` takes a tenth of the time of TextEncoder.

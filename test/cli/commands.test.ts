@@ -111,7 +111,7 @@ t.test('token, send and tail work with a running server', async t => {
   const nameless = await run('send', 'lounge', 'hello', '--user', 'a b')
   t.match(
     nameless.stderr,
-    /error BAD_OPTION: .* refuses to sign a token for a b: user: expected a user id\.$/m,
+    /error BAD_OPTION: --user: "a b" is not a valid user id \(1 to 64 of A-Z a-z 0-9 _ -\)$/m,
   )
   const other = createServer((_, response) => response.end('<!doctype html>')).listen(0, '127.0.0.1')
   t.teardown(() => other.close())
@@ -286,6 +286,12 @@ t.test('replay works next to a running server and without one', async t => {
   const bad = await runConfab(['replay', '--since', 'once', '--data', data])
   t.not(bad.code, 0)
   t.match(bad.stderr, /a time such as/)
+  const unknown = await runConfab(['replay', '--type', 'message.posted,foo', '--data', data])
+  t.equal(unknown.code, 2)
+  t.match(
+    unknown.stderr,
+    /error BAD_OPTION: --type: "foo" is not a type of event: use one of .*message\.posted/,
+  )
 })
 
 t.test('replay exits quietly when the reader closes the pipe', async t => {

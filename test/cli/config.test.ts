@@ -216,6 +216,24 @@ t.test('secrets are long, hidden in errors, and created once for development', a
   t.not(devSecret(join(folder, 'other')), secret)
 })
 
+t.test('the former key of an option is still read, and its current key overrides it', async t => {
+  const file = join(tempFolder(t), 'confab.yaml')
+  const timeoutOf = (text: string, env: Record<string, string> = {}): number => {
+    writeFileSync(file, text)
+    t.same(unknownVariables(env), [])
+    return compileConfig({ file, env }).remoteCommands.timeoutMs
+  }
+  t.equal(timeoutOf('commands:\n  remote:\n    patience: 9s\n'), 9_000)
+  t.equal(timeoutOf('commands:\n  remote:\n    patience: 9s\n    timeout: 7s\n'), 7_000)
+  t.equal(
+    timeoutOf('commands:\n  remote:\n    timeout: 7s\n', { CONFAB_COMMANDS_REMOTE_PATIENCE: '6s' }),
+    6_000,
+  )
+  t.same(problemsOf({ env: { CONFAB_COMMANDS_REMOTE_PATIENCE: 'x' } }), [
+    problemsOf({ env: { CONFAB_COMMANDS_REMOTE_TIMEOUT: 'x' } })[0]?.replace('TIMEOUT', 'PATIENCE'),
+  ])
+})
+
 t.test('unknown variables with the prefix CONFAB_ are reported', async t => {
   t.same(unknownVariables({ CONFAB_PROT: '1', CONFAB_PORT: '1', CONFAB_S3_BUCKET: 'b', PATH: '/' }), [
     'CONFAB_PROT',

@@ -1,4 +1,6 @@
+import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
+import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import t from 'tap'
 import { connectNats, findRunningServer, openNatsPlans } from '../../src/infra/nats/index.ts'
@@ -105,4 +107,11 @@ t.test('doctor reports problems with advice', async t => {
   const away = await runConfab(['doctor', '--port', '0', '--nats', 'nats://127.0.0.1:1', '--data', folder])
   t.equal(away.code, 1)
   t.match(away.stdout, /✗ {2}NATS/)
+  const other = createServer().listen(0, '127.0.0.1')
+  t.teardown(() => other.close())
+  await once(other, 'listening')
+  const { port } = other.address() as AddressInfo
+  const taken = await runConfab(['doctor', '--port', String(port), '--data', folder])
+  t.equal(taken.code, 1)
+  t.match(taken.stdout, /✗ {2}port .*cannot be used: another process listens there/)
 })

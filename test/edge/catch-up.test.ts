@@ -136,7 +136,7 @@ class World {
         logger,
         onResumed() {},
       },
-      { resumes: 2, resumeBuffer, resumeConversations: 100, rosterWaitMs: 60_000 },
+      { resumes: 2, userResumes: 2, resumeBuffer, resumeConversations: 100, rosterWaitMs: 60_000 },
     )
     this.#live = new LiveEvents({
       fanOut: this.#fanOut,

@@ -66,7 +66,7 @@ t.test(
   'large answers of one user are bounded over all its sessions, and one session cannot take all',
   async t => {
     const registry = new SessionRegistry()
-    const answers = new LargeAnswers(new WriteRoom(1_000, 1_000))
+    const answers = new LargeAnswers(new WriteRoom(1_000, 1_000), { largeAnswers: 8, userLargeAnswers: 32 })
     const started = new Map<Session, number>()
     const held = Promise.withResolvers<void>()
     const ask = (session: Session) =>

@@ -8,7 +8,13 @@ import { type ProjectionsThread, startProjectionsThread } from '../../src/app/pr
 import { ConfabError, type StoredEvent } from '../../src/events/index.ts'
 import { discoverLog, JetStreamEventLog, NatsEventSource, openNatsPlans } from '../../src/infra/nats/index.ts'
 import { openSqliteViews } from '../../src/infra/sqlite/index.ts'
-import { type EventSource, projectionNames, type RunnerLog, setPaused } from '../../src/projections/index.ts'
+import {
+  defaultProjectionSettings,
+  type EventSource,
+  projectionNames,
+  type RunnerLog,
+  setPaused,
+} from '../../src/projections/index.ts'
 import { startNats } from '../harness/nats.ts'
 import { tempFolder } from '../harness/temp-folder.ts'
 import { historyOf, stepsOf } from './history.ts'
@@ -63,6 +69,7 @@ t.test('a thread builds views of a log on JetStream', async t => {
     startProjectionsThread({
       natsServers: nats.url,
       databases: { file: viewsFile },
+      settings: defaultProjectionSettings,
       log: note,
       onFailure: error => (failure = error),
     })
@@ -154,7 +161,13 @@ t.test('a thread that cannot start reports the reason', async t => {
   const file = join(folder, 'file')
   writeFileSync(file, '')
   const start = (natsServers: string, viewsFile: string) =>
-    startProjectionsThread({ natsServers, databases: { file: viewsFile }, log: quiet, onFailure: () => {} })
+    startProjectionsThread({
+      natsServers,
+      databases: { file: viewsFile },
+      settings: defaultProjectionSettings,
+      log: quiet,
+      onFailure: () => {},
+    })
   const error = await start('nats://127.0.0.1:1', join(file, 'views.db')).catch(error => error)
   t.ok(ConfabError.is(error))
   t.match(error, { code: 'UNAVAILABLE', message: /folder cannot be used/ })

@@ -4,6 +4,7 @@ import t from 'tap'
 import { startViewWorker } from '../../src/app/view-worker.ts'
 import { openNatsLeases } from '../../src/infra/nats/index.ts'
 import { openSqliteStores } from '../../src/infra/sqlite/index.ts'
+import { defaultProjectionSettings } from '../../src/projections/index.ts'
 import { tempFolder } from '../harness/temp-folder.ts'
 import { historyOf, stepsOf } from './history.ts'
 import { startWithStreams, streams, until } from './lease-streams.ts'
@@ -37,6 +38,7 @@ t.test('a worker whose streams cannot be claimed says that its views fail, and w
         plans: memoryPlans(),
         leases: await openNatsLeases(await nats.connect()),
         deadLetters: { publish: async () => {} },
+        settings: defaultProjectionSettings,
         log: quiet,
       },
     )
@@ -95,6 +97,7 @@ t.test('a stream that another worker has claimed does not make a worker look sto
       plans: memoryPlans(),
       leases: await openNatsLeases(await nats.connect()),
       deadLetters: { publish: async () => {} },
+      settings: defaultProjectionSettings,
       log: quiet,
     },
   )

@@ -48,14 +48,20 @@ const optionNames = new Map(
   ),
 )
 
-/** Throws CliError when the value of `--conversation` is not a valid id. */
-export const requireId = (conversation: string): void => {
-  if (!isId(conversation))
+const requireIdOf = (flag: string, kind: string, id: string): void => {
+  if (!isId(id))
     throw new CliError(
       'BAD_OPTION',
-      `--conversation: "${conversation}" is not a valid conversation id (1 to 64 of A-Z a-z 0-9 _ -)`,
+      `${flag}: "${id}" is not a valid ${kind} id (1 to 64 of A-Z a-z 0-9 _ -)`,
     )
 }
+
+/** Throws CliError when the value of `--conversation` is not a valid id. */
+export const requireId = (conversation: string): void =>
+  requireIdOf('--conversation', 'conversation', conversation)
+
+/** Throws CliError when the value of `--user` is not a valid id. */
+export const requireUserId = (user: string): void => requireIdOf('--user', 'user', user)
 
 /** Returns the configuration from a command's flags, the environment and the file. Throws ConfigError. */
 export const configOf = (flags: object & { readonly config?: string }): ConfabConfig => {

@@ -5,7 +5,7 @@ import { type ConfabClient, createClient } from '../../client/index.ts'
 import { ensureDataFolder } from '../../infra/config/index.ts'
 import { note } from '../terminal/output.ts'
 import { CliError } from './cli-error.ts'
-import { addConfigFlags, configOf, type SystemFlags } from './config-flags.ts'
+import { addConfigFlags, configOf, requireUserId, type SystemFlags } from './config-flags.ts'
 
 /**
  * Address of a process that uses a data folder. `<data>/serve.json` holds the one of the edge, for commands that are
@@ -120,6 +120,7 @@ const urlOf = (flags: ClientFlags): string => {
 
 /** Connects a client to the server that flags name; retries until `signal` aborts. Throws CliError, RequestError. */
 export const connectClient = async (flags: ClientFlags, signal?: AbortSignal): Promise<ConfabClient> => {
+  requireUserId(flags.user)
   const url = urlOf(flags).replace(/\/+$/, '')
   const token = flags.token ?? (() => devToken(url, flags.user))
   if (typeof token === 'function') await token()

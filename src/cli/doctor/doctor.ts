@@ -1,5 +1,4 @@
 import { accessSync, constants, mkdtempSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { dirname } from 'node:path'
 import { Command } from 'commander'
 import { hasEmbeddedLog, type OpenNats, openNats } from '../../app/open-nats.ts'
@@ -7,6 +6,7 @@ import type { ConfabConfig } from '../../infra/config/index.ts'
 import { findNatsServer, findRunningServer, supportedNats } from '../../infra/nats/index.ts'
 import { CliError } from '../command/cli-error.ts'
 import { addConfigFlags, configOf, type SystemFlags } from '../command/config-flags.ts'
+import { portProblem, portReason } from '../command/port.ts'
 import { readServeRecords, type ServeRecord } from '../command/server-address.ts'
 import { createFetchDisplay } from '../terminal/fetch-display.ts'
 import { note, print, styled, table } from '../terminal/output.ts'
@@ -74,17 +74,20 @@ const checkServer = async ({ url, pid, roles }: ServeRecord): Promise<Finding | 
 const checkServers = async ({ data }: ConfabConfig): Promise<readonly Finding[]> =>
   (await Promise.all(readServeRecords(data).map(checkServer))).filter(finding => finding !== undefined)
 
-const checkPort = ({ host, port, data }: ConfabConfig): Promise<Finding> =>
-  new Promise(resolve => {
-    const server = createServer()
-    server.once('error', error => {
-      const isTaken = (error as NodeJS.ErrnoException).code === 'EADDRINUSE'
-      if (isTaken && readServeRecords(data).some(({ url }) => Number(new URL(url).port) === port))
-        resolve(hint('port', `${host}:${port} is in use by the server of this data folder`))
-      else resolve(ill('port', messageOf(error), 'choose another port with --port, or stop its process'))
-    })
-    server.listen(port, host, () => server.close(() => resolve(well('port', `${host}:${port} is free`))))
-  })
+const checkPort = async ({ host, port, data }: ConfabConfig): Promise<Finding> => {
+  const problem = await portProblem(host, port)
+  if (problem === undefined) return well('port', `${host}:${port} is free`)
+  if (
+    problem === 'EADDRINUSE' &&
+    readServeRecords(data).some(({ url }) => Number(new URL(url).port) === port)
+  )
+    return hint('port', `${host}:${port} is in use by the server of this data folder`)
+  const advice =
+    problem === 'EADDRINUSE'
+      ? 'choose another port with --port, or stop that process'
+      : 'choose another address with --host and --port'
+  return ill('port', `${host}:${port} cannot be used: ${portReason(problem)}`, advice)
+}
 
 const checkSystem = async (config: ConfabConfig): Promise<Finding[]> => {
   if (config.natsServers === undefined && !hasEmbeddedLog(config.data))

@@ -1,8 +1,9 @@
-import { setTimeout as sleep } from 'node:timers/promises'
+import { backoffMs } from '../../base/backoff.ts'
+import { sleep } from '../../base/sleep.ts'
 import { ConfabError, ErrorRegistry } from '../../events/index.ts'
 import { CliError } from '../command/cli-error.ts'
 
-const backOffMs = { first: 50, max: 2_000 }
+const backoff = { firstMs: 50, maxMs: 2_000 }
 
 /** Retries with back-off while the log is unreachable or overloaded, and gives up after a timeout. */
 export class ImportRetry {
@@ -41,8 +42,7 @@ export class ImportRetry {
       this.#gaveUp.abort(
         new CliError('NO_SERVER', `gave up (${reason}): run the same command again to continue the import`),
       )
-    const maxMs = Math.min(backOffMs.max, backOffMs.first * 2 ** Math.min(attempt, 10))
-    await sleep(Math.random() * maxMs, undefined, { signal }).catch(() => {})
+    await sleep(backoffMs(attempt + 1, backoff), signal)
   }
 
   /** Repeats a read until it succeeds. Rejects when `signal` aborts, or with an error that is not retryable. */

@@ -5,6 +5,7 @@ import { type ConfabConfig, configReference, unknownVariables } from '../../infr
 import { createLogger, type Logger } from '../../infra/telemetry/index.ts'
 import { CliError } from '../command/cli-error.ts'
 import { addConfigFlags, configOf } from '../command/config-flags.ts'
+import { portProblem, portReason } from '../command/port.ts'
 import { interruption } from '../command/run-command.ts'
 import {
   readServeRecords,
@@ -52,6 +53,19 @@ const refuseSecond = async ({ data, roles }: ConfabConfig): Promise<void> => {
       await refuseIfServing(data, other)
 }
 
+/**
+ * Throws CliError when the process will not be able to listen. The server itself listens only after the views are open,
+ * which can take a while.
+ */
+const requirePort = async ({ host, port }: ConfabConfig): Promise<void> => {
+  const problem = port === 0 ? undefined : await portProblem(host, port)
+  if (problem !== undefined)
+    throw new CliError(
+      'CANNOT_LISTEN',
+      `cannot listen on ${host}:${port}: ${portReason(problem)}: choose another port with --port (see confab doctor)`,
+    )
+}
+
 const refuseIfServing = async (data: string, other: ServeRecord): Promise<void> => {
   const isServing = await fetch(`${other.url}/healthz`, { signal: AbortSignal.timeout(1_000) }).then(
     answer => answer.ok,
@@ -90,6 +104,7 @@ const serve = async (flags: { readonly config?: string }): Promise<void> => {
   const config = configOf(flags)
   for (const variable of unknownVariables(process.env)) note(`warning: unknown variable ${variable}`)
   await refuseSecond(config)
+  await requirePort(config)
   const logger = createLogger({
     level: config.logLevel,
     ...(config.logFile === undefined ? {} : { destination: config.logFile }),

@@ -101,8 +101,9 @@ export const remoteOptions = {
     default: 2 * seconds,
     doc: 'Time without an answer after which the node sends a command again, with the same id.',
   }),
-  patienceMs: option({
-    key: 'commands.remote.patience',
+  timeoutMs: option({
+    key: 'commands.remote.timeout',
+    formerKey: 'commands.remote.patience',
     type: duration(250, 5 * minutes),
     // Longer than `commands.deadline`, shorter than the 10 s of the HTTP server.
     default: 8 * seconds,

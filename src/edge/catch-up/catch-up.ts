@@ -30,6 +30,8 @@ export interface CatchUpParts {
 export interface CatchUpLimits {
   /** Rounds that read at the same time. */
   readonly resumes: number
+  /** Rounds of one user that read at the same time. */
+  readonly userResumes: number
   /** Live events that one round buffers. */
   readonly resumeBuffer: number
   /** Conversations that one session may be catching up on. */
@@ -38,8 +40,6 @@ export interface CatchUpLimits {
   readonly rosterWaitMs: number
 }
 
-/** Rounds of one user that read at the same time. */
-const roundsPerUser = 2
 /** Conversations of one round that are read at the same time. */
 const readsPerRound = 8
 /** First and longest wait for the live feed to advance, ms. Each wait is twice as long as the one before. */
@@ -58,7 +58,7 @@ const retryMs = [50, 200, 1_000, 4_000]
  * positions of the live feed at which it began, and sends both in one turn of the event loop. In the same turn the
  * session is subscribed to the live events. A round that ends earlier (the client reads slowly, the buffer overflowed,
  * a read failed) keeps only cursors, and the next round reads from there. A round holds one of `resumes` slots, so it
- * never waits for a client. At most two rounds of one user run at the same time.
+ * never waits for a client. A user has a bound of its own.
  */
 export class CatchUp {
   readonly #parts: CatchUpParts
@@ -71,7 +71,7 @@ export class CatchUp {
   constructor(parts: CatchUpParts, limits: CatchUpLimits) {
     this.#parts = parts
     this.#limits = limits
-    this.#slots = new FairSemaphore(limits.resumes, Math.min(roundsPerUser, limits.resumes))
+    this.#slots = new FairSemaphore(limits.resumes, Math.min(limits.userResumes, limits.resumes))
   }
 
   /** Whether a catch-up, or the kept events of a conversation, need its live events. */

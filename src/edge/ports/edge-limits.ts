@@ -31,6 +31,26 @@ export const connectionOptions = {
     unit: 'requests',
     doc: 'Unanswered requests of one user, in all sessions; one more is OVERLOADED.',
   }),
+  largeAnswers: option({
+    key: 'edge.largeAnswers',
+    type: integer(1, 1_000),
+    default: 8,
+    unit: 'answers',
+    doc: 'Large answers (pages, search results) of one session that are read or wait for the client at the same time. Further requests wait.',
+  }),
+  userLargeAnswers: option({
+    key: 'edge.userLargeAnswers',
+    type: integer(1, 10_000),
+    default: 32,
+    unit: 'answers',
+    doc: 'Large answers of all sessions of one user that are read or wait for clients at the same time.',
+  }),
+  queuedBytes: option({
+    key: 'edge.queuedBeforeHello',
+    type: size(KiB, 64 * MiB),
+    default: 256 * KiB,
+    doc: 'Bytes of requests that one session may send before `hello` is answered; further ones are OVERLOADED.',
+  }),
   backpressureBytes: option({
     key: 'edge.backpressure',
     type: size(64 * KiB, GiB),
@@ -131,6 +151,13 @@ export const catchUpOptions = {
     default: 16,
     unit: 'reads',
     doc: 'Catch-up reads that run at the same time, of all sessions.',
+  }),
+  userResumes: option({
+    key: 'edge.userResumes',
+    type: integer(1, 10_000),
+    default: 2,
+    unit: 'reads',
+    doc: 'Catch-up reads that run at the same time for the sessions of one user.',
   }),
   resumeConversations: option({
     key: 'edge.resumeConversations',

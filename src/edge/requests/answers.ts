@@ -12,10 +12,13 @@ export const visibleError = (error: unknown, logger: Logger, where: object): Err
   return new ConfabError('INTERNAL').toBody()
 }
 
-/** Large answers of one session that are read or wait for back-pressure; 8 are 512 KiB at most. */
-const mostOfSession = 8
-/** The same for all sessions of one user; 32 are 2 MiB at most. A slow consumer cannot take all of them. */
-const mostOfUser = 32
+/** Large answers that are read or wait for back-pressure. An answer has 64 KiB at most. */
+export interface LargeAnswerLimits {
+  /** Of one session. */
+  readonly largeAnswers: number
+  /** Of all sessions of one user. More than one session's, so that a slow consumer cannot take all of them. */
+  readonly userLargeAnswers: number
+}
 
 /** The large answers of one session. */
 interface SessionQueue {
@@ -36,11 +39,13 @@ interface UserQueue {
  */
 export class LargeAnswers {
   readonly #writeRoom: WriteRoom
+  readonly #limits: LargeAnswerLimits
   readonly #sessions = new Map<Session, SessionQueue>()
   readonly #users = new Map<string, UserQueue>()
 
-  constructor(writeRoom: WriteRoom) {
+  constructor(writeRoom: WriteRoom, limits: LargeAnswerLimits) {
     this.#writeRoom = writeRoom
+    this.#limits = limits
   }
 
   /**
@@ -79,7 +84,7 @@ export class LargeAnswers {
   #queueOf(session: Session): SessionQueue {
     let queue = this.#sessions.get(session)
     if (queue === undefined) {
-      queue = { count: 0, reading: new Semaphore(mostOfSession), sending: new Semaphore(1) }
+      queue = { count: 0, reading: new Semaphore(this.#limits.largeAnswers), sending: new Semaphore(1) }
       this.#sessions.set(session, queue)
     }
     return queue
@@ -88,7 +93,7 @@ export class LargeAnswers {
   #userQueueOf(user: string): UserQueue {
     let queue = this.#users.get(user)
     if (queue === undefined) {
-      queue = { count: 0, reading: new Semaphore(mostOfUser) }
+      queue = { count: 0, reading: new Semaphore(this.#limits.userLargeAnswers) }
       this.#users.set(user, queue)
     }
     return queue

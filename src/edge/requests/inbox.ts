@@ -1,4 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises'
+import { backoffMs } from '../../base/backoff.ts'
+import { sleep } from '../../base/sleep.ts'
 import type { InboxQueries } from '../../projections/index.ts'
 import { defaultPage, given, listPage } from './pages.ts'
 import type { Handler, RequestContext } from './request-context.ts'
@@ -46,8 +47,7 @@ export const undelivered =
     })
   }
 
-const firstWaitMs = 2
-const longestWaitMs = 50
+const queryBackoff = { firstMs: 2, maxMs: 50, jitter: 0 }
 
 /**
  * Waits until a user's inbox shows all conversations up to these sequence numbers; false after `ms`. It waits for
@@ -61,12 +61,13 @@ const inboxReaches = async (
 ): Promise<boolean> => {
   const until = performance.now() + ms
   const missing = new Map(Object.entries(seen))
-  for (let wait = firstWaitMs; ; wait = Math.min(2 * wait, longestWaitMs)) {
+  for (let queries = 1; ; queries++) {
     for (const [c, seq] of missing) {
       const item = await inbox.item(user, c)
       if (item !== undefined && item.head >= seq) missing.delete(c)
     }
     if (missing.size === 0) return true
+    const wait = backoffMs(queries, queryBackoff)
     if (performance.now() + wait > until) return false
     await sleep(wait)
   }

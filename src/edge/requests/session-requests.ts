@@ -18,9 +18,6 @@ import { checkHello, checkRequest, isRequestType, requestId } from './request-ch
 
 type Fields = Record<string, unknown>
 
-/** Bytes of requests that a session may send before `hello` is answered. Further ones fail with OVERLOADED. */
-const queuedBytes = 256 * 1024
-
 /** Requests whose answers may fill a whole frame. */
 const largeAnswers: ReadonlySet<RequestType> = new Set<RequestType>([
   'history',
@@ -65,7 +62,7 @@ export class SessionRequests {
   constructor(parts: SessionRequestParts, limits: EdgeLimits) {
     this.#parts = parts
     this.#limits = limits
-    this.#largeAnswers = new LargeAnswers(parts.writeRoom)
+    this.#largeAnswers = new LargeAnswers(parts.writeRoom, limits)
   }
 
   /** The session's transport has opened. */
@@ -211,7 +208,8 @@ export class SessionRequests {
   #queue(session: Session, request: QueuedRequest, started: number): void {
     session.queued ??= []
     const bytes = session.queued.reduce((sum, queued) => sum + queued.bytes, request.bytes)
-    if (session.queued.length < this.#limits.inFlight && bytes <= queuedBytes) session.queued.push(request)
+    if (session.queued.length < this.#limits.inFlight && bytes <= this.#limits.queuedBytes)
+      session.queued.push(request)
     else {
       this.#parts.metrics.limited('in_flight')
       this.#fail(session, unread(started, request.id), new ConfabError('OVERLOADED'))

@@ -1,4 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises'
+import { backoffMs } from '../../base/backoff.ts'
+import { sleep } from '../../base/sleep.ts'
 import {
   type Checkpoint,
   type CheckpointStore,
@@ -7,6 +8,9 @@ import {
 } from '../../projections/index.ts'
 import { type Database, numberOf } from './database.ts'
 import { streamsOf } from './generations.ts'
+
+/** Of competing claims. Its jitter keeps them from colliding again. */
+const claimBackoff = { firstMs: 50, maxMs: 1_000 }
 
 /**
  * Stores the checkpoints of one stream in one partition together with the fencing token of its last claim. Every
@@ -60,7 +64,7 @@ export const cassandraCheckpointStore = (database: Database): CheckpointStore =>
     load,
     async claim(stream) {
       await enlist(stream)
-      for (;;) {
+      for (let attempts = 1; ; attempts++) {
         const epoch = await epochOf(stream)
         const next = (epoch ?? 0) + 1
         const other = await database.compareAndSet(
@@ -68,8 +72,7 @@ export const cassandraCheckpointStore = (database: Database): CheckpointStore =>
           false,
         )
         if (other === undefined) return next
-        // Random delay: competing claims must not collide again.
-        await sleep(Math.random() * 50)
+        await sleep(backoffMs(attempts, claimBackoff))
       }
     },
     async save(checkpoints, epoch) {

@@ -36,6 +36,12 @@ export class ConfigError extends Error {
   }
 }
 
+/** Environment variables that give an option, the current name first. */
+const variablesOf = (option: Option): string[] =>
+  [option, { key: option.formerKey }]
+    .map(named => variableOf(named as Option))
+    .filter(variable => variable !== undefined)
+
 /** Reads options from the sources, and collects what is wrong. */
 class ConfigReader {
   readonly problems: string[] = []
@@ -50,7 +56,7 @@ class ConfigReader {
     this.#sources = sources
     this.#cwd = sources.cwd ?? process.cwd()
     this.#file = readConfigFile(sources.file ?? sources.env?.CONFAB_CONFIG, this.#cwd, this.problems)
-    const keys = new Set(allOptions.map(({ key }) => key))
+    const keys = new Set(allOptions.flatMap(({ key, formerKey }) => [key, formerKey]))
     for (const [key, { place }] of this.#file) if (!keys.has(key)) this.problems.push(`${place}: unknown key`)
   }
 
@@ -70,13 +76,14 @@ class ConfigReader {
 
   /** The value of the source with the highest precedence. */
   #given(option: Option, flag: unknown): GivenValue | undefined {
-    const { key } = option
+    const { key, formerKey } = option
     const base = this.#cwd
     if (flag !== undefined) return { raw: flag, place: option.flag?.split(' ')[0] ?? `--${key}`, base }
-    const variable = variableOf(option)
-    const raw = variable === undefined ? undefined : this.#sources.env?.[variable]
-    if (variable !== undefined && raw !== undefined && raw !== '') return { raw, place: variable, base }
-    return key === undefined ? undefined : this.#file.get(key)
+    for (const variable of variablesOf(option)) {
+      const raw = this.#sources.env?.[variable]
+      if (raw !== undefined && raw !== '') return { raw, place: variable, base }
+    }
+    return this.#file.get(key ?? '') ?? this.#file.get(formerKey ?? '')
   }
 
   #parse(option: Option, { raw, place, base }: GivenValue): unknown {
@@ -128,6 +135,6 @@ export const compileConfig = (sources: ConfigSources = {}): ConfabConfig => {
  * programs share the environment, and Kubernetes adds variables for a service of that name.
  */
 export const unknownVariables = (env: Readonly<Record<string, string | undefined>>): string[] => {
-  const known = new Set(allOptions.map(variableOf))
+  const known = new Set(allOptions.flatMap(variablesOf))
   return Object.keys(env).filter(variable => variable.startsWith('CONFAB_') && !known.has(variable))
 }

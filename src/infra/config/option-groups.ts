@@ -10,6 +10,7 @@ import {
 import { presenceOptions } from '../../edge/ports/presence-limits.ts'
 import { rateOptions } from '../../edge/ports/rate-limits.ts'
 import { mediaOptions } from '../../media/index.ts'
+import { projectionOptions } from '../../projections/index.ts'
 import { cassandraOptions } from '../cassandra/options.ts'
 import { elasticsearchOptions } from '../elasticsearch/elasticsearch-options.ts'
 import { s3Options } from '../s3/options.ts'
@@ -39,6 +40,7 @@ export const sections = {
   edge: edgeLimitOptions,
   commands: busOptions,
   remoteCommands: remoteOptions,
+  projections: projectionOptions,
   media: mediaOptions,
   s3: s3Options,
   cassandra: cassandraOptions,
@@ -65,6 +67,7 @@ export const optionGroups: readonly OptionGroup[] = [
   { title: 'Edge presence', options: presenceOptions },
   { title: 'Commands', options: busOptions },
   { title: 'Commands in other processes', options: remoteOptions },
+  { title: 'Projections', options: projectionOptions },
   { title: 'Media', options: { ...mediaFolderOptions, ...mediaOptions } },
   { title: 'S3', options: s3Options },
   { title: 'Cassandra', options: cassandraOptions },
@@ -77,6 +80,6 @@ export const allOptions: readonly Option[] = optionGroups.flatMap(({ options }) 
 export const orderedOptions: readonly (readonly [small: Option<number>, large: Option<number>])[] = [
   [connectionOptions.closingBytes, connectionOptions.transportBytes],
   [busOptions.batchFrom, busOptions.batchMost],
-  [remoteOptions.tryMs, remoteOptions.patienceMs],
+  [remoteOptions.tryMs, remoteOptions.timeoutMs],
   [elasticsearchOptions.lookMs, elasticsearchOptions.leadMs],
 ]

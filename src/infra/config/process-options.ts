@@ -100,6 +100,18 @@ export const natsOptions = {
     unit: 'copies',
     doc: 'Copies of each stream (1, 3 or 5) on a cluster of at least as many servers. Not given: existing streams keep theirs, new ones get one.',
   }),
+  natsTimeoutMs: option({
+    key: 'nats.timeout',
+    type: duration(250, minutes),
+    default: 3 * seconds,
+    doc: 'Time without an answer after which an append to the log, or a read from it, fails.',
+  }),
+  natsPingMs: option({
+    key: 'nats.ping',
+    type: duration(250, 5 * minutes),
+    default: 5 * seconds,
+    doc: 'Interval of pings to the server. After two pings without an answer the process connects anew.',
+  }),
 } as const
 
 /** Options of an edge node that are no bounds. */

@@ -1,5 +1,6 @@
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import type { Client } from '@elastic/elasticsearch'
+import { backoffMs } from '../../base/backoff.ts'
 import { ChangeRejectedError } from '../../projections/index.ts'
 import {
   ElasticsearchError,
@@ -13,7 +14,7 @@ import type { CompiledOptions } from './elasticsearch-options.ts'
 
 /** Number of retries of temporarily refused documents before the batch fails. */
 const mostRetries = 5
-const firstRetryMs = 100
+const retryBackoff = { firstMs: 100, maxMs: 5_000, jitter: 0.5 }
 
 interface Answer {
   readonly errors: boolean
@@ -104,7 +105,7 @@ export class BulkWriter {
       if (failure === undefined) return this.#budget.grow(bytes)
       this.#budget.shrink()
       if (retry === mostRetries) throw problemOf(failure)
-      await this.#wait(firstRetryMs * 2 ** retry * (0.5 + Math.random() / 2))
+      await this.#wait(backoffMs(retry + 1, retryBackoff))
       await this.#budget.take(bytes)
       left = again
     }

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { Client, SniffingTransport } from '@elastic/elasticsearch'
+import { backoffMs } from '../../base/backoff.ts'
 import { ElasticsearchError, ElasticsearchProblem, named } from './elasticsearch-error.ts'
 import type { CompiledOptions } from './elasticsearch-options.ts'
 
@@ -13,13 +14,18 @@ const authOf = ({ apiKey, username, password }: CompiledOptions) =>
       ? { auth: { username, password: password ?? '' } }
       : {}
 
+const requestBackoff = { firstMs: 50, maxMs: 1_600, jitter: 0 }
+
 /**
  * Retries quickly: the client's own waits of seconds are too long for queries, and writers have a retry of their own.
  */
 class QuickTransport extends SniffingTransport {
   constructor(options: ConstructorParameters<typeof SniffingTransport>[0]) {
     // Seconds.
-    super({ ...options, retryBackoff: (_least, _most, attempt) => 0.05 * 2 ** attempt })
+    super({
+      ...options,
+      retryBackoff: (_least, _most, attempt) => backoffMs(attempt + 1, requestBackoff) / 1000,
+    })
   }
 }
 

@@ -100,14 +100,14 @@ export const createFeedMetrics = (
   })
   new Counter({
     name: 'confab_feed_events_total',
-    help: 'Events of the log, by outcome: delivered by the live feed (brought), or not needed by local clients (passed).',
+    help: 'Events of the log, by outcome: `delivered` by the live feed, or `skipped` because no local client needs them.',
     labelNames: ['outcome'],
     registers,
     collect() {
       const { delivered, skipped } = followed()
       this.reset()
-      this.inc({ outcome: 'brought' }, delivered)
-      this.inc({ outcome: 'passed' }, skipped)
+      this.inc({ outcome: 'delivered' }, delivered)
+      this.inc({ outcome: 'skipped' }, skipped)
     },
   })
 }

@@ -1,3 +1,5 @@
+import { backoffMs } from '../../base/backoff.ts'
+import { sleep } from '../../base/sleep.ts'
 import type { RunnerLog } from '../run/runner-options.ts'
 import { BeatWatch, type LeaseStore, nextStep, withoutWorker } from './lease-table.ts'
 
@@ -50,6 +52,8 @@ export interface StreamLeases {
 }
 
 const attempts = 10
+/** After a conflict with another worker's heartbeat. */
+const conflictBackoff = { firstMs: 10, maxMs: 100 }
 
 /**
  * Takes part in the distribution of a group's streams: renews a heartbeat, takes its share, takes over the streams of
@@ -149,7 +153,7 @@ export const startStreamLeases = async (options: StreamLeasesOptions): Promise<S
   const tick = async (): Promise<void> => {
     for (let attempt = 0; attempt < attempts; attempt++) {
       if (await beat()) return
-      await new Promise(resolve => setTimeout(resolve, Math.random() * 10 * (attempt + 1)))
+      await sleep(backoffMs(attempt + 1, conflictBackoff))
     }
   }
 

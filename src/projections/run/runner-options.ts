@@ -1,7 +1,30 @@
 import type { Logger } from '../../base/logger.ts'
+import { defaultsOf, option, type ValuesOf } from '../../base/option.ts'
+import { duration, integer, minutes, seconds } from '../../base/option-types.ts'
 import type { DeadLetters, EventSource } from '../ports/event-source.ts'
 import type { ViewStores } from '../ports/stores.ts'
 import type { ProjectionTarget } from './projection-target.ts'
+
+/** Projection workers. */
+export const projectionOptions = {
+  batch: option({
+    key: 'projections.batch',
+    type: integer(1, 100_000),
+    unit: 'events',
+    shownDefault: '2000, or the number that suits the database',
+    doc: 'Most events that a projection applies in one transaction.',
+  }),
+  leaseMs: option({
+    key: 'projections.lease',
+    type: duration(500, 5 * minutes),
+    default: 3 * seconds,
+    doc: 'Time without a heartbeat of a worker after which other workers take over its streams. Workers of one system need the same value.',
+  }),
+} as const
+
+export type ProjectionSettings = ValuesOf<typeof projectionOptions>
+
+export const defaultProjectionSettings: ProjectionSettings = defaultsOf(projectionOptions)
 
 /** Receives what a runner reports: projections run on a thread of their own, where pino does not. */
 export type RunnerLog = Pick<Logger, 'info' | 'warn' | 'error'>

@@ -1,3 +1,4 @@
+import { backoffMs } from '../../base/backoff.ts'
 import { aborted, sleep } from '../../base/sleep.ts'
 import type { StoredEvent } from '../../events/index.ts'
 import { FencedError } from '../ports/stores.ts'
@@ -232,7 +233,7 @@ export class StreamProjector {
     if (this.#failure !== reason)
       this.#options.log.warn({ stream: this.stream, reason }, 'projection failing, will retry')
     this.#failure = reason
-    const most = Math.min(longestRetryMs, (this.#options.retryMs ?? 50) * 2 ** session.failures++)
-    await sleep(most * (0.5 + Math.random() / 2), this.#stop.signal)
+    const backoff = { firstMs: this.#options.retryMs ?? 50, maxMs: longestRetryMs, jitter: 0.5 }
+    await sleep(backoffMs(++session.failures, backoff), this.#stop.signal)
   }
 }

@@ -1,3 +1,4 @@
+import { retry } from '../../base/backoff.ts'
 import { sleep } from '../../base/sleep.ts'
 import {
   buildingOf,
@@ -28,7 +29,7 @@ export interface SupervisedStatus extends ProjectionStatus {
 
 /** A generation that lags by at most this many events of a stream counts as complete. */
 export const levelEvents = 500
-const longestRetryMs = 5_000
+const planBackoff = { firstMs: 100, maxMs: 5_000, jitter: 0 }
 
 /**
  * Builds the views of one database according to their plans: every kept generation of this build's version is fed.
@@ -122,14 +123,14 @@ export class ProjectionSupervisor {
 
   /** Applies plans one after another. */
   #enqueue(projection: ProjectionName, plan: ProjectionPlan): void {
+    const { signal } = this.#stop
+    const onFailure = (error: unknown): void =>
+      this.#options.log.warn({ projection, reason: String(error) }, 'applying a plan failed, will retry')
     this.#turn = this.#turn.then(async () => {
-      for (let failures = 0; !this.#stop.signal.aborted; failures++)
-        try {
-          return await this.#carryOut(projection, plan)
-        } catch (error) {
-          this.#options.log.warn({ projection, reason: String(error) }, 'applying a plan failed, will retry')
-          await sleep(Math.min(longestRetryMs, 100 * 2 ** failures), this.#stop.signal)
-        }
+      if (signal.aborted) return
+      const applied = retry(() => this.#carryOut(projection, plan), { ...planBackoff, signal, onFailure })
+      // It rejects only after a stop.
+      await applied.catch(() => {})
     })
   }
 

@@ -50,7 +50,7 @@ t.test('partitions are shared evenly, and only those of joining or leaving nodes
 
 t.test('without a commands node, commands wait, are bounded, and time out', async t => {
   const nats = await startNats(t)
-  const { bus, stored } = await openRemote(t, nats, { limits: { open: 11, patienceMs: 4_000 } })
+  const { bus, stored } = await openRemote(t, nats, { limits: { open: 11, timeoutMs: 4_000 } })
   t.equal(bus.isServed, false)
   const early = [create(bus, 'c1'), ...range(1, 10).map(i => send(bus, 'c1', `m${i}`))]
   await t.rejects(send(bus, 'c1', 'one more'), { code: 'OVERLOADED' })
@@ -144,7 +144,7 @@ t.test('a silent node costs a retryable error', async t => {
   const nats = await startNats(t)
   const times = { executed: 0 }
   const { server } = await openServer(t, nats, { wrap: bus => hesitant(bus, times, 2_500) })
-  const { bus } = await openRemote(t, nats, { limits: { tryMs: 250, patienceMs: 1_000 } })
+  const { bus } = await openRemote(t, nats, { limits: { tryMs: 250, timeoutMs: 1_000 } })
   await until(() => bus.isServed)
   await t.rejects(create(bus, 'c1'), { code: 'UNAVAILABLE' })
   const next = await openServer(t, nats)

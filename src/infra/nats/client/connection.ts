@@ -14,6 +14,8 @@ export interface NatsOptions {
   readonly servers: string | readonly string[]
   /** Name of the connection in the server's monitoring. Default: `confab`. */
   readonly name?: string
+  /** Interval of pings, ms. Two pings without an answer end the connection. Default: 5,000. */
+  readonly pingMs?: number
   /** Receives disconnects, reconnects and errors of the connection. */
   readonly onNotice?: (notice: string) => void
   /** Receives errors that listeners threw. Default: `onNotice`, as text with the error's code. */
@@ -72,7 +74,7 @@ export const connectNats = async (options: NatsOptions): Promise<Nats> => {
       reconnectTimeWait: 100,
       reconnectJitter: 200,
       reconnectJitterTLS: 200,
-      pingInterval: 5_000,
+      pingInterval: options.pingMs ?? 5_000,
       // nats.js misses the end of a socket between its connect and the server's first answer. It retries after this
       // timeout (default 20 s).
       timeout: 3_000,
@@ -81,7 +83,12 @@ export const connectNats = async (options: NatsOptions): Promise<Nats> => {
     })
   } catch (error) {
     const where = servers.map(withoutCredentials).join(', ')
-    throw new NatsError(NatsProblem.failed, `NATS cannot be reached at ${where}: ${String(error)}`, error)
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new NatsError(
+      NatsProblem.failed,
+      `NATS cannot be reached at ${where}: ${reason}: start nats-server there, or correct the addresses (--nats, CONFAB_NATS)`,
+      error,
+    )
   }
 
   let isConnected = true

@@ -56,7 +56,7 @@ export class RemoteCommandBus implements CommandBus {
       answered: (call, data) => this.#answered(call, data),
       notDelivered: (attempt, call) => this.#notDelivered(attempt, call),
     }
-    this.#inbox = new ReplyInbox(nats, this.#limits.patienceMs)
+    this.#inbox = new ReplyInbox(nats, this.#limits.timeoutMs)
     this.#nodes = new CommandsNodes(nats, gone => {
       if (gone !== undefined) this.#takeBackAll(gone)
       this.#sendWaiting()
@@ -101,7 +101,7 @@ export class RemoteCommandBus implements CommandBus {
         queue: this.#queues.of(c === undefined ? 'user' : 'conv', c ?? from),
         order,
         command: traceparent === undefined ? command : { ...command, traceparent },
-        until: performance.now() + this.#limits.patienceMs,
+        until: performance.now() + this.#limits.timeoutMs,
         resolve: answer => {
           const { seq } = answer as { seq?: number }
           if (c !== undefined && seq !== undefined) this.#states.appended(c, seq)
@@ -232,7 +232,7 @@ export class RemoteCommandBus implements CommandBus {
   #retry(now: number): void {
     const slow = new Set<string>()
     for (const call of this.#calls) {
-      if (call.until > now + this.#limits.patienceMs - checkMs) break
+      if (call.until > now + this.#limits.timeoutMs - checkMs) break
       const { attempt } = call
       if (attempt === undefined) continue
       slow.add(attempt.node)

@@ -1,5 +1,6 @@
 import { readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { backoffMs } from '../../../base/backoff.ts'
 import { sleep } from '../../../base/sleep.ts'
 import { NatsError } from '../client/nats-error.ts'
 import { configFileOf, endLeftover, readRecord, writeRecord } from './server-address.ts'
@@ -14,8 +15,7 @@ export interface ServerSupervisorOptions {
   readonly onNotice: (notice: string) => void
 }
 
-const firstBackOffMs = 50
-const maxBackOffMs = 5_000
+const restartBackoff = { firstMs: 50, maxMs: 5_000, jitter: 0 }
 /** A server that ran for this time was healthy: its end resets the back-off. */
 const healthyAfterMs = 10_000
 
@@ -74,18 +74,17 @@ export class ServerSupervisor {
 
   async #supervise(): Promise<void> {
     const { signal } = this.#stopping
-    let backOff = firstBackOffMs
+    let restarts = 0
     for (;;) {
       const startedAt = performance.now()
       const how = await this.#server.ended
       if (signal.aborted) return
       this.#options.onNotice(`nats-server ended (${how}), restarting`)
-      if (performance.now() - startedAt > healthyAfterMs) backOff = firstBackOffMs
+      if (performance.now() - startedAt > healthyAfterMs) restarts = 0
       let next: ServerProcess | undefined
       while (next === undefined) {
-        await sleep(backOff, signal)
+        await sleep(backoffMs(++restarts, restartBackoff), signal)
         if (signal.aborted) return
-        backOff = Math.min(backOff * 2, maxBackOffMs)
         next = await spawnAt(this.#options, this.port).catch(error => {
           this.#options.onNotice(`nats-server does not start, retrying: ${messageOf(error)}`)
           return undefined

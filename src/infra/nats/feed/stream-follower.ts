@@ -1,4 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises'
+import { backoffMs } from '../../../base/backoff.ts'
+import { sleep } from '../../../base/sleep.ts'
 import type { LiveEvent, SkippedListener } from '../../../commands/index.ts'
 import type { StoredEvent } from '../../../events/index.ts'
 import type { LogReader } from '../log/log-reader.ts'
@@ -15,6 +16,7 @@ const readBytes = 1024 * 1024
 const graceMs = 100
 const digestGraceMs = 500
 const pollMs = 10
+const readBackoff = { firstMs: 50, maxMs: 1_000, jitter: 0 }
 /** Consecutive checks in which the digests may be late. */
 const maxLateChecks = 3
 /** Digests that wait for a read of the log. The events of further ones are read, too. */
@@ -251,7 +253,7 @@ export class StreamFollower {
         if (events.length === 0) await this.#askLeader()
         failures = 0
       } catch {
-        await sleep(Math.min(50 * 2 ** failures++, 1_000))
+        await sleep(backoffMs(++failures, readBackoff))
       }
     this.#isReading = false
     if (this.#digests.length > 0 && !this.#isStopped) this.#applyDigests()

@@ -1,4 +1,5 @@
 import { createInbox, type Msg, nuid, type Subscription } from '@nats-io/transport-node'
+import { backoffMs } from '../../../base/backoff.ts'
 import type { StoredEvent } from '../../../events/index.ts'
 import type { Nats } from '../client/connection.ts'
 import { headerIn, headerText, needleOf, statusIn } from '../client/raw-message.ts'
@@ -7,6 +8,7 @@ import { toStoredEvent } from './stored-message.ts'
 const heartbeatMs = 2_000
 /** Silence after which the consumer counts as lost, ms. */
 const silenceMs = 3 * heartbeatMs
+const reopenBackoff = { firstMs: 100, maxMs: heartbeatMs, jitter: 0 }
 const lastConsumerNeedle = needleOf('Nats-Last-Consumer')
 const stalledNeedle = needleOf('Nats-Consumer-Stalled')
 
@@ -119,7 +121,7 @@ export class OrderedConsumer {
     this.#create(name, inbox).catch(() => {
       if (this.#name !== name || this.#isStopped) return
       // The stream has no leader, or the connection is lost. `#watch` retries.
-      this.#receivedAt = performance.now() - silenceMs + Math.min(100 * 2 ** this.#failures++, heartbeatMs)
+      this.#receivedAt = performance.now() - silenceMs + backoffMs(++this.#failures, reopenBackoff)
     })
   }
 
