@@ -1,3 +1,4 @@
+import type { Test } from 'tap'
 import type { ConfabProcess } from './confab-process.ts'
 
 type Json = Record<string, unknown>
@@ -56,4 +57,10 @@ export const readViews = async (
     }
   }
   return answers
+}
+
+/** Compares the answers of two servers, one assertion for each query: a failure shows only what differs. */
+export const sameViews = (t: Test, actual: Json, expected: Json, message: string): void => {
+  t.same(Object.keys(actual).sort(), Object.keys(expected).sort(), `${message}: the same queries`)
+  for (const key of Object.keys(expected)) t.strictSame(actual[key], expected[key], `${message}: ${key}`)
 }
