@@ -1,6 +1,6 @@
 import type { TSchema } from '@sinclair/typebox'
 import { type TypeCheck, TypeCompiler } from '@sinclair/typebox/compiler'
-import type { ValueError } from '@sinclair/typebox/errors'
+import { type ValueError, ValueErrorType } from '@sinclair/typebox/errors'
 import {
   type Attachment,
   ConfabError,
@@ -28,8 +28,19 @@ export const requestId = (value: Fields): string | null => {
   return typeof id === 'string' && id.length > 0 && id.length <= Limits.idChars ? id : null
 }
 
-/** Describes a schema error without repeating the client's input. */
+/** Characters of an unknown field's name that an error repeats; a longer name may fill a frame. */
+const maxNameChars = 64
+
+/** Returns the path of the field that an error is about. */
+const fieldOf = ({ path, type }: ValueError): string | undefined =>
+  path === '' || (type === ValueErrorType.ObjectAdditionalProperties && path.length > maxNameChars)
+    ? undefined
+    : path
+
+/** Describes a schema error without repeating the client's input, except for the name of a field. */
 const describe = (error: ValueError): string => {
+  if (error.type === ValueErrorType.ObjectAdditionalProperties)
+    return `${fieldOf(error)?.slice(1) ?? 'request'}: unknown field.`
   const options = (error.schema.anyOf as { const?: unknown }[] | undefined)?.map(option => option.const)
   const what = options?.every(option => typeof option === 'string')
     ? `expected one of ${options.join(', ')}`
@@ -90,7 +101,7 @@ const checkShape = (value: Fields): void => {
     const error = check.Errors(value).First()
     throw error === undefined
       ? bad('The request does not match the schema of its type.')
-      : bad(describe(error), error.path || undefined)
+      : bad(describe(error), fieldOf(error))
   }
   checkFields(value)
 }
@@ -113,6 +124,8 @@ export const checkRequest = (value: Fields): Request => {
     case 'history':
       if (request.before !== undefined && request.after !== undefined)
         throw bad('before: must not be combined with after.', '/before')
+      if (request.around !== undefined && (request.before ?? request.after) !== undefined)
+        throw bad('around: must not be combined with before or after.', '/around')
       break
     case 'inbox':
       if (request.seen !== undefined) checkCursors(request.seen, '/seen', Limits.seen)
