@@ -123,7 +123,7 @@ t.test('unknown fields of every request are refused, and named', async t => {
         return ConfabError.is(error) ? error.toBody() : error
       }
     }
-    const valid = { ...sampleOf(schema), id: '1', t: type }
+    const valid = { ...sampleOf(schema), id: '1', t: type, ...(type === 'call' ? { data: 'x' } : {}) }
     t.equal(refused(valid), undefined, `${type}: the sample is valid`)
     for (const name of ['extra', 'Text', 'constructor', 'a/b'])
       t.match(
