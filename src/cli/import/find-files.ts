@@ -1,6 +1,9 @@
-import { readdirSync, statSync } from 'node:fs'
+import { closeSync, openSync, readdirSync, readSync, statSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { CliError } from '../command/cli-error.ts'
+import { parseIrcLine } from './irc-lines.ts'
+import { decodeLog, linesOf } from './log-text.ts'
+import { dayInName } from './log-time.ts'
 
 /**
  * Returns given files, and the files in given folders whose name `accepts` selects, sorted. Throws CliError for a path
@@ -31,40 +34,62 @@ const filesAt = (path: string, accepts: (name: string) => boolean): string[] => 
     .sort()
 }
 
-/** One day of an IRC log. */
+/** A file with an IRC log. */
 export interface IrcFile {
   readonly path: string
   /** File name without extension: part of the message ids. */
   readonly stem: string
-  /** `2004-12-25`. */
-  readonly date: string
+  /** The day on which the log starts: its midnight, ms since 1970. */
+  readonly day: number
 }
 
-const dated = /(\d{4}-\d\d-\d\d)/
+/** Bytes at the start of a log in which a line has to name its day, if the file name does not. */
+const dayWithinBytes = 64 * 1024
+
+const isLog = (name: string): boolean =>
+  /\.(log|weechatlog)$/.test(name) || (name.endsWith('.raw.txt') && dayInName(name) !== undefined)
 
 /**
- * Returns the days of an IRC log, oldest first. Folders: all `*.raw.txt` with a date in the name. Given files: any
- * extension, but with a date.
+ * Returns the files of an IRC log, oldest first. Folders: all `*.log` and `*.weechatlog`, and all `*.raw.txt` with a
+ * day in the name. Given files: any extension. The day is in the name or in the log. Throws CliError.
  */
 export const findIrcFiles = (paths: readonly string[]): IrcFile[] => {
-  const files = findFiles(paths, name => dated.test(name) && name.endsWith('.raw.txt')).map(path => {
+  const files = findFiles(paths, isLog).map(path => {
     const name = basename(path)
-    const date = dated.exec(name)?.[1]
-    if (date === undefined || Number.isNaN(Date.parse(date)))
+    const day = dayInName(name) ?? dayInLog(path)
+    if (day === undefined)
       throw new CliError(
         'NO_INPUT',
-        `${path}: the file name has no date: rename the file, for example to 2004-12-25.raw.txt`,
+        `${path}: neither the file name nor the log has a day: rename the file, for example to 2004-12-25.log`,
       )
-    return { path, stem: name.replace(/(\.raw)?\.[a-z]+$/i, ''), date }
+    return { path, stem: name.replace(/(\.raw)?\.[a-z]+$/i, ''), day }
   })
-  files.sort((a, b) =>
-    a.date < b.date ? -1 : a.date > b.date ? 1 : a.stem < b.stem ? -1 : a.stem > b.stem ? 1 : 0,
-  )
-  for (const [i, file] of files.entries())
-    if (files[i + 1]?.stem === file.stem)
+  files.sort((a, b) => a.day - b.day || (a.stem < b.stem ? -1 : a.stem > b.stem ? 1 : 0))
+  const byStem = new Map<string, string>()
+  for (const { stem, path } of files) {
+    const other = byStem.get(stem)
+    if (other !== undefined)
       throw new CliError(
         'NO_INPUT',
-        `${file.path} and ${files[i + 1]?.path}: files of one name would share message ids: rename one`,
+        `${other} and ${path}: files of one name would share message ids: rename one`,
       )
+    byStem.set(stem, path)
+  }
   return files
+}
+
+/** Returns the first day that a line of a log names: its midnight, ms since 1970. */
+const dayInLog = (path: string): number | undefined => {
+  const file = openSync(path, 'r')
+  try {
+    const buffer = Buffer.alloc(dayWithinBytes)
+    const lines = linesOf(decodeLog(buffer.subarray(0, readSync(file, buffer))))
+    for (const line of lines.map(parseIrcLine)) {
+      if (line.kind === 'day') return line.startsDay
+      if ('time' in line && typeof line.time?.day === 'number') return line.time.day
+    }
+    return undefined
+  } finally {
+    closeSync(file)
+  }
 }

@@ -27,9 +27,9 @@ export const importCommand = (): Command => {
     command
       .command('irc')
       .description(
-        'Import logs of an IRC channel, one file a day: *.raw.txt with a date in the name; *.annotation.txt holds reply links',
+        'Import logs of an IRC channel, written by irssi, WeeChat, ZNC, HexChat, energymech or the archive of #ubuntu. Times without a zone are UTC',
       )
-      .argument('<path...>', 'Files or folders'),
+      .argument('<path...>', 'Files, or folders with *.log, *.weechatlog and *.raw.txt'),
   )
     .option('--channel <name>', 'Name of the channel and of its conversation', 'ubuntu')
     .action(importIrc)

@@ -1,6 +1,6 @@
 import { openLogWithBus } from '../../app/open-log.ts'
 import { openNats } from '../../app/open-nats.ts'
-import { createLogLookup, type MessageLookup } from '../../commands/index.ts'
+import { createLogLookup } from '../../commands/index.ts'
 import { CliError } from '../command/cli-error.ts'
 import { configOf, type SystemFlags } from '../command/config-flags.ts'
 import { interruption } from '../command/run-command.ts'
@@ -11,6 +11,7 @@ import type { ImportSource } from './import-item.ts'
 import { queueWindow } from './import-queue.ts'
 import { ImportRetry } from './import-retry.ts'
 import { type ImportCounts, Importer } from './importer.ts'
+import { StoredMessages } from './stored-messages.ts'
 
 /** Progress of an import. */
 interface ImportProgress extends Bar {
@@ -18,8 +19,12 @@ interface ImportProgress extends Bar {
   waitingFor(reason: string | undefined): void
 }
 
-const rateOf = ({ messages, memberships, duplicates }: ImportCounts, sinceMs: number): number =>
-  Math.round(((messages + memberships + duplicates) * 1000) / Math.max(sinceMs, 1))
+const rateOf = (counts: ImportCounts, sinceMs: number): number =>
+  Math.round(((addedBy(counts) + counts.duplicates) * 1000) / Math.max(sinceMs, 1))
+
+/** Returns the number of events that an import has appended, without those that create conversations. */
+const addedBy = ({ messages, memberships, senderJoins }: ImportCounts): number =>
+  messages + memberships + senderJoins
 
 const startProgress = (counts: ImportCounts, totalBytes: number): ImportProgress => {
   const startedAt = performance.now()
@@ -44,9 +49,6 @@ const startProgress = (counts: ImportCounts, totalBytes: number): ImportProgress
   }
 }
 
-/** Bad lines that the output names; the rest are counted. */
-const maxShownLines = 20
-
 /**
  * The window of a conversation must fit into its queue. Batches are larger than on a server, which has other commands
  * to answer. The log of a channel holds all its members, so that messages follow the join of their sender.
@@ -57,8 +59,8 @@ const importLimits = {
   channelMembers: Number.MAX_SAFE_INTEGER,
 }
 
-/** Memory for the ids of stored messages, bytes. */
-const indexBytes = 512 * 1024 * 1024
+/** Memory for the ids of stored messages, and for what they are compared by, bytes each. */
+const indexBytes = 256 * 1024 * 1024
 
 /** Time without a success after which the import gives up, ms. */
 const outageTimeoutMs = 300_000
@@ -76,12 +78,8 @@ export const runImport = async (sources: readonly ImportSource[], flags: SystemF
   const config = configOf(flags)
   const system = await openNats(config, 'confab-import', note)
   try {
-    let lookup: MessageLookup | undefined
-    const { bus, states, feed, close } = await openLogWithBus(system.nats, {
-      lookup: (log, events) => {
-        lookup = createLogLookup(log, indexBytes, events)
-        return lookup
-      },
+    const { bus, log, states, feed, close } = await openLogWithBus(system.nats, {
+      lookup: (log, events) => createLogLookup(log, indexBytes, events),
       limits: importLimits,
       replicas: config.natsReplicas,
     })
@@ -89,23 +87,14 @@ export const runImport = async (sources: readonly ImportSource[], flags: SystemF
       await feed.start()
       const retry = new ImportRetry(outageTimeoutMs, reason => progress.waitingFor(reason))
       const signal = AbortSignal.any([interrupted, retry.gaveUp])
-      let shownLines = 0
       const importer = new Importer({
         bus,
         states,
         checkpoints: await openCheckpoints(system.nats, feed),
-        isStored: async (c, m) => {
-          // At seq 1: the lookup then uses the messages that it read at first, those before this run.
-          const exists = (await states.conversation(c)) !== undefined
-          return exists && (await lookup?.find(c, m, 1)) !== undefined
-        },
+        stored: new StoredMessages(log, indexBytes),
         signal,
         retry,
-        onBad: (path, line, reason) => {
-          shownLines++
-          if (shownLines <= maxShownLines) progress.say(`${path}:${line}: ${reason}`)
-          if (shownLines === maxShownLines) progress.say('… more bad lines are counted only')
-        },
+        onBad: (path, line, reason) => progress.say(`${path}:${line}: ${reason}`),
       })
       const progress = startProgress(
         importer.counts,
@@ -119,7 +108,7 @@ export const runImport = async (sources: readonly ImportSource[], flags: SystemF
         await importer.finish()
         progress.stop()
       }
-      await print(summaryOf(importer.counts, performance.now() - startedAt))
+      await print(summaryOf(importer.counts, performance.now() - startedAt, signal.aborted))
       retry.gaveUp.throwIfAborted()
       if (interrupted.aborted)
         throw new CliError(
@@ -130,7 +119,7 @@ export const runImport = async (sources: readonly ImportSource[], flags: SystemF
       if (bad > 0)
         throw new CliError(
           'BAD_INPUT',
-          `${count(bad)} lines were not imported: correct them and run the same command again`,
+          `${counted(bad, 'line was', 'lines were')} not imported: correct ${bad === 1 ? 'it' : 'them'} and run the same command again`,
         )
     } finally {
       await close(drainMs)
@@ -141,9 +130,23 @@ export const runImport = async (sources: readonly ImportSource[], flags: SystemF
   }
 }
 
-const summaryOf = ({ messages, duplicates, memberships }: ImportCounts, elapsedMs: number): string => {
-  if (messages + duplicates + memberships === 0)
-    return `nothing new, all items were imported before; ${span(elapsedMs)}\n`
-  const rate = Math.round((messages + memberships) / (elapsedMs / 1000))
-  return `${count(messages)} ${messages === 1 ? 'message' : 'messages'} imported, ${count(duplicates)} stored before, ${count(memberships)} joins and leaves; ${span(elapsedMs)}, ${count(rate)}/s\n`
+const counted = (value: number, one: string, many: string): string =>
+  `${count(value)} ${value === 1 ? one : many}`
+
+const summaryOf = (counts: ImportCounts, elapsedMs: number, isInterrupted: boolean): string => {
+  const { messages, duplicates, memberships, senderJoins, unchanged, bad, ignored, continued } = counts
+  const elapsed = span(elapsedMs)
+  if (addedBy(counts) + duplicates + bad === 0 && !isInterrupted)
+    return continued + unchanged > 0
+      ? `nothing new, all items were imported before; ${elapsed}\n`
+      : `nothing to import: the files hold no messages, joins or leaves; ${elapsed}\n`
+  const rate = Math.round(addedBy(counts) / (elapsedMs / 1000))
+  return `${[
+    `${counted(messages, 'message', 'messages')} imported`,
+    `${count(duplicates)} stored before`,
+    `${count(memberships)} joins and leaves`,
+    `${counted(senderJoins, 'join', 'joins')} added for senders`,
+    `${counted(ignored, 'line', 'lines')} of other kinds`,
+    ...(bad > 0 ? [`${counted(bad, 'line', 'lines')} not imported`] : []),
+  ].join(', ')}; ${elapsed}, ${count(rate)}/s\n`
 }
