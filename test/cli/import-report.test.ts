@@ -29,7 +29,7 @@ t.test('an import reports every line of an IRC log that it does not read', async
   t.equal(first.code, 1)
   t.match(
     first.stdout,
-    /^4 messages imported, 0 stored before, 2 joins and leaves, 2 joins added for senders, 1 line of other kinds, 26 lines not imported; /,
+    /^4 messages imported, 0 stored before, 3 joins and leaves, 2 joins added for senders, 1 line of other kinds, 26 lines not imported; /,
   )
   for (let line = 7; line <= 31; line++)
     t.match(first.stderr, `${file}:${line}: has a time that does not exist`)

@@ -19,7 +19,8 @@ t.test('of all days of #ubuntu, only messages without text are reported', { skip
       messages += content.items.filter(({ kind }) => kind === 'message').length
       empty += content.bad.length
       for (const { line, reason } of content.bad)
-        if (!/^\[..:..\] <[^>]*> ?$/.test(lines[line - 1]!)) wrong.push(`${name}:${line}: ${reason}`)
+        if (!/^\[..:..\] (?:<[^>]*>| \* \S+) *$/.test(lines[line - 1]!))
+          wrong.push(`${name}:${line}: ${reason}`)
       const accounted =
         new Set(content.items.map(({ line }) => line)).size + content.bad.length + content.ignored
       if (accounted !== lines.length) wrong.push(`${name}: ${accounted} of ${lines.length} lines`)

@@ -180,12 +180,12 @@ t.test('messages without visible text, too long or of the future are reported', 
       '[10:00:01] * una',
       `[10:00:01] <una> ${'é'.repeat(8193)}`,
       `[10:00:01] * una ${'x'.repeat(16_381)}`,
-      `${tomorrow} <una> x`,
-      `${tomorrow}\t-->\tuna (u@h) has joined #room`,
       '[10:00:02] *** bob sets mode: +o una',
       '[10:00:03] <una> x',
+      `${tomorrow} <una> x`,
+      `${tomorrow}\t-->\tuna (u@h) has joined #room`,
     ],
-    '0 8 -',
+    '0 6 -',
   )
   t.same(
     bad.map(({ line, reason }) => [line, reason.replace(/;.*/, '')]),
@@ -195,11 +195,11 @@ t.test('messages without visible text, too long or of the future are reported', 
       [3, 'text has no visible character'],
       [4, 'text has more than 16384 bytes'],
       [5, 'text has more than 16384 bytes'],
-      [6, 'time is later than now'],
-      [7, 'time is later than now'],
+      [8, 'time is later than now'],
+      [9, 'time is later than now'],
     ],
   )
   t.equal(ignored, 1)
-  t.match(items, [{ line: 9, text: 'x', m: 'irc-2021-03-04-000008' }])
+  t.match(items, [{ line: 7, text: 'x', m: 'irc-2021-03-04-000006' }])
   t.notOk('replyTo' in items[0]!, 'a message that is not imported has no replies')
 })
