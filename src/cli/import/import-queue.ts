@@ -1,4 +1,4 @@
-import type { CommandBus, StateReader } from '../../commands/index.ts'
+import { type CommandBus, importContext, type StateReader } from '../../commands/index.ts'
 import { ConfabError, type ErrorCode } from '../../events/index.ts'
 import type { ImportItem } from './import-item.ts'
 import type { ImportRetry } from './import-retry.ts'
@@ -149,7 +149,7 @@ export class ImportQueue {
     this.#underWay++
     this.#commands += commands.length
     for (const { request, from, at } of commands)
-      this.#options.bus.execute(request, { from, at }).then(
+      this.#options.bus.execute(request, importContext(from, at)).then(
         answered => {
           this.#options.retry.succeeded()
           answer = answered
