@@ -202,9 +202,9 @@ const settleStored = async <S extends AggregateState, E extends LoggedEvent, C e
     if (stored !== undefined && ids.has(stored.envelope.commandId))
       found.set(stored.envelope.commandId, stored)
     const [command] = commands
-    // The key of a command on a channel is in the log of another follower.
+    // The same key of a command on a channel is in the log of another follower.
     if (found.size === 0 && command !== undefined && commands.length === 1 && aggregate.family === 'user') {
-      settle(context, command, refuseReuse('join'))
+      settle(context, command, refuseReuse())
       return []
     }
   } else if (!hasEvents && ConflictError.is(error)) {

@@ -41,7 +41,7 @@ export const userHandler = (
   decideStored: ({ request }, stored) => {
     const event = userType.decode(stored)
     return request.t === 'follow' && !isFollowEvent(request, event)
-      ? refuseReuse(request.on ? 'join' : 'leave')
+      ? refuseReuse()
       : { unchanged: answerOfUser(event) }
   },
 })

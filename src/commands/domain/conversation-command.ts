@@ -60,8 +60,8 @@ export const refuseStranger = (state: ConversationState): Refusal =>
     ? refuse('NOT_MEMBER')
     : refuse('NOT_FOUND', 'This conversation does not exist, or you are not a member of it.')
 
-/** Returns the refusal for a command whose message id or key the same user has used for another command. */
-export const refuseReuse = (t: ConversationRequest['t']): Refusal =>
+/** Returns the refusal for a command whose message id (`send`) or key the same user has used for another command. */
+export const refuseReuse = (t?: ConversationRequest['t']): Refusal =>
   t === 'send'
     ? refuse('CONFLICT', 'm: you have posted another message with this id. Choose a new id.', '/m')
     : refuse('CONFLICT', 'key: you have used this key for another command. Choose a new key.', '/key')
