@@ -1,9 +1,15 @@
-import type { CommandBus, StateReader } from '../../commands/index.ts'
+import {
+  type CommandBus,
+  importContext,
+  type MessageLookup,
+  type MessageRef,
+  type StateReader,
+} from '../../commands/index.ts'
 import { ConfabError, type ErrorCode } from '../../events/index.ts'
+import { differenceFrom } from './compare-message.ts'
 import type { ImportItem, ImportMessage } from './import-item.ts'
 import type { ImportRetry } from './import-retry.ts'
 import { nothingPlanned, type PlannedCommand, planCommands } from './plan-commands.ts'
-import type { StoredMessage, StoredMessages } from './stored-messages.ts'
 
 /** An item to import; `done` receives the outcome. */
 export interface ImportJob {
@@ -23,7 +29,7 @@ export type Outcome =
 export interface ImportQueueOptions {
   readonly bus: CommandBus
   readonly states: StateReader
-  readonly stored: Pick<StoredMessages, 'find'>
+  readonly lookup: MessageLookup
   /** Called after a user has joined to post a message. */
   readonly onSenderJoined: () => void
   readonly signal: AbortSignal
@@ -40,8 +46,8 @@ const maxReplans = 3
 const retryableErrors: ReadonlySet<ErrorCode> = new Set(['OVERLOADED', 'UNAVAILABLE', 'RATE_LIMITED'])
 const concurrencyErrors: ReadonlySet<ErrorCode> = new Set(['NOT_MEMBER', 'NOT_FOUND', 'ALREADY_EXISTS'])
 
-/** A look-up up to this seq uses the events that the first one has read. */
-const anySeq = 1
+/** A look-up up to this seq uses the events that an earlier one has read: at least those before this run. */
+export const anySeq = 1
 
 interface Failed {
   readonly job: ImportJob
@@ -111,7 +117,7 @@ export class ImportQueue {
   }
 
   async #fill(): Promise<void> {
-    const { states, stored } = this.#options
+    const { states, lookup } = this.#options
     let next: ImportJob[] = []
     try {
       if (this.#underWay === 0) this.#planned = nothingPlanned()
@@ -125,7 +131,7 @@ export class ImportQueue {
         // Do not join a user again who has left since, for a message that the log holds already.
         const found =
           item.kind === 'message' && this.#existedBefore && !isMember
-            ? await stored.find(item, anySeq)
+            ? await lookup.find(item.c, item.m, anySeq)
             : undefined
         const job = next.shift()!
         if (found !== undefined) job.done(outcomeOf(item as ImportMessage, found))
@@ -161,7 +167,7 @@ export class ImportQueue {
     this.#underWay++
     this.#commands += commands.length
     for (const { request, from, at } of commands)
-      this.#options.bus.execute(request, { from, at }).then(
+      this.#options.bus.execute(request, importContext(from, at)).then(
         answer => {
           this.#options.retry.succeeded()
           if ('duplicate' in answer && answer.duplicate && request.t === 'send') duplicateSeq = answer.seq
@@ -179,7 +185,8 @@ export class ImportQueue {
   async #endDuplicate(job: ImportJob, index: number, seq: number): Promise<void> {
     try {
       const item = job.item as ImportMessage
-      job.done(outcomeOf(item, await this.#options.stored.find(item, seq)))
+      const stored = await this.#options.lookup.find(item.c, item.m, seq)
+      job.done(stored === undefined ? { kind: 'duplicate' } : outcomeOf(item, stored))
     } catch (error) {
       this.#failed.push({ job, index, error: asConfabError(error) })
     }
@@ -209,10 +216,13 @@ export class ImportQueue {
 const isWithoutEffect = ({ item }: ImportJob, error: ConfabError): boolean =>
   item.kind === 'leave' && concurrencyErrors.has(error.code)
 
-const outcomeOf = ({ m }: ImportMessage, found: StoredMessage | undefined): Outcome =>
-  found?.difference === undefined
+/** Returns the outcome of a message that the log holds. */
+const outcomeOf = (item: ImportMessage, stored: MessageRef): Outcome => {
+  const difference = differenceFrom(stored, item)
+  return difference === undefined
     ? { kind: 'duplicate' }
-    : { kind: 'refused', code: 'CONFLICT', reason: `the log holds ${m} with another ${found.difference}` }
+    : { kind: 'refused', code: 'CONFLICT', reason: `the log holds ${item.m} with ${difference}` }
+}
 
 const asConfabError = (error: unknown): ConfabError =>
   ConfabError.is(error) ? error : new ConfabError('INTERNAL', undefined, { cause: error })

@@ -1,9 +1,8 @@
-import type { CommandBus, StateReader } from '../../commands/index.ts'
+import type { CommandBus, MessageLookup, StateReader } from '../../commands/index.ts'
 import type { Checkpoints } from './checkpoints.ts'
 import type { ImportItem, ImportSource, SourcePosition } from './import-item.ts'
-import { ImportQueue, type Outcome } from './import-queue.ts'
+import { anySeq, ImportQueue, type Outcome } from './import-queue.ts'
 import type { ImportRetry } from './import-retry.ts'
-import type { StoredMessages } from './stored-messages.ts'
 
 /** Counters of an import. */
 export interface ImportCounts {
@@ -32,7 +31,8 @@ export interface ImporterOptions {
   readonly bus: CommandBus
   readonly states: StateReader
   readonly checkpoints: Checkpoints
-  readonly stored: StoredMessages
+  /** Finds messages in the log. */
+  readonly lookup: MessageLookup
   /** Stops the import in an orderly way: items under way end, no new ones start. */
   readonly signal: AbortSignal
   readonly onBad: (path: string, line: number, reason: string) => void
@@ -134,12 +134,12 @@ export class Importer {
    * message that the log holds. The command bus cannot recognise, for example, the join of a user who has left since.
    */
   async #finishedBefore(items: readonly ImportItem[]): Promise<number> {
-    const { states, stored } = this.#options
+    const { states, lookup } = this.#options
     if (items.every(({ kind }) => kind === 'message')) return 0
     for (const [i, item] of [...items.entries()].reverse())
       if (item.kind === 'message') {
         if ((await states.conversation(item.c)) === undefined) return 0
-        if ((await stored.find(item, 1)) !== undefined) return i
+        if ((await lookup.find(item.c, item.m, anySeq)) !== undefined) return i
       }
     return 0
   }
@@ -172,7 +172,7 @@ export class Importer {
   #queueOf(c: string): ImportQueue {
     let queue = this.#queues.get(c)
     if (queue === undefined) {
-      const { bus, states, stored, signal, retry } = this.#options
+      const { bus, states, lookup, signal, retry } = this.#options
       const onIdle = (): void => {
         this.#queues.delete(c)
         this.#wake()
@@ -180,7 +180,7 @@ export class Importer {
       const onSenderJoined = (): void => {
         this.counts.senderJoins++
       }
-      queue = new ImportQueue({ bus, states, stored, signal, retry, onIdle, onSenderJoined }, c)
+      queue = new ImportQueue({ bus, states, lookup, signal, retry, onIdle, onSenderJoined }, c)
       this.#queues.set(c, queue)
     }
     return queue

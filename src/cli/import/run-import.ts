@@ -1,6 +1,6 @@
 import { openLogWithBus } from '../../app/open-log.ts'
 import { openNats } from '../../app/open-nats.ts'
-import { createLogLookup } from '../../commands/index.ts'
+import { createLogLookup, type MessageLookup } from '../../commands/index.ts'
 import { CliError } from '../command/cli-error.ts'
 import { configOf, type SystemFlags } from '../command/config-flags.ts'
 import { interruption } from '../command/run-command.ts'
@@ -11,7 +11,6 @@ import type { ImportSource } from './import-item.ts'
 import { queueWindow } from './import-queue.ts'
 import { ImportRetry } from './import-retry.ts'
 import { type ImportCounts, Importer } from './importer.ts'
-import { StoredMessages } from './stored-messages.ts'
 
 /** Progress of an import. */
 interface ImportProgress extends Bar {
@@ -59,8 +58,8 @@ const importLimits = {
   channelMembers: Number.MAX_SAFE_INTEGER,
 }
 
-/** Memory for the ids of stored messages, and for what they are compared by, bytes each. */
-const indexBytes = 256 * 1024 * 1024
+/** Memory for the ids of stored messages, bytes. */
+const indexBytes = 512 * 1024 * 1024
 
 /** Time without a success after which the import gives up, ms. */
 const outageTimeoutMs = 300_000
@@ -78,8 +77,13 @@ export const runImport = async (sources: readonly ImportSource[], flags: SystemF
   const config = configOf(flags)
   const system = await openNats(config, 'confab-import', note)
   try {
-    const { bus, log, states, feed, close } = await openLogWithBus(system.nats, {
-      lookup: (log, events) => createLogLookup(log, indexBytes, events),
+    const created = Promise.withResolvers<MessageLookup>()
+    const { bus, states, feed, close } = await openLogWithBus(system.nats, {
+      lookup: (log, events) => {
+        const lookup = createLogLookup(log, indexBytes, events)
+        created.resolve(lookup)
+        return lookup
+      },
       limits: importLimits,
       replicas: config.natsReplicas,
     })
@@ -91,7 +95,7 @@ export const runImport = async (sources: readonly ImportSource[], flags: SystemF
         bus,
         states,
         checkpoints: await openCheckpoints(system.nats, feed),
-        stored: new StoredMessages(log, indexBytes),
+        lookup: await created.promise,
         signal,
         retry,
         onBad: (path, line, reason) => progress.say(`${path}:${line}: ${reason}`),
