@@ -170,7 +170,7 @@ t.test('a message that the log holds with another text, sender or time is report
     const again = await runConfab(['import', 'ndjson', other, '--data', data])
     t.equal(again.code, 1, run)
     t.match(again.stdout, /^0 messages imported, 1 stored before, 0 joins and leaves, 0 joins added/, run)
-    for (const line of [1, 2, 3, 4]) t.match(again.stderr, `${other}:${line}: CONFLICT: `, run)
+    for (const line of [1, 2, 3, 4]) t.match(again.stderr, `${other}:${line}: CONFLICT: the log holds `, run)
     t.match(again.stderr, /error BAD_INPUT: 4 lines were not imported/)
     const user = new Outsider('user-0', [confab.url], await confab.token('user-0'))
     await user.command('leave', { c: 'room-0', key: run }).catch(() => {})

@@ -76,7 +76,7 @@ t.test('an import reports every line of an IRC log that it does not read', async
   t.equal(moved.code, 1)
   t.match(
     moved.stderr,
-    `${file}:3: CONFLICT: `,
+    `${file}:7: CONFLICT: the log holds another message with the id irc-_room_20210304-`,
     'a line was removed, and the next ones have the ids of others',
   )
 })

@@ -204,7 +204,7 @@ export class ImportQueue {
         (concurrencyErrors.has(error.code) && (attempt < maxReplans || outage))
       )
         repeated.push(job)
-      else job.done({ kind: 'refused', code: error.code, reason: error.message })
+      else job.done({ kind: 'refused', code: error.code, reason: reasonOf(job, error) })
     this.#queue.unshift(...repeated)
     if (outage === undefined) return attempt + 1
     await this.#options.retry.wait(outage.error, attempt, this.#options.signal)
@@ -215,6 +215,12 @@ export class ImportQueue {
 /** Whether an error means that the item has no effect: a user who is not a member cannot leave. */
 const isWithoutEffect = ({ item }: ImportJob, error: ConfabError): boolean =>
   item.kind === 'leave' && concurrencyErrors.has(error.code)
+
+/** Returns the message of an error, which speaks to a client, in words for the operator of an import. */
+const reasonOf = ({ item }: ImportJob, error: ConfabError): string =>
+  error.code === 'CONFLICT' && item.kind === 'message'
+    ? `the log holds another message with the id ${item.m}`
+    : error.message
 
 /** Returns the outcome of a message that the log holds. */
 const outcomeOf = (item: ImportMessage, stored: MessageRef): Outcome => {
