@@ -115,6 +115,11 @@ t.test('a log needs a day, in its name or in a line', async t => {
   writeFileSync(older, '--- Log opened Wed Mar 03 09:58:11 2021\n09:59 < una> w\n')
   const imported = await runConfab(['import', 'irc', folder, '--channel', 'room', '--data', data])
   t.equal(imported.code, 0, imported.stderr)
+  t.notMatch(imported.stderr, 'not imported')
+  writeFileSync(join(folder, '2021-03-06.txt'), '10:00 <una> z\n')
+  const again = await runConfab(['import', 'irc', folder, '--channel', 'room', '--data', data])
+  t.match(again.stdout, /^nothing new/)
+  t.match(again.stderr, `not imported, because of the name: ${join(folder, '2021-03-06.txt')}`)
   t.same(
     (await replayLog(['--data', data]))
       .get('room')!

@@ -85,6 +85,8 @@ t.test('a line that cannot be read has a reason', async t => {
     ['[2021-02-30 10:00:00] <una> x', /a time that does not exist/],
     ['2021-13-01 10:00:00\tuna\tx', /a time that does not exist/],
     ['Feb 30 10:00:00 <una>\tx', /a time that does not exist/],
+    ['2021-03-04T10:00:00+24:00 <una> x', /a time that does not exist/],
+    ['2021-03-04T10:00:00-0160 <una> x', /a time that does not exist/],
     ['--- Day changed Do Mär 04 2021', /a day in an unknown form/],
     ['**** BEGIN LOGGING AT Thu Feb 30 09:58:11 2021', /a day in an unknown form/],
     ['[10:00] something else', /not a line of a known form/],

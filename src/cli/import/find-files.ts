@@ -1,37 +1,45 @@
 import { closeSync, openSync, readdirSync, readSync, statSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { CliError } from '../command/cli-error.ts'
+import { note } from '../terminal/output.ts'
 import { parseIrcLine } from './irc-lines.ts'
 import { decodeLog, linesOf } from './log-text.ts'
 import { dayInName } from './log-time.ts'
 
+/** Whether a file of a folder is imported, by its name. `companion`: another file is imported with its help. */
+type Selection = boolean | 'companion'
+
 /**
- * Returns given files, and the files in given folders whose name `accepts` selects, sorted. Throws CliError for a path
- * without such files.
+ * Returns given files, and the files in given folders that `select` names, sorted. Prints a note about the other files
+ * of folders. Throws CliError for a path without files to import.
  */
-export const findFiles = (paths: readonly string[], accepts: (name: string) => boolean): string[] =>
+export const findFiles = (paths: readonly string[], select: (name: string) => Selection): string[] =>
   paths.flatMap(path => {
-    const found = filesAt(path, accepts)
+    if (!isFolder(path)) return [path]
+    const names = readdirSync(path, { withFileTypes: true, recursive: true })
+      .filter(entry => !entry.isDirectory())
+      .map(entry => join(entry.parentPath, entry.name))
+      .sort()
+    const found = names.filter(name => select(basename(name)) === true)
     if (found.length === 0)
       throw new CliError('NO_INPUT', `${path}: the folder holds no files of this format: name another`)
+    const [other, ...others] = names.filter(name => select(basename(name)) === false)
+    if (other !== undefined)
+      note(
+        `not imported, because of the name: ${other}${others.length > 0 ? ` and ${others.length} more` : ''}`,
+      )
     return found
   })
 
-const filesAt = (path: string, accepts: (name: string) => boolean): string[] => {
-  let isFolder: boolean
+const isFolder = (path: string): boolean => {
   try {
-    isFolder = statSync(path).isDirectory()
+    return statSync(path).isDirectory()
   } catch (error) {
     throw new CliError(
       'NO_INPUT',
       `${path}: ${(error as NodeJS.ErrnoException).code === 'ENOENT' ? 'the file or folder does not exist: check the path' : (error as Error).message}`,
     )
   }
-  if (!isFolder) return [path]
-  return readdirSync(path, { withFileTypes: true, recursive: true })
-    .filter(entry => entry.isFile() && accepts(entry.name))
-    .map(entry => join(entry.parentPath, entry.name))
-    .sort()
 }
 
 /** A file with an IRC log. */
@@ -46,15 +54,17 @@ export interface IrcFile {
 /** Bytes at the start of a log in which a line has to name its day, if the file name does not. */
 const dayWithinBytes = 64 * 1024
 
-const isLog = (name: string): boolean =>
-  /\.(log|weechatlog)$/.test(name) || (name.endsWith('.raw.txt') && dayInName(name) !== undefined)
+const selectLog = (name: string): Selection => {
+  if (name.endsWith('.annotation.txt')) return 'companion'
+  return /\.(log|weechatlog)$/i.test(name) || (name.endsWith('.raw.txt') && dayInName(name) !== undefined)
+}
 
 /**
  * Returns the files of an IRC log, oldest first. Folders: all `*.log` and `*.weechatlog`, and all `*.raw.txt` with a
  * day in the name. Given files: any extension. The day is in the name or in the log. Throws CliError.
  */
 export const findIrcFiles = (paths: readonly string[]): IrcFile[] => {
-  const files = findFiles(paths, isLog).map(path => {
+  const files = findFiles(paths, selectLog).map(path => {
     const name = basename(path)
     const day = dayInName(name) ?? dayInLog(path)
     if (day === undefined)

@@ -14,7 +14,7 @@ const importIrc = async (paths: string[], flags: SystemFlags & { channel: string
 
 const importNdjson = async (paths: string[], flags: SystemFlags): Promise<void> => {
   const sources: ImportSource[] = []
-  for (const path of findFiles(paths, name => /\.(ndjson|jsonl)$/.test(name)))
+  for (const path of findFiles(paths, name => /\.(ndjson|jsonl)$/i.test(name)))
     sources.push(await ndjsonSource(path))
   await runImport(sources, flags)
 }

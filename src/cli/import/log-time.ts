@@ -87,8 +87,10 @@ const timeOf = (groups: Groups): LogTime | undefined => {
   const clock = hour * hourMs + minute * minuteMs + second * 1000 + thousandths
   if (groups.year === undefined && groups.name === undefined) return { clock }
   const day = dayOf(groups)
-  if (typeof day !== 'number') return day === undefined ? undefined : { clock, day }
-  const at = day + clock - offsetOf(groups.zone ?? 'Z')
+  const offset = offsetOf(groups.zone ?? 'Z')
+  if (day === undefined || offset === undefined) return undefined
+  if (typeof day !== 'number') return { clock, day }
+  const at = day + clock - offset
   const utcDay = Math.floor(at / dayMs) * dayMs
   return { clock: at - utcDay, day: utcDay }
 }
@@ -103,11 +105,12 @@ const dayOf = ({ year, month, date, name, nameDate, nameYear }: Groups): number 
   return nameYear === undefined && day !== undefined ? inYear : day
 }
 
-/** Returns the offset of a time zone such as `+02:00` from UTC, ms. */
-const offsetOf = (zone: string): number => {
+/** Returns the offset of a time zone such as `+02:00` from UTC, ms. Undefined: there is no such zone. */
+const offsetOf = (zone: string): number | undefined => {
   if (zone === 'Z') return 0
-  const ms = Number(zone.slice(1, 3)) * hourMs + Number(zone.slice(-2)) * minuteMs
-  return zone.startsWith('-') ? -ms : ms
+  const [hours, minutes] = [Number(zone.slice(1, 3)), Number(zone.slice(-2))]
+  if (hours > 23 || minutes > 59) return undefined
+  return (zone.startsWith('-') ? -1 : 1) * (hours * hourMs + minutes * minuteMs)
 }
 
 /** Returns the day of the year that is next to a time. */
