@@ -104,7 +104,7 @@ t.test('an import of files without messages does not say that all of it was impo
 
 t.test('a log needs a day, in its name or in a line', async t => {
   const folder = tempFolder(t)
-  const data = join(folder, 'data')
+  const data = join(tempFolder(t), 'data')
   const file = join(folder, '#room.weechatlog')
   writeFileSync(file, '10:00 <una> x\n')
   const without = await runConfab(['import', 'irc', file, '--data', data])
