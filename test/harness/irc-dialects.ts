@@ -40,7 +40,8 @@ const asctime = (at: number): string =>
 
 const isIgnored = ({ kind }: Said): boolean => kind === 'topic' || kind === 'mode'
 
-const byDay = (said: readonly Said[]): Map<string, Said[]> => Map.groupBy(said, ({ at }) => dayOf(at))
+const byDay = (said: readonly Said[], offsetMs = 0): Map<string, Said[]> =>
+  Map.groupBy(said, ({ at }) => dayOf(at + offsetMs))
 
 const irssiLine = (said: Said): string => {
   switch (said.kind) {
@@ -67,15 +68,15 @@ const irssiLine = (said: Said): string => {
   }
 }
 
-/** irssi says when a log is opened and when a day starts. */
-const irssi = (name: string, unitMs: number, stamp: (at: number) => string): Dialect => ({
+/** irssi says when a log is opened and when a day starts. `offsetMs`: of its time zone from UTC. */
+const irssi = (name: string, unitMs: number, stamp: (at: number) => string, offsetMs = 0): Dialect => ({
   name: `irssi, ${name}`,
   unitMs,
   write: said => {
     const lines: string[] = []
     let marks = 0
-    for (const [, ofDay] of byDay(said)) {
-      const { at } = ofDay[0]!
+    for (const [, ofDay] of byDay(said, offsetMs)) {
+      const at = ofDay[0]!.at + offsetMs
       const date = `${weekdayOf(at)} ${monthOf(at)} ${iso(at).slice(8, 10)}`
       lines.push(
         marks++ === 0
@@ -204,6 +205,14 @@ const weechat = (name: string, unitMs: number, stamp: (at: number) => string): D
   ],
 })
 
+const zoned = (zone: string, offsetMs: number): Dialect =>
+  irssi(
+    `2021-03-04T10:00:00${zone}`,
+    secondMs,
+    at => `${dayOf(at + offsetMs)}T${clockOf(at + offsetMs)}${zone}`,
+    offsetMs,
+  )
+
 export const dialects: readonly Dialect[] = [
   irssi('10:01', minuteMs, at => clockOf(at).slice(0, 5)),
   irssi('10:00:01', secondMs, clockOf),
@@ -211,10 +220,8 @@ export const dialects: readonly Dialect[] = [
   irssi('[10:00:01]', secondMs, at => `[${clockOf(at)}]`),
   irssi('2021-03-04 10:00:00', secondMs, at => `${dayOf(at)} ${clockOf(at)}`),
   irssi('[2021-03-04 10:00:00]', secondMs, at => `[${dayOf(at)} ${clockOf(at)}]`),
-  irssi('2021-03-04T10:00:00+0200', secondMs, at => {
-    const local = at + 120 * minuteMs
-    return `${dayOf(local)}T${clockOf(local)}+0200`
-  }),
+  zoned('+0200', 2 * 3_600_000),
+  zoned('-09:30', -9.5 * 3_600_000),
   starred('ZNC', day => `${day}.log`),
   starred('energymech', day => `#room_${day.replaceAll('-', '')}.log`),
   hexchat('HexChat', ['*', '*', '*']),

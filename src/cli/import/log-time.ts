@@ -133,10 +133,10 @@ const adjustmentMs = 6 * hourMs
 
 /**
  * Returns the times of lines, ms since 1970, from the day on which the log starts, ms since 1970. A line without a time
- * has the time of the line before; the first lines have the first time of the log. When a clock steps back by up to
- * `adjustmentMs`, lines keep the earlier time until the clock reaches it. A clock without a day that steps back further
- * has passed midnight. Old logs have a clock of twelve hours without am and pm: there, half a day has passed, or a day,
- * if half a day is not enough. Undefined: the day of the line is not known.
+ * has the time of the line before, or that of the line after where a log or a day starts. When a clock steps back by
+ * up to `adjustmentMs`, lines keep the earlier time until the clock reaches it. A clock without a day that steps back
+ * further has passed midnight. Old logs have a clock of twelve hours without am and pm: there, half a day has passed, or
+ * a day, if half a day is not enough. Undefined: the day of the line is not known.
  */
 export const timesOfLines = (
   lines: readonly TimedLine[],
@@ -146,13 +146,13 @@ export const timesOfLines = (
   let day = firstDay
   let passed = 0
   let last: number | undefined
-  const times = lines.map(({ time, startsDay }) => {
+  const times = lines.map(({ time, startsDay }): number | undefined => {
     if (startsDay !== undefined) {
       const today = day === undefined ? undefined : Math.floor((day + passed) / dayMs) * dayMs
       if (startsDay !== today) {
         day = startsDay === 'unknown' ? undefined : startsDay
         passed = 0
-        last = day
+        last = undefined
       }
       return last
     }
@@ -172,9 +172,12 @@ export const timesOfLines = (
     last = at
     return at
   })
-  const known = times.findIndex(time => time !== undefined)
-  const first = times[known] ?? firstDay
-  return times.map((time, i) => (lines[i]?.time === undefined && (known < 0 || i < known) ? first : time))
+  let next = day
+  for (let i = lines.length - 1; i >= 0; i--) {
+    if (lines[i]?.time === undefined) times[i] ??= next
+    next = times[i] ?? next
+  }
+  return times
 }
 
 /** Whether a log may have a clock of twelve hours: no day in any line, no seconds, and no hour after 12. */
