@@ -47,6 +47,7 @@ await bob.ok('create', { c: 'direct', kind: 'direct', members: ['carol'] })
 await bob.ok('send', { c: 'direct', m: 'm1', text: 'one' })
 await carol.ok('send', { c: 'direct', m: 'm2', text: 'two' })
 await bob.ok('create', { c: 'pair', kind: 'group', members: ['carol'] })
+await carol.ok('create', { c: 'friends', kind: 'direct', members: ['dave'] })
 await carol.ok('block', { user: 'bob', on: true })
 
 const attachment = await upload(confab, 'alice', png())
@@ -116,6 +117,7 @@ const cases: Record<RequestType | 'hello', (Case | null)[]> = {
   ],
   create: [
     ask('alice', { c: 'group', kind: 'group', members: [] }),
+    ask('dave', { c: 'new', kind: 'direct', members: ['carol'] }),
     ask('alice', { c: 'new', kind: 'direct', members: ['bob', 'carol'] }),
     ask('bob', { c: 'new', kind: 'direct', members: ['carol'] }),
   ],
@@ -193,6 +195,7 @@ const cases: Record<RequestType | 'hello', (Case | null)[]> = {
   delivered: byStrangers({ seq: 1 }),
   mute: byStrangers({ on: true }),
   block: [ask('alice', { user: 'alice', on: true })],
+  direct: [ask('alice', { user: 'alice' }), ask('bob', { user: 'carol' })],
   privacy: [],
   typing: byStrangers({ on: true }),
   call: [

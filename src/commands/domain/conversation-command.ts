@@ -26,6 +26,8 @@ export interface ConversationCommand<R extends ConversationRequest = Conversatio
   readonly follower?: string | undefined
   /** Members that the log of a channel holds at most. Undefined: no limit. */
   readonly channelMembers?: number | undefined
+  /** `create` of a direct conversation: the conversation that the two users have, by the log of one of them. */
+  readonly pair?: string | undefined
   /** Result of the look-up that an earlier decision asked for. */
   readonly found?: FoundMessage | undefined
 }

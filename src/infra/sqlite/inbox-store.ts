@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type {
   ActivityChange,
+  AmendmentChange,
   InboxChange,
   InboxStore,
   MessageChange,
@@ -30,6 +31,7 @@ const keys = (tables: ReturnType<typeof tablesOf>) => [
   { table: tables.inboxConversation, key: ['c'] },
   { table: tables.inboxMessage, key: ['c', 'seq'] },
   { table: tables.inboxAmendment, key: ['c', 'm'] },
+  { table: tables.inboxDeletion, key: ['c', 'seq'] },
   { table: tables.inboxEntry, key: ['user', 'c'] },
 ]
 
@@ -42,8 +44,15 @@ async function* allRows(
 
 const prepare = (db: DatabaseSync, tables: ReturnType<typeof tablesOf>) => ({
   activity: db.prepare(`
-    INSERT INTO ${tables.inboxConversation} (c, head, at, n) VALUES (?, ?, ?, ?)
-    ON CONFLICT DO UPDATE SET head = excluded.head, at = excluded.at, n = excluded.n WHERE excluded.head > head`),
+    INSERT INTO ${tables.inboxConversation} (c, head, n) VALUES (?, ?, ?)
+    ON CONFLICT DO UPDATE SET head = excluded.head, n = excluded.n WHERE excluded.head > head`),
+  // For a conversation with messages in the batch: its head and its last message, at once.
+  activityWithMessage: db.prepare(`
+    INSERT INTO ${tables.inboxConversation} (c, head, n, last_seq, at) VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET head = max(head, excluded.head), n = max(n, excluded.n),
+      last_seq = max(last_seq, excluded.last_seq),
+      at = CASE WHEN excluded.last_seq > last_seq THEN excluded.at ELSE at END
+    WHERE excluded.head > head OR excluded.last_seq > last_seq`),
   created: db.prepare(`
     INSERT INTO ${tables.inboxConversation} (c, kind, first, second) VALUES (?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET kind = excluded.kind, first = excluded.first, second = excluded.second`),
@@ -56,14 +65,23 @@ const prepare = (db: DatabaseSync, tables: ReturnType<typeof tablesOf>) => ({
   amendment: db.prepare(`
     INSERT INTO ${tables.inboxAmendment} (c, m, seq, text) VALUES (?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET seq = excluded.seq, text = excluded.text WHERE excluded.seq > seq`),
+  deleted: db.prepare(`
+    INSERT INTO ${tables.inboxConversation} (c, deleted) VALUES (?, ?)
+    ON CONFLICT DO UPDATE SET deleted = excluded.deleted WHERE excluded.deleted > deleted`),
+  deletion: db.prepare(`INSERT INTO ${tables.inboxDeletion} (c, seq) VALUES (?, ?) ON CONFLICT DO NOTHING`),
+  // Backwards from the deletion: users delete recent messages, and only deletions of older versions need it.
+  messageBefore: db.prepare(
+    `SELECT seq FROM ${tables.inboxMessage} WHERE c = ? AND seq < ? AND m = ? ORDER BY seq DESC LIMIT 1`,
+  ),
   // The read marker that follows from the user's own last message, or from joining.
   sent: db.prepare(`
     INSERT INTO ${tables.inboxEntry} (user, c, sent_seq, sent_n) VALUES (?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET sent_seq = excluded.sent_seq, sent_n = excluded.sent_n
     WHERE excluded.sent_seq > sent_seq`),
   membership: db.prepare(`
-    INSERT INTO ${tables.inboxEntry} (user, c, member, member_seq) VALUES (?, ?, ?, ?)
-    ON CONFLICT DO UPDATE SET member = excluded.member, member_seq = excluded.member_seq
+    INSERT INTO ${tables.inboxEntry} (user, c, member, member_seq, member_at) VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET member = excluded.member, member_seq = excluded.member_seq,
+      member_at = excluded.member_at
     WHERE excluded.member_seq > member_seq`),
   read: db.prepare(`
     INSERT INTO ${tables.inboxEntry} (user, c, read) VALUES (?, ?, ?)
@@ -76,13 +94,26 @@ const prepare = (db: DatabaseSync, tables: ReturnType<typeof tablesOf>) => ({
     ON CONFLICT DO UPDATE SET muted = excluded.muted, muted_seq = excluded.muted_seq
     WHERE excluded.muted_seq > muted_seq`),
   follows: db.prepare(`
-    INSERT INTO ${tables.inboxEntry} (user, c, follows, follow_seq) VALUES (?, ?, ?, ?)
-    ON CONFLICT DO UPDATE SET follows = excluded.follows, follow_seq = excluded.follow_seq
+    INSERT INTO ${tables.inboxEntry} (user, c, follows, follow_seq, follow_at) VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET follows = excluded.follows, follow_seq = excluded.follow_seq,
+      follow_at = excluded.follow_at
     WHERE excluded.follow_seq > follow_seq`),
 })
 
+/** Records a deletion by the seq of its message, so that unread messages are counted without it. */
+const deleteMessage = (
+  statements: ReturnType<typeof prepare>,
+  { c, m, seq, messageSeq }: AmendmentChange,
+): void => {
+  const found = messageSeq ?? Number(statements.messageBefore.get(c, seq, m)?.seq ?? 0)
+  if (found === 0) return
+  statements.deletion.run(c, found)
+  statements.deleted.run(c, seq)
+}
+
 const applyAll = (statements: ReturnType<typeof prepare>, changes: readonly InboxChange[]): void => {
   const heads = new Map<string, ActivityChange | MessageChange>()
+  const lasts = new Map<string, MessageChange>()
   const senders = new Map<string, MessageChange>()
   const active = (change: ActivityChange | MessageChange) => {
     const head = heads.get(change.c)
@@ -97,6 +128,8 @@ const applyAll = (statements: ReturnType<typeof prepare>, changes: readonly Inbo
         active(change)
         const { c, seq, n, m, from, at, text } = change
         statements.message.run(c, seq, n, m, from, at, text)
+        const last = lasts.get(c)
+        if (last === undefined || seq > last.seq) lasts.set(c, change)
         const key = `${from} ${c}`
         const sent = senders.get(key)
         if (sent === undefined || seq > sent.seq) senders.set(key, change)
@@ -104,6 +137,7 @@ const applyAll = (statements: ReturnType<typeof prepare>, changes: readonly Inbo
       }
       case 'amendment':
         statements.amendment.run(change.c, change.m, change.seq, change.text)
+        if (change.text === null) deleteMessage(statements, change)
         break
       case 'created':
         statements.created.run(change.c, change.as, change.pair?.[0] ?? null, change.pair?.[1] ?? null)
@@ -112,7 +146,7 @@ const applyAll = (statements: ReturnType<typeof prepare>, changes: readonly Inbo
         statements.title.run(change.c, change.title, change.seq)
         break
       case 'membership':
-        statements.membership.run(change.user, change.c, change.member ? 1 : 0, change.seq)
+        statements.membership.run(change.user, change.c, change.member ? 1 : 0, change.seq, change.at)
         break
       case 'came':
         statements.sent.run(change.user, change.c, change.seq, change.n)
@@ -127,9 +161,13 @@ const applyAll = (statements: ReturnType<typeof prepare>, changes: readonly Inbo
         statements.mute.run(change.user, change.c, change.muted ? 1 : 0, change.seq)
         break
       case 'follows':
-        statements.follows.run(change.user, change.c, change.follows ? 1 : 0, change.seq)
+        statements.follows.run(change.user, change.c, change.follows ? 1 : 0, change.seq, change.at)
     }
   }
-  for (const { c, seq, at, n } of heads.values()) statements.activity.run(c, seq, at, n)
+  for (const { c, seq, n } of heads.values()) {
+    const last = lasts.get(c)
+    if (last === undefined) statements.activity.run(c, seq, n)
+    else statements.activityWithMessage.run(c, seq, n, last.seq, last.at)
+  }
   for (const { c, seq, n, from } of senders.values()) statements.sent.run(from, c, seq, n)
 }

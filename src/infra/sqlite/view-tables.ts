@@ -16,6 +16,7 @@ export const tablesOf = (generation: number) => ({
   inboxConversation: named('inbox_conversation', generation),
   inboxMessage: named('inbox_message', generation),
   inboxAmendment: named('inbox_amendment', generation),
+  inboxDeletion: named('inbox_deletion', generation),
   inboxEntry: named('inbox_entry', generation),
   readState: named('read_state', generation),
   roster: named('roster', generation),
@@ -29,7 +30,7 @@ type Tables = ReturnType<typeof tablesOf>
 
 const tablesByProjection: Readonly<Record<ProjectionName, readonly (keyof Tables)[]>> = {
   timeline: ['timeline'],
-  inbox: ['inboxConversation', 'inboxMessage', 'inboxAmendment', 'inboxEntry'],
+  inbox: ['inboxConversation', 'inboxMessage', 'inboxAmendment', 'inboxDeletion', 'inboxEntry'],
   'read-state': ['readState'],
   roster: ['roster'],
   search: ['searchMessage', 'searchWords'],
@@ -119,6 +120,16 @@ const additions: { readonly [P in ProjectionName]?: readonly ((tables: Tables) =
     ({ inboxEntry }) => `
   ALTER TABLE ${inboxEntry} ADD COLUMN follows INTEGER NOT NULL DEFAULT 0;
   ALTER TABLE ${inboxEntry} ADD COLUMN follow_seq INTEGER NOT NULL DEFAULT 0;
+`,
+    // seq in inbox_deletion: of the deleted message. deleted: seq of the last deletion. at: of the message at last_seq.
+    ({ inboxConversation, inboxDeletion, inboxEntry }) => `
+  CREATE TABLE IF NOT EXISTS ${inboxDeletion} (
+    c TEXT NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (c, seq)
+  ) STRICT, WITHOUT ROWID;
+  ALTER TABLE ${inboxConversation} ADD COLUMN last_seq INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE ${inboxConversation} ADD COLUMN deleted INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE ${inboxEntry} ADD COLUMN member_at TEXT NOT NULL DEFAULT '';
+  ALTER TABLE ${inboxEntry} ADD COLUMN follow_at TEXT NOT NULL DEFAULT '';
 `,
   ],
   roster: [

@@ -8,6 +8,7 @@ import {
   schemaVersion,
 } from '../../../src/infra/cassandra/index.ts'
 import type { Checkpoint, RosterStore } from '../../../src/projections/index.ts'
+import { second } from '../../contracts/open-views.ts'
 import { service } from '../../harness/service.ts'
 import { dropAfter, freshKeyspace, optionsFor } from './keyspace.ts'
 
@@ -52,6 +53,45 @@ if (server !== undefined) {
     const { viewsAt, close } = await openCassandra(options)
     t.same((await viewsAt().roster.members('c', { limit: 1 })).members, [])
     await close()
+  })
+
+  t.test('rows of every generation survive, and accept deletions and arrivals', async t => {
+    const options = await freshKeyspace(t)
+    if (options === undefined) return
+    const before = await openCassandra(options)
+    t.teardown(() => before.close())
+    for (const generation of [1, 3])
+      await (await before.stores.open('inbox', generation)).apply([
+        { kind: 'activity', c: 'c', seq: 1, n: 0 },
+        { kind: 'created', c: 'c', as: 'group' },
+        { kind: 'membership', c: 'c', seq: 1, user: 'ann', member: true, at: second(1) },
+        { kind: 'message', c: 'c', seq: 2, at: second(2), n: 1, m: 'm1', from: 'bob', text: 'one' },
+      ])
+    // As an older version made them.
+    const client = await connectDriver(options)
+    t.teardown(() => client.shutdown())
+    for (const suffix of ['', '_3'])
+      for (const change of [
+        `DROP TABLE ${options.keyspace}.inbox_deletion${suffix}`,
+        `ALTER TABLE ${options.keyspace}.inbox_entry${suffix} DROP (member_at, follow_at)`,
+      ])
+        await client.execute(change, [], { prepare: false, readTimeout: 60_000 })
+    await client.execute(
+      `INSERT INTO ${options.keyspace}.schema_version (name, version) VALUES ('confab', 2)`,
+    )
+    t.match(await migrateCassandra(options), { from: 2, to: schemaVersion })
+    const after = await openCassandra(options)
+    t.teardown(() => after.close())
+    for (const generation of [1, 3]) {
+      const item = () => after.viewsAt({ inbox: generation }).inbox.item('ann', 'c')
+      t.match(await item(), { unread: 1, at: second(2) })
+      await (await after.stores.open('inbox', generation)).apply([
+        { kind: 'activity', c: 'c', seq: 3, n: 1 },
+        { kind: 'amendment', c: 'c', seq: 3, m: 'm1', text: null },
+        { kind: 'follows', c: 'c', user: 'ann', seq: 1, follows: true, at: second(5) },
+      ])
+      t.match(await item(), { unread: 0, lastMessage: null, at: second(5) })
+    }
   })
 
   t.test('an unreachable server, and a wrong data centre', async t => {

@@ -6,6 +6,8 @@ import { addition, firstTables } from '../../../src/infra/sqlite/view-tables.ts'
 import { projectionNames } from '../../../src/projections/index.ts'
 import { tempFolder } from '../../harness/temp-folder.ts'
 
+const at = '2026-01-01T00:00:00.000Z'
+
 /** Creates a database from before channels could be followed, with a second generation of inbox and roster. */
 const older = (path: string): void => {
   const db = new DatabaseSync(path)
@@ -38,14 +40,14 @@ t.test('rows of every generation survive, and accept followers of channels', asy
     await roster.apply([{ c: 'c', user: 'bob', seq: 1, follows: true }])
     await inbox.apply([
       { kind: 'created', c: 'c', as: 'channel' },
-      { kind: 'follows', c: 'c', user: 'bob', seq: 1, follows: true },
+      { kind: 'follows', c: 'c', user: 'bob', seq: 1, follows: true, at },
     ])
     const views = reader.viewsAt({ roster: generation, inbox: generation })
     t.match((await views.roster.members('c', { limit: 9 })).members, [
       { user: 'ann', role: 'owner' },
       { user: 'bob', role: 'member', follows: true },
     ])
-    t.match(await views.inbox.item('bob', 'c'), { c: 'c', kind: 'channel' })
+    t.match(await views.inbox.item('bob', 'c'), { c: 'c', kind: 'channel', at })
   }
   reader.close()
   await stores.close()

@@ -1,0 +1,84 @@
+import type { ConversationEvent, Role } from '../../events/index.ts'
+import { type Decision, type Refusal, refuse } from './aggregate.ts'
+import { type CommandOf, refuseStranger, roleIn } from './conversation-command.ts'
+import type { ConversationState } from './conversation-state.ts'
+
+type ConversationDecision = Decision<ConversationEvent>
+
+/** Refuses a second direct conversation of two users, and names the one that they have. */
+const refusePair = (c: string): Refusal => ({
+  ...refuse('ALREADY_EXISTS', 'You have a direct conversation with this user already.', '/members'),
+  c,
+})
+
+export const decideCreate = (
+  state: ConversationState,
+  { request, from, at, id, blocked, pair }: CommandOf<'create'>,
+): ConversationDecision => {
+  if (state.seq > 0)
+    return state.creation === id
+      ? { unchanged: { seq: 1, duplicate: true }, done: true }
+      : refuse('ALREADY_EXISTS', undefined, '/c')
+  const { c, kind, title } = request
+  const members = new Map<string, Role>([[from, 'owner']])
+  for (const user of request.members) if (user !== from) members.set(user, 'member')
+  if (kind === 'direct') {
+    if (members.size !== 2)
+      return refuse('BAD_REQUEST', 'A direct conversation has exactly two members.', '/members')
+    if (blocked === true) return refuse('FORBIDDEN', 'One of you has blocked the other.')
+    if (pair !== undefined && pair !== c) return refusePair(pair)
+  }
+  return {
+    event: {
+      t: 'event',
+      c,
+      seq: 1,
+      type: 'conversation.created',
+      from,
+      at,
+      kind,
+      ...(title === undefined ? {} : { title }),
+      members: Array.from(members, ([user, role]) => ({ user, role })),
+    },
+  }
+}
+
+export const decideRename = (
+  state: ConversationState,
+  { request: { title }, from, at, follows }: CommandOf<'rename'>,
+): ConversationDecision => {
+  const role = roleIn(state, { from, follows })
+  if (role === undefined) return refuseStranger(state)
+  if (state.kind === 'direct') return refuse('FORBIDDEN', 'A direct conversation has no title.')
+  if (role === 'member') return refuse('FORBIDDEN', 'Only the owner and admins may do this.')
+  if (state.title === title) return { unchanged: { seq: state.seq } }
+  return {
+    event: { t: 'event', c: state.c, seq: state.seq + 1, type: 'conversation.renamed', from, at, title },
+  }
+}
+
+export const decideSettings = (
+  state: ConversationState,
+  { request, from, at, follows }: CommandOf<'settings'>,
+): ConversationDecision => {
+  const role = roleIn(state, { from, follows })
+  if (role === undefined) return refuseStranger(state)
+  if (state.kind === 'direct') return refuse('FORBIDDEN', 'A direct conversation has no settings.')
+  if (role === 'member') return refuse('FORBIDDEN', 'Only the owner and admins may do this.')
+  const before = { posting: state.posting, slowModeSeconds: state.slowMode?.seconds ?? 0 }
+  const { posting = before.posting, slowModeSeconds = before.slowModeSeconds } = request
+  if (posting === before.posting && slowModeSeconds === before.slowModeSeconds)
+    return { unchanged: { seq: state.seq } }
+  return {
+    event: {
+      t: 'event',
+      c: state.c,
+      seq: state.seq + 1,
+      type: 'conversation.settings_changed',
+      from,
+      at,
+      posting,
+      slowModeSeconds,
+    },
+  }
+}
