@@ -60,25 +60,27 @@ if (server !== undefined) {
     if (options === undefined) return
     const before = await openCassandra(options)
     t.teardown(() => before.close())
-    for (const generation of [1, 3])
-      await (await before.stores.open('inbox', generation)).apply([
-        { kind: 'activity', c: 'c', seq: 1, n: 0 },
-        { kind: 'created', c: 'c', as: 'group' },
-        { kind: 'membership', c: 'c', seq: 1, user: 'ann', member: true, at: second(1) },
-        { kind: 'message', c: 'c', seq: 2, at: second(2), n: 1, m: 'm1', from: 'bob', text: 'one' },
-      ])
-    // As an older version made them.
     const client = await connectDriver(options)
     t.teardown(() => client.shutdown())
-    for (const suffix of ['', '_3'])
-      for (const change of [
-        `DROP TABLE ${options.keyspace}.inbox_deletion${suffix}`,
-        `ALTER TABLE ${options.keyspace}.inbox_entry${suffix} DROP (member_at, follow_at)`,
+    const change = (cql: string) => client.execute(cql, [], { prepare: false, readTimeout: 60_000 })
+    for (const generation of [1, 3]) {
+      const inbox = await before.stores.open('inbox', generation)
+      // As an older version made the tables and rows.
+      const [entry, deletion] = ['inbox_entry', 'inbox_deletion'].map(
+        name => `${options.keyspace}.${name}${generation === 1 ? '' : `_${generation}`}`,
+      )
+      await change(`DROP TABLE ${deletion}`)
+      await change(`DROP TABLE ${entry}`)
+      await change(`CREATE TABLE ${entry} (user text, c text, member boolean, read bigint, delivered bigint,
+        sent_seq bigint, sent_n int, muted boolean, follows boolean, PRIMARY KEY ((user), c))`)
+      await change(`INSERT INTO ${entry} (user, c, member) VALUES ('ann', 'c', true) USING TIMESTAMP 1`)
+      await inbox.apply([
+        { kind: 'activity', c: 'c', seq: 1, n: 0 },
+        { kind: 'created', c: 'c', as: 'group' },
+        { kind: 'message', c: 'c', seq: 2, at: second(2), n: 1, m: 'm1', from: 'bob', text: 'one' },
       ])
-        await client.execute(change, [], { prepare: false, readTimeout: 60_000 })
-    await client.execute(
-      `INSERT INTO ${options.keyspace}.schema_version (name, version) VALUES ('confab', 2)`,
-    )
+    }
+    await change(`INSERT INTO ${options.keyspace}.schema_version (name, version) VALUES ('confab', 2)`)
     t.match(await migrateCassandra(options), { from: 2, to: schemaVersion })
     const after = await openCassandra(options)
     t.teardown(() => after.close())
