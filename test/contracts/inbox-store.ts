@@ -305,8 +305,9 @@ export const testInboxStore = (t: Test, open: OpenEmptyViews): void => {
     t.same((await list('bob'))[0], `a ${second(4)}`, 'the arrival of another user')
     await stores.inbox.apply([message('d', 5, 1), membership('d', 'ann', 31, false)])
     t.same(await list(), before)
-    await stores.inbox.apply([follows('d', 'ann', 7, true), membership('d', 'ann', 30, true)])
-    t.same(await list(), [`d ${second(7)}`, ...before], 'a follower arrives by the own log')
+    const followed = { ...follows('d', 'ann', 7, true), at: second(35) } as InboxChange
+    await stores.inbox.apply([followed, membership('d', 'ann', 30, true)])
+    t.same(await list(), [`d ${second(35)}`, ...before], 'a follower arrives by the own log')
     const replayed = message('a', 4, 1)
     await stores.inbox.apply([message('a', 40, 2)])
     await stores.inbox.apply([replayed])

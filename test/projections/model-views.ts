@@ -58,18 +58,15 @@ export const modelOf = (streams: Record<string, readonly StoredEvent[]>) => {
       ...userEvents.map(e => (e.u === user && e.type === 'channel.followed' && e.c === c ? e.head : 0)),
     )
     const read = Math.max(own, came, followed, mark(user, c, 'read.marked'))
-    // The last arrival in the list: by the conversation's log for a member, by the user's own log for a follower.
     const arrivals = [
-      membersOf(c).has(user)
-        ? events.findLast(
-            e =>
-              (e.type === 'member.joined' && e.user === user) ||
-              (e.type === 'conversation.created' && e.members.some(member => member.user === user)),
-          )
-        : undefined,
-      follows(user, c) ? follow(user, c) : undefined,
+      ...events.filter(
+        e =>
+          (e.type === 'member.joined' && e.user === user) ||
+          (e.type === 'conversation.created' && e.members.some(member => member.user === user)),
+      ),
+      ...userEvents.filter(e => e.u === user && e.type === 'channel.followed' && e.c === c),
     ]
-    const listed = [posted(c).at(-1), ...arrivals].map(event => event?.at ?? '').sort()
+    const listed = [posted(c).at(-1)?.at ?? '', ...arrivals.map(event => event.at)].sort()
     const mute = userEvents.findLast(
       e =>
         e.u === user &&

@@ -20,20 +20,9 @@ interface Joined {
  */
 const chunkRows = 500
 
-/**
- * Returns the time by which the list is ordered: that of the last message, or of the user's arrival if it is later.
- * `until`: arrivals after this time do not count.
- */
-const listedAt = (entry: Row, lastMessageAt: string, until?: string): string => {
-  const arrivals = [
-    entry.member === true ? textOf(entry.member_at) : '',
-    entry.follows === true ? textOf(entry.follow_at) : '',
-  ]
-  return arrivals.reduce(
-    (latest, at) => (at > latest && (until === undefined || at <= until) ? at : latest),
-    lastMessageAt,
-  )
-}
+/** Returns the time by which the list is ordered: that of the last message, or of the user's arrival if it is later. */
+const listedAt = (lastMessageAt: string, arrived: string): string =>
+  arrived > lastMessageAt ? arrived : lastMessageAt
 
 type Place = Pick<Joined, 'place' | 'c'>
 
@@ -47,7 +36,7 @@ const newestFirst = (a: Place, b: Place): number =>
  */
 export const cassandraInboxQueries = (database: Database, generation: number): InboxQueries => {
   const tables = tablesOf(generation)
-  const selectEntries = `SELECT c, member, member_at, follows, follow_at, read, sent_seq, sent_n, muted
+  const selectEntries = `SELECT c, member, follows, arrived, read, sent_seq, sent_n, muted
     FROM ${tables.inboxEntry} WHERE user = ?`
   const selectEntry = `${selectEntries} AND c = ?`
   const selectConversation = `SELECT kind, first, second, title, head, at, n, last_seq, last_m, last_sender, last_at,
@@ -60,14 +49,16 @@ export const cassandraInboxQueries = (database: Database, generation: number): I
     const conversation = await database.one(selectConversation, [c])
     // This view has not applied the creation yet.
     if (conversation === undefined || conversation.kind === null) return undefined
-    const at = listedAt(entry, textOf(conversation.at))
+    const at = listedAt(textOf(conversation.at), textOf(entry.arrived))
     return { c, at, place: at, entry, conversation }
   }
   /** Returns the conversation at its place at the time `since`; undefined when the user did not have it yet. */
   const placedAt = async (joined: Joined, since: string): Promise<Joined | undefined> => {
     if (joined.at <= since) return joined
     const { c, entry, conversation } = joined
-    const place = listedAt(entry, await messages.lastAtBy(c, numberOf(conversation.last_seq), since), since)
+    const arrived = textOf(entry.arrived)
+    const lastAt = await messages.lastAtBy(c, numberOf(conversation.last_seq), since)
+    const place = listedAt(lastAt, arrived <= since ? arrived : '')
     return place === '' ? undefined : { ...joined, place }
   }
 

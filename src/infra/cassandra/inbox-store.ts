@@ -57,7 +57,7 @@ export const cassandraInboxStore = (database: Database, generation: number): Inb
         { name: tables.inboxDeletion, columns: 'c, seq' },
         {
           name: tables.inboxEntry,
-          columns: 'user, c, member, member_at, read, delivered, sent_seq, sent_n, muted, follows, follow_at',
+          columns: 'user, c, member, read, delivered, sent_seq, sent_n, muted, follows, arrived',
         },
       ]),
   }
@@ -79,12 +79,13 @@ const queriesOf = (tables: ReturnType<typeof tablesOf>) => {
       VALUES (?, ?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP ?`,
     amendment: `UPDATE ${tables.inboxAmendment} USING TIMESTAMP ? SET message = ?, deleted = ? WHERE c = ? AND m = ?`,
     deletion: `INSERT INTO ${tables.inboxDeletion} (c, seq) VALUES (?, ?) USING TIMESTAMP ?`,
-    member: entry('member = ?, member_at = ?'),
+    member: entry('member = ?'),
     sent: entry('sent_seq = ?, sent_n = ?'),
     read: entry('read = ?'),
     delivered: entry('delivered = ?'),
     muted: entry('muted = ?'),
-    follows: entry('follows = ?, follow_at = ?'),
+    arrived: entry('arrived = ?'),
+    follows: entry('follows = ?'),
   }
 }
 
@@ -125,17 +126,19 @@ const entryWrites = (queries: Queries, batch: InboxBatch): Write[] => {
     partition: `e ${user}`,
   })
   return [
-    ...[...batch.members.values()].map(({ user, c, seq, member, at }) =>
-      write(queries.member, user, c, seq, member, at),
+    ...[...batch.members.values()].map(({ user, c, seq, member }) =>
+      write(queries.member, user, c, seq, member),
     ),
+    // Two logs have arrivals: the time is the timestamp, so that the last one stays.
+    ...batch.arrivals.map(({ user, c, at }) => write(queries.arrived, user, c, Date.parse(at), at)),
     ...[...batch.sent.values()].map(({ user, c, seq, n }) => write(queries.sent, user, c, seq, seq, n)),
     ...[...batch.reads.values()].map(({ user, c, mark }) => write(queries.read, user, c, mark, mark)),
     ...[...batch.deliveries.values()].map(({ user, c, mark }) =>
       write(queries.delivered, user, c, mark, mark),
     ),
     ...[...batch.mutes.values()].map(({ user, c, seq, muted }) => write(queries.muted, user, c, seq, muted)),
-    ...[...batch.follows.values()].map(({ user, c, seq, follows, at }) =>
-      write(queries.follows, user, c, seq, follows, at),
+    ...[...batch.follows.values()].map(({ user, c, seq, follows }) =>
+      write(queries.follows, user, c, seq, follows),
     ),
   ]
 }
@@ -200,6 +203,7 @@ export class InboxBatch {
   readonly deliveries = new Map<string, DeliveredMarkChange>()
   readonly mutes = new Map<string, MuteChange>()
   readonly follows = new Map<string, FollowsChange>()
+  readonly arrivals: (MembershipChange | FollowsChange)[] = []
 
   /** Returns the seq of an amended message if the batch has the message. */
   seqOf({ c, m }: AmendmentChange): number | undefined {
@@ -233,6 +237,7 @@ export class InboxBatch {
         break
       case 'membership':
         keepNewest(this.members, `${change.user} ${c}`, change)
+        if (change.member) this.arrivals.push(change)
         break
       case 'came':
         keepNewest(this.sent, `${change.user} ${c}`, change)
@@ -248,6 +253,7 @@ export class InboxBatch {
         break
       case 'follows':
         keepNewest(this.follows, `${change.user} ${c}`, change)
+        if (change.follows) this.arrivals.push(change)
     }
   }
 }

@@ -42,8 +42,7 @@ const steps: readonly (readonly (string | AddedColumn | AddedTable)[])[] = [
       added: 'inbox_deletion',
       columns: 'c text, seq bigint, PRIMARY KEY ((c), seq)',
     },
-    { table: 'inbox_entry', column: 'member_at text' },
-    { table: 'inbox_entry', column: 'follow_at text' },
+    { table: 'inbox_entry', column: 'arrived text' },
   ],
 ]
 

@@ -57,7 +57,7 @@ const columns: Readonly<Record<Table, string>> = {
   // seq: of the deleted message.
   inboxDeletion: 'c text, seq bigint, PRIMARY KEY ((c), seq)',
   inboxEntry: `user text, c text, member boolean, read bigint, delivered bigint, sent_seq bigint, sent_n int, muted boolean,
-    follows boolean, member_at text, follow_at text,
+    follows boolean, arrived text,
     PRIMARY KEY ((user), c)`,
   readState: 'c text, user text, read bigint, delivered bigint, PRIMARY KEY ((c), user)',
   // role '': former member. The row stays, so an older event cannot bring the member back.

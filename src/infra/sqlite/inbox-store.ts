@@ -46,13 +46,12 @@ const prepare = (db: DatabaseSync, tables: ReturnType<typeof tablesOf>) => ({
   activity: db.prepare(`
     INSERT INTO ${tables.inboxConversation} (c, head, n) VALUES (?, ?, ?)
     ON CONFLICT DO UPDATE SET head = excluded.head, n = excluded.n WHERE excluded.head > head`),
-  // For a conversation with messages in the batch: its head and its last message, at once.
-  activityWithMessage: db.prepare(`
-    INSERT INTO ${tables.inboxConversation} (c, head, n, last_seq, at) VALUES (?, ?, ?, ?, ?)
-    ON CONFLICT DO UPDATE SET head = max(head, excluded.head), n = max(n, excluded.n),
-      last_seq = max(last_seq, excluded.last_seq),
-      at = CASE WHEN excluded.last_seq > last_seq THEN excluded.at ELSE at END
-    WHERE excluded.head > head OR excluded.last_seq > last_seq`),
+  // Activity by a message.
+  posted: db.prepare(`
+    INSERT INTO ${tables.inboxConversation} (c, head, n, last_seq, posted) VALUES (?1, ?2, ?3, ?2, ?4)
+    ON CONFLICT DO UPDATE SET head = iif(excluded.head > head, excluded.head, head),
+      n = iif(excluded.head > head, excluded.n, n), last_seq = excluded.last_seq, posted = excluded.posted
+    WHERE excluded.last_seq > last_seq`),
   created: db.prepare(`
     INSERT INTO ${tables.inboxConversation} (c, kind, first, second) VALUES (?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET kind = excluded.kind, first = excluded.first, second = excluded.second`),
@@ -65,9 +64,9 @@ const prepare = (db: DatabaseSync, tables: ReturnType<typeof tablesOf>) => ({
   amendment: db.prepare(`
     INSERT INTO ${tables.inboxAmendment} (c, m, seq, text) VALUES (?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET seq = excluded.seq, text = excluded.text WHERE excluded.seq > seq`),
-  deleted: db.prepare(`
-    INSERT INTO ${tables.inboxConversation} (c, deleted) VALUES (?, ?)
-    ON CONFLICT DO UPDATE SET deleted = excluded.deleted WHERE excluded.deleted > deleted`),
+  amended: db.prepare(`
+    INSERT INTO ${tables.inboxConversation} (c, amended) VALUES (?, ?)
+    ON CONFLICT DO UPDATE SET amended = excluded.amended WHERE excluded.amended > amended`),
   deletion: db.prepare(`INSERT INTO ${tables.inboxDeletion} (c, seq) VALUES (?, ?) ON CONFLICT DO NOTHING`),
   // Backwards from the deletion: users delete recent messages, and only deletions of older versions need it.
   messageBefore: db.prepare(
@@ -79,9 +78,9 @@ const prepare = (db: DatabaseSync, tables: ReturnType<typeof tablesOf>) => ({
     ON CONFLICT DO UPDATE SET sent_seq = excluded.sent_seq, sent_n = excluded.sent_n
     WHERE excluded.sent_seq > sent_seq`),
   membership: db.prepare(`
-    INSERT INTO ${tables.inboxEntry} (user, c, member, member_seq, member_at) VALUES (?, ?, ?, ?, ?)
+    INSERT INTO ${tables.inboxEntry} (user, c, member, member_seq, arrived) VALUES (?, ?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET member = excluded.member, member_seq = excluded.member_seq,
-      member_at = excluded.member_at
+      arrived = iif(excluded.arrived > arrived, excluded.arrived, arrived)
     WHERE excluded.member_seq > member_seq`),
   read: db.prepare(`
     INSERT INTO ${tables.inboxEntry} (user, c, read) VALUES (?, ?, ?)
@@ -94,30 +93,35 @@ const prepare = (db: DatabaseSync, tables: ReturnType<typeof tablesOf>) => ({
     ON CONFLICT DO UPDATE SET muted = excluded.muted, muted_seq = excluded.muted_seq
     WHERE excluded.muted_seq > muted_seq`),
   follows: db.prepare(`
-    INSERT INTO ${tables.inboxEntry} (user, c, follows, follow_seq, follow_at) VALUES (?, ?, ?, ?, ?)
+    INSERT INTO ${tables.inboxEntry} (user, c, follows, follow_seq, arrived) VALUES (?, ?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET follows = excluded.follows, follow_seq = excluded.follow_seq,
-      follow_at = excluded.follow_at
+      arrived = iif(excluded.arrived > arrived, excluded.arrived, arrived)
     WHERE excluded.follow_seq > follow_seq`),
 })
 
-/** Records a deletion by the seq of its message, so that unread messages are counted without it. */
-const deleteMessage = (
+/** Changes a message. A deletion is recorded by the seq of its message: unread messages are counted without it. */
+const amend = (
   statements: ReturnType<typeof prepare>,
-  { c, m, seq, messageSeq }: AmendmentChange,
+  { c, m, seq, text, messageSeq }: AmendmentChange,
 ): void => {
+  statements.amendment.run(c, m, seq, text)
+  statements.amended.run(c, seq)
+  if (text !== null) return
   const found = messageSeq ?? Number(statements.messageBefore.get(c, seq, m)?.seq ?? 0)
-  if (found === 0) return
-  statements.deletion.run(c, found)
-  statements.deleted.run(c, seq)
+  if (found > 0) statements.deletion.run(c, found)
 }
 
 const applyAll = (statements: ReturnType<typeof prepare>, changes: readonly InboxChange[]): void => {
   const heads = new Map<string, ActivityChange | MessageChange>()
+  /** The last messages of conversations in which another event is the last one. */
   const lasts = new Map<string, MessageChange>()
   const senders = new Map<string, MessageChange>()
   const active = (change: ActivityChange | MessageChange) => {
-    const head = heads.get(change.c)
-    if (head === undefined || change.seq > head.seq) heads.set(change.c, change)
+    const { c } = change
+    const head = heads.get(c)
+    if (head !== undefined && head.seq >= change.seq) return
+    if (head?.kind === 'message') lasts.set(c, head)
+    heads.set(c, change)
   }
   for (const change of changes) {
     switch (change.kind) {
@@ -128,16 +132,13 @@ const applyAll = (statements: ReturnType<typeof prepare>, changes: readonly Inbo
         active(change)
         const { c, seq, n, m, from, at, text } = change
         statements.message.run(c, seq, n, m, from, at, text)
-        const last = lasts.get(c)
-        if (last === undefined || seq > last.seq) lasts.set(c, change)
         const key = `${from} ${c}`
         const sent = senders.get(key)
         if (sent === undefined || seq > sent.seq) senders.set(key, change)
         break
       }
       case 'amendment':
-        statements.amendment.run(change.c, change.m, change.seq, change.text)
-        if (change.text === null) deleteMessage(statements, change)
+        amend(statements, change)
         break
       case 'created':
         statements.created.run(change.c, change.as, change.pair?.[0] ?? null, change.pair?.[1] ?? null)
@@ -146,7 +147,13 @@ const applyAll = (statements: ReturnType<typeof prepare>, changes: readonly Inbo
         statements.title.run(change.c, change.title, change.seq)
         break
       case 'membership':
-        statements.membership.run(change.user, change.c, change.member ? 1 : 0, change.seq, change.at)
+        statements.membership.run(
+          change.user,
+          change.c,
+          change.member ? 1 : 0,
+          change.seq,
+          change.member ? Date.parse(change.at) : 0,
+        )
         break
       case 'came':
         statements.sent.run(change.user, change.c, change.seq, change.n)
@@ -161,13 +168,19 @@ const applyAll = (statements: ReturnType<typeof prepare>, changes: readonly Inbo
         statements.mute.run(change.user, change.c, change.muted ? 1 : 0, change.seq)
         break
       case 'follows':
-        statements.follows.run(change.user, change.c, change.follows ? 1 : 0, change.seq, change.at)
+        statements.follows.run(
+          change.user,
+          change.c,
+          change.follows ? 1 : 0,
+          change.seq,
+          change.follows ? Date.parse(change.at) : 0,
+        )
     }
   }
-  for (const { c, seq, n } of heads.values()) {
-    const last = lasts.get(c)
-    if (last === undefined) statements.activity.run(c, seq, n)
-    else statements.activityWithMessage.run(c, seq, n, last.seq, last.at)
-  }
+  const posted = ({ c, seq, n, at }: MessageChange) => statements.posted.run(c, seq, n, Date.parse(at))
+  for (const last of lasts.values()) posted(last)
+  for (const head of heads.values())
+    if (head.kind === 'message') posted(head)
+    else statements.activity.run(head.c, head.seq, head.n)
   for (const { c, seq, n, from } of senders.values()) statements.sent.run(from, c, seq, n)
 }

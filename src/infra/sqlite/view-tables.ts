@@ -111,6 +111,10 @@ const definitions: Readonly<Record<ProjectionName, (tables: Tables) => string>> 
 export const firstTables = (projection: ProjectionName, generation: number): string =>
   definitions[projection](tablesOf(generation))
 
+/** SQL for a time, ISO 8601, as ms since 1970. */
+export const millisecondsOf = (time: string): string =>
+  `CAST(round(unixepoch(${time}, 'subsec') * 1000) AS INTEGER)`
+
 /** Later additions, in order; each is a step of the schema. */
 const additions: { readonly [P in ProjectionName]?: readonly ((tables: Tables) => string)[] } = {
   inbox: [
@@ -121,15 +125,17 @@ const additions: { readonly [P in ProjectionName]?: readonly ((tables: Tables) =
   ALTER TABLE ${inboxEntry} ADD COLUMN follows INTEGER NOT NULL DEFAULT 0;
   ALTER TABLE ${inboxEntry} ADD COLUMN follow_seq INTEGER NOT NULL DEFAULT 0;
 `,
-    // seq in inbox_deletion: of the deleted message. deleted: seq of the last deletion. at: of the message at last_seq.
+    // seq in inbox_deletion: of the deleted message. amended: seq of the last edit or deletion. posted: time of the
+    // message at last_seq, and arrived: time of the user's last arrival, ms since 1970. Earlier versions wrote `at`.
     ({ inboxConversation, inboxDeletion, inboxEntry }) => `
   CREATE TABLE IF NOT EXISTS ${inboxDeletion} (
     c TEXT NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (c, seq)
   ) STRICT, WITHOUT ROWID;
   ALTER TABLE ${inboxConversation} ADD COLUMN last_seq INTEGER NOT NULL DEFAULT 0;
-  ALTER TABLE ${inboxConversation} ADD COLUMN deleted INTEGER NOT NULL DEFAULT 0;
-  ALTER TABLE ${inboxEntry} ADD COLUMN member_at TEXT NOT NULL DEFAULT '';
-  ALTER TABLE ${inboxEntry} ADD COLUMN follow_at TEXT NOT NULL DEFAULT '';
+  ALTER TABLE ${inboxConversation} ADD COLUMN posted INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE ${inboxConversation} ADD COLUMN amended INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE ${inboxEntry} ADD COLUMN arrived INTEGER NOT NULL DEFAULT 0;
+  UPDATE ${inboxConversation} SET posted = ${millisecondsOf('at')} WHERE at <> '';
 `,
   ],
   roster: [

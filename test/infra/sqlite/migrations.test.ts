@@ -7,6 +7,7 @@ import { projectionNames } from '../../../src/projections/index.ts'
 import { tempFolder } from '../../harness/temp-folder.ts'
 
 const at = '2026-01-01T00:00:00.000Z'
+const oldAt = '2025-12-31T23:59:59.123Z'
 
 /** Creates a database from before channels could be followed, with a second generation of inbox and roster. */
 const older = (path: string): void => {
@@ -24,6 +25,11 @@ const older = (path: string): void => {
     db.exec(addition('inbox', generation, 0))
     const table = generation === 1 ? 'roster' : 'roster_2'
     db.exec(`INSERT INTO ${table} (c, user, seq, role) VALUES ('c', 'ann', 1, 'owner')`)
+    const inbox = generation === 1 ? (name: string) => name : (name: string) => `${name}_2`
+    db.exec(
+      `INSERT INTO ${inbox('inbox_conversation')} (c, kind, head, at, n) VALUES ('old', 'group', 3, '${oldAt}', 0)`,
+    )
+    db.exec(`INSERT INTO ${inbox('inbox_entry')} (user, c, member, member_seq) VALUES ('ann', 'old', 1, 1)`)
   }
   db.exec('PRAGMA user_version = 3')
   db.close()
@@ -48,6 +54,7 @@ t.test('rows of every generation survive, and accept followers of channels', asy
       { user: 'bob', role: 'member', follows: true },
     ])
     t.match(await views.inbox.item('bob', 'c'), { c: 'c', kind: 'channel', at })
+    t.match(await views.inbox.page('ann', { limit: 9 }), { items: [{ c: 'old', head: 3, at: oldAt }] })
   }
   reader.close()
   await stores.close()
