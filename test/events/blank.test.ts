@@ -40,7 +40,26 @@ t.test('a text is blank when it has no visible character', async t => {
 })
 
 t.test('a text with a visible character is not blank', async t => {
-  const visible = ['a', '.', '0', '\u0301', 'ا', '۝', '؀', 'ㅏ', '한', '⠁', '🍵', '❤️', '🏴󠁧󠁢󠁥󠁮󠁧󠁿', '👩‍👩‍👧', '\ue000', '\ufffd', '🇩🇪', '‮x']
+  const visible = [
+    'a',
+    '.',
+    '0',
+    '\u0301',
+    'ا',
+    '۝',
+    '؀',
+    'ㅏ',
+    '한',
+    '⠁',
+    '🍵',
+    '❤️',
+    '🏴󠁧󠁢󠁥󠁮󠁧󠁿',
+    '👩‍👩‍👧',
+    '\ue000',
+    '\ufffd',
+    '🇩🇪',
+    '‮x',
+  ]
   for (const each of visible) t.notOk(isBlank(each), each)
   fc.assert(
     fc.property(
@@ -57,7 +76,8 @@ t.test('the letters, digits, symbols and marks of Unicode are not blank', async 
   for (let code = 0; code <= 0x10ffff; code++) {
     const each = String.fromCodePoint(code)
     const isVisible =
-      /^[\p{L}\p{N}\p{P}\p{S}\p{M}\p{Co}]$/u.test(each) && !/^[\p{Default_Ignorable_Code_Point}\u2800]$/u.test(each)
+      /^[\p{L}\p{N}\p{P}\p{S}\p{M}\p{Co}]$/u.test(each) &&
+      !/^[\p{Default_Ignorable_Code_Point}\u2800]$/u.test(each)
     if (isVisible && isBlank(each)) wrong.push(code.toString(16))
   }
   t.same(wrong, [])
