@@ -1,5 +1,6 @@
 import type { TObject, TSchema } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
+import fc from 'fast-check'
 import t from 'tap'
 import { checkHello, checkRequest } from '../../src/edge/requests/request-check.ts'
 import { ConfabError, Hello, Requests } from '../../src/events/index.ts'
@@ -89,6 +90,76 @@ t.test('errors name the field, and do not repeat the input', async t => {
     )
     t.notMatch(error?.message, /x y|a\.png|b c/)
   }
+})
+
+/** Characters without a glyph. */
+const blanks = [
+  ' ',
+  '\t',
+  '\n',
+  '\u00a0',
+  '\u200b',
+  '\ufeff',
+  '\u2060',
+  '\u2800',
+  '\u3164',
+  '\u00ad',
+  '\0',
+  '\u202e',
+]
+const blank = fc.array(fc.constantFrom(...blanks), { maxLength: 8 }).map(units => units.join(''))
+const visible = fc.constantFrom('a', '7', '.', 'é', '茶', '🍵', 'ا', '\u0301')
+
+t.test('a text without a visible character is refused, except beside attachments', async t => {
+  fc.assert(
+    fc.property(blank, visible, blank, (before, character, after) => {
+      const text = before + after
+      for (const request of [
+        { t: 'send', c: 'x', m: 'y', text },
+        { t: 'send', c: 'x', m: 'y', text, attachments: [] },
+        { t: 'edit', c: 'x', m: 'y', text },
+      ])
+        t.match(refusal(request), { code: 'BAD_REQUEST', field: '/text', message: /must not be blank/ })
+      t.equal(refusal({ t: 'send', c: 'x', m: 'y', text, attachments: [attachment] }), undefined)
+      for (const type of ['send', 'edit'])
+        t.equal(refusal({ t: type, c: 'x', m: 'y', text: `${before}${character}${after}` }), undefined)
+      if (text !== '') t.match(refusal({ t: 'search', q: text }), { code: 'BAD_REQUEST', field: '/q' })
+    }),
+    { numRuns: 200 },
+  )
+})
+
+const titled = (title: string): Record<string, unknown>[] => [
+  { t: 'create', c: 'x', kind: 'group', members: [], title },
+  { t: 'rename', c: 'x', title },
+]
+
+t.test('a title is not blank, and has no character that changes the layout around it', async t => {
+  const unfit = ['\n', '\r', '\t', '\0', '\x07', '\x7f', '\x85', '\u2028', '\u2029']
+  for (let code = 0x202a; code <= 0x202e; code++) unfit.push(String.fromCharCode(code))
+  for (let code = 0x2066; code <= 0x2069; code++) unfit.push(String.fromCharCode(code))
+  const error = { code: 'BAD_REQUEST', field: '/title' }
+  for (const character of unfit)
+    for (const title of [character, `${character}Tea`, `Te${character}a`, `Tea${character}`])
+      for (const request of titled(title)) t.match(refusal(request), error, encodeURIComponent(title))
+  for (const title of blanks) for (const request of titled(title)) t.match(refusal(request), error)
+  for (const title of ['Tea', ' Tea ', 'שלום', '\u200fשלום', 'می‌خواهم', '👨‍👩‍👧', 'A\u00a0B'])
+    for (const request of titled(title)) t.equal(refusal(request), undefined, encodeURIComponent(title))
+})
+
+t.test('a reaction is one emoji, in canonical form; a removal may name any text', async t => {
+  const react = (emoji: string, on: boolean) =>
+    checkRequest({ id: '1', t: 'react', c: 'x', m: 'y', emoji, on }) as { emoji?: string }
+  for (const emoji of ['❤', '❤️', '❤\ufe0e']) t.equal(react(emoji, true).emoji, '❤\ufe0f')
+  t.equal(react('👍🏽', true).emoji, '👍🏽')
+  for (const emoji of ['a', ' ', '\n', '<b>', '\u202e', '\0', 'https://example.org', '👍👍', '👍\u202e']) {
+    t.match(refusal({ t: 'react', c: 'x', m: 'y', emoji, on: true }), {
+      code: 'BAD_REQUEST',
+      field: '/emoji',
+    })
+    t.equal(react(emoji, false).emoji, emoji)
+  }
+  t.equal(react('❤', false).emoji, '❤', 'the decider knows which one is there')
 })
 
 t.test('text is measured in bytes of UTF-8', async t => {

@@ -1,4 +1,10 @@
-import type { ConversationEvent, InboxItem, StoredEvent, UserEvent } from '../../src/events/index.ts'
+import {
+  type ConversationEvent,
+  fingerprintOf,
+  type InboxItem,
+  type StoredEvent,
+  type UserEvent,
+} from '../../src/events/index.ts'
 import type { RosterItem } from '../../src/projections/index.ts'
 import { conversations, users, vocabulary } from './history.ts'
 
@@ -148,7 +154,10 @@ export const modelOf = (streams: Record<string, readonly StoredEvent[]>) => {
         return last && { seq: last.envelope.seq, streamSeq: last.streamSeq }
       }),
       messages: conversations.map(c =>
-        posted(c).map(({ m, seq, from, at }) => ({ m, seq, from, at, deleted: isDeleted(c, m) })),
+        posted(c).map(event => {
+          const { m, seq, from, at } = event
+          return { m, seq, from, at, deleted: isDeleted(c, m), fingerprint: fingerprintOf(event) }
+        }),
       ),
       inboxes: users.map(inbox),
       undelivered: users.map(undelivered),
