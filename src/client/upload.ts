@@ -124,7 +124,8 @@ export const uploadFile = async (
   const total = file.size
   const sha256 = await hash(file, signal, done => onProgress({ phase: 'hashing', done, total }))
   const about = {
-    name: options.name ?? file.name ?? 'file',
+    // Pasted files may have an empty name.
+    name: options.name ?? (file.name || 'file'),
     type: plainType(options.type ?? file.type),
     size: total,
     sha256,

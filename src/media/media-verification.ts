@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { ConfabError } from '../events/index.ts'
 import { noMedia, type UploadFacts, uploadContent, uploadFacts, writeJson } from './media-binding.ts'
 import type { MediaStore } from './media-store.ts'
-import { contradicts, sniffBytes } from './media-type.ts'
+import { mayHaveType, sniffBytes } from './media-type.ts'
 
 /** Reads an object and returns its size, hash and first bytes. */
 const readContent = async (
@@ -65,12 +65,12 @@ export const verifyUpload = async (
             '/sha256',
             'sha256: differs from the hash of the upload. The upload was removed. Start a new one.',
           )
-        : contradicts(type, found.start)
-          ? mismatch(
+        : (await mayHaveType(type, found.start))
+          ? undefined
+          : mismatch(
               '/type',
               'type: the content is of another type. The upload was removed. Start a new one.',
             )
-          : undefined
   if (problem !== undefined) {
     await removeUpload()
     throw problem
