@@ -1,5 +1,5 @@
 import { type Attachment, ConfabError } from '../events/index.ts'
-import { currentDescription } from './described-file.ts'
+import { currentDescription, type NameAndType } from './described-file.ts'
 import {
   type Binding,
   bindingOf,
@@ -37,7 +37,7 @@ export interface MediaPart extends PartUpload {
   readonly range: readonly [from: number, to: number]
 }
 
-export interface MediaUpload {
+export interface MediaUpload extends NameAndType {
   readonly mediaId: string
   /** The first 16 missing parts. */
   readonly parts: readonly MediaPart[]
@@ -185,7 +185,8 @@ export class Media {
 
   async #state(facts: UploadFacts): Promise<MediaUpload> {
     const { mediaId, upload, verified, size } = facts
-    if (verified || upload === undefined) return { mediaId, parts: [], missing: 0, verified }
+    const description = { mediaId, ...currentDescription(facts) }
+    if (verified || upload === undefined) return { ...description, parts: [], missing: 0, verified }
     const key = uploadContent(mediaId)
     // When the multipart upload no longer exists, its parts were assembled and only the verification is missing.
     const stored = await this.store.parts(key, upload)
@@ -199,7 +200,7 @@ export class Media {
       const signed = await this.store.signPart(key, upload, part, bytes, this.limits.uploadUrlMs)
       return { ...signed, range: [from, from + bytes] }
     })
-    return { mediaId, parts: await Promise.all(parts), missing: missing.length, verified }
+    return { ...description, parts: await Promise.all(parts), missing: missing.length, verified }
   }
 
   /** Reports store errors to the operator and turns them into UNAVAILABLE for clients. */

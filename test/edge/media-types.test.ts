@@ -211,6 +211,10 @@ t.test('names are stored, returned and served in normal form', async t => {
   for (const [given, name, header] of names) {
     const { stored, headers } = await exchange('jpeg', 'image/jpeg', given)
     t.equal(stored.name, name)
+    t.match(await alice.request('media', described(samples.jpeg, { name: given, type: 'image/jpg' })), {
+      name,
+      type: 'image/jpeg',
+    })
     t.equal(headers.get('content-disposition'), `inline; ${header}`)
   }
 })
