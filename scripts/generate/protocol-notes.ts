@@ -131,7 +131,7 @@ export const httpRoutes = table(
   ['route', 'purpose'],
   [
     ['`POST /v1/commands`', 'Answers one request, as the socket does. All requests but `hello` and `sync`.'],
-    ['`GET /v1/conversations/{c}/events?after=&before=&limit=&seen=`', 'As [`history`](#history).'],
+    ['`GET /v1/conversations/{c}/events?after=&before=&around=&limit=&seen=`', 'As [`history`](#history).'],
     ['`GET /v1/inbox?limit=&cursor=&seen=`', 'As [`inbox`](#inbox). `seen` is a list: `tea:7,milk:9`.'],
     ['`GET /v1/undelivered?limit=&cursor=`', 'As [`undelivered`](#undelivered).'],
     ['`GET /v1/search?q=&c=&from=&after=&before=&hasMedia=&limit=&cursor=`', 'As [`search`](#search).'],

@@ -168,6 +168,7 @@ export const Answers = {
       Type.Boolean(),
       'Whether the conversation has more events in the direction of the page: later ones with `after`, else earlier ones.',
     ),
+    moreAfter: optional(Type.Boolean(), 'With `around`: whether the conversation has later events.'),
   }),
   undelivered: Type.Object({
     messages: described(Type.Array(UndeliveredMessage), 'Messages, sorted by `c` and `seq`.'),

@@ -22,9 +22,18 @@ export const RequestId = Type.String({ minLength: 1, maxLength: Limits.idChars }
 
 const id = described(RequestId, 'Id of the request, chosen by the client. The answer repeats it as `re`.')
 
-/** A request's schema. The description is the purpose of the request, in one sentence. */
+/**
+ * A request's schema. The description is the purpose of the request, in one sentence. Unknown fields are an error: a
+ * client would otherwise believe that the server understood them.
+ */
 const request = <const T extends string, P extends TProperties>(t: T, description: string, fields: P) =>
-  Type.Object({ id, t: described(Type.Literal(t), 'Type of the request.'), ...fields }, { description })
+  Type.Object(
+    { id, t: described(Type.Literal(t), 'Type of the request.'), ...fields },
+    {
+      description,
+      additionalProperties: false,
+    },
+  )
 
 const c = described(Id, 'Conversation id.')
 const m = described(Id, 'Message id.')
@@ -98,9 +107,13 @@ export const ConversationRequests = {
     text: text('Text of the message. It may be empty only when there are attachments.'),
     replyTo: optional(Id, 'Id of the message that this message answers. The server does not check it.'),
     attachments: optional(
-      Type.Array(Type.Object({ mediaId: Attachment.properties.mediaId, ...FileFields }), {
-        maxItems: Limits.attachments,
-      }),
+      Type.Array(
+        Type.Object(
+          { mediaId: Attachment.properties.mediaId, ...FileFields },
+          { additionalProperties: false },
+        ),
+        { maxItems: Limits.attachments },
+      ),
       'Uploaded and verified files of the caller.',
     ),
   }),
@@ -223,6 +236,10 @@ export const QueryRequests = {
       'Return the last events before this sequence number. Absent, and no `after`: the end. Not together with `after`.',
     ),
     after: optional(Mark, 'Return the first events after this sequence number. Not together with `before`.'),
+    around: optional(
+      Id,
+      'Return the events around this message, about half of the page before it. Not together with `before` or `after`.',
+    ),
     limit: page(Limits.historyPage, 50, 'events'),
     seen: optional(
       Mark,

@@ -220,6 +220,8 @@ export const RequestErrors: Readonly<Record<RequestType | 'hello', readonly Requ
   history: [
     ...membersOnly,
     { code: 'BAD_REQUEST', field: '/before', when: 'Both `before` and `after` are given.' },
+    { code: 'BAD_REQUEST', field: '/around', when: '`around` is given together with `before` or `after`.' },
+    { code: 'NOT_FOUND', field: '/around', when: 'The message does not exist.' },
   ],
   inbox: [
     badCursor,

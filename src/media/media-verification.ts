@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { ConfabError } from '../events/index.ts'
+import { currentDescription } from './described-file.ts'
 import { noMedia, type UploadFacts, uploadContent, uploadFacts, writeJson } from './media-binding.ts'
 import type { MediaStore } from './media-store.ts'
 import { mayHaveType, sniffBytes } from './media-type.ts'
@@ -33,7 +34,8 @@ export const verifyUpload = async (
   facts: UploadFacts,
   sizeOfPart: (part: number) => number,
 ): Promise<void> => {
-  const { mediaId, upload, size, sha256, type, partBytes } = facts
+  const { mediaId, upload, size, sha256, partBytes } = facts
+  const { type } = currentDescription(facts)
   const key = uploadContent(mediaId)
   const removeUpload = () => store.remove([key, uploadFacts(mediaId)])
   const parts = upload === undefined ? undefined : await store.parts(key, upload)

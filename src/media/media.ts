@@ -96,7 +96,11 @@ export class Media {
       const hasContent = c !== undefined && (await this.#has(c, announcement))
       const facts: UploadFacts = hasContent
         ? { ...described, c, verified: true }
-        : { ...described, upload: await this.store.beginUpload(uploadContent(id), type), verified: false }
+        : {
+            ...described,
+            upload: await this.store.beginUpload(uploadContent(id), servedType(type)),
+            verified: false,
+          }
       await writeJson(this.store, uploadFacts(id), facts)
       return await this.#state(facts)
     })

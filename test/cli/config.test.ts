@@ -96,7 +96,7 @@ t.test('bounds of edge and commands have units and ranges, and the reference lis
     heartbeatMs: 60_000,
   })
   t.same(config.commands, { ...defaultBusLimits, queued: 7, deadlineMs: 2_000 })
-  t.same(config.remoteCommands, { ...defaultRemoteLimits, patienceMs: 3_000 })
+  t.same(config.remoteCommands, { ...defaultRemoteLimits, timeoutMs: 3_000 })
   t.ok(Object.isFrozen(config.edge) && Object.isFrozen(config.commands))
   const nothing = compileConfig({})
   t.same(nothing.edge, defaultEdgeLimits)
@@ -132,7 +132,7 @@ t.test('bounds of edge and commands have units and ranges, and the reference lis
   )
   t.match(
     reference,
-    / {2}commands\.remote\.patience +Time .*\n +duration; default 8s; 250ms to 5m; CONFAB_COMMANDS_REMOTE_PATIENCE\n/,
+    / {2}commands\.remote\.timeout +Time .*\n +duration; default 8s; 250ms to 5m; CONFAB_COMMANDS_REMOTE_TIMEOUT\n/,
   )
 })
 

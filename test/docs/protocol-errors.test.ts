@@ -212,7 +212,12 @@ const cases: Record<RequestType | 'hello', (Case | null)[]> = {
     askHttp('alice', { state: 'away' }),
     ask('alice', { users: users(4) }),
   ],
-  history: [...byStrangers({}), ask('alice', { c: 'group', before: 2, after: 1 })],
+  history: [
+    ...byStrangers({}),
+    ask('alice', { c: 'group', before: 2, after: 1 }),
+    ask('alice', { c: 'group', around: 'm1', after: 1 }),
+    ask('alice', { c: 'group', around: 'none' }),
+  ],
   inbox: [ask('alice', bad), ask('alice', { seen: cursors(Limits.seen + 1) })],
   undelivered: [ask('alice', bad)],
   members: [...byStrangers({}), ask('alice', { c: 'group', ...bad })],

@@ -80,6 +80,7 @@ const answers: Record<KeysOf<AnswerOf[RequestType]> | keyof HelloAnswer, true> =
   events: true,
   head: true,
   more: true,
+  moreAfter: true,
   items: true,
   behind: true,
   messages: true,

@@ -240,6 +240,22 @@ t.test('names that can deceive are refused, in media and in send', async t => {
   }
 })
 
+t.test(
+  'an upload that an earlier version began under another name of a type needs the same proof',
+  async t => {
+    const fields = described(samples.html, { name: 'a', type: 'audio/wav' })
+    const answer = (await alice.request('media', fields)) as unknown as UploadAnswer
+    const key = `uploads/${answer.mediaId}/facts`
+    const facts = JSON.parse(new TextDecoder().decode(await confab.media.store.get(key))) as object
+    await confab.media.store.put(
+      key,
+      new TextEncoder().encode(JSON.stringify({ ...facts, type: 'audio/x-wav' })),
+    )
+    await putParts(confab, answer, samples.html)
+    t.match(await alice.complete(answer.mediaId), { status: 422, body: { error: { field: '/type' } } })
+  },
+)
+
 t.test('media of earlier versions stays valid, under its present name and type', async t => {
   const { store } = confab.media
   const file = await upload(confab, 'alice', samples.wav, { name: 'grün.wav', type: 'audio/wav' })

@@ -1,6 +1,8 @@
+import type { TObject, TSchema } from '@sinclair/typebox'
+import { Value } from '@sinclair/typebox/value'
 import t from 'tap'
 import { checkHello, checkRequest } from '../../src/edge/requests/request-check.ts'
-import { ConfabError } from '../../src/events/index.ts'
+import { ConfabError, Hello, Requests } from '../../src/events/index.ts'
 
 const refusal = (value: Record<string, unknown>) => {
   try {
@@ -11,6 +13,15 @@ const refusal = (value: Record<string, unknown>) => {
     return error.toBody()
   }
 }
+
+/** Returns the required fields of a request, with valid values. */
+const sampleOf = ({ properties, required = [] }: TObject): Record<string, unknown> => ({
+  ...Object.fromEntries(required.map(name => [name, Value.Create(withDefault(name, properties[name]!))])),
+})
+
+/** Texts must not be empty, and patterns need a value that matches. */
+const withDefault = (name: string, schema: TSchema): TSchema =>
+  schema.type === 'string' ? { ...schema, default: name === 'sha256' ? hash : 'x' } : schema
 
 const hash = 'a'.repeat(64)
 const attachment = { mediaId: 'a', name: 'a.png', type: 'image/png', size: 1, sha256: hash }
@@ -53,6 +64,8 @@ t.test('errors name the field, and do not repeat the input', async t => {
     [{ t: 'rename', c: 'x', title: '\ud83d' }, '/title', /surrogate/],
     [{ t: 'react', c: 'x', m: 'y', emoji: '', on: true }, '/emoji', /./],
     [{ t: 'history', c: 'x', before: 3, after: 2 }, '/before', /must not be combined/],
+    [{ t: 'history', c: 'x', before: 3, around: 'm' }, '/around', /must not be combined/],
+    [{ t: 'history', c: 'x', after: 0, around: 'm' }, '/around', /must not be combined/],
     [{ t: 'history', c: 'x', limit: 0 }, '/limit', /./],
     [{ t: 'history', c: 'x', limit: 201 }, '/limit', /./],
     [{ t: 'history', c: 'x', after: 1.5 }, '/after', /./],
@@ -87,19 +100,6 @@ t.test('text is measured in bytes of UTF-8', async t => {
   t.match(refusal({ t: 'edit', c: 'x', m: 'y', text: 'a'.repeat(16_385) }), { code: 'TOO_LARGE' })
 })
 
-t.test('unknown fields are dropped in attachments, and ignored elsewhere', async t => {
-  const sent = {
-    id: '1',
-    t: 'send',
-    c: 'x',
-    m: 'y',
-    text: '',
-    attachments: [{ ...attachment, evil: true }],
-    more: 1,
-  }
-  t.same((checkRequest(sent) as { attachments?: unknown }).attachments, [attachment])
-})
-
 t.test('hello', async t => {
   t.match(checkHello({ id: '1', t: 'hello', resume: { tea: 0 } }), { resume: { tea: 0 } })
   t.throws(() => checkHello({ id: '1', t: 'hello', device: 'a b' }), {
@@ -109,5 +109,34 @@ t.test('hello', async t => {
   t.throws(() => checkHello({ id: '1', t: 'hello', resume: { 'a b': 1 } }), {
     code: 'BAD_REQUEST',
     field: '/resume',
+  })
+})
+
+t.test('unknown fields of every request are refused, and named', async t => {
+  for (const [type, schema] of Object.entries({ ...Requests, hello: Hello })) {
+    const check = type === 'hello' ? checkHello : checkRequest
+    const refused = (value: Record<string, unknown>): unknown => {
+      try {
+        check(value)
+        return undefined
+      } catch (error) {
+        return ConfabError.is(error) ? error.toBody() : error
+      }
+    }
+    const valid = { ...sampleOf(schema), id: '1', t: type, ...(type === 'call' ? { data: 'x' } : {}) }
+    t.equal(refused(valid), undefined, `${type}: the sample is valid`)
+    for (const name of ['extra', 'Text', 'constructor', 'a/b'])
+      t.match(
+        refused({ ...valid, [name]: 1 }),
+        { code: 'BAD_REQUEST', field: `/${name.replace('/', '~1')}`, message: /: unknown field\.$/ },
+        `${type} with ${name}`,
+      )
+    const long = 'x'.repeat(50_000)
+    t.match(refused({ ...valid, [long]: 1 }), { code: 'BAD_REQUEST', field: undefined, message: /^.{0,80}$/ })
+  }
+  const send = { t: 'send', c: 'x', m: 'y', text: '' }
+  t.match(refusal({ ...send, attachments: [{ ...attachment, width: 3 }] }), {
+    code: 'BAD_REQUEST',
+    field: '/attachments/0/width',
   })
 })

@@ -289,8 +289,11 @@ t.test('typing and presence', async t => {
 t.test('ping and block', async t => {
   t.match(await alice.ok('ping'), { at: /^\d{4}-.*Z$/ })
   await bob.ok('create', { c: 'two', kind: 'direct', members: ['alice'] })
-  // A field that a request does not have is ignored.
-  await alice.ok('block', { user: 'bob', on: true, c: [null] })
+  t.match(await alice.request('block', { user: 'bob', on: true, c: [null] }), {
+    ok: false,
+    error: { code: 'BAD_REQUEST', field: '/c', message: 'c: unknown field.' },
+  })
+  await alice.ok('block', { user: 'bob', on: true })
   t.equal(await bob.code('send', { c: 'two', m: 'm1', text: 'hi' }), 'FORBIDDEN')
   await alice.ok('block', { user: 'bob', on: false })
   await bob.ok('send', { c: 'two', m: 'm1', text: 'hi' })

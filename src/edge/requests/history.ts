@@ -1,33 +1,62 @@
+import type { ConversationView } from '../../commands/index.ts'
+import { ConfabError, type RequestOf } from '../../events/index.ts'
 import type { TimelineEntry } from '../../projections/index.ts'
 import { isReadable, type PageRange } from '../catch-up/conversation-reader.ts'
 import { JsonFields } from '../sessions/frames.ts'
-import { defaultPage, fittingEntries } from './pages.ts'
+import { defaultPage, fittingAround, fittingEntries } from './pages.ts'
 import type { Handler, RequestContext } from './request-context.ts'
 
 /** Copies the stored JSON of the events into the answer. An event that this build cannot read is left out. */
-const asJson = (entries: readonly TimelineEntry[], head: number, more: boolean): JsonFields => {
+const asJson = (entries: readonly TimelineEntry[], head: number, more: object): JsonFields => {
   const events = entries
     .filter(isReadable)
     .map(({ data }) => Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('utf8'))
-  return new JsonFields(`{"events":[${events.join(',')}],"head":${head},"more":${more}}`)
+  return new JsonFields(
+    `{"events":[${events.join(',')}],"head":${head},${JSON.stringify(more).slice(1, -1)}}`,
+  )
 }
+
+/** The end of a page that a frame may cut off; for a page around a message, the seq of the message. */
+type Fit = 'end' | 'start' | number
+
+/** Returns the range that a request asks for. Rejects with ConfabError NOT_FOUND when it names an unknown message. */
+const rangeOf = async (
+  { lookup }: RequestContext,
+  view: ConversationView,
+  { c, after, before, around, limit = defaultPage }: RequestOf['history'],
+): Promise<{ range: PageRange; fit: Fit }> => {
+  if (after !== undefined) return { range: { after, limit }, fit: 'end' }
+  if (around === undefined)
+    return { range: { before: before ?? Number.MAX_SAFE_INTEGER, limit }, fit: 'start' }
+  const message = await lookup.find(c, around, view.head)
+  if (message === undefined)
+    throw new ConfabError('NOT_FOUND', 'This message does not exist.', { field: '/around' })
+  const { seq } = message
+  return { range: { after: Math.max(0, seq - 1 - Math.floor(limit / 2)), limit }, fit: seq }
+}
+
+const fitted = (page: readonly TimelineEntry[], fit: Fit): readonly TimelineEntry[] =>
+  typeof fit === 'number' ? fittingAround(page, fit) : fittingEntries(page, fit === 'start')
 
 /**
  * Handles `history`: returns a page of a conversation's events. `more`: there are later events for a request with
  * `after`, earlier events otherwise. A page ends early when the next event would exceed the frame.
  */
 export const history =
-  ({ access, reader }: RequestContext): Handler<'history'> =>
+  (context: RequestContext): Handler<'history'> =>
   async (request, caller) => {
-    const view = await access.member(request.c, caller.user, request.seen)
-    const limit = request.limit ?? defaultPage
-    const { after } = request
-    const range: PageRange =
-      after !== undefined ? { after, limit } : { before: request.before ?? Number.MAX_SAFE_INTEGER, limit }
+    const { access, reader } = context
+    const { c, after, around, seen } = request
+    const view = await access.member(c, caller.user, seen)
+    const { range, fit } = await rangeOf(context, view, request)
     const page = await reader.page(view, range)
     // The user may have been removed during the read.
-    const { head } = await access.member(request.c, caller.user, request.seen)
-    const entries = fittingEntries(page, after === undefined)
-    const more = after !== undefined ? (entries.at(-1)?.seq ?? after) < head : (entries[0]?.seq ?? 1) > 1
-    return asJson(entries, head, more)
+    const { head } = await access.member(c, caller.user, seen)
+    const entries = fitted(page, fit)
+    const hasLater = (entries.at(-1)?.seq ?? after ?? 0) < head
+    const hasEarlier = (entries[0]?.seq ?? 1) > 1
+    return asJson(entries, head, {
+      more: after === undefined ? hasEarlier : hasLater,
+      ...(around === undefined ? {} : { moreAfter: hasLater }),
+    })
   }

@@ -35,6 +35,29 @@ export const fittingEntries = (
   return fromEnd ? entries.slice(entries.length - count) : entries.slice(0, count)
 }
 
+/** Returns as many entries as fit a frame, next to the entry with this seq on both sides, and that entry. */
+export const fittingAround = (entries: readonly TimelineEntry[], seq: number): readonly TimelineEntry[] => {
+  let start = Math.max(
+    0,
+    entries.findIndex(entry => entry.seq >= seq),
+  )
+  let end = start + 1
+  let room = Limits.frameBytes - eventsOverhead - (entries[start]?.data.length ?? 0) - 1
+  const take = (index: number): boolean => {
+    const size = entries[index]?.data.length
+    if (size === undefined || size >= room) return false
+    room -= size + 1
+    return true
+  }
+  for (let isBefore = true, isAfter = true; isBefore || isAfter; ) {
+    isBefore &&= take(start - 1)
+    if (isBefore) start--
+    isAfter &&= take(end)
+    if (isAfter) end++
+  }
+  return entries.slice(start, end)
+}
+
 interface Page {
   readonly items: readonly object[]
   readonly cursor: string | undefined

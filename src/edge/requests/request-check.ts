@@ -1,6 +1,6 @@
 import type { TSchema } from '@sinclair/typebox'
 import { type TypeCheck, TypeCompiler } from '@sinclair/typebox/compiler'
-import type { ValueError } from '@sinclair/typebox/errors'
+import { type ValueError, ValueErrorType } from '@sinclair/typebox/errors'
 import {
   type Attachment,
   ConfabError,
@@ -29,8 +29,19 @@ export const requestId = (value: Fields): string | null => {
   return typeof id === 'string' && id.length > 0 && id.length <= Limits.idChars ? id : null
 }
 
-/** Describes a schema error without repeating the client's input. */
+/** Characters of an unknown field's name that an error repeats; a longer name may fill a frame. */
+const maxNameChars = 64
+
+/** Returns the path of the field that an error is about. */
+const fieldOf = ({ path, type }: ValueError): string | undefined =>
+  path === '' || (type === ValueErrorType.ObjectAdditionalProperties && path.length > maxNameChars)
+    ? undefined
+    : path
+
+/** Describes a schema error without repeating the client's input, except for the name of a field. */
 const describe = (error: ValueError): string => {
+  if (error.type === ValueErrorType.ObjectAdditionalProperties)
+    return `${fieldOf(error)?.slice(1) ?? 'request'}: unknown field.`
   const options = (error.schema.anyOf as { const?: unknown }[] | undefined)?.map(option => option.const)
   const what = options?.every(option => typeof option === 'string')
     ? `expected one of ${options.join(', ')}`
@@ -72,7 +83,7 @@ const checkFields = (value: Fields): void => {
   wellFormed(value.q, '/q')
 }
 
-/** Returns only the protocol's fields of an attachment, because they are stored, with normalised name and type. */
+/** Returns an attachment as it is stored: with normalised name and type. */
 const checkAttachment = (attachment: Attachment, index: number): Attachment => {
   const { mediaId, size, sha256 } = attachment
   return { mediaId, ...normalDescription(attachment, `/attachments/${index}`), size, sha256 }
@@ -89,7 +100,7 @@ const checkShape = (value: Fields): void => {
     const error = check.Errors(value).First()
     throw error === undefined
       ? bad('The request does not match the schema of its type.')
-      : bad(describe(error), error.path || undefined)
+      : bad(describe(error), fieldOf(error))
   }
   checkFields(value)
 }
@@ -112,6 +123,8 @@ export const checkRequest = (value: Fields): Request => {
     case 'history':
       if (request.before !== undefined && request.after !== undefined)
         throw bad('before: must not be combined with after.', '/before')
+      if (request.around !== undefined && (request.before ?? request.after) !== undefined)
+        throw bad('around: must not be combined with before or after.', '/around')
       break
     case 'inbox':
       if (request.seen !== undefined) checkCursors(request.seen, '/seen', Limits.seen)

@@ -197,7 +197,7 @@ const asCursors = (text: string): Record<string, number> | string => {
   return Object.fromEntries(pairs.map(([, c, seq]) => [c, Number(seq)]))
 }
 
-/** Returns the request in the parameters of a route, unchecked. Unknown parameters are ignored. */
+/** Returns the request in the parameters of a route, unchecked. The request check refuses unknown parameters. */
 const requestOfQuery = (
   t: Query,
   query: URLSearchParams,
