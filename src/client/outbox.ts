@@ -124,17 +124,17 @@ export class Outbox {
 
   async #deliver(entry: Entry): Promise<void> {
     const fields = fieldsOf(entry.message)
-    let deadline = Date.now() + this.#options.retryForMs
+    let deadline = performance.now() + this.#options.retryForMs
     for (let tries = 0; ; tries++) {
       try {
         this.#acked(entry, await this.#options.request(fields))
         return
       } catch (error) {
         const why = RequestError.is(error) ? error : closed(String(error))
-        if (!this.#options.isOpen()) deadline = Date.now() + this.#options.retryForMs
+        if (!this.#options.isOpen()) deadline = performance.now() + this.#options.retryForMs
         const asked = why.body.retryAfterMs ?? 0
         // A wait longer than the timeout, such as in slow mode, is reported at once.
-        if (this.#ended !== undefined || !why.retryable || Date.now() + asked >= deadline) {
+        if (this.#ended !== undefined || !why.retryable || performance.now() + asked >= deadline) {
           this.#fail(entry, this.#ended ?? why)
           return
         }

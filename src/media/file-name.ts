@@ -1,3 +1,5 @@
+import { isBlank } from '../events/index.ts'
+
 /** Characters in a name. A longer name is shortened. */
 const nameChars = 255
 
@@ -12,9 +14,6 @@ const deceiving = /[/\\\p{Cc}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069]/u
 
 /** Invisible characters, except those that change how the characters around them look. */
 const invisible = /[[\p{Default_Ignorable_Code_Point}\ufff9-\ufffb]--[\u200c\u200d\p{Variation_Selector}]]/gv
-
-/** Names without a visible character, and the folders `.` and `..`. */
-const blank = /^[\s.\u2800\p{Default_Ignorable_Code_Point}]*$/u
 
 const trimmed = (name: string): string => name.replace(/^\s+/, '').replace(/[\s.]+$/, '')
 
@@ -36,7 +35,7 @@ export const normalName = (given: string): string | undefined => {
   const name = given.replace(fakePath, '')
   if (!name.isWellFormed() || deceiving.test(name)) return undefined
   const plain = shortened(trimmed(name.replace(invisible, '').normalize('NFC')))
-  return blank.test(plain) ? undefined : plain
+  return isBlank(plain) ? undefined : plain
 }
 
 /**

@@ -63,7 +63,18 @@ t.test('commands, each with its event', async t => {
     for (const member of [alice, tablet, bob])
       t.match(await member.event(c, index + 1), { c, ...event }, type)
   }
-  t.match(await alice.ok('send', { c, m: 'm1', text: 'again' }), { seq: 2, duplicate: true })
+  t.match(
+    await alice.ok('send', { c, m: 'm1', text: 'one' }),
+    { seq: 2, duplicate: true },
+    'also after an edit',
+  )
+  t.match((await alice.request('send', { c, m: 'm1', text: 'uno' })).error, { code: 'CONFLICT', field: '/m' })
+  const key = { key: 'reused' }
+  await bob.ok('rename', { c, title: 'Anything', ...key })
+  t.match((await bob.request('invite', { c, user: 'carol', ...key })).error, {
+    code: 'CONFLICT',
+    field: '/key',
+  })
   t.equal(await bob.code('send', { c, m: 'm1', text: 'mine' }), 'CONFLICT')
   t.equal(await bob.code('edit', { c, m: 'm1', text: 'mine' }), 'FORBIDDEN')
   t.equal(await alice.code('delete', { c, m: 'nothing' }), 'NOT_FOUND')
