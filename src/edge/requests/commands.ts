@@ -33,10 +33,13 @@ export const membershipCommand = (context: RequestContext) => {
   ): Promise<Fields<R['t']>> => untilAnswered(caller.session, request.c, () => execute(request, caller))
 }
 
-/** Handles commands of the user's own log that name no conversation: `block` and `privacy`. */
+/** Handles commands of users' logs that name no conversation: `block`, `direct` and `privacy`. */
 export const userCommand =
   ({ bus }: RequestContext) =>
-  <R extends RequestOf['block' | 'privacy']>(request: R, caller: Caller): Promise<Fields<R['t']>> =>
+  <R extends RequestOf['block' | 'direct' | 'privacy']>(
+    request: R,
+    caller: Caller,
+  ): Promise<Fields<R['t']>> =>
     bus.execute(request, commandContext(caller.user, caller.traceparent)) as Promise<Fields<R['t']>>
 
 /** Handles commands of the user's own log that name a conversation: only its members may use them. */
