@@ -124,7 +124,8 @@ export const uploadFile = async (
   const total = file.size
   const sha256 = await hash(file, signal, done => onProgress({ phase: 'hashing', done, total }))
   const about = {
-    name: options.name ?? file.name ?? 'file',
+    // Pasted files may have an empty name.
+    name: options.name ?? (file.name || 'file'),
     type: plainType(options.type ?? file.type),
     size: total,
     sha256,
@@ -134,7 +135,8 @@ export const uploadFile = async (
     ...(c === undefined ? {} : { c }),
     ...(options.mediaId === undefined ? {} : { mediaId: options.mediaId }),
   })
-  const { mediaId } = state
+  // A server of an earlier version does not return them.
+  const { mediaId, name = about.name, type = about.type } = state
   onBegun?.(mediaId)
 
   for (let failed = 0; state.missing > 0; ) {
@@ -154,7 +156,7 @@ export const uploadFile = async (
   }
   onProgress({ phase: 'verifying', done: total, total })
   if (!state.verified) await complete(http, state.complete, signal)
-  return { mediaId, ...about }
+  return { ...about, mediaId, name, type }
 }
 
 /** Sends the parts that an answer asks for, a few at a time. Returns how many were accepted. */

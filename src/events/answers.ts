@@ -1,5 +1,6 @@
 import { type Static, type TSchema, Type } from '@sinclair/typebox'
 import {
+  Attachment,
   type ConversationEvent,
   ConversationEvents,
   Kind,
@@ -196,6 +197,8 @@ export const Answers = {
   search: Type.Object({ hits: described(Type.Array(SearchHit), 'Messages, newest first.'), cursor }),
   media: Type.Object({
     mediaId: described(Id, 'Id of the upload.'),
+    name: described(Attachment.properties.name, 'File name, as the server has normalised it.'),
+    type: described(Attachment.properties.type, 'Media type, as the server has normalised it.'),
     parts: described(Type.Array(MediaPart), 'Parts that are missing: the first 16 of them.'),
     missing: described(Mark, 'Number of missing parts in total.'),
     verified: described(Type.Boolean(), 'Whether a message may attach the file.'),

@@ -22,13 +22,10 @@ export const Emoji = Type.String({ minLength: 1, maxLength: Limits.emojiChars })
 
 /** The fields that describe a file. */
 export const AttachmentFields = {
-  name: described(
-    Type.String({ minLength: 1, maxLength: 255 }),
-    'File name, without folders or invisible characters.',
-  ),
+  name: described(Type.String({ minLength: 1, maxLength: 255 }), 'File name, without folders.'),
   type: described(
     Type.String({ minLength: 1, maxLength: 127 }),
-    'Media type in lower case, without parameters.',
+    'Media type, in lower case and without parameters.',
   ),
   size: described(
     Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }),

@@ -52,6 +52,19 @@ const page = (most: number, byDefault: number, of: string) =>
     default: byDefault,
   })
 
+/** The description of a file as a device gives it. The server stores a normalised name and type. */
+const FileFields = {
+  ...AttachmentFields,
+  name: described(
+    Type.String({ minLength: 1, maxLength: 1024 }),
+    'File name, as the device gives it. It may not have folders, control characters or characters that override the writing direction. The server removes other invisible characters, and normalises and shortens it.',
+  ),
+  type: described(
+    Type.String({ maxLength: 255 }),
+    'Media type, as the device gives it. The server stores it in lower case, without parameters, under its proper name. Empty: `application/octet-stream`.',
+  ),
+} as const
+
 /** Conversation id to a sequence number, 0 for "no event yet". */
 const Cursors = Type.Record(Id, Mark)
 
@@ -100,7 +113,13 @@ export const ConversationRequests = {
     text: text('Text of the message. It may be blank only when there are attachments.'),
     replyTo: optional(Id, 'Id of the message that this message answers. The server does not check it.'),
     attachments: optional(
-      Type.Array({ ...Attachment, additionalProperties: false }, { maxItems: Limits.attachments }),
+      Type.Array(
+        Type.Object(
+          { mediaId: Attachment.properties.mediaId, ...FileFields },
+          { additionalProperties: false },
+        ),
+        { maxItems: Limits.attachments },
+      ),
       'Uploaded and verified files of the caller.',
     ),
   }),
@@ -283,7 +302,7 @@ export const QueryRequests = {
     cursor,
   }),
   media: request('media', 'Starts or continues the upload of a file.', {
-    ...AttachmentFields,
+    ...FileFields,
     mediaId: optional(
       Id,
       'Id of the upload to continue. The other fields repeat those of the first request.',

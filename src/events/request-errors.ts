@@ -142,6 +142,11 @@ export const RequestErrors: Readonly<Record<RequestType | 'hello', readonly Requ
       when: 'Slow mode is on, and the previous message of the caller is too recent.',
     },
     {
+      code: 'BAD_REQUEST',
+      field: '/attachments/0/name',
+      when: 'The name of an attachment is one that `media` refuses.',
+    },
+    {
       code: 'NOT_FOUND',
       field: '/attachments/0/mediaId',
       when: 'There is no such upload of the caller.',
@@ -283,12 +288,12 @@ export const RequestErrors: Readonly<Record<RequestType | 'hello', readonly Requ
     {
       code: 'BAD_REQUEST',
       field: '/name',
-      when: 'The name has folders, control characters or invisible characters.',
+      when: 'The name has folders, control characters or characters that override the writing direction, or is blank.',
     },
     {
       code: 'BAD_REQUEST',
       field: '/type',
-      when: 'The type is not a media type in lower case without parameters.',
+      when: 'The type is not a media type.',
     },
     { code: 'BAD_REQUEST', field: '/size', when: 'The size is 0.' },
     { code: 'TOO_LARGE', field: '/size', when: 'The size is over `media.maxSize`.' },

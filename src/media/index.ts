@@ -1,5 +1,6 @@
+export { normalDescription } from './described-file.ts'
+export { contentDisposition } from './file-name.ts'
 export * from './media.ts'
 export * from './media-limits.ts'
 export * from './media-store.ts'
 export { MediaSweeper, type MediaSweeperOptions, sweepMedia } from './media-sweeper.ts'
-export { contentDisposition } from './media-type.ts'

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { type Attachment, ConfabError, isId } from '../events/index.ts'
+import { currentDescription } from './described-file.ts'
 import { MediaProblem, type MediaStore, MediaStoreError } from './media-store.ts'
 
 /** Age at which a tombstone expires, ms. The process that wrote it has finished or failed by then. */
@@ -51,7 +52,7 @@ export const bindMedia = async (store: MediaStore, media: MediaToBind): Promise<
     if (key === uploadFacts(mediaId)) isThere = true
   }
   if (!isThere) throw noMedia(`${pointer}/mediaId`)
-  const { name, type, size } = facts
+  const { name, type, size } = attachment
   const binding: Binding = { version: 1, mediaId, user, name, type, size, sha256 }
   // Write the binding also when it exists: the process that wrote it may have failed before the content was copied.
   await writeJson(store, bindingOf(c, sha256, mediaId), binding)
@@ -122,16 +123,17 @@ export const writeJson = (store: MediaStore, key: string, value: object): Promis
 const described = ['name', 'type', 'size', 'sha256'] as const
 
 /**
- * Throws ConfabError MEDIA_MISMATCH when a description differs from that of the media. `pointer` is the prefix of the
- * field in the error.
+ * Throws ConfabError MEDIA_MISMATCH when a description differs from that of the media, which an older version may have
+ * stored. `pointer` is the prefix of the field in the error.
  */
 export const requireSame = (
   given: Omit<Attachment, 'mediaId'>,
   known: Omit<Attachment, 'mediaId'>,
   pointer = '',
 ): void => {
+  const current = { ...known, ...currentDescription(known) }
   for (const field of described)
-    if (given[field] !== known[field])
+    if (given[field] !== current[field])
       throw new ConfabError('MEDIA_MISMATCH', `${field}: differs from the upload of this media.`, {
         field: `${pointer}/${field}`,
       })

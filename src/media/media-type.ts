@@ -1,118 +1,91 @@
+import { fileTypeFromBuffer } from 'file-type'
+
 /** Bytes at the start of a file from which its type is detected. */
-export const sniffBytes = 512
+export const sniffBytes = 4_100
 
-const ascii = (bytes: Uint8Array, from: number, to: number): string =>
-  String.fromCharCode(...bytes.subarray(from, to))
-
-const startsWith =
-  (...prefixes: string[]) =>
-  (bytes: Uint8Array): boolean =>
-    prefixes.some(prefix => ascii(bytes, 0, prefix.length) === prefix)
-
-const riff = (form: string) => (bytes: Uint8Array) =>
-  ascii(bytes, 0, 4) === 'RIFF' && ascii(bytes, 8, 12) === form
-
-/** ISO base media files list their brands in a first box `ftyp`. */
-const isoMedia = (bytes: Uint8Array): boolean => ascii(bytes, 4, 8) === 'ftyp'
-
-const brands = (...names: string[]) => {
-  return (bytes: Uint8Array): boolean => {
-    if (!isoMedia(bytes)) return false
-    const length = Math.min(bytes.length, new DataView(bytes.buffer, bytes.byteOffset).getUint32(0))
-    for (let at = 8; at + 4 <= length; at += 4)
-      if (at !== 12 && names.includes(ascii(bytes, at, at + 4))) return true
-    return false
-  }
-}
-
-/** MPEG audio starts with the sync bits of a frame, or with an ID3 tag. */
-const isMp3 = (bytes: Uint8Array): boolean =>
-  startsWith('ID3')(bytes) || (bytes[0] === 0xff && ((bytes[1] ?? 0) & 0xe6) === 0xe2)
-
-const ogg = startsWith('OggS')
-const matroska = startsWith('\x1aE\xdf\xa3')
-const zip = startsWith('PK\x03\x04', 'PK\x05\x06')
-const oldOffice = startsWith('\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1')
+/** The type of a file whose type is unknown. Browsers neither show nor execute it. */
+export const unknownType = 'application/octet-stream'
 
 /**
- * Well-known types and the bytes that their files start with, from WHATWG MIME Sniffing and the format
- * specifications. The first match names the type.
+ * The types that browsers show in place, with other names that devices give them. Types that can contain scripts are
+ * not among them.
  */
-const signatures: readonly (readonly [types: string, matches: (bytes: Uint8Array) => boolean])[] = [
-  ['image/png image/apng', startsWith('\x89PNG\r\n\x1a\n')],
-  ['image/jpeg', startsWith('\xff\xd8\xff')],
-  ['image/gif', startsWith('GIF87a', 'GIF89a')],
-  ['image/webp', riff('WEBP')],
-  ['image/avif', brands('avif', 'avis')],
-  ['image/heic image/heif', brands('heic', 'heix', 'hevc', 'heim', 'heis', 'mif1', 'msf1')],
-  ['image/tiff', startsWith('II*\0', 'MM\0*')],
-  ['application/pdf', startsWith('%PDF-')],
-  ['audio/wav audio/x-wav audio/wave audio/vnd.wave', riff('WAVE')],
-  ['audio/flac audio/x-flac', startsWith('fLaC')],
-  ['audio/ogg video/ogg application/ogg audio/opus', ogg],
-  ['video/webm audio/webm video/x-matroska audio/x-matroska', matroska],
-  ['video/mp4 audio/mp4 audio/x-m4a audio/m4a video/quicktime video/3gpp audio/3gpp', isoMedia],
-  ['application/gzip application/x-gzip', startsWith('\x1f\x8b')],
-  ['application/x-7z-compressed', startsWith("7z\xbc\xaf'\x1c")],
-  ['audio/mpeg audio/mp3', isMp3],
-  [
-    'application/zip application/x-zip-compressed application/epub+zip application/java-archive application/vnd.android.package-archive',
-    zip,
-  ],
-  ['application/msword application/vnd.ms-excel application/vnd.ms-powerpoint', oldOffice],
-]
+const shownTypes: Readonly<Record<string, string>> = {
+  'image/png': 'image/x-png',
+  'image/apng': 'image/x-apng image/vnd.mozilla.apng',
+  'image/jpeg': 'image/jpg image/jpe image/jfif image/pjpeg image/pjp image/x-jpeg image/x-jpg',
+  'image/gif': 'image/x-gif',
+  'image/webp': 'image/x-webp',
+  'image/avif': 'image/x-avif image/avif-sequence',
+  'audio/mpeg':
+    'audio/mp3 audio/x-mp3 audio/mpeg3 audio/x-mpeg3 audio/x-mpeg-3 audio/x-mpeg audio/mpg audio/x-mpg',
+  'audio/mp4': 'audio/m4a audio/x-m4a audio/m4b audio/x-m4b audio/x-mp4',
+  'audio/aac': 'audio/x-aac audio/aacp audio/x-hx-aac-adts audio/vnd.dlna.adts',
+  'audio/ogg': 'audio/x-ogg audio/oga audio/vorbis audio/x-vorbis audio/x-vorbis+ogg',
+  'audio/opus': 'audio/x-opus audio/x-opus+ogg',
+  'audio/wav': 'audio/x-wav audio/wave audio/x-wave audio/x-pn-wav audio/vnd.wave',
+  'audio/flac': 'audio/x-flac',
+  'audio/webm': 'audio/x-webm',
+  'video/mp4': 'video/m4v video/x-m4v video/x-mp4',
+  'video/ogg': 'video/x-ogg video/ogv',
+  'video/webm': 'video/x-webm',
+  'video/quicktime': 'video/mov video/x-quicktime',
+}
 
-const zipBased = /^application\/(vnd\.(openxmlformats-officedocument|oasis\.opendocument)\.|.*\+zip$|x-zip)/
-
-const known = new Map<string, (bytes: Uint8Array) => boolean>(
-  signatures.flatMap(([types, matches]) => types.split(' ').map(type => [type, matches] as const)),
+const properNames: ReadonlyMap<string, string> = new Map(
+  Object.entries(shownTypes).flatMap(([type, names]) => names.split(' ').map(name => [name, type] as const)),
 )
 
-/** Returns the types whose signature a file starts with. */
-const typesOf = (bytes: Uint8Array): readonly string[] | undefined =>
-  signatures.find(([, matches]) => matches(bytes))?.[0].split(' ')
+/** Whether a browser may show a file of this type in place. All other files are downloads. */
+export const isShown = (type: string): boolean => Object.hasOwn(shownTypes, type)
+
+/** RFC 6838, 4.2, in lower case. */
+const mediaType = /^[a-z0-9][a-z0-9!#$&^_.+-]{0,62}\/[a-z0-9][a-z0-9!#$&^_.+-]{0,62}$/
 
 /**
- * Whether the first bytes of a file contradict its declared type. They contradict a well-known type when the
- * signature differs, and any other type when they are the signature of a well-known one. `application/octet-stream`
- * is never contradicted.
+ * Returns a media type as it is stored and served, from a type that a device gives: in lower case, without parameters,
+ * and under its proper name. Empty types and `image/*` become `application/octet-stream`. Undefined for texts that are
+ * no media type.
  */
-export const contradicts = (type: string, bytes: Uint8Array): boolean => {
-  if (type === 'application/octet-stream') return false
-  const matches = known.get(type) ?? (zipBased.test(type) ? zip : undefined)
-  if (matches !== undefined) return !matches(bytes)
-  return typesOf(bytes) !== undefined
+export const normalType = (given: string): string | undefined => {
+  const type = given.split(';', 1)[0]!.trim().toLowerCase()
+  if (type === '' || type.endsWith('/*')) return unknownType
+  return mediaType.test(type) ? (properNames.get(type) ?? type) : undefined
 }
 
-const displayable = /^(image\/(png|apng|jpeg|gif|webp|avif)|audio\/|video\/)/
+const recording = /^((audio|video)\/|application\/ogg$)/
 
-/** Whether a browser may display a file of this type in place. Types that can carry scripts are excluded. */
-export const isShown = (type: string): boolean => displayable.test(type)
-
-/** Whether a media type is valid: RFC 6838, 4.2, in lower case, without parameters. */
-export const isMediaType = (type: string): boolean =>
-  /^[a-z0-9][a-z0-9!#$&^_.+-]{0,62}\/[a-z0-9][a-z0-9!#$&^_.+-]{0,62}$/.test(type)
+/** An ISO base media file (ISO/IEC 14496-12) that lists an AVIF brand, also behind the general brand of pictures. */
+const avif = /^.{4}ftyp.{4}.{4}(.{4})*?avi[fs]/s
 
 /**
- * Whether a name is a plain file name: no folders, and no invisible characters (controls, line breaks, characters
- * that change the writing direction and make `gpj.exe` look like `exe.jpg`).
+ * The first bytes of UTF-16 texts, ZIP and gzip. The library would detect the texts as MP3, and it would unpack the
+ * archives.
  */
-export const isFileName = (name: string): boolean =>
-  name.trim() !== '' &&
-  name !== '.' &&
-  name !== '..' &&
-  name.isWellFormed() &&
-  !/[/\\\p{Cc}\p{Zl}\p{Zp}\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/u.test(name)
+const notShown = ['\xff\xfe', 'PK', '\x1f\x8b']
 
-/**
- * Returns the Content-Disposition header of a download (RFC 6266): the name encoded by RFC 8187, and an ASCII name
- * for older clients.
- */
-export const contentDisposition = ({ name, inline }: { name: string; inline: boolean }): string => {
-  const plain = name.replace(/[^\x20-\x7e]|["\\%]/g, '_')
-  const encoded = encodeURIComponent(name).replace(
-    /['()*]/g,
-    char => `%${char.charCodeAt(0).toString(16).toUpperCase()}`,
-  )
-  return `${inline ? 'inline' : 'attachment'}; filename="${plain}"; filename*=UTF-8''${encoded}`
+/** Detects the type of a file by its first bytes. */
+const typeOf = async (start: Uint8Array): Promise<string> => {
+  const text = Buffer.from(start.subarray(0, 64)).toString('latin1')
+  if (notShown.some(prefix => text.startsWith(prefix))) return unknownType
+  if (avif.test(text)) return 'image/avif'
+  return normalType((await fileTypeFromBuffer(start))?.mime ?? '') ?? unknownType
 }
+
+/**
+ * Whether a file may have its type, by its first bytes. A type that is shown needs proof: the content has to be a
+ * picture for a picture, a recording for a recording, of any format that browsers show as such. All other types are
+ * downloads and need none.
+ */
+export const mayHaveType = async (type: string, start: Uint8Array): Promise<boolean> => {
+  if (!isShown(type)) return true
+  const found = await typeOf(start)
+  return type.startsWith('image/') ? isShown(found) && found.startsWith('image/') : recording.test(found)
+}
+
+/** Types that browsers execute, or show with scripts, whatever the header Content-Disposition says in some elements. */
+const active =
+  /^(text\/(html|css|xml|xsl|vbscript|.*(java|ecma|j|live)script.*)|application\/(.*(java|ecma)script.*|xml.*)|.*\+xml|multipart\/.*)$/
+
+/** Returns the type under which a file is served. */
+export const servedType = (type: string): string => (active.test(type) ? unknownType : type)

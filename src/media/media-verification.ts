@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto'
 import { ConfabError } from '../events/index.ts'
+import { currentDescription } from './described-file.ts'
 import { noMedia, type UploadFacts, uploadContent, uploadFacts, writeJson } from './media-binding.ts'
 import type { MediaStore } from './media-store.ts'
-import { contradicts, sniffBytes } from './media-type.ts'
+import { mayHaveType, sniffBytes } from './media-type.ts'
 
 /** Reads an object and returns its size, hash and first bytes. */
 const readContent = async (
@@ -33,7 +34,8 @@ export const verifyUpload = async (
   facts: UploadFacts,
   sizeOfPart: (part: number) => number,
 ): Promise<void> => {
-  const { mediaId, upload, size, sha256, type, partBytes } = facts
+  const { mediaId, upload, size, sha256, partBytes } = facts
+  const { type } = currentDescription(facts)
   const key = uploadContent(mediaId)
   const removeUpload = () => store.remove([key, uploadFacts(mediaId)])
   const parts = upload === undefined ? undefined : await store.parts(key, upload)
@@ -65,12 +67,12 @@ export const verifyUpload = async (
             '/sha256',
             'sha256: differs from the hash of the upload. The upload was removed. Start a new one.',
           )
-        : contradicts(type, found.start)
-          ? mismatch(
+        : (await mayHaveType(type, found.start))
+          ? undefined
+          : mismatch(
               '/type',
               'type: the content is of another type. The upload was removed. Start a new one.',
             )
-          : undefined
   if (problem !== undefined) {
     await removeUpload()
     throw problem

@@ -1,4 +1,5 @@
 import { type Attachment, ConfabError } from '../events/index.ts'
+import { currentDescription, type NameAndType } from './described-file.ts'
 import {
   type Binding,
   bindingOf,
@@ -16,13 +17,14 @@ import {
 } from './media-binding.ts'
 import { defaultMediaLimits, type MediaLimits } from './media-limits.ts'
 import { type LocalTransfers, type MediaStore, MediaStoreError, type PartUpload } from './media-store.ts'
-import { contradicts, isFileName, isMediaType, isShown, sniffBytes } from './media-type.ts'
+import { isShown, mayHaveType, servedType, sniffBytes } from './media-type.ts'
 import { verifyUpload } from './media-verification.ts'
 
 const partBytes = 8 * 1024 ** 2
 /** Parts in one answer. With the long signed URLs of temporary credentials, 16 fit into a frame. */
 const partsOfAnswer = 16
 
+/** A file to upload. Name and type are those of `normalDescription`. */
 export interface MediaAnnouncement extends Omit<Attachment, 'mediaId'> {
   /** Id of an upload to continue. */
   readonly mediaId?: string | undefined
@@ -35,7 +37,7 @@ export interface MediaPart extends PartUpload {
   readonly range: readonly [from: number, to: number]
 }
 
-export interface MediaUpload {
+export interface MediaUpload extends NameAndType {
   readonly mediaId: string
   /** The first 16 missing parts. */
   readonly parts: readonly MediaPart[]
@@ -82,7 +84,7 @@ export class Media {
   /** Starts an upload, continues one, or finds that the conversation already has the content. */
   announce(user: string, announcement: MediaAnnouncement): Promise<MediaUpload> {
     return this.#coded(async () => {
-      this.#check(announcement)
+      this.#checkSize(announcement)
       const { mediaId, c, name, type, size, sha256 } = announcement
       if (mediaId !== undefined) {
         const facts = await this.#factsOf(user, mediaId)
@@ -94,7 +96,11 @@ export class Media {
       const hasContent = c !== undefined && (await this.#has(c, announcement))
       const facts: UploadFacts = hasContent
         ? { ...described, c, verified: true }
-        : { ...described, upload: await this.store.beginUpload(uploadContent(id), type), verified: false }
+        : {
+            ...described,
+            upload: await this.store.beginUpload(uploadContent(id), servedType(type)),
+            verified: false,
+          }
       await writeJson(this.store, uploadFacts(id), facts)
       return await this.#state(facts)
     })
@@ -149,35 +155,27 @@ export class Media {
       const binding =
         sha256 === undefined ? undefined : await readJson<Binding>(this.store, bindingOf(c, sha256, mediaId))
       if (binding === undefined) throw noMedia('/mediaId')
-      const { name, type } = binding
+      const { name, type } = currentDescription(binding)
       const lifeMs = this.limits.downloadUrlMs
-      const as = { name, type, inline: isShown(type) }
+      const as = { name, type: servedType(type), inline: isShown(type) }
       return { url: await this.store.signDownload(contentOf(c, binding.sha256), as, lifeMs), lifeMs }
     })
   }
 
-  #check({ name, type, size }: MediaAnnouncement): void {
-    const bad = (field: string, message: string) => new ConfabError('BAD_REQUEST', message, { field })
-    if (!isFileName(name))
-      throw bad(
-        '/name',
-        'name: expected a file name without folders, control characters or invisible characters.',
-      )
-    if (!isMediaType(type))
-      throw bad('/type', 'type: expected a media type in lower case without parameters, such as image/png.')
-    if (size === 0) throw bad('/size', 'size: must be 1 or more.')
+  #checkSize({ size }: MediaAnnouncement): void {
+    if (size === 0) throw new ConfabError('BAD_REQUEST', 'size: must be 1 or more.', { field: '/size' })
     if (size > this.limits.maxBytes)
       throw new ConfabError('TOO_LARGE', `size: at most ${this.limits.maxBytes} bytes.`, { field: '/size' })
   }
 
-  /** Whether a conversation has this content. */
+  /** Whether a conversation has this content, and the content may have the type. */
   async #has(c: string, { type, size, sha256 }: MediaAnnouncement): Promise<boolean> {
     const key = contentOf(c, sha256)
     const found = await this.store.head(key)
     if (found?.size !== size) return false
     const chunks: Uint8Array[] = []
-    for await (const chunk of this.store.read(key, sniffBytes)) chunks.push(chunk)
-    return !contradicts(type, Buffer.concat(chunks))
+    if (isShown(type)) for await (const chunk of this.store.read(key, sniffBytes)) chunks.push(chunk)
+    return await mayHaveType(type, Buffer.concat(chunks))
   }
 
   async #factsOf(user: string, mediaId: string): Promise<UploadFacts> {
@@ -191,7 +189,8 @@ export class Media {
 
   async #state(facts: UploadFacts): Promise<MediaUpload> {
     const { mediaId, upload, verified, size } = facts
-    if (verified || upload === undefined) return { mediaId, parts: [], missing: 0, verified }
+    const description = { mediaId, ...currentDescription(facts) }
+    if (verified || upload === undefined) return { ...description, parts: [], missing: 0, verified }
     const key = uploadContent(mediaId)
     // When the multipart upload no longer exists, its parts were assembled and only the verification is missing.
     const stored = await this.store.parts(key, upload)
@@ -205,7 +204,7 @@ export class Media {
       const signed = await this.store.signPart(key, upload, part, bytes, this.limits.uploadUrlMs)
       return { ...signed, range: [from, from + bytes] }
     })
-    return { mediaId, parts: await Promise.all(parts), missing: missing.length, verified }
+    return { ...description, parts: await Promise.all(parts), missing: missing.length, verified }
   }
 
   /** Reports store errors to the operator and turns them into UNAVAILABLE for clients. */

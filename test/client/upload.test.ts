@@ -6,6 +6,7 @@ import { createClient, RequestError, type UploadProgress } from '../../src/clien
 import { Sha256 } from '../../src/client/sha256.ts'
 import { sendPart, uploadFile } from '../../src/client/upload.ts'
 import { startConfab } from '../harness/confab.ts'
+import { samples } from '../harness/sample-files.ts'
 import { png } from '../harness/upload.ts'
 
 const MiB = 1024 ** 2
@@ -138,4 +139,8 @@ t.test('refusals of the server are reported', async t => {
   await refused(new File(['x'], 'a/b', { type: 'text/plain' }), 'BAD_REQUEST')
   await refused(new File([new Uint8Array(65 * MiB)], 'a', { type: 'text/plain' }), 'TOO_LARGE')
   t.match(await alice.upload(new File(['x'], 'a')), { type: 'application/octet-stream' })
+  t.match(await alice.upload(new File(['x'], '')), { name: 'file' })
+  // The attachment is described as the server describes it in the message.
+  const photo = new File([new Uint8Array(samples.jpeg)], 'gru\u0308n.jpg', { type: 'image/jpg' })
+  t.match(await alice.upload(photo), { name: 'grün.jpg', type: 'image/jpeg' })
 })

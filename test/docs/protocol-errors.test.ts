@@ -155,6 +155,7 @@ const cases: Record<RequestType | 'hello', (Case | null)[]> = {
     ask('bob', { c: 'direct', m: 'x', text: 'x' }),
     ask('bob', { c: 'staff', m: 'x', text: 'x' }),
     ask('bob', { c: 'slow', m: 'x', text: 'x' }),
+    ask('alice', { c: 'group', m: 'x', text: '', attachments: [{ ...attachment, name: '../x' }] }),
     ask('bob', { c: 'group', m: 'x', text: '', attachments: [attachment] }),
     ask('alice', {
       c: 'group',

@@ -92,6 +92,8 @@ const answers: Record<KeysOf<AnswerOf[RequestType]> | keyof HelloAnswer, true> =
   parts: true,
   missing: true,
   verified: true,
+  name: true,
+  type: true,
   complete: true,
   kind: true,
   title: true,

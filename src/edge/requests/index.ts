@@ -1,6 +1,13 @@
 import type { Request, RequestType } from '../../events/index.ts'
 import type { Caller } from '../sessions/caller.ts'
-import { conversationCommand, deliveredMarker, mute, readMarker, userCommand } from './commands.ts'
+import {
+  conversationCommand,
+  deliveredMarker,
+  membershipCommand,
+  mute,
+  readMarker,
+  userCommand,
+} from './commands.ts'
 import { conversation, members } from './conversation.ts'
 import { history } from './history.ts'
 import { inbox, undelivered } from './inbox.ts'
@@ -18,18 +25,19 @@ type Handlers = { readonly [T in RequestType]: Handler<T> }
 /** The handler of each request type. */
 const handlers = (context: RequestContext): Handlers => {
   const command = conversationCommand(context)
+  const ofMembers = membershipCommand(context)
   const ofUser = userCommand(context)
   return {
-    create: command,
+    create: ofMembers,
     send: send(context),
     edit: command,
     delete: command,
     react: command,
-    invite: command,
-    remove: command,
+    invite: ofMembers,
+    remove: ofMembers,
     role: command,
-    join: command,
-    leave: command,
+    join: ofMembers,
+    leave: ofMembers,
     rename: command,
     settings: command,
     read: readMarker(context),

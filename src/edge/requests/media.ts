@@ -9,8 +9,17 @@ export const requireMedia = (media: Media | undefined): Media => {
 }
 
 /** Returns the state of an upload as the protocol describes it. */
-export const uploadAnswer = ({ mediaId, parts, missing, verified }: MediaUpload): AnswerOf['media'] => ({
+export const uploadAnswer = ({
   mediaId,
+  name,
+  type,
+  parts,
+  missing,
+  verified,
+}: MediaUpload): AnswerOf['media'] => ({
+  mediaId,
+  name,
+  type,
   parts: parts.map(({ url, method, headers, range: [from, to] }) => ({
     url,
     method,

@@ -16,6 +16,7 @@ import {
   type RequestType,
   titleFault,
 } from '../../events/index.ts'
+import { normalDescription } from '../../media/index.ts'
 
 type Fields = Record<string, unknown>
 
@@ -108,12 +109,10 @@ const checkFields = (value: Fields): void => {
   wellFormed(value.q, '/q')
 }
 
-/** Returns only the protocol's fields of an attachment, because they are stored. */
+/** Returns an attachment as it is stored: with normalised name and type. */
 const checkAttachment = (attachment: Attachment, index: number): Attachment => {
-  wellFormed(attachment.name, `/attachments/${index}/name`)
-  wellFormed(attachment.type, `/attachments/${index}/type`)
-  const { mediaId, name, type, size, sha256 } = attachment
-  return { mediaId, name, type, size, sha256 }
+  const { mediaId, size, sha256 } = attachment
+  return { mediaId, ...normalDescription(attachment, `/attachments/${index}`), size, sha256 }
 }
 
 /** Checks an object against its type's schema. Throws ConfabError: BAD_REQUEST with the field, TOO_LARGE for text. */
@@ -173,6 +172,8 @@ export const checkRequest = (value: Fields): Request => {
       if (request.data === undefined && request.kind !== 'bye')
         throw bad(`data: required with kind ${request.kind}.`, '/data')
       break
+    case 'media':
+      return { ...request, ...normalDescription(request) }
     case 'sync':
       checkCursors(request.cursors, '/cursors')
       break

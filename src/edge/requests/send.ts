@@ -3,15 +3,22 @@ import { type AnswerOf, asksFor, type RequestOf } from '../../events/index.ts'
 import type { Caller } from '../sessions/caller.ts'
 import { requireMedia } from './media.ts'
 import type { Fields, Handler, RequestContext } from './request-context.ts'
+import { afterEarlier, afterPreparation } from './request-order.ts'
 
 /** Handles `send`: posts a message. The command bus authorises the sender on the state that it decides on. */
 export const send = (context: RequestContext): Handler<'send'> => {
   const execute = (request: RequestOf['send'], caller: Caller): Promise<Fields<'send'>> =>
     context.bus.execute(request, commandContext(caller.user, caller.traceparent)) as Promise<Fields<'send'>>
-  return (request, caller) =>
-    request.attachments === undefined || request.attachments.length === 0
-      ? execute(request, caller)
-      : takeAttachments(context, request, caller).then(sent => sent ?? execute(request, caller))
+  return (request, caller) => {
+    const { c, attachments } = request
+    const { session } = caller
+    if (attachments !== undefined && attachments.length > 0) {
+      const take = () => takeAttachments(context, request, caller)
+      return afterPreparation(session, c, take(), take, async sent => sent ?? execute(request, caller))
+    }
+    if (session?.turns?.has(c) === true) return afterEarlier(session, c, () => execute(request, caller))
+    return execute(request, caller)
+  }
 }
 
 /**

@@ -54,6 +54,8 @@ export class Session {
   behind: Map<string, number> | undefined
   /** Requests that arrived while `hello` runs. They are handled after it. */
   queued: QueuedRequest[] | undefined
+  /** Set while requests wait before the command bus: conversation → end of the last turn. See request-order.ts. */
+  turns: Map<string, Promise<void>> | undefined
   /** Frames that are sent at the end of this turn of the event loop. */
   outbox: Frame[] | undefined
   /** Time of the user's last activity in this session, by `performance.now()`. */
