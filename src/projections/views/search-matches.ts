@@ -37,11 +37,10 @@ export const holdsAll = (text: string, phrases: readonly Phrase[]): boolean => {
 const unknown = -1
 
 /** Prepares finding, for each word of a text, the number of words of the longest match that starts there; 0: none. */
-const matchLengthsOf = (phrases: readonly Phrase[]): ((words: readonly Word[]) => Uint16Array) => {
+const matchLengthsOf = (phrases: readonly Phrase[]): ((words: readonly Word[]) => number[]) => {
   const known = [...new Set(phrases.flatMap(({ words }) => words))].sort()
-  const numberOf = new Map(known.map((word, i) => [word, i]))
   const numbered = phrases.map(({ words, prefix }) => ({
-    whole: (prefix ? words.slice(0, -1) : words).map(word => numberOf.get(word) ?? unknown),
+    whole: (prefix ? words.slice(0, -1) : words).map(word => numberIn(known, word)),
     prefix: prefix ? words.at(-1) : undefined,
     length: words.length,
   }))
@@ -54,17 +53,14 @@ const matchLengthsOf = (phrases: readonly Phrase[]): ((words: readonly Word[]) =
   for (const word of known) isFirst[word.charCodeAt(0) & 0xff] = 1
 
   return words => {
-    const lengths = new Uint16Array(words.length)
-    const numbers = new Int32Array(words.length).fill(unknown)
-    for (let i = 0; i < words.length; i++) {
-      const word = words[i]?.folded ?? ''
+    const lengths: number[] = []
+    const numbers: number[] = []
+    for (const { folded } of words) {
       // Most words of a text start with another letter.
-      if (isFirst[word.charCodeAt(0) & 0xff] === 0) continue
-      const number = lastUpTo(known, word)
-      if (known[number] === word) numbers[i] = number
-      const prefix = prefixes[lastUpTo(prefixes, word)]
-      if (isMatch[numbers[i] ?? unknown] === 1 || (prefix !== undefined && word.startsWith(prefix)))
-        lengths[i] = 1
+      const isCandidate = isFirst[folded.charCodeAt(0) & 0xff] === 1
+      const number = isCandidate ? numberIn(known, folded) : unknown
+      numbers.push(number)
+      lengths.push(isCandidate && (isMatch[number] === 1 || startsWithAny(folded, prefixes)) ? 1 : 0)
     }
     for (const { whole, prefix, length } of longer)
       for (let i = 0; i + length <= words.length; i++) {
@@ -96,4 +92,14 @@ const lastUpTo = (sorted: readonly string[], word: string): number => {
     else high = middle
   }
   return low - 1
+}
+
+const numberIn = (sorted: readonly string[], word: string): number => {
+  const number = lastUpTo(sorted, word)
+  return sorted[number] === word ? number : unknown
+}
+
+const startsWithAny = (word: string, prefixes: readonly string[]): boolean => {
+  const prefix = prefixes[lastUpTo(prefixes, word)]
+  return prefix !== undefined && word.startsWith(prefix)
 }
