@@ -55,7 +55,10 @@ t.test('streams, projections and doctor work on a running and on a stopped syste
   )
   t.match(
     (await runConfab(['projections', 'ls', '--streams', '--data', data])).stdout,
-    /^search +1 +live +2 +CONV_0 +14 +live +0 +0 +0 +\d+ +sqlite +\S+$/m,
+    new RegExp(
+      `^search +1 +live +${versionOf('search')} +CONV_0 +14 +live +0 +0 +0 +\\d+ +sqlite +\\S+$`,
+      'm',
+    ),
   )
 
   const doctor = await runConfab(['doctor', '--port', new URL(confab.url).port, '--data', data])

@@ -106,6 +106,41 @@ export const testSearchIndex = (t: Test, open: OpenEmptyViews): void => {
     t.same(await seqsOf(views, '\ufe0f'), [], 'variation selectors are ignored')
   })
 
+  t.test('a word is found by each of its spellings, and marked as it was written', async t => {
+    const words: readonly (readonly string[])[] = [
+      ['IŞIK', 'ışık', 'i\u0307şik'],
+      ['Łódź', 'lodz', 'LO\u0301DZ\u0301'],
+      ['smørrebrød', 'SMORREBROD'],
+      ['Đà', 'da'],
+      ['Straße', 'STRASSE'],
+      ['œuvre', 'oeuvre'],
+      ['ёлка', 'Елка'],
+      ['мой', 'МОЙ', 'мои\u0306'],
+      ['мои'],
+      ['ﾊﾝﾊﾞｰｶﾞｰ', 'ハンバーガー', 'ハンハ\u3099ーカ\u3099ー'],
+      ['علي', 'علی', 'عـلى', 'عَلِي'],
+      ['كتاب', 'کتاب'],
+      ['أحمد', 'احمد'],
+      ['مدرسة', 'مدرسه'],
+      ['١٢٣', '123', '۱۲۳', '१२३', '１２３'],
+      ['un\u00adbe\u200bliev\u200cab\u2060le', 'unbelievable', 'UN\ufeffBELIEV\u200eABLE'],
+      ['می\u200cخواهم', 'میخواهم'],
+      ['น\u0e49\u0e33', 'น\u0e49\u0e4dา', 'น\u0e4d\u0e49า'],
+      ['한글', '\u1112\u1161\u11ab글'],
+      ['ﬁnal', 'final', 'ｆｉｎａｌ'],
+      ['שָׁלוֹם', 'שלום'],
+    ]
+    const all = words.flatMap((spellings, group) => spellings.map(text => ({ text, group })))
+    const { views } = await withTexts(t, ...all.map(({ text }) => `(${text}!)`))
+    for (const { text: q, group } of all) {
+      const seqs = all.flatMap((one, i) => (one.group === group ? [i + 1] : [])).reverse()
+      t.same(await seqsOf(views, q), seqs, q)
+      t.same(await seqsOf(views, `"${q}"*`), seqs, `${q}*`)
+      const { hits } = await views.search.search({ q, conversations: ['c'], limit: 100 })
+      for (const { text, highlight } of hits) t.equal(highlight, `(<mark>${text.slice(1, -2)}</mark>!)`, q)
+    }
+  })
+
   t.test('filters', async t => {
     const { stores, views } = await open(t)
     await stores.search.apply([

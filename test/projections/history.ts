@@ -25,6 +25,9 @@ export const vocabulary: readonly (readonly [typed: string, found: string])[] = 
   ['naïveté', 'naivete'],
   ['\u0001\u001b[31m', '31m'],
   ['हिन्दी', 'हिन्दी'],
+  ['Łódź', 'lodz'],
+  ['un\u00adhappy', 'UNHAPPY'],
+  ['ﾊﾞｽ', 'バス'],
 ]
 
 const step = fc.record({

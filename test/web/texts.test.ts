@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import type { ConfabClient } from '../../src/client/index.ts'
 import type { ConversationEvent, InboxItem } from '../../src/events/index.ts'
-import { highlight } from '../../src/projections/index.ts'
+import { highlighterOf } from '../../src/projections/index.ts'
 import { formatBriefly, formatDay, formatNames, hueOf, initialsOf } from '../../src/web/format.ts'
 import { highlightPieces, linkPieces } from '../../src/web/highlight.ts'
 import { applyToInbox, type Inbox, markInbox, sorted, takePage, unreadTotal } from '../../src/web/inbox.ts'
@@ -25,7 +25,7 @@ t.test('property: for any text, its highlight shows that text', async () => {
     fc.property(
       awkward,
       text =>
-        highlightPieces(highlight(text, []))
+        highlightPieces(highlighterOf([])(text))
           .map(piece => piece.text)
           .join('') === text,
     ),

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { estypes } from '@elastic/elasticsearch'
 import { fnv1a32 } from '../../events/index.ts'
-import { type Phrase, wordsOf } from '../../projections/index.ts'
+import { isAscii, type Phrase, wordsOf } from '../../projections/index.ts'
 import { ElasticsearchError, ElasticsearchProblem } from './elasticsearch-error.ts'
 
 /** Increased when the mapping changes: indices of another version are not written. */
@@ -79,7 +79,6 @@ export const fromOf = (index: string, mapping: estypes.MappingTypeMapping | unde
  */
 const longest = 200
 
-const ascii = /^[\0-\x7f]*$/
 const notOfAsciiWord = /[^a-z0-9]+/g
 const tooLong = /[^ ]{201}/
 
@@ -91,7 +90,7 @@ export const term = (word: string): string =>
 
 /** Returns the indexed form of a text: its folded words, separated by spaces. */
 export const indexWords = (text: string): string => {
-  const words = ascii.test(text)
+  const words = isAscii(text)
     ? text.toLowerCase().replace(notOfAsciiWord, ' ')
     : wordsOf(text)
         .map(({ folded }) => folded)

@@ -1,7 +1,7 @@
 import type { Client, estypes } from '@elastic/elasticsearch'
 import { ConfabError, type SearchHit } from '../../events/index.ts'
 import {
-  highlight,
+  highlighterOf,
   holdsAll,
   type Phrase,
   phrasesOf,
@@ -121,6 +121,7 @@ export const elasticsearchQueries = (client: Client, alias: string): SearchQueri
       const { conversations, limit } = query
       if (phrases.length === 0 || conversations.length === 0) return { hits: [] }
       const loose = phrases.filter(isLoose)
+      const highlight = highlighterOf(phrases)
       return answered(async () => {
         const hits: SearchHit[] = []
         for (let round = 0; round < mostRounds; round++) {
@@ -130,7 +131,7 @@ export const elasticsearchQueries = (client: Client, alias: string): SearchQueri
             after = place
             const { c, m, seq, from, at, text = '' } = source
             if (loose.length === 0 || holdsAll(text, loose))
-              hits.push({ c, seq, m, from, at, text, highlight: highlight(text, phrases) })
+              hits.push({ c, seq, m, from, at, text, highlight: highlight(text) })
           }
           if (found.length <= limit) return { hits }
           if (hits.length === limit) break

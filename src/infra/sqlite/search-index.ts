@@ -2,6 +2,7 @@ import type { DatabaseSync } from 'node:sqlite'
 import { fnv1a32 } from '../../events/index.ts'
 import {
   ChangeRejectedError,
+  isAscii,
   type SearchAmended,
   type SearchIndex,
   type SearchPosted,
@@ -10,14 +11,12 @@ import {
 import { coded } from './database.ts'
 import { rowsOf, tablesOf } from './view-tables.ts'
 
-const ascii = /^[\0-\x7f]*$/
-
 /**
  * Returns the indexed form of a text for FTS5's `ascii` tokenizer, which splits ASCII as `wordsOf` does and leaves
  * everything else unchanged. Plain ASCII text is passed through.
  */
 export const indexed = (text: string): string =>
-  ascii.test(text)
+  isAscii(text)
     ? text
     : wordsOf(text)
         .map(({ folded }) => folded)

@@ -3,7 +3,7 @@ import { ConfabError, type SearchHit } from '../../events/index.ts'
 import {
   decodeCursor,
   encodeCursor,
-  highlight,
+  highlighterOf,
   type Phrase,
   phrasesOf,
   type SearchQueries,
@@ -90,8 +90,9 @@ export const sqliteSearchQueries = (db: DatabaseSync, generation: number): Searc
         ) as unknown as HitRow[]
         const page = rows.slice(0, query.limit)
         const last = page.at(-1)
+        const highlight = highlighterOf(phrases)
         const hits = page.map(({ id: _, seq, ...row }): SearchHit => {
-          return { ...row, seq: Number(seq), highlight: highlight(row.text, phrases) }
+          return { ...row, seq: Number(seq), highlight: highlight(row.text) }
         })
         return rows.length > query.limit && last !== undefined
           ? { hits, cursor: encodeCursor([last.id.toString(36)]) }

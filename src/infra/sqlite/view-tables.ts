@@ -87,12 +87,12 @@ const definitions: Readonly<Record<ProjectionName, (tables: Tables) => string>> 
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX IF NOT EXISTS ${rosterUser} ON ${roster} (user, c) WHERE role IS NOT NULL;
 `,
-  // Words are folded and split (indexed-words.ts). Contentless: search_message has the text. No column sizes, since
+  // Words are folded and split (search-words.ts). Contentless: search_message has the text. No column sizes, since
   // nothing is ranked. The prefix index of first letters takes "a*" in 800,000 messages from 180 to 1.4 ms; it adds a
   // quarter to the size and hardly to the time.
   search: ({ searchMessage, searchWords }) => `
   CREATE TABLE IF NOT EXISTS ${searchMessage} (
-    id INTEGER PRIMARY KEY, -- time and place, see search-ids.ts
+    id INTEGER PRIMARY KEY, -- time and place, see search-index.ts
     c TEXT NOT NULL, m TEXT NOT NULL, seq INTEGER NOT NULL,
     sender TEXT NOT NULL, at TEXT NOT NULL, media INTEGER NOT NULL,
     rev INTEGER NOT NULL, -- seq of the event that gave the text

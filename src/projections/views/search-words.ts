@@ -1,4 +1,5 @@
 import { ConfabError, Limits } from '../../events/index.ts'
+import { Effect, effectOf, keptLetterOf, letterOf } from './search-letters.ts'
 
 /** A word of a text, folded for comparison, with its UTF-16 offsets in the text. */
 export interface Word {
@@ -7,53 +8,119 @@ export interface Word {
   readonly end: number
 }
 
-/**
- * Scripts written without spaces: each letter is a word, and a search for several letters is a phrase search. This
- * finds every substring at the price of more index entries; fewer would need a dictionary.
- */
-const unspaced =
-  '\\p{scx=Han}\\p{scx=Hira}\\p{scx=Kana}\\p{sc=Thai}\\p{sc=Lao}\\p{sc=Khmr}\\p{sc=Mymr}\\p{sc=Tibt}'
-const word = new RegExp(
-  `[[${unspaced}]&&[\\p{L}\\p{N}]]\\p{M}*|[[\\p{L}\\p{N}\\p{M}]--[${unspaced}]]+|\\p{Extended_Pictographic}\\p{VS}*`,
-  'gv',
-)
-const asciiWord = /[A-Za-z0-9]+/g
 const ascii = /^[\0-\x7f]*$/
-/**
- * Accents of Latin, Greek and Cyrillic, points of Hebrew, vowel signs and tatweel of Arabic: users search without
- * them.
- */
-const accents = /[\u0300-\u036f\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0640\u064b-\u065f\u0670]/g
-/**
- * Variation selectors, such as `\ufe0f` after a heart: some keyboards add them, others do not. They are not words.
- */
-const variations = /\p{VS}/gu
-/** Separators that compatibility forms leave inside a word: `⑴` becomes `(1)`. */
-const separators = /[\0-\x2f\x3a-\x60\x7b-\x7f]/g
+const asciiWord = /[A-Za-z0-9]+/g
 
-const fold = (raw: string): string =>
-  raw
-    .normalize('NFKD')
-    .replace(accents, '')
-    .replace(variations, '')
-    .normalize('NFC')
-    .toLowerCase()
-    .replaceAll('ß', 'ss')
-    .replaceAll('ς', 'σ')
-    .replace(separators, '')
+/** Whether the words of a text are its runs of ASCII letters and digits, in lower case. */
+export const isAscii = (text: string): boolean => ascii.test(text)
 
 /**
  * Returns the words of a text in any script, in order, without case, accents, width and other variants of a letter.
+ * Texts that differ in invisible characters, or in the way that characters are composed, have the same words. The
+ * words of a word are itself.
  */
-export const wordsOf = (text: string): Word[] => {
+export const wordsOf = (text: string): Word[] => (isAscii(text) ? asciiWordsOf(text) : foldedWordsOf(text))
+
+const asciiWordsOf = (text: string): Word[] => {
   const words: Word[] = []
-  const plain = ascii.test(text)
-  for (const match of text.matchAll(plain ? asciiWord : word)) {
-    const folded = plain ? match[0].toLowerCase() : fold(match[0])
-    if (folded !== '') words.push({ folded, start: match.index, end: match.index + match[0].length })
-  }
+  for (const { 0: word, index } of text.matchAll(asciiWord))
+    words.push({ folded: word.toLowerCase(), start: index, end: index + word.length })
   return words
 }
+
+/** Further marks of a letter are ignored: Unicode's bound for streams (UAX #15), so that ordering them is cheap. */
+const mostMarks = 30
+
+const foldedWordsOf = (text: string): Word[] => {
+  const words: { folded: string; start: number; end: number }[] = []
+  let open: (typeof words)[number] | undefined
+  /** The open word: what precedes its last letter, the letter, and the marks of the letter. */
+  let [before, letter, marks] = ['', '', '']
+  let isSingle = false
+  let composes = false
+
+  const close = (): void => {
+    if (open !== undefined)
+      open.folded = composes ? composed(before + letter + marks) : before + letter + marks
+    open = undefined
+    before = letter = marks = ''
+    isSingle = composes = false
+  }
+  const extend = (start: number, end: number): void => {
+    if (open !== undefined) open.end = end
+    else {
+      open = { folded: '', start, end }
+      words.push(open)
+    }
+  }
+
+  const take = (code: number, effect: Effect, start: number, end: number): void => {
+    switch (effect) {
+      case Effect.separator:
+        close()
+        return
+      case Effect.invisible:
+        return
+      case Effect.accent: {
+        const owner = open ?? words.at(-1)
+        if (owner === undefined || (open === undefined && owner.end !== start)) return
+        owner.end = end
+        letter = keptLetterOf(letter, code) ?? letter
+        return
+      }
+      case Effect.letter:
+      case Effect.composing:
+        if (isSingle) close()
+        before += letter + marks
+        letter = letterOf(code)
+        marks = ''
+        composes ||= effect === Effect.composing
+        extend(start, end)
+        return
+      case Effect.mark:
+        if (marks.length >= mostMarks) return
+        marks += letterOf(code)
+        composes = true
+        extend(start, end)
+        return
+      case Effect.single: {
+        const single = letterOf(code)
+        // Two of this vowel of Thai look like another vowel, and are typed for it.
+        const isDoubled = single === 'เ' && letter === single && marks === ''
+        if (!isDoubled) close()
+        isSingle = true
+        letter = isDoubled ? 'แ' : single
+        extend(start, end)
+        return
+      }
+      case Effect.several:
+        for (const char of letterOf(code)) {
+          const inner = char.codePointAt(0) ?? 0
+          take(inner, effectOf(inner), start, end)
+        }
+    }
+  }
+
+  for (let i = 0; i < text.length; ) {
+    const code = text.codePointAt(i) ?? 0
+    const end = i + (code > 0xffff ? 2 : 1)
+    take(code, effectOf(code), i, end)
+    i = end
+  }
+  close()
+  return words
+}
+
+const thaiOrLao = /^[[\u0e00-\u0eff]&&\p{L}]\p{M}*$/v
+
+/**
+ * Composes letters with their marks, which may be in any order. Unicode gives no order to most marks of Thai and Lao,
+ * and keyboards write them in several.
+ */
+const composed = (word: string): string =>
+  thaiOrLao.test(word)
+    ? word.slice(0, 1) + [...word.slice(1).normalize('NFD')].sort().join('')
+    : word.normalize('NFC')
 
 /** One part of a query that a text must contain: the words of `text`, consecutively. */
 export interface SearchClause {
@@ -61,6 +128,11 @@ export interface SearchClause {
   /** Whether the last word is a prefix. */
   readonly prefix: boolean
 }
+
+const invisible = /\p{Default_Ignorable_Code_Point}/gu
+/** Quotes and asterisks also in the width of East Asian keyboards. */
+const clause = /["＂]([^"＂]*)(?:["＂][*＊]?|$)|[^\s"＂]+/g
+const asterisk = /[*＊]$/
 
 /**
  * Parses a query of words, "phrases" and prefix*; a text must contain all of them. Other characters are treated as in
@@ -74,8 +146,8 @@ export const parseSearchQuery = (q: string): SearchClause[] => {
     })
   if (q.trim() === '') throw new ConfabError('BAD_REQUEST', 'The query is blank.', { field: '/q' })
   const clauses: SearchClause[] = []
-  for (const [all, phrase] of q.matchAll(/"([^"]*)(?:"\*?|$)|[^\s"]+/g)) {
-    const prefix = all.endsWith('*')
+  for (const [all, phrase] of q.replace(invisible, '').matchAll(clause)) {
+    const prefix = asterisk.test(all)
     clauses.push({ text: phrase ?? (prefix ? all.slice(0, -1) : all), prefix })
   }
   return clauses
