@@ -26,7 +26,7 @@ const Chip = ({ chat, c, upload }: { chat: Chat; c: string; upload: Upload }) =>
   return html`
     <li class=${`chip ${problem === undefined ? '' : 'is-failed'}`} title=${file.name}>
       <${Icon} name=${attachment === undefined ? 'file' : 'check'} />
-      <span class="chip-name">${file.name}</span>
+      <span class="chip-name" dir="auto">${file.name}</span>
       <span class="chip-about">
         ${
           problem === undefined
