@@ -103,10 +103,8 @@ export const Composer = ({ chat, room, name }: { chat: Chat; room: Room; name: s
         html`
           <div class="composing">
             <${Icon} name=${edit === undefined ? 'reply' : 'pencil'} />
-            <span class="composing-text" dir="auto">
-              <bdi>${edit === undefined ? html`Replying to <b>${draft.reply?.from}</b>: ` : 'Editing: '}</bdi>
-              ${edit?.target.about ?? draft.reply?.about}
-            </span>
+            <span class="composing-label">${edit === undefined ? html`Replying to <b dir="auto">${draft.reply?.from}</b>:` : 'Editing:'}</span>
+            <span class="composing-text" dir="auto">${edit?.target.about ?? draft.reply?.about}</span>
             <${IconButton} name="close" label=${edit === undefined ? 'Do not reply' : 'Stop editing'} onClick=${cancel} />
           </div>
         `
@@ -163,7 +161,8 @@ const Unsaved = ({ chat, c, edit }: { chat: Chat; c: string; edit: DraftEdit }) 
   return html`
     <div class="composing is-unsaved">
       <${Icon} name="pencil" />
-      <span class="composing-text" dir="auto"><bdi class="problem">Edit not saved: ${edit.problem} </bdi>${edit.text}</span>
+      <span class="composing-label problem" dir="auto">Edit not saved: ${edit.problem}</span>
+      <span class="composing-text" dir="auto">${edit.text}</span>
       <button
         type="button"
         class="link"

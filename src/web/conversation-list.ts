@@ -88,7 +88,7 @@ const Conversation = ({ chat, item }: { chat: Chat; item: InboxItem }) => {
   const open = chat.room?.c === item.c
   const typists = chat.typists.in(item.c)
   const typing = item.kind === 'direct' ? 'typing …' : `${formatNames(typists, 2)} typing …`
-  const author = last?.from === chat.me ? 'You: ' : item.kind === 'direct' ? '' : `${last?.from}: `
+  const author = last?.from === chat.me ? 'You:' : item.kind === 'direct' ? '' : `${last?.from}:`
   return html`
     <a
       class="conversation"
@@ -106,13 +106,13 @@ const Conversation = ({ chat, item }: { chat: Chat; item: InboxItem }) => {
       />
       <span class="conversation-name" dir="auto">${name}${item.muted && html` <span class="is-muted"><${Icon} name="bell-off" /><span class="sr-only">, muted</span></span>`}</span>
       <time class="conversation-time" datetime=${item.at} title=${formatPrecisely(item.at)}>${formatBriefly(item.at)}</time>
-      <span class=${`conversation-last ${typists.length > 0 ? 'is-typing' : ''}`} dir="auto">
+      <span class=${`conversation-last ${typists.length > 0 ? 'is-typing' : ''}`}>
         ${
           typists.length > 0
             ? typing
             : last === null
               ? 'No messages yet'
-              : html`<bdi class="author">${author}</bdi>${summaryOf(last)}`
+              : html`${author !== '' && html`<bdi class="author">${author}</bdi>${' '}`}<span class="conversation-text" dir="auto">${summaryOf(last)}</span>`
         }
       </span>
       ${

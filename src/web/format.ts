@@ -115,8 +115,8 @@ export const formatBytes = (bytes: number): string => {
 }
 
 export const initialsOf = (name: string): string => {
-  const words = name.split(/[\s_-]+/).filter(word => word !== '')
-  const first = [...(words[0] ?? '?')]
+  const words = name.split(/[^\p{L}\p{M}\p{N}]+/u).filter(word => word !== '')
+  const first = [...(words[0] ?? (name.trim() || '?'))]
   const second = words.length > 1 ? [...(words.at(-1) ?? '')][0] : undefined
   return `${first[0] ?? '?'}${second ?? ''}`.toUpperCase()
 }

@@ -55,7 +55,7 @@ test('Hebrew and Arabic are laid out from right to left, wherever users wrote th
     ['a list', page.locator('[data-m=r] ul').last()],
     ['the title', page.locator('.room-title h1')],
     ['the name in the list', page.locator('.conversation-name')],
-    ['the last message in the list', page.locator('.conversation-last')],
+    ['the last message in the list', page.locator('.conversation-text')],
   ]
   for (const [name, element] of right) t.equal(await directionOf(element), 'rtl', name)
   t.ok(await startsRight(page.locator('[data-m=h] .text')))
