@@ -38,7 +38,7 @@ export const wireSessions = (options: EdgeOptions, limits: EdgeLimits) => {
     presence,
     start(): void {
       timer = setInterval(
-        () => closeOverdue(sessions, Date.now() / 1000, () => metrics.limited('hello_time')),
+        () => closeOverdue(sessions, () => metrics.limited('hello_time')),
         overdueMs,
       ).unref()
     },

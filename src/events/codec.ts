@@ -80,10 +80,10 @@ const mismatch = (stored: StoredEvent): UnreadableEventError =>
 
 /**
  * Returns the bytes that clients receive: the stored body, or its upcast when its version is older than the current
- * one.
+ * one. An event of an unknown type or a newer version is returned as stored. Throws UnreadableEventError.
  */
 export const wireBytes = (stored: StoredEvent): Uint8Array =>
-  stored.envelope.version === currentVersion(stored.envelope.type)
+  stored.envelope.version >= currentVersion(stored.envelope.type)
     ? stored.data
     : encodeBody(decodeBody(stored))
 

@@ -122,11 +122,11 @@ export const MessageDeleted = event(
 )
 export const ReactionAdded = event('reaction.added', 'A member added a reaction to a message.', {
   m,
-  emoji: described(Emoji, 'The reaction.'),
+  emoji: described(Emoji, 'The emoji, in canonical form. An event of an earlier version may have any text.'),
 })
 export const ReactionRemoved = event('reaction.removed', 'A member removed a reaction from a message.', {
   m,
-  emoji: described(Emoji, 'The reaction.'),
+  emoji: described(Emoji, 'The emoji, as in `reaction.added`.'),
 })
 
 /** The schemas of conversation events, by type. */

@@ -31,7 +31,7 @@ export const LimitDescriptions: Readonly<Record<keyof typeof Limits, string>> = 
   frameBytes: 'Bytes in a frame that a client sends. Pages of answers end early rather than exceed it.',
   callBytes: 'UTF-8 bytes in the `data` of a `call`.',
   titleChars: 'Characters in a title.',
-  emojiChars: 'Characters in a reaction.',
+  emojiChars: 'Characters in the emoji of a reaction.',
   slowModeSeconds: 'Seconds between two messages of a member in slow mode: 6 hours.',
   createMembers: 'Users in the `members` of a `create`.',
   seen: 'Conversations in the `seen` of an `inbox`.',

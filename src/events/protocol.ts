@@ -39,7 +39,7 @@ const c = described(Id, 'Conversation id.')
 const m = described(Id, 'Message id.')
 const key = optional(
   Id,
-  'Idempotency key of the command. A retry with the same key gets the answer of the first attempt.',
+  'Idempotency key of the command. A retry with the same key gets the answer of the first attempt; another command needs another key.',
 )
 const cursor = optional(
   Type.String({ minLength: 1, maxLength: 512 }),
@@ -81,7 +81,10 @@ export const ConversationRequests = {
   create: request('create', 'Creates a conversation. The caller becomes its owner.', {
     c: described(Id, 'Id of the new conversation, chosen by the client.'),
     kind: described(Kind, 'Kind of the conversation. It never changes.'),
-    title: optional(Title, 'Title. Absent: the conversation has none.'),
+    title: optional(
+      Title,
+      'Title: not blank, without line breaks, control characters and bidirectional overrides. Absent: none.',
+    ),
     members: described(
       Type.Array(Id, { maxItems: Limits.createMembers }),
       'First members, besides the caller. A `direct` conversation needs exactly one other user.',
@@ -90,8 +93,11 @@ export const ConversationRequests = {
   }),
   send: request('send', 'Posts a message.', {
     c,
-    m: described(Id, 'Message id, chosen by the client. A retry with the same id posts nothing.'),
-    text: text('Text of the message. It may be empty only when there are attachments.'),
+    m: described(
+      Id,
+      'Message id, chosen by the client. A retry with the same id posts nothing; another message needs another id.',
+    ),
+    text: text('Text of the message. It may be blank only when there are attachments.'),
     replyTo: optional(Id, 'Id of the message that this message answers. The server does not check it.'),
     attachments: optional(
       Type.Array({ ...Attachment, additionalProperties: false }, { maxItems: Limits.attachments }),
@@ -101,14 +107,17 @@ export const ConversationRequests = {
   edit: request('edit', 'Replaces the text of a message that the caller posted.', {
     c,
     m,
-    text: text('The new text. It may not be empty.'),
+    text: text('The new text. It may not be blank.'),
     key,
   }),
   delete: request('delete', 'Deletes a message.', { c, m, key }),
   react: request('react', 'Adds or removes a reaction of the caller to a message.', {
     c,
     m,
-    emoji: described(Emoji, 'The reaction, an emoji or any other short text.'),
+    emoji: described(
+      Emoji,
+      'One emoji, with or without variation selectors: the server stores its canonical form.',
+    ),
     on: described(Type.Boolean(), '`true` adds the reaction, `false` removes it.'),
     key,
   }),
@@ -132,7 +141,10 @@ export const ConversationRequests = {
   leave: request('leave', 'Leaves a group or channel.', { c, key }),
   rename: request('rename', 'Changes the title of a group or channel.', {
     c,
-    title: described(Title, 'The new title.'),
+    title: described(
+      Title,
+      'The new title: not blank, without line breaks, control characters and bidirectional overrides.',
+    ),
     key,
   }),
   settings: request('settings', 'Sets who may post in a group or channel, and how often.', {

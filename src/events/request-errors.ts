@@ -55,6 +55,16 @@ const textTooLarge: RequestError = {
   field: '/text',
   when: `The text has more than ${grouped(Limits.textBytes)} bytes of UTF-8.`,
 }
+const keyReused: RequestError = {
+  code: 'CONFLICT',
+  field: '/key',
+  when: 'The caller has used the key for another command in this conversation.',
+}
+const badTitle: RequestError = {
+  code: 'BAD_REQUEST',
+  field: '/title',
+  when: 'The title is blank, or has line breaks, control characters or bidirectional overrides.',
+}
 const blocked: RequestError = {
   code: 'FORBIDDEN',
   when: 'The conversation is direct, and one of the two users has blocked the other.',
@@ -101,7 +111,9 @@ export const RequestErrors: Readonly<Record<RequestType | 'hello', readonly Requ
     },
   ],
   create: [
+    badTitle,
     { code: 'ALREADY_EXISTS', field: '/c', when: 'A conversation with this id exists.' },
+    keyReused,
     {
       code: 'BAD_REQUEST',
       field: '/members',
@@ -111,9 +123,13 @@ export const RequestErrors: Readonly<Record<RequestType | 'hello', readonly Requ
   ],
   send: [
     ...membersOnly,
-    { code: 'BAD_REQUEST', field: '/text', when: 'The text is empty and there are no attachments.' },
+    { code: 'BAD_REQUEST', field: '/text', when: 'The text is blank and there are no attachments.' },
     textTooLarge,
-    { code: 'CONFLICT', field: '/m', when: 'Another user has posted a message with this id.' },
+    {
+      code: 'CONFLICT',
+      field: '/m',
+      when: 'Another user has posted a message with this id, or the caller has posted another one with it.',
+    },
     blocked,
     staffPosts,
     {
@@ -140,11 +156,12 @@ export const RequestErrors: Readonly<Record<RequestType | 'hello', readonly Requ
   edit: [
     ...membersOnly,
     noMessage,
-    { code: 'BAD_REQUEST', field: '/text', when: 'The text is empty.' },
+    { code: 'BAD_REQUEST', field: '/text', when: 'The text is blank.' },
     textTooLarge,
     { code: 'FORBIDDEN', when: 'The caller is not the author.' },
     blocked,
     staffPosts,
+    keyReused,
   ],
   delete: [
     ...membersOnly,
@@ -153,14 +170,32 @@ export const RequestErrors: Readonly<Record<RequestType | 'hello', readonly Requ
       code: 'FORBIDDEN',
       when: 'The caller is not the author, and the caller is a plain member or the conversation is direct.',
     },
+    keyReused,
   ],
-  react: [...membersOnly, noMessage, blocked],
-  invite: [...membersOnly, direct, plainMember],
+  react: [
+    ...membersOnly,
+    noMessage,
+    { code: 'BAD_REQUEST', field: '/emoji', when: '`on` is true and the text is not one emoji.' },
+    {
+      code: 'CONFLICT',
+      field: '/emoji',
+      when: 'The caller has as many reactions to the message as a user may have (20, unless configured).',
+    },
+    {
+      code: 'CONFLICT',
+      field: '/emoji',
+      when: 'The message has as many different reactions as it may have (64, unless configured).',
+    },
+    blocked,
+    keyReused,
+  ],
+  invite: [...membersOnly, direct, plainMember, keyReused],
   remove: [
     ...membersOnly,
     direct,
     plainMember,
     { code: 'FORBIDDEN', when: 'The role of the member is not lower than that of the caller.' },
+    keyReused,
   ],
   role: [
     ...membersOnly,
@@ -168,14 +203,16 @@ export const RequestErrors: Readonly<Record<RequestType | 'hello', readonly Requ
     { code: 'FORBIDDEN', when: 'The caller is not an owner.' },
     { code: 'NOT_FOUND', field: '/user', when: 'The user is not a member.' },
     { code: 'CONFLICT', when: 'The member is the last owner.' },
+    keyReused,
   ],
   join: [
     { code: 'NOT_FOUND', when: 'There is no such conversation, or it is not a channel.' },
     { code: 'FORBIDDEN', when: 'The conversation is direct and the caller is in it.' },
+    keyReused,
   ],
-  leave: [...membersOnly, direct],
-  rename: [...membersOnly, direct, plainMember],
-  settings: [...membersOnly, direct, plainMember],
+  leave: [...membersOnly, direct, keyReused],
+  rename: [...membersOnly, badTitle, direct, plainMember, keyReused],
+  settings: [...membersOnly, direct, plainMember, keyReused],
   read: membersOnly,
   delivered: membersOnly,
   mute: membersOnly,

@@ -63,7 +63,7 @@ t.test('token, send and tail work with a running server', async t => {
   tail.kill('SIGINT')
   t.same(await exit, [0, null], 'Ctrl-C ends it')
 
-  const repeated = await run('send', 'lounge', 'something', 'else', '--user', 'alice', '--id', 'm-0')
+  const repeated = await run('send', 'lounge', 'hello', 'there', '--user', 'alice', '--id', 'm-0')
   t.match(linesOf(repeated.stdout)[0], { c: 'lounge', m: 'm-0', duplicate: true })
   const joined = await run('send', 'new-channel', 'first', '--user', 'dora', '--join')
   t.match(linesOf(joined.stdout)[0], { c: 'new-channel', seq: 2, duplicate: false })

@@ -42,11 +42,13 @@ interface Day {
   /** Lines by the line that replies to them, later lines first. */
   readonly answers: Map<number, number[]>
   readonly joins: number
+  /** Lines of messages without text, from 1: the import reports them. */
+  readonly empty: number[]
 }
 
 const readDay = (name: string): Day => {
   const base = join(train, name)
-  const day: Day = { messages: [], answers: new Map(), joins: 0 }
+  const day: Day = { messages: [], answers: new Map(), joins: 0, empty: [] }
   let joins = 0
   for (const [line, row] of readFileSync(`${base}.raw.txt`, 'utf8').split('\n').entries()) {
     const said =
@@ -61,7 +63,8 @@ const readDay = (name: string): Day => {
       )
     const acted = undated ? row.match(/^=== (\S+) {1,2}(.+)$/s) : null
     const found = said ?? did ?? acted
-    if (found)
+    if (found?.[2]?.trim() === '') day.empty.push(line + 1)
+    else if (found)
       day.messages.push({
         nick: found[1]!.replaceAll('] ', ']').trim(),
         text: said ? found[2]! : `/me ${found[2]}`,
@@ -110,11 +113,15 @@ const importsDays = async (t: Test, env: Record<string, string>): Promise<void> 
   watcher.expect('ubuntu')
 
   const imported = await runConfab(['import', 'irc', ...filesOf(days), '--data', data], env)
-  t.equal(imported.code, 0, imported.stderr)
-  t.match(
-    imported.stdout,
-    new RegExp(`^${messages.length.toLocaleString('en-GB')} messages imported, 0 stored before`),
+  const empty = said.flatMap((day, i) =>
+    day.empty.map(line => `${days[i]}.raw.txt:${line}: text has no visible`),
   )
+  t.equal(imported.code, empty.length === 0 ? 0 : 1, imported.stderr)
+  const reported = imported.stderr.split('\n').filter(line => /\.raw\.txt:\d+: /.test(line))
+  t.equal(reported.length, empty.length, 'messages without text are reported, and no other line')
+  for (const line of empty) t.match(imported.stderr, line)
+  const counted = messages.length.toLocaleString('en-GB')
+  t.match(imported.stdout, new RegExp(`^${counted} messages imported, 0 stored before`))
 
   const replayed = await replayLog(['--data', data])
   const events = replayed.get('ubuntu')!
@@ -162,6 +169,14 @@ const importsDays = async (t: Test, env: Record<string, string>): Promise<void> 
   }
   t.equal(strangers, 0, 'every sender was a member')
   const joins = events.filter(({ type }) => type === 'member.joined').length
+  const leaves = events.filter(({ type }) => type === 'member.left').length
+  const [, ofFiles, ofSenders] =
+    /, ([\d,]+) joins and leaves, ([\d,]+) joins? added/.exec(imported.stdout) ?? []
+  t.equal(
+    Number(ofFiles?.replaceAll(',', '')) + Number(ofSenders?.replaceAll(',', '')),
+    joins + leaves,
+    'the summary counts all joins and leaves',
+  )
   t.ok(
     joins >= new Set(messages.map(({ nick }) => nick)).size - 1,
     `${joins} joins, ${said.reduce((sum, day) => sum + day.joins, 0)} of them in the files`,
@@ -226,8 +241,11 @@ const importsDays = async (t: Test, env: Record<string, string>): Promise<void> 
   }
 
   const again = await runConfab(['import', 'irc', ...filesOf(days), '--data', data], env)
-  t.equal(again.code, 0, again.stderr)
-  t.match(again.stdout, /^nothing new/)
+  t.equal(again.code, imported.code, again.stderr)
+  t.match(
+    again.stdout,
+    empty.length === 0 ? /^nothing new/ : /^0 messages imported, .*, 0 joins and leaves, 0 joins added/,
+  )
   t.ok(isSame((await replayLog(['--data', data])).get('ubuntu'), events), 'a second import changes nothing')
 }
 
@@ -261,8 +279,10 @@ t.test(
       child.kill('SIGKILL')
       await exit
     }
-    t.equal((await runConfab(['import', 'irc', ...files, '--data', data])).code, 0)
-    t.equal((await runConfab(['import', 'irc', ...files, '--data', reference])).code, 0)
+    const again = await runConfab(['import', 'irc', ...files, '--data', data])
+    const whole = await runConfab(['import', 'irc', ...files, '--data', reference])
+    t.equal(again.code, whole.code, again.stderr)
+    t.match(whole.stderr, /error BAD_INPUT: 1 line was not imported/, 'the message without text')
     const log = await replayLog(['--data', data])
     const wanted = await replayLog(['--data', reference])
     t.ok(isSame(log.get('ubuntu'), wanted.get('ubuntu')), 'the log equals that of an import without a kill')

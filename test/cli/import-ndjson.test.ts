@@ -27,8 +27,8 @@ const texts = [
   '  spaces kept  ',
   'naïve “quotes” — 日本語 \u{1f375}',
   'a\u0000b\tc\nd',
-  '\u2028\u2029',
-  '',
+  '\u2028x\u2029',
+  '\u200b\u{1f469}\u200d\u{1f680}',
   '<b>&amp;',
   'e\u0301 is not é',
   'x'.repeat(16_384),
@@ -135,6 +135,51 @@ t.test('errors name bad lines by file and line, and the other lines are imported
   const missing = await runConfab(['import', 'ndjson', join(folder, 'missing'), '--data', data])
   t.equal(missing.code, 1)
   t.match(missing.stderr, /error NO_INPUT: .*missing: the file or folder does not exist/)
+})
+
+t.test('a message that the log holds with another text, sender or time is reported', async t => {
+  const folder = tempFolder(t)
+  const data = join(folder, 'data')
+  const file = join(folder, 'file.ndjson')
+  const other = join(folder, 'other.ndjson')
+  const lines = linesOf(8, 2)
+  const [one, two] = lines as [Line, Line]
+  writeFileSync(file, ndjson([...lines, { ...one, text: 'changed' }, one]))
+  const first = await runConfab(['import', 'ndjson', file, '--data', data])
+  t.equal(first.code, 1)
+  t.match(
+    first.stdout,
+    /^8 messages imported, 1 stored before, 0 joins and leaves, 6 joins added for senders, /,
+  )
+  t.match(first.stdout, /, 1 line not imported; /)
+  t.match(first.stderr, `${file}:9: CONFLICT: `)
+  t.notMatch(first.stderr, /file\.ndjson:10/)
+
+  // The senders are members; then one of them has left.
+  const changed = [
+    { ...one, text: `${one.text} ` },
+    { ...one, at: new Date(Date.parse(one.at) + 1).toISOString() },
+    { ...two, from: 'user-0' },
+    { ...two, from: 'stranger' },
+    two,
+  ]
+  writeFileSync(other, ndjson(changed))
+  const confab = await untilReady(await spawnConfab({ data }))
+  t.teardown(() => confab.stop())
+  for (const run of ['members', 'after the leave']) {
+    const again = await runConfab(['import', 'ndjson', other, '--data', data])
+    t.equal(again.code, 1, run)
+    t.match(again.stdout, /^0 messages imported, 1 stored before, 0 joins and leaves, 0 joins added/, run)
+    for (const line of [1, 2, 3, 4]) t.match(again.stderr, `${other}:${line}: CONFLICT: the log holds `, run)
+    t.match(again.stderr, /error BAD_INPUT: 4 lines were not imported/)
+    const user = new Outsider('user-0', [confab.url], await confab.token('user-0'))
+    await user.command('leave', { c: 'room-0', key: run }).catch(() => {})
+    await user.stop()
+  }
+  t.same(
+    messagesIn(await replayLog(['--data', data]), 'room-0'),
+    lines.filter(({ c }) => c === 'room-0'),
+  )
 })
 
 t.test('clients of a running server receive imported messages, and a user who left stays out', async t => {

@@ -43,7 +43,14 @@ t.test('a line that is not valid has a reason', async t => {
     [JSON.stringify({ ...good, at: 1580702706 }), /^at must/],
     [JSON.stringify({ ...good, at: '2020-13-03T04:05:06Z' }), /^at must/],
     [JSON.stringify({ ...good, at: '2020-02-03T04:05:06' }), /^at must/],
+    [JSON.stringify({ ...good, at: '2021-02-30T04:05:06Z' }), /^at must/],
+    [JSON.stringify({ ...good, at: '2999-01-01T00:00:00Z' }), /^time is later than now/],
+    [JSON.stringify({ ...good, at: '0000-01-01T00:00:00+01:00' }), /^time must be in the years/],
     [JSON.stringify({ ...good, text: null }), /^text must/],
+    ...['', ' ', '\n', '\u00a0', '\u200b\ufeff', '\u2800\u3164'].map((text): [string, RegExp] => [
+      JSON.stringify({ ...good, text }),
+      /^text has no visible character/,
+    ]),
     ['{"c":"a","m":"b","from":"c","at":"2020-02-03T04:05:06Z","text":"\\ud800"}', /surrogate/],
     [JSON.stringify({ ...good, text: 'é'.repeat(8193) }), /more than 16384 bytes/],
     [JSON.stringify({ ...good, attachments: [] }), /unknown field "attachments"/],
@@ -132,4 +139,49 @@ t.test('blank lines and a byte order mark are skipped, lines that are not UTF-8 
     [{ line: 4, reason: 'is not UTF-8' }],
   )
   t.equal(batches.at(-1)?.end.bytes, source.bytes)
+  t.equal(
+    batches.reduce((sum, { ignored }) => sum + ignored, 0),
+    2,
+    'the empty lines',
+  )
+})
+
+t.test('each line of any bytes is a message, is reported or is empty', async t => {
+  const path = join(tempFolder(t), 'file.ndjson')
+  const line = fc.oneof(
+    fc.record({
+      text: fc.string({ unit: 'binary', maxLength: 5 }),
+      at: fc.constantFrom(good.at, '2021-02-30T00:00Z'),
+    }),
+    fc.constantFrom({}, { m: 'x y' }, { more: 1 }),
+  )
+  const bytes = fc.oneof(
+    fc.uint8Array({ maxLength: 100 }),
+    fc
+      .array(
+        fc.oneof(
+          line.map(fields => JSON.stringify({ ...good, ...fields })),
+          fc.string({ maxLength: 5 }),
+        ),
+      )
+      .map(lines => Buffer.from(lines.join('\n'))),
+  )
+  await fc.assert(
+    fc.asyncProperty(bytes, async content => {
+      writeFileSync(path, content)
+      const seen = new Set<number>()
+      let ignored = 0
+      let lines = 0
+      for await (const batch of (await ndjsonSource(path)).read(undefined)) {
+        for (const each of [...batch.items, ...batch.bad]) {
+          t.notOk(seen.has(each.line), 'once')
+          seen.add(each.line)
+        }
+        ignored += batch.ignored
+        lines = batch.end.lines
+      }
+      t.equal(seen.size + ignored, lines)
+    }),
+    { numRuns: 200 },
+  )
 })

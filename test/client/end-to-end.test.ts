@@ -44,10 +44,11 @@ t.test('sent messages are delivered; a key identifies a command', async t => {
     [await events.next(), await events.next()].map(({ value }) => value),
     (await bob.request('history', { c: 'tea' })).events,
   )
-  t.same(await alice.send('tea', 'another text', { m }).then(again => [again.seq, again.duplicate]), [
+  t.same(await alice.send('tea', 'Is there tea?', { m }).then(again => [again.seq, again.duplicate]), [
     seq,
     true,
   ])
+  await t.rejects(alice.send('tea', 'another text', { m }), { code: 'CONFLICT' })
   await t.rejects(alice.request('join', { c: 'nowhere' }), { code: 'NOT_FOUND' })
 })
 

@@ -42,11 +42,12 @@ t.test('a command is answered when its event, body and envelope, is in the log',
 t.test('a repeated command is answered as before and appended once', async t => {
   const node = await setUp()
   await createGroup(node)
-  const first = await Promise.all([node.as('bob', send('m1')), node.as('bob', send('m1', 'other'))])
+  const first = await Promise.all([node.as('bob', send('m1')), node.as('bob', send('m1'))])
   t.same(first, [
     { seq: 2, at, duplicate: false },
     { seq: 2, at, duplicate: true },
   ])
+  await t.rejects(node.as('bob', send('m1', 'other')), { code: 'CONFLICT', field: '/m' })
   await t.rejects(node.as('alice', send('m1')), { code: 'CONFLICT' })
   const rename = { t: 'rename', c: 'c1', title: 'Tea', key: 'k' } as const
   t.same(await node.as('alice', rename), { seq: 3 })
@@ -64,6 +65,8 @@ t.test('beyond the state’s memory, a message is found by a look-up', async t =
     t.same(await node.as('bob', send(ids[10]!)), { seq: 12, at, duplicate: true })
     await t.rejects(node.as('alice', send(ids[10]!)), { code: 'CONFLICT' })
     t.same(await node.as('bob', { t: 'edit', c: 'c1', m: ids[10]!, text: 'x' }), { seq: 1002 })
+    t.same(await node.as('bob', send(ids[10]!)), { seq: 12, at, duplicate: true }, 'also after an edit')
+    await t.rejects(node.as('bob', send(ids[10]!, 'x')), { code: 'CONFLICT', field: '/m' })
     await t.rejects(node.as('bob', { t: 'edit', c: 'c1', m: v7(), text: 'x' }), { code: 'NOT_FOUND' })
   }
 })

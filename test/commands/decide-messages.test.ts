@@ -1,8 +1,10 @@
 import t from 'tap'
 import { v7 } from 'uuid'
-import { Limits } from '../../src/events/index.ts'
-import { at, c, codeOf, command, direct, given, group, run, type Wish, when } from './given.ts'
+import type { ConversationState } from '../../src/commands/domain/conversation-state.ts'
+import { fingerprintOf, Limits } from '../../src/events/index.ts'
+import { at, c, codeOf, command, direct, evolve, given, group, run, type Wish, when } from './given.ts'
 
+const common = { t: 'event', c, seq: 3, from: 'mia', at } as const
 const attachment = { mediaId: 'x', name: 'x.png', type: 'image/png', size: 1, sha256: 'a'.repeat(64) }
 
 t.test('a member sends; messages are counted', async t => {
@@ -21,14 +23,18 @@ t.test('a member sends; messages are counted', async t => {
 })
 
 t.test(
-  'a repeated message is the original one, whatever its text, also after its sender has left',
+  'a repeated message is the original one, also after its sender has left; another message needs another id',
   async t => {
     const state = group()
     run(state, command('mia', { t: 'send', m: 'm1', text: 'hi' }))
+    run(state, command('mia', { t: 'edit', m: 'm1', text: 'ho' }))
+    const other = { t: 'send', m: 'm1', text: 'ho' } as const
+    t.match(when(state, 'mia', other), { refused: 'CONFLICT', field: '/m' })
     run(state, command('mia', { t: 'delete', m: 'm1' }))
     run(state, command('mia', { t: 'leave' }))
-    const again = command('mia', { t: 'send', m: 'm1', text: 'other' }, { at: '2027-01-01T00:00:00.000Z' })
+    const again = command('mia', { t: 'send', m: 'm1', text: 'hi' }, { at: '2027-01-01T00:00:00.000Z' })
     t.same(run(state, again), { unchanged: { seq: 3, at, duplicate: true }, done: true })
+    t.equal(codeOf(when(state, 'mia', other)), 'NOT_FOUND', 'not a member any more')
     t.equal(codeOf(when(state, 'max', { t: 'send', m: 'm1', text: 'hi' })), 'CONFLICT', "another's")
   },
 )
@@ -94,6 +100,61 @@ t.test('an existing reaction is not added, a missing one is not removed', async 
   t.equal(codeOf(react('adam', true)), 'NOT_FOUND')
 })
 
+t.test('a message has a bounded number of reactions, and of one user', async t => {
+  const state = group()
+  const reactionLimits = { messageReactions: 4, userReactions: 2 }
+  const react = (from: string, emoji: string, on = true, m = 'm1') =>
+    run(state, command(from, { t: 'react', m, emoji, on }, { reactionLimits }))
+  for (const m of ['m1', 'm2']) run(state, command('mia', { t: 'send', m, text: 'hi' }))
+  for (const emoji of ['🍇', '🍈']) t.equal(codeOf(react('mia', emoji)), 'reaction.added')
+  t.match(react('mia', '🍉'), { refused: 'CONFLICT', field: '/emoji', message: /you have 2/ })
+  t.equal(codeOf(react('mia', '🍉', true, 'm2')), 'reaction.added', 'another message')
+  t.equal(codeOf(react('mia', '🍇')), 'unchanged', 'it is there already')
+  t.equal(codeOf(react('mia', '🍇', false)), 'reaction.removed')
+  t.equal(codeOf(react('mia', '🍉')), 'reaction.added')
+  for (const emoji of ['🍊', '🍋']) t.equal(codeOf(react('max', emoji)), 'reaction.added')
+  t.match(react('adam', '🍌'), { refused: 'CONFLICT', field: '/emoji', message: /4 different/ })
+  t.equal(codeOf(react('adam', '🍋')), 'reaction.added', 'one of those that are there')
+  for (let i = 0; i < 200; i++) run(state, command('max', { t: 'send', m: `x${i}`, text: 'hi' }))
+  t.equal(codeOf(react('adam', '🍌', true, 'x199')), 'reaction.added', 'any message')
+})
+
+t.test('a reaction is removed in any form; one of an earlier version by its own text', async t => {
+  const old = (state: ConversationState, emoji: string): void =>
+    evolve(state, { ...common, seq: state.seq + 1, type: 'reaction.added', m: 'm1', emoji }, `old ${emoji}`)
+  const start = (...emojis: string[]) => {
+    const state = group()
+    run(state, command('mia', { t: 'send', m: 'm1', text: 'hi' }))
+    for (const emoji of emojis) old(state, emoji)
+    return state
+  }
+  const off = (state: ConversationState, emoji: string) => {
+    const decision = when(state, 'mia', { t: 'react', m: 'm1', emoji, on: false })
+    return 'event' in decision && 'emoji' in decision.event ? decision.event.emoji : codeOf(decision)
+  }
+  const [plain, canonical] = ['❤', '❤\ufe0f']
+  for (const emoji of [plain, canonical]) t.equal(off(start(canonical), emoji), canonical)
+  for (const text of ['a', plain, '<b>', '\0']) t.equal(off(start(text), text), text)
+  t.equal(off(start(plain), canonical), 'unchanged', 'a reaction that is not there')
+  t.equal(off(start(plain, canonical), plain), plain)
+  t.equal(off(start(plain, canonical), canonical), canonical)
+  t.equal(off(start(), 'a'), 'unchanged')
+  // The reaction is older than the recent events.
+  const much = (state: ConversationState) => {
+    for (let i = 0; i < 200; i++) run(state, command('max', { t: 'send', m: `x${i}`, text: 'hi' }))
+    const message = { m: 'm1', seq: 3, from: 'mia', at, deleted: false }
+    const found = { m: 'm1', upTo: state.seq - 128, message }
+    return (emoji: string) => {
+      const decision = when(state, 'mia', { t: 'react', m: 'm1', emoji, on: false }, { found })
+      return 'event' in decision && 'emoji' in decision.event ? decision.event.emoji : codeOf(decision)
+    }
+  }
+  t.equal(much(start(canonical))(plain), canonical)
+  t.equal(much(start(plain))(plain), plain)
+  t.equal(much(start('a'))('a'), 'a')
+  t.equal(much(start())('a'), 'unchanged', 'no text that is not an emoji was ever a reaction here')
+})
+
 t.test('after a block nothing is sent, edited or reacted to; deleting still works', async t => {
   const state = direct()
   run(state, command('bob', { t: 'send', m: 'm1', text: 'hi' }))
@@ -111,7 +172,8 @@ t.test('after a block nothing is sent, edited or reacted to; deleting still work
 
 t.test('a forgotten message is decided with the result of a look-up', async t => {
   const state = group()
-  run(state, command('mia', { t: 'send', m: 'old', text: 'hi' }))
+  const posted = { ...common, type: 'message.posted', m: 'old', n: 1, text: 'hi' } as const
+  evolve(state, posted, 'm.c1.mia.old')
   for (let i = 0; i < 200; i++) run(state, command('max', { t: 'send', m: `m${i}`, text: 'hi' }))
   const edit = { t: 'edit', m: 'old', text: 'x' } as const
   const upTo = state.seq - 128
@@ -128,6 +190,9 @@ t.test('a forgotten message is decided with the result of a look-up', async t =>
   t.equal(codeOf(when(state, 'mia', send)), 'lacks')
   t.same(when(state, 'mia', send, { found }), { unchanged: { seq: 3, at, duplicate: true }, done: true })
   t.equal(codeOf(when(state, 'max', send, { found })), 'CONFLICT')
+  const known = { ...found, message: { ...message, fingerprint: fingerprintOf(posted) } }
+  t.match(when(state, 'mia', send, { found: known }), { done: true })
+  t.match(when(state, 'mia', { ...send, text: 'ho' }, { found: known }), { refused: 'CONFLICT', field: '/m' })
   t.equal(codeOf(when(state, 'eve', send)), 'NOT_FOUND', 'no look-up for a stranger')
 
   run(state, command('mia', { t: 'delete', m: 'old' }, { found }))

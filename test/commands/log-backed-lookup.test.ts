@@ -9,7 +9,7 @@ import {
   type MessageIndex,
   type MessageRef,
 } from '../../src/commands/index.ts'
-import { type ConversationRequest, decodeConversationEvent } from '../../src/events/index.ts'
+import { type ConversationRequest, decodeConversationEvent, fingerprintOf } from '../../src/events/index.ts'
 import { MemoryEventLog, MemoryLiveFeed, MemorySnapshotStore } from '../../src/infra/memory/index.ts'
 import { at } from './given.ts'
 
@@ -26,7 +26,7 @@ const filledLog = async (c: string, messages: number): Promise<MemoryEventLog> =
   const run = (request: ConversationRequest) => bus.execute(request, { from: 'alice', at })
   await run({ id: '1', t: 'create', c, kind: 'group', members: [] })
   for (let i = 0; i < messages; i++) {
-    await run({ id: '1', t: 'send', c, m: `m${i}`, text: 'hi' })
+    await run({ id: '1', t: 'send', c, m: `m${i}`, text: `hi ${i}` })
     if (i >= 3 && i % 5 === 3) await run({ id: '1', t: 'delete', c, m: `m${i - 3}` })
   }
   return log
@@ -39,7 +39,8 @@ const viewUpTo = (log: MemoryEventLog, seq: number): MessageIndex => {
   for (const event of stored.map(decodeConversationEvent))
     if (event.type === 'message.posted') {
       const { m, from } = event
-      messages.set(m, { m, seq: event.seq, from, at: event.at, deleted: false })
+      const fingerprint = fingerprintOf(event)
+      messages.set(m, { m, seq: event.seq, from, at: event.at, deleted: false, fingerprint })
     } else if (event.type === 'message.deleted')
       messages.set(event.m, { ...messages.get(event.m)!, deleted: true })
   const last = stored.at(-1)

@@ -51,17 +51,23 @@ export const commandBusContract = (name: string, t: Test, open: (t: Test) => Pro
     const c = fresh('c')
     await as('alice', { t: 'create', c, kind: 'group', members: ['bob'] })
     const send = (text: string) => as('bob', { t: 'send', c, m: 'm1', text })
-    t.same(await Promise.all([send('hi'), send('other')]), [
+    t.same(await Promise.all([send('hi'), send('hi')]), [
       { seq: 2, at, duplicate: false },
       { seq: 2, at, duplicate: true },
     ])
+    await t.rejects(send('other'), { code: 'CONFLICT', field: '/m', message: /another message with this id/ })
     const rename = { t: 'rename', c, title: 'Tea', key: 'k' } as const
     t.same(await as('alice', rename), { seq: 3 })
     t.same(await as('alice', rename), { seq: 3 })
+    for (const other of [
+      { ...rename, title: 'Coffee' },
+      { t: 'invite', c, user: 'carol', key: 'k' },
+    ] as const)
+      await t.rejects(as('alice', other), { code: 'CONFLICT', field: '/key', message: /used this key/ })
     const id = fresh('command')
-    const react = { id: '1', t: 'react', c, m: 'm1', emoji: 'x' } as const
+    const react = { id: '1', t: 'react', c, m: 'm1', emoji: '👍' } as const
     t.same(await bus.execute({ ...react, on: true }, { from: 'bob', at, id }), { seq: 4 })
-    t.same(await as('bob', { t: 'react', c, m: 'm1', emoji: 'x', on: false }), { seq: 5 })
+    t.same(await as('bob', { t: 'react', c, m: 'm1', emoji: '👍', on: false }), { seq: 5 })
     t.same(
       await bus.execute({ ...react, on: true }, { from: 'bob', at, id }),
       { seq: 4 },

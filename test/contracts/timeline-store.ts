@@ -1,4 +1,5 @@
 import type { Test } from 'tap'
+import { fingerprintOf } from '../../src/events/index.ts'
 import type { TimelineChange } from '../../src/projections/index.ts'
 import { type OpenEmptyViews, second } from './open-views.ts'
 
@@ -48,14 +49,10 @@ export const testTimelineStore = (t: Test, open: OpenEmptyViews): void => {
     const { stores, views } = await open(t)
     await stores.timeline.apply([row('c', 1, { m: 'a' }), row('c', 2, { m: 'b' }), row('d', 1, { m: 'a' })])
     await stores.timeline.apply([row('c', 3, { type: 'message.deleted', m: 'a' })])
-    t.same(await views.timeline.findMessage('c', 'a'), {
-      m: 'a',
-      seq: 1,
-      from: 'ann',
-      at: second(1),
-      deleted: true,
-    })
-    t.same(await views.timeline.findMessage('c', 'b'), {
+    const { fingerprint, ...found } = (await views.timeline.findMessage('c', 'a'))!
+    t.same(found, { m: 'a', seq: 1, from: 'ann', at: second(1), deleted: true })
+    t.equal(typeof fingerprint, 'number')
+    t.match(await views.timeline.findMessage('c', 'b'), {
       m: 'b',
       seq: 2,
       from: 'ann',
@@ -64,6 +61,19 @@ export const testTimelineStore = (t: Test, open: OpenEmptyViews): void => {
     })
     t.equal((await views.timeline.findMessage('d', 'a'))?.deleted, false)
     t.equal(await views.timeline.findMessage('d', 'b'), undefined)
+  })
+
+  t.test('an edit leaves the fingerprint of a message as it was', async t => {
+    const { stores, views } = await open(t)
+    const posted = row('c', 1, { m: 'a', text: 'first' })
+    await stores.timeline.apply([posted, row('c', 2, { m: 'b', text: 'second' })])
+    const fingerprint = async (m: string) => (await views.timeline.findMessage('c', m))?.fingerprint
+    const before = await fingerprint('a')
+    const { m: _, ...edited } = row('c', 3, { type: 'message.edited', m: 'a', text: 'second' })
+    await stores.timeline.apply([edited])
+    t.equal(await fingerprint('a'), before)
+    t.equal(before, fingerprintOf(JSON.parse(Buffer.from(posted.data).toString())))
+    t.not(await fingerprint('b'), before)
   })
 
   t.test('the first event at a seq wins', async t => {

@@ -49,6 +49,7 @@ const quoted: Readonly<Record<string, readonly string[]>> = {
     `up to ${grouped(edge.lagEvents)} (\`edge.lagEvents\`)`,
     `within ${KiB(Limits.frameBytes)}`,
   ],
+  imports: [`has at most ${grouped(Limits.textBytes)} bytes`, `ids have 1 to ${Limits.idChars} characters`],
   resume: [`at most ${grouped(Limits.resumeEvents)} missed events of a conversation`],
   presence: [
     `sent a request in the last ${minutes(edge.awayMs)}`,

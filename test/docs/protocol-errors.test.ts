@@ -48,6 +48,16 @@ await bob.ok('send', { c: 'direct', m: 'm1', text: 'one' })
 await carol.ok('send', { c: 'direct', m: 'm2', text: 'two' })
 await bob.ok('create', { c: 'pair', kind: 'group', members: ['carol'] })
 await carol.ok('block', { user: 'bob', on: true })
+// 64 different reactions of 4 users to one message.
+await alice.ok('send', { c: 'big', m: 'm1', text: 'one' })
+const emojis = Array.from({ length: 65 }, (_, i) => String.fromCodePoint(0x1f400 + i))
+for (const [i, emoji] of emojis.slice(0, 64).entries())
+  await [alice, bob, carol, clients.dave][Math.floor(i / 20)]!.ok('react', {
+    c: 'big',
+    m: 'm1',
+    emoji,
+    on: true,
+  })
 
 const attachment = await upload(confab, 'alice', png())
 const announced = await alice.ok('media', described(png('more')))
@@ -92,6 +102,17 @@ const syncTwice = async (): Promise<Answer> => {
 
 type Case = (type: string) => Promise<Answer>
 
+/** A request of alice in a channel of her own, with a key that she has used for another command there. */
+const reuseKey =
+  (fields: Fields): Case =>
+  async type => {
+    const c = `reused-${type}`
+    await alice.ok('create', { c, kind: 'channel', members: ['bob'] })
+    await alice.ok('send', { c, m: 'm1', text: 'one' })
+    await alice.ok('edit', { c, m: 'm1', text: 'two', key: 'k' })
+    return await alice.request(type, { c, key: 'k', ...fields })
+  }
+
 /** Requests of a user that is not a member of a group, and not of a channel. */
 const byStrangers = (fields: Fields): Case[] => [
   ask('dave', { c: 'group', ...fields }),
@@ -115,7 +136,12 @@ const cases: Record<RequestType | 'hello', (Case | null)[]> = {
     null,
   ],
   create: [
+    ask('alice', { c: 'new', kind: 'group', members: [], title: ' ' }),
     ask('alice', { c: 'group', kind: 'group', members: [] }),
+    async type => {
+      await alice.ok(type, { c: 'new-1', kind: 'group', members: [], key: 'k' })
+      return await alice.request(type, { c: 'new-1', kind: 'group', members: ['bob'], key: 'k' })
+    },
     ask('alice', { c: 'new', kind: 'direct', members: ['bob', 'carol'] }),
     ask('bob', { c: 'new', kind: 'direct', members: ['carol'] }),
   ],
@@ -145,27 +171,35 @@ const cases: Record<RequestType | 'hello', (Case | null)[]> = {
     ask('bob', { c: 'group', m: 'm1', text: 'x' }),
     ask('bob', { c: 'direct', m: 'm1', text: 'x' }),
     ask('bob', { c: 'staff', m: 'm1', text: 'x' }),
+    reuseKey({ m: 'm1', text: 'three' }),
   ],
   delete: [
     ...byStrangers({ m: 'm1' }),
     ask('alice', { c: 'group', m: 'none' }),
     ask('bob', { c: 'direct', m: 'm2' }),
+    reuseKey({ m: 'm1' }),
   ],
   react: [
-    ...byStrangers({ m: 'm1', emoji: 'x', on: true }),
-    ask('alice', { c: 'group', m: 'gone', emoji: 'x', on: true }),
-    ask('bob', { c: 'direct', m: 'm1', emoji: 'x', on: true }),
+    ...byStrangers({ m: 'm1', emoji: '👍', on: true }),
+    ask('alice', { c: 'group', m: 'gone', emoji: '👍', on: true }),
+    ask('alice', { c: 'group', m: 'm1', emoji: 'x', on: true }),
+    ask('alice', { c: 'big', m: 'm1', emoji: emojis[64], on: true }),
+    ask('dave', { c: 'big', m: 'm1', emoji: emojis[64], on: true }),
+    ask('bob', { c: 'direct', m: 'm1', emoji: '👍', on: true }),
+    reuseKey({ m: 'm1', emoji: '👍', on: true }),
   ],
   invite: [
     ...byStrangers({ user: 'erin' }),
     ask('bob', { c: 'direct', user: 'erin' }),
     ask('bob', { c: 'group', user: 'erin' }),
+    reuseKey({ user: 'carol' }),
   ],
   remove: [
     ...byStrangers({ user: 'bob' }),
     ask('bob', { c: 'direct', user: 'carol' }),
     ask('bob', { c: 'group', user: 'carol' }),
     ask('alice', { c: 'group', user: 'alice' }),
+    reuseKey({ user: 'bob' }),
   ],
   role: [
     ...byStrangers({ user: 'bob', role: 'admin' }),
@@ -176,18 +210,22 @@ const cases: Record<RequestType | 'hello', (Case | null)[]> = {
     },
     ask('alice', { c: 'group', user: 'erin', role: 'admin' }),
     ask('alice', { c: 'group', user: 'alice', role: 'admin' }),
+    reuseKey({ user: 'bob', role: 'admin' }),
   ],
-  join: [ask('dave', { c: 'group' }), ask('bob', { c: 'direct' })],
-  leave: [...byStrangers({}), ask('bob', { c: 'direct' })],
+  join: [ask('dave', { c: 'group' }), ask('bob', { c: 'direct' }), reuseKey({})],
+  leave: [...byStrangers({}), ask('bob', { c: 'direct' }), reuseKey({})],
   rename: [
     ...byStrangers({ title: 'x' }),
+    ask('alice', { c: 'group', title: 'a\nb' }),
     ask('bob', { c: 'direct', title: 'x' }),
     ask('bob', { c: 'group', title: 'x' }),
+    reuseKey({ title: 'x' }),
   ],
   settings: [
     ...byStrangers({ posting: 'staff' }),
     ask('bob', { c: 'direct', posting: 'staff' }),
     ask('bob', { c: 'group', posting: 'staff' }),
+    reuseKey({ posting: 'staff' }),
   ],
   read: byStrangers({ seq: 1 }),
   delivered: byStrangers({ seq: 1 }),
@@ -211,7 +249,12 @@ const cases: Record<RequestType | 'hello', (Case | null)[]> = {
     askHttp('alice', { state: 'away' }),
     ask('alice', { users: users(4) }),
   ],
-  history: [...byStrangers({}), ask('alice', { c: 'group', before: 2, after: 1 })],
+  history: [
+    ...byStrangers({}),
+    ask('alice', { c: 'group', before: 2, after: 1 }),
+    ask('alice', { c: 'group', around: 'm1', after: 1 }),
+    ask('alice', { c: 'group', around: 'none' }),
+  ],
   inbox: [ask('alice', bad), ask('alice', { seen: cursors(Limits.seen + 1) })],
   undelivered: [ask('alice', bad)],
   members: [...byStrangers({}), ask('alice', { c: 'group', ...bad })],

@@ -162,7 +162,7 @@ const act = async (
           acked.push({
             ...mine,
             from: client.user,
-            seq: Number((await client.command('send', { c: mine.c, m: mine.m, text: 'other' })).seq),
+            seq: Number((await client.command('send', { c: mine.c, m: mine.m, text: mine.text })).seq),
           })
           break
         case 'edit':

@@ -45,7 +45,7 @@ t.test('a service sends hello and requests, and receives what a socket receives'
   })
   const sent = await bot.ok('send', { c: 'tea', m: 'm1', text: 'It is\nready é', replyTo: 'm0' })
   t.match(sent, { seq: 2, at: String, duplicate: false })
-  t.match(await bot.ok('send', { c: 'tea', m: 'm1', text: 'again' }), {
+  t.match(await bot.ok('send', { c: 'tea', m: 'm1', text: 'It is\nready é', replyTo: 'm0' }), {
     seq: 2,
     at: sent.at,
     duplicate: true,

@@ -129,6 +129,12 @@ t.test('times in the bucket only move forward, whichever node writes, and expire
   t.same(await one.of(users), at(now - 1_000))
   await other.note(new Map([['many-1', now - 30_000]]))
   t.same(await other.of(['many-1', 'unknown']), new Map([['many-1', now - 1_000]]))
+  // A node whose clock was ahead has written a time in the future.
+  await one.note(new Map([['ahead', now + 7_200_000]]))
+  const shown = (await other.of(['ahead'])).get('ahead')!
+  t.ok(shown <= Date.now(), new Date(shown).toISOString())
+  await other.note(new Map([['ahead', now - 1_000]]))
+  t.same(await one.of(['ahead']), new Map([['ahead', now - 1_000]]))
   await one.note(new Map([['old', now - 2 * keepMs]]))
   t.same(await one.of(['old']), new Map())
 })

@@ -34,11 +34,11 @@ t.test('errors name the field, and do not repeat the input', async t => {
     [{ t: 'toString' }, '/t', /unknown request type/],
     [{ t: 'send', c: 'x', m: 'y' }, '/text', /text: expected/],
     [{ t: 'send', c: 'x', m: 'y', text: 7 }, '/text', /text: expected string/],
-    [{ t: 'send', c: 'x', m: 'y', text: '' }, '/text', /must not be empty without attachments/],
+    [{ t: 'send', c: 'x', m: 'y', text: '' }, '/text', /must not be blank without attachments/],
     [
       { t: 'send', c: 'x', m: 'y', text: '', attachments: [] },
       '/text',
-      /must not be empty without attachments/,
+      /must not be blank without attachments/,
     ],
     [{ t: 'send', c: 'x', m: 'y', text: 'a\ud800' }, '/text', /surrogate/],
     [{ t: 'send', c: 'x y', m: 'y', text: 'a' }, '/c', /c: expected a string that matches/],
@@ -123,7 +123,7 @@ t.test('unknown fields of every request are refused, and named', async t => {
         return ConfabError.is(error) ? error.toBody() : error
       }
     }
-    const valid = { ...sampleOf(schema), id: '1', t: type }
+    const valid = { ...sampleOf(schema), id: '1', t: type, ...(type === 'call' ? { data: 'x' } : {}) }
     t.equal(refused(valid), undefined, `${type}: the sample is valid`)
     for (const name of ['extra', 'Text', 'constructor', 'a/b'])
       t.match(

@@ -63,7 +63,18 @@ t.test('commands, each with its event', async t => {
     for (const member of [alice, tablet, bob])
       t.match(await member.event(c, index + 1), { c, ...event }, type)
   }
-  t.match(await alice.ok('send', { c, m: 'm1', text: 'again' }), { seq: 2, duplicate: true })
+  t.match(
+    await alice.ok('send', { c, m: 'm1', text: 'one' }),
+    { seq: 2, duplicate: true },
+    'also after an edit',
+  )
+  t.match((await alice.request('send', { c, m: 'm1', text: 'uno' })).error, { code: 'CONFLICT', field: '/m' })
+  const key = { key: 'reused' }
+  await bob.ok('rename', { c, title: 'Anything', ...key })
+  t.match((await bob.request('invite', { c, user: 'carol', ...key })).error, {
+    code: 'CONFLICT',
+    field: '/key',
+  })
   t.equal(await bob.code('send', { c, m: 'm1', text: 'mine' }), 'CONFLICT')
   t.equal(await bob.code('edit', { c, m: 'm1', text: 'mine' }), 'FORBIDDEN')
   t.equal(await alice.code('delete', { c, m: 'nothing' }), 'NOT_FOUND')
@@ -289,8 +300,11 @@ t.test('typing and presence', async t => {
 t.test('ping and block', async t => {
   t.match(await alice.ok('ping'), { at: /^\d{4}-.*Z$/ })
   await bob.ok('create', { c: 'two', kind: 'direct', members: ['alice'] })
-  // A field that a request does not have is ignored.
-  await alice.ok('block', { user: 'bob', on: true, c: [null] })
+  t.match(await alice.request('block', { user: 'bob', on: true, c: [null] }), {
+    ok: false,
+    error: { code: 'BAD_REQUEST', field: '/c', message: 'c: unknown field.' },
+  })
+  await alice.ok('block', { user: 'bob', on: true })
   t.equal(await bob.code('send', { c: 'two', m: 'm1', text: 'hi' }), 'FORBIDDEN')
   await alice.ok('block', { user: 'bob', on: false })
   await bob.ok('send', { c: 'two', m: 'm1', text: 'hi' })

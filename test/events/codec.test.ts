@@ -91,6 +91,14 @@ t.test('every type of event survives its body', async t => {
 t.test('the stored bytes are the wire form, byte for byte', async t => {
   const event = stored(examples[5]!)
   t.equal(wireBytes(event), event.data)
+  for (const [type, version] of [
+    ['message.pinned', 1],
+    ['message.pinned', 2],
+    [event.envelope.type, 99],
+  ] as const) {
+    const newer = { ...event, envelope: { ...event.envelope, type, version } }
+    t.equal(wireBytes(newer), event.data, `${type} of version ${version}, as a newer build writes it`)
+  }
 })
 
 t.test('a body that does not match its type is malformed', async t => {

@@ -1,70 +1,105 @@
-import { readdirSync, statSync } from 'node:fs'
+import { closeSync, openSync, readdirSync, readSync, statSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { CliError } from '../command/cli-error.ts'
+import { note } from '../terminal/output.ts'
+import { parseIrcLine } from './irc-lines.ts'
+import { decodeLog, linesOf } from './log-text.ts'
+import { dayInName } from './log-time.ts'
+
+/** Whether a file of a folder is imported, by its name. `companion`: another file is imported with its help. */
+type Selection = boolean | 'companion'
 
 /**
- * Returns given files, and the files in given folders whose name `accepts` selects, sorted. Throws CliError for a path
- * without such files.
+ * Returns given files, and the files in given folders that `select` names, sorted. Prints a note about the other files
+ * of folders. Throws CliError for a path without files to import.
  */
-export const findFiles = (paths: readonly string[], accepts: (name: string) => boolean): string[] =>
+export const findFiles = (paths: readonly string[], select: (name: string) => Selection): string[] =>
   paths.flatMap(path => {
-    const found = filesAt(path, accepts)
+    if (!isFolder(path)) return [path]
+    const names = readdirSync(path, { withFileTypes: true, recursive: true })
+      .filter(entry => !entry.isDirectory())
+      .map(entry => join(entry.parentPath, entry.name))
+      .sort()
+    const found = names.filter(name => select(basename(name)) === true)
     if (found.length === 0)
       throw new CliError('NO_INPUT', `${path}: the folder holds no files of this format: name another`)
+    const [other, ...others] = names.filter(name => select(basename(name)) === false)
+    if (other !== undefined)
+      note(
+        `not imported, because of the name: ${other}${others.length > 0 ? ` and ${others.length} more` : ''}`,
+      )
     return found
   })
 
-const filesAt = (path: string, accepts: (name: string) => boolean): string[] => {
-  let isFolder: boolean
+const isFolder = (path: string): boolean => {
   try {
-    isFolder = statSync(path).isDirectory()
+    return statSync(path).isDirectory()
   } catch (error) {
     throw new CliError(
       'NO_INPUT',
       `${path}: ${(error as NodeJS.ErrnoException).code === 'ENOENT' ? 'the file or folder does not exist: check the path' : (error as Error).message}`,
     )
   }
-  if (!isFolder) return [path]
-  return readdirSync(path, { withFileTypes: true, recursive: true })
-    .filter(entry => entry.isFile() && accepts(entry.name))
-    .map(entry => join(entry.parentPath, entry.name))
-    .sort()
 }
 
-/** One day of an IRC log. */
+/** A file with an IRC log. */
 export interface IrcFile {
   readonly path: string
   /** File name without extension: part of the message ids. */
   readonly stem: string
-  /** `2004-12-25`. */
-  readonly date: string
+  /** The day on which the log starts: its midnight, ms since 1970. */
+  readonly day: number
 }
 
-const dated = /(\d{4}-\d\d-\d\d)/
+/** Bytes at the start of a log in which a line has to name its day, if the file name does not. */
+const dayWithinBytes = 64 * 1024
+
+const selectLog = (name: string): Selection => {
+  if (name.endsWith('.annotation.txt')) return 'companion'
+  return /\.(log|weechatlog)$/i.test(name) || (name.endsWith('.raw.txt') && dayInName(name) !== undefined)
+}
 
 /**
- * Returns the days of an IRC log, oldest first. Folders: all `*.raw.txt` with a date in the name. Given files: any
- * extension, but with a date.
+ * Returns the files of an IRC log, oldest first. Folders: all `*.log` and `*.weechatlog`, and all `*.raw.txt` with a
+ * day in the name. Given files: any extension. The day is in the name or in the log. Throws CliError.
  */
 export const findIrcFiles = (paths: readonly string[]): IrcFile[] => {
-  const files = findFiles(paths, name => dated.test(name) && name.endsWith('.raw.txt')).map(path => {
+  const files = findFiles(paths, selectLog).map(path => {
     const name = basename(path)
-    const date = dated.exec(name)?.[1]
-    if (date === undefined || Number.isNaN(Date.parse(date)))
+    const day = dayInName(name) ?? dayInLog(path)
+    if (day === undefined)
       throw new CliError(
         'NO_INPUT',
-        `${path}: the file name has no date: rename the file, for example to 2004-12-25.raw.txt`,
+        `${path}: neither the file name nor the log has a day: rename the file, for example to 2004-12-25.log`,
       )
-    return { path, stem: name.replace(/(\.raw)?\.[a-z]+$/i, ''), date }
+    return { path, stem: name.replace(/(\.raw)?\.[a-z]+$/i, ''), day }
   })
-  files.sort((a, b) =>
-    a.date < b.date ? -1 : a.date > b.date ? 1 : a.stem < b.stem ? -1 : a.stem > b.stem ? 1 : 0,
-  )
-  for (const [i, file] of files.entries())
-    if (files[i + 1]?.stem === file.stem)
+  files.sort((a, b) => a.day - b.day || (a.stem < b.stem ? -1 : a.stem > b.stem ? 1 : 0))
+  const byStem = new Map<string, string>()
+  for (const { stem, path } of files) {
+    const other = byStem.get(stem)
+    if (other !== undefined)
       throw new CliError(
         'NO_INPUT',
-        `${file.path} and ${files[i + 1]?.path}: files of one name would share message ids: rename one`,
+        `${other} and ${path}: files of one name would share message ids: rename one`,
       )
+    byStem.set(stem, path)
+  }
   return files
+}
+
+/** Returns the first day that a line of a log names: its midnight, ms since 1970. */
+const dayInLog = (path: string): number | undefined => {
+  const file = openSync(path, 'r')
+  try {
+    const buffer = Buffer.alloc(dayWithinBytes)
+    const lines = linesOf(decodeLog(buffer.subarray(0, readSync(file, buffer))))
+    for (const line of lines.map(parseIrcLine)) {
+      if (line.kind === 'day') return line.startsDay
+      if ('time' in line && typeof line.time?.day === 'number') return line.time.day
+    }
+    return undefined
+  } finally {
+    closeSync(file)
+  }
 }

@@ -42,6 +42,8 @@ export interface SourcePosition {
 export interface SourceBatch {
   readonly items: readonly ImportItem[]
   readonly bad: readonly BadLine[]
+  /** Lines that hold neither a message nor a join or leave by their form, such as topics and empty lines. */
+  readonly ignored: number
   /** Position after this batch. */
   readonly end: SourcePosition
 }
@@ -58,12 +60,4 @@ export interface ImportSource {
    * Yields batches after the position of a checkpoint; from the start if there is none or its digest does not match.
    */
   read(after: SourcePosition | undefined): AsyncIterable<SourceBatch>
-  /**
-   * Returns how many leading items of a batch an earlier run has imported, by asking the log with `isStored`. For items
-   * that the command bus cannot recognise as duplicates, such as a join of a user who has left since.
-   */
-  countDone?(
-    items: readonly ImportItem[],
-    isStored: (c: string, m: string) => Promise<boolean>,
-  ): Promise<number>
 }

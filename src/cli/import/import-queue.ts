@@ -1,6 +1,13 @@
-import type { CommandBus, StateReader } from '../../commands/index.ts'
+import {
+  type CommandBus,
+  importContext,
+  type MessageLookup,
+  type MessageRef,
+  type StateReader,
+} from '../../commands/index.ts'
 import { ConfabError, type ErrorCode } from '../../events/index.ts'
-import type { ImportItem } from './import-item.ts'
+import { differenceFrom } from './compare-message.ts'
+import type { ImportItem, ImportMessage } from './import-item.ts'
 import type { ImportRetry } from './import-retry.ts'
 import { nothingPlanned, type PlannedCommand, planCommands } from './plan-commands.ts'
 
@@ -11,7 +18,10 @@ export interface ImportJob {
   readonly done: (outcome: Outcome) => void
 }
 
-/** Outcome of an item. `refused`: the command bus refused it. */
+/**
+ * Outcome of an item. `duplicate`: the log held the message already. `unchanged`: the user was a member already, or was
+ * none. `refused`: the command bus refused the item, or the log holds another message with its id.
+ */
 export type Outcome =
   | { readonly kind: 'imported' | 'duplicate' | 'unchanged' }
   | { readonly kind: 'refused'; readonly code: ErrorCode; readonly reason: string }
@@ -19,8 +29,9 @@ export type Outcome =
 export interface ImportQueueOptions {
   readonly bus: CommandBus
   readonly states: StateReader
-  /** Whether the log held a message before this run. */
-  readonly isStored: (c: string, m: string) => Promise<boolean>
+  readonly lookup: MessageLookup
+  /** Called after a user has joined to post a message. */
+  readonly onSenderJoined: () => void
   readonly signal: AbortSignal
   readonly retry: ImportRetry
   /** Called when the queue is empty. */
@@ -34,6 +45,9 @@ const refillBelow = queueWindow / 2
 const maxReplans = 3
 const retryableErrors: ReadonlySet<ErrorCode> = new Set(['OVERLOADED', 'UNAVAILABLE', 'RATE_LIMITED'])
 const concurrencyErrors: ReadonlySet<ErrorCode> = new Set(['NOT_MEMBER', 'NOT_FOUND', 'ALREADY_EXISTS'])
+
+/** A look-up up to this seq uses the events that an earlier one has read: at least those before this run. */
+export const anySeq = 1
 
 interface Failed {
   readonly job: ImportJob
@@ -103,7 +117,7 @@ export class ImportQueue {
   }
 
   async #fill(): Promise<void> {
-    const { states, isStored } = this.#options
+    const { states, lookup } = this.#options
     let next: ImportJob[] = []
     try {
       if (this.#underWay === 0) this.#planned = nothingPlanned()
@@ -115,10 +129,12 @@ export class ImportQueue {
         const { item, title } = next[0]!
         const isMember = this.#planned.members.get(item.user) ?? view?.roleOf(item.user) !== undefined
         // Do not join a user again who has left since, for a message that the log holds already.
-        const isStoredBefore =
-          item.kind === 'message' && this.#existedBefore && !isMember && (await isStored(item.c, item.m))
+        const found =
+          item.kind === 'message' && this.#existedBefore && !isMember
+            ? await lookup.find(item.c, item.m, anySeq)
+            : undefined
         const job = next.shift()!
-        if (isStoredBefore) job.done({ kind: 'duplicate' })
+        if (found !== undefined) job.done(outcomeOf(item as ImportMessage, found))
         else this.#execute(job, planCommands(item, view, this.#planned, title))
         if (this.#failed.length > 0) break
       }
@@ -137,29 +153,43 @@ export class ImportQueue {
     const index = this.#index++
     let open = commands.length
     let error: ConfabError | undefined
-    let answer: object = {}
-    const end = (): void => {
+    let duplicateSeq: number | undefined
+    const end = async (): Promise<void> => {
       this.#commands--
       if (--open > 0) return
+      if (error !== undefined && isWithoutEffect(job, error)) job.done({ kind: 'unchanged' })
+      else if (error !== undefined) this.#failed.push({ job, index, error })
+      else if (duplicateSeq === undefined) job.done({ kind: 'imported' })
+      else await this.#endDuplicate(job, index, duplicateSeq)
       this.#underWay--
-      if (error !== undefined && !isWithoutEffect(job, error)) this.#failed.push({ job, index, error })
-      else job.done({ kind: 'duplicate' in answer && answer.duplicate === true ? 'duplicate' : 'imported' })
       if (this.#commands <= refillBelow) this.#wake()
     }
     this.#underWay++
     this.#commands += commands.length
     for (const { request, from, at } of commands)
-      this.#options.bus.execute(request, { from, at }).then(
-        answered => {
+      this.#options.bus.execute(request, importContext(from, at)).then(
+        answer => {
           this.#options.retry.succeeded()
-          answer = answered
-          end()
+          if ('duplicate' in answer && answer.duplicate && request.t === 'send') duplicateSeq = answer.seq
+          if (request.t === 'join' && job.item.kind === 'message') this.#options.onSenderJoined()
+          return end()
         },
         reason => {
           error ??= asConfabError(reason)
-          end()
+          return end()
         },
       )
+  }
+
+  /** Compares a message with the one of its id that the log holds at `seq`. */
+  async #endDuplicate(job: ImportJob, index: number, seq: number): Promise<void> {
+    try {
+      const item = job.item as ImportMessage
+      const stored = await this.#options.lookup.find(item.c, item.m, seq)
+      job.done(stored === undefined ? { kind: 'duplicate' } : outcomeOf(item, stored))
+    } catch (error) {
+      this.#failed.push({ job, index, error: asConfabError(error) })
+    }
   }
 
   /** Reports the final failures, and puts the other failed items back in their order. */
@@ -174,7 +204,7 @@ export class ImportQueue {
         (concurrencyErrors.has(error.code) && (attempt < maxReplans || outage))
       )
         repeated.push(job)
-      else job.done({ kind: 'refused', code: error.code, reason: error.message })
+      else job.done({ kind: 'refused', code: error.code, reason: reasonOf(job, error) })
     this.#queue.unshift(...repeated)
     if (outage === undefined) return attempt + 1
     await this.#options.retry.wait(outage.error, attempt, this.#options.signal)
@@ -185,6 +215,20 @@ export class ImportQueue {
 /** Whether an error means that the item has no effect: a user who is not a member cannot leave. */
 const isWithoutEffect = ({ item }: ImportJob, error: ConfabError): boolean =>
   item.kind === 'leave' && concurrencyErrors.has(error.code)
+
+/** Returns the message of an error, which speaks to a client, in words for the operator of an import. */
+const reasonOf = ({ item }: ImportJob, error: ConfabError): string =>
+  error.code === 'CONFLICT' && item.kind === 'message'
+    ? `the log holds another message with the id ${item.m}`
+    : error.message
+
+/** Returns the outcome of a message that the log holds. */
+const outcomeOf = (item: ImportMessage, stored: MessageRef): Outcome => {
+  const difference = differenceFrom(stored, item)
+  return difference === undefined
+    ? { kind: 'duplicate' }
+    : { kind: 'refused', code: 'CONFLICT', reason: `the log holds ${item.m} with ${difference}` }
+}
 
 const asConfabError = (error: unknown): ConfabError =>
   ConfabError.is(error) ? error : new ConfabError('INTERNAL', undefined, { cause: error })

@@ -1,7 +1,7 @@
-import type { CommandBus, StateReader } from '../../commands/index.ts'
+import type { CommandBus, MessageLookup, StateReader } from '../../commands/index.ts'
 import type { Checkpoints } from './checkpoints.ts'
 import type { ImportItem, ImportSource, SourcePosition } from './import-item.ts'
-import { ImportQueue, type Outcome } from './import-queue.ts'
+import { anySeq, ImportQueue, type Outcome } from './import-queue.ts'
 import type { ImportRetry } from './import-retry.ts'
 
 /** Counters of an import. */
@@ -10,10 +10,18 @@ export interface ImportCounts {
   messages: number
   /** Messages that the log held already. */
   duplicates: number
-  /** Appended joins and leaves of the source, without joins that a message needed. */
+  /** Appended joins and leaves of the source. */
   memberships: number
+  /** Joins of senders that the import has added, because a sender has to be a member. */
+  senderJoins: number
+  /** Joins of members and leaves of others in the source. */
+  unchanged: number
   /** Refused lines. */
   bad: number
+  /** Lines without an item, by their form. */
+  ignored: number
+  /** Files with a checkpoint of an earlier run. */
+  continued: number
   /** Bytes and lines of the files that are finished. */
   bytes: number
   lines: number
@@ -23,8 +31,8 @@ export interface ImporterOptions {
   readonly bus: CommandBus
   readonly states: StateReader
   readonly checkpoints: Checkpoints
-  /** Whether the log held a message before this run. */
-  readonly isStored: (c: string, m: string) => Promise<boolean>
+  /** Finds messages in the log. */
+  readonly lookup: MessageLookup
   /** Stops the import in an orderly way: items under way end, no new ones start. */
   readonly signal: AbortSignal
   readonly onBad: (path: string, line: number, reason: string) => void
@@ -62,7 +70,18 @@ interface OpenFile {
  * items before the checkpoint of a file. It may hold later ones too; their message ids identify them.
  */
 export class Importer {
-  readonly counts: ImportCounts = { messages: 0, duplicates: 0, memberships: 0, bad: 0, bytes: 0, lines: 0 }
+  readonly counts: ImportCounts = {
+    messages: 0,
+    duplicates: 0,
+    memberships: 0,
+    senderJoins: 0,
+    unchanged: 0,
+    bad: 0,
+    ignored: 0,
+    continued: 0,
+    bytes: 0,
+    lines: 0,
+  }
   readonly #options: ImporterOptions
   readonly #queues = new Map<string, ImportQueue>()
   readonly #saving = new Set<Promise<void>>()
@@ -75,7 +94,7 @@ export class Importer {
 
   /** Reads a file and starts its items, as `maxOpen` allows. `finish` waits for items under way. */
   async add(source: ImportSource): Promise<void> {
-    const { checkpoints, isStored, onBad, retry, signal } = this.#options
+    const { checkpoints, onBad, retry, signal } = this.#options
     const start = { bytes: 0, lines: 0, digest: '' }
     const file: OpenFile = {
       source,
@@ -87,17 +106,17 @@ export class Importer {
       saving: Promise.resolve(),
     }
     const saved = await retry.untilSuccess(signal, () => checkpoints.load(source.key))
-    for await (const { items, bad, end } of source.read(saved)) {
+    if (saved !== undefined) this.counts.continued++
+    for await (const { items, bad, ignored, end } of source.read(saved)) {
       for (const { line, reason } of bad) onBad(source.path, line, reason)
       this.counts.bad += bad.length
-      const done = await retry.untilSuccess(
-        signal,
-        async () => (await source.countDone?.(items, isStored)) ?? 0,
-      )
-      for (const item of items.slice(0, done)) if (item.kind === 'message') this.counts.duplicates++
-      const batch = { open: items.length - done, isComplete: bad.length === 0, end }
+      this.counts.ignored += ignored
+      const done = await retry.untilSuccess(signal, () => this.#finishedBefore(items))
+      const open = items.filter((item, i) => item.kind === 'message' || i >= done)
+      this.counts.unchanged += items.length - open.length
+      const batch = { open: open.length, isComplete: bad.length === 0, end }
       file.batches.push(batch)
-      for (const item of items.slice(done)) {
+      for (const item of open) {
         while (this.#open >= maxOpen && !signal.aborted) await this.#untilProgress()
         if (signal.aborted) return
         this.#begin(file, batch, item)
@@ -108,6 +127,21 @@ export class Importer {
     this.#advance(file)
     // Count the bytes that a checkpoint skipped as finished.
     if (file.batches.length === 0) this.counts.bytes += source.bytes - file.position.bytes
+  }
+
+  /**
+   * Returns the number of leading items whose joins and leaves an earlier run has finished: those before the last
+   * message that the log holds. The command bus cannot recognise, for example, the join of a user who has left since.
+   */
+  async #finishedBefore(items: readonly ImportItem[]): Promise<number> {
+    const { states, lookup } = this.#options
+    if (items.every(({ kind }) => kind === 'message')) return 0
+    for (const [i, item] of [...items.entries()].reverse())
+      if (item.kind === 'message') {
+        if ((await states.conversation(item.c)) === undefined) return 0
+        if ((await lookup.find(item.c, item.m, anySeq)) !== undefined) return i
+      }
+    return 0
   }
 
   /** Waits until no item is under way and the checkpoints are saved. */
@@ -138,12 +172,15 @@ export class Importer {
   #queueOf(c: string): ImportQueue {
     let queue = this.#queues.get(c)
     if (queue === undefined) {
-      const { bus, states, isStored, signal, retry } = this.#options
+      const { bus, states, lookup, signal, retry } = this.#options
       const onIdle = (): void => {
         this.#queues.delete(c)
         this.#wake()
       }
-      queue = new ImportQueue({ bus, states, isStored, signal, retry, onIdle }, c)
+      const onSenderJoined = (): void => {
+        this.counts.senderJoins++
+      }
+      queue = new ImportQueue({ bus, states, lookup, signal, retry, onIdle, onSenderJoined }, c)
       this.#queues.set(c, queue)
     }
     return queue
@@ -153,7 +190,8 @@ export class Importer {
     if (outcome.kind === 'refused') {
       this.counts.bad++
       this.#options.onBad(file.source.path, item.line, `${outcome.code}: ${outcome.reason}`)
-    } else if (item.kind !== 'message') this.counts.memberships += outcome.kind === 'imported' ? 1 : 0
+    } else if (outcome.kind === 'unchanged') this.counts.unchanged++
+    else if (item.kind !== 'message') this.counts.memberships++
     else if (outcome.kind === 'imported') this.counts.messages++
     else this.counts.duplicates++
   }

@@ -14,7 +14,7 @@ const importIrc = async (paths: string[], flags: SystemFlags & { channel: string
 
 const importNdjson = async (paths: string[], flags: SystemFlags): Promise<void> => {
   const sources: ImportSource[] = []
-  for (const path of findFiles(paths, name => /\.(ndjson|jsonl)$/.test(name)))
+  for (const path of findFiles(paths, name => /\.(ndjson|jsonl)$/i.test(name)))
     sources.push(await ndjsonSource(path))
   await runImport(sources, flags)
 }
@@ -27,9 +27,9 @@ export const importCommand = (): Command => {
     command
       .command('irc')
       .description(
-        'Import logs of an IRC channel, one file a day: *.raw.txt with a date in the name; *.annotation.txt holds reply links',
+        'Import logs of an IRC channel, written by irssi, WeeChat, ZNC, HexChat, energymech or the archive of #ubuntu. Times without a zone are UTC',
       )
-      .argument('<path...>', 'Files or folders'),
+      .argument('<path...>', 'Files, or folders with *.log, *.weechatlog and *.raw.txt'),
   )
     .option('--channel <name>', 'Name of the channel and of its conversation', 'ubuntu')
     .action(importIrc)

@@ -1,86 +1,150 @@
-/**
- * A line of an IRC log, as irssi and the public #ubuntu archive write it. Times are in minutes; old logs have a
- * twelve-hour clock without am and pm.
- */
+import { withoutFormatting } from './log-text.ts'
+import { type LogTime, parseStamp, parseWrittenDay } from './log-time.ts'
+
+/** A line of an IRC log. A line that the import does not read has a reason. */
 export type IrcLine =
   /** A message of a nick; `action` for `/me`. A notice counts as a message. */
   | {
       readonly kind: 'message' | 'action'
       readonly nick: string
       readonly text: string
-      readonly minute?: number
+      readonly time?: LogTime
     }
-  | { readonly kind: 'join' | 'part' | 'kick'; readonly nick: string }
-  | { readonly kind: 'nick'; readonly nick: string; readonly to: string }
-  /** Modes, topics, splits, and text that is not a log line. `minute` if the line has a time. */
-  | { readonly kind: 'other'; readonly minute?: number }
+  /** A nick joins the channel; or it leaves the channel or the network, or is kicked. */
+  | { readonly kind: 'join' | 'leave'; readonly nick: string; readonly time?: LogTime }
+  | { readonly kind: 'nick'; readonly nick: string; readonly to: string; readonly time?: LogTime }
+  /** The log was opened or closed on a day, or a day has started: its midnight, ms since 1970. */
+  | { readonly kind: 'day'; readonly startsDay: number }
+  /** Modes, topics, lists of users, messages of the client and the server, and empty lines. */
+  | { readonly kind: 'other'; readonly time?: LogTime }
+  /** `startsDay`: the line starts a day that the import cannot read, so that the next lines have no day. */
+  | { readonly kind: 'bad'; readonly reason: string; readonly startsDay?: 'unknown' }
 
-const clock = /^\[(\d\d):(\d\d)\] (.*)$/s
-const said = /^<([^>]+)> ?(.*)$/s
-const did = /^ \* (\S+) ?(.*)$/s
-const notice = /^-([^\s:]+):#\S+- (.*)$/s
-const aside = /^\(([^\s/]+)\/#[^\s)]+\) (.*)$/s
+/** A form of lines of one kind. Groups of the pattern are the fields of the line. */
+type Form = readonly [kind: 'message' | 'action' | 'join' | 'leave' | 'nick' | 'other', pattern: RegExp]
 
-const status = /^=== (.*)$/s
-const joined = /^(.+?) +\[.*\] {2}has joined #/
-const left = /^(.+?) +\[.*\] {2}has left #/
-const kicked = /^(\S+) was kicked off #/
-const renamed = /^(.+?) is now known as (.+)$/
 /**
- * `mode/#ubuntu […]`, `..[topic/#ubuntu…]`, `netjoined:`, `netsplit:`, the topic on joining: lines of the server or
- * about the channel.
+ * Forms of lines after a time and a space. The first form that matches decides. HexChat writes actions and some events
+ * alike, so that an action in the words of an event is read as the event.
  */
-const channelLine = /^(mode\/|\.\.\[|net\w+:|Topic (for #|\(#)|Starting logfile )/
+const forms: readonly Form[] = [
+  // XChat and HexChat before 2.10 have arrows, later ones an asterisk. A tab follows.
+  ['join', /^(?:-->|\*)\t(?<nick>\S+) \(\S*\) has joined(?: |$)/],
+  ['leave', /^(?:<--|\*)\t(?<nick>\S+) (?:\(\S*\) has left(?: |$)|has quit \()/],
+  ['leave', /^(?:<--|\*)\t\S+ has kicked (?<nick>\S+) from [#&+!]/],
+  ['nick', /^(?:---|\*)\t(?<nick>\S+) is now known as (?<to>\S+)$/],
+  ['other', /^(?:-->|<--|---)\t/],
+  ['other', /^\*\t(?:Now talking on|Topic for|Channel|Users on) [#&+!]/],
+  [
+    'other',
+    /^\*\t(?:You(?: have|'re| are now) |(?:Connected|Connecting|Disconnected|Looking up|Cannot join|Closing Link)\b)/,
+  ],
+  ['other', /^\*\t\S+ has changed the topic to: /],
+  ['other', /^\*\t\S+ sets (?:mode|modes|ban|exempt|invite|quiet|channel (?:keyword|limit)) /],
+  ['other', /^\*\t\S+ gives (?:voice|channel (?:half-)?operator status) to /],
+  ['other', /^\*\t\S+ removes (?:voice|channel (?:half-)?operator status) from /],
+  ['other', /^\*\t\S+ removes (?:ban|exempt|invite|quiet) on /],
+  ['other', /^\*\t\S+ removes (?:channel keyword|user limit)$/],
+  // irssi. The archive of #ubuntu has its messages, actions, notices and messages to another channel.
+  ['join', /^-!- (?<nick>\S+) \[\S*\] has joined [#&+!]/],
+  ['leave', /^-!- (?<nick>\S+) \[\S*\] has (?:left [#&+!]|quit \[)/],
+  ['leave', /^-!- (?<nick>\S+) was kicked from [#&+!]/],
+  ['nick', /^-!- (?<nick>\S+) is now known as (?<to>\S+)$/],
+  ['other', /^(?:-!-|!\S+) /],
+  ['other', /^\[(?:Users [#&+!]|[ @+%&~!]\S)/],
+  ['message', /^\((?<nick>[^\s()/]+)\/[#&+!][^\s)]*\) (?<text>.*)$/s],
+  // ZNC and energymech.
+  ['join', /^\*\*\* Joins: (?<nick>\S+) \(/],
+  ['leave', /^\*\*\* (?:Parts|Quits): (?<nick>\S+) \(/],
+  ['leave', /^\*\*\* (?<nick>\S+) was kicked by /],
+  ['nick', /^\*\*\* (?<nick>\S+) is now known as (?<to>\S+)$/],
+  ['other', /^(?:\*\*\*|Connected to IRC|Disconnected from IRC) /],
+  // All of them. A tab follows in XChat and HexChat.
+  ['message', /^<(?<nick>[^<>\t]+?)(?::[#&][^<>\t]*)?>[ \t]?(?<text>.*)$/s],
+  ['message', /^-(?<nick>[^\s!:(/-][^\s!:(/]*?)(?::[#&+!]\S*|\(\S*\)|\/\S+)?-[ \t](?<text>.*)$/s],
+  ['action', /^(?: ?\* |\*\t)(?<nick>\S+)(?: (?<text>.*))?$/s],
+]
 
-/** Removes the space that the program of the archive wrote after each `]` in a nick. */
-const nickOf = (written: string): string => written.replaceAll('] ', ']').trim()
+/** Forms of lines after a time and a tab: WeeChat, whose columns are time, prefix and text. */
+const columnForms: readonly Form[] = [
+  ['join', /^-->\t(?<nick>\S+) (?:\[\S*\] )?(?:\(.*\) )?\(\S*\) has joined [#&+!]/s],
+  ['leave', /^<--\t(?<nick>\S+) \(\S*\) has (?:left [#&+!]|quit(?: \(|$))/],
+  ['leave', /^<--\t\S+ has kicked (?<nick>\S+)(?: |$)/],
+  ['nick', /^--\t(?<nick>\S+) is now known as (?<to>\S+)$/],
+  ['message', /^--\tNotice\((?<nick>[^\s()]+)\)(?: -> \S+)?: (?<text>.*)$/s],
+  ['other', /^(?:-->|<--|--|=!=)\t/],
+  ['other', /^\t?\*{4} {2}(?:Beginning|End) of log {2}\*{4}$/],
+  ['action', /^ ?\*\t(?<nick>\S+)(?: (?<text>.*))?$/s],
+  ['message', /^<?(?<nick>[^\s<>]+)>?\t(?<text>.*)$/s],
+]
 
-/** Parses one line. */
-export const parseIrcLine = (line: string): IrcLine => {
-  const timed = clock.exec(line)
-  if (timed) {
-    const minute = Number(timed[1]) * 60 + Number(timed[2])
-    const rest = timed[3] ?? ''
-    const message = said.exec(rest) ?? notice.exec(rest) ?? aside.exec(rest)
-    if (message) return { kind: 'message', nick: nickOf(message[1] ?? ''), text: message[2] ?? '', minute }
-    const action = did.exec(rest)
-    if (action) return { kind: 'action', nick: nickOf(action[1] ?? ''), text: action[2] ?? '', minute }
-    return { kind: 'other', minute }
+/** Forms of lines without a time, in the archive of #ubuntu. */
+const untimedForms: readonly Form[] = [
+  ['other', /^=== (?:mode\/|\.\.\[|net\w+:|Topic (?:for #|\(#)|Starting logfile )/],
+  ['join', /^=== (?<nick>.+?) +\[.*\] {2}has joined #/s],
+  ['leave', /^=== (?<nick>.+?) +\[.*\] {2}has left #/s],
+  ['leave', /^=== (?<nick>\S+) was kicked off #/],
+  ['nick', /^=== (?<nick>.+?) is now known as (?<to>.+)$/s],
+  ['action', /^=== (?<nick>\S+) {1,2}(?<text>.+)$/s],
+  ['other', /^\s*$/],
+]
+
+/** irssi, then HexChat. */
+const dayLine =
+  /^(?:--- (?:Log opened|Log closed|Day changed)|\*{4} (?:BEGIN|ENDING) LOGGING AT) (?<day>.*)$/s
+
+/** Longer lines than those of a message of the greatest length. */
+const maxLineChars = 20_000
+
+/** Parses one line. Formatting codes are removed first. */
+export const parseIrcLine = (written: string): IrcLine => {
+  if (written.length > maxLineChars) return bad(`has more than ${maxLineChars} characters`)
+  const line = withoutFormatting(written)
+  if (!line.isWellFormed()) return bad('has half of a surrogate pair, which UTF-8 cannot encode')
+  const dayText = dayLine.exec(line)?.groups?.day
+  if (dayText !== undefined) {
+    const startsDay = parseWrittenDay(dayText)
+    if (startsDay !== undefined) return { kind: 'day', startsDay }
+    return { ...bad('has a day in an unknown form'), startsDay: 'unknown' }
   }
-  const rest = status.exec(line)?.[1]
-  if (rest === undefined || channelLine.test(rest)) return { kind: 'other' }
-  const join = joined.exec(rest)
-  if (join) return { kind: 'join', nick: nickOf(join[1] ?? '') }
-  const part = left.exec(rest)
-  if (part) return { kind: 'part', nick: nickOf(part[1] ?? '') }
-  const kick = kicked.exec(rest)
-  if (kick) return { kind: 'kick', nick: nickOf(kick[1] ?? '') }
-  const nick = renamed.exec(rest)
-  if (nick) return { kind: 'nick', nick: nickOf(nick[1] ?? ''), to: nickOf(nick[2] ?? '') }
-  const action = /^(\S+) {1,2}(.+)$/s.exec(rest)
-  return action ? { kind: 'action', nick: nickOf(action[1] ?? ''), text: action[2] ?? '' } : { kind: 'other' }
+  const stamped = parseStamp(line)
+  if (stamped === undefined) return parseForms(untimedForms, line) ?? bad('is not a line of a known form')
+  const { time, separator, rest } = stamped
+  if (time === undefined) return bad('has a time that does not exist')
+  const parsed = (separator === '\t' ? parseForms(columnForms, rest) : undefined) ?? parseForms(forms, rest)
+  if (parsed === undefined) return bad('is not a line of a known form')
+  return parsed.kind === 'bad' ? parsed : { ...parsed, time }
 }
 
-const halfDay = 720
-/** A smaller step back, in minutes, is a clock adjustment, not the next half of the day. */
-const jitter = 360
+const bad = (reason: string): IrcLine & { kind: 'bad' } => ({ kind: 'bad', reason })
+
+const parseForms = (forms: readonly Form[], line: string): Exclude<IrcLine, { kind: 'day' }> | undefined => {
+  for (const [kind, pattern] of forms) {
+    const found = pattern.exec(line)
+    if (found === null) continue
+    if (kind === 'other') return { kind }
+    const { nick: written = '', to: writtenTo, text = '' } = found.groups ?? {}
+    const nick = nickOf(written)
+    const to = nickOf(writtenTo ?? '')
+    if (nick === undefined || (kind === 'nick' && to === undefined)) return bad('has no nick')
+    if (kind === 'message' || kind === 'action') return { kind, nick, text }
+    return kind === 'nick' ? { kind, nick, to: to ?? '' } : { kind, nick }
+  }
+  return undefined
+}
+
+const nickCharacter = /[\p{L}\p{N}_[\]\\`^{|}]/u
 
 /**
- * Returns the times of the lines of a day, in ms since 1970, never decreasing. A clock that jumps back means that
- * twelve hours have passed (or a day, if twelve hours are not enough). A line without a time has the time of the line
- * before; the first lines have the first time of the file.
+ * Returns a nick without the sign of its mode in the channel, and without the space that the program of the archive of
+ * #ubuntu wrote after each `]`. Undefined: nothing of a nick is left.
  */
-export const timesOfDay = (date: string, minutes: readonly (number | undefined)[]): number[] => {
-  const midnight = Date.parse(`${date}T00:00:00.000Z`)
-  let offset = 0
-  let last = minutes.find(minute => minute !== undefined) ?? 0
-  return minutes.map(minute => {
-    if (minute !== undefined) {
-      if (minute + offset < last - jitter) while (minute + offset < last) offset += halfDay
-      last = Math.max(last, minute + offset)
-    }
-    return midnight + last * 60_000
-  })
+const nickOf = (written: string): string | undefined => {
+  const nick = written
+    .replace(/^[ @+%&~!]+/, '')
+    .replaceAll('] ', ']')
+    .trim()
+  return nickCharacter.test(nick) ? nick : undefined
 }
 
 /**

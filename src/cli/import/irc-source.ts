@@ -1,14 +1,14 @@
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { isId, Limits } from '../../events/index.ts'
+import { CliError } from '../command/cli-error.ts'
 import type { IrcFile } from './find-files.ts'
-import type { ImportItem, ImportMessage, ImportSource, SourceBatch } from './import-item.ts'
-import { parseIrcLine, parseReplyLinks, timesOfDay } from './irc-lines.ts'
+import type { BadLine, ImportItem, ImportSource, SourceBatch } from './import-item.ts'
+import { type IrcLine, parseIrcLine, parseReplyLinks } from './irc-lines.ts'
+import { decodeLog, linesOf } from './log-text.ts'
+import { timesOfLines } from './log-time.ts'
+import { textProblem, timeProblem } from './message-rules.ts'
 import { sourceKey } from './read-lines.ts'
-
-const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
-/** Encoding of logs from before UTF-8. */
-const latin1 = new TextDecoder('windows-1252')
 
 const hash = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 10)
 
@@ -29,66 +29,102 @@ export const conversationOfChannel = (channel: string): string =>
   idOf(channel.replace(/^#+/, ''), Limits.idChars)
 
 /** Returns the message id of a line of a file, the same at every import. Lines count from 0, as in annotations. */
-export const messageOfLine = (stem: string, line: number): string =>
-  `irc-${idOf(stem.replaceAll('.', '-'), Limits.idChars - 11)}-${String(line).padStart(6, '0')}`
+export const messageOfLine = (stem: string, line: number): string => {
+  const number = String(line).padStart(6, '0')
+  return `irc-${idOf(stem.replaceAll('.', '-'), Limits.idChars - 5 - number.length)}-${number}`
+}
 
-/** Returns the log of a day and its reply links as items, in the order of the lines. */
-export const itemsOfDay = (
-  file: Pick<IrcFile, 'stem' | 'date'>,
+/** The content of a log. Each line has items, or is in `bad`, or counts in `ignored`. */
+export type LogContent = Omit<SourceBatch, 'end'>
+
+/** Returns the lines of a log and its reply links as items, in the order of the lines. */
+export const readLog = (
+  { stem, day }: Pick<IrcFile, 'stem' | 'day'>,
   channel: string,
-  log: string,
+  written: readonly string[],
   annotation: string,
-): ImportItem[] => {
+): LogContent => {
   const c = conversationOfChannel(channel)
-  const rows = log.split('\n')
-  if (rows.at(-1) === '') rows.pop()
-  const lines = rows.map(parseIrcLine)
-  const times = timesOfDay(
-    file.date,
-    lines.map(line => ('minute' in line ? line.minute : undefined)),
-  )
+  const parsed = written.map(parseIrcLine)
+  const times = timesOfLines(parsed, day)
+  const lines = parsed.map((line, i) => checked(line, times[i]))
   const isMessage = (line: number): boolean =>
     lines[line]?.kind === 'message' || lines[line]?.kind === 'action'
   const replies = parseReplyLinks(annotation, isMessage)
 
   const items: ImportItem[] = []
+  const bad: BadLine[] = []
+  let ignored = 0
   for (const [i, line] of lines.entries()) {
-    const at = new Date(times[i] ?? 0).toISOString()
+    const position = { at: new Date(times[i] ?? 0).toISOString(), line: i + 1 }
     const membership = (kind: 'join' | 'leave', nick: string): ImportItem => ({
       kind,
       c,
       user: userOfNick(nick),
-      at,
-      line: i + 1,
+      ...position,
     })
-    if (line.kind === 'message' || line.kind === 'action') {
-      const replyTo = replies.get(i)
-      items.push({
-        kind: 'message',
-        c,
-        m: messageOfLine(file.stem, i),
-        user: userOfNick(line.nick),
-        at,
-        text: line.kind === 'action' ? `/me ${line.text}` : line.text,
-        line: i + 1,
-        ...(replyTo === undefined ? {} : { replyTo: messageOfLine(file.stem, replyTo) }),
-      })
-    } else if (line.kind === 'join') items.push(membership('join', line.nick))
-    else if (line.kind === 'part' || line.kind === 'kick') items.push(membership('leave', line.nick))
-    // The nick is the identity on IRC: a new nick is another user.
-    else if (line.kind === 'nick') items.push(membership('leave', line.nick), membership('join', line.to))
+    switch (line.kind) {
+      case 'message':
+      case 'action': {
+        const replyTo = replies.get(i)
+        items.push({
+          kind: 'message',
+          c,
+          m: messageOfLine(stem, i),
+          user: userOfNick(line.nick),
+          text: textOf(line),
+          ...position,
+          ...(replyTo === undefined ? {} : { replyTo: messageOfLine(stem, replyTo) }),
+        })
+        break
+      }
+      case 'join':
+      case 'leave':
+        items.push(membership(line.kind, line.nick))
+        break
+      case 'nick':
+        // The nick is the identity on IRC: a new nick is another user.
+        items.push(membership('leave', line.nick), membership('join', line.to))
+        break
+      case 'bad':
+        bad.push({ line: i + 1, reason: line.reason })
+        break
+      default:
+        ignored++
+    }
   }
-  return items
+  return { items, bad, ignored }
 }
 
+const textOf = ({ kind, text }: IrcLine & { kind: 'message' | 'action' }): string =>
+  kind === 'action' ? `/me ${text}` : text
+
+/** Returns a line, or the reason for which the log cannot take it. */
+const checked = (line: IrcLine, time: number | undefined): IrcLine => {
+  if (line.kind === 'bad' || line.kind === 'day' || line.kind === 'other') return line
+  const reason = problemOf(line, time)
+  return reason === undefined ? line : { kind: 'bad', reason }
+}
+
+const problemOf = (line: IrcLine, time: number | undefined): string | undefined => {
+  if (time === undefined) return 'has no day: neither the file name nor a line before has one'
+  const problem = timeProblem(time)
+  if (problem !== undefined || (line.kind !== 'message' && line.kind !== 'action')) return problem
+  return textProblem(line.text) ?? textProblem(textOf(line))
+}
+
+/** The import holds a log in memory. */
+const maxLogBytes = 256 * 1024 * 1024
+
 /**
- * Source for one day of an IRC log: one batch. Its only checkpoint is at the end; before it, the messages in the log
- * show the progress.
+ * Source for an IRC log: one batch. Its only checkpoint is at the end; before it, the messages in the log show the
+ * progress. Throws CliError for a file that is too long.
  */
 export const ircSource = async (file: IrcFile, channel: string): Promise<ImportSource> => ({
   path: file.path,
-  bytes: statSync(file.path).size,
-  key: await sourceKey(`irc ${conversationOfChannel(channel)} ${file.stem}`, file.path),
+  bytes: sizeOf(file.path),
+  // The number grows with what the import can read, so that checkpoints of earlier versions do not count.
+  key: await sourceKey(`irc 2 ${conversationOfChannel(channel)} ${file.stem}`, file.path),
   title: `#${channel.replace(/^#+/, '')}`,
   async *read(after): AsyncIterable<SourceBatch> {
     const bytes = readFileSync(file.path)
@@ -97,59 +133,20 @@ export const ircSource = async (file: IrcFile, channel: string): Promise<ImportS
     const annotationPath = file.path.replace(/\.raw\.txt$/, '.annotation.txt')
     const annotation =
       annotationPath !== file.path && existsSync(annotationPath) ? readFileSync(annotationPath, 'utf8') : ''
-    const log = decode(bytes)
-    const lines = log.split('\n').length - (log.endsWith('\n') ? 1 : 0)
+    const lines = linesOf(decodeLog(bytes))
     yield {
-      items: itemsOfDay(file, channel, log, annotation),
-      bad: [],
-      end: { bytes: bytes.length, lines, digest },
+      ...readLog(file, channel, lines, annotation),
+      end: { bytes: bytes.length, lines: lines.length, digest },
     }
-  },
-  countDone: async (items, isStored) => {
-    const messages = items.flatMap((item, index) => (item.kind === 'message' ? [{ item, index }] : []))
-    return (await lastStored(messages, isStored)) + 1
   },
 })
 
-/**
- * Returns the index of the last item that the log holds, -1 for none, by binary search: the import appends items in
- * order, so the stored messages come first. All items before a stored message are finished, with or without an event.
- */
-const lastStored = async (
-  messages: readonly { item: ImportMessage; index: number }[],
-  isStored: (c: string, m: string) => Promise<boolean>,
-): Promise<number> => {
-  let stored = -1
-  let low = 0
-  let high = messages.length - 1
-  while (low <= high) {
-    const middle = (low + high) >> 1
-    const probe = messages[middle]
-    if (probe === undefined) break
-    if (await isStored(probe.item.c, probe.item.m)) {
-      stored = probe.index
-      low = middle + 1
-    } else high = middle - 1
-  }
-  return stored
-}
-
-const decode = (bytes: Buffer): string => {
-  try {
-    return utf8.decode(bytes)
-  } catch {
-    // Decode line by line: a line in another encoding must not change the others.
-    return bytes
-      .toString('latin1')
-      .split('\n')
-      .map(line => {
-        const row = Buffer.from(line, 'latin1')
-        try {
-          return utf8.decode(row)
-        } catch {
-          return latin1.decode(row)
-        }
-      })
-      .join('\n')
-  }
+const sizeOf = (path: string): number => {
+  const { size } = statSync(path)
+  if (size > maxLogBytes)
+    throw new CliError(
+      'NO_INPUT',
+      `${path}: the file has more than ${maxLogBytes / 1024 / 1024} MiB: split it`,
+    )
+  return size
 }

@@ -1,6 +1,6 @@
 import type { ConversationView } from '../../commands/index.ts'
 import type { ConversationRequest } from '../../events/index.ts'
-import type { ImportItem } from './import-item.ts'
+import type { ImportItem, ImportMessage } from './import-item.ts'
 
 export interface PlannedCommand {
   readonly request: ConversationRequest
@@ -60,9 +60,16 @@ export const planCommands = (
     planned.members.set(user, true)
     add({ id: id(), t: 'join', c })
   }
-  if (item.kind === 'message') {
-    const { m, text, replyTo } = item
-    add({ id: id(), t: 'send', c, m, text, ...(replyTo === undefined ? {} : { replyTo }) })
-  }
+  if (item.kind === 'message') add(sendOf(item))
   return commands
 }
+
+/** Returns the request that posts a message. */
+export const sendOf = ({ c, m, text, replyTo }: ImportMessage): ConversationRequest => ({
+  id: id(),
+  t: 'send',
+  c,
+  m,
+  text,
+  ...(replyTo === undefined ? {} : { replyTo }),
+})

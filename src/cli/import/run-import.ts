@@ -18,8 +18,12 @@ interface ImportProgress extends Bar {
   waitingFor(reason: string | undefined): void
 }
 
-const rateOf = ({ messages, memberships, duplicates }: ImportCounts, sinceMs: number): number =>
-  Math.round(((messages + memberships + duplicates) * 1000) / Math.max(sinceMs, 1))
+const rateOf = (counts: ImportCounts, sinceMs: number): number =>
+  Math.round(((addedBy(counts) + counts.duplicates) * 1000) / Math.max(sinceMs, 1))
+
+/** Returns the number of events that an import has appended, without those that create conversations. */
+const addedBy = ({ messages, memberships, senderJoins }: ImportCounts): number =>
+  messages + memberships + senderJoins
 
 const startProgress = (counts: ImportCounts, totalBytes: number): ImportProgress => {
   const startedAt = performance.now()
@@ -43,9 +47,6 @@ const startProgress = (counts: ImportCounts, totalBytes: number): ImportProgress
     },
   }
 }
-
-/** Bad lines that the output names; the rest are counted. */
-const maxShownLines = 20
 
 /**
  * The window of a conversation must fit into its queue. Batches are larger than on a server, which has other commands
@@ -76,10 +77,11 @@ export const runImport = async (sources: readonly ImportSource[], flags: SystemF
   const config = configOf(flags)
   const system = await openNats(config, 'confab-import', note)
   try {
-    let lookup: MessageLookup | undefined
+    const created = Promise.withResolvers<MessageLookup>()
     const { bus, states, feed, close } = await openLogWithBus(system.nats, {
       lookup: (log, events) => {
-        lookup = createLogLookup(log, indexBytes, events)
+        const lookup = createLogLookup(log, indexBytes, events)
+        created.resolve(lookup)
         return lookup
       },
       limits: importLimits,
@@ -89,23 +91,14 @@ export const runImport = async (sources: readonly ImportSource[], flags: SystemF
       await feed.start()
       const retry = new ImportRetry(outageTimeoutMs, reason => progress.waitingFor(reason))
       const signal = AbortSignal.any([interrupted, retry.gaveUp])
-      let shownLines = 0
       const importer = new Importer({
         bus,
         states,
         checkpoints: await openCheckpoints(system.nats, feed),
-        isStored: async (c, m) => {
-          // At seq 1: the lookup then uses the messages that it read at first, those before this run.
-          const exists = (await states.conversation(c)) !== undefined
-          return exists && (await lookup?.find(c, m, 1)) !== undefined
-        },
+        lookup: await created.promise,
         signal,
         retry,
-        onBad: (path, line, reason) => {
-          shownLines++
-          if (shownLines <= maxShownLines) progress.say(`${path}:${line}: ${reason}`)
-          if (shownLines === maxShownLines) progress.say('… more bad lines are counted only')
-        },
+        onBad: (path, line, reason) => progress.say(`${path}:${line}: ${reason}`),
       })
       const progress = startProgress(
         importer.counts,
@@ -119,7 +112,7 @@ export const runImport = async (sources: readonly ImportSource[], flags: SystemF
         await importer.finish()
         progress.stop()
       }
-      await print(summaryOf(importer.counts, performance.now() - startedAt))
+      await print(summaryOf(importer.counts, performance.now() - startedAt, signal.aborted))
       retry.gaveUp.throwIfAborted()
       if (interrupted.aborted)
         throw new CliError(
@@ -130,7 +123,7 @@ export const runImport = async (sources: readonly ImportSource[], flags: SystemF
       if (bad > 0)
         throw new CliError(
           'BAD_INPUT',
-          `${count(bad)} lines were not imported: correct them and run the same command again`,
+          `${counted(bad, 'line was', 'lines were')} not imported: correct ${bad === 1 ? 'it' : 'them'} and run the same command again`,
         )
     } finally {
       await close(drainMs)
@@ -141,9 +134,23 @@ export const runImport = async (sources: readonly ImportSource[], flags: SystemF
   }
 }
 
-const summaryOf = ({ messages, duplicates, memberships }: ImportCounts, elapsedMs: number): string => {
-  if (messages + duplicates + memberships === 0)
-    return `nothing new, all items were imported before; ${span(elapsedMs)}\n`
-  const rate = Math.round((messages + memberships) / (elapsedMs / 1000))
-  return `${count(messages)} ${messages === 1 ? 'message' : 'messages'} imported, ${count(duplicates)} stored before, ${count(memberships)} joins and leaves; ${span(elapsedMs)}, ${count(rate)}/s\n`
+const counted = (value: number, one: string, many: string): string =>
+  `${count(value)} ${value === 1 ? one : many}`
+
+const summaryOf = (counts: ImportCounts, elapsedMs: number, isInterrupted: boolean): string => {
+  const { messages, duplicates, memberships, senderJoins, unchanged, bad, ignored, continued } = counts
+  const elapsed = span(elapsedMs)
+  if (addedBy(counts) + duplicates + bad === 0 && !isInterrupted)
+    return continued + unchanged > 0
+      ? `nothing new, all items were imported before; ${elapsed}\n`
+      : `nothing to import: the files hold no messages, joins or leaves; ${elapsed}\n`
+  const rate = Math.round(addedBy(counts) / (elapsedMs / 1000))
+  return `${[
+    `${counted(messages, 'message', 'messages')} imported`,
+    `${count(duplicates)} stored before`,
+    `${count(memberships)} joins and leaves`,
+    `${counted(senderJoins, 'join', 'joins')} added for senders`,
+    `${counted(ignored, 'line', 'lines')} of other kinds`,
+    ...(bad > 0 ? [`${counted(bad, 'line', 'lines')} not imported`] : []),
+  ].join(', ')}; ${elapsed}, ${count(rate)}/s\n`
 }

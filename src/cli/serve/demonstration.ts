@@ -1,4 +1,5 @@
 import type { Prepared } from '../../app/start.ts'
+import { importContext } from '../../commands/index.ts'
 import type { ConversationRequest } from '../../events/index.ts'
 
 type Step = Readonly<{ from: string; minutesAgo: number; request: ConversationRequest }>
@@ -81,6 +82,6 @@ export const seedDemonstration = async ({ bus, feed }: Pick<Prepared, 'bus' | 'f
   if (feed.positions().some(({ streamSeq }) => streamSeq > 0)) return false
   const now = Date.now()
   for (const { from, minutesAgo, request } of steps)
-    await bus.execute(request, { from, at: new Date(now - minutesAgo * 60_000).toISOString() })
+    await bus.execute(request, importContext(from, new Date(now - minutesAgo * 60_000).toISOString()))
   return true
 }

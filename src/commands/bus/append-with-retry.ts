@@ -10,6 +10,7 @@ import {
   UnreadableEventError,
 } from '../../events/index.ts'
 import { type AggregateState, type Decision, isProvisional } from '../domain/aggregate.ts'
+import { refuseReuse } from '../domain/conversation-command.ts'
 import { ConflictError, type NewEvent } from '../ports/event-log.ts'
 import {
   accept,
@@ -200,6 +201,12 @@ const settleStored = async <S extends AggregateState, E extends LoggedEvent, C e
     const stored = await firstAfter(log.read(aggregate, held.streamSeq - 1))
     if (stored !== undefined && ids.has(stored.envelope.commandId))
       found.set(stored.envelope.commandId, stored)
+    const [command] = commands
+    // The same key of a command on a channel is in the log of another follower.
+    if (found.size === 0 && command !== undefined && commands.length === 1 && aggregate.family === 'user') {
+      settle(context, command, refuseReuse())
+      return []
+    }
   } else if (!hasEvents && ConflictError.is(error)) {
     // A conflict without new events has three causes: the other append is still in flight, a foreign message is last
     // on the subject, or the log has lost events because a mirror that lagged was promoted.
@@ -213,7 +220,11 @@ const settleStored = async <S extends AggregateState, E extends LoggedEvent, C e
     if (stored === undefined) return true
     const duplicate = !isAmbiguous || answered.has(queued.commandId)
     answered.add(queued.commandId)
-    accept(context, queued, () => handler.answerStored(queued.command, stored, duplicate))
+    try {
+      settle(context, queued, handler.decideStored(queued.command, stored, duplicate))
+    } catch (error) {
+      fail(context, queued, error)
+    }
     return false
   })
 }
@@ -277,6 +288,8 @@ const attempt = async <S extends AggregateState, E extends LoggedEvent, C extend
             stream: state.stream,
             streamSeq: state.streamSeq,
             commandId: queued.commandId,
+            seenAt: performance.now(),
+            isLive: true,
           })
       }
       decided.push({ queued, decision })

@@ -77,6 +77,20 @@ export const busOptions = {
     unit: 'members',
     doc: "Members that a channel's own log holds. Users who join beyond them follow the channel, in their own log.",
   }),
+  messageReactions: option({
+    key: 'commands.messageReactions',
+    type: integer(1, 100),
+    default: 64,
+    unit: 'reactions',
+    doc: 'Different reactions to one message.',
+  }),
+  userReactions: option({
+    key: 'commands.userReactions',
+    type: integer(1, 100),
+    default: 20,
+    unit: 'reactions',
+    doc: 'Different reactions of one user to one message.',
+  }),
 } as const
 
 export type BusLimits = ValuesOf<typeof busOptions>

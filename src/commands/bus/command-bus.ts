@@ -23,8 +23,10 @@ import { type MutableUserCommand, userHandler } from './user-handler.ts'
 export interface CommandContext {
   /** Authenticated user id. */
   readonly from: string
-  /** ISO 8601 time of the event. */
+  /** ISO 8601 time of the event. The event gets the time of the event before it when that is later. */
   readonly at: string
+  /** The time is of an event in another system: the event keeps it, and slow mode does not delay it. */
+  readonly isImported?: true
   /** W3C trace context. */
   readonly traceparent?: string
   /** Command id, for a command that may be executed again. Default: derived from the request. */
@@ -53,6 +55,15 @@ const now = (): string => {
 /** Returns the context of a command that a user sends now. */
 export const commandContext = (from: string, traceparent?: string): CommandContext =>
   traceparent === undefined ? { from, at: now() } : { from, at: now(), traceparent }
+
+/**
+ * Returns the context of a command that repeats an event of another system. A time in the future becomes the current
+ * time: later events of the conversation would all have it.
+ */
+export const importContext = (from: string, at: string): CommandContext => {
+  const latest = now()
+  return { from, at: at < latest ? at : latest, isImported: true }
+}
 
 /**
  * Decides commands and appends their events. This node executes the commands of one conversation one at a time, and
@@ -116,22 +127,25 @@ export const createCommandBus = ({
     resolve: (answer: object) => void,
     reject: (error: Error) => void,
   ): void => {
-    const { from, at, traceparent, isWanted } = context
+    const { from, at, isImported, traceparent, isWanted } = context
     if (inFlight.count >= limits.open) throw new ConfabError('OVERLOADED')
     const id = context.id ?? commandIdOf(request, from)
     if (isUserRequest(request)) {
-      const command = { request, user: from, from, at, id, isWanted }
+      const command = { request, user: from, from, at, isImported, id, isWanted }
       userQueues.push(from, queuedCommand(command, traceparent, resolve, reject))
     } else {
       const command = {
         request,
         from,
         at,
+        isImported,
         id,
+        now: undefined,
         blocked: undefined,
         follows: undefined,
         follower: undefined,
         channelMembers: undefined,
+        reactionLimits: undefined,
         found: undefined,
         isWanted,
       }
@@ -154,7 +168,7 @@ export const createCommandBus = ({
     resolve: (answer: object) => void,
     reject: (error: Error) => void,
   ): void => {
-    const { from, at, traceparent, isWanted } = context
+    const { from, at, isImported, traceparent, isWanted } = context
     // Another id than the command's, because both logs may hold an event of it.
     const id = `f.${context.id}`
     const command = {
@@ -162,6 +176,7 @@ export const createCommandBus = ({
       user,
       from,
       at,
+      isImported,
       id,
       isWanted,
     }

@@ -40,8 +40,11 @@ export interface CommandHandler<S extends AggregateState, E extends LoggedEvent,
   ordinal(state: S, event: E): number
   /** Returns the answer to a command whose event was just appended. */
   answer(command: C, event: E): object
-  /** Returns the answer to a command whose event was found in the log. */
-  answerStored(command: C, stored: StoredEvent, duplicate: boolean): object
+  /**
+   * Returns the outcome of a command whose id a stored event has: its answer, or a refusal when the event is of another
+   * command.
+   */
+  decideStored(command: C, stored: StoredEvent, duplicate: boolean): Exclude<Decision<E>, { event: E }>
 }
 
 /** Wraps a handler: refuses commands that another process may have decided. The log fences earlier decisions. */

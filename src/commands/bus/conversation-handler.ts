@@ -1,6 +1,12 @@
-import type { ConversationEvent, UserEvent } from '../../events/index.ts'
+import {
+  asksFor,
+  type ConversationEvent,
+  fingerprintOf,
+  isKnownType,
+  type UserEvent,
+} from '../../events/index.ts'
 import type { AggregateState } from '../domain/aggregate.ts'
-import { type ConversationCommand, messageOf } from '../domain/conversation-command.ts'
+import { type ConversationCommand, messageOf, refuseReuse } from '../domain/conversation-command.ts'
 import { type ConversationState, conversationType } from '../domain/conversation-state.ts'
 import { answerOfConversation, decideConversation } from '../domain/decide-conversation.ts'
 import type { UserState } from '../domain/user-state.ts'
@@ -24,7 +30,7 @@ export const conversationHandler = (
   conversations: Aggregates<ConversationState, ConversationEvent>,
   users: Aggregates<UserState, UserEvent>,
   lookup: MessageLookup,
-  { channelMembers }: Pick<BusLimits, 'channelMembers'>,
+  limits: Pick<BusLimits, 'channelMembers' | 'messageReactions' | 'userReactions'>,
 ): CommandHandler<ConversationState, ConversationEvent, MutableConversationCommand> => ({
   type: conversationType,
   decide: (state, command) => {
@@ -39,8 +45,10 @@ export const conversationHandler = (
       if (user !== undefined) setFollows(command, user)
       else if (command.follower !== follower)
         return users.load(follower).then(loaded => setFollows(command, loaded))
-      command.channelMembers = channelMembers
+      command.channelMembers = limits.channelMembers
     }
+    if (state.slowMode !== undefined) command.now = performance.now()
+    if (command.request.t === 'react') command.reactionLimits = limits
     const decision = decideConversation(state, command)
     return 'lacks' in decision ? find(lookup, command, decision.lacks, decision.upTo) : decision
   },
@@ -73,10 +81,15 @@ export const conversationHandler = (
   },
   ordinal: (state, event) => (event.type === 'message.posted' ? event.n : state.n),
   answer: ({ request }, { seq, at }) => answerOfConversation(request.t, seq, at, false),
-  answerStored: ({ request }, stored, duplicate) => {
-    const { seq } = stored.envelope
-    const at = request.t === 'send' ? conversationType.decode(stored).at : ''
-    return answerOfConversation(request.t, seq, at, duplicate)
+  decideStored: ({ request, from }, stored, duplicate) => {
+    const { type, seq } = stored.envelope
+    // A newer build may answer the same request with an event of a new type.
+    if (!isKnownType(type) && request.t !== 'send')
+      return { unchanged: answerOfConversation(request.t, seq, '', duplicate) }
+    const event = conversationType.decode(stored)
+    return asksFor(request, from, { type: event.type, fingerprint: fingerprintOf(event) })
+      ? { unchanged: answerOfConversation(request.t, seq, event.at, duplicate) }
+      : refuseReuse(request.t)
   },
 })
 

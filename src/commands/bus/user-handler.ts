@@ -1,6 +1,7 @@
 import type { ConversationEvent, UserEvent } from '../../events/index.ts'
+import { refuseReuse } from '../domain/conversation-command.ts'
 import type { ConversationState } from '../domain/conversation-state.ts'
-import { answerOfUser, decideUser, type UserCommand } from '../domain/decide-user.ts'
+import { answerOfUser, decideUser, type FollowRequest, type UserCommand } from '../domain/decide-user.ts'
 import { type UserState, userType } from '../domain/user-state.ts'
 import type { AggregateCache } from '../states/aggregate-cache.ts'
 import type { CommandHandler } from './command-handler.ts'
@@ -37,7 +38,12 @@ export const userHandler = (
   },
   ordinal: () => 0,
   answer: (_command, event) => answerOfUser(event),
-  answerStored: (_command, stored) => answerOfUser(userType.decode(stored)),
+  decideStored: ({ request }, stored) => {
+    const event = userType.decode(stored)
+    return request.t === 'follow' && !isFollowEvent(request, event)
+      ? refuseReuse()
+      : { unchanged: answerOfUser(event) }
+  },
 })
 
 /**
@@ -46,3 +52,6 @@ export const userHandler = (
  */
 const conversationOf = (request: UserCommand['request']): string | undefined =>
   request.t === 'block' || request.t === 'privacy' ? undefined : request.c
+
+const isFollowEvent = ({ c, on }: FollowRequest, event: UserEvent): boolean =>
+  event.type === (on ? 'channel.followed' : 'channel.unfollowed') && event.c === c

@@ -7,6 +7,8 @@ export interface AggregateState {
   /** Position of that event in the log. */
   stream: string
   streamSeq: number
+  /** Latest time of an event in the state; empty without events. A later event is never earlier than this. */
+  at: string
   /**
    * Whether events of unknown types were skipped. Such a state is never written to a snapshot: a newer build that
    * knows the types reads the events from the log.
@@ -17,6 +19,10 @@ export interface AggregateState {
 /** The log's data about an event, apart from its body. */
 export interface Origin extends Position {
   readonly commandId: string
+  /** When this process applied the event, by its monotonic clock, ms. Undefined: not known. */
+  readonly seenAt?: number | undefined
+  /** Whether the process applied the event when it was stored. False: it read the event some time after. */
+  readonly isLive?: boolean | undefined
 }
 
 /**
@@ -37,13 +43,22 @@ export interface AggregateType<S extends AggregateState, E> {
   fork(state: S, events: number): S
   serialise(state: S): Uint8Array
   /**
-   * Throws for a version that it cannot read, for malformed bytes, and for a state that has to be rebuilt from the
-   * log.
+   * `now`: the monotonic clock of this process, ms. Throws for a version that it cannot read, for malformed bytes, and
+   * for a state that has to be rebuilt from the log.
    */
-  deserialise(id: string, bytes: Uint8Array, version: number): S
+  deserialise(id: string, bytes: Uint8Array, version: number, now?: number): S
   /** Estimated memory of a state, bytes. */
   bytes(state: S): number
 }
+
+/**
+ * Returns the time of the next event: never earlier than the event before it, also when a clock was set back or the
+ * clocks of two nodes differ. Imported events keep the time of their source. ISO times of this form sort as strings.
+ */
+export const timeOfNext = (
+  { at: last }: Pick<AggregateState, 'at'>,
+  { at, isImported }: { readonly at: string; readonly isImported?: boolean | undefined },
+): string => (at < last && isImported !== true ? last : at)
 
 /** A change that the log of a user has to record, because the log of a channel does not. */
 export interface Handover {

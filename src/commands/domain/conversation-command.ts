@@ -13,8 +13,12 @@ export interface ConversationCommand<R extends ConversationRequest = Conversatio
   readonly from: string
   /** ISO time of the event. */
   readonly at: string
+  /** Whether the time is of an imported event. Slow mode does not delay such an event, and its time is kept. */
+  readonly isImported?: boolean | undefined
   /** Command id, unique in the log. */
   readonly id: string
+  /** The monotonic clock of this process, ms. Set only when the decision depends on it. */
+  readonly now?: number | undefined
   /** Direct conversation: whether one of the two users has blocked the other. */
   readonly blocked?: boolean | undefined
   /** Channel: whether `follower` follows it. Set only when the decision depends on it. */
@@ -26,8 +30,17 @@ export interface ConversationCommand<R extends ConversationRequest = Conversatio
   readonly follower?: string | undefined
   /** Members that the log of a channel holds at most. Undefined: no limit. */
   readonly channelMembers?: number | undefined
+  /** Bounds of the reactions to one message. Undefined: no bounds. */
+  readonly reactionLimits?: ReactionLimits | undefined
   /** Result of the look-up that an earlier decision asked for. */
   readonly found?: FoundMessage | undefined
+}
+
+export interface ReactionLimits {
+  /** Different reactions to a message. */
+  readonly messageReactions: number
+  /** Different reactions of one user to a message. */
+  readonly userReactions: number
 }
 
 export interface FoundMessage {
@@ -46,6 +59,12 @@ export const refuseStranger = (state: ConversationState): Refusal =>
   state.seq > 0 && state.kind === 'channel'
     ? refuse('NOT_MEMBER')
     : refuse('NOT_FOUND', 'This conversation does not exist, or you are not a member of it.')
+
+/** Returns the refusal for a command whose message id (`send`) or key the same user has used for another command. */
+export const refuseReuse = (t?: ConversationRequest['t']): Refusal =>
+  t === 'send'
+    ? refuse('CONFLICT', 'm: you have posted another message with this id. Choose a new id.', '/m')
+    : refuse('CONFLICT', 'key: you have used this key for another command. Choose a new key.', '/key')
 
 /**
  * Returns the role of the sender. A follower of a channel has the role `member`. Undefined: not in the conversation.

@@ -1,7 +1,9 @@
 import {
   type ConversationEvent,
+  canonicalEmoji,
   decodeConversationEvent,
   type Envelope,
+  fingerprintOf,
   type Kind,
   type Posting,
   type Role,
@@ -53,6 +55,10 @@ export interface ConversationState extends AggregateState {
   n: number
   /** Id of the command that created the conversation. Kept for ever, so that a repeated `create` is recognised. */
   creation: string
+  /** Fingerprint of `conversation.created`. Undefined: recorded by a build without fingerprints. */
+  creationFingerprint: number | undefined
+  /** Whether there may be reactions that are not one emoji in canonical form, from a build that accepted any text. */
+  hasOldReactions: boolean
   readonly recent: RecentEvents
   /** Ids of messages that `recent` no longer holds. */
   readonly seen: MessageIdFilter
@@ -63,6 +69,7 @@ export const emptyConversation = (c: string): ConversationState => ({
   seq: 0,
   stream: '',
   streamSeq: 0,
+  at: '',
   hasSkipped: false,
   kind: 'group',
   title: undefined,
@@ -72,6 +79,8 @@ export const emptyConversation = (c: string): ConversationState => ({
   slowMode: undefined,
   n: 0,
   creation: '',
+  creationFingerprint: undefined,
+  hasOldReactions: false,
   recent: noRecentEvents(),
   seen: emptyFilter(),
 })
@@ -88,17 +97,21 @@ export const evolveConversation = (
     case 'message.posted':
       state.n = event.n
       if (state.slowMode !== undefined && !isStaff(state.members.get(event.from)))
-        notePosted(state.slowMode, event)
+        notePosted(state.slowMode, event, origin)
       break
     case 'conversation.created':
       state.kind = event.kind
       state.title = event.title
       state.creation = origin.commandId
+      state.creationFingerprint = fingerprintOf(event)
       state.members = new Map(event.members.map(({ user, role }) => [user, role]))
       state.sharesMembers = false
       break
     case 'conversation.renamed':
       state.title = event.title
+      break
+    case 'reaction.added':
+      state.hasOldReactions ||= canonicalEmoji(event.emoji) !== event.emoji
       break
     case 'conversation.settings_changed':
       state.posting = event.posting
@@ -115,6 +128,7 @@ export const evolveConversation = (
       break
     }
   }
+  if (event.at > state.at) state.at = event.at
   advance(state, event.seq, remember(state.recent, event, origin.commandId), origin)
 }
 
@@ -164,18 +178,24 @@ export const forkConversation = (state: ConversationState, events: number): Conv
   seen: forkFilter(state.seen),
 })
 
-/** Average memory, bytes, measured with Node 24: of a member (or its entry in slow mode), and of a recent event. */
+/** Average memory, bytes, measured with Node 24: of a member, of an entry of slow mode, and of a recent event. */
 const memberBytes = 64
-const recentBytes = 230
+const lastPostBytes = 110
+const recentBytes = 250
 
-/** Version of the snapshot format. Version 2 had no postdated generations in `seen`. */
-const snapshotVersion = 3
+/**
+ * Version of the snapshot format. Version 2 had no postdated generations in `seen`. Version 3 had no `at`, no
+ * fingerprints, and did not record old reactions.
+ */
+const snapshotVersion = 4
+const readableVersions: readonly number[] = [2, 3, snapshotVersion]
 
 /** The snapshot of a conversation, as JSON. */
 interface SerialConversation {
   readonly seq: number
   readonly stream: string
   readonly streamSeq: number
+  readonly at?: string
   readonly kind: Kind
   readonly title?: string | undefined
   /** User and role, ordered by the time of joining. */
@@ -184,6 +204,8 @@ interface SerialConversation {
   readonly slowMode?: ReturnType<typeof serialiseSlowMode> | undefined
   readonly n: number
   readonly creation: string
+  readonly creationFingerprint?: number | undefined
+  readonly hasOldReactions?: boolean
   readonly recent: ReturnType<typeof serialiseRecent>
   readonly capacity: RecentEvents['capacity']
   readonly seen: SerialFilter
@@ -193,11 +215,12 @@ const encoder = new TextEncoder()
 const decoder = new TextDecoder('utf-8', { fatal: true })
 
 export const serialiseConversation = (state: ConversationState): Uint8Array => {
-  const { seq, stream, streamSeq, kind, title, n, creation } = state
+  const { seq, stream, streamSeq, at, kind, title, n, creation, creationFingerprint, hasOldReactions } = state
   const serial: SerialConversation = {
     seq,
     stream,
     streamSeq,
+    at,
     kind,
     title,
     members: [...state.members],
@@ -205,6 +228,8 @@ export const serialiseConversation = (state: ConversationState): Uint8Array => {
     slowMode: state.slowMode && serialiseSlowMode(state.slowMode),
     n,
     creation,
+    creationFingerprint,
+    hasOldReactions,
     recent: serialiseRecent(state.recent),
     capacity: state.recent.capacity,
     seen: serialiseFilter(state.seen),
@@ -212,11 +237,18 @@ export const serialiseConversation = (state: ConversationState): Uint8Array => {
   return encoder.encode(JSON.stringify(serial))
 }
 
-export const deserialiseConversation = (c: string, bytes: Uint8Array, version: number): ConversationState => {
-  if (version !== snapshotVersion && version !== 2)
-    throw new RangeError(`snapshot of ${c} has version ${version}, this build reads 2 and ${snapshotVersion}`)
+export const deserialiseConversation = (
+  c: string,
+  bytes: Uint8Array,
+  version: number,
+  now?: number,
+): ConversationState => {
+  if (!readableVersions.includes(version))
+    throw new RangeError(
+      `snapshot of ${c} has version ${version}, this build reads ${readableVersions.join(', ')}`,
+    )
   const serial = JSON.parse(decoder.decode(bytes)) as SerialConversation
-  const { seq, stream, streamSeq, kind, title, n, creation } = serial
+  const { seq, stream, streamSeq, at = '', kind, title, n, creation, creationFingerprint } = serial
   const recent = deserialiseRecent(serial.recent, serial.capacity)
   const seen = deserialiseFilter(serial.seen)
   if (version === 2 && isAhead(seen, oldestMessageAt(recent)))
@@ -228,15 +260,18 @@ export const deserialiseConversation = (c: string, bytes: Uint8Array, version: n
     seq,
     stream,
     streamSeq,
+    at,
     hasSkipped: false,
     kind,
     title,
     members: new Map(serial.members),
     sharesMembers: false,
     posting: serial.posting,
-    slowMode: serial.slowMode && deserialiseSlowMode(serial.slowMode),
+    slowMode: serial.slowMode && deserialiseSlowMode(serial.slowMode, now),
     n,
     creation,
+    creationFingerprint,
+    hasOldReactions: serial.hasOldReactions ?? true,
     recent,
     seen,
   }
@@ -263,7 +298,8 @@ export const conversationType: AggregateType<ConversationState, ConversationEven
   deserialise: deserialiseConversation,
   bytes: state =>
     1300 +
-    (state.members.size + (state.slowMode?.posted.size ?? 0)) * memberBytes +
+    state.members.size * memberBytes +
+    (state.slowMode?.posted.size ?? 0) * lastPostBytes +
     Math.min(state.seq, state.recent.capacity) * recentBytes +
     filterBytes(state.seen),
 }

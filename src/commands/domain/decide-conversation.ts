@@ -1,40 +1,51 @@
 import {
+  asksFor,
   type ConversationEvent,
   type ConversationRequest,
+  canonicalEmoji,
   Limits,
   type MessagePosted,
   type Role,
 } from '../../events/index.ts'
 import type { MessageRef } from '../ports/message-lookup.ts'
-import { type Decision, type Refusal, refuse } from './aggregate.ts'
+import { type Decision, type Refusal, refuse, timeOfNext } from './aggregate.ts'
 import {
   type CommandOf,
   type ConversationCommand,
   messageOf,
+  refuseReuse,
   refuseStranger,
   roleIn,
 } from './conversation-command.ts'
 import type { ConversationState } from './conversation-state.ts'
 import { decideInvite, decideJoin, decideLeave, decideRemove, decideRole } from './decide-members.ts'
 import { decideCreate, decideRename, decideSettings } from './decide-settings.ts'
-import { reactionKey } from './recent-events.ts'
+import { reactionKey, reactionsOf, recordedContent } from './recent-events.ts'
 import { waitOf } from './slow-mode.ts'
 
 type ConversationDecision = Decision<ConversationEvent>
 
 /**
  * The decider of conversations: pure and deterministic. A command among the recent ones gets its first answer again,
- * before any check whether it is still allowed.
+ * before any check whether it is still allowed. Another command with the same id is refused.
  */
 export const decideConversation = (
   state: ConversationState,
-  command: ConversationCommand,
+  given: ConversationCommand,
 ): ConversationDecision => {
+  const at = timeOfNext(state, given)
+  const command = at === given.at ? given : { ...given, at }
   const { request } = command
   if (request.t === 'send') return decideSend(state, command as CommandOf<'send'>)
   if (request.t === 'create') return decideCreate(state, command as CommandOf<'create'>)
-  const seq = state.recent.commands.get(command.id)
-  if (seq !== undefined) return { unchanged: { seq }, done: true }
+  const known = state.recent.commands.get(command.id)
+  if (known !== undefined) {
+    const recorded = recordedContent(known)
+    return recorded === undefined || asksFor(request, command.from, recorded)
+      ? { unchanged: { seq: known.seq }, done: true }
+      : refuseReuse(request.t)
+  }
+  if (command.id === state.creation) return refuseReuse(request.t)
   switch (request.t) {
     case 'edit':
       return decideEdit(state, command as CommandOf<'edit'>)
@@ -92,10 +103,10 @@ const refusePosting = (state: ConversationState, role: Role | undefined): Refusa
 const refuseSlowMode = (
   state: ConversationState,
   role: Role,
-  { from, at }: CommandOf<'send'>,
+  { from, at, now, isImported }: CommandOf<'send'>,
 ): Refusal | undefined => {
-  if (state.slowMode === undefined || role !== 'member') return undefined
-  const retryAfterMs = waitOf(state.slowMode, from, at)
+  if (state.slowMode === undefined || role !== 'member' || isImported === true) return undefined
+  const retryAfterMs = waitOf(state.slowMode, from, at, now)
   if (retryAfterMs === 0) return undefined
   const { seconds } = state.slowMode
   const message = `Slow mode: one message every ${seconds} s in this conversation.`
@@ -107,14 +118,15 @@ const decideSend = (state: ConversationState, command: CommandOf<'send'>): Conve
   const { m, text, replyTo, attachments } = request
   // A repeated send gets its first answer, whatever has changed since.
   const recent = state.recent.messages.get(m)
-  if (recent !== undefined && recent.from === from) return repeated(recent)
+  if (recent !== undefined && isRepeated(command, recent)) return repeated(recent)
   const role = roleIn(state, command)
   if (role === undefined) return refuseStranger(state)
   const message = messageOf(state, m, found)
   if (message !== undefined) {
     if ('lacks' in message) return message
+    if (isRepeated(command, message)) return repeated(message)
     return message.from === from
-      ? repeated(message)
+      ? refuseReuse(request.t)
       : refuse('CONFLICT', 'Another user has already used this message id.', '/m')
   }
   if (isBlocked === true) return blocked()
@@ -137,6 +149,10 @@ const decideSend = (state: ConversationState, command: CommandOf<'send'>): Conve
   if (attachments !== undefined && attachments.length > 0) event.attachments = attachments
   return { event }
 }
+
+const isRepeated = ({ request, from }: CommandOf<'send'>, message: MessageRef): boolean =>
+  message.from === from &&
+  asksFor(request, from, { type: 'message.posted', fingerprint: message.fingerprint })
 
 const repeated = ({ seq, at }: { seq: number; at: string }): ConversationDecision => ({
   unchanged: { seq, at, duplicate: true },
@@ -185,16 +201,70 @@ const decideDelete = (state: ConversationState, command: CommandOf<'delete'>): C
 
 const decideReact = (state: ConversationState, command: CommandOf<'react'>): ConversationDecision => {
   const { request, from, at } = command
-  const { m, emoji, on } = request
+  const { m, on } = request
   const message = existingMessage(state, command)
   if (!('seq' in message)) return message
-  // Views ignore a reaction that is added twice or removed twice, so the state holds recent reactions only.
-  const last = state.recent.reactions.get(reactionKey(m, from, emoji))
-  const isOn = last !== undefined ? last.on : state.recent.oldest === 1 ? false : undefined
-  if (isOn === on) return { unchanged: { seq: state.seq } }
+  const emoji = on ? request.emoji : removedEmoji(state, command)
+  if (emoji === undefined || hasReaction(state, m, from, emoji) === on)
+    return { unchanged: { seq: state.seq } }
+  const refusal = on ? refuseReaction(state, command) : undefined
+  if (refusal !== undefined) return refusal
   const { c } = state
   const seq = state.seq + 1
   return on
     ? { event: { t: 'event', c, seq, type: 'reaction.added', m, from, at, emoji } }
     : { event: { t: 'event', c, seq, type: 'reaction.removed', m, from, at, emoji } }
+}
+
+/**
+ * Whether a user has a reaction; undefined when the state does not say. Views ignore a reaction that is added twice or
+ * removed twice, so the state holds recent reactions only: all of those to a recent message.
+ */
+const hasReaction = (
+  { recent }: ConversationState,
+  m: string,
+  from: string,
+  emoji: string,
+): boolean | undefined =>
+  recent.reactions.get(reactionKey(m, from, emoji))?.on ??
+  (recent.oldest === 1 || recent.messages.has(m) ? false : undefined)
+
+/**
+ * Returns the reaction that a request removes: the emoji in canonical form, or the text as given, which a build without
+ * canonical forms may have stored. Undefined: there is no such reaction.
+ */
+const removedEmoji = (
+  state: ConversationState,
+  { request: { m, emoji: text }, from }: CommandOf<'react'>,
+): string | undefined => {
+  const emoji = canonicalEmoji(text)
+  if (emoji === text) return emoji
+  if (!state.hasOldReactions) return emoji
+  if (emoji === undefined || hasReaction(state, m, from, text) === true) return text
+  return hasReaction(state, m, from, emoji) === true || hasReaction(state, m, from, text) === false
+    ? emoji
+    : text
+}
+
+/** Refuses one more different reaction to a message that has as many as it may have, of all users or of this one. */
+const refuseReaction = (
+  { recent }: ConversationState,
+  { request: { m, emoji }, from, reactionLimits }: CommandOf<'react'>,
+): Refusal | undefined => {
+  if (reactionLimits === undefined) return undefined
+  const { messageReactions, userReactions } = reactionLimits
+  const { emojis, own } = reactionsOf(recent, m, from)
+  if (own >= userReactions)
+    return refuse(
+      'CONFLICT',
+      `emoji: you have ${own} reactions to this message, and may have ${userReactions}. Remove one first.`,
+      '/emoji',
+    )
+  if (emojis.size >= messageReactions && !emojis.has(emoji))
+    return refuse(
+      'CONFLICT',
+      `emoji: this message has ${emojis.size} different reactions, and may have ${messageReactions}. Use one of them.`,
+      '/emoji',
+    )
+  return undefined
 }

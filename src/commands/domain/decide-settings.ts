@@ -1,6 +1,6 @@
-import type { ConversationEvent, Role } from '../../events/index.ts'
+import { asksFor, type ConversationEvent, type Role } from '../../events/index.ts'
 import { type Decision, refuse } from './aggregate.ts'
-import { type CommandOf, refuseStranger, roleIn } from './conversation-command.ts'
+import { type CommandOf, refuseReuse, refuseStranger, roleIn } from './conversation-command.ts'
 import type { ConversationState } from './conversation-state.ts'
 
 type ConversationDecision = Decision<ConversationEvent>
@@ -9,10 +9,13 @@ export const decideCreate = (
   state: ConversationState,
   { request, from, at, id, blocked }: CommandOf<'create'>,
 ): ConversationDecision => {
-  if (state.seq > 0)
-    return state.creation === id
+  if (state.seq > 0) {
+    if (state.creation !== id) return refuse('ALREADY_EXISTS', undefined, '/c')
+    const created = { type: 'conversation.created', fingerprint: state.creationFingerprint } as const
+    return asksFor(request, from, created)
       ? { unchanged: { seq: 1, duplicate: true }, done: true }
-      : refuse('ALREADY_EXISTS', undefined, '/c')
+      : refuseReuse(request.t)
+  }
   const { c, kind, title } = request
   const members = new Map<string, Role>([[from, 'owner']])
   for (const user of request.members) if (user !== from) members.set(user, 'member')

@@ -1,5 +1,5 @@
 import type { UserEvent, UserRequest } from '../../events/index.ts'
-import { type Decision, refuse } from './aggregate.ts'
+import { type Decision, refuse, timeOfNext } from './aggregate.ts'
 import { refuseStranger } from './conversation-command.ts'
 import type { ConversationState } from './conversation-state.ts'
 import { marksOf, type UserState } from './user-state.ts'
@@ -19,6 +19,8 @@ export interface UserCommand {
   readonly from: string
   /** ISO time of the event. */
   readonly at: string
+  /** Whether the time is of an imported event. */
+  readonly isImported?: boolean | undefined
   /** Command id, unique in the log. */
   readonly id: string
   /** The conversation that the request names. */
@@ -30,7 +32,8 @@ export interface UserCommand {
  * nothing.
  */
 export const decideUser = (state: UserState, command: UserCommand): Decision<UserEvent> => {
-  const { request, at, conversation } = command
+  const { request, conversation } = command
+  const at = timeOfNext(state, command)
   const u = state.user
   const seq = state.seq + 1
   if (request.t === 'block') {
@@ -44,7 +47,7 @@ export const decideUser = (state: UserState, command: UserCommand): Decision<Use
     if (lastSeen === state.lastSeen) return { unchanged: { lastSeen } }
     return { event: { u, seq, type: 'privacy.changed', at, lastSeen } }
   }
-  if (request.t === 'follow') return decideFollow(state, request, command)
+  if (request.t === 'follow') return decideFollow(state, request, { ...command, at })
   const { c } = request
   if (request.t === 'mute' && state.muted.has(c) === request.on) return { unchanged: {} }
   // A user who has left may still unmute. Everything else requires membership.

@@ -1,10 +1,18 @@
-import type { ConversationEvent } from '../../events/index.ts'
+import {
+  type ConversationEvent,
+  type ConversationEventType,
+  fingerprintOf,
+  type RecordedContent,
+} from '../../events/index.ts'
 import type { MessageRef } from '../ports/message-lookup.ts'
 
 /** A recent event other than a posted message. */
 interface RecentChange {
   readonly seq: number
   readonly commandId: string
+  /** Absent: an unknown type, or recorded by a build that did not keep it. */
+  readonly type?: ConversationEventType
+  readonly fingerprint?: number
   /** Id of the message that the event deleted. */
   readonly deletes?: string
   /** Key of the reaction that the event added or removed. */
@@ -28,8 +36,8 @@ export interface RecentEvents {
   head: number
   /** seq of the oldest event that is here; 1: all events of the conversation are here. */
   oldest: number
-  /** Command id to seq. Without `send` commands: those are found by message id and sender. */
-  readonly commands: Map<string, number>
+  /** Command id to event. Without `send` commands: those are found by message id and sender. */
+  readonly commands: Map<string, RecentChange>
   readonly messages: Map<string, MessageRef>
   /** Messages that a recent event deleted, whenever they were posted: message id to seq of the deletion. */
   readonly deletions: Map<string, number>
@@ -71,19 +79,20 @@ export const rememberUnknown = (
 ): MessageRef | undefined => put(recent, { seq, commandId })
 
 const entryOf = (event: ConversationEvent, commandId: string): RecentEvent => {
-  const { seq } = event
-  switch (event.type) {
+  const { seq, type } = event
+  const fingerprint = fingerprintOf(event)
+  switch (type) {
     case 'message.posted':
-      return { m: event.m, seq, from: event.from, at: event.at, deleted: false }
+      return { m: event.m, seq, from: event.from, at: event.at, deleted: false, fingerprint }
     case 'message.deleted':
-      return { seq, commandId, deletes: event.m }
+      return { seq, commandId, type, fingerprint, deletes: event.m }
     case 'reaction.added':
     case 'reaction.removed': {
       const reaction = reactionKey(event.m, event.from, event.emoji)
-      return { seq, commandId, reaction, on: event.type === 'reaction.added' }
+      return { seq, commandId, type, fingerprint, reaction, on: type === 'reaction.added' }
     }
     default:
-      return { seq, commandId }
+      return { seq, commandId, type, fingerprint }
   }
 }
 
@@ -99,7 +108,7 @@ const put = (recent: RecentEvents, entry: RecentEvent): MessageRef | undefined =
     recent.messages.set(entry.m, entry)
     return forgotten
   }
-  recent.commands.set(entry.commandId, entry.seq)
+  recent.commands.set(entry.commandId, entry)
   if (entry.deletes !== undefined) {
     recent.deletions.set(entry.deletes, entry.seq)
     const message = recent.messages.get(entry.deletes)
@@ -116,9 +125,34 @@ const forget = (recent: RecentEvents, entry: RecentEvent): void => {
     return
   }
   const { seq, commandId, deletes, reaction } = entry
-  if (recent.commands.get(commandId) === seq) recent.commands.delete(commandId)
+  if (recent.commands.get(commandId)?.seq === seq) recent.commands.delete(commandId)
   if (deletes !== undefined && recent.deletions.get(deletes) === seq) recent.deletions.delete(deletes)
   if (reaction !== undefined && recent.reactions.get(reaction)?.seq === seq) recent.reactions.delete(reaction)
+}
+
+/** Returns the content of a recent event; undefined when any content counts as the same. */
+export const recordedContent = ({ type, fingerprint }: RecentChange): RecordedContent | undefined =>
+  type === undefined ? undefined : { type, fingerprint }
+
+/**
+ * Returns the different reactions of a message among the recent events: those of all users, and how many of them one
+ * user has. Of a message that is itself a recent event, these are all reactions.
+ */
+export const reactionsOf = (
+  recent: RecentEvents,
+  m: string,
+  user: string,
+): { readonly emojis: ReadonlySet<string>; readonly own: number } => {
+  const prefix = `${m} `
+  const emojis = new Set<string>()
+  let own = 0
+  for (const [key, { on }] of recent.reactions) {
+    if (!on || !key.startsWith(prefix)) continue
+    const end = key.indexOf(' ', prefix.length)
+    emojis.add(key.slice(end + 1))
+    if (key.slice(prefix.length, end) === user) own++
+  }
+  return { emojis, own }
 }
 
 /** Returns a copy that evolves independently and forgets nothing for the next `more` events. */

@@ -29,6 +29,7 @@ export const emptyUser = (user: string): UserState => ({
   seq: 0,
   stream: '',
   streamSeq: 0,
+  at: '',
   hasSkipped: false,
   marks: new Map(),
   muted: new Set(),
@@ -81,6 +82,7 @@ export const evolveUser = (state: UserState, event: UserEvent, origin: Origin): 
       state.follows.delete(event.c)
       break
   }
+  if (event.at > state.at) state.at = event.at
   advance(state, event.seq, origin)
 }
 
@@ -90,14 +92,15 @@ const advance = (state: UserState, seq: number, { stream, streamSeq }: Origin): 
   state.streamSeq = streamSeq
 }
 
-/** Version of the snapshot format. */
-const snapshotVersion = 2
+/** Version of the snapshot format. Version 2 had no `at`. */
+const snapshotVersion = 3
 
 /** The snapshot of a user, as JSON. */
 interface SerialUser {
   readonly seq: number
   readonly stream: string
   readonly streamSeq: number
+  readonly at?: string
   /** Conversation id, read marker, delivered marker. */
   readonly marks: [string, number, number][]
   readonly muted: string[]
@@ -111,11 +114,12 @@ const encoder = new TextEncoder()
 const decoder = new TextDecoder('utf-8', { fatal: true })
 
 const serialise = (state: UserState): Uint8Array => {
-  const { seq, stream, streamSeq, marks, muted, blocked, lastSeen, follows } = state
+  const { seq, stream, streamSeq, at, marks, muted, blocked, lastSeen, follows } = state
   const serial: SerialUser = {
     seq,
     stream,
     streamSeq,
+    at,
     marks: Array.from(marks, ([c, { read, delivered }]) => [c, read, delivered]),
     muted: [...muted],
     blocked: [...blocked],
@@ -126,15 +130,18 @@ const serialise = (state: UserState): Uint8Array => {
 }
 
 const deserialise = (user: string, bytes: Uint8Array, version: number): UserState => {
-  if (version !== snapshotVersion)
-    throw new RangeError(`snapshot of ${user} has version ${version}, this build reads ${snapshotVersion}`)
+  if (version !== snapshotVersion && version !== 2)
+    throw new RangeError(
+      `snapshot of ${user} has version ${version}, this build reads 2 and ${snapshotVersion}`,
+    )
   const serial = JSON.parse(decoder.decode(bytes)) as SerialUser
-  const { seq, stream, streamSeq, marks, muted, blocked, lastSeen = 'contacts', follows } = serial
+  const { seq, stream, streamSeq, at = '', marks, muted, blocked, lastSeen = 'contacts', follows } = serial
   return {
     user,
     seq,
     stream,
     streamSeq,
+    at,
     hasSkipped: false,
     marks: new Map(marks.map(([c, read, delivered]) => [c, { read, delivered }])),
     muted: new Set(muted),

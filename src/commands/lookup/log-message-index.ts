@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import { sleep } from '../../base/sleep.ts'
-import { ConfabError, decodeConversationEvent, type StoredEvent } from '../../events/index.ts'
+import { ConfabError, decodeConversationEvent, fingerprintOf, type StoredEvent } from '../../events/index.ts'
 import type { EventLog } from '../ports/event-log.ts'
 import type { MessageRef } from '../ports/message-lookup.ts'
 
@@ -16,7 +16,7 @@ export interface IndexedMessages {
 }
 
 /** Average memory of an indexed message and base memory of a part, bytes, measured with Node 24. */
-const messageBytes = 200
+const messageBytes = 220
 const partBytes = 1000
 /** Events between two estimates of a part's memory while the live feed extends it. */
 const sizeEvery = 1024
@@ -106,7 +106,7 @@ const addEvent = (part: IndexedMessages, stored: StoredEvent): void => {
     const event = decodeConversationEvent(stored)
     if (event.type === 'message.posted') {
       const { m, from, at } = event
-      part.posted.set(m, { m, seq, from, at, deleted: false })
+      part.posted.set(m, { m, seq, from, at, deleted: false, fingerprint: fingerprintOf(event) })
     } else if (event.type === 'message.deleted') {
       const message = part.posted.get(event.m)
       if (message === undefined) part.deleted.add(event.m)

@@ -5,6 +5,8 @@ export interface MessageRef {
   readonly from: string
   readonly at: string
   readonly deleted: boolean
+  /** Of its `message.posted`, whatever its text is now. Undefined: recorded by a build without fingerprints. */
+  readonly fingerprint?: number | undefined
 }
 
 /**

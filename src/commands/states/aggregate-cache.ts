@@ -175,7 +175,7 @@ export class AggregateCache<S extends AggregateState, E> {
     if (seq <= entry.state.seq) return true
     if (seq !== entry.state.seq + 1) return false
     const { stream, streamSeq } = stored
-    const origin = { stream, streamSeq, commandId }
+    const origin = { stream, streamSeq, commandId, seenAt: performance.now(), isLive: entry.live }
     if (!isKnownType(type)) {
       this.#options.type.skip(entry.state, stored.envelope, origin)
       return true
@@ -195,9 +195,10 @@ export class AggregateCache<S extends AggregateState, E> {
    * the last one.
    */
   commit(entry: CacheEntry<S, E>, { stream, streamSeq }: Position): void {
+    const seenAt = performance.now()
     for (const { seq, commandId, event } of entry.pending)
       if (event !== undefined && seq === entry.state.seq + 1)
-        this.#evolve(entry, event, { stream, streamSeq, commandId })
+        this.#evolve(entry, event, { stream, streamSeq, commandId, seenAt, isLive: true })
     entry.pending = noPending
     this.#snapshotWhenDue(entry)
   }
@@ -265,7 +266,7 @@ export class AggregateCache<S extends AggregateState, E> {
     try {
       const snapshot = await snapshots.load({ family: type.family, id })
       if (snapshot === undefined) return undefined
-      const state = type.deserialise(id, snapshot.data, snapshot.version)
+      const state = type.deserialise(id, snapshot.data, snapshot.version, performance.now())
       // The snapshot names the stream as it was: a promoted mirror has another name, and keeps the sequences.
       if (state !== undefined) state.stream = log.streamOf({ family: type.family, id })
       return state

@@ -141,7 +141,8 @@ export class LiveEvents {
     const sockets = fanOut.publish(c, wire, event)
     slowConsumers.holdPressed()
     const at = sockets > 0 ? decidedAt(wire.json) : Number.NaN
-    if (!Number.isNaN(at)) metrics.delivered(sockets, (Date.now() - at) / 1000)
+    // The clock of the node that decided the event may be ahead.
+    if (!Number.isNaN(at)) metrics.delivered(sockets, Math.max(0, Date.now() - at) / 1000)
   }
 
   /**

@@ -9,7 +9,7 @@ import { tooManyConnections } from '../limits/connection-limits.ts'
 import type { EdgeLimits } from '../ports/edge-limits.ts'
 import type { TokenVerifier } from '../ports/token-verifier.ts'
 import type { PresenceBoard } from '../presence/index.ts'
-import type { DeviceSessions } from '../sessions/close-sessions.ts'
+import { type DeviceSessions, deadlineOfToken } from '../sessions/close-sessions.ts'
 import { encodeAnswer } from '../sessions/frames.ts'
 import { push } from '../sessions/outbox.ts'
 import type { Session } from '../sessions/session.ts'
@@ -54,7 +54,7 @@ export class HelloHandler {
       if (session.closed) return
       if (this.#hasTooMany(user, hello.device)) throw tooManyConnections('This user')
       session.user = user
-      session.deadline = expiresAt
+      session.deadline = deadlineOfToken(expiresAt)
       this.#open(session, hello, conversations)
     })
   }

@@ -4,13 +4,17 @@ import { type ValueError, ValueErrorType } from '@sinclair/typebox/errors'
 import {
   type Attachment,
   ConfabError,
+  canonicalEmoji,
   Hello,
   type HelloRequest,
+  isBlank,
   isId,
   Limits,
   type Request,
+  type RequestOf,
   Requests,
   type RequestType,
+  titleFault,
 } from '../../events/index.ts'
 
 type Fields = Record<string, unknown>
@@ -75,6 +79,28 @@ const checkCursors = (cursors: unknown, field: string, most: number = Limits.cur
   if (!ids.every(isId)) throw bad(`${field.slice(1)}: its keys must be conversation ids.`, field)
 }
 
+/** Most texts start with a visible ASCII character, so one comparison decides. */
+const isBlankText = (text: string): boolean => {
+  const first = text.charCodeAt(0)
+  return !(first > 0x20 && first < 0x7f) && isBlank(text)
+}
+
+const checkTitle = (title: string | undefined): void => {
+  const fault = title === undefined ? undefined : titleFault(title)
+  if (fault !== undefined) throw bad(`title: ${fault}.`, '/title')
+}
+
+/**
+ * Returns the request with its emoji in canonical form. A removal may name any text, because earlier versions stored
+ * any text as a reaction.
+ */
+const checkReaction = (request: RequestOf['react']): RequestOf['react'] => {
+  if (!request.on) return request
+  const emoji = canonicalEmoji(request.emoji)
+  if (emoji === undefined) throw bad('emoji: expected one emoji.', '/emoji')
+  return emoji === request.emoji ? request : { ...request, emoji }
+}
+
 const checkFields = (value: Fields): void => {
   wellFormed(value.text, '/text')
   wellFormed(value.title, '/title')
@@ -116,10 +142,19 @@ export const checkRequest = (value: Fields): Request => {
     case 'send':
       if (request.attachments !== undefined && request.attachments.length > 0)
         return { ...request, attachments: request.attachments.map(checkAttachment) }
-      if (request.text === '') throw bad('text: must not be empty without attachments.', '/text')
+      if (isBlankText(request.text)) throw bad('text: must not be blank without attachments.', '/text')
       break
     case 'edit':
-      if (request.text === '') throw bad('text: must not be empty.', '/text')
+      if (isBlankText(request.text)) throw bad('text: must not be blank.', '/text')
+      break
+    case 'create':
+    case 'rename':
+      checkTitle(request.title)
+      break
+    case 'react':
+      return checkReaction(request)
+    case 'search':
+      if (isBlank(request.q)) throw bad('q: must not be blank.', '/q')
       break
     case 'history':
       if (request.before !== undefined && request.after !== undefined)

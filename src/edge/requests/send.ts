@@ -1,5 +1,5 @@
 import { commandContext } from '../../commands/index.ts'
-import type { AnswerOf, RequestOf } from '../../events/index.ts'
+import { type AnswerOf, asksFor, type RequestOf } from '../../events/index.ts'
 import type { Caller } from '../sessions/caller.ts'
 import { requireMedia } from './media.ts'
 import type { Fields, Handler, RequestContext } from './request-context.ts'
@@ -21,33 +21,37 @@ export const send = (context: RequestContext): Handler<'send'> => {
  */
 const takeAttachments = async (
   context: RequestContext,
-  { c, m, attachments }: RequestOf['send'],
+  request: RequestOf['send'],
   { user }: Caller,
 ): Promise<AnswerOf['send'] | undefined> => {
+  const { c, m, attachments } = request
   try {
     await context.access.member(c, user)
     await requireMedia(context.media).take(c, m, user, attachments ?? [])
     return undefined
   } catch (error) {
-    const sent = await sentBefore(context, c, m, user)
+    const sent = await sentBefore(context, request, user)
     if (sent === undefined) throw error
     return sent
   }
 }
 
 /**
- * Returns the answer to a message that the sender has posted before; undefined when there is none, or on a failed read.
+ * Returns the answer to the same message that the sender has posted before; undefined when there is none, or on a
+ * failed read.
  */
 const sentBefore = async (
   { states, lookup }: RequestContext,
-  c: string,
-  m: string,
+  request: RequestOf['send'],
   user: string,
 ): Promise<AnswerOf['send'] | undefined> => {
+  const { c, m } = request
   try {
     const view = await states.currentConversation(c)
     const found = view === undefined ? undefined : await lookup.find(c, m, view.head)
-    return found?.from === user ? { seq: found.seq, at: found.at, duplicate: true } : undefined
+    if (found?.from !== user) return undefined
+    const isSame = asksFor(request, user, { type: 'message.posted', fingerprint: found.fingerprint })
+    return isSame ? { seq: found.seq, at: found.at, duplicate: true } : undefined
   } catch {
     return undefined
   }

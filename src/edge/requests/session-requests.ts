@@ -6,6 +6,7 @@ import type { Admission } from '../limits/admission.ts'
 import type { EdgeLimits } from '../ports/edge-limits.ts'
 import type { EdgeMetrics } from '../ports/edge-metrics.ts'
 import type { PresenceBoard } from '../presence/index.ts'
+import { deadlineIn } from '../sessions/close-sessions.ts'
 import { encodeAnswer, encodeError } from '../sessions/frames.ts'
 import { flush, push } from '../sessions/outbox.ts'
 import type { QueuedRequest, Session } from '../sessions/session.ts'
@@ -241,7 +242,7 @@ export class SessionRequests {
     if (code === 'OVERLOADED') {
       // The client may retry on the same connection, after the time in the answer.
       session.phase = 'retrying'
-      session.deadline = Math.ceil((Date.now() + retryAfterMs + this.#limits.helloMs) / 1000)
+      session.deadline = deadlineIn(retryAfterMs + this.#limits.helloMs)
     } else if (code === 'UNAUTHENTICATED') {
       flush(session)
       session.end(CloseCode.unauthenticated, 'invalid token')

@@ -34,8 +34,16 @@ export const drainSessions = async (sessions: SessionRegistry, ms: number): Prom
   for (const session of sessions) session.end(CloseCode.goingAway, 'going away')
 }
 
-/** Closes sessions whose token has expired, and sessions without a `hello` in time. `seconds`: now, since 1970. */
-export const closeOverdue = (sessions: Iterable<Session>, seconds: number, onNoHello: () => void): void => {
+/** Returns a deadline, in seconds of the monotonic clock: a clock that is set does not move it. */
+export const deadlineIn = (ms: number): number => Math.max(1, Math.ceil((performance.now() + ms) / 1_000))
+
+/** Returns the deadline of a session whose token expires at this time, seconds since 1970; 0: never. */
+export const deadlineOfToken = (expiresAt: number): number =>
+  expiresAt === 0 ? 0 : deadlineIn(expiresAt * 1_000 - Date.now())
+
+/** Closes sessions whose token has expired, and sessions without a `hello` in time. */
+export const closeOverdue = (sessions: Iterable<Session>, onNoHello: () => void): void => {
+  const seconds = performance.now() / 1_000
   for (const session of sessions) {
     if (session.deadline === 0 || session.deadline > seconds) continue
     if (session.phase === 'open') session.end(CloseCode.unauthenticated, 'the token has expired')
@@ -50,8 +58,14 @@ const Announcement = Type.Object({ k: Type.Literal('device'), user: Id, device: 
 const announcementCheck = TypeCompiler.Compile(Announcement)
 
 /**
+ * Time within which the announcements of two sessions may cross each other, ms. A session that is open for longer is
+ * older than an announced one, whatever the clocks of the two nodes say.
+ */
+const crossingMs = 10_000
+
+/**
  * Keeps one session per user and device in the whole system: a newer session replaces an older one on any edge node.
- * Session ids are UUIDv7, and so in order of time.
+ * Session ids are UUIDv7, and so in order of time where the clocks of the nodes agree.
  */
 export class DeviceSessions {
   readonly #signals: Signals
@@ -66,7 +80,9 @@ export class DeviceSessions {
   opened(session: Session): void {
     const { user, device, id } = session
     if (device === undefined) return
-    this.#replace(user, device, id)
+    session.openedAt = performance.now()
+    for (const older of this.#sessions.of(user))
+      if (older.device === device && older.id < id) older.end(CloseCode.replaced, 'replaced')
     this.#announce(user, device, id)
   }
 
@@ -79,15 +95,13 @@ export class DeviceSessions {
   receive(signal: unknown): boolean {
     if (!announcementCheck.Check(signal)) return false
     const { user, device, session } = signal
-    this.#replace(user, device, session)
-    // The node of the older session may have subscribed to the user's signals only after the newer one was announced.
-    for (const newer of this.#sessions.of(user))
-      if (newer.device === device && newer.id > session) this.#announce(user, device, newer.id)
+    const crossing = performance.now() - crossingMs
+    for (const own of this.#sessions.of(user)) {
+      if (own.device !== device || own.id === session) continue
+      if (own.id < session || own.openedAt < crossing) own.end(CloseCode.replaced, 'replaced')
+      // The node of the older session may have subscribed to the user's signals only after the newer one was announced.
+      else this.#announce(user, device, own.id)
+    }
     return true
-  }
-
-  #replace(user: string, device: string, by: string): void {
-    for (const session of this.#sessions.of(user))
-      if (session.device === device && session.id < by) session.end(CloseCode.replaced, 'replaced')
   }
 }

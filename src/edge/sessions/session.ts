@@ -37,8 +37,10 @@ export class Session {
   device: string | undefined
   /** The token of the `Authorization` header, until `hello` has used it. */
   token: string | undefined
-  /** Expiry of the token, or the time limit of `hello`, seconds since 1970; 0: none. */
+  /** Expiry of the token, or the time limit of `hello`, as of `deadlineIn`; 0: none. */
   deadline = 0
+  /** When a session with a device opened, by `performance.now()`. */
+  openedAt = 0
   /** Unanswered requests. */
   inFlight = 0
   badFrames = 0

@@ -37,9 +37,9 @@ interface WithAgreement {
 
 /** Waits until all live nodes agree on the schema. Rejects with CassandraError. */
 const untilAgreed = async (client: Client): Promise<void> => {
-  for (const until = Date.now() + agreementMs; ; await sleep(pollMs)) {
+  for (const until = performance.now() + agreementMs; ; await sleep(pollMs)) {
     if (await (client.metadata as unknown as WithAgreement).checkSchemaAgreement()) return
-    if (Date.now() > until)
+    if (performance.now() > until)
       throw new CassandraError(
         CassandraProblem.schema,
         'the nodes of Cassandra do not agree on the schema: "nodetool describecluster" shows which one differs',
@@ -77,11 +77,11 @@ export const whileSchemaLocked = async <T>(
   const table = `${keyspace}.schema_lock`
   const owner = randomUUID()
   const take = `INSERT INTO ${table} (name, owner) VALUES ('schema', ?) IF NOT EXISTS USING TTL ${ttlSeconds}`
-  for (const until = Date.now() + waitMs; ; await sleep(pollMs * (0.5 + Math.random()))) {
+  for (const until = performance.now() + waitMs; ; await sleep(pollMs * (0.5 + Math.random()))) {
     const row = (await client.execute(take, [owner], serial)).first()
     // The lost answer may have been a success.
     if (row?.['[applied]'] === true || row?.owner === owner) break
-    if (Date.now() > until)
+    if (performance.now() > until)
       throw new CassandraError(
         CassandraProblem.schema,
         `another process has held the schema lock of ${keyspace} for two minutes: try again when it has ended`,

@@ -1,3 +1,4 @@
+import { type ConversationEvent, fingerprintOf } from '../../events/index.ts'
 import type {
   TimelineChange,
   TimelineEntry,
@@ -122,15 +123,17 @@ export const cassandraTimelineQueries = (database: Database, generation: number)
       const seq = numberOf(posted.seq)
       const row = await database.one(one, [c, bucketOf(seq), seq])
       if (row === undefined) return undefined
-      const event = JSON.parse((row.data as Buffer).toString()) as {
-        type: string
-        m?: string
-        from: string
-        at: string
-      }
+      const event = JSON.parse((row.data as Buffer).toString()) as ConversationEvent
       // Only the deletion exists when the message itself became a dead letter.
       if (event.type !== 'message.posted' || event.m !== m) return undefined
-      return { m, seq, from: event.from, at: event.at, deleted: deleted !== undefined }
+      return {
+        m,
+        seq,
+        from: event.from,
+        at: event.at,
+        deleted: deleted !== undefined,
+        fingerprint: fingerprintOf(event),
+      }
     },
     head: headOf,
   }

@@ -1,4 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite'
+import { type ConversationEvent, fingerprintOf } from '../../events/index.ts'
 import type { TimelineEntry, TimelineQueries, TimelineStore } from '../../projections/index.ts'
 import { coded } from './database.ts'
 import { rowsOf, tablesOf } from './view-tables.ts'
@@ -45,10 +46,17 @@ export const sqliteTimelineQueries = (db: DatabaseSync, generation: number): Tim
       coded(() => {
         const [posted, deleted] = message.all(c, m) as unknown as MessageRow[]
         if (posted === undefined) return undefined
-        const event = JSON.parse(decoder.decode(posted.data)) as { type: string; from: string; at: string }
+        const event = JSON.parse(decoder.decode(posted.data)) as ConversationEvent
         // Only the deletion exists when the message itself became a dead letter.
         if (event.type !== 'message.posted') return undefined
-        return { m, seq: posted.seq, from: event.from, at: event.at, deleted: deleted !== undefined }
+        return {
+          m,
+          seq: posted.seq,
+          from: event.from,
+          at: event.at,
+          deleted: deleted !== undefined,
+          fingerprint: fingerprintOf(event),
+        }
       }),
     head: async c =>
       coded(() => {

@@ -36,10 +36,13 @@ export interface TimelineQueries {
     c: string,
     range: { after?: number; before?: number; limit: number },
   ): Promise<readonly TimelineEntry[]>
+  /** Returns a message. `fingerprint` is of its `message.posted`, so it stays the same when the message is edited. */
   findMessage(
     c: string,
     m: string,
-  ): Promise<{ m: string; seq: number; from: string; at: string; deleted: boolean } | undefined>
+  ): Promise<
+    { m: string; seq: number; from: string; at: string; deleted: boolean; fingerprint: number } | undefined
+  >
   head(c: string): Promise<{ seq: number; streamSeq: number } | undefined>
 }
 

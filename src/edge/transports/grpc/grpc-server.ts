@@ -5,6 +5,7 @@ import type { EdgeLimits } from '../../ports/edge-limits.ts'
 import type { EdgeMetrics } from '../../ports/edge-metrics.ts'
 import type { SessionRequests } from '../../requests/session-requests.ts'
 import { bearerToken } from '../../sessions/caller.ts'
+import { deadlineIn } from '../../sessions/close-sessions.ts'
 import { Session } from '../../sessions/session.ts'
 import type { WriteRoom } from '../../sessions/slow-consumers.ts'
 import { CannotListenError } from '../listen.ts'
@@ -75,7 +76,7 @@ const openCall = (call: GrpcCall, parts: GrpcParts, limits: EdgeLimits): void =>
     return
   }
   const [authorization = ''] = call.metadata.get('authorization')
-  const deadline = Math.ceil((Date.now() + limits.helloMs) / 1000)
+  const deadline = deadlineIn(limits.helloMs)
   const session = new Session('grpc', bearerToken(String(authorization)), deadline)
   const stream = new GrpcStream(call, limits.backpressureBytes, {
     closed: code => requests.closed(session, code),

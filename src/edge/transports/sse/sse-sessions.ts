@@ -16,6 +16,7 @@ import type { TokenVerifier } from '../../ports/token-verifier.ts'
 import type { PresenceBoard } from '../../presence/index.ts'
 import { visibleError } from '../../requests/answers.ts'
 import { helloFields } from '../../requests/hello.ts'
+import { deadlineOfToken } from '../../sessions/close-sessions.ts'
 import { eventOf } from '../../sessions/frames.ts'
 import { flush, push } from '../../sessions/outbox.ts'
 import { Session } from '../../sessions/session.ts'
@@ -113,7 +114,7 @@ export class SseSessions {
         exchange.endWithoutBody(200, headers)
         return
       }
-      const session = new Session('sse', undefined, expiresAt)
+      const session = new Session('sse', undefined, deadlineOfToken(expiresAt))
       session.user = user
       session.id = uuidv7()
       const begin = (): boolean => {

@@ -11,6 +11,7 @@ import type { EdgeLimits } from '../../ports/edge-limits.ts'
 import type { EdgeMetrics } from '../../ports/edge-metrics.ts'
 import type { SessionRequests } from '../../requests/session-requests.ts'
 import { bearerToken } from '../../sessions/caller.ts'
+import { deadlineIn } from '../../sessions/close-sessions.ts'
 import { decodeFrame, leadingId, negotiate } from '../../sessions/frames.ts'
 import { Session, type SocketData } from '../../sessions/session.ts'
 import type { WriteRoom } from '../../sessions/slow-consumers.ts'
@@ -69,7 +70,7 @@ export class WebSockets {
       res.end(error.message, true)
       return
     }
-    const deadline = Math.ceil((Date.now() + this.#limits.helloMs) / 1000)
+    const deadline = deadlineIn(this.#limits.helloMs)
     const session = new Session(agreed.encoding, bearerToken(req.getHeader('authorization')), deadline)
     session.address = address
     res.upgrade<SocketData>(

@@ -140,7 +140,7 @@ export class CommandServer {
       return
     }
     const { inProgress } = registration
-    const { call, request, id, from, at, traceparent, ttl } = command
+    const { call, request, id, from, at, isImported, traceparent, ttl } = command
     const earlier = inProgress.get(call)
     if (earlier !== undefined) {
       earlier.push(reply)
@@ -149,13 +149,20 @@ export class CommandServer {
     const replies = [reply]
     inProgress.set(call, replies)
     const isWanted = (): boolean => registration.isValid && performance.now() < startedAt + ttl
-    const context = { id, from, at, isWanted }
+    const context = {
+      id,
+      from,
+      at,
+      isWanted,
+      ...(isImported === undefined ? {} : { isImported }),
+      ...(traceparent === undefined ? {} : { traceparent }),
+    }
     const ended = (): void => {
       inProgress.delete(call)
       if (registration === this.#registration && inProgress.size === 0) this.#onIdle?.()
     }
     this.#options.bus
-      .execute(request, traceparent === undefined ? context : { ...context, traceparent })
+      .execute(request, context)
       .then(
         answer => {
           const data = encodeAnswer(answer)

@@ -49,6 +49,7 @@ export interface WireCommand {
   readonly id: string
   readonly from: string
   readonly at: string
+  readonly isImported?: true
   readonly traceparent?: string
   /** Time for which the edge node still waits for the answer, ms. */
   readonly ttl: number
@@ -63,6 +64,7 @@ const envelope = TypeCompiler.Compile(
     id: text(256),
     from: text(64),
     at: text(40),
+    isImported: Type.Optional(Type.Literal(true)),
     traceparent: Type.Optional(text(64)),
     ttl: Type.Number({ minimum: 0 }),
     request: Type.Object({ t: Type.String() }),

@@ -93,14 +93,22 @@ export class RemoteCommandBus implements CommandBus {
   ): Promise<AnswerOf[R['t']]> {
     return new Promise((resolve, reject) => {
       if (this.#calls.size >= this.#limits.open) throw new ConfabError('OVERLOADED')
-      const { from, at, traceparent, id = commandIdOf(request, from) } = context
+      const { from, at, isImported, traceparent, id = commandIdOf(request, from) } = context
       const order = this.#next++
-      const command = { call: `${this.#name}.${order}`, id, from, at, request }
+      const command = {
+        call: `${this.#name}.${order}`,
+        id,
+        from,
+        at,
+        ...(isImported === undefined ? {} : { isImported }),
+        ...(traceparent === undefined ? {} : { traceparent }),
+        request,
+      }
       const c = isUserRequest(request) ? undefined : request.c
       const call: Call = {
         queue: this.#queues.of(c === undefined ? 'user' : 'conv', c ?? from),
         order,
-        command: traceparent === undefined ? command : { ...command, traceparent },
+        command,
         until: performance.now() + this.#limits.timeoutMs,
         resolve: answer => {
           const { seq } = answer as { seq?: number }

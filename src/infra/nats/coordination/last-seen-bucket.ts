@@ -52,7 +52,13 @@ export const openLastSeenBucket = async (
       const entry = await kv.get(key)
       const before = entry?.operation === 'PUT' ? entry.json<Value>() : {}
       const value = new Map(Object.entries(before).filter(([, at]) => at > oldest()))
-      for (const [user, at] of seen) value.set(user, Math.max(value.get(user) ?? 0, Math.floor(at / 1000)))
+      const now = Date.now() / 1000
+      for (const [user, ms] of seen) {
+        const at = Math.floor(ms / 1000)
+        const known = value.get(user) ?? 0
+        // A time in the future is from a node whose clock was ahead.
+        value.set(user, known > now ? at : Math.max(known, at))
+      }
       try {
         await kv.put(key, JSON.stringify(Object.fromEntries(value)), { previousSeq: entry?.revision ?? 0 })
         return
@@ -81,7 +87,7 @@ export const openLastSeenBucket = async (
           const value = entry.json<Value>()
           for (const user of group) {
             const at = Object.hasOwn(value, user) ? value[user]! : 0
-            if (at > oldest()) found.set(user, at * 1000)
+            if (at > oldest()) found.set(user, Math.min(at * 1000, Date.now()))
           }
         },
       )

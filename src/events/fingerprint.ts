@@ -1,0 +1,149 @@
+import type { Attachment, ConversationEvent, ConversationEventType } from './conversation-events.ts'
+import { canonicalEmoji } from './emoji.ts'
+import type { ConversationRequest } from './protocol.ts'
+
+/**
+ * The type and content of an event, to recognise a repetition of its request. `fingerprint` undefined: a build without
+ * fingerprints recorded the event, and any content counts as the same.
+ */
+export interface RecordedContent {
+  readonly type: ConversationEventType
+  readonly fingerprint: number | undefined
+}
+
+/**
+ * Returns a number that identifies the content of an event: the fields that its request chose, in canonical form. Equal
+ * contents have equal fingerprints. Different contents of one type differ, except for one pair in 2^53.
+ */
+export const fingerprintOf = (event: ConversationEvent): number => {
+  switch (event.type) {
+    case 'message.posted':
+      return ofMessage(event.text, event.replyTo, event.attachments)
+    case 'message.edited':
+      return hash(event.text, hash(event.m))
+    case 'message.deleted':
+      return hash(event.m)
+    case 'reaction.added':
+    case 'reaction.removed':
+      return ofReaction(event.m, event.emoji)
+    case 'member.joined':
+    case 'member.left':
+      return ofMember(event.user, event.from)
+    case 'member.role_changed':
+      return hash(event.role, hash(event.user))
+    case 'conversation.renamed':
+      return hash(event.title)
+    case 'conversation.created':
+      return ofCreation(
+        event.kind,
+        event.title,
+        event.members.map(({ user }) => user),
+      )
+    case 'conversation.settings_changed':
+      return ofSettings(event.posting === 'staff', event.slowModeSeconds)
+  }
+}
+
+/** Whether a request of this user asks for the content that was recorded, so that it may be a retry. */
+export const asksFor = (request: ConversationRequest, from: string, recorded: RecordedContent): boolean => {
+  const { type, fingerprint } = recorded
+  if (type !== eventTypeOf(request)) return false
+  return fingerprint === undefined || fingerprint === fingerprintOfRequest(request, from, fingerprint)
+}
+
+/** Returns the type of the event that a request produces. */
+const eventTypeOf = (request: ConversationRequest): ConversationEventType => {
+  switch (request.t) {
+    case 'create':
+      return 'conversation.created'
+    case 'send':
+      return 'message.posted'
+    case 'edit':
+      return 'message.edited'
+    case 'delete':
+      return 'message.deleted'
+    case 'react':
+      return request.on ? 'reaction.added' : 'reaction.removed'
+    case 'invite':
+    case 'join':
+      return 'member.joined'
+    case 'remove':
+    case 'leave':
+      return 'member.left'
+    case 'role':
+      return 'member.role_changed'
+    case 'rename':
+      return 'conversation.renamed'
+    case 'settings':
+      return 'conversation.settings_changed'
+  }
+}
+
+/** A request may omit settings. They are taken from `recorded`, because the event has all of them. */
+const fingerprintOfRequest = (request: ConversationRequest, from: string, recorded: number): number => {
+  switch (request.t) {
+    case 'create':
+      return ofCreation(request.kind, request.title, [from, ...request.members])
+    case 'send':
+      return ofMessage(request.text, request.replyTo, request.attachments)
+    case 'edit':
+      return hash(request.text, hash(request.m))
+    case 'delete':
+      return hash(request.m)
+    case 'react':
+      return ofReaction(request.m, request.emoji)
+    case 'invite':
+    case 'remove':
+      return hash(request.user)
+    case 'join':
+    case 'leave':
+      return ofMember(from, from)
+    case 'role':
+      return hash(request.role, hash(request.user))
+    case 'rename':
+      return hash(request.title)
+    case 'settings': {
+      const { posting, slowModeSeconds = Math.floor(recorded / 2) } = request
+      return ofSettings(posting === undefined ? recorded % 2 === 1 : posting === 'staff', slowModeSeconds)
+    }
+  }
+}
+
+/** An upload is identified by its id: its other fields cannot differ. */
+const ofMessage = (
+  text: string,
+  replyTo: string | undefined,
+  attachments: readonly Attachment[] = [],
+): number =>
+  replyTo === undefined && attachments.length === 0
+    ? hash(text)
+    : hash(text, hash([replyTo ?? '', ...attachments.map(({ mediaId }) => mediaId)].join(' ')))
+
+const ofReaction = (m: string, emoji: string): number => hash(canonicalEmoji(emoji) ?? emoji, hash(m))
+
+/** 0 for a user who joins or leaves: another user who adds or removes a member makes another event. */
+const ofMember = (user: string, from: string): number => (user === from ? 0 : hash(user))
+
+const ofCreation = (kind: string, title: string | undefined, users: readonly string[]): number =>
+  hash(title ?? '', hash([...new Set(users)].sort().join(' '), hash(kind)))
+
+/** The settings themselves, so that a request that omits some of them can be compared. */
+const ofSettings = (isStaff: boolean, slowModeSeconds: number): number =>
+  slowModeSeconds * 2 + (isStaff ? 1 : 0)
+
+/**
+ * Returns the 53-bit hash "cyrb53" of a text: two multiplications a character, no allocation.
+ * @see https://github.com/bryc/code/blob/master/jshash/experimental/cyrb53.js
+ */
+const hash = (text: string, seed = 0): number => {
+  let one = 0xdeadbeef ^ seed
+  let two = 0x41c6ce57 ^ Math.floor(seed / 2 ** 32)
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i)
+    one = Math.imul(one ^ unit, 0x9e3779b1)
+    two = Math.imul(two ^ unit, 0x5f356495)
+  }
+  one = Math.imul(one ^ (one >>> 16), 0x85ebca6b) ^ Math.imul(two ^ (two >>> 13), 0xc2b2ae35)
+  two = Math.imul(two ^ (two >>> 16), 0x85ebca6b) ^ Math.imul(one ^ (one >>> 13), 0xc2b2ae35)
+  return (two & 0x1fffff) * 2 ** 32 + (one >>> 0)
+}
