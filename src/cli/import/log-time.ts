@@ -135,8 +135,8 @@ const adjustmentMs = 6 * hourMs
  * Returns the times of lines, ms since 1970, from the day on which the log starts, ms since 1970. A line without a time
  * has the time of the line before, or that of the line after where a log or a day starts. When a clock steps back by
  * up to `adjustmentMs`, lines keep the earlier time until the clock reaches it. A clock without a day that steps back
- * further has passed midnight. Old logs have a clock of twelve hours without am and pm: there, half a day has passed, or
- * a day, if half a day is not enough. Undefined: the day of the line is not known.
+ * further has passed midnight. Old logs have a clock of twelve hours without am and pm: there, half a day has passed,
+ * or a day, if half a day is not enough. Undefined: the day of the line is not known.
  */
 export const timesOfLines = (
   lines: readonly TimedLine[],
