@@ -4,8 +4,8 @@ export type Inbox = Map<string, InboxItem>
 
 /**
  * Applies an event to the list. Returns false when the list has to be fetched again: for a new conversation, or when
- * the last message or a message that counts as unread was deleted. The time of a conversation is that of its last
- * message, or of the user's own arrival if that is later: nothing else moves it in the list.
+ * the last message was deleted. The time of a conversation is that of its last message, or of the user's own arrival if
+ * that is later: nothing else moves it in the list.
  */
 export const applyToInbox = (inbox: Inbox, event: ConversationEvent, me: string): boolean => {
   const item = inbox.get(event.c)
@@ -32,7 +32,7 @@ export const applyToInbox = (inbox: Inbox, event: ConversationEvent, me: string)
       if (item.lastMessage?.m === event.m) next.lastMessage = { ...item.lastMessage, text: event.text }
       return true
     case 'message.deleted':
-      return item.lastMessage?.m !== event.m && item.unread === 0
+      return item.lastMessage?.m !== event.m
     case 'conversation.renamed':
       next.title = event.title
       return true

@@ -5,7 +5,7 @@ const test = await browserTests()
 
 const names = (page: Page): Promise<string[]> => page.locator('.conversation-name').allTextContents()
 
-test('a message lifts a conversation, also after a reload; other events do not', async ({
+test('a message lifts a conversation; other events do not', async ({
   t,
   confab,
   open,

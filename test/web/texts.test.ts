@@ -278,13 +278,6 @@ t.test('the list: only messages and the own arrival move a conversation', async 
   t.equal(sorted(inbox)[0]?.c, 'a')
 })
 
-t.test('the list: a deleted message may have counted as unread', async t => {
-  const inbox: Inbox = new Map([['a', item('a', { unread: 2 })]])
-  const at = '2026-11-24T10:00:00.000Z'
-  const deleted = { t: 'event', c: 'a', seq: 5, type: 'message.deleted', m: 'm3', from: 'bob', at } as const
-  t.equal(applyToInbox(inbox, deleted, 'alice'), false, 'the list is fetched again')
-})
-
 t.test('the filter: all words of the name, without case and accents', async t => {
   const items = [
     item('a', { title: 'Café Zürich' }),
