@@ -72,12 +72,11 @@ export class Drafts {
   }
 
   reply(c: string, message: Message): void {
-    const { edit: _, ...draft } = this.get(c)
-    this.#set(c, { ...draft, reply: targetOf(message) })
+    this.#set(c, { ...parked(this.get(c)), reply: targetOf(message) })
   }
 
   edit(c: string, message: Message): void {
-    this.#set(c, { ...this.get(c), edit: { target: targetOf(message), text: message.text } })
+    this.#set(c, { ...parked(this.get(c)), edit: { target: targetOf(message), text: message.text } })
   }
 
   /** Ends the edit; without an edit, the reply. */
@@ -120,10 +119,7 @@ export class Drafts {
     const draft = this.get(c)
     const edit = draft.unsaved.find(({ target }) => target.m === m)
     if (edit === undefined) return
-    const others = without(draft.unsaved, m)
-    const unsaved =
-      draft.edit === undefined ? others : [...others, { problem: 'Not sent yet.', ...draft.edit }]
-    this.#set(c, { ...draft, unsaved, edit })
+    this.#set(c, { ...parked({ ...draft, unsaved: without(draft.unsaved, m) }), edit })
   }
 
   /** Removes all drafts of the user. */
@@ -149,6 +145,13 @@ export class Drafts {
       // The storage is full: the draft lasts as long as the page.
     }
   }
+}
+
+/** Returns a draft without an open edit. A changed text is kept beside it. */
+const parked = ({ edit, ...draft }: Draft): Draft => {
+  if (edit === undefined || edit.text === edit.target.text) return draft
+  const { m } = edit.target
+  return { ...draft, unsaved: [...without(draft.unsaved, m), { problem: 'Not sent yet.', ...edit }] }
 }
 
 const without = (edits: readonly DraftEdit[], m: string): DraftEdit[] =>

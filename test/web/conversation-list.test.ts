@@ -5,11 +5,7 @@ const test = await browserTests()
 
 const names = (page: Page): Promise<string[]> => page.locator('.conversation-name').allTextContents()
 
-test('a message lifts a conversation; other events do not', async ({
-  t,
-  confab,
-  open,
-}) => {
+test('a message lifts a conversation; other events do not', async ({ t, confab, open }) => {
   const ann = await confab.connect('ann')
   for (const c of ['one', 'two', 'three']) {
     await ann.ok('create', { c, kind: 'group', title: c, members: ['ben'] })

@@ -47,6 +47,20 @@ t.test('an edit takes the place of the next message and leaves it alone', async 
   t.same(drafts.get('c'), { text: 'half a', unsaved: [] })
 })
 
+t.test('an open edit is not lost to another one, nor to a reply', async t => {
+  const drafts = new Drafts('alice', newStorage())
+  drafts.edit('c', message('m1'))
+  drafts.write('c', 'changed')
+  drafts.edit('c', message('m2'))
+  t.match(drafts.get('c'), {
+    edit: { target: { m: 'm2' } },
+    unsaved: [{ target: { m: 'm1' }, text: 'changed' }],
+  })
+  drafts.reply('c', message('m3'))
+  t.match(drafts.get('c'), { reply: { m: 'm3' }, edit: undefined, unsaved: [{ target: { m: 'm1' } }] })
+  t.equal(drafts.get('c').unsaved.length, 1, 'an unchanged edit is dropped')
+})
+
 t.test('a refused edit returns to the composer, or waits beside another text', async t => {
   const drafts = new Drafts('alice', newStorage())
   drafts.edit('c', message('m1'))
