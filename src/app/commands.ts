@@ -2,6 +2,7 @@ import { settlesWithin } from '../base/timeout.ts'
 import {
   type CommandBus,
   createFollowingStates,
+  createRosterShared,
   createViewLookup,
   type StateReader,
 } from '../commands/index.ts'
@@ -10,6 +11,7 @@ import { createCommandMetrics, createRemoteMetrics } from '../infra/telemetry/in
 import type { Views } from '../projections/index.ts'
 import type { ProcessContext } from './lifecycle.ts'
 import { type OpenedLog, openBus } from './open-log.ts'
+import { isInFile, viewDatabasesOf } from './open-views.ts'
 
 /** The role `commands`. */
 export interface CommandsRole {
@@ -23,11 +25,17 @@ export interface CommandsRole {
 export const openCommandsRole = (
   context: ProcessContext,
   opened: OpenedLog,
-  { timeline }: Pick<Views, 'timeline'>,
+  { timeline, roster }: Pick<Views, 'timeline' | 'roster'>,
 ): CommandsRole => {
   const { config, logger, system, registry, onStop, readyWhen } = context
+  // Without these roles, a file of views stays empty.
+  const hasRoster =
+    !isInFile(viewDatabasesOf(config), 'roster') ||
+    config.roles.includes('edge') ||
+    config.roles.includes('projections')
   const { bus, states } = openBus(opened, {
     lookup: log => createViewLookup(timeline, log, config.commands.lookupBytes),
+    ...(hasRoster ? { shared: feed => createRosterShared(roster, feed) } : {}),
     limits: config.commands,
     logger,
   })

@@ -8,6 +8,7 @@ import {
   type EventLog,
   type LiveFeed,
   type MessageLookup,
+  type SharedConversations,
   type SnapshotStore,
   type StateReader,
 } from '../commands/index.ts'
@@ -84,6 +85,8 @@ const epoch = 1
 export interface BusOptions {
   /** Finds messages that are no longer in the cached state of their conversation. */
   readonly lookup: (log: EventLog, feed: LiveFeed) => MessageLookup
+  /** Finds the conversations that two users share. Default: none, as for imports, which create channels only. */
+  readonly shared?: (feed: LiveFeed) => SharedConversations
   readonly limits?: Partial<BusLimits>
   /** Receives the causes of commands that fail with an internal error. Default: not logged. */
   readonly logger?: Logger | undefined
@@ -92,11 +95,18 @@ export interface BusOptions {
 /** Creates a command bus on a log. Call it before the components that read its states register with the feed. */
 export const openBus = (
   { log, feed, snapshots }: OpenedLog,
-  { lookup, limits, logger }: BusOptions,
+  { lookup, shared, limits, logger }: BusOptions,
 ): { readonly bus: CommandBus; readonly states: StateReader } => {
   const bounds = limits === undefined ? {} : { limits }
   const states = createStates({ log, feed, snapshots, logger, ...bounds })
-  const bus = createCommandBus({ log, states, lookup: lookup(log, feed), epoch, ...bounds })
+  const bus = createCommandBus({
+    log,
+    states,
+    lookup: lookup(log, feed),
+    shared: shared?.(feed),
+    epoch,
+    ...bounds,
+  })
   return { bus, states }
 }
 

@@ -28,7 +28,7 @@ interface ReplayFlags extends SystemFlags {
  * log.
  */
 export interface ReplayFilter {
-  /** Include events of users: markers, mutes, blocks. */
+  /** Include events of users: markers, mutes, blocks, ids of direct conversations. */
   readonly users?: boolean
   readonly types?: ReadonlySet<string>
   readonly since?: number
@@ -156,7 +156,10 @@ export const replayCommand = (): Command =>
     ),
   )
     .option('--conversation <id>', 'Only this conversation')
-    .option('--users', 'Include events of users: markers, mutes, blocks (with u and a seq per user)')
+    .option(
+      '--users',
+      'Include events of users: markers, mutes, blocks, ids of direct conversations (with u and a seq per user)',
+    )
     .option('--type <type>', 'Only this type, such as message.posted; repeatable', collect)
     .option('--since <time>', 'Only events with this time (at) or later', time)
     .option('--until <time>', 'Only events with an earlier time (at)', time)

@@ -109,6 +109,11 @@ export interface ConfabClient {
     options?: { replyTo?: string; m?: string; attachments?: readonly Attachment[] },
   ): Promise<AnswerOf['send'] & { m: string }>
   /**
+   * Returns the direct conversation with a user, and creates it if there is none. Rejects as `request` does: FORBIDDEN
+   * when one of the two has blocked the other.
+   */
+  direct(user: string): Promise<AnswerOf['direct']>
+  /**
    * Uploads a file and verifies it; the result can be attached to a message. Failed parts are repeated. Rejects with
    * RequestError, or with the signal's reason. A later call with the `mediaId` from `onBegun` continues the upload.
    */

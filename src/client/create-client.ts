@@ -130,6 +130,7 @@ export const createClient = (options: ClientOptions): ConfabClient => {
         ...(replyTo === undefined ? {} : { replyTo }),
         ...(attachments.length === 0 ? {} : { attachments: [...attachments] }),
       }),
+    direct: user => requests.make('direct', { user }),
     upload: (file, uploadOptions) =>
       uploadFile(file, { http, announce: fields => requests.make('media', fields) }, uploadOptions),
     mediaUrl: async (c, mediaId) => {

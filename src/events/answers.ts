@@ -57,9 +57,12 @@ export const InboxItem = Type.Object({
     }),
     'The last message that is not deleted; `null`: none.',
   ),
-  unread: described(Mark, 'Number of messages after the read marker, deleted ones included.'),
+  unread: described(Mark, 'Number of messages after the read marker that are not deleted.'),
   read: described(Mark, 'The read marker in effect; 0: nothing read.'),
-  at: described(Time, 'Time of the last event. Items are sorted by it.'),
+  at: described(
+    Time,
+    'Time of the last message, deleted or not, or of the user’s own arrival if that is later. Items are sorted by it.',
+  ),
   muted: described(Type.Boolean(), 'Whether the user has muted the conversation.'),
   peer: optional(Id, 'The other user of a `direct` conversation.'),
 })
@@ -144,6 +147,14 @@ export const Answers = {
   delivered: marker('delivered'),
   mute: nothing,
   block: nothing,
+  direct: Type.Object({
+    c: described(Id, 'Id of the direct conversation.'),
+    seq: described(
+      Seq,
+      '1 if this request created the conversation, otherwise the sequence number of its last event.',
+    ),
+    created: described(Type.Boolean(), 'Whether this request created the conversation.'),
+  }),
   privacy: Type.Object({
     lastSeen: described(LastSeenFor, 'Users that may see when the caller was last online.'),
   }),
@@ -174,7 +185,7 @@ export const Answers = {
     cursor,
   }),
   inbox: Type.Object({
-    items: described(Type.Array(InboxItem), 'Conversations, last active first.'),
+    items: described(Type.Array(InboxItem), 'Conversations, the one with the last message first.'),
     cursor,
     behind: optional(Type.Literal(true), 'Present when the inbox does not include all of `seen` yet.'),
   }),

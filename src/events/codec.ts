@@ -75,6 +75,22 @@ export const decodeUserEvent = (stored: StoredEvent): UserEvent => {
   return event
 }
 
+/**
+ * Whether the body of an event of a conversation is JSON with the fields that every such event has. For events whose
+ * type or version this build does not know.
+ */
+export const hasEventFields = ({ aggregate, envelope, data }: StoredEvent): boolean => {
+  let body: Record<string, unknown> | null
+  try {
+    body = JSON.parse(decoder.decode(data)) as Record<string, unknown> | null
+  } catch {
+    return false
+  }
+  return (
+    body?.t === 'event' && body.c === aggregate.id && body.seq === envelope.seq && body.type === envelope.type
+  )
+}
+
 const mismatch = (stored: StoredEvent): UnreadableEventError =>
   new UnreadableEventError('malformed', stored, 'the body contradicts the subject or the sequence number')
 

@@ -118,7 +118,13 @@ export const MessageEdited = event('message.edited', 'The author replaced the te
 export const MessageDeleted = event(
   'message.deleted',
   'The author, an admin or an owner deleted a message.',
-  { m },
+  {
+    m,
+    messageSeq: optional(
+      Seq,
+      'Sequence number of the `message.posted` that is deleted. Absent in events of older versions.',
+    ),
+  },
 )
 export const ReactionAdded = event('reaction.added', 'A member added a reaction to a message.', {
   m,

@@ -71,6 +71,8 @@ export interface ErrorBody {
   readonly retryable: boolean
   /** The field that is wrong, as a JSON pointer. */
   readonly field?: string
+  /** The conversation that exists already. */
+  readonly c?: string
   /** How long to wait before the next attempt, ms. */
   readonly retryAfterMs?: number
 }
@@ -78,15 +80,17 @@ export interface ErrorBody {
 /** An error that clients may see: its message is safe to show, its code is in the registry. */
 export class ConfabError extends CodedError<ErrorCode> {
   readonly field: string | undefined
+  readonly c: string | undefined
   readonly retryAfterMs: number | undefined
 
   constructor(
     code: ErrorCode,
     message?: string,
-    details: { field?: string; retryAfterMs?: number; cause?: unknown } = {},
+    details: { field?: string; c?: string; retryAfterMs?: number; cause?: unknown } = {},
   ) {
     super(code, message ?? ErrorRegistry[code].message, details.cause)
     this.field = details.field
+    this.c = details.c
     this.retryAfterMs = details.retryAfterMs
   }
 
@@ -107,6 +111,7 @@ export class ConfabError extends CodedError<ErrorCode> {
       retryable: ErrorRegistry[this.code].retryable,
     }
     if (this.field !== undefined) body.field = this.field
+    if (this.c !== undefined) body.c = this.c
     if (this.retryAfterMs !== undefined) body.retryAfterMs = this.retryAfterMs
     return body
   }

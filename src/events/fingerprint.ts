@@ -131,19 +131,24 @@ const ofCreation = (kind: string, title: string | undefined, users: readonly str
 const ofSettings = (isStaff: boolean, slowModeSeconds: number): number =>
   slowModeSeconds * 2 + (isStaff ? 1 : 0)
 
+/** Spreads the bits of a 32-bit number: the finaliser of MurmurHash3. */
+const mix = (bits: number): number => {
+  const half = Math.imul(bits ^ (bits >>> 16), 0x85ebca6b)
+  const whole = Math.imul(half ^ (half >>> 13), 0xc2b2ae35)
+  return (whole ^ (whole >>> 16)) >>> 0
+}
+
 /**
- * Returns the 53-bit hash "cyrb53" of a text: two multiplications a character, no allocation.
- * @see https://github.com/bryc/code/blob/master/jshash/experimental/cyrb53.js
+ * Returns a 53-bit hash of a text and a seed, which may be a hash. Two FNV-1a hashes over the UTF-16 code units, with
+ * different primes; one multiplication each a unit, and no allocation.
  */
 const hash = (text: string, seed = 0): number => {
-  let one = 0xdeadbeef ^ seed
-  let two = 0x41c6ce57 ^ Math.floor(seed / 2 ** 32)
+  let low = 0x811c9dc5 ^ seed
+  let high = 0x050c5d1f ^ Math.floor(seed / 2 ** 32)
   for (let i = 0; i < text.length; i++) {
     const unit = text.charCodeAt(i)
-    one = Math.imul(one ^ unit, 0x9e3779b1)
-    two = Math.imul(two ^ unit, 0x5f356495)
+    low = Math.imul(low ^ unit, 0x01000193)
+    high = Math.imul(high ^ unit, 0x9e3779b1)
   }
-  one = Math.imul(one ^ (one >>> 16), 0x85ebca6b) ^ Math.imul(two ^ (two >>> 13), 0xc2b2ae35)
-  two = Math.imul(two ^ (two >>> 16), 0x85ebca6b) ^ Math.imul(one ^ (one >>> 13), 0xc2b2ae35)
-  return (two & 0x1fffff) * 2 ** 32 + (one >>> 0)
+  return (mix(high ^ text.length) & 0x1fffff) * 2 ** 32 + mix(low ^ high)
 }

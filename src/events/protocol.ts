@@ -161,7 +161,7 @@ export const ConversationRequests = {
   }),
 } as const
 
-/** Requests that append to the user's own log. */
+/** Requests that append to the log of a user. */
 export const UserRequests = {
   read: request('read', 'Moves the caller’s read marker forward.', {
     c,
@@ -178,6 +178,9 @@ export const UserRequests = {
   block: request('block', 'Blocks or unblocks a user.', {
     user: described(Id, 'The user to block or unblock. It may not be the caller.'),
     on: described(Type.Boolean(), '`true` blocks, `false` unblocks.'),
+  }),
+  direct: request('direct', 'Returns the direct conversation with a user, and creates it if there is none.', {
+    user: described(Id, 'The other user. It may not be the caller.'),
   }),
   privacy: request('privacy', 'Sets or returns which users may see when the caller was last online.', {
     lastSeen: optional(LastSeenFor, 'The new setting. Absent: unchanged. Initially `contacts`.'),
@@ -239,7 +242,7 @@ export const QueryRequests = {
       'Sequence number from an earlier answer. The page is read from a state that includes this event.',
     ),
   }),
-  inbox: request('inbox', 'Returns the caller’s conversations, last active first.', {
+  inbox: request('inbox', 'Returns the caller’s conversations, the one with the last message first.', {
     limit: page(Limits.inboxPage, 50, 'items'),
     cursor,
     seen: optional(

@@ -50,7 +50,7 @@ export const Pushes = {
   ...Signals,
   inbox: push('inbox', 'The user’s read marker has moved on another device.', {
     c,
-    unread: described(Mark, 'Number of messages after the read marker.'),
+    unread: described(Mark, 'Number of messages after the read marker that are not deleted.'),
     read: described(Mark, 'The read marker in effect.'),
     head: described(Seq, 'Sequence number of the last event of the conversation.'),
   }),

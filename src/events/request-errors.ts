@@ -115,6 +115,11 @@ export const RequestErrors: Readonly<Record<RequestType | 'hello', readonly Requ
     { code: 'ALREADY_EXISTS', field: '/c', when: 'A conversation with this id exists.' },
     keyReused,
     {
+      code: 'ALREADY_EXISTS',
+      field: '/members',
+      when: 'The two users have a `direct` conversation already. The error names it as `c`.',
+    },
+    {
       code: 'BAD_REQUEST',
       field: '/members',
       when: 'A `direct` conversation would not have exactly two members.',
@@ -217,6 +222,10 @@ export const RequestErrors: Readonly<Record<RequestType | 'hello', readonly Requ
   delivered: membersOnly,
   mute: membersOnly,
   block: [{ code: 'BAD_REQUEST', field: '/user', when: '`user` is the caller.' }],
+  direct: [
+    { code: 'BAD_REQUEST', field: '/user', when: '`user` is the caller.' },
+    { code: 'FORBIDDEN', when: 'One of the two users has blocked the other.' },
+  ],
   privacy: [],
   typing: membersOnly,
   call: [

@@ -61,6 +61,20 @@ export const ChannelUnfollowed = event(
   },
 )
 
+/**
+ * Of the two users of a direct conversation, the log of the one with the smaller id has this event. A later one
+ * replaces it, when another conversation took the id `c` first.
+ */
+export const DirectOpened = event(
+  'direct.opened',
+  'The user and another user got the id of their direct conversation. One of the two logs has the event.',
+  {
+    peer: described(Id, 'The other user.'),
+    c: described(Id, 'Id of the direct conversation. The conversation is created after this event.'),
+    by: described(Id, 'User that opened it: one of the two.'),
+  },
+)
+
 /** The schemas of user events, by type. */
 export const UserEvents = {
   'read.marked': ReadMarked,
@@ -72,6 +86,7 @@ export const UserEvents = {
   'privacy.changed': PrivacyChanged,
   'channel.followed': ChannelFollowed,
   'channel.unfollowed': ChannelUnfollowed,
+  'direct.opened': DirectOpened,
 } as const
 
 export type ReadMarked = Static<typeof ReadMarked>
@@ -83,6 +98,7 @@ export type UserUnblocked = Static<typeof UserUnblocked>
 export type PrivacyChanged = Static<typeof PrivacyChanged>
 export type ChannelFollowed = Static<typeof ChannelFollowed>
 export type ChannelUnfollowed = Static<typeof ChannelUnfollowed>
+export type DirectOpened = Static<typeof DirectOpened>
 
 export type UserEvent =
   | ReadMarked
@@ -94,6 +110,7 @@ export type UserEvent =
   | PrivacyChanged
   | ChannelFollowed
   | ChannelUnfollowed
+  | DirectOpened
 
 export type UserEventType = UserEvent['type']
 

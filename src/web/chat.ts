@@ -208,6 +208,16 @@ export class Chat {
   create = (fields: { c: string; kind: Kind; title?: string; members: string[] }) =>
     this.attempt(this.client.request('create', fields))
 
+  /** Returns the direct conversation with a user; undefined after an error, which the chat shows. */
+  async direct(user: string): Promise<string | undefined> {
+    let c: string | undefined
+    const opening = this.client.direct(user).then(answer => {
+      c = answer.c
+    })
+    await this.attempt(opening)
+    return c
+  }
+
   async moreInbox(): Promise<void> {
     const cursor = this.inboxCursor
     if (cursor === undefined) return

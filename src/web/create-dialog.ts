@@ -108,17 +108,13 @@ const start = async (
   fields: { c: string; title: string; members: string[] },
 ): Promise<string | undefined> => {
   if (choice === 'join') return (await chat.join(fields.c)) ? fields.c : undefined
-  if (choice === 'direct') {
-    // Two users share one direct conversation.
-    for (const { c, peer } of chat.inbox.values())
-      if (peer === fields.members[0] && peer !== undefined) return c
-  }
+  if (choice === 'direct') return await chat.direct(fields.members[0] ?? '')
   const c = choice === 'channel' ? fields.c : uuidV7()
   const made = await chat.create({
     c,
     kind: choice,
     members: fields.members,
-    ...(fields.title !== '' && choice !== 'direct' ? { title: fields.title } : {}),
+    ...(fields.title !== '' ? { title: fields.title } : {}),
   })
   return made ? c : undefined
 }

@@ -32,6 +32,7 @@ export const applyToInbox = (inbox: Inbox, event: ConversationEvent, me: string)
       if (item.lastMessage?.m === event.m) next.lastMessage = { ...item.lastMessage, text: event.text }
       return true
     case 'message.deleted':
+      if ((event.messageSeq ?? 0) > item.read) next.unread = Math.max(0, item.unread - 1)
       return item.lastMessage?.m !== event.m
     case 'conversation.renamed':
       next.title = event.title

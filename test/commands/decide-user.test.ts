@@ -97,17 +97,64 @@ t.test('a user is blocked and unblocked', async t => {
   t.match(when(mia, { t: 'block', user: 'mia', on: true }), { refused: 'BAD_REQUEST' })
 })
 
+t.test('the direct conversation of a pair is recorded once', async t => {
+  const bob = emptyUser('bob')
+  const opened = { proposed: 'p1', blocked: false, earlier: null }
+  t.match(when(bob, { t: 'direct', user: 'bob' }, opened), { refused: 'BAD_REQUEST', field: '/user' })
+  t.match(when(bob, { t: 'direct', user: 'cyd' }, { ...opened, blocked: true }), { refused: 'FORBIDDEN' })
+  t.same(when(bob, { t: 'direct', user: 'cyd' }, opened), {
+    event: { u: 'bob', seq: 1, type: 'direct.opened', at, peer: 'cyd', c: 'p1', by: 'bob' },
+  })
+  const proposed = { ...opened, proposed: 'p2' }
+  const missing = { ...proposed, conversation: emptyConversation('p1') }
+  t.same(when(bob, { t: 'direct', user: 'cyd' }, missing), { unchanged: { c: 'p1' } }, 'not created yet')
+  t.same(
+    when(bob, { t: 'direct', user: 'bob' }, { ...missing, from: 'cyd' }),
+    { unchanged: { c: 'p1' } },
+    'the other user opens it',
+  )
+  const existing = { ...emptyConversation('p1'), seq: 1, kind: 'direct' as const }
+  const ofPair = { ...existing, members: new Map([['bob', 'owner'] as const, ['cyd', 'member'] as const]) }
+  t.same(when(bob, { t: 'direct', user: 'cyd' }, { ...proposed, conversation: ofPair }), {
+    unchanged: { c: 'p1' },
+    done: true,
+  })
+  t.match(
+    when(bob, { t: 'direct', user: 'cyd' }, { ...proposed, conversation: existing }),
+    { event: { seq: 2, peer: 'cyd', c: 'p2' } },
+    'other users have taken the id',
+  )
+  t.match(when(bob, { t: 'direct', user: 'cyd' }, { ...proposed, conversation: { ...existing, c: 'p2' } }), {
+    unchanged: { c: 'p2' },
+  })
+  t.match(when(bob, { t: 'direct', user: 'dan' }, { ...opened, earlier: 'old' }), {
+    event: { peer: 'dan', c: 'old' },
+  })
+  t.same(
+    [...bob.directs],
+    [
+      ['cyd', 'p2'],
+      ['dan', 'old'],
+    ],
+  )
+})
+
 t.test('a snapshot is the state', async t => {
   const mia = emptyUser('mia')
   when(mia, { t: 'read', c, seq: 5 })
   when(mia, { t: 'delivered', c, seq: 7 })
   when(mia, { t: 'mute', c, on: true })
   when(mia, { t: 'block', user: 'max', on: true })
+  when(mia, { t: 'direct', user: 'zoe' }, { proposed: 'p', earlier: null })
   const restored = userType.deserialise('mia', userType.serialise(mia), userType.snapshotVersion)
   t.same(restored, mia)
   const fork = userType.fork(mia, 1)
   when(fork, { t: 'block', user: 'eve', on: true })
+  when(fork, { t: 'direct', user: 'zed' }, { proposed: 'q', earlier: null })
   t.same(mia, restored, 'a fork leaves the original unchanged')
+  const { directs: _, ...older } = JSON.parse(Buffer.from(userType.serialise(mia)).toString())
+  t.equal(userType.deserialise('mia', Buffer.from(JSON.stringify(older)), 2).directs.size, 0)
+  t.throws(() => userType.deserialise('mia', userType.serialise(mia), 1), RangeError)
 })
 
 t.test('only the next event is accepted', async t => {

@@ -5,6 +5,7 @@ import {
   createLogLookup,
   createStates,
   type MessageLookup,
+  type SharedConversations,
   type StateReader,
 } from '../../src/commands/index.ts'
 import type { ConversationRequest, UserRequest } from '../../src/events/index.ts'
@@ -32,6 +33,7 @@ export const setUp = async (
     log?: MemoryEventLog
     limits?: Partial<BusLimits>
     lookup?: MessageLookup
+    shared?: SharedConversations
     snapshots?: MemorySnapshotStore
     epoch?: number
   } = {},
@@ -47,6 +49,7 @@ export const setUp = async (
   const bus = createCommandBus({
     log,
     lookup: more.lookup ?? createLogLookup(log),
+    shared: more.shared,
     states,
     epoch: more.epoch ?? 1,
     ...(more.limits === undefined ? {} : { limits: more.limits }),

@@ -152,6 +152,34 @@ export const commandBusContract = (name: string, t: Test, open: (t: Test) => Pro
     t.equal((await stored(`c-${serial}`)).length, 52)
   })
 
+  t.test(`${name}: a pair has one direct conversation, and a refusal names it`, async t => {
+    const { bus, states, stored } = await open(t)
+    const as = asOn(bus)
+    const [one, other] = [fresh('one'), fresh('other')]
+    const opened = (await as(other, { t: 'direct', user: one })) as {
+      c: string
+      seq: number
+      created: boolean
+    }
+    const { c } = opened
+    t.match(opened, { seq: 1, created: true })
+    t.equal(
+      (await states.conversation(c))?.roleOf(one),
+      'member',
+      'the state includes the event of the answer',
+    )
+    t.match((await stored(c))[0]?.envelope, { type: 'conversation.created', actor: other })
+    t.same(await as(one, { t: 'direct', user: other }), { c, seq: 1, created: false })
+    await as(one, { t: 'send', c, m: 'm1', text: 'hi' })
+    t.same(await as(other, { t: 'direct', user: one }), { c, seq: 2, created: false })
+    await t.rejects(as(one, { t: 'create', c: fresh('c'), kind: 'direct', members: [other] }), {
+      code: 'ALREADY_EXISTS',
+      field: '/members',
+      c,
+    })
+    await t.rejects(as(one, { t: 'direct', user: one }), { code: 'BAD_REQUEST', field: '/user' })
+  })
+
   t.test(`${name}: drain waits for commands in flight`, async t => {
     const { bus } = await open(t)
     const as = asOn(bus)

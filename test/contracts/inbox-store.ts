@@ -3,10 +3,10 @@ import type { InboxChange } from '../../src/projections/index.ts'
 import { type OpenEmptyViews, second } from './open-views.ts'
 
 const created = (c: string, users: readonly string[], seq = 1): InboxChange[] => [
-  { kind: 'activity', c, seq, at: second(seq), n: 0 },
+  { kind: 'activity', c, seq, n: 0 },
   { kind: 'created', c, as: 'group' },
   { kind: 'title', c, seq, title: 'a title' },
-  ...users.map((user): InboxChange => ({ kind: 'membership', c, seq, user, member: true })),
+  ...users.map(user => membership(c, user, seq, true)),
 ]
 const message = (c: string, seq: number, n: number, from = 'bob'): InboxChange => ({
   kind: 'message',
@@ -18,9 +18,15 @@ const message = (c: string, seq: number, n: number, from = 'bob'): InboxChange =
   from,
   text: `text ${n}`,
 })
-const amended = (c: string, seq: number, m: string, text: string | null): InboxChange[] => [
-  { kind: 'activity', c, seq, at: second(seq), n: 3 },
-  { kind: 'amendment', c, seq, m, text },
+const amended = (
+  c: string,
+  seq: number,
+  m: string,
+  text: string | null,
+  { n = 3, messageSeq }: { n?: number; messageSeq?: number } = {},
+): InboxChange[] => [
+  { kind: 'activity', c, seq, n },
+  { kind: 'amendment', c, seq, m, text, messageSeq },
 ]
 const read = (c: string, user: string, mark: number): InboxChange => ({ kind: 'read', c, user, mark })
 const delivered = (c: string, user: string, mark: number): InboxChange => ({
@@ -42,6 +48,7 @@ const membership = (c: string, user: string, seq: number, member: boolean): Inbo
   user,
   seq,
   member,
+  at: second(seq),
 })
 
 const follows = (c: string, user: string, seq: number, follows: boolean): InboxChange => ({
@@ -50,6 +57,7 @@ const follows = (c: string, user: string, seq: number, follows: boolean): InboxC
   user,
   seq,
   follows,
+  at: second(seq),
 })
 
 /** The contract of InboxStore, read through InboxQueries. */
@@ -210,15 +218,49 @@ export const testInboxStore = (t: Test, open: OpenEmptyViews): void => {
     t.match(await last(), { m: 'm2' }, 'an older edit does not restore it')
     await stores.inbox.apply([...amended('c', 7, 'm1', null), ...amended('c', 8, 'm2', null)])
     t.equal(await last(), null)
-    t.match(await views.inbox.item('ann', 'c'), { head: 8, unread: 3 }, 'ordinals count deleted messages')
+    t.match(await views.inbox.item('ann', 'c'), { head: 8, unread: 0, at: second(4) })
   })
 
-  t.test('the most recently active comes first, page by page', async t => {
+  t.test('deleted messages do not count as unread, whatever is deleted when', async t => {
+    const { stores, views } = await open(t)
+    await stores.inbox.apply([
+      ...created('c', ['ann', 'bob']),
+      message('c', 2, 1),
+      message('c', 3, 2),
+      message('c', 4, 3),
+    ])
+    const at = async () => {
+      const item = await views.inbox.item('ann', 'c')
+      return [item?.read, item?.unread]
+    }
+    const deleted = amended('c', 5, 'm2', null, { messageSeq: 3 })
+    await stores.inbox.apply(deleted)
+    t.same(await at(), [0, 2])
+    await stores.inbox.apply(deleted)
+    t.same(await at(), [0, 2], 'a replay does not count it again')
+    await stores.inbox.apply([read('c', 'ann', 2)])
+    t.same(await at(), [2, 1], 'a deletion after the marker')
+    await stores.inbox.apply([read('c', 'ann', 3)])
+    t.same(await at(), [3, 1], 'a deleted message before the marker, deleted after it')
+    await stores.inbox.apply(amended('c', 6, 'm1', null))
+    t.same(await at(), [3, 1], 'a read message deleted, as older versions wrote it')
+    await stores.inbox.apply([message('c', 7, 4), ...amended('c', 8, 'm4', null, { n: 4 })])
+    t.same(await at(), [3, 1], 'posted and deleted in one batch')
+    await stores.inbox.apply(amended('c', 9, 'm3', null, { n: 4 }))
+    t.same(await at(), [3, 0])
+    await stores.inbox.apply(amended('c', 10, 'never posted', null, { n: 4 }))
+    t.same(await at(), [3, 0])
+    await stores.inbox.apply([message('c', 11, 5)])
+    t.same(await at(), [3, 1])
+    t.match(await views.inbox.page('ann', { limit: 1 }), { items: [{ unread: 1, lastMessage: { m: 'm5' } }] })
+  })
+
+  t.test('the latest message comes first, page by page', async t => {
     const { stores, views } = await open(t)
     for (const [i, c] of ['a', 'b', 'd', 'e'].entries())
       await stores.inbox.apply([
         ...created(c, ['ann']),
-        { kind: 'activity', c, seq: 2, at: second(i === 3 ? 12 : 10 + i), n: 0 },
+        { ...message(c, 2, 1), at: second(i === 3 ? 12 : 10 + i) } as InboxChange,
       ])
     const first = await views.inbox.page('ann', { limit: 3 })
     t.same(
@@ -234,6 +276,76 @@ export const testInboxStore = (t: Test, open: OpenEmptyViews): void => {
     t.equal((await views.inbox.page('ann', { limit: 4 })).cursor, undefined)
     for (const cursor of ['', 'x', '!', first.cursor?.slice(1) ?? ''])
       await t.rejects(views.inbox.page('ann', { limit: 3, cursor }), { code: 'BAD_REQUEST' })
+  })
+
+  t.test('only messages and the own arrival move a conversation to the top', async t => {
+    const { stores, views } = await open(t)
+    await stores.inbox.apply([
+      ...created('a', ['ann', 'bob'], 1),
+      ...created('b', ['ann', 'bob'], 2),
+      ...created('d', ['bob'], 3),
+    ])
+    const list = async (user = 'ann') =>
+      (await views.inbox.page(user, { limit: 9 })).items.map(({ c, at }) => `${c} ${at}`)
+    t.same(await list(), [`b ${second(2)}`, `a ${second(1)}`], 'without messages: the time of the arrival')
+    await stores.inbox.apply([message('a', 4, 1)])
+    const before = [`a ${second(4)}`, `b ${second(2)}`]
+    t.same(await list(), before)
+    await stores.inbox.apply([
+      { kind: 'activity', c: 'b', seq: 20, n: 0 },
+      { kind: 'title', c: 'b', seq: 21, title: 'renamed' },
+      membership('b', 'cyd', 22, true),
+      ...amended('a', 23, 'm1', 'edited', { n: 1 }),
+    ])
+    t.same(await list(), before, 'reactions, renames, joins of others and edits change nothing')
+    await stores.inbox.apply(amended('a', 24, 'm1', null, { messageSeq: 4, n: 1 }))
+    t.same(await list(), before, 'nor do deletions')
+    await stores.inbox.apply([membership('d', 'ann', 30, true)])
+    t.same(await list(), [`d ${second(30)}`, ...before])
+    t.same((await list('bob'))[0], `a ${second(4)}`, 'the arrival of another user')
+    await stores.inbox.apply([message('d', 5, 1), membership('d', 'ann', 31, false)])
+    t.same(await list(), before)
+    const followed = { ...follows('d', 'ann', 7, true), at: second(35) } as InboxChange
+    await stores.inbox.apply([followed, membership('d', 'ann', 30, true)])
+    t.same(await list(), [`d ${second(35)}`, ...before], 'a follower arrives by the own log')
+    const replayed = message('a', 4, 1)
+    await stores.inbox.apply([message('a', 40, 2)])
+    await stores.inbox.apply([replayed])
+    t.same((await list())[0], `a ${second(40)}`, 'an older message changes nothing')
+  })
+
+  t.test('the list changes between its pages: no conversation is missing or returned twice', async t => {
+    const { stores, views } = await open(t)
+    const ids = ['a', 'b', 'd', 'e', 'f', 'g']
+    for (const [i, c] of ids.entries())
+      await stores.inbox.apply([...created(c, ['ann'], i + 1), message(c, 10 + i, 1)])
+    const first = await views.inbox.page('ann', { limit: 2 })
+    await stores.inbox.apply([
+      { kind: 'activity', c: 'd', seq: 99, n: 1 },
+      ...amended('b', 98, 'm1', 'edited', { n: 1 }),
+      message('a', 50, 2),
+      message('a', 51, 3),
+      message('g', 52, 2),
+      ...created('new', ['ann'], 60),
+      membership('e', 'ann', 61, true),
+    ])
+    const next = await views.inbox.page('ann', { limit: 2, cursor: first.cursor ?? '' })
+    await stores.inbox.apply([message('b', 70, 2)])
+    const third = await views.inbox.page('ann', { limit: 2, cursor: next.cursor ?? '' })
+    t.same(
+      [first, next, third].map(({ items }) => items.map(({ c }) => c)),
+      [
+        ['g', 'f'],
+        ['e', 'd'],
+        ['b', 'a'],
+      ],
+    )
+    t.equal(third.cursor, undefined)
+    t.match(third.items[1], { at: second(51), head: 51, unread: 3 }, 'each conversation is as it is now')
+    t.same(
+      (await views.inbox.page('ann', { limit: 9 })).items.map(({ c }) => c),
+      ['b', 'e', 'new', 'g', 'a', 'f', 'd'],
+    )
   })
 
   t.test('a former member no longer has it; a returning member keeps the marker', async t => {
@@ -268,8 +380,8 @@ export const testInboxStore = (t: Test, open: OpenEmptyViews): void => {
       { kind: 'title', c: 'c', seq: 5, title: 'new' },
       mute('c', 'ann', 2, true),
     ])
-    await stores.inbox.apply([{ kind: 'activity', c: 'c', seq: 5, at: second(5), n: 2 }])
-    const now = { title: 'new', muted: true, head: 5, at: second(5), unread: 2 }
+    await stores.inbox.apply([{ kind: 'activity', c: 'c', seq: 5, n: 2 }])
+    const now = { title: 'new', muted: true, head: 5, at: second(1), unread: 2 }
     t.match(await views.inbox.item('ann', 'c'), now)
     await stores.inbox.apply([...created('c', ['ann']), mute('c', 'ann', 1, false)])
     t.match(await views.inbox.item('ann', 'c'), now, 'a replay changes nothing')
@@ -280,7 +392,7 @@ export const testInboxStore = (t: Test, open: OpenEmptyViews): void => {
   t.test('a direct conversation has the peer and no title', async t => {
     const { stores, views } = await open(t)
     await stores.inbox.apply([
-      { kind: 'activity', c: 'c', seq: 1, at: second(1), n: 0 },
+      { kind: 'activity', c: 'c', seq: 1, n: 0 },
       { kind: 'created', c: 'c', as: 'direct', pair: ['ann', 'bob'] },
       { kind: 'title', c: 'c', seq: 1, title: null },
       membership('c', 'ann', 1, true),

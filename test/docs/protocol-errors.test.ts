@@ -47,6 +47,7 @@ await bob.ok('create', { c: 'direct', kind: 'direct', members: ['carol'] })
 await bob.ok('send', { c: 'direct', m: 'm1', text: 'one' })
 await carol.ok('send', { c: 'direct', m: 'm2', text: 'two' })
 await bob.ok('create', { c: 'pair', kind: 'group', members: ['carol'] })
+await carol.ok('create', { c: 'friends', kind: 'direct', members: ['dave'] })
 await carol.ok('block', { user: 'bob', on: true })
 // 64 different reactions of 4 users to one message.
 await alice.ok('send', { c: 'big', m: 'm1', text: 'one' })
@@ -142,6 +143,7 @@ const cases: Record<RequestType | 'hello', (Case | null)[]> = {
       await alice.ok(type, { c: 'new-1', kind: 'group', members: [], key: 'k' })
       return await alice.request(type, { c: 'new-1', kind: 'group', members: ['bob'], key: 'k' })
     },
+    ask('dave', { c: 'new', kind: 'direct', members: ['carol'] }),
     ask('alice', { c: 'new', kind: 'direct', members: ['bob', 'carol'] }),
     ask('bob', { c: 'new', kind: 'direct', members: ['carol'] }),
   ],
@@ -231,6 +233,7 @@ const cases: Record<RequestType | 'hello', (Case | null)[]> = {
   delivered: byStrangers({ seq: 1 }),
   mute: byStrangers({ on: true }),
   block: [ask('alice', { user: 'alice', on: true })],
+  direct: [ask('alice', { user: 'alice' }), ask('bob', { user: 'carol' })],
   privacy: [],
   typing: byStrangers({ on: true }),
   call: [

@@ -133,6 +133,8 @@ export const recordExamples = async (
   await frank('leave', { c: 'news' })
   await alice('mute', { c, on: false })
   await alice('block', { user: 'mallory', on: false })
+  await alice('create', { c: 'alice-dave', kind: 'direct', members: ['dave'] })
+  await alice('direct', { user: 'dave' })
   await alice('ping')
   await alice('sync', { cursors: { [c]: 12 } })
   await phone.find(frame => frame.t === 'synced')

@@ -103,6 +103,8 @@ const answers: Record<KeysOf<AnswerOf[RequestType]> | keyof HelloAnswer, true> =
   of: true,
   approximate: true,
   lastSeen: true,
+  c: true,
+  created: true,
 }
 
 t.test('an answer has all fields of any answer', async t => {

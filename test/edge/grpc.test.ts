@@ -110,6 +110,9 @@ t.test('a service sends hello and requests, and receives what a socket receives'
     slowModeSeconds: 30,
   })
   t.match(await bot.ok('privacy', { lastSeen: 'everybody' }), { lastSeen: 'everybody' })
+  t.match(await bot.ok('direct', { user: 'zoe' }), { c: String, seq: 1, created: true })
+  const again = await bot.request('create', { c: 'another', kind: 'direct', members: ['zoe'] })
+  t.match(again.error, { code: 'ALREADY_EXISTS', field: '/members', c: String })
   t.match(await bot.ok('ping'), { at: String })
   bot.close()
 })

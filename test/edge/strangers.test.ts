@@ -141,6 +141,15 @@ t.test('none of it had an effect', async t => {
 })
 
 t.test('this test’s types cover the protocol', async t => {
-  const unnamed: RequestType[] = ['create', 'block', 'privacy', 'inbox', 'undelivered', 'sync', 'ping']
+  const unnamed: RequestType[] = [
+    'create',
+    'block',
+    'direct',
+    'privacy',
+    'inbox',
+    'undelivered',
+    'sync',
+    'ping',
+  ]
   t.same(new Set([...Object.keys(naming), 'join', ...unnamed]), new Set(Object.keys(Requests)))
 })

@@ -46,6 +46,7 @@ const examples: (ConversationEvent | UserEvent)[] = [
     attachments: [{ mediaId: 'x', name: 'a.png', type: 'image/png', size: 3, sha256: 'a'.repeat(64) }],
   },
   { t: 'event', c: 'c1', seq: 7, type: 'message.edited', from: 'alice', at, m: 'm1', text: '' },
+  { t: 'event', c: 'c1', seq: 8, type: 'message.deleted', from: 'alice', at, m: 'm1', messageSeq: 6 },
   { t: 'event', c: 'c1', seq: 8, type: 'message.deleted', from: 'alice', at, m: 'm1' },
   { t: 'event', c: 'c1', seq: 9, type: 'reaction.added', from: 'alice', at, m: 'm1', emoji: '👍🏽' },
   { t: 'event', c: 'c1', seq: 10, type: 'reaction.removed', from: 'alice', at, m: 'm1', emoji: '👍🏽' },
@@ -66,6 +67,9 @@ const examples: (ConversationEvent | UserEvent)[] = [
   { u: 'alice', seq: 5, type: 'user.blocked', at, user: 'mallory' },
   { u: 'alice', seq: 6, type: 'user.unblocked', at, user: 'mallory' },
   { u: 'alice', seq: 7, type: 'privacy.changed', at, lastSeen: 'nobody' },
+  { u: 'alice', seq: 8, type: 'channel.followed', at, c: 'c1', head: 9, n: 2 },
+  { u: 'alice', seq: 9, type: 'channel.unfollowed', at, c: 'c1', head: 9, by: 'bob' },
+  { u: 'alice', seq: 10, type: 'direct.opened', at, peer: 'bob', c: 'c2', by: 'bob' },
 ]
 
 const stored = (

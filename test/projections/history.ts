@@ -66,7 +66,7 @@ interface Conversation {
   kind: Kind
   roles: Map<string, Role>
   followers: Set<string>
-  messages: { m: string; from: string; deleted: boolean }[]
+  messages: { m: string; seq: number; from: string; deleted: boolean }[]
 }
 
 /**
@@ -144,7 +144,7 @@ export const historyOf = (run: readonly Step[]): Record<string, StoredEvent[]> =
       case 'post': {
         if (!isMember) break
         const m = `m-${messages.length + 1}`
-        messages.push({ m, from: user, deleted: false })
+        messages.push({ m, seq: (seqs.get(c) ?? 0) + 1, from: user, deleted: false })
         const file = { mediaId: 'f', name: 'f.txt', type: 'text/plain', size: 1, sha256: '0'.repeat(64) }
         emit({
           type: 'message.posted',
@@ -163,7 +163,8 @@ export const historyOf = (run: readonly Step[]): Record<string, StoredEvent[]> =
         const target = pick % 4 === 0 ? message : messages.findLast(({ deleted }) => !deleted)
         if (!target || target.deleted || !isMember) break
         target.deleted = true
-        emit({ type: 'message.deleted', m: target.m })
+        // Older versions did not write the seq of the message.
+        emit({ type: 'message.deleted', m: target.m, ...(media ? { messageSeq: target.seq } : {}) })
         break
       }
       case 'react':
@@ -211,6 +212,7 @@ export const historyOf = (run: readonly Step[]): Record<string, StoredEvent[]> =
       case 'block':
         emitUser({ type: media ? 'user.blocked' : 'user.unblocked', user: other })
         emitUser({ type: 'privacy.changed', lastSeen: media ? 'nobody' : 'everybody' })
+        emitUser({ type: 'direct.opened', peer: other, c, by: user })
     }
   }
   return streams

@@ -58,6 +58,15 @@ export const modelOf = (streams: Record<string, readonly StoredEvent[]>) => {
       ...userEvents.map(e => (e.u === user && e.type === 'channel.followed' && e.c === c ? e.head : 0)),
     )
     const read = Math.max(own, came, followed, mark(user, c, 'read.marked'))
+    const arrivals = [
+      ...events.filter(
+        e =>
+          (e.type === 'member.joined' && e.user === user) ||
+          (e.type === 'conversation.created' && e.members.some(member => member.user === user)),
+      ),
+      ...userEvents.filter(e => e.u === user && e.type === 'channel.followed' && e.c === c),
+    ]
+    const listed = [posted(c).at(-1)?.at ?? '', ...arrivals.map(event => event.at)].sort()
     const mute = userEvents.findLast(
       e =>
         e.u === user &&
@@ -74,9 +83,9 @@ export const modelOf = (streams: Record<string, readonly StoredEvent[]>) => {
       lastMessage: last
         ? { seq: last.seq, m: last.m, from: last.from, at: last.at, text: textOf(last) }
         : null,
-      unread: posted(c).filter(({ seq }) => seq > read).length,
+      unread: standing(c).filter(({ seq }) => seq > read).length,
       read,
-      at: head.at,
+      at: listed.at(-1) ?? '',
       muted: mute?.type === 'conversation.muted',
       ...(created.kind === 'direct' && peer !== undefined ? { peer } : {}),
     }

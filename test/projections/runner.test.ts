@@ -104,6 +104,47 @@ t.test('an event that cannot be applied becomes a dead letter, and the rest cont
   t.equal(statusOf(again.runner, 'timeline').deadLetters, reactions.length, 'the count is kept')
 })
 
+t.test('an event of a type that only a later version knows counts, and has no other effect', async t => {
+  const events = streams.CONV_0 ?? []
+  const reactions = new Set(events.filter(({ envelope }) => envelope.type.startsWith('reaction')))
+  const inLaterVersion = (stored: StoredEvent): StoredEvent => {
+    const body = { ...JSON.parse(Buffer.from(stored.data).toString()), type: 'message.pinned', m: 7 }
+    const envelope = { ...stored.envelope, type: 'message.pinned', version: 2 }
+    return { ...stored, envelope, data: Buffer.from(JSON.stringify(body)) }
+  }
+  const users = (streams.USER_0 ?? []).map(stored =>
+    stored.envelope.type === 'conversation.muted'
+      ? { ...stored, envelope: { ...stored.envelope, type: 'user.renamed' } }
+      : stored,
+  )
+  t.ok(reactions.size > 0 && users.some(({ envelope }) => envelope.type === 'user.renamed'))
+  const source = new MemorySource({
+    ...streams,
+    CONV_0: events.map(stored => (reactions.has(stored) ? inLaterVersion(stored) : stored)),
+    USER_0: users,
+  })
+  const { runner, views } = await open(t, source)
+  await untilLevel(runner, source)
+  for (const name of projectionNames)
+    for (const stream of ['CONV_0', 'USER_0']) t.equal(statusOf(runner, name, stream).deadLetters, 0, name)
+  const all = await readAll(views)
+  t.strictSame(all.heads, model.all.heads)
+  t.strictSame(all.messages, model.all.messages)
+  t.strictSame(all.members, model.all.members)
+  t.strictSame(
+    all.inboxes
+      .flat()
+      .map(({ c, head, unread }) => [c, head, unread])
+      .sort(),
+    model.all.inboxes
+      .flat()
+      .map(({ c, head, unread }) => [c, head, unread])
+      .sort(),
+  )
+  const types = all.timeline.flat().map(({ type }) => type)
+  t.equal(types.filter(type => type === 'message.pinned').length, reactions.size)
+})
+
 t.test('a projection that throws on an event misses only that event; others do not', async t => {
   const victim = (streams.CONV_0 ?? [])[5]
   const feeds = async (stores: ViewStores): Promise<ProjectionTarget[]> => {

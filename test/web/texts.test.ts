@@ -237,6 +237,19 @@ t.test('the list: unread, order, and when it has to be fetched again', async t =
   t.equal(sorted(inbox)[0]?.c, 'a')
   t.equal(unreadTotal(inbox), 1, 'muted conversations do not count')
 
+  for (const seq of [5, 6]) applyToInbox(inbox, posted('b', seq, 'bob', '2026-11-24T09:30:00.000Z'), 'alice')
+  const withdrawn = {
+    t: 'event',
+    c: 'b',
+    type: 'message.deleted',
+    from: 'bob',
+    at: '2026-11-24T09:31:00.000Z',
+  } as const
+  applyToInbox(inbox, { ...withdrawn, seq: 7, m: 'm5', messageSeq: 5 }, 'alice')
+  t.match(inbox.get('b'), { unread: 1, head: 7 }, 'an unread message was deleted')
+  applyToInbox(inbox, { ...withdrawn, seq: 8, m: 'm2', messageSeq: 2 }, 'alice')
+  t.match(inbox.get('b'), { unread: 1, head: 8 }, 'a read message was deleted')
+
   markInbox(inbox, { c: 'a', read: 5, unread: 0 })
   markInbox(inbox, { c: 'a', read: 4, unread: 1 })
   t.match(inbox.get('a'), { read: 5, unread: 0 }, 'markers do not move back')

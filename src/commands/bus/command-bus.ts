@@ -12,11 +12,13 @@ import type { ConversationState } from '../domain/conversation-state.ts'
 import type { UserState } from '../domain/user-state.ts'
 import type { EventLog } from '../ports/event-log.ts'
 import type { MessageLookup } from '../ports/message-lookup.ts'
+import type { SharedConversations } from '../ports/shared-conversations.ts'
 import type { DecidingStates } from '../states/state-reader.ts'
 import { type BusLimits, defaultBusLimits } from './bus-limits.ts'
 import { type Command, CommandsInFlight, queuedCommand, whileOwned } from './command-handler.ts'
 import { CommandQueues } from './command-queue.ts'
 import { conversationHandler, type MutableConversationCommand } from './conversation-handler.ts'
+import { claimDirect, DirectConversations } from './direct-conversations.ts'
 import { type MutableUserCommand, userHandler } from './user-handler.ts'
 
 /** The sender and the time of a command. The bus takes neither from anywhere else. */
@@ -90,6 +92,11 @@ export interface CommandBusOptions {
   /** The states that commands are decided on. */
   readonly states: DecidingStates
   readonly lookup: MessageLookup
+  /**
+   * Finds direct conversations that versions before `direct.opened` created. Not given: such a pair may get a second
+   * one.
+   */
+  readonly shared?: SharedConversations | undefined
   /** Region epoch of the events: 1 until a region is promoted. */
   readonly epoch: number
   readonly limits?: Partial<BusLimits>
@@ -99,6 +106,7 @@ export const createCommandBus = ({
   log,
   states,
   lookup,
+  shared: sharedConversations,
   epoch,
   limits: given,
 }: CommandBusOptions): CommandBus => {
@@ -106,19 +114,33 @@ export const createCommandBus = ({
   const { conversations, users } = states.caches
   const inFlight = new CommandsInFlight()
   const shared = { log, epoch, inFlight, limits, failures: states.failures }
-  const conversationQueues = new CommandQueues({
-    ...shared,
-    cache: conversations,
-    handler: whileOwned<ConversationState, ConversationEvent, MutableConversationCommand & Command>(
-      conversationHandler(conversations, users, lookup, limits),
-    ),
-  })
   const userQueues = new CommandQueues({
     ...shared,
     cache: users,
     handler: whileOwned<UserState, UserEvent, MutableUserCommand & Command>(
-      userHandler(users, conversations),
+      userHandler(users, conversations, sharedConversations),
     ),
+  })
+  const conversationQueues = new CommandQueues({
+    ...shared,
+    cache: conversations,
+    handler: whileOwned<ConversationState, ConversationEvent, MutableConversationCommand & Command>(
+      conversationHandler(
+        conversations,
+        users,
+        lookup,
+        (command, peer) =>
+          claimDirect(userQueues, { ...command, id: `d.${command.id}` }, peer, command.request.c),
+        limits,
+      ),
+    ),
+  })
+  const directs = new DirectConversations({
+    users: userQueues,
+    conversations: conversationQueues,
+    states: conversations,
+    inFlight,
+    failures: states.failures,
   })
 
   const push = (
@@ -130,7 +152,9 @@ export const createCommandBus = ({
     const { from, at, isImported, traceparent, isWanted } = context
     if (inFlight.count >= limits.open) throw new ConfabError('OVERLOADED')
     const id = context.id ?? commandIdOf(request, from)
-    if (isUserRequest(request)) {
+    if (request.t === 'direct') {
+      directs.open({ from, at, id, isWanted, traceparent }, request.user).then(resolve, reject)
+    } else if (isUserRequest(request)) {
       const command = { request, user: from, from, at, isImported, id, isWanted }
       userQueues.push(from, queuedCommand(command, traceparent, resolve, reject))
     } else {
@@ -146,8 +170,13 @@ export const createCommandBus = ({
         follower: undefined,
         channelMembers: undefined,
         reactionLimits: undefined,
+        pair: undefined,
         found: undefined,
         isWanted,
+      }
+      if (request.t === 'create' && request.kind === 'direct') {
+        directs.create(command, { from, at, id, isWanted, traceparent }).then(resolve, reject)
+        return
       }
       const settled = isMembershipRequest(request)
         ? (answer: object) => {
@@ -209,12 +238,13 @@ export const createCommandBus = ({
 const isMembershipRequest = ({ t }: ConversationRequest): boolean =>
   t === 'join' || t === 'leave' || t === 'invite' || t === 'remove'
 
-/** Whether a request changes the log of the user who sends it. */
+/** Whether a request changes the log of a user. */
 export const isUserRequest = (request: ConversationRequest | UserRequest): request is UserRequest =>
   request.t === 'read' ||
   request.t === 'delivered' ||
   request.t === 'mute' ||
   request.t === 'block' ||
+  request.t === 'direct' ||
   request.t === 'privacy'
 
 /**

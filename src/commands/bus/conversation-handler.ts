@@ -5,7 +5,7 @@ import {
   isKnownType,
   type UserEvent,
 } from '../../events/index.ts'
-import type { AggregateState } from '../domain/aggregate.ts'
+import type { AggregateState, Decision } from '../domain/aggregate.ts'
 import { type ConversationCommand, messageOf, refuseReuse } from '../domain/conversation-command.ts'
 import { type ConversationState, conversationType } from '../domain/conversation-state.ts'
 import { answerOfConversation, decideConversation } from '../domain/decide-conversation.ts'
@@ -24,12 +24,14 @@ type Aggregates<S extends AggregateState, E> = Pick<AggregateCache<S, E>, 'cache
 
 /**
  * Handles the commands of conversations. Adds facts that the state does not hold: blocks between the two users of a
- * direct conversation, whether a user follows a channel, and messages older than the recent events.
+ * direct conversation, the direct conversation that they have already, whether a user follows a channel, and messages
+ * older than the recent events.
  */
 export const conversationHandler = (
   conversations: Aggregates<ConversationState, ConversationEvent>,
   users: Aggregates<UserState, UserEvent>,
   lookup: MessageLookup,
+  claimDirect: (command: ConversationCommand, peer: string) => Promise<string>,
   limits: Pick<BusLimits, 'channelMembers' | 'messageReactions' | 'userReactions'>,
 ): CommandHandler<ConversationState, ConversationEvent, MutableConversationCommand> => ({
   type: conversationType,
@@ -50,6 +52,11 @@ export const conversationHandler = (
     if (state.slowMode !== undefined) command.now = performance.now()
     if (command.request.t === 'react') command.reactionLimits = limits
     const decision = decideConversation(state, command)
+    // Before a direct conversation is created, its id is recorded: the two users may have another one.
+    if (command.pair === undefined && peer !== undefined && isCreation(decision))
+      return claimDirect(command, peer).then(c => {
+        command.pair = c
+      })
     return 'lacks' in decision ? find(lookup, command, decision.lacks, decision.upTo) : decision
   },
   prepare: (state, command) => {
@@ -92,6 +99,9 @@ export const conversationHandler = (
       : refuseReuse(request.t)
   },
 })
+
+const isCreation = (decision: Decision<ConversationEvent>): boolean =>
+  'event' in decision && decision.event.type === 'conversation.created'
 
 /** Returns the user whose following of the channel affects the decision; undefined when no user's does. */
 const followerOf = (state: ConversationState, { request, from }: ConversationCommand): string | undefined => {

@@ -77,6 +77,8 @@ export type Decision<E> =
       readonly refused: ErrorCode
       readonly message?: string
       readonly field?: string
+      /** The direct conversation that the two users have already. */
+      readonly c?: string
       /** How long to wait before the next attempt, ms. */
       readonly retryAfterMs?: number
     }

@@ -32,6 +32,8 @@ export interface ConversationCommand<R extends ConversationRequest = Conversatio
   readonly channelMembers?: number | undefined
   /** Bounds of the reactions to one message. Undefined: no bounds. */
   readonly reactionLimits?: ReactionLimits | undefined
+  /** `create` of a direct conversation: the conversation that the two users have, by the log of one of them. */
+  readonly pair?: string | undefined
   /** Result of the look-up that an earlier decision asked for. */
   readonly found?: FoundMessage | undefined
 }

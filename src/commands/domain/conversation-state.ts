@@ -155,6 +155,10 @@ const advance = (
   state.streamSeq = streamSeq
 }
 
+/** Whether a conversation is the direct conversation of two users. Once it is not, it never will be. */
+export const isDirectOf = (state: ConversationState, user: string, other: string): boolean =>
+  state.seq > 0 && state.kind === 'direct' && state.members.has(user) && state.members.has(other)
+
 /** Followers of a channel have no role: they are not in `members`. */
 const isStaff = (role: Role | undefined): boolean => role === 'owner' || role === 'admin'
 

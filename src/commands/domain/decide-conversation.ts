@@ -196,7 +196,9 @@ const decideDelete = (state: ConversationState, command: CommandOf<'delete'>): C
   if (message.from !== from && (role === 'member' || state.kind === 'direct'))
     return refuse('FORBIDDEN', 'Only its author, an admin or the owner may delete a message.')
   if (message.deleted) return { unchanged: { seq: state.seq } }
-  return { event: { t: 'event', c: state.c, seq: state.seq + 1, type: 'message.deleted', m, from, at } }
+  const { c } = state
+  const seq = state.seq + 1
+  return { event: { t: 'event', c, seq, type: 'message.deleted', m, from, at, messageSeq: message.seq } }
 }
 
 const decideReact = (state: ConversationState, command: CommandOf<'react'>): ConversationDecision => {

@@ -1,13 +1,19 @@
 import { asksFor, type ConversationEvent, type Role } from '../../events/index.ts'
-import { type Decision, refuse } from './aggregate.ts'
+import { type Decision, type Refusal, refuse } from './aggregate.ts'
 import { type CommandOf, refuseReuse, refuseStranger, roleIn } from './conversation-command.ts'
 import type { ConversationState } from './conversation-state.ts'
 
 type ConversationDecision = Decision<ConversationEvent>
 
+/** Refuses a second direct conversation of two users, and names the one that they have. */
+const refusePair = (c: string): Refusal => ({
+  ...refuse('ALREADY_EXISTS', 'You have a direct conversation with this user already.', '/members'),
+  c,
+})
+
 export const decideCreate = (
   state: ConversationState,
-  { request, from, at, id, blocked }: CommandOf<'create'>,
+  { request, from, at, id, blocked, pair }: CommandOf<'create'>,
 ): ConversationDecision => {
   if (state.seq > 0) {
     if (state.creation !== id) return refuse('ALREADY_EXISTS', undefined, '/c')
@@ -23,6 +29,7 @@ export const decideCreate = (
     if (members.size !== 2)
       return refuse('BAD_REQUEST', 'A direct conversation has exactly two members.', '/members')
     if (blocked === true) return refuse('FORBIDDEN', 'One of you has blocked the other.')
+    if (pair !== undefined && pair !== c) return refusePair(pair)
   }
   return {
     event: {

@@ -1,7 +1,7 @@
 import type { UserEvent, UserRequest } from '../../events/index.ts'
 import { type Decision, refuse, timeOfNext } from './aggregate.ts'
 import { refuseStranger } from './conversation-command.ts'
-import type { ConversationState } from './conversation-state.ts'
+import { type ConversationState, isDirectOf } from './conversation-state.ts'
 import { marksOf, type UserState } from './user-state.ts'
 
 /** A change of whether a user follows a channel. The decider of the channel has authorised it. */
@@ -23,8 +23,14 @@ export interface UserCommand {
   readonly isImported?: boolean | undefined
   /** Command id, unique in the log. */
   readonly id: string
-  /** The conversation that the request names. */
+  /** The conversation that the request names. `direct`: the conversation that the state records for the pair. */
   readonly conversation?: ConversationState
+  /** `direct`: whether one of the two users has blocked the other. */
+  readonly blocked?: boolean
+  /** `direct`: the conversation's id, if the two users have none. */
+  readonly proposed?: string
+  /** `direct`: a conversation of the two users that no log records; null: there is none. Set if the state has none. */
+  readonly earlier?: string | null
 }
 
 /**
@@ -48,6 +54,7 @@ export const decideUser = (state: UserState, command: UserCommand): Decision<Use
     return { event: { u, seq, type: 'privacy.changed', at, lastSeen } }
   }
   if (request.t === 'follow') return decideFollow(state, request, { ...command, at })
+  if (request.t === 'direct') return decideDirect(state, { ...command, at })
   const { c } = request
   if (request.t === 'mute' && state.muted.has(c) === request.on) return { unchanged: {} }
   // A user who has left may still unmute. Everything else requires membership.
@@ -67,6 +74,35 @@ export const decideUser = (state: UserState, command: UserCommand): Decision<Use
   return { event: { u, seq, type: 'delivered.marked', at, c, mark } }
 }
 
+/** Returns the other user of a `direct` that is decided in the log of `user`. */
+export const directPeer = (user: string, from: string, requested: string): string =>
+  user === from ? requested : from
+
+/** Whether the conversation that is recorded for two users has become one of other users. */
+export const isTaken = (conversation: ConversationState, user: string, other: string): boolean =>
+  conversation.seq > 0 && !isDirectOf(conversation, user, other)
+
+const decideDirect = (
+  state: UserState,
+  { request, from, at, conversation, blocked, proposed, earlier }: UserCommand,
+): Decision<UserEvent> => {
+  if (request.t !== 'direct' || proposed === undefined) throw new TypeError('direct needs a proposed id')
+  const { user: u, directs } = state
+  const peer = directPeer(u, from, request.user)
+  if (peer === u) return refuse('BAD_REQUEST', 'user: a direct conversation needs another user.', '/user')
+  if (blocked === true) return refuse('FORBIDDEN', 'One of you has blocked the other.')
+  const recorded = directs.get(peer)
+  if (recorded !== undefined) {
+    if (conversation?.c !== recorded)
+      throw new TypeError('direct needs the state of the recorded conversation')
+    // A `create` that proposes the taken id is refused by the conversation that has it.
+    if (!isTaken(conversation, u, peer) || proposed === recorded)
+      return { unchanged: { c: recorded }, ...(conversation.seq > 0 ? { done: true } : {}) }
+  }
+  const c = earlier ?? proposed
+  return { event: { u, seq: state.seq + 1, type: 'direct.opened', at, peer, c, by: from } }
+}
+
 const decideFollow = (
   state: UserState,
   { c, on }: FollowRequest,
@@ -84,6 +120,7 @@ const decideFollow = (
 /** Returns the answer to a command that produced an event. */
 export const answerOfUser = (event: UserEvent): object => {
   if (event.type === 'privacy.changed') return { lastSeen: event.lastSeen }
+  if (event.type === 'direct.opened') return { c: event.c }
   if ('head' in event) return { seq: event.head }
   return event.type === 'read.marked' || event.type === 'delivered.marked' ? { seq: event.mark } : {}
 }

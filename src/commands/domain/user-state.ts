@@ -22,6 +22,8 @@ export interface UserState extends AggregateState {
   lastSeen: LastSeenFor
   /** Ids of followed channels. */
   readonly follows: Set<string>
+  /** Other user to direct conversation, of the pairs that this log records: the other user's id is greater. */
+  readonly directs: Map<string, string>
 }
 
 export const emptyUser = (user: string): UserState => ({
@@ -36,6 +38,7 @@ export const emptyUser = (user: string): UserState => ({
   blocked: new Set(),
   lastSeen: 'contacts',
   follows: new Set(),
+  directs: new Map(),
 })
 
 const noMarks: Marks = { read: 0, delivered: 0 }
@@ -81,6 +84,9 @@ export const evolveUser = (state: UserState, event: UserEvent, origin: Origin): 
     case 'channel.unfollowed':
       state.follows.delete(event.c)
       break
+    case 'direct.opened':
+      state.directs.set(event.peer, event.c)
+      break
   }
   if (event.at > state.at) state.at = event.at
   advance(state, event.seq, origin)
@@ -92,7 +98,7 @@ const advance = (state: UserState, seq: number, { stream, streamSeq }: Origin): 
   state.streamSeq = streamSeq
 }
 
-/** Version of the snapshot format. Version 2 had no `at`. */
+/** Version of the snapshot format. Version 2 had no `at` and no direct conversations. */
 const snapshotVersion = 3
 
 /** The snapshot of a user, as JSON. */
@@ -108,13 +114,15 @@ interface SerialUser {
   /** Absent: `contacts`. */
   readonly lastSeen?: LastSeenFor
   readonly follows: string[]
+  /** Other user, direct conversation. Absent in version 2: the user had none then. */
+  readonly directs?: [string, string][]
 }
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder('utf-8', { fatal: true })
 
 const serialise = (state: UserState): Uint8Array => {
-  const { seq, stream, streamSeq, at, marks, muted, blocked, lastSeen, follows } = state
+  const { seq, stream, streamSeq, at, marks, muted, blocked, lastSeen, follows, directs } = state
   const serial: SerialUser = {
     seq,
     stream,
@@ -125,6 +133,7 @@ const serialise = (state: UserState): Uint8Array => {
     blocked: [...blocked],
     lastSeen,
     follows: [...follows],
+    directs: [...directs],
   }
   return encoder.encode(JSON.stringify(serial))
 }
@@ -135,7 +144,18 @@ const deserialise = (user: string, bytes: Uint8Array, version: number): UserStat
       `snapshot of ${user} has version ${version}, this build reads 2 and ${snapshotVersion}`,
     )
   const serial = JSON.parse(decoder.decode(bytes)) as SerialUser
-  const { seq, stream, streamSeq, at = '', marks, muted, blocked, lastSeen = 'contacts', follows } = serial
+  const {
+    seq,
+    stream,
+    streamSeq,
+    at = '',
+    marks,
+    muted,
+    blocked,
+    lastSeen = 'contacts',
+    follows,
+    directs = [],
+  } = serial
   return {
     user,
     seq,
@@ -148,6 +168,7 @@ const deserialise = (user: string, bytes: Uint8Array, version: number): UserStat
     blocked: new Set(blocked),
     lastSeen,
     follows: new Set(follows),
+    directs: new Map(directs),
   }
 }
 
@@ -167,9 +188,12 @@ export const userType: AggregateType<UserState, UserEvent> = {
     muted: new Set(state.muted),
     blocked: new Set(state.blocked),
     follows: new Set(state.follows),
+    directs: new Map(state.directs),
   }),
   serialise,
   deserialise,
   bytes: state =>
-    600 + state.marks.size * 110 + (state.muted.size + state.blocked.size + state.follows.size) * 70,
+    600 +
+    (state.marks.size + state.directs.size) * 110 +
+    (state.muted.size + state.blocked.size + state.follows.size) * 70,
 }

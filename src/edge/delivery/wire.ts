@@ -2,6 +2,7 @@ import {
   ConversationEvents,
   currentVersion,
   decodeBody,
+  hasEventFields,
   type StoredEvent,
   wireBytes,
 } from '../../events/index.ts'
@@ -70,7 +71,7 @@ export const clientBytes = (stored: StoredEvent): Uint8Array | undefined => {
   const current = currentVersion(type)
   try {
     if (!Object.hasOwn(ConversationEvents, type) || version > current)
-      return isEventBody(stored) ? stored.data : undefined
+      return hasEventFields(stored) ? stored.data : undefined
     if (version < current) return wireBytes(stored)
     // Decoding each event would cost more than all the rest of its delivery.
     if (!startsAsEvent(stored)) decodeBody(stored)
@@ -88,15 +89,6 @@ const startsAsEvent = ({ aggregate, envelope, data }: StoredEvent): boolean => {
   )
 }
 
-/** Whether a body has the fields that every event has. Throws when the body is not UTF-8 JSON. */
-const isEventBody = ({ aggregate, envelope, data }: StoredEvent): boolean => {
-  const body = JSON.parse(decoder.decode(data)) as Record<string, unknown> | null
-  return (
-    body?.t === 'event' && body.c === aggregate.id && body.seq === envelope.seq && body.type === envelope.type
-  )
-}
-
-const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 const closingBrace = '}'.charCodeAt(0)
 
 const bufferOf = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)

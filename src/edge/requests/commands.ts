@@ -12,10 +12,13 @@ export const conversationCommand =
   <R extends ConversationRequest>(request: R, caller: Caller): Promise<Fields<R['t']>> =>
     bus.execute(request, commandContext(caller.user, caller.traceparent)) as Promise<Fields<R['t']>>
 
-/** Handles commands of the user's own log that name no conversation: `block` and `privacy`. */
+/** Handles commands of users' logs that name no conversation: `block`, `direct` and `privacy`. */
 export const userCommand =
   ({ bus }: RequestContext) =>
-  <R extends RequestOf['block' | 'privacy']>(request: R, caller: Caller): Promise<Fields<R['t']>> =>
+  <R extends RequestOf['block' | 'direct' | 'privacy']>(
+    request: R,
+    caller: Caller,
+  ): Promise<Fields<R['t']>> =>
     bus.execute(request, commandContext(caller.user, caller.traceparent)) as Promise<Fields<R['t']>>
 
 /** Handles commands of the user's own log that name a conversation: only its members may use them. */

@@ -36,6 +36,7 @@ const handlers = (context: RequestContext): Handlers => {
     delivered: deliveredMarker(context),
     mute: mute(context),
     block: ofUser,
+    direct: ofUser,
     privacy: ofUser,
     typing: typing(context),
     call: call(context),

@@ -8,6 +8,8 @@ import { bucketOf, tablesOf } from './view-tables.ts'
 interface Joined {
   readonly c: string
   readonly at: string
+  /** The time by which the page is ordered: `at`, when the first page was read. */
+  readonly place: string
   readonly entry: Row
   readonly conversation: Row
 }
@@ -18,8 +20,14 @@ interface Joined {
  */
 const chunkRows = 500
 
-const newestFirst = (a: Joined, b: Joined): number =>
-  a.at !== b.at ? (a.at < b.at ? 1 : -1) : a.c < b.c ? -1 : a.c > b.c ? 1 : 0
+/** Returns the time by which the list is ordered: that of the last message, or of the user's arrival if it is later. */
+const listedAt = (lastMessageAt: string, arrived: string): string =>
+  arrived > lastMessageAt ? arrived : lastMessageAt
+
+type Place = Pick<Joined, 'place' | 'c'>
+
+const newestFirst = (a: Place, b: Place): number =>
+  a.place !== b.place ? (a.place < b.place ? 1 : -1) : a.c < b.c ? -1 : a.c > b.c ? 1 : 0
 
 /**
  * Joins at read time, as on SQLite: a user's entries are one partition, each conversation is one row. A page costs
@@ -28,7 +36,8 @@ const newestFirst = (a: Joined, b: Joined): number =>
  */
 export const cassandraInboxQueries = (database: Database, generation: number): InboxQueries => {
   const tables = tablesOf(generation)
-  const selectEntries = `SELECT c, member, follows, read, sent_seq, sent_n, muted FROM ${tables.inboxEntry} WHERE user = ?`
+  const selectEntries = `SELECT c, member, follows, arrived, read, sent_seq, sent_n, muted
+    FROM ${tables.inboxEntry} WHERE user = ?`
   const selectEntry = `${selectEntries} AND c = ?`
   const selectConversation = `SELECT kind, first, second, title, head, at, n, last_seq, last_m, last_sender, last_at,
     last_text, amended FROM ${tables.inboxConversation} WHERE c = ?`
@@ -40,27 +49,39 @@ export const cassandraInboxQueries = (database: Database, generation: number): I
     const conversation = await database.one(selectConversation, [c])
     // This view has not applied the creation yet.
     if (conversation === undefined || conversation.kind === null) return undefined
-    return { c, at: textOf(conversation.at), entry, conversation }
+    const at = listedAt(textOf(conversation.at), textOf(entry.arrived))
+    return { c, at, place: at, entry, conversation }
+  }
+  /** Returns the conversation at its place at the time `since`; undefined when the user did not have it yet. */
+  const placedAt = async (joined: Joined, since: string): Promise<Joined | undefined> => {
+    if (joined.at <= since) return joined
+    const { c, entry, conversation } = joined
+    const arrived = textOf(entry.arrived)
+    const lastAt = await messages.lastAtBy(c, numberOf(conversation.last_seq), since)
+    const place = listedAt(lastAt, arrived <= since ? arrived : '')
+    return place === '' ? undefined : { ...joined, place }
   }
 
   return {
     async page(user, { limit, cursor }) {
-      const [at, c] = cursor === undefined ? [] : decodeCursor(cursor, 2)
-      const place =
-        at === undefined || c === undefined ? undefined : ({ at, c } as Pick<Joined, 'at' | 'c'> as Joined)
+      const [place = '', c = '', since] = cursor === undefined ? [] : decodeCursor(cursor, 3)
+      const read = async (entry: Row): Promise<Joined | undefined> => {
+        const joined = await join(entry)
+        return joined === undefined || since === undefined ? joined : placedAt(joined, since)
+      }
       let newest: Joined[] = []
       for await (const entries of database.pages(selectEntries, [user], chunkRows)) {
-        const joined = (await Promise.all(entries.map(join))).filter(
-          (one): one is Joined => one !== undefined && (place === undefined || newestFirst(place, one) < 0),
+        const joined = (await Promise.all(entries.map(read))).filter(
+          (one): one is Joined =>
+            one !== undefined && (since === undefined || newestFirst({ place, c }, one) < 0),
         )
         newest = [...newest, ...joined].sort(newestFirst).slice(0, limit + 1)
       }
       const page = newest.slice(0, limit)
       const last = page.at(-1)
-      return {
-        items: await Promise.all(page.map(joined => itemOf(messages, user, joined))),
-        ...(newest.length > limit && last !== undefined ? { cursor: encodeCursor([last.at, last.c]) } : {}),
-      }
+      const items = await Promise.all(page.map(joined => itemOf(messages, user, joined)))
+      if (newest.length <= limit || last === undefined) return { items }
+      return { items, cursor: encodeCursor([last.place, last.c, since ?? page[0]?.at ?? '']) }
     },
     undelivered: cassandraUndelivered(database, generation),
     async item(user, c) {
@@ -73,7 +94,7 @@ export const cassandraInboxQueries = (database: Database, generation: number): I
 
 /**
  * Unread messages are those after the effective read marker, counted by ordinals: the last message's ordinal minus
- * that of the last message at the marker.
+ * that of the last message at the marker, minus the deleted messages after the marker.
  */
 const itemOf = async (
   messages: LastMessages,
@@ -81,10 +102,13 @@ const itemOf = async (
   { c, at, entry, conversation }: Joined,
 ): Promise<InboxItem> => {
   const [head, n] = [numberOf(conversation.head), numberOf(conversation.n)]
-  const [read, sentSeq] = [numberOf(entry.read), numberOf(entry.sent_seq)]
-  const [ordinal, lastMessage] = await Promise.all([
-    read <= sentSeq ? numberOf(entry.sent_n) : read >= head ? n : messages.ordinalAt(c, read),
+  const [marked, sentSeq] = [numberOf(entry.read), numberOf(entry.sent_seq)]
+  const read = Math.max(marked, sentSeq)
+  const [ordinal, lastMessage, deleted] = await Promise.all([
+    marked <= sentSeq ? numberOf(entry.sent_n) : marked >= head ? n : messages.ordinalAt(c, marked),
     messages.last(c, conversation),
+    // A message is deleted after it was posted.
+    numberOf(conversation.amended) > read ? messages.deletedAfter(c, read) : 0,
   ])
   const { first, second } = conversation
   const peer = first === user ? second : first
@@ -95,8 +119,8 @@ const itemOf = async (
     head,
     lastMessage,
     // The view may be further ahead in the user's log than in the conversation's.
-    unread: Math.max(0, n - ordinal),
-    read: Math.max(read, sentSeq),
+    unread: Math.max(0, n - ordinal - deleted),
+    read,
     at,
     muted: entry.muted === true,
     ...(typeof peer === 'string' ? { peer } : {}),
@@ -107,19 +131,37 @@ const itemOf = async (
 export interface LastMessages {
   /** Returns the ordinal of the last message at or before `seq`; 0 if there is none. */
   ordinalAt(c: string, seq: number): Promise<number>
+  /**
+   * Returns the time of the last message at or before `seq` that was posted by this time; '' if there is none, or if it
+   * is further back than the time of one page to the next explains.
+   */
+  lastAtBy(c: string, seq: number, time: string): Promise<string>
+  /** Returns the number of deleted messages after `seq`. */
+  deletedAfter(c: string, seq: number): Promise<number>
+  /** Returns the seq of a message that was posted before it was amended; undefined if there is none. */
+  seqBefore(amendment: {
+    readonly c: string
+    readonly m: string
+    readonly seq: number
+  }): Promise<number | undefined>
   /** Returns the last message that is not deleted, as last edited; `conversation`: its row. */
   last(c: string, conversation: Row): Promise<InboxItem['lastMessage']>
 }
+
+/** Number of messages that may be posted to a conversation between two pages of an inbox. */
+const mostSince = 1_000
 
 /** Number of messages that are read together in the search for one that is not deleted. */
 const stride = 20
 
 export const cassandraLastMessages = (database: Database, generation: number): LastMessages => {
-  const { inboxMessage, inboxAmendment } = tablesOf(generation)
+  const { inboxMessage, inboxAmendment, inboxDeletion } = tablesOf(generation)
   const selectOrdinal = `SELECT n FROM ${inboxMessage} WHERE c = ? AND bucket = ? AND seq <= ? LIMIT 1`
   const selectBefore = `SELECT seq, m, sender, at, message FROM ${inboxMessage}
     WHERE c = ? AND bucket = ? AND seq < ? LIMIT ${stride}`
   const selectAmendment = `SELECT message, deleted FROM ${inboxAmendment} WHERE c = ? AND m = ?`
+
+  const countDeleted = `SELECT count(*) AS count FROM ${inboxDeletion} WHERE c = ? AND seq > ?`
 
   /** Returns the current message; undefined when it was deleted. */
   const standing = async (
@@ -130,11 +172,19 @@ export const cassandraLastMessages = (database: Database, generation: number): L
     if (amendment === undefined) return message
     return amendment.deleted === true ? undefined : { ...message, text: textOf(amendment.message) }
   }
-  /** Returns the last message before `seq` that is not deleted. */
-  const lastBefore = async (c: string, seq: number): Promise<InboxItem['lastMessage']> => {
+  /** Yields the messages before `seq`, the last ones first. */
+  async function* slicesBefore(c: string, seq: number): AsyncGenerator<readonly Row[]> {
     let before = seq
     for (let bucket = bucketOf(seq); bucket >= 0; ) {
       const rows = await database.read(selectBefore, [c, bucket, before])
+      yield rows
+      if (rows.length < stride) bucket--
+      else before = numberOf(rows.at(-1)?.seq)
+    }
+  }
+  /** Returns the last message before `seq` that is not deleted. */
+  const lastBefore = async (c: string, seq: number): Promise<InboxItem['lastMessage']> => {
+    for await (const rows of slicesBefore(c, seq)) {
       const found = await Promise.all(
         rows.map(row =>
           standing(c, {
@@ -148,8 +198,6 @@ export const cassandraLastMessages = (database: Database, generation: number): L
       )
       const last = found.find(message => message !== undefined)
       if (last !== undefined) return last
-      if (rows.length < stride) bucket--
-      else before = numberOf(rows.at(-1)?.seq)
     }
     return null
   }
@@ -162,6 +210,26 @@ export const cassandraLastMessages = (database: Database, generation: number): L
         if (row !== undefined) return numberOf(row.n)
       }
       return 0
+    },
+    async deletedAfter(c, seq) {
+      return numberOf((await database.one(countDeleted, [c, seq]))?.count)
+    },
+    async seqBefore({ c, m, seq }) {
+      for await (const rows of slicesBefore(c, seq)) {
+        const found = rows.find(row => row.m === m)
+        if (found !== undefined) return numberOf(found.seq)
+      }
+      return undefined
+    },
+    async lastAtBy(c, seq, time) {
+      let count = 0
+      for await (const rows of slicesBefore(c, seq + 1)) {
+        const found = rows.find(row => textOf(row.at) <= time)
+        if (found !== undefined) return textOf(found.at)
+        count += rows.length
+        if (count >= mostSince) break
+      }
+      return ''
     },
     async last(c, conversation) {
       const seq = numberOf(conversation.last_seq)

@@ -14,6 +14,7 @@ import type {
 } from '../../projections/index.ts'
 import type { Database, Write } from './database.ts'
 import { allRows, emptyTables } from './generations.ts'
+import { cassandraLastMessages } from './inbox-queries.ts'
 import { bucketOf, tablesOf } from './view-tables.ts'
 
 /**
@@ -24,12 +25,23 @@ import { bucketOf, tablesOf } from './view-tables.ts'
 export const cassandraInboxStore = (database: Database, generation: number): InboxStore => {
   const tables = tablesOf(generation)
   const queries = queriesOf(tables)
+  const messages = cassandraLastMessages(database, generation)
   return {
     async apply(changes: readonly InboxChange[]) {
       const batch = new InboxBatch()
       for (const change of changes) batch.add(change)
+      const deletions = await Promise.all(
+        [...batch.deletions.values()].map(async deletion => ({
+          c: deletion.c,
+          seq: deletion.messageSeq ?? batch.seqOf(deletion) ?? (await messages.seqBefore(deletion)),
+        })),
+      )
       // Heads are written last: a head that mentions an amended message makes readers look it up.
-      await database.write([...messageWrites(queries, batch), ...entryWrites(queries, batch)])
+      await database.write([
+        ...messageWrites(queries, batch),
+        ...deletionWrites(queries, deletions),
+        ...entryWrites(queries, batch),
+      ])
       await database.write(conversationWrites(queries, batch))
     },
     clear: () => emptyTables(database, 'inbox', generation),
@@ -42,9 +54,10 @@ export const cassandraInboxStore = (database: Database, generation: number): Inb
         },
         { name: tables.inboxMessage, columns: 'c, seq, n, m, sender, at, message' },
         { name: tables.inboxAmendment, columns: 'c, m, message, deleted' },
+        { name: tables.inboxDeletion, columns: 'c, seq' },
         {
           name: tables.inboxEntry,
-          columns: 'user, c, member, read, delivered, sent_seq, sent_n, muted, follows',
+          columns: 'user, c, member, read, delivered, sent_seq, sent_n, muted, follows, arrived',
         },
       ]),
   }
@@ -56,8 +69,8 @@ const queriesOf = (tables: ReturnType<typeof tablesOf>) => {
   const entry = (columns: string) =>
     `UPDATE ${tables.inboxEntry} USING TIMESTAMP ? SET ${columns} WHERE user = ? AND c = ?`
   return {
-    head: conversation('head = ?, at = ?, n = ?'),
-    last: conversation('last_seq = ?, last_m = ?, last_sender = ?, last_at = ?, last_text = ?'),
+    head: conversation('head = ?, n = ?'),
+    last: conversation('at = ?, last_seq = ?, last_m = ?, last_sender = ?, last_at = ?, last_text = ?'),
     amended: conversation('amended = ?'),
     kind: conversation('kind = ?'),
     pair: conversation('first = ?, second = ?'),
@@ -65,11 +78,13 @@ const queriesOf = (tables: ReturnType<typeof tablesOf>) => {
     message: `INSERT INTO ${tables.inboxMessage} (c, bucket, seq, n, m, sender, at, message)
       VALUES (?, ?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP ?`,
     amendment: `UPDATE ${tables.inboxAmendment} USING TIMESTAMP ? SET message = ?, deleted = ? WHERE c = ? AND m = ?`,
+    deletion: `INSERT INTO ${tables.inboxDeletion} (c, seq) VALUES (?, ?) USING TIMESTAMP ?`,
     member: entry('member = ?'),
     sent: entry('sent_seq = ?, sent_n = ?'),
     read: entry('read = ?'),
     delivered: entry('delivered = ?'),
     muted: entry('muted = ?'),
+    arrived: entry('arrived = ?'),
     follows: entry('follows = ?'),
   }
 }
@@ -95,6 +110,15 @@ const messageWrites = (queries: Queries, batch: InboxBatch): Write[] => [
   })),
 ]
 
+/** A deleted message that is not found does not count: it was a dead letter. */
+const deletionWrites = (
+  queries: Queries,
+  deletions: readonly { readonly c: string; readonly seq: number | undefined }[],
+): Write[] =>
+  deletions.flatMap(({ c, seq }) =>
+    seq === undefined ? [] : [{ query: queries.deletion, params: [c, seq, firstStamp], partition: `d ${c}` }],
+  )
+
 const entryWrites = (queries: Queries, batch: InboxBatch): Write[] => {
   const write = (query: string, user: string, c: string, stamp: number, ...values: unknown[]): Write => ({
     query,
@@ -105,6 +129,8 @@ const entryWrites = (queries: Queries, batch: InboxBatch): Write[] => {
     ...[...batch.members.values()].map(({ user, c, seq, member }) =>
       write(queries.member, user, c, seq, member),
     ),
+    // Two logs have arrivals: the time is the timestamp, so that the last one stays.
+    ...batch.arrivals.map(({ user, c, at }) => write(queries.arrived, user, c, Date.parse(at), at)),
     ...[...batch.sent.values()].map(({ user, c, seq, n }) => write(queries.sent, user, c, seq, seq, n)),
     ...[...batch.reads.values()].map(({ user, c, mark }) => write(queries.read, user, c, mark, mark)),
     ...[...batch.deliveries.values()].map(({ user, c, mark }) =>
@@ -124,9 +150,9 @@ const conversationWrites = (queries: Queries, batch: InboxBatch): Write[] => {
     partition: c,
   })
   return [
-    ...[...batch.heads.values()].map(({ c, seq, at, n }) => write(queries.head, c, seq, seq, at, n)),
+    ...[...batch.heads.values()].map(({ c, seq, n }) => write(queries.head, c, seq, seq, n)),
     ...[...batch.lasts.values()].map(({ c, seq, m, from, at, text }) =>
-      write(queries.last, c, seq, seq, m, from, at, text),
+      write(queries.last, c, seq, at, seq, m, from, at, text),
     ),
     ...[...batch.amended].map(([c, seq]) => write(queries.amended, c, seq, seq)),
     ...batch.created.flatMap(({ c, as, pair }) => [
@@ -167,6 +193,8 @@ export class InboxBatch {
   readonly amended = new Map<string, number>()
   readonly messages: MessageChange[] = []
   readonly amendments = new Map<string, AmendmentChange>()
+  /** The deletions among the amendments: a later repetition of an edit does not undo them. */
+  readonly deletions = new Map<string, AmendmentChange>()
   readonly created: CreatedChange[] = []
   readonly titles = new Map<string, TitleChange>()
   readonly members = new Map<string, MembershipChange>()
@@ -175,6 +203,12 @@ export class InboxBatch {
   readonly deliveries = new Map<string, DeliveredMarkChange>()
   readonly mutes = new Map<string, MuteChange>()
   readonly follows = new Map<string, FollowsChange>()
+  readonly arrivals: (MembershipChange | FollowsChange)[] = []
+
+  /** Returns the seq of an amended message if the batch has the message. */
+  seqOf({ c, m }: AmendmentChange): number | undefined {
+    return this.messages.find(message => message.m === m && message.c === c)?.seq
+  }
 
   add(change: InboxChange): void {
     const { c } = change
@@ -192,6 +226,7 @@ export class InboxBatch {
       }
       case 'amendment':
         keepNewest(this.amendments, `${c} ${change.m}`, change)
+        if (change.text === null) this.deletions.set(`${c} ${change.m}`, change)
         this.amended.set(c, Math.max(change.seq, this.amended.get(c) ?? 0))
         break
       case 'created':
@@ -202,6 +237,7 @@ export class InboxBatch {
         break
       case 'membership':
         keepNewest(this.members, `${change.user} ${c}`, change)
+        if (change.member) this.arrivals.push(change)
         break
       case 'came':
         keepNewest(this.sent, `${change.user} ${c}`, change)
@@ -217,6 +253,7 @@ export class InboxBatch {
         break
       case 'follows':
         keepNewest(this.follows, `${change.user} ${c}`, change)
+        if (change.follows) this.arrivals.push(change)
     }
   }
 }

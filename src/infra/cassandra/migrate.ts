@@ -12,11 +12,19 @@ interface AddedColumn {
   readonly column: string
 }
 
+/** A table to add to all generations of a view, by the name of a table that each of them has. */
+interface AddedTable {
+  readonly beside: string
+  /** Columns and primary key. */
+  readonly added: string
+  readonly columns: string
+}
+
 /**
  * The steps of the schema; `schema_version` counts the applied ones. Statements are idempotent, so an interrupted
  * step is repeated. A released step never changes.
  */
-const steps: readonly (readonly (string | AddedColumn)[])[] = [
+const steps: readonly (readonly (string | AddedColumn | AddedTable)[])[] = [
   [
     // One partition per stream: the fencing token and the checkpoints are compared and set in one statement.
     `CREATE TABLE IF NOT EXISTS checkpoint (
@@ -27,6 +35,15 @@ const steps: readonly (readonly (string | AddedColumn)[])[] = [
   ],
   // Followers of channels: new rows set the column; existing rows stay valid.
   ['inbox_entry', 'roster', 'roster_user'].map(table => ({ table, column: 'follows boolean' })),
+  // Deletions and arrivals in the inbox: its next version writes them, rows of earlier versions stay readable.
+  [
+    {
+      beside: 'inbox_conversation',
+      added: 'inbox_deletion',
+      columns: 'c text, seq bigint, PRIMARY KEY ((c), seq)',
+    },
+    { table: 'inbox_entry', column: 'arrived text' },
+  ],
 ]
 
 /** The schema version that this build reads and writes. */
@@ -135,6 +152,14 @@ export const migrateCassandra = async (
               client,
               statement.replace('CREATE TABLE IF NOT EXISTS ', `CREATE TABLE IF NOT EXISTS ${keyspace}.`),
             )
+          else if ('added' in statement)
+            for (const table of await generationsOf(client, keyspace, statement.beside)) {
+              const name = table.replace(statement.beside, statement.added)
+              await changeSchema(
+                client,
+                `CREATE TABLE IF NOT EXISTS ${keyspace}.${name} (${statement.columns})`,
+              )
+            }
           else
             for (const table of await generationsOf(client, keyspace, statement.table))
               await changeSchema(

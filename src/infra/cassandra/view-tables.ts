@@ -28,6 +28,7 @@ export const tablesOf = (generation: number) => ({
   inboxConversation: named('inbox_conversation', generation),
   inboxMessage: named('inbox_message', generation),
   inboxAmendment: named('inbox_amendment', generation),
+  inboxDeletion: named('inbox_deletion', generation),
   inboxEntry: named('inbox_entry', generation),
   readState: named('read_state', generation),
   roster: named('roster', generation),
@@ -38,7 +39,7 @@ type Table = keyof ReturnType<typeof tablesOf>
 
 const tablesByProjection: Readonly<Record<CassandraProjection, readonly Table[]>> = {
   timeline: ['timeline', 'timelineMessage', 'timelineHead'],
-  inbox: ['inboxConversation', 'inboxMessage', 'inboxAmendment', 'inboxEntry'],
+  inbox: ['inboxConversation', 'inboxMessage', 'inboxAmendment', 'inboxDeletion', 'inboxEntry'],
   'read-state': ['readState'],
   roster: ['roster', 'rosterUser'],
 }
@@ -47,14 +48,16 @@ const columns: Readonly<Record<Table, string>> = {
   timeline: 'c text, bucket int, seq bigint, stream_seq bigint, data blob, PRIMARY KEY ((c, bucket), seq)',
   timelineMessage: 'c text, m text, seq bigint, PRIMARY KEY ((c, m), seq)',
   timelineHead: 'c text PRIMARY KEY, seq bigint, stream_seq bigint',
-  // A conversation with its last message. amended: seq of the last edit or deletion of any of its messages.
+  // A conversation with its last message. at: time of the last message. amended: seq of the last edit or deletion.
   inboxConversation: `c text PRIMARY KEY, kind text, first text, second text, title text, head bigint, at text, n int,
     last_seq bigint, last_m text, last_sender text, last_at text, last_text text, amended bigint`,
   inboxMessage: `c text, bucket int, seq bigint, n int, m text, sender text, at text, message text,
     PRIMARY KEY ((c, bucket), seq)`,
   inboxAmendment: 'c text, m text, message text, deleted boolean, PRIMARY KEY ((c, m))',
+  // seq: of the deleted message.
+  inboxDeletion: 'c text, seq bigint, PRIMARY KEY ((c), seq)',
   inboxEntry: `user text, c text, member boolean, read bigint, delivered bigint, sent_seq bigint, sent_n int, muted boolean,
-    follows boolean,
+    follows boolean, arrived text,
     PRIMARY KEY ((user), c)`,
   readState: 'c text, user text, read bigint, delivered bigint, PRIMARY KEY ((c), user)',
   // role '': former member. The row stays, so an older event cannot bring the member back.

@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type {
   ActivityChange,
+  AmendmentChange,
   InboxChange,
   InboxStore,
   MessageChange,
@@ -30,6 +31,7 @@ const keys = (tables: ReturnType<typeof tablesOf>) => [
   { table: tables.inboxConversation, key: ['c'] },
   { table: tables.inboxMessage, key: ['c', 'seq'] },
   { table: tables.inboxAmendment, key: ['c', 'm'] },
+  { table: tables.inboxDeletion, key: ['c', 'seq'] },
   { table: tables.inboxEntry, key: ['user', 'c'] },
 ]
 
@@ -42,8 +44,14 @@ async function* allRows(
 
 const prepare = (db: DatabaseSync, tables: ReturnType<typeof tablesOf>) => ({
   activity: db.prepare(`
-    INSERT INTO ${tables.inboxConversation} (c, head, at, n) VALUES (?, ?, ?, ?)
-    ON CONFLICT DO UPDATE SET head = excluded.head, at = excluded.at, n = excluded.n WHERE excluded.head > head`),
+    INSERT INTO ${tables.inboxConversation} (c, head, n) VALUES (?, ?, ?)
+    ON CONFLICT DO UPDATE SET head = excluded.head, n = excluded.n WHERE excluded.head > head`),
+  // Activity by a message.
+  posted: db.prepare(`
+    INSERT INTO ${tables.inboxConversation} (c, head, n, last_seq, posted) VALUES (?1, ?2, ?3, ?2, ?4)
+    ON CONFLICT DO UPDATE SET head = iif(excluded.head > head, excluded.head, head),
+      n = iif(excluded.head > head, excluded.n, n), last_seq = excluded.last_seq, posted = excluded.posted
+    WHERE excluded.last_seq > last_seq`),
   created: db.prepare(`
     INSERT INTO ${tables.inboxConversation} (c, kind, first, second) VALUES (?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET kind = excluded.kind, first = excluded.first, second = excluded.second`),
@@ -56,14 +64,23 @@ const prepare = (db: DatabaseSync, tables: ReturnType<typeof tablesOf>) => ({
   amendment: db.prepare(`
     INSERT INTO ${tables.inboxAmendment} (c, m, seq, text) VALUES (?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET seq = excluded.seq, text = excluded.text WHERE excluded.seq > seq`),
+  amended: db.prepare(`
+    INSERT INTO ${tables.inboxConversation} (c, amended) VALUES (?, ?)
+    ON CONFLICT DO UPDATE SET amended = excluded.amended WHERE excluded.amended > amended`),
+  deletion: db.prepare(`INSERT INTO ${tables.inboxDeletion} (c, seq) VALUES (?, ?) ON CONFLICT DO NOTHING`),
+  // Backwards from the deletion: users delete recent messages, and only deletions of older versions need it.
+  messageBefore: db.prepare(
+    `SELECT seq FROM ${tables.inboxMessage} WHERE c = ? AND seq < ? AND m = ? ORDER BY seq DESC LIMIT 1`,
+  ),
   // The read marker that follows from the user's own last message, or from joining.
   sent: db.prepare(`
     INSERT INTO ${tables.inboxEntry} (user, c, sent_seq, sent_n) VALUES (?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET sent_seq = excluded.sent_seq, sent_n = excluded.sent_n
     WHERE excluded.sent_seq > sent_seq`),
   membership: db.prepare(`
-    INSERT INTO ${tables.inboxEntry} (user, c, member, member_seq) VALUES (?, ?, ?, ?)
-    ON CONFLICT DO UPDATE SET member = excluded.member, member_seq = excluded.member_seq
+    INSERT INTO ${tables.inboxEntry} (user, c, member, member_seq, arrived) VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET member = excluded.member, member_seq = excluded.member_seq,
+      arrived = iif(excluded.arrived > arrived, excluded.arrived, arrived)
     WHERE excluded.member_seq > member_seq`),
   read: db.prepare(`
     INSERT INTO ${tables.inboxEntry} (user, c, read) VALUES (?, ?, ?)
@@ -76,17 +93,35 @@ const prepare = (db: DatabaseSync, tables: ReturnType<typeof tablesOf>) => ({
     ON CONFLICT DO UPDATE SET muted = excluded.muted, muted_seq = excluded.muted_seq
     WHERE excluded.muted_seq > muted_seq`),
   follows: db.prepare(`
-    INSERT INTO ${tables.inboxEntry} (user, c, follows, follow_seq) VALUES (?, ?, ?, ?)
-    ON CONFLICT DO UPDATE SET follows = excluded.follows, follow_seq = excluded.follow_seq
+    INSERT INTO ${tables.inboxEntry} (user, c, follows, follow_seq, arrived) VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET follows = excluded.follows, follow_seq = excluded.follow_seq,
+      arrived = iif(excluded.arrived > arrived, excluded.arrived, arrived)
     WHERE excluded.follow_seq > follow_seq`),
 })
 
+/** Changes a message. A deletion is recorded by the seq of its message: unread messages are counted without it. */
+const amend = (
+  statements: ReturnType<typeof prepare>,
+  { c, m, seq, text, messageSeq }: AmendmentChange,
+): void => {
+  statements.amendment.run(c, m, seq, text)
+  statements.amended.run(c, seq)
+  if (text !== null) return
+  const found = messageSeq ?? Number(statements.messageBefore.get(c, seq, m)?.seq ?? 0)
+  if (found > 0) statements.deletion.run(c, found)
+}
+
 const applyAll = (statements: ReturnType<typeof prepare>, changes: readonly InboxChange[]): void => {
   const heads = new Map<string, ActivityChange | MessageChange>()
+  /** The last messages of conversations in which another event is the last one. */
+  const lasts = new Map<string, MessageChange>()
   const senders = new Map<string, MessageChange>()
   const active = (change: ActivityChange | MessageChange) => {
-    const head = heads.get(change.c)
-    if (head === undefined || change.seq > head.seq) heads.set(change.c, change)
+    const { c } = change
+    const head = heads.get(c)
+    if (head !== undefined && head.seq >= change.seq) return
+    if (head?.kind === 'message') lasts.set(c, head)
+    heads.set(c, change)
   }
   for (const change of changes) {
     switch (change.kind) {
@@ -103,7 +138,7 @@ const applyAll = (statements: ReturnType<typeof prepare>, changes: readonly Inbo
         break
       }
       case 'amendment':
-        statements.amendment.run(change.c, change.m, change.seq, change.text)
+        amend(statements, change)
         break
       case 'created':
         statements.created.run(change.c, change.as, change.pair?.[0] ?? null, change.pair?.[1] ?? null)
@@ -112,7 +147,13 @@ const applyAll = (statements: ReturnType<typeof prepare>, changes: readonly Inbo
         statements.title.run(change.c, change.title, change.seq)
         break
       case 'membership':
-        statements.membership.run(change.user, change.c, change.member ? 1 : 0, change.seq)
+        statements.membership.run(
+          change.user,
+          change.c,
+          change.member ? 1 : 0,
+          change.seq,
+          change.member ? Date.parse(change.at) : 0,
+        )
         break
       case 'came':
         statements.sent.run(change.user, change.c, change.seq, change.n)
@@ -127,9 +168,19 @@ const applyAll = (statements: ReturnType<typeof prepare>, changes: readonly Inbo
         statements.mute.run(change.user, change.c, change.muted ? 1 : 0, change.seq)
         break
       case 'follows':
-        statements.follows.run(change.user, change.c, change.follows ? 1 : 0, change.seq)
+        statements.follows.run(
+          change.user,
+          change.c,
+          change.follows ? 1 : 0,
+          change.seq,
+          change.follows ? Date.parse(change.at) : 0,
+        )
     }
   }
-  for (const { c, seq, at, n } of heads.values()) statements.activity.run(c, seq, at, n)
+  const posted = ({ c, seq, n, at }: MessageChange) => statements.posted.run(c, seq, n, Date.parse(at))
+  for (const last of lasts.values()) posted(last)
+  for (const head of heads.values())
+    if (head.kind === 'message') posted(head)
+    else statements.activity.run(head.c, head.seq, head.n)
   for (const { c, seq, n, from } of senders.values()) statements.sent.run(from, c, seq, n)
 }

@@ -33,6 +33,11 @@ const steps: readonly (string | ((db: DatabaseSync) => string))[] = [
       ...generationsIn(db, 'inbox').map(generation => addition('inbox', generation, 1)),
       ...generationsIn(db, 'roster').map(generation => addition('roster', generation, 0)),
     ].join(''),
+  // Deletions and arrivals in the inbox: its next version writes them, rows of earlier versions stay readable.
+  db =>
+    generationsIn(db, 'inbox')
+      .map(generation => addition('inbox', generation, 2))
+      .join(''),
 ]
 
 /** Thrown when a newer build created the database. */

@@ -16,6 +16,7 @@ export const tablesOf = (generation: number) => ({
   inboxConversation: named('inbox_conversation', generation),
   inboxMessage: named('inbox_message', generation),
   inboxAmendment: named('inbox_amendment', generation),
+  inboxDeletion: named('inbox_deletion', generation),
   inboxEntry: named('inbox_entry', generation),
   readState: named('read_state', generation),
   roster: named('roster', generation),
@@ -29,7 +30,7 @@ type Tables = ReturnType<typeof tablesOf>
 
 const tablesByProjection: Readonly<Record<ProjectionName, readonly (keyof Tables)[]>> = {
   timeline: ['timeline'],
-  inbox: ['inboxConversation', 'inboxMessage', 'inboxAmendment', 'inboxEntry'],
+  inbox: ['inboxConversation', 'inboxMessage', 'inboxAmendment', 'inboxDeletion', 'inboxEntry'],
   'read-state': ['readState'],
   roster: ['roster'],
   search: ['searchMessage', 'searchWords'],
@@ -110,6 +111,10 @@ const definitions: Readonly<Record<ProjectionName, (tables: Tables) => string>> 
 export const firstTables = (projection: ProjectionName, generation: number): string =>
   definitions[projection](tablesOf(generation))
 
+/** SQL for a time, ISO 8601, as ms since 1970. */
+export const millisecondsOf = (time: string): string =>
+  `CAST(round(unixepoch(${time}, 'subsec') * 1000) AS INTEGER)`
+
 /** Later additions, in order; each is a step of the schema. */
 const additions: { readonly [P in ProjectionName]?: readonly ((tables: Tables) => string)[] } = {
   inbox: [
@@ -119,6 +124,18 @@ const additions: { readonly [P in ProjectionName]?: readonly ((tables: Tables) =
     ({ inboxEntry }) => `
   ALTER TABLE ${inboxEntry} ADD COLUMN follows INTEGER NOT NULL DEFAULT 0;
   ALTER TABLE ${inboxEntry} ADD COLUMN follow_seq INTEGER NOT NULL DEFAULT 0;
+`,
+    // seq in inbox_deletion: of the deleted message. amended: seq of the last edit or deletion. posted: time of the
+    // message at last_seq, and arrived: time of the user's last arrival, ms since 1970. Earlier versions wrote `at`.
+    ({ inboxConversation, inboxDeletion, inboxEntry }) => `
+  CREATE TABLE IF NOT EXISTS ${inboxDeletion} (
+    c TEXT NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (c, seq)
+  ) STRICT, WITHOUT ROWID;
+  ALTER TABLE ${inboxConversation} ADD COLUMN last_seq INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE ${inboxConversation} ADD COLUMN posted INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE ${inboxConversation} ADD COLUMN amended INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE ${inboxEntry} ADD COLUMN arrived INTEGER NOT NULL DEFAULT 0;
+  UPDATE ${inboxConversation} SET posted = ${millisecondsOf('at')} WHERE at <> '';
 `,
   ],
   roster: [

@@ -1,5 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type ConversationEvent, decodeBody, type StoredEvent, type UserEvent } from '../../events/index.ts'
+import {
+  type ConversationEvent,
+  decodeBody,
+  hasEventFields,
+  type StoredEvent,
+  UnreadableEventError,
+  type UserEvent,
+} from '../../events/index.ts'
 import { ChangeRejectedError } from '../ports/stores.ts'
 import type { PendingChanges, ProjectionTarget } from './projection-target.ts'
 
@@ -93,6 +100,13 @@ export class FeedRejectedError extends Error {
 
 const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
+/** Whether a later version wrote a well-formed event of a type that this build does not know. */
+const isOfUnknownType = (error: unknown, stored: StoredEvent): boolean =>
+  UnreadableEventError.is(error) &&
+  error.code === 'unknown-type' &&
+  stored.envelope.type !== '' &&
+  (stored.aggregate.family !== 'conv' || hasEventFields(stored))
+
 /**
  * Decodes each event once and collects the changes of every projection that has not applied it yet. No I/O. An event
  * that a store rejected before (`rejected`) is poison to its projection.
@@ -106,6 +120,7 @@ export const projectBatch = (
   const poison: Poison[] = []
   for (const stored of events) {
     let event: ConversationEvent | UserEvent | undefined
+    let isUnknown = false
     let malformed: string | undefined
     for (const { feed, position } of feeds) {
       if (stored.streamSeq <= position) continue
@@ -115,11 +130,12 @@ export const projectBatch = (
         continue
       }
       try {
-        if (malformed === undefined) event ??= decodeBody(stored)
+        if (malformed === undefined && !isUnknown) event ??= decodeBody(stored)
       } catch (error) {
-        malformed = reasonOf(error)
+        isUnknown = isOfUnknownType(error, stored)
+        if (!isUnknown) malformed = reasonOf(error)
       }
-      if (event === undefined) {
+      if (event === undefined && !isUnknown) {
         poison.push({ feed, event: stored, reason: malformed ?? '' })
         continue
       }

@@ -1,3 +1,4 @@
+import type { StoredEvent } from '../../events/index.ts'
 import type { ChangeStore, ViewStores } from '../ports/stores.ts'
 import { inboxProjection } from '../views/inbox-projection.ts'
 import type { Generations, ProjectedEvent, Projection, ProjectionName } from '../views/projection.ts'
@@ -6,10 +7,16 @@ import { rosterProjection } from '../views/roster-projection.ts'
 import { searchProjection } from '../views/search-projection.ts'
 import { timelineProjection } from '../views/timeline-projection.ts'
 
+/** An event to project. `event` undefined: this build does not know its type. */
+interface PendingEvent {
+  readonly stored: StoredEvent
+  readonly event: ProjectedEvent['event'] | undefined
+}
+
 /** The changes of a batch of events, collected for one store. */
 export interface PendingChanges {
   /** Throws on an event that the projection cannot apply. */
-  add(projected: ProjectedEvent): void
+  add(projected: PendingEvent): void
   write(): Promise<void>
 }
 
@@ -34,8 +41,12 @@ export const feed = <Change>(
   begin() {
     const changes: Change[] = []
     return {
-      add(projected) {
-        for (const change of projection.apply(projected)) changes.push(change)
+      add({ stored, event }) {
+        const made =
+          event === undefined
+            ? (projection.applyUnknown?.(stored) ?? [])
+            : projection.apply({ stored, event })
+        for (const change of made) changes.push(change)
       },
       async write() {
         if (changes.length > 0) await store.apply(changes)

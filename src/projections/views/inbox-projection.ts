@@ -6,12 +6,14 @@ export interface ActivityChange {
   readonly kind: 'activity'
   readonly c: string
   readonly seq: number
-  readonly at: string
   /** Ordinal of the conversation's last message. */
   readonly n: number
 }
 
-/** A message was posted: activity of its conversation, and a read marker of its sender. Key: (c, seq). */
+/**
+ * A message was posted: activity of its conversation, which moves to the top of the list, and a read marker of its
+ * sender. Key: (c, seq).
+ */
 export interface MessageChange {
   readonly kind: 'message'
   readonly c: string
@@ -31,6 +33,11 @@ export interface AmendmentChange {
   readonly m: string
   /** null: deleted. */
   readonly text: string | null
+  /**
+   * Sequence number of the deleted message. Undefined: an older version wrote the deletion, and the store finds the
+   * message by its id.
+   */
+  readonly messageSeq?: number | undefined
 }
 
 /** A conversation was created. Key: c. */
@@ -57,6 +64,8 @@ export interface MembershipChange {
   readonly seq: number
   readonly user: string
   readonly member: boolean
+  /** Time at which the user arrived or left. */
+  readonly at: string
 }
 
 /**
@@ -104,6 +113,8 @@ export interface FollowsChange {
   readonly user: string
   readonly seq: number
   readonly follows: boolean
+  /** Time at which the user joined or left. */
+  readonly at: string
 }
 
 /**
@@ -126,7 +137,7 @@ export type InboxChange =
 /** Produces the rows that a user's list of conversations is joined from: heads, messages, memberships and markers. */
 export const inboxProjection: Projection<InboxChange> = {
   name: 'inbox',
-  version: 3,
+  version: 4,
   apply({ stored, event }) {
     switch (event.type) {
       case 'read.marked':
@@ -139,27 +150,29 @@ export const inboxProjection: Projection<InboxChange> = {
       case 'delivered.marked':
         return [{ kind: 'delivered', c: event.c, user: event.u, mark: event.mark }]
       case 'channel.followed': {
-        const { c, u: user, seq, head, n } = event
+        const { c, u: user, seq, at, head, n } = event
         return [
-          { kind: 'follows', c, user, seq, follows: true },
+          { kind: 'follows', c, user, seq, follows: true, at },
           { kind: 'came', c, seq: head, user, n },
         ]
       }
       case 'channel.unfollowed':
-        return [{ kind: 'follows', c: event.c, user: event.u, seq: event.seq, follows: false }]
+        return [{ kind: 'follows', c: event.c, user: event.u, seq: event.seq, follows: false, at: event.at }]
       case 'user.blocked':
       case 'user.unblocked':
       case 'privacy.changed':
+      case 'direct.opened':
         return noChanges
     }
     const { c, seq, at } = event
-    const activity: ActivityChange = { kind: 'activity', c, seq, at, n: stored.envelope.n }
+    const activity: ActivityChange = { kind: 'activity', c, seq, n: stored.envelope.n }
     const membership = (user: string, member: boolean): MembershipChange => ({
       kind: 'membership',
       c,
       seq,
       user,
       member,
+      at,
     })
     switch (event.type) {
       case 'message.posted': {
@@ -169,7 +182,7 @@ export const inboxProjection: Projection<InboxChange> = {
       case 'message.edited':
         return [activity, { kind: 'amendment', c, seq, m: event.m, text: event.text }]
       case 'message.deleted':
-        return [activity, { kind: 'amendment', c, seq, m: event.m, text: null }]
+        return [activity, { kind: 'amendment', c, seq, m: event.m, text: null, messageSeq: event.messageSeq }]
       case 'conversation.created': {
         const [first, second] = event.members
         const created: CreatedChange =
@@ -199,5 +212,8 @@ export const inboxProjection: Projection<InboxChange> = {
       case 'reaction.removed':
         return [activity]
     }
+  },
+  applyUnknown({ aggregate, envelope: { seq, n } }) {
+    return [{ kind: 'activity', c: aggregate.id, seq, n }]
   },
 }

@@ -27,6 +27,11 @@ export interface Projection<Change> {
   /** Increased when the changes for the same events differ from before: the rows are then rebuilt. */
   readonly version: number
   apply(projected: ProjectedEvent): readonly Change[]
+  /**
+   * Returns the changes for an event of a conversation whose type only a later version knows: it counts, although its
+   * content has no effect. Not given: no changes.
+   */
+  applyUnknown?(stored: StoredEvent): readonly Change[]
 }
 
 /** The result for an event without changes. */

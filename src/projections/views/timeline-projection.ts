@@ -24,4 +24,7 @@ export const timelineProjection: Projection<TimelineChange> = {
       ? [{ ...row, m: event.m }]
       : [row]
   },
+  applyUnknown({ aggregate, envelope, streamSeq, data }) {
+    return [{ c: aggregate.id, seq: envelope.seq, streamSeq, data }]
+  },
 }

@@ -49,11 +49,7 @@ export class Phone {
     if (this.#isBusy) return
     this.problem = undefined
     try {
-      let { c } = this.contacts.find(contact => contact.user === user) ?? {}
-      if (c === undefined) {
-        c = uuidV7()
-        await this.client.request('create', { c, kind: 'direct', members: [user] })
-      }
+      const { c } = this.contacts.find(contact => contact.user === user) ?? (await this.client.direct(user))
       this.call = this.#newCall(uuidV7(), c, user, 'calling')
       this.changed()
       await this.call.dial()

@@ -8,6 +8,7 @@ import {
   schemaVersion,
 } from '../../../src/infra/cassandra/index.ts'
 import type { Checkpoint, RosterStore } from '../../../src/projections/index.ts'
+import { second } from '../../contracts/open-views.ts'
 import { service } from '../../harness/service.ts'
 import { dropAfter, freshKeyspace, optionsFor } from './keyspace.ts'
 
@@ -52,6 +53,47 @@ if (server !== undefined) {
     const { viewsAt, close } = await openCassandra(options)
     t.same((await viewsAt().roster.members('c', { limit: 1 })).members, [])
     await close()
+  })
+
+  t.test('rows of every generation survive, and accept deletions and arrivals', async t => {
+    const options = await freshKeyspace(t)
+    if (options === undefined) return
+    const before = await openCassandra(options)
+    t.teardown(() => before.close())
+    const client = await connectDriver(options)
+    t.teardown(() => client.shutdown())
+    const change = (cql: string) => client.execute(cql, [], { prepare: false, readTimeout: 60_000 })
+    for (const generation of [1, 3]) {
+      const inbox = await before.stores.open('inbox', generation)
+      // As an older version made the tables and rows.
+      const [entry, deletion] = ['inbox_entry', 'inbox_deletion'].map(
+        name => `${options.keyspace}.${name}${generation === 1 ? '' : `_${generation}`}`,
+      )
+      await change(`DROP TABLE ${deletion}`)
+      await change(`DROP TABLE ${entry}`)
+      await change(`CREATE TABLE ${entry} (user text, c text, member boolean, read bigint, delivered bigint,
+        sent_seq bigint, sent_n int, muted boolean, follows boolean, PRIMARY KEY ((user), c))`)
+      await change(`INSERT INTO ${entry} (user, c, member) VALUES ('ann', 'c', true) USING TIMESTAMP 1`)
+      await inbox.apply([
+        { kind: 'activity', c: 'c', seq: 1, n: 0 },
+        { kind: 'created', c: 'c', as: 'group' },
+        { kind: 'message', c: 'c', seq: 2, at: second(2), n: 1, m: 'm1', from: 'bob', text: 'one' },
+      ])
+    }
+    await change(`INSERT INTO ${options.keyspace}.schema_version (name, version) VALUES ('confab', 2)`)
+    t.match(await migrateCassandra(options), { from: 2, to: schemaVersion })
+    const after = await openCassandra(options)
+    t.teardown(() => after.close())
+    for (const generation of [1, 3]) {
+      const item = () => after.viewsAt({ inbox: generation }).inbox.item('ann', 'c')
+      t.match(await item(), { unread: 1, at: second(2) })
+      await (await after.stores.open('inbox', generation)).apply([
+        { kind: 'activity', c: 'c', seq: 3, n: 1 },
+        { kind: 'amendment', c: 'c', seq: 3, m: 'm1', text: null },
+        { kind: 'follows', c: 'c', user: 'ann', seq: 1, follows: true, at: second(5) },
+      ])
+      t.match(await item(), { unread: 0, lastMessage: null, at: second(5) })
+    }
   })
 
   t.test('an unreachable server, and a wrong data centre', async t => {

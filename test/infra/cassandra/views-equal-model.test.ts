@@ -29,6 +29,21 @@ const decoded = (streams: Streams): ProjectedEvent[] =>
     .flat()
     .map(stored => ({ stored, event: JSON.parse(Buffer.from(stored.data).toString()) }))
 
+/**
+ * Completes deletions as this version writes them. Deletions of older versions need the message, so they are projected
+ * in order only.
+ */
+const withMessageSeqs = (events: readonly ProjectedEvent[]): ProjectedEvent[] => {
+  const seqs = new Map<string, number>()
+  for (const { event } of events)
+    if (event.type === 'message.posted') seqs.set(`${event.c} ${event.m}`, event.seq)
+  return events.map(one =>
+    one.event.type === 'message.deleted'
+      ? { ...one, event: { ...one.event, messageSeq: seqs.get(`${one.event.c} ${one.event.m}`) ?? 0 } }
+      : one,
+  )
+}
+
 const options = await freshKeyspace(t)
 if (options !== undefined) {
   const { stores, viewsAt, close } = await openCassandra(options)
@@ -93,7 +108,7 @@ if (options !== undefined) {
   t.test('in any order, any number of times: an older event never overwrites a newer one', async t => {
     const [, streams] = histories
     const generations = next()
-    const events = decoded(streams)
+    const events = withMessageSeqs(decoded(streams))
     const [shuffled = []] = fc.sample(fc.shuffledSubarray(events, { minLength: events.length }), {
       numRuns: 1,
       seed: 4,

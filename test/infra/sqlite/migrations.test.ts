@@ -6,6 +6,9 @@ import { addition, firstTables } from '../../../src/infra/sqlite/view-tables.ts'
 import { projectionNames } from '../../../src/projections/index.ts'
 import { tempFolder } from '../../harness/temp-folder.ts'
 
+const at = '2026-01-01T00:00:00.000Z'
+const oldAt = '2025-12-31T23:59:59.123Z'
+
 /** Creates a database from before channels could be followed, with a second generation of inbox and roster. */
 const older = (path: string): void => {
   const db = new DatabaseSync(path)
@@ -22,6 +25,11 @@ const older = (path: string): void => {
     db.exec(addition('inbox', generation, 0))
     const table = generation === 1 ? 'roster' : 'roster_2'
     db.exec(`INSERT INTO ${table} (c, user, seq, role) VALUES ('c', 'ann', 1, 'owner')`)
+    const inbox = generation === 1 ? (name: string) => name : (name: string) => `${name}_2`
+    db.exec(
+      `INSERT INTO ${inbox('inbox_conversation')} (c, kind, head, at, n) VALUES ('old', 'group', 3, '${oldAt}', 0)`,
+    )
+    db.exec(`INSERT INTO ${inbox('inbox_entry')} (user, c, member, member_seq) VALUES ('ann', 'old', 1, 1)`)
   }
   db.exec('PRAGMA user_version = 3')
   db.close()
@@ -38,14 +46,15 @@ t.test('rows of every generation survive, and accept followers of channels', asy
     await roster.apply([{ c: 'c', user: 'bob', seq: 1, follows: true }])
     await inbox.apply([
       { kind: 'created', c: 'c', as: 'channel' },
-      { kind: 'follows', c: 'c', user: 'bob', seq: 1, follows: true },
+      { kind: 'follows', c: 'c', user: 'bob', seq: 1, follows: true, at },
     ])
     const views = reader.viewsAt({ roster: generation, inbox: generation })
     t.match((await views.roster.members('c', { limit: 9 })).members, [
       { user: 'ann', role: 'owner' },
       { user: 'bob', role: 'member', follows: true },
     ])
-    t.match(await views.inbox.item('bob', 'c'), { c: 'c', kind: 'channel' })
+    t.match(await views.inbox.item('bob', 'c'), { c: 'c', kind: 'channel', at })
+    t.match(await views.inbox.page('ann', { limit: 9 }), { items: [{ c: 'old', head: 3, at: oldAt }] })
   }
   reader.close()
   await stores.close()

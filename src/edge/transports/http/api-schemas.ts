@@ -4,6 +4,7 @@ import {
   ConversationEvents,
   described,
   ErrorRegistry,
+  Id,
   optional,
   Requests,
   type RequestType,
@@ -40,6 +41,7 @@ export const ErrorSchema = Type.Object({
   message: described(Type.String(), 'Sentence for developers. It may change: do not parse it.'),
   retryable: described(Type.Boolean(), 'Whether the same request may succeed later.'),
   field: optional(Type.String(), 'JSON pointer of the field at fault.'),
+  c: optional(Id, 'With `ALREADY_EXISTS`: the direct conversation that the two users have already.'),
   retryAfterMs: optional(Type.Integer({ minimum: 0 }), 'Time to wait before a retry, in milliseconds.'),
 })
 

@@ -129,9 +129,10 @@ export const encodeFailure = (error: ErrorBody): string => `{"error":${JSON.stri
 export const decodeAnswer = (bytes: Uint8Array): object => {
   const { ok, error } = parse(bytes) as { ok?: object; error?: ErrorBody }
   if (ok !== undefined) return ok
-  const { code, message, field, retryAfterMs } = error ?? { code: 'INTERNAL' as const, message: undefined }
+  const { code, message, field, c, retryAfterMs } = error ?? { code: 'INTERNAL' as const, message: undefined }
   throw new ConfabError(code in ErrorRegistry ? code : 'INTERNAL', message, {
     ...(field === undefined ? {} : { field }),
+    ...(c === undefined ? {} : { c }),
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
   })
 }

@@ -111,8 +111,9 @@ export class RemoteCommandBus implements CommandBus {
         command,
         until: performance.now() + this.#limits.timeoutMs,
         resolve: answer => {
-          const { seq } = answer as { seq?: number }
-          if (c !== undefined && seq !== undefined) this.#states.appended(c, seq)
+          // The answer to `direct` names the conversation.
+          const { seq, c: named = c } = answer as { seq?: number; c?: string }
+          if (named !== undefined && seq !== undefined) this.#states.appended(named, seq)
           resolve(answer as AnswerOf[R['t']])
         },
         reject,
