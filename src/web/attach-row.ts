@@ -15,7 +15,7 @@ export const AttachRow = ({ chat, c }: { chat: Chat; c: string }) => {
     <ul class="attach-row" role="list" aria-label="Files to send">
       ${uploads.map(upload => html`<${Chip} key=${upload.id} chat=${chat} c=${c} upload=${upload} />`)}
     </ul>
-    <p class="sr-only" role="status">
+    <p class="sr-only" role="status" dir="auto">
       ${waiting.length > 0 ? `Uploading ${waiting.length === 1 ? waiting[0]!.file.name : `${waiting.length} files`}` : 'Uploaded'}
     </p>
   `

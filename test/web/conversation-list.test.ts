@@ -5,7 +5,11 @@ const test = await browserTests()
 
 const names = (page: Page): Promise<string[]> => page.locator('.conversation-name').allTextContents()
 
-test('a message lifts a conversation; other events do not', async ({ t, confab, open }) => {
+test('a message lifts a conversation, also after a reload; other events do not', async ({
+  t,
+  confab,
+  open,
+}) => {
   const ann = await confab.connect('ann')
   for (const c of ['one', 'two', 'three']) {
     await ann.ok('create', { c, kind: 'group', title: c, members: ['ben'] })
@@ -22,6 +26,9 @@ test('a message lifts a conversation; other events do not', async ({ t, confab, 
   await ann.ok('send', { c: 'two', m: 'two-2', text: 'again in two' })
   await line(page, 'again in two').waitFor()
   t.same(await names(page), ['two', 'three', 'one'], 'live, after a message')
+  await page.reload()
+  await line(page, 'again in two').waitFor()
+  t.same(await names(page), ['two', 'three', 'one'], 'after a reload')
 })
 
 test('the filter finds conversations of the whole list by name', async ({ t, confab, open }) => {
