@@ -88,6 +88,11 @@ export interface ConfabClient {
    */
   connect(): Promise<HelloAnswer>
   /**
+   * Drops the connection and connects at once: for a device whose network has changed, before the client notices by
+   * itself. Requests and messages that wait for an answer are repeated.
+   */
+  reconnect(): void
+  /**
    * Rejects with RequestError: the server's error, or TIMEOUT or CLOSED. The request is repeated after a reconnect
    * until answered (commands with the same key), except `typing` and `ping`.
    */
@@ -95,8 +100,8 @@ export interface ConfabClient {
   /**
    * Sends a message with a new id (UUIDv7), emits it as pending at once, and repeats it after reconnects until it is
    * acknowledged or refused. Messages of one conversation are sent one after another, so they keep the order of the
-   * calls; `request('send', …)` pipelines. Pass `m` to repeat the same message. Without a connection the message
-   * waits; with one, it fails as `request` does after `requestTimeoutMs` of retries.
+   * calls; `request('send', …)` pipelines. Pass `m` to repeat the same message. Without a connection or an answer the
+   * message waits. It fails when the server refuses it, also when a retryable refusal repeats for `requestTimeoutMs`.
    */
   send(
     c: string,

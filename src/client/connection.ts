@@ -26,7 +26,7 @@ const subprotocol: (typeof Subprotocol)['json'] = 'confab.v1.json'
 
 const helloId = 'hello'
 const pingId = 'ping'
-/** Timeout from opening the socket to the answer to hello, ms. */
+/** Timeout from asking for a token to the answer to hello, ms. */
 const connectMs = 15_000
 /** Timeout of the answer to a ping, ms; at most a heartbeat. */
 const pongMs = 10_000
@@ -71,6 +71,11 @@ export class Connection {
     return this.#started.promise
   }
 
+  /** Drops the connection and connects at once. */
+  reconnect(): void {
+    if (this.#ended === undefined) void this.#try()
+  }
+
   /** Returns whether an open socket took the frame. */
   send(frame: object): boolean {
     if (this.#state !== 'open') return false
@@ -91,6 +96,7 @@ export class Connection {
     const mine = ++this.#tries
     this.#setState('connecting')
     const { url, device, token: source, WebSocket: Socket, resume } = this.#options
+    this.#watchTimer = setTimeout(() => this.#wait(), connectMs)
     let token: string
     try {
       token = typeof source === 'string' ? source : await source()
@@ -109,7 +115,6 @@ export class Connection {
       return
     }
     this.#socket = socket
-    this.#watchTimer = setTimeout(() => this.#wait(), connectMs)
     socket.onopen = () => {
       this.#pingedAt = 0
       const cursors = resume()

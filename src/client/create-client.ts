@@ -120,6 +120,7 @@ export const createClient = (options: ClientOptions): ConfabClient => {
       return user
     },
     connect: () => connection.connect(),
+    reconnect: () => connection.reconnect(),
     request: (t, fields) => requests.make(t, fields),
     send: (c, text, { m = uuidV7(), replyTo, attachments = [] } = {}) =>
       outbox.add({

@@ -8,11 +8,11 @@ type SendFields = { c: string; m: string; text: string; replyTo?: string; attach
 
 export interface OutboxOptions {
   request(fields: SendFields): Promise<AnswerOf['send']>
-  /** Whether there is a connection. Without one, the timeout does not run. */
+  /** Whether there is a connection. Without a connection or an answer, the timeout does not run. */
   isOpen(): boolean
   /** Returns the last delivered seq of a conversation. */
   cursor(c: string): number | undefined
-  /** How long a message is retried that the server cannot accept at the moment, ms. */
+  /** How long a message is retried that the server refuses for the moment, ms. */
   retryForMs: number
   changed(c: string, pending: PendingMessage[]): void
 }
@@ -131,7 +131,9 @@ export class Outbox {
         return
       } catch (error) {
         const why = RequestError.is(error) ? error : closed(String(error))
-        if (!this.#options.isOpen()) deadline = performance.now() + this.#options.retryForMs
+        // Without an answer the server may have stored the message, or may still store it: only a refusal is a failure.
+        if (!this.#options.isOpen() || why.code === 'TIMEOUT')
+          deadline = performance.now() + this.#options.retryForMs
         const asked = why.body.retryAfterMs ?? 0
         // A wait longer than the timeout, such as in slow mode, is reported at once.
         if (this.#ended !== undefined || !why.retryable || performance.now() + asked >= deadline) {

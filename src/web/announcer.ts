@@ -1,6 +1,7 @@
 import { html } from 'htm/preact'
 import { useEffect, useState } from 'preact/hooks'
 import type { Chat } from './chat.ts'
+import { summaryOf } from './format.ts'
 import { nameOf } from './inbox.ts'
 
 /** Announces new messages to screen readers: the text in the open conversation, and a notice for others. */
@@ -11,10 +12,10 @@ export const Announcer = ({ chat }: { chat: Chat }) => {
       chat.onEvent(event => {
         if (event.type !== 'message.posted' || event.from === chat.me) return
         const item = chat.inbox.get(event.c)
-        if (event.c === chat.room?.c) say(`${event.from}: ${event.text}`)
+        if (event.c === chat.room?.c) say(`${event.from}: ${summaryOf(event)}`)
         else if (item !== undefined && !item.muted) say(`New message from ${event.from} in ${nameOf(item)}`)
       }),
     [chat],
   )
-  return html`<div class="sr-only" role="status" aria-live="polite" data-announcer>${said}</div>`
+  return html`<div class="sr-only" role="status" aria-live="polite" dir="auto" data-announcer>${said}</div>`
 }

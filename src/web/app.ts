@@ -12,6 +12,7 @@ import { MembersDialog } from './members-dialog.ts'
 import { RoomPane } from './room-pane.ts'
 import { conversationOfAddress, goTo } from './route.ts'
 import { SearchDialog } from './search-dialog.ts'
+import { Toast, ToastContext } from './toast.ts'
 
 export const App = ({ chat, onSignOut }: { chat: Chat; onSignOut: (why?: string) => void }) => {
   const [, update] = useReducer<number, void>(n => n + 1, 0)
@@ -20,22 +21,18 @@ export const App = ({ chat, onSignOut }: { chat: Chat; onSignOut: (why?: string)
   useEffect(() => {
     chat.subscribe(() => update())
     const follow = (): void => chat.open(conversationOfAddress())
-    const online = (): void => {
-      if (chat.client.state === 'waiting') chat.client.connect().catch(() => {})
-    }
     const keys = (event: KeyboardEvent): void => {
       if (event.key.toLowerCase() !== 'k' || !(event.ctrlKey || event.metaKey)) return
       event.preventDefault()
-      setDialog('search')
+      // One dialog at a time.
+      if (document.querySelector('dialog[open]') === null) setDialog('search')
     }
     follow()
     update()
     addEventListener('hashchange', follow)
-    addEventListener('online', online)
     addEventListener('keydown', keys)
     return () => {
       removeEventListener('hashchange', follow)
-      removeEventListener('online', online)
       removeEventListener('keydown', keys)
     }
   }, [chat])
@@ -53,45 +50,40 @@ export const App = ({ chat, onSignOut }: { chat: Chat; onSignOut: (why?: string)
   }, [chat, room])
 
   const close = (): void => setDialog(undefined)
-  return html`
-    <a class="skip" href="#composer" onClick=${skipTo}>Skip to the message box</a>
-    <div class="app" data-pane=${room === undefined ? 'list' : 'room'}>
-      <aside class="sidebar">
+  return html`<${ToastContext.Provider} value=${chat}>
+    <a class="skip" href=${room === undefined ? '#conversations' : '#composer'} onClick=${skipTo}>
+      ${room === undefined ? 'Skip to the conversations' : 'Skip to the message box'}
+    </a>
+    <main class="app" data-pane=${room === undefined ? 'list' : 'room'}>
+      <${ConnectionNotice} chat=${chat} onSignOut=${onSignOut} />
+      <div class="sidebar">
+        <h1 class="sr-only">confab</h1>
         <${ConversationList} chat=${chat} onDialog=${setDialog} onSignOut=${() => onSignOut()} />
-        <${ConnectionNotice} chat=${chat} onSignOut=${onSignOut} />
-      </aside>
+      </div>
       ${
         room === undefined
           ? html`
-            <main class="nothing-open">
+            <section class="nothing-open" aria-label="Nothing open">
               <span class="mark"><${Icon} name="bubbles" /></span>
-              <h1>Nothing open</h1>
+              <h2>Nothing open</h2>
               <p class="muted">Pick a conversation, or start a new one.</p>
               <button type="button" class="primary" onClick=${() => setDialog('create')}>New conversation</button>
-            </main>
+            </section>
           `
           : html`<${RoomPane} key=${room.c} chat=${chat} room=${room} onDialog=${setDialog} />`
       }
-    </div>
+    </main>
     ${dialog === 'create' && html`<${CreateDialog} chat=${chat} onClose=${close} />`}
     ${dialog === 'members' && room !== undefined && html`<${MembersDialog} chat=${chat} room=${room} onClose=${close} />`}
     ${dialog === 'search' && html`<${SearchDialog} chat=${chat} onClose=${close} />`}
     ${dialog === 'search-here' && html`<${SearchDialog} chat=${chat} c=${room?.c} onClose=${close} />`}
     <${Announcer} chat=${chat} />
-    ${
-      chat.problem !== undefined &&
-      html`
-        <div class="toast" role="alert">
-          <span>${chat.problem}</span>
-          <button type="button" class="link" onClick=${() => chat.dismiss()}>Dismiss</button>
-        </div>
-      `
-    }
-  `
+    <${Toast} />
+  <//>`
 }
 
 const skipTo = (event: MouseEvent): void => {
   event.preventDefault()
-  const target = document.getElementById('composer') ?? document.querySelector('.conversation')
-  if (target instanceof HTMLElement) target.focus()
+  const target = document.getElementById('composer') ?? document.getElementById('conversations')
+  target?.focus()
 }

@@ -15,7 +15,7 @@ export const AttachRow = ({ chat, c }: { chat: Chat; c: string }) => {
     <ul class="attach-row" role="list" aria-label="Files to send">
       ${uploads.map(upload => html`<${Chip} key=${upload.id} chat=${chat} c=${c} upload=${upload} />`)}
     </ul>
-    <p class="sr-only" role="status">
+    <p class="sr-only" role="status" dir="auto">
       ${waiting.length > 0 ? `Uploading ${waiting.length === 1 ? waiting[0]!.file.name : `${waiting.length} files`}` : 'Uploaded'}
     </p>
   `
@@ -26,7 +26,7 @@ const Chip = ({ chat, c, upload }: { chat: Chat; c: string; upload: Upload }) =>
   return html`
     <li class=${`chip ${problem === undefined ? '' : 'is-failed'}`} title=${file.name}>
       <${Icon} name=${attachment === undefined ? 'file' : 'check'} />
-      <span class="chip-name">${file.name}</span>
+      <span class="chip-name" dir="auto">${file.name}</span>
       <span class="chip-about">
         ${
           problem === undefined

@@ -78,7 +78,7 @@ const FileButton = ({ file, mediaUrl }: { file: Attachment; mediaUrl: MediaUrl }
   return html`
     <button type="button" class="attachment" onClick=${() => void open()}>
       <${Icon} name="file" />
-      <span class="attachment-name">${file.name}</span>
+      <span class="attachment-name" dir="auto">${file.name}</span>
       <span class="muted">${formatBytes(file.size)}</span>
       <span class="sr-only">, download</span>
     </button>

@@ -1,7 +1,10 @@
 import { type ConfabClient, RequestError } from '../client/index.ts'
 import type { ConversationEvent, Kind, Presence, Role } from '../events/index.ts'
+import { Connectivity } from './connectivity.ts'
+import { Drafts } from './drafts.ts'
 import { applyToInbox, type Inbox, markInbox, takePage } from './inbox.ts'
 import { MediaUrls } from './media-urls.ts'
+import { Notifications } from './notifications.ts'
 import { ReadMarks } from './read-marks.ts'
 import { Room } from './room.ts'
 import { TypingTeller, Typists } from './typing.ts'
@@ -11,6 +14,10 @@ import { Uploads } from './uploads.ts'
 const watchLimit = 200
 /** Maximum number of opened conversations that are kept. */
 const roomLimit = 20
+/** How long a problem is shown, ms: enough to read it. */
+const problemMs = 10_000
+
+const problemOf = (error: unknown): string => (RequestError.is(error) ? error.message : String(error))
 
 /** The state of the page, updated by a client's events. One listener, called once per turn of the loop. */
 export class Chat {
@@ -18,31 +25,38 @@ export class Chat {
   readonly inbox: Inbox = new Map()
   readonly typists: Typists
   readonly presence = new Map<string, Presence>()
-  readonly drafts = new Map<string, string>()
+  readonly connectivity: Connectivity
+  readonly notifications: Notifications
   readonly marks: ReadMarks
   readonly uploads: Uploads
   readonly mediaUrls: MediaUrls
   readonly #rooms = new Map<string, Room>()
   readonly #teller: TypingTeller
   readonly #onEvent = new Set<(event: ConversationEvent) => void>()
+  readonly #storage: Storage | undefined
+  #drafts: Drafts | undefined
   #listener: () => void = () => {}
   #told = true
   #inboxTimer: ReturnType<typeof setTimeout> | undefined
+  #problemTimer: ReturnType<typeof setTimeout> | undefined
   inboxLoaded = false
   inboxCursor: string | undefined
   room: Room | undefined
-  /** The last error, shown until dismissed. */
-  problem: string | undefined
+  /** The last error, shown until it is dismissed or some time has passed. */
+  problem: { readonly text: string } | undefined
   /** Why the client gave up. */
   ended: string | undefined
 
-  constructor(client: ConfabClient) {
+  constructor(client: ConfabClient, storage: Storage | undefined) {
     this.client = client
+    this.#storage = storage
+    this.connectivity = new Connectivity(client, this.changed)
     this.typists = new Typists(this.changed)
     this.#teller = new TypingTeller((c, on) => void client.request('typing', { c, on }).catch(() => {}))
     this.marks = new ReadMarks(client, this.inbox, this.changed)
     this.uploads = new Uploads(client, this.changed)
     this.mediaUrls = new MediaUrls(client)
+    this.notifications = new Notifications(this, storage)
     client.on('state', this.changed)
     client.on('pending', this.changed)
     client.on('hello', () => this.#connected())
@@ -76,6 +90,12 @@ export class Chat {
     return this.client.user ?? ''
   }
 
+  /** The drafts of the user; only after the first hello, which names the user. */
+  get drafts(): Drafts {
+    this.#drafts ??= new Drafts(this.me, this.#storage)
+    return this.#drafts
+  }
+
   /** `listener` is called once for all changes of a turn. */
   subscribe(listener: () => void): void {
     this.#listener = listener
@@ -102,15 +122,21 @@ export class Chat {
       await doing
       return true
     } catch (error) {
-      this.problem = RequestError.is(error) ? error.message : String(error)
-      this.changed()
+      this.#report(error)
       return false
     }
   }
 
   dismiss(): void {
+    clearTimeout(this.#problemTimer)
     this.problem = undefined
     this.changed()
+  }
+
+  /** Keeps the problem while it is held; starts its time anew otherwise. */
+  holdProblem(held: boolean): void {
+    clearTimeout(this.#problemTimer)
+    if (!held && this.problem !== undefined) this.#problemTimer = setTimeout(() => this.dismiss(), problemMs)
   }
 
   open(c: string | undefined): void {
@@ -123,23 +149,47 @@ export class Chat {
   }
 
   typed(c: string, text: string): void {
-    this.drafts.set(c, text)
+    const isEdit = this.drafts.get(c).edit !== undefined
+    this.drafts.write(c, text)
+    if (isEdit) return
     if (text.trim() === '') this.#teller.stopped()
     else this.#teller.typed(c)
   }
 
-  /** Sends a message with the files that are ready. */
-  send(c: string, text: string, replyTo?: string): void {
-    this.drafts.delete(c)
+  /** Sends the draft of a conversation with the files that are ready. */
+  send(c: string): void {
+    const { text, reply } = this.drafts.get(c)
+    this.drafts.sent(c)
     this.#teller.stopped()
     const room = this.#rooms.get(c)
-    if (room !== undefined) room.unreadAfter = undefined
-    if (room?.newer) void this.attempt(room.latest())
+    if (room !== undefined) {
+      room.unreadAfter = undefined
+      room.wantsEnd = true
+      if (room.newer) void this.attempt(room.latest())
+    }
     const attachments = this.uploads.take(c)
-    this.client.send(c, text, { ...(replyTo === undefined ? {} : { replyTo }), attachments }).catch(() => {})
+    this.client
+      .send(c, text, { ...(reply === undefined ? {} : { replyTo: reply.m }), attachments })
+      .catch(() => {})
+    this.changed()
   }
 
-  edit = (c: string, m: string, text: string) => this.attempt(this.client.request('edit', { c, m, text }))
+  /** Sends the edit that the composer shows. A refused edit stays a draft. */
+  async saveEdit(c: string): Promise<void> {
+    const edit = this.drafts.submit(c)
+    if (edit === undefined) return
+    this.changed()
+    const { m } = edit.target
+    try {
+      await this.client.request('edit', { c, m, text: edit.text })
+      this.drafts.saved(c, m)
+      this.changed()
+    } catch (error) {
+      this.drafts.refused(c, edit, problemOf(error))
+      this.#report(error)
+    }
+  }
+
   delete = (c: string, m: string) => this.attempt(this.client.request('delete', { c, m }))
   react = (c: string, m: string, emoji: string, on: boolean) =>
     this.attempt(this.client.request('react', { c, m, emoji, on }))
@@ -147,6 +197,12 @@ export class Chat {
   remove = (c: string, user: string) => this.attempt(this.client.request('remove', { c, user }))
   role = (c: string, user: string, role: Role) => this.attempt(this.client.request('role', { c, user, role }))
   rename = (c: string, title: string) => this.attempt(this.client.request('rename', { c, title }))
+  mute = async (c: string, on: boolean): Promise<void> => {
+    if (!(await this.attempt(this.client.request('mute', { c, on })))) return
+    const item = this.inbox.get(c)
+    if (item !== undefined) this.inbox.set(c, { ...item, muted: on })
+    this.changed()
+  }
   join = (c: string) => this.attempt(this.client.request('join', { c }))
   leave = (c: string) => this.attempt(this.client.request('leave', { c }))
   create = (fields: { c: string; kind: Kind; title?: string; members: string[] }) =>
@@ -169,8 +225,17 @@ export class Chat {
     await this.#fetchInbox(cursor)
   }
 
+  #report(error: unknown): void {
+    this.problem = { text: problemOf(error) }
+    this.holdProblem(false)
+    this.changed()
+  }
+
   close(): void {
     clearTimeout(this.#inboxTimer)
+    clearTimeout(this.#problemTimer)
+    this.connectivity.close()
+    this.notifications.close()
     this.uploads.close()
     this.#listener = () => {}
     this.client.close()

@@ -1,13 +1,11 @@
 import { html } from 'htm/preact'
-import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks'
+import { useEffect, useLayoutEffect, useReducer, useRef, useState } from 'preact/hooks'
 import { AttachRow } from './attach-row.ts'
 import type { Chat } from './chat.ts'
+import type { DraftEdit } from './drafts.ts'
 import { Icon, IconButton } from './icons.ts'
 import type { Room } from './room.ts'
 import type { Message } from './timeline.ts'
-
-/** The message that the composer edits or replies to; undefined for a new message. */
-export type Composing = { readonly kind: 'reply' | 'edit'; readonly message: Message } | undefined
 
 /** Maximum UTF-8 bytes of a message's text, as the protocol defines. */
 const textBytes = 16 * 1024
@@ -16,71 +14,61 @@ const textBytes = 16 * 1024
  * The box in which a message is written, answered or edited. Enter sends, Shift+Enter starts a line; on a touch
  * screen Enter starts a line.
  */
-export const Composer = (props: {
-  chat: Chat
-  room: Room
-  name: string
-  composing: Composing
-  onComposing: (composing: Composing) => void
-}) => {
-  const { chat, room, name, composing, onComposing } = props
+export const Composer = ({ chat, room, name }: { chat: Chat; room: Room; name: string }) => {
   const box = useRef<HTMLTextAreaElement>(null)
   const picker = useRef<HTMLInputElement>(null)
   const [dropping, setDropping] = useState(false)
-  const [text, setText] = useState(chat.drafts.get(room.c) ?? '')
+  const [, update] = useReducer<number, void>(n => n + 1, 0)
+  const draft = chat.drafts.get(room.c)
+  const { edit } = draft
+  const text = edit?.text ?? draft.text
   const tooLong = new TextEncoder().encode(text).length > textBytes
-  const isEdit = composing?.kind === 'edit'
-  const uploads = isEdit ? [] : chat.uploads.list(room.c)
+  const uploads = edit === undefined ? chat.uploads.list(room.c) : []
   // Failed or unfinished uploads block sending: half a message is never intended.
   const isWaiting = uploads.some(({ attachment }) => attachment === undefined)
   const empty = text.trim() === '' && uploads.length === 0
 
-  useEffect(() => {
-    if (composing?.kind === 'edit') setText(composing.message.text)
-  }, [composing])
   useLayoutEffect(() => {
     if (box.current === null) return
     box.current.style.height = 'auto'
     box.current.style.height = `${box.current.scrollHeight}px`
   }, [text])
   useEffect(() => {
-    if (!matchMedia('(pointer: coarse)').matches) box.current?.focus()
+    if (!isTouch()) box.current?.focus()
   }, [])
 
   const write = (value: string): void => {
-    setText(value)
-    if (composing?.kind !== 'edit') chat.typed(room.c, value)
+    chat.typed(room.c, value)
+    update()
   }
   const cancel = (): void => {
-    if (composing?.kind === 'edit') setText(chat.drafts.get(room.c) ?? '')
-    onComposing(undefined)
+    chat.drafts.cancel(room.c)
+    update()
+    box.current?.focus()
   }
   const submit = (): void => {
     if (empty || tooLong || isWaiting) return
-    if (composing?.kind === 'edit') {
-      if (text !== composing.message.text) void chat.edit(room.c, composing.message.m, text)
-      cancel()
-    } else {
-      chat.send(room.c, text, composing?.message.m)
-      setText('')
-      onComposing(undefined)
-    }
+    if (edit === undefined) chat.send(room.c)
+    else if (text === edit.target.text) cancel()
+    else void chat.saveEdit(room.c)
     box.current?.focus()
   }
   const attach = (files: FileList | null | undefined): void => {
-    if (files === null || files === undefined || files.length === 0 || isEdit) return
+    if (files === null || files === undefined || files.length === 0 || edit !== undefined) return
     const left = chat.uploads.add(room.c, [...files])
     if (left > 0) void chat.attempt(Promise.reject('A message can have 10 files.'))
     box.current?.focus()
   }
   const keys = (event: KeyboardEvent): void => {
     if (event.isComposing) return
-    if (event.key === 'Escape' && composing !== undefined) cancel()
-    else if (event.key === 'ArrowUp' && text === '' && composing === undefined) {
+    const isPlain = edit === undefined && draft.reply === undefined
+    if (event.key === 'Escape' && !isPlain) cancel()
+    else if (event.key === 'ArrowUp' && text === '' && isPlain) {
       const last = lastOf(room, chat.me)
       if (last === undefined) return
-      onComposing({ kind: 'edit', message: last })
-    } else if (event.key === 'Enter' && !event.shiftKey && !matchMedia('(pointer: coarse)').matches) submit()
+      chat.drafts.edit(room.c, last)
+      update()
+    } else if (event.key === 'Enter' && !event.shiftKey && !isTouch()) submit()
     else return
     event.preventDefault()
   }
@@ -105,20 +93,23 @@ export const Composer = (props: {
         submit()
       }}
     >
+      ${draft.unsaved.map(
+        unsaved =>
+          unsaved.problem !== undefined &&
+          html`<${Unsaved} key=${unsaved.target.m} chat=${chat} c=${room.c} edit=${unsaved} />`,
+      )}
       ${
-        composing !== undefined &&
+        (edit !== undefined || draft.reply !== undefined) &&
         html`
           <div class="composing">
-            <${Icon} name=${composing.kind === 'edit' ? 'pencil' : 'reply'} />
-            <span class="composing-text">
-              ${composing.kind === 'edit' ? 'Editing: ' : html`Replying to <b>${composing.message.from}</b>: `}
-              ${composing.message.text}
-            </span>
-            <${IconButton} name="close" label=${composing.kind === 'edit' ? 'Stop editing' : 'Do not reply'} onClick=${cancel} />
+            <${Icon} name=${edit === undefined ? 'reply' : 'pencil'} />
+            <span class="composing-label">${edit === undefined ? html`Replying to <b dir="auto">${draft.reply?.from}</b>:` : 'Editing:'}</span>
+            <span class="composing-text" dir="auto">${edit?.target.about ?? draft.reply?.about}</span>
+            <${IconButton} name="close" label=${edit === undefined ? 'Do not reply' : 'Stop editing'} onClick=${cancel} />
           </div>
         `
       }
-      ${!isEdit && html`<${AttachRow} chat=${chat} c=${room.c} />`}
+      ${edit === undefined && html`<${AttachRow} chat=${chat} c=${room.c} />`}
       <div class="composer-row">
         <input
           class="sr-only"
@@ -133,7 +124,7 @@ export const Composer = (props: {
             input.value = ''
           }}
         />
-        ${!isEdit && html`<${IconButton} name="clip" class="attach" label="Attach files" onClick=${() => picker.current?.click()} />`}
+        ${edit === undefined && html`<${IconButton} name="clip" class="attach" label="Attach files" onClick=${() => picker.current?.click()} />`}
         <textarea
           id="composer"
           ref=${box}
@@ -142,7 +133,8 @@ export const Composer = (props: {
           aria-label=${`Message ${name}`}
           aria-invalid=${tooLong}
           aria-describedby="composer-problem"
-          enterkeyhint="send"
+          enterkeyhint=${isTouch() ? 'enter' : 'send'}
+          dir="auto"
           value=${text}
           onInput=${(event: InputEvent) => write((event.target as HTMLTextAreaElement).value)}
           onKeyDown=${keys}
@@ -152,14 +144,51 @@ export const Composer = (props: {
             attach(event.clipboardData?.files)
           }}
         />
-        <button class="send" aria-label=${composing?.kind === 'edit' ? 'Save' : 'Send'} disabled=${empty || tooLong || isWaiting}>
-          <${Icon} name=${composing?.kind === 'edit' ? 'check' : 'send'} />
+        <button class="send" aria-label=${edit === undefined ? 'Send' : 'Save'} disabled=${empty || tooLong || isWaiting}>
+          <${Icon} name=${edit === undefined ? 'send' : 'check'} />
         </button>
       </div>
-      <p id="composer-problem" class="problem" role="alert">${tooLong && 'This is longer than a message can be (16 KiB).'}</p>
+      <p id="composer-problem" class="problem" role="alert" dir="auto">
+        ${tooLong ? 'This is longer than a message can be (16 KiB).' : edit?.problem !== undefined && `Not saved: ${edit.problem}`}
+      </p>
     </form>
   `
 }
+
+/** A refused edit beside another draft. */
+const Unsaved = ({ chat, c, edit }: { chat: Chat; c: string; edit: DraftEdit }) => {
+  const { m } = edit.target
+  return html`
+    <div class="composing is-unsaved">
+      <${Icon} name="pencil" />
+      <span class="composing-label problem" dir="auto">Edit not saved: ${edit.problem}</span>
+      <span class="composing-text" dir="auto">${edit.text}</span>
+      <button
+        type="button"
+        class="link"
+        onClick=${() => {
+          chat.drafts.resume(c, m)
+          chat.changed()
+          document.getElementById('composer')?.focus()
+        }}
+      >
+        Edit again
+      </button>
+      <button
+        type="button"
+        class="link"
+        onClick=${() => {
+          chat.drafts.saved(c, m)
+          chat.changed()
+        }}
+      >
+        Discard
+      </button>
+    </div>
+  `
+}
+
+const isTouch = (): boolean => matchMedia('(pointer: coarse)').matches
 
 /** Returns the user's last message that can be edited. */
 const lastOf = (room: Room, me: string): Message | undefined =>

@@ -1,21 +1,22 @@
 import { html } from 'htm/preact'
 import type { Chat } from './chat.ts'
 
-/** Shows the state of a lost connection. Always rendered, so screen readers announce a change. */
+/** Shows that the server does not answer. Always rendered, so screen readers announce a change. */
 export const ConnectionNotice = ({ chat, onSignOut }: { chat: Chat; onSignOut: (why?: string) => void }) => {
   const { state } = chat.client
+  const isSilent = state === 'open' && !chat.connectivity.isOnline
   return html`
-    <div class="connection" role="status" data-state=${state}>
+    <div class="connection" role="status" data-state=${isSilent ? 'silent' : state}>
       ${
         state === 'closed'
           ? html`
-            <span>${chat.ended ?? 'Signed out.'}</span>
-            <button type="button" class="link" onClick=${() => onSignOut(chat.ended)}>Sign in again</button>
+            <span dir="auto">${chat.ended ?? 'Signed out.'}</span>
+            <button type="button" class="link" onClick=${() => onSignOut(chat.ended ?? 'Signed out.')}>Sign in again</button>
           `
-          : state === 'waiting'
+          : state === 'waiting' || isSilent
             ? html`
-              <span>No connection. Trying again …</span>
-              <button type="button" class="link" onClick=${() => chat.client.connect().catch(() => {})}>Try now</button>
+              <span>${navigator.onLine ? 'No connection. Trying again …' : 'No connection: this device is offline.'}</span>
+              <button type="button" class="link" onClick=${() => chat.connectivity.reconnect()}>Try now</button>
             `
             : state === 'connecting' && html`<span>Connecting …</span>`
       }

@@ -70,7 +70,7 @@ export const CreateDialog = ({ chat, onClose }: { chat: Chat; onClose: () => voi
           html`
             <label class="field">
               <span>Title</span>
-              <input key="title" name="title" maxlength="200" required=${choice === 'group'} placeholder=${choice === 'group' ? 'Weekend plans' : 'Lobby'} />
+              <input key="title" name="title" dir="auto" maxlength="200" required=${choice === 'group'} placeholder=${choice === 'group' ? 'Weekend plans' : 'Lobby'} />
             </label>
           `
         }

@@ -2,6 +2,7 @@ import { html } from 'htm/preact'
 import type { ComponentChildren } from 'preact'
 import { useEffect, useId, useRef } from 'preact/hooks'
 import { IconButton } from './icons.ts'
+import { Toast } from './toast.ts'
 
 /** The dialogs that the page can open. */
 export type DialogName = 'create' | 'members' | 'search' | 'search-here'
@@ -20,8 +21,12 @@ export const Dialog = (props: {
     const before = document.activeElement
     dialog?.showModal()
     return () => {
+      // An action of the dialog may have moved the focus already, such as to a search hit. Closing moves it back.
+      const now = document.activeElement
+      const isElsewhere = now !== null && now !== document.body && dialog?.contains(now) === false
       dialog?.close()
-      if (before instanceof HTMLElement && before.isConnected) before.focus()
+      const after = isElsewhere ? now : before
+      if (after instanceof HTMLElement && after.isConnected) after.focus({ preventScroll: true })
     }
   }, [])
   return html`
@@ -38,12 +43,13 @@ export const Dialog = (props: {
       }}
     >
       <div class="dialog-body">
-        <header class="dialog-header">
-          <h2 id=${titleId}>${props.title}</h2>
+        <div class="dialog-header">
+          <h2 id=${titleId} dir="auto">${props.title}</h2>
           <${IconButton} name="close" label="Close" onClick=${props.onClose} />
-        </header>
+        </div>
         ${props.children}
       </div>
+      <${Toast} />
     </dialog>
   `
 }

@@ -1,3 +1,4 @@
+import type { Attachment } from '../events/index.ts'
 import type { Notice } from './timeline.ts'
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' })
@@ -54,7 +55,8 @@ export const formatNames = (names: readonly string[], most = 3): string => {
   return `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`
 }
 
-export const formatNotice = ({ event }: Notice, me: string): string => {
+/** Returns what happened, and the title that it is about, if any. */
+export const formatNotice = ({ event }: Notice, me: string): readonly [what: string, title?: string] => {
   const who = (user: string): string => (user === me ? 'you' : user)
   const Who = (user: string): string => (user === me ? 'You' : user)
   switch (event.type) {
@@ -62,32 +64,45 @@ export const formatNotice = ({ event }: Notice, me: string): string => {
       const others = event.members.map(({ user }) => user).filter(user => user !== event.from)
       const started = `${Who(event.from)} started the conversation`
       return others.length === 0 || event.kind === 'direct'
-        ? started
-        : `${started} with ${formatNames(others.map(who))}`
+        ? [started]
+        : [`${started} with ${formatNames(others.map(who))}`]
     }
     case 'conversation.renamed':
-      return `${Who(event.from)} renamed it to “${event.title}”`
+      return [`${Who(event.from)} renamed it to`, event.title]
     case 'conversation.settings_changed': {
       const posting = event.posting === 'staff' ? 'only the owner and admins' : 'everybody'
       const pace = event.slowModeSeconds === 0 ? '' : `, members once in ${event.slowModeSeconds} seconds`
-      return `${Who(event.from)} let ${posting} post${event.posting === 'staff' ? '' : pace}`
+      return [`${Who(event.from)} let ${posting} post${event.posting === 'staff' ? '' : pace}`]
     }
     case 'member.joined':
-      return event.from === event.user
-        ? `${Who(event.user)} joined`
-        : `${Who(event.from)} added ${who(event.user)}`
+      return [
+        event.from === event.user
+          ? `${Who(event.user)} joined`
+          : `${Who(event.from)} added ${who(event.user)}`,
+      ]
     case 'member.left': {
       const left =
         event.from === event.user
           ? `${Who(event.user)} left`
           : `${Who(event.from)} removed ${who(event.user)}`
       return event.successor === undefined
-        ? left
-        : `${left}; ${who(event.successor)} now owns the conversation`
+        ? [left]
+        : [`${left}; ${who(event.successor)} now owns the conversation`]
     }
     case 'member.role_changed':
-      return `${Who(event.from)} made ${who(event.user)} ${event.role === 'member' ? 'a member' : `an ${event.role}`}`
+      return [
+        `${Who(event.from)} made ${who(event.user)} ${event.role === 'member' ? 'a member' : `an ${event.role}`}`,
+      ]
   }
+}
+
+/** The text of a message in one line; for files alone, their name or number, as far as they are known. */
+export const summaryOf = (message: { text: string; attachments?: readonly Attachment[] }): string => {
+  const { text, attachments = [] } = message
+  if (text.trim() !== '') return text
+  const [first, ...more] = attachments
+  if (first === undefined) return '📎 File'
+  return more.length === 0 ? `📎 ${first.name}` : `📎 ${attachments.length} files`
 }
 
 /** A readable size: `812 kB`, `1.4 MB`. */
@@ -100,8 +115,8 @@ export const formatBytes = (bytes: number): string => {
 }
 
 export const initialsOf = (name: string): string => {
-  const words = name.split(/[\s_-]+/).filter(word => word !== '')
-  const first = [...(words[0] ?? '?')]
+  const words = name.split(/[^\p{L}\p{M}\p{N}]+/u).filter(word => word !== '')
+  const first = [...(words[0] ?? (name.trim() || '?'))]
   const second = words.length > 1 ? [...(words.at(-1) ?? '')][0] : undefined
   return `${first[0] ?? '?'}${second ?? ''}`.toUpperCase()
 }

@@ -26,26 +26,3 @@ export const highlightPieces = (highlight: string): Piece[] =>
         marked,
       }
     })
-
-/** A piece of a message's text; `href` for a link. */
-export interface TextPiece {
-  readonly text: string
-  readonly href?: string
-}
-
-const link = /https?:\/\/[^\s<>"'`]+/g
-
-/** Finds http(s) links in a text. Punctuation at the end of a sentence is not part of a link. */
-export const linkPieces = (text: string): TextPiece[] => {
-  const pieces: TextPiece[] = []
-  let at = 0
-  for (const match of text.matchAll(link)) {
-    const href = match[0].replace(/[.,;:!?)\]}]+$/, '')
-    if (!URL.canParse(href)) continue
-    if (match.index > at) pieces.push({ text: text.slice(at, match.index) })
-    pieces.push({ text: href, href })
-    at = match.index + href.length
-  }
-  if (at < text.length) pieces.push({ text: text.slice(at) })
-  return pieces
-}

@@ -4,7 +4,8 @@ export type Inbox = Map<string, InboxItem>
 
 /**
  * Applies an event to the list. Returns false when the list has to be fetched again: for a new conversation, or when
- * the last message was deleted.
+ * the last message was deleted. The time of a conversation is that of its last message, or of the user's own arrival if
+ * that is later: nothing else moves it in the list.
  */
 export const applyToInbox = (inbox: Inbox, event: ConversationEvent, me: string): boolean => {
   const item = inbox.get(event.c)
@@ -35,6 +36,9 @@ export const applyToInbox = (inbox: Inbox, event: ConversationEvent, me: string)
       return item.lastMessage?.m !== event.m
     case 'conversation.renamed':
       next.title = event.title
+      return true
+    case 'member.joined':
+      if (event.user === me) next.at = event.at
       return true
     default:
       return true
@@ -68,9 +72,27 @@ export const markInbox = (inbox: Inbox, mark: { c: string; unread: number; read:
     inbox.set(mark.c, { ...item, read: mark.read, unread: mark.unread })
 }
 
-/** The most recently active first. */
+/** The latest message or arrival first. */
 export const sorted = (inbox: Inbox): InboxItem[] =>
   [...inbox.values()].sort((a, b) => (a.at < b.at ? 1 : a.at > b.at ? -1 : a.c < b.c ? -1 : 1))
+
+/** Returns a text without case, accents and width, for comparing. */
+const folded = (text: string): string =>
+  text
+    .normalize('NFKD')
+    .replace(/[\p{M}\p{Cf}]/gu, '')
+    .toLowerCase()
+
+/** Returns the conversations whose name contains all words of a query. */
+export const filtered = (items: readonly InboxItem[], query: string): InboxItem[] => {
+  const words = folded(query)
+    .split(/\s+/)
+    .filter(word => word !== '')
+  return items.filter(item => {
+    const name = folded(nameOf(item))
+    return words.every(word => name.includes(word))
+  })
+}
 
 export const unreadTotal = (inbox: Inbox): number => {
   let total = 0

@@ -32,6 +32,8 @@ const Root = () => {
     <${App}
       chat=${chat}
       onSignOut=${(why?: string) => {
+        // Without a reason the user has asked for it.
+        if (why === undefined) chat.drafts.clear()
         chat.close()
         forget()
         setProblem(why)

@@ -1,5 +1,5 @@
 import { html } from 'htm/preact'
-import { useState } from 'preact/hooks'
+import { useEffect, useRef, useState } from 'preact/hooks'
 import type { MemberItem, Role } from '../events/index.ts'
 import { Avatar } from './avatar.ts'
 import type { Chat } from './chat.ts'
@@ -48,7 +48,7 @@ export const MembersDialog = ({ chat, room, onClose }: { chat: Chat; room: Room;
           <form class="inline-form" onSubmit=${submit(title => chat.rename(room.c, title))}>
             <label class="field">
               <span>Title</span>
-              <input name="value" required maxlength="200" placeholder=${item?.title ?? ''} />
+              <input name="value" required maxlength="200" dir="auto" placeholder=${item?.title ?? ''} />
             </label>
             <button class="quiet">Rename</button>
           </form>
@@ -82,23 +82,32 @@ export const MembersDialog = ({ chat, room, onClose }: { chat: Chat; room: Room;
   `
 }
 
+/** A change of a member that takes something away: it needs a second click. */
+type Asking = 'remove' | 'own'
+
 const Member = (props: { chat: Chat; room: Room; member: MemberItem; mine: Role; leads: boolean }) => {
   const { chat, room, member, mine, leads } = props
+  const [asking, setAsking] = useState<Asking | undefined>(undefined)
   const { user, role } = member
   const me = user === chat.me
   const presence = me ? 'online' : (chat.presence.get(user) ?? 'offline')
+  const setRole = (wanted: Role): void => {
+    // The new owner could keep this user from taking the role back.
+    if (wanted === 'owner') setAsking('own')
+    else void chat.role(room.c, user, wanted)
+  }
   return html`
     <li class="member" data-user=${user}>
       <${Avatar} id=${user} size="small" presence=${presence} />
-      <span class="member-name">${user}${me && html` <span class="muted">you</span>`}</span>
+      <span class="member-name" dir="auto">${user}${me && html` <span class="muted">you</span>`}</span>
       <span class="muted member-state">${presence}</span>
       ${
         mine === 'owner' && leads && !me
           ? html`
             <select
               aria-label=${`Role of ${user}`}
-              value=${role}
-              onChange=${(event: Event) => void chat.role(room.c, user, (event.target as HTMLSelectElement).value as Role)}
+              value=${asking === 'own' ? 'owner' : role}
+              onChange=${(event: Event) => setRole((event.target as HTMLSelectElement).value as Role)}
             >
               <option value="owner">owner</option>
               <option value="admin">admin</option>
@@ -111,8 +120,52 @@ const Member = (props: { chat: Chat; room: Room; member: MemberItem; mine: Role;
         leads &&
         !me &&
         rank[role] < rank[mine] &&
-        html`<${IconButton} name="close" label=${`Remove ${user}`} onClick=${() => void chat.remove(room.c, user)} />`
+        html`<${IconButton} name="close" label=${`Remove ${user}`} onClick=${() => setAsking('remove')} />`
+      }
+      ${
+        asking !== undefined &&
+        html`
+          <${Question}
+            text=${
+              asking === 'remove'
+                ? `Remove ${user} from the conversation?`
+                : `Make ${user} an owner? An owner can do all that you can, and take your role from you.`
+            }
+            keep="Cancel"
+            confirm=${asking === 'remove' ? 'Remove' : 'Make owner'}
+            onClose=${() => setAsking(undefined)}
+            onConfirm=${() => void (asking === 'remove' ? chat.remove(room.c, user) : chat.role(room.c, user, 'owner'))}
+          />
+        `
       }
     </li>
+  `
+}
+
+/** Asks in the row of a member. The focus is on the button that changes nothing. */
+const Question = (props: {
+  text: string
+  keep: string
+  confirm: string
+  onConfirm: () => void
+  onClose: () => void
+}) => {
+  const keep = useRef<HTMLButtonElement>(null)
+  useEffect(() => keep.current?.focus(), [])
+  return html`
+    <div class="question" role="alertdialog" aria-label=${props.text}>
+      <span class="question-text" dir="auto">${props.text}</span>
+      <button type="button" class="quiet" ref=${keep} onClick=${props.onClose}>${props.keep}</button>
+      <button
+        type="button"
+        class="danger"
+        onClick=${() => {
+          props.onClose()
+          props.onConfirm()
+        }}
+      >
+        ${props.confirm}
+      </button>
+    </div>
   `
 }

@@ -2,16 +2,17 @@ import { html } from 'htm/preact'
 import { Component } from 'preact'
 import { Attachments } from './attachments.ts'
 import { Avatar } from './avatar.ts'
-import { formatClock, formatNames, formatPrecisely, formatTime } from './format.ts'
-import { linkPieces } from './highlight.ts'
+import { formatClock, formatNames, formatPrecisely, formatTime, summaryOf } from './format.ts'
 import { Icon } from './icons.ts'
 import type { MessageActions } from './message-actions.ts'
+import { MessageText } from './message-text.ts'
 import { MessageTools } from './message-tools.ts'
 import type { Message } from './timeline.ts'
 
 interface Props {
   message: Message
-  quoted: Message | undefined
+  /** The message that this one replies to; `null`: it does not exist; undefined: not known yet. */
+  quoted: Message | null | undefined
   /** Whether to show the author. */
   lead: boolean
   me: string
@@ -62,7 +63,7 @@ export class MessageRow extends Component<Props> {
             lead
               ? html`
                 <div class="byline">
-                  <span class="name">${message.from}</span>
+                  <span class="name" dir="auto">${message.from}</span>
                   <time datetime=${message.at} title=${formatPrecisely(message.at)}>${formatTime(message.at)}</time>
                 </div>
               `
@@ -72,7 +73,7 @@ export class MessageRow extends Component<Props> {
           ${
             message.deleted
               ? html`<p class="text is-deleted">This message was deleted.</p>`
-              : message.text !== '' && html`<${Text} text=${message.text} edited=${message.edited} />`
+              : message.text !== '' && html`<${MessageText} text=${message.text} edited=${message.edited} />`
           }
           ${message.attachments.length > 0 && !message.deleted && html`<${Attachments} files=${message.attachments} mediaUrl=${actions.mediaUrl} />`}
           ${message.reactions.length > 0 && html`<${Reactions} message=${message} me=${me} react=${actions.react} />`}
@@ -84,33 +85,22 @@ export class MessageRow extends Component<Props> {
   }
 }
 
-const Text = ({ text, edited }: { text: string; edited: boolean }) => html`
-  <p class="text">
-    ${linkPieces(text).map(piece =>
-      piece.href === undefined
-        ? piece.text
-        : html`<a href=${piece.href} target="_blank" rel="noopener noreferrer">${piece.text}</a>`,
-    )}
-    ${edited && html` <span class="edited">(edited)</span>`}
-  </p>
-`
-
 const Quote = ({
   m,
   quoted,
   goTo,
 }: {
   m: string
-  quoted: Message | undefined
+  quoted: Message | null | undefined
   goTo: (m: string) => void
 }) => html`
   <button type="button" class="quote" onClick=${() => goTo(m)}>
     <${Icon} name="reply" />
     <span class="sr-only">In answer to</span>
     ${
-      quoted === undefined
-        ? html`<span class="muted">an earlier message</span>`
-        : html`<b>${quoted.from}</b> <span>${quoted.deleted ? 'a deleted message' : quoted.text}</span>`
+      quoted === undefined || quoted === null
+        ? html`<span class="muted">${quoted === null ? 'a message that does not exist' : 'an earlier message …'}</span>`
+        : html`<b dir="auto">${quoted.from}</b> <span dir="auto">${quoted.deleted ? 'a deleted message' : summaryOf(quoted)}</span>`
     }
   </button>
 `
@@ -126,7 +116,7 @@ const Reactions = (props: { message: Message; me: string; react: MessageActions[
             class="reaction"
             aria-pressed=${mine}
             title=${formatNames(users, 8)}
-            aria-label=${`${emoji}: ${formatNames(users, 8)}`}
+            aria-label=${`${emoji} ${users.length}: ${formatNames(users, 8)}`}
             onClick=${() => props.react(props.message, emoji, !mine)}
           >
             <span>${emoji}</span><span class="count">${users.length}</span>

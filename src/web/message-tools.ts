@@ -1,5 +1,5 @@
 import { html } from 'htm/preact'
-import { useState } from 'preact/hooks'
+import { useLayoutEffect, useRef, useState } from 'preact/hooks'
 import { IconButton } from './icons.ts'
 import type { MessageActions } from './message-actions.ts'
 import type { Message } from './timeline.ts'
@@ -16,13 +16,17 @@ export const MessageTools = (props: {
 }) => {
   const { message, mine, mayDelete, me, actions } = props
   const [picking, setPicking] = useState(false)
+  const tools = useRef<HTMLDivElement>(null)
+  useLayoutEffect(() => {
+    if (tools.current !== null) place(tools.current)
+  })
   const react = (emoji: string): void => {
     const on = !message.reactions.some(r => r.emoji === emoji && r.users.includes(me))
     actions.react(message, emoji, on)
     setPicking(false)
   }
   return html`
-    <div class="tools" role="group" aria-label="Message">
+    <div class="tools" ref=${tools} role="group" aria-label="Message">
       ${
         picking &&
         html`
@@ -49,4 +53,21 @@ export const MessageTools = (props: {
       ${mayDelete && html`<${IconButton} name="trash" label="Delete" onClick=${() => actions.delete(message)} />`}
     </div>
   `
+}
+
+/** Distance to the edge of the timeline, px. */
+const edgePx = 4
+
+/** Places the tools above their message; below it, or at the top of the timeline, where they would be cut off. */
+const place = (tools: HTMLElement): void => {
+  const message = tools.parentElement?.getBoundingClientRect()
+  const timeline = tools.closest('.timeline')?.getBoundingClientRect()
+  if (message === undefined || timeline === undefined) return
+  tools.style.top = ''
+  tools.style.bottom = ''
+  const { top, height } = tools.getBoundingClientRect()
+  if (top >= timeline.top) return
+  const isBelow = message.bottom + height <= timeline.bottom
+  tools.style.top = `${isBelow ? message.height - edgePx : timeline.top - message.top + edgePx}px`
+  tools.style.bottom = 'auto'
 }

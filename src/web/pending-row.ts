@@ -2,15 +2,18 @@ import { html } from 'htm/preact'
 import type { PendingMessage } from '../client/index.ts'
 import { Avatar } from './avatar.ts'
 import type { MessageActions } from './message-actions.ts'
+import { MessageText } from './message-text.ts'
 
 /** A message of the user that is pending or was refused. */
 export const PendingRow = ({
   message,
   me,
+  isOnline,
   actions,
 }: {
   message: PendingMessage
   me: string
+  isOnline: boolean
   actions: MessageActions
 }) => html`
   <li class=${`message is-lead is-mine is-${message.state}`} data-pending=${message.state}>
@@ -20,12 +23,12 @@ export const PendingRow = ({
         <span class="name">${me}</span>
         ${
           message.state === 'failed'
-            ? html`<span class="problem">Not sent: ${message.error?.message}</span>`
-            : html`<span class="muted">${message.state === 'sending' ? 'Sending …' : 'Sent'}</span>`
+            ? html`<span class="problem">Not sent: <bdi>${message.error?.message}</bdi></span>`
+            : html`<span class="muted">${stateOf(message, isOnline)}</span>`
         }
       </div>
-      ${message.text !== '' && html`<p class="text">${message.text}</p>`}
-      ${(message.attachments?.length ?? 0) > 0 && html`<p class="text muted">${message.attachments?.map(({ name }) => name).join(', ')}</p>`}
+      ${message.text !== '' && html`<${MessageText} text=${message.text} />`}
+      ${(message.attachments?.length ?? 0) > 0 && html`<p class="text muted" dir="auto">${message.attachments?.map(({ name }) => name).join(', ')}</p>`}
       ${
         message.state === 'failed' &&
         html`
@@ -38,3 +41,8 @@ export const PendingRow = ({
     </div>
   </li>
 `
+
+const stateOf = ({ state }: PendingMessage, isOnline: boolean): string => {
+  if (state === 'sent') return 'Sent'
+  return isOnline ? 'Sending …' : 'Will be sent when you are online'
+}

@@ -1,8 +1,8 @@
 import { html } from 'htm/preact'
-import { useEffect, useMemo, useState } from 'preact/hooks'
+import { useMemo, useState } from 'preact/hooks'
 import { Avatar } from './avatar.ts'
 import type { Chat } from './chat.ts'
-import { Composer, type Composing } from './composer.ts'
+import { Composer } from './composer.ts'
 import { DeleteDialog } from './delete-dialog.ts'
 import type { DialogName } from './dialog.ts'
 import { formatNames } from './format.ts'
@@ -17,31 +17,32 @@ import { TimelineView } from './timeline-view.ts'
 /** The open conversation: members, messages and composer. */
 export const RoomPane = (props: { chat: Chat; room: Room; onDialog: (name: DialogName) => void }) => {
   const { chat, room, onDialog } = props
-  const [composing, setComposing] = useState<Composing>(undefined)
   const [deleting, setDeleting] = useState<Message | undefined>(undefined)
   const item = chat.inbox.get(room.c)
   const name = item === undefined ? room.c : nameOf(item)
 
   const actions = useMemo<MessageActions>(
     () => ({
-      reply: message => setComposing({ kind: 'reply', message }),
-      edit: message => setComposing({ kind: 'edit', message }),
+      reply: message => {
+        chat.drafts.reply(room.c, message)
+        compose(chat)
+      },
+      edit: message => {
+        chat.drafts.edit(room.c, message)
+        compose(chat)
+      },
       delete: setDeleting,
       react: (message, emoji, on) => void chat.react(room.c, message.m, emoji, on),
-      goTo: m => void findMessage(chat, room, m),
+      goTo: m => void chat.attempt(room.jump(m)),
       mediaUrl: mediaId => chat.mediaUrls.of(room.c, mediaId),
       retry: m => chat.client.retry(room.c, m),
       discard: m => chat.client.discard(room.c, m),
     }),
     [chat, room],
   )
-  useEffect(() => {
-    if (composing !== undefined) document.getElementById('composer')?.focus()
-  }, [composing])
-
   const typists = chat.typists.in(room.c)
   return html`
-    <main class="room" aria-label=${`Conversation ${name}`}>
+    <section class="room" aria-label=${`Conversation ${name}`}>
       <header class="room-header">
         <${IconButton} name="back" label="Back to the list" class="back" onClick=${() => goTo(undefined)} />
         <${Avatar}
@@ -52,9 +53,20 @@ export const RoomPane = (props: { chat: Chat; room: Room; onDialog: (name: Dialo
           presence=${item?.peer === undefined ? undefined : chat.presence.get(item.peer)}
         />
         <div class="room-title">
-          <h1>${name}</h1>
+          <h1 dir="auto">${name}</h1>
           <p class="muted">${aboutRoom(chat, room)}</p>
         </div>
+        ${
+          item !== undefined &&
+          html`
+            <${IconButton}
+              name=${item.muted ? 'bell-off' : 'bell'}
+              label=${item.muted ? 'Unmute' : 'Mute'}
+              class=${item.muted ? 'is-on' : ''}
+              onClick=${() => void chat.mute(room.c, !item.muted)}
+            />
+          `
+        }
         <${IconButton} name="search" label="Search in this conversation" onClick=${() => onDialog('search-here')} />
         <${IconButton} name="people" label="Members" onClick=${() => onDialog('members')} />
       </header>
@@ -65,8 +77,8 @@ export const RoomPane = (props: { chat: Chat; room: Room; onDialog: (name: Dialo
           html`<span class="dots" aria-hidden="true"><i /><i /><i /></span>${formatNames(typists)} ${typists.length === 1 ? 'is' : 'are'} typing`
         }
       </p>
-      <${Composer} chat=${chat} room=${room} name=${name} composing=${composing} onComposing=${setComposing} />
-    </main>
+      <${Composer} chat=${chat} room=${room} name=${name} />
+    </section>
     ${
       deleting !== undefined &&
       html`
@@ -80,6 +92,12 @@ export const RoomPane = (props: { chat: Chat; room: Room; onDialog: (name: Dialo
   `
 }
 
+/** Shows the changed draft. The focus moves at once: the next key belongs to the composer. */
+const compose = (chat: Chat): void => {
+  document.getElementById('composer')?.focus()
+  chat.changed()
+}
+
 const aboutRoom = (chat: Chat, room: Room): string => {
   const item = chat.inbox.get(room.c)
   if (item?.peer !== undefined) return chat.presence.get(item.peer) ?? 'offline'
@@ -88,14 +106,4 @@ const aboutRoom = (chat: Chat, room: Room): string => {
   const online = room.members.filter(({ user }) => user === chat.me || chat.presence.get(user) === 'online')
   const count = `${length}${room.moreMembers ? '+' : ''} ${length === 1 ? 'member' : 'members'}`
   return `${count}, ${online.length} online`
-}
-
-const findMessage = async (chat: Chat, room: Room, m: string): Promise<void> => {
-  let found = false
-  await chat.attempt(
-    room.find(m).then(is => {
-      found = is
-    }),
-  )
-  if (!found) await chat.attempt(Promise.reject('The original message no longer exists.'))
 }

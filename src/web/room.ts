@@ -1,12 +1,11 @@
 import type { ConfabClient } from '../client/index.ts'
 import type { ConversationEvent, MemberItem, Role } from '../events/index.ts'
+import { Quotes } from './quotes.ts'
 import { type Message, Timeline } from './timeline.ts'
 
 const page = 50
 /** Events kept of a conversation that is not open. */
 const kept = 100
-/** Pages of 200 that are fetched in search of a message that a reply refers to. */
-const findPages = 10
 
 /** An opened conversation: a range of its timeline, at the end or further up, and its members. */
 export class Room {
@@ -14,6 +13,7 @@ export class Room {
   readonly timeline = new Timeline()
   readonly #client: ConfabClient
   readonly #changed: () => void
+  readonly #quotes: Quotes
   #members = new Map<string, MemberItem>()
   #turn = 0
   /** The highest known seq. */
@@ -27,6 +27,8 @@ export class Room {
   moreMembers = false
   /** The message to scroll to; the timeline clears it. */
   target: string | undefined
+  /** Whether to scroll to the end; the timeline clears it. */
+  wantsEnd = false
   /** The read marker at opening: later messages are new. */
   unreadAfter: number | undefined
 
@@ -34,6 +36,7 @@ export class Room {
     this.c = c
     this.#client = client
     this.#changed = changed
+    this.#quotes = new Quotes(c, client, this.timeline, changed)
   }
 
   get members(): readonly MemberItem[] {
@@ -70,10 +73,10 @@ export class Room {
     })
   }
 
-  /** Loads the events around a seq, unless they are loaded, and scrolls to it. */
-  async jump(m: string, seq: number): Promise<void> {
+  /** Scrolls to a message; loads the events around it, unless they are loaded. Rejects with NOT_FOUND without one. */
+  async jump(m: string): Promise<void> {
     if (this.timeline.message(m) === undefined)
-      await this.#fetch('all', { before: seq + page / 2, limit: page }, ({ events, head, more }) => {
+      await this.#fetch('all', { around: m, limit: page }, ({ events, head, more }) => {
         this.timeline.replace(events)
         this.older = more
         this.#knowEnd(head)
@@ -82,17 +85,19 @@ export class Room {
     this.#changed()
   }
 
-  /** Scrolls to a message that another one refers to. Resolves with whether it was found. */
-  async find(m: string): Promise<boolean> {
-    for (let i = 0; i < findPages && this.timeline.message(m) === undefined && this.older; i++)
-      await this.loadOlder(200)
-    const message = this.timeline.message(m)
-    if (message !== undefined) await this.jump(m, message.seq)
-    return message !== undefined
+  /**
+   * Returns a message that another one quotes; `null` if it does not exist. A message outside of the loaded range is
+   * fetched: undefined until then.
+   */
+  quoted(m: string): Message | null | undefined {
+    return this.timeline.message(m) ?? this.#quotes.of(m)
   }
 
+  /** Loads the end of the timeline, unless it is loaded, and scrolls to it. */
   async latest(): Promise<void> {
     if (this.newer) await this.load()
+    this.wantsEnd = true
+    this.#changed()
   }
 
   async loadMembers(): Promise<void> {
@@ -105,6 +110,7 @@ export class Room {
   /** Handles a live event: appended if the end is loaded. */
   accept(event: ConversationEvent): void {
     this.#applyToMembers(event)
+    this.#quotes.accept(event)
     this.#head = Math.max(this.#head, event.seq)
     if (!this.loaded || this.newer) return
     if (!this.timeline.append([event])) void this.load().catch(() => {})
@@ -119,12 +125,15 @@ export class Room {
   leave(): void {
     this.unreadAfter = undefined
     this.target = undefined
+    this.wantsEnd = false
+    this.#quotes.clear()
     if (this.newer) this.loaded = false
     else this.older = this.timeline.trim(kept) || this.older
   }
 
   /** The loaded range may have gaps: it is loaded again when shown. */
   invalidate(): void {
+    this.#quotes.clear()
     this.loaded = false
   }
 
@@ -177,7 +186,7 @@ export class Room {
   /** Serialises requests. The answer to a request that a full load overtook is dropped. */
   async #fetch(
     what: 'all' | 'older' | 'newer',
-    range: { before?: number; after?: number; limit: number },
+    range: { before?: number; after?: number; around?: string; limit: number },
     take: (answer: { events: ConversationEvent[]; head: number; more: boolean }) => void,
   ): Promise<void> {
     const turn = ++this.#turn

@@ -1,13 +1,15 @@
 import type { Entry, Message, Notice } from './timeline.ts'
 
 /**
- * A row of the timeline, top to bottom. `lead`: the first of several messages by one author, which shows the author.
+ * A row of the timeline, top to bottom. `seq`: that of its entry, or of the entry after it. `lead`: the first of
+ * several messages by one author, which shows the author.
  */
-export type Row =
-  | { readonly kind: 'day'; readonly key: string; readonly at: string }
-  | { readonly kind: 'unread'; readonly key: string }
-  | { readonly kind: 'notice'; readonly key: string; readonly notice: Notice }
-  | { readonly kind: 'message'; readonly key: string; readonly message: Message; readonly lead: boolean }
+export type Row = { readonly key: string; readonly seq: number } & (
+  | { readonly kind: 'day'; readonly at: string }
+  | { readonly kind: 'unread' }
+  | { readonly kind: 'notice'; readonly notice: Notice }
+  | { readonly kind: 'message'; readonly message: Message; readonly lead: boolean }
+)
 
 /** Maximum time between two messages of one author that are grouped, ms. */
 const togetherMs = 5 * 60_000
@@ -28,22 +30,23 @@ export const toRows = (
   let before: Entry | undefined
   let marked = options.unreadAfter === undefined
   for (const entry of entries) {
+    const { seq } = entry
     if (dayOf(entry.at) !== day) {
       day = dayOf(entry.at)
-      rows.push({ kind: 'day', key: `day ${day} ${entry.seq}`, at: entry.at })
+      rows.push({ kind: 'day', key: `day ${day} ${seq}`, seq, at: entry.at })
       before = undefined
     }
     if (entry.kind === 'notice') {
-      rows.push({ kind: 'notice', key: `notice ${entry.seq}`, notice: entry })
+      rows.push({ kind: 'notice', key: `notice ${seq}`, seq, notice: entry })
       before = entry
       continue
     }
-    if (!marked && entry.seq > (options.unreadAfter ?? 0) && entry.from !== options.me) {
-      rows.push({ kind: 'unread', key: 'unread' })
+    if (!marked && seq > (options.unreadAfter ?? 0) && entry.from !== options.me) {
+      rows.push({ kind: 'unread', key: 'unread', seq })
       marked = true
       before = undefined
     }
-    rows.push({ kind: 'message', key: entry.m, message: entry, lead: !continues(before, entry) })
+    rows.push({ kind: 'message', key: entry.m, seq, message: entry, lead: !continues(before, entry) })
     before = entry
   }
   return rows

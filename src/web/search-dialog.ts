@@ -50,7 +50,7 @@ export const SearchDialog = ({ chat, c, onClose }: { chat: Chat; c?: string; onC
     goTo(hit.c)
     // The address change takes effect a moment later; the conversation has to be open now.
     chat.open(hit.c)
-    if (chat.room !== undefined) void chat.attempt(chat.room.jump(hit.m, hit.seq))
+    if (chat.room !== undefined) void chat.attempt(chat.room.jump(hit.m))
   }
 
   return html`
@@ -61,6 +61,7 @@ export const SearchDialog = ({ chat, c, onClose }: { chat: Chat; c?: string; onC
           aria-label="Search messages"
           placeholder='Words, or "a phrase"'
           maxlength="256"
+          dir="auto"
           autofocus
           value=${query}
           onInput=${(event: InputEvent) => setQuery((event.target as HTMLInputElement).value)}
@@ -106,10 +107,10 @@ const Hit = ({ chat, hit, onOpen }: { chat: Chat; hit: SearchHit; onOpen: (hit: 
     <button type="button" class="hit" onClick=${() => onOpen(hit)}>
       <${Avatar} id=${hit.from} size="small" />
       <span class="hit-head">
-        <b>${hit.from}</b> <span class="muted">${item === undefined ? hit.c : nameOf(item)}</span>
+        <b dir="auto">${hit.from}</b> <span class="muted" dir="auto">${item === undefined ? hit.c : nameOf(item)}</span>
         <time class="muted" datetime=${hit.at} title=${formatPrecisely(hit.at)}>${formatBriefly(hit.at)}</time>
       </span>
-      <span class="hit-text">
+      <span class="hit-text" dir="auto">
         ${highlightPieces(hit.highlight).map(piece => (piece.marked ? html`<mark>${piece.text}</mark>` : piece.text))}
       </span>
     </button>

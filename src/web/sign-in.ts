@@ -4,6 +4,9 @@ import { Chat } from './chat.ts'
 /** The credentials of this tab: a user of a development server, or a token. */
 export type Credentials = { readonly user: string } | { readonly token: string }
 
+/** Timeout of a request for a token, ms. After a change of the network it may wait on a dead connection. */
+const tokenMs = 5_000
+
 const storageKey = 'confab.credentials'
 
 /**
@@ -26,8 +29,18 @@ export const credentialsHere = (): Credentials | undefined => {
 
 export const forget = (): void => sessionStorage.removeItem(storageKey)
 
+/** Returns the storage of this origin; undefined where the browser denies it. */
+export const localStore = (): Storage | undefined => {
+  try {
+    return localStorage
+  } catch {
+    return undefined
+  }
+}
+
 const devToken = async (user: string): Promise<string> => {
-  const response = await fetch(`/v1/dev/token?user=${encodeURIComponent(user)}`)
+  const signal = AbortSignal.timeout(tokenMs)
+  const response = await fetch(`/v1/dev/token?user=${encodeURIComponent(user)}`, { signal })
   if (response.status === 404)
     throw new Error('This server has no sign-in by name. Open the page with #token=… in its address.')
   const answer = await response.json().catch(() => ({}))
@@ -59,8 +72,13 @@ export const clientFor = async (credentials: Credentials): Promise<ConfabClient>
 /** Connects. Rejects with the reason; when the server is only unreachable, the page can wait for it. */
 export const signIn = async (credentials: Credentials): Promise<Chat> => {
   const client = await clientFor(credentials)
-  const chat = new Chat(client)
-  await client.connect()
+  const chat = new Chat(client, localStore())
+  try {
+    await client.connect()
+  } catch (error) {
+    chat.close()
+    throw error
+  }
   remember(credentials)
   return chat
 }

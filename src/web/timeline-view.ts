@@ -1,5 +1,5 @@
 import { html } from 'htm/preact'
-import { useCallback, useEffect, useState } from 'preact/hooks'
+import { useCallback, useEffect, useMemo, useReducer, useRef, useState } from 'preact/hooks'
 import type { Chat } from './chat.ts'
 import { formatDay, formatNotice } from './format.ts'
 import { Icon } from './icons.ts'
@@ -7,7 +7,9 @@ import type { MessageActions } from './message-actions.ts'
 import { MessageRow } from './message-row.ts'
 import { PendingRow } from './pending-row.ts'
 import type { Room } from './room.ts'
+import { RowWindow } from './row-window.ts'
 import { type Row, toRows } from './rows.ts'
+import type { Notice } from './timeline.ts'
 import { useScroll } from './use-scroll.ts'
 
 /** The messages of a conversation, by day; loads more at both ends while scrolling. */
@@ -26,19 +28,39 @@ export const TimelineView = ({
   const onLook = useCallback(
     (seq: number) => {
       if (document.visibilityState !== 'visible' || !document.hasFocus()) return
-      const after = timeline.entries.filter(
-        entry => entry.kind === 'message' && entry.seq > seq && entry.from !== chat.me,
-      )
-      const unread = room.newer ? (chat.inbox.get(room.c)?.unread ?? 0) : after.length
+      const unread = room.newer ? (chat.inbox.get(room.c)?.unread ?? 0) : timeline.unreadAfter(seq, chat.me)
       chat.marks.seen(room.c, seq, unread)
     },
     [chat, room, timeline],
   )
-  const load = useCallback(
-    (what: 'older' | 'newer') => void chat.attempt(what === 'older' ? room.loadOlder() : room.loadNewer()),
+  const rowWindow = useRef(new RowWindow())
+  const [, update] = useReducer<number, void>(n => n + 1, 0)
+  /** Shows more rows at one end: those that are loaded, else those of the server. */
+  const onEdge = useCallback(
+    (edge: 'top' | 'bottom') => {
+      if (edge === 'top' ? rowWindow.current.up() : rowWindow.current.down()) update()
+      else void chat.attempt(edge === 'top' ? room.loadOlder() : room.loadNewer())
+    },
     [chat, room],
   )
-  const { box, atEnd, onScroll, toEnd } = useScroll(room, onLook, load)
+
+  const { version } = timeline
+  const rows = useMemo(
+    () => toRows(timeline.entries, { me: chat.me, unreadAfter: room.unreadAfter }),
+    [timeline, version, chat, room.unreadAfter],
+  )
+  const isFirst = useRef(true)
+  const wanted = wantedRow(rows, room, isFirst.current)
+  if (room.loaded) isFirst.current = false
+  if (room.wantsEnd) rowWindow.current.toEnd()
+  const shown = rowWindow.current.of(rows, wanted)
+  const isEnd = !shown.after && !room.newer
+  const { box, atEnd, onScroll } = useScroll(
+    room,
+    { older: shown.before || room.older, newer: !isEnd },
+    onLook,
+    onEdge,
+  )
 
   // Returning to the page counts as reading it.
   useEffect(() => {
@@ -50,19 +72,12 @@ export const TimelineView = ({
     }
   }, [onScroll])
 
-  const pending = room.newer
-    ? []
-    : chat.client.pending(room.c).filter(p => timeline.message(p.m) === undefined)
-  const rows = toRows(timeline.entries, { me: chat.me, unreadAfter: room.unreadAfter })
+  const pending = isEnd ? chat.client.pending(room.c).filter(p => timeline.message(p.m) === undefined) : []
   const readers = room.readers(chat.me)
-  const lastMessage = rows.findLast(row => row.kind === 'message')
+  const lastMessage = shown.rows.findLast(row => row.kind === 'message')
   /** The message that Tab focuses; arrows move from there. */
-  const tabStop = active !== undefined && timeline.message(active) !== undefined ? active : lastMessage?.key
+  const tabStop = shown.rows.some(row => row.key === active) ? active : lastMessage?.key
   const unread = chat.inbox.get(room.c)?.unread ?? 0
-  const jump = async (): Promise<void> => {
-    await chat.attempt(room.latest())
-    toEnd()
-  }
 
   const show = (row: Row) => {
     switch (row.kind) {
@@ -71,10 +86,10 @@ export const TimelineView = ({
       case 'unread':
         return html`<li key=${row.key} class="unread-line" data-unread-line><span>New messages</span></li>`
       case 'notice':
-        return html`<li key=${row.key} class="notice">${formatNotice(row.notice, chat.me)}</li>`
+        return html`<li key=${row.key} class="notice" dir="auto"><${NoticeText} notice=${row.notice} me=${chat.me} /></li>`
       case 'message': {
         const { message, lead } = row
-        const quoted = message.replyTo === undefined ? undefined : timeline.message(message.replyTo)
+        const quoted = message.replyTo === undefined ? undefined : room.quoted(message.replyTo)
         return html`
           <${MessageRow}
             key=${row.key}
@@ -103,16 +118,16 @@ export const TimelineView = ({
             : html`
               <div class="timeline-start">
                 ${
-                  room.older
+                  shown.before || room.older
                     ? html`<span class="spinner" aria-hidden="true" /><span class="sr-only">Loading older messages</span>`
                     : html`<p class="muted">This is the start of the conversation.</p>`
                 }
               </div>
               <ol role="list" class="messages" aria-label="Messages" onKeyDown=${moveFocus}>
-                ${rows.map(show)}
+                ${shown.rows.map(show)}
                 ${pending.map(
                   message =>
-                    html`<${PendingRow} key=${message.m} message=${message} me=${chat.me} actions=${actions} />`,
+                    html`<${PendingRow} key=${message.m} message=${message} me=${chat.me} isOnline=${chat.connectivity.isOnline} actions=${actions} />`,
                 )}
               </ol>
             `
@@ -122,7 +137,7 @@ export const TimelineView = ({
         room.loaded &&
         !atEnd &&
         html`
-          <button type="button" class="to-end" onClick=${jump}>
+          <button type="button" class="to-end" onClick=${() => void chat.attempt(room.latest())}>
             <${Icon} name="down" />
             <span>${unread > 0 ? `${unread} new` : 'Latest'}</span>
           </button>
@@ -130,6 +145,17 @@ export const TimelineView = ({
       }
     </div>
   `
+}
+
+/** Index of the row that the next render scrolls to; -1: none. */
+const wantedRow = (rows: readonly Row[], room: Room, isFirst: boolean): number => {
+  if (room.target !== undefined) return rows.findIndex(row => row.key === room.target)
+  return isFirst && !room.wantsEnd ? rows.findIndex(row => row.kind === 'unread') : -1
+}
+
+const NoticeText = ({ notice, me }: { notice: Notice; me: string }) => {
+  const [what, title] = formatNotice(notice, me)
+  return title === undefined ? what : html`${what} “<bdi>${title}</bdi>”`
 }
 
 const Skeleton = () => html`

@@ -23,6 +23,16 @@ export interface Message {
 
 type NoticeEvent = Exclude<ConversationEvent, { m: string }>
 
+/** Events that are rows of their own. Events of other types, also of types that are not known here, are no rows. */
+const noticeTypes: ReadonlySet<string> = new Set<NoticeEvent['type']>([
+  'conversation.created',
+  'conversation.renamed',
+  'conversation.settings_changed',
+  'member.joined',
+  'member.left',
+  'member.role_changed',
+])
+
 /** An event about the conversation itself. */
 export interface Notice {
   readonly kind: 'notice'
@@ -41,6 +51,12 @@ export class Timeline {
   #events: ConversationEvent[] = []
   #entries: Entry[] = []
   #places = new Map<string, number>()
+  #version = 0
+
+  /** Changes with the entries. */
+  get version(): number {
+    return this.#version
+  }
 
   get entries(): readonly Entry[] {
     return this.#entries
@@ -59,6 +75,22 @@ export class Timeline {
   message(m: string): Message | undefined {
     const entry = this.#entries[this.#places.get(m) ?? -1]
     return entry?.kind === 'message' ? entry : undefined
+  }
+
+  /** Returns how many messages after a seq count as unread for a user: those of others that are not deleted. */
+  unreadAfter(seq: number, user: string): number {
+    let count = 0
+    for (let i = this.#entries.length - 1; i >= 0; i--) {
+      const entry = this.#entries[i]!
+      if (entry.seq <= seq) break
+      if (entry.kind === 'message' && entry.from !== user && !entry.deleted) count++
+    }
+    return count
+  }
+
+  /** Returns the loaded changes of a message that may not be loaded itself. */
+  changesOf(m: string): ConversationEvent[] {
+    return this.#events.filter(event => 'm' in event && event.m === m)
   }
 
   /** Appends newer events; known ones are skipped. Returns false and stops at a gap. */
@@ -93,10 +125,12 @@ export class Timeline {
     this.#events = events
     this.#entries = []
     this.#places = new Map()
+    this.#version++
     for (const event of events) this.#apply(event)
   }
 
   #apply(event: ConversationEvent): void {
+    this.#version++
     switch (event.type) {
       case 'message.posted': {
         const { m, seq, from, at, text, replyTo, attachments = [] } = event
@@ -136,7 +170,8 @@ export class Timeline {
         }))
         break
       default:
-        this.#entries.push({ kind: 'notice', seq: event.seq, at: event.at, event })
+        if (noticeTypes.has(event.type))
+          this.#entries.push({ kind: 'notice', seq: event.seq, at: event.at, event })
     }
   }
 

@@ -361,6 +361,39 @@ t.test('a message that has to wait beyond its timeout, as in slow mode, fails at
   t.match(client.pending('c'), [{ state: 'failed', error: { retryAfterMs: 3_600_000 } }])
 })
 
+t.test('a message without an answer is repeated until there is one; it does not fail', async t => {
+  const { client, socket } = await greeted(t, { requestTimeoutMs: 20 })
+  const states = new Set<string>()
+  client.on('pending', ({ messages }) => {
+    for (const { state } of messages) states.add(state)
+  })
+  const sent = client.send('c', 'hello')
+  const first = await socket.next('send')
+  const second = await socket.next('send')
+  const third = await socket.next('send')
+  t.same([second.m, third.m], [first.m, first.m], 'the same message')
+  socket.answer(third, { seq: 1, at: 'now', duplicate: false })
+  t.match(await sent, { m: first.m, seq: 1 })
+  t.same([...states], ['sending', 'sent'])
+})
+
+t.test('a client that reconnects on request repeats what waits for an answer', async t => {
+  const { server, client, socket } = await greeted(t)
+  const sent = client.send('c', 'hello')
+  const frame = await socket.next('send')
+  client.reconnect()
+  const again = await server.socket()
+  await again.greet()
+  const repeated = await again.next('send')
+  t.equal(repeated.m, frame.m)
+  again.answer(repeated, { seq: 1, at: 'now', duplicate: false })
+  t.match(await sent, { seq: 1 })
+  await socket.ended
+  client.close()
+  client.reconnect()
+  t.equal(client.state, 'closed', 'not after close')
+})
+
 t.test('a refused message fails, and can be retried or discarded', async t => {
   const { client, socket } = await greeted(t)
   const sent = client.send('c', 'hello')

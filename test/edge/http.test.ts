@@ -252,12 +252,6 @@ t.test('browsers: allowed origins, and content security policy', async t => {
   t.match(await get('/nothing/here'), { status: 404 })
   t.match(await get('/../package.json'), { status: 404 })
   t.match(await get('/%2e%2e/package.json'), { status: 404 })
-  const client = await get('/client/index.ts')
-  t.match(client, { status: 200 })
-  t.equal(client.headers.get('content-type'), 'text/javascript; charset=utf-8')
-  t.notMatch(client.body, /^export type/m, 'types are stripped')
-  t.match(await get('/client/index.ts', { 'if-none-match': client.headers.get('etag')! }), { status: 304 })
-  t.match(await get('/vendor/preact/dist/preact.mjs'), { status: 200 })
 })
 
 t.test('an aborted request does no harm', async t => {

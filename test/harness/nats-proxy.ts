@@ -11,12 +11,17 @@ export interface CuttingProxy {
   cutAtRandom(maxMs: number): () => void
   /** While true, refuses new connections and cuts existing ones. */
   block(blocked: boolean): void
+  /** While true, forwards nothing in either direction and closes nothing, as a network that drops all packets. */
+  hold(held: boolean): void
+  /** Whether new connections are held, too. `hold` sets it. */
+  holdNew(held: boolean): void
   close(): Promise<void>
 }
 
 export const startProxy = async (targetPort: number): Promise<CuttingProxy> => {
   const sockets = new Set<Socket>()
   let isBlocked = false
+  let isHeld = false
   const server = createServer(near => {
     if (isBlocked) {
       near.destroy()
@@ -30,6 +35,7 @@ export const startProxy = async (targetPort: number): Promise<CuttingProxy> => {
       sockets.add(from)
       from.setNoDelay(true)
       from.pipe(to)
+      if (isHeld) from.pause()
       from.on('error', () => {})
       from.on('close', () => {
         sockets.delete(from)
@@ -61,6 +67,16 @@ export const startProxy = async (targetPort: number): Promise<CuttingProxy> => {
     block: blocked => {
       isBlocked = blocked
       if (blocked) cut()
+    },
+    hold: held => {
+      isHeld = held
+      for (const socket of sockets) {
+        if (held) socket.pause()
+        else socket.resume()
+      }
+    },
+    holdNew: held => {
+      isHeld = held
     },
     close: () =>
       new Promise(resolve => {

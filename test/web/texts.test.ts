@@ -1,11 +1,21 @@
 import fc from 'fast-check'
+import type { ComponentChild } from 'preact'
 import t from 'tap'
 import type { ConfabClient } from '../../src/client/index.ts'
 import type { ConversationEvent, InboxItem } from '../../src/events/index.ts'
 import { highlighterOf } from '../../src/projections/index.ts'
-import { formatBriefly, formatDay, formatNames, hueOf, initialsOf } from '../../src/web/format.ts'
-import { highlightPieces, linkPieces } from '../../src/web/highlight.ts'
-import { applyToInbox, type Inbox, markInbox, sorted, takePage, unreadTotal } from '../../src/web/inbox.ts'
+import { formatBriefly, formatDay, formatNames, hueOf, initialsOf, summaryOf } from '../../src/web/format.ts'
+import { highlightPieces } from '../../src/web/highlight.ts'
+import {
+  applyToInbox,
+  filtered,
+  type Inbox,
+  markInbox,
+  sorted,
+  takePage,
+  unreadTotal,
+} from '../../src/web/inbox.ts'
+import { renderMarkdown } from '../../src/web/markdown.ts'
 import { ReadMarks } from '../../src/web/read-marks.ts'
 
 t.test('a highlight becomes plain text with marks', async t => {
@@ -32,24 +42,122 @@ t.test('property: for any text, its highlight shows that text', async () => {
   )
 })
 
-t.test('links: http and https only, without trailing punctuation', async t => {
-  t.same(linkPieces('see https://a.example/x?y=1, or (http://b.example).'), [
-    { text: 'see ' },
-    { text: 'https://a.example/x?y=1', href: 'https://a.example/x?y=1' },
-    { text: ', or (' },
-    { text: 'http://b.example', href: 'http://b.example' },
-    { text: ').' },
-  ])
-  t.same(linkPieces('javascript:alert(1)'), [{ text: 'javascript:alert(1)' }])
-  fc.assert(
-    fc.property(
-      fc.string(),
-      text =>
-        linkPieces(text)
-          .map(piece => piece.text)
-          .join('') === text,
-    ),
+/** Elements that `renderMarkdown` made, as markup without escapes, for reading in a test. */
+const markup = (child: ComponentChild): string => {
+  if (Array.isArray(child)) return child.map(markup).join('')
+  if (typeof child !== 'object' || child === null) return String(child)
+  const { type, props } = child as { type: string; props: { href?: string; children?: ComponentChild } }
+  const href = props.href === undefined ? '' : ` ${props.href}`
+  return `<${type}${href}>${markup(props.children ?? '')}</${type}>`
+}
+const rendered = (text: string): string => markup(renderMarkdown(text))
+
+t.test('Markdown: emphasis, code, quotes, lists, links', async t => {
+  const cases: [text: string, expected: string][] = [
+    ['plain', 'plain'],
+    ['two\nlines', 'two\nlines'],
+    ['**b** *i* ~~s~~ `c*d*`', '<strong>b</strong> <em>i</em> <s>s</s> <code>c*d*</code>'],
+    ['a\n\nb', '<p>a</p><p>b</p>'],
+    ['> q\n> r', '<blockquote><p>q\nr</p></blockquote>'],
+    ['- a\n- b', '<ul><li>a</li><li>b</li></ul>'],
+    ['3. c', '<ol><li>c</li></ol>'],
+    ['```js\nlet x = "<b>"\n```', '<pre><code>let x = "<b>"</code></pre>'],
+    ['[name](https://a.example/x)', '<a https://a.example/x>name</a>'],
+    ['snake_case_name 2*3*4', 'snake_case_name 2<em>3</em>4'],
+    ['# no heading', '# no heading'],
+    ['![no](https://a.example/x.png)', '!<a https://a.example/x.png>no</a>'],
+    ['&amp; &lt;', '&amp; &lt;'],
+    ['---', '---'],
+    ['> ', '> '],
+    ['```', '```'],
+  ]
+  for (const [text, expected] of cases) t.equal(rendered(text), expected, text)
+})
+
+t.test('links: http, https and mailto only; without the punctuation of the sentence', async t => {
+  t.equal(
+    rendered('see https://a.example/x?y=1, or (http://b.example).'),
+    'see <a https://a.example/x?y=1>https://a.example/x?y=1</a>, or (<a http://b.example>http://b.example</a>).',
   )
+  t.equal(rendered('https://a.example/x_(y)'), '<a https://a.example/x_(y)>https://a.example/x_(y)</a>')
+  t.equal(rendered('https://a.example/_x_*y*'), '<a https://a.example/_x_*y*>https://a.example/_x_*y*</a>')
+  for (const text of [
+    'javascript:alert(1)',
+    '[x](javascript:alert(1))',
+    '[x](JaVaScRiPt:alert(1))',
+    '[x](data:text/html,hi)',
+    '[x](vbscript:x)',
+    '[x](//evil.example)',
+    '<javascript:alert(1)>',
+    'xhttp://a.example',
+    'http://[',
+  ])
+    t.notMatch(rendered(text), '<a', text)
+})
+
+t.test('property: any text is shown without loss, as known elements with safe links', async () => {
+  const sign = fc.constantFrom(
+    ...'*_~`[]()<>!#-+.>\\|"\'&:/ \n1axש',
+    'http://a.b',
+    'javascript:',
+    '<b>',
+    '```\n',
+  )
+  const walk = (child: ComponentChild): boolean => {
+    if (Array.isArray(child)) return child.every(walk)
+    if (typeof child !== 'object' || child === null) return true
+    const { type, props } = child as { type: string; props: { href?: string; children?: ComponentChild } }
+    const known = ['a', 'blockquote', 'code', 'em', 'li', 'ol', 'p', 'pre', 's', 'strong', 'ul'].includes(
+      type,
+    )
+    const isSafe = props.href === undefined ? type !== 'a' : /^(https?|mailto):/i.test(props.href)
+    return known && isSafe && !('dangerouslySetInnerHTML' in props) && walk(props.children ?? '')
+  }
+  const letters = (text: string): string => text.replace(/[^axש]/g, '')
+  const shown = (child: ComponentChild): string => {
+    if (Array.isArray(child)) return child.map(shown).join('')
+    if (typeof child !== 'object' || child === null) return String(child)
+    const { type, props } = child as { type: string; props: { href?: string; children?: ComponentChild } }
+    const text = shown(props.children ?? '')
+    return type === 'a' && props.href !== text ? `${text}${props.href}` : text
+  }
+  fc.assert(
+    fc.property(fc.array(sign, { maxLength: 40 }), parts => {
+      const text = parts.join('')
+      const content = renderMarkdown(text)
+      return walk(content) && (text.includes('```') || letters(shown(content)) === letters(text))
+    }),
+  )
+})
+
+t.test('texts that make patterns slow are rendered whole', async t => {
+  const long = 16_000
+  const texts = [
+    `http://a${'!'.repeat(long)}x`,
+    `http://a${')'.repeat(long)}x`,
+    'http://'.repeat(long / 7),
+    'http://['.repeat(long / 8),
+    ...[
+      '*',
+      '_',
+      '~',
+      '`',
+      '[',
+      '![',
+      '<',
+      '>',
+      '(',
+      '\\',
+      '- ',
+      '**a ',
+      '*a_',
+      '`a``',
+      '[a](',
+      '<http:',
+      '1. ',
+    ].map(part => part.repeat(long / part.length)),
+  ]
+  for (const text of texts) t.ok(rendered(text).length > 0, text.slice(0, 20))
 })
 
 t.test('names, initials, hues, days', async t => {
@@ -160,4 +268,48 @@ t.test('the list: unread, order, and when it has to be fetched again', async t =
     'alice',
   )
   t.equal(inbox.has('a'), false)
+})
+
+t.test('the list: only messages and the own arrival move a conversation', async t => {
+  const inbox: Inbox = new Map([
+    ['a', item('a', { at: '2026-11-24T09:00:00.000Z' })],
+    ['b', item('b', { at: '2026-11-24T08:00:00.000Z' })],
+  ])
+  const at = '2026-11-24T10:00:00.000Z'
+  const event = { t: 'event', c: 'b', from: 'bob', at } as const
+  applyToInbox(inbox, { ...event, seq: 5, type: 'reaction.added', m: 'm1', emoji: '👍' }, 'alice')
+  applyToInbox(inbox, { ...event, seq: 6, type: 'message.edited', m: 'm1', text: 'x' }, 'alice')
+  applyToInbox(inbox, { ...event, seq: 7, type: 'member.joined', user: 'carol', role: 'member' }, 'alice')
+  applyToInbox(inbox, { ...event, seq: 8, type: 'conversation.renamed', title: 'B' }, 'alice')
+  t.same(
+    sorted(inbox).map(({ c }) => c),
+    ['a', 'b'],
+  )
+  applyToInbox(inbox, { ...event, seq: 9, type: 'member.joined', user: 'alice', role: 'member' }, 'alice')
+  t.equal(sorted(inbox)[0]?.c, 'b', 'the own arrival')
+  applyToInbox(inbox, posted('a', 5, 'bob', '2026-11-24T11:00:00.000Z'), 'alice')
+  t.equal(sorted(inbox)[0]?.c, 'a')
+})
+
+t.test('the filter: all words of the name, without case and accents', async t => {
+  const items = [
+    item('a', { title: 'Café Zürich' }),
+    item('b', { title: 'Zoo' }),
+    item('c', { title: 'ﬁsh שָׁלוֹם' }),
+  ]
+  const found = (query: string) => filtered(items, query).map(({ c }) => c)
+  t.same(found('zurich cafe'), ['a'])
+  t.same(found('Z'), ['a', 'b'])
+  t.same(found('fish'), ['c'])
+  t.same(found('שלום'), ['c'])
+  t.same(found('x'), [])
+  t.same(found(' '), ['a', 'b', 'c'])
+})
+
+t.test('a message of files alone has a summary', async t => {
+  const file = { mediaId: 'x', name: 'a.png', type: 'image/png', size: 1, sha256: '' }
+  t.equal(summaryOf({ text: 'hello', attachments: [file] }), 'hello')
+  t.equal(summaryOf({ text: '', attachments: [file] }), '📎 a.png')
+  t.equal(summaryOf({ text: '', attachments: [file, file] }), '📎 2 files')
+  t.equal(summaryOf({ text: '' }), '📎 File')
 })

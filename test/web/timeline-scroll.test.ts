@@ -96,3 +96,94 @@ test('a conversation opens at the first unread message, and loads more while scr
   await say(page, 'thanks')
   await page.locator('[data-unread-line]').waitFor({ state: 'detached' })
 })
+
+/** How far the document is scrolled, px: it never is. */
+const documentScroll = (page: Page): Promise<number[]> =>
+  page.evaluate(() => [
+    document.documentElement.scrollTop,
+    document.body.scrollTop,
+    document.querySelector('.app')?.scrollTop ?? 0,
+  ])
+
+test('opening a search hit scrolls the timeline, not the document', async ({ t, confab, open }) => {
+  const ella = await confab.connect('ella')
+  await ella.ok('create', { c: 'deep', kind: 'group', title: 'Deep', members: [] })
+  for (let i = 1; i <= 120; i++) await ella.ok('send', { c: 'deep', m: `m${i}`, text: `line ${i}.` })
+  await ella.ok('send', { c: 'deep', m: 'needle', text: 'a needle' })
+  for (let i = 1; i <= 4; i++) await ella.ok('send', { c: 'deep', m: `n${i}`, text: `after ${i}.` })
+  for (const c of [undefined, 'deep'] as const) {
+    const page = await open('ella', c === undefined ? {} : { c })
+    if (c !== undefined) await row(page, 'after 4.').waitFor()
+    await page.keyboard.press('Control+k')
+    await page.getByRole('dialog').getByLabel('Search messages').fill('needle')
+    await page.locator('.hit').click()
+    await page.locator('.message:focus', { hasText: 'needle' }).waitFor()
+    t.same(await documentScroll(page), [0, 0, 0])
+    t.equal(await page.locator('.room-header').evaluate(e => e.getBoundingClientRect().top), 0)
+    await page.evaluate(() => {
+      for (const element of document.querySelectorAll<HTMLElement>('.sr-only, .message'))
+        element.scrollIntoView()
+    })
+    t.same(await documentScroll(page), [0, 0, 0], 'nothing in the page can scroll it')
+  }
+})
+
+test('a long conversation keeps a bounded number of rows in the document', async ({ t, confab, open }) => {
+  const fred = await confab.connect('fred')
+  await fred.ok('create', { c: 'endless', kind: 'group', title: 'Endless', members: [] })
+  for (let i = 1; i <= 950; i++) await fred.ok('send', { c: 'endless', m: `m${i}`, text: `entry ${i}.` })
+  const page = await open('fred', { c: 'endless' })
+  await row(page, 'entry 950.').waitFor()
+  const seen = new Set<string>()
+  let most = 0
+  const look = async (): Promise<void> => {
+    const texts = await page.locator('.message .text').allTextContents()
+    most = Math.max(most, await page.locator('.messages > li').count())
+    const numbers = texts.map(text => Number(/\d+/.exec(text)?.[0]))
+    if (numbers.some((n, i) => i > 0 && n !== numbers[i - 1]! + 1)) t.fail(`out of order: ${numbers}`)
+    for (const text of texts) seen.add(text)
+    t.equal(await page.locator('.messages > .day').count(), 1, 'the date is there')
+  }
+  const scrollTo = (where: 'top' | 'bottom') =>
+    page.locator('.timeline').evaluate((box, to) => {
+      box.scrollTop = to === 'top' ? 0 : box.scrollHeight
+    }, where)
+  await look()
+  while (!(await page.getByText('This is the start of the conversation.').isVisible())) {
+    await scrollTo('top')
+    await look()
+  }
+  t.equal(seen.size, 950, 'each message was shown')
+  t.ok(most <= 320, `${most} rows`)
+  const start = await topmost(page)
+  t.match(start, /^entry 1\./)
+
+  t.comment('and back down, without a jump')
+  while (!(await atEnd(page))) {
+    await scrollTo('bottom')
+    await look()
+  }
+  t.ok(most <= 320, `${most} rows`)
+  await row(page, 'entry 950.').waitFor()
+})
+
+test('a quote shows its message, however old it is, and leads to it', async ({ t, confab, open }) => {
+  const gina = await confab.connect('gina')
+  await gina.ok('create', { c: 'old', kind: 'group', title: 'Old', members: [] })
+  await gina.ok('send', { c: 'old', m: 'first', text: 'the very first' })
+  for (let i = 1; i <= 400; i++) await gina.ok('send', { c: 'old', m: `m${i}`, text: `entry ${i}.` })
+  await gina.ok('send', { c: 'old', m: 'answer', text: 'an answer', replyTo: 'first' })
+  await gina.ok('send', { c: 'old', m: 'lost', text: 'to nothing', replyTo: 'never-was' })
+  const page = await open('gina', { c: 'old' })
+  const quote = row(page, 'an answer').locator('.quote')
+  await quote.getByText('the very first').waitFor()
+  await row(page, 'to nothing').locator('.quote', { hasText: 'does not exist' }).waitFor()
+  await quote.click()
+  await page.locator('.message:focus', { hasText: 'the very first' }).waitFor()
+  t.equal(await page.locator('.toast').count(), 0)
+  await page.getByRole('button', { name: 'Latest' }).click()
+  await gina.ok('edit', { c: 'old', m: 'first', text: 'the first, edited' })
+  await quote.getByText('the first, edited').waitFor()
+  await row(page, 'to nothing').locator('.quote').click()
+  await page.getByRole('alert').getByText('This message does not exist.').waitFor()
+})

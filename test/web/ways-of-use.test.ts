@@ -23,11 +23,12 @@ test('on a phone: one pane at a time, touch instead of a pointer', async ({ t, c
   await row(page, 'She is afloat').tap()
   await page.getByRole('button', { name: 'React', exact: true }).tap()
   await page.getByRole('button', { name: 'React with 🎉' }).tap()
-  await row(page, 'She is afloat').getByRole('button', { name: '🎉: finn' }).waitFor()
+  await row(page, 'She is afloat').getByRole('button', { name: '🎉 1: finn' }).waitFor()
 
   await page.locator('#composer').fill('Hurrah')
   await page.locator('#composer').press('Enter')
   t.equal(await page.locator('#composer').inputValue(), 'Hurrah\n', 'Enter starts a line')
+  t.equal(await page.locator('#composer').getAttribute('enterkeyhint'), 'enter', 'and the key says so')
   await page.getByRole('button', { name: 'Send' }).tap()
   await row(page, 'Hurrah').waitFor()
 

@@ -1,9 +1,11 @@
 import type { TemplatedApp } from 'uWebSockets.js'
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
-import { createRequire, stripTypeScriptTypes } from 'node:module'
-import { dirname, extname, join, relative, sep } from 'node:path'
-import type { CorsPolicy } from './cors.ts'
+import { extname, join } from 'node:path'
+import { promisify } from 'node:util'
+import { brotliCompress, constants, gzip } from 'node:zlib'
+import { ConfabError } from '../../../events/index.ts'
+import type { CorsPolicy, HeaderList } from './cors.ts'
 import { Exchange } from './http-exchange.ts'
 import { addRoute } from './routes.ts'
 
@@ -11,37 +13,40 @@ const contentTypes: Readonly<Record<string, string>> = {
   '.html': 'text/html; charset=utf-8',
   '.css': 'text/css; charset=utf-8',
   '.js': 'text/javascript; charset=utf-8',
-  '.mjs': 'text/javascript; charset=utf-8',
-  '.ts': 'text/javascript; charset=utf-8',
   '.svg': 'image/svg+xml',
-  '.png': 'image/png',
-  '.ico': 'image/x-icon',
-  '.webmanifest': 'application/manifest+json',
 }
 
-/** Packages in the import map of the page, served as `/vendor/<package>/<path>`. */
-const vendored = ['preact', 'htm']
+/** Content encodings, the preferred one first. */
+const encodings = ['br', 'gzip', 'identity'] as const
+type Encoding = (typeof encodings)[number]
 
 interface StaticFile {
-  readonly body: Uint8Array
-  readonly type: string
-  readonly etag: string
-  readonly csp: string | undefined
+  readonly bodies: Readonly<Record<Encoding, Uint8Array>>
+  readonly hash: string
+  readonly headers: HeaderList
 }
 
-const sha = (bytes: Uint8Array | string) => createHash('sha256').update(bytes).digest('base64')
+const folder = join(import.meta.dirname, '../../../web')
 
-/**
- * Allows scripts of this server only, and inline scripts (the import map) by hash. `media`: the origin of the media
- * store, if it has its own.
- */
-const contentSecurityPolicy = (html: string, media: string | undefined): string => {
+/** The folder of files whose names contain a hash of their content. */
+const assets = '/assets/'
+
+/** Routes of the pages, with the file that each of them serves. */
+const routes: readonly (readonly [pattern: string, path?: string])[] = [
+  ['/', '/index.html'],
+  ['/index.html'],
+  ['/call/', '/call/index.html'],
+  ['/call/index.html'],
+  ['/icon.svg'],
+  [`${assets}:name`],
+]
+
+/** Allows scripts and styles of this server only. `media`: the origin of the media store, if it has its own. */
+const contentSecurityPolicy = (media: string | undefined): string => {
   const andMedia = media === undefined ? '' : ` ${media}`
-  const inline = [...html.matchAll(/<script(?![^>]*\ssrc=)[^>]*>([\s\S]*?)<\/script>/g)]
-  const scripts = ["'self'", ...inline.map(([, script]) => `'sha256-${sha(script!)}'`)]
   return [
     "default-src 'none'",
-    `script-src ${scripts.join(' ')}`,
+    "script-src 'self'",
     "style-src 'self'",
     `img-src 'self' data:${andMedia}`,
     `connect-src 'self' ws: wss:${andMedia}`,
@@ -52,61 +57,97 @@ const contentSecurityPolicy = (html: string, media: string | undefined): string 
   ].join('; ')
 }
 
-const load = (path: string, media: string | undefined): StaticFile => {
-  const extension = extname(path)
-  const raw = readFileSync(path)
-  const body = extension === '.ts' ? Buffer.from(stripTypeScriptTypes(raw.toString('utf8'))) : raw
-  return {
-    body,
-    type: contentTypes[extension]!,
-    etag: `"${sha(body).slice(0, 22)}"`,
-    csp: extension === '.html' ? contentSecurityPolicy(body.toString('utf8'), media) : undefined,
+/**
+ * Returns the files of the pages by URL. The released package contains them, bundled. From sources they are bundled
+ * here, so that a change needs no build.
+ */
+const pageFiles = async (): Promise<ReadonlyMap<string, Uint8Array>> => {
+  if (import.meta.filename.endsWith('.ts')) {
+    const { bundlePages } = await import('./page-bundle.ts')
+    return await bundlePages(folder)
   }
+  const entries = readdirSync(folder, { recursive: true, withFileTypes: true })
+  const paths = entries.filter(entry => entry.isFile()).map(entry => join(entry.parentPath, entry.name))
+  return new Map(paths.map(path => [path.slice(folder.length), readFileSync(path)]))
 }
 
-const filesUnder = (folder: string): string[] =>
-  readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter(entry => entry.isFile() && extname(entry.name) in contentTypes && !entry.name.endsWith('.d.ts'))
-    .map(entry => join(entry.parentPath, entry.name))
-
-const packageFolder = (name: string): string => {
-  // A package may hide its package.json, but never its main file.
-  let folder = dirname(createRequire(import.meta.url).resolve(name))
-  while (!folder.endsWith(`${sep}${name}`)) folder = dirname(folder)
-  return folder
+/** Prepares a file: compressed once, not for each request. */
+const prepare = async (url: string, body: Uint8Array, media: string | undefined): Promise<StaticFile> => {
+  const extension = extname(url)
+  const headers: [string, string][] = [
+    ['content-type', contentTypes[extension] ?? 'application/octet-stream'],
+    ['vary', 'accept-encoding'],
+    ['cache-control', url.startsWith(assets) ? 'public, max-age=31536000, immutable' : 'no-cache'],
+  ]
+  if (extension === '.html') headers.push(['content-security-policy', contentSecurityPolicy(media)])
+  const [br, gz] = await Promise.all([
+    promisify(brotliCompress)(body, { params: { [constants.BROTLI_PARAM_QUALITY]: 9 } }),
+    promisify(gzip)(body, { level: 9 }),
+  ])
+  const hash = createHash('sha256').update(body).digest('base64url').slice(0, 22)
+  return { bodies: { br, gzip: gz, identity: body }, hash, headers }
 }
 
-/** Reads all files of the page, by URL: its own, the client library's, and the browser modules of vendored packages. */
-const loadAll = (media: string | undefined): Map<string, StaticFile> => {
-  const files = new Map<string, StaticFile>()
-  const add = (prefix: string, folder: string, accept: (path: string) => boolean) => {
-    for (const path of filesUnder(folder).filter(accept))
-      files.set(`${prefix}${relative(folder, path).split(sep).join('/')}`, load(path, media))
-  }
-  add('/', join(import.meta.dirname, '../../../web'), () => true)
-  add('/client/', join(import.meta.dirname, '../../../client'), () => true)
-  for (const name of vendored) add(`/vendor/${name}/`, packageFolder(name), path => path.endsWith('.mjs'))
-  for (const [url, file] of [...files])
-    if (url.endsWith('/index.html')) files.set(url.slice(0, -'index.html'.length), file)
-  return files
+const prepareAll = async (media: string | undefined): Promise<ReadonlyMap<string, StaticFile>> => {
+  const files = [...(await pageFiles())]
+  return new Map(
+    await Promise.all(files.map(async ([url, body]) => [url, await prepare(url, body, media)] as const)),
+  )
 }
 
-/** Serves the web page from memory. Browsers revalidate their cached copy on each use. */
+/** Returns the preferred encoding that `Accept-Encoding` allows (RFC 9110, 12.5.3). */
+export const encodingFor = (header: string): Encoding => {
+  const accepted = new Map(
+    header.split(',').map(item => {
+      const [name = '', ...parameters] = item.toLowerCase().split(';')
+      const isRefused = parameters.some(parameter => /^\s*q\s*=\s*0(?:\.0*)?\s*$/.test(parameter))
+      return [name.trim(), !isRefused] as const
+    }),
+  )
+  return encodings.find(name => accepted.get(name) ?? accepted.get('*') ?? false) ?? 'identity'
+}
+
+/**
+ * Serves the web pages from memory. Browsers keep the assets for ever, because a change gives them other names, and
+ * revalidate the markup on each use. The files are prepared at the first request, as many servers never serve them.
+ */
 export const serveStaticFiles = (app: TemplatedApp, cors: CorsPolicy, media?: string): void => {
-  for (const [url, file] of loadAll(media))
-    addRoute(app, 'get', url, (res, req) => {
+  let files: Promise<ReadonlyMap<string, StaticFile>> | undefined
+  for (const [pattern, path] of routes)
+    addRoute(app, 'get', pattern, (res, req) => {
+      const url = path ?? req.getUrl()
       const known = req.getHeader('if-none-match')
+      const encoding = encodingFor(req.getHeader('accept-encoding'))
       const exchange = new Exchange(res, req, cors)
-      const headers: [string, string][] = [
-        ['etag', file.etag],
-        ['cache-control', 'no-cache'],
-      ]
-      if (known === file.etag) {
-        exchange.end(304, '', headers)
-        return
-      }
-      headers.push(['content-type', file.type])
-      if (file.csp !== undefined) headers.push(['content-security-policy', file.csp])
-      exchange.end(200, file.body, headers)
+      files ??= prepareAll(media)
+      files.then(
+        prepared => answer(exchange, prepared.get(url), encoding, known),
+        (cause: unknown) => {
+          files = undefined
+          exchange.error(new ConfabError('INTERNAL', 'The page could not be prepared.', { cause }).toBody())
+        },
+      )
     })
+}
+
+const answer = (
+  exchange: Exchange,
+  file: StaticFile | undefined,
+  encoding: Encoding,
+  known: string,
+): void => {
+  if (file === undefined) {
+    exchange.error(new ConfabError('NOT_FOUND', 'No such path.').toBody())
+    return
+  }
+  const { bodies, hash, headers } = file
+  // One tag per encoding: the bodies differ.
+  const validators: [string, string][] = [['etag', `"${hash}-${encoding}"`]]
+  if (known.includes(`"${hash}-`)) exchange.end(304, '', [...headers, ...validators])
+  else
+    exchange.end(200, bodies[encoding], [
+      ...headers,
+      ...validators,
+      ...(encoding === 'identity' ? [] : [['content-encoding', encoding] as const]),
+    ])
 }
