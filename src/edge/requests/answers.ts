@@ -9,7 +9,7 @@ import type { WriteRoom } from '../sessions/slow-consumers.ts'
 export const visibleError = (error: unknown, logger: Logger, where: object): ErrorBody => {
   if (ConfabError.is(error)) return error.toBody()
   logger.error({ ...where, err: error }, 'request failed')
-  return new ConfabError('INTERNAL').toBody()
+  return ConfabError.from(error).toBody()
 }
 
 /** Large answers that are read or wait for back-pressure. An answer has 64 KiB at most. */

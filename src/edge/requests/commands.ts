@@ -1,16 +1,26 @@
 import { commandContext } from '../../commands/index.ts'
-import type { ConversationRequest, RequestOf } from '../../events/index.ts'
+import { ConfabError, type ConversationRequest, type RequestOf } from '../../events/index.ts'
+import { isDamage, notFound } from '../access/access.ts'
 import type { Caller } from '../sessions/caller.ts'
 import { ownMark } from '../signals/markers.ts'
 import type { Fields, Handler, RequestContext } from './request-context.ts'
 
 /**
- * Handles commands on a conversation, except `send`. The command bus authorises them on the state that it decides on.
+ * Handles commands on a conversation. The command bus authorises them on the state that it decides on.
  */
 export const conversationCommand =
-  ({ bus }: RequestContext) =>
+  ({ bus, isOnRoster }: Pick<RequestContext, 'bus' | 'isOnRoster'>) =>
   <R extends ConversationRequest>(request: R, caller: Caller): Promise<Fields<R['t']>> =>
-    bus.execute(request, commandContext(caller.user, caller.traceparent)) as Promise<Fields<R['t']>>
+    bus.execute(request, commandContext(caller.user, caller.traceparent)).catch(async error => {
+      throw isDamage(error) && !(await isOnRoster(request.c, caller.user)) ? asForStrangers(request) : error
+    }) as Promise<Fields<R['t']>>
+
+/**
+ * Returns the error of a user who is not a member of a conversation. A stranger must not learn that the log has lost
+ * events of the conversation.
+ */
+const asForStrangers = ({ t }: ConversationRequest): ConfabError =>
+  t === 'create' ? new ConfabError('ALREADY_EXISTS', undefined, { field: '/c' }) : notFound()
 
 /** Handles commands of users' logs that name no conversation: `block`, `direct` and `privacy`. */
 export const userCommand =

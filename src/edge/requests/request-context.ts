@@ -2,7 +2,7 @@ import type { CommandBus, MessageLookup, StateReader } from '../../commands/inde
 import type { AnswerOf, RequestOf, RequestType } from '../../events/index.ts'
 import type { Media } from '../../media/index.ts'
 import type { Views } from '../../projections/index.ts'
-import type { Access } from '../access/access.ts'
+import type { Access, RosterCheck } from '../access/access.ts'
 import type { Memberships } from '../access/memberships.ts'
 import type { ViewFreshness } from '../access/view-freshness.ts'
 import type { CatchUp } from '../catch-up/catch-up.ts'
@@ -21,6 +21,7 @@ export interface RequestContext {
   readonly states: StateReader
   readonly views: Views
   readonly access: Access
+  readonly isOnRoster: RosterCheck
   readonly admission: Admission
   readonly reader: ConversationReader
   readonly freshness: ViewFreshness

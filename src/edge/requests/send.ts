@@ -1,13 +1,12 @@
-import { commandContext } from '../../commands/index.ts'
 import { type AnswerOf, asksFor, type RequestOf } from '../../events/index.ts'
 import type { Caller } from '../sessions/caller.ts'
+import { conversationCommand } from './commands.ts'
 import { requireMedia } from './media.ts'
-import type { Fields, Handler, RequestContext } from './request-context.ts'
+import type { Handler, RequestContext } from './request-context.ts'
 
 /** Handles `send`: posts a message. The command bus authorises the sender on the state that it decides on. */
 export const send = (context: RequestContext): Handler<'send'> => {
-  const execute = (request: RequestOf['send'], caller: Caller): Promise<Fields<'send'>> =>
-    context.bus.execute(request, commandContext(caller.user, caller.traceparent)) as Promise<Fields<'send'>>
+  const execute = conversationCommand(context)
   return (request, caller) =>
     request.attachments === undefined || request.attachments.length === 0
       ? execute(request, caller)

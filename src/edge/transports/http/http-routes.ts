@@ -151,7 +151,7 @@ export class HttpRoutes {
         meter.inFlight--
       }
     } catch (error) {
-      outcome = ConfabError.is(error) ? error.code : 'INTERNAL'
+      outcome = ConfabError.from(error).code
       admission.failed(request, bytes, error)
       throw error
     } finally {
