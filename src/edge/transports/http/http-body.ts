@@ -12,7 +12,7 @@ const bufferBytes = 1024 * 1024
 export class RequestBody implements AsyncIterable<Uint8Array> {
   /** Size in the header `Content-Length`; NaN without one. */
   readonly size: number
-  /** Whether the body comes in chunks. The transport accepts chunks whose lines do not end as they have to. */
+  /** Whether the client sends the body in chunks. The transport accepts lines of chunks with any end. */
   readonly isChunked: boolean
   readonly #res: HttpResponse
   #chunks: Uint8Array[] = []
