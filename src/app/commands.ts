@@ -37,6 +37,7 @@ export const openCommandsRole = (
     lookup: log => createViewLookup(timeline, log, config.commands.lookupBytes),
     ...(hasRoster ? { shared: feed => createRosterShared(roster, feed) } : {}),
     limits: config.commands,
+    viewHead: async c => (await timeline.head(c))?.seq ?? 0,
     logger,
   })
   onStop('command bus', () => settlesWithin(config.drainMs, bus.drain()), ['log', 'views', 'nats'])

@@ -56,7 +56,8 @@ export const openLog = async (
   nats: Nats,
   { replicas, interest = 'everything', timeoutMs, onNotice }: LogOptions,
 ): Promise<OpenedLog> => {
-  await applyStreams(nats.connection, loadStreams({ replicas }))
+  for (const { stream, kept } of await applyStreams(nats.connection, loadStreams({ replicas })))
+    if (kept.length > 0) onNotice?.(`stream ${stream} differs from its definition: ${kept.join(', ')}`)
   const layout = await discoverLog(nats.connection)
   const log = new JetStreamEventLog(nats, layout, timeoutMs === undefined ? {} : { timeoutMs })
   const signals = new NatsSignals(nats)
@@ -88,6 +89,8 @@ export interface BusOptions {
   /** Finds the conversations that two users share. Default: none, as for imports, which create channels only. */
   readonly shared?: (feed: LiveFeed) => SharedConversations
   readonly limits?: Partial<BusLimits>
+  /** Returns the highest seq of a conversation that the timeline has seen. Default: the end of a log is not checked. */
+  readonly viewHead?: (c: string) => Promise<number>
   /** Receives the causes of commands that fail with an internal error. Default: not logged. */
   readonly logger?: Logger | undefined
 }
@@ -95,10 +98,17 @@ export interface BusOptions {
 /** Creates a command bus on a log. Call it before the components that read its states register with the feed. */
 export const openBus = (
   { log, feed, snapshots }: OpenedLog,
-  { lookup, shared, limits, logger }: BusOptions,
+  { lookup, shared, limits, viewHead, logger }: BusOptions,
 ): { readonly bus: CommandBus; readonly states: StateReader } => {
   const bounds = limits === undefined ? {} : { limits }
-  const states = createStates({ log, feed, snapshots, logger, ...bounds })
+  const states = createStates({
+    log,
+    feed,
+    snapshots,
+    logger,
+    ...bounds,
+    ...(viewHead === undefined ? {} : { viewHead }),
+  })
   const bus = createCommandBus({
     log,
     states,

@@ -1,8 +1,8 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
 import type { EventLog } from '../commands/index.ts'
-import { isKnownType, knownTypes, type StoredEvent, wireBytes } from '../events/index.ts'
+import { ConfabError, isKnownType, knownTypes, type StoredEvent, wireBytes } from '../events/index.ts'
 import { discoverLog, JetStreamEventLog, NatsEventSource } from '../infra/nats/index.ts'
-import type { EventSource } from '../projections/index.ts'
+import type { EventSource, StreamBounds } from '../projections/index.ts'
 import { CliError } from './command/cli-error.ts'
 import {
   addSystemOptions,
@@ -13,6 +13,7 @@ import {
 } from './command/config-flags.ts'
 import { readUntil } from './command/read-until.ts'
 import { interruption } from './command/run-command.ts'
+import { HoleFinder } from './log-holes.ts'
 import { print } from './terminal/output.ts'
 
 interface ReplayFlags extends SystemFlags {
@@ -67,23 +68,49 @@ export const eventLines = (events: readonly StoredEvent[], filter: ReplayFilter)
   return Buffer.concat(parts)
 }
 
+/** Streams with the part of each that a replay reads. */
+interface ReplayedStream extends StreamBounds {
+  readonly start: number
+}
+
+const replayedStreams = async (
+  source: EventSource,
+  since: number | undefined,
+): Promise<readonly ReplayedStream[]> => {
+  const streams: ReplayedStream[] = []
+  for (const bounds of await source.streams()) {
+    const { stream, first } = bounds
+    const start = since === undefined ? first : await source.firstSince(stream, new Date(since - clockSkewMs))
+    streams.push({ ...bounds, start })
+  }
+  return streams
+}
+
 /**
  * Yields the events of one conversation, or of all streams one after the other up to their ends at the start of the
- * call.
+ * call. Passes each event to `holes`.
  */
 export async function* replayBatches(
   source: EventSource,
   log: Pick<EventLog, 'read'>,
   from: { conversation?: string | undefined; since?: number | undefined },
+  holes: HoleFinder = new HoleFinder(),
 ): AsyncIterable<readonly StoredEvent[]> {
   if (from.conversation !== undefined) {
-    yield* log.read({ family: 'conv', id: from.conversation }, 0)
+    for await (const batch of log.read({ family: 'conv', id: from.conversation }, 0)) {
+      for (const event of batch) holes.take(event, 1)
+      yield batch
+    }
     return
   }
-  for (const { stream, first, last } of await source.streams()) {
-    const start =
-      from.since === undefined ? first : await source.firstSince(stream, new Date(from.since - clockSkewMs))
-    if (last > 0 && start <= last) yield* source.range(stream, start - 1, last)
+  const isWhole = from.since === undefined
+  for (const { stream, start, last, missing } of await replayedStreams(source, from.since)) {
+    if (last > 0 && start <= last)
+      for await (const batch of source.range(stream, start - 1, last)) {
+        for (const event of batch) holes.take(event, isWhole ? 1 : undefined)
+        yield batch
+      }
+    if (isWhole && missing > 0) holes.lacks(stream, missing)
   }
 }
 
@@ -115,8 +142,9 @@ const replay = async (flags: ReplayFlags): Promise<void> => {
     const log = new JetStreamEventLog(system.nats, layout)
     try {
       const filter = filterOf(flags)
+      const holes = new HoleFinder()
       let isEmpty = true
-      for await (const batch of readUntil(replayBatches(source, log, flags), signal, system.nats)) {
+      for await (const batch of readUntil(replayBatches(source, log, flags, holes), signal, system.nats)) {
         isEmpty &&= batch.length === 0
         await print(eventLines(batch, filter))
       }
@@ -127,6 +155,8 @@ const replay = async (flags: ReplayFlags): Promise<void> => {
           'NO_SUCH_CONVERSATION',
           `the log has no conversation ${flags.conversation}: check the id`,
         )
+      const found = holes.found()
+      if (found !== undefined) throw new ConfabError('LOG_DAMAGED', `${found}: see "confab doctor --all"`)
     } finally {
       source.close()
       log.close()

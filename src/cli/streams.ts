@@ -57,6 +57,7 @@ const status = async (flags: SystemFlags & { json?: boolean }): Promise<void> =>
             { title: 'size', align: 'right' },
             { title: 'subjects', align: 'right' },
             { title: 'last', align: 'right' },
+            { title: 'missing', align: 'right' },
             { title: 'consumers', align: 'right' },
             { title: 'replicas', align: 'right' },
             { title: 'not current' },
@@ -68,6 +69,7 @@ const status = async (flags: SystemFlags & { json?: boolean }): Promise<void> =>
             bytes(stream.bytes),
             count(stream.subjects),
             count(stream.last),
+            stream.missing === 0 ? '0' : styled('red', count(stream.missing)),
             stream.consumers,
             copiesText(stream),
             copiesAway(stream) ?? '–',
@@ -81,6 +83,12 @@ const status = async (flags: SystemFlags & { json?: boolean }): Promise<void> =>
       )
     if (streams.some(stream => stream.drift.length > 0))
       throw new CliError('NOT_READY', 'streams differ from their definition: run "confab streams apply"')
+    const damaged = streams.filter(({ missing }) => missing > 0).map(({ stream }) => stream)
+    if (damaged.length > 0)
+      throw new CliError(
+        'NOT_READY',
+        `${damaged.join(', ')} has lost messages: run "confab doctor --all", which names the conversations`,
+      )
     const advice = streams.map(copiesAdvice).find(one => one !== undefined)
     if (advice !== undefined) throw new CliError('NOT_READY', advice)
   } finally {
@@ -99,6 +107,12 @@ const apply = async (flags: SystemFlags): Promise<void> => {
         applied.map(({ stream, outcome, changed }) => [stream, outcome, changed.join(', ')]),
       ),
     )
+    const kept = applied.flatMap(({ stream, kept }) => kept.map(setting => `${setting} of ${stream}`))
+    if (kept.length > 0)
+      throw new CliError(
+        'NOT_READY',
+        `JetStream does not change ${kept.join(', ')}: a new stream is needed to remove the difference`,
+      )
   } finally {
     await system.close()
   }

@@ -2,6 +2,7 @@ import type { EdgeOptions } from './edge-options.ts'
 import { defaultEdgeLimits } from './ports/edge-limits.ts'
 import { drainSessions } from './sessions/close-sessions.ts'
 import type { Readiness } from './transports/http/http-routes.ts'
+import { refuseAmbiguousRequests } from './transports/http/request-framing.ts'
 import { wireDelivery } from './wire-delivery.ts'
 import { wireRequests } from './wire-requests.ts'
 import { wireSessions } from './wire-sessions.ts'
@@ -30,7 +31,7 @@ export interface Edge {
 export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
   const limits = Object.freeze({ ...defaultEdgeLimits, ...options.limits })
   const host = options.host ?? '127.0.0.1'
-  const app = options.uws.App()
+  const app = refuseAmbiguousRequests(options.uws.App())
   let isDraining = false
 
   const wiredSessions = wireSessions(options, limits)

@@ -1,5 +1,5 @@
 import type { TemplatedApp } from 'uWebSockets.js'
-import { Access } from './access/access.ts'
+import { Access, rosterCheck } from './access/access.ts'
 import { Memberships } from './access/memberships.ts'
 import { ViewFreshness, ViewPositions } from './access/view-freshness.ts'
 import { CatchUp } from './catch-up/catch-up.ts'
@@ -36,7 +36,8 @@ export const wireDelivery = (
   const slowFrom = roomBytes * 2
   const onResumed = (events: number): void => metrics.resumed(events)
 
-  const access = new Access(states, feed, limits.stalenessMs)
+  const isOnRoster = rosterCheck(views)
+  const access = new Access(states, feed, isOnRoster, limits.stalenessMs)
   const positions = new ViewPositions(views, options.viewChanges)
   const freshness = new ViewFreshness(positions, feed)
   const memberships = new Memberships(
@@ -86,6 +87,7 @@ export const wireDelivery = (
 
   return {
     access,
+    isOnRoster,
     freshness,
     memberships,
     reader,

@@ -25,7 +25,8 @@ export const wireRequests = (
 ) => {
   const { bus, states, views, log, signals, tokens, media, metrics, logger } = options
   const { sessions, helloRate, devices, presence, lastSeen } = wired
-  const { access, freshness, memberships, reader, fanOut, writeRoom, catchUp, slowConsumers } = delivery
+  const { access, isOnRoster, freshness, memberships, reader, fanOut, writeRoom, catchUp, slowConsumers } =
+    delivery
   const lookup = createViewLookup(views.timeline, log)
   const typing = new TypingBoard(signals, limits)
   const calls = new CallSignals(
@@ -73,6 +74,7 @@ export const wireRequests = (
       fanOut,
       presence,
       writeRoom,
+      isOnRoster,
       slowConsumers: delivery.slowConsumerCatchUp,
       metrics,
       logger,

@@ -25,7 +25,7 @@ export const wireTransports = (
 ) => {
   const { uws, tokens, media, metrics, logger, signDevToken } = options
   const { sessions, addresses, helloRate, presence } = wired
-  const { access, memberships, fanOut, catchUp, writeRoom } = wired
+  const { access, isOnRoster, memberships, fanOut, catchUp, writeRoom } = wired
   const { requests, answer, admission } = wired
   const cors = corsPolicy(options.corsOrigins ?? [])
 
@@ -54,6 +54,7 @@ export const wireTransports = (
   new HttpRoutes({
     answer,
     admission,
+    isOnRoster,
     tokens,
     presence,
     metrics,

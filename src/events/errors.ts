@@ -1,5 +1,6 @@
 import { CodedError } from '../base/coded-error.ts'
 import type { StoredEvent } from './stored-event.ts'
+import type { AggregateRef } from './subjects.ts'
 
 /**
  * The error codes of clients, with HTTP status, retry advice and message. docs/errors.md lists them; a test compares
@@ -59,6 +60,12 @@ export const ErrorRegistry = {
     message:
       'The log holds an event that this server cannot read, so the request was not executed. Try again later.',
   },
+  LOG_DAMAGED: {
+    status: 500,
+    retryable: false,
+    message:
+      'The log has lost events of this conversation or user, so the request was not executed. The operator of the server has to repair the log.',
+  },
   INTERNAL: { status: 500, retryable: true, message: 'Internal error.' },
 } as const
 
@@ -95,11 +102,16 @@ export class ConfabError extends CodedError<ErrorCode> {
   }
 
   /**
-   * Returns the error that clients see in place of any error: UNREADABLE_EVENT or INTERNAL when it has no code of
-   * ours.
+   * Returns the error that clients see in place of any error: UNREADABLE_EVENT, LOG_DAMAGED or INTERNAL when it has no
+   * code of ours.
    */
   static from(error: unknown): ConfabError {
     if (ConfabError.is(error)) return error
+    if (LogDamagedError.is(error))
+      return new ConfabError('LOG_DAMAGED', undefined, {
+        cause: error,
+        ...(error.aggregate.family === 'conv' ? { field: '/c' } : {}),
+      })
     const code = UnreadableEventError.is(error) ? 'UNREADABLE_EVENT' : 'INTERNAL'
     return new ConfabError(code, undefined, { cause: error })
   }
@@ -141,5 +153,25 @@ export class UnreadableEventError extends CodedError<UnreadableReason> {
     this.streamSeq = streamSeq
     this.type = type
     this.version = version
+  }
+}
+
+/**
+ * Thrown when the log lacks events of an aggregate that it once stored: a limit, a purge, a delete or a failed disk
+ * removed them. No state can be built then, and no append may follow.
+ */
+export class LogDamagedError extends CodedError<'LOG_DAMAGED'> {
+  readonly aggregate: AggregateRef
+  /** The first missing event. */
+  readonly seq: number
+
+  /** `upTo`: the last event that is missing in a row. */
+  constructor(aggregate: AggregateRef, seq: number, upTo: number) {
+    const { family, id } = aggregate
+    const owner = family === 'conv' ? 'conversation' : 'user'
+    const events = upTo > seq ? `events ${seq} to ${upTo}` : `event ${seq}`
+    super('LOG_DAMAGED', `the log lacks ${events} of ${owner} ${id}`)
+    this.aggregate = aggregate
+    this.seq = seq
   }
 }

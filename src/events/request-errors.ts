@@ -33,6 +33,10 @@ export const CommonErrors: readonly RequestError[] = [
     code: 'UNREADABLE_EVENT',
     when: 'The log has an event of this conversation or user that the server cannot read, for example during a rolling upgrade.',
   },
+  {
+    code: 'LOG_DAMAGED',
+    when: 'The log has lost events of this conversation or user. Only members of the conversation receive this code.',
+  },
   { code: 'INTERNAL', when: 'A defect of confab. The log of the server has the details.' },
 ]
 

@@ -43,6 +43,8 @@ t.test('the reports of several workers are one row a database', async t => {
     position,
     head: 100,
     lagEvents: 100 - position,
+    aheadEvents: 0,
+    missingEvents: 0,
     lagMs: 100 - position,
     state,
     deadLetters: 1,

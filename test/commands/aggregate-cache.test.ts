@@ -1,8 +1,15 @@
+import fc from 'fast-check'
 import t from 'tap'
 import { type ConversationState, conversationType } from '../../src/commands/domain/conversation-state.ts'
 import type { EventLog, NewEvent, SnapshotStore } from '../../src/commands/index.ts'
 import { AggregateCache } from '../../src/commands/states/aggregate-cache.ts'
-import { ConfabError, type ConversationEvent, encodeBody, type StoredEvent } from '../../src/events/index.ts'
+import {
+  ConfabError,
+  type ConversationEvent,
+  encodeBody,
+  LogDamagedError,
+  type StoredEvent,
+} from '../../src/events/index.ts'
 import { MemoryEventLog, MemorySnapshotStore } from '../../src/infra/memory/index.ts'
 import { at } from './given.ts'
 
@@ -43,7 +50,14 @@ const fill = async (log: MemoryEventLog, c: string, upTo: number): Promise<void>
     expected = (await log.append(ref(c), expected, [newEvent(eventOf(c, seq))])).position.streamSeq
 }
 
-const setUp = (more: { log?: EventLog; snapshots?: SnapshotStore; maxBytes?: number } = {}) => {
+const setUp = (
+  more: {
+    log?: EventLog
+    snapshots?: SnapshotStore
+    maxBytes?: number
+    viewHead?: (id: string) => Promise<number>
+  } = {},
+) => {
   const memory = new MemoryEventLog()
   const snapshots = more.snapshots ?? new MemorySnapshotStore()
   const cache = new AggregateCache<ConversationState, ConversationEvent>({
@@ -52,6 +66,7 @@ const setUp = (more: { log?: EventLog; snapshots?: SnapshotStore; maxBytes?: num
     snapshots,
     maxBytes: more.maxBytes ?? 1e8,
     snapshotEvery: 256,
+    viewHead: more.viewHead,
   })
   return { log: memory, snapshots, cache }
 }
@@ -274,4 +289,62 @@ t.test('another node’s event for the same command replaces the local decision'
   await fill(log, 'c1', 4)
   cache.feed(log.stream('CONV_0')[3]!)
   t.equal(entry.state.n, 3)
+})
+
+/** A log that lacks some events of `c1`, by seq. */
+const damagedLog = (memory: MemoryEventLog, lost: readonly number[]): EventLog => ({
+  streamOf: given => memory.streamOf(given),
+  append: (...given) => memory.append(...given),
+  async last(aggregate) {
+    let last: StoredEvent | undefined
+    for await (const batch of this.read(aggregate, 0)) last = batch.at(-1) ?? last
+    return last
+  },
+  async *read(aggregate, after) {
+    for await (const batch of memory.read(aggregate, after))
+      yield batch.filter(({ envelope }) => !lost.includes(envelope.seq))
+  },
+})
+
+t.test('a log that lacks an event: loading names the first missing one', async t => {
+  await t.resolves(
+    fc.assert(
+      fc.asyncProperty(
+        fc.integer({ min: 1, max: 12 }),
+        fc.uniqueArray(fc.integer({ min: 1, max: 12 }), { maxLength: 12 }),
+        fc.boolean(),
+        async (count, lost, hasView) => {
+          const memory = new MemoryEventLog()
+          await fill(memory, 'c1', count)
+          const { cache } = setUp({
+            log: damagedLog(memory, lost),
+            ...(hasView ? { viewHead: async () => count } : {}),
+          })
+          const missing = Array.from({ length: count }, (_, i) => i + 1).filter(seq => lost.includes(seq))
+          const kept = count - missing.length
+          // Without a view nothing shows that the last events are gone.
+          const isSeen = hasView ? missing.length > 0 : missing.some(seq => seq <= kept)
+          const outcome = await cache.load('c1').catch((error: unknown) => error)
+          if (!isSeen) {
+            if ((outcome as { state: ConversationState }).state.seq !== kept)
+              throw new Error(`seq is not ${kept}`)
+          } else if (!LogDamagedError.is(outcome) || outcome.seq !== missing[0])
+            throw new Error(`${String(outcome)}, not ${missing[0]}`)
+        },
+      ),
+    ),
+  )
+})
+
+t.test('a view that fails, or does not answer, delays no load for long and prevents none', async t => {
+  for (const viewHead of [
+    () => Promise.reject(new Error('no view')),
+    () => new Promise<number>(() => {}),
+    async () => 0,
+    async () => 3,
+  ]) {
+    const { log, cache } = setUp({ viewHead })
+    await fill(log, 'c1', 5)
+    t.equal((await cache.load('c1')).state.seq, 5)
+  }
 })

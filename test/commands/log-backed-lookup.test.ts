@@ -122,3 +122,19 @@ t.test('an unknown result is UNAVAILABLE, not a no', async t => {
   }
   await t.rejects(createViewLookup(broken, log).find('c1', 'm1', 3), { code: 'UNAVAILABLE' })
 })
+
+t.test('a look-up does not pass over an event that the log lacks', async t => {
+  const log = await filledLog('c1', 20)
+  const lost: EventLog = {
+    streamOf: given => log.streamOf(given),
+    append: (...given) => log.append(...given),
+    last: given => log.last(given),
+    async *read(aggregate, after) {
+      for await (const batch of log.read(aggregate, after)) yield batch.filter(one => one.envelope.seq !== 7)
+    },
+  }
+  const { length } = log.stream('CONV_0')
+  await t.rejects(createLogLookup(lost).find('c1', 'm1', length), { code: 'LOG_DAMAGED', field: '/c' })
+  await t.rejects(createViewLookup(viewUpTo(log, 6), lost).find('c1', 'm1', length), { code: 'LOG_DAMAGED' })
+  t.match(await createViewLookup(viewUpTo(log, 7), lost).find('c1', 'm1', length), { m: 'm1' })
+})

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import type { ConversationView, EventLog } from '../../src/commands/index.ts'
 import { ConversationReader, isReadable } from '../../src/edge/catch-up/conversation-reader.ts'
-import type { StoredEvent } from '../../src/events/index.ts'
+import { LogDamagedError, type StoredEvent } from '../../src/events/index.ts'
 import type { TimelineEntry, TimelineQueries } from '../../src/projections/index.ts'
 
 const c = 'tea'
@@ -22,9 +22,25 @@ const storedEvent = (kind: Kind, seq: number): StoredEvent => ({
 /** A log, and a timeline that holds its usual events up to `held`. */
 const readerOf = (kinds: readonly Kind[], held: number) => {
   const events = kinds.map((kind, index) => storedEvent(kind, index + 1))
-  const rows: TimelineEntry[] = events
-    .filter(({ envelope: { seq } }) => seq <= held && kinds[seq - 1] === 'usual')
-    .map(({ envelope, streamSeq, data }) => ({ seq: envelope.seq, streamSeq, data }))
+  return readerOn(
+    events,
+    events.filter(({ envelope: { seq } }) => seq <= held && kinds[seq - 1] === 'usual'),
+  )
+}
+
+/** A log and a timeline with the events of these seqs. */
+const readerOfParts = (inLog: readonly number[], inTimeline: readonly number[]) =>
+  readerOn(
+    inLog.map(seq => storedEvent('usual', seq)),
+    inTimeline.map(seq => storedEvent('usual', seq)),
+  )
+
+const readerOn = (events: readonly StoredEvent[], applied: readonly StoredEvent[]) => {
+  const rows: TimelineEntry[] = applied.map(({ envelope, streamSeq, data }) => ({
+    seq: envelope.seq,
+    streamSeq,
+    data,
+  }))
   const timeline = {
     page: async (_: string, range: { after?: number; before?: number; limit: number }) => {
       const { after = 0, before = Number.POSITIVE_INFINITY, limit } = range
@@ -88,4 +104,67 @@ t.test('pages have every event, whatever the timeline lacks', async t => {
     { numRuns: 1_000 },
   )
   t.equal(await readerOf(['usual', 'unreadable'], 2).lastSeq(c), 2)
+})
+
+/** A log that lacks some events, and a timeline that holds events up to `held` which the log may lack. */
+const anyDamage = fc.record({
+  count: fc.integer({ min: 1, max: 30 }),
+  lost: fc.uniqueArray(fc.integer({ min: 1, max: 30 }), { minLength: 1, maxLength: 5 }),
+  isInTimeline: fc.boolean(),
+  held: fc.nat(30),
+  from: fc.nat(30),
+  limit: fc.integer({ min: 1, max: 20 }),
+})
+
+t.test('a page never hides a hole: it has every event, or fails and names the first missing one', async t => {
+  await t.resolves(
+    fc.assert(
+      fc.asyncProperty(anyDamage, async ({ count, lost, isInTimeline, held, from, limit }) => {
+        const all = range(1, count)
+        const inLog = all.filter(seq => !lost.includes(seq))
+        const inTimeline = all.filter(seq => seq <= held && (isInTimeline || !lost.includes(seq)))
+        const reader = readerOfParts(inLog, inTimeline)
+        // The state of a node that has not noticed the damage.
+        const view = { c, head: count, stream: 'CONV_0', streamSeq: streamSeqOf(count) } as ConversationView
+        const after = Math.min(from, count)
+        const before = Math.min(from, count + 1)
+        for (const [page, seqs] of [
+          [{ after, limit }, range(after + 1, Math.min(count, after + limit))],
+          [{ before, limit }, range(Math.max(1, before - limit), before - 1)],
+        ] as const) {
+          const isHeld = (seq: number) => inLog.includes(seq) || inTimeline.includes(seq)
+          try {
+            const found = (await reader.page(view, page)).map(({ seq }) => seq)
+            if (String(found) !== String(seqs)) throw new Error(`${found}, not ${seqs}`)
+          } catch (error) {
+            if (!LogDamagedError.is(error)) throw error
+            if (isHeld(error.seq) && inLog.includes(error.seq)) throw new Error(`${error.seq} is in the log`)
+          }
+        }
+      }),
+      { numRuns: 1_000 },
+    ),
+  )
+})
+
+t.test('a timeline with later events than the log is damage; a state that is behind is not', async t => {
+  const viewAt = (head: number) =>
+    ({ c, head, stream: 'CONV_0', streamSeq: streamSeqOf(head) }) as ConversationView
+  const ahead = readerOfParts(range(1, 5), range(1, 8))
+  for (const page of [
+    { before: Number.MAX_SAFE_INTEGER, limit: 50 },
+    { before: 6, limit: 2 },
+    { after: 0, limit: 50 },
+    { after: 4, limit: 2 },
+  ])
+    await t.rejects(ahead.page(viewAt(5), page), { name: 'LogDamagedError', seq: 6 }, JSON.stringify(page))
+  t.same(
+    (await ahead.page(viewAt(5), { before: 4, limit: 2 })).map(({ seq }) => seq),
+    [2, 3],
+  )
+  const behind = readerOfParts(range(1, 8), range(1, 8))
+  t.same(
+    (await behind.page(viewAt(5), { before: Number.MAX_SAFE_INTEGER, limit: 3 })).map(({ seq }) => seq),
+    [3, 4, 5],
+  )
 })

@@ -28,6 +28,7 @@ class Stored {
   }
   readonly #log = {
     async *read() {},
+    last: async ({ id }: { id: string }) => ({ envelope: { type: 'message.posted', seq: this.head(id) } }),
   }
 
   readonly reader = new ConversationReader(

@@ -120,6 +120,7 @@ export const startConfab = async (t: Teardown, options: ConfabOptions = {}): Pro
     log,
     snapshots: new JetStreamSnapshots(connection),
     feed,
+    viewHead: async c => (await views.timeline.head(c))?.seq ?? 0,
     ...(options.commands === undefined ? {} : { limits: options.commands }),
   })
   const bus = createCommandBus({

@@ -1,6 +1,6 @@
 import { EventEmitter, once } from 'node:events'
 import type { Position, StoredEvent } from '../../src/events/index.ts'
-import type { EventSource } from '../../src/projections/index.ts'
+import type { EventSource, StreamBounds } from '../../src/projections/index.ts'
 
 /**
  * A log in memory with growing streams. `sizes` gives the sizes of the next batches; without it, batches are as large
@@ -24,11 +24,17 @@ export class MemorySource implements EventSource {
     this.#grown.emit('grown')
   }
 
-  async streams(): Promise<{ stream: string; first: number; last: number }[]> {
+  /** Loses the last events of a stream, as a stream that was restored from an older copy. */
+  truncate(stream: string, events: number): void {
+    this.#streams.get(stream)?.splice(-events)
+  }
+
+  async streams(): Promise<StreamBounds[]> {
     return [...this.#streams].map(([stream, events]) => ({
       stream,
       first: events[0]?.streamSeq ?? 0,
       last: events.at(-1)?.streamSeq ?? 0,
+      missing: (events.at(-1)?.streamSeq ?? 0) - events.length,
     }))
   }
 

@@ -311,3 +311,40 @@ t.test('lag is counted in events and in time', async t => {
   await runner.stop()
   t.equal(statusOf(runner, 'roster').state, 'stopped')
 })
+
+t.test('a view that holds more than the log is reported, while it runs and at the next start', async t => {
+  const lines: object[] = []
+  const log = {
+    ...quiet,
+    error: (fields: object, message: string) => void lines.push({ ...fields, message }),
+  }
+  const source = new MemorySource(streams)
+  const { runner, path, close } = await open(t, source, { log })
+  await untilLevel(runner, source)
+  const { position } = statusOf(runner, 'timeline')
+  await until(() => statusOf(runner, 'timeline').head === position)
+  t.match(statusOf(runner, 'timeline'), { aheadEvents: 0, missingEvents: 0 })
+  source.truncate('CONV_0', 3)
+  await until(() => statusOf(runner, 'timeline').aheadEvents === 3)
+  t.equal(statusOf(runner, 'timeline', 'CONV_1').aheadEvents, 0)
+  await until(() => lines.length === projectionNames.length)
+  const line = {
+    message: 'view holds events that the log has lost',
+    projection: 'timeline',
+    generation: 1,
+    stream: 'CONV_0',
+    position,
+    end: position - 3,
+  }
+  t.match(
+    lines.find(one => (one as typeof line).projection === 'timeline'),
+    line,
+  )
+  await close()
+  lines.length = 0
+  await open(t, source, { log, path })
+  t.match(
+    lines.find(one => (one as typeof line).projection === 'timeline'),
+    line,
+  )
+})

@@ -4,7 +4,7 @@ import { loadStreams, type StreamStatus, streamsStatus } from '../../infra/nats/
 import { allViews, type GenerationRow } from '../projections/index.ts'
 import { copiesAdvice, copiesAway, copiesText } from '../streams.ts'
 import { count } from '../terminal/output.ts'
-import { type Finding, hint, ill, messageOf, well } from './findings.ts'
+import { damageAdvice, type Finding, hint, ill, messageOf, well } from './findings.ts'
 
 const findingOf = (stream: StreamStatus): Finding => {
   const { drift, messages } = stream
@@ -71,6 +71,19 @@ const superseded = ({ projection }: GenerationRow): Finding =>
     '"confab projections ls" shows the progress',
   )
 
+/** Reports a generation that has applied events which the log does not hold; undefined for any other. */
+const aheadOfLog = ({ projection, generation, streams }: GenerationRow): Finding | undefined => {
+  // A worker of an older version does not report it.
+  const ahead = streams.filter(({ aheadEvents = 0 }) => aheadEvents > 0)
+  if (ahead.length === 0) return undefined
+  const events = ahead.map(({ stream, aheadEvents }) => `${count(aheadEvents)} of ${stream}`)
+  return ill(
+    `projection ${projection}`,
+    `generation ${generation} holds events that the log has lost: ${events.join(', ')}`,
+    damageAdvice,
+  )
+}
+
 /** Reports a generation that is not level with the log; undefined when it is level. */
 const notLevel = ({ projection, state, reason, streams }: GenerationRow): Finding | undefined => {
   const what = `projection ${projection}`
@@ -105,6 +118,7 @@ export const checkProjections = async (
       ]
     const live = rows.filter(({ role }) => role === 'live')
     const findings = [
+      ...rows.flatMap(row => aheadOfLog(row) ?? []),
       ...withoutWorker(
         live.filter(row => !isSuperseded(row, rows)),
         isInUse,

@@ -10,12 +10,14 @@ import { portProblem, portReason } from '../command/port.ts'
 import { readServeRecords, type ServeRecord } from '../command/server-address.ts'
 import { createFetchDisplay } from '../terminal/fetch-display.ts'
 import { note, print, styled, table } from '../terminal/output.ts'
+import { checkEvents } from './check-events.ts'
 import { checkProjections, checkStreams } from './check-log.ts'
 import { type Finding, hint, ill, messageOf, well } from './findings.ts'
 
 interface DoctorFlags extends SystemFlags {
   readonly host?: string
   readonly port?: string
+  readonly all?: boolean
   readonly json?: boolean
 }
 
@@ -89,7 +91,7 @@ const checkPort = async ({ host, port, data }: ConfabConfig): Promise<Finding> =
   return ill('port', `${host}:${port} cannot be used: ${portReason(problem)}`, advice)
 }
 
-const checkSystem = async (config: ConfabConfig): Promise<Finding[]> => {
+const checkSystem = async (config: ConfabConfig, isAll: boolean): Promise<Finding[]> => {
   if (config.natsServers === undefined && !hasEmbeddedLog(config.data))
     return [hint('log', 'none in the data folder yet', '"confab serve --dev" creates one')]
   // Before this process starts a nats-server on the folder.
@@ -106,6 +108,7 @@ const checkSystem = async (config: ConfabConfig): Promise<Finding[]> => {
     return [
       well('NATS', server),
       ...(await checkStreams(config, system)),
+      ...(await checkEvents(config, system, isAll)),
       ...(await checkProjections(config, system, isInUse)),
     ]
   } finally {
@@ -126,7 +129,7 @@ const doctor = async (flags: DoctorFlags): Promise<void> => {
     checkFolder(config),
     ...servers,
     ...(isPortChecked ? [await checkPort(config)] : []),
-    ...(await checkSystem(config)),
+    ...(await checkSystem(config, flags.all ?? false)),
   ]
   if (flags.json) await print(`${JSON.stringify(findings, undefined, 2)}\n`)
   else
@@ -148,5 +151,6 @@ export const doctorCommand = (): Command =>
     new Command('doctor').description('Check the environment and the running system, and say what to fix'),
     ['data', 'natsServers', 'host', 'port'],
   )
+    .option('--all', 'Check the events of all conversations and users instead of a sample')
     .option('--json', 'Output JSON')
     .action(doctor)

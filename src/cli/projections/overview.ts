@@ -6,6 +6,7 @@ import {
   type ProjectionState,
   projectionNames,
   roleOf,
+  type StreamBounds,
   type StreamStatus,
   type SupervisedStatus,
   worstState,
@@ -104,7 +105,7 @@ const unfedStream = (
   { checkpoints }: StoredCheckpoints,
   { paused }: ProjectionPlan,
   generation: number,
-  { stream, last }: { stream: string; last: number },
+  { stream, last, missing }: StreamBounds,
 ): StreamRow => {
   const at = checkpoints.find(one => one.generation === generation && one.stream === stream)
   const position = at?.streamSeq ?? 0
@@ -113,6 +114,8 @@ const unfedStream = (
     position,
     head: last,
     lagEvents: Math.max(0, last - position),
+    aheadEvents: Math.max(0, position - last),
+    missingEvents: missing,
     lagMs: 0,
     state: paused ? 'paused' : 'stopped',
     deadLetters: at?.deadLetters ?? 0,

@@ -4,6 +4,7 @@ import {
   type AggregateRef,
   ConfabError,
   isForeign,
+  LogDamagedError,
   type Position,
   type StoredEvent,
   subjectOf,
@@ -56,6 +57,7 @@ const isUnavailable = (error: unknown): boolean => ConfabError.is(error) && erro
 /** Whether an error is about the log or the aggregate, so that every command of the aggregate meets it. */
 const concernsAll = (error: unknown): boolean =>
   UnreadableEventError.is(error) ||
+  LogDamagedError.is(error) ||
   (ConfabError.is(error) && (error.code === 'UNAVAILABLE' || error.code === 'OVERLOADED'))
 
 /**

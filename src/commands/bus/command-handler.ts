@@ -147,8 +147,8 @@ export const accept = <E, C extends Command>(
 }
 
 /**
- * Ends a command with an error. Clients receive UNREADABLE_EVENT or INTERNAL for an error without a code; the log has
- * the cause.
+ * Ends a command with an error. Clients receive UNREADABLE_EVENT, LOG_DAMAGED or INTERNAL for an error without a code;
+ * the log has the cause.
  */
 export const fail = <E, C extends Command>(
   { inFlight, failures }: FailureContext,

@@ -1,4 +1,4 @@
-import { ConfabError, UnreadableEventError } from '../../events/index.ts'
+import { ConfabError, LogDamagedError, UnreadableEventError } from '../../events/index.ts'
 import { defaultBusLimits } from '../bus/bus-limits.ts'
 import type { EventLog } from '../ports/event-log.ts'
 import type { LiveFeed } from '../ports/live-feed.ts'
@@ -48,14 +48,18 @@ export const createLogLookup = (
 
 type Find = (c: string, m: string, upTo: number) => Promise<MessageRef | undefined>
 
-/** Turns errors of a view into UNAVAILABLE, which the command bus retries. An unreadable event keeps its code. */
+/**
+ * Turns errors of a view into UNAVAILABLE, which the command bus retries. Errors about unreadable and missing events
+ * keep their codes.
+ */
 const orUnavailable =
   (find: Find): Find =>
   async (c, m, upTo) => {
     try {
       return await find(c, m, upTo)
     } catch (error) {
-      if (ConfabError.is(error) || UnreadableEventError.is(error)) throw ConfabError.from(error)
+      if (ConfabError.is(error) || UnreadableEventError.is(error) || LogDamagedError.is(error))
+        throw ConfabError.from(error)
       throw new ConfabError('UNAVAILABLE', undefined, { cause: error })
     }
   }

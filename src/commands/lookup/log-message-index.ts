@@ -1,6 +1,12 @@
 import { LRUCache } from 'lru-cache'
 import { sleep } from '../../base/sleep.ts'
-import { ConfabError, decodeConversationEvent, fingerprintOf, type StoredEvent } from '../../events/index.ts'
+import {
+  ConfabError,
+  decodeConversationEvent,
+  fingerprintOf,
+  LogDamagedError,
+  type StoredEvent,
+} from '../../events/index.ts'
 import type { EventLog } from '../ports/event-log.ts'
 import type { MessageRef } from '../ports/message-lookup.ts'
 
@@ -43,7 +49,7 @@ export class LogMessageIndex {
 
   /**
    * Returns the index of events after `from`, at least up to seq `upTo`. Rejects as the log does, and with
-   * UNAVAILABLE when the log ends before `upTo`.
+   * UNAVAILABLE when the log ends before `upTo`, LogDamagedError when it lacks an event before.
    */
   async upTo(c: string, from: { seq: number; streamSeq: number }, upTo: number): Promise<IndexedMessages> {
     for (let tries = 0; tries < staleReads; tries++) {
@@ -102,6 +108,7 @@ export class LogMessageIndex {
 const addEvent = (part: IndexedMessages, stored: StoredEvent): void => {
   const { type, seq } = stored.envelope
   if (seq <= part.seq) return
+  if (seq > part.seq + 1) throw new LogDamagedError(stored.aggregate, part.seq + 1, seq - 1)
   if (type === 'message.posted' || type === 'message.deleted') {
     const event = decodeConversationEvent(stored)
     if (event.type === 'message.posted') {

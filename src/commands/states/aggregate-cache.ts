@@ -1,12 +1,13 @@
 import { LRUCache } from 'lru-cache'
 import { sleep } from '../../base/sleep.ts'
+import { settlesWithin } from '../../base/timeout.ts'
 import {
   ConfabError,
   isForeign,
   isKnownType,
+  LogDamagedError,
   type Position,
   type StoredEvent,
-  UnreadableEventError,
 } from '../../events/index.ts'
 import type { AggregateState, AggregateType, Origin } from '../domain/aggregate.ts'
 import type { EventLog, Snapshot, SnapshotStore } from '../ports/event-log.ts'
@@ -51,6 +52,8 @@ export interface AggregateCacheOptions<S extends AggregateState, E> {
   readonly maxBytes: number
   /** Events between two snapshots. */
   readonly snapshotEvery: number
+  /** Returns the highest seq of an aggregate that a view has seen; 0 when the view has none. Default: not asked. */
+  readonly viewHead?: ((id: string) => Promise<number>) | undefined
 }
 
 /**
@@ -63,6 +66,8 @@ const sizeEvery = 64
 /** Reads of a log replica that may be behind the live feed, and the time between two of them, ms. */
 const staleReads = 40
 const staleReadMs = 5
+/** Longest wait for a view while an aggregate is loaded, ms. Acks must not depend on a view that does not answer. */
+const viewHeadMs = 100
 
 const noPending: readonly never[] = []
 
@@ -101,7 +106,8 @@ export class AggregateCache<S extends AggregateState, E> {
 
   /**
    * Returns the entry, loading it when it is not cached. Concurrent calls share one load. Rejects with ConfabError
-   * UNAVAILABLE when the log cannot be read, with UnreadableEventError when it holds an event that cannot be decoded.
+   * UNAVAILABLE when the log cannot be read, with UnreadableEventError when it holds an event that cannot be decoded,
+   * with LogDamagedError when it lacks events.
    */
   async load(id: string): Promise<CacheEntry<S, E>> {
     return this.#entries.get(id) ?? this.#loads.get(id)?.promise ?? this.#start(id, true)
@@ -241,17 +247,22 @@ export class AggregateCache<S extends AggregateState, E> {
       sizedSeq: 0,
       knownSeq: 0,
     }
+    const aggregate = { family: type.family, id }
+    const viewHead = this.#viewHead(id)
     for (let reads = 0; ; reads++) {
-      for await (const batch of log.read({ family: type.family, id }, state.streamSeq))
+      for await (const batch of log.read(aggregate, state.streamSeq))
         for (const stored of batch)
           if (!this.apply(entry, stored)) {
             if (entry.snapshotSeq > 0) return this.#read(id, seen, false)
-            throw new UnreadableEventError(
-              'malformed',
-              stored,
-              `event ${stored.envelope.seq} follows event ${state.seq}`,
-            )
+            throw new LogDamagedError(aggregate, state.seq + 1, stored.envelope.seq - 1)
           }
+      const head = await viewHead
+      if (state.seq < head) {
+        // A view never has more than the log, unless the log has lost its last events or the read was out of date.
+        const last = await log.last(aggregate)
+        if (last === undefined || (!isForeign(last) && last.envelope.seq < head))
+          throw new LogDamagedError(aggregate, (last?.envelope.seq ?? 0) + 1, head)
+      }
       if (state.seq >= seen.seq) break
       if (reads === staleReads) throw new ConfabError('UNAVAILABLE')
       await sleep(staleReadMs)
@@ -259,6 +270,19 @@ export class AggregateCache<S extends AggregateState, E> {
     this.#keep(entry)
     this.#snapshotWhenDue(entry)
     return entry
+  }
+
+  /** Returns the highest seq that the view has seen; 0 when it does not answer in time. Never rejects. */
+  async #viewHead(id: string): Promise<number> {
+    let head = 0
+    const asked = this.#options.viewHead?.(id).then(
+      seq => {
+        head = seq
+      },
+      () => {},
+    )
+    if (asked !== undefined) await settlesWithin(viewHeadMs, asked)
+    return head
   }
 
   async #restore(id: string): Promise<S | undefined> {

@@ -3,8 +3,10 @@ import type { Logger } from '../../base/logger.ts'
 import {
   ConfabError,
   type ConversationEvent,
+  type ErrorCode,
   type Kind,
   type LastSeenFor,
+  LogDamagedError,
   type Posting,
   type Role,
   UnreadableEventError,
@@ -91,6 +93,11 @@ export interface StateOptions {
    * Receives the causes of internal errors, and the positions of events that cannot be decoded. Default: not logged.
    */
   readonly logger?: Pick<Logger, 'error'> | undefined
+  /**
+   * Returns the highest seq of a conversation that the timeline has seen; 0 when it has none. A conversation whose log
+   * ends earlier has lost events, and is not loaded. Default: the end of a log is not checked.
+   */
+  readonly viewHead?: (c: string) => Promise<number>
 }
 
 /** The cached states of both families. */
@@ -126,13 +133,14 @@ export const createFollowingStates = (options: StateOptions): FollowingStates =>
   return { ...reader, appended: (c, seq) => caches.conversations.knows(c, seq) }
 }
 
-const createStateCaches = ({ log, snapshots, feed, limits }: StateOptions): StateCaches => {
+const createStateCaches = ({ log, snapshots, feed, limits, viewHead }: StateOptions): StateCaches => {
   const { conversationBytes, userBytes, snapshotEvery } = { ...defaultBusLimits, ...limits }
   const shared = { log, snapshots, snapshotEvery }
   const conversations = new AggregateCache<ConversationState, ConversationEvent>({
     ...shared,
     type: conversationType,
     maxBytes: conversationBytes,
+    viewHead,
   })
   const users = new AggregateCache<UserState, UserEvent>({ ...shared, type: userType, maxBytes: userBytes })
   feed.listen(
@@ -173,14 +181,19 @@ const readerOf = ({ conversations, users }: StateCaches, failures: FailureLog): 
   }
 }
 
-/** An event that cannot be decoded is logged once in this time, ms, however many commands meet it. */
-const unreadableLogMs = 60_000
+/** Codes of errors whose causes are logged: clients receive the code alone. */
+const loggedCodes: ReadonlySet<ErrorCode> = new Set(['INTERNAL', 'UNREADABLE_EVENT', 'LOG_DAMAGED'])
+/**
+ * An event that cannot be decoded, and an aggregate that lacks events, are logged once in this time, ms, however many
+ * commands meet them.
+ */
+const repeatLogMs = 60_000
 
-/** Logs why commands and reads fail with INTERNAL or UNREADABLE_EVENT: clients receive the code alone. */
+/** Logs why commands and reads fail with INTERNAL, UNREADABLE_EVENT or LOG_DAMAGED. */
 export class FailureLog {
   readonly #logger: Pick<Logger, 'error'> | undefined
   readonly #reported = new WeakSet<object>()
-  readonly #unreadable = new LRUCache<string, true>({ max: 1000, ttl: unreadableLogMs })
+  readonly #recent = new LRUCache<string, true>({ max: 1000, ttl: repeatLogMs })
 
   constructor(logger: Pick<Logger, 'error'> | undefined) {
     this.#logger = logger
@@ -192,24 +205,30 @@ export class FailureLog {
    */
   report(error: unknown, fields: object): void {
     const isCoded = ConfabError.is(error)
-    if (isCoded && error.code !== 'INTERNAL' && error.code !== 'UNREADABLE_EVENT') return
+    if (isCoded && !loggedCodes.has(error.code)) return
     const cause = isCoded ? (error.cause ?? error) : error
     if (typeof cause === 'object' && cause !== null) {
       if (this.#reported.has(cause)) return
       this.#reported.add(cause)
     }
-    if (!UnreadableEventError.is(cause)) {
-      this.#logger?.error({ ...fields, err: cause }, 'command failed')
-      return
-    }
-    const { code, stream, streamSeq, type, version } = cause
-    const key = `${stream} ${streamSeq}`
-    if (this.#unreadable.has(key)) return
-    this.#unreadable.set(key, true)
-    this.#logger?.error(
-      { stream, streamSeq, type, version, reason: code, err: cause },
-      'event cannot be read',
-    )
+    if (LogDamagedError.is(cause)) {
+      const { aggregate, seq } = cause
+      if (this.#isRepeated(`${aggregate.family} ${aggregate.id}`)) return
+      this.#logger?.error({ ...aggregate, seq, err: cause }, 'the log has lost events')
+    } else if (UnreadableEventError.is(cause)) {
+      const { code, stream, streamSeq, type, version } = cause
+      if (this.#isRepeated(`${stream} ${streamSeq}`)) return
+      this.#logger?.error(
+        { stream, streamSeq, type, version, reason: code, err: cause },
+        'event cannot be read',
+      )
+    } else this.#logger?.error({ ...fields, err: cause }, 'command failed')
+  }
+
+  #isRepeated(key: string): boolean {
+    if (this.#recent.has(key)) return true
+    this.#recent.set(key, true)
+    return false
   }
 }
 

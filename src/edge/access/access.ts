@@ -1,13 +1,30 @@
 import type { ConversationView, LiveFeed, StateReader } from '../../commands/index.ts'
-import { ConfabError } from '../../events/index.ts'
+import { ConfabError, LogDamagedError } from '../../events/index.ts'
+import type { Views } from '../../projections/index.ts'
 
 /** The error while the live feed may lack events: memberships are not known well enough to answer. */
 const stale = (): ConfabError =>
   new ConfabError('UNAVAILABLE', 'The log cannot be followed at the moment; try again.')
 
 /** The same error whether the conversation does not exist or the user may not know of it. */
-const notFound = (): ConfabError =>
+export const notFound = (): ConfabError =>
   new ConfabError('NOT_FOUND', 'This conversation does not exist, or you are not a member of it.')
+
+/** Resolves with whether the roster view has a user as a member of a conversation. Never rejects. */
+export type RosterCheck = (c: string, user: string) => Promise<boolean>
+
+/** Returns a check of the roster. A roster that cannot be read counts as one without the user. */
+export const rosterCheck =
+  ({ roster }: Pick<Views, 'roster'>): RosterCheck =>
+  (c, user) =>
+    roster.conversationsOf(user).then(
+      ({ conversations }) => conversations.includes(c),
+      () => false,
+    )
+
+/** Whether an error says that the log has lost events of the conversation in the request. */
+export const isDamage = (error: unknown): boolean =>
+  ConfabError.is(error) && error.code === 'LOG_DAMAGED' && error.field === '/c'
 
 /**
  * Whether a user is a member of a conversation or follows the channel, by the states of this node. Answers without a
@@ -43,10 +60,12 @@ export class Access {
   readonly #states: StateReader
   readonly #feed: LiveFeed
   readonly #stalenessMs: number
+  readonly #isOnRoster: RosterCheck
 
-  constructor(states: StateReader, feed: LiveFeed, stalenessMs: number) {
+  constructor(states: StateReader, feed: LiveFeed, isOnRoster: RosterCheck, stalenessMs: number) {
     this.#states = states
     this.#feed = feed
+    this.#isOnRoster = isOnRoster
     this.#stalenessMs = stalenessMs
   }
 
@@ -62,12 +81,16 @@ export class Access {
   /**
    * Returns a conversation that a user is a member of. Answers without a promise when the state is cached and has event
    * `seen`, which another node may have sent to the client. Throws or rejects with ConfabError NOT_FOUND, NOT_MEMBER
-   * (of a channel) or UNAVAILABLE. Requests read nothing else before this check.
+   * (of a channel), LOG_DAMAGED (members only) or UNAVAILABLE. Requests read nothing else before this check.
    */
   member(c: string, user: string, seen = 0): ConversationView | Promise<ConversationView> {
     this.requireFresh()
     const found = this.#states.conversation(c)
-    if (found instanceof Promise) return found.then(view => this.#memberOf(view, c, user, seen))
+    if (found instanceof Promise)
+      return found.then(
+        view => this.#memberOf(view, c, user, seen),
+        error => this.#fail(c, user, error),
+      )
     return this.#memberOf(found, c, user, seen)
   }
 
@@ -88,9 +111,18 @@ export class Access {
   }
 
   async #currentOf(c: string, user: string): Promise<ConversationView> {
-    const view = await this.#states.currentConversation(c)
-    if (view === undefined) throw notFound()
+    const view = await this.#states.currentConversation(c).catch(error => this.#fail(c, user, error))
+    if (view === undefined) {
+      // The roster is built from the log, so it knows no conversation that the log has never had.
+      if (!(await this.#isOnRoster(c, user))) throw notFound()
+      throw new LogDamagedError({ family: 'conv', id: c }, 1, 1)
+    }
     if (await isInNow(this.#states, view, user)) return view
     throw view.kind === 'channel' ? new ConfabError('NOT_MEMBER') : notFound()
+  }
+
+  /** Without the log, the roster says whether a user is a member. For others the conversation does not exist. */
+  async #fail(c: string, user: string, error: unknown): Promise<never> {
+    throw isDamage(error) && !(await this.#isOnRoster(c, user)) ? notFound() : error
   }
 }

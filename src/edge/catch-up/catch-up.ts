@@ -2,7 +2,7 @@ import { FairSemaphore } from '../../base/fair-semaphore.ts'
 import type { Logger } from '../../base/logger.ts'
 import { sleep } from '../../base/sleep.ts'
 import type { LiveFeed, StateReader } from '../../commands/index.ts'
-import { CloseCode, ConfabError, Limits } from '../../events/index.ts'
+import { CloseCode, ConfabError, Limits, LogDamagedError } from '../../events/index.ts'
 import type { MembershipChange, Memberships } from '../access/memberships.ts'
 import type { FanOut } from '../delivery/fan-out.ts'
 import type { WireEvent } from '../delivery/wire.ts'
@@ -244,10 +244,10 @@ export class CatchUp {
     let { cursor } = admitted
     while ('seq' in cursor ? cursor.seq < view.head : cursor.streamSeq < view.streamSeq) {
       if (bytes >= budget.bytes) return done(false)
-      const page = await this.#parts.reads.after(view, cursor)
+      const page = await this.#parts.reads.after(view, cursor).catch(emptyIfDamaged)
       const last = page.at(-1)
       if (last === undefined) {
-        // The log has another event, and this build cannot read it. The client has to continue after it.
+        // This build does not know the next event, or the log has lost it. The client has to continue after it.
         this.#parts.logger.warn({ c, ...cursor }, 'stored event cannot be read')
         return { ...nothing, view, refetch: { reason: 'too_far', head: view.head } }
       }
@@ -263,9 +263,9 @@ export class CatchUp {
   }
 
   /**
-   * The state of a conversation cannot be loaded: this build cannot read one of its events. Retrying would not help,
-   * and closing the session would take all other conversations from its user. The roster says whether the user is a
-   * member.
+   * The state of a conversation cannot be loaded: this build cannot read one of its events, or the log has lost some.
+   * Retrying would not help, and closing the session would take all other conversations from its user. The roster says
+   * whether the user is a member.
    */
   async #unreadable({ user, id }: Session, c: string, error: unknown): Promise<Refetch> {
     const isMember = await this.#parts.memberships.of(user, conversations => conversations.has(c))
@@ -276,6 +276,12 @@ export class CatchUp {
 }
 
 const nothing: Missed = { events: [], isComplete: true }
+
+/** Returns an empty page when the log has lost events: a retry would not help. Rethrows any other error. */
+const emptyIfDamaged = (error: unknown): readonly WireEvent[] => {
+  if (LogDamagedError.is(error)) return []
+  throw error
+}
 
 /** Whether reading a state may succeed later: the log cannot be reached, or is too busy. */
 const isTemporary = (error: unknown): boolean =>

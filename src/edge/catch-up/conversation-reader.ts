@@ -1,5 +1,5 @@
 import type { ConversationView, EventLog } from '../../commands/index.ts'
-import { ConfabError, Family, type StoredEvent } from '../../events/index.ts'
+import { ConfabError, Family, isForeign, LogDamagedError, type StoredEvent } from '../../events/index.ts'
 import type { TimelineEntry, TimelineQueries } from '../../projections/index.ts'
 import { clientBytes } from '../delivery/wire.ts'
 
@@ -35,13 +35,21 @@ export class ConversationReader {
 
   /**
    * Returns at most `limit` events, ascending. Rejects with ConfabError UNAVAILABLE when the timeline lags by too many
-   * events.
+   * events, with LogDamagedError when neither the timeline nor the log has one of the events, and when the timeline has
+   * later events than the log.
    */
   async page(view: ConversationView, range: PageRange): Promise<readonly TimelineEntry[]> {
     const { c, head } = view
-    return 'after' in range
-      ? await this.#pageAfter(c, head, range.after, range.limit)
-      : await this.#pageBefore(c, Math.min(range.before, head + 1), range.limit)
+    const { limit } = range
+    if ('after' in range) {
+      const page = await this.#pageAfter(view, range.after, limit)
+      await this.#requireWhole(c, page, range.after, Math.min(head, range.after + limit))
+      return page
+    }
+    const before = Math.min(range.before, head + 1)
+    const page = await this.#pageBefore(view, before, limit)
+    await this.#requireWhole(c, page, Math.max(0, before - 1 - limit), before - 1)
+    return page
   }
 
   /** Returns about `limit` events after a stream sequence, ascending, from the log. */
@@ -59,11 +67,14 @@ export class ConversationReader {
     return (await this.#log.last({ family: Family.conversation, id: c }))?.envelope.seq ?? 0
   }
 
-  async #pageAfter(c: string, head: number, after: number, limit: number): Promise<TimelineEntry[]> {
+  async #pageAfter(view: ConversationView, after: number, limit: number): Promise<TimelineEntry[]> {
+    const { c, head } = view
     // Read before the page: a row that the timeline adds between the two reads is then read from the log.
     const timelineEnd = (await this.#timeline.head(c))?.streamSeq ?? 0
     const entries = [...(await this.#timeline.page(c, { after, limit }))]
     let last = entries.at(-1)?.seq ?? after
+    // The view changes with the state, which the live feed usually advances before the timeline.
+    if (entries.length > 0 && last > view.head) await this.#requireInLog(c, last)
     if (entries.length < limit && last < head)
       for await (const batch of this.#fromLog(c, timelineEnd)) {
         for (const entry of batch) {
@@ -76,8 +87,25 @@ export class ConversationReader {
     return (await this.#fillGaps(c, entries, after)).slice(0, limit)
   }
 
-  async #pageBefore(c: string, before: number, limit: number): Promise<readonly TimelineEntry[]> {
-    let entries = [...(await this.#timeline.page(c, { before, limit }))]
+  async #pageBefore(
+    view: ConversationView,
+    before: number,
+    limit: number,
+  ): Promise<readonly TimelineEntry[]> {
+    const { c, head } = view
+    // The last page reads one event further: the timeline must not have an event that the log has lost.
+    const isLast = before > head
+    let entries = [
+      ...(await this.#timeline.page(
+        c,
+        isLast ? { before: before + 1, limit: limit + 1 } : { before, limit },
+      )),
+    ]
+    if (isLast && (entries.at(-1)?.seq ?? 0) > head) {
+      if (view.head <= head) await this.#requireInLog(c, head + 1)
+      entries.pop()
+    }
+    entries = entries.slice(-limit)
     let last = entries.at(-1)?.seq ?? 0
     if (before > 1 && last < before - 1)
       for await (const batch of this.#fromLog(c, entries.at(-1)?.streamSeq ?? 0)) {
@@ -112,18 +140,55 @@ export class ConversationReader {
     return [...entries, ...missing].sort((one, other) => one.seq - other.seq)
   }
 
+  /** Rejects with LogDamagedError when the log ends before event `seq`. */
+  async #requireInLog(c: string, seq: number): Promise<void> {
+    const aggregate = { family: Family.conversation, id: c }
+    const last = await this.#log.last(aggregate)
+    // A foreign message has no seq.
+    if (last !== undefined && isForeign(last)) return
+    const end = last?.envelope.seq ?? 0
+    if (end < seq) throw new LogDamagedError(aggregate, end + 1, seq)
+  }
+
+  /**
+   * Checks that a page has every event after `after` up to `upTo`. Rejects with LogDamagedError when the log lacks one,
+   * with ConfabError UNAVAILABLE when only the timeline lacks it.
+   */
+  async #requireWhole(c: string, page: readonly TimelineEntry[], after: number, upTo: number): Promise<void> {
+    let seq = after + 1
+    for (const entry of page) if (entry.seq === seq) seq++
+    if (seq > upTo) return
+    for await (const batch of this.#fromLog(c, await this.#positionOf(c, seq - 1))) {
+      const entry = batch.find(one => one.seq >= seq)
+      if (entry?.seq === seq) throw tooFarBehind()
+      if (entry !== undefined)
+        throw new LogDamagedError({ family: Family.conversation, id: c }, seq, entry.seq - 1)
+    }
+    throw new LogDamagedError({ family: Family.conversation, id: c }, seq, upTo)
+  }
+
   /** Returns the stream sequence of event `seq`, or of the nearest event before it that the timeline has. */
   async #positionOf(c: string, seq: number): Promise<number> {
     const [entry] = await this.#timeline.page(c, { before: seq + 1, limit: 1 })
     return entry?.streamSeq ?? 0
   }
 
-  /** Reads the log after a stream sequence. Rejects with ConfabError UNAVAILABLE after `lagEvents` events. */
+  /**
+   * Reads the log after a stream sequence. Rejects with ConfabError UNAVAILABLE after `lagEvents` events, with
+   * LogDamagedError when an event is missing between two others.
+   */
   async *#fromLog(c: string, streamSeq: number): AsyncIterableIterator<readonly TimelineEntry[]> {
+    const aggregate = { family: Family.conversation, id: c }
     let events = 0
-    for await (const batch of this.#log.read({ family: Family.conversation, id: c }, streamSeq)) {
+    let next: number | undefined
+    for await (const batch of this.#log.read(aggregate, streamSeq)) {
       events += batch.length
       if (events > this.#lagEvents) throw tooFarBehind()
+      for (const { envelope } of batch) {
+        if (next !== undefined && envelope.seq !== next)
+          throw new LogDamagedError(aggregate, next, envelope.seq - 1)
+        next = envelope.seq + 1
+      }
       yield batch.map(entryOf)
     }
   }

@@ -1,6 +1,7 @@
 import type { Logger } from '../../base/logger.ts'
 import { Semaphore } from '../../base/semaphore.ts'
-import { ConfabError, type ErrorBody } from '../../events/index.ts'
+import { ConfabError, type ErrorBody, type Request } from '../../events/index.ts'
+import { notFound, type RosterCheck } from '../access/access.ts'
 import { flush } from '../sessions/outbox.ts'
 import type { Session } from '../sessions/session.ts'
 import type { WriteRoom } from '../sessions/slow-consumers.ts'
@@ -9,7 +10,21 @@ import type { WriteRoom } from '../sessions/slow-consumers.ts'
 export const visibleError = (error: unknown, logger: Logger, where: object): ErrorBody => {
   if (ConfabError.is(error)) return error.toBody()
   logger.error({ ...where, err: error }, 'request failed')
-  return new ConfabError('INTERNAL').toBody()
+  return ConfabError.from(error).toBody()
+}
+
+/**
+ * Returns the error of a request on a conversation whose log has lost events, as the user may see it: a stranger must
+ * not learn that the conversation exists.
+ */
+export const damageSeenBy = async (
+  error: unknown,
+  request: Request,
+  user: string,
+  isOnRoster: RosterCheck,
+): Promise<unknown> => {
+  if (!('c' in request) || (await isOnRoster(request.c as string, user))) return error
+  return request.t === 'create' ? new ConfabError('ALREADY_EXISTS', undefined, { field: '/c' }) : notFound()
 }
 
 /** Large answers that are read or wait for back-pressure. An answer has 64 KiB at most. */

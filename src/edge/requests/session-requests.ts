@@ -1,5 +1,6 @@
 import type { Logger } from '../../base/logger.ts'
 import { CloseCode, ConfabError, Limits, type Request, type RequestType } from '../../events/index.ts'
+import { isDamage, type RosterCheck } from '../access/access.ts'
 import type { SlowConsumerCatchUp } from '../catch-up/slow-consumer-catch-up.ts'
 import type { FanOut } from '../delivery/fan-out.ts'
 import type { Admission } from '../limits/admission.ts'
@@ -12,7 +13,7 @@ import { flush, push } from '../sessions/outbox.ts'
 import type { QueuedRequest, Session } from '../sessions/session.ts'
 import type { SessionRegistry } from '../sessions/session-registry.ts'
 import type { WriteRoom } from '../sessions/slow-consumers.ts'
-import { LargeAnswers, visibleError } from './answers.ts'
+import { damageSeenBy, LargeAnswers, visibleError } from './answers.ts'
 import type { HelloHandler } from './hello.ts'
 import type { Answerer } from './index.ts'
 import { checkHello, checkRequest, isRequestType, requestId } from './request-check.ts'
@@ -49,6 +50,7 @@ export interface SessionRequestParts {
   readonly fanOut: FanOut
   readonly presence: PresenceBoard
   readonly writeRoom: WriteRoom
+  readonly isOnRoster: RosterCheck
   readonly slowConsumers: SlowConsumerCatchUp
   readonly metrics: EdgeMetrics
   readonly logger: Logger
@@ -153,8 +155,13 @@ export class SessionRequests {
         },
         error => {
           admission.end(session)
-          admission.failed(request, bytes, error)
-          this.#fail(session, pending, error)
+          const fail = (seen: unknown): void => {
+            admission.failed(request, bytes, seen)
+            this.#fail(session, pending, seen)
+          }
+          const { isOnRoster } = this.#parts
+          if (isDamage(error)) void damageSeenBy(error, request, session.user, isOnRoster).then(fail)
+          else fail(error)
         },
       )
     } catch (error) {

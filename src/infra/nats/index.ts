@@ -43,3 +43,4 @@ export {
   type StreamStatus,
   streamsStatus,
 } from './log/streams.ts'
+export { countBySubject, type SubjectCounts } from './log/subject-counts.ts'

@@ -127,6 +127,11 @@ const gauges: readonly StreamGauge[] = [
     of: ({ lagEvents }) => lagEvents,
   },
   {
+    name: 'confab_projection_ahead_events',
+    help: 'Events that a projection has applied and that the log has lost: the stream ends before the position.',
+    of: ({ aheadEvents }) => aheadEvents,
+  },
+  {
     name: 'confab_projection_lag_seconds',
     help: 'Seconds since a projection had last applied all events of its stream.',
     of: ({ lagMs }) => lagMs / 1000,
@@ -149,6 +154,17 @@ export const createProjectionMetrics = (
   registry: Registry,
   status: () => readonly ProjectionStatus[],
 ): void => {
+  new Gauge({
+    name: 'confab_log_missing_events',
+    help: 'Messages that a stream of the log has stored and lacks now: removed by a limit, a purge or a delete.',
+    labelNames: ['stream'],
+    registers: [registry],
+    collect() {
+      this.reset()
+      for (const { streams } of status())
+        for (const { stream, missingEvents } of streams) this.set({ stream }, missingEvents)
+    },
+  })
   for (const { name, help, of, whole } of gauges)
     new Gauge({
       name,

@@ -1,9 +1,19 @@
 import type { Position, StoredEvent } from '../../events/index.ts'
 
+/** The part of a stream that the log holds. */
+export interface StreamBounds {
+  readonly stream: string
+  /** Sequence of the first event. */
+  readonly first: number
+  /** Sequence of the last event; 0 for an empty stream. */
+  readonly last: number
+  /** Messages that the stream has stored and lacks now. */
+  readonly missing: number
+}
+
 /** Reads whole streams of the log in order, for projections and replays. Port. */
 export interface EventSource {
-  /** Returns every stream with the sequences of its first and last event; last is 0 for an empty stream. */
-  streams(): Promise<readonly { stream: string; first: number; last: number }[]>
+  streams(): Promise<readonly StreamBounds[]>
   /**
    * Yields a stream's events after a sequence: in order, each once, in batches of at most `batch` events (default
    * 500). Follows the stream until `signal` aborts. An empty batch means that the current end is reached. Reconnects

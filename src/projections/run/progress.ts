@@ -18,6 +18,10 @@ export interface StreamStatus {
   readonly head: number
   /** Sequences between position and head. */
   readonly lagEvents: number
+  /** Events that are applied and that the stream has lost: its end is before the position. */
+  readonly aheadEvents: number
+  /** Messages that the stream has stored and lacks now. */
+  readonly missingEvents: number
   /** Milliseconds since the projection was last at the head; 0 while it is. */
   readonly lagMs: number
   readonly state: ProjectionState
@@ -45,6 +49,10 @@ export class Progress {
   position: number
   deadLetters: number
   #head: number
+  /** Position at the previous look at the stream's end, which is at or beyond it in a stream that is whole. */
+  #positionBefore: number
+  #aheadEvents = 0
+  #missingEvents = 0
   #levelAt: number
   #applied = 0
   #sampledAt: number
@@ -54,14 +62,24 @@ export class Progress {
     this.position = position
     this.deadLetters = deadLetters
     this.#head = head
+    this.#positionBefore = position
     this.#levelAt = now
     this.#sampledAt = now
   }
 
-  /** Records that the stream's end is at least `head`. */
-  sawHead(head: number, now: number): void {
+  /**
+   * Records that the stream ends at `head` or later and lacks `missing` messages. Returns whether the stream has begun
+   * to lack events that are applied.
+   */
+  sawHead(head: number, missing: number, now: number): boolean {
     if (this.position >= this.#head) this.#levelAt = now
     if (head > this.#head) this.#head = head
+    const wasAhead = this.#aheadEvents > 0
+    // The position may have advanced since the end was read.
+    this.#aheadEvents = Math.max(0, this.#positionBefore - head)
+    this.#positionBefore = this.position
+    this.#missingEvents = missing
+    return this.#aheadEvents > 0 && !wasAhead
   }
 
   /** Records that everything up to `position` is stored, `events` of it in this step, with `deadLetters` in total. */
@@ -99,6 +117,8 @@ export class Progress {
       position: this.position,
       head: this.#head,
       lagEvents,
+      aheadEvents: this.#aheadEvents,
+      missingEvents: this.#missingEvents,
       lagMs: lagEvents === 0 ? 0 : Math.max(0, Math.round(now - this.#levelAt)),
       state: stopped
         ? 'stopped'
@@ -125,6 +145,9 @@ export const worstState = (states: Iterable<ProjectionState>): ProjectionState =
   return severity[worst] ?? 'live'
 }
 
+/** Log message about a view that has applied events which the log does not hold. */
+export const viewIsAhead = 'view holds events that the log has lost'
+
 /** The last sequence of each stream. */
 export type StreamEnds = ReadonlyMap<string, number>
 
@@ -136,7 +159,7 @@ export type StreamEnds = ReadonlyMap<string, number>
 export const loadCheckpoints = async (
   feeds: readonly ProjectionTarget[],
   readEnds: () => Promise<StreamEnds>,
-  { stores, log }: RunnerOptions,
+  { stores, log }: Pick<RunnerOptions, 'stores' | 'log'>,
 ): Promise<{ loaded: Map<ProjectionTarget, readonly Checkpoint[]>; ends: StreamEnds }> => {
   const checkpoints = await stores.checkpoints.load()
   // Read the ends after the checkpoints: other workers advance meanwhile, and a checkpoint beyond older ends would look
@@ -147,12 +170,16 @@ export const loadCheckpoints = async (
     const { name: projection, generation, version } = feed
     const own = checkpoints.filter(one => one.projection === projection && one.generation === generation)
     const isOutdated = own.some(one => one.version !== version)
-    const isOfAnotherLog = own.some(({ stream, streamSeq }) => streamSeq > (ends.get(stream) ?? streamSeq))
-    if (!isOutdated && !isOfAnotherLog) {
+    const ahead = own.find(({ stream, streamSeq }) => streamSeq > (ends.get(stream) ?? streamSeq))
+    if (!isOutdated && ahead === undefined) {
       found.set(feed, own)
       continue
     }
-    const why = isOutdated ? 'its version changed' : 'its checkpoint belongs to another log'
+    if (ahead !== undefined) {
+      const { stream, streamSeq: position } = ahead
+      log.error({ projection, generation, stream, position, end: ends.get(stream) }, viewIsAhead)
+    }
+    const why = isOutdated ? 'its version changed' : 'the log ends before its checkpoint'
     log.info({ projection, generation, version, why }, 'rebuilding a projection')
     await stores.atomically(async () => {
       await feed.clear()

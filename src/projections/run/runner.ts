@@ -162,13 +162,10 @@ export class ProjectionRunner {
     while (!this.#stop.signal.aborted) {
       await sleep(this.#options.headEveryMs ?? 1_000, this.#stop.signal)
       // The followers report a log that cannot be reached.
-      const ends = await this.#ends().catch(() => new Map<string, number>())
+      const bounds = await this.#options.source.streams().catch(() => [])
       const now = performance.now()
-      for (const [stream, projector] of this.#projectors) {
-        const end = ends.get(stream)
-        if (end !== undefined) projector.sawHead(end, now)
-        projector.sampleRates(now)
-      }
+      for (const one of bounds) this.#projectors.get(one.stream)?.sawHead(one, now)
+      for (const projector of this.#projectors.values()) projector.sampleRates(now)
     }
   }
 }

@@ -1,6 +1,7 @@
 import { backoffMs } from '../../base/backoff.ts'
 import { aborted, sleep } from '../../base/sleep.ts'
 import type { StoredEvent } from '../../events/index.ts'
+import type { StreamBounds } from '../ports/event-source.ts'
 import { FencedError } from '../ports/stores.ts'
 import {
   type FeedAt,
@@ -10,7 +11,7 @@ import {
   projectBatch,
   writeChanges,
 } from './batches.ts'
-import type { Progress, StreamStatus } from './progress.ts'
+import { type Progress, type StreamStatus, viewIsAhead } from './progress.ts'
 import type { ProjectionTarget } from './projection-target.ts'
 import type { RunnerOptions } from './runner-options.ts'
 
@@ -93,8 +94,15 @@ export class StreamProjector {
     return this.#progress.get(feed)?.status(this.stream, condition, now)
   }
 
-  sawHead(head: number, now: number): void {
-    for (const progress of this.#progress.values()) progress.sawHead(head, now)
+  sawHead({ last, missing }: Pick<StreamBounds, 'last' | 'missing'>, now: number): void {
+    for (const [{ name: projection, generation }, progress] of this.#progress) {
+      if (!progress.sawHead(last, missing, now)) continue
+      const { stream } = this
+      this.#options.log.error(
+        { projection, generation, stream, position: progress.position, end: last },
+        viewIsAhead,
+      )
+    }
   }
 
   sampleRates(now: number): void {

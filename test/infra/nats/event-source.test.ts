@@ -32,8 +32,8 @@ t.test('the streams and their bounds', async t => {
   const { log, source } = await open(t, await startNats(t))
   await log.append(conversation(), 0, newEvents(1, 7))
   t.same(await source.streams(), [
-    { stream: 'CONV_0', first: 1, last: 7 },
-    { stream: 'USER_0', first: 0, last: 0 },
+    { stream: 'CONV_0', first: 1, last: 7, missing: 0 },
+    { stream: 'USER_0', first: 0, last: 0, missing: 0 },
   ])
 })
 

@@ -77,7 +77,7 @@ class FakeStream {
   readonly reader: Pick<LogReader, 'bounds' | 'batch' | 'leader'> = {
     bounds: async () => {
       await turn()
-      return { first: 1, last: this.events.length, isLed: true }
+      return { first: 1, last: this.events.length, missing: 0, isLed: true }
     },
     batch: async (_stream, { seq = 1, batch }) => {
       await turn()

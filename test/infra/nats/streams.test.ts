@@ -2,8 +2,10 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { jetstream, type StreamConfig } from '@nats-io/jetstream'
+import { headers } from '@nats-io/transport-node'
 import t from 'tap'
-import { partitionCount, type StoredEvent, streamOfPartition } from '../../../src/events/index.ts'
+import { partitionCount, type StoredEvent, streamOfPartition, subjectOf } from '../../../src/events/index.ts'
 import {
   discoverLog,
   JetStreamEventLog,
@@ -103,6 +105,145 @@ t.test('missing and manually changed streams are reported and repaired', async t
     ],
   )
   t.ok(Object.values(await drifts()).every(drift => drift.length === 0))
+})
+
+/** A value for each safeguard that a log must not have, with what else the server asks for then. */
+const unsafe: readonly Partial<StreamConfig>[] = [
+  { retention: 'interest' },
+  { discard: 'old' },
+  { max_msgs: 1_000 },
+  { max_msgs_per_subject: 5 },
+  { max_msgs_per_subject: 5, discard_new_per_subject: true },
+  { max_bytes: 1_000_000 },
+  { max_age: 3_600e9 },
+  { max_msg_size: -1 },
+  { no_ack: true },
+] as Partial<StreamConfig>[]
+
+t.test(
+  'every limit that can remove messages is compared and repaired, named in the definition or not',
+  async t => {
+    const nats = await startNats(t)
+    const { connection } = await nats.connect()
+    const manager = await openManager(connection)
+    const drifts = async () =>
+      Object.fromEntries(
+        (await streamsStatus(connection, loadStreams())).map(({ stream, drift }) => [
+          stream,
+          [...drift].sort(),
+        ]),
+      )
+    const { config } = await manager.streams.info('CONV_0')
+    for (const change of unsafe) {
+      for (const stream of ['CONV_0', 'USER_0']) {
+        const { config } = await manager.streams.info(stream)
+        await manager.streams.update(stream, { ...config, ...change })
+      }
+      const names = Object.keys(change).sort()
+      t.match(await drifts(), { CONV_0: names, USER_0: names })
+      const applied = await nats.applyStreams()
+      t.same(
+        applied
+          .filter(({ outcome }) => outcome === 'updated')
+          .map(({ stream, changed }) => [stream, [...changed].sort()]),
+        [
+          ['CONV_0', names],
+          ['USER_0', names],
+        ],
+      )
+      t.same((await manager.streams.info('CONV_0')).config, config)
+    }
+    const letters = (await manager.streams.info('DEAD_LETTERS')).config
+    await manager.streams.update('DEAD_LETTERS', { ...letters, max_msgs_per_subject: 1 })
+    t.same((await drifts()).DEAD_LETTERS, ['max_msgs_per_subject'], 'also in the other streams')
+  },
+)
+
+t.test('what JetStream never changes back is reported, and does not prevent a start', async t => {
+  const nats = await startNats(t)
+  const { connection } = await nats.connect()
+  const manager = await openManager(connection)
+  const { config } = await manager.streams.info('CONV_0')
+  await manager.streams.update('CONV_0', {
+    ...config,
+    allow_msg_ttl: true,
+    max_msgs_per_subject: 5,
+  } as StreamConfig)
+  const [conv] = await nats.applyStreams()
+  t.match(conv, { outcome: 'updated', changed: ['max_msgs_per_subject'], kept: ['allow_msg_ttl'] })
+  t.match((await nats.applyStreams())[0], { outcome: 'unchanged', changed: [], kept: ['allow_msg_ttl'] })
+  t.same((await streamsStatus(connection, loadStreams()))[0]?.drift, ['allow_msg_ttl'])
+})
+
+t.test('the streams of an older version keep what makes them safer', async t => {
+  const nats = await startNats(t, { streams: false })
+  const { connection } = await nats.connect()
+  const older = loadStreams().map(one =>
+    one.name === 'CONV_0' || one.name === 'USER_0' ? { ...one, deny_delete: true, deny_purge: false } : one,
+  )
+  await applyStreams(connection, older)
+  const applied = await nats.applyStreams()
+  t.match(
+    applied.find(({ stream }) => stream === 'CONV_0'),
+    { outcome: 'updated', changed: ['deny_purge'] },
+  )
+  const manager = await openManager(connection)
+  t.match((await manager.streams.info('CONV_0')).config, { deny_delete: true, deny_purge: true })
+  t.ok((await nats.applyStreams()).every(({ outcome }) => outcome === 'unchanged'))
+  t.ok((await streamsStatus(connection, loadStreams())).every(({ drift }) => drift.length === 0))
+})
+
+t.test('the log refuses purges and rollups, and ignores the lifetime in a message', async t => {
+  const nats = await startNats(t)
+  const connected = await nats.connect()
+  const { connection } = connected
+  const manager = await openManager(connection)
+  const layout = await discoverLog(connection)
+  await append(connected, layout)
+  const subject = subjectOf(conversation('mirrored'))
+  for (const stream of ['CONV_0', 'USER_0']) {
+    await t.rejects(manager.streams.purge(stream), /purge not permitted/i)
+    await t.rejects(manager.streams.purge(stream, { filter: subject }), /purge not permitted/i)
+    const { config } = await manager.streams.info(stream)
+    await t.rejects(manager.streams.update(stream, { ...config, deny_purge: false }), /cancel deny purge/i)
+    await t.rejects(
+      manager.streams.update(stream, { ...config, allow_rollup_hdrs: true }),
+      /purge permission/i,
+    )
+  }
+  const js = jetstream(connection)
+  for (const [name, value] of [
+    ['Nats-Rollup', 'sub'],
+    ['Nats-Rollup', 'all'],
+    ['Nats-TTL', '1s'],
+  ] as const) {
+    const header = headers()
+    header.set(name, value)
+    await t.rejects(js.publish(subject, 'x', { headers: header }), name)
+  }
+  t.match(await manager.streams.info('CONV_0'), { state: { messages: 2, first_seq: 1, last_seq: 2 } })
+})
+
+t.test('messages that a stream lacks are counted', async t => {
+  const nats = await startNats(t)
+  const connected = await nats.connect()
+  const { connection } = connected
+  const layout = await discoverLog(connection)
+  await append(connected, layout)
+  const missing = async () =>
+    (await streamsStatus(connection, loadStreams())).map(({ stream, missing }) => [stream, missing])
+  const none = [
+    ['CONV_0', 0],
+    ['DEAD_LETTERS', 0],
+    ['SNAPSHOTS', 0],
+    ['USER_0', 0],
+  ]
+  t.same(await missing(), none)
+  await (await openManager(connection)).streams.deleteMessage('CONV_0', 1)
+  t.same(await missing(), [['CONV_0', 1], ...none.slice(1)])
+  const js = jetstream(connection)
+  for (let n = 0; n < 3; n++) await js.publish('snap.conv.x', `${n}`)
+  t.same((await missing())[2], ['SNAPSHOTS', 0], 'a cache drops messages as defined')
 })
 
 t.test('streams with events do not get other partitions', async t => {

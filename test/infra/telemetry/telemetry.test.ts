@@ -84,6 +84,8 @@ t.test('metrics of projections in the format of Prometheus', async t => {
     position: 90,
     head: 100,
     lagEvents: 10,
+    aheadEvents: 3,
+    missingEvents: 4,
     lagMs: 2500,
     deadLetters: 1,
     rate: 5,
@@ -120,6 +122,8 @@ t.test('metrics of projections in the format of Prometheus', async t => {
   const lines = (await registry.metrics()).split('\n')
   for (const line of [
     'confab_projection_lag_events{projection="search",generation="2",stream="CONV_0"} 10',
+    'confab_log_missing_events{stream="CONV_0"} 4',
+    'confab_projection_ahead_events{projection="search",generation="2",stream="CONV_0"} 3',
     'confab_projection_lag_seconds{projection="search",generation="2",stream="CONV_0"} 2.5',
     'confab_projection_dead_letters{projection="search",generation="2",stream="CONV_0"} 1',
     'confab_projection_running{projection="search",generation="2",stream="CONV_0"} 0',

@@ -12,6 +12,8 @@ const bufferBytes = 1024 * 1024
 export class RequestBody implements AsyncIterable<Uint8Array> {
   /** Size in the header `Content-Length`; NaN without one. */
   readonly size: number
+  /** Whether the client sends the body in chunks. The transport accepts lines of chunks with any end. */
+  readonly isChunked: boolean
   readonly #res: HttpResponse
   #chunks: Uint8Array[] = []
   #buffered = 0
@@ -26,7 +28,8 @@ export class RequestBody implements AsyncIterable<Uint8Array> {
     this.#res = res
     const length = req.getHeader('content-length')
     this.size = length === '' ? Number.NaN : Number(length)
-    this.#isComplete = !(this.size > 0) && req.getHeader('transfer-encoding') === ''
+    this.isChunked = req.getHeader('transfer-encoding') !== ''
+    this.#isComplete = !(this.size > 0) && !this.isChunked
     if (!this.#isComplete) res.onData((chunk, isLast) => this.#received(chunk, isLast))
   }
 

@@ -38,7 +38,8 @@ const traceparentPattern = /^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/
 
 /**
  * One HTTP request and its answer. Must be created in the first turn of a route's handler, because the transport reuses
- * the request after it. An answer that is sent before the request's body has arrived closes the connection.
+ * the request after it. An answer that is sent before the request's body has arrived closes the connection, and so does
+ * the answer to a body in chunks.
  */
 export class Exchange {
   readonly authorization: string
@@ -51,6 +52,7 @@ export class Exchange {
   readonly #cors: CorsPolicy
   readonly #origin: string
   #isOver = false
+  #isAborted = false
   /** Wakes `#send`, which waits until the client has received more of an answer. */
   #onWritable: (() => void) | undefined
 
@@ -65,6 +67,7 @@ export class Exchange {
     this.body = new RequestBody(res, req)
     res.onAborted(() => {
       this.#isOver = true
+      this.#isAborted = true
       this.body.aborted()
       onAborted?.()
       this.#onWritable?.()
@@ -171,12 +174,20 @@ export class Exchange {
   #end(status: number, headers: HeaderList, finish: (res: HttpResponse, isLast: boolean) => void): void {
     if (this.#isOver) return
     this.#isOver = true
-    const isLast = !this.body.isComplete
+    const { isChunked } = this.body
+    const isLast = !this.body.isComplete || isChunked
     this.body.answered()
-    this.#res.cork(() => {
-      this.#writeHead(status, headers)
-      finish(this.#res, isLast)
-    })
+    const answer = (): void => {
+      if (this.#isAborted) return
+      this.#res.cork(() => {
+        this.#writeHead(status, headers)
+        finish(this.#res, isLast)
+      })
+    }
+    // Another server may find another end of the chunks, so nothing after them must run. The transport closes a
+    // connection that sends a request before the previous one is answered.
+    if (isChunked) setImmediate(answer)
+    else answer()
   }
 
   #writeHead(status: number, headers: HeaderList): void {

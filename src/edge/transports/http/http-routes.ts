@@ -1,11 +1,12 @@
 import type { HttpRequest, HttpResponse, TemplatedApp } from 'uWebSockets.js'
 import type { Logger } from '../../../base/logger.ts'
 import { ConfabError, isId, Limits, type Request } from '../../../events/index.ts'
+import { isDamage, type RosterCheck } from '../../access/access.ts'
 import type { Admission } from '../../limits/admission.ts'
 import type { EdgeMetrics } from '../../ports/edge-metrics.ts'
 import type { TokenVerifier } from '../../ports/token-verifier.ts'
 import type { PresenceBoard } from '../../presence/index.ts'
-import { visibleError } from '../../requests/answers.ts'
+import { damageSeenBy, visibleError } from '../../requests/answers.ts'
 import type { Answerer } from '../../requests/index.ts'
 import { checkRequest, isRequestType, requestId } from '../../requests/request-check.ts'
 import type { Caller } from '../../sessions/caller.ts'
@@ -26,6 +27,7 @@ export interface Readiness {
 export interface HttpParts {
   readonly answer: Answerer
   readonly admission: Admission
+  readonly isOnRoster: RosterCheck
   readonly tokens: TokenVerifier
   readonly presence: PresenceBoard
   readonly metrics: EdgeMetrics
@@ -150,8 +152,10 @@ export class HttpRoutes {
       } finally {
         meter.inFlight--
       }
-    } catch (error) {
-      outcome = ConfabError.is(error) ? error.code : 'INTERNAL'
+    } catch (thrown) {
+      const { isOnRoster } = this.#parts
+      const error = isDamage(thrown) ? await damageSeenBy(thrown, request, caller.user, isOnRoster) : thrown
+      outcome = ConfabError.from(error).code
       admission.failed(request, bytes, error)
       throw error
     } finally {

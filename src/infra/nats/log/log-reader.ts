@@ -1,9 +1,11 @@
+import type { StreamInfo } from '@nats-io/jetstream'
 import type { Msg } from '@nats-io/transport-node'
 import { ConfabError, type StoredEvent } from '../../../events/index.ts'
 import type { Nats, PendingRequest, ReplyInbox } from '../client/connection.ts'
 import { ApiError } from '../client/jetstream-api.ts'
 import { headerText, statusIn } from '../client/raw-message.ts'
 import { eventFromHeaders, toStoredEvent } from './stored-message.ts'
+import { missingIn } from './streams.ts'
 
 /**
  * The part of a stream to read: from `seq`, or from the first message at or after a time; of one subject, or of all.
@@ -109,17 +111,24 @@ export class LogReader {
   }
 
   /**
-   * Reads the first and last sequence of a stream. `isLed` is false when the stream has no leader: a replica that lost
-   * the others answers too, and the values may be out of date.
+   * Reads the first and last sequence of a stream, and how many stored messages it lacks now. `isLed` is false when the
+   * stream has no leader: a replica that lost the others answers too, and the values may be out of date.
    */
-  async bounds(stream: string): Promise<{ first: number; last: number; isLed: boolean }> {
-    const { state, cluster, error } = await this.#json<{
-      state?: { first_seq: number; last_seq: number }
+  async bounds(stream: string): Promise<{ first: number; last: number; missing: number; isLed: boolean }> {
+    const { state, config, cluster, error } = await this.#json<{
+      state?: StreamInfo['state']
+      config?: StreamInfo['config']
       cluster?: { leader?: string }
       error?: { description?: string }
     }>(`$JS.API.STREAM.INFO.${stream}`, {})
-    if (state === undefined) throw unavailable(error?.description ?? `no stream ${stream}`)
-    return { first: state.first_seq, last: state.last_seq, isLed: cluster === undefined || !!cluster.leader }
+    if (state === undefined || config === undefined)
+      throw unavailable(error?.description ?? `no stream ${stream}`)
+    return {
+      first: state.first_seq,
+      last: state.last_seq,
+      missing: missingIn({ state, config }),
+      isLed: cluster === undefined || !!cluster.leader,
+    }
   }
 
   #json<T>(subject: string, request: unknown): Promise<T> {

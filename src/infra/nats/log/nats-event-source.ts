@@ -1,5 +1,5 @@
 import { type Position, type StoredEvent, subjectOf } from '../../../events/index.ts'
-import type { EventSource } from '../../../projections/index.ts'
+import type { EventSource, StreamBounds } from '../../../projections/index.ts'
 import type { Nats } from '../client/connection.ts'
 import { ReplyInbox } from '../client/connection.ts'
 import type { LogLayout } from './log-layout.ts'
@@ -28,11 +28,11 @@ export class NatsEventSource implements EventSource {
     this.#reader = new LogReader(nats, this.#inbox)
   }
 
-  streams(): Promise<readonly { stream: string; first: number; last: number }[]> {
+  streams(): Promise<readonly StreamBounds[]> {
     return Promise.all(
       this.#layout.streams.map(async stream => {
-        const { first, last } = await this.#reader.bounds(stream)
-        return { stream, first, last }
+        const { first, last, missing } = await this.#reader.bounds(stream)
+        return { stream, first, last, missing }
       }),
     )
   }

@@ -6,8 +6,33 @@ import { parse } from 'yaml'
 import { Family, subjectsOfStream } from '../../../events/index.ts'
 import { NatsError, NatsProblem } from '../client/nats-error.ts'
 
-/** The settings of one stream. The server chooses those that are not named. */
+/** The settings of one stream. The server chooses those that are not named, such as replicas and placement. */
 export type StreamDefinition = Partial<StreamConfig> & Pick<StreamConfig, 'name' | 'subjects'>
+
+/**
+ * The settings by which a stream removes, refuses or forgets messages, with NATS' defaults. Every definition has all of
+ * them, so a limit that an operator or a tool sets is a difference, whether a file of `streams/` names it or not.
+ */
+export const safeguards = {
+  retention: 'limits',
+  discard: 'old',
+  discard_new_per_subject: false,
+  max_msgs: -1,
+  max_msgs_per_subject: -1,
+  max_bytes: -1,
+  max_age: 0,
+  max_msg_size: -1,
+  no_ack: false,
+  sealed: false,
+  deny_delete: false,
+  deny_purge: false,
+  allow_rollup_hdrs: false,
+  allow_msg_ttl: false,
+  subject_delete_marker_ttl: 0,
+  allow_msg_counter: false,
+  allow_msg_schedules: false,
+  persist_mode: 'default',
+} as const
 
 export interface LoadStreamsOptions {
   /** Default: confab's own `streams/`. */
@@ -38,7 +63,7 @@ const nanoseconds = (text: unknown): number => {
 }
 
 const compile = (file: DefinitionFile, options: LoadStreamsOptions): StreamDefinition[] => {
-  const config = { ...file.config } as Record<string, unknown>
+  const config: Record<string, unknown> = { ...file.config, ...safeguards, ...file.config }
   for (const name of ['max_age', 'duplicate_window'])
     if (name in config) config[name] = nanoseconds(config[name])
   if (options.replicas !== undefined) config.num_replicas = options.replicas

@@ -6,10 +6,11 @@ import {
   type StreamInfo,
 } from '@nats-io/jetstream'
 import { type NatsConnection, TimeoutError } from '@nats-io/transport-node'
+import { Family } from '../../../events/index.ts'
 import { ApiError, apiCodeOf, askJetStream, streamsTaking } from '../client/jetstream-api.ts'
 import { NatsError, NatsProblem } from '../client/nats-error.ts'
 import { supportedNats } from '../client/server-versions.ts'
-import type { StreamDefinition } from './stream-definitions.ts'
+import { type StreamDefinition, safeguards } from './stream-definitions.ts'
 
 export { type LoadStreamsOptions, loadStreams, type StreamDefinition } from './stream-definitions.ts'
 
@@ -19,6 +20,8 @@ export interface Applied {
   readonly outcome: 'created' | 'updated' | 'unchanged'
   /** Names of the changed settings. */
   readonly changed: readonly string[]
+  /** Names of the settings that differ from the definition, and that JetStream does not change in a stream. */
+  readonly kept: readonly string[]
 }
 
 /** Throws NatsError for a server that is too old, naming its version and the one needed. */
@@ -54,10 +57,27 @@ const holds = (actual: unknown, defined: unknown): boolean =>
       )
     : isDeepStrictEqual(actual, defined) || (actual === undefined && (defined === false || defined === 0))
 
+/** Settings that JetStream never unsets. A stream that has them although its definition does not is only safer. */
+const safer: ReadonlySet<string> = new Set(['deny_delete', 'deny_purge'])
+/** Settings that JetStream never changes back, and with which a stream still works. */
+const unchangeable: ReadonlySet<string> = new Set(['allow_msg_ttl', 'persist_mode'])
+/** Settings that JetStream leaves out of a stream's status while they have their default. */
+const defaults: Readonly<Record<string, unknown>> = { ...safeguards }
+
 const differences = (actual: StreamConfig, defined: StreamDefinition): string[] =>
   Object.entries(defined)
-    .filter(([key, value]) => !holds(actual[key as keyof StreamConfig], value))
+    .filter(([key, value]) => {
+      const its = actual[key as keyof StreamConfig] ?? defaults[key]
+      return !holds(its, value) && !(safer.has(key) && its === true)
+    })
     .map(([key]) => key)
+
+/** Returns a stream's settings as an update has to have them. */
+const updated = (actual: StreamConfig, defined: StreamDefinition, kept: readonly string[]): StreamConfig => {
+  const config = { ...actual, ...defined, metadata: { ...actual.metadata, ...defined.metadata } }
+  const stays = [...kept, ...[...safer].filter(key => actual[key as keyof StreamConfig] === true)]
+  return Object.assign(config, Object.fromEntries(stays.map(key => [key, actual[key as keyof StreamConfig]])))
+}
 
 /**
  * Returns the definition under the name of the stream that takes its subjects already: a promoted mirror has a name of
@@ -78,25 +98,32 @@ const applyOne = async (manager: JetStreamManager, definition: StreamDefinition)
   if (before === undefined)
     try {
       await manager.streams.add(defined)
-      return { stream, outcome: 'created', changed: [] }
+      return { stream, outcome: 'created', changed: [], kept: [] }
     } catch (error) {
       // Another process created the stream first.
       if (apiCodeOf(error) === ApiError.streamNameInUse) return applyOne(manager, definition)
       throw error
     }
-  const changed = differences(before.config, defined)
-  if (changed.length === 0) return { stream, outcome: 'unchanged', changed }
+  const differing = differences(before.config, defined)
+  const kept = differing.filter(key => unchangeable.has(key))
+  const changed = differing.filter(key => !unchangeable.has(key))
+  if (changed.length === 0) return { stream, outcome: 'unchanged', changed, kept }
   if (changed.includes('subjects') && before.state.messages > 0)
     throw new NatsError(
       NatsProblem.streams,
       `${stream} holds events, and its definition has other subjects: the events must be moved first, which apply does not do`,
     )
-  await manager.streams.update(stream, {
-    ...before.config,
-    ...defined,
-    metadata: { ...before.config.metadata, ...defined.metadata },
-  })
-  return { stream, outcome: 'updated', changed }
+  try {
+    await manager.streams.update(stream, updated(before.config, defined, kept))
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error)
+    throw new NatsError(
+      NatsProblem.streams,
+      `stream ${stream}: ${changed.join(', ')} cannot be set as defined: ${why}`,
+      error,
+    )
+  }
+  return { stream, outcome: 'updated', changed, kept }
 }
 
 /**
@@ -141,6 +168,8 @@ export interface StreamStatus {
   readonly subjects: number
   readonly first: number
   readonly last: number
+  /** Messages that a stream of the log has stored and lacks now: removed by a limit, a purge or a delete. */
+  readonly missing: number
   readonly consumers: number
   readonly replicas: number
   /** Server name of the leader; undefined on a single server, and while there is no leader. */
@@ -192,6 +221,17 @@ const answerFor = async (
   }
 }
 
+/** Whether a stream holds events. The other streams drop messages as they are defined to. */
+const isOfLog = ({ subjects }: StreamDefinition): boolean =>
+  subjects.some(subject => Object.values(Family).some(family => subject.startsWith(`${family}.`)))
+
+/**
+ * Returns the number of messages that a stream has stored and lacks now. JetStream never reuses the sequence of a
+ * removed message.
+ */
+export const missingIn = ({ state, config }: Pick<StreamInfo, 'state' | 'config'>): number =>
+  state.last_seq - ((config.first_seq ?? 1) - 1) - state.messages
+
 /** Returns the status of the defined streams, found by their subjects. */
 export const streamsStatus = async (
   connection: NatsConnection,
@@ -210,6 +250,7 @@ export const streamsStatus = async (
         subjects: info?.state.num_subjects ?? 0,
         first: info?.state.first_seq ?? 0,
         last: info?.state.last_seq ?? 0,
+        missing: info !== undefined && isOfLog(definition) ? missingIn(info) : 0,
         consumers: info?.state.consumer_count ?? 0,
         replicas: info?.config.num_replicas ?? 0,
         leader: info?.cluster?.leader || undefined,
