@@ -181,7 +181,8 @@ t.test(
     const isFed = ({ state, streams }: GenerationRow) =>
       (state === 'live' || state === 'catching-up') && streams.every(({ worker }) => worker !== undefined)
     const rows = await untilRows(
-      rows => rows.length === 5 && rows.every(row => isFed(row) && row.workers.length === 2),
+      rows =>
+        rows.length === projectionNames.length && rows.every(row => isFed(row) && row.workers.length === 2),
     )
     t.same(new Set(rows.map(({ database }) => database)), new Set(['cassandra', 'elasticsearch']))
     for (const view of ['timeline', 'search']) {
