@@ -108,7 +108,7 @@ t.test('a part of another size is refused before it is read', async t => {
 })
 
 t.test('a body that arrives in pieces is read as a whole', async t => {
-  const body = JSON.stringify({ id: 'slow', t: 'ping', pad: 'x'.repeat(40_000) })
+  const body = JSON.stringify({ id: 'slow', t: 'ping' }).padEnd(40_000)
   const socket = connect(confab.edge.port, '127.0.0.1')
   t.teardown(() => socket.destroy())
   let text = ''
