@@ -35,7 +35,7 @@ export const openCommandsRole = (
     config.roles.includes('projections')
   const { bus, states } = openBus(opened, {
     lookup: log => createViewLookup(timeline, log, config.commands.lookupBytes),
-    ...(hasRoster ? { shared: feed => createRosterShared(roster, feed) } : {}),
+    ...(hasRoster ? { shared: createRosterShared(roster) } : {}),
     limits: config.commands,
     viewHead: async c => (await timeline.head(c))?.seq ?? 0,
     logger,

@@ -87,7 +87,7 @@ export interface BusOptions {
   /** Finds messages that are no longer in the cached state of their conversation. */
   readonly lookup: (log: EventLog, feed: LiveFeed) => MessageLookup
   /** Finds the conversations that two users share. Default: none, as for imports, which create channels only. */
-  readonly shared?: (feed: LiveFeed) => SharedConversations
+  readonly shared?: SharedConversations
   readonly limits?: Partial<BusLimits>
   /** Returns the highest seq of a conversation that the timeline has seen. Default: the end of a log is not checked. */
   readonly viewHead?: (c: string) => Promise<number>
@@ -113,7 +113,7 @@ export const openBus = (
     log,
     states,
     lookup: lookup(log, feed),
-    shared: shared?.(feed),
+    shared,
     epoch,
     ...bounds,
   })

@@ -1,6 +1,6 @@
 /**
- * Finds the conversations that two users share. Complete for conversations from before the process has started; later
- * ones may be missing. Rejects with ConfabError UNAVAILABLE while it is not complete. Port.
+ * Finds the conversations that two users share. The newest ones may be missing. Rejects with
+ * ConfabError UNAVAILABLE when they cannot be read. Port.
  */
 export interface SharedConversations {
   of(user: string, other: string): Promise<readonly string[]>
