@@ -51,15 +51,6 @@ export interface AggregateType<S extends AggregateState, E> {
   bytes(state: S): number
 }
 
-/**
- * Returns the time of the next event: never earlier than the event before it, also when a clock was set back or the
- * clocks of two nodes differ. Imported events keep the time of their source. ISO times of this form sort as strings.
- */
-export const timeOfNext = (
-  { at: last }: Pick<AggregateState, 'at'>,
-  { at, isImported }: { readonly at: string; readonly isImported?: boolean | undefined },
-): string => (at < last && isImported !== true ? last : at)
-
 /** A change that the log of a user has to record, because the log of a channel does not. */
 export interface Handover {
   readonly user: string

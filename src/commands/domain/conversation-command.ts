@@ -1,6 +1,6 @@
 import type { ConversationRequest, Role } from '../../events/index.ts'
 import type { MessageRef } from '../ports/message-lookup.ts'
-import { type Refusal, refuse } from './aggregate.ts'
+import { type AggregateState, type Refusal, refuse } from './aggregate.ts'
 import type { ConversationState } from './conversation-state.ts'
 import { mayHaveSeen } from './message-id-filter.ts'
 
@@ -75,6 +75,15 @@ export const roleIn = (
   state: ConversationState,
   { from, follows }: Pick<ConversationCommand, 'from' | 'follows'>,
 ): Role | undefined => state.members.get(from) ?? (follows === true ? 'member' : undefined)
+
+/**
+ * Returns the time of the next event: never earlier than the event before it, also when a clock was set back or the
+ * clocks of two nodes differ. Imported events keep the time of their source. ISO times of this form sort as strings.
+ */
+export const timeOfNext = (
+  { at: last }: Pick<AggregateState, 'at'>,
+  { at, isImported }: { readonly at: string; readonly isImported?: boolean | undefined },
+): string => (at < last && isImported !== true ? last : at)
 
 const rank: Record<Role, number> = { owner: 2, admin: 1, member: 0 }
 

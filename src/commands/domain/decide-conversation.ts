@@ -8,7 +8,7 @@ import {
   type Role,
 } from '../../events/index.ts'
 import type { MessageRef } from '../ports/message-lookup.ts'
-import { type Decision, type Refusal, refuse, timeOfNext } from './aggregate.ts'
+import { type Decision, type Refusal, refuse } from './aggregate.ts'
 import {
   type CommandOf,
   type ConversationCommand,
@@ -16,6 +16,7 @@ import {
   refuseReuse,
   refuseStranger,
   roleIn,
+  timeOfNext,
 } from './conversation-command.ts'
 import type { ConversationState } from './conversation-state.ts'
 import { decideInvite, decideJoin, decideLeave, decideRemove, decideRole } from './decide-members.ts'

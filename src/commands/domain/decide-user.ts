@@ -1,6 +1,6 @@
 import type { UserEvent, UserRequest } from '../../events/index.ts'
-import { type Decision, refuse, timeOfNext } from './aggregate.ts'
-import { refuseStranger } from './conversation-command.ts'
+import { type Decision, refuse } from './aggregate.ts'
+import { refuseStranger, timeOfNext } from './conversation-command.ts'
 import { type ConversationState, isDirectOf } from './conversation-state.ts'
 import { marksOf, type UserState } from './user-state.ts'
 
