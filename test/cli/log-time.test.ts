@@ -80,7 +80,7 @@ t.test('days come from lines, and lines that are not read do not move them', asy
       'Feb 29 10:00:00 <una>\tx',
     ]),
     ['2005-12-31T23:59', '2005-12-31T23:59', '2006-01-01T00:00', undefined],
-    'HexChat: the next year, and a day that none of the next years has is not known',
+    'HexChat: the next year, and a day that no following year has is not known',
   )
   t.same(
     of(['2006-03-04 10:00:00\tuna\tx', '2006-03-04 09:59:00\tuna\tx', '2006-03-02 10:00:00\tuna\tx']),

@@ -59,7 +59,7 @@ export interface InboxQueries {
   /**
    * Returns a user's conversations, by the time of the last message or of the user's own arrival if that is later: the
    * latest first. Later pages continue in the order of the first one: a conversation that has a new message meanwhile
-   * keeps its place in them, and one that is new meanwhile is in none of them.
+   * keeps its place in them, and no later page contains a conversation that is new meanwhile.
    */
   page(
     user: string,
