@@ -17,7 +17,11 @@ if ((await service(t, 'elasticsearch')) !== undefined)
   t.test('the server is killed, suspended and unreachable during a load', { timeout: 560_000 }, async t => {
     const server = await ownServer(t)
     if (server === undefined) return
-    const elasticsearch = openOn(t, server.url, { prefix: 'hurt', timeoutMs: 1_500 })
+    // Creating an index can take seconds on a busy machine, and a process would retry it. The short timeout below is
+    // for the load: it decides how soon a suspended server is noticed.
+    const patient = openOn(t, server.url, { prefix: 'hurt', timeoutMs: 60_000 })
+    for (const generation of [1, 2]) await patient.stores.open('search', generation)
+    const elasticsearch = openOn(t, server.url, { prefix: 'hurt', timeoutMs: 3_000 })
     const { stores } = elasticsearch
     const source = new MemorySource(streams)
     const runner = new ProjectionRunner({ source, stores, log: quiet, batch: 20 })
