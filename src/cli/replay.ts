@@ -29,7 +29,7 @@ interface ReplayFlags extends SystemFlags {
  * log.
  */
 export interface ReplayFilter {
-  /** Include events of users: markers, mutes, blocks, ids of direct conversations. */
+  /** Include events of users: markers, mutes, blocks, profiles, ids of direct conversations. */
   readonly users?: boolean
   readonly types?: ReadonlySet<string>
   readonly since?: number
@@ -188,7 +188,7 @@ export const replayCommand = (): Command =>
     .option('--conversation <id>', 'Only this conversation')
     .option(
       '--users',
-      'Include events of users: markers, mutes, blocks, ids of direct conversations (with u and a seq per user)',
+      'Include events of users: markers, mutes, blocks, profiles, ids of direct conversations (with u and a seq per user)',
     )
     .option('--type <type>', 'Only this type, such as message.posted; repeatable', collect)
     .option('--since <time>', 'Only events with this time (at) or later', time)

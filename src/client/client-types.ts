@@ -1,5 +1,6 @@
 import type {
   AnswerOf,
+  AppData,
   Attachment,
   ConversationEvent,
   HelloAnswer,
@@ -47,6 +48,7 @@ export interface PendingMessage {
   readonly text: string
   readonly replyTo?: string
   readonly attachments?: readonly Attachment[]
+  readonly data?: AppData
   /** The time of writing; the stored time once acknowledged. */
   readonly at: string
   readonly state: 'sending' | 'sent' | 'failed'
@@ -106,7 +108,7 @@ export interface ConfabClient {
   send(
     c: string,
     text: string,
-    options?: { replyTo?: string; m?: string; attachments?: readonly Attachment[] },
+    options?: { replyTo?: string; m?: string; attachments?: readonly Attachment[]; data?: AppData },
   ): Promise<AnswerOf['send'] & { m: string }>
   /**
    * Returns the direct conversation with a user, and creates it if there is none. Rejects as `request` does: FORBIDDEN

@@ -122,13 +122,14 @@ export const createClient = (options: ClientOptions): ConfabClient => {
     connect: () => connection.connect(),
     reconnect: () => connection.reconnect(),
     request: (t, fields) => requests.make(t, fields),
-    send: (c, text, { m = uuidV7(), replyTo, attachments = [] } = {}) =>
+    send: (c, text, { m = uuidV7(), replyTo, attachments = [], data } = {}) =>
       outbox.add({
         c,
         m,
         text,
         ...(replyTo === undefined ? {} : { replyTo }),
         ...(attachments.length === 0 ? {} : { attachments: [...attachments] }),
+        ...(data === undefined ? {} : { data }),
       }),
     direct: user => requests.make('direct', { user }),
     upload: (file, uploadOptions) =>

@@ -1,10 +1,17 @@
-import type { AnswerOf, Attachment, ConversationEvent } from '../events/index.ts'
+import type { AnswerOf, AppData, Attachment, ConversationEvent } from '../events/index.ts'
 import { backoff } from './backoff.ts'
 import type { PendingMessage } from './client-types.ts'
 import { closed, RequestError } from './request-error.ts'
 
 type Sent = AnswerOf['send'] & { m: string }
-type SendFields = { c: string; m: string; text: string; replyTo?: string; attachments?: Attachment[] }
+type SendFields = {
+  c: string
+  m: string
+  text: string
+  replyTo?: string
+  attachments?: Attachment[]
+  data?: AppData
+}
 
 export interface OutboxOptions {
   request(fields: SendFields): Promise<AnswerOf['send']>
@@ -27,12 +34,13 @@ interface Entry {
 }
 
 /** Returns the fields of a message that are sent. */
-const fieldsOf = ({ c, m, text, replyTo, attachments }: PendingMessage): SendFields => ({
+const fieldsOf = ({ c, m, text, replyTo, attachments, data }: PendingMessage): SendFields => ({
   c,
   m,
   text,
   ...(replyTo === undefined ? {} : { replyTo }),
   ...(attachments === undefined ? {} : { attachments: [...attachments] }),
+  ...(data === undefined ? {} : { data }),
 })
 
 const retryMs = 250

@@ -1,4 +1,5 @@
 import { type Static, type TSchema, Type } from '@sinclair/typebox'
+import { AppData } from './app-data.ts'
 import {
   Attachment,
   type ConversationEvent,
@@ -29,6 +30,7 @@ const changed = Type.Object({
     'Sequence number of the event. When nothing changed: of the last event of the conversation.',
   ),
 })
+const data = optional(AppData, 'Data of the application. Absent: none.')
 const nothing = Type.Object({})
 
 /** A message that no device of the user has received. */
@@ -81,6 +83,7 @@ export const ConversationItem = Type.Object({
     SlowModeSeconds,
     'Minimum time between two messages of a plain member, in seconds; 0: slow mode is off.',
   ),
+  data,
 })
 export type ConversationItem = Static<typeof ConversationItem>
 
@@ -91,6 +94,10 @@ export const MemberItem = Type.Object({
   delivered: optional(Mark, 'The delivered marker of the member. Absent: none.'),
 })
 export type MemberItem = Static<typeof MemberItem>
+
+/** The profile of a user. */
+export const ProfileItem = Type.Object({ user: described(Id, 'User id.'), data })
+export type ProfileItem = Static<typeof ProfileItem>
 
 export const SearchHit = Type.Object({
   c,
@@ -159,9 +166,17 @@ export const Answers = {
   privacy: Type.Object({
     lastSeen: described(LastSeenFor, 'Users that may see when the caller was last online.'),
   }),
+  profile: Type.Object({ data }),
   typing: nothing,
   call: nothing,
   conversation: ConversationItem,
+  profiles: Type.Object({
+    profiles: described(
+      Type.Array(ProfileItem),
+      'The first of `users`, in their order, as many as fit a frame: at least one.',
+    ),
+    more: described(Type.Boolean(), 'Whether users remain: request them again.'),
+  }),
   presence: Type.Object({
     states: described(Type.Record(Id, Presence), 'Presence of each of `users`, by user id.'),
     online: optional(Mark, 'With `c`: number of members that are not offline.'),

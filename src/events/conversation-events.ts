@@ -1,4 +1,5 @@
 import { type Static, type TSchema, Type } from '@sinclair/typebox'
+import { AppData, AppDataChange } from './app-data.ts'
 import { Id, OneOf, Seq, Time } from './ids.ts'
 import { Limits } from './limits.ts'
 import { described, optional } from './schema.ts'
@@ -43,7 +44,10 @@ export const Attachment = Type.Object({
 })
 export type Attachment = Static<typeof Attachment>
 
-/** An event's schema: the log stores it and clients receive it in the same form. The description says what happened. */
+/**
+ * An event's schema: the log stores it and clients receive it in the same form. The description says what happened.
+ * `data` is the last field of an event: readers of the bytes look for the fields before it.
+ */
 const event = <const T extends string, P extends Record<string, TSchema>>(
   type: T,
   description: string,
@@ -63,6 +67,11 @@ const event = <const T extends string, P extends Record<string, TSchema>>(
   )
 
 const m = described(Id, 'Message id.')
+const data = optional(AppData, 'Data of the application. Absent: none.')
+const changedData = optional(
+  AppDataChange,
+  'The new data of the application; `null`: it was removed. Absent: unchanged.',
+)
 
 export const ConversationCreated = event('conversation.created', 'A user created the conversation.', {
   kind: described(Kind, 'Kind of the conversation.'),
@@ -71,13 +80,14 @@ export const ConversationCreated = event('conversation.created', 'A user created
     Type.Array(Type.Object({ user: described(Id, 'User id.'), role: described(Role, 'Role of the user.') })),
     'First members, including the creator.',
   ),
+  data,
 })
 export const ConversationRenamed = event('conversation.renamed', 'An owner or admin changed the title.', {
   title: described(Title, 'The new title.'),
 })
 export const ConversationSettingsChanged = event(
   'conversation.settings_changed',
-  'An owner or admin changed the settings. The event has all settings, changed or not.',
+  'An owner or admin changed the settings. The event has all settings but `data`, changed or not.',
   {
     posting: described(
       Posting,
@@ -87,6 +97,7 @@ export const ConversationSettingsChanged = event(
       SlowModeSeconds,
       'Minimum time between two messages of a plain member, in seconds; 0: slow mode is off.',
     ),
+    data: changedData,
   },
 )
 export const MemberJoined = event('member.joined', 'A user joined, or another member added the user.', {
@@ -107,10 +118,12 @@ export const MessagePosted = event('message.posted', 'A member posted a message.
   text: described(Type.String(), 'Text of the message.'),
   replyTo: optional(Id, 'Id of the message that this message answers.'),
   attachments: optional(Type.Array(Attachment), 'Attached files.'),
+  data,
 })
 export const MessageEdited = event('message.edited', 'The author replaced the text of a message.', {
   m,
   text: described(Type.String(), 'The new text.'),
+  data: changedData,
 })
 export const MessageDeleted = event(
   'message.deleted',

@@ -1,3 +1,4 @@
+import { type AppDataChange, canonicalJson, changeOf, newData } from './app-data.ts'
 import type { Attachment, ConversationEvent, ConversationEventType } from './conversation-events.ts'
 import { canonicalEmoji } from './emoji.ts'
 import type { ConversationRequest } from './protocol.ts'
@@ -18,9 +19,9 @@ export interface RecordedContent {
 export const fingerprintOf = (event: ConversationEvent): number => {
   switch (event.type) {
     case 'message.posted':
-      return ofMessage(event.text, event.replyTo, event.attachments)
+      return withData(ofMessage(event.text, event.replyTo, event.attachments), event.data)
     case 'message.edited':
-      return hash(event.text, hash(event.m))
+      return withData(hash(event.text, hash(event.m)), event.data)
     case 'message.deleted':
       return hash(event.m)
     case 'reaction.added':
@@ -34,13 +35,16 @@ export const fingerprintOf = (event: ConversationEvent): number => {
     case 'conversation.renamed':
       return hash(event.title)
     case 'conversation.created':
-      return ofCreation(
-        event.kind,
-        event.title,
-        event.members.map(({ user }) => user),
+      return withData(
+        ofCreation(
+          event.kind,
+          event.title,
+          event.members.map(({ user }) => user),
+        ),
+        event.data,
       )
     case 'conversation.settings_changed':
-      return ofSettings(event.posting === 'staff', event.slowModeSeconds)
+      return ofSettings(event.posting === 'staff', event.slowModeSeconds, event.data)
   }
 }
 
@@ -83,11 +87,14 @@ const eventTypeOf = (request: ConversationRequest): ConversationEventType => {
 const fingerprintOfRequest = (request: ConversationRequest, from: string, recorded: number): number => {
   switch (request.t) {
     case 'create':
-      return ofCreation(request.kind, request.title, [from, ...request.members])
+      return withData(
+        ofCreation(request.kind, request.title, [from, ...request.members]),
+        newData(request.data),
+      )
     case 'send':
-      return ofMessage(request.text, request.replyTo, request.attachments)
+      return withData(ofMessage(request.text, request.replyTo, request.attachments), newData(request.data))
     case 'edit':
-      return hash(request.text, hash(request.m))
+      return withData(hash(request.text, hash(request.m)), changeOf(request.data))
     case 'delete':
       return hash(request.m)
     case 'react':
@@ -103,8 +110,10 @@ const fingerprintOfRequest = (request: ConversationRequest, from: string, record
     case 'rename':
       return hash(request.title)
     case 'settings': {
-      const { posting, slowModeSeconds = Math.floor(recorded / 2) } = request
-      return ofSettings(posting === undefined ? recorded % 2 === 1 : posting === 'staff', slowModeSeconds)
+      const settings = recorded % settingsValues
+      const { posting, slowModeSeconds = Math.floor(settings / 2) } = request
+      const isStaff = posting === undefined ? settings % 2 === 1 : posting === 'staff'
+      return ofSettings(isStaff, slowModeSeconds, changeOf(request.data))
     }
   }
 }
@@ -127,9 +136,23 @@ const ofMember = (user: string, from: string): number => (user === from ? 0 : ha
 const ofCreation = (kind: string, title: string | undefined, users: readonly string[]): number =>
   hash(title ?? '', hash([...new Set(users)].sort().join(' '), hash(kind)))
 
-/** The settings themselves, so that a request that omits some of them can be compared. */
-const ofSettings = (isStaff: boolean, slowModeSeconds: number): number =>
-  slowModeSeconds * 2 + (isStaff ? 1 : 0)
+/** Values of the settings besides `data`, as a number below this one. */
+const settingsValues = 2 ** 20
+
+/**
+ * The settings themselves, so that a request that omits some of them can be compared; above them 32 bits of a hash of
+ * the data, 0 for a request without data.
+ */
+const ofSettings = (isStaff: boolean, slowModeSeconds: number, data: AppDataChange | undefined): number => {
+  const settings = slowModeSeconds * 2 + (isStaff ? 1 : 0)
+  return data === undefined
+    ? settings
+    : settings + (hash(canonicalJson(data)) % 2 ** 32 || 1) * settingsValues
+}
+
+/** Adds data, in any order of keys, to a fingerprint. Without data the fingerprint is that of versions before it. */
+const withData = (fingerprint: number, data: AppDataChange | undefined): number =>
+  data === undefined ? fingerprint : hash(canonicalJson(data), fingerprint)
 
 /** Spreads the bits of a 32-bit number: the finaliser of MurmurHash3. */
 const mix = (bits: number): number => {

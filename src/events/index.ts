@@ -1,4 +1,5 @@
 export * from './answers.ts'
+export * from './app-data.ts'
 export * from './blank.ts'
 export * from './codec.ts'
 export * from './conversation-events.ts'

@@ -1,4 +1,5 @@
 import { type Static, type TProperties, type TSchema, Type } from '@sinclair/typebox'
+import { AppData, AppDataChange } from './app-data.ts'
 import {
   Attachment,
   AttachmentFields,
@@ -52,6 +53,15 @@ const page = (most: number, byDefault: number, of: string) =>
     default: byDefault,
   })
 
+const dataBounds = { 'x-maxBytes': Limits.dataBytes } as const
+/** Data of something new, and a change of existing data. */
+const data = optional(AppData, 'Data of the application, any JSON object. Absent or empty: none.', dataBounds)
+const newData = optional(
+  AppDataChange,
+  'New data of the application, any JSON object. `null` or empty: remove it. Absent: unchanged.',
+  dataBounds,
+)
+
 /** The description of a file as a device gives it. The server stores a normalised name and type. */
 const FileFields = {
   ...AttachmentFields,
@@ -102,6 +112,7 @@ export const ConversationRequests = {
       Type.Array(Id, { maxItems: Limits.createMembers }),
       'First members, besides the caller. A `direct` conversation needs exactly one other user.',
     ),
+    data,
     key,
   }),
   send: request('send', 'Posts a message.', {
@@ -122,11 +133,13 @@ export const ConversationRequests = {
       ),
       'Uploaded and verified files of the caller.',
     ),
+    data,
   }),
   edit: request('edit', 'Replaces the text of a message that the caller posted.', {
     c,
     m,
     text: text('The new text. It may not be blank.'),
+    data: newData,
     key,
   }),
   delete: request('delete', 'Deletes a message.', { c, m, key }),
@@ -166,18 +179,23 @@ export const ConversationRequests = {
     ),
     key,
   }),
-  settings: request('settings', 'Sets who may post in a group or channel, and how often.', {
-    c,
-    posting: optional(
-      Posting,
-      'Members that may post: `everybody`, or `staff`, which are owners and admins. Absent: unchanged.',
-    ),
-    slowModeSeconds: optional(
-      SlowModeSeconds,
-      'Minimum time between two messages of a plain member, in seconds; 0 turns slow mode off. Absent: unchanged.',
-    ),
-    key,
-  }),
+  settings: request(
+    'settings',
+    'Sets who may post in a group or channel, and how often, and the data of the application.',
+    {
+      c,
+      posting: optional(
+        Posting,
+        'Members that may post: `everybody`, or `staff`, which are owners and admins. Absent: unchanged.',
+      ),
+      slowModeSeconds: optional(
+        SlowModeSeconds,
+        'Minimum time between two messages of a plain member, in seconds; 0 turns slow mode off. Absent: unchanged.',
+      ),
+      data: newData,
+      key,
+    },
+  ),
 } as const
 
 /** Requests that append to the log of a user. */
@@ -204,6 +222,9 @@ export const UserRequests = {
   privacy: request('privacy', 'Sets or returns which users may see when the caller was last online.', {
     lastSeen: optional(LastSeenFor, 'The new setting. Absent: unchanged. Initially `contacts`.'),
   }),
+  profile: request('profile', 'Sets or returns the data of the caller’s profile, which all users may read.', {
+    data: newData,
+  }),
 } as const
 
 /** Requests that append nothing to a log. */
@@ -224,6 +245,9 @@ export const QueryRequests = {
     ),
   }),
   conversation: request('conversation', 'Returns the current state and settings of a conversation.', { c }),
+  profiles: request('profiles', 'Returns the profiles of users.', {
+    users: described(Type.Array(Id, { maxItems: Limits.profiles }), 'The users.'),
+  }),
   presence: request(
     'presence',
     'Watches the presence of users, counts online members, and sets the presence of the session.',

@@ -59,6 +59,18 @@ const textTooLarge: RequestError = {
   field: '/text',
   when: `The text has more than ${grouped(Limits.textBytes)} bytes of UTF-8.`,
 }
+const badData: readonly RequestError[] = [
+  {
+    code: 'BAD_REQUEST',
+    field: '/data',
+    when: `The data is not a JSON object of finite numbers and well-formed texts, has a key \`__proto__\`, or more than ${Limits.dataDepth} levels. \`field\` names the value.`,
+  },
+  {
+    code: 'TOO_LARGE',
+    field: '/data',
+    when: `The data has more than ${grouped(Limits.dataBytes)} bytes as JSON in UTF-8.`,
+  },
+]
 const keyReused: RequestError = {
   code: 'CONFLICT',
   field: '/key',
@@ -116,6 +128,7 @@ export const RequestErrors: Readonly<Record<RequestType | 'hello', readonly Requ
   ],
   create: [
     badTitle,
+    ...badData,
     { code: 'ALREADY_EXISTS', field: '/c', when: 'A conversation with this id exists.' },
     keyReused,
     {
@@ -134,6 +147,7 @@ export const RequestErrors: Readonly<Record<RequestType | 'hello', readonly Requ
     ...membersOnly,
     { code: 'BAD_REQUEST', field: '/text', when: 'The text is blank and there are no attachments.' },
     textTooLarge,
+    ...badData,
     {
       code: 'CONFLICT',
       field: '/m',
@@ -172,6 +186,7 @@ export const RequestErrors: Readonly<Record<RequestType | 'hello', readonly Requ
     noMessage,
     { code: 'BAD_REQUEST', field: '/text', when: 'The text is blank.' },
     textTooLarge,
+    ...badData,
     { code: 'FORBIDDEN', when: 'The caller is not the author.' },
     blocked,
     staffPosts,
@@ -226,7 +241,7 @@ export const RequestErrors: Readonly<Record<RequestType | 'hello', readonly Requ
   ],
   leave: [...membersOnly, direct, keyReused],
   rename: [...membersOnly, badTitle, direct, plainMember, keyReused],
-  settings: [...membersOnly, direct, plainMember, keyReused],
+  settings: [...membersOnly, ...badData, direct, plainMember, keyReused],
   read: membersOnly,
   delivered: membersOnly,
   mute: membersOnly,
@@ -236,6 +251,8 @@ export const RequestErrors: Readonly<Record<RequestType | 'hello', readonly Requ
     { code: 'FORBIDDEN', when: 'One of the two users has blocked the other.' },
   ],
   privacy: [],
+  profile: badData,
+  profiles: [],
   typing: membersOnly,
   call: [
     ...membersOnly,

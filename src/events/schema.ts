@@ -2,8 +2,8 @@ import { type SchemaOptions, type TSchema, Type } from '@sinclair/typebox'
 
 /**
  * Annotations for limits that JSON Schema has no keyword for, or that a check reports in its own words.
- * `x-maxBytes`: UTF-8 bytes of a string. `x-maxEntries`: entries of a map, published as `maxProperties`.
- * src/edge/requests checks both.
+ * `x-maxBytes`: UTF-8 bytes of a string, or of an object as JSON. `x-maxEntries`: entries of a map, published as
+ * `maxProperties`. src/edge/requests checks both.
  */
 export interface Annotations {
   readonly 'x-maxBytes'?: number

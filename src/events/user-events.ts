@@ -1,4 +1,5 @@
 import { type Static, type TSchema, Type } from '@sinclair/typebox'
+import { AppDataChange } from './app-data.ts'
 import { Id, Mark, OneOf, Seq, Time } from './ids.ts'
 import { described } from './schema.ts'
 
@@ -45,6 +46,10 @@ export const PrivacyChanged = event('privacy.changed', 'The user changed the pri
   lastSeen: described(LastSeenFor, 'Users that may see when the user was last online.'),
 })
 
+export const ProfileChanged = event('profile.changed', 'The user changed the data of the profile.', {
+  data: described(AppDataChange, 'The new data of the application; `null`: it was removed.'),
+})
+
 /** A follower of a large channel is a member whose membership only the user's own log holds. */
 export const ChannelFollowed = event('channel.followed', 'The user joined a large channel as a follower.', {
   c,
@@ -84,6 +89,7 @@ export const UserEvents = {
   'user.blocked': UserBlocked,
   'user.unblocked': UserUnblocked,
   'privacy.changed': PrivacyChanged,
+  'profile.changed': ProfileChanged,
   'channel.followed': ChannelFollowed,
   'channel.unfollowed': ChannelUnfollowed,
   'direct.opened': DirectOpened,
@@ -96,6 +102,7 @@ export type ConversationUnmuted = Static<typeof ConversationUnmuted>
 export type UserBlocked = Static<typeof UserBlocked>
 export type UserUnblocked = Static<typeof UserUnblocked>
 export type PrivacyChanged = Static<typeof PrivacyChanged>
+export type ProfileChanged = Static<typeof ProfileChanged>
 export type ChannelFollowed = Static<typeof ChannelFollowed>
 export type ChannelUnfollowed = Static<typeof ChannelUnfollowed>
 export type DirectOpened = Static<typeof DirectOpened>
@@ -108,6 +115,7 @@ export type UserEvent =
   | UserBlocked
   | UserUnblocked
   | PrivacyChanged
+  | ProfileChanged
   | ChannelFollowed
   | ChannelUnfollowed
   | DirectOpened

@@ -70,6 +70,8 @@ export const formatNotice = ({ event }: Notice, me: string): readonly [what: str
     case 'conversation.renamed':
       return [`${Who(event.from)} renamed it to`, event.title]
     case 'conversation.settings_changed': {
+      // The event has all other settings, and does not tell which of them changed.
+      if (event.data !== undefined) return [`${Who(event.from)} changed the settings`]
       const posting = event.posting === 'staff' ? 'only the owner and admins' : 'everybody'
       const pace = event.slowModeSeconds === 0 ? '' : `, members once in ${event.slowModeSeconds} seconds`
       return [`${Who(event.from)} let ${posting} post${event.posting === 'staff' ? '' : pace}`]

@@ -5,6 +5,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { ndjsonSource, parseNdjsonLine } from '../../src/cli/import/ndjson.ts'
 import { type RawLine, readLines } from '../../src/cli/import/read-lines.ts'
+import { badData } from '../events/arbitrary-data.ts'
 import { tempFolder } from '../harness/temp-folder.ts'
 
 const good = { c: 'tea', m: 'm-1', from: 'ann', at: '2020-02-03T04:05:06.789Z', text: 'hi' }
@@ -20,6 +21,8 @@ t.test('a line of the import format', async t => {
     replyTo: 'm-0',
     line: 3,
   })
+  const data = { tags: ['old', { n: 1 }] }
+  t.match(parseNdjsonLine(JSON.stringify({ ...good, data }), 3), { data })
   const times: [given: string, kept: string][] = [
     ['2020-02-03T04:05:06Z', '2020-02-03T04:05:06.000Z'],
     ['2020-02-03T04:05Z', '2020-02-03T04:05:00.000Z'],
@@ -54,6 +57,11 @@ t.test('a line that is not valid has a reason', async t => {
     ['{"c":"a","m":"b","from":"c","at":"2020-02-03T04:05:06Z","text":"\\ud800"}', /surrogate/],
     [JSON.stringify({ ...good, text: 'é'.repeat(8193) }), /more than 16384 bytes/],
     [JSON.stringify({ ...good, attachments: [] }), /unknown field "attachments"/],
+    [JSON.stringify({ ...good, data: null }), /^data: expected a JSON object/],
+    ...badData.map(([data, field]): [string, RegExp] => [
+      `${JSON.stringify(good).slice(0, -1)},"data":${data}}`,
+      new RegExp(`^${field.slice(1)}.*: `),
+    ]),
   ]
   for (const [line, reason] of cases) t.match(parseNdjsonLine(line, 1), reason, line.slice(0, 60))
 })

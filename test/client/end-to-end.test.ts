@@ -49,6 +49,11 @@ t.test('sent messages are delivered; a key identifies a command', async t => {
     true,
   ])
   await t.rejects(alice.send('tea', 'another text', { m }), { code: 'CONFLICT' })
+  const data = { order: 7 }
+  const sent = alice.send('tea', 'With data', { data })
+  t.match(alice.pending('tea').at(-1), { data })
+  t.match(await events.next(), { value: { type: 'message.posted', data } })
+  await t.rejects(alice.send('tea', 'With data', { m: (await sent).m }), { code: 'CONFLICT' })
   await t.rejects(alice.request('join', { c: 'nowhere' }), { code: 'NOT_FOUND' })
 })
 

@@ -1,4 +1,5 @@
 import fc from 'fast-check'
+import { arbitraryData } from '../events/arbitrary-data.ts'
 import type { Wish } from './given.ts'
 
 /** Few users, so that commands collide on the same message or member. */
@@ -11,20 +12,30 @@ const text = fc.string({ maxLength: 20 })
 const title = fc.constantFrom('Tea', 'Coffee')
 const posting = fc.constantFrom('everybody', 'everybody', 'staff')
 const slowModeSeconds = fc.constantFrom(0, 0, 10)
+/** Often the same data, so that commands repeat it. */
+const data = fc.oneof(fc.constantFrom({}, { a: 1 }, { b: [1], a: 1 }, { a: 1, b: [1] }), arbitraryData)
+const change = fc.oneof(data, fc.constant(null))
 const role = fc.constantFrom('owner', 'admin', 'member')
 
-export const arbitraryCreate: fc.Arbitrary<Wish> = fc.record({
-  t: fc.constant('create'),
-  kind: fc.constantFrom('direct', 'group', 'channel'),
-  members: fc.array(arbitraryUser, { maxLength: 4 }),
-})
+export const arbitraryCreate: fc.Arbitrary<Wish> = fc.record(
+  {
+    t: fc.constant('create'),
+    kind: fc.constantFrom('direct', 'group', 'channel'),
+    members: fc.array(arbitraryUser, { maxLength: 4 }),
+    data,
+  },
+  { requiredKeys: ['t', 'kind', 'members'] },
+)
 
-const send = fc.record({ t: fc.constant('send'), m: message, text })
+const send = fc.record(
+  { t: fc.constant('send'), m: message, text, data },
+  { requiredKeys: ['t', 'm', 'text'] },
+)
 
 /** Any valid request except `create`; most are sends. */
 export const arbitraryWish: fc.Arbitrary<Wish> = fc.oneof(
   { weight: 6, arbitrary: send },
-  fc.record({ t: fc.constant('edit'), m: message, text }),
+  fc.record({ t: fc.constant('edit'), m: message, text, data: change }, { requiredKeys: ['t', 'm', 'text'] }),
   fc.record({ t: fc.constant('delete'), m: message }),
   fc.record({ t: fc.constant('react'), m: message, emoji, on: fc.boolean() }),
   fc.record({ t: fc.constant('invite'), user: arbitraryUser }),
@@ -33,5 +44,8 @@ export const arbitraryWish: fc.Arbitrary<Wish> = fc.oneof(
   fc.constant({ t: 'join' } as const),
   fc.constant({ t: 'leave' } as const),
   fc.record({ t: fc.constant('rename'), title }),
-  fc.record({ t: fc.constant('settings'), posting, slowModeSeconds }),
+  fc.record(
+    { t: fc.constant('settings'), posting, slowModeSeconds, data: change },
+    { requiredKeys: ['t', 'posting', 'slowModeSeconds'] },
+  ),
 )

@@ -121,6 +121,12 @@ const byStrangers = (fields: Fields): Case[] => [
 ]
 const bad = { cursor: '?' }
 
+/** Requests of alice with data that no client may store. */
+const badData = (fields: Fields): Case[] => [
+  ask('alice', { ...fields, data: [] }),
+  ask('alice', { ...fields, data: { a: 'x'.repeat(Limits.dataBytes) } }),
+]
+
 /**
  * For each error of RequestErrors, in the same order, a request that causes it. `null`: only a fault or the load of the
  * server causes it.
@@ -138,6 +144,7 @@ const cases: Record<RequestType | 'hello', (Case | null)[]> = {
   ],
   create: [
     ask('alice', { c: 'new', kind: 'group', members: [], title: ' ' }),
+    ...badData({ c: 'new', kind: 'group', members: [] }),
     ask('alice', { c: 'group', kind: 'group', members: [] }),
     async type => {
       await alice.ok(type, { c: 'new-1', kind: 'group', members: [], key: 'k' })
@@ -151,6 +158,7 @@ const cases: Record<RequestType | 'hello', (Case | null)[]> = {
     ...byStrangers({ m: 'x', text: 'x' }),
     ask('alice', { c: 'group', m: 'x', text: '' }),
     ask('alice', { c: 'group', m: 'x', text: tooLong }),
+    ...badData({ c: 'group', m: 'x', text: 'x' }),
     ask('bob', { c: 'group', m: 'm1', text: 'x' }),
     ask('bob', { c: 'direct', m: 'x', text: 'x' }),
     ask('bob', { c: 'staff', m: 'x', text: 'x' }),
@@ -171,6 +179,7 @@ const cases: Record<RequestType | 'hello', (Case | null)[]> = {
     ask('alice', { c: 'group', m: 'gone', text: 'x' }),
     ask('alice', { c: 'group', m: 'm1', text: '' }),
     ask('alice', { c: 'group', m: 'm1', text: tooLong }),
+    ...badData({ c: 'group', m: 'm1', text: 'x' }),
     ask('bob', { c: 'group', m: 'm1', text: 'x' }),
     ask('bob', { c: 'direct', m: 'm1', text: 'x' }),
     ask('bob', { c: 'staff', m: 'm1', text: 'x' }),
@@ -226,6 +235,7 @@ const cases: Record<RequestType | 'hello', (Case | null)[]> = {
   ],
   settings: [
     ...byStrangers({ posting: 'staff' }),
+    ...badData({ c: 'group' }),
     ask('bob', { c: 'direct', posting: 'staff' }),
     ask('bob', { c: 'group', posting: 'staff' }),
     reuseKey({ posting: 'staff' }),
@@ -236,6 +246,8 @@ const cases: Record<RequestType | 'hello', (Case | null)[]> = {
   block: [ask('alice', { user: 'alice', on: true })],
   direct: [ask('alice', { user: 'alice' }), ask('bob', { user: 'carol' })],
   privacy: [],
+  profile: badData({}),
+  profiles: [],
   typing: byStrangers({ on: true }),
   call: [
     ...byStrangers({ to: 'bob', call: 'x', kind: 'bye' }),

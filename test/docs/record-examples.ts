@@ -110,6 +110,8 @@ export const recordExamples = async (
   await alice('mute', { c, on: true })
   await alice('block', { user: 'mallory', on: true })
   await alice('privacy', { lastSeen: 'nobody' })
+  await alice('profile', { data: { name: 'Alice', colour: 'green' } })
+  await bob('profiles', { users: ['alice', 'carol'] })
   await bob('typing', { c, on: true })
   await phone.find(frame => frame.type === 'typing')
   await alice('call', { c, to: 'bob', call: 'call-1', kind: 'offer', data: 'v=0 …' })

@@ -107,6 +107,8 @@ const answers: Record<KeysOf<AnswerOf[RequestType]> | keyof HelloAnswer, true> =
   lastSeen: true,
   c: true,
   created: true,
+  data: true,
+  profiles: true,
 }
 
 t.test('an answer has all fields of any answer', async t => {

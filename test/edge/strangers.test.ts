@@ -146,6 +146,8 @@ t.test('this test’s types cover the protocol', async t => {
     'block',
     'direct',
     'privacy',
+    'profile',
+    'profiles',
     'inbox',
     'undelivered',
     'sync',

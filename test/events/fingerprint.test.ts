@@ -43,6 +43,7 @@ const different: readonly Wish[] = [
   { t: 'create', kind: 'channel', members: ['bob'] },
   { t: 'create', kind: 'group', members: ['bob', 'carol'] },
   { t: 'create', kind: 'group', members: ['bob'], title: 'Tea' },
+  { t: 'create', kind: 'group', members: ['bob'], data: { a: 1 } },
   { t: 'create', kind: 'group', members: ['channel'] },
   { t: 'create', kind: 'channel', members: ['group'] },
   { t: 'send', m: 'm1', text: 'hi' },
@@ -55,6 +56,11 @@ const different: readonly Wish[] = [
   { t: 'send', m: 'm1', text: '', attachments: [attachment('b')] },
   { t: 'send', m: 'm1', text: '', attachments: [attachment('a'), attachment('b')] },
   { t: 'send', m: 'm1', text: '', attachments: [attachment('b'), attachment('a')] },
+  { t: 'send', m: 'm1', text: 'hi', data: { a: 1 } },
+  { t: 'send', m: 'm1', text: 'hi', data: { a: '1' } },
+  { t: 'send', m: 'm1', text: 'hi', data: { a: [1] } },
+  { t: 'edit', m: 'm1', text: 'hi', data: { a: 1 } },
+  { t: 'edit', m: 'm1', text: 'hi', data: null },
   { t: 'edit', m: 'm1', text: 'hi' },
   { t: 'edit', m: 'm2', text: 'hi' },
   { t: 'edit', m: 'm1', text: 'ho' },
@@ -77,6 +83,8 @@ const different: readonly Wish[] = [
   { t: 'settings', posting: 'staff', slowModeSeconds: 0 },
   { t: 'settings', posting: 'everybody', slowModeSeconds: 0 },
   { t: 'settings', posting: 'staff', slowModeSeconds: 1 },
+  { t: 'settings', posting: 'staff', slowModeSeconds: 1, data: null },
+  { t: 'settings', posting: 'staff', slowModeSeconds: 1, data: { a: 1 } },
 ]
 
 /** Returns what the log records of a request of alice. */
@@ -109,8 +117,9 @@ const recordedOf = (request: ConversationRequest) => {
       case 'rename':
         return { ...common, ...request, t: 'event', type: 'conversation.renamed' }
       case 'settings': {
-        const { posting = 'everybody', slowModeSeconds = 0 } = request
-        return { ...common, type: 'conversation.settings_changed', posting, slowModeSeconds }
+        const { posting = 'everybody', slowModeSeconds = 0, data } = request
+        const settings = { posting, slowModeSeconds, ...(data === undefined ? {} : { data }) }
+        return { ...common, type: 'conversation.settings_changed', ...settings }
       }
     }
   })()

@@ -154,7 +154,7 @@ export const historyOf = (run: readonly Step[]): Record<string, StoredEvent[]> =
           m,
           n: messages.length,
           text,
-          ...(media ? { attachments: [file] } : {}),
+          ...(media ? { attachments: [file], data: { pick } } : {}),
         })
         break
       }
@@ -215,6 +215,7 @@ export const historyOf = (run: readonly Step[]): Record<string, StoredEvent[]> =
       case 'block':
         emitUser({ type: media ? 'user.blocked' : 'user.unblocked', user: other })
         emitUser({ type: 'privacy.changed', lastSeen: media ? 'nobody' : 'everybody' })
+        emitUser({ type: 'profile.changed', data: media ? { pick } : null })
         emitUser({ type: 'direct.opened', peer: other, c, by: user })
     }
   }

@@ -10,5 +10,5 @@ export const differenceFrom = (stored: MessageRef, item: ImportMessage): string 
   if (from !== user) return 'another sender'
   if (stored.at !== at) return 'another time'
   const recorded = { type: 'message.posted', fingerprint } as const
-  return asksFor(sendOf(item), user, recorded) ? undefined : 'another text or reply'
+  return asksFor(sendOf(item), user, recorded) ? undefined : 'another text, reply or data'
 }

@@ -1,3 +1,5 @@
+import type { AppData } from '../../events/index.ts'
+
 /** A message to import. */
 export interface ImportMessage {
   readonly kind: 'message'
@@ -9,6 +11,7 @@ export interface ImportMessage {
   readonly at: string
   readonly text: string
   readonly replyTo?: string
+  readonly data?: AppData
   /** Line in its file, from 1. */
   readonly line: number
 }

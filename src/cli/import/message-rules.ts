@@ -1,4 +1,4 @@
-import { isBlank, Limits } from '../../events/index.ts'
+import { dataFault, isBlank, Limits } from '../../events/index.ts'
 
 /** Returns the reason for which a message cannot have a text, as for `send`. Undefined: it can. */
 export const textProblem = (text: string): string | undefined => {
@@ -6,6 +6,14 @@ export const textProblem = (text: string): string | undefined => {
   if (!text.isWellFormed()) return 'text has a lone surrogate, which UTF-8 cannot encode'
   if (Buffer.byteLength(text) > Limits.textBytes) return `text has more than ${Limits.textBytes} bytes`
   return undefined
+}
+
+/** Returns the reason for which a message cannot have this data, as for `send`. Undefined: it can. */
+export const dataProblem = (data: unknown): string | undefined => {
+  if (data === undefined) return undefined
+  if (data === null) return 'data: expected a JSON object'
+  const fault = dataFault(data)
+  return fault === undefined ? undefined : `data${fault.pointer}: ${fault.reason}`
 }
 
 const firstMs = Date.parse('0000-01-01T00:00:00.000Z')

@@ -1,11 +1,11 @@
 import { statSync } from 'node:fs'
-import { isId, Limits } from '../../events/index.ts'
+import { type AppData, isId, Limits } from '../../events/index.ts'
 import type { BadLine, ImportMessage, ImportSource, SourceBatch } from './import-item.ts'
-import { textProblem, timeProblem } from './message-rules.ts'
+import { dataProblem, textProblem, timeProblem } from './message-rules.ts'
 import { readLines, sourceKey } from './read-lines.ts'
 
 /** The fields of a line. The import refuses lines with other fields. */
-const known = new Set(['c', 'm', 'from', 'at', 'text', 'replyTo'])
+const known = new Set(['c', 'm', 'from', 'at', 'text', 'replyTo', 'data'])
 
 const isoTime = /^(\d{4}-\d\d-\d\d)T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)$/
 
@@ -25,14 +25,14 @@ export const parseNdjsonLine = (text: string, line: number): ImportMessage | str
     return 'is not JSON'
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'is not a JSON object'
-  const { c, m, from, at, text: body, replyTo } = value as Record<string, unknown>
+  const { c, m, from, at, text: body, replyTo, data } = value as Record<string, unknown>
   for (const [name, id] of Object.entries({ c, m, from }))
     if (!isId(id)) return `${name} must be an id: 1 to ${Limits.idChars} characters of A-Z a-z 0-9 _ -`
   if (replyTo !== undefined && !isId(replyTo)) return 'replyTo must be the id of a message'
   const time = typeof at === 'string' ? parseTime(at) : undefined
   if (time === undefined) return 'at must be a time such as 2026-11-24T02:30:43.123Z'
   if (typeof body !== 'string') return 'text must be a string'
-  const problem = timeProblem(time.getTime()) ?? textProblem(body)
+  const problem = timeProblem(time.getTime()) ?? textProblem(body) ?? dataProblem(data)
   if (problem !== undefined) return problem
   for (const name of Object.keys(value)) if (!known.has(name)) return `unknown field ${JSON.stringify(name)}`
   return {
@@ -44,10 +44,14 @@ export const parseNdjsonLine = (text: string, line: number): ImportMessage | str
     text: body,
     line,
     ...(replyTo === undefined ? {} : { replyTo }),
+    ...(data === undefined ? {} : { data: data as AppData }),
   }
 }
 
-/** Bytes of a line: enough for a text of 16 KiB with every byte escaped, and the other fields. */
+/**
+ * Bytes of a line: enough for a text of 16 KiB and data of 4 KiB with every byte escaped, and the other
+ * fields.
+ */
 const maxLineBytes = 256 * 1024
 
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })

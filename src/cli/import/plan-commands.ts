@@ -65,11 +65,12 @@ export const planCommands = (
 }
 
 /** Returns the request that posts a message. */
-export const sendOf = ({ c, m, text, replyTo }: ImportMessage): ConversationRequest => ({
+export const sendOf = ({ c, m, text, replyTo, data }: ImportMessage): ConversationRequest => ({
   id: id(),
   t: 'send',
   c,
   m,
   text,
   ...(replyTo === undefined ? {} : { replyTo }),
+  ...(data === undefined ? {} : { data }),
 })

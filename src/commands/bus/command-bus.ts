@@ -245,7 +245,8 @@ export const isUserRequest = (request: ConversationRequest | UserRequest): reque
   request.t === 'mute' ||
   request.t === 'block' ||
   request.t === 'direct' ||
-  request.t === 'privacy'
+  request.t === 'privacy' ||
+  request.t === 'profile'
 
 /**
  * Returns the id of a command, unique in the log. A repeated command gets the same id if its message id or key

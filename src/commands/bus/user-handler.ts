@@ -136,7 +136,9 @@ const readable = async (
  * validated.
  */
 const conversationOf = (request: UserCommand['request']): string | undefined =>
-  request.t === 'block' || request.t === 'privacy' || request.t === 'direct' ? undefined : request.c
+  request.t === 'block' || request.t === 'privacy' || request.t === 'profile' || request.t === 'direct'
+    ? undefined
+    : request.c
 
 const isFollowEvent = ({ c, on }: FollowRequest, event: UserEvent): boolean =>
   event.type === (on ? 'channel.followed' : 'channel.unfollowed') && event.c === c

@@ -1,4 +1,4 @@
-import type { Envelope, ErrorCode, Family, Position, StoredEvent } from '../../events/index.ts'
+import type { AppData, Envelope, ErrorCode, Family, Position, StoredEvent } from '../../events/index.ts'
 
 /** The part of a state that all aggregates have. `seq` 0: the aggregate has no event yet. */
 export interface AggregateState {
@@ -50,6 +50,10 @@ export interface AggregateType<S extends AggregateState, E> {
   /** Estimated memory of a state, bytes. */
   bytes(state: S): number
 }
+
+/** Estimated memory of data, bytes: its JSON in UTF-16, and as much for the objects. */
+export const dataBytes = (data: AppData | undefined): number =>
+  data === undefined ? 0 : JSON.stringify(data).length * 4
 
 /** A change that the log of a user has to record, because the log of a channel does not. */
 export interface Handover {

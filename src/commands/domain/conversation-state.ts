@@ -1,4 +1,5 @@
 import {
+  type AppData,
   type ConversationEvent,
   canonicalEmoji,
   decodeConversationEvent,
@@ -9,7 +10,7 @@ import {
   type Role,
 } from '../../events/index.ts'
 import type { MessageRef } from '../ports/message-lookup.ts'
-import type { AggregateState, AggregateType, Origin } from './aggregate.ts'
+import { type AggregateState, type AggregateType, dataBytes, type Origin } from './aggregate.ts'
 import {
   addToFilter,
   deserialiseFilter,
@@ -51,6 +52,8 @@ export interface ConversationState extends AggregateState {
   posting: Posting
   /** Undefined: off. */
   slowMode: SlowMode | undefined
+  /** Data of the application, never changed in place. Undefined: none. */
+  data: AppData | undefined
   /** Number of messages posted. */
   n: number
   /** Id of the command that created the conversation. Kept for ever, so that a repeated `create` is recognised. */
@@ -77,6 +80,7 @@ export const emptyConversation = (c: string): ConversationState => ({
   sharesMembers: false,
   posting: 'everybody',
   slowMode: undefined,
+  data: undefined,
   n: 0,
   creation: '',
   creationFingerprint: undefined,
@@ -102,6 +106,7 @@ export const evolveConversation = (
     case 'conversation.created':
       state.kind = event.kind
       state.title = event.title
+      state.data = event.data
       state.creation = origin.commandId
       state.creationFingerprint = fingerprintOf(event)
       state.members = new Map(event.members.map(({ user, role }) => [user, role]))
@@ -116,6 +121,7 @@ export const evolveConversation = (
     case 'conversation.settings_changed':
       state.posting = event.posting
       state.slowMode = slowModeOf(event.slowModeSeconds, state.slowMode)
+      if (event.data !== undefined) state.data = event.data ?? undefined
       break
     case 'member.joined':
     case 'member.role_changed':
@@ -189,10 +195,10 @@ const recentBytes = 250
 
 /**
  * Version of the snapshot format. Version 2 had no postdated generations in `seen`. Version 3 had no `at`, no
- * fingerprints, and did not record old reactions.
+ * fingerprints, and did not record old reactions. Version 4 had no data.
  */
-const snapshotVersion = 4
-const readableVersions: readonly number[] = [2, 3, snapshotVersion]
+const snapshotVersion = 5
+const readableVersions: readonly number[] = [2, 3, 4, snapshotVersion]
 
 /** The snapshot of a conversation, as JSON. */
 interface SerialConversation {
@@ -206,6 +212,7 @@ interface SerialConversation {
   readonly members: [string, Role][]
   readonly posting: Posting
   readonly slowMode?: ReturnType<typeof serialiseSlowMode> | undefined
+  readonly data?: AppData | undefined
   readonly n: number
   readonly creation: string
   readonly creationFingerprint?: number | undefined
@@ -230,6 +237,7 @@ export const serialiseConversation = (state: ConversationState): Uint8Array => {
     members: [...state.members],
     posting: state.posting,
     slowMode: state.slowMode && serialiseSlowMode(state.slowMode),
+    data: state.data,
     n,
     creation,
     creationFingerprint,
@@ -272,6 +280,7 @@ export const deserialiseConversation = (
     sharesMembers: false,
     posting: serial.posting,
     slowMode: serial.slowMode && deserialiseSlowMode(serial.slowMode, now),
+    data: serial.data,
     n,
     creation,
     creationFingerprint,
@@ -305,5 +314,6 @@ export const conversationType: AggregateType<ConversationState, ConversationEven
     state.members.size * memberBytes +
     (state.slowMode?.posted.size ?? 0) * lastPostBytes +
     Math.min(state.seq, state.recent.capacity) * recentBytes +
+    dataBytes(state.data) +
     filterBytes(state.seen),
 }

@@ -3,8 +3,11 @@ import {
   type ConversationEvent,
   type ConversationRequest,
   canonicalEmoji,
+  changeOf,
   Limits,
+  type MessageEdited,
   type MessagePosted,
+  newData,
   type Role,
 } from '../../events/index.ts'
 import type { MessageRef } from '../ports/message-lookup.ts'
@@ -116,7 +119,7 @@ const refuseSlowMode = (
 
 const decideSend = (state: ConversationState, command: CommandOf<'send'>): ConversationDecision => {
   const { request, from, at, blocked: isBlocked, found } = command
-  const { m, text, replyTo, attachments } = request
+  const { m, text, replyTo, attachments, data } = request
   // A repeated send gets its first answer, whatever has changed since.
   const recent = state.recent.messages.get(m)
   if (recent !== undefined && isRepeated(command, recent)) return repeated(recent)
@@ -148,6 +151,8 @@ const decideSend = (state: ConversationState, command: CommandOf<'send'>): Conve
   }
   if (replyTo !== undefined) event.replyTo = replyTo
   if (attachments !== undefined && attachments.length > 0) event.attachments = attachments
+  const stored = data === undefined ? undefined : newData(data)
+  if (stored !== undefined) event.data = stored
   return { event }
 }
 
@@ -183,7 +188,20 @@ const decideEdit = (state: ConversationState, command: CommandOf<'edit'>): Conve
   const refusal = refusePosting(state, roleIn(state, command))
   if (refusal !== undefined) return refusal
   if (isTooLong(text)) return tooLong()
-  return { event: { t: 'event', c: state.c, seq: state.seq + 1, type: 'message.edited', m, from, at, text } }
+  const { c } = state
+  const event: MessageEdited = {
+    t: 'event',
+    c,
+    seq: state.seq + 1,
+    type: 'message.edited',
+    m,
+    from,
+    at,
+    text,
+  }
+  const data = changeOf(request.data)
+  if (data !== undefined) event.data = data
+  return { event }
 }
 
 const decideDelete = (state: ConversationState, command: CommandOf<'delete'>): ConversationDecision => {

@@ -1,4 +1,11 @@
-import { asksFor, type ConversationEvent, type Role } from '../../events/index.ts'
+import {
+  asksFor,
+  type ConversationEvent,
+  changeOf,
+  isUnchanged,
+  newData,
+  type Role,
+} from '../../events/index.ts'
 import { type Decision, type Refusal, refuse } from './aggregate.ts'
 import { type CommandOf, refuseReuse, refuseStranger, roleIn } from './conversation-command.ts'
 import type { ConversationState } from './conversation-state.ts'
@@ -23,6 +30,7 @@ export const decideCreate = (
       : refuseReuse(request.t)
   }
   const { c, kind, title } = request
+  const data = newData(request.data)
   const members = new Map<string, Role>([[from, 'owner']])
   for (const user of request.members) if (user !== from) members.set(user, 'member')
   if (kind === 'direct') {
@@ -42,6 +50,7 @@ export const decideCreate = (
       kind,
       ...(title === undefined ? {} : { title }),
       members: Array.from(members, ([user, role]) => ({ user, role })),
+      ...(data === undefined ? {} : { data }),
     },
   }
 }
@@ -70,7 +79,12 @@ export const decideSettings = (
   if (role === 'member') return refuse('FORBIDDEN', 'Only the owner and admins may do this.')
   const before = { posting: state.posting, slowModeSeconds: state.slowMode?.seconds ?? 0 }
   const { posting = before.posting, slowModeSeconds = before.slowModeSeconds } = request
-  if (posting === before.posting && slowModeSeconds === before.slowModeSeconds)
+  const data = changeOf(request.data)
+  if (
+    posting === before.posting &&
+    slowModeSeconds === before.slowModeSeconds &&
+    isUnchanged(state.data, data)
+  )
     return { unchanged: { seq: state.seq } }
   return {
     event: {
@@ -82,6 +96,7 @@ export const decideSettings = (
       at,
       posting,
       slowModeSeconds,
+      ...(data === undefined ? {} : { data }),
     },
   }
 }

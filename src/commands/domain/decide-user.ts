@@ -1,4 +1,4 @@
-import type { UserEvent, UserRequest } from '../../events/index.ts'
+import { type AppData, changeOf, isUnchanged, type UserEvent, type UserRequest } from '../../events/index.ts'
 import { type Decision, refuse } from './aggregate.ts'
 import { refuseStranger, timeOfNext } from './conversation-command.ts'
 import { type ConversationState, isDirectOf } from './conversation-state.ts'
@@ -53,6 +53,11 @@ export const decideUser = (state: UserState, command: UserCommand): Decision<Use
     if (lastSeen === state.lastSeen) return { unchanged: { lastSeen } }
     return { event: { u, seq, type: 'privacy.changed', at, lastSeen } }
   }
+  if (request.t === 'profile') {
+    const data = changeOf(request.data)
+    if (data === undefined || isUnchanged(state.data, data)) return { unchanged: profileOf(state.data) }
+    return { event: { u, seq, type: 'profile.changed', at, data } }
+  }
   if (request.t === 'follow') return decideFollow(state, request, { ...command, at })
   if (request.t === 'direct') return decideDirect(state, { ...command, at })
   const { c } = request
@@ -73,6 +78,8 @@ export const decideUser = (state: UserState, command: UserCommand): Decision<Use
   if (mark <= marks.delivered) return { unchanged: { seq: marks.delivered } }
   return { event: { u, seq, type: 'delivered.marked', at, c, mark } }
 }
+
+const profileOf = (data: AppData | null | undefined): { data?: AppData } => (data == null ? {} : { data })
 
 /** Returns the other user of a `direct` that is decided in the log of `user`. */
 export const directPeer = (user: string, from: string, requested: string): string =>
@@ -120,6 +127,7 @@ const decideFollow = (
 /** Returns the answer to a command that produced an event. */
 export const answerOfUser = (event: UserEvent): object => {
   if (event.type === 'privacy.changed') return { lastSeen: event.lastSeen }
+  if (event.type === 'profile.changed') return profileOf(event.data)
   if (event.type === 'direct.opened') return { c: event.c }
   if ('head' in event) return { seq: event.head }
   return event.type === 'read.marked' || event.type === 'delivered.marked' ? { seq: event.mark } : {}

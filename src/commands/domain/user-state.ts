@@ -1,5 +1,5 @@
-import { decodeUserEvent, type LastSeenFor, type UserEvent } from '../../events/index.ts'
-import type { AggregateState, AggregateType, Origin } from './aggregate.ts'
+import { type AppData, decodeUserEvent, type LastSeenFor, type UserEvent } from '../../events/index.ts'
+import { type AggregateState, type AggregateType, dataBytes, type Origin } from './aggregate.ts'
 
 /**
  * Markers of a user in a conversation: seq of the last event read and of the last one delivered. Read implies
@@ -10,7 +10,9 @@ export interface Marks {
   readonly delivered: number
 }
 
-/** State of a user: markers, mutes, blocks, privacy and followed channels. Every user exists, also with `seq` 0. */
+/**
+ * State of a user: markers, mutes, blocks, privacy, profile and followed channels. Every user exists, also with `seq` 0.
+ */
 export interface UserState extends AggregateState {
   readonly user: string
   readonly marks: Map<string, Marks>
@@ -20,6 +22,8 @@ export interface UserState extends AggregateState {
   readonly blocked: Set<string>
   /** The users who may see when this user was last connected. */
   lastSeen: LastSeenFor
+  /** Data of the profile, never changed in place. Undefined: none. */
+  data: AppData | undefined
   /** Ids of followed channels. */
   readonly follows: Set<string>
   /** Other user to direct conversation, of the pairs that this log records: the other user's id is greater. */
@@ -37,6 +41,7 @@ export const emptyUser = (user: string): UserState => ({
   muted: new Set(),
   blocked: new Set(),
   lastSeen: 'contacts',
+  data: undefined,
   follows: new Set(),
   directs: new Map(),
 })
@@ -78,6 +83,9 @@ export const evolveUser = (state: UserState, event: UserEvent, origin: Origin): 
     case 'privacy.changed':
       state.lastSeen = event.lastSeen
       break
+    case 'profile.changed':
+      state.data = event.data ?? undefined
+      break
     case 'channel.followed':
       state.follows.add(event.c)
       break
@@ -98,8 +106,9 @@ const advance = (state: UserState, seq: number, { stream, streamSeq }: Origin): 
   state.streamSeq = streamSeq
 }
 
-/** Version of the snapshot format. Version 2 had no `at` and no direct conversations. */
-const snapshotVersion = 3
+/** Version of the snapshot format. Version 2 had no `at` and no direct conversations, version 3 no profile. */
+const snapshotVersion = 4
+const readableVersions: readonly number[] = [2, 3, snapshotVersion]
 
 /** The snapshot of a user, as JSON. */
 interface SerialUser {
@@ -113,6 +122,7 @@ interface SerialUser {
   readonly blocked: string[]
   /** Absent: `contacts`. */
   readonly lastSeen?: LastSeenFor
+  readonly data?: AppData | undefined
   readonly follows: string[]
   /** Other user, direct conversation. Absent in version 2: the user had none then. */
   readonly directs?: [string, string][]
@@ -122,7 +132,7 @@ const encoder = new TextEncoder()
 const decoder = new TextDecoder('utf-8', { fatal: true })
 
 const serialise = (state: UserState): Uint8Array => {
-  const { seq, stream, streamSeq, at, marks, muted, blocked, lastSeen, follows, directs } = state
+  const { seq, stream, streamSeq, at, marks, muted, blocked, lastSeen, data, follows, directs } = state
   const serial: SerialUser = {
     seq,
     stream,
@@ -132,6 +142,7 @@ const serialise = (state: UserState): Uint8Array => {
     muted: [...muted],
     blocked: [...blocked],
     lastSeen,
+    data,
     follows: [...follows],
     directs: [...directs],
   }
@@ -139,9 +150,9 @@ const serialise = (state: UserState): Uint8Array => {
 }
 
 const deserialise = (user: string, bytes: Uint8Array, version: number): UserState => {
-  if (version !== snapshotVersion && version !== 2)
+  if (!readableVersions.includes(version))
     throw new RangeError(
-      `snapshot of ${user} has version ${version}, this build reads 2 and ${snapshotVersion}`,
+      `snapshot of ${user} has version ${version}, this build reads ${readableVersions.join(', ')}`,
     )
   const serial = JSON.parse(decoder.decode(bytes)) as SerialUser
   const {
@@ -153,6 +164,7 @@ const deserialise = (user: string, bytes: Uint8Array, version: number): UserStat
     muted,
     blocked,
     lastSeen = 'contacts',
+    data,
     follows,
     directs = [],
   } = serial
@@ -167,6 +179,7 @@ const deserialise = (user: string, bytes: Uint8Array, version: number): UserStat
     muted: new Set(muted),
     blocked: new Set(blocked),
     lastSeen,
+    data,
     follows: new Set(follows),
     directs: new Map(directs),
   }
@@ -194,6 +207,7 @@ export const userType: AggregateType<UserState, UserEvent> = {
   deserialise,
   bytes: state =>
     600 +
+    dataBytes(state.data) +
     (state.marks.size + state.directs.size) * 110 +
     (state.muted.size + state.blocked.size + state.follows.size) * 70,
 }

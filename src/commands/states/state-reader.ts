@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import type { Logger } from '../../base/logger.ts'
 import {
+  type AppData,
   ConfabError,
   type ConversationEvent,
   type ErrorCode,
@@ -34,6 +35,8 @@ export interface ConversationView {
   readonly posting: Posting
   /** Seconds between two messages of one plain member. 0: slow mode is off. */
   readonly slowModeSeconds: number
+  /** Data of the application. Undefined: none. */
+  readonly data: AppData | undefined
   /** Undefined for users who are not members, and for followers of a channel. */
   roleOf(user: string): Role | undefined
   members(): IterableIterator<string>
@@ -48,6 +51,8 @@ export interface UserView {
   hasBlocked(user: string): boolean
   /** The users who may see when this user was last connected. */
   readonly lastSeen: LastSeenFor
+  /** Data of the profile. Undefined: none. */
+  readonly data: AppData | undefined
   /** Whether the user follows a channel. The log of the channel does not name its followers. */
   follows(c: string): boolean
 }
@@ -272,6 +277,9 @@ const conversationView = (state: ConversationState): ConversationView => ({
   get slowModeSeconds() {
     return state.slowMode?.seconds ?? 0
   },
+  get data() {
+    return state.data
+  },
   roleOf: user => state.members.get(user),
   members: () => state.members.keys(),
 })
@@ -287,6 +295,9 @@ const viewOfUser = (state: UserState): UserView => {
       hasBlocked: user => state.blocked.has(user),
       get lastSeen() {
         return state.lastSeen
+      },
+      get data() {
+        return state.data
       },
       follows: c => state.follows.has(c),
     }

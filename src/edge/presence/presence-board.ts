@@ -19,7 +19,13 @@ import { RemotePresence } from './remote-presence.ts'
 import { WatchList } from './watch-list.ts'
 
 /** Requests that clients send without an action of their users. */
-const automatic: ReadonlySet<RequestType> = new Set<RequestType>(['ping', 'sync', 'delivered', 'presence'])
+const automatic: ReadonlySet<RequestType> = new Set<RequestType>([
+  'ping',
+  'sync',
+  'delivered',
+  'presence',
+  'profiles',
+])
 
 /** Pushes in one turn of the event loop: a node that dies may change the state of a hundred thousand watched users. */
 const pushesPerTurn = 2_000

@@ -33,10 +33,10 @@ export const membershipCommand = (context: RequestContext) => {
   ): Promise<Fields<R['t']>> => untilAnswered(caller.session, request.c, () => execute(request, caller))
 }
 
-/** Handles commands of users' logs that name no conversation: `block`, `direct` and `privacy`. */
+/** Handles commands of users' logs that name no conversation: `block`, `direct`, `privacy` and `profile`. */
 export const userCommand =
   ({ bus }: RequestContext) =>
-  <R extends RequestOf['block' | 'direct' | 'privacy']>(
+  <R extends RequestOf['block' | 'direct' | 'privacy' | 'profile']>(
     request: R,
     caller: Caller,
   ): Promise<Fields<R['t']>> =>

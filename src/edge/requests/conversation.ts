@@ -7,9 +7,18 @@ export const conversation =
   ({ access }: RequestContext): Handler<'conversation'> =>
   async (request, caller) => {
     const view = await access.member(request.c, caller.user)
-    const { kind, title, head, memberCount, posting, slowModeSeconds } = view
+    const { kind, title, head, memberCount, posting, slowModeSeconds, data } = view
     const role = view.roleOf(caller.user) ?? 'member'
-    return { kind, title: title ?? null, head, memberCount, role, posting, slowModeSeconds }
+    return {
+      kind,
+      title: title ?? null,
+      head,
+      memberCount,
+      role,
+      posting,
+      slowModeSeconds,
+      ...given('data', data),
+    }
   }
 
 /**

@@ -12,6 +12,7 @@ import { conversation, members } from './conversation.ts'
 import { history } from './history.ts'
 import { inbox, undelivered } from './inbox.ts'
 import { media } from './media.ts'
+import { profiles } from './profiles.ts'
 import type { Fields, Handler, RequestContext } from './request-context.ts'
 import { search } from './search.ts'
 import { send } from './send.ts'
@@ -46,6 +47,8 @@ const handlers = (context: RequestContext): Handlers => {
     block: ofUser,
     direct: ofUser,
     privacy: ofUser,
+    profile: ofUser,
+    profiles: profiles(context),
     typing: typing(context),
     call: call(context),
     presence: presence(context),

@@ -58,6 +58,13 @@ export const fittingAround = (entries: readonly TimelineEntry[], seq: number): r
   return entries.slice(start, end)
 }
 
+/** Returns how many items, at least one, fit a frame. */
+export const fittingItems = (items: readonly object[]): number =>
+  countFitting(
+    items.map(item => Buffer.byteLength(JSON.stringify(item))),
+    itemsOverhead,
+  )
+
 interface Page {
   readonly items: readonly object[]
   readonly cursor: string | undefined

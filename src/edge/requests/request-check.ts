@@ -5,6 +5,7 @@ import {
   type Attachment,
   ConfabError,
   canonicalEmoji,
+  dataFault,
   Hello,
   type HelloRequest,
   isBlank,
@@ -42,17 +43,21 @@ const fieldOf = ({ path, type }: ValueError): string | undefined =>
     ? undefined
     : path
 
+const expectation = ({ schema, value, message }: ValueError): string => {
+  const anyOf = schema.anyOf as { const?: unknown; type?: string }[] | undefined
+  const options = anyOf?.map(option => option.const)
+  if (options?.every(option => typeof option === 'string')) return `expected one of ${options.join(', ')}`
+  if (anyOf !== undefined) return `expected ${anyOf.map(({ type }) => type).join(' or ')}`
+  if (schema.pattern !== undefined && typeof value === 'string')
+    return `expected a string that matches ${schema.pattern}`
+  return message.charAt(0).toLowerCase() + message.slice(1)
+}
+
 /** Describes a schema error without repeating the client's input, except for the name of a field. */
 const describe = (error: ValueError): string => {
   if (error.type === ValueErrorType.ObjectAdditionalProperties)
     return `${fieldOf(error)?.slice(1) ?? 'request'}: unknown field.`
-  const options = (error.schema.anyOf as { const?: unknown }[] | undefined)?.map(option => option.const)
-  const what = options?.every(option => typeof option === 'string')
-    ? `expected one of ${options.join(', ')}`
-    : error.schema.pattern !== undefined && typeof error.value === 'string'
-      ? `expected a string that matches ${error.schema.pattern}`
-      : error.message.charAt(0).toLowerCase() + error.message.slice(1)
-  return `${error.path.slice(1) || 'request'}: ${what}.`
+  return `${error.path.slice(1) || 'request'}: ${expectation(error)}.`
 }
 
 const wellFormed = (value: unknown, field: string): void => {
@@ -69,9 +74,21 @@ const checkBytes = (text: unknown, field: string, most: number): void => {
 
 const checkText = (text: unknown): void => checkBytes(text, '/text', Limits.textBytes)
 
-const checkData = (data: unknown): void => {
+const checkCallData = (data: unknown): void => {
   checkBytes(data, '/data', Limits.callBytes)
   wellFormed(data, '/data')
+}
+
+/** Bytes of a JSON pointer into data that an error repeats; a longer one names the data. */
+const maxPointerBytes = 256
+
+/** Checks the data of an application. A request without such data in its schema is refused later. */
+const checkAppData = (data: unknown): void => {
+  const fault = dataFault(data)
+  if (fault === undefined) return
+  const { code, pointer, reason } = fault
+  const field = `/data${Buffer.byteLength(pointer) > maxPointerBytes ? '' : pointer}`
+  throw new ConfabError(code, `${field.slice(1)}: ${reason}.`, { field })
 }
 
 const checkCursors = (cursors: unknown, field: string, most: number = Limits.cursors): void => {
@@ -121,7 +138,7 @@ const checkShape = (value: Fields): void => {
   const check = typeof type === 'string' ? checks.get(type) : undefined
   if (check === undefined) throw bad('t: unknown request type.', '/t')
   checkText(value.text)
-  if (type === 'call') checkData(value.data)
+  if (type === 'call') checkCallData(value.data)
   if (!check.Check(value)) {
     const error = check.Errors(value).First()
     throw error === undefined
@@ -129,6 +146,7 @@ const checkShape = (value: Fields): void => {
       : bad(describe(error), fieldOf(error))
   }
   checkFields(value)
+  if (value.data !== undefined && type !== 'call') checkAppData(value.data)
 }
 
 /** Checks an object and returns it as a request. Throws ConfabError BAD_REQUEST or TOO_LARGE. */

@@ -27,6 +27,7 @@ const largeAnswers: ReadonlySet<RequestType> = new Set<RequestType>([
   'undelivered',
   'members',
   'search',
+  'profiles',
   'presence',
 ])
 

@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import { Packr, Unpackr } from 'msgpackr'
 import { ConfabError, type ErrorBody, Subprotocol } from '../../events/index.ts'
-import { isSafeMsgpack } from './msgpack-check.ts'
+import { isSafeMsgpack, maxDepth } from './msgpack-check.ts'
 
 /** The encoding of a session's frames. `sse`: JSON as Server-Sent Events. `grpc`: JSON that the transport converts. */
 export type Encoding = keyof typeof Subprotocol | 'sse' | 'grpc'
@@ -24,7 +24,8 @@ export class JsonFields {
   }
 }
 
-const packr = new Packr({ useRecords: false })
+/** Without `useToJSON`, a key `toJSON` or `constructor` in the data of an application is a key like others. */
+const packr = new Packr({ useRecords: false, useToJSON: false })
 const unpackr = new Unpackr({ useRecords: false, mapsAsObjects: true, int64AsType: 'number' })
 const mapUnpackr = new Unpackr({ useRecords: false, mapsAsObjects: false, int64AsType: 'number' })
 
@@ -62,7 +63,7 @@ const notAnObject = (encoding: Encoding): ConfabError =>
     'BAD_REQUEST',
     encoding === 'json'
       ? 'A frame must be one JSON object in UTF-8.'
-      : 'A frame must be one MessagePack map in a binary frame: at most 16 levels, no extension types.',
+      : `A frame must be one MessagePack map in a binary frame: at most ${maxDepth} levels, no extension types.`,
   )
 
 /**

@@ -1,7 +1,10 @@
 import { isUtf8 } from 'node:buffer'
 
-/** Depth of nested objects and arrays in a request. The protocol needs 4. */
-export const maxDepth = 16
+/**
+ * Depth of nested objects and arrays in a request. The protocol needs `Limits.dataDepth` and one more; with a few more
+ * levels the error names the data, not the frame.
+ */
+export const maxDepth = 64
 
 /** Bytes of the length field that follows a type byte: binary, string, array, map. */
 const lengthBytes = new Map([

@@ -161,6 +161,7 @@ export const inboxProjection: Projection<InboxChange> = {
       case 'user.blocked':
       case 'user.unblocked':
       case 'privacy.changed':
+      case 'profile.changed':
       case 'direct.opened':
         return noChanges
     }

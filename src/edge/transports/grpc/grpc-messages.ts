@@ -45,6 +45,19 @@ const cursorFields = ['resume', 'seen', 'cursors']
 /** Lists that count as missing when they are empty, because proto3 has no optional lists. */
 const optionalLists = ['resume', 'seen', 'attachments']
 
+/** Converts the data of an application, which is JSON here, to a value. The request check refuses other texts. */
+const dataFrom = (json: string): unknown => {
+  try {
+    return JSON.parse(json)
+  } catch {
+    return json
+  }
+}
+
+/** Converts the data of an application, in an event, an answer or an item of it, to JSON. */
+const withJson = (fields: Fields): Fields =>
+  fields.data === undefined ? fields : { ...fields, data: JSON.stringify(fields.data) }
+
 /** Converts the fields of a request that JSON represents differently. */
 const toJsonFields = (t: string, fields: Fields): Fields => {
   const changed = { ...fields }
@@ -54,6 +67,7 @@ const toJsonFields = (t: string, fields: Fields): Fields => {
     if (changed[name] !== undefined)
       changed[name] = Object.fromEntries((changed[name] as Cursors).map(({ c, seq }) => [c, seq]))
   if (t === 'presence' && fields.users !== undefined) changed.users = (fields.users as Fields).ids
+  if (t !== 'call' && changed.data !== undefined) changed.data = dataFrom(changed.data as string)
   return changed
 }
 
@@ -79,7 +93,10 @@ export const decodeRequest = (bytes: Buffer): Fields => {
 const fieldOfType = (type: string): string =>
   type.replace(/[._]([a-z])/g, (_, letter: string) => letter.toUpperCase())
 
-const eventOf = (event: Fields): Fields => ({ ...event, [fieldOfType(event.type as string)]: event })
+const eventOf = (event: Fields): Fields => ({
+  ...event,
+  [fieldOfType(event.type as string)]: withJson(event),
+})
 
 /** Converts the maps by user of a presence answer to a list. */
 const statesOf = ({ states, lastSeen }: { states?: Fields; lastSeen?: Fields }): Fields =>
@@ -91,9 +108,10 @@ const statesOf = ({ states, lastSeen }: { states?: Fields; lastSeen?: Fields }):
       }
 
 const answerOf = (answer: Fields): Fields => {
-  const { events } = answer
+  const { events, profiles } = answer
   return {
-    ...answer,
+    ...withJson(answer),
+    ...(profiles === undefined ? {} : { profiles: (profiles as Fields[]).map(withJson) }),
     ...(events === undefined ? {} : { events: (events as Fields[]).map(eventOf) }),
     ...statesOf(answer),
   }
