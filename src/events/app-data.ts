@@ -8,10 +8,12 @@ import { Limits } from './limits.ts'
 export type AppData = { readonly [key: string]: unknown }
 
 /** Any object. `dataFault` checks the content of a request's data. */
-export const AppData = Type.Unsafe<AppData>(Type.Object({}))
+const anyObject = Type.Object({}, { additionalProperties: Type.Unknown() })
+
+export const AppData = Type.Unsafe<AppData>(anyObject)
 
 /** A change of data: an object replaces it, null removes it. */
-export const AppDataChange = Type.Unsafe<AppData | null>(Type.Union([Type.Object({}), Type.Null()]))
+export const AppDataChange = Type.Unsafe<AppData | null>(Type.Union([anyObject, Type.Null()]))
 export type AppDataChange = AppData | null
 
 /** The reason for which a request's data cannot be stored. */

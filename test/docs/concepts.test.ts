@@ -34,6 +34,11 @@ const quoted: Readonly<Record<string, readonly string[]>> = {
     `the ${grouped(slowModeMembers)} plain members that posted last`,
     `up to ${grouped(defaultBusLimits.channelMembers)} members (\`commands.channelMembers\`)`,
   ],
+  'application-data': [
+    `has at most ${grouped(Limits.dataBytes)} bytes as JSON`,
+    `at most ${Limits.dataDepth} levels`,
+    `up to ${Limits.profiles} users`,
+  ],
   retries: [
     `among the last ${recentCapacity} events`,
     `the reactions of the last ${recentCapacity} events only`,

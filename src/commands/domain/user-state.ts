@@ -11,7 +11,8 @@ export interface Marks {
 }
 
 /**
- * State of a user: markers, mutes, blocks, privacy, profile and followed channels. Every user exists, also with `seq` 0.
+ * State of a user: markers, mutes, blocks, privacy, profile and followed channels. Every user exists, also with
+ * `seq` 0.
  */
 export interface UserState extends AggregateState {
   readonly user: string
