@@ -1,4 +1,9 @@
-import type { Attachment, ConversationEvent, ConversationEventType } from './conversation-events.ts'
+import type {
+  Attachment,
+  ConversationEvent,
+  ConversationEventType,
+  ConversationSettingsChanged,
+} from './conversation-events.ts'
 import { canonicalEmoji } from './emoji.ts'
 import type { ConversationRequest } from './protocol.ts'
 
@@ -29,6 +34,10 @@ export const fingerprintOf = (event: ConversationEvent): number => {
     case 'member.joined':
     case 'member.left':
       return ofMember(event.user, event.from)
+    case 'member.banned':
+      return ofBan(event.user, event.until)
+    case 'member.unbanned':
+      return hash(event.user)
     case 'member.role_changed':
       return hash(event.role, hash(event.user))
     case 'conversation.renamed':
@@ -40,7 +49,7 @@ export const fingerprintOf = (event: ConversationEvent): number => {
         event.members.map(({ user }) => user),
       )
     case 'conversation.settings_changed':
-      return ofSettings(event.posting === 'staff', event.slowModeSeconds)
+      return ofSettings(event)
   }
 }
 
@@ -70,6 +79,10 @@ const eventTypeOf = (request: ConversationRequest): ConversationEventType => {
     case 'remove':
     case 'leave':
       return 'member.left'
+    case 'ban':
+      return 'member.banned'
+    case 'unban':
+      return 'member.unbanned'
     case 'role':
       return 'member.role_changed'
     case 'rename':
@@ -94,7 +107,10 @@ const fingerprintOfRequest = (request: ConversationRequest, from: string, record
       return ofReaction(request.m, request.emoji)
     case 'invite':
     case 'remove':
+    case 'unban':
       return hash(request.user)
+    case 'ban':
+      return ofBan(request.user, request.until)
     case 'join':
     case 'leave':
       return ofMember(from, from)
@@ -103,8 +119,12 @@ const fingerprintOfRequest = (request: ConversationRequest, from: string, record
     case 'rename':
       return hash(request.title)
     case 'settings': {
-      const { posting, slowModeSeconds = Math.floor(recorded / 2) } = request
-      return ofSettings(posting === undefined ? recorded % 2 === 1 : posting === 'staff', slowModeSeconds)
+      const { posting, slowModeSeconds, archived } = settingsOf(recorded)
+      return ofSettings({
+        posting: request.posting ?? posting,
+        slowModeSeconds: request.slowModeSeconds ?? slowModeSeconds,
+        archived: request.archived ?? archived,
+      })
     }
   }
 }
@@ -127,9 +147,21 @@ const ofMember = (user: string, from: string): number => (user === from ? 0 : ha
 const ofCreation = (kind: string, title: string | undefined, users: readonly string[]): number =>
   hash(title ?? '', hash([...new Set(users)].sort().join(' '), hash(kind)))
 
+const ofBan = (user: string, until = ''): number => hash(until, hash(user))
+
+type Settings = Pick<ConversationSettingsChanged, 'posting' | 'slowModeSeconds' | 'archived'>
+
+const archivedBit = 2 ** 16
+
 /** The settings themselves, so that a request that omits some of them can be compared. */
-const ofSettings = (isStaff: boolean, slowModeSeconds: number): number =>
-  slowModeSeconds * 2 + (isStaff ? 1 : 0)
+const ofSettings = ({ posting, slowModeSeconds, archived = false }: Settings): number =>
+  (posting === 'staff' ? 1 : 0) + slowModeSeconds * 2 + (archived ? archivedBit : 0)
+
+const settingsOf = (fingerprint: number): Required<Settings> => ({
+  posting: fingerprint % 2 === 1 ? 'staff' : 'everybody',
+  slowModeSeconds: Math.floor((fingerprint % archivedBit) / 2),
+  archived: fingerprint >= archivedBit,
+})
 
 /** Spreads the bits of a 32-bit number: the finaliser of MurmurHash3. */
 const mix = (bits: number): number => {

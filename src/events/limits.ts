@@ -41,7 +41,7 @@ export const LimitDescriptions: Readonly<Record<keyof typeof Limits, string>> = 
   historyPage: 'Events in a page of `history`.',
   inboxPage: 'Items in a page of `inbox`.',
   undeliveredPage: 'Messages in a page of `undelivered`.',
-  membersPage: 'Members in a page of `members`.',
+  membersPage: 'Members in a page of `members`, and bans in a page of `bans`.',
   searchPage: 'Hits in a page of `search`.',
   queryChars: 'Characters in the query of a `search`.',
   presenceUsers: 'Users that one session watches with `presence`.',

@@ -11,6 +11,7 @@ const text = fc.string({ maxLength: 20 })
 const title = fc.constantFrom('Tea', 'Coffee')
 const posting = fc.constantFrom('everybody', 'everybody', 'staff')
 const slowModeSeconds = fc.constantFrom(0, 0, 10)
+const archived = fc.constantFrom(false, false, true)
 const role = fc.constantFrom('owner', 'admin', 'member')
 
 export const arbitraryCreate: fc.Arbitrary<Wish> = fc.record({
@@ -33,5 +34,7 @@ export const arbitraryWish: fc.Arbitrary<Wish> = fc.oneof(
   fc.constant({ t: 'join' } as const),
   fc.constant({ t: 'leave' } as const),
   fc.record({ t: fc.constant('rename'), title }),
-  fc.record({ t: fc.constant('settings'), posting, slowModeSeconds }),
+  fc.record({ t: fc.constant('ban'), user: arbitraryUser, until: fc.constant('2030-01-01T00:00:00.000Z') }),
+  fc.record({ t: fc.constant('unban'), user: arbitraryUser }),
+  fc.record({ t: fc.constant('settings'), posting, slowModeSeconds, archived }),
 )

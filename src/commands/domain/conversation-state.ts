@@ -10,6 +10,7 @@ import {
 } from '../../events/index.ts'
 import type { MessageRef } from '../ports/message-lookup.ts'
 import type { AggregateState, AggregateType, Origin } from './aggregate.ts'
+import { type Bans, endless, noBans, withBan, withoutBan } from './bans.ts'
 import {
   addToFilter,
   deserialiseFilter,
@@ -51,6 +52,10 @@ export interface ConversationState extends AggregateState {
   posting: Posting
   /** Undefined: off. */
   slowMode: SlowMode | undefined
+  /** Whether nothing may be posted. */
+  archived: boolean
+  /** Some of them may have ended. */
+  bans: Bans
   /** Number of messages posted. */
   n: number
   /** Id of the command that created the conversation. Kept for ever, so that a repeated `create` is recognised. */
@@ -77,6 +82,8 @@ export const emptyConversation = (c: string): ConversationState => ({
   sharesMembers: false,
   posting: 'everybody',
   slowMode: undefined,
+  archived: false,
+  bans: noBans,
   n: 0,
   creation: '',
   creationFingerprint: undefined,
@@ -116,6 +123,7 @@ export const evolveConversation = (
     case 'conversation.settings_changed':
       state.posting = event.posting
       state.slowMode = slowModeOf(event.slowModeSeconds, state.slowMode)
+      state.archived = event.archived ?? state.archived
       break
     case 'member.joined':
     case 'member.role_changed':
@@ -127,6 +135,13 @@ export const evolveConversation = (
       if (event.successor !== undefined) members.set(event.successor, 'owner')
       break
     }
+    case 'member.banned':
+      if (state.members.has(event.user)) membersToChange(state).delete(event.user)
+      state.bans = withBan(state.bans, event.user, event.until ?? endless, event.at)
+      break
+    case 'member.unbanned':
+      state.bans = withoutBan(state.bans, event.user, event.at)
+      break
   }
   if (event.at > state.at) state.at = event.at
   advance(state, event.seq, remember(state.recent, event, origin.commandId), origin)
@@ -182,17 +197,20 @@ export const forkConversation = (state: ConversationState, events: number): Conv
   seen: forkFilter(state.seen),
 })
 
-/** Average memory, bytes, measured with Node 24: of a member, of an entry of slow mode, and of a recent event. */
+/**
+ * Average memory, bytes, measured with Node 24: of a member, of a ban, of an entry of slow mode, and of a recent event.
+ */
 const memberBytes = 64
+const banBytes = 120
 const lastPostBytes = 110
 const recentBytes = 250
 
 /**
  * Version of the snapshot format. Version 2 had no postdated generations in `seen`. Version 3 had no `at`, no
- * fingerprints, and did not record old reactions.
+ * fingerprints, and did not record old reactions. Version 4 had no bans, and no archived conversations.
  */
-const snapshotVersion = 4
-const readableVersions: readonly number[] = [2, 3, snapshotVersion]
+const snapshotVersion = 5
+const readableVersions: readonly number[] = [2, 3, 4, snapshotVersion]
 
 /** The snapshot of a conversation, as JSON. */
 interface SerialConversation {
@@ -206,6 +224,9 @@ interface SerialConversation {
   readonly members: [string, Role][]
   readonly posting: Posting
   readonly slowMode?: ReturnType<typeof serialiseSlowMode> | undefined
+  readonly archived?: boolean
+  /** User and end of the ban. */
+  readonly bans?: [string, string][]
   readonly n: number
   readonly creation: string
   readonly creationFingerprint?: number | undefined
@@ -230,6 +251,8 @@ export const serialiseConversation = (state: ConversationState): Uint8Array => {
     members: [...state.members],
     posting: state.posting,
     slowMode: state.slowMode && serialiseSlowMode(state.slowMode),
+    archived: state.archived,
+    bans: [...state.bans],
     n,
     creation,
     creationFingerprint,
@@ -272,6 +295,8 @@ export const deserialiseConversation = (
     sharesMembers: false,
     posting: serial.posting,
     slowMode: serial.slowMode && deserialiseSlowMode(serial.slowMode, now),
+    archived: serial.archived ?? false,
+    bans: serial.bans === undefined ? noBans : new Map(serial.bans),
     n,
     creation,
     creationFingerprint,
@@ -303,6 +328,7 @@ export const conversationType: AggregateType<ConversationState, ConversationEven
   bytes: state =>
     1300 +
     state.members.size * memberBytes +
+    state.bans.size * banBytes +
     (state.slowMode?.posted.size ?? 0) * lastPostBytes +
     Math.min(state.seq, state.recent.capacity) * recentBytes +
     filterBytes(state.seen),

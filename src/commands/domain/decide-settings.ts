@@ -50,7 +50,7 @@ export const decideRename = (
   state: ConversationState,
   { request: { title }, from, at, follows }: CommandOf<'rename'>,
 ): ConversationDecision => {
-  const role = roleIn(state, { from, follows })
+  const role = roleIn(state, { from, follows, at })
   if (role === undefined) return refuseStranger(state)
   if (state.kind === 'direct') return refuse('FORBIDDEN', 'A direct conversation has no title.')
   if (role === 'member') return refuse('FORBIDDEN', 'Only the owner and admins may do this.')
@@ -64,13 +64,25 @@ export const decideSettings = (
   state: ConversationState,
   { request, from, at, follows }: CommandOf<'settings'>,
 ): ConversationDecision => {
-  const role = roleIn(state, { from, follows })
+  const role = roleIn(state, { from, follows, at })
   if (role === undefined) return refuseStranger(state)
   if (state.kind === 'direct') return refuse('FORBIDDEN', 'A direct conversation has no settings.')
   if (role === 'member') return refuse('FORBIDDEN', 'Only the owner and admins may do this.')
-  const before = { posting: state.posting, slowModeSeconds: state.slowMode?.seconds ?? 0 }
-  const { posting = before.posting, slowModeSeconds = before.slowModeSeconds } = request
-  if (posting === before.posting && slowModeSeconds === before.slowModeSeconds)
+  const before = {
+    posting: state.posting,
+    slowModeSeconds: state.slowMode?.seconds ?? 0,
+    archived: state.archived,
+  }
+  const {
+    posting = before.posting,
+    slowModeSeconds = before.slowModeSeconds,
+    archived = before.archived,
+  } = request
+  if (
+    posting === before.posting &&
+    slowModeSeconds === before.slowModeSeconds &&
+    archived === before.archived
+  )
     return { unchanged: { seq: state.seq } }
   return {
     event: {
@@ -82,6 +94,7 @@ export const decideSettings = (
       at,
       posting,
       slowModeSeconds,
+      archived,
     },
   }
 }

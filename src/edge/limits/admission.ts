@@ -132,6 +132,7 @@ const urgent: ReadonlySet<RequestType> = new Set<RequestType>([
   'sync',
   'ping',
   'mute',
+  'hide',
   'block',
 ])
 
@@ -147,6 +148,8 @@ const ofConversation: ReadonlySet<RequestType> = new Set<RequestType>([
   'react',
   'invite',
   'remove',
+  'ban',
+  'unban',
   'role',
   'join',
   'leave',

@@ -9,6 +9,7 @@ import {
   type HelloRequest,
   isBlank,
   isId,
+  isTime,
   Limits,
   type Request,
   type RequestOf,
@@ -102,6 +103,15 @@ const checkReaction = (request: RequestOf['react']): RequestOf['react'] => {
   return emoji === request.emoji ? request : { ...request, emoji }
 }
 
+/** Returns the request with the end of the ban as events have it: ISO 8601, UTC, with milliseconds. */
+const checkBan = (request: RequestOf['ban']): RequestOf['ban'] => {
+  if (request.until === undefined) return request
+  const time = Date.parse(request.until)
+  const until = Number.isNaN(time) ? '' : new Date(time).toISOString()
+  if (!isTime(until)) throw bad('until: expected a time such as 2026-11-24T02:30:43.123Z.', '/until')
+  return { ...request, until }
+}
+
 const checkFields = (value: Fields): void => {
   wellFormed(value.text, '/text')
   wellFormed(value.title, '/title')
@@ -152,6 +162,8 @@ export const checkRequest = (value: Fields): Request => {
       break
     case 'react':
       return checkReaction(request)
+    case 'ban':
+      return checkBan(request)
     case 'search':
       if (isBlank(request.q)) throw bad('q: must not be blank.', '/q')
       break
