@@ -235,6 +235,43 @@ t.test('two nodes: a ban and a join at once never leave a banned follower', asyn
   }
 })
 
+/** Returns a log whose appends to the log of a user wait for `gate`. */
+const delayed = (log: MemoryEventLog, user: string, gate: () => Promise<unknown>): MemoryEventLog =>
+  new Proxy(log, {
+    get: (target, key) => {
+      const value = Reflect.get(target, key) as unknown
+      if (typeof value !== 'function') return value
+      if (key !== 'append') return value.bind(target)
+      return async (...args: Parameters<MemoryEventLog['append']>) => {
+        if (args[0].id === user) await gate()
+        return await target.append(...args)
+      }
+    },
+  })
+
+t.test('a join that was decided before a ban, and is stored after it, has no effect', async t => {
+  const log = new MemoryEventLog()
+  const one = await setUp({ log, limits })
+  const { promise: deciding, resolve: decided } = Promise.withResolvers<void>()
+  const { promise: banned, resolve: proceed } = Promise.withResolvers<void>()
+  const gate = () => {
+    decided()
+    return banned
+  }
+  const other = await setUp({ log: delayed(log, 'zoe', gate), limits })
+  await one.as('alice', channel)
+  const joining = codeIn(other.as)('zoe', { t: 'join', c })
+  await deciding
+  await one.as('alice', { ...ban('zoe'), c })
+  proceed()
+  t.equal(await joining, 'BANNED')
+  t.same(
+    log.stream('USER_0').map(({ envelope }) => envelope.type),
+    ['channel.followed', 'channel.unfollowed'],
+  )
+  t.equal((await one.states.currentUser('zoe')).follows(c), false)
+})
+
 t.test('hiding is the user’s own: until a later event, and again', async t => {
   const log = new MemoryEventLog()
   const node = await setUp({ log })
