@@ -12,8 +12,8 @@ const addsToList = ({ type }: ConversationEvent): boolean =>
 
 /**
  * Applies an event to the list. Returns false when the list has to be fetched again: for a new or hidden conversation,
- * or when the last message was deleted. The time of a conversation is that of its last message, or of the user's own arrival if
- * that is later: nothing else moves it in the list.
+ * or when the last message was deleted. The time of a conversation is that of its last message, or of the user's own
+ * arrival if that is later: nothing else moves it in the list.
  */
 export const applyToInbox = (inbox: Inbox, event: ConversationEvent, me: string): boolean => {
   const item = inbox.get(event.c)

@@ -63,7 +63,7 @@ export const MembersDialog = ({ chat, room, onClose }: { chat: Chat; room: Room;
   `
 }
 
-/** What the user may do with the conversation as a whole. */
+/** The actions of the user on the conversation as a whole. */
 const Actions = (props: { chat: Chat; room: Room; open: boolean; leads: boolean; onClose: () => void }) => {
   const { chat, room, open, leads, onClose } = props
   const [leaving, setLeaving] = useState(false)

@@ -33,8 +33,8 @@ interface EntryRow {
   read: number
   sent_seq: number
   sent_n: number
-  muted: number
-  archived: number
+  /** 1: muted. 2: archived. */
+  flags: number
   /** ms since 1970. */
   arrived: number
 }
@@ -48,7 +48,7 @@ export const sqliteInboxQueries = (db: DatabaseSync, generation: number): InboxQ
   const tables = tablesOf(generation)
   const rowsOf = (more = '', user = '?') => `
     SELECT v.c, v.kind, v.first, v.second, v.title, v.head, ${listedAt} AS at, v.n, v.last_seq, v.amended,
-      e.read, e.sent_seq, e.sent_n, e.muted, v.archived, e.arrived${more}
+      e.read, e.sent_seq, e.sent_n, e.muted + 2 * v.archived AS flags, e.arrived${more}
     FROM ${tables.inboxEntry} AS e JOIN ${tables.inboxConversation} AS v ON v.c = e.c
     WHERE e.user = ${user} AND (e.member = 1 OR e.follows = 1) AND v.kind IS NOT NULL`
   const listOf = (more = '', user = '?') =>
@@ -120,8 +120,8 @@ export const sqliteInboxQueries = (db: DatabaseSync, generation: number): InboxQ
       unread: unreadOf(row, read),
       read,
       at: row.at > row.arrived && last?.seq === row.last_seq ? last.at : isoOf(row.at),
-      muted: row.muted === 1,
-      ...(row.archived === 1 ? { archived: true as const } : {}),
+      muted: row.flags % 2 === 1,
+      ...(row.flags >= 2 ? { archived: true as const } : {}),
       ...(peer === null ? {} : { peer }),
     }
   }
