@@ -248,10 +248,22 @@ export const createCommandBus = ({
     reject: (error: Error) => void,
     done: (isBanned: boolean) => void,
   ): void => {
-    conversations.current(request.c).then(({ state }) => {
-      if (banOf(state.bans, user, context.at) === undefined) done(false)
-      else handOver({ user, follow: false }, request, context, () => done(true), reject, `u.${context.id}`)
-    }, reject)
+    const { id, at } = context
+    inFlight.add()
+    conversations
+      .current(request.c)
+      .then(
+        ({ state }) => {
+          if (banOf(state.bans, user, at) === undefined) done(false)
+          else handOver({ user, follow: false }, request, context, () => done(true), reject, `u.${id}`)
+        },
+        error => {
+          states.failures.report(error, { command: id })
+          reject(ConfabError.from(error))
+        },
+      )
+      // After `handOver`: the command stays in flight without a gap.
+      .finally(() => inFlight.remove())
   }
 
   return {

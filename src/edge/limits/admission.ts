@@ -132,7 +132,6 @@ const urgent: ReadonlySet<RequestType> = new Set<RequestType>([
   'sync',
   'ping',
   'mute',
-  'hide',
   'block',
 ])
 
