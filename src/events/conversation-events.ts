@@ -20,9 +20,6 @@ export const SlowModeSeconds = Type.Integer({ minimum: 0, maximum: Limits.slowMo
 export const Title = Type.String({ minLength: 1, maxLength: Limits.titleChars })
 export const Emoji = Type.String({ minLength: 1, maxLength: Limits.emojiChars })
 
-/** Whether a conversation is archived: nothing is posted in it. */
-const Archived = Type.Boolean()
-
 /** The fields that describe a file. */
 export const AttachmentFields = {
   name: described(Type.String({ minLength: 1, maxLength: 255 }), 'File name, without folders.'),
@@ -91,7 +88,7 @@ export const ConversationSettingsChanged = event(
       'Minimum time between two messages of a plain member, in seconds; 0: slow mode is off.',
     ),
     archived: optional(
-      Archived,
+      Type.Boolean(),
       'Whether the conversation is archived. Absent in events of older versions: unchanged.',
     ),
   },

@@ -158,7 +158,7 @@ export const ConversationRequests = {
     ),
     until: optional(
       Type.String({ minLength: 1, maxLength: 40 }),
-      'End of the ban, as ISO 8601, in the future. Absent: the ban has no end.',
+      'End of the ban, as ISO 8601 with its zone, in the future. Absent: the ban has no end.',
     ),
     key,
   }),

@@ -113,6 +113,9 @@ t.test('the end of a ban is a time in the future, in any form of ISO 8601', asyn
   await alice.ok('create', { c, kind: 'group', members: [] })
   for (const wrong of [
     'tomorrow',
+    'Jan 1 2099',
+    '2099-01-01T00:00:00',
+    '9999-12-31T23:59:59-01:00',
     '2020-01-01T00:00:00Z',
     '+012345-01-01T00:00:00Z',
     '-000001-01-01',
