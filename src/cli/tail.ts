@@ -19,11 +19,17 @@ export const eventText = (event: ConversationEvent): string => {
     case 'conversation.renamed':
       return `renamed it to ${event.title}`
     case 'conversation.settings_changed':
-      return `let ${event.posting} post${event.slowModeSeconds === 0 ? '' : `, once in ${event.slowModeSeconds} s`}${event.data === undefined ? '' : ', changed data'}`
+      return event.archived === true
+        ? 'archived it'
+        : `let ${event.posting} post${event.slowModeSeconds === 0 ? '' : `, once in ${event.slowModeSeconds} s`}${event.data === undefined ? '' : ', changed data'}`
     case 'member.joined':
       return event.user === event.from ? 'joined' : `added ${event.user}`
     case 'member.left':
       return event.user === event.from ? 'left' : `removed ${event.user}`
+    case 'member.banned':
+      return `banned ${event.user}${event.until === undefined ? '' : ` until ${event.until}`}`
+    case 'member.unbanned':
+      return `lifted the ban of ${event.user}`
     case 'member.role_changed':
       return `made ${event.user} ${event.role}`
     case 'message.posted':

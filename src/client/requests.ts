@@ -10,6 +10,8 @@ const keyed: ReadonlySet<RequestType> = new Set<RequestType>([
   'react',
   'invite',
   'remove',
+  'ban',
+  'unban',
   'role',
   'join',
   'leave',

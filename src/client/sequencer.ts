@@ -26,6 +26,12 @@ interface Order {
   asked: number
 }
 
+/** Whether the event is the last one that its `user` receives. */
+const endsMembership = (
+  event: ConversationEvent,
+): event is Extract<ConversationEvent, { type: 'member.left' | 'member.banned' }> =>
+  event.type === 'member.left' || event.type === 'member.banned'
+
 const longestGapMs = 30_000
 
 /**
@@ -143,7 +149,7 @@ export class Sequencer {
     order.last = event.seq
     order.asked = 0
     this.#options.deliver(event)
-    if (event.type !== 'member.left' || event.user !== this.#options.user()) return
+    if (!endsMembership(event) || event.user !== this.#options.user()) return
     order.phase = 'left'
     this.#release(order)
   }

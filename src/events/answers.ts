@@ -67,6 +67,10 @@ export const InboxItem = Type.Object({
     'Time of the last message, deleted or not, or of the user’s own arrival if that is later. Items are sorted by it.',
   ),
   muted: described(Type.Boolean(), 'Whether the user has muted the conversation.'),
+  archived: optional(
+    Type.Literal(true),
+    'Present when the conversation is archived: nothing is posted in it.',
+  ),
   peer: optional(Id, 'The other user of a `direct` conversation.'),
 })
 export type InboxItem = Static<typeof InboxItem>
@@ -84,6 +88,7 @@ export const ConversationItem = Type.Object({
     'Minimum time between two messages of a plain member, in seconds; 0: slow mode is off.',
   ),
   data,
+  archived: described(Type.Boolean(), 'Whether the conversation is archived: nothing is posted in it.'),
 })
 export type ConversationItem = Static<typeof ConversationItem>
 
@@ -98,6 +103,12 @@ export type MemberItem = Static<typeof MemberItem>
 /** The profile of a user. */
 export const ProfileItem = Type.Object({ user: described(Id, 'User id.'), data })
 export type ProfileItem = Static<typeof ProfileItem>
+/** A banned user. */
+export const BanItem = Type.Object({
+  user: described(Id, 'User id.'),
+  until: optional(Time, 'End of the ban. Absent: it has no end.'),
+})
+export type BanItem = Static<typeof BanItem>
 
 export const SearchHit = Type.Object({
   c,
@@ -146,6 +157,8 @@ export const Answers = {
   react: changed,
   invite: changed,
   remove: changed,
+  ban: changed,
+  unban: changed,
   role: changed,
   join: changed,
   leave: changed,
@@ -154,6 +167,7 @@ export const Answers = {
   read: marker('read'),
   delivered: marker('delivered'),
   mute: nothing,
+  hide: nothing,
   block: nothing,
   direct: Type.Object({
     c: described(Id, 'Id of the direct conversation.'),
@@ -207,6 +221,10 @@ export const Answers = {
   }),
   members: Type.Object({
     members: described(Type.Array(MemberItem), 'Members, sorted by user id.'),
+    cursor,
+  }),
+  bans: Type.Object({
+    bans: described(Type.Array(BanItem), 'Bans that have not ended, sorted by user id.'),
     cursor,
   }),
   search: Type.Object({ hits: described(Type.Array(SearchHit), 'Messages, newest first.'), cursor }),

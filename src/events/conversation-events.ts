@@ -97,6 +97,10 @@ export const ConversationSettingsChanged = event(
       SlowModeSeconds,
       'Minimum time between two messages of a plain member, in seconds; 0: slow mode is off.',
     ),
+    archived: optional(
+      Type.Boolean(),
+      'Whether the conversation is archived. Absent in events of older versions: unchanged.',
+    ),
     data: changedData,
   },
 )
@@ -111,6 +115,17 @@ export const MemberLeft = event('member.left', 'A member left, or another member
 export const MemberRoleChanged = event('member.role_changed', 'An owner changed the role of a member.', {
   user: described(Id, 'The member.'),
   role: described(Role, 'The new role.'),
+})
+export const MemberBanned = event(
+  'member.banned',
+  'An owner or admin banned a user. It ends the membership of the user, if there is one.',
+  {
+    user: described(Id, 'The banned user.'),
+    until: optional(Time, 'End of the ban. Absent: it has no end.'),
+  },
+)
+export const MemberUnbanned = event('member.unbanned', 'An owner or admin lifted the ban of a user.', {
+  user: described(Id, 'The user, who may join again and be invited.'),
 })
 export const MessagePosted = event('message.posted', 'A member posted a message.', {
   m,
@@ -153,6 +168,8 @@ export const ConversationEvents = {
   'member.joined': MemberJoined,
   'member.left': MemberLeft,
   'member.role_changed': MemberRoleChanged,
+  'member.banned': MemberBanned,
+  'member.unbanned': MemberUnbanned,
   'message.posted': MessagePosted,
   'message.edited': MessageEdited,
   'message.deleted': MessageDeleted,
@@ -166,6 +183,8 @@ export type ConversationSettingsChanged = Static<typeof ConversationSettingsChan
 export type MemberJoined = Static<typeof MemberJoined>
 export type MemberLeft = Static<typeof MemberLeft>
 export type MemberRoleChanged = Static<typeof MemberRoleChanged>
+export type MemberBanned = Static<typeof MemberBanned>
+export type MemberUnbanned = Static<typeof MemberUnbanned>
 export type MessagePosted = Static<typeof MessagePosted>
 export type MessageEdited = Static<typeof MessageEdited>
 export type MessageDeleted = Static<typeof MessageDeleted>
@@ -179,6 +198,8 @@ export type ConversationEvent =
   | MemberJoined
   | MemberLeft
   | MemberRoleChanged
+  | MemberBanned
+  | MemberUnbanned
   | MessagePosted
   | MessageEdited
   | MessageDeleted
@@ -192,4 +213,5 @@ export const isMembershipType = (type: string): boolean =>
   type === 'conversation.created' ||
   type === 'member.joined' ||
   type === 'member.left' ||
+  type === 'member.banned' ||
   type === 'member.role_changed'

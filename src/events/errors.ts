@@ -29,6 +29,12 @@ export const ErrorRegistry = {
     message: 'Method not allowed. The Allow header lists the methods of this path.',
   },
   NOT_MEMBER: { status: 403, retryable: false, message: 'You are not a member of this conversation.' },
+  BANNED: { status: 403, retryable: false, message: 'You are banned from this conversation.' },
+  ARCHIVED: {
+    status: 409,
+    retryable: false,
+    message: 'This conversation is archived. An owner or admin can open it again.',
+  },
   ALREADY_EXISTS: { status: 409, retryable: false, message: 'This id is already in use.' },
   CONFLICT: { status: 409, retryable: false, message: 'The request conflicts with the current state.' },
   TOO_LARGE: { status: 413, retryable: false, message: 'The request exceeds the allowed size.' },
@@ -82,23 +88,39 @@ export interface ErrorBody {
   readonly c?: string
   /** How long to wait before the next attempt, ms. */
   readonly retryAfterMs?: number
+  /** End of a ban, ISO 8601. */
+  readonly until?: string
 }
+
+/** The fields that only some errors have. */
+export type ErrorDetails = Omit<ErrorBody, 'code' | 'message' | 'retryable'>
+
+/** Returns the fields that only some errors have, of an error or a refusal. */
+export const errorDetails = ({
+  field,
+  c,
+  retryAfterMs,
+  until,
+}: { readonly [K in keyof ErrorDetails]?: ErrorDetails[K] | undefined }): ErrorDetails => ({
+  ...(field === undefined ? {} : { field }),
+  ...(c === undefined ? {} : { c }),
+  ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+  ...(until === undefined ? {} : { until }),
+})
 
 /** An error that clients may see: its message is safe to show, its code is in the registry. */
 export class ConfabError extends CodedError<ErrorCode> {
   readonly field: string | undefined
   readonly c: string | undefined
   readonly retryAfterMs: number | undefined
+  readonly until: string | undefined
 
-  constructor(
-    code: ErrorCode,
-    message?: string,
-    details: { field?: string; c?: string; retryAfterMs?: number; cause?: unknown } = {},
-  ) {
+  constructor(code: ErrorCode, message?: string, details: ErrorDetails & { readonly cause?: unknown } = {}) {
     super(code, message ?? ErrorRegistry[code].message, details.cause)
     this.field = details.field
     this.c = details.c
     this.retryAfterMs = details.retryAfterMs
+    this.until = details.until
   }
 
   /**
@@ -117,15 +139,8 @@ export class ConfabError extends CodedError<ErrorCode> {
   }
 
   toBody(): ErrorBody {
-    const body: { -readonly [K in keyof ErrorBody]: ErrorBody[K] } = {
-      code: this.code,
-      message: this.message,
-      retryable: ErrorRegistry[this.code].retryable,
-    }
-    if (this.field !== undefined) body.field = this.field
-    if (this.c !== undefined) body.c = this.c
-    if (this.retryAfterMs !== undefined) body.retryAfterMs = this.retryAfterMs
-    return body
+    const { code, message } = this
+    return { code, message, retryable: ErrorRegistry[code].retryable, ...errorDetails(this) }
   }
 }
 

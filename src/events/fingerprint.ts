@@ -1,5 +1,10 @@
 import { type AppDataChange, canonicalJson, changeOf, newData } from './app-data.ts'
-import type { Attachment, ConversationEvent, ConversationEventType } from './conversation-events.ts'
+import type {
+  Attachment,
+  ConversationEvent,
+  ConversationEventType,
+  ConversationSettingsChanged,
+} from './conversation-events.ts'
 import { canonicalEmoji } from './emoji.ts'
 import type { ConversationRequest } from './protocol.ts'
 
@@ -30,6 +35,10 @@ export const fingerprintOf = (event: ConversationEvent): number => {
     case 'member.joined':
     case 'member.left':
       return ofMember(event.user, event.from)
+    case 'member.banned':
+      return ofBan(event.user, event.until)
+    case 'member.unbanned':
+      return hash(event.user)
     case 'member.role_changed':
       return hash(event.role, hash(event.user))
     case 'conversation.renamed':
@@ -44,7 +53,7 @@ export const fingerprintOf = (event: ConversationEvent): number => {
         event.data,
       )
     case 'conversation.settings_changed':
-      return ofSettings(event.posting === 'staff', event.slowModeSeconds, event.data)
+      return ofSettings(event)
   }
 }
 
@@ -74,6 +83,10 @@ const eventTypeOf = (request: ConversationRequest): ConversationEventType => {
     case 'remove':
     case 'leave':
       return 'member.left'
+    case 'ban':
+      return 'member.banned'
+    case 'unban':
+      return 'member.unbanned'
     case 'role':
       return 'member.role_changed'
     case 'rename':
@@ -101,7 +114,10 @@ const fingerprintOfRequest = (request: ConversationRequest, from: string, record
       return ofReaction(request.m, request.emoji)
     case 'invite':
     case 'remove':
+    case 'unban':
       return hash(request.user)
+    case 'ban':
+      return ofBan(request.user, request.until)
     case 'join':
     case 'leave':
       return ofMember(from, from)
@@ -110,10 +126,13 @@ const fingerprintOfRequest = (request: ConversationRequest, from: string, record
     case 'rename':
       return hash(request.title)
     case 'settings': {
-      const settings = recorded % settingsValues
-      const { posting, slowModeSeconds = Math.floor(settings / 2) } = request
-      const isStaff = posting === undefined ? settings % 2 === 1 : posting === 'staff'
-      return ofSettings(isStaff, slowModeSeconds, changeOf(request.data))
+      const { posting, slowModeSeconds, archived } = settingsOf(recorded)
+      return ofSettings({
+        posting: request.posting ?? posting,
+        slowModeSeconds: request.slowModeSeconds ?? slowModeSeconds,
+        archived: request.archived ?? archived,
+        data: changeOf(request.data),
+      })
     }
   }
 }
@@ -136,6 +155,17 @@ const ofMember = (user: string, from: string): number => (user === from ? 0 : ha
 const ofCreation = (kind: string, title: string | undefined, users: readonly string[]): number =>
   hash(title ?? '', hash([...new Set(users)].sort().join(' '), hash(kind)))
 
+/** Adds data, in any order of keys, to a fingerprint. Without data the fingerprint is that of versions before it. */
+const withData = (fingerprint: number, data: AppDataChange | undefined): number =>
+  data === undefined ? fingerprint : hash(canonicalJson(data), fingerprint)
+const ofBan = (user: string, until = ''): number => hash(until, hash(user))
+
+type Settings = Pick<ConversationSettingsChanged, 'posting' | 'slowModeSeconds' | 'archived'> & {
+  readonly data?: AppDataChange | undefined
+}
+
+const archivedBit = 2 ** 16
+
 /** Values of the settings besides `data`, as a number below this one. */
 const settingsValues = 2 ** 20
 
@@ -143,16 +173,21 @@ const settingsValues = 2 ** 20
  * The settings themselves, so that a request that omits some of them can be compared; above them 32 bits of a hash of
  * the data, 0 for a request without data.
  */
-const ofSettings = (isStaff: boolean, slowModeSeconds: number, data: AppDataChange | undefined): number => {
-  const settings = slowModeSeconds * 2 + (isStaff ? 1 : 0)
+const ofSettings = ({ posting, slowModeSeconds, archived = false, data }: Settings): number => {
+  const settings = (posting === 'staff' ? 1 : 0) + slowModeSeconds * 2 + (archived ? archivedBit : 0)
   return data === undefined
     ? settings
     : settings + (hash(canonicalJson(data)) % 2 ** 32 || 1) * settingsValues
 }
 
-/** Adds data, in any order of keys, to a fingerprint. Without data the fingerprint is that of versions before it. */
-const withData = (fingerprint: number, data: AppDataChange | undefined): number =>
-  data === undefined ? fingerprint : hash(canonicalJson(data), fingerprint)
+const settingsOf = (fingerprint: number): Required<Omit<Settings, 'data'>> => {
+  const settings = fingerprint % settingsValues
+  return {
+    posting: settings % 2 === 1 ? 'staff' : 'everybody',
+    slowModeSeconds: Math.floor((settings % archivedBit) / 2),
+    archived: settings >= archivedBit,
+  }
+}
 
 /** Spreads the bits of a 32-bit number: the finaliser of MurmurHash3. */
 const mix = (bits: number): number => {

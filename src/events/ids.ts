@@ -12,6 +12,11 @@ export const isId = (value: unknown): value is string => typeof value === 'strin
 /** Time of an event: ISO 8601, UTC, with milliseconds. */
 export const Time = Type.String({ pattern: '^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d{3}Z$' })
 
+const timePattern = new RegExp(Time.pattern as string)
+
+/** Whether a text is the time of an event. */
+export const isTime = (text: string): boolean => timePattern.test(text)
+
 /** Sequence number of an event, from 1. */
 export const Seq = Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER })
 

@@ -163,6 +163,23 @@ export const ConversationRequests = {
     user: described(Id, 'The member to remove.'),
     key,
   }),
+  ban: request('ban', 'Bans a user from a group or channel, and removes a member.', {
+    c,
+    user: described(
+      Id,
+      'The user to ban: a member of a lower role, a follower, or a user that is not a member.',
+    ),
+    until: optional(
+      Type.String({ minLength: 1, maxLength: 40 }),
+      'End of the ban, as ISO 8601 with its zone, in the future. Absent: the ban has no end.',
+    ),
+    key,
+  }),
+  unban: request('unban', 'Lifts the ban of a user.', {
+    c,
+    user: described(Id, 'The banned user.'),
+    key,
+  }),
   role: request('role', 'Sets the role of a member.', {
     c,
     user: described(Id, 'The member.'),
@@ -181,7 +198,7 @@ export const ConversationRequests = {
   }),
   settings: request(
     'settings',
-    'Sets who may post in a group or channel, and how often, and the data of the application.',
+    'Sets who may post in a group or channel, and how often, archives it, and sets its data.',
     {
       c,
       posting: optional(
@@ -191,6 +208,10 @@ export const ConversationRequests = {
       slowModeSeconds: optional(
         SlowModeSeconds,
         'Minimum time between two messages of a plain member, in seconds; 0 turns slow mode off. Absent: unchanged.',
+      ),
+      archived: optional(
+        Type.Boolean(),
+        '`true` archives the conversation: nothing is posted in it. `false` opens it again. Absent: unchanged.',
       ),
       data: newData,
       key,
@@ -211,6 +232,10 @@ export const UserRequests = {
   mute: request('mute', 'Mutes or unmutes a conversation for the caller.', {
     c,
     on: described(Type.Boolean(), '`true` mutes, `false` unmutes.'),
+  }),
+  hide: request('hide', 'Hides a conversation from the caller’s inbox, or shows it again.', {
+    c,
+    on: described(Type.Boolean(), '`true` hides, until there is a new message. `false` shows.'),
   }),
   block: request('block', 'Blocks or unblocks a user.', {
     user: described(Id, 'The user to block or unblock. It may not be the caller.'),
@@ -301,6 +326,11 @@ export const QueryRequests = {
   members: request('members', 'Returns the members of a conversation, with their markers.', {
     c,
     limit: page(Limits.membersPage, 50, 'members'),
+    cursor,
+  }),
+  bans: request('bans', 'Returns the banned users of a group or channel, for owners and admins.', {
+    c,
+    limit: page(Limits.membersPage, 50, 'bans'),
     cursor,
   }),
   search: request('search', 'Finds messages in the caller’s conversations by their words.', {

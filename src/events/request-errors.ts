@@ -89,6 +89,12 @@ const staffPosts: RequestError = {
   code: 'FORBIDDEN',
   when: 'The setting `posting` is `staff`, and the caller is a plain member.',
 }
+const archived: RequestError = { code: 'ARCHIVED', when: 'The conversation is archived.' }
+const bannedUser: RequestError = {
+  code: 'BANNED',
+  field: '/user',
+  when: 'The user is banned. The error has the end of the ban as `until`, if there is one.',
+}
 const direct: RequestError = { code: 'FORBIDDEN', when: 'The conversation is direct.' }
 const plainMember: RequestError = { code: 'FORBIDDEN', when: 'The caller is a plain member.' }
 const badCursor: RequestError = {
@@ -154,6 +160,7 @@ export const RequestErrors: Readonly<Record<RequestType | 'hello', readonly Requ
       when: 'Another user has posted a message with this id, or the caller has posted another one with it.',
     },
     blocked,
+    archived,
     staffPosts,
     {
       code: 'RATE_LIMITED',
@@ -189,6 +196,7 @@ export const RequestErrors: Readonly<Record<RequestType | 'hello', readonly Requ
     ...badData,
     { code: 'FORBIDDEN', when: 'The caller is not the author.' },
     blocked,
+    archived,
     staffPosts,
     keyReused,
   ],
@@ -216,9 +224,10 @@ export const RequestErrors: Readonly<Record<RequestType | 'hello', readonly Requ
       when: 'The message has as many different reactions as it may have (64, unless configured).',
     },
     blocked,
+    archived,
     keyReused,
   ],
-  invite: [...membersOnly, direct, plainMember, keyReused],
+  invite: [...membersOnly, direct, plainMember, bannedUser, keyReused],
   remove: [
     ...membersOnly,
     direct,
@@ -226,10 +235,25 @@ export const RequestErrors: Readonly<Record<RequestType | 'hello', readonly Requ
     { code: 'FORBIDDEN', when: 'The role of the member is not lower than that of the caller.' },
     keyReused,
   ],
+  ban: [
+    ...membersOnly,
+    direct,
+    plainMember,
+    { code: 'FORBIDDEN', when: 'The role of the member is not lower than that of the caller.' },
+    { code: 'BAD_REQUEST', field: '/until', when: '`until` is not a time, or not in the future.' },
+    {
+      code: 'CONFLICT',
+      field: '/user',
+      when: 'The conversation has as many bans as it may have (1,000, unless configured).',
+    },
+    keyReused,
+  ],
+  unban: [...membersOnly, direct, plainMember, keyReused],
   role: [
     ...membersOnly,
     direct,
     { code: 'FORBIDDEN', when: 'The caller is not an owner.' },
+    bannedUser,
     { code: 'NOT_FOUND', field: '/user', when: 'The user is not a member.' },
     { code: 'CONFLICT', when: 'The member is the last owner.' },
     keyReused,
@@ -237,6 +261,10 @@ export const RequestErrors: Readonly<Record<RequestType | 'hello', readonly Requ
   join: [
     { code: 'NOT_FOUND', when: 'There is no such conversation, or it is not a channel.' },
     { code: 'FORBIDDEN', when: 'The conversation is direct and the caller is in it.' },
+    {
+      code: 'BANNED',
+      when: 'The caller is banned from the channel. The error has the end of the ban as `until`, if there is one.',
+    },
     keyReused,
   ],
   leave: [...membersOnly, direct, keyReused],
@@ -245,6 +273,7 @@ export const RequestErrors: Readonly<Record<RequestType | 'hello', readonly Requ
   read: membersOnly,
   delivered: membersOnly,
   mute: membersOnly,
+  hide: membersOnly,
   block: [{ code: 'BAD_REQUEST', field: '/user', when: '`user` is the caller.' }],
   direct: [
     { code: 'BAD_REQUEST', field: '/user', when: '`user` is the caller.' },
@@ -253,7 +282,7 @@ export const RequestErrors: Readonly<Record<RequestType | 'hello', readonly Requ
   privacy: [],
   profile: badData,
   profiles: [],
-  typing: membersOnly,
+  typing: [...membersOnly, archived],
   call: [
     ...membersOnly,
     { code: 'NOT_FOUND', field: '/to', when: 'The receiver is not a member.' },
@@ -268,6 +297,7 @@ export const RequestErrors: Readonly<Record<RequestType | 'hello', readonly Requ
       when: 'The conversation has too many members for calls (more than 100, unless configured).',
     },
     { code: 'FORBIDDEN', when: 'One of the two users has blocked the other.' },
+    { code: 'ARCHIVED', when: 'The conversation is archived, and `kind` is not `bye`.' },
     {
       code: 'RATE_LIMITED',
       when: 'The caller sends too many call signals (more than 20 per second, unless configured).',
@@ -296,6 +326,7 @@ export const RequestErrors: Readonly<Record<RequestType | 'hello', readonly Requ
   ],
   undelivered: [badCursor],
   members: [...membersOnly, badCursor],
+  bans: [...membersOnly, direct, plainMember, badCursor],
   search: [
     { code: 'NOT_FOUND', when: '`c` is not a conversation of the caller.' },
     { code: 'NOT_MEMBER', when: '`c` is a channel and the caller is not a member.' },

@@ -32,6 +32,19 @@ export const DeliveredMarked = event('delivered.marked', 'The user’s delivered
 })
 export const ConversationMuted = event('conversation.muted', 'The user muted a conversation.', { c })
 export const ConversationUnmuted = event('conversation.unmuted', 'The user unmuted a conversation.', { c })
+export const ConversationHidden = event(
+  'conversation.hidden',
+  'The user hid a conversation. The inbox omits it until an event after `head` posts a message or adds the user.',
+  {
+    c,
+    head: described(Seq, 'Sequence number of the last event of the conversation at that time.'),
+  },
+)
+export const ConversationUnhidden = event(
+  'conversation.unhidden',
+  'The user put a hidden conversation back into the inbox.',
+  { c },
+)
 export const UserBlocked = event('user.blocked', 'The user blocked another user.', {
   user: described(Id, 'The blocked user.'),
 })
@@ -86,6 +99,8 @@ export const UserEvents = {
   'delivered.marked': DeliveredMarked,
   'conversation.muted': ConversationMuted,
   'conversation.unmuted': ConversationUnmuted,
+  'conversation.hidden': ConversationHidden,
+  'conversation.unhidden': ConversationUnhidden,
   'user.blocked': UserBlocked,
   'user.unblocked': UserUnblocked,
   'privacy.changed': PrivacyChanged,
@@ -99,6 +114,8 @@ export type ReadMarked = Static<typeof ReadMarked>
 export type DeliveredMarked = Static<typeof DeliveredMarked>
 export type ConversationMuted = Static<typeof ConversationMuted>
 export type ConversationUnmuted = Static<typeof ConversationUnmuted>
+export type ConversationHidden = Static<typeof ConversationHidden>
+export type ConversationUnhidden = Static<typeof ConversationUnhidden>
 export type UserBlocked = Static<typeof UserBlocked>
 export type UserUnblocked = Static<typeof UserUnblocked>
 export type PrivacyChanged = Static<typeof PrivacyChanged>
@@ -112,6 +129,8 @@ export type UserEvent =
   | DeliveredMarked
   | ConversationMuted
   | ConversationUnmuted
+  | ConversationHidden
+  | ConversationUnhidden
   | UserBlocked
   | UserUnblocked
   | PrivacyChanged

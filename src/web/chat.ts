@@ -2,7 +2,7 @@ import { type ConfabClient, RequestError } from '../client/index.ts'
 import type { ConversationEvent, Kind, Presence, Role } from '../events/index.ts'
 import { Connectivity } from './connectivity.ts'
 import { Drafts } from './drafts.ts'
-import { applyToInbox, type Inbox, markInbox, takePage } from './inbox.ts'
+import { applyToInbox, endsMembership, type Inbox, markInbox, takePage } from './inbox.ts'
 import { MediaUrls } from './media-urls.ts'
 import { Notifications } from './notifications.ts'
 import { ReadMarks } from './read-marks.ts'
@@ -195,6 +195,15 @@ export class Chat {
     this.attempt(this.client.request('react', { c, m, emoji, on }))
   invite = (c: string, user: string) => this.attempt(this.client.request('invite', { c, user }))
   remove = (c: string, user: string) => this.attempt(this.client.request('remove', { c, user }))
+  ban = (c: string, user: string) => this.attempt(this.client.request('ban', { c, user }))
+  unban = (c: string, user: string) => this.attempt(this.client.request('unban', { c, user }))
+  archive = (c: string, archived: boolean) => this.attempt(this.client.request('settings', { c, archived }))
+  /** Takes a conversation out of the list until there is a new message. */
+  hide = async (c: string): Promise<boolean> => {
+    if (!(await this.attempt(this.client.request('hide', { c, on: true })))) return false
+    this.#gone(c)
+    return true
+  }
   role = (c: string, user: string, role: Role) => this.attempt(this.client.request('role', { c, user, role }))
   rename = (c: string, title: string) => this.attempt(this.client.request('rename', { c, title }))
   mute = async (c: string, on: boolean): Promise<void> => {
@@ -213,6 +222,8 @@ export class Chat {
     let c: string | undefined
     const opening = this.client.direct(user).then(answer => {
       c = answer.c
+      // It may have been hidden.
+      if (!this.inbox.has(answer.c)) this.#refreshInboxSoon()
     })
     await this.attempt(opening)
     return c
@@ -293,7 +304,7 @@ export class Chat {
   #take(event: ConversationEvent): void {
     if (!applyToInbox(this.inbox, event, this.me)) this.#refreshInboxSoon()
     if (event.type === 'message.posted') this.typists.set(event.c, event.from, false)
-    if (event.type === 'member.left' && event.user === this.me) this.#gone(event.c)
+    if (endsMembership(event, this.me)) this.#gone(event.c)
     this.#rooms.get(event.c)?.accept(event)
     if (event.type === 'member.joined' && event.c === this.room?.c) this.#watch()
     for (const listener of this.#onEvent) listener(event)

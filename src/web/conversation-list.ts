@@ -104,7 +104,7 @@ const Conversation = ({ chat, item }: { chat: Chat; item: InboxItem }) => {
         channel=${item.kind === 'channel'}
         presence=${item.peer === undefined ? undefined : chat.presence.get(item.peer)}
       />
-      <span class="conversation-name" dir="auto">${name}${item.muted && html` <span class="is-muted"><${Icon} name="bell-off" /><span class="sr-only">, muted</span></span>`}</span>
+      <span class="conversation-name" dir="auto">${name}${item.muted && html` <span class="is-muted"><${Icon} name="bell-off" /><span class="sr-only">, muted</span></span>`}${item.archived === true && html` <span class="is-muted"><${Icon} name="archive" /><span class="sr-only">, archived</span></span>`}</span>
       <time class="conversation-time" datetime=${item.at} title=${formatPrecisely(item.at)}>${formatBriefly(item.at)}</time>
       <span class=${`conversation-last ${typists.length > 0 ? 'is-typing' : ''}`}>
         ${

@@ -7,6 +7,7 @@ const dayMonth = new Intl.DateTimeFormat(undefined, { weekday: 'long', day: 'num
 const fullDay = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'long', year: 'numeric' })
 const shortDay = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short' })
 const numericDay = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'numeric', year: '2-digit' })
+const endOf = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' })
 const precise = new Intl.DateTimeFormat(undefined, { dateStyle: 'full', timeStyle: 'medium' })
 
 /** Days between a time and now, by local midnight. */
@@ -47,6 +48,9 @@ export const formatBriefly = (at: string, now = new Date()): string => {
   return date.getFullYear() === now.getFullYear() ? shortDay.format(date) : numericDay.format(date)
 }
 
+/** Date and time of the end of something, in short. */
+export const formatUntil = (at: string): string => endOf.format(new Date(at))
+
 /** `a`, `a and b`, `a, b and c`; names beyond `most` are counted. */
 export const formatNames = (names: readonly string[], most = 3): string => {
   if (names.length > most)
@@ -70,6 +74,7 @@ export const formatNotice = ({ event }: Notice, me: string): readonly [what: str
     case 'conversation.renamed':
       return [`${Who(event.from)} renamed it to`, event.title]
     case 'conversation.settings_changed': {
+      if (event.archived === true) return [`${Who(event.from)} archived the conversation`]
       // The event has all other settings, and does not tell which of them changed.
       if (event.data !== undefined) return [`${Who(event.from)} changed the settings`]
       const posting = event.posting === 'staff' ? 'only the owner and admins' : 'everybody'
@@ -91,6 +96,12 @@ export const formatNotice = ({ event }: Notice, me: string): readonly [what: str
         ? [left]
         : [`${left}; ${who(event.successor)} now owns the conversation`]
     }
+    case 'member.banned': {
+      const until = event.until === undefined ? '' : ` until ${formatUntil(event.until)}`
+      return [`${Who(event.from)} banned ${who(event.user)}${until}`]
+    }
+    case 'member.unbanned':
+      return [`${Who(event.from)} lifted the ban of ${who(event.user)}`]
     case 'member.role_changed':
       return [
         `${Who(event.from)} made ${who(event.user)} ${event.role === 'member' ? 'a member' : `an ${event.role}`}`,

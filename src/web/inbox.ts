@@ -2,18 +2,26 @@ import type { ConversationEvent, InboxItem } from '../events/index.ts'
 
 export type Inbox = Map<string, InboxItem>
 
+/** Whether an event ends the membership of its `user`. */
+export const endsMembership = (event: ConversationEvent, user: string): boolean =>
+  (event.type === 'member.left' || event.type === 'member.banned') && event.user === user
+
+/** Whether an event puts a conversation into the list: a new one, or a hidden one. */
+const addsToList = ({ type }: ConversationEvent): boolean =>
+  type === 'conversation.created' || type === 'member.joined' || type === 'message.posted'
+
 /**
- * Applies an event to the list. Returns false when the list has to be fetched again: for a new conversation, or when
- * the last message was deleted. The time of a conversation is that of its last message, or of the user's own arrival if
- * that is later: nothing else moves it in the list.
+ * Applies an event to the list. Returns false when the list has to be fetched again: for a new or hidden conversation,
+ * or when the last message was deleted. The time of a conversation is that of its last message, or of the user's own
+ * arrival if that is later: nothing else moves it in the list.
  */
 export const applyToInbox = (inbox: Inbox, event: ConversationEvent, me: string): boolean => {
   const item = inbox.get(event.c)
-  if (event.type === 'member.left' && event.user === me) {
+  if (endsMembership(event, me)) {
     inbox.delete(event.c)
     return true
   }
-  if (item === undefined) return false
+  if (item === undefined) return !addsToList(event)
   if (event.seq <= item.head) return true
   const next: InboxItem = { ...item, head: event.seq }
   inbox.set(event.c, next)
@@ -37,6 +45,9 @@ export const applyToInbox = (inbox: Inbox, event: ConversationEvent, me: string)
     case 'conversation.renamed':
       next.title = event.title
       return true
+    case 'conversation.settings_changed':
+      if (event.archived !== undefined) inbox.set(event.c, withArchived(next, event.archived))
+      return true
     case 'member.joined':
       if (event.user === me) next.at = event.at
       return true
@@ -44,6 +55,9 @@ export const applyToInbox = (inbox: Inbox, event: ConversationEvent, me: string)
       return true
   }
 }
+
+const withArchived = ({ archived: _before, ...item }: InboxItem, archived: boolean): InboxItem =>
+  archived ? { ...item, archived } : item
 
 /**
  * Merges a page of the server's list; the first page replaces the list. Events and markers that arrived during the

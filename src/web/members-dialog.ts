@@ -4,6 +4,7 @@ import type { MemberItem, Role } from '../events/index.ts'
 import { Avatar } from './avatar.ts'
 import type { Chat } from './chat.ts'
 import { Dialog } from './dialog.ts'
+import { formatUntil } from './format.ts'
 import { IconButton } from './icons.ts'
 import type { Room } from './room.ts'
 
@@ -11,11 +12,13 @@ const rank: Record<Role, number> = { owner: 2, admin: 1, member: 0 }
 
 /** The members of a conversation with their roles, and the changes that the user may make. */
 export const MembersDialog = ({ chat, room, onClose }: { chat: Chat; room: Room; onClose: () => void }) => {
-  const [leaving, setLeaving] = useState(false)
   const item = chat.inbox.get(room.c)
   const mine = room.roleOf(chat.me) ?? 'member'
   const open = item?.kind !== 'direct'
   const leads = open && rank[mine] > 0
+  useEffect(() => {
+    if (leads) void chat.attempt(room.loadBans())
+  }, [chat, room, leads])
   const members = [...room.members].sort((a, b) => rank[b.role] - rank[a.role] || (a.user < b.user ? -1 : 1))
 
   const submit = (act: (value: string) => Promise<boolean>) => async (event: SubmitEvent) => {
@@ -52,38 +55,94 @@ export const MembersDialog = ({ chat, room, onClose }: { chat: Chat; room: Room;
             </label>
             <button class="quiet">Rename</button>
           </form>
+          <${Bans} chat=${chat} room=${room} />
         `
       }
-      ${
-        open &&
-        html`
-          <div class="dialog-actions">
-            ${
-              leaving
-                ? html`
-                  <span class="muted">You will not see it any more.</span>
-                  <button type="button" class="quiet" onClick=${() => setLeaving(false)}>Stay</button>
-                  <button
-                    type="button"
-                    class="danger"
-                    onClick=${async () => {
-                      if (await chat.leave(room.c)) onClose()
-                    }}
-                  >
-                    Leave
-                  </button>
-                `
-                : html`<button type="button" class="quiet" onClick=${() => setLeaving(true)}>Leave the conversation</button>`
-            }
-          </div>
-        `
-      }
+      <${Actions} chat=${chat} room=${room} open=${open} leads=${leads} onClose=${onClose} />
     <//>
   `
 }
 
+/** The actions of the user on the conversation as a whole. */
+const Actions = (props: { chat: Chat; room: Room; open: boolean; leads: boolean; onClose: () => void }) => {
+  const { chat, room, open, leads, onClose } = props
+  const [leaving, setLeaving] = useState(false)
+  const isArchived = chat.inbox.get(room.c)?.archived === true
+  const thenClose = (act: () => Promise<boolean>) => async () => {
+    if (await act()) onClose()
+  }
+  if (leaving)
+    return html`
+      <div class="dialog-actions">
+        <span class="muted">You will not see it any more.</span>
+        <button type="button" class="quiet" onClick=${() => setLeaving(false)}>Stay</button>
+        <button type="button" class="danger" onClick=${thenClose(() => chat.leave(room.c))}>Leave</button>
+      </div>
+    `
+  return html`
+    <div class="dialog-actions">
+      ${
+        leads &&
+        html`
+          <button type="button" class="quiet" aria-pressed=${isArchived} onClick=${() => void chat.archive(room.c, !isArchived)}>
+            ${isArchived ? 'Open it again' : 'Archive'}
+          </button>
+        `
+      }
+      <button type="button" class="quiet" onClick=${thenClose(() => chat.hide(room.c))}>Hide conversation</button>
+      ${open && html`<button type="button" class="quiet" onClick=${() => setLeaving(true)}>Leave the conversation</button>`}
+    </div>
+  `
+}
+
+/** The banned users of a conversation, for its owners and admins. */
+const Bans = ({ chat, room }: { chat: Chat; room: Room }) =>
+  room.bans.length > 0 &&
+  html`
+    <section aria-label="Banned users">
+      <h3>Banned</h3>
+      <ul role="list" class="members">
+        ${room.bans.map(
+          ({ user, until }) => html`
+            <li key=${user} class="member banned" data-user=${user}>
+              <${Avatar} id=${user} size="small" />
+              <span class="member-name" dir="auto">${user}</span>
+              <span class="muted member-state">${until === undefined ? '' : `until ${formatUntil(until)}`}</span>
+              <button type="button" class="quiet" aria-label=${`Unban ${user}`} onClick=${() => void chat.unban(room.c, user)}>Unban</button>
+            </li>
+          `,
+        )}
+      </ul>
+    </section>
+  `
+
 /** A change of a member that takes something away: it needs a second click. */
-type Asking = 'remove' | 'own'
+type Asking = 'remove' | 'ban' | 'own'
+
+const questions: Record<
+  Asking,
+  {
+    readonly text: (user: string) => string
+    readonly confirm: string
+    readonly act: (chat: Chat, c: string, user: string) => Promise<boolean>
+  }
+> = {
+  remove: {
+    text: user => `Remove ${user} from the conversation?`,
+    confirm: 'Remove',
+    act: (chat, c, user) => chat.remove(c, user),
+  },
+  ban: {
+    text: user => `Ban ${user}? ${user} is removed, and cannot return until the ban is lifted.`,
+    confirm: 'Ban',
+    act: (chat, c, user) => chat.ban(c, user),
+  },
+  own: {
+    text: user => `Make ${user} an owner? An owner can do all that you can, and take your role from you.`,
+    confirm: 'Make owner',
+    act: (chat, c, user) => chat.role(c, user, 'owner'),
+  },
+}
 
 const Member = (props: { chat: Chat; room: Room; member: MemberItem; mine: Role; leads: boolean }) => {
   const { chat, room, member, mine, leads } = props
@@ -120,21 +179,22 @@ const Member = (props: { chat: Chat; room: Room; member: MemberItem; mine: Role;
         leads &&
         !me &&
         rank[role] < rank[mine] &&
-        html`<${IconButton} name="close" label=${`Remove ${user}`} onClick=${() => setAsking('remove')} />`
+        html`
+          <span class="member-actions">
+            <${IconButton} name="close" label=${`Remove ${user}`} onClick=${() => setAsking('remove')} />
+            <${IconButton} name="ban" label=${`Ban ${user}`} onClick=${() => setAsking('ban')} />
+          </span>
+        `
       }
       ${
         asking !== undefined &&
         html`
           <${Question}
-            text=${
-              asking === 'remove'
-                ? `Remove ${user} from the conversation?`
-                : `Make ${user} an owner? An owner can do all that you can, and take your role from you.`
-            }
+            text=${questions[asking].text(user)}
             keep="Cancel"
-            confirm=${asking === 'remove' ? 'Remove' : 'Make owner'}
+            confirm=${questions[asking].confirm}
             onClose=${() => setAsking(undefined)}
-            onConfirm=${() => void (asking === 'remove' ? chat.remove(room.c, user) : chat.role(room.c, user, 'owner'))}
+            onConfirm=${() => void questions[asking].act(chat, room.c, user)}
           />
         `
       }

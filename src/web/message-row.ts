@@ -20,6 +20,8 @@ interface Props {
   active: boolean
   tabStop: boolean
   mayDelete: boolean
+  /** False in an archived conversation. */
+  canPost: boolean
   /** Users whose last read message this is, separated by spaces. */
   readers: string
   actions: MessageActions
@@ -40,6 +42,7 @@ export class MessageRow extends Component<Props> {
     active,
     tabStop,
     mayDelete,
+    canPost,
     readers,
     actions,
     onActive,
@@ -76,10 +79,10 @@ export class MessageRow extends Component<Props> {
               : message.text !== '' && html`<${MessageText} text=${message.text} edited=${message.edited} />`
           }
           ${message.attachments.length > 0 && !message.deleted && html`<${Attachments} files=${message.attachments} mediaUrl=${actions.mediaUrl} />`}
-          ${message.reactions.length > 0 && html`<${Reactions} message=${message} me=${me} react=${actions.react} />`}
+          ${message.reactions.length > 0 && html`<${Reactions} message=${message} me=${me} canPost=${canPost} react=${actions.react} />`}
         </div>
         ${readers !== '' && html`<${Readers} users=${readers.split(' ')} />`}
-        ${active && !message.deleted && html`<${MessageTools} message=${message} mine=${mine} mayDelete=${mayDelete} actions=${actions} me=${me} />`}
+        ${active && !message.deleted && html`<${MessageTools} message=${message} mine=${mine} mayDelete=${mayDelete} canPost=${canPost} actions=${actions} me=${me} />`}
       </li>
     `
   }
@@ -105,7 +108,12 @@ const Quote = ({
   </button>
 `
 
-const Reactions = (props: { message: Message; me: string; react: MessageActions['react'] }) => html`
+const Reactions = (props: {
+  message: Message
+  me: string
+  canPost: boolean
+  react: MessageActions['react']
+}) => html`
   <ul role="list" class="reactions" aria-label="Reactions">
     ${props.message.reactions.map(({ emoji, users }) => {
       const mine = users.includes(props.me)
@@ -115,6 +123,7 @@ const Reactions = (props: { message: Message; me: string; react: MessageActions[
             type="button"
             class="reaction"
             aria-pressed=${mine}
+            disabled=${!props.canPost}
             title=${formatNames(users, 8)}
             aria-label=${`${emoji} ${users.length}: ${formatNames(users, 8)}`}
             onClick=${() => props.react(props.message, emoji, !mine)}
@@ -136,12 +145,12 @@ const Readers = ({ users }: { users: string[] }) => html`
 `
 
 /** Keys on a focused message: r replies, e edits, Delete deletes. */
-const shortcut = (event: KeyboardEvent, { message, me, mayDelete, actions }: Props): void => {
+const shortcut = (event: KeyboardEvent, { message, me, mayDelete, canPost, actions }: Props): void => {
   if (event.target !== event.currentTarget || event.ctrlKey || event.metaKey || event.altKey) return
   if (message.deleted) return
   const mine = message.from === me
-  if (event.key === 'r') actions.reply(message)
-  else if (event.key === 'e' && mine) actions.edit(message)
+  if (event.key === 'r' && canPost) actions.reply(message)
+  else if (event.key === 'e' && mine && canPost) actions.edit(message)
   else if (event.key === 'Delete' && mayDelete) actions.delete(message)
   else return
   event.preventDefault()

@@ -11,10 +11,11 @@ export const MessageTools = (props: {
   message: Message
   mine: boolean
   mayDelete: boolean
+  canPost: boolean
   me: string
   actions: MessageActions
 }) => {
-  const { message, mine, mayDelete, me, actions } = props
+  const { message, mine, mayDelete, canPost, me, actions } = props
   const [picking, setPicking] = useState(false)
   const tools = useRef<HTMLDivElement>(null)
   useLayoutEffect(() => {
@@ -47,9 +48,9 @@ export const MessageTools = (props: {
           </div>
         `
       }
-      <${IconButton} name="smile" label="React" aria-expanded=${picking} onClick=${() => setPicking(!picking)} />
-      <${IconButton} name="reply" label="Reply" onClick=${() => actions.reply(message)} />
-      ${mine && html`<${IconButton} name="pencil" label="Edit" onClick=${() => actions.edit(message)} />`}
+      ${canPost && html`<${IconButton} name="smile" label="React" aria-expanded=${picking} onClick=${() => setPicking(!picking)} />`}
+      ${canPost && html`<${IconButton} name="reply" label="Reply" onClick=${() => actions.reply(message)} />`}
+      ${canPost && mine && html`<${IconButton} name="pencil" label="Edit" onClick=${() => actions.edit(message)} />`}
       ${mayDelete && html`<${IconButton} name="trash" label="Delete" onClick=${() => actions.delete(message)} />`}
     </div>
   `

@@ -6,7 +6,7 @@ import { Composer } from './composer.ts'
 import { DeleteDialog } from './delete-dialog.ts'
 import type { DialogName } from './dialog.ts'
 import { formatNames } from './format.ts'
-import { IconButton } from './icons.ts'
+import { Icon, IconButton } from './icons.ts'
 import { nameOf } from './inbox.ts'
 import type { MessageActions } from './message-actions.ts'
 import type { Room } from './room.ts'
@@ -77,7 +77,11 @@ export const RoomPane = (props: { chat: Chat; room: Room; onDialog: (name: Dialo
           html`<span class="dots" aria-hidden="true"><i /><i /><i /></span>${formatNames(typists)} ${typists.length === 1 ? 'is' : 'are'} typing`
         }
       </p>
-      <${Composer} chat=${chat} room=${room} name=${name} />
+      ${
+        item?.archived === true
+          ? html`<p class="archived" role="note"><${Icon} name="archive" />This conversation is archived. Nothing can be posted in it.</p>`
+          : html`<${Composer} chat=${chat} room=${room} name=${name} />`
+      }
     </section>
     ${
       deleting !== undefined &&

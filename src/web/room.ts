@@ -1,5 +1,5 @@
 import type { ConfabClient } from '../client/index.ts'
-import type { ConversationEvent, MemberItem, Role } from '../events/index.ts'
+import type { BanItem, ConversationEvent, MemberItem, Role } from '../events/index.ts'
 import { Quotes } from './quotes.ts'
 import { type Message, Timeline } from './timeline.ts'
 
@@ -15,6 +15,7 @@ export class Room {
   readonly #changed: () => void
   readonly #quotes: Quotes
   #members = new Map<string, MemberItem>()
+  #bans = new Map<string, BanItem>()
   #turn = 0
   /** The highest known seq. */
   #head = 0
@@ -41,6 +42,11 @@ export class Room {
 
   get members(): readonly MemberItem[] {
     return [...this.#members.values()]
+  }
+
+  /** The banned users; empty until `loadBans`. */
+  get bans(): readonly BanItem[] {
+    return [...this.#bans.values()]
   }
 
   roleOf(user: string): Role | undefined {
@@ -104,6 +110,13 @@ export class Room {
     const { members, cursor } = await this.#client.request('members', { c: this.c, limit: 200 })
     this.#members = new Map(members.map(member => [member.user, member]))
     this.moreMembers = cursor !== undefined
+    this.#changed()
+  }
+
+  /** Loads the banned users: only for owners and admins. */
+  async loadBans(): Promise<void> {
+    const { bans } = await this.#client.request('bans', { c: this.c, limit: 200 })
+    this.#bans = new Map(bans.map(ban => [ban.user, ban]))
     this.#changed()
   }
 
@@ -172,7 +185,12 @@ export class Room {
     else if (event.type === 'member.left') {
       this.#members.delete(event.user)
       if (event.successor !== undefined) this.#setRole(event.successor, 'owner')
-    } else if (event.type === 'message.posted') {
+    } else if (event.type === 'member.banned') {
+      const { user, until } = event
+      this.#members.delete(user)
+      this.#bans.set(user, until === undefined ? { user } : { user, until })
+    } else if (event.type === 'member.unbanned') this.#bans.delete(event.user)
+    else if (event.type === 'message.posted') {
       const member = this.#members.get(event.from)
       if (member !== undefined) this.#members.set(event.from, { ...member, read: event.seq })
     }

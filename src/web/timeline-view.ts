@@ -77,7 +77,9 @@ export const TimelineView = ({
   const lastMessage = shown.rows.findLast(row => row.kind === 'message')
   /** The message that Tab focuses; arrows move from there. */
   const tabStop = shown.rows.some(row => row.key === active) ? active : lastMessage?.key
-  const unread = chat.inbox.get(room.c)?.unread ?? 0
+  const item = chat.inbox.get(room.c)
+  const unread = item?.unread ?? 0
+  const isArchived = item?.archived === true
 
   const show = (row: Row) => {
     switch (row.kind) {
@@ -100,6 +102,7 @@ export const TimelineView = ({
             active=${active === message.m}
             tabStop=${tabStop === message.m}
             mayDelete=${message.from === chat.me || room.roleOf(chat.me) === 'owner' || room.roleOf(chat.me) === 'admin'}
+            canPost=${!isArchived}
             readers=${readers.get(message.m)?.join(' ') ?? ''}
             actions=${actions}
             onActive=${setActive}

@@ -31,6 +31,8 @@ const noticeTypes: ReadonlySet<string> = new Set<NoticeEvent['type']>([
   'member.joined',
   'member.left',
   'member.role_changed',
+  'member.banned',
+  'member.unbanned',
 ])
 
 /** An event about the conversation itself. */

@@ -25,6 +25,16 @@ const left = (seq: number, user: string): ConversationEvent => ({
   user,
 })
 
+const banned = (seq: number, user: string): ConversationEvent => ({
+  t: 'event',
+  c: 'c',
+  seq,
+  type: 'member.banned',
+  from: 'bob',
+  at: '2026-11-24T02:30:43.123Z',
+  user,
+})
+
 const start = (options: { resume?: Record<string, number>; gapMs?: number; heldLimit?: number } = {}) => {
   const delivered: number[] = []
   const asked: Record<string, number>[] = []
@@ -100,16 +110,18 @@ t.test(
   },
 )
 
-t.test('leaving ends a conversation; a new membership starts it again', async t => {
-  const { sequencer, delivered } = start({ resume: { c: 1 } })
-  sequencer.accept(left(2, 'bob'))
-  sequencer.accept(left(3, 'alice'))
-  t.same(sequencer.cursors(), {})
-  sequencer.accept(message(3))
-  sequencer.accept(message(9))
-  sequencer.accept(message(10))
-  t.same(delivered, [2, 3, 9, 10])
-  sequencer.stop()
+t.test('leaving, or a ban, ends a conversation; a new membership starts it again', async t => {
+  for (const out of [left, banned]) {
+    const { sequencer, delivered } = start({ resume: { c: 1 } })
+    sequencer.accept(out(2, 'bob'))
+    sequencer.accept(out(3, 'alice'))
+    t.same(sequencer.cursors(), {})
+    sequencer.accept(message(3))
+    sequencer.accept(message(9))
+    sequencer.accept(message(10))
+    t.same(delivered, [2, 3, 9, 10])
+    sequencer.stop()
+  }
 })
 
 t.test('a new follower of a channel has the cursor of its synced, also the second time', async t => {

@@ -15,6 +15,7 @@ const slowModeSeconds = fc.constantFrom(0, 0, 10)
 /** Often the same data, so that commands repeat it. */
 const data = fc.oneof(fc.constantFrom({}, { a: 1 }, { b: [1], a: 1 }, { a: 1, b: [1] }), arbitraryData)
 const change = fc.oneof(data, fc.constant(null))
+const archived = fc.constantFrom(false, false, true)
 const role = fc.constantFrom('owner', 'admin', 'member')
 
 export const arbitraryCreate: fc.Arbitrary<Wish> = fc.record(
@@ -45,7 +46,9 @@ export const arbitraryWish: fc.Arbitrary<Wish> = fc.oneof(
   fc.constant({ t: 'leave' } as const),
   fc.record({ t: fc.constant('rename'), title }),
   fc.record(
-    { t: fc.constant('settings'), posting, slowModeSeconds, data: change },
-    { requiredKeys: ['t', 'posting', 'slowModeSeconds'] },
+    { t: fc.constant('settings'), posting, slowModeSeconds, archived, data: change },
+    { requiredKeys: ['t', 'posting', 'slowModeSeconds', 'archived'] },
   ),
+  fc.record({ t: fc.constant('ban'), user: arbitraryUser, until: fc.constant('2030-01-01T00:00:00.000Z') }),
+  fc.record({ t: fc.constant('unban'), user: arbitraryUser }),
 )

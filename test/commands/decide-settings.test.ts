@@ -2,7 +2,7 @@ import t from 'tap'
 import { v7 } from 'uuid'
 import { conversationType } from '../../src/commands/domain/conversation-state.ts'
 import { slowModeMembers } from '../../src/commands/domain/slow-mode.ts'
-import { at, c, codeOf, command, direct, given, group, run, when } from './given.ts'
+import { at, c, codeOf, command, direct, evolve, given, group, run, when } from './given.ts'
 
 const later = (ms: number): string => new Date(Date.parse(at) + ms).toISOString()
 const send = (m: string) => ({ t: 'send', m, text: 'hi' }) as const
@@ -20,6 +20,7 @@ t.test('owner and admins set the posting rules; repeating them changes nothing',
       at,
       posting: 'staff',
       slowModeSeconds: 30,
+      archived: false,
     },
   })
   t.equal(codeOf(when(state, 'mia', wish)), 'FORBIDDEN')
@@ -97,4 +98,57 @@ t.test('slow mode remembers a bounded number of members for the interval; a snap
   run(fork, command('u0', send(v7()), { at: later(60_000) }))
   t.equal(fork.slowMode?.posted.size, 1, 'all others had expired')
   t.equal(state.slowMode?.posted.size, slowModeMembers, 'the original is unchanged')
+})
+
+t.test(
+  'nothing is posted in an archived conversation; deleting, leaving and managing it stay possible',
+  async t => {
+    for (const kind of ['group', 'channel'] as const) {
+      const state = group(kind)
+      run(state, command('mia', send('m1')))
+      const edited = command('mia', { t: 'edit', m: 'm1', text: 'ho' })
+      run(state, edited)
+      t.equal(codeOf(when(state, 'mia', { t: 'settings', archived: true })), 'FORBIDDEN')
+      t.match(run(state, command('adam', { t: 'settings', archived: true })), {
+        event: { type: 'conversation.settings_changed', archived: true, posting: 'everybody' },
+      })
+      t.equal(codeOf(when(state, 'adam', { t: 'settings', archived: true })), 'unchanged')
+      for (const from of ['alice', 'adam', 'mia']) {
+        t.equal(codeOf(when(state, from, send('m2'))), 'ARCHIVED')
+        t.equal(codeOf(when(state, from, send('m2'), { isImported: true })), 'ARCHIVED')
+        t.equal(codeOf(when(state, from, { t: 'edit', m: 'm1', text: 'x' })), 'ARCHIVED')
+        for (const on of [true, false])
+          t.equal(codeOf(when(state, from, { t: 'react', m: 'm1', emoji: '👍', on })), 'ARCHIVED')
+      }
+      t.equal(codeOf(when(state, 'eve', send('m2'))), kind === 'group' ? 'NOT_FOUND' : 'NOT_MEMBER')
+      t.match(when(state, 'mia', send('m1')), { unchanged: { duplicate: true } }, 'a repeated message')
+      t.match(run(state, edited), { unchanged: {} }, 'a repeated edit')
+      const possible = [
+        ['mia', { t: 'delete', m: 'm1' }],
+        ['mia', { t: 'leave' }],
+        ['alice', { t: 'remove', user: 'mia' }],
+        ['alice', { t: 'ban', user: 'mia' }],
+        ['alice', { t: 'invite', user: 'nina' }],
+        ['alice', { t: 'role', user: 'mia', role: 'admin' }],
+        ['alice', { t: 'rename', title: 'Old tea' }],
+      ] as const
+      for (const [from, wish] of possible) t.ok('event' in when(state, from, wish), wish.t)
+      t.match(run(state, command('alice', { t: 'settings', posting: 'staff' })), {
+        event: { archived: true },
+      })
+      t.equal(codeOf(when(state, 'alice', send('m2'))), 'ARCHIVED', 'other settings leave it archived')
+      run(state, command('alice', { t: 'settings', archived: false }))
+      t.equal(codeOf(when(state, 'alice', send('m2'))), 'message.posted')
+    }
+    t.equal(codeOf(when(direct(), 'alice', { t: 'settings', archived: true })), 'FORBIDDEN')
+  },
+)
+
+t.test('settings of a build that knows no archived conversations leave them archived', async t => {
+  const state = group()
+  run(state, command('alice', { t: 'settings', archived: true }))
+  const seq = state.seq + 1
+  const event = { t: 'event', c, seq, from: 'alice', at, posting: 'staff', slowModeSeconds: 0 } as const
+  evolve(state, { ...event, type: 'conversation.settings_changed' }, 'older')
+  t.match(state, { archived: true, posting: 'staff' })
 })

@@ -140,21 +140,85 @@ t.test('the direct conversation of a pair is recorded once', async t => {
   )
 })
 
+t.test('hiding: by members, up to the last event; showing: always', async t => {
+  const mia = emptyUser('mia')
+  t.same(when(mia, { t: 'hide', c, on: false }), { unchanged: {} })
+  t.same(when(mia, { t: 'hide', c, on: true }), {
+    event: { u: 'mia', seq: 1, type: 'conversation.hidden', at, c, head: 10 },
+  })
+  t.same(when(mia, { t: 'hide', c, on: true }), { unchanged: {} })
+  run(conversation, command('max', { t: 'send', m: 'later', text: 'hi' }))
+  t.match(when(mia, { t: 'hide', c, on: true }), { event: { head: 11 } }, 'again, after a message')
+  t.same(when(mia, { t: 'hide', c, on: false }, { conversation: emptyConversation(c) }), {
+    event: { u: 'mia', seq: 3, type: 'conversation.unhidden', at, c },
+  })
+  t.same(mia.hidden.size, 0)
+  t.match(when(emptyUser('eve'), { t: 'hide', c, on: true }), { refused: 'NOT_FOUND' })
+  t.match(when(emptyUser('bob'), { t: 'hide', c, on: true }, { conversation: direct() }), {
+    event: { type: 'conversation.hidden', head: 1 },
+  })
+  when(mia, { t: 'hide', c, on: true })
+  evolveUser(
+    mia,
+    { u: 'mia', seq: 5, type: 'channel.followed', at, c, head: 11, n: 9 },
+    {
+      stream: 'USER_0',
+      streamSeq: 5,
+      commandId: 'x',
+    },
+  )
+  t.same(mia.hidden.size, 0, 'a user who follows the channel anew sees it')
+})
+
+t.test('a banned user neither follows a channel nor has markers in it', async t => {
+  const channel = group('channel')
+  run(channel, command('alice', { t: 'ban', user: 'zoe' }))
+  const zoe = emptyUser('zoe')
+  zoe.follows.add(c)
+  for (const wish of [
+    { t: 'read', c, seq: 1 },
+    { t: 'mute', c, on: true },
+    { t: 'hide', c, on: true },
+  ] as const)
+    t.match(when(zoe, wish, { conversation: channel }), { refused: 'NOT_MEMBER' }, wish.t)
+  const follow = (on: boolean, from: string) =>
+    decideUser(emptyUser('zoe'), {
+      request: { t: 'follow', c, on },
+      user: 'zoe',
+      from,
+      at,
+      id: 'x',
+      conversation: channel,
+    })
+  t.same(follow(true, 'zoe'), { refused: 'BANNED' })
+  t.match(follow(true, 'alice'), { refused: 'BANNED', field: '/user' })
+  t.match(follow(false, 'alice'), { unchanged: {} })
+})
+
 t.test('a snapshot is the state', async t => {
   const mia = emptyUser('mia')
   when(mia, { t: 'read', c, seq: 5 })
   when(mia, { t: 'delivered', c, seq: 7 })
   when(mia, { t: 'mute', c, on: true })
+  when(mia, { t: 'hide', c, on: true })
   when(mia, { t: 'block', user: 'max', on: true })
   when(mia, { t: 'direct', user: 'zoe' }, { proposed: 'p', earlier: null })
   const restored = userType.deserialise('mia', userType.serialise(mia), userType.snapshotVersion)
   t.same(restored, mia)
   const fork = userType.fork(mia, 1)
   when(fork, { t: 'block', user: 'eve', on: true })
+  when(fork, { t: 'hide', c, on: false })
   when(fork, { t: 'direct', user: 'zed' }, { proposed: 'q', earlier: null })
   t.same(mia, restored, 'a fork leaves the original unchanged')
-  const { directs: _, ...older } = JSON.parse(Buffer.from(userType.serialise(mia)).toString())
-  t.equal(userType.deserialise('mia', Buffer.from(JSON.stringify(older)), 2).directs.size, 0)
+  const {
+    directs: _,
+    hidden: _hidden,
+    ...older
+  } = JSON.parse(Buffer.from(userType.serialise(mia)).toString())
+  for (const version of [2, 3]) {
+    const { directs, hidden } = userType.deserialise('mia', Buffer.from(JSON.stringify(older)), version)
+    t.same([directs.size, hidden.size], [0, 0])
+  }
   t.throws(() => userType.deserialise('mia', userType.serialise(mia), 1), RangeError)
 })
 

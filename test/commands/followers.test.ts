@@ -41,6 +41,8 @@ t.test(
       { t: 'role', c, user: 'zed', role: 'admin' },
       { t: 'rename', c, title: 'x' },
       { t: 'settings', c, posting: 'staff' },
+      { t: 'ban', c, user: 'zed' },
+      { t: 'unban', c, user: 'zed' },
     ]
     for (const request of ofTheStaff) {
       t.equal(await code('zoe', request), 'FORBIDDEN', `${request.t}: a follower has no staff rights`)

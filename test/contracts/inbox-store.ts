@@ -42,6 +42,13 @@ const mute = (c: string, user: string, seq: number, muted: boolean): InboxChange
   seq,
   muted,
 })
+const hide = (c: string, user: string, seq: number, shownFrom: number): InboxChange => ({
+  kind: 'hide',
+  c,
+  user,
+  seq,
+  shownFrom,
+})
 const membership = (c: string, user: string, seq: number, member: boolean): InboxChange => ({
   kind: 'membership',
   c,
@@ -346,6 +353,86 @@ export const testInboxStore = (t: Test, open: OpenEmptyViews): void => {
       (await views.inbox.page('ann', { limit: 9 })).items.map(({ c }) => c),
       ['b', 'e', 'new', 'g', 'a', 'f', 'd'],
     )
+  })
+
+  t.test('a hidden conversation is not in the list, until a later message or arrival', async t => {
+    const { stores, views } = await open(t)
+    const list = async () => (await views.inbox.page('ann', { limit: 9 })).items.map(({ c }) => c)
+    await stores.inbox.apply([hide('c', 'ann', 1, 3)])
+    await stores.inbox.apply([
+      ...created('c', ['ann', 'bob']),
+      message('c', 2, 1),
+      ...created('empty', ['ann']),
+    ])
+    t.same(await list(), ['empty'], 'the view may be ahead in the log of the user')
+    t.match(
+      await views.inbox.item('ann', 'c'),
+      { c: 'c', unread: 1 },
+      'it is still a conversation of the user',
+    )
+    t.match(await views.inbox.page('bob', { limit: 9 }), { items: [{ c: 'c' }] })
+    await stores.inbox.apply([
+      ...amended('c', 3, 'm1', 'edited', { n: 1 }),
+      { kind: 'title', c: 'c', seq: 4, title: 'x' },
+      read('c', 'ann', 2),
+    ])
+    t.same(await list(), ['empty'], 'only messages show it')
+    await stores.inbox.apply([message('c', 5, 2)])
+    t.same(await list(), ['c', 'empty'])
+    await stores.inbox.apply([hide('c', 'ann', 2, 6), hide('empty', 'ann', 3, 2)])
+    t.same(await list(), [])
+    t.same(await views.inbox.page('ann', { limit: 1 }), { items: [] })
+    await stores.inbox.apply([hide('empty', 'ann', 4, 0), hide('empty', 'ann', 3, 2)])
+    t.same(await list(), ['empty'], 'shown again; an older change has no effect')
+    await stores.inbox.apply([message('c', 6, 3, 'ann')])
+    t.same(await list(), ['c', 'empty'], 'an own message')
+    await stores.inbox.apply([
+      hide('c', 'ann', 5, 7),
+      membership('c', 'ann', 7, false),
+      membership('c', 'ann', 8, true),
+      { kind: 'came', c: 'c', seq: 8, user: 'ann', n: 3 },
+    ])
+    t.same(await list(), ['c', 'empty'], 'a new arrival')
+  })
+
+  t.test('a conversation that was hidden during the first page is in no later page', async t => {
+    const { stores, views } = await open(t)
+    const ids = ['a', 'b', 'd', 'e']
+    for (const [i, c] of ids.entries())
+      await stores.inbox.apply([...created(c, ['ann', 'bob'], i + 1), message(c, 10 + i, 1)])
+    await stores.inbox.apply([hide('b', 'ann', 1, 12)])
+    const first = await views.inbox.page('ann', { limit: 1 })
+    await stores.inbox.apply([message('b', 20, 2), message('a', 21, 2)])
+    const second = await views.inbox.page('ann', { limit: 9, cursor: first.cursor ?? '' })
+    t.same(
+      [first, second].map(({ items }) => items.map(({ c }) => c)),
+      [['e'], ['d', 'a']],
+    )
+    await stores.inbox.apply([hide('d', 'ann', 2, 13)])
+    t.match(await views.inbox.page('ann', { limit: 9, cursor: first.cursor ?? '' }), { items: [{ c: 'a' }] })
+    t.same(
+      (await views.inbox.page('ann', { limit: 9 })).items.map(({ c }) => c),
+      ['a', 'b', 'e'],
+    )
+  })
+
+  t.test('an archived conversation says so', async t => {
+    const { stores, views } = await open(t)
+    const archived = (seq: number, on: boolean): InboxChange => ({
+      kind: 'archived',
+      c: 'c',
+      seq,
+      archived: on,
+    })
+    await stores.inbox.apply([...created('c', ['ann'])])
+    const state = async () => (await views.inbox.page('ann', { limit: 9 })).items.map(item => item.archived)
+    t.same(await state(), [undefined])
+    await stores.inbox.apply([archived(3, true)])
+    t.same(await state(), [true])
+    await stores.inbox.apply([archived(2, false)])
+    t.same(await state(), [true], 'an older change has no effect')
+    await stores.inbox.apply([archived(4, false)])
+    t.same(await state(), [undefined])
   })
 
   t.test('a former member no longer has it; a returning member keeps the marker', async t => {

@@ -21,6 +21,7 @@ const confab = await startConfab(t, {
     callSignals: 1,
     burstMs: 3_000,
   },
+  commands: { bans: 2 },
 })
 const clients = {
   alice: await confab.connect('alice'),
@@ -43,6 +44,12 @@ await alice.ok('settings', { c: 'staff', posting: 'staff' })
 await alice.ok('create', { c: 'slow', kind: 'channel', members: ['bob'] })
 await alice.ok('settings', { c: 'slow', slowModeSeconds: 600 })
 await bob.ok('send', { c: 'slow', m: 'm1', text: 'one' })
+await alice.ok('create', { c: 'archived', kind: 'group', members: ['bob'] })
+await alice.ok('send', { c: 'archived', m: 'm1', text: 'one' })
+await alice.ok('settings', { c: 'archived', archived: true })
+await alice.ok('create', { c: 'bans', kind: 'channel', members: ['bob', 'carol'] })
+await alice.ok('ban', { c: 'bans', user: 'dave' })
+await alice.ok('ban', { c: 'bans', user: 'erin' })
 await bob.ok('create', { c: 'direct', kind: 'direct', members: ['carol'] })
 await bob.ok('send', { c: 'direct', m: 'm1', text: 'one' })
 await carol.ok('send', { c: 'direct', m: 'm2', text: 'two' })
@@ -161,6 +168,7 @@ const cases: Record<RequestType | 'hello', (Case | null)[]> = {
     ...badData({ c: 'group', m: 'x', text: 'x' }),
     ask('bob', { c: 'group', m: 'm1', text: 'x' }),
     ask('bob', { c: 'direct', m: 'x', text: 'x' }),
+    ask('alice', { c: 'archived', m: 'x', text: 'x' }),
     ask('bob', { c: 'staff', m: 'x', text: 'x' }),
     ask('bob', { c: 'slow', m: 'x', text: 'x' }),
     ask('alice', { c: 'group', m: 'x', text: '', attachments: [{ ...attachment, name: '../x' }] }),
@@ -182,6 +190,7 @@ const cases: Record<RequestType | 'hello', (Case | null)[]> = {
     ...badData({ c: 'group', m: 'm1', text: 'x' }),
     ask('bob', { c: 'group', m: 'm1', text: 'x' }),
     ask('bob', { c: 'direct', m: 'm1', text: 'x' }),
+    ask('alice', { c: 'archived', m: 'm1', text: 'x' }),
     ask('bob', { c: 'staff', m: 'm1', text: 'x' }),
     reuseKey({ m: 'm1', text: 'three' }),
   ],
@@ -198,12 +207,14 @@ const cases: Record<RequestType | 'hello', (Case | null)[]> = {
     ask('alice', { c: 'big', m: 'm1', emoji: emojis[64], on: true }),
     ask('dave', { c: 'big', m: 'm1', emoji: emojis[64], on: true }),
     ask('bob', { c: 'direct', m: 'm1', emoji: '👍', on: true }),
+    ask('bob', { c: 'archived', m: 'm1', emoji: '👍', on: true }),
     reuseKey({ m: 'm1', emoji: '👍', on: true }),
   ],
   invite: [
     ...byStrangers({ user: 'erin' }),
     ask('bob', { c: 'direct', user: 'erin' }),
     ask('bob', { c: 'group', user: 'erin' }),
+    ask('alice', { c: 'bans', user: 'dave' }),
     reuseKey({ user: 'carol' }),
   ],
   remove: [
@@ -213,6 +224,21 @@ const cases: Record<RequestType | 'hello', (Case | null)[]> = {
     ask('alice', { c: 'group', user: 'alice' }),
     reuseKey({ user: 'bob' }),
   ],
+  ban: [
+    ...byStrangers({ user: 'bob' }),
+    ask('bob', { c: 'direct', user: 'carol' }),
+    ask('bob', { c: 'group', user: 'carol' }),
+    ask('alice', { c: 'group', user: 'alice' }),
+    ask('alice', { c: 'group', user: 'carol', until: '2020-01-01T00:00:00.000Z' }),
+    ask('alice', { c: 'bans', user: 'carol' }),
+    reuseKey({ user: 'bob' }),
+  ],
+  unban: [
+    ...byStrangers({ user: 'bob' }),
+    ask('bob', { c: 'direct', user: 'carol' }),
+    ask('bob', { c: 'group', user: 'carol' }),
+    reuseKey({ user: 'bob' }),
+  ],
   role: [
     ...byStrangers({ user: 'bob', role: 'admin' }),
     ask('bob', { c: 'direct', user: 'carol', role: 'admin' }),
@@ -220,11 +246,12 @@ const cases: Record<RequestType | 'hello', (Case | null)[]> = {
       await alice.ok('role', { c: 'channel', user: 'bob', role: 'admin' })
       return await bob.request(type, { c: 'channel', user: 'alice', role: 'member' })
     },
+    ask('alice', { c: 'bans', user: 'dave', role: 'admin' }),
     ask('alice', { c: 'group', user: 'erin', role: 'admin' }),
     ask('alice', { c: 'group', user: 'alice', role: 'admin' }),
     reuseKey({ user: 'bob', role: 'admin' }),
   ],
-  join: [ask('dave', { c: 'group' }), ask('bob', { c: 'direct' }), reuseKey({})],
+  join: [ask('dave', { c: 'group' }), ask('bob', { c: 'direct' }), ask('dave', { c: 'bans' }), reuseKey({})],
   leave: [...byStrangers({}), ask('bob', { c: 'direct' }), reuseKey({})],
   rename: [
     ...byStrangers({ title: 'x' }),
@@ -243,12 +270,13 @@ const cases: Record<RequestType | 'hello', (Case | null)[]> = {
   read: byStrangers({ seq: 1 }),
   delivered: byStrangers({ seq: 1 }),
   mute: byStrangers({ on: true }),
+  hide: byStrangers({ on: true }),
   block: [ask('alice', { user: 'alice', on: true })],
   direct: [ask('alice', { user: 'alice' }), ask('bob', { user: 'carol' })],
   privacy: [],
   profile: badData({}),
   profiles: [],
-  typing: byStrangers({ on: true }),
+  typing: [...byStrangers({ on: true }), ask('bob', { c: 'archived', on: true })],
   call: [
     ...byStrangers({ to: 'bob', call: 'x', kind: 'bye' }),
     ask('alice', { c: 'group', to: 'dave', call: 'x', kind: 'bye' }),
@@ -256,6 +284,7 @@ const cases: Record<RequestType | 'hello', (Case | null)[]> = {
     ask('alice', { c: 'group', to: 'bob', call: 'x', kind: 'offer', data: tooLong }),
     ask('carol', { c: 'big', to: 'bob', call: 'x', kind: 'bye' }),
     ask('bob', { c: 'pair', to: 'carol', call: 'x', kind: 'bye' }),
+    ask('alice', { c: 'archived', to: 'bob', call: 'x', kind: 'offer', data: 'x' }),
     askUntilRefused('bob', { c: 'group', to: 'alice', call: 'x', kind: 'bye' }),
   ],
   conversation: byStrangers({}),
@@ -274,6 +303,12 @@ const cases: Record<RequestType | 'hello', (Case | null)[]> = {
   inbox: [ask('alice', bad), ask('alice', { seen: cursors(Limits.seen + 1) })],
   undelivered: [ask('alice', bad)],
   members: [...byStrangers({}), ask('alice', { c: 'group', ...bad })],
+  bans: [
+    ...byStrangers({}),
+    ask('bob', { c: 'direct' }),
+    ask('bob', { c: 'group' }),
+    ask('alice', { c: 'group', ...bad }),
+  ],
   search: [
     ...byStrangers({ q: 'x' }),
     ask('alice', { q: ' ' }),

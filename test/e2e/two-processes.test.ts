@@ -43,6 +43,8 @@ const step = fc.oneof(
         'invite' as const,
         'remove' as const,
         'role' as const,
+        'ban' as const,
+        'unban' as const,
       ),
       pick: fc.nat(),
     }),
@@ -50,7 +52,7 @@ const step = fc.oneof(
   {
     weight: 1,
     arbitrary: fc.record({
-      do: fc.constantFrom('read' as const, 'rename' as const, 'cut' as const),
+      do: fc.constantFrom('read' as const, 'rename' as const, 'archive' as const, 'cut' as const),
       pick: fc.nat(),
     }),
   },
@@ -185,6 +187,8 @@ const act = async (
           break
         case 'invite':
         case 'remove':
+        case 'ban':
+        case 'unban':
           await client.command(next.do, { c, user: other, key })
           break
         case 'role':
@@ -196,13 +200,17 @@ const act = async (
         case 'rename':
           await client.command('rename', { c, title: `Title ${next.pick % 5}`, key })
           break
+        case 'archive':
+          await client.command('settings', { c, archived: next.pick % 4 === 0, key })
+          break
         case 'cut':
           client.cut()
       }
     } catch (error) {
       // Refusals by the rules are part of the test; anything else is a defect.
       if (!(error instanceof Refused)) throw error
-      if (!['FORBIDDEN', 'NOT_FOUND', 'NOT_MEMBER', 'CONFLICT'].includes(error.code)) throw error
+      if (!['FORBIDDEN', 'NOT_FOUND', 'NOT_MEMBER', 'BANNED', 'ARCHIVED', 'CONFLICT'].includes(error.code))
+        throw error
     }
   }
 }

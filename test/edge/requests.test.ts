@@ -111,6 +111,7 @@ t.test('a channel in which members post slowly, or not at all', async t => {
     role: 'member',
     posting: 'staff',
     slowModeSeconds: 0,
+    archived: false,
   })
 })
 

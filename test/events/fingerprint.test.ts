@@ -75,6 +75,10 @@ const different: readonly Wish[] = [
   { t: 'join' },
   { t: 'remove', user: 'bob' },
   { t: 'leave' },
+  { t: 'ban', user: 'bob' },
+  { t: 'ban', user: 'carol' },
+  { t: 'ban', user: 'bob', until: '2030-01-01T00:00:00.000Z' },
+  { t: 'unban', user: 'bob' },
   { t: 'role', user: 'bob', role: 'admin' },
   { t: 'role', user: 'bob', role: 'owner' },
   { t: 'role', user: 'carol', role: 'admin' },
@@ -85,6 +89,9 @@ const different: readonly Wish[] = [
   { t: 'settings', posting: 'staff', slowModeSeconds: 1 },
   { t: 'settings', posting: 'staff', slowModeSeconds: 1, data: null },
   { t: 'settings', posting: 'staff', slowModeSeconds: 1, data: { a: 1 } },
+  { t: 'settings', posting: 'staff', slowModeSeconds: 2, archived: true },
+  { t: 'settings', posting: 'staff', slowModeSeconds: 2, archived: false },
+  { t: 'settings', posting: 'everybody', slowModeSeconds: 21_600, archived: true },
 ]
 
 /** Returns what the log records of a request of alice. */
@@ -112,13 +119,17 @@ const recordedOf = (request: ConversationRequest) => {
         return { ...common, type: 'member.left', user: request.user }
       case 'leave':
         return { ...common, type: 'member.left', user: 'alice' }
+      case 'ban':
+        return { ...common, ...request, t: 'event', type: 'member.banned' }
+      case 'unban':
+        return { ...common, type: 'member.unbanned', user: request.user }
       case 'role':
         return { ...common, ...request, t: 'event', type: 'member.role_changed' }
       case 'rename':
         return { ...common, ...request, t: 'event', type: 'conversation.renamed' }
       case 'settings': {
-        const { posting = 'everybody', slowModeSeconds = 0, data } = request
-        const settings = { posting, slowModeSeconds, ...(data === undefined ? {} : { data }) }
+        const { posting = 'everybody', slowModeSeconds = 0, archived = false, data } = request
+        const settings = { posting, slowModeSeconds, archived, ...(data === undefined ? {} : { data }) }
         return { ...common, type: 'conversation.settings_changed', ...settings }
       }
     }
@@ -160,6 +171,14 @@ t.test('the form of a request does not matter', async t => {
       { t: 'settings', posting: 'staff' },
     ],
     [{ t: 'settings', posting: 'staff', slowModeSeconds: 5 }, { t: 'settings' }],
+    [
+      { t: 'settings', posting: 'staff', archived: true },
+      { t: 'settings', archived: true },
+    ],
+    [
+      { t: 'settings', posting: 'staff', archived: true },
+      { t: 'settings', slowModeSeconds: 0 },
+    ],
   ]
   for (const [one, other] of same)
     t.ok(asksFor(requestOf(other), 'alice', recordedOf(requestOf(one))), JSON.stringify([one, other]))

@@ -73,7 +73,7 @@ export const membersAfter = (events: readonly SeenEvent[]): Set<string>[] => {
   return states
 }
 
-const membershipTypes = new Set(['conversation.created', 'member.joined', 'member.left'])
+const membershipTypes = new Set(['conversation.created', 'member.joined', 'member.left', 'member.banned'])
 
 /** Yields the events with the members after each: one set, which keeps changing. */
 export function* withMembers(
@@ -84,7 +84,7 @@ export function* withMembers(
     if (event.type === 'conversation.created')
       for (const { user } of event.members as { user: string }[]) members.add(user)
     if (event.type === 'member.joined') members.add(event.user as string)
-    if (event.type === 'member.left') members.delete(event.user as string)
+    if (event.type === 'member.left' || event.type === 'member.banned') members.delete(event.user as string)
     yield [event, members]
   }
 }

@@ -52,6 +52,10 @@ const step = fc.record({
     'read',
     'delivered',
     'mute',
+    'ban',
+    'hide',
+    'hide',
+    'archive',
     'block',
   ),
   c: fc.nat(conversations.length - 1),
@@ -212,6 +216,30 @@ export const historyOf = (run: readonly Step[]): Record<string, StoredEvent[]> =
       case 'mute':
         emitUser({ type: media ? 'conversation.muted' : 'conversation.unmuted', c })
         break
+      case 'ban':
+        if (kind === 'direct' || roles.get(other) === 'owner') break
+        if (media) {
+          roles.delete(other)
+          emit({ type: 'member.banned', user: other, ...(pick % 2 === 0 ? {} : { until: at }) })
+        } else emit({ type: 'member.unbanned', user: other })
+        break
+      case 'hide':
+        if (!isMember) break
+        if (pick % 4 === 0) emitUser({ type: 'conversation.unhidden', c })
+        else emitUser({ type: 'conversation.hidden', c, head: seqs.get(c) })
+        break
+      case 'archive': {
+        // Older versions did not write whether a conversation is archived.
+        const archived = pick % 3 === 0 ? {} : { archived: media }
+        if (kind !== 'direct' && isMember)
+          emit({
+            type: 'conversation.settings_changed',
+            posting: 'everybody',
+            slowModeSeconds: 0,
+            ...archived,
+          })
+        break
+      }
       case 'block':
         emitUser({ type: media ? 'user.blocked' : 'user.unblocked', user: other })
         emitUser({ type: 'privacy.changed', lastSeen: media ? 'nobody' : 'everybody' })

@@ -24,6 +24,7 @@ export const modelOf = (streams: Record<string, readonly StoredEvent[]>) => {
     for (const e of eventsOf(c)) {
       if (e.type === 'conversation.created') for (const { user, role } of e.members) roles.set(user, role)
       if (e.type === 'member.joined' || e.type === 'member.role_changed') roles.set(e.user, e.role)
+      if (e.type === 'member.banned') roles.delete(e.user)
       if (e.type === 'member.left') {
         roles.delete(e.user)
         if (e.successor !== undefined) roles.set(e.successor, 'owner')
@@ -80,6 +81,7 @@ export const modelOf = (streams: Record<string, readonly StoredEvent[]>) => {
         e.c === c &&
         (e.type === 'conversation.muted' || e.type === 'conversation.unmuted'),
     )
+    const archived = events.findLast(e => e.type === 'conversation.settings_changed' && 'archived' in e)
     const peer = created.members.find(member => member.user !== user)?.user
     return {
       c,
@@ -93,8 +95,27 @@ export const modelOf = (streams: Record<string, readonly StoredEvent[]>) => {
       read,
       at: listed.at(-1) ?? '',
       muted: mute?.type === 'conversation.muted',
+      ...(archived?.type === 'conversation.settings_changed' && archived.archived ? { archived: true } : {}),
       ...(created.kind === 'direct' && peer !== undefined ? { peer } : {}),
     }
+  }
+  /** Whether the user has hidden a conversation since its last message and the user's last arrival. */
+  const isHidden = (user: string, c: string): boolean => {
+    const last = userEvents.findLast(
+      e =>
+        e.u === user &&
+        'c' in e &&
+        e.c === c &&
+        (e.type === 'conversation.hidden' ||
+          e.type === 'conversation.unhidden' ||
+          e.type === 'channel.followed'),
+    )
+    return (
+      last?.type === 'conversation.hidden' &&
+      eventsOf(c)
+        .slice(last.head)
+        .every(e => e.type !== 'message.posted' && !(e.type === 'member.joined' && e.user === user))
+    )
   }
   const undelivered = (user: string) =>
     [...conversations].sort().flatMap(c => {
@@ -107,6 +128,7 @@ export const modelOf = (streams: Record<string, readonly StoredEvent[]>) => {
     })
   const inbox = (user: string): InboxItem[] =>
     conversations
+      .filter(c => !isHidden(user, c))
       .map(c => item(user, c))
       .filter(entry => entry !== undefined)
       .sort((a, b) => (a.at < b.at ? 1 : a.at > b.at ? -1 : a.c < b.c ? -1 : 1))

@@ -8,6 +8,7 @@ import {
   ProjectionRunner,
   type ProjectionTarget,
   projectionNames,
+  rosterProjection,
 } from '../../src/projections/index.ts'
 import { tempFolder } from '../harness/temp-folder.ts'
 import { historyOf, stepsOf } from './history.ts'
@@ -60,8 +61,11 @@ t.test('another version is rebuilt from the start, other projections are unchang
   const stores = openSqliteStores(path)
   await (await stores.open('roster', 1)).apply([{ c: 'c-0', user: 'ghost', seq: 999, role: 'member' }])
   await stores.close()
-  t.same(await project(path, streams, { roster: 2 }), { projected: { roster: all }, positions })
-  t.same((await project(path, streams, { roster: 2 })).projected, {})
+  t.same(await project(path, streams, { roster: rosterProjection.version + 1 }), {
+    projected: { roster: all },
+    positions,
+  })
+  t.same((await project(path, streams, { roster: rosterProjection.version + 1 })).projected, {})
   t.same((await project(path, streams)).projected, { roster: all }, 'an older one too')
 })
 

@@ -65,3 +65,88 @@ test('a problem in a dialog is reachable there, can be dismissed, and goes away'
   await page.getByRole('alert').getByRole('button', { name: 'Dismiss' }).click()
   await page.locator('.toast').waitFor({ state: 'detached' })
 })
+
+test('a ban asks first; banned users are listed, and a ban is lifted', async ({ t, confab, open }) => {
+  const sara = await confab.connect('sara')
+  await sara.ok('create', { c: 'club', kind: 'channel', title: 'Club', members: ['tom', 'uma'] })
+  await sara.ok('ban', { c: 'club', user: 'vic', until: '2099-01-01T00:00:00Z' })
+  const page = await open('sara', { c: 'club' })
+  await page.getByRole('button', { name: 'Members' }).click()
+  const members = page.getByRole('dialog', { name: 'Members' })
+  const banned = members.getByRole('region', { name: 'Banned users' })
+  await banned.locator('[data-user=vic]').getByText('2099').waitFor()
+  await members.getByRole('button', { name: 'Ban tom' }).click()
+  t.equal(await page.locator(':focus').textContent(), 'Cancel', 'Enter bans no member')
+  await page.keyboard.press('Enter')
+  await members.getByText('Ban tom?').waitFor({ state: 'detached' })
+  await members.getByRole('button', { name: 'Ban tom' }).click()
+  await members.locator('[data-user=tom]').getByRole('button', { name: 'Ban', exact: true }).click()
+  await banned.locator('[data-user=tom]').waitFor()
+  t.equal(await members.getByRole('button', { name: 'Remove tom' }).count(), 0)
+  await page.getByText('You banned tom').waitFor({ state: 'attached' })
+  const tom = await confab.connect('tom')
+  t.equal(await tom.code('join', { c: 'club' }), 'BANNED')
+  await banned.getByRole('button', { name: 'Unban tom' }).click()
+  await banned.locator('[data-user=tom]').waitFor({ state: 'detached' })
+  await page.getByText('You lifted the ban of tom').waitFor({ state: 'attached' })
+  await tom.ok('join', { c: 'club' })
+  const uma = await open('uma', { c: 'club' })
+  await uma.getByRole('button', { name: 'Members' }).click()
+  await uma.getByRole('dialog').getByText('tom').waitFor()
+  t.equal(await uma.getByRole('region', { name: 'Banned users' }).count(), 0)
+  await uma.keyboard.press('Escape')
+  await sara.ok('ban', { c: 'club', user: 'uma' })
+  await uma.getByRole('heading', { name: 'Nothing open' }).waitFor()
+  t.equal(await uma.locator('.conversation').count(), 0)
+})
+
+test('an archived conversation has a note in place of the composer, and is marked in the list', async ({
+  t,
+  confab,
+  open,
+}) => {
+  const wes = await confab.connect('wes')
+  await wes.ok('create', { c: 'shed', kind: 'group', title: 'Shed', members: ['xan'] })
+  await wes.ok('send', { c: 'shed', m: 'm1', text: 'the last word' })
+  const page = await open('wes', { c: 'shed' })
+  const xan = await open('xan', { c: 'shed' })
+  await xan.locator('#composer').waitFor()
+  await page.getByRole('button', { name: 'Members' }).click()
+  await page.getByRole('button', { name: 'Archive', exact: true }).click()
+  for (const one of [page, xan]) {
+    await one.getByText('Nothing can be posted in it').waitFor({ state: 'attached' })
+    t.equal(await one.locator('#composer').count(), 0)
+    await one.locator('.conversation', { hasText: ', archived' }).waitFor({ state: 'attached' })
+  }
+  await xan.getByText('the last word').last().hover()
+  t.equal(await xan.getByRole('button', { name: 'Reply' }).count(), 0)
+  await page.getByRole('button', { name: 'Open it again' }).click()
+  await xan.locator('#composer').waitFor()
+  await xan.locator('.conversation', { hasText: ', archived' }).waitFor({ state: 'detached' })
+})
+
+test('a hidden direct conversation leaves the list, and returns with a message', async ({
+  t,
+  confab,
+  open,
+}) => {
+  const yao = await confab.connect('yao')
+  const { c } = (await yao.ok('direct', { user: 'zia' })) as { c: string }
+  await yao.ok('send', { c, m: 'm1', text: 'hello' })
+  const page = await open('zia', { c })
+  await page.getByRole('button', { name: 'Members' }).click()
+  await page.getByRole('button', { name: 'Hide conversation' }).click()
+  await page.getByRole('heading', { name: 'Nothing open' }).waitFor()
+  t.equal(await page.locator('.conversation').count(), 0)
+  await page.reload()
+  await page.getByText('No conversations yet').waitFor()
+  await yao.ok('send', { c, m: 'm2', text: 'are you there?' })
+  await page.locator('.conversation', { hasText: 'are you there?' }).waitFor()
+  await page.locator('.conversation').click()
+  await page.getByRole('button', { name: 'Members' }).click()
+  await page.getByRole('button', { name: 'Hide conversation' }).click()
+  await page.getByRole('button', { name: 'New conversation' }).first().click()
+  await page.getByLabel('With').fill('yao')
+  await page.getByRole('button', { name: 'Start' }).click()
+  await page.locator('.conversation', { hasText: 'yao' }).waitFor()
+})

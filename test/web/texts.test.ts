@@ -270,6 +270,40 @@ t.test('the list: unread, order, and when it has to be fetched again', async t =
   t.equal(inbox.has('a'), false)
 })
 
+t.test(
+  'the list: a ban of the user, archiving, and events of conversations that are not in the list',
+  async t => {
+    const inbox: Inbox = new Map([
+      ['a', item('a')],
+      ['b', item('b')],
+    ])
+    const event = { t: 'event', c: 'a', from: 'bob', at: '2026-11-24T10:00:00.000Z' } as const
+    const settings = {
+      ...event,
+      type: 'conversation.settings_changed',
+      posting: 'everybody',
+      slowModeSeconds: 0,
+    } as const
+    applyToInbox(inbox, { ...settings, seq: 5, archived: true }, 'alice')
+    t.match(inbox.get('a'), { archived: true, head: 5 })
+    applyToInbox(inbox, { ...settings, seq: 6 }, 'alice')
+    t.match(inbox.get('a'), { archived: true, head: 6 })
+    applyToInbox(inbox, { ...settings, seq: 7, archived: false }, 'alice')
+    t.notOk('archived' in (inbox.get('a') ?? {}))
+    applyToInbox(inbox, { ...event, seq: 8, type: 'member.banned', user: 'carol' }, 'alice')
+    t.ok(inbox.has('a'))
+    applyToInbox(inbox, { ...event, seq: 9, type: 'member.banned', user: 'alice' }, 'alice')
+    t.notOk(inbox.has('a'))
+    const hidden = { ...event, c: 'hidden', seq: 9 }
+    t.equal(applyToInbox(inbox, { ...hidden, type: 'reaction.added', m: 'm1', emoji: '👍' }, 'alice'), true)
+    t.equal(
+      applyToInbox(inbox, posted('hidden', 10, 'bob', event.at), 'alice'),
+      false,
+      'a message fetches it',
+    )
+  },
+)
+
 t.test('the list: only messages and the own arrival move a conversation', async t => {
   const inbox: Inbox = new Map([
     ['a', item('a', { at: '2026-11-24T09:00:00.000Z' })],

@@ -77,6 +77,13 @@ export const busOptions = {
     unit: 'members',
     doc: "Members that a channel's own log holds. Users who join beyond them follow the channel, in their own log.",
   }),
+  bans: option({
+    key: 'commands.bans',
+    type: integer(1, 10_000),
+    default: 1_000,
+    unit: 'bans',
+    doc: 'Bans of one conversation; one more is CONFLICT.',
+  }),
   messageReactions: option({
     key: 'commands.messageReactions',
     type: integer(1, 100),

@@ -8,6 +8,7 @@ import {
   type UserRequest,
 } from '../../events/index.ts'
 import type { Handover } from '../domain/aggregate.ts'
+import { banOf } from '../domain/bans.ts'
 import type { ConversationState } from '../domain/conversation-state.ts'
 import type { UserState } from '../domain/user-state.ts'
 import type { EventLog } from '../ports/event-log.ts'
@@ -39,6 +40,8 @@ export interface CommandContext {
    */
   readonly isWanted?: () => boolean
 }
+
+type IdentifiedContext = CommandContext & { readonly id: string }
 
 let second = 0
 let prefix = ''
@@ -139,6 +142,7 @@ export const createCommandBus = ({
     users: userQueues,
     conversations: conversationQueues,
     states: conversations,
+    userStates: users,
     inFlight,
     failures: states.failures,
   })
@@ -169,6 +173,7 @@ export const createCommandBus = ({
         follows: undefined,
         follower: undefined,
         channelMembers: undefined,
+        maxBans: undefined,
         reactionLimits: undefined,
         pair: undefined,
         found: undefined,
@@ -182,6 +187,8 @@ export const createCommandBus = ({
         ? (answer: object) => {
             if ('handover' in answer)
               handOver(answer.handover as Handover, request, { ...context, id }, resolve, reject)
+            else if (request.t === 'ban')
+              unfollowIfBanned(request, request.user, { ...context, id }, reject, () => resolve(answer))
             else resolve(answer)
           }
         : resolve
@@ -193,13 +200,13 @@ export const createCommandBus = ({
   const handOver = (
     { user, follow, again }: Handover,
     request: ConversationRequest,
-    context: CommandContext & { readonly id: string },
+    context: IdentifiedContext,
     resolve: (answer: object) => void,
     reject: (error: Error) => void,
+    // Another id than the command's, because both logs may hold an event of it.
+    id = `f.${context.id}`,
   ): void => {
     const { from, at, isImported, traceparent, isWanted } = context
-    // Another id than the command's, because both logs may hold an event of it.
-    const id = `f.${context.id}`
     const command = {
       request: { t: 'follow', c: request.c, on: follow } as const,
       user,
@@ -216,8 +223,47 @@ export const createCommandBus = ({
         reject(error as Error)
       }
     }
-    const settled = again === true ? () => orReject(() => push(request, context, resolve, reject)) : resolve
+    const decideAgain = (): void => orReject(() => push(request, context, resolve, reject))
+    const settled =
+      again === true
+        ? decideAgain
+        : follow
+          ? (answer: object) =>
+              unfollowIfBanned(request, user, context, reject, isBanned =>
+                isBanned ? decideAgain() : resolve(answer),
+              )
+          : resolve
     orReject(() => userQueues.push(user, queuedCommand(command, traceparent, settled, reject)))
+  }
+
+  /**
+   * Ends the membership of a banned follower. A ban and a follow are events of two logs, and two nodes may append them
+   * at once. Each of the two commands looks at the other log after its own append, so one of them sees both events.
+   * Does not throw.
+   */
+  const unfollowIfBanned = (
+    request: ConversationRequest,
+    user: string,
+    context: IdentifiedContext,
+    reject: (error: Error) => void,
+    done: (isBanned: boolean) => void,
+  ): void => {
+    const { id, at } = context
+    inFlight.add()
+    conversations
+      .current(request.c)
+      .then(
+        ({ state }) => {
+          if (banOf(state.bans, user, at) === undefined) done(false)
+          else handOver({ user, follow: false }, request, context, () => done(true), reject, `u.${id}`)
+        },
+        error => {
+          states.failures.report(error, { command: id })
+          reject(ConfabError.from(error))
+        },
+      )
+      // After `handOver`: the command stays in flight without a gap.
+      .finally(() => inFlight.remove())
   }
 
   return {
@@ -236,13 +282,14 @@ export const createCommandBus = ({
  * Whether a request changes the members of a conversation. A channel's log may leave such a change to the user's log.
  */
 const isMembershipRequest = ({ t }: ConversationRequest): boolean =>
-  t === 'join' || t === 'leave' || t === 'invite' || t === 'remove'
+  t === 'join' || t === 'leave' || t === 'invite' || t === 'remove' || t === 'ban'
 
 /** Whether a request changes the log of a user. */
 export const isUserRequest = (request: ConversationRequest | UserRequest): request is UserRequest =>
   request.t === 'read' ||
   request.t === 'delivered' ||
   request.t === 'mute' ||
+  request.t === 'hide' ||
   request.t === 'block' ||
   request.t === 'direct' ||
   request.t === 'privacy' ||

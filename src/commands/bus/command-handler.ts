@@ -172,12 +172,7 @@ export const settle = <E, C extends Command>(
   else if ('lacks' in decision)
     fail(context, queued, new TypeError(`message ${decision.lacks} was not looked up before the decision`))
   else {
-    const { refused, message, field, c, retryAfterMs } = decision
-    const details = {
-      ...(field === undefined ? {} : { field }),
-      ...(c === undefined ? {} : { c }),
-      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
-    }
+    const { refused, message, ...details } = decision
     fail(context, queued, new ConfabError(refused, message, details))
   }
 }

@@ -32,7 +32,7 @@ export const conversationHandler = (
   users: Aggregates<UserState, UserEvent>,
   lookup: MessageLookup,
   claimDirect: (command: ConversationCommand, peer: string) => Promise<string>,
-  limits: Pick<BusLimits, 'channelMembers' | 'messageReactions' | 'userReactions'>,
+  limits: Pick<BusLimits, 'channelMembers' | 'bans' | 'messageReactions' | 'userReactions'>,
 ): CommandHandler<ConversationState, ConversationEvent, MutableConversationCommand> => ({
   type: conversationType,
   decide: (state, command) => {
@@ -51,6 +51,7 @@ export const conversationHandler = (
     }
     if (state.slowMode !== undefined) command.now = performance.now()
     if (command.request.t === 'react') command.reactionLimits = limits
+    else if (command.request.t === 'ban') command.maxBans = limits.bans
     const decision = decideConversation(state, command)
     // Before a direct conversation is created, its id is recorded: the two users may have another one.
     if (command.pair === undefined && peer !== undefined && isCreation(decision))
@@ -120,6 +121,8 @@ const followerOf = (state: ConversationState, { request, from }: ConversationCom
     case 'react':
     case 'rename':
     case 'settings':
+    case 'ban':
+    case 'unban':
       return state.members.has(from) ? undefined : from
     default:
       return undefined

@@ -62,6 +62,7 @@ interface Parts {
   readonly users: UserQueues
   readonly conversations: ConversationQueues
   readonly states: Pick<AggregateCache<ConversationState, ConversationEvent>, 'load' | 'current'>
+  readonly userStates: Pick<AggregateCache<UserState, UserEvent>, 'current'>
   readonly inFlight: CommandsInFlight
   readonly failures: FailureLog
 }
@@ -91,7 +92,7 @@ export class DirectConversations {
         const c = await claimDirect(users, { ...opening, id: `d${attempt}.${id}` }, other, v7())
         if ((await states.load(c)).state.seq === 0 && (await this.#isCreated(opening, c, other)))
           return { c, seq: 1, created: true }
-        const { state } = await states.current(c)
+        const [{ state }] = await Promise.all([states.current(c), this.#unhide(opening, c)])
         if (isDirectOf(state, from, other)) return { c, seq: state.seq, created: false }
       }
       throw new ConfabError('OVERLOADED')
@@ -122,6 +123,17 @@ export class DirectConversations {
     } finally {
       inFlight.remove()
     }
+  }
+
+  /** Shows the conversation in the inbox of the user who opens it, if the user has hidden it. */
+  async #unhide({ from, at, id, isWanted, traceparent }: Opening, c: string): Promise<void> {
+    const { state } = await this.#parts.userStates.current(from)
+    if (!state.hidden.has(c)) return
+    const request = { id: '', t: 'hide', c, on: false } as const
+    const command = { request, user: from, from, at, id: `h.${id}`, isWanted }
+    await new Promise((resolve, reject) => {
+      this.#parts.users.push(from, queuedCommand(command, traceparent, resolve, reject))
+    })
   }
 
   /** Creates the recorded conversation. False: its id is taken, by a creation of the other user or by other users. */

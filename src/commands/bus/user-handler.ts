@@ -38,11 +38,9 @@ export const userHandler = (
       if (c !== undefined) {
         const entry = conversations.cached(c)
         if (entry === undefined) return conversations.load(c)
-        const isBeyond =
-          'seq' in request && request.seq > entry.state.seq && command.conversation === undefined
+        const mustBeCurrent = command.conversation === undefined && needsHead(request, entry.state)
         command.conversation = entry.state
-        // The marker is beyond the last known event. Another node may have appended the event that the user has read.
-        if (isBeyond) return conversations.current(c)
+        if (mustBeCurrent) return conversations.current(c)
       }
       return facts.add(state, command) ?? decideUser(state, command)
     },
@@ -69,6 +67,13 @@ export const userHandler = (
     },
   }
 }
+
+/**
+ * Whether a request is about the last event of its conversation, which another node may have appended: a marker beyond
+ * the known events, or hiding, which includes all events up to now.
+ */
+const needsHead = (request: UserCommand['request'], { seq }: ConversationState): boolean =>
+  ('seq' in request && request.seq > seq) || (request.t === 'hide' && request.on)
 
 /** Adds the facts that a `direct` needs. Does nothing for other commands. */
 const directFacts = (users: Users, conversations: Conversations, shared: SharedConversations | undefined) => {

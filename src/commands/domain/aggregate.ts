@@ -1,4 +1,12 @@
-import type { AppData, Envelope, ErrorCode, Family, Position, StoredEvent } from '../../events/index.ts'
+import type {
+  AppData,
+  Envelope,
+  ErrorCode,
+  ErrorDetails,
+  Family,
+  Position,
+  StoredEvent,
+} from '../../events/index.ts'
 
 /** The part of a state that all aggregates have. `seq` 0: the aggregate has no event yet. */
 export interface AggregateState {
@@ -68,15 +76,7 @@ export type Decision<E> =
   | { readonly event: E }
   /** Nothing has to change, and this is the answer. `done`: the same command has made the change before. */
   | { readonly unchanged: object; readonly done?: true }
-  | {
-      readonly refused: ErrorCode
-      readonly message?: string
-      readonly field?: string
-      /** The direct conversation that the two users have already. */
-      readonly c?: string
-      /** How long to wait before the next attempt, ms. */
-      readonly retryAfterMs?: number
-    }
+  | ({ readonly refused: ErrorCode; readonly message?: string } & ErrorDetails)
   /** The log of a user has to record whether the user follows this channel. */
   | { readonly handover: Handover }
   /** The decider needs message `lacks` as of event `upTo` or later. Look it up, then decide again with `found`. */

@@ -1,6 +1,7 @@
 import type { ConversationRequest, Role } from '../../events/index.ts'
 import type { MessageRef } from '../ports/message-lookup.ts'
 import { type AggregateState, type Refusal, refuse } from './aggregate.ts'
+import { banOf } from './bans.ts'
 import type { ConversationState } from './conversation-state.ts'
 import { mayHaveSeen } from './message-id-filter.ts'
 
@@ -30,6 +31,8 @@ export interface ConversationCommand<R extends ConversationRequest = Conversatio
   readonly follower?: string | undefined
   /** Members that the log of a channel holds at most. Undefined: no limit. */
   readonly channelMembers?: number | undefined
+  /** Bans that a conversation has at most. Undefined: no limit. */
+  readonly maxBans?: number | undefined
   /** Bounds of the reactions to one message. Undefined: no bounds. */
   readonly reactionLimits?: ReactionLimits | undefined
   /** `create` of a direct conversation: the conversation that the two users have, by the log of one of them. */
@@ -69,12 +72,15 @@ export const refuseReuse = (t?: ConversationRequest['t']): Refusal =>
     : refuse('CONFLICT', 'key: you have used this key for another command. Choose a new key.', '/key')
 
 /**
- * Returns the role of the sender. A follower of a channel has the role `member`. Undefined: not in the conversation.
+ * Returns the role of the sender. A follower of a channel has the role `member`. Undefined: not in the conversation. A
+ * banned user is not in it, whatever the user's own log says.
  */
 export const roleIn = (
   state: ConversationState,
-  { from, follows }: Pick<ConversationCommand, 'from' | 'follows'>,
-): Role | undefined => state.members.get(from) ?? (follows === true ? 'member' : undefined)
+  { from, follows, at }: Pick<ConversationCommand, 'from' | 'follows' | 'at'>,
+): Role | undefined =>
+  state.members.get(from) ??
+  (follows === true && banOf(state.bans, from, at) === undefined ? 'member' : undefined)
 
 /**
  * Returns the time of the next event: never earlier than the event before it, also when a clock was set back or the
@@ -84,6 +90,10 @@ export const timeOfNext = (
   { at: last }: Pick<AggregateState, 'at'>,
   { at, isImported }: { readonly at: string; readonly isImported?: boolean | undefined },
 ): string => (at < last && isImported !== true ? last : at)
+
+/** Refuses a posting, or a change of one, in an archived conversation. Deleting stays possible. */
+export const refuseArchived = ({ archived }: ConversationState): Refusal | undefined =>
+  archived ? refuse('ARCHIVED') : undefined
 
 const rank: Record<Role, number> = { owner: 2, admin: 1, member: 0 }
 

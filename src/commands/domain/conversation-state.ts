@@ -11,6 +11,7 @@ import {
 } from '../../events/index.ts'
 import type { MessageRef } from '../ports/message-lookup.ts'
 import { type AggregateState, type AggregateType, dataBytes, type Origin } from './aggregate.ts'
+import { type Bans, endless, noBans, withBan, withoutBan } from './bans.ts'
 import {
   addToFilter,
   deserialiseFilter,
@@ -54,6 +55,10 @@ export interface ConversationState extends AggregateState {
   slowMode: SlowMode | undefined
   /** Data of the application, never changed in place. Undefined: none. */
   data: AppData | undefined
+  /** Whether nothing may be posted. */
+  archived: boolean
+  /** Some of them may have ended. */
+  bans: Bans
   /** Number of messages posted. */
   n: number
   /** Id of the command that created the conversation. Kept for ever, so that a repeated `create` is recognised. */
@@ -81,6 +86,8 @@ export const emptyConversation = (c: string): ConversationState => ({
   posting: 'everybody',
   slowMode: undefined,
   data: undefined,
+  archived: false,
+  bans: noBans,
   n: 0,
   creation: '',
   creationFingerprint: undefined,
@@ -122,6 +129,7 @@ export const evolveConversation = (
       state.posting = event.posting
       state.slowMode = slowModeOf(event.slowModeSeconds, state.slowMode)
       if (event.data !== undefined) state.data = event.data ?? undefined
+      state.archived = event.archived ?? state.archived
       break
     case 'member.joined':
     case 'member.role_changed':
@@ -133,6 +141,13 @@ export const evolveConversation = (
       if (event.successor !== undefined) members.set(event.successor, 'owner')
       break
     }
+    case 'member.banned':
+      if (state.members.has(event.user)) membersToChange(state).delete(event.user)
+      state.bans = withBan(state.bans, event.user, event.until ?? endless, event.at)
+      break
+    case 'member.unbanned':
+      state.bans = withoutBan(state.bans, event.user, event.at)
+      break
   }
   if (event.at > state.at) state.at = event.at
   advance(state, event.seq, remember(state.recent, event, origin.commandId), origin)
@@ -188,14 +203,17 @@ export const forkConversation = (state: ConversationState, events: number): Conv
   seen: forkFilter(state.seen),
 })
 
-/** Average memory, bytes, measured with Node 24: of a member, of an entry of slow mode, and of a recent event. */
+/**
+ * Average memory, bytes, measured with Node 24: of a member, of a ban, of an entry of slow mode, and of a recent event.
+ */
 const memberBytes = 64
+const banBytes = 120
 const lastPostBytes = 110
 const recentBytes = 250
 
 /**
  * Version of the snapshot format. Version 2 had no postdated generations in `seen`. Version 3 had no `at`, no
- * fingerprints, and did not record old reactions. Version 4 had no data.
+ * fingerprints, and did not record old reactions. Version 4 had no data, no bans, and no archived conversations.
  */
 const snapshotVersion = 5
 const readableVersions: readonly number[] = [2, 3, 4, snapshotVersion]
@@ -213,6 +231,9 @@ interface SerialConversation {
   readonly posting: Posting
   readonly slowMode?: ReturnType<typeof serialiseSlowMode> | undefined
   readonly data?: AppData | undefined
+  readonly archived?: boolean
+  /** User and end of the ban. */
+  readonly bans?: [string, string][]
   readonly n: number
   readonly creation: string
   readonly creationFingerprint?: number | undefined
@@ -238,6 +259,8 @@ export const serialiseConversation = (state: ConversationState): Uint8Array => {
     posting: state.posting,
     slowMode: state.slowMode && serialiseSlowMode(state.slowMode),
     data: state.data,
+    archived: state.archived,
+    bans: [...state.bans],
     n,
     creation,
     creationFingerprint,
@@ -281,6 +304,8 @@ export const deserialiseConversation = (
     posting: serial.posting,
     slowMode: serial.slowMode && deserialiseSlowMode(serial.slowMode, now),
     data: serial.data,
+    archived: serial.archived ?? false,
+    bans: serial.bans === undefined ? noBans : new Map(serial.bans),
     n,
     creation,
     creationFingerprint,
@@ -312,6 +337,7 @@ export const conversationType: AggregateType<ConversationState, ConversationEven
   bytes: state =>
     1300 +
     state.members.size * memberBytes +
+    state.bans.size * banBytes +
     (state.slowMode?.posted.size ?? 0) * lastPostBytes +
     Math.min(state.seq, state.recent.capacity) * recentBytes +
     dataBytes(state.data) +

@@ -16,13 +16,22 @@ import {
   type CommandOf,
   type ConversationCommand,
   messageOf,
+  refuseArchived,
   refuseReuse,
   refuseStranger,
   roleIn,
   timeOfNext,
 } from './conversation-command.ts'
 import type { ConversationState } from './conversation-state.ts'
-import { decideInvite, decideJoin, decideLeave, decideRemove, decideRole } from './decide-members.ts'
+import {
+  decideBan,
+  decideInvite,
+  decideJoin,
+  decideLeave,
+  decideRemove,
+  decideRole,
+  decideUnban,
+} from './decide-members.ts'
 import { decideCreate, decideRename, decideSettings } from './decide-settings.ts'
 import { reactionKey, reactionsOf, recordedContent } from './recent-events.ts'
 import { waitOf } from './slow-mode.ts'
@@ -61,6 +70,10 @@ export const decideConversation = (
       return decideInvite(state, command as CommandOf<'invite'>)
     case 'remove':
       return decideRemove(state, command as CommandOf<'remove'>)
+    case 'ban':
+      return decideBan(state, command as CommandOf<'ban'>)
+    case 'unban':
+      return decideUnban(state, command as CommandOf<'unban'>)
     case 'role':
       return decideRole(state, command as CommandOf<'role'>)
     case 'join':
@@ -135,7 +148,7 @@ const decideSend = (state: ConversationState, command: CommandOf<'send'>): Conve
   }
   if (isBlocked === true) return blocked()
   if (isTooLong(text)) return tooLong()
-  const refusal = refusePosting(state, role) ?? refuseSlowMode(state, role, command)
+  const refusal = refuseArchived(state) ?? refusePosting(state, role) ?? refuseSlowMode(state, role, command)
   if (refusal !== undefined) return refusal
   const { c } = state
   const event: MessagePosted = {
@@ -174,6 +187,8 @@ const existingMessage = (
   const { request, blocked: isBlocked, found } = command
   const { m } = request
   if (isBlocked === true) return blocked()
+  const archived = refuseArchived(state)
+  if (archived !== undefined) return archived
   const message = messageOf(state, m, found)
   if (message === undefined) return noMessage()
   return 'seq' in message && message.deleted ? noMessage() : message

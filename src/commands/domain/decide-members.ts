@@ -1,5 +1,6 @@
 import type { ConversationEvent, Role } from '../../events/index.ts'
 import { type Decision, type Refusal, refuse } from './aggregate.ts'
+import { banOf, bansAt, endless, untilField } from './bans.ts'
 import {
   type CommandOf,
   type ConversationCommand,
@@ -15,10 +16,16 @@ const unchanged = (state: ConversationState): ConversationDecision => ({ unchang
 
 const refuseDirect = (): Refusal => refuse('FORBIDDEN', 'The members of a direct conversation cannot change.')
 
+/** Refuses a user who is banned. `field`: the user is named by a request of another one. */
+export const refuseBanned = (until: string, field?: '/user'): Refusal => ({
+  ...refuse('BANNED', field && 'This user is banned from the conversation.', field),
+  ...untilField(until),
+})
+
 /** Returns the role of a sender who may change the members, or the refusal. */
 const managerRole = (
   state: ConversationState,
-  sender: Pick<ConversationCommand, 'from' | 'follows'>,
+  sender: Pick<ConversationCommand, 'from' | 'follows' | 'at'>,
 ): Role | Refusal => {
   const role = roleIn(state, sender)
   if (role === undefined) return refuseStranger(state)
@@ -30,8 +37,10 @@ export const decideInvite = (
   state: ConversationState,
   { request: { user }, from, at, follows, channelMembers }: CommandOf<'invite'>,
 ): ConversationDecision => {
-  const role = managerRole(state, { from, follows })
+  const role = managerRole(state, { from, follows, at })
   if (typeof role !== 'string') return role
+  const ban = banOf(state.bans, user, at)
+  if (ban !== undefined) return refuseBanned(ban, '/user')
   if (state.members.has(user) || follows === true) return unchanged(state)
   if (isFull(state, channelMembers)) return { handover: { user, follow: true } }
   return { event: joined(state, from, at, user) }
@@ -44,6 +53,8 @@ export const decideJoin = (
   const isMember = state.members.has(from)
   if (!isMember && (state.seq === 0 || state.kind !== 'channel')) return refuseStranger(state)
   if (state.kind === 'direct') return refuseDirect()
+  const ban = banOf(state.bans, from, at)
+  if (ban !== undefined) return refuseBanned(ban)
   if (isMember || (follows === true && state.members.size > 0)) return unchanged(state)
   if (isFull(state, channelMembers)) return { handover: { user: from, follow: true } }
   return { event: joined(state, from, at, from) }
@@ -63,7 +74,7 @@ export const decideRemove = (
   state: ConversationState,
   { request: { user }, from, at, follows }: CommandOf<'remove'>,
 ): ConversationDecision => {
-  const role = managerRole(state, { from, follows })
+  const role = managerRole(state, { from, follows, at })
   if (typeof role !== 'string') return role
   const theirRole = state.members.get(user)
   if (theirRole === undefined && follows !== true) return unchanged(state)
@@ -71,6 +82,49 @@ export const decideRemove = (
     return refuse('FORBIDDEN', 'You can remove members with a lower role only.')
   if (follows === true) return { handover: { user, follow: false, again: theirRole !== undefined } }
   return { event: { t: 'event', c: state.c, seq: state.seq + 1, type: 'member.left', from, at, user } }
+}
+
+/**
+ * Bans a user in advance, or a member of a lower role. The membership of a follower is in the user's own log: the bus
+ * ends it after the ban.
+ */
+export const decideBan = (
+  state: ConversationState,
+  { request: { user, until = endless }, from, at, follows, maxBans }: CommandOf<'ban'>,
+): ConversationDecision => {
+  const role = managerRole(state, { from, follows, at })
+  if (typeof role !== 'string') return role
+  const theirRole = state.members.get(user)
+  if (theirRole !== undefined && !isLower(theirRole, role))
+    return refuse('FORBIDDEN', 'You can ban users with a lower role only.')
+  if (until !== endless && until <= at)
+    return refuse('BAD_REQUEST', 'until: expected a time in the future.', '/until')
+  const before = banOf(state.bans, user, at)
+  if (before === until && theirRole === undefined) return unchanged(state)
+  if (before === undefined && hasManyBans(state, at, maxBans))
+    return refuse(
+      'CONFLICT',
+      `user: the conversation has ${maxBans} bans, and may have no more. Lift one first.`,
+      '/user',
+    )
+  const { c } = state
+  const seq = state.seq + 1
+  return {
+    event: { t: 'event', c, seq, type: 'member.banned', from, at, user, ...untilField(until) },
+  }
+}
+
+const hasManyBans = ({ bans }: ConversationState, at: string, most = Number.POSITIVE_INFINITY): boolean =>
+  bans.size >= most && bansAt(bans, at).size >= most
+
+export const decideUnban = (
+  state: ConversationState,
+  { request: { user }, from, at, follows }: CommandOf<'unban'>,
+): ConversationDecision => {
+  const role = managerRole(state, { from, follows, at })
+  if (typeof role !== 'string') return role
+  if (banOf(state.bans, user, at) === undefined) return unchanged(state)
+  return { event: { t: 'event', c: state.c, seq: state.seq + 1, type: 'member.unbanned', from, at, user } }
 }
 
 export const decideLeave = (
@@ -91,9 +145,11 @@ export const decideRole = (
   state: ConversationState,
   { request: { user, role }, from, at, follows }: CommandOf<'role'>,
 ): ConversationDecision => {
-  const own = managerRole(state, { from, follows })
+  const own = managerRole(state, { from, follows, at })
   if (typeof own !== 'string') return own
   if (own !== 'owner') return refuse('FORBIDDEN', 'Only the owner may set roles.')
+  const ban = banOf(state.bans, user, at)
+  if (ban !== undefined) return refuseBanned(ban, '/user')
   // Setting a role adds a follower to the log of the channel.
   const theirRole = state.members.get(user) ?? (follows === true ? 'member' : undefined)
   if (theirRole === undefined) return refuse('NOT_FOUND', 'This user is not a member.', '/user')

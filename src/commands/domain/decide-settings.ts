@@ -59,7 +59,7 @@ export const decideRename = (
   state: ConversationState,
   { request: { title }, from, at, follows }: CommandOf<'rename'>,
 ): ConversationDecision => {
-  const role = roleIn(state, { from, follows })
+  const role = roleIn(state, { from, follows, at })
   if (role === undefined) return refuseStranger(state)
   if (state.kind === 'direct') return refuse('FORBIDDEN', 'A direct conversation has no title.')
   if (role === 'member') return refuse('FORBIDDEN', 'Only the owner and admins may do this.')
@@ -73,16 +73,25 @@ export const decideSettings = (
   state: ConversationState,
   { request, from, at, follows }: CommandOf<'settings'>,
 ): ConversationDecision => {
-  const role = roleIn(state, { from, follows })
+  const role = roleIn(state, { from, follows, at })
   if (role === undefined) return refuseStranger(state)
   if (state.kind === 'direct') return refuse('FORBIDDEN', 'A direct conversation has no settings.')
   if (role === 'member') return refuse('FORBIDDEN', 'Only the owner and admins may do this.')
-  const before = { posting: state.posting, slowModeSeconds: state.slowMode?.seconds ?? 0 }
-  const { posting = before.posting, slowModeSeconds = before.slowModeSeconds } = request
+  const before = {
+    posting: state.posting,
+    slowModeSeconds: state.slowMode?.seconds ?? 0,
+    archived: state.archived,
+  }
+  const {
+    posting = before.posting,
+    slowModeSeconds = before.slowModeSeconds,
+    archived = before.archived,
+  } = request
   const data = changeOf(request.data)
   if (
     posting === before.posting &&
     slowModeSeconds === before.slowModeSeconds &&
+    archived === before.archived &&
     isUnchanged(state.data, data)
   )
     return { unchanged: { seq: state.seq } }
@@ -96,6 +105,7 @@ export const decideSettings = (
       at,
       posting,
       slowModeSeconds,
+      archived,
       ...(data === undefined ? {} : { data }),
     },
   }

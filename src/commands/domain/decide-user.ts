@@ -1,7 +1,16 @@
-import { type AppData, changeOf, isUnchanged, type UserEvent, type UserRequest } from '../../events/index.ts'
+import {
+  type AppData,
+  changeOf,
+  isUnchanged,
+  type RequestOf,
+  type UserEvent,
+  type UserRequest,
+} from '../../events/index.ts'
 import { type Decision, refuse } from './aggregate.ts'
-import { refuseStranger, timeOfNext } from './conversation-command.ts'
+import { banOf } from './bans.ts'
+import { refuseStranger, roleIn, timeOfNext } from './conversation-command.ts'
 import { type ConversationState, isDirectOf } from './conversation-state.ts'
+import { refuseBanned } from './decide-members.ts'
 import { marksOf, type UserState } from './user-state.ts'
 
 /** A change of whether a user follows a channel. The decider of the channel has authorised it. */
@@ -62,13 +71,16 @@ export const decideUser = (state: UserState, command: UserCommand): Decision<Use
   if (request.t === 'direct') return decideDirect(state, { ...command, at })
   const { c } = request
   if (request.t === 'mute' && state.muted.has(c) === request.on) return { unchanged: {} }
-  // A user who has left may still unmute. Everything else requires membership.
-  if (!(request.t === 'mute' && !request.on)) {
+  if (request.t === 'hide' && !request.on && !state.hidden.has(c)) return { unchanged: {} }
+  // A user who has left may still unmute and unhide. Everything else requires membership.
+  if (!((request.t === 'mute' || request.t === 'hide') && !request.on)) {
     if (conversation === undefined) throw new TypeError(`${request.t} needs the state of its conversation`)
-    if (!conversation.members.has(u) && !state.follows.has(c)) return refuseStranger(conversation)
+    const role = roleIn(conversation, { from: u, at, follows: state.follows.has(c) })
+    if (role === undefined) return refuseStranger(conversation)
   }
   if (request.t === 'mute')
     return { event: { u, seq, type: request.on ? 'conversation.muted' : 'conversation.unmuted', at, c } }
+  if (request.t === 'hide') return decideHide(state, request, at, conversation)
   const mark = Math.min(request.seq, conversation?.seq ?? 0)
   const marks = marksOf(state, c)
   if (request.t === 'read') {
@@ -110,6 +122,20 @@ const decideDirect = (
   return { event: { u, seq: state.seq + 1, type: 'direct.opened', at, peer, c, by: from } }
 }
 
+const decideHide = (
+  state: UserState,
+  { c, on }: RequestOf['hide'],
+  at: string,
+  conversation: ConversationState | undefined,
+): Decision<UserEvent> => {
+  const base = { u: state.user, seq: state.seq + 1, at, c }
+  if (!on) return { event: { ...base, type: 'conversation.unhidden' } }
+  const head = conversation?.seq ?? 0
+  return state.hidden.get(c) === head
+    ? { unchanged: {} }
+    : { event: { ...base, type: 'conversation.hidden', head } }
+}
+
 const decideFollow = (
   state: UserState,
   { c, on }: FollowRequest,
@@ -117,6 +143,8 @@ const decideFollow = (
 ): Decision<UserEvent> => {
   if (conversation === undefined) throw new TypeError('follow needs the state of its conversation')
   const { seq: head, n } = conversation
+  const ban = on ? banOf(conversation.bans, state.user, at) : undefined
+  if (ban !== undefined) return refuseBanned(ban, from === state.user ? undefined : '/user')
   if (state.follows.has(c) === on) return { unchanged: { seq: head } }
   const base = { u: state.user, seq: state.seq + 1, at, c, head }
   return {
@@ -129,6 +157,6 @@ export const answerOfUser = (event: UserEvent): object => {
   if (event.type === 'privacy.changed') return { lastSeen: event.lastSeen }
   if (event.type === 'profile.changed') return profileOf(event.data)
   if (event.type === 'direct.opened') return { c: event.c }
-  if ('head' in event) return { seq: event.head }
+  if (event.type === 'channel.followed' || event.type === 'channel.unfollowed') return { seq: event.head }
   return event.type === 'read.marked' || event.type === 'delivered.marked' ? { seq: event.mark } : {}
 }

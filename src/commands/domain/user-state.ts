@@ -19,6 +19,8 @@ export interface UserState extends AggregateState {
   readonly marks: Map<string, Marks>
   /** Ids of muted conversations. */
   readonly muted: Set<string>
+  /** Hidden conversation to its last event at that time. A later message shows the conversation again. */
+  readonly hidden: Map<string, number>
   /** Ids of blocked users. */
   readonly blocked: Set<string>
   /** The users who may see when this user was last connected. */
@@ -40,6 +42,7 @@ export const emptyUser = (user: string): UserState => ({
   hasSkipped: false,
   marks: new Map(),
   muted: new Set(),
+  hidden: new Map(),
   blocked: new Set(),
   lastSeen: 'contacts',
   data: undefined,
@@ -75,6 +78,12 @@ export const evolveUser = (state: UserState, event: UserEvent, origin: Origin): 
     case 'conversation.unmuted':
       state.muted.delete(event.c)
       break
+    case 'conversation.hidden':
+      state.hidden.set(event.c, event.head)
+      break
+    case 'conversation.unhidden':
+      state.hidden.delete(event.c)
+      break
     case 'user.blocked':
       state.blocked.add(event.user)
       break
@@ -89,6 +98,7 @@ export const evolveUser = (state: UserState, event: UserEvent, origin: Origin): 
       break
     case 'channel.followed':
       state.follows.add(event.c)
+      state.hidden.delete(event.c)
       break
     case 'channel.unfollowed':
       state.follows.delete(event.c)
@@ -107,7 +117,10 @@ const advance = (state: UserState, seq: number, { stream, streamSeq }: Origin): 
   state.streamSeq = streamSeq
 }
 
-/** Version of the snapshot format. Version 2 had no `at` and no direct conversations, version 3 no profile. */
+/**
+ * Version of the snapshot format. Version 2 had no `at` and no direct conversations. Version 3 had no profile and no
+ * hidden conversations.
+ */
 const snapshotVersion = 4
 const readableVersions: readonly number[] = [2, 3, snapshotVersion]
 
@@ -120,6 +133,8 @@ interface SerialUser {
   /** Conversation id, read marker, delivered marker. */
   readonly marks: [string, number, number][]
   readonly muted: string[]
+  /** Conversation, and its last event when it was hidden. */
+  readonly hidden?: [string, number][]
   readonly blocked: string[]
   /** Absent: `contacts`. */
   readonly lastSeen?: LastSeenFor
@@ -133,7 +148,8 @@ const encoder = new TextEncoder()
 const decoder = new TextDecoder('utf-8', { fatal: true })
 
 const serialise = (state: UserState): Uint8Array => {
-  const { seq, stream, streamSeq, at, marks, muted, blocked, lastSeen, data, follows, directs } = state
+  const { seq, stream, streamSeq, at, marks, muted, hidden, blocked, lastSeen, data, follows, directs } =
+    state
   const serial: SerialUser = {
     seq,
     stream,
@@ -141,6 +157,7 @@ const serialise = (state: UserState): Uint8Array => {
     at,
     marks: Array.from(marks, ([c, { read, delivered }]) => [c, read, delivered]),
     muted: [...muted],
+    hidden: [...hidden],
     blocked: [...blocked],
     lastSeen,
     data,
@@ -163,6 +180,7 @@ const deserialise = (user: string, bytes: Uint8Array, version: number): UserStat
     at = '',
     marks,
     muted,
+    hidden = [],
     blocked,
     lastSeen = 'contacts',
     data,
@@ -178,6 +196,7 @@ const deserialise = (user: string, bytes: Uint8Array, version: number): UserStat
     hasSkipped: false,
     marks: new Map(marks.map(([c, read, delivered]) => [c, { read, delivered }])),
     muted: new Set(muted),
+    hidden: new Map(hidden),
     blocked: new Set(blocked),
     lastSeen,
     data,
@@ -200,6 +219,7 @@ export const userType: AggregateType<UserState, UserEvent> = {
     ...state,
     marks: new Map(state.marks),
     muted: new Set(state.muted),
+    hidden: new Map(state.hidden),
     blocked: new Set(state.blocked),
     follows: new Set(state.follows),
     directs: new Map(state.directs),
@@ -209,6 +229,6 @@ export const userType: AggregateType<UserState, UserEvent> = {
   bytes: state =>
     600 +
     dataBytes(state.data) +
-    (state.marks.size + state.directs.size) * 110 +
+    (state.marks.size + state.directs.size + state.hidden.size) * 110 +
     (state.muted.size + state.blocked.size + state.follows.size) * 70,
 }

@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache'
 import type { Logger } from '../../base/logger.ts'
 import {
   type AppData,
+  type BanItem,
   ConfabError,
   type ConversationEvent,
   type ErrorCode,
@@ -14,6 +15,7 @@ import {
   type UserEvent,
 } from '../../events/index.ts'
 import { type BusLimits, defaultBusLimits } from '../bus/bus-limits.ts'
+import { banList, banOf } from '../domain/bans.ts'
 import { type ConversationState, conversationType } from '../domain/conversation-state.ts'
 import { marksOf, type UserState, userType } from '../domain/user-state.ts'
 import type { EventLog, SnapshotStore } from '../ports/event-log.ts'
@@ -37,6 +39,11 @@ export interface ConversationView {
   readonly slowModeSeconds: number
   /** Data of the application. Undefined: none. */
   readonly data: AppData | undefined
+  /** Whether nothing may be posted. */
+  readonly archived: boolean
+  /** Returns the bans that have not ended, sorted by user id. */
+  bans(): readonly BanItem[]
+  isBanned(user: string): boolean
   /** Undefined for users who are not members, and for followers of a channel. */
   roleOf(user: string): Role | undefined
   members(): IterableIterator<string>
@@ -280,6 +287,11 @@ const conversationView = (state: ConversationState): ConversationView => ({
   get data() {
     return state.data
   },
+  get archived() {
+    return state.archived
+  },
+  bans: () => banList(state.bans, new Date().toISOString()),
+  isBanned: user => state.bans.has(user) && banOf(state.bans, user, new Date().toISOString()) !== undefined,
   roleOf: user => state.members.get(user),
   members: () => state.members.keys(),
 })

@@ -26,6 +26,11 @@ export const rosterCheck =
 export const isDamage = (error: unknown): boolean =>
   ConfabError.is(error) && error.code === 'LOG_DAMAGED' && error.field === '/c'
 
+/** Throws ConfabError ARCHIVED for a signal of a conversation in which nothing is posted. */
+export const requireOpen = ({ archived }: ConversationView): void => {
+  if (archived) throw new ConfabError('ARCHIVED')
+}
+
 /**
  * Whether a user is a member of a conversation or follows the channel, by the states of this node. Answers without a
  * promise when the states are cached. Rejects with ConfabError.
@@ -37,7 +42,7 @@ export const isIn = (
 ): boolean | Promise<boolean> => {
   if (view === undefined) return false
   if (view.roleOf(user) !== undefined) return true
-  if (view.kind !== 'channel') return false
+  if (view.kind !== 'channel' || view.isBanned(user)) return false
   const follower = states.user(user)
   return follower instanceof Promise
     ? follower.then(found => found.follows(view.c))
@@ -52,7 +57,8 @@ export const isInNow = async (
 ): Promise<boolean> => {
   if (view === undefined) return false
   if (view.roleOf(user) !== undefined) return true
-  return view.kind === 'channel' && (await states.currentUser(user)).follows(view.c)
+  if (view.kind !== 'channel' || view.isBanned(user)) return false
+  return (await states.currentUser(user)).follows(view.c)
 }
 
 /** Authorises reads by the state of the conversation, which the live feed keeps up to date. */

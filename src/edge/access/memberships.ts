@@ -25,6 +25,7 @@ export const membershipChange = (event: ConversationEvent | UserEvent): Membersh
     case 'member.joined':
       return { c: event.c, joined: [event.user], left: undefined }
     case 'member.left':
+    case 'member.banned':
       return { c: event.c, joined: none, left: event.user }
     case 'channel.followed':
       return { c: event.c, joined: [event.u], left: undefined }

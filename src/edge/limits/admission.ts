@@ -147,6 +147,8 @@ const ofConversation: ReadonlySet<RequestType> = new Set<RequestType>([
   'react',
   'invite',
   'remove',
+  'ban',
+  'unban',
   'role',
   'join',
   'leave',

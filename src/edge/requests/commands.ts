@@ -27,7 +27,7 @@ export const conversationCommand = (context: RequestContext) => {
 /** Handles commands that change the members of a conversation. */
 export const membershipCommand = (context: RequestContext) => {
   const execute = executeOf(context)
-  return <R extends RequestOf['create' | 'invite' | 'remove' | 'join' | 'leave']>(
+  return <R extends RequestOf['create' | 'invite' | 'remove' | 'ban' | 'unban' | 'join' | 'leave']>(
     request: R,
     caller: Caller,
   ): Promise<Fields<R['t']>> => untilAnswered(caller.session, request.c, () => execute(request, caller))
@@ -45,7 +45,7 @@ export const userCommand =
 /** Handles commands of the user's own log that name a conversation: only its members may use them. */
 const memberCommand =
   ({ bus, access }: RequestContext) =>
-  <R extends RequestOf['read' | 'delivered' | 'mute']>(request: R, caller: Caller) => {
+  <R extends RequestOf['read' | 'delivered' | 'mute' | 'hide']>(request: R, caller: Caller) => {
     const { c } = request
     const { user, session, traceparent } = caller
     const execute = ({ head }: ConversationView) => {
@@ -65,5 +65,8 @@ export const readMarker = (context: RequestContext): Handler<'read'> => memberCo
 
 /** Handles `delivered`: moves the delivered marker. */
 export const deliveredMarker = (context: RequestContext): Handler<'delivered'> => memberCommand(context)
+
+/** Handles `hide`: takes a conversation out of the inbox, or puts it back. */
+export const hide = (context: RequestContext): Handler<'hide'> => memberCommand(context)
 
 export const mute = (context: RequestContext): Handler<'mute'> => memberCommand(context)

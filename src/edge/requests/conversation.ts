@@ -1,4 +1,5 @@
-import type { MemberItem } from '../../events/index.ts'
+import { ConfabError, type MemberItem } from '../../events/index.ts'
+import { decodeCursor, encodeCursor } from '../../projections/index.ts'
 import { defaultPage, given } from './pages.ts'
 import type { Handler, RequestContext } from './request-context.ts'
 
@@ -7,7 +8,7 @@ export const conversation =
   ({ access }: RequestContext): Handler<'conversation'> =>
   async (request, caller) => {
     const view = await access.member(request.c, caller.user)
-    const { kind, title, head, memberCount, posting, slowModeSeconds, data } = view
+    const { kind, title, head, memberCount, posting, slowModeSeconds, archived, data } = view
     const role = view.roleOf(caller.user) ?? 'member'
     return {
       kind,
@@ -17,6 +18,7 @@ export const conversation =
       role,
       posting,
       slowModeSeconds,
+      archived,
       ...given('data', data),
     }
   }
@@ -40,7 +42,25 @@ export const members =
       const role = view.roleOf(member.user)
       const { follows, ...rest } = member
       if (role !== undefined) found.push({ ...rest, role })
-      else if (follows === true) found.push({ ...rest, role: 'member' })
+      else if (follows === true && !view.isBanned(member.user)) found.push({ ...rest, role: 'member' })
     }
     return { members: found, ...given('cursor', page.cursor) }
+  }
+
+/** Handles `bans`: returns a page of the banned users, by the conversation's state. */
+export const bans =
+  ({ access }: RequestContext): Handler<'bans'> =>
+  async ({ c, limit = defaultPage, cursor }, { user }) => {
+    const view = await access.member(c, user)
+    if (view.kind === 'direct') throw new ConfabError('FORBIDDEN', 'A direct conversation has no bans.')
+    const role = view.roleOf(user) ?? 'member'
+    if (role === 'member') throw new ConfabError('FORBIDDEN', 'Only the owner and admins may do this.')
+    const [after = ''] = cursor === undefined ? [] : decodeCursor(cursor, 1)
+    const rest = view.bans().filter(ban => ban.user > after)
+    const page = rest.slice(0, limit)
+    const last = page.at(-1)
+    return {
+      bans: page,
+      ...(rest.length > limit && last !== undefined ? { cursor: encodeCursor([last.user]) } : {}),
+    }
   }

@@ -3,12 +3,13 @@ import type { Caller } from '../sessions/caller.ts'
 import {
   conversationCommand,
   deliveredMarker,
+  hide,
   membershipCommand,
   mute,
   readMarker,
   userCommand,
 } from './commands.ts'
-import { conversation, members } from './conversation.ts'
+import { bans, conversation, members } from './conversation.ts'
 import { history } from './history.ts'
 import { inbox, undelivered } from './inbox.ts'
 import { media } from './media.ts'
@@ -36,6 +37,8 @@ const handlers = (context: RequestContext): Handlers => {
     react: command,
     invite: ofMembers,
     remove: ofMembers,
+    ban: ofMembers,
+    unban: ofMembers,
     role: command,
     join: ofMembers,
     leave: ofMembers,
@@ -44,6 +47,7 @@ const handlers = (context: RequestContext): Handlers => {
     read: readMarker(context),
     delivered: deliveredMarker(context),
     mute: mute(context),
+    hide: hide(context),
     block: ofUser,
     direct: ofUser,
     privacy: ofUser,
@@ -57,6 +61,7 @@ const handlers = (context: RequestContext): Handlers => {
     inbox: inbox(context),
     undelivered: undelivered(context),
     members: members(context),
+    bans: bans(context),
     search: search(context),
     media: media(context),
     sync: sync(context),

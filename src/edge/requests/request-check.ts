@@ -10,6 +10,7 @@ import {
   type HelloRequest,
   isBlank,
   isId,
+  isTime,
   Limits,
   type Request,
   type RequestOf,
@@ -119,6 +120,19 @@ const checkReaction = (request: RequestOf['react']): RequestOf['react'] => {
   return emoji === request.emoji ? request : { ...request, emoji }
 }
 
+/** A date, or a time with its zone, as ISO 8601. Other forms depend on the time zone of the server. */
+const isoTime = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d))?$/
+
+/** Returns the request with the end of the ban as events have it: ISO 8601, UTC, with milliseconds. */
+const checkBan = (request: RequestOf['ban']): RequestOf['ban'] => {
+  if (request.until === undefined) return request
+  const time = isoTime.test(request.until) ? Date.parse(request.until) : Number.NaN
+  const until = Number.isNaN(time) ? '' : new Date(time).toISOString()
+  // The zone may move the time out of the years that events can have.
+  if (!isTime(until)) throw bad('until: expected a time such as 2026-11-24T02:30:43.123Z.', '/until')
+  return { ...request, until }
+}
+
 const checkFields = (value: Fields): void => {
   wellFormed(value.text, '/text')
   wellFormed(value.title, '/title')
@@ -170,6 +184,8 @@ export const checkRequest = (value: Fields): Request => {
       break
     case 'react':
       return checkReaction(request)
+    case 'ban':
+      return checkBan(request)
     case 'search':
       if (isBlank(request.q)) throw bad('q: must not be blank.', '/q')
       break

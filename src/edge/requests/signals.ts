@@ -1,4 +1,5 @@
 import { ConfabError } from '../../events/index.ts'
+import { requireOpen } from '../access/access.ts'
 import type { Handler, RequestContext } from './request-context.ts'
 
 const noFields = {}
@@ -9,6 +10,7 @@ export const typing =
   async (request, caller) => {
     const { c, on } = request
     const view = await access.member(c, caller.user)
+    requireOpen(view)
     const { memberCount } = view
     if (memberCount <= limits.typingMembers && view.roleOf(caller.user) !== undefined)
       typing.set(c, caller.user, on)

@@ -2,7 +2,7 @@ import { type Static, Type } from '@sinclair/typebox'
 import { TypeCompiler } from '@sinclair/typebox/compiler'
 import type { StateReader } from '../../commands/index.ts'
 import { CallData, CallKind, ConfabError, Id, type RequestOf } from '../../events/index.ts'
-import type { Access } from '../access/access.ts'
+import { type Access, requireOpen } from '../access/access.ts'
 import { Wire } from '../delivery/wire.ts'
 import { Meter, Rates, RecentKeys } from '../limits/admission.ts'
 import type { Signals } from '../ports/signals.ts'
@@ -70,12 +70,16 @@ export class CallSignals {
   }
 
   /**
-   * Sends a signal. Rejects with ConfabError: RATE_LIMITED, NOT_FOUND, NOT_MEMBER (a channel), FORBIDDEN, UNAVAILABLE.
+   * Sends a signal. Rejects with ConfabError: RATE_LIMITED, NOT_FOUND, NOT_MEMBER (a channel), FORBIDDEN, ARCHIVED,
+   * UNAVAILABLE.
    */
   async relay(request: RequestOf['call'], { user, session }: Caller): Promise<void> {
     const { c, to, session: only, call, kind, data } = request
     this.#count(user)
-    const { memberCount } = await this.#access.member(c, user)
+    const view = await this.#access.member(c, user)
+    const { memberCount } = view
+    // A call that is under way may end.
+    if (kind !== 'bye') requireOpen(view)
     if (memberCount > this.#callMembers)
       throw new ConfabError(
         'FORBIDDEN',

@@ -24,6 +24,10 @@ const chunkRows = 500
 const listedAt = (lastMessageAt: string, arrived: string): string =>
   arrived > lastMessageAt ? arrived : lastMessageAt
 
+/** Whether a user has hidden a conversation, and neither a message nor an arrival of the user shows it again. */
+const isHidden = ({ entry, conversation }: Joined): boolean =>
+  Math.max(numberOf(conversation.last_seq), numberOf(entry.sent_seq)) < numberOf(entry.shown_from)
+
 type Place = Pick<Joined, 'place' | 'c'>
 
 const newestFirst = (a: Place, b: Place): number =>
@@ -36,11 +40,11 @@ const newestFirst = (a: Place, b: Place): number =>
  */
 export const cassandraInboxQueries = (database: Database, generation: number): InboxQueries => {
   const tables = tablesOf(generation)
-  const selectEntries = `SELECT c, member, follows, arrived, read, sent_seq, sent_n, muted
+  const selectEntries = `SELECT c, member, follows, arrived, read, sent_seq, sent_n, muted, shown_from
     FROM ${tables.inboxEntry} WHERE user = ?`
   const selectEntry = `${selectEntries} AND c = ?`
   const selectConversation = `SELECT kind, first, second, title, head, at, n, last_seq, last_m, last_sender, last_at,
-    last_text, amended FROM ${tables.inboxConversation} WHERE c = ?`
+    last_text, amended, archived FROM ${tables.inboxConversation} WHERE c = ?`
   const messages = cassandraLastMessages(database, generation)
 
   const join = async (entry: Row): Promise<Joined | undefined> => {
@@ -57,8 +61,9 @@ export const cassandraInboxQueries = (database: Database, generation: number): I
     if (joined.at <= since) return joined
     const { c, entry, conversation } = joined
     const arrived = textOf(entry.arrived)
-    const lastAt = await messages.lastAtBy(c, numberOf(conversation.last_seq), since)
-    const place = listedAt(lastAt, arrived <= since ? arrived : '')
+    const last = await messages.lastBy(c, numberOf(conversation.last_seq), since)
+    if (last.seq < numberOf(entry.shown_from)) return undefined
+    const place = listedAt(last.at, arrived <= since ? arrived : '')
     return place === '' ? undefined : { ...joined, place }
   }
 
@@ -67,7 +72,8 @@ export const cassandraInboxQueries = (database: Database, generation: number): I
       const [place = '', c = '', since] = cursor === undefined ? [] : decodeCursor(cursor, 3)
       const read = async (entry: Row): Promise<Joined | undefined> => {
         const joined = await join(entry)
-        return joined === undefined || since === undefined ? joined : placedAt(joined, since)
+        if (joined === undefined || isHidden(joined)) return undefined
+        return since === undefined ? joined : placedAt(joined, since)
       }
       let newest: Joined[] = []
       for await (const entries of database.pages(selectEntries, [user], chunkRows)) {
@@ -123,6 +129,7 @@ const itemOf = async (
     read,
     at,
     muted: entry.muted === true,
+    ...(conversation.archived === true ? { archived: true as const } : {}),
     ...(typeof peer === 'string' ? { peer } : {}),
   }
 }
@@ -132,10 +139,10 @@ export interface LastMessages {
   /** Returns the ordinal of the last message at or before `seq`; 0 if there is none. */
   ordinalAt(c: string, seq: number): Promise<number>
   /**
-   * Returns the time of the last message at or before `seq` that was posted by this time; '' if there is none, or if it
+   * Returns the last message at or before `seq` that was posted by this time. Its seq is 0 if there is none, or if it
    * is further back than the time of one page to the next explains.
    */
-  lastAtBy(c: string, seq: number, time: string): Promise<string>
+  lastBy(c: string, seq: number, time: string): Promise<{ readonly seq: number; readonly at: string }>
   /** Returns the number of deleted messages after `seq`. */
   deletedAfter(c: string, seq: number): Promise<number>
   /** Returns the seq of a message that was posted before it was amended; undefined if there is none. */
@@ -221,15 +228,15 @@ export const cassandraLastMessages = (database: Database, generation: number): L
       }
       return undefined
     },
-    async lastAtBy(c, seq, time) {
+    async lastBy(c, seq, time) {
       let count = 0
       for await (const rows of slicesBefore(c, seq + 1)) {
         const found = rows.find(row => textOf(row.at) <= time)
-        if (found !== undefined) return textOf(found.at)
+        if (found !== undefined) return { seq: numberOf(found.seq), at: textOf(found.at) }
         count += rows.length
         if (count >= mostSince) break
       }
-      return ''
+      return { seq: 0, at: '' }
     },
     async last(c, conversation) {
       const seq = numberOf(conversation.last_seq)

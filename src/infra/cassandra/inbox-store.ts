@@ -1,9 +1,11 @@
 import type {
   ActivityChange,
   AmendmentChange,
+  ArchivedChange,
   CreatedChange,
   DeliveredMarkChange,
   FollowsChange,
+  HideChange,
   InboxChange,
   InboxStore,
   MembershipChange,
@@ -50,14 +52,14 @@ export const cassandraInboxStore = (database: Database, generation: number): Inb
         {
           name: tables.inboxConversation,
           columns:
-            'c, kind, first, second, title, head, at, n, last_seq, last_m, last_sender, last_at, last_text, amended',
+            'c, kind, first, second, title, head, at, n, last_seq, last_m, last_sender, last_at, last_text, amended, archived',
         },
         { name: tables.inboxMessage, columns: 'c, seq, n, m, sender, at, message' },
         { name: tables.inboxAmendment, columns: 'c, m, message, deleted' },
         { name: tables.inboxDeletion, columns: 'c, seq' },
         {
           name: tables.inboxEntry,
-          columns: 'user, c, member, read, delivered, sent_seq, sent_n, muted, follows, arrived',
+          columns: 'user, c, member, read, delivered, sent_seq, sent_n, muted, follows, arrived, shown_from',
         },
       ]),
   }
@@ -75,6 +77,7 @@ const queriesOf = (tables: ReturnType<typeof tablesOf>) => {
     kind: conversation('kind = ?'),
     pair: conversation('first = ?, second = ?'),
     title: conversation('title = ?'),
+    archived: conversation('archived = ?'),
     message: `INSERT INTO ${tables.inboxMessage} (c, bucket, seq, n, m, sender, at, message)
       VALUES (?, ?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP ?`,
     amendment: `UPDATE ${tables.inboxAmendment} USING TIMESTAMP ? SET message = ?, deleted = ? WHERE c = ? AND m = ?`,
@@ -84,6 +87,7 @@ const queriesOf = (tables: ReturnType<typeof tablesOf>) => {
     read: entry('read = ?'),
     delivered: entry('delivered = ?'),
     muted: entry('muted = ?'),
+    shownFrom: entry('shown_from = ?'),
     arrived: entry('arrived = ?'),
     follows: entry('follows = ?'),
   }
@@ -137,6 +141,9 @@ const entryWrites = (queries: Queries, batch: InboxBatch): Write[] => {
       write(queries.delivered, user, c, mark, mark),
     ),
     ...[...batch.mutes.values()].map(({ user, c, seq, muted }) => write(queries.muted, user, c, seq, muted)),
+    ...[...batch.hides.values()].map(({ user, c, seq, shownFrom }) =>
+      write(queries.shownFrom, user, c, seq, shownFrom),
+    ),
     ...[...batch.follows.values()].map(({ user, c, seq, follows }) =>
       write(queries.follows, user, c, seq, follows),
     ),
@@ -159,6 +166,7 @@ const conversationWrites = (queries: Queries, batch: InboxBatch): Write[] => {
       write(queries.kind, c, firstStamp, as),
       ...(pair === undefined ? [] : [write(queries.pair, c, firstStamp, ...pair)]),
     ]),
+    ...[...batch.archived.values()].map(({ c, seq, archived }) => write(queries.archived, c, seq, archived)),
     // An empty title means none.
     ...[...batch.titles.values()].map(({ c, seq, title }) => write(queries.title, c, seq, title ?? '')),
   ]
@@ -202,6 +210,8 @@ export class InboxBatch {
   readonly reads = new Map<string, ReadMarkChange>()
   readonly deliveries = new Map<string, DeliveredMarkChange>()
   readonly mutes = new Map<string, MuteChange>()
+  readonly hides = new Map<string, HideChange>()
+  readonly archived = new Map<string, ArchivedChange>()
   readonly follows = new Map<string, FollowsChange>()
   readonly arrivals: (MembershipChange | FollowsChange)[] = []
 
@@ -250,6 +260,12 @@ export class InboxBatch {
         break
       case 'mute':
         keepNewest(this.mutes, `${change.user} ${c}`, change)
+        break
+      case 'hide':
+        keepNewest(this.hides, `${change.user} ${c}`, change)
+        break
+      case 'archived':
+        keepNewest(this.archived, c, change)
         break
       case 'follows':
         keepNewest(this.follows, `${change.user} ${c}`, change)

@@ -44,6 +44,11 @@ const steps: readonly (readonly (string | AddedColumn | AddedTable)[])[] = [
     },
     { table: 'inbox_entry', column: 'arrived text' },
   ],
+  // Hidden and archived conversations: as above.
+  [
+    { table: 'inbox_entry', column: 'shown_from bigint' },
+    { table: 'inbox_conversation', column: 'archived boolean' },
+  ],
 ]
 
 /** The schema version that this build reads and writes. */

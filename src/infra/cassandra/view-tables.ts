@@ -50,14 +50,16 @@ const columns: Readonly<Record<Table, string>> = {
   timelineHead: 'c text PRIMARY KEY, seq bigint, stream_seq bigint',
   // A conversation with its last message. at: time of the last message. amended: seq of the last edit or deletion.
   inboxConversation: `c text PRIMARY KEY, kind text, first text, second text, title text, head bigint, at text, n int,
-    last_seq bigint, last_m text, last_sender text, last_at text, last_text text, amended bigint`,
+    last_seq bigint, last_m text, last_sender text, last_at text, last_text text, amended bigint,
+    archived boolean`,
   inboxMessage: `c text, bucket int, seq bigint, n int, m text, sender text, at text, message text,
     PRIMARY KEY ((c, bucket), seq)`,
   inboxAmendment: 'c text, m text, message text, deleted boolean, PRIMARY KEY ((c, m))',
+  // shown_from: a hidden conversation is shown from a message, or an arrival of the user, with this seq on.
   // seq: of the deleted message.
   inboxDeletion: 'c text, seq bigint, PRIMARY KEY ((c), seq)',
   inboxEntry: `user text, c text, member boolean, read bigint, delivered bigint, sent_seq bigint, sent_n int, muted boolean,
-    follows boolean, arrived text,
+    follows boolean, arrived text, shown_from bigint,
     PRIMARY KEY ((user), c)`,
   readState: 'c text, user text, read bigint, delivered bigint, PRIMARY KEY ((c), user)',
   // role '': former member. The row stays, so an older event cannot bring the member back.

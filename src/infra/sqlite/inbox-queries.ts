@@ -33,7 +33,8 @@ interface EntryRow {
   read: number
   sent_seq: number
   sent_n: number
-  muted: number
+  /** 1: muted. 2: archived. */
+  flags: number
   /** ms since 1970. */
   arrived: number
 }
@@ -47,22 +48,25 @@ export const sqliteInboxQueries = (db: DatabaseSync, generation: number): InboxQ
   const tables = tablesOf(generation)
   const rowsOf = (more = '', user = '?') => `
     SELECT v.c, v.kind, v.first, v.second, v.title, v.head, ${listedAt} AS at, v.n, v.last_seq, v.amended,
-      e.read, e.sent_seq, e.sent_n, e.muted, e.arrived${more}
+      e.read, e.sent_seq, e.sent_n, e.muted + 2 * v.archived AS flags, e.arrived${more}
     FROM ${tables.inboxEntry} AS e JOIN ${tables.inboxConversation} AS v ON v.c = e.c
     WHERE e.user = ${user} AND (e.member = 1 OR e.follows = 1) AND v.kind IS NOT NULL`
-  const first = db.prepare(`${rowsOf()} ORDER BY ${listedAt} DESC, v.c LIMIT ?`)
+  const listOf = (more = '', user = '?') =>
+    `${rowsOf(more, user)} AND (e.shown_from = 0 OR max(v.last_seq, e.sent_seq) >= e.shown_from)`
+  const first = db.prepare(`${listOf()} ORDER BY ${listedAt} DESC, v.c LIMIT ?`)
   // Returns the conversations with a new message since the first page first.
   const next =
-    db.prepare(`${rowsOf()} AND (${listedAt} > ? OR ${listedAt} < ? OR (${listedAt} = ? AND v.c > ?))
+    db.prepare(`${listOf()} AND (${listedAt} > ? OR ${listedAt} < ? OR (${listedAt} = ? AND v.c > ?))
     ORDER BY ${listedAt} DESC, v.c LIMIT ?`)
-  // The place of a conversation when the first page was read; 0: it was not in the list.
-  const placeThen = `iif(${listedAt} <= ?1, ${listedAt}, max(
-    ifnull((SELECT ${millisecondsOf('p.at')} FROM ${tables.inboxMessage} AS p
-      WHERE p.c = v.c AND p.at <= ?2 ORDER BY p.seq DESC LIMIT 1), 0),
-    iif(e.arrived <= ?1, e.arrived, 0)))`
+  const lastThen = (column: string) => `ifnull((SELECT ${column} FROM ${tables.inboxMessage} AS p
+      WHERE p.c = v.c AND p.at <= ?2 ORDER BY p.seq DESC LIMIT 1), 0)`
+  // The place of a conversation when the first page was read; 0: it was not in the list, or hidden.
+  const placeThen = `iif(${listedAt} <= ?1, ${listedAt},
+    iif(e.shown_from > 0 AND ${lastThen('p.seq')} < e.shown_from, 0,
+    max(${lastThen(millisecondsOf('p.at'))}, iif(e.arrived <= ?1, e.arrived, 0))))`
   // LIMIT -1: SQLite computes the inner columns once, not at each use.
   const nextThen = db.prepare(`
-    SELECT * FROM (${rowsOf(`, ${placeThen} AS place`, '?3')} LIMIT -1)
+    SELECT * FROM (${listOf(`, ${placeThen} AS place`, '?3')} LIMIT -1)
     WHERE (place < ?4 OR (place = ?4 AND c > ?5)) AND place > 0 ORDER BY place DESC, c LIMIT ?6`)
   const one = db.prepare(`${rowsOf()} AND e.c = ?`)
   const ordinalAt = db.prepare(
@@ -116,7 +120,8 @@ export const sqliteInboxQueries = (db: DatabaseSync, generation: number): InboxQ
       unread: unreadOf(row, read),
       read,
       at: row.at > row.arrived && last?.seq === row.last_seq ? last.at : isoOf(row.at),
-      muted: row.muted === 1,
+      muted: row.flags % 2 === 1,
+      ...(row.flags >= 2 ? { archived: true as const } : {}),
       ...(peer === null ? {} : { peer }),
     }
   }

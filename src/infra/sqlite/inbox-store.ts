@@ -92,6 +92,14 @@ const prepare = (db: DatabaseSync, tables: ReturnType<typeof tablesOf>) => ({
     INSERT INTO ${tables.inboxEntry} (user, c, muted, muted_seq) VALUES (?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET muted = excluded.muted, muted_seq = excluded.muted_seq
     WHERE excluded.muted_seq > muted_seq`),
+  hide: db.prepare(`
+    INSERT INTO ${tables.inboxEntry} (user, c, shown_from, shown_seq) VALUES (?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET shown_from = excluded.shown_from, shown_seq = excluded.shown_seq
+    WHERE excluded.shown_seq > shown_seq`),
+  archived: db.prepare(`
+    INSERT INTO ${tables.inboxConversation} (c, archived, archived_seq) VALUES (?, ?, ?)
+    ON CONFLICT DO UPDATE SET archived = excluded.archived, archived_seq = excluded.archived_seq
+    WHERE excluded.archived_seq > archived_seq`),
   follows: db.prepare(`
     INSERT INTO ${tables.inboxEntry} (user, c, follows, follow_seq, arrived) VALUES (?, ?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET follows = excluded.follows, follow_seq = excluded.follow_seq,
@@ -166,6 +174,12 @@ const applyAll = (statements: ReturnType<typeof prepare>, changes: readonly Inbo
         break
       case 'mute':
         statements.mute.run(change.user, change.c, change.muted ? 1 : 0, change.seq)
+        break
+      case 'hide':
+        statements.hide.run(change.user, change.c, change.shownFrom, change.seq)
+        break
+      case 'archived':
+        statements.archived.run(change.c, change.archived ? 1 : 0, change.seq)
         break
       case 'follows':
         statements.follows.run(

@@ -38,6 +38,11 @@ const steps: readonly (string | ((db: DatabaseSync) => string))[] = [
     generationsIn(db, 'inbox')
       .map(generation => addition('inbox', generation, 2))
       .join(''),
+  // Hidden and archived conversations: as above.
+  db =>
+    generationsIn(db, 'inbox')
+      .map(generation => addition('inbox', generation, 3))
+      .join(''),
 ]
 
 /** Thrown when a newer build created the database. */

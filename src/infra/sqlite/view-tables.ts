@@ -137,6 +137,13 @@ const additions: { readonly [P in ProjectionName]?: readonly ((tables: Tables) =
   ALTER TABLE ${inboxEntry} ADD COLUMN arrived INTEGER NOT NULL DEFAULT 0;
   UPDATE ${inboxConversation} SET posted = ${millisecondsOf('at')} WHERE at <> '';
 `,
+    // A hidden conversation is shown from a message, or an arrival of the user, with the seq shown_from on.
+    ({ inboxConversation, inboxEntry }) => `
+  ALTER TABLE ${inboxConversation} ADD COLUMN archived INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE ${inboxConversation} ADD COLUMN archived_seq INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE ${inboxEntry} ADD COLUMN shown_from INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE ${inboxEntry} ADD COLUMN shown_seq INTEGER NOT NULL DEFAULT 0;
+`,
   ],
   roster: [
     ({ roster, rosterFollower }) => `

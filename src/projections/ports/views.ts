@@ -59,7 +59,8 @@ export interface InboxQueries {
   /**
    * Returns a user's conversations, by the time of the last message or of the user's own arrival if that is later: the
    * latest first. Later pages continue in the order of the first one: a conversation that has a new message meanwhile
-   * keeps its place in them, and no later page contains a conversation that is new meanwhile.
+   * keeps its place in them, and no later page contains a conversation that is new meanwhile. Conversations that the
+   * user has hidden are left out.
    */
   page(
     user: string,
@@ -73,7 +74,7 @@ export interface InboxQueries {
     user: string,
     page: { since: string; limit: number; cursor?: string },
   ): Promise<{ messages: readonly WaitingMessage[]; cursor?: string }>
-  /** Returns one conversation of a user. */
+  /** Returns one conversation of a user, hidden or not. */
   item(user: string, c: string): Promise<InboxItem | undefined>
 }
 

@@ -106,6 +106,26 @@ export interface MuteChange {
   readonly muted: boolean
 }
 
+/**
+ * A user hid a conversation, or shows it again. Key: (user, c); the user's highest seq wins. The list has the
+ * conversation from a message, or an arrival of the user, with the sequence number `shownFrom` on; 0: always.
+ */
+export interface HideChange {
+  readonly kind: 'hide'
+  readonly c: string
+  readonly user: string
+  readonly seq: number
+  readonly shownFrom: number
+}
+
+/** A conversation was archived, or opened again. Key: c; the highest seq wins. */
+export interface ArchivedChange {
+  readonly kind: 'archived'
+  readonly c: string
+  readonly seq: number
+  readonly archived: boolean
+}
+
 /** Whether a user follows a channel. Key: (user, c); the user's highest seq wins. */
 export interface FollowsChange {
   readonly kind: 'follows'
@@ -132,12 +152,14 @@ export type InboxChange =
   | ReadMarkChange
   | DeliveredMarkChange
   | MuteChange
+  | HideChange
+  | ArchivedChange
   | FollowsChange
 
 /** Produces the rows that a user's list of conversations is joined from: heads, messages, memberships and markers. */
 export const inboxProjection: Projection<InboxChange> = {
   name: 'inbox',
-  version: 4,
+  version: 5,
   apply({ stored, event }) {
     switch (event.type) {
       case 'read.marked':
@@ -147,6 +169,10 @@ export const inboxProjection: Projection<InboxChange> = {
         const muted = event.type === 'conversation.muted'
         return [{ kind: 'mute', c: event.c, user: event.u, seq: event.seq, muted }]
       }
+      case 'conversation.hidden':
+        return [{ kind: 'hide', c: event.c, user: event.u, seq: event.seq, shownFrom: event.head + 1 }]
+      case 'conversation.unhidden':
+        return [{ kind: 'hide', c: event.c, user: event.u, seq: event.seq, shownFrom: 0 }]
       case 'delivered.marked':
         return [{ kind: 'delivered', c: event.c, user: event.u, mark: event.mark }]
       case 'channel.followed': {
@@ -154,6 +180,7 @@ export const inboxProjection: Projection<InboxChange> = {
         return [
           { kind: 'follows', c, user, seq, follows: true, at },
           { kind: 'came', c, seq: head, user, n },
+          { kind: 'hide', c, user, seq, shownFrom: 0 },
         ]
       }
       case 'channel.unfollowed':
@@ -206,8 +233,13 @@ export const inboxProjection: Projection<InboxChange> = {
           { kind: 'came', c, seq, user: event.user, n: stored.envelope.n },
         ]
       case 'member.left':
+      case 'member.banned':
         return [activity, membership(event.user, false)]
-      case 'conversation.settings_changed':
+      case 'conversation.settings_changed': {
+        const { archived } = event
+        return archived === undefined ? [activity] : [activity, { kind: 'archived', c, seq, archived }]
+      }
+      case 'member.unbanned':
       case 'member.role_changed':
       case 'reaction.added':
       case 'reaction.removed':

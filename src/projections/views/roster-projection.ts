@@ -23,7 +23,7 @@ export type RosterChange = RoleChange | FollowChange
 /** Produces the members of each conversation with their roles. */
 export const rosterProjection: Projection<RosterChange> = {
   name: 'roster',
-  version: 1,
+  version: 2,
   apply({ event }) {
     switch (event.type) {
       case 'conversation.created':
@@ -37,6 +37,8 @@ export const rosterProjection: Projection<RosterChange> = {
           ? [left]
           : [left, { c: event.c, user: event.successor, seq: event.seq, role: 'owner' }]
       }
+      case 'member.banned':
+        return [{ c: event.c, user: event.user, seq: event.seq, role: null }]
       case 'channel.followed':
       case 'channel.unfollowed':
         return [{ c: event.c, user: event.u, seq: event.seq, follows: event.type === 'channel.followed' }]

@@ -55,6 +55,12 @@ t.test('rows of every generation survive, and accept followers of channels', asy
     ])
     t.match(await views.inbox.item('bob', 'c'), { c: 'c', kind: 'channel', at })
     t.match(await views.inbox.page('ann', { limit: 9 }), { items: [{ c: 'old', head: 3, at: oldAt }] })
+    await inbox.apply([
+      { kind: 'hide', c: 'old', user: 'ann', seq: 1, shownFrom: 4 },
+      { kind: 'archived', c: 'old', seq: 3, archived: true },
+    ])
+    t.match(await views.inbox.item('ann', 'old'), { archived: true })
+    t.same(await views.inbox.page('ann', { limit: 9 }), { items: [] })
   }
   reader.close()
   await stores.close()

@@ -8,6 +8,7 @@ import {
   optional,
   Requests,
   type RequestType,
+  Time,
 } from '../../../events/index.ts'
 
 type Json = Record<string, unknown>
@@ -42,6 +43,7 @@ export const ErrorSchema = Type.Object({
   retryable: described(Type.Boolean(), 'Whether the same request may succeed later.'),
   field: optional(Type.String(), 'JSON pointer of the field at fault.'),
   c: optional(Id, 'With `ALREADY_EXISTS`: the direct conversation that the two users have already.'),
+  until: optional(Time, 'End of the ban, with `BANNED`, if it has one.'),
   retryAfterMs: optional(Type.Integer({ minimum: 0 }), 'Time to wait before a retry, in milliseconds.'),
 })
 

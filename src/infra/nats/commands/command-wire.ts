@@ -6,6 +6,7 @@ import {
   ConversationRequests,
   type ErrorBody,
   ErrorRegistry,
+  errorDetails,
   type UserRequest,
   UserRequests,
 } from '../../../events/index.ts'
@@ -129,10 +130,6 @@ export const encodeFailure = (error: ErrorBody): string => `{"error":${JSON.stri
 export const decodeAnswer = (bytes: Uint8Array): object => {
   const { ok, error } = parse(bytes) as { ok?: object; error?: ErrorBody }
   if (ok !== undefined) return ok
-  const { code, message, field, c, retryAfterMs } = error ?? { code: 'INTERNAL' as const, message: undefined }
-  throw new ConfabError(code in ErrorRegistry ? code : 'INTERNAL', message, {
-    ...(field === undefined ? {} : { field }),
-    ...(c === undefined ? {} : { c }),
-    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
-  })
+  const { code, message } = error ?? { code: 'INTERNAL' as const, message: undefined }
+  throw new ConfabError(code in ErrorRegistry ? code : 'INTERNAL', message, errorDetails(error ?? {}))
 }
