@@ -46,6 +46,21 @@ t.test('a read message counts as delivered', async t => {
   t.same(mia.marks.get(c), { read: 6, delivered: 7 })
 })
 
+t.test('a profile is set, kept, replaced and removed; repeating a change changes nothing', async t => {
+  const mia = emptyUser('mia')
+  const data = { name: 'Mia', tags: ['a'] }
+  t.same(when(mia, { t: 'profile' }), { unchanged: {} })
+  t.same(when(mia, { t: 'profile', data: {} }), { unchanged: {} })
+  t.same(when(mia, { t: 'profile', data }), {
+    event: { u: 'mia', seq: 1, type: 'profile.changed', at, data },
+  })
+  t.same(when(mia, { t: 'profile', data: { tags: ['a'], name: 'Mia' } }), { unchanged: { data } })
+  t.same(when(mia, { t: 'profile' }), { unchanged: { data } })
+  t.match(when(mia, { t: 'profile', data: { name: 'M' } }), { event: { seq: 2, data: { name: 'M' } } })
+  t.match(when(mia, { t: 'profile', data: {} }), { event: { seq: 3, data: null } })
+  t.same(when(mia, { t: 'profile', data: null }), { unchanged: {} })
+})
+
 t.test('last seen is visible to contacts until the user changes it', async t => {
   const mia = emptyUser('mia')
   t.same(when(mia, { t: 'privacy' }), { unchanged: { lastSeen: 'contacts' } })

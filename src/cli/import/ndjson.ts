@@ -48,10 +48,7 @@ export const parseNdjsonLine = (text: string, line: number): ImportMessage | str
   }
 }
 
-/**
- * Bytes of a line: enough for a text of 16 KiB and data of 4 KiB with every byte escaped, and the other
- * fields.
- */
+/** Bytes of a line: enough for a text of 16 KiB and data of 4 KiB, every byte escaped, and the other fields. */
 const maxLineBytes = 256 * 1024
 
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
