@@ -84,21 +84,27 @@ export interface ErrorBody {
   readonly retryAfterMs?: number
 }
 
-/** An error that clients may see: its message is safe to show, its code is in the registry. */
+/**
+ * An error that clients may see: its message is safe to show, its code is in the registry. A message never contains the
+ * text of another system's error, which may name addresses and paths: such a text is the `detail`.
+ */
 export class ConfabError extends CodedError<ErrorCode> {
   readonly field: string | undefined
   readonly c: string | undefined
   readonly retryAfterMs: number | undefined
+  /** The message for operators, where it is another one. Clients never receive it. */
+  readonly detail: string | undefined
 
   constructor(
     code: ErrorCode,
     message?: string,
-    details: { field?: string; c?: string; retryAfterMs?: number; cause?: unknown } = {},
+    details: { field?: string; c?: string; retryAfterMs?: number; detail?: string; cause?: unknown } = {},
   ) {
     super(code, message ?? ErrorRegistry[code].message, details.cause)
     this.field = details.field
     this.c = details.c
     this.retryAfterMs = details.retryAfterMs
+    this.detail = details.detail
   }
 
   /**
@@ -127,6 +133,12 @@ export class ConfabError extends CodedError<ErrorCode> {
     if (this.retryAfterMs !== undefined) body.retryAfterMs = this.retryAfterMs
     return body
   }
+}
+
+/** Returns the text of an error for operators. It may name addresses and paths. */
+export const operatorText = (error: unknown): string => {
+  if (ConfabError.is(error)) return error.detail ?? error.message
+  return error instanceof Error ? error.message : String(error)
 }
 
 /**

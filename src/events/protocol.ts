@@ -12,7 +12,7 @@ import {
 import { Id, Mark, OneOf, Seq } from './ids.ts'
 import { Limits } from './limits.ts'
 import { described, optional } from './schema.ts'
-import { LastSeenFor } from './user-events.ts'
+import { LastSeenFor, ReceiptsFor } from './user-events.ts'
 
 /** WebSocket subprotocols, by encoding. */
 export const Subprotocol = { json: 'confab.v1.json', msgpack: 'confab.v1.msgpack' } as const
@@ -201,9 +201,20 @@ export const UserRequests = {
   direct: request('direct', 'Returns the direct conversation with a user, and creates it if there is none.', {
     user: described(Id, 'The other user. It may not be the caller.'),
   }),
-  privacy: request('privacy', 'Sets or returns which users may see when the caller was last online.', {
-    lastSeen: optional(LastSeenFor, 'The new setting. Absent: unchanged. Initially `contacts`.'),
-  }),
+  privacy: request(
+    'privacy',
+    'Sets or returns which users may see the last-seen time and the markers of the caller.',
+    {
+      lastSeen: optional(
+        LastSeenFor,
+        'Users that may see when the caller was last online. Absent: unchanged. Initially `contacts`.',
+      ),
+      receipts: optional(
+        ReceiptsFor,
+        'Users that may see the read and delivered markers of the caller, in `receipt` signals and in `members`. Absent: unchanged. Initially `everybody`.',
+      ),
+    },
+  ),
 } as const
 
 /** Requests that append nothing to a log. */

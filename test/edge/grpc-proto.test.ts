@@ -105,6 +105,7 @@ const answers: Record<KeysOf<AnswerOf[RequestType]> | keyof HelloAnswer, true> =
   of: true,
   approximate: true,
   lastSeen: true,
+  receipts: true,
   c: true,
   created: true,
 }

@@ -1,4 +1,4 @@
-import { decodeUserEvent, type LastSeenFor, type UserEvent } from '../../events/index.ts'
+import { decodeUserEvent, type LastSeenFor, type ReceiptsFor, type UserEvent } from '../../events/index.ts'
 import type { AggregateState, AggregateType, Origin } from './aggregate.ts'
 
 /**
@@ -20,6 +20,8 @@ export interface UserState extends AggregateState {
   readonly blocked: Set<string>
   /** The users who may see when this user was last connected. */
   lastSeen: LastSeenFor
+  /** The users who may see the markers of this user. */
+  receipts: ReceiptsFor
   /** Ids of followed channels. */
   readonly follows: Set<string>
   /** Other user to direct conversation, of the pairs that this log records: the other user's id is greater. */
@@ -37,6 +39,7 @@ export const emptyUser = (user: string): UserState => ({
   muted: new Set(),
   blocked: new Set(),
   lastSeen: 'contacts',
+  receipts: 'everybody',
   follows: new Set(),
   directs: new Map(),
 })
@@ -77,6 +80,7 @@ export const evolveUser = (state: UserState, event: UserEvent, origin: Origin): 
       break
     case 'privacy.changed':
       state.lastSeen = event.lastSeen
+      if (event.receipts !== undefined) state.receipts = event.receipts
       break
     case 'channel.followed':
       state.follows.add(event.c)
@@ -98,8 +102,10 @@ const advance = (state: UserState, seq: number, { stream, streamSeq }: Origin): 
   state.streamSeq = streamSeq
 }
 
-/** Version of the snapshot format. Version 2 had no `at` and no direct conversations. */
-const snapshotVersion = 3
+/**
+ * Version of the snapshot format. Version 2 had no `at` and no direct conversations; version 3 had no `receipts`.
+ */
+const snapshotVersion = 4
 
 /** The snapshot of a user, as JSON. */
 interface SerialUser {
@@ -113,6 +119,8 @@ interface SerialUser {
   readonly blocked: string[]
   /** Absent: `contacts`. */
   readonly lastSeen?: LastSeenFor
+  /** Absent: `everybody`. */
+  readonly receipts?: ReceiptsFor
   readonly follows: string[]
   /** Other user, direct conversation. Absent in version 2: the user had none then. */
   readonly directs?: [string, string][]
@@ -122,7 +130,7 @@ const encoder = new TextEncoder()
 const decoder = new TextDecoder('utf-8', { fatal: true })
 
 const serialise = (state: UserState): Uint8Array => {
-  const { seq, stream, streamSeq, at, marks, muted, blocked, lastSeen, follows, directs } = state
+  const { seq, stream, streamSeq, at, marks, muted, blocked, lastSeen, receipts, follows, directs } = state
   const serial: SerialUser = {
     seq,
     stream,
@@ -132,6 +140,7 @@ const serialise = (state: UserState): Uint8Array => {
     muted: [...muted],
     blocked: [...blocked],
     lastSeen,
+    receipts,
     follows: [...follows],
     directs: [...directs],
   }
@@ -139,9 +148,9 @@ const serialise = (state: UserState): Uint8Array => {
 }
 
 const deserialise = (user: string, bytes: Uint8Array, version: number): UserState => {
-  if (version !== snapshotVersion && version !== 2)
+  if (version < 2 || version > snapshotVersion)
     throw new RangeError(
-      `snapshot of ${user} has version ${version}, this build reads 2 and ${snapshotVersion}`,
+      `snapshot of ${user} has version ${version}, this build reads 2 to ${snapshotVersion}`,
     )
   const serial = JSON.parse(decoder.decode(bytes)) as SerialUser
   const {
@@ -153,6 +162,7 @@ const deserialise = (user: string, bytes: Uint8Array, version: number): UserStat
     muted,
     blocked,
     lastSeen = 'contacts',
+    receipts = 'everybody',
     follows,
     directs = [],
   } = serial
@@ -167,6 +177,7 @@ const deserialise = (user: string, bytes: Uint8Array, version: number): UserStat
     muted: new Set(muted),
     blocked: new Set(blocked),
     lastSeen,
+    receipts,
     follows: new Set(follows),
     directs: new Map(directs),
   }
