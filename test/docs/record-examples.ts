@@ -109,7 +109,7 @@ export const recordExamples = async (
   await alice('send', { c, m: m3, text: 'There is cake as well' })
   await alice('mute', { c, on: true })
   await alice('block', { user: 'mallory', on: true })
-  await alice('privacy', { lastSeen: 'nobody' })
+  await alice('privacy', { lastSeen: 'nobody', receipts: 'nobody' })
   await bob('typing', { c, on: true })
   await phone.find(frame => frame.type === 'typing')
   await alice('call', { c, to: 'bob', call: 'call-1', kind: 'offer', data: 'v=0 …' })

@@ -44,5 +44,5 @@ export const socketOriginPolicy =
   (origin, host) =>
     origin === '' ||
     origins.includes('*') ||
-    origins.includes(origin) ||
-    (origins.includes('self') && (origin === `http://${host}` || origin === `https://${host}`))
+    (origin !== 'self' && origins.includes(origin)) ||
+    (origins.includes('self') && host !== '' && (origin === `http://${host}` || origin === `https://${host}`))
