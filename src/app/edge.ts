@@ -49,6 +49,7 @@ export const openEdgeRole = async (context: ProcessContext, parts: EdgeRoleParts
     metrics,
     logger,
     ...(config.corsOrigins === undefined ? {} : { corsOrigins: config.corsOrigins }),
+    ...(config.socketOrigins === undefined ? {} : { socketOrigins: config.socketOrigins }),
     host: config.host,
     port: config.port,
     ...(config.grpcPort === undefined ? {} : { grpcPort: config.grpcPort }),

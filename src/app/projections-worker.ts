@@ -2,7 +2,7 @@
 import { randomInt } from 'node:crypto'
 import { hostname, setPriority } from 'node:os'
 import { parentPort, workerData } from 'node:worker_threads'
-import { ConfabError } from '../events/index.ts'
+import { ConfabError, operatorText } from '../events/index.ts'
 import {
   answerProjectionStatus,
   answerRetries,
@@ -109,7 +109,7 @@ const run = async (): Promise<void> => {
 }
 
 const fail = (error: unknown): void => {
-  const message = error instanceof Error ? error.message : String(error)
+  const message = operatorText(error)
   post({ type: 'failed', code: ConfabError.is(error) ? error.code : undefined, message })
   process.exit(1)
 }

@@ -1,5 +1,6 @@
 import { backoffMs } from '../base/backoff.ts'
 import { sleep } from '../base/sleep.ts'
+import { operatorText } from '../events/index.ts'
 import {
   type DeadLetters,
   type EventSource,
@@ -118,7 +119,7 @@ export const startViewWorker = async (
         if (reason !== undefined) log.info({ database: database.name }, 'view database opened')
         return
       } catch (error) {
-        const message = error instanceof Error ? error.message : String(error)
+        const message = operatorText(error)
         if (message !== reason)
           log.error({ database: database.name, reason: message }, 'view database cannot be used')
         reason = message

@@ -173,3 +173,10 @@ export const origin: OptionType<string> = {
     return value
   },
 }
+
+/** As `origin`, or `self` for the origin of this server. */
+export const socketOrigin: OptionType<string> = {
+  name: 'origin',
+  range: 'self, https://host[:port], or *',
+  parse: (raw, base) => (raw === 'self' ? raw : origin.parse(raw, base)),
+}

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { RequestError } from '../client/index.ts'
+import { requireIdOf } from './command/config-flags.ts'
 import { addClientOptions, type ClientFlags, connectClient } from './command/server-address.ts'
 import { print } from './terminal/output.ts'
 
@@ -11,6 +12,9 @@ interface SendFlags extends ClientFlags {
 }
 
 const send = async (c: string, words: string[], flags: SendFlags): Promise<void> => {
+  requireIdOf('<conversation>', 'conversation', c)
+  if (flags.replyTo !== undefined) requireIdOf('--reply-to', 'message', flags.replyTo)
+  if (flags.id !== undefined) requireIdOf('--id', 'message', flags.id)
   const text = words.length > 0 ? words.join(' ') : readFileSync(0, 'utf8').replace(/\n$/, '')
   const client = await connectClient(flags)
   const post = () =>

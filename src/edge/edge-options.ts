@@ -44,6 +44,8 @@ export interface EdgeOptions {
   readonly readiness?: () => Promise<Readonly<Record<string, boolean | string>>>
   /** Browser origins that may call the HTTP routes; `*` for all. Default none. */
   readonly corsOrigins?: readonly string[]
+  /** Browser origins that may open WebSockets; `self` for this server's own, `*` for all. Default all. */
+  readonly socketOrigins?: readonly string[]
   /** Whether to serve the web page. Default true. */
   readonly web?: boolean
   /** Limits that differ from the defaults. */

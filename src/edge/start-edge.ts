@@ -1,4 +1,5 @@
 import type { EdgeOptions } from './edge-options.ts'
+import { MalformedRequests } from './limits/malformed-requests.ts'
 import { defaultEdgeLimits } from './ports/edge-limits.ts'
 import { drainSessions } from './sessions/close-sessions.ts'
 import type { Readiness } from './transports/http/http-routes.ts'
@@ -31,7 +32,8 @@ export interface Edge {
 export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
   const limits = Object.freeze({ ...defaultEdgeLimits, ...options.limits })
   const host = options.host ?? '127.0.0.1'
-  const app = refuseAmbiguousRequests(options.uws.App())
+  const malformed = new MalformedRequests(limits, () => options.metrics.limited('malformed_requests'))
+  const app = refuseAmbiguousRequests(options.uws.App(), malformed, limits.trustProxy)
   let isDraining = false
 
   const wiredSessions = wireSessions(options, limits)

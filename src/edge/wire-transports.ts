@@ -4,7 +4,7 @@ import type { EdgeOptions } from './edge-options.ts'
 import type { EdgeLimits } from './ports/edge-limits.ts'
 import type { SocketData } from './sessions/session.ts'
 import type { GrpcParts, GrpcServer } from './transports/grpc/grpc-server.ts'
-import { corsPolicy } from './transports/http/cors.ts'
+import { corsPolicy, socketOriginPolicy } from './transports/http/cors.ts'
 import { HttpRoutes, type Readiness } from './transports/http/http-routes.ts'
 import { MediaRoutes } from './transports/http/media-routes.ts'
 import { serveStaticFiles } from './transports/http/static-files.ts'
@@ -29,7 +29,16 @@ export const wireTransports = (
   const { requests, answer, admission } = wired
   const cors = corsPolicy(options.corsOrigins ?? [])
 
-  const webSockets = new WebSockets({ requests, addresses, writeRoom, metrics }, limits)
+  const webSockets = new WebSockets(
+    {
+      requests,
+      addresses,
+      writeRoom,
+      metrics,
+      isOriginAllowed: socketOriginPolicy(options.socketOrigins ?? ['*']),
+    },
+    limits,
+  )
   app.ws<SocketData>('/v1/ws', webSockets.behavior())
   const streams = new SseSessions(
     {
@@ -68,7 +77,7 @@ export const wireTransports = (
     new MediaRoutes({ media, access, admission, tokens, logger, cors }).register(app)
     sweeper = new MediaSweeper({ media, wasSent: wired.wasSent, logger })
   }
-  if (options.web ?? true) serveStaticFiles(app, cors, media?.store.origin)
+  if (options.web ?? true) serveStaticFiles(app, cors, logger, media?.store.origin)
 
   let socket: us_listen_socket | undefined
   let grpc: GrpcServer | undefined
@@ -78,7 +87,12 @@ export const wireTransports = (
       socket = await listen(app, host, options.port ?? 0)
       const port = uws.us_socket_local_port(socket)
       try {
-        grpc = await openGrpc({ requests, addresses, writeRoom, metrics }, limits, host, options.grpcPort)
+        grpc = await openGrpc(
+          { requests, addresses, writeRoom, metrics, logger },
+          limits,
+          host,
+          options.grpcPort,
+        )
       } catch (error) {
         app.close()
         throw error

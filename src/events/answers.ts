@@ -15,7 +15,7 @@ import { Id, Mark, Seq, Time } from './ids.ts'
 import type { RequestType } from './protocol.ts'
 import { Presence } from './pushes.ts'
 import { described, optional } from './schema.ts'
-import { LastSeenFor } from './user-events.ts'
+import { LastSeenFor, ReceiptsFor } from './user-events.ts'
 
 const orNull = <T extends TSchema>(schema: T, description: string) =>
   described(Type.Union([schema, Type.Null()]), description)
@@ -179,6 +179,7 @@ export const Answers = {
   }),
   privacy: Type.Object({
     lastSeen: described(LastSeenFor, 'Users that may see when the caller was last online.'),
+    receipts: described(ReceiptsFor, 'Users that may see the markers of the caller.'),
   }),
   profile: Type.Object({ data }),
   typing: nothing,

@@ -115,8 +115,11 @@ export type Upcaster = (body: Body) => Body
  */
 export type Upcasters = { readonly [type: string]: readonly Upcaster[] | undefined }
 
-/** The upcasters of this build. No schema has a second version yet. */
-export const upcasters: Upcasters = {}
+/**
+ * The upcasters of this build. `privacy.changed` has a second version although its body is compatible: a build that
+ * does not know `receipts` must not take a snapshot of a user who has set them.
+ */
+export const upcasters: Upcasters = { 'privacy.changed': [body => body] }
 
 /** Returns the version that this build writes. */
 export const currentVersion = (type: string, table: Upcasters = upcasters): number =>

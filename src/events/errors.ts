@@ -108,19 +108,30 @@ export const errorDetails = ({
   ...(until === undefined ? {} : { until }),
 })
 
-/** An error that clients may see: its message is safe to show, its code is in the registry. */
+/**
+ * An error that clients may see: its message is safe to show, its code is in the registry. A message never contains the
+ * text of another system's error, which may name addresses and paths: such a text is the `detail`.
+ */
 export class ConfabError extends CodedError<ErrorCode> {
   readonly field: string | undefined
   readonly c: string | undefined
   readonly retryAfterMs: number | undefined
   readonly until: string | undefined
 
-  constructor(code: ErrorCode, message?: string, details: ErrorDetails & { readonly cause?: unknown } = {}) {
+  /** The message for operators, where it is another one. Clients never receive it. */
+  readonly detail: string | undefined
+
+  constructor(
+    code: ErrorCode,
+    message?: string,
+    details: ErrorDetails & { readonly detail?: string; readonly cause?: unknown } = {},
+  ) {
     super(code, message ?? ErrorRegistry[code].message, details.cause)
     this.field = details.field
     this.c = details.c
     this.retryAfterMs = details.retryAfterMs
     this.until = details.until
+    this.detail = details.detail
   }
 
   /**
@@ -142,6 +153,12 @@ export class ConfabError extends CodedError<ErrorCode> {
     const { code, message } = this
     return { code, message, retryable: ErrorRegistry[code].retryable, ...errorDetails(this) }
   }
+}
+
+/** Returns the text of an error for operators. It may name addresses and paths. */
+export const operatorText = (error: unknown): string => {
+  if (ConfabError.is(error)) return error.detail ?? error.message
+  return error instanceof Error ? error.message : String(error)
 }
 
 /**

@@ -13,7 +13,7 @@ import {
 import { Id, Mark, OneOf, Seq } from './ids.ts'
 import { Limits } from './limits.ts'
 import { described, optional } from './schema.ts'
-import { LastSeenFor } from './user-events.ts'
+import { LastSeenFor, ReceiptsFor } from './user-events.ts'
 
 /** WebSocket subprotocols, by encoding. */
 export const Subprotocol = { json: 'confab.v1.json', msgpack: 'confab.v1.msgpack' } as const
@@ -244,12 +244,23 @@ export const UserRequests = {
   direct: request('direct', 'Returns the direct conversation with a user, and creates it if there is none.', {
     user: described(Id, 'The other user. It may not be the caller.'),
   }),
-  privacy: request('privacy', 'Sets or returns which users may see when the caller was last online.', {
-    lastSeen: optional(LastSeenFor, 'The new setting. Absent: unchanged. Initially `contacts`.'),
-  }),
   profile: request('profile', 'Sets or returns the data of the caller’s profile, which all users may read.', {
     data: newData,
   }),
+  privacy: request(
+    'privacy',
+    'Sets or returns which users may see the last-seen time and the markers of the caller.',
+    {
+      lastSeen: optional(
+        LastSeenFor,
+        'Users that may see when the caller was last online. Absent: unchanged. Initially `contacts`.',
+      ),
+      receipts: optional(
+        ReceiptsFor,
+        'Users that may see the read and delivered markers of the caller, in `receipt` signals and in `members`. Absent: unchanged. Initially `everybody`.',
+      ),
+    },
+  ),
 } as const
 
 /** Requests that append nothing to a log. */

@@ -1,4 +1,4 @@
-import { isId } from './ids.ts'
+import { checkedId, InvalidNameError, isId } from './ids.ts'
 
 /** The families of stored subjects. */
 export const Family = { conversation: 'conv', user: 'user' } as const
@@ -19,12 +19,32 @@ export const livePrefix = 'live'
 /** Returns the partition of an id, 0 to 255. Equal to NATS' `partition(256, …)` of the id. */
 export const partitionOf = (id: string): number => fnv1a32(id) % partitionCount
 
-/** Returns the subject of an aggregate: `conv.<partition>.<id>` or `user.<partition>.<id>`. */
-export const subjectOf = (aggregate: AggregateRef): string =>
-  `${aggregate.family}.${partitionOf(aggregate.id)}.${aggregate.id}`
+const tokenPattern = /^[!-)+,\-/-=?-~]{1,255}$/
+
+/**
+ * Returns a name as one token of a subject: 1 to 255 printable ASCII characters except space and `.`, `*`, `>`. Throws
+ * InvalidNameError. Every name in a subject passes this function or `checkedId`.
+ */
+export const subjectToken = (name: string): string => {
+  if (tokenPattern.test(name)) return name
+  throw new InvalidNameError('a token of a subject')
+}
+
+/**
+ * Returns the subject of an aggregate: `conv.<partition>.<id>` or `user.<partition>.<id>`. Throws InvalidNameError, as
+ * all functions here that return a subject.
+ */
+export const subjectOf = ({ family, id }: AggregateRef): string =>
+  `${family}.${partitionOf(id)}.${checkedId(id)}`
 
 /** Returns the subject of signals, which are never stored, for a conversation or a user: `sig.<partition>.<id>`. */
-export const signalSubjectOf = (id: string): string => `sig.${partitionOf(id)}.${id}`
+export const signalSubjectOf = (id: string): string => `sig.${partitionOf(id)}.${checkedId(id)}`
+
+/** Returns the subject of the snapshot of an aggregate: `snap.<family>.<id>`. */
+export const snapshotSubjectOf = ({ family, id }: AggregateRef): string => `snap.${family}.${checkedId(id)}`
+
+/** Returns the subject of the dead letters of a projection: `dead.<projection>`. */
+export const deadLetterSubjectOf = (projection: string): string => `dead.${subjectToken(projection)}`
 
 /** Returns the aggregate of a stored or live subject; undefined for any other subject. */
 export const parseSubject = (subject: string): AggregateRef | undefined => {

@@ -1,7 +1,7 @@
 import { type Static, type TSchema, Type } from '@sinclair/typebox'
 import { AppDataChange } from './app-data.ts'
 import { Id, Mark, OneOf, Seq, Time } from './ids.ts'
-import { described } from './schema.ts'
+import { described, optional } from './schema.ts'
 
 /** An event of a user's own log. `seq` has no gaps per user. Clients never receive these events as they are. */
 const event = <const T extends string, P extends Record<string, TSchema>>(
@@ -55,8 +55,13 @@ export const UserUnblocked = event('user.unblocked', 'The user unblocked another
 /** Users that may see when a user was last online. `contacts`: see docs/concepts/presence.md. */
 export const LastSeenFor = OneOf('everybody', 'contacts', 'nobody')
 export type LastSeenFor = Static<typeof LastSeenFor>
+/** Users that may see the markers of a user. */
+export const ReceiptsFor = OneOf('everybody', 'nobody')
+export type ReceiptsFor = Static<typeof ReceiptsFor>
+/** Version 1 had no `receipts`. */
 export const PrivacyChanged = event('privacy.changed', 'The user changed the privacy settings.', {
   lastSeen: described(LastSeenFor, 'Users that may see when the user was last online.'),
+  receipts: optional(ReceiptsFor, 'Users that may see the markers of the user. Absent: unchanged.'),
 })
 
 export const ProfileChanged = event('profile.changed', 'The user changed the data of the profile.', {

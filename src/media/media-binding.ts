@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { type Attachment, ConfabError, isId } from '../events/index.ts'
+import { type Attachment, ConfabError, checkedId, InvalidNameError, isId } from '../events/index.ts'
 import { currentDescription } from './described-file.ts'
 import { MediaProblem, type MediaStore, MediaStoreError } from './media-store.ts'
 
@@ -143,37 +143,44 @@ export const requireSame = (
 export const noMedia = (field: string): ConfabError =>
   new ConfabError('NOT_FOUND', 'This media does not exist, or you are not allowed to see it.', { field })
 
+const requireHash = (sha256: string): string => {
+  if (/^[0-9a-f]{64}$/.test(sha256)) return sha256
+  throw new InvalidNameError('a hash')
+}
+
 /**
  * The keys of the media store. An upload has the keys `uploads/<mediaId>/…`: facts, content and intents. A
  * conversation has the keys `c/<conversation>/<sha256>/…`: the content once, and a binding for each media id that was
- * sent. The last segment sorts content before tombstones before bindings.
+ * sent. The last segment sorts content before tombstones before bindings. Every function throws InvalidNameError for an
+ * id or a hash that is not valid.
  */
-export const uploadFolder = (mediaId: string): string => `uploads/${mediaId}/`
-export const uploadFacts = (mediaId: string): string => `uploads/${mediaId}/facts`
-export const uploadContent = (mediaId: string): string => `uploads/${mediaId}/content`
+export const uploadFolder = (mediaId: string): string => `uploads/${checkedId(mediaId)}/`
+export const uploadFacts = (mediaId: string): string => `${uploadFolder(mediaId)}facts`
+export const uploadContent = (mediaId: string): string => `${uploadFolder(mediaId)}content`
 export const uploadIntent = (mediaId: string, c: string, m: string): string =>
-  `uploads/${mediaId}/sent/${c}/${m}`
+  `${uploadFolder(mediaId)}sent/${checkedId(c)}/${checkedId(m)}`
 
-export const contentFolder = (c: string, sha256: string): string => `c/${c}/${sha256}/`
-export const contentOf = (c: string, sha256: string): string => `c/${c}/${sha256}/0`
+export const contentFolder = (c: string, sha256: string): string =>
+  `c/${checkedId(c)}/${requireHash(sha256)}/`
+export const contentOf = (c: string, sha256: string): string => `${contentFolder(c, sha256)}0`
 export const bindingOf = (c: string, sha256: string, mediaId: string): string =>
-  `c/${c}/${sha256}/2-${mediaId}`
+  `${contentFolder(c, sha256)}2-${checkedId(mediaId)}`
 export const isBinding = (key: string): boolean => /\/2-[^/]+$/.test(key)
 
 /** Returns the key of a tombstone: a process is about to remove the objects of the folder. */
 export const tombstone = (folder: string): string => `${folder}1-${randomBytes(12).toString('hex')}`
 export const isTombstone = (key: string): boolean => /\/1-[0-9a-f]{24}$/.test(key)
 
-/** Returns the media id of an upload's key, and the rest of the key. */
+/** Returns the media id of an upload's key, and the rest of the key; undefined for a key that confab did not write. */
 export const partsOfUploadKey = (key: string): { mediaId: string; rest: string } | undefined => {
   const [, mediaId, rest] = /^uploads\/([^/]+)\/(.+)$/.exec(key) ?? []
-  return mediaId === undefined || rest === undefined ? undefined : { mediaId, rest }
+  return isId(mediaId) && rest !== undefined ? { mediaId, rest } : undefined
 }
 
-/** Returns conversation and message of an intent. */
+/** Returns conversation and message of an intent; undefined for a key that confab did not write. */
 export const intentOf = (rest: string): { c: string; m: string } | undefined => {
   const [, c, m] = /^sent\/([^/]+)\/([^/]+)$/.exec(rest) ?? []
-  return c === undefined || m === undefined ? undefined : { c, m }
+  return isId(c) && isId(m) ? { c, m } : undefined
 }
 
 const randomChars = 21

@@ -61,21 +61,41 @@ t.test('a profile is set, kept, replaced and removed; repeating a change changes
   t.same(when(mia, { t: 'profile', data: null }), { unchanged: {} })
 })
 
-t.test('last seen is visible to contacts until the user changes it', async t => {
+t.test('last seen is visible to contacts, and markers to everybody, until the user changes it', async t => {
   const mia = emptyUser('mia')
-  t.same(when(mia, { t: 'privacy' }), { unchanged: { lastSeen: 'contacts' } })
-  t.same(when(mia, { t: 'privacy', lastSeen: 'contacts' }), { unchanged: { lastSeen: 'contacts' } })
+  const initial = { lastSeen: 'contacts', receipts: 'everybody' }
+  t.same(when(mia, { t: 'privacy' }), { unchanged: initial })
+  t.same(when(mia, { t: 'privacy', lastSeen: 'contacts', receipts: 'everybody' }), { unchanged: initial })
   t.same(when(mia, { t: 'privacy', lastSeen: 'nobody' }), {
-    event: { u: 'mia', seq: 1, type: 'privacy.changed', at, lastSeen: 'nobody' },
+    event: { u: 'mia', seq: 1, type: 'privacy.changed', at, lastSeen: 'nobody', receipts: 'everybody' },
   })
-  t.same(when(mia, { t: 'privacy' }), { unchanged: { lastSeen: 'nobody' } })
-  t.equal(userType.deserialise('mia', userType.serialise(mia), userType.snapshotVersion).lastSeen, 'nobody')
-  const older = JSON.stringify({
-    ...JSON.parse(Buffer.from(userType.serialise(mia)).toString()),
-    at: undefined,
-    lastSeen: undefined,
+  t.same(when(mia, { t: 'privacy', receipts: 'nobody' }), {
+    event: { u: 'mia', seq: 2, type: 'privacy.changed', at, lastSeen: 'nobody', receipts: 'nobody' },
   })
-  t.match(userType.deserialise('mia', Buffer.from(older), 2), { lastSeen: 'contacts', at: '' })
+  const changed = { lastSeen: 'nobody', receipts: 'nobody' }
+  t.same(when(mia, { t: 'privacy' }), { unchanged: changed })
+  t.match(userType.deserialise('mia', userType.serialise(mia), userType.snapshotVersion), changed)
+  const written = JSON.parse(Buffer.from(userType.serialise(mia)).toString())
+  const older = (missing: object) => Buffer.from(JSON.stringify({ ...written, ...missing }))
+  t.match(userType.deserialise('mia', older({ receipts: undefined }), 3), {
+    lastSeen: 'nobody',
+    receipts: 'everybody',
+  })
+  t.match(
+    userType.deserialise('mia', older({ at: undefined, lastSeen: undefined, receipts: undefined }), 2),
+    {
+      ...initial,
+      at: '',
+    },
+  )
+})
+
+t.test('an event of before receipts leaves them as they are', async t => {
+  const mia = emptyUser('mia')
+  when(mia, { t: 'privacy', receipts: 'nobody' })
+  const origin = { stream: 's', streamSeq: 9, commandId: 'x', seenAt: 0, isLive: true }
+  userType.evolve(mia, { u: 'mia', seq: 2, type: 'privacy.changed', at, lastSeen: 'nobody' }, origin)
+  t.match(mia, { lastSeen: 'nobody', receipts: 'nobody' })
 })
 
 t.test('a non-member sets no markers, mutes nothing and learns nothing', async t => {

@@ -109,7 +109,7 @@ export const recordExamples = async (
   await alice('send', { c, m: m3, text: 'There is cake as well' })
   await alice('mute', { c, on: true })
   await alice('block', { user: 'mallory', on: true })
-  await alice('privacy', { lastSeen: 'nobody' })
+  await alice('privacy', { lastSeen: 'nobody', receipts: 'nobody' })
   await alice('profile', { data: { name: 'Alice', colour: 'green' } })
   await bob('profiles', { users: ['alice', 'carol'] })
   await bob('typing', { c, on: true })

@@ -107,6 +107,7 @@ const answers: Record<KeysOf<AnswerOf[RequestType]> | keyof HelloAnswer, true> =
   of: true,
   approximate: true,
   lastSeen: true,
+  receipts: true,
   c: true,
   created: true,
   data: true,

@@ -54,9 +54,9 @@ t.test('errors have the status of their code', async t => {
     error: object,
     re?: string | null,
   ][] = [
-    [{ id: '1', t: 'ping' }, {}, 401, { code: 'UNAUTHENTICATED' }, '1'],
-    [{ id: '1', t: 'ping' }, { authorization: 'Bearer nonsense' }, 401, { code: 'UNAUTHENTICATED' }, '1'],
-    [{ id: '1', t: 'ping' }, { authorization: 'Basic YTpi' }, 401, { code: 'UNAUTHENTICATED' }, '1'],
+    [{ id: '1', t: 'ping' }, {}, 401, { code: 'UNAUTHENTICATED' }, null],
+    [{ id: '1', t: 'ping' }, { authorization: 'Bearer nonsense' }, 401, { code: 'UNAUTHENTICATED' }, null],
+    [{ id: '1', t: 'ping' }, { authorization: 'Basic YTpi' }, 401, { code: 'UNAUTHENTICATED' }, null],
     ['', alice, 400, { code: 'BAD_REQUEST' }, null],
     ['[1]', alice, 400, { code: 'BAD_REQUEST' }, null],
     [new Uint8Array([0x7b, 0xff, 0x7d]), alice, 400, { code: 'BAD_REQUEST' }, null],

@@ -4,7 +4,7 @@ import t from 'tap'
 import { framingProblem } from '../../src/edge/transports/http/request-framing.ts'
 import { startConfab } from '../harness/confab.ts'
 
-const confab = await startConfab(t, { edge: { web: true } })
+const confab = await startConfab(t, { edge: { web: true }, limits: { malformedRequests: 0 } })
 const token = await confab.token('alice')
 const { port } = confab.edge
 

@@ -48,7 +48,8 @@ const optionNames = new Map(
   ),
 )
 
-const requireIdOf = (flag: string, kind: string, id: string): void => {
+/** Throws CliError when the value of a flag or an argument is not a valid id. */
+export const requireIdOf = (flag: string, kind: string, id: string): void => {
   if (!isId(id))
     throw new CliError(
       'BAD_OPTION',

@@ -1,5 +1,5 @@
 import { CommanderError } from 'commander'
-import { ConfabError } from '../../events/index.ts'
+import { ConfabError, operatorText } from '../../events/index.ts'
 import { ConfigError } from '../../infra/config/index.ts'
 import { NatsError } from '../../infra/nats/index.ts'
 import { note, styled } from '../terminal/output.ts'
@@ -23,7 +23,7 @@ const codeOf = (error: unknown): string | undefined => {
 
 /** Returns an error as its code and message, with the stack traces of the error and its cause if `verbose`. */
 export const describeError = (error: unknown, verbose: boolean): string => {
-  const text = error instanceof Error ? error.message : String(error)
+  const text = operatorText(error)
   const message = isUsage(error) ? `${text.replace(/^error: /, '')} (see --help)` : text
   const code = codeOf(error)
   const line = `${styled(['red', 'bold'], 'error', process.stderr)}${code === undefined ? '' : ` ${code}`}: ${message}`

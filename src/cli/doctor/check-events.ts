@@ -1,6 +1,13 @@
 import type { OpenNats } from '../../app/open-nats.ts'
 import { openViews, viewDatabasesOf } from '../../app/open-views.ts'
-import { type AggregateRef, isForeign, LogDamagedError, parseSubject, subjectOf } from '../../events/index.ts'
+import {
+  type AggregateRef,
+  isForeign,
+  LogDamagedError,
+  operatorText,
+  parseSubject,
+  subjectOf,
+} from '../../events/index.ts'
 import type { ConfabConfig } from '../../infra/config/index.ts'
 import {
   countBySubject,
@@ -14,7 +21,7 @@ import { HoleFinder } from '../log-holes.ts'
 import { type Operation, operateOn } from '../projections/projection-command.ts'
 import { count } from '../terminal/output.ts'
 import { startBar } from '../terminal/progress-bar.ts'
-import { damageAdvice, type Finding, hint, ill, messageOf, well } from './findings.ts'
+import { damageAdvice, type Finding, hint, ill, well } from './findings.ts'
 
 /** Conversations and users of one stream that are checked without `--all`. */
 const sampled = 1_000
@@ -244,7 +251,7 @@ export const checkEvents = async (
         try {
           views = await openTimeline(config, operation)
         } catch (error) {
-          findings.push(hint('timeline', `not compared with the log: ${messageOf(error)}`))
+          findings.push(hint('timeline', `not compared with the log: ${operatorText(error)}`))
         }
         const sources = { system, layout, log, timeline: views?.timeline }
         const known = new Set<string>()
@@ -263,7 +270,7 @@ export const checkEvents = async (
   } catch (error) {
     // The check of the streams has reported it.
     if (NatsError.is(error) && error.code === 'NATS_STREAMS') return []
-    return [ill('events', messageOf(error), 'see the message')]
+    return [ill('events', operatorText(error), 'see the message')]
   } finally {
     bar.stop()
   }

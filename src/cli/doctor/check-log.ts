@@ -1,10 +1,11 @@
 import type { OpenNats } from '../../app/open-nats.ts'
+import { operatorText } from '../../events/index.ts'
 import type { ConfabConfig } from '../../infra/config/index.ts'
 import { loadStreams, type StreamStatus, streamsStatus } from '../../infra/nats/index.ts'
 import { allViews, type GenerationRow } from '../projections/index.ts'
 import { copiesAdvice, copiesAway, copiesText } from '../streams.ts'
 import { count } from '../terminal/output.ts'
-import { damageAdvice, type Finding, hint, ill, messageOf, well } from './findings.ts'
+import { damageAdvice, type Finding, hint, ill, well } from './findings.ts'
 
 const findingOf = (stream: StreamStatus): Finding => {
   const { drift, messages } = stream
@@ -29,7 +30,7 @@ export const checkStreams = async (
     const streams = await streamsStatus(system.nats.connection, loadStreams({ replicas: natsReplicas }))
     return streams.map(findingOf)
   } catch (error) {
-    return [ill('streams', messageOf(error), 'see the message')]
+    return [ill('streams', operatorText(error), 'see the message')]
   }
 }
 
@@ -130,6 +131,6 @@ export const checkProjections = async (
       ? [well('projections', 'all have workers and are level with the log')]
       : findings
   } catch (error) {
-    return [ill('projections', messageOf(error), 'see the message')]
+    return [ill('projections', operatorText(error), 'see the message')]
   }
 }

@@ -2,6 +2,7 @@ import { accessSync, constants, mkdtempSync, rmSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { Command } from 'commander'
 import { hasEmbeddedLog, type OpenNats, openNats } from '../../app/open-nats.ts'
+import { operatorText } from '../../events/index.ts'
 import type { ConfabConfig } from '../../infra/config/index.ts'
 import { findNatsServer, findRunningServer, supportedNats } from '../../infra/nats/index.ts'
 import { CliError } from '../command/cli-error.ts'
@@ -12,7 +13,7 @@ import { createFetchDisplay } from '../terminal/fetch-display.ts'
 import { note, print, styled, table } from '../terminal/output.ts'
 import { checkEvents } from './check-events.ts'
 import { checkProjections, checkStreams } from './check-log.ts'
-import { type Finding, hint, ill, messageOf, well } from './findings.ts'
+import { type Finding, hint, ill, well } from './findings.ts'
 
 interface DoctorFlags extends SystemFlags {
   readonly host?: string
@@ -34,7 +35,7 @@ const checkServerBinary = async (config: ConfabConfig): Promise<Finding> => {
   } catch (error) {
     return ill(
       'nats-server',
-      messageOf(error),
+      operatorText(error),
       `install nats-server ${supportedNats.line} and put it on PATH`,
     )
   }
@@ -49,7 +50,7 @@ const checkFolder = ({ data }: ConfabConfig): Finding => {
       return well('data folder', data)
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT' && dirname(folder) !== folder) continue
-      return ill('data folder', messageOf(error), 'make it writable, or use another folder with --data')
+      return ill('data folder', operatorText(error), 'make it writable, or use another folder with --data')
     }
 }
 
@@ -100,7 +101,7 @@ const checkSystem = async (config: ConfabConfig, isAll: boolean): Promise<Findin
   try {
     system = await openNats(config, 'confab-doctor', () => {})
   } catch (error) {
-    return [ill('NATS', messageOf(error), 'start the servers, or see their log')]
+    return [ill('NATS', operatorText(error), 'start the servers, or see their log')]
   }
   try {
     const { connection } = system.nats

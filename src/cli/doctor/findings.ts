@@ -20,7 +20,5 @@ export const hint = (what: string, detail: string, advice?: string): Finding => 
   ...(advice === undefined ? {} : { advice }),
 })
 
-export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
-
 /** Advice about events that the log has lost. */
 export const damageAdvice = 'see "Events are missing from the log" in docs/operations.md'

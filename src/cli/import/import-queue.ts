@@ -5,7 +5,7 @@ import {
   type MessageRef,
   type StateReader,
 } from '../../commands/index.ts'
-import { ConfabError, type ErrorCode } from '../../events/index.ts'
+import { ConfabError, type ErrorCode, operatorText } from '../../events/index.ts'
 import { differenceFrom } from './compare-message.ts'
 import type { ImportItem, ImportMessage } from './import-item.ts'
 import type { ImportRetry } from './import-retry.ts'
@@ -220,7 +220,7 @@ const isWithoutEffect = ({ item }: ImportJob, error: ConfabError): boolean =>
 const reasonOf = ({ item }: ImportJob, error: ConfabError): string =>
   error.code === 'CONFLICT' && item.kind === 'message'
     ? `the log holds another message with the id ${item.m}`
-    : error.message
+    : operatorText(error)
 
 /** Returns the outcome of a message that the log holds. */
 const outcomeOf = (item: ImportMessage, stored: MessageRef): Outcome => {

@@ -1,6 +1,6 @@
 import { backoffMs } from '../../base/backoff.ts'
 import { sleep } from '../../base/sleep.ts'
-import { ConfabError, ErrorRegistry } from '../../events/index.ts'
+import { ConfabError, ErrorRegistry, operatorText } from '../../events/index.ts'
 import { CliError } from '../command/cli-error.ts'
 
 const backoff = { firstMs: 50, maxMs: 2_000 }
@@ -35,7 +35,7 @@ export class ImportRetry {
 
   /** Waits after failure number `attempt`: exponential back-off with full jitter. Ends early when `signal` aborts. */
   async wait(error: unknown, attempt: number, signal: AbortSignal): Promise<void> {
-    const reason = ConfabError.is(error) ? `${error.code}: ${error.message}` : String(error)
+    const reason = ConfabError.is(error) ? `${error.code}: ${operatorText(error)}` : String(error)
     this.#failingSince ??= performance.now()
     this.#onWait(reason)
     if (performance.now() - this.#failingSince > this.#timeoutMs)

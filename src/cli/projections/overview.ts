@@ -1,3 +1,4 @@
+import { operatorText } from '../../events/index.ts'
 import { askProjectionStatus, type WorkerStatus } from '../../infra/nats/index.ts'
 import {
   type Checkpoint,
@@ -95,8 +96,8 @@ const readCheckpoints = async (
     const checkpoints = await stores.checkpoints.load()
     return { database: stores.name, checkpoints: checkpoints.filter(one => one.projection === projection) }
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error)
-    return { database: '–', checkpoints: [], reason: `its position is unknown: ${reason}` }
+    const reason = `its position is unknown: ${operatorText(error)}`
+    return { database: '–', checkpoints: [], reason }
   }
 }
 

@@ -58,9 +58,10 @@ export const decideUser = (state: UserState, command: UserCommand): Decision<Use
     return { event: { u, seq, type: on ? 'user.blocked' : 'user.unblocked', at, user } }
   }
   if (request.t === 'privacy') {
-    const lastSeen = request.lastSeen ?? state.lastSeen
-    if (lastSeen === state.lastSeen) return { unchanged: { lastSeen } }
-    return { event: { u, seq, type: 'privacy.changed', at, lastSeen } }
+    const { lastSeen = state.lastSeen, receipts = state.receipts } = request
+    if (lastSeen === state.lastSeen && receipts === state.receipts)
+      return { unchanged: { lastSeen, receipts } }
+    return { event: { u, seq, type: 'privacy.changed', at, lastSeen, receipts } }
   }
   if (request.t === 'profile') {
     const data = changeOf(request.data)
@@ -154,8 +155,10 @@ const decideFollow = (
 
 /** Returns the answer to a command that produced an event. */
 export const answerOfUser = (event: UserEvent): object => {
-  if (event.type === 'privacy.changed') return { lastSeen: event.lastSeen }
   if (event.type === 'profile.changed') return profileOf(event.data)
+  if (event.type === 'privacy.changed')
+    // Version 1 has no `receipts`: no user could change them.
+    return { lastSeen: event.lastSeen, receipts: event.receipts ?? 'everybody' }
   if (event.type === 'direct.opened') return { c: event.c }
   if (event.type === 'channel.followed' || event.type === 'channel.unfollowed') return { seq: event.head }
   return event.type === 'read.marked' || event.type === 'delivered.marked' ? { seq: event.mark } : {}

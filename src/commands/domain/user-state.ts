@@ -1,4 +1,10 @@
-import { type AppData, decodeUserEvent, type LastSeenFor, type UserEvent } from '../../events/index.ts'
+import {
+  type AppData,
+  decodeUserEvent,
+  type LastSeenFor,
+  type ReceiptsFor,
+  type UserEvent,
+} from '../../events/index.ts'
 import { type AggregateState, type AggregateType, dataBytes, type Origin } from './aggregate.ts'
 
 /**
@@ -27,6 +33,8 @@ export interface UserState extends AggregateState {
   lastSeen: LastSeenFor
   /** Data of the profile, never changed in place. Undefined: none. */
   data: AppData | undefined
+  /** The users who may see the markers of this user. */
+  receipts: ReceiptsFor
   /** Ids of followed channels. */
   readonly follows: Set<string>
   /** Other user to direct conversation, of the pairs that this log records: the other user's id is greater. */
@@ -46,6 +54,7 @@ export const emptyUser = (user: string): UserState => ({
   blocked: new Set(),
   lastSeen: 'contacts',
   data: undefined,
+  receipts: 'everybody',
   follows: new Set(),
   directs: new Map(),
 })
@@ -92,6 +101,7 @@ export const evolveUser = (state: UserState, event: UserEvent, origin: Origin): 
       break
     case 'privacy.changed':
       state.lastSeen = event.lastSeen
+      if (event.receipts !== undefined) state.receipts = event.receipts
       break
     case 'profile.changed':
       state.data = event.data ?? undefined
@@ -118,8 +128,8 @@ const advance = (state: UserState, seq: number, { stream, streamSeq }: Origin): 
 }
 
 /**
- * Version of the snapshot format. Version 2 had no `at` and no direct conversations. Version 3 had no profile and no
- * hidden conversations.
+ * Version of the snapshot format. Version 2 had no `at` and no direct conversations. Version 3 had no profile, no
+ * `receipts` and no hidden conversations.
  */
 const snapshotVersion = 4
 const readableVersions: readonly number[] = [2, 3, snapshotVersion]
@@ -139,6 +149,8 @@ interface SerialUser {
   /** Absent: `contacts`. */
   readonly lastSeen?: LastSeenFor
   readonly data?: AppData | undefined
+  /** Absent: `everybody`. */
+  readonly receipts?: ReceiptsFor
   readonly follows: string[]
   /** Other user, direct conversation. Absent in version 2: the user had none then. */
   readonly directs?: [string, string][]
@@ -148,8 +160,21 @@ const encoder = new TextEncoder()
 const decoder = new TextDecoder('utf-8', { fatal: true })
 
 const serialise = (state: UserState): Uint8Array => {
-  const { seq, stream, streamSeq, at, marks, muted, hidden, blocked, lastSeen, data, follows, directs } =
-    state
+  const {
+    seq,
+    stream,
+    streamSeq,
+    at,
+    marks,
+    muted,
+    hidden,
+    blocked,
+    lastSeen,
+    receipts,
+    data,
+    follows,
+    directs,
+  } = state
   const serial: SerialUser = {
     seq,
     stream,
@@ -161,6 +186,7 @@ const serialise = (state: UserState): Uint8Array => {
     blocked: [...blocked],
     lastSeen,
     data,
+    receipts,
     follows: [...follows],
     directs: [...directs],
   }
@@ -184,6 +210,7 @@ const deserialise = (user: string, bytes: Uint8Array, version: number): UserStat
     blocked,
     lastSeen = 'contacts',
     data,
+    receipts = 'everybody',
     follows,
     directs = [],
   } = serial
@@ -200,6 +227,7 @@ const deserialise = (user: string, bytes: Uint8Array, version: number): UserStat
     blocked: new Set(blocked),
     lastSeen,
     data,
+    receipts,
     follows: new Set(follows),
     directs: new Map(directs),
   }

@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache'
+import { markLogged } from '../../base/logged-errors.ts'
 import type { Logger } from '../../base/logger.ts'
 import {
   type AppData,
@@ -10,6 +11,7 @@ import {
   type LastSeenFor,
   LogDamagedError,
   type Posting,
+  type ReceiptsFor,
   type Role,
   UnreadableEventError,
   type UserEvent,
@@ -60,6 +62,8 @@ export interface UserView {
   readonly lastSeen: LastSeenFor
   /** Data of the profile. Undefined: none. */
   readonly data: AppData | undefined
+  /** The users who may see the markers of this user. */
+  readonly receipts: ReceiptsFor
   /** Whether the user follows a channel. The log of the channel does not name its followers. */
   follows(c: string): boolean
 }
@@ -204,7 +208,6 @@ const repeatLogMs = 60_000
 /** Logs why commands and reads fail with INTERNAL, UNREADABLE_EVENT or LOG_DAMAGED. */
 export class FailureLog {
   readonly #logger: Pick<Logger, 'error'> | undefined
-  readonly #reported = new WeakSet<object>()
   readonly #recent = new LRUCache<string, true>({ max: 1000, ttl: repeatLogMs })
 
   constructor(logger: Pick<Logger, 'error'> | undefined) {
@@ -217,24 +220,21 @@ export class FailureLog {
    */
   report(error: unknown, fields: object): void {
     const isCoded = ConfabError.is(error)
-    if (isCoded && !loggedCodes.has(error.code)) return
+    if (this.#logger === undefined || (isCoded && !loggedCodes.has(error.code))) return
     const cause = isCoded ? (error.cause ?? error) : error
-    if (typeof cause === 'object' && cause !== null) {
-      if (this.#reported.has(cause)) return
-      this.#reported.add(cause)
-    }
+    if (!markLogged(cause)) return
     if (LogDamagedError.is(cause)) {
       const { aggregate, seq } = cause
       if (this.#isRepeated(`${aggregate.family} ${aggregate.id}`)) return
-      this.#logger?.error({ ...aggregate, seq, err: cause }, 'the log has lost events')
+      this.#logger.error({ ...aggregate, seq, err: cause }, 'the log has lost events')
     } else if (UnreadableEventError.is(cause)) {
       const { code, stream, streamSeq, type, version } = cause
       if (this.#isRepeated(`${stream} ${streamSeq}`)) return
-      this.#logger?.error(
+      this.#logger.error(
         { stream, streamSeq, type, version, reason: code, err: cause },
         'event cannot be read',
       )
-    } else this.#logger?.error({ ...fields, err: cause }, 'command failed')
+    } else this.#logger.error({ ...fields, err: cause }, 'command failed')
   }
 
   #isRepeated(key: string): boolean {
@@ -310,6 +310,9 @@ const viewOfUser = (state: UserState): UserView => {
       },
       get data() {
         return state.data
+      },
+      get receipts() {
+        return state.receipts
       },
       follows: c => state.follows.has(c),
     }

@@ -116,15 +116,18 @@ export class Access {
     return this.#currentOf(c, user)
   }
 
+  /**
+   * Refuses after the same reads whether the conversation exists or not, so that the time of the answer does not tell a
+   * stranger which of both it is: the log, then the roster.
+   */
   async #currentOf(c: string, user: string): Promise<ConversationView> {
     const view = await this.#states.currentConversation(c).catch(error => this.#fail(c, user, error))
-    if (view === undefined) {
-      // The roster is built from the log, so it knows no conversation that the log has never had.
-      if (!(await this.#isOnRoster(c, user))) throw notFound()
-      throw new LogDamagedError({ family: 'conv', id: c }, 1, 1)
-    }
-    if (await isInNow(this.#states, view, user)) return view
-    throw view.kind === 'channel' ? new ConfabError('NOT_MEMBER') : notFound()
+    if (view !== undefined && (await isInNow(this.#states, view, user))) return view
+    if (view?.kind === 'channel') throw new ConfabError('NOT_MEMBER')
+    const isOnRoster = await this.#isOnRoster(c, user)
+    // The roster is built from the log, so it knows no conversation that the log has never had.
+    if (view === undefined && isOnRoster) throw new LogDamagedError({ family: 'conv', id: c }, 1, 1)
+    throw notFound()
   }
 
   /** Without the log, the roster says whether a user is a member. For others the conversation does not exist. */

@@ -76,6 +76,15 @@ export class Rates {
     return 0
   }
 
+  /** Counts more bytes of a request that is counted already. Returns as `take` does. */
+  takeBytes(meter: Meter, now: number, bytes: number): number {
+    const load = this.#bytes.after(meter.bytes, now, bytes)
+    const wait = this.#bytes.waitMs(load, now)
+    if (wait > 0) return wait
+    meter.bytes = load
+    return 0
+  }
+
   /** Reverts the count of a request. */
   giveBack(meter: Meter, bytes: number): void {
     meter.requests = this.#requests.without(meter.requests, 1)
@@ -263,6 +272,11 @@ export class Admission {
     return meter
   }
 
+  /** Counts bytes of a request over HTTP whose size was not known before. Throws ConfabError RATE_LIMITED. */
+  userBytes(meter: UserMeter, bytes: number, now: number): void {
+    this.#require('user_rate', this.#userRates.takeBytes(meter, now, bytes))
+  }
+
   /** Counts a valid request over any transport. Throws ConfabError RATE_LIMITED or OVERLOADED. */
   request(request: Request, bytes: number, now: number): void {
     if (this.#loads.some(({ load }) => load > fullFrom) && !urgent.has(request.t)) {
@@ -303,7 +317,10 @@ export class Admission {
   }
 
   #take(name: keyof typeof names, rates: Rates, meter: Meter, bytes: number, now: number): void {
-    const wait = rates.take(meter, now, bytes)
+    this.#require(name, rates.take(meter, now, bytes))
+  }
+
+  #require(name: keyof typeof names, wait: number): void {
     if (wait <= 0) return
     this.#onRefused(name)
     throw new ConfabError('RATE_LIMITED', `Rate limit exceeded for ${names[name]}.`, {

@@ -91,6 +91,19 @@ export const rateOptions = {
     unit: 'sockets',
     doc: 'Connections of one client address (IPv6: one /64): WebSockets, event streams and gRPC calls together; one more is refused with 429. Clients behind a proxy that is not trusted share its address.',
   }),
+  malformedRequests: option({
+    key: 'edge.limits.malformedRequests',
+    type: rate,
+    default: 20,
+    unit: 'requests/s',
+    doc: 'HTTP requests a second of one client address whose framing cannot be read; beyond them the node refuses the address for `edge.limits.refused`.',
+  }),
+  refusedMs: option({
+    key: 'edge.limits.refused',
+    type: duration(seconds, 60 * minutes),
+    default: 30 * seconds,
+    doc: 'Time for which the node closes all new HTTP and WebSocket connections of an address that sent too many malformed requests.',
+  }),
   trustProxy: option({
     key: 'edge.trustProxy',
     type: integer(0, 16),

@@ -1,3 +1,4 @@
+import { markLogged } from '../../base/logged-errors.ts'
 import type { Logger } from '../../base/logger.ts'
 import { Semaphore } from '../../base/semaphore.ts'
 import { ConfabError, type ErrorBody, type Request } from '../../events/index.ts'
@@ -6,11 +7,17 @@ import { flush } from '../sessions/outbox.ts'
 import type { Session } from '../sessions/session.ts'
 import type { WriteRoom } from '../sessions/slow-consumers.ts'
 
-/** Returns the part of an error that a client may see. Unexpected errors are logged, without the request's content. */
+/**
+ * Returns the part of an error that a client may see. Every answer with an error comes from here. Logs the cause of an
+ * INTERNAL, and any error without a code, unless another component has logged it; never the request's content.
+ */
 export const visibleError = (error: unknown, logger: Logger, where: object): ErrorBody => {
-  if (ConfabError.is(error)) return error.toBody()
-  logger.error({ ...where, err: error }, 'request failed')
-  return ConfabError.from(error).toBody()
+  const visible = ConfabError.from(error)
+  if (visible !== error || visible.code === 'INTERNAL') {
+    const cause = visible.cause ?? visible
+    if (markLogged(cause)) logger.error({ ...where, err: cause }, 'request failed')
+  }
+  return visible.toBody()
 }
 
 /**

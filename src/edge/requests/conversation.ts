@@ -1,5 +1,6 @@
+import type { StateReader } from '../../commands/index.ts'
 import { ConfabError, type MemberItem } from '../../events/index.ts'
-import { decodeCursor, encodeCursor } from '../../projections/index.ts'
+import { decodeCursor, encodeCursor, type RosterItem } from '../../projections/index.ts'
 import { defaultPage, given } from './pages.ts'
 import type { Handler, RequestContext } from './request-context.ts'
 
@@ -25,10 +26,10 @@ export const conversation =
 
 /**
  * Handles `members`: returns a page of the roster view. The conversation's state corrects it: former members are left
- * out, and roles are current. Followers of a channel are listed as the view has them.
+ * out, and roles are current. Followers of a channel are listed as the view has them. Users may hide their markers.
  */
 export const members =
-  ({ access, views, freshness, limits }: RequestContext): Handler<'members'> =>
+  ({ access, states, views, freshness, limits }: RequestContext): Handler<'members'> =>
   async (request, caller) => {
     await access.member(request.c, caller.user)
     await freshness.reached('members', limits.viewWaitMs)
@@ -36,9 +37,10 @@ export const members =
       limit: request.limit ?? defaultPage,
       ...given('cursor', request.cursor),
     })
+    const shown = await Promise.all(page.members.map(member => withShownMarkers(states, member, caller.user)))
     const view = await access.member(request.c, caller.user)
     const found: MemberItem[] = []
-    for (const member of page.members) {
+    for (const member of shown) {
       const role = view.roleOf(member.user)
       const { follows, ...rest } = member
       if (role !== undefined) found.push({ ...rest, role })
@@ -64,3 +66,18 @@ export const bans =
       ...(rest.length > limit && last !== undefined ? { cursor: encodeCursor([last.user]) } : {}),
     }
   }
+
+/** Returns a member without its markers if the user hides them, or if the user's setting cannot be read. */
+const withShownMarkers = async (
+  states: StateReader,
+  member: RosterItem,
+  caller: string,
+): Promise<RosterItem> => {
+  const { read, delivered, ...rest } = member
+  if (member.user === caller || (read ?? delivered) === undefined) return member
+  const isShown = await Promise.resolve(states.user(member.user)).then(
+    ({ receipts }) => receipts === 'everybody',
+    () => false,
+  )
+  return isShown ? member : rest
+}

@@ -54,8 +54,9 @@ const sentBefore = async (
 ): Promise<AnswerOf['send'] | undefined> => {
   const { c, m } = request
   try {
+    // The same reads whether the conversation exists or not: the sender may be a stranger.
     const view = await states.currentConversation(c)
-    const found = view === undefined ? undefined : await lookup.find(c, m, view.head)
+    const found = await lookup.find(c, m, view?.head ?? 0)
     if (found?.from !== user) return undefined
     const isSame = asksFor(request, user, { type: 'message.posted', fingerprint: found.fingerprint })
     return isSame ? { seq: found.seq, at: found.at, duplicate: true } : undefined

@@ -95,8 +95,11 @@ export class SessionRequests {
   receive(session: Session, value: Fields, bytes: number, started: number): void {
     const id = requestId(value)
     if (id === null) {
-      this.#fail(session, unread(started), missingId())
-      if (session.phase !== 'open') this.#countBad(session)
+      if (session.phase === 'open') this.#refuseCounted(session, bytes, missingId(), null, started)
+      else {
+        this.#fail(session, unread(started), missingId())
+        this.#countBad(session)
+      }
       return
     }
     if (session.phase === 'open') this.#request(session, { id, value, bytes }, started)
@@ -118,13 +121,25 @@ export class SessionRequests {
       session.end(CloseCode.tooBig, 'frame too large')
       return
     }
-    let error: unknown = new ConfabError('TOO_LARGE', `A frame may have at most ${Limits.frameBytes} bytes.`)
+    const error = new ConfabError('TOO_LARGE', `A frame may have at most ${Limits.frameBytes} bytes.`)
+    this.#refuseCounted(session, bytes, error, id, started)
+  }
+
+  /** Refuses a frame with this error, or with RATE_LIMITED: a refused frame counts like any other one. */
+  #refuseCounted(
+    session: Session,
+    bytes: number,
+    error: ConfabError,
+    id: string | null,
+    started: number,
+  ): void {
+    let refusal: unknown = error
     try {
       this.#parts.admission.frame(session, bytes, started)
-    } catch (refusal) {
-      error = refusal
+    } catch (limited) {
+      refusal = limited
     }
-    this.#fail(session, unread(started, id), error)
+    this.#fail(session, unread(started, id), refusal)
   }
 
   #request(session: Session, { id, value, bytes }: QueuedRequest, started: number): void {

@@ -57,7 +57,10 @@ export class Receipts {
   }
 }
 
-/** Pushes a moved marker to the other devices of its user, and as a receipt to the members of a small conversation. */
+/**
+ * Pushes a moved marker to the other devices of its user, and as a receipt to the members of a small conversation,
+ * unless the user hides markers.
+ */
 export class Markers {
   readonly #states: StateReader
   readonly #views: Views
@@ -125,6 +128,7 @@ export class Markers {
     const view = await this.#states.conversation(c)
     if (view === undefined || !this.#hasReceipts(view, user)) return
     const state = await this.#states.user(user)
+    if (state.receipts === 'nobody') return
     const read = state.readMark(c)
     this.#fanOut.publish(
       c,

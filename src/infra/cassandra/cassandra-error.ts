@@ -105,6 +105,9 @@ export const toStoreError = (error: unknown): unknown => {
     error instanceof errors.OperationTimedOutError ||
     error instanceof errors.BusyConnectionError
   )
-    return new ConfabError('UNAVAILABLE', `The views' Cassandra: ${reasonOf(error)}.`, { cause: error })
+    return new ConfabError('UNAVAILABLE', 'The views cannot be read. Try again.', {
+      detail: `The views' Cassandra: ${reasonOf(error)}.`,
+      cause: error,
+    })
   return error
 }

@@ -10,6 +10,7 @@ import {
   origin,
   path,
   seconds,
+  socketOrigin,
   text,
   url,
 } from '../../base/option-types.ts'
@@ -121,6 +122,11 @@ export const edgeNodeOptions = {
     type: oneOf('auto', 'everything', 'conversations'),
     default: 'auto',
     doc: 'Events that an edge node without the role commands receives: everything, or the conversations of its clients and digests of the rest. With auto, the cheaper one at its load.',
+  }),
+  socketOrigins: option({
+    key: 'edge.socketOrigins',
+    type: list(socketOrigin),
+    doc: 'Origins of web pages that may open WebSockets: `self` for the page that this server delivers, others by their address. Clients that are not browsers send no origin and are not checked. Not given: all origins, as a page needs a token to do anything.',
   }),
   corsOrigins: option({
     key: 'edge.corsOrigins',

@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { ConfabError, type ErrorCode } from '../../events/index.ts'
+import { ConfabError, type ErrorCode, InvalidNameError } from '../../events/index.ts'
 import { MediaProblem, MediaStoreError } from '../../media/index.ts'
 
 const segment = /^[A-Za-z0-9_-]{1,100}$/
@@ -10,10 +10,10 @@ const fileName = (name: string): string => name.replace(/[A-Z]/g, letter => `+${
 const nameOf = (file: string): string =>
   file.replace(/\+([a-z])/g, (_, letter: string) => letter.toUpperCase())
 
-/** Returns the path of a key, always inside the folder. Throws TypeError for an invalid key. */
+/** Returns the path of a key, always inside the folder. Throws InvalidNameError for an invalid key. */
 export const pathOf = (folder: string, key: string): string => {
   const segments = key.split('/')
-  if (!segments.every(each => segment.test(each))) throw new TypeError('not a valid object key')
+  if (!segments.every(each => segment.test(each))) throw new InvalidNameError('an object key')
   return join(folder, ...segments.map(fileName))
 }
 
@@ -30,7 +30,7 @@ export const isMissing = (error: unknown): boolean => {
 
 /** Translates an error of the file system. */
 export const asStoreError = (folder: string, error: unknown): Error => {
-  if (MediaStoreError.is(error) || ConfabError.is(error) || error instanceof TypeError) return error
+  if (MediaStoreError.is(error) || ConfabError.is(error) || InvalidNameError.is(error)) return error
   const code = (error as NodeJS.ErrnoException | undefined)?.code
   if (code === 'ENOSPC' || code === 'EDQUOT')
     return new MediaStoreError(MediaProblem.full, `no space is left in the media folder ${folder}`, error)

@@ -1,7 +1,7 @@
 import { accessSync, constants, existsSync, mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { ConfabError } from '../../events/index.ts'
+import { ConfabError, operatorText } from '../../events/index.ts'
 import { ChangeRejectedError } from '../../projections/index.ts'
 import { isCurrent, migrate } from './migrations.ts'
 
@@ -23,6 +23,9 @@ const codeOf = (error: unknown): number | undefined => {
   return typeof code === 'number' ? code & 0xff : undefined
 }
 
+const unavailable = (detail: string, cause: unknown): ConfabError =>
+  new ConfabError('UNAVAILABLE', 'The views cannot be read. Try again.', { detail, cause })
+
 /**
  * Translates an error of a database call: ChangeRejectedError for a row that can never be stored, else ConfabError
  * UNAVAILABLE. Other errors are returned unchanged.
@@ -38,7 +41,7 @@ export const toStoreError = (error: unknown): unknown => {
   }
   const message = (error as Error).message
   if (rejections.has(code)) return new ChangeRejectedError(message, error)
-  return new ConfabError('UNAVAILABLE', `The views' database: ${reasons[code] ?? message}.`, { cause: error })
+  return unavailable(`The views' database: ${reasons[code] ?? message}.`, error)
 }
 
 /** Runs a query or a write; its errors get codes. */
@@ -70,13 +73,10 @@ const writerPragmas = `
 const openError = (path: string, error: unknown): unknown => {
   if (ConfabError.is(error)) return error
   const cause = toStoreError(error)
-  if (ConfabError.is(cause))
-    return new ConfabError('UNAVAILABLE', `${cause.message} (${path})`, { cause: error })
+  if (ConfabError.is(cause)) return unavailable(`${operatorText(cause)} (${path})`, error)
   const { code } = (error ?? {}) as NodeJS.ErrnoException
   if (typeof code === 'string' && /^E[A-Z]+$/.test(code))
-    return new ConfabError('UNAVAILABLE', `The views' folder cannot be used: ${(error as Error).message}`, {
-      cause: error,
-    })
+    return unavailable(`The views' folder cannot be used: ${(error as Error).message}`, error)
   return cause
 }
 

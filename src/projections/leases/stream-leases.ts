@@ -1,5 +1,6 @@
 import { backoffMs } from '../../base/backoff.ts'
 import { sleep } from '../../base/sleep.ts'
+import { operatorText } from '../../events/index.ts'
 import type { RunnerLog } from '../run/runner-options.ts'
 import { BeatWatch, type LeaseStore, nextStep, withoutWorker } from './lease-table.ts'
 
@@ -95,7 +96,7 @@ export const startStreamLeases = async (options: StreamLeasesOptions): Promise<S
         touched = new Set(next)
         trouble = undefined
       } catch (error) {
-        const reason = error instanceof Error ? error.message : String(error)
+        const reason = operatorText(error)
         if (reason !== trouble)
           log.warn({ group, streams: next, reason }, 'claiming streams failed, will retry')
         trouble = reason
@@ -164,7 +165,7 @@ export const startStreamLeases = async (options: StreamLeasesOptions): Promise<S
       await tick()
       failure = undefined
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error)
+      const reason = operatorText(error)
       if (failure !== reason) log.warn({ group, reason }, 'stream leases unavailable')
       failure = reason
     }

@@ -3,6 +3,7 @@ import {
   type ConversationEvent,
   decodeBody,
   hasEventFields,
+  operatorText,
   type StoredEvent,
   UnreadableEventError,
   type UserEvent,
@@ -98,8 +99,6 @@ export class FeedRejectedError extends Error {
   }
 }
 
-const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
-
 /** Whether a later version wrote a well-formed event of a type that this build does not know. */
 const isOfUnknownType = (error: unknown, stored: StoredEvent): boolean =>
   UnreadableEventError.is(error) &&
@@ -133,7 +132,7 @@ export const projectBatch = (
         if (malformed === undefined && !isUnknown) event ??= decodeBody(stored)
       } catch (error) {
         isUnknown = isOfUnknownType(error, stored)
-        if (!isUnknown) malformed = reasonOf(error)
+        if (!isUnknown) malformed = operatorText(error)
       }
       if (event === undefined && !isUnknown) {
         poison.push({ feed, event: stored, reason: malformed ?? '' })
@@ -142,7 +141,7 @@ export const projectBatch = (
       try {
         changes.get(feed)?.add({ stored, event })
       } catch (error) {
-        poison.push({ feed, event: stored, reason: reasonOf(error) })
+        poison.push({ feed, event: stored, reason: operatorText(error) })
       }
     }
   }

@@ -1,6 +1,6 @@
 import { backoffMs } from '../../base/backoff.ts'
 import { aborted, sleep } from '../../base/sleep.ts'
-import type { StoredEvent } from '../../events/index.ts'
+import { operatorText, type StoredEvent } from '../../events/index.ts'
 import type { StreamBounds } from '../ports/event-source.ts'
 import { FencedError } from '../ports/stores.ts'
 import {
@@ -237,7 +237,7 @@ export class StreamProjector {
   }
 
   async #failed(error: unknown, session: Session): Promise<void> {
-    const reason = error instanceof Error ? error.message : String(error)
+    const reason = operatorText(error)
     if (this.#failure !== reason)
       this.#options.log.warn({ stream: this.stream, reason }, 'projection failing, will retry')
     this.#failure = reason

@@ -2,6 +2,7 @@ import { mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { InvalidNameError } from '../../../src/events/index.ts'
 import { openMediaFolder } from '../../../src/infra/media-folder/index.ts'
 import { MediaProblem, type MediaStore } from '../../../src/media/index.ts'
 import { type MediaStoreUnderTest, mediaStoreContract } from '../../contracts/media-store.ts'
@@ -55,11 +56,11 @@ t.test('folder: no key leads outside', async t => {
     'a.b',
     `a/${'x'.repeat(300)}`,
   ]) {
-    await t.rejects(store.put(key, new Uint8Array([1])), TypeError, JSON.stringify(key))
-    await t.rejects(store.get(key), TypeError)
-    await t.rejects(store.head(key), TypeError)
-    await t.rejects(store.remove([key]), TypeError)
-    await t.rejects(collect(store.read(key)), TypeError)
+    await t.rejects(store.put(key, new Uint8Array([1])), InvalidNameError, JSON.stringify(key))
+    await t.rejects(store.get(key), InvalidNameError)
+    await t.rejects(store.head(key), InvalidNameError)
+    await t.rejects(store.remove([key]), InvalidNameError)
+    await t.rejects(collect(store.read(key)), InvalidNameError)
   }
 })
 

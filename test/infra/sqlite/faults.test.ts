@@ -15,7 +15,7 @@ import { readAll } from '../../projections/read-views.ts'
 import { quiet, runToEnd, untilLevel } from '../../projections/run-to-end.ts'
 import { longHistory } from './long-history.ts'
 
-const unavailable = (message: RegExp) => ({ name: 'ConfabError', code: 'UNAVAILABLE', message })
+const unavailable = (detail: RegExp) => ({ name: 'ConfabError', code: 'UNAVAILABLE', detail })
 const opened = (open: () => unknown): unknown => {
   try {
     open()

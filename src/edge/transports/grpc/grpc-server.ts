@@ -1,4 +1,5 @@
 import { logVerbosity, Server, ServerCredentials, setLogVerbosity } from '@grpc/grpc-js'
+import type { Logger } from '../../../base/logger.ts'
 import { CloseCode, ConfabError, Limits } from '../../../events/index.ts'
 import type { AddressCount, AddressLimit } from '../../limits/connection-limits.ts'
 import type { EdgeLimits } from '../../ports/edge-limits.ts'
@@ -17,6 +18,7 @@ export interface GrpcParts {
   readonly addresses: AddressLimit
   readonly writeRoom: WriteRoom
   readonly metrics: EdgeMetrics
+  readonly logger: Logger
 }
 
 /** A server of the service `confab.v1.Confab`. */
@@ -65,7 +67,7 @@ export const startGrpc = async (
 
 /** Creates a session for a call of the method `Session`. */
 const openCall = (call: GrpcCall, parts: GrpcParts, limits: EdgeLimits): void => {
-  const { requests, addresses, writeRoom, metrics } = parts
+  const { requests, addresses, writeRoom, metrics, logger } = parts
   let address: AddressCount | undefined
   try {
     const forwarded = call.metadata.get('x-forwarded-for').join(', ')
@@ -82,6 +84,7 @@ const openCall = (call: GrpcCall, parts: GrpcParts, limits: EdgeLimits): void =>
     closed: code => requests.closed(session, code),
     moved: () => writeRoom.moved(session),
     dropped: () => metrics.dropped(),
+    failed: error => logger.error({ session: session.id, err: error }, 'frame not encoded'),
   })
   session.ws = stream
   requests.opened(session)

@@ -4,6 +4,11 @@ import type { Frame } from '../../sessions/frames.ts'
 import type { Transport, TransportEvents } from '../../sessions/session.ts'
 import { encodeMessage } from './grpc-messages.ts'
 
+/** Receives, besides what all transports report, why a frame could not be encoded: the client sees INTERNAL. */
+export interface GrpcEvents extends TransportEvents {
+  failed(error: unknown): void
+}
+
 export type GrpcCall = ServerDuplexStream<Buffer, Buffer>
 
 /** Buffered bytes that are still sent when a call ends. */
@@ -43,7 +48,7 @@ export const endCall = (call: GrpcCall, code: number, reason: string): void => {
 export class GrpcStream implements Transport {
   readonly #call: GrpcCall
   readonly #limit: number
-  readonly #events: TransportEvents
+  readonly #events: GrpcEvents
   readonly #waiting: Buffer[] = []
   /** Size of the buffered messages and of the message in grpc-js. */
   #waitingBytes = 0
@@ -51,7 +56,7 @@ export class GrpcStream implements Transport {
   #isClosed = false
 
   /** `limit`: bytes that may be buffered. */
-  constructor(call: GrpcCall, limit: number, events: TransportEvents) {
+  constructor(call: GrpcCall, limit: number, events: GrpcEvents) {
     this.#call = call
     this.#limit = limit
     this.#events = events
@@ -62,8 +67,9 @@ export class GrpcStream implements Transport {
     let message: Buffer
     try {
       message = encodeMessage(frame)
-    } catch {
+    } catch (error) {
       // An error must not affect other sessions of the same turn, and this session must not miss a frame.
+      this.#events.failed(error)
       this.end(internalError, 'a frame could not be encoded')
       return
     }

@@ -33,3 +33,16 @@ export const corsPolicy = (origins: readonly string[]): CorsPolicy => {
     preflightHeaders: origin => (isAllowed(origin) ? allowed : []),
   }
 }
+
+/**
+ * Returns a check of the header `Origin` of a WebSocket upgrade, which browsers send and CORS does not cover. `self`:
+ * the origin with the host of the request, by http or https, because a proxy may end TLS. Requests without the header
+ * are not from a browser.
+ */
+export const socketOriginPolicy =
+  (origins: readonly string[]): ((origin: string, host: string) => boolean) =>
+  (origin, host) =>
+    origin === '' ||
+    origins.includes('*') ||
+    (origin !== 'self' && origins.includes(origin)) ||
+    (origins.includes('self') && host !== '' && (origin === `http://${host}` || origin === `https://${host}`))

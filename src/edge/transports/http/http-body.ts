@@ -38,12 +38,6 @@ export class RequestBody implements AsyncIterable<Uint8Array> {
     return this.#isComplete
   }
 
-  /** Returns the body if all of it arrived with the headers. Resolves in the next turn of the event loop. */
-  async arrived(): Promise<Buffer | undefined> {
-    await new Promise(setImmediate)
-    return this.#isComplete ? Buffer.concat(this.#chunks) : undefined
-  }
-
   /** Reads the whole body. Rejects with ConfabError TOO_LARGE as soon as it exceeds `limit` bytes. */
   async read(limit: number): Promise<Buffer> {
     const chunks: Uint8Array[] = []

@@ -1,5 +1,5 @@
 import type { HttpRequest, HttpResponse } from 'uWebSockets.js'
-import { ConfabError, type ErrorBody, ErrorRegistry } from '../../../events/index.ts'
+import { ConfabError, type ErrorBody, ErrorRegistry, isId } from '../../../events/index.ts'
 import type { Identity, TokenVerifier } from '../../ports/token-verifier.ts'
 import { bearerToken, type Caller } from '../../sessions/caller.ts'
 import type { CorsPolicy, HeaderList } from './cors.ts'
@@ -34,6 +34,20 @@ const always: HeaderList = [
 
 const noStore: HeaderList = [['cache-control', 'no-store']]
 
+/** Most parameters in the path of a route. */
+const maxParameters = 2
+
+/** Returns the parameters in the path of a request. The transport does not decode them. */
+const pathParameters = (req: HttpRequest): string[] => {
+  const found: string[] = []
+  for (let index = 0; index < maxParameters; index++) {
+    const value = req.getParameter(index)
+    if (value === undefined) break
+    found.push(value)
+  }
+  return found
+}
+
 const traceparentPattern = /^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/
 
 /**
@@ -48,6 +62,8 @@ export class Exchange {
   /** HEAD is answered like GET, without the body (RFC 9110, 9.3.2). */
   readonly isHead: boolean
   readonly body: RequestBody
+  /** The parameters of the route's path, as the client sent them. */
+  readonly #path: readonly string[]
   readonly #res: HttpResponse
   readonly #cors: CorsPolicy
   readonly #origin: string
@@ -64,6 +80,7 @@ export class Exchange {
     this.isHead = req.getMethod() === 'head'
     this.query = new URLSearchParams(req.getQuery())
     this.#origin = req.getHeader('origin')
+    this.#path = pathParameters(req)
     this.body = new RequestBody(res, req)
     res.onAborted(() => {
       this.#isOver = true
@@ -96,6 +113,16 @@ export class Exchange {
     if (token === undefined)
       throw new ConfabError('UNAUTHENTICATED', 'No token. Send the header Authorization: Bearer TOKEN.')
     return token
+  }
+
+  /**
+   * Returns an id in the path: the parameter of the route with this index. Throws ConfabError NOT_FOUND for any other
+   * text, as for an id that does not exist. Routes read the path only here, once the client is authenticated.
+   */
+  pathId(index: number): string {
+    const id = this.#path[index]
+    if (!isId(id)) throw new ConfabError('NOT_FOUND')
+    return id
   }
 
   json(status: number, body: string | object, headers: HeaderList = []): void {

@@ -2,7 +2,7 @@ import type { HttpRequest, HttpResponse, TemplatedApp } from 'uWebSockets.js'
 import type { Logger } from '../../../base/logger.ts'
 import { ConfabError, isId, Limits, type Request } from '../../../events/index.ts'
 import { isDamage, type RosterCheck } from '../../access/access.ts'
-import type { Admission } from '../../limits/admission.ts'
+import type { Admission, UserMeter } from '../../limits/admission.ts'
 import type { EdgeMetrics } from '../../ports/edge-metrics.ts'
 import type { TokenVerifier } from '../../ports/token-verifier.ts'
 import type { PresenceBoard } from '../../presence/index.ts'
@@ -100,48 +100,51 @@ export class HttpRoutes {
   /** Adds a route that answers a query with the fields of its request as parameters. */
   #query(app: TemplatedApp, pattern: string, t: Query): void {
     addRoute(app, 'get', pattern, (res, req) => {
-      const path = t === 'history' ? { c: req.getParameter(0) ?? '' } : {}
       const exchange = this.#exchange(res, req)
       void this.#guard(exchange, async () => {
         const caller = await exchange.caller(this.#parts.tokens)
-        const fields = await this.#request(checkedRequest(requestOfQuery(t, exchange.query, path)), caller, 0)
+        const meter = this.#parts.admission.user(caller.user, 0, performance.now())
+        const path = t === 'history' ? { c: exchange.pathId(0) } : {}
+        const request = checkedRequest(requestOfQuery(t, exchange.query, path))
+        const fields = await this.#request(request, caller, 0, meter)
         exchange.json(200, fields instanceof JsonFields ? fields.text : fields)
       })
     })
   }
 
-  /** Adds the route that answers any request in a body. The client is authenticated before the body is read. */
+  /**
+   * Adds the route that answers any request in a body. The client is authenticated, and its request is counted, before
+   * the body is read; only the bytes of a body in chunks, whose size is not known before, are counted afterwards.
+   */
   #commands(app: TemplatedApp, pattern: string): void {
+    const { tokens, admission } = this.#parts
     addRoute(app, 'post', pattern, (res, req) => {
       const exchange = this.#exchange(res, req)
       let re: string | null = null
       const handle = async (): Promise<void> => {
-        let caller: Caller
-        try {
-          caller = await exchange.caller(this.#parts.tokens)
-        } catch (error) {
-          re = idOf(await exchange.body.arrived())
-          throw error
-        }
+        const caller = await exchange.caller(tokens)
+        const { size } = exchange.body
+        const known = Number.isNaN(size) ? 0 : Math.min(size, Limits.frameBytes)
+        const meter = admission.user(caller.user, known, performance.now())
         const body = await exchange.body.read(Limits.frameBytes)
+        if (body.byteLength > known) admission.userBytes(meter, body.byteLength - known, performance.now())
         const value = objectOfBody(body)
         re = requestId(value)
         if (re === null) throw new ConfabError('BAD_REQUEST', 'id: expected a string.', { field: '/id' })
-        const fields = await this.#request(checkedRequest(value), caller, body.byteLength)
+        const fields = await this.#request(checkedRequest(value), caller, body.byteLength, meter)
         exchange.json(200, encodeAnswer('json', re, fields) as string)
       }
       void this.#guard(exchange, handle, () => re)
     })
   }
 
-  /** Answers a valid request with a body of this size. */
-  async #request(request: Request, caller: Caller, bytes: number): Promise<object> {
+  /** Answers a valid request with a body of this size, which `meter` has counted. */
+  async #request(request: Request, caller: Caller, bytes: number, meter: UserMeter): Promise<object> {
     const { answer, admission, presence, metrics, logger } = this.#parts
     const started = performance.now()
     let outcome = 'ok'
     let seq: unknown
     try {
-      const meter = admission.user(caller.user, bytes, started)
       admission.request(request, bytes, started)
       presence.actedOverHttp(caller.user, request.t, started)
       meter.inFlight++
@@ -230,14 +233,4 @@ const objectOfBody = (body: Buffer): Fields => {
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw new ConfabError('BAD_REQUEST', 'The body must be one JSON object in UTF-8.')
   return value as Fields
-}
-
-/** Returns the id of the request in a body, if it is readable. */
-const idOf = (body: Buffer | undefined): string | null => {
-  if (body === undefined || body.byteLength > Limits.frameBytes) return null
-  try {
-    return requestId(objectOfBody(body))
-  } catch {
-    return null
-  }
 }

@@ -42,16 +42,16 @@ export class MediaRoutes {
     const { local } = media
     if (local !== undefined) this.#transfers(app, local)
     addRoute(app, 'get', '/v1/media/:id', (res, req) => {
-      const id = req.getParameter(0) ?? ''
       this.#handle(res, req, async exchange => {
         const user = await this.#user(exchange)
+        const id = exchange.pathId(0)
         exchange.json(200, { ok: true, ...uploadAnswer(await media.upload(user, id)) })
       })
     })
     addRoute(app, 'post', '/v1/media/:id/complete', (res, req) => {
-      const id = req.getParameter(0) ?? ''
       this.#handle(res, req, async exchange => {
         const user = await this.#user(exchange)
+        const id = exchange.pathId(0)
         const verified = media.complete(user, id).then(() => true)
         const isOver = await Promise.race([verified, sleep(media.limits.verifyWaitMs, false, { ref: false })])
         // The verification continues. The client asks again for its result.
@@ -60,10 +60,10 @@ export class MediaRoutes {
       })
     })
     addRoute(app, 'get', '/v1/conversations/:c/media/:id', (res, req) => {
-      const c = req.getParameter(0) ?? ''
-      const id = req.getParameter(1) ?? ''
       this.#handle(res, req, async exchange => {
         const user = await this.#user(exchange)
+        const c = exchange.pathId(0)
+        const id = exchange.pathId(1)
         await access.member(c, user)
         const { url, lifeMs } = await media.download(c, id)
         // The user may have been removed during the read.

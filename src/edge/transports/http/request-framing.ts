@@ -1,5 +1,7 @@
 import type { HttpRequest, HttpResponse, TemplatedApp } from 'uWebSockets.js'
 import { ConfabError } from '../../../events/index.ts'
+import { clientAddress } from '../../limits/connection-limits.ts'
+import { peerOf } from '../listen.ts'
 
 /** Every method of an app that registers a handler of HTTP requests. */
 const registrations = [
@@ -68,10 +70,8 @@ const refuse = (res: HttpResponse, why: string): void => {
   res.writeStatus('400 Bad Request')
   res.writeHeader('content-type', 'application/json; charset=utf-8')
   res.writeHeader('cache-control', 'no-store')
-  res.writeHeader('connection', 'close')
-  // False: the client does not read, so it cannot receive the answer.
-  if (res.write(body.padEnd(refusalBytes))) res.end(undefined, true)
-  else res.close()
+  // In one call, with a length: after a part in chunks, the transport would write `Connection: close` between chunks.
+  res.end(body.padEnd(refusalBytes), true)
 }
 
 const headersOf = (req: HttpRequest): [string, string][] => {
@@ -82,18 +82,46 @@ const headersOf = (req: HttpRequest): [string, string][] => {
   return headers
 }
 
+/** Which client addresses are refused, because they sent too many malformed requests. */
+export interface Refusals {
+  count(address: string, now: number): void
+  refuses(address: () => string, now: number): boolean
+}
+
 /**
  * Makes every route that is registered on an app from now on refuse requests whose end is ambiguous, before its handler
- * runs: WebSocket upgrades, event streams and unknown paths included.
+ * runs: WebSocket upgrades, event streams and unknown paths included. Counts them, and closes the connections of a
+ * refused address without an answer: at once when clients connect to this server without a proxy, else with the
+ * request, whose header names the client. `proxies`: the trusted proxies.
  */
-export const refuseAmbiguousRequests = (app: TemplatedApp): TemplatedApp => {
+export const refuseAmbiguousRequests = (
+  app: TemplatedApp,
+  refusals: Refusals,
+  proxies: number,
+): TemplatedApp => {
+  /** Refuses a request when its end is ambiguous, or its address is refused. */
+  const isRefused = (res: HttpResponse, req: HttpRequest, method: string, isUpgrade: boolean): boolean => {
+    const address = () => clientAddress(peerOf(res), req.getHeader('x-forwarded-for'), proxies)
+    const now = performance.now()
+    if (refusals.refuses(address, now)) {
+      res.close()
+      return true
+    }
+    const why = framingProblem(method, headersOf(req), isUpgrade)
+    if (why === undefined) return false
+    refusals.count(address(), now)
+    refuse(res, why)
+    return true
+  }
+  const closeRefused = (res: HttpResponse, change: number): void => {
+    if (change === 1 && refusals.refuses(() => peerOf(res), performance.now())) res.close()
+  }
+  if (proxies === 0) app.filter((res, change) => closeRefused(res, Number(change)))
   for (const method of registrations) {
     const register = app[method].bind(app)
     app[method] = (pattern, handler) =>
       register(pattern, (res, req) => {
-        const why = framingProblem(req.getMethod(), headersOf(req))
-        if (why === undefined) return handler(res, req)
-        refuse(res, why)
+        if (!isRefused(res, req, req.getMethod(), false)) return handler(res, req)
       })
   }
   const registerSockets = app.ws.bind(app)
@@ -101,9 +129,7 @@ export const refuseAmbiguousRequests = (app: TemplatedApp): TemplatedApp => {
     registerSockets(pattern, {
       ...behavior,
       upgrade: (res, req, context) => {
-        const why = framingProblem('get', headersOf(req), true)
-        if (why === undefined) return behavior.upgrade?.(res, req, context)
-        refuse(res, why)
+        if (!isRefused(res, req, 'get', true)) return behavior.upgrade?.(res, req, context)
       },
     })
   return app

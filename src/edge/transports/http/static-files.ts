@@ -4,7 +4,9 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { extname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { brotliCompress, constants, gzip } from 'node:zlib'
+import type { Logger } from '../../../base/logger.ts'
 import { ConfabError } from '../../../events/index.ts'
+import { visibleError } from '../../requests/answers.ts'
 import type { CorsPolicy, HeaderList } from './cors.ts'
 import { Exchange } from './http-exchange.ts'
 import { addRoute } from './routes.ts'
@@ -111,7 +113,12 @@ export const encodingFor = (header: string): Encoding => {
  * Serves the web pages from memory. Browsers keep the assets for ever, because a change gives them other names, and
  * revalidate the markup on each use. The files are prepared at the first request, as many servers never serve them.
  */
-export const serveStaticFiles = (app: TemplatedApp, cors: CorsPolicy, media?: string): void => {
+export const serveStaticFiles = (
+  app: TemplatedApp,
+  cors: CorsPolicy,
+  logger: Logger,
+  media?: string,
+): void => {
   let files: Promise<ReadonlyMap<string, StaticFile>> | undefined
   for (const [pattern, path] of routes)
     addRoute(app, 'get', pattern, (res, req) => {
@@ -124,7 +131,8 @@ export const serveStaticFiles = (app: TemplatedApp, cors: CorsPolicy, media?: st
         prepared => answer(exchange, prepared.get(url), encoding, known),
         (cause: unknown) => {
           files = undefined
-          exchange.error(new ConfabError('INTERNAL', 'The page could not be prepared.', { cause }).toBody())
+          const error = new ConfabError('INTERNAL', 'The page could not be prepared.', { cause })
+          exchange.error(visibleError(error, logger, { request: 'page' }))
         },
       )
     })

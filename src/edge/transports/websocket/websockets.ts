@@ -24,6 +24,8 @@ export interface WebSocketParts {
   readonly addresses: AddressLimit
   readonly writeRoom: WriteRoom
   readonly metrics: EdgeMetrics
+  /** Whether a page of this origin may open WebSockets at this host. Empty: no browser. */
+  readonly isOriginAllowed: (origin: string, host: string) => boolean
 }
 
 /** The route `/v1/ws`: accepts WebSockets, creates a session for each, and decodes their frames. */
@@ -55,6 +57,10 @@ export class WebSockets {
   }
 
   #upgrade(res: HttpResponse, req: HttpRequest, context: us_socket_context_t): void {
+    if (!this.#parts.isOriginAllowed(req.getHeader('origin'), req.getHeader('host'))) {
+      res.writeStatus('403 Forbidden').end('Pages of this origin may not open WebSockets here.', true)
+      return
+    }
     const agreed = negotiate(req.getHeader('sec-websocket-protocol'))
     if (agreed === undefined) {
       res.writeStatus('400 Bad Request').end('This server supports none of these subprotocols.', true)

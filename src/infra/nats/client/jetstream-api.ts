@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { JetStreamApiError, type JetStreamManager, jetstreamManager } from '@nats-io/jetstream'
 import { type NatsConnection, TimeoutError } from '@nats-io/transport-node'
+import { subjectToken } from '../../../events/index.ts'
 import { NatsError, NatsProblem } from './nats-error.ts'
 
 /** Timeout of one attempt, ms, where the caller needs no shorter one. */
@@ -80,3 +81,10 @@ export const streamTaking = async (manager: JetStreamManager, subject: string): 
     `${found} ${subject}: apply the definitions first (confab streams apply)`,
   )
 }
+
+/**
+ * Returns a subject of JetStream's API on a stream. `rest`: the subject of the message, or the name of the consumer,
+ * where the operation takes one. Throws InvalidNameError for a stream's name that is no token.
+ */
+export const apiSubject = (operation: string, stream: string, rest?: string): string =>
+  `$JS.API.${operation}.${subjectToken(stream)}${rest === undefined ? '' : `.${rest}`}`

@@ -70,10 +70,10 @@ const tooLarge = 10054
 
 /** Returns the error of a refusal that is not a conflict. The server appended nothing. */
 export const refusalError = ({ code, errCode, description }: PublishRefusal): ConfabError => {
-  const message = `the log refused: ${description}${errCode === 0 ? '' : ` (${errCode})`}`
-  if (errCode === tooLarge) return new ConfabError('TOO_LARGE', message)
+  const detail = `the log refused: ${description}${errCode === 0 ? '' : ` (${errCode})`}`
+  if (errCode === tooLarge) return new ConfabError('TOO_LARGE', undefined, { detail })
   if (storageFull.has(errCode))
-    return new ConfabError('OVERLOADED', `the storage of the log is full (${errCode})`)
-  if (code === 429 || overload.has(errCode)) return new ConfabError('OVERLOADED', message)
-  return new ConfabError('UNAVAILABLE', message)
+    return new ConfabError('OVERLOADED', 'The storage of the log is full. Try again later.', { detail })
+  if (code === 429 || overload.has(errCode)) return new ConfabError('OVERLOADED', undefined, { detail })
+  return new ConfabError('UNAVAILABLE', 'The log cannot be written. Try again.', { detail })
 }

@@ -1,4 +1,5 @@
 import type { Msg, Subscription } from '@nats-io/transport-node'
+import { markLogged } from '../../../base/logged-errors.ts'
 import type { CommandBus } from '../../../commands/index.ts'
 import { ConfabError } from '../../../events/index.ts'
 import type { Nats } from '../client/connection.ts'
@@ -17,7 +18,7 @@ import { NodeRegistration } from './commands-nodes.ts'
 
 export interface CommandServerOptions {
   readonly bus: Pick<CommandBus, 'execute'>
-  /** Called with each error that is not a ConfabError. */
+  /** Called with the cause of each INTERNAL that no other component has logged, and with failed answers. */
   readonly onError?: (error: unknown) => void
   /** `outcome`: `ok` or the error code. `seconds`: from receiving the command to answering it. */
   readonly onAnswered?: (type: string, outcome: string, seconds: number) => void
@@ -179,8 +180,9 @@ export class CommandServer {
   }
 
   #answerError(replies: readonly string[], type: string, startedAt: number, error: unknown): void {
-    const visible = ConfabError.is(error) ? error : new ConfabError('INTERNAL')
-    if (visible.code === 'INTERNAL') this.#options.onError?.(visible.cause ?? error)
+    const visible = ConfabError.from(error)
+    const cause = visible.cause ?? visible
+    if (visible.code === 'INTERNAL' && markLogged(cause)) this.#options.onError?.(cause)
     const data = encodeFailure(visible.toBody())
     for (const to of replies) this.#send(to, data)
     this.#options.onAnswered?.(type, visible.code, (performance.now() - startedAt) / 1000)

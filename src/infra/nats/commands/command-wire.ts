@@ -1,5 +1,6 @@
 import { type TSchema, Type } from '@sinclair/typebox'
 import { type TypeCheck, TypeCompiler } from '@sinclair/typebox/compiler'
+import { markLogged } from '../../../base/logged-errors.ts'
 import {
   ConfabError,
   type ConversationRequest,
@@ -7,12 +8,14 @@ import {
   type ErrorBody,
   ErrorRegistry,
   errorDetails,
+  Id,
+  subjectToken,
   type UserRequest,
   UserRequests,
 } from '../../../events/index.ts'
 
-/** `cmd.to.<node>`: the commands for one commands node. */
-export const commandSubject = (node: string): string => `cmd.to.${node}`
+/** Returns the subject of the commands for one commands node: `cmd.to.<node>`. Throws InvalidNameError. */
+export const commandSubject = (node: string): string => `cmd.to.${subjectToken(node)}`
 
 /** `announcements`: heartbeats of the commands nodes. `request`: asks all nodes to announce themselves now. */
 export const CommandSubject = { announcements: 'cmd.members', request: 'cmd.who' } as const
@@ -63,7 +66,7 @@ const envelope = TypeCompiler.Compile(
   Type.Object({
     call: text(128),
     id: text(256),
-    from: text(64),
+    from: Id,
     at: text(40),
     isImported: Type.Optional(Type.Literal(true)),
     traceparent: Type.Optional(text(64)),
@@ -81,7 +84,7 @@ const checks = new Map<string, TypeCheck<TSchema>>(
 
 const announcement = TypeCompiler.Compile(
   Type.Object({
-    member: Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$' }),
+    member: Id,
     state: Type.Union([Type.Literal('here'), Type.Literal('leaving'), Type.Literal('gone')]),
     at: Type.Number(),
   }),
@@ -131,5 +134,12 @@ export const decodeAnswer = (bytes: Uint8Array): object => {
   const { ok, error } = parse(bytes) as { ok?: object; error?: ErrorBody }
   if (ok !== undefined) return ok
   const { code, message } = error ?? { code: 'INTERNAL' as const, message: undefined }
-  throw new ConfabError(code in ErrorRegistry ? code : 'INTERNAL', message, errorDetails(error ?? {}))
+  const refusal = new ConfabError(
+    code in ErrorRegistry ? code : 'INTERNAL',
+    message,
+    errorDetails(error ?? {}),
+  )
+  // The commands node has logged the cause of an INTERNAL, which does not leave the node.
+  if (code === 'INTERNAL' && error !== undefined) markLogged(refusal)
+  throw refusal
 }

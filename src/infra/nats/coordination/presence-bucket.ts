@@ -1,7 +1,7 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { TypeCompiler } from '@sinclair/typebox/compiler'
 import type { PresenceListener, PresenceRecord, PresenceStore } from '../../../edge/ports/presence-store.ts'
-import { Id } from '../../../events/index.ts'
+import { Id, subjectToken } from '../../../events/index.ts'
 import type { Nats } from '../client/connection.ts'
 import { rawHeaders } from '../client/connection.ts'
 import { NatsError, NatsProblem } from '../client/nats-error.ts'
@@ -29,7 +29,7 @@ const Stored = Type.Union([
 const storedCheck = TypeCompiler.Compile(Stored)
 
 const subjectOfRecord = (record: PresenceRecord): string =>
-  `$KV.${bucket}.${record.edge}.${record.of === 'edge' ? 'life' : record.shard}`
+  `$KV.${bucket}.${subjectToken(record.edge)}.${record.of === 'edge' ? 'life' : subjectToken(String(record.shard))}`
 
 /** Headers with the message's own time to live, in whole seconds, at least one. */
 const ttlHeaders = (ttlMs: number) =>

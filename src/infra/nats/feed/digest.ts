@@ -8,6 +8,7 @@ import {
   isMembershipType,
   parseSubject,
   subjectOf,
+  subjectToken,
 } from '../../../events/index.ts'
 
 /**
@@ -16,7 +17,8 @@ import {
  */
 export const DigestSubject = { all: 'digests.v2.of.*', request: 'digests.v2.request' } as const
 
-export const digestSubject = (stream: string): string => `digests.v2.of.${stream}`
+/** Returns the subject of the digests of a stream. Throws InvalidNameError. */
+export const digestSubject = (stream: string): string => `digests.v2.of.${subjectToken(stream)}`
 
 /** Interval between the requests of a node that follows digests, ms. */
 export const requestEveryMs = 1_000

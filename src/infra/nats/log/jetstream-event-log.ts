@@ -234,6 +234,8 @@ export class JetStreamEventLog implements EventLog {
       }
       position = events.at(-1)?.streamSeq ?? position
       yield events.some(isForeign) ? events.filter(event => !isForeign(event)) : events
+      // Without another request at the end. A subject with few events takes as many requests as one without events.
+      if (position >= ((await end)?.streamSeq ?? 0)) return
     }
   }
 

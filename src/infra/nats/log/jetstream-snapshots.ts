@@ -3,10 +3,10 @@ import { deflateRaw, inflateRaw } from 'node:zlib'
 import { jetstreamManager } from '@nats-io/jetstream'
 import type { Msg, MsgHdrs } from '@nats-io/transport-node'
 import type { Snapshot, SnapshotStore } from '../../../commands/index.ts'
-import type { AggregateRef } from '../../../events/index.ts'
+import { type AggregateRef, snapshotSubjectOf } from '../../../events/index.ts'
 import type { Nats } from '../client/connection.ts'
 import { rawHeaders } from '../client/connection.ts'
-import { streamTaking } from '../client/jetstream-api.ts'
+import { apiSubject, streamTaking } from '../client/jetstream-api.ts'
 import { isRefusal, readAck, refusalError } from '../client/publish-ack.ts'
 import { headerIn, headerText, needleOf, statusIn } from '../client/raw-message.ts'
 import { unavailable } from './log-reader.ts'
@@ -21,8 +21,6 @@ const seqHeader = 'Confab-Snapshot-Seq'
 const encodingHeader = 'Confab-Snapshot-Encoding'
 const timeout = 5_000
 
-const subjectOfSnapshot = ({ family, id }: AggregateRef): string => `snap.${family}.${id}`
-
 /** Snapshots in the stream that takes `snap.>`. The stream keeps the last message of each subject. */
 export class JetStreamSnapshots implements SnapshotStore {
   readonly #nats: Nats
@@ -33,9 +31,9 @@ export class JetStreamSnapshots implements SnapshotStore {
   }
 
   async load(aggregate: AggregateRef): Promise<Snapshot | undefined> {
-    const subject = subjectOfSnapshot(aggregate)
+    const subject = snapshotSubjectOf(aggregate)
     const msg = await this.#request(
-      async () => `$JS.API.DIRECT.GET.${await this.#streamName()}.${subject}`,
+      async () => apiSubject('DIRECT.GET', await this.#streamName(), subject),
       new Uint8Array(0),
     )
     const text = headerText(msg)
@@ -53,7 +51,7 @@ export class JetStreamSnapshots implements SnapshotStore {
       `NATS/1.0\r\n${versionHeader}: ${version}\r\n${seqHeader}: ${streamSeq}\r\n${isLarge ? `${encodingHeader}: deflate\r\n` : ''}\r\n`,
     )
     const body = isLarge ? await deflate(data, { level: 1 }) : data
-    const ack = readAck(await this.#request(() => subjectOfSnapshot(aggregate), body, headers))
+    const ack = readAck(await this.#request(() => snapshotSubjectOf(aggregate), body, headers))
     if (isRefusal(ack)) throw refusalError(ack)
   }
 

@@ -2,7 +2,7 @@ import type { StreamInfo } from '@nats-io/jetstream'
 import type { Msg } from '@nats-io/transport-node'
 import { ConfabError, type StoredEvent } from '../../../events/index.ts'
 import type { Nats, PendingRequest, ReplyInbox } from '../client/connection.ts'
-import { ApiError } from '../client/jetstream-api.ts'
+import { ApiError, apiSubject } from '../client/jetstream-api.ts'
 import { headerText, statusIn } from '../client/raw-message.ts'
 import { eventFromHeaders, toStoredEvent } from './stored-message.ts'
 import { missingIn } from './streams.ts'
@@ -18,9 +18,11 @@ export interface BatchRequest {
   readonly max_bytes?: number
 }
 
-/** Returns the error for a log that cannot be read or written now. */
+/** Returns the error for a log that cannot be read or written now. Clients do not receive `why`. */
 export const unavailable = (why: string): ConfabError =>
-  new ConfabError('UNAVAILABLE', `the log cannot be reached: ${why}`)
+  new ConfabError('UNAVAILABLE', 'The log cannot be reached. Try again.', {
+    detail: `the log cannot be reached: ${why}`,
+  })
 
 /** A direct get of several messages. */
 class PendingBatch implements PendingRequest {
@@ -84,7 +86,7 @@ export class LogReader {
    */
   batch(stream: string, request: BatchRequest): Promise<StoredEvent[]> {
     return new Promise((resolve, reject) => {
-      this.#send(`$JS.API.DIRECT.GET.${stream}`, request, new PendingBatch(stream, resolve, reject), reject)
+      this.#send(apiSubject('DIRECT.GET', stream), request, new PendingBatch(stream, resolve, reject), reject)
     })
   }
 
@@ -95,7 +97,7 @@ export class LogReader {
     stream: string,
     request: { readonly last_by_subj: string } | { readonly seq: number; readonly next_by_subj: string },
   ): Promise<StoredEvent | undefined> {
-    return this.#json<StoredMessageAnswer>(`$JS.API.STREAM.MSG.GET.${stream}`, request).then(
+    return this.#json<StoredMessageAnswer>(apiSubject('STREAM.MSG.GET', stream), request).then(
       ({ message, error }) => {
         if (error?.err_code === ApiError.noMessageFound) return undefined
         if (message === undefined) throw unavailable(error?.description ?? 'the answer cannot be parsed')
@@ -120,7 +122,7 @@ export class LogReader {
       config?: StreamInfo['config']
       cluster?: { leader?: string }
       error?: { description?: string }
-    }>(`$JS.API.STREAM.INFO.${stream}`, {})
+    }>(apiSubject('STREAM.INFO', stream), {})
     if (state === undefined || config === undefined)
       throw unavailable(error?.description ?? `no stream ${stream}`)
     return {

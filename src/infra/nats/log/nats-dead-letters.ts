@@ -1,6 +1,11 @@
 import { jetstream, jetstreamManager } from '@nats-io/jetstream'
 import type { Msg } from '@nats-io/transport-node'
-import type { AggregateRef, StoredEvent } from '../../../events/index.ts'
+import {
+  type AggregateRef,
+  deadLetterSubjectOf,
+  operatorText,
+  type StoredEvent,
+} from '../../../events/index.ts'
 import type {
   DeadLetter,
   DeadLetters,
@@ -36,8 +41,9 @@ export class NatsDeadLetters implements DeadLetters {
   async publish(letter: DeadLetter, { aggregate, envelope }: StoredEvent): Promise<void> {
     const { projection, stream, streamSeq } = letter
     const body = { ...letter, aggregate, seq: envelope.seq, type: envelope.type, version: envelope.version }
-    await jetstream(this.#nats.connection).publish(`dead.${projection}`, JSON.stringify(body), {
-      msgID: `dead.${projection}.${stream}.${streamSeq}`,
+    const subject = deadLetterSubjectOf(projection)
+    await jetstream(this.#nats.connection).publish(subject, JSON.stringify(body), {
+      msgID: `${subject}.${stream}.${streamSeq}`,
     })
   }
 }
@@ -55,7 +61,7 @@ export interface FiledLetter extends DeadLetter {
 
 /** Reads all dead letters, or those of one projection, oldest first. Rejects with NatsError. */
 export async function* readDeadLetters(nats: Nats, projection?: ProjectionName): AsyncIterable<FiledLetter> {
-  const subject = projection === undefined ? deadLetterSubjects : `dead.${projection}`
+  const subject = projection === undefined ? deadLetterSubjects : deadLetterSubjectOf(projection)
   try {
     const manager = await jetstreamManager(nats.connection, { checkAPI: false })
     const stream = await streamTaking(manager, deadLetterSubjects)
@@ -105,7 +111,7 @@ export const answerRetries = (
     try {
       outcome = await retry(message.json<RetryRequest>())
     } catch (error) {
-      outcome = { ok: false, reason: error instanceof Error ? error.message : String(error) }
+      outcome = { ok: false, reason: operatorText(error) }
     }
     if (outcome !== undefined) message.respond(JSON.stringify(outcome))
   }

@@ -2,6 +2,7 @@ import { createInbox, type Msg, nuid, type Subscription } from '@nats-io/transpo
 import { backoffMs } from '../../../base/backoff.ts'
 import type { StoredEvent } from '../../../events/index.ts'
 import type { Nats } from '../client/connection.ts'
+import { apiSubject } from '../client/jetstream-api.ts'
 import { headerIn, headerText, needleOf, statusIn } from '../client/raw-message.ts'
 import { toStoredEvent } from './stored-message.ts'
 
@@ -140,7 +141,7 @@ export class OrderedConsumer {
       num_replicas: 1,
     }
     const answer = await this.#nats.connection.request(
-      `$JS.API.CONSUMER.CREATE.${this.#stream}.${name}`,
+      apiSubject('CONSUMER.CREATE', this.#stream, name),
       JSON.stringify({ stream_name: this.#stream, config, action: 'create' }),
       { timeout: silenceMs },
     )
@@ -155,7 +156,7 @@ export class OrderedConsumer {
   #abandon(): void {
     this.#subscription?.unsubscribe()
     if (this.#name !== '' && this.#nats.connected())
-      this.#nats.connection.publish(`$JS.API.CONSUMER.DELETE.${this.#stream}.${this.#name}`)
+      this.#nats.connection.publish(apiSubject('CONSUMER.DELETE', this.#stream, this.#name))
     this.#name = ''
   }
 

@@ -1,4 +1,5 @@
 import type { Nats } from '../client/connection.ts'
+import { apiSubject } from '../client/jetstream-api.ts'
 import { NatsError, NatsProblem } from '../client/nats-error.ts'
 
 /** A stream with very many subjects takes the server a while to list. */
@@ -29,7 +30,7 @@ export const countBySubject = async (
   let answer: InfoAnswer
   try {
     answer = (
-      await connection.request(`$JS.API.STREAM.INFO.${stream}`, request, { timeout: timeoutMs })
+      await connection.request(apiSubject('STREAM.INFO', stream), request, { timeout: timeoutMs })
     ).json()
   } catch (error) {
     throw new NatsError(
