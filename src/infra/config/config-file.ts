@@ -12,13 +12,17 @@ export interface GivenValue {
 }
 
 /** Explains why a file cannot be read. */
-const readErrorText = (error: unknown): string => {
+export const readErrorText = (error: unknown): string => {
   const { code } = error as NodeJS.ErrnoException
   if (code === 'ENOENT' || code === 'ENOTDIR') return 'the file does not exist'
   if (code === 'EISDIR') return 'this is a folder, not a file'
   if (code === 'EACCES') return 'no permission to read the file'
   return error instanceof Error ? error.message : String(error)
 }
+
+/** The message of a syntax error without the text of the file that it quotes, which may be a secret. */
+const withoutSource = (message: string): string =>
+  (message.split('\n')[0] ?? '').replaceAll(/"(?:[^"\\]|\\.)*"?/g, '…')
 
 /**
  * Returns the values of a YAML file by dotted key, each with its line. Adds to `problems` when the file cannot be read
@@ -42,7 +46,7 @@ export const readConfigFile = (
   const lines = new LineCounter()
   const document = parseDocument(source, { lineCounter: lines })
   for (const error of document.errors)
-    problems.push(`${path}:${error.linePos?.[0].line ?? 1}: ${error.message.split('\n')[0]}`)
+    problems.push(`${path}:${error.linePos?.[0].line ?? 1}: ${withoutSource(error.message)}`)
   if (document.errors.length > 0 || document.contents === null) return values
 
   const visit = (node: unknown, key: string): void => {

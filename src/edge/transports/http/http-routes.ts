@@ -17,13 +17,6 @@ import { Exchange } from './http-exchange.ts'
 import { openApiDocument } from './openapi.ts'
 import { addRoute, methodsOf } from './routes.ts'
 
-/** Readiness of this node, and of each component. */
-export interface Readiness {
-  readonly ready: boolean
-  /** `false`: required and not ready. A string: the state of an optional component. */
-  readonly parts: Readonly<Record<string, boolean | string>>
-}
-
 export interface HttpParts {
   readonly answer: Answerer
   readonly admission: Admission
@@ -32,7 +25,7 @@ export interface HttpParts {
   readonly presence: PresenceBoard
   readonly metrics: EdgeMetrics
   readonly logger: Logger
-  readonly readiness: () => Promise<Readiness>
+  readonly isReady: () => Promise<boolean>
   readonly cors: CorsPolicy
   readonly signDevToken?: (user: string) => Promise<string>
 }
@@ -56,12 +49,8 @@ export class HttpRoutes {
     this.#query(app, '/v1/search', 'search')
     this.#get(app, '/healthz', exchange => exchange.json(200, { ok: true }))
     this.#get(app, '/readyz', async exchange => {
-      const { ready, parts } = await this.#parts.readiness()
-      exchange.json(ready ? 200 : 503, { ok: ready, parts })
-    })
-    this.#get(app, '/metrics', async exchange => {
-      const { contentType, body } = await this.#parts.metrics.expose()
-      exchange.end(200, body, [['content-type', contentType]])
+      const ok = await this.#parts.isReady()
+      exchange.json(ok ? 200 : 503, { ok })
     })
     this.#get(app, '/v1/openapi.json', exchange => exchange.json(200, openApiDocument()))
     this.#get(app, '/v1/asyncapi.json', exchange => exchange.json(200, asyncApiDocument()))

@@ -61,11 +61,11 @@ export const framingProblem = (
  */
 const refusalBytes = 16 * 1024 + 1
 
-/** Answers 400 and closes the connection. The transport handles no later request of the connection. */
-const refuse = (res: HttpResponse, why: string): void => {
-  const body = JSON.stringify({ ok: false, error: new ConfabError('BAD_REQUEST', why).toBody() })
+/** Answers and closes the connection. The transport handles no later request of the connection. */
+const refuse = (res: HttpResponse, error: ConfabError): void => {
+  const body = JSON.stringify({ ok: false, error: error.toBody() })
   res.onAborted(() => {})
-  res.writeStatus('400 Bad Request')
+  res.writeStatus(error.code === 'FORBIDDEN' ? '403 Forbidden' : '400 Bad Request')
   res.writeHeader('content-type', 'application/json; charset=utf-8')
   res.writeHeader('cache-control', 'no-store')
   res.writeHeader('connection', 'close')
@@ -82,16 +82,36 @@ const headersOf = (req: HttpRequest): [string, string][] => {
   return headers
 }
 
+/** Returns why a request is refused before its handler runs; undefined when it is not. */
+type Check = (method: string, req: HttpRequest, isUpgrade?: boolean) => ConfabError | undefined
+
+const checkOf =
+  (acceptsHost: ((header: string) => boolean) | undefined): Check =>
+  (method, req, isUpgrade) => {
+    const why = framingProblem(method, headersOf(req), isUpgrade)
+    if (why !== undefined) return new ConfabError('BAD_REQUEST', why)
+    if (acceptsHost === undefined || acceptsHost(req.getHeader('host'))) return undefined
+    return new ConfabError(
+      'FORBIDDEN',
+      'Host: a development server answers to localhost, IP addresses and the names in the option `hosts` only.',
+    )
+  }
+
 /**
  * Makes every route that is registered on an app from now on refuse requests whose end is ambiguous, before its handler
- * runs: WebSocket upgrades, event streams and unknown paths included.
+ * runs: WebSocket upgrades, event streams and unknown paths included. With `acceptsHost`, so it does with requests
+ * whose header `Host` is not accepted.
  */
-export const refuseAmbiguousRequests = (app: TemplatedApp): TemplatedApp => {
+export const refuseAmbiguousRequests = (
+  app: TemplatedApp,
+  acceptsHost?: (header: string) => boolean,
+): TemplatedApp => {
+  const problemOf = checkOf(acceptsHost)
   for (const method of registrations) {
     const register = app[method].bind(app)
     app[method] = (pattern, handler) =>
       register(pattern, (res, req) => {
-        const why = framingProblem(req.getMethod(), headersOf(req))
+        const why = problemOf(req.getMethod(), req)
         if (why === undefined) return handler(res, req)
         refuse(res, why)
       })
@@ -101,7 +121,7 @@ export const refuseAmbiguousRequests = (app: TemplatedApp): TemplatedApp => {
     registerSockets(pattern, {
       ...behavior,
       upgrade: (res, req, context) => {
-        const why = framingProblem('get', headersOf(req), true)
+        const why = problemOf('get', req, true)
         if (why === undefined) return behavior.upgrade?.(res, req, context)
         refuse(res, why)
       },
