@@ -103,7 +103,7 @@ export const openNats = async (
   }
 }
 
-/** Makes a data folder of earlier versions, or one whose modes were changed, private; tells the operator. */
+/** Makes a data folder of earlier versions, or one whose modes were changed, private, and reports it. */
 const reportTightened = (data: string, onNotice: (notice: string) => void): void => {
   const { changed, failed } = tightenDataFolder(data)
   if (changed > 0)

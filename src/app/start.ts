@@ -1,6 +1,6 @@
 import { aborted } from '../base/sleep.ts'
 import type { CommandBus, LiveFeed } from '../commands/index.ts'
-import type { ConfabConfig, Role } from '../infra/config/index.ts'
+import { type ConfabConfig, type Role, shownConfig } from '../infra/config/index.ts'
 import { errorCodeOf } from '../infra/nats/index.ts'
 import { createFeedMetrics, type Logger } from '../infra/telemetry/index.ts'
 import { createTokenVerifier } from '../infra/tokens/index.ts'
@@ -117,6 +117,7 @@ const startRoles = async (
       : undefined
   const server: HttpListener = edge ?? (await openStatusServer(context, life.readiness))
   const readiness = edge?.readiness ?? life.readiness
+  context.admin.add('GET', '/v1/admin/configuration', () => shownConfig(config))
   const adminUrl = await openAdminServer(context, { readiness, tokens })
 
   // Last, so that every component above receives the feed from its start.

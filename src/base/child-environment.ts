@@ -4,7 +4,7 @@ const common = ['PATH', 'HOME', 'USER', 'LOGNAME', 'TMPDIR', 'TZ', 'LANG', /^LC_
 /** Limits and debug settings of the Go runtime, which nats-server is built with. */
 const goRuntime = ['GOMAXPROCS', 'GOMEMLIMIT', 'GOGC', 'GODEBUG']
 
-/** What pip and Go need to download: proxies, certificates, registries, caches. */
+/** Variables that pip and Go need to download: proxies, certificates, registries, caches. */
 const downloads = [
   /^https?_proxy$/i,
   /^(no|all)_proxy$/i,

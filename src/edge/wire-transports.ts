@@ -61,6 +61,7 @@ export const wireTransports = (
     logger,
     isReady,
     cors,
+    devTokenCors: corsPolicy((options.corsOrigins ?? []).filter(origin => origin !== '*')),
     ...(signDevToken === undefined ? {} : { signDevToken }),
   }).register(app)
   let sweeper: MediaSweeper | undefined

@@ -44,6 +44,8 @@ export interface ProcessOptions {
   secret?: string
   args?: readonly string[]
   env?: Record<string, string>
+  /** Default: true. */
+  dev?: boolean
 }
 
 /** Gives a data folder this development secret. */
@@ -52,7 +54,7 @@ export const writeDevSecret = (data: string, secret: string): void => {
   writeFileSync(join(data, 'dev-secret'), secret, { mode: 0o600 })
 }
 
-/** Starts `confab serve --dev` as a user does. Not ready yet: see `untilReady`. */
+/** Starts `confab serve`, with `--dev` unless told otherwise, as a user does. Not ready yet: see `untilReady`. */
 export const spawnConfab = async (options: ProcessOptions): Promise<ConfabProcess> => {
   const port = options.port ?? (await freePort())
   const adminPort = await freePort()
@@ -62,7 +64,7 @@ export const spawnConfab = async (options: ProcessOptions): Promise<ConfabProces
   const args = [
     'src/cli/main.ts',
     'serve',
-    '--dev',
+    ...(options.dev === false ? [] : ['--dev']),
     '--port',
     String(port),
     '--admin-port',

@@ -55,7 +55,10 @@ const checkFolder = ({ data }: ConfabConfig): Finding => {
 
 const readyTimeoutMs = 3_000
 
-/** Asks `/readyz` of a recorded server, on its admin listener if there is one: only that names components. Returns undefined when no server answers at its address. */
+/**
+ * Asks `/readyz` of a recorded server, on its admin listener if there is one: only that names components. Returns
+ * undefined when no server answers at its address.
+ */
 const checkServer = async ({ url, adminUrl, pid, roles }: ServeRecord): Promise<Finding | undefined> => {
   const name = `server ${url}`
   try {

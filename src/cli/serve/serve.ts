@@ -2,7 +2,12 @@ import { Command } from 'commander'
 import type { Confab } from '../../app/start.ts'
 import { isLoopback } from '../../base/host-names.ts'
 import { aborted } from '../../base/sleep.ts'
-import { type ConfabConfig, configReference, unknownVariables } from '../../infra/config/index.ts'
+import {
+  type ConfabConfig,
+  configReference,
+  secretVariables,
+  unknownVariables,
+} from '../../infra/config/index.ts'
 import { createLogger, type Logger } from '../../infra/telemetry/index.ts'
 import { CliError } from '../command/cli-error.ts'
 import { addConfigFlags, configOf } from '../command/config-flags.ts'
@@ -41,7 +46,7 @@ const greeting = (confab: Confab, config: ConfabConfig): string => {
   return `\n  ${styled('bold', 'confab is running')}${mode}\n\n${lines.join('\n')}\n\n  ${styled('dim', 'Press Ctrl-C to stop.')}\n\n`
 }
 
-/** A development server signs everybody in as anybody. */
+/** Warns when other machines reach a development server: it signs every client in as any user. */
 const warnOfOpenDevelopment = ({ dev, host, port }: ConfabConfig, logger: Logger): void => {
   if (!dev || isLoopback(host)) return
   logger.warn(
@@ -116,6 +121,8 @@ const serve = async (flags: { readonly config?: string }): Promise<void> => {
   const { signal, release } = interruption()
   const config = configOf(flags)
   for (const variable of unknownVariables(process.env)) note(`warning: unknown variable ${variable}`)
+  // In a checkout, esbuild bundles the pages in a child process that inherits the environment.
+  for (const variable of secretVariables()) delete process.env[variable]
   await refuseSecond(config)
   await requirePort(config.host, config.port, '--port')
   if (typeof config.adminPort === 'number')

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import {
   fileSuffix,
   type Option,
@@ -8,7 +9,7 @@ import {
   type ValuesOf,
   variableOf,
 } from '../../base/option.ts'
-import { hideSecret, hideUrlCredentials } from '../../base/redact.ts'
+import { hideSecret, hideUrlCredentials, redact } from '../../base/redact.ts'
 import { type GivenValue, readConfigFile, readErrorText } from './config-file.ts'
 import { allOptions, options, orderedOptions, sections } from './option-groups.ts'
 
@@ -69,6 +70,14 @@ const filePrefix = 'file:'
 
 const isFileName = (raw: unknown): raw is string => typeof raw === 'string' && raw.startsWith(filePrefix)
 
+/** The place of a key; without the levels below the key of a secret, which may be the secret. */
+const withoutSecretKey = (key: string, place: string): string => {
+  const parent = allOptions.find(
+    ({ secret, key: one }) => secret !== undefined && key.startsWith(`${one}.`),
+  )?.key
+  return parent === undefined ? place : place.slice(0, parent.length - key.length)
+}
+
 /** Keeps a secret, or the credentials of a URL, out of all output of this process. */
 const hide = ({ secret }: Option, value: unknown): void => {
   if (secret === undefined) return
@@ -91,7 +100,8 @@ class ConfigReader {
     this.#cwd = sources.cwd ?? process.cwd()
     this.#file = readConfigFile(sources.file ?? sources.env?.CONFAB_CONFIG, this.#cwd, this.problems)
     const keys = new Set(allOptions.flatMap(({ key, formerKey }) => [key, formerKey]))
-    for (const [key, { place }] of this.#file) if (!keys.has(key)) this.problems.push(`${place}: unknown key`)
+    for (const [key, { place }] of this.#file)
+      if (!keys.has(key)) this.problems.push(`${withoutSecretKey(key, place)}: unknown key`)
   }
 
   /** The values of a table; `flags` by field name. */
@@ -140,6 +150,7 @@ class ConfigReader {
         raw: readFileSync(absolute, 'utf8').replace(/\r?\n$/, ''),
         place: `${place}: ${absolute}`,
         base,
+        isFileContent: true,
       }
     } catch (error) {
       this.problems.push(`${place}: ${absolute}: ${readErrorText(error)}`)
@@ -147,7 +158,7 @@ class ConfigReader {
     }
   }
 
-  #parse(option: Option, { raw, place, base }: GivenValue): unknown {
+  #parse(option: Option, { raw, place, base, isFileContent }: GivenValue): unknown {
     this.#places.set(option, place)
     try {
       const value = option.type.parse(raw, base)
@@ -155,7 +166,7 @@ class ConfigReader {
       return value
     } catch (error) {
       if (!ValueError.is(error)) throw error
-      this.problems.push(`${place}: ${error.message}${shown(option, raw)}`)
+      this.problems.push(`${place}: ${error.message}${isFileContent ? '' : shown(option, raw)}`)
       return option.default
     }
   }
@@ -198,6 +209,10 @@ export const compileConfig = (sources: ConfigSources = {}): ConfabConfig => {
   return Object.freeze(config)
 }
 
+/** The environment variables of confab that hold a secret. */
+export const secretVariables = (): string[] =>
+  allOptions.filter(({ secret }) => secret !== undefined).flatMap(variablesOf)
+
 /**
  * Variables with confab's prefix that no option has. The command line warns about them and does not refuse them: other
  * programs share the environment, and Kubernetes adds variables for a service of that name.
@@ -205,4 +220,23 @@ export const compileConfig = (sources: ConfigSources = {}): ConfabConfig => {
 export const unknownVariables = (env: Readonly<Record<string, string | undefined>>): string[] => {
   const known = new Set(allOptions.flatMap(allVariablesOf))
   return Object.keys(env).filter(variable => variable.startsWith('CONFAB_') && !known.has(variable))
+}
+
+/**
+ * The options of a configuration that differ from their defaults, by key and as an operator writes them. Without
+ * secrets and without the credentials of URLs.
+ */
+export const shownConfig = (config: ConfabConfig): Readonly<Record<string, string>> => {
+  const shownOf = (table: OptionTable, values: object): [string, string][] =>
+    Object.entries(table).flatMap(([field, { key, type, secret, default: usual }]) => {
+      const value = (values as Readonly<Record<string, unknown>>)[field]
+      if (key === undefined || value === undefined || isDeepStrictEqual(value, usual)) return []
+      return [[key, secret === true ? '[redacted]' : redact(type.write?.(value) ?? String(value))]]
+    })
+  return Object.fromEntries([
+    ...shownOf(options, config),
+    ...Object.entries(sections).flatMap(([name, table]) =>
+      shownOf(table, config[name as keyof typeof sections]),
+    ),
+  ])
 }

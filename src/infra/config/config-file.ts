@@ -9,6 +9,8 @@ export interface GivenValue {
   readonly place: string
   /** The folder that relative paths start from. */
   readonly base: string
+  /** Whether it is the content of a file of its own. Errors do not show it then. */
+  readonly isFileContent?: true
 }
 
 /** Explains why a file cannot be read. */
@@ -22,7 +24,7 @@ export const readErrorText = (error: unknown): string => {
 
 /** The message of a syntax error without the text of the file that it quotes, which may be a secret. */
 const withoutSource = (message: string): string =>
-  (message.split('\n')[0] ?? '').replaceAll(/"(?:[^"\\]|\\.)*"?/g, '…')
+  (message.split('\n')[0] ?? '').replace(/("|: ).*?( at line \d.*)?$/, '$2').trim()
 
 /**
  * Returns the values of a YAML file by dotted key, each with its line. Adds to `problems` when the file cannot be read

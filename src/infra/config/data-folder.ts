@@ -5,7 +5,10 @@ import { makePrivateFolder, privateFileMode } from '../../base/private-files.ts'
 import { hideSecret } from '../../base/redact.ts'
 import { ConfigError } from './compile-config.ts'
 
-/** Creates the data folder, for this user only, if it does not exist. Throws ConfigError when the process cannot write to it. */
+/**
+ * Creates the data folder, for this user only, if it does not exist. Throws ConfigError when the process cannot write
+ * to it.
+ */
 export const ensureDataFolder = (data: string): void => {
   try {
     makePrivateFolder(data)

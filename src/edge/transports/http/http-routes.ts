@@ -28,6 +28,8 @@ export interface HttpParts {
   readonly isReady: () => Promise<boolean>
   readonly cors: CorsPolicy
   readonly signDevToken?: (user: string) => Promise<string>
+  /** CORS of development tokens: no page may read one because all origins may call the other routes. */
+  readonly devTokenCors: CorsPolicy
 }
 
 type Fields = Record<string, unknown>
@@ -56,11 +58,17 @@ export class HttpRoutes {
     this.#get(app, '/v1/asyncapi.json', exchange => exchange.json(200, asyncApiDocument()))
     const { signDevToken } = this.#parts
     if (signDevToken !== undefined)
-      this.#get(app, '/v1/dev/token', async exchange => {
-        const user = exchange.query.get('user')
-        if (!isId(user)) throw new ConfabError('BAD_REQUEST', 'user: expected a user id.', { field: '/user' })
-        exchange.json(200, { token: await signDevToken(user) })
-      })
+      this.#get(
+        app,
+        '/v1/dev/token',
+        async exchange => {
+          const user = exchange.query.get('user')
+          if (!isId(user))
+            throw new ConfabError('BAD_REQUEST', 'user: expected a user id.', { field: '/user' })
+          exchange.json(200, { token: await signDevToken(user) })
+        },
+        this.#parts.devTokenCors,
+      )
     app.options('/v1/*', (res, req) => this.#exchange(res, req).preflight())
     // Matches last: paths without a route, and methods that a route lacks, of all routes of the app.
     app.any('/*', (res, req) => {
@@ -75,13 +83,18 @@ export class HttpRoutes {
     })
   }
 
-  #exchange(res: HttpResponse, req: HttpRequest): Exchange {
-    return new Exchange(res, req, this.#parts.cors)
+  #exchange(res: HttpResponse, req: HttpRequest, cors = this.#parts.cors): Exchange {
+    return new Exchange(res, req, cors)
   }
 
-  #get(app: TemplatedApp, pattern: string, handle: (exchange: Exchange) => void | Promise<void>): void {
+  #get(
+    app: TemplatedApp,
+    pattern: string,
+    handle: (exchange: Exchange) => void | Promise<void>,
+    cors?: CorsPolicy,
+  ): void {
     addRoute(app, 'get', pattern, (res, req) => {
-      const exchange = this.#exchange(res, req)
+      const exchange = this.#exchange(res, req, cors)
       void this.#guard(exchange, async () => await handle(exchange))
     })
   }

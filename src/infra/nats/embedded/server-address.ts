@@ -34,7 +34,7 @@ export const readRecord = (dataDir: string): ServerRecord | undefined => {
   }
 }
 
-/** What a client of the embedded server logs in with. */
+/** User and password of the embedded server's clients. */
 export interface Credentials {
   readonly user: string
   readonly password: string
