@@ -61,8 +61,16 @@ export const openEdgeRole = async (context: ProcessContext, parts: EdgeRoleParts
       : { signDevToken: user => signDevToken(devSecret, user), acceptsHost: acceptedHosts(config) }),
   })
   edge = started
-  // Projections of this process keep the views current for clients that still read during the drain.
-  onStop('edge', () => started.stop(), ['command bus', 'projections', 'views', 'media', 'log', 'nats'])
+  // During the drain, projections of this process keep the views current, and operators see its metrics.
+  onStop('edge', () => started.stop(), [
+    'command bus',
+    'projections',
+    'views',
+    'media',
+    'log',
+    'nats',
+    'admin server',
+  ])
   onStop('edge drain', () => settlesWithin(config.drainMs, started.drain()), ['edge'])
   return started
 }

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { redact } from '../base/redact.ts'
 import { CannotListenError } from '../edge/index.ts'
 import { ConfabError, ErrorRegistry } from '../events/index.ts'
 import type { ProcessContext } from './lifecycle.ts'
@@ -11,7 +12,7 @@ export interface HttpAnswer {
   readonly body: string
 }
 
-/** Answers a request. Errors become answers with the status of their code. */
+/** Answers a request. Errors become answers with the status of their code. No answer contains a secret. */
 export type HttpHandler = (request: IncomingMessage, url: URL) => Promise<HttpAnswer> | HttpAnswer
 
 export type HttpMethod = 'GET' | 'POST'
@@ -93,7 +94,7 @@ export const openHttpListener = async (
       // The rest of a body that was not read must not be taken for a request.
       ...(request.complete ? {} : { connection: 'close' }),
     })
-    response.end(body)
+    response.end(redact(body))
   }
 
   const server = createServer((request, response) => {

@@ -41,7 +41,7 @@ const everywhere = (folder: string) => {
 const commandNames = createProgram().commands.flatMap(command =>
   command.commands.length === 0
     ? [command.name()]
-    : command.commands.filter(({ name }) => name() !== 'help').map(sub => `${command.name()} ${sub.name()}`),
+    : command.commands.map(sub => `${command.name()} ${sub.name()}`),
 )
 
 /** Arguments with which each command runs until it meets the servers, which cannot be reached. */
