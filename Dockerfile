@@ -16,7 +16,7 @@ COPY --from=build /confab/bin ./bin
 COPY --from=build /confab/streams ./streams
 COPY --from=build /confab/nats ./nats
 COPY --from=build /confab/package.json ./
-RUN mkdir /data && chown node /data
+RUN mkdir --mode=700 /data && chown node /data
 USER node
 EXPOSE 8080
 VOLUME /data

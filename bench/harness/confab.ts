@@ -1,7 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { SignJWT } from 'jose'
-import { freePort } from '../../test/harness/confab-process.ts'
+import { freePort, writeDevSecret } from '../../test/harness/confab-process.ts'
 import { startScript } from './children.ts'
 import { temporaryFolder } from './folders.ts'
 import type { Memory } from './memory-probe.ts'
@@ -14,6 +14,8 @@ export const tokenSecret = 'the secret of a benchmark, which keeps none'
 /** `confab serve --dev` as a user starts it: with the embedded nats-server, in a folder of its own. */
 export interface ConfabServer {
   readonly port: number
+  /** Port of the admin listener. */
+  readonly adminPort: number
   readonly pid: number
   /** From the start of the process to the first 200 of `/readyz`. */
   readonly readyMs: number
@@ -47,7 +49,9 @@ const profiling = (): string[] => {
 
 export const startConfab = async ({ data, roles }: ConfabOptions = {}): Promise<ConfabServer> => {
   const folder = data === undefined ? temporaryFolder() : undefined
-  const port = await freePort()
+  const [port, adminPort] = [await freePort(), await freePort()]
+  const path = data ?? folder!.path
+  writeDevSecret(path, tokenSecret)
   const startedAt = performance.now()
   const child = startScript(
     program,
@@ -56,13 +60,15 @@ export const startConfab = async ({ data, roles }: ConfabOptions = {}): Promise<
       '--dev',
       '--port',
       String(port),
+      '--admin-port',
+      String(adminPort),
       '--data',
-      data ?? folder!.path,
+      path,
       ...(roles === undefined ? [] : ['--roles', roles]),
     ],
     {
       nodeFlags: ['--expose-gc', '--import', probe, ...profiling()],
-      env: { CONFAB_JWT_SECRET: tokenSecret, CONFAB_LOG_LEVEL: 'warn', ...unlimited },
+      env: { CONFAB_LOG_LEVEL: 'warn', ...unlimited },
     },
   )
   let isOver = false
@@ -82,6 +88,7 @@ export const startConfab = async ({ data, roles }: ConfabOptions = {}): Promise<
   const readyMs = performance.now() - startedAt
   return {
     port,
+    adminPort,
     pid: child.pid,
     readyMs,
     memory: () => child.ask<Memory>({ memory: true }),
@@ -94,7 +101,7 @@ export const startConfab = async ({ data, roles }: ConfabOptions = {}): Promise<
 
 const key = new TextEncoder().encode(tokenSecret)
 
-/** Returns a token of a user, signed with the secret that `startConfab` configures. */
+/** Returns a token of a user, signed with the development secret of `startConfab`. */
 export const tokenOf = (user: string): Promise<string> =>
   new SignJWT()
     .setProtectedHeader({ alg: 'HS256' })

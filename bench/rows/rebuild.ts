@@ -63,7 +63,7 @@ export const rebuildRow: Row = {
     defer(() => nats.close())
     await rawAppend(nats.connection, makeGroups(500, 20, quick ? 40_000 : 150_000))
     const plans = await openNatsPlans(nats)
-    await untilLevel(confab.port, 1)
+    await untilLevel(confab.adminPort, 1)
     const load = startLoad()
     defer(load.stop)
     await load.open(confab.port, await confabSockets(sockets), true)
@@ -81,13 +81,13 @@ export const rebuildRow: Row = {
     return {
       ours: async () => {
         await rebuildAll(plans)
-        while ((await progressOf(confab.port)).generations < 2) await wait(20)
+        while ((await progressOf(confab.adminPort)).generations < 2) await wait(20)
         const sample = await median()
-        const { behind } = await progressOf(confab.port)
+        const { behind } = await progressOf(confab.adminPort)
         if (behind === 0) tell('the rebuild was over before the load')
-        await untilLevel(confab.port, 2)
+        await untilLevel(confab.adminPort, 2)
         await dropBuilt(plans)
-        await untilLevel(confab.port, 1)
+        await untilLevel(confab.adminPort, 1)
         return sample
       },
       limit: median,

@@ -14,6 +14,8 @@ In order of precedence:
 
 1. Flags of the command line, such as \`--port 8081\`. Few options have one.
 2. Environment variables. A key gives the name: \`edge.inFlight\` is \`CONFAB_EDGE_IN_FLIGHT\`. The tables list all names.
+   A variable of a secret, or of a URL with credentials, has a second one with the suffix \`_FILE\`, which names a file
+   with the value: \`CONFAB_JWT_SECRET_FILE\`. In the YAML file, \`file:/run/secrets/jwt\` does the same.
 3. The YAML file that \`--config\` or \`CONFAB_CONFIG\` names. Dots of a key are levels of the file.
 4. The defaults.
 

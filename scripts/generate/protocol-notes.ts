@@ -174,9 +174,8 @@ export const httpRoutes = table(
     ['`GET /healthz`', 'Liveness: the process runs.'],
     [
       '`GET /readyz`',
-      'Readiness: NATS and the stores are reachable, the log has its leaders, projections run. Else 503 with reasons.',
+      'Readiness: NATS and the stores are reachable, the log has its leaders, projections run. Else 503. The [admin listener](operations.md#the-admin-listener) names the components.',
     ],
-    ['`GET /metrics`', 'Metrics in the format of Prometheus.'],
     [
       '`GET /v1/openapi.json`, `GET /v1/asyncapi.json`',
       'This protocol as OpenAPI (HTTP) and AsyncAPI (socket).',

@@ -1,12 +1,13 @@
 import { settlesWithin } from '../base/timeout.ts'
 import type { CommandBus, StateReader } from '../commands/index.ts'
-import { type Edge, type EdgeOptions, startEdge } from '../edge/index.ts'
-import { type ConfabConfig, ConfigError, devSecret } from '../infra/config/index.ts'
+import { type Edge, type EdgeOptions, startEdge, type TokenVerifier } from '../edge/index.ts'
+import { type ConfabConfig, ConfigError, devSecret as readDevSecret } from '../infra/config/index.ts'
 import { openLastSeenBucket, openPresenceBucket } from '../infra/nats/index.ts'
 import { createEdgeMetrics } from '../infra/telemetry/index.ts'
-import { createTokenVerifier, signDevToken, type TokenOptions } from '../infra/tokens/index.ts'
+import { signDevToken, type TokenOptions } from '../infra/tokens/index.ts'
 import { loadUws } from '../infra/uws/index.ts'
 import type { Views } from '../projections/index.ts'
+import { acceptedHosts } from './accepted-hosts.ts'
 import type { Lifecycle, ProcessContext } from './lifecycle.ts'
 import type { OpenedLog } from './open-log.ts'
 import { openMedia } from './open-media.ts'
@@ -19,15 +20,16 @@ export interface EdgeRoleParts {
   readonly viewChanges: EdgeOptions['viewChanges']
   readonly bus: CommandBus
   readonly states: StateReader
-  readonly tokens: TokenOptions
+  readonly tokens: TokenVerifier
+  /** Secret of development tokens. */
+  readonly devSecret: string | undefined
   readonly readiness: Lifecycle['readiness']
 }
 
 /** The role `edge`: serves clients. Start the feed after it. Rejects when it cannot listen. */
 export const openEdgeRole = async (context: ProcessContext, parts: EdgeRoleParts): Promise<Edge> => {
   const { config, logger, system, registry, onStop } = context
-  const { log: opened, views, viewChanges, bus, states, tokens, readiness } = parts
-  const { secret } = tokens
+  const { log: opened, views, viewChanges, bus, states, tokens, devSecret, readiness } = parts
   let edge: Edge | undefined
   const metrics = createEdgeMetrics(registry, () => edge?.bufferedBytes() ?? 0)
   const started = await startEdge({
@@ -44,7 +46,7 @@ export const openEdgeRole = async (context: ProcessContext, parts: EdgeRoleParts
       keepMs: config.edge.lastSeenMs,
       replicas: config.natsReplicas,
     }),
-    tokens: await createTokenVerifier(tokens),
+    tokens,
     media: await openMedia(context),
     metrics,
     logger,
@@ -55,21 +57,43 @@ export const openEdgeRole = async (context: ProcessContext, parts: EdgeRoleParts
     ...(config.grpcPort === undefined ? {} : { grpcPort: config.grpcPort }),
     limits: config.edge,
     readiness,
-    ...(config.dev && secret !== undefined ? { signDevToken: user => signDevToken(secret, user) } : {}),
+    ...(devSecret === undefined
+      ? {}
+      : { signDevToken: user => signDevToken(devSecret, user), acceptsHost: acceptedHosts(config) }),
   })
   edge = started
-  // Projections of this process keep the views current for clients that still read during the drain.
-  onStop('edge', () => started.stop(), ['command bus', 'projections', 'views', 'media', 'log', 'nats'])
+  // During the drain, projections of this process keep the views current, and operators see its metrics.
+  onStop('edge', () => started.stop(), [
+    'command bus',
+    'projections',
+    'views',
+    'media',
+    'log',
+    'nats',
+    'admin server',
+  ])
   onStop('edge drain', () => settlesWithin(config.drainMs, started.drain()), ['edge'])
   return started
 }
 
-/** The keys that verify tokens. Throws ConfigError when the configuration names none. */
-export const tokenOptions = ({ dev, data, tokens }: ConfabConfig): TokenOptions => {
-  const secret = tokens.secret ?? (dev ? devSecret(data) : undefined)
-  if (secret === undefined && tokens.jwks === undefined)
-    throw new ConfigError([
-      'no key to verify tokens: set CONFAB_JWT_SECRET or CONFAB_JWKS, or --dev for a development server',
-    ])
-  return { ...tokens, secret }
+/** The keys that verify tokens. */
+export interface TokenKeys extends TokenOptions {
+  /** The secret of this installation's development tokens, which nothing else is signed with. */
+  readonly devSecret: string | undefined
+}
+
+/**
+ * Returns the keys that verify tokens; undefined when the configuration names none. Throws ConfigError when the process
+ * needs them.
+ */
+export const tokenKeys = ({ dev, data, tokens }: ConfabConfig, areNeeded: boolean): TokenKeys | undefined => {
+  if (dev) {
+    const secret = readDevSecret(data)
+    return { ...tokens, secret, devSecret: secret }
+  }
+  if (tokens.secret !== undefined || tokens.jwks !== undefined) return { ...tokens, devSecret: undefined }
+  if (!areNeeded) return undefined
+  throw new ConfigError([
+    'no key to verify tokens: set CONFAB_JWT_SECRET or CONFAB_JWKS, or --dev for a development server',
+  ])
 }

@@ -1,6 +1,7 @@
 import { settlesWithin } from '../base/timeout.ts'
 import type { ConfabConfig } from '../infra/config/index.ts'
 import { createRegistry, type Logger } from '../infra/telemetry/index.ts'
+import { AdminRoutes } from './admin-routes.ts'
 import type { OpenNats } from './open-nats.ts'
 
 /** Readiness by component. `false`: required and not ready. A string: the state of an optional component. */
@@ -31,6 +32,8 @@ export interface ProcessContext extends Pick<Lifecycle, 'onStop' | 'readyWhen' |
   readonly logger: Logger
   readonly system: OpenNats
   readonly registry: ReturnType<typeof createRegistry>
+  /** Requests of the admin listener. */
+  readonly admin: AdminRoutes
   /** Logs a fact that operators may need and no code acts on. */
   readonly onNotice: (notice: string) => void
   /** Reports an error after which the process cannot continue. */
@@ -122,4 +125,11 @@ export const createLifecycle = (logger: Logger, stopTimeoutMs: number): Lifecycl
 export const createContext = (
   shared: Pick<ProcessContext, 'config' | 'logger' | 'system' | 'onNotice' | 'onFailure'>,
   { onStop, readyWhen, reportStates }: Lifecycle,
-): ProcessContext => ({ ...shared, registry: createRegistry(), onStop, readyWhen, reportStates })
+): ProcessContext => ({
+  ...shared,
+  registry: createRegistry(),
+  admin: new AdminRoutes(),
+  onStop,
+  readyWhen,
+  reportStates,
+})

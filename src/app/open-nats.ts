@@ -1,6 +1,8 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { backoffMs } from '../base/backoff.ts'
+import { tightenDataFolder } from '../base/private-files.ts'
+import { hideUrlCredentials } from '../base/redact.ts'
 import { sleep } from '../base/sleep.ts'
 import type { ConfabConfig } from '../infra/config/index.ts'
 import {
@@ -45,6 +47,7 @@ export const openNats = async (
     ...(config.natsPingMs === undefined ? {} : { pingMs: config.natsPingMs }),
     ...(onListenerError === undefined ? {} : { onListenerError }),
   }
+  reportTightened(config.data, onNotice)
   if (config.natsServers !== undefined) {
     const nats = await connectNats({ servers: config.natsServers, ...clientOptions })
     return { nats, servers: config.natsServers, isEmbedded: false, close: () => nats.close() }
@@ -52,6 +55,7 @@ export const openNats = async (
   const options = { dataDir: config.data, onNotice, ...(onFetch === undefined ? {} : { onFetch }) }
   let server = await startNatsServer({ ...options, ...(signal === undefined ? {} : { signal }) })
   const { url } = server
+  hideUrlCredentials(url)
   let nats: Nats
   try {
     nats = await connectNats({ servers: url, ...clientOptions })
@@ -97,6 +101,19 @@ export const openNats = async (
       await server.stop()
     },
   }
+}
+
+/** Makes a data folder of earlier versions, or one whose modes were changed, private, and reports it. */
+const reportTightened = (data: string, onNotice: (notice: string) => void): void => {
+  const { changed, failed } = tightenDataFolder(data)
+  if (changed > 0)
+    onNotice(
+      `other users could read ${changed} files and folders of ${data}: only this user can read them now`,
+    )
+  if (failed.length > 0)
+    onNotice(
+      `other users may read ${failed.length} files and folders of ${data}, such as ${failed[0]}: this process may not change their modes`,
+    )
 }
 
 /** Whether a data folder holds an embedded log. */

@@ -1,10 +1,13 @@
 import { aborted } from '../base/sleep.ts'
 import type { CommandBus, LiveFeed } from '../commands/index.ts'
-import type { ConfabConfig, Role } from '../infra/config/index.ts'
+import { type ConfabConfig, type Role, shownConfig } from '../infra/config/index.ts'
 import { errorCodeOf } from '../infra/nats/index.ts'
 import { createFeedMetrics, type Logger } from '../infra/telemetry/index.ts'
+import { createTokenVerifier } from '../infra/tokens/index.ts'
+import { openAdminServer } from './admin-server.ts'
 import { openCommandsRole, openRemoteBus } from './commands.ts'
-import { openEdgeRole, tokenOptions } from './edge.ts'
+import { openEdgeRole, tokenKeys } from './edge.ts'
+import { type HttpListener, urlOf } from './http-listener.ts'
 import { createContext, createLifecycle, type Lifecycle, stopTimeoutOf } from './lifecycle.ts'
 import { openLog } from './open-log.ts'
 import { type OpenNatsOptions, openNats } from './open-nats.ts'
@@ -16,6 +19,8 @@ import { openStatusServer } from './status-server.ts'
 export interface Confab {
   /** Address of its HTTP server. */
   readonly url: string
+  /** Address of its admin listener; undefined when that is off. */
+  readonly adminUrl: string | undefined
   /** Resolves with an error after which the process cannot continue, should one occur. */
   readonly failed: Promise<Error>
   /** Drains clients and commands, then stops all components, within `stopTimeout`. Never rejects. */
@@ -73,7 +78,8 @@ const startRoles = async (
   const has = (role: Role): boolean => config.roles.includes(role)
   const failed = Promise.withResolvers<Error>()
   const onNotice = (notice: string): void => logger.info({}, notice)
-  const tokens = has('edge') ? tokenOptions(config) : undefined
+  const keys = tokenKeys(config, has('edge'))
+  const tokens = keys === undefined ? undefined : await createTokenVerifier(keys)
   let isPrepared = false
   life.readyWhen('prepared', () => isPrepared)
 
@@ -97,17 +103,22 @@ const startRoles = async (
   const views = has('edge') || has('commands') ? await openReadViews(context) : undefined
   const commands = has('commands') && views !== undefined ? openCommandsRole(context, log, views) : undefined
   const projections = has('projections') ? await openProjectionsRole(context) : undefined
-  const server =
-    tokens !== undefined && views !== undefined
+  const edge =
+    has('edge') && tokens !== undefined && views !== undefined
       ? await openEdgeRole(context, {
           log,
           views,
           viewChanges: projections?.viewChanges,
           ...(commands ?? openRemoteBus(context, log)),
           tokens,
+          devSecret: keys?.devSecret,
           readiness: life.readiness,
         })
-      : await openStatusServer(context, life.readiness)
+      : undefined
+  const server: HttpListener = edge ?? (await openStatusServer(context, life.readiness))
+  const readiness = edge?.readiness ?? life.readiness
+  context.admin.add('GET', '/v1/admin/configuration', () => shownConfig(config))
+  const adminUrl = await openAdminServer(context, { readiness, tokens })
 
   // Last, so that every component above receives the feed from its start.
   if (views !== undefined) await log.feed.start()
@@ -116,6 +127,5 @@ const startRoles = async (
     await commands.serve()
   }
   isPrepared = true
-  const host = server.host.includes(':') ? `[${server.host}]` : server.host
-  return { url: `http://${host}:${server.port}`, failed: failed.promise, stop: life.stop }
+  return { url: urlOf(server), adminUrl, failed: failed.promise, stop: life.stop }
 }

@@ -80,6 +80,13 @@ export const integer = (min: number, max: number): OptionType<number> => ({
   },
 })
 
+/** A port to listen on, 0 for a free one, or `off`. */
+export const portOrOff: OptionType<number | 'off'> = {
+  name: 'integer',
+  range: '0 to 65535, or off',
+  parse: (raw, base) => (raw === 'off' || raw === false ? 'off' : integer(0, 65_535).parse(raw, base)),
+}
+
 /** As `type`, or `off` (0): no bound. */
 export const orOff = (type: OptionType<number>): OptionType<number> => ({
   name: type.name,

@@ -40,8 +40,11 @@ export interface Option<T = unknown> {
   readonly env?: string | null
   /** Command-line flag as commander defines it: `--port <n>`. Not given: none. */
   readonly flag?: string
-  /** Error messages never show the value. */
-  readonly secret?: true
+  /**
+   * `true`: the value is a secret, which no output shows. `url`: a URL with credentials, which no output shows. Either
+   * may be in a file that the variable with the suffix `_FILE` names.
+   */
+  readonly secret?: true | 'url'
 }
 
 export type OptionTable = Readonly<Record<string, Option>>
@@ -71,6 +74,9 @@ export const defaultsOf = <O extends OptionTable>(table: O): ValuesOf<O> =>
   Object.freeze(
     Object.fromEntries(Object.entries(table).map(([field, entry]) => [field, entry.default])),
   ) as ValuesOf<O>
+
+/** Suffix of the variable that names the file of a secret. */
+export const fileSuffix = '_FILE'
 
 /** Environment variable of an option: `edge.inFlight` is `CONFAB_EDGE_IN_FLIGHT` unless the entry names another. */
 export const variableOf = ({ key, env }: Option): string | undefined => {

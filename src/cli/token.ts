@@ -1,22 +1,22 @@
-import { Command, InvalidArgumentError } from 'commander'
+import { Command, InvalidArgumentError, Option } from 'commander'
 import { devSecret } from '../infra/config/index.ts'
-import { signDevToken } from '../infra/tokens/index.ts'
+import { adminRole, signDevToken } from '../infra/tokens/index.ts'
 import { addConfigFlags, configOf, requireUserId, type SystemFlags } from './command/config-flags.ts'
 import { print } from './terminal/output.ts'
 
 interface TokenFlags extends Pick<SystemFlags, 'data' | 'config'> {
   readonly user: string
   readonly expires?: number
+  readonly role?: string
 }
 
 const token = async (flags: TokenFlags): Promise<void> => {
   requireUserId(flags.user)
   const config = configOf(flags)
-  const signed = await signDevToken(
-    config.tokens.secret ?? devSecret(config.data),
-    flags.user,
-    flags.expires === undefined ? {} : { expiresInSeconds: flags.expires },
-  )
+  const signed = await signDevToken(config.tokens.secret ?? devSecret(config.data), flags.user, {
+    role: flags.role,
+    ...(flags.expires === undefined ? {} : { expiresInSeconds: flags.expires }),
+  })
   await print(`${signed}\n`)
 }
 
@@ -32,6 +32,7 @@ export const tokenCommand = (): Command =>
     new Command('token')
       .description('Sign a token with CONFAB_JWT_SECRET, or with the development secret of the data folder')
       .requiredOption('--user <id>', 'User of the token')
-      .option('--expires <seconds>', 'Lifetime of the token (default: 30 days)', seconds),
+      .option('--expires <seconds>', 'Lifetime of the token (default: 30 days)', seconds)
+      .addOption(new Option('--role <role>', 'Role of the token, for admin requests').choices([adminRole])),
     ['data'],
   ).action(token)

@@ -40,6 +40,8 @@ export interface EdgeOptions {
   readonly grpcPort?: number
   /** Signs tokens for `/v1/dev/token`. For development only. */
   readonly signDevToken?: (user: string) => Promise<string>
+  /** Checks the header `Host` of every request. Without it every name is answered. */
+  readonly acceptsHost?: (header: string) => boolean
   /** Readiness of further components for `/readyz`, by name. `false`: required and not ready. */
   readonly readiness?: () => Promise<Readonly<Record<string, boolean | string>>>
   /** Browser origins that may call the HTTP routes; `*` for all. Default none. */

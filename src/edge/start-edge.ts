@@ -2,12 +2,14 @@ import type { EdgeOptions } from './edge-options.ts'
 import { MalformedRequests } from './limits/malformed-requests.ts'
 import { defaultEdgeLimits } from './ports/edge-limits.ts'
 import { drainSessions } from './sessions/close-sessions.ts'
-import type { Readiness } from './transports/http/http-routes.ts'
 import { refuseAmbiguousRequests } from './transports/http/request-framing.ts'
 import { wireDelivery } from './wire-delivery.ts'
 import { wireRequests } from './wire-requests.ts'
 import { wireSessions } from './wire-sessions.ts'
 import { wireTransports } from './wire-transports.ts'
+
+/** Readiness by component. `false`: required and not ready. A string: the state of an optional component. */
+type Readiness = Readonly<Record<string, boolean | string>>
 
 /** A running edge node. */
 export interface Edge {
@@ -15,6 +17,8 @@ export interface Edge {
   readonly port: number
   /** Port of the gRPC service, if it is enabled. */
   readonly grpcPort: number | undefined
+  /** Returns the readiness of this node's components, and of those in the options. */
+  readiness(): Promise<Readiness>
   /** Returns the number of sessions. */
   connections(): number
   /** Returns the bytes buffered for slow consumers. It asks every session: call it rarely. */
@@ -33,24 +37,26 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
   const limits = Object.freeze({ ...defaultEdgeLimits, ...options.limits })
   const host = options.host ?? '127.0.0.1'
   const malformed = new MalformedRequests(limits, () => options.metrics.limited('malformed_requests'))
-  const app = refuseAmbiguousRequests(options.uws.App(), malformed, limits.trustProxy)
+  const app = refuseAmbiguousRequests(options.uws.App(), {
+    refusals: malformed,
+    proxies: limits.trustProxy,
+    acceptsHost: options.acceptsHost,
+  })
   let isDraining = false
 
   const wiredSessions = wireSessions(options, limits)
   const { sessions } = wiredSessions
   const delivery = wireDelivery(app, options, limits, wiredSessions)
   const requests = wireRequests(options, limits, wiredSessions, delivery)
-  const readiness = async (): Promise<Readiness> => {
-    const parts = {
-      feed: delivery.access.isFresh,
-      roster: await delivery.memberships.areKnown().catch(() => false),
-      accepting: !isDraining,
-      ...(await options.readiness?.().catch(() => ({ parts: false }))),
-    }
-    return { ready: Object.values(parts).every(part => part !== false), parts }
-  }
+  const readiness = async (): Promise<Readiness> => ({
+    feed: delivery.access.isFresh,
+    roster: await delivery.memberships.areKnown().catch(() => false),
+    accepting: !isDraining,
+    ...(await options.readiness?.().catch(() => ({ parts: false }))),
+  })
+  const isReady = async (): Promise<boolean> => Object.values(await readiness()).every(part => part !== false)
   const wired = { ...wiredSessions, ...delivery, ...requests }
-  const transports = wireTransports(app, options, limits, wired, readiness)
+  const transports = wireTransports(app, options, limits, wired, isReady)
 
   const { port, grpcPort } = await transports.start(host)
   wiredSessions.start()
@@ -61,6 +67,7 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
     host,
     port,
     grpcPort,
+    readiness,
     connections: () => sessions.size,
     bufferedBytes: () => delivery.slowConsumers.count(),
     async drain() {

@@ -5,7 +5,7 @@ import type { EdgeLimits } from './ports/edge-limits.ts'
 import type { SocketData } from './sessions/session.ts'
 import type { GrpcParts, GrpcServer } from './transports/grpc/grpc-server.ts'
 import { corsPolicy, socketOriginPolicy } from './transports/http/cors.ts'
-import { HttpRoutes, type Readiness } from './transports/http/http-routes.ts'
+import { HttpRoutes } from './transports/http/http-routes.ts'
 import { MediaRoutes } from './transports/http/media-routes.ts'
 import { serveStaticFiles } from './transports/http/static-files.ts'
 import { listen } from './transports/listen.ts'
@@ -21,7 +21,7 @@ export const wireTransports = (
   options: EdgeOptions,
   limits: EdgeLimits,
   wired: WiredSessions & WiredDelivery & WiredRequests,
-  readiness: () => Promise<Readiness>,
+  isReady: () => Promise<boolean>,
 ) => {
   const { uws, tokens, media, metrics, logger, signDevToken } = options
   const { sessions, addresses, helloRate, presence } = wired
@@ -68,8 +68,9 @@ export const wireTransports = (
     presence,
     metrics,
     logger,
-    readiness,
+    isReady,
     cors,
+    devTokenCors: corsPolicy((options.corsOrigins ?? []).filter(origin => origin !== '*')),
     ...(signDevToken === undefined ? {} : { signDevToken }),
   }).register(app)
   let sweeper: MediaSweeper | undefined

@@ -1,9 +1,12 @@
+import { randomBytes } from 'node:crypto'
 import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { variableOf } from '../../src/base/option.ts'
 import { defaultBusLimits, defaultRemoteLimits } from '../../src/commands/index.ts'
 import { defaultEdgeLimits } from '../../src/edge/ports/edge-limits.ts'
 import {
+  allOptions,
   ConfigError,
   compileConfig,
   configReference,
@@ -11,6 +14,8 @@ import {
   unknownVariables,
 } from '../../src/infra/config/index.ts'
 import { tempFolder } from '../harness/temp-folder.ts'
+
+const strong = 'Zq8vN1xT4kR7mB2wY9cL5pD3hS6gJ0fA'
 
 /** Returns the problems of a configuration. */
 const problemsOf = (sources: Parameters<typeof compileConfig>[0]): readonly string[] => {
@@ -199,11 +204,8 @@ t.test('edge.corsOrigins accepts origins and *', async t => {
 t.test('secrets are long, hidden in errors, and created once for development', async t => {
   t.match(problemsOf({ env: { CONFAB_JWT_SECRET: 'short' } }), [/at least 32 bytes/])
   t.notMatch(problemsOf({ env: { CONFAB_JWT_SECRET: 'short' } })[0], /"short"/, 'errors do not show secrets')
-  t.same(
-    problemsOf({ flags: { dev: true }, env: { CONFAB_JWT_SECRET: 'short' } }),
-    [],
-    'a short secret is valid in development',
-  )
+  for (const mixed of [{ CONFAB_JWT_SECRET: strong }, { CONFAB_JWKS: 'https://keys.example/jwks' }])
+    t.match(problemsOf({ flags: { dev: true }, env: mixed }), [/^dev: excludes jwt\.secret and jwt\.jwks/])
 
   const folder = tempFolder(t)
   const data = join(folder, 'data')
@@ -238,4 +240,105 @@ t.test('unknown variables with the prefix CONFAB_ are reported', async t => {
   t.same(unknownVariables({ CONFAB_PROT: '1', CONFAB_PORT: '1', CONFAB_S3_BUCKET: 'b', PATH: '/' }), [
     'CONFAB_PROT',
   ])
+})
+
+t.test('secrets that can be guessed are refused, random ones are accepted', async t => {
+  for (const weak of [
+    'a'.repeat(32),
+    'ab'.repeat(20),
+    `${'a'.repeat(16)}${'b'.repeat(16)}`,
+    'passwordpasswordpasswordpassword',
+    '12345678901234567890123456789012',
+    '0123456789abcdef0123456789abcdef',
+    'abcdefghijklmnopqrstuvwxyz012345',
+    'zyxwvutsrqponmlkjihgfedcba987654',
+    'qwertyuiopasdfghjklzxcvbnm123456',
+    'changeme-changeme-changeme-changeme',
+    'your-256-bit-secret-your-256-bit-secret',
+    'thisisaverysecretkeythatnobodyknows',
+    'only for trying it out, known to everybody',
+    'development-secret-do-not-use-in-production',
+  ]) {
+    const problems = problemsOf({ env: { CONFAB_JWT_SECRET: weak } })
+    t.match(problems, [/^CONFAB_JWT_SECRET: can be guessed: .*openssl rand -base64 32/s], weak)
+    t.notOk(problems[0]?.includes(weak), 'the message does not show it')
+  }
+  t.same(problemsOf({ env: { CONFAB_JWT_SECRET: strong } }), [])
+  for (let round = 0; round < 200; round++)
+    for (const encoding of ['base64', 'base64url', 'hex'] as const) {
+      const random = randomBytes(32).toString(encoding)
+      if (problemsOf({ env: { CONFAB_JWT_SECRET: random } }).length > 0) t.fail(random)
+    }
+})
+
+t.test('every secret may be in a file, and errors name option and file but no content', async t => {
+  const folder = tempFolder(t)
+  const path = join(folder, 'secret')
+  const secrets = allOptions.filter(({ secret }) => secret !== undefined)
+  t.ok(secrets.length >= 7, `${secrets.length} secrets`)
+  for (const option of secrets) {
+    const variable = variableOf(option)!
+    const content = option.secret === 'url' ? 'https://user:marked-secret@one.example' : strong
+    const url = option.key === 'nats.servers' ? content.replace('https', 'nats') : content
+    for (const newline of ['', '\n', '\r\n']) {
+      writeFileSync(path, `${url}${newline}`)
+      const config = compileConfig({ env: { [`${variable}_FILE`]: path } })
+      t.ok(JSON.stringify(config).includes(`"${url}"`), `${variable}_FILE`)
+    }
+    t.same(unknownVariables({ [`${variable}_FILE`]: path }), [])
+    t.match(problemsOf({ env: { [`${variable}_FILE`]: join(folder, 'none') } }), [
+      `${variable}_FILE: ${join(folder, 'none')}: the file does not exist`,
+    ])
+    t.match(problemsOf({ env: { [variable]: url, [`${variable}_FILE`]: path } }), [
+      `${variable} and ${variable}_FILE: set one of them`,
+    ])
+    writeFileSync(path, '\n')
+    t.match(problemsOf({ env: { [`${variable}_FILE`]: path } }), [
+      new RegExp(`^${variable}_FILE: ${path}: must (be|name)[^"]*$`),
+    ])
+  }
+  // Relative to the folder of the configuration file.
+  writeFileSync(path, `${strong}\n`)
+  writeFileSync(join(folder, 'confab.yaml'), 'jwt:\n  secret: file:secret\n')
+  t.equal(compileConfig({ file: join(folder, 'confab.yaml'), cwd: '/somewhere' }).tokens.secret, strong)
+  writeFileSync(path, 'marked-weak-secret')
+  t.match(problemsOf({ file: join(folder, 'confab.yaml') }), [
+    new RegExp(`confab\\.yaml:2: jwt\\.secret: ${path}: must have at least 32 bytes`),
+  ])
+})
+
+t.test('errors show no credentials: of URLs, of secrets, of the text of a file', async t => {
+  const marked = 'marked-secret-7f3a'
+  for (const value of [
+    `http://user:${marked}@one.example`,
+    `user:${marked}@@:one`,
+    `nats://user:${marked}/x@one`,
+    `nats://one,nats://user:${marked}@[two`,
+  ]) {
+    const problems = problemsOf({ env: { CONFAB_NATS: value } })
+    t.equal(problems.length, 1, value)
+    t.notOk(problems[0]?.includes(marked), value.replace(marked, '…'))
+  }
+  t.match(problemsOf({ env: { CONFAB_NATS: 'http://one.example' } }), [/not "http:\/\/one\.example"/])
+  const file = join(tempFolder(t), 'confab.yaml')
+  for (const text of [
+    `jwt:\n  secret: "${marked}\n`,
+    `jwt:\n  secret: "x" ${marked}\n`,
+    `jwt: [${marked}\n`,
+    `jwt:\n  secret: *${marked}\n`,
+    `jwt:\n  secret: !${marked} x\n`,
+    `jwt:\n  secret: {${marked}: 1}\n`,
+    `jwt:\n  secret: &${marked}\n`,
+    `jwt:\n\tsecret: ${marked}\n`,
+    `jwt:\n  secret: >${marked}\n`,
+    `jwt:\n  secret: 'a'\n  secret: ${marked}\n`,
+  ]) {
+    writeFileSync(file, text)
+    let problems: readonly string[] = []
+    t.doesNotThrow(() => {
+      problems = problemsOf({ file })
+    }, text)
+    t.ok(problems.length > 0, text)
+    t.notMatch(problems.join('\n'), marked, text)
+  }
 })

@@ -111,7 +111,7 @@ t.test('a limit that was set and removed again: everything reports what is gone'
   }
   t.match(await ask(confab, 'alice', { t: 'create', c: 'new', kind: 'group', members: [] }), { ok: true })
   t.match(confab.output(), /the log has lost events/)
-  const metrics = async () => await (await fetch(`${confab.url}/metrics`)).text()
+  const metrics = async () => await (await fetch(`${confab.adminUrl}/metrics`)).text()
   while (!(await metrics()).includes('confab_log_missing_events{stream="CONV_0"} 16'))
     await new Promise(setImmediate)
   t.match(await doctor(system), { code: 1 }, 'also while the server runs')

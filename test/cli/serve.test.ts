@@ -145,7 +145,7 @@ t.test('two processes share the roles: one serves, one builds the views', async 
   t.teardown(() => views.stop())
   await untilReady(edge)
   t.equal((await fetch(`${views.url}/healthz`)).status, 200)
-  t.match(await (await fetch(`${views.url}/metrics`)).text(), /process_cpu/)
+  t.match(await (await fetch(`${views.adminUrl}/metrics`)).text(), /process_cpu/)
   t.equal((await fetch(`${views.url}/v1/inbox`)).status, 404)
   const { code, stderr } = await runConfab([
     'send',

@@ -26,7 +26,7 @@ const until = async (holds: () => boolean | Promise<boolean>): Promise<void> => 
   while (!(await holds())) await sleep(25)
 }
 const partsOf = async (confab: ConfabProcess): Promise<{ ok: boolean; parts: Record<string, unknown> }> =>
-  (await (await fetch(`${confab.url}/readyz`)).json()) as { ok: boolean; parts: Record<string, unknown> }
+  (await (await fetch(`${confab.adminUrl}/readyz`)).json()) as { ok: boolean; parts: Record<string, unknown> }
 
 t.test(
   'views on Cassandra and Elasticsearch, with workers that die under load',

@@ -28,7 +28,7 @@ const until = async (holds: () => boolean | Promise<boolean>): Promise<void> => 
 
 /** Returns a value of `/metrics`. */
 const metric = async (confab: ConfabProcess, name: string): Promise<number> => {
-  const text = await (await fetch(`${confab.url}/metrics`)).text()
+  const text = await (await fetch(`${confab.adminUrl}/metrics`)).text()
   const line = text.split('\n').find(line => line.startsWith(`${name} `))
   return Number(line?.slice(name.length + 1))
 }

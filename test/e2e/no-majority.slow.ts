@@ -16,7 +16,7 @@ t.test('a projection worker is not ready while the log has no majority', { timeo
   )
   t.teardown(() => confab.stop())
   const readyz = async () => {
-    const answer = await fetch(`${confab.url}/readyz`)
+    const answer = await fetch(`${confab.adminUrl}/readyz`)
     return { status: answer.status, parts: ((await answer.json()) as { parts: object }).parts }
   }
   t.match(await readyz(), { status: 200, parts: { 'projections log': true } })

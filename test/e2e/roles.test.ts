@@ -17,7 +17,7 @@ interface Readiness {
 }
 
 const readiness = async (confab: ConfabProcess): Promise<Readiness> =>
-  (await (await fetch(`${confab.url}/readyz`)).json()) as Readiness
+  (await (await fetch(`${confab.adminUrl}/readyz`)).json()) as Readiness
 
 const get = async <T>(confab: ConfabProcess, token: string, path: string): Promise<T> => {
   const answer = await fetch(`${confab.url}${path}`, { headers: { authorization: `Bearer ${token}` } })
@@ -73,7 +73,7 @@ t.test('all seven combinations of roles form one system', { timeout: 120_000 }, 
     t.same([posted.status, posted.headers.get('allow')], [405, 'GET, HEAD'])
     t.match(await posted.json(), { ok: false, error: { code: 'METHOD_NOT_ALLOWED' } })
     t.match(await (await fetch(`${confab.url}/nothing`)).json(), { error: { code: 'NOT_FOUND' } })
-    t.match(await (await fetch(`${confab.url}/metrics`)).text(), /process_cpu/)
+    t.match(await (await fetch(`${confab.adminUrl}/metrics`)).text(), /process_cpu/)
     t.equal((await fetch(`${confab.url}/v1/inbox`)).status, has('edge') ? 401 : 404, `${roles}: clients`)
   }
 
@@ -149,7 +149,7 @@ t.test('commands nodes join, leave and are killed under load', { timeout: 180_00
     await until(() => load.acked.length >= wanted)
   }
   const share = async (confab: ConfabProcess): Promise<number> => {
-    const text = await (await fetch(`${confab.url}/metrics`)).text()
+    const text = await (await fetch(`${confab.adminUrl}/metrics`)).text()
     return Number(/confab_command_seconds_count\{type="send",outcome="ok"\} (\d+)/.exec(text)?.[1] ?? 0)
   }
   await more(200)

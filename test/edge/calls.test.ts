@@ -211,7 +211,7 @@ t.test('a user has a rate of signals', async t => {
     t.equal(error.code, 'RATE_LIMITED')
     t.ok(error.retryAfterMs > 0 && error.retryAfterMs <= 1_000)
   }
-  const metrics = await (await fetch(`${brief.url}/metrics`)).text()
+  const metrics = await brief.metrics()
   t.match(metrics, new RegExp(`confab_edge_limited_total\\{limit="call_rate"\\} ${refused.length}\\n`))
   t.equal(await one.code('ping'), 'ok', 'other requests continue')
 })

@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
-import { createEdgeMetrics, createRegistry } from '../../src/infra/telemetry/index.ts'
 import { type ConfabOptions, startConfab } from '../harness/confab.ts'
 import { GrpcClient } from '../harness/grpc-client.ts'
 import { noRates } from '../harness/no-rates.ts'
@@ -10,11 +9,10 @@ type T = Parameters<typeof startConfab>[0]
 
 /** Starts a confab, and returns the metric of what a limit refused. */
 const limited = async (t: T, limits: ConfabOptions['limits'], edge: ConfabOptions['edge'] = {}) => {
-  const metrics = createEdgeMetrics(createRegistry())
-  const confab = await startConfab(t, { limits: limits ?? {}, edge: { metrics, ...edge } })
+  const confab = await startConfab(t, { limits: limits ?? {}, edge })
   const refusals = async (limit: string) => {
-    const { body } = await metrics.expose()
-    return Number(new RegExp(`confab_edge_limited_total\\{limit="${limit}"\\} (\\d+)`).exec(body)?.[1] ?? 0)
+    const pattern = new RegExp(`confab_edge_limited_total\\{limit="${limit}"\\} (\\d+)`)
+    return Number(pattern.exec(await confab.metrics())?.[1] ?? 0)
   }
   return { ...confab, refusals }
 }

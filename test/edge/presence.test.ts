@@ -23,7 +23,7 @@ const becomes = (client: RawClient, user: string, state: string) =>
   client.find(frame => frame.type === 'presence' && frame.user === user && frame.state === state)
 
 const figure = async (confab: TestConfab, name: string): Promise<number> => {
-  const text = await (await fetch(`${confab.url}/metrics`)).text()
+  const text = await confab.metrics()
   return Number(text.match(new RegExp(`^confab_edge_presence_${name} (.*)$`, 'm'))?.[1])
 }
 

@@ -22,7 +22,7 @@ const send = async (c: string) => {
 }
 
 const metric = async (name: string) => {
-  const text = await (await fetch(`${confab.url}/metrics`)).text()
+  const text = await confab.metrics()
   return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1])
 }
 

@@ -19,7 +19,7 @@ const begin = async (t: Parameters<typeof startConfab>[0], limits: ConfabOptions
       )
   }
   const closings = async (code: number) => {
-    const text = await (await fetch(`${confab.url}/metrics`)).text()
+    const text = await confab.metrics()
     const found = new RegExp(`^confab_edge_disconnections_total\\{code="${code}"\\} (\\S+)$`, 'm').exec(text)
     return Number(found?.[1] ?? 0)
   }

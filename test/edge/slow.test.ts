@@ -11,7 +11,7 @@ const begin = async (t: Parameters<typeof startConfab>[0], limits: ConfabOptions
   const confab = await startConfab(t, { limits: { backpressureBytes: 16 * MiB, ...limits } })
   const alice = await confab.connect('alice')
   const metric = async (name: string) => {
-    const text = await (await fetch(`${confab.url}/metrics`)).text()
+    const text = await confab.metrics()
     return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1])
   }
   /** Sends until a session is behind. Returns the number of messages. */

@@ -4,7 +4,6 @@ import { LargeAnswers } from '../../src/edge/requests/answers.ts'
 import { Session, type Transport } from '../../src/edge/sessions/session.ts'
 import { SessionRegistry } from '../../src/edge/sessions/session-registry.ts'
 import { SlowConsumers, WriteRoom } from '../../src/edge/sessions/slow-consumers.ts'
-import { createEdgeMetrics, createRegistry } from '../../src/infra/telemetry/index.ts'
 import { startConfab } from '../harness/confab.ts'
 
 /** A session whose transport buffers this many bytes. */
@@ -97,10 +96,8 @@ t.test(
 )
 
 t.test('the unanswered requests of one user are bounded over all its sessions and HTTP', async t => {
-  const metrics = createEdgeMetrics(createRegistry())
-  const { connect, token, url } = await startConfab(t, {
+  const { connect, token, url, metrics } = await startConfab(t, {
     limits: { userInFlight: 3, seenWaitMs: 3_000 },
-    edge: { metrics },
   })
   const [one, other, bob] = [await connect('alice'), await connect('alice'), await connect('bob')]
   // The inbox waits for a conversation that does not exist.
@@ -119,8 +116,7 @@ t.test('the unanswered requests of one user are bounded over all its sessions an
   for (const answer of await Promise.all(waiting)) t.match(answer, { ok: true, behind: true })
   t.equal(await other.code('ping'), 'ok')
   t.equal((await fetch(`${url}/v1/inbox`, { headers })).status, 200)
-  const { body } = await metrics.expose()
-  t.match(body, /confab_edge_limited_total\{limit="in_flight"\} 3/)
+  t.match(await metrics(), /confab_edge_limited_total\{limit="in_flight"\} 3/)
 })
 
 t.test('requests that arrive while hello runs are bounded in bytes', async t => {

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
-import { resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 const root = resolve(import.meta.dirname, '../..')
@@ -21,6 +22,8 @@ export const freePort = (): Promise<number> =>
 
 export interface ConfabProcess {
   readonly url: string
+  /** Address of the admin listener. */
+  readonly adminUrl: string
   readonly pid: number
   /** Returns stdout and stderr so far. */
   output(): string
@@ -37,24 +40,35 @@ export interface ProcessOptions {
   port?: number
   /** Existing servers instead of an embedded one. */
   nats?: string
-  /** A shared secret: tokens of one process are valid at all. */
+  /** A shared development secret: tokens of one process are valid at all. */
   secret?: string
   args?: readonly string[]
   env?: Record<string, string>
+  /** Default: true. */
+  dev?: boolean
 }
 
-/** Starts `confab serve --dev` as a user does. Not ready yet: see `untilReady`. */
+/** Gives a data folder this development secret. */
+export const writeDevSecret = (data: string, secret: string): void => {
+  mkdirSync(data, { recursive: true })
+  writeFileSync(join(data, 'dev-secret'), secret, { mode: 0o600 })
+}
+
+/** Starts `confab serve`, with `--dev` unless told otherwise, as a user does. Not ready yet: see `untilReady`. */
 export const spawnConfab = async (options: ProcessOptions): Promise<ConfabProcess> => {
   const port = options.port ?? (await freePort())
+  const adminPort = await freePort()
   const env: NodeJS.ProcessEnv = { ...process.env, ...options.env }
   if (options.nats !== undefined) env.CONFAB_NATS = options.nats
-  if (options.secret !== undefined) env.CONFAB_JWT_SECRET = options.secret
+  if (options.secret !== undefined) writeDevSecret(options.data, options.secret)
   const args = [
     'src/cli/main.ts',
     'serve',
-    '--dev',
+    ...(options.dev === false ? [] : ['--dev']),
     '--port',
     String(port),
+    '--admin-port',
+    String(adminPort),
     '--data',
     options.data,
     ...(options.args ?? []),
@@ -76,6 +90,7 @@ export const spawnConfab = async (options: ProcessOptions): Promise<ConfabProces
   const url = `http://127.0.0.1:${port}`
   return {
     url,
+    adminUrl: `http://127.0.0.1:${adminPort}`,
     pid: child.pid!,
     output: () => output,
     exited: () => exit,

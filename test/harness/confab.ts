@@ -77,6 +77,8 @@ export interface TestConfab {
   /** The edge's log, as parsed JSON lines. */
   readonly logged: readonly Record<string, unknown>[]
   readonly secret: string
+  /** Returns the metrics in the format of Prometheus. */
+  metrics(): Promise<string>
   token(user: string, options?: { expiresInSeconds?: number }): Promise<string>
   /** Opens a socket and sends hello. */
   connect(
@@ -136,6 +138,7 @@ export const startConfab = async (t: Teardown, options: ConfabOptions = {}): Pro
   )
   const logged: Record<string, unknown>[] = []
   const note = (fields: object, message: string) => void logged.push({ ...fields, message })
+  const registry = createRegistry()
   const edge = await startEdge({
     uws: loadUws(),
     bus,
@@ -148,7 +151,7 @@ export const startConfab = async (t: Teardown, options: ConfabOptions = {}): Pro
     lastSeen: await openLastSeenBucket(connection, { keepMs: 60_000 }),
     tokens: await createTokenVerifier({ secret: testSecret }),
     media,
-    metrics: createEdgeMetrics(createRegistry()),
+    metrics: createEdgeMetrics(registry),
     logger: { debug: note, info: note, warn: note, error: note },
     web: false,
     ...options.edge,
@@ -187,6 +190,7 @@ export const startConfab = async (t: Teardown, options: ConfabOptions = {}): Pro
     url: `http://127.0.0.1:${edge.port}`,
     logged,
     secret: testSecret,
+    metrics: () => registry.metrics(),
     token,
     socket,
     connect: async (user, { device, resume, ...rest } = {}) => {

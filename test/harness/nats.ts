@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connectNats, type Nats } from '../../src/infra/nats/client/connection.ts'
 import { findNatsServer } from '../../src/infra/nats/embedded/nats-binary.ts'
-import { configFileOf, writeRecord } from '../../src/infra/nats/embedded/server-address.ts'
+import { configFileOf, embeddedUrl, writeRecord } from '../../src/infra/nats/embedded/server-address.ts'
 import { type Durability, serverConfig, spawnServer } from '../../src/infra/nats/embedded/server-process.ts'
 import { type Applied, applyStreams, loadStreams } from '../../src/infra/nats/log/streams.ts'
 import { type CuttingProxy, startProxy } from './nats-proxy.ts'
@@ -17,6 +17,8 @@ export interface StartNatsOptions {
   /** Additional lines of configuration. */
   readonly more?: string
 }
+
+const credentials = { user: 'confab', password: 'the-password-of-a-test' }
 
 /** A real nats-server for one test, in a folder of its own. */
 export interface TestNats {
@@ -52,15 +54,22 @@ export const startNats = async (t: Teardown, options: StartNatsOptions = {}): Pr
   const start = async (port: number) => {
     const places = { logFile: join(natsDir, 'nats-server.log'), portsDir: natsDir }
     const durability = options.durability ?? 'default'
-    const config = serverConfig({ name: 'test', port, storeDir: natsDir, durability, ...places })
+    const config = serverConfig({
+      name: 'test',
+      port,
+      storeDir: natsDir,
+      durability,
+      credentials,
+      ...places,
+    })
     writeFileSync(configFileOf(dataDir), `${config}${options.more ?? ''}\n`)
     const started = await spawnServer(binary, configFileOf(dataDir), places)
-    writeRecord(dataDir, { url: `nats://127.0.0.1:${started.port}`, pid: started.pid })
+    writeRecord(dataDir, { url: embeddedUrl(started.port, credentials), pid: started.pid })
     return started
   }
   let server = await start(0)
   const { port } = server
-  const url = `nats://127.0.0.1:${port}`
+  const url = embeddedUrl(port, credentials)
   t.teardown(async () => {
     await Promise.all(closers.map(close => close()))
     await server.stop()
@@ -89,7 +98,7 @@ export const startNats = async (t: Teardown, options: StartNatsOptions = {}): Pr
     proxy: async () => {
       const proxy = await startProxy(port)
       closers.push(() => proxy.close())
-      return { ...proxy, url: `nats://127.0.0.1:${proxy.port}` }
+      return { ...proxy, url: embeddedUrl(proxy.port, credentials) }
     },
     kill9: async () => {
       process.kill(server.pid, 'SIGKILL')

@@ -12,8 +12,8 @@ const pollMs = 100
  */
 const areLevel = async (confabs: readonly ConfabProcess[]): Promise<boolean> => {
   const lags: (readonly [projection: string, lag: number])[] = []
-  for (const { url } of confabs) {
-    const text = await (await fetch(`${url}/metrics`)).text()
+  for (const { adminUrl } of confabs) {
+    const text = await (await fetch(`${adminUrl}/metrics`)).text()
     for (const [, projection = '', lag] of text.matchAll(
       /^confab_projection_lag_events\{projection="([\w-]+)".*\} (\d+)$/gm,
     ))

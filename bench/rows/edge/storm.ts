@@ -79,9 +79,9 @@ export const stormRow: Row = {
         await speakers.run({ ...plan, each: 1 })
         await crowd.drop()
         await speakers.run({ ...plan, each: missed })
-        const before = await metricOf(confab.port, readsMetric)
+        const before = await metricOf(confab.adminPort, readsMetric)
         const { seconds, retries } = await crowd.comeBack({ missed })
-        return [seconds, (await metricOf(confab.port, readsMetric)) - before, retries]
+        return [seconds, (await metricOf(confab.adminPort, readsMetric)) - before, retries]
       },
     }
   },

@@ -21,13 +21,17 @@ const codeOf = (error: unknown): string | undefined => {
   return typeof code === 'string' ? code : undefined
 }
 
+/** The value of a flag that commander does not know may be a secret: `--tokne=…`. */
+const withoutValues = (text: string): string => text.replaceAll(/(--[\w-]+)=[^'\s]+/g, '$1=…')
+
 /** Returns an error as its code and message, with the stack traces of the error and its cause if `verbose`. */
 export const describeError = (error: unknown, verbose: boolean): string => {
   const text = operatorText(error)
-  const message = isUsage(error) ? `${text.replace(/^error: /, '')} (see --help)` : text
+  const message = isUsage(error) ? `${withoutValues(text).replace(/^error: /, '')} (see --help)` : text
   const code = codeOf(error)
   const line = `${styled(['red', 'bold'], 'error', process.stderr)}${code === undefined ? '' : ` ${code}`}: ${message}`
-  if (verbose && error instanceof Error)
+  // The stack of a usage error repeats the arguments and names no code of confab.
+  if (verbose && error instanceof Error && !isUsage(error))
     return `${line}\n${error.stack ?? ''}${error.cause instanceof Error ? `\ncaused by ${error.cause.stack}` : ''}`
   return code === undefined ? `${line} (--verbose shows the stack trace)` : line
 }

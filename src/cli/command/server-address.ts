@@ -1,6 +1,8 @@
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Command } from 'commander'
+import { writePrivateFile } from '../../base/private-files.ts'
+import { hideSecret, hideUrlCredentials } from '../../base/redact.ts'
 import { type ConfabClient, createClient } from '../../client/index.ts'
 import { ensureDataFolder } from '../../infra/config/index.ts'
 import { note } from '../terminal/output.ts'
@@ -13,6 +15,8 @@ import { addConfigFlags, configOf, requireUserId, type SystemFlags } from './con
  */
 export interface ServeRecord {
   readonly url: string
+  /** Address of the admin listener; missing when that is off. */
+  readonly adminUrl?: string | undefined
   readonly pid: number
   readonly roles: readonly string[]
 }
@@ -23,7 +27,7 @@ const recordFile = (data: string, roles: readonly string[]): string =>
 
 export const writeServeRecord = (data: string, record: Omit<ServeRecord, 'pid'>): void => {
   ensureDataFolder(data)
-  writeFileSync(recordFile(data, record.roles), `${JSON.stringify({ ...record, pid: process.pid })}\n`)
+  writePrivateFile(recordFile(data, record.roles), `${JSON.stringify({ ...record, pid: process.pid })}\n`)
 }
 
 /** Removes the record of this process. Keeps the record of another process that replaced it. */
@@ -121,6 +125,8 @@ const urlOf = (flags: ClientFlags): string => {
 /** Connects a client to the server that flags name; retries until `signal` aborts. Throws CliError, RequestError. */
 export const connectClient = async (flags: ClientFlags, signal?: AbortSignal): Promise<ConfabClient> => {
   requireUserId(flags.user)
+  if (flags.token !== undefined) hideSecret(flags.token)
+  if (flags.url !== undefined) hideUrlCredentials(flags.url)
   const url = urlOf(flags).replace(/\/+$/, '')
   const token = flags.token ?? (() => devToken(url, flags.user))
   if (typeof token === 'function') await token()

@@ -56,15 +56,22 @@ const checkFolder = ({ data }: ConfabConfig): Finding => {
 
 const readyTimeoutMs = 3_000
 
-/** Asks `/readyz` of a recorded server. Returns undefined when no server answers at its address. */
-const checkServer = async ({ url, pid, roles }: ServeRecord): Promise<Finding | undefined> => {
+/**
+ * Asks `/readyz` of a recorded server, on its admin listener if there is one: only that names components. Returns
+ * undefined when no server answers at its address.
+ */
+const checkServer = async ({ url, adminUrl, pid, roles }: ServeRecord): Promise<Finding | undefined> => {
   const name = `server ${url}`
   try {
-    const answer = await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(readyTimeoutMs) })
-    const { parts } = (await answer.json()) as { parts: Readonly<Record<string, boolean | string>> }
+    const answer = await fetch(`${adminUrl ?? url}/readyz`, { signal: AbortSignal.timeout(readyTimeoutMs) })
+    const { parts = {} } = (await answer.json()) as { parts?: Readonly<Record<string, boolean | string>> }
     if (answer.ok) return well(name, `ready, roles ${roles.join(', ')}, pid ${pid}`)
     const unready = Object.keys(parts).filter(part => parts[part] === false)
-    return ill(name, `not ready: ${unready.join(', ')} (pid ${pid})`, "see the server's log")
+    return ill(
+      name,
+      `not ready: ${unready.join(', ') || 'the admin listener, which is off, would say why'} (pid ${pid})`,
+      "see the server's log",
+    )
   } catch (error) {
     // Connection refused: the process ended and left its record. A timeout: it runs and does not answer.
     if ((error as Error).name === 'TimeoutError')

@@ -1,3 +1,5 @@
+import { redact } from '../../base/redact.ts'
+
 /** The result of one check. `what` names the subject, `advice` says what to do when the subject is not well. */
 export interface Finding {
   readonly what: string
@@ -6,17 +8,21 @@ export interface Finding {
   readonly advice?: string
 }
 
-export const well = (what: string, detail: string): Finding => ({ what, state: 'well', detail })
+export const well = (what: string, detail: string): Finding => ({
+  what,
+  state: 'well',
+  detail: redact(detail),
+})
 export const ill = (what: string, detail: string, advice: string): Finding => ({
   what,
   state: 'ill',
-  detail,
+  detail: redact(detail),
   advice,
 })
 export const hint = (what: string, detail: string, advice?: string): Finding => ({
   what,
   state: 'note',
-  detail,
+  detail: redact(detail),
   ...(advice === undefined ? {} : { advice }),
 })
 

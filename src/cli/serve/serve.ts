@@ -1,7 +1,13 @@
 import { Command } from 'commander'
 import type { Confab } from '../../app/start.ts'
+import { isLoopback } from '../../base/host-names.ts'
 import { aborted } from '../../base/sleep.ts'
-import { type ConfabConfig, configReference, unknownVariables } from '../../infra/config/index.ts'
+import {
+  type ConfabConfig,
+  configReference,
+  secretVariables,
+  unknownVariables,
+} from '../../infra/config/index.ts'
 import { createLogger, type Logger } from '../../infra/telemetry/index.ts'
 import { CliError } from '../command/cli-error.ts'
 import { addConfigFlags, configOf } from '../command/config-flags.ts'
@@ -23,6 +29,9 @@ const greeting = (confab: Confab, config: ConfabConfig): string => {
     ...(config.dev && config.roles.includes('edge')
       ? ([['Sign in', styled(['cyan', 'underline'], `${confab.url}/?user=alice`)]] as [string, string][])
       : []),
+    ...(confab.adminUrl === undefined
+      ? []
+      : ([['Admin', `${confab.adminUrl}/metrics`]] as [string, string][])),
     [
       'Data',
       config.natsServers === undefined
@@ -35,6 +44,15 @@ const greeting = (confab: Confab, config: ConfabConfig): string => {
   const lines = rows.map(([name, value]) => `  ${styled('dim', name.padEnd(8))}${value}`)
   const mode = config.dev ? styled('yellow', ' (development: sign in as any user)') : ''
   return `\n  ${styled('bold', 'confab is running')}${mode}\n\n${lines.join('\n')}\n\n  ${styled('dim', 'Press Ctrl-C to stop.')}\n\n`
+}
+
+/** Warns when other machines reach a development server: it signs every client in as any user. */
+const warnOfOpenDevelopment = ({ dev, host, port }: ConfabConfig, logger: Logger): void => {
+  if (!dev || isLoopback(host)) return
+  logger.warn(
+    { host, port },
+    'development mode on a network: every client that reaches this address can sign in as any user; use --host 127.0.0.1, or remove --dev',
+  )
 }
 
 const isRunning = (pid: number): boolean => {
@@ -57,12 +75,12 @@ const refuseSecond = async ({ data, roles }: ConfabConfig): Promise<void> => {
  * Throws CliError when the process will not be able to listen. The server itself listens only after the views are open,
  * which can take a while.
  */
-const requirePort = async ({ host, port }: ConfabConfig): Promise<void> => {
+const requirePort = async (host: string, port: number, flag: string): Promise<void> => {
   const problem = port === 0 ? undefined : await portProblem(host, port)
   if (problem !== undefined)
     throw new CliError(
       'CANNOT_LISTEN',
-      `cannot listen on ${host}:${port}: ${portReason(problem)}: choose another port with --port (see confab doctor)`,
+      `cannot listen on ${host}:${port}: ${portReason(problem)}: choose another port with ${flag} (see confab doctor)`,
     )
 }
 
@@ -103,8 +121,12 @@ const serve = async (flags: { readonly config?: string }): Promise<void> => {
   const { signal, release } = interruption()
   const config = configOf(flags)
   for (const variable of unknownVariables(process.env)) note(`warning: unknown variable ${variable}`)
+  // In a checkout, esbuild bundles the pages in a child process that inherits the environment.
+  for (const variable of secretVariables()) delete process.env[variable]
   await refuseSecond(config)
-  await requirePort(config)
+  await requirePort(config.host, config.port, '--port')
+  if (typeof config.adminPort === 'number')
+    await requirePort(config.adminHost, config.adminPort, '--admin-port')
   const logger = createLogger({
     level: config.logLevel,
     ...(config.logFile === undefined ? {} : { destination: config.logFile }),
@@ -137,9 +159,11 @@ const runUntil = async (
   logger: Logger,
 ): Promise<void> => {
   try {
-    writeServeRecord(config.data, { url: confab.url, roles: config.roles })
+    const { url, adminUrl } = confab
+    writeServeRecord(config.data, { url, adminUrl, roles: config.roles })
     // The address of a process without the role edge is in no other log line.
-    logger.info({ url: confab.url, roles: config.roles }, 'confab is up')
+    logger.info({ url, adminUrl, roles: config.roles }, 'confab is up')
+    warnOfOpenDevelopment(config, logger)
     await print(greeting(confab, config))
     const failure = await Promise.race([aborted(ending).then(() => undefined), confab.failed])
     if (failure !== undefined) {

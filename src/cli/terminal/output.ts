@@ -1,15 +1,16 @@
 import { once } from 'node:events'
 import { styleText } from 'node:util'
 import Table from 'cli-table3'
+import { redact } from '../../base/redact.ts'
 
 /** Writes the result of a command to stdout. */
 export const print = async (text: string | Uint8Array): Promise<void> => {
   if (!process.stdout.write(text)) await once(process.stdout, 'drain')
 }
 
-/** Writes progress, notes and errors to stderr. */
+/** Writes progress, notes and errors to stderr, without the secrets of this process. */
 export const note = (text: string): void => {
-  process.stderr.write(`${text}\n`)
+  process.stderr.write(`${redact(text)}\n`)
 }
 
 /** Width of help texts: that of the terminal, within bounds that read well. */

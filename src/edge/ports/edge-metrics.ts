@@ -54,6 +54,4 @@ export interface EdgeMetrics {
   presence(figures: PresenceFigures): void
   /** Presence records of this node were written to the store. */
   presenceStored(lists: number): void
-  /** Returns all metrics in Prometheus' text format. */
-  expose(): Promise<{ contentType: string; body: string }>
 }

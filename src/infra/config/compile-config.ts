@@ -1,5 +1,16 @@
-import { type Option, type OptionTable, ValueError, type ValuesOf, variableOf } from '../../base/option.ts'
-import { type GivenValue, readConfigFile } from './config-file.ts'
+import { readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
+import {
+  fileSuffix,
+  type Option,
+  type OptionTable,
+  ValueError,
+  type ValuesOf,
+  variableOf,
+} from '../../base/option.ts'
+import { hideSecret, hideUrlCredentials, redact } from '../../base/redact.ts'
+import { type GivenValue, readConfigFile, readErrorText } from './config-file.ts'
 import { allOptions, options, orderedOptions, sections } from './option-groups.ts'
 
 export type OptionName = keyof typeof options
@@ -42,6 +53,38 @@ const variablesOf = (option: Option): string[] =>
     .map(named => variableOf(named as Option))
     .filter(variable => variable !== undefined)
 
+/** The variables of an option, and those that name a file with its value. */
+const allVariablesOf = (option: Option): string[] =>
+  variablesOf(option).flatMap(variable =>
+    option.secret === undefined ? [variable] : [variable, `${variable}${fileSuffix}`],
+  )
+
+/** A value as an error message may show it. */
+const shown = ({ secret }: Option, raw: unknown): string => {
+  const text = JSON.stringify(raw)
+  return secret === true || (secret === 'url' && text.includes('@')) ? '' : `, not ${text}`
+}
+
+/** Values of the YAML file with this prefix name a file that holds the secret. */
+const filePrefix = 'file:'
+
+const isFileName = (raw: unknown): raw is string => typeof raw === 'string' && raw.startsWith(filePrefix)
+
+/** The place of a key; without the levels below the key of a secret, which may be the secret. */
+const withoutSecretKey = (key: string, place: string): string => {
+  const parent = allOptions.find(
+    ({ secret, key: one }) => secret !== undefined && key.startsWith(`${one}.`),
+  )?.key
+  return parent === undefined ? place : place.slice(0, parent.length - key.length)
+}
+
+/** Keeps a secret, or the credentials of a URL, out of all output of this process. */
+const hide = ({ secret }: Option, value: unknown): void => {
+  if (secret === undefined) return
+  for (const one of [value].flat())
+    if (typeof one === 'string') secret === 'url' ? hideUrlCredentials(one) : hideSecret(one)
+}
+
 /** Reads options from the sources, and collects what is wrong. */
 class ConfigReader {
   readonly problems: string[] = []
@@ -57,7 +100,8 @@ class ConfigReader {
     this.#cwd = sources.cwd ?? process.cwd()
     this.#file = readConfigFile(sources.file ?? sources.env?.CONFAB_CONFIG, this.#cwd, this.problems)
     const keys = new Set(allOptions.flatMap(({ key, formerKey }) => [key, formerKey]))
-    for (const [key, { place }] of this.#file) if (!keys.has(key)) this.problems.push(`${place}: unknown key`)
+    for (const [key, { place }] of this.#file)
+      if (!keys.has(key)) this.problems.push(`${withoutSecretKey(key, place)}: unknown key`)
   }
 
   /** The values of a table; `flags` by field name. */
@@ -80,19 +124,49 @@ class ConfigReader {
     const base = this.#cwd
     if (flag !== undefined) return { raw: flag, place: option.flag?.split(' ')[0] ?? `--${key}`, base }
     for (const variable of variablesOf(option)) {
-      const raw = this.#sources.env?.[variable]
-      if (raw !== undefined && raw !== '') return { raw, place: variable, base }
+      const raw = this.#variable(variable)
+      const file = option.secret === undefined ? undefined : this.#variable(`${variable}${fileSuffix}`)
+      if (raw !== undefined && file !== undefined)
+        this.problems.push(`${variable} and ${variable}${fileSuffix}: set one of them`)
+      else if (file !== undefined) return this.#secretOf(file, `${variable}${fileSuffix}`, base)
+      if (raw !== undefined) return { raw, place: variable, base }
     }
-    return this.#file.get(key ?? '') ?? this.#file.get(formerKey ?? '')
+    const given = this.#file.get(key ?? '') ?? this.#file.get(formerKey ?? '')
+    return given !== undefined && option.secret !== undefined && isFileName(given.raw)
+      ? this.#secretOf(given.raw.slice(filePrefix.length), given.place, given.base)
+      : given
   }
 
-  #parse(option: Option, { raw, place, base }: GivenValue): unknown {
+  /** The value of an environment variable; an empty one counts as not set. */
+  #variable(name: string): string | undefined {
+    return this.#sources.env?.[name] || undefined
+  }
+
+  /** The secret in a file, without the newline at its end. */
+  #secretOf(path: string, place: string, base: string): GivenValue | undefined {
+    const absolute = resolve(base, path.trim())
+    try {
+      return {
+        raw: readFileSync(absolute, 'utf8').replace(/\r?\n$/, ''),
+        place: `${place}: ${absolute}`,
+        base,
+        isFileContent: true,
+      }
+    } catch (error) {
+      this.problems.push(`${place}: ${absolute}: ${readErrorText(error)}`)
+      return undefined
+    }
+  }
+
+  #parse(option: Option, { raw, place, base, isFileContent }: GivenValue): unknown {
     this.#places.set(option, place)
     try {
-      return option.type.parse(raw, base)
+      const value = option.type.parse(raw, base)
+      hide(option, value)
+      return value
     } catch (error) {
       if (!ValueError.is(error)) throw error
-      this.problems.push(`${place}: ${error.message}${option.secret ? '' : `, not ${JSON.stringify(raw)}`}`)
+      this.problems.push(`${place}: ${error.message}${isFileContent ? '' : shown(option, raw)}`)
       return option.default
     }
   }
@@ -109,11 +183,15 @@ class ConfigReader {
   }
 }
 
+/** Secrets that the AWS SDK reads from the environment by itself. */
+const foreignSecrets = ['AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN']
+
 /**
  * Compiles flags, environment and file into a configuration, once at start. Flags override the environment, which
  * overrides the file. Throws ConfigError.
  */
 export const compileConfig = (sources: ConfigSources = {}): ConfabConfig => {
+  for (const variable of foreignSecrets) hideSecret(sources.env?.[variable] ?? '')
   const reader = new ConfigReader(sources)
   const { problems } = reader
   const config = {
@@ -123,18 +201,42 @@ export const compileConfig = (sources: ConfigSources = {}): ConfabConfig => {
     ),
   } as unknown as ConfabConfig
   for (const [small, large] of orderedOptions) reader.checkOrder(small, large)
-  const { secret } = config.tokens
-  if (!config.dev && secret !== undefined && Buffer.byteLength(secret) < 32)
-    problems.push('jwt.secret: must have at least 32 bytes (RFC 7518, 3.2)')
+  if (config.dev && (config.tokens.secret !== undefined || config.tokens.jwks !== undefined))
+    problems.push(
+      'dev: excludes jwt.secret and jwt.jwks: a development server signs tokens for everybody, with a secret of its own. Remove --dev, or those keys',
+    )
   if (problems.length > 0) throw new ConfigError(problems)
   return Object.freeze(config)
 }
+
+/** The environment variables of confab that hold a secret. */
+export const secretVariables = (): string[] =>
+  allOptions.filter(({ secret }) => secret !== undefined).flatMap(variablesOf)
 
 /**
  * Variables with confab's prefix that no option has. The command line warns about them and does not refuse them: other
  * programs share the environment, and Kubernetes adds variables for a service of that name.
  */
 export const unknownVariables = (env: Readonly<Record<string, string | undefined>>): string[] => {
-  const known = new Set(allOptions.flatMap(variablesOf))
+  const known = new Set(allOptions.flatMap(allVariablesOf))
   return Object.keys(env).filter(variable => variable.startsWith('CONFAB_') && !known.has(variable))
+}
+
+/**
+ * The options of a configuration that differ from their defaults, by key and as an operator writes them. Without
+ * secrets and without the credentials of URLs.
+ */
+export const shownConfig = (config: ConfabConfig): Readonly<Record<string, string>> => {
+  const shownOf = (table: OptionTable, values: object): [string, string][] =>
+    Object.entries(table).flatMap(([field, { key, type, secret, default: usual }]) => {
+      const value = (values as Readonly<Record<string, unknown>>)[field]
+      if (key === undefined || value === undefined || isDeepStrictEqual(value, usual)) return []
+      return [[key, secret === true ? '[redacted]' : redact(type.write?.(value) ?? String(value))]]
+    })
+  return Object.fromEntries([
+    ...shownOf(options, config),
+    ...Object.entries(sections).flatMap(([name, table]) =>
+      shownOf(table, config[name as keyof typeof sections]),
+    ),
+  ])
 }

@@ -9,16 +9,22 @@ export interface GivenValue {
   readonly place: string
   /** The folder that relative paths start from. */
   readonly base: string
+  /** Whether it is the content of a file of its own. Errors do not show it then. */
+  readonly isFileContent?: true
 }
 
 /** Explains why a file cannot be read. */
-const readErrorText = (error: unknown): string => {
+export const readErrorText = (error: unknown): string => {
   const { code } = error as NodeJS.ErrnoException
   if (code === 'ENOENT' || code === 'ENOTDIR') return 'the file does not exist'
   if (code === 'EISDIR') return 'this is a folder, not a file'
   if (code === 'EACCES') return 'no permission to read the file'
   return error instanceof Error ? error.message : String(error)
 }
+
+/** The message of a syntax error without the text of the file that it quotes, which may be a secret. */
+const withoutSource = (message: string): string =>
+  (message.split('\n')[0] ?? '').replace(/("|: ).*?( at line \d.*)?$/, '$2').trim()
 
 /**
  * Returns the values of a YAML file by dotted key, each with its line. Adds to `problems` when the file cannot be read
@@ -42,7 +48,7 @@ export const readConfigFile = (
   const lines = new LineCounter()
   const document = parseDocument(source, { lineCounter: lines })
   for (const error of document.errors)
-    problems.push(`${path}:${error.linePos?.[0].line ?? 1}: ${error.message.split('\n')[0]}`)
+    problems.push(`${path}:${error.linePos?.[0].line ?? 1}: ${withoutSource(error.message)}`)
   if (document.errors.length > 0 || document.contents === null) return values
 
   const visit = (node: unknown, key: string): void => {

@@ -1,12 +1,17 @@
 import { randomBytes } from 'node:crypto'
-import { accessSync, constants, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { accessSync, constants, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { makePrivateFolder, privateFileMode } from '../../base/private-files.ts'
+import { hideSecret } from '../../base/redact.ts'
 import { ConfigError } from './compile-config.ts'
 
-/** Creates the data folder if it does not exist. Throws ConfigError when the process cannot write to it. */
+/**
+ * Creates the data folder, for this user only, if it does not exist. Throws ConfigError when the process cannot write
+ * to it.
+ */
 export const ensureDataFolder = (data: string): void => {
   try {
-    mkdirSync(data, { recursive: true })
+    makePrivateFolder(data)
     accessSync(data, constants.W_OK)
   } catch (error) {
     // Node reports ENOENT for a folder that cannot be created on a read-only disk.
@@ -25,9 +30,11 @@ export const devSecret = (data: string): string => {
   ensureDataFolder(data)
   try {
     // Exclusive: if two processes start at the same time, one writes the file and both read it.
-    writeFileSync(path, randomBytes(32).toString('base64url'), { flag: 'wx', mode: 0o600 })
+    writeFileSync(path, randomBytes(32).toString('base64url'), { flag: 'wx', mode: privateFileMode })
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
   }
-  return readFileSync(path, 'utf8').trim()
+  const secret = readFileSync(path, 'utf8').trim()
+  hideSecret(secret)
+  return secret
 }

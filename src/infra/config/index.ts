@@ -4,6 +4,8 @@ export {
   type ConfigSources,
   compileConfig,
   type OptionName,
+  secretVariables,
+  shownConfig,
   unknownVariables,
 } from './compile-config.ts'
 export { devSecret, ensureDataFolder } from './data-folder.ts'

@@ -9,9 +9,11 @@ import {
   oneOf,
   origin,
   path,
+  portOrOff,
   seconds,
   socketOrigin,
   text,
+  textMatching,
   url,
 } from '../../base/option-types.ts'
 
@@ -35,7 +37,7 @@ export const processOptions = {
     flag: '--dev',
     type: boolean,
     default: false,
-    doc: 'Development mode: /v1/dev/token signs tokens for every user, and a new data folder gets demonstration messages. Do not use it in production.',
+    doc: 'Development mode: /v1/dev/token signs tokens for every user with a secret of the data folder, and a new data folder gets demonstration messages. Excludes `jwt.secret` and `jwt.jwks`. Do not use it in production.',
   }),
   host: option({
     key: 'host',
@@ -57,13 +59,32 @@ export const processOptions = {
     type: port,
     doc: 'Port of the gRPC service of an edge node; 0 for a free one. Not given: no gRPC.',
   }),
+  adminHost: option({
+    key: 'admin.host',
+    flag: '--admin-host <host>',
+    type: text,
+    default: '127.0.0.1',
+    doc: 'Address of the admin listener: metrics, details of the readiness, and admin requests. It answers metrics and readiness without a token, so only operators may reach it.',
+  }),
+  adminPort: option({
+    key: 'admin.port',
+    flag: '--admin-port <n>',
+    type: portOrOff as OptionType<number | 'off' | undefined>,
+    shownDefault: '9080, or a free port if that one is in use',
+    doc: 'Port of the admin listener; 0 for a free one, `off` for none.',
+  }),
+  hosts: option({
+    key: 'hosts',
+    type: list(textMatching(/^[A-Za-z0-9._-]+$/, 'a host name without port')),
+    doc: 'Host names, besides `localhost`, that a development server and an admin listener on a loopback address answer to. They refuse requests with another name in the header `Host`, except IP addresses.',
+  }),
   data: option({
     key: 'data',
     flag: '--data <folder>',
     type: path,
     default: resolve('.confab'),
     shownDefault: '.confab',
-    doc: 'Data folder: the embedded log, the views, media.',
+    doc: 'Data folder: the embedded log, the views, media. Only the user of the process can read it.',
   }),
   roles: option({
     key: 'roles',
@@ -92,6 +113,7 @@ export const natsOptions = {
     env: 'CONFAB_NATS',
     flag: '--nats <urls>',
     type: list(url('nats', 'tls', 'ws', 'wss')),
+    secret: 'url',
     doc: 'Existing NATS servers. Not given: an embedded server in the data folder.',
   }),
   natsReplicas: option({

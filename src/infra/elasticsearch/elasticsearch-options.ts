@@ -22,6 +22,7 @@ export const elasticsearchOptions = {
     key: 'elasticsearch.nodes',
     env: 'CONFAB_ELASTICSEARCH',
     type: list(url('http', 'https')),
+    secret: 'url',
     doc: 'Nodes of one cluster of Elasticsearch 9. Not given: the search is in the data folder.',
   }),
   username: option({ key: 'elasticsearch.username', type: text, doc: 'User to log in as.' }),

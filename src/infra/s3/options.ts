@@ -15,11 +15,13 @@ export const s3Options = {
     key: 's3.endpoint',
     env: 'CONFAB_S3',
     type: url('http', 'https'),
+    secret: 'url',
     doc: 'Address of an S3 server. Not given: AWS.',
   }),
   publicEndpoint: option({
     key: 's3.publicEndpoint',
     type: url('http', 'https'),
+    secret: 'url',
     doc: 'Address at which clients reach the S3 server; signed URLs use it. Not given: `s3.endpoint`.',
   }),
   region: option({ key: 's3.region', type: text, default: 'us-east-1', doc: 'Region of the bucket.' }),

@@ -126,7 +126,6 @@ export const createEdgeMetrics = (registry: Registry, buffered?: () => number): 
     resumed: events => resumed.inc(events),
     resumeServed: shared => (shared ? resumeShared : resumeReads).inc(),
     ...presence,
-    expose: async () => ({ contentType: registry.contentType, body: await registry.metrics() }),
   }
 }
 

@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module'
 import { isatty } from 'node:tty'
 import { type Logger, pino } from 'pino'
+import { redact } from '../../base/redact.ts'
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent'
 
@@ -60,6 +61,8 @@ export const createLogger = (options: LoggerOptions = {}): Logger => {
       base: { pid: process.pid, ...options.fields },
       timestamp: pino.stdTimeFunctions.isoTime,
       redact: { paths: redactPaths, censor: '[redacted]' },
+      // Whatever an error of a driver contains: the secrets of the configuration are in no line.
+      hooks: { streamWrite: redact },
     },
     typeof destination === 'number' && isatty(destination)
       ? terminalStream(destination)

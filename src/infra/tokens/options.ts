@@ -1,6 +1,7 @@
 import { resolve } from 'node:path'
 import { defaultsOf, type OptionType, option, type ValuesOf } from '../../base/option.ts'
 import { duration, hours, integer, minutes, seconds, text } from '../../base/option-types.ts'
+import { signingSecret } from './signing-secret.ts'
 
 const fileOrUrl: OptionType<string> = {
   name: 'path or URL',
@@ -14,14 +15,15 @@ const fileOrUrl: OptionType<string> = {
 export const tokenOptions = {
   secret: option({
     key: 'jwt.secret',
-    type: text,
+    type: signingSecret,
     secret: true,
-    doc: 'Secret of HS256 tokens, at least 32 bytes; shorter ones only with `--dev`. Not given with `--dev`: a random secret in the data folder.',
+    doc: 'Secret of HS256 tokens. A development server has its own, a random one in the data folder.',
   }),
   jwks: option({
     key: 'jwt.jwks',
     env: 'CONFAB_JWKS',
     type: fileOrUrl,
+    secret: 'url',
     doc: 'File or URL of the JSON Web Key Set of EdDSA and RS256 tokens.',
   }),
   clockToleranceMs: option({

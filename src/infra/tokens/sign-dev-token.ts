@@ -1,5 +1,8 @@
 import { SignJWT } from 'jose'
 
+/** The claim `confab_role` of a token that may send admin requests. */
+export const adminRole = 'admin'
+
 const defaultLifetimeSeconds = 30 * 24 * 3600
 
 /**
@@ -9,9 +12,9 @@ const defaultLifetimeSeconds = 30 * 24 * 3600
 export const signDevToken = async (
   secret: string,
   user: string,
-  options: { expiresInSeconds?: number } = {},
+  options: { expiresInSeconds?: number; role?: string | undefined } = {},
 ): Promise<string> =>
-  await new SignJWT()
+  await new SignJWT(options.role === undefined ? {} : { confab_role: options.role })
     .setProtectedHeader({ alg: 'HS256' })
     .setSubject(user)
     .setIssuedAt()

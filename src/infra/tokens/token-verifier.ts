@@ -102,7 +102,8 @@ class JwtVerifier implements TokenVerifier {
         clockTolerance: this.#clockTolerance,
       })
       if (!isId(payload.sub)) throw unauthenticated('its sub is not a user id')
-      return { user: payload.sub, expiresAt: payload.exp ?? 0 }
+      const role = typeof payload.confab_role === 'string' ? payload.confab_role : undefined
+      return { user: payload.sub, expiresAt: payload.exp ?? 0, role }
     } catch (error) {
       if (ConfabError.is(error)) throw error
       const reason = reasonOf(error)

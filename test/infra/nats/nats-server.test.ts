@@ -61,7 +61,7 @@ t.test('a server starts on a folder, publishes its address, and stops', async t 
   const dataDir = join(folder(t), 'not there yet')
   const server = await startNatsServer({ dataDir })
   t.equal(server.isOurs, true)
-  t.match(server.url, /^nats:\/\/127\.0\.0\.1:\d+$/)
+  t.match(server.url, /^nats:\/\/confab:[\w-]{43}@127\.0\.0\.1:\d+$/)
   t.ok(await isReachable(server.url))
   t.same(findRunningServer(dataDir), { url: server.url, pid: server.pid })
   t.match(readFileSync(join(dataDir, 'nats', 'nats-server.conf'), 'utf8'), 'listen: "127.0.0.1:')

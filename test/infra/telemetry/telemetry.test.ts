@@ -32,7 +32,8 @@ t.test('log lines are JSON without content, credentials and addresses', async t 
 })
 
 t.test('metrics of an edge node in the format of Prometheus', async t => {
-  const metrics = createEdgeMetrics(createRegistry(), () => 4096)
+  const registry = createRegistry()
+  const metrics = createEdgeMetrics(registry, () => 4096)
   metrics.connected()
   metrics.connected()
   metrics.disconnected(4003)
@@ -44,8 +45,8 @@ t.test('metrics of an edge node in the format of Prometheus', async t => {
   metrics.answered('send', 'UNAVAILABLE', 3)
   metrics.dropped()
   metrics.resumed(7)
-  const { contentType, body } = await metrics.expose()
-  t.match(contentType, /^text\/plain/)
+  const body = await registry.metrics()
+  t.match(registry.contentType, /^text\/plain/)
   for (const line of [
     'confab_edge_connections 1',
     'confab_edge_disconnections_total{code="4003"} 1',
@@ -66,12 +67,13 @@ t.test('metrics of an edge node in the format of Prometheus', async t => {
 })
 
 t.test('unknown close codes of clients share one series', async t => {
-  const metrics = createEdgeMetrics(createRegistry())
+  const registry = createRegistry()
+  const metrics = createEdgeMetrics(registry)
   for (let code = 1000; code < 5000; code++) {
     metrics.connected()
     metrics.disconnected(code)
   }
-  const series = (await metrics.expose()).body.match(/^confab_edge_disconnections_total\{.*$/gm) ?? []
+  const series = (await registry.metrics()).match(/^confab_edge_disconnections_total\{.*$/gm) ?? []
   t.ok(series.length < 20, `${series.length} series`)
   t.ok(series.some(line => line.includes('code="1006"')))
   t.ok(series.some(line => line.includes('code="other"')))

@@ -17,13 +17,6 @@ import { Exchange } from './http-exchange.ts'
 import { openApiDocument } from './openapi.ts'
 import { addRoute, methodsOf } from './routes.ts'
 
-/** Readiness of this node, and of each component. */
-export interface Readiness {
-  readonly ready: boolean
-  /** `false`: required and not ready. A string: the state of an optional component. */
-  readonly parts: Readonly<Record<string, boolean | string>>
-}
-
 export interface HttpParts {
   readonly answer: Answerer
   readonly admission: Admission
@@ -32,9 +25,11 @@ export interface HttpParts {
   readonly presence: PresenceBoard
   readonly metrics: EdgeMetrics
   readonly logger: Logger
-  readonly readiness: () => Promise<Readiness>
+  readonly isReady: () => Promise<boolean>
   readonly cors: CorsPolicy
   readonly signDevToken?: (user: string) => Promise<string>
+  /** CORS of development tokens: no page may read one because all origins may call the other routes. */
+  readonly devTokenCors: CorsPolicy
 }
 
 type Fields = Record<string, unknown>
@@ -56,22 +51,24 @@ export class HttpRoutes {
     this.#query(app, '/v1/search', 'search')
     this.#get(app, '/healthz', exchange => exchange.json(200, { ok: true }))
     this.#get(app, '/readyz', async exchange => {
-      const { ready, parts } = await this.#parts.readiness()
-      exchange.json(ready ? 200 : 503, { ok: ready, parts })
-    })
-    this.#get(app, '/metrics', async exchange => {
-      const { contentType, body } = await this.#parts.metrics.expose()
-      exchange.end(200, body, [['content-type', contentType]])
+      const ok = await this.#parts.isReady()
+      exchange.json(ok ? 200 : 503, { ok })
     })
     this.#get(app, '/v1/openapi.json', exchange => exchange.json(200, openApiDocument()))
     this.#get(app, '/v1/asyncapi.json', exchange => exchange.json(200, asyncApiDocument()))
     const { signDevToken } = this.#parts
     if (signDevToken !== undefined)
-      this.#get(app, '/v1/dev/token', async exchange => {
-        const user = exchange.query.get('user')
-        if (!isId(user)) throw new ConfabError('BAD_REQUEST', 'user: expected a user id.', { field: '/user' })
-        exchange.json(200, { token: await signDevToken(user) })
-      })
+      this.#get(
+        app,
+        '/v1/dev/token',
+        async exchange => {
+          const user = exchange.query.get('user')
+          if (!isId(user))
+            throw new ConfabError('BAD_REQUEST', 'user: expected a user id.', { field: '/user' })
+          exchange.json(200, { token: await signDevToken(user) })
+        },
+        this.#parts.devTokenCors,
+      )
     app.options('/v1/*', (res, req) => this.#exchange(res, req).preflight())
     // Matches last: paths without a route, and methods that a route lacks, of all routes of the app.
     app.any('/*', (res, req) => {
@@ -86,13 +83,18 @@ export class HttpRoutes {
     })
   }
 
-  #exchange(res: HttpResponse, req: HttpRequest): Exchange {
-    return new Exchange(res, req, this.#parts.cors)
+  #exchange(res: HttpResponse, req: HttpRequest, cors = this.#parts.cors): Exchange {
+    return new Exchange(res, req, cors)
   }
 
-  #get(app: TemplatedApp, pattern: string, handle: (exchange: Exchange) => void | Promise<void>): void {
+  #get(
+    app: TemplatedApp,
+    pattern: string,
+    handle: (exchange: Exchange) => void | Promise<void>,
+    cors?: CorsPolicy,
+  ): void {
     addRoute(app, 'get', pattern, (res, req) => {
-      const exchange = this.#exchange(res, req)
+      const exchange = this.#exchange(res, req, cors)
       void this.#guard(exchange, async () => await handle(exchange))
     })
   }

@@ -63,11 +63,11 @@ export const framingProblem = (
  */
 const refusalBytes = 16 * 1024 + 1
 
-/** Answers 400 and closes the connection. The transport handles no later request of the connection. */
-const refuse = (res: HttpResponse, why: string): void => {
-  const body = JSON.stringify({ ok: false, error: new ConfabError('BAD_REQUEST', why).toBody() })
+/** Answers and closes the connection. The transport handles no later request of the connection. */
+const refuse = (res: HttpResponse, error: ConfabError): void => {
+  const body = JSON.stringify({ ok: false, error: error.toBody() })
   res.onAborted(() => {})
-  res.writeStatus('400 Bad Request')
+  res.writeStatus(error.code === 'FORBIDDEN' ? '403 Forbidden' : '400 Bad Request')
   res.writeHeader('content-type', 'application/json; charset=utf-8')
   res.writeHeader('cache-control', 'no-store')
   // In one call, with a length: after a part in chunks, the transport would write `Connection: close` between chunks.
@@ -88,18 +88,31 @@ export interface Refusals {
   refuses(address: () => string, now: number): boolean
 }
 
+export interface RefusalOptions {
+  readonly refusals: Refusals
+  /** Number of trusted proxies in front of the server. */
+  readonly proxies: number
+  /** Whether a value of the header `Host` is accepted. Undefined: all are. */
+  readonly acceptsHost: ((header: string) => boolean) | undefined
+}
+
+const unknownHost = (): ConfabError =>
+  new ConfabError(
+    'FORBIDDEN',
+    'Host: a development server answers to localhost, IP addresses and the names in the option `hosts` only.',
+  )
+
 /**
- * Makes every route that is registered on an app from now on refuse requests whose end is ambiguous, before its handler
- * runs: WebSocket upgrades, event streams and unknown paths included. Counts them, and closes the connections of a
- * refused address without an answer: at once when clients connect to this server without a proxy, else with the
- * request, whose header names the client. `proxies`: the trusted proxies.
+ * Makes every route that is registered on an app from now on refuse requests whose end is ambiguous or whose host is not
+ * accepted, before its handler runs: WebSocket upgrades, event streams and unknown paths included. Counts the ambiguous
+ * ones, and closes the connections of a refused address without an answer: at once when clients connect to this server
+ * without a proxy, else with the request, whose header names the client.
  */
 export const refuseAmbiguousRequests = (
   app: TemplatedApp,
-  refusals: Refusals,
-  proxies: number,
+  { refusals, proxies, acceptsHost }: RefusalOptions,
 ): TemplatedApp => {
-  /** Refuses a request when its end is ambiguous, or its address is refused. */
+  /** Refuses a request when its end is ambiguous, its host is not accepted, or its address is refused. */
   const isRefused = (res: HttpResponse, req: HttpRequest, method: string, isUpgrade: boolean): boolean => {
     const address = () => clientAddress(peerOf(res), req.getHeader('x-forwarded-for'), proxies)
     const now = performance.now()
@@ -108,9 +121,13 @@ export const refuseAmbiguousRequests = (
       return true
     }
     const why = framingProblem(method, headersOf(req), isUpgrade)
-    if (why === undefined) return false
-    refusals.count(address(), now)
-    refuse(res, why)
+    if (why !== undefined) {
+      refusals.count(address(), now)
+      refuse(res, new ConfabError('BAD_REQUEST', why))
+      return true
+    }
+    if (acceptsHost === undefined || acceptsHost(req.getHeader('host'))) return false
+    refuse(res, unknownHost())
     return true
   }
   const closeRefused = (res: HttpResponse, change: number): void => {

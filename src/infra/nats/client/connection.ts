@@ -50,7 +50,7 @@ const withCredentials = (servers: readonly string[]): Partial<ConnectionOptions>
   return url.password === '' ? { token: user } : { user, pass: decodeURIComponent(url.password) }
 }
 
-const withoutCredentials = (server: string): string => server.replace(/^(\w+:\/\/)[^@/]*@/, '$1')
+const withoutCredentials = (server: string): string => server.replace(/^(\w+:\/\/)[^/]*@/, '$1')
 
 /** Returns the code of an error, or else its class. */
 export const errorCodeOf = (error: unknown): string => {

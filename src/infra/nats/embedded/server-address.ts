@@ -1,10 +1,17 @@
 import { execFileSync } from 'node:child_process'
-import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { randomBytes } from 'node:crypto'
+import { existsSync, readFileSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
+import { childEnvironment } from '../../../base/child-environment.ts'
+import { writePrivateFile } from '../../../base/private-files.ts'
 import { sleep } from '../../../base/sleep.ts'
 
-/** `<data>/nats.json`: address and process id of the server that runs, or last ran, on a data folder. */
+/**
+ * `<data>/nats.json`: address and process id of the server that runs, or last ran, on a data folder. Only its owner can
+ * read the file.
+ */
 export interface ServerRecord {
+  /** With the credentials of this data folder: `nats://confab:…@127.0.0.1:4222`. */
   readonly url: string
   readonly pid: number
 }
@@ -15,7 +22,7 @@ export const configFileOf = (dataDir: string): string => join(dataDir, 'nats', '
 
 export const writeRecord = (dataDir: string, record: ServerRecord): void => {
   const file = recordFile(dataDir)
-  writeFileSync(`${file}.new`, `${JSON.stringify(record)}\n`)
+  writePrivateFile(`${file}.new`, `${JSON.stringify(record)}\n`)
   renameSync(`${file}.new`, file)
 }
 
@@ -27,11 +34,32 @@ export const readRecord = (dataDir: string): ServerRecord | undefined => {
   }
 }
 
+/** User and password of the embedded server's clients. */
+export interface Credentials {
+  readonly user: string
+  readonly password: string
+}
+
+/**
+ * The credentials of a data folder: random, created once, and kept over restarts, so that other processes that are
+ * connected can reconnect.
+ */
+export const credentialsOf = (dataDir: string): Credentials => {
+  const { username = '', password = '' } = URL.parse(readRecord(dataDir)?.url ?? '') ?? {}
+  return password === ''
+    ? { user: 'confab', password: randomBytes(32).toString('base64url') }
+    : { user: username, password }
+}
+
+/** Address of the embedded server on a port. */
+export const embeddedUrl = (port: number, { user, password }: Credentials): string =>
+  `nats://${user}:${password}@127.0.0.1:${port}`
+
 const commandLine = (pid: number): string => {
   try {
     return existsSync('/proc/self/cmdline')
       ? readFileSync(`/proc/${pid}/cmdline`, 'utf8')
-      : execFileSync('ps', ['-p', String(pid), '-o', 'args='], { encoding: 'utf8' })
+      : execFileSync('ps', ['-p', String(pid), '-o', 'args='], { encoding: 'utf8', env: childEnvironment() })
   } catch {
     return ''
   }

@@ -2,8 +2,10 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Writable } from 'node:stream'
+import { childEnvironment } from '../../../base/child-environment.ts'
 import { sleep } from '../../../base/sleep.ts'
 import { NatsError, NatsProblem } from '../client/nats-error.ts'
+import type { Credentials } from './server-address.ts'
 
 /** Limit of one message in bytes. The largest is a snapshot of a large conversation; client frames are far smaller. */
 export const maxPayload = 8 * 1024 * 1024
@@ -27,16 +29,18 @@ export interface ServerConfig {
   readonly logFile: string
   readonly portsDir: string
   readonly durability: Durability
+  readonly credentials: Credentials
 }
 
 const quote = (text: string): string => JSON.stringify(text)
 
-/** Configuration of the embedded server: JetStream on the loopback interface. */
+/** Configuration of the embedded server: JetStream on the loopback interface, for clients with the credentials. */
 export const serverConfig = (
   config: ServerConfig,
 ): string => `# confab writes this file at each start of the server.
 server_name: ${quote(config.name)}
 listen: "127.0.0.1:${config.port === 0 ? -1 : config.port}"
+authorization { user: ${quote(config.credentials.user)}, password: ${quote(config.credentials.password)} }
 max_payload: ${maxPayload}
 ports_file_dir: ${quote(config.portsDir)}
 log_file: ${quote(config.logFile)}
@@ -120,7 +124,7 @@ export const spawnServer = async (
     // first. Without a terminal, it shares the session: Linux schedules each session as a group, and two groups that
     // share few cores delay each other.
     detached: hasTerminal(),
-    env: { ...process.env, ...env },
+    env: childEnvironment('server', env),
   })
   let stderr = ''
   child.stderr?.on('data', (chunk: Buffer) => {

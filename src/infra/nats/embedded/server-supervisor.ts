@@ -1,9 +1,18 @@
-import { readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { backoffMs } from '../../../base/backoff.ts'
+import { writePrivateFile } from '../../../base/private-files.ts'
 import { sleep } from '../../../base/sleep.ts'
 import { NatsError } from '../client/nats-error.ts'
-import { configFileOf, endLeftover, readRecord, writeRecord } from './server-address.ts'
+import {
+  type Credentials,
+  configFileOf,
+  credentialsOf,
+  embeddedUrl,
+  endLeftover,
+  readRecord,
+  writeRecord,
+} from './server-address.ts'
 import { type Durability, type ServerProcess, serverConfig, spawnServer } from './server-process.ts'
 import { watchStorage } from './storage-watch.ts'
 
@@ -19,8 +28,6 @@ const restartBackoff = { firstMs: 50, maxMs: 5_000, jitter: 0 }
 /** A server that ran for this time was healthy: its end resets the back-off. */
 const healthyAfterMs = 10_000
 
-export const urlOfPort = (port: number): string => `nats://127.0.0.1:${port}`
-
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 const isPortTaken = (error: unknown): boolean =>
@@ -28,8 +35,10 @@ const isPortTaken = (error: unknown): boolean =>
 
 /** Keeps a nats-server running on a data folder that this process has locked: restarts it whenever it ends. */
 export class ServerSupervisor {
-  readonly port: number
+  /** Address with credentials. */
+  readonly url: string
   readonly #options: ServerSupervisorOptions
+  readonly #credentials: Credentials
   readonly #stopping = new AbortController()
   readonly #supervision: Promise<void>
   readonly #unwatch: () => void
@@ -39,18 +48,20 @@ export class ServerSupervisor {
   static async start(options: ServerSupervisorOptions): Promise<ServerSupervisor> {
     const { dataDir } = options
     await endLeftover(dataDir)
-    const lastPort = Number(new URL(readRecord(dataDir)?.url ?? urlOfPort(0)).port)
-    const server = await spawnAt(options, options.port ?? lastPort).catch(error => {
+    const lastPort = Number(URL.parse(readRecord(dataDir)?.url ?? '')?.port ?? 0)
+    const credentials = credentialsOf(dataDir)
+    const server = await spawnAt(options, credentials, options.port ?? lastPort).catch(error => {
       if (options.port !== undefined || !isPortTaken(error)) throw error
-      return spawnAt(options, 0)
+      return spawnAt(options, credentials, 0)
     })
-    return new ServerSupervisor(options, server)
+    return new ServerSupervisor(options, credentials, server)
   }
 
-  constructor(options: ServerSupervisorOptions, server: ServerProcess) {
+  constructor(options: ServerSupervisorOptions, credentials: Credentials, server: ServerProcess) {
     this.#options = options
+    this.#credentials = credentials
     this.#server = server
-    this.port = server.port
+    this.url = embeddedUrl(server.port, credentials)
     this.#supervision = this.#supervise()
     this.#unwatch = watchStorage(join(options.dataDir, 'nats'), logFileOf(options), {
       onNotice: options.onNotice,
@@ -85,7 +96,7 @@ export class ServerSupervisor {
       while (next === undefined) {
         await sleep(backoffMs(++restarts, restartBackoff), signal)
         if (signal.aborted) return
-        next = await spawnAt(this.#options, this.port).catch(error => {
+        next = await spawnAt(this.#options, this.#credentials, this.#server.port).catch(error => {
           this.#options.onNotice(`nats-server does not start, retrying: ${messageOf(error)}`)
           return undefined
         })
@@ -98,7 +109,11 @@ export class ServerSupervisor {
 
 const logFileOf = ({ dataDir }: ServerSupervisorOptions): string => join(dataDir, 'nats', 'nats-server.log')
 
-const spawnAt = async (options: ServerSupervisorOptions, port: number): Promise<ServerProcess> => {
+const spawnAt = async (
+  options: ServerSupervisorOptions,
+  credentials: Credentials,
+  port: number,
+): Promise<ServerProcess> => {
   const { dataDir, durability, binary } = options
   const natsDir = join(dataDir, 'nats')
   const paths = { logFile: logFileOf(options), portsDir: natsDir }
@@ -106,10 +121,11 @@ const spawnAt = async (options: ServerSupervisorOptions, port: number): Promise<
   // A killed server leaves its ports file.
   for (const name of readdirSync(natsDir))
     if (name.endsWith('.ports')) rmSync(join(natsDir, name), { force: true })
-  writeFileSync(configFile, serverConfig({ name: 'confab', port, storeDir: natsDir, durability, ...paths }))
+  const config = { name: 'confab', port, storeDir: natsDir, durability, credentials, ...paths }
+  writePrivateFile(configFile, serverConfig(config))
   const server = await spawnServer(binary, configFile, paths)
   try {
-    writeRecord(dataDir, { url: urlOfPort(server.port), pid: server.pid })
+    writeRecord(dataDir, { url: embeddedUrl(server.port, credentials), pid: server.pid })
   } catch (error) {
     await server.stop()
     throw error

@@ -1,0 +1,124 @@
+import type { IncomingMessage } from 'node:http'
+import { isLoopback } from '../base/host-names.ts'
+import { KiB } from '../base/option-types.ts'
+import { CannotListenError, type TokenVerifier } from '../edge/index.ts'
+import { ConfabError } from '../events/index.ts'
+import { adminRole } from '../infra/tokens/index.ts'
+import { acceptedHosts } from './accepted-hosts.ts'
+import type { AdminHandler } from './admin-routes.ts'
+import {
+  type HttpHandler,
+  type HttpListener,
+  type HttpMethod,
+  json,
+  openHttpListener,
+  urlOf,
+} from './http-listener.ts'
+import type { ProcessContext, Readiness } from './lifecycle.ts'
+import { isReady } from './status-server.ts'
+
+export interface AdminServerParts {
+  readonly readiness: () => Promise<Readiness>
+  /** Verifies the tokens of admin requests. Undefined: this process has no keys, and refuses all admin requests. */
+  readonly tokens: TokenVerifier | undefined
+}
+
+const defaultPort = 9080
+const maxBodyBytes = 64 * KiB
+
+/** Reads the JSON object in a body. Throws ConfabError. */
+const bodyOf = async (request: IncomingMessage): Promise<Readonly<Record<string, unknown>>> => {
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    size += chunk.byteLength
+    if (size > maxBodyBytes) throw new ConfabError('TOO_LARGE')
+    chunks.push(chunk)
+  }
+  if (size === 0) return {}
+  try {
+    const value: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks)))
+    if (typeof value === 'object' && value !== null && !Array.isArray(value))
+      return value as Readonly<Record<string, unknown>>
+  } catch {
+    // Not JSON.
+  }
+  throw new ConfabError('BAD_REQUEST', 'The body must be one JSON object in UTF-8.')
+}
+
+/** Returns the user of an administrator's token. Rejects with ConfabError. */
+const adminOf = async ({ headers }: IncomingMessage, tokens: AdminServerParts['tokens']): Promise<string> => {
+  const token = /^Bearer +(\S+)$/i.exec(headers.authorization ?? '')?.[1]
+  if (token === undefined)
+    throw new ConfabError('UNAUTHENTICATED', 'No token. Send the header Authorization: Bearer TOKEN.')
+  if (tokens === undefined)
+    throw new ConfabError(
+      'UNAVAILABLE',
+      'This process has no keys that verify tokens. Set jwt.secret or jwt.jwks.',
+    )
+  const { user, role } = await tokens.verify(token)
+  if (role !== adminRole)
+    throw new ConfabError('FORBIDDEN', `The token needs the claim confab_role with the value ${adminRole}.`)
+  return user
+}
+
+/**
+ * Serves metrics, details of the readiness and the admin requests of this process, on a port of its own. Admin requests
+ * need a token with the role; metrics and readiness need none, so only the network protects them.
+ *
+ * Resolves with the address; undefined when the listener is off. Without a configured port it takes a free one when
+ * the default port is in use. Rejects with CannotListenError.
+ */
+export const openAdminServer = async (
+  context: ProcessContext,
+  { readiness, tokens }: AdminServerParts,
+): Promise<string | undefined> => {
+  const { config, logger, registry, admin } = context
+  const { adminHost: host, adminPort } = config
+  if (adminPort === 'off') return undefined
+
+  const routes = new Map<string, Partial<Record<HttpMethod, HttpHandler>>>()
+  routes.set('/healthz', { GET: () => json(200, { ok: true }) })
+  routes.set('/readyz', {
+    GET: async () => {
+      const parts = await readiness().catch(() => ({ parts: false }))
+      const ok = isReady(parts)
+      return json(ok ? 200 : 503, { ok, parts })
+    },
+  })
+  routes.set('/metrics', {
+    GET: async () => ({ status: 200, type: registry.contentType, body: await registry.metrics() }),
+  })
+  const guarded =
+    (handler: AdminHandler): HttpHandler =>
+    async (request, url) => {
+      const user = await adminOf(request, tokens)
+      const body = request.method === 'POST' ? await bodyOf(request) : {}
+      return json(200, await handler({ admin: user, query: url.searchParams, body }))
+    }
+  for (const [path, methods] of admin.entries())
+    routes.set(
+      path,
+      Object.fromEntries(Object.entries(methods).map(([method, handler]) => [method, guarded(handler)])),
+    )
+
+  const listen = (port: number): Promise<HttpListener> =>
+    openHttpListener(
+      {
+        component: 'admin server',
+        host,
+        port,
+        routes,
+        // On another address, operators and scrapers use names that confab does not know.
+        acceptsHost: isLoopback(host) ? acceptedHosts(config) : undefined,
+      },
+      context,
+    )
+  const listener = await listen(adminPort ?? defaultPort).catch(async error => {
+    if (adminPort !== undefined || !(error instanceof CannotListenError)) throw error
+    const other = await listen(0)
+    logger.warn({ port: other.port }, `admin port ${defaultPort} is in use: listening on a free port`)
+    return other
+  })
+  return urlOf(listener)
+}
