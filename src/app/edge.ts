@@ -1,8 +1,14 @@
+import { hostname } from 'node:os'
 import { settlesWithin } from '../base/timeout.ts'
 import type { CommandBus, StateReader } from '../commands/index.ts'
 import { type Edge, type EdgeOptions, startEdge } from '../edge/index.ts'
 import { type ConfabConfig, ConfigError, devSecret } from '../infra/config/index.ts'
-import { openLastSeenBucket, openPresenceBucket } from '../infra/nats/index.ts'
+import {
+  createSessionQueries,
+  openLastSeenBucket,
+  openPresenceBucket,
+  openRevocationBucket,
+} from '../infra/nats/index.ts'
 import { createEdgeMetrics } from '../infra/telemetry/index.ts'
 import { createTokenVerifier, signDevToken, type TokenOptions } from '../infra/tokens/index.ts'
 import { loadUws } from '../infra/uws/index.ts'
@@ -44,7 +50,13 @@ export const openEdgeRole = async (context: ProcessContext, parts: EdgeRoleParts
       keepMs: config.edge.lastSeenMs,
       replicas: config.natsReplicas,
     }),
-    tokens: await createTokenVerifier(tokens),
+    tokens: await createTokenVerifier(tokens, { onNotice: notice => logger.warn({}, notice) }),
+    revocations: await openRevocationBucket(system.nats, {
+      keepMs: config.tokens.maxLifetimeMs + config.tokens.clockToleranceMs,
+      replicas: config.natsReplicas,
+    }),
+    sessionQueries: createSessionQueries(system.nats),
+    node: `${hostname()}/${process.pid}`,
     media: await openMedia(context),
     metrics,
     logger,
@@ -54,7 +66,9 @@ export const openEdgeRole = async (context: ProcessContext, parts: EdgeRoleParts
     ...(config.grpcPort === undefined ? {} : { grpcPort: config.grpcPort }),
     limits: config.edge,
     readiness,
-    ...(config.dev && secret !== undefined ? { signDevToken: user => signDevToken(secret, user) } : {}),
+    ...(config.dev && secret !== undefined
+      ? { signDevToken: user => signDevToken(secret, user, config.tokens) }
+      : {}),
   })
   edge = started
   // Projections of this process keep the views current for clients that still read during the drain.

@@ -41,6 +41,7 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
   const readiness = async (): Promise<Readiness> => {
     const parts = {
       feed: delivery.access.isFresh,
+      revocations: wiredSessions.tokens.isCurrent,
       roster: await delivery.memberships.areKnown().catch(() => false),
       accepting: !isDraining,
       ...(await options.readiness?.().catch(() => ({ parts: false }))),
@@ -50,6 +51,7 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
   const wired = { ...wiredSessions, ...delivery, ...requests }
   const transports = wireTransports(app, options, limits, wired, readiness)
 
+  await wiredSessions.tokens.start()
   const { port, grpcPort } = await transports.start(host)
   wiredSessions.start()
   delivery.start()

@@ -15,6 +15,7 @@ import { media } from './media.ts'
 import type { Fields, Handler, RequestContext } from './request-context.ts'
 import { search } from './search.ts'
 import { send } from './send.ts'
+import { sessions } from './sessions.ts'
 import { call, presence, typing } from './signals.ts'
 import { ping, sync } from './sync.ts'
 
@@ -56,6 +57,7 @@ const handlers = (context: RequestContext): Handlers => {
     members: members(context),
     search: search(context),
     media: media(context),
+    sessions: sessions(context),
     sync: sync(context),
     ping: ping(),
   }

@@ -28,6 +28,7 @@ const largeAnswers: ReadonlySet<RequestType> = new Set<RequestType>([
   'members',
   'search',
   'presence',
+  'sessions',
 ])
 
 /** A request until it is answered: what its answer, metrics and log entry need. */

@@ -1,4 +1,5 @@
 import { type Option, type OptionTable, ValueError, type ValuesOf, variableOf } from '../../base/option.ts'
+import { tokenProblems } from '../tokens/options.ts'
 import { type GivenValue, readConfigFile } from './config-file.ts'
 import { allOptions, options, orderedOptions, sections } from './option-groups.ts'
 
@@ -126,6 +127,10 @@ export const compileConfig = (sources: ConfigSources = {}): ConfabConfig => {
   const { secret } = config.tokens
   if (!config.dev && secret !== undefined && Buffer.byteLength(secret) < 32)
     problems.push('jwt.secret: must have at least 32 bytes (RFC 7518, 3.2)')
+  const { previousSecret } = config.tokens
+  if (!config.dev && previousSecret !== undefined && Buffer.byteLength(previousSecret) < 32)
+    problems.push('jwt.previousSecret: must have at least 32 bytes (RFC 7518, 3.2)')
+  problems.push(...tokenProblems(config.tokens, config))
   if (problems.length > 0) throw new ConfigError(problems)
   return Object.freeze(config)
 }
