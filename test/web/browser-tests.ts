@@ -84,6 +84,7 @@ const open = async (
   await page.goto(
     `${url}${path}${user === undefined ? '' : `?user=${user}`}${c === undefined ? '' : `#/c/${c}`}`,
   )
+  if (user !== undefined) await page.getByRole('button', { name: 'Sign in' }).click()
   if (user !== undefined && path === '/') await page.locator('.sidebar-header').waitFor({ state: 'attached' })
   return page
 }
