@@ -42,7 +42,7 @@ const Device = ({ item, onEnd }: { item: SessionItem; onEnd: () => void }) => {
   return html`
     <li class="member device" data-session=${session}>
       <span class="member-name">
-        <bdi>${name}</bdi>${current && html` <span class="muted">this device</span>`}
+        <bdi>${name}</bdi>${current && html` <span class="muted">this device</span>`}${' '}
         <span class="muted device-facts">
           ${address !== undefined && html`<bdi>${address}</bdi>${', '}`}
           since <time datetime=${since} title=${formatPrecisely(since)}>${formatBriefly(since)}</time>,
