@@ -8,7 +8,7 @@ export type AnyRequest = RequestType | 'hello'
 
 /** Sections of requests, in the order of the page. */
 export const groups: readonly (readonly [title: string, types: readonly AnyRequest[]])[] = [
-  ['Session', ['hello', 'sync', 'ping']],
+  ['Session', ['hello', 'sessions', 'sync', 'ping']],
   [
     'Conversations',
     [
@@ -39,6 +39,7 @@ export const groups: readonly (readonly [title: string, types: readonly AnyReque
 
 export const concept = {
   connections: '[Connections](concepts/connections.md)',
+  tokens: '[Tokens](concepts/tokens.md)',
   conversations: '[Conversations and roles](concepts/conversations.md)',
   bans: '[Bans](concepts/conversations.md#bans)',
   archive: '[Archived conversations](concepts/conversations.md#archived-conversations)',
@@ -56,7 +57,8 @@ export const concept = {
 }
 
 export const conceptsOf: Readonly<Record<AnyRequest, readonly string[]>> = {
-  hello: [concept.connections, concept.resume],
+  hello: [concept.connections, concept.tokens, concept.resume],
+  sessions: [concept.tokens],
   sync: [concept.resume],
   ping: [concept.connections],
   create: [concept.conversations, concept.data, concept.retries],
@@ -114,6 +116,9 @@ export const notes: Partial<Record<AnyRequest, readonly string[]>> = {
   ],
   mute: ['Muting changes the `muted` field of `inbox` and nothing else.'],
   block: ['A block works in both directions, in direct conversations and for calls.'],
+  sessions: [
+    'Event streams are in the list once they have caught up. The sessions of a node that does not answer in time are missing.',
+  ],
   typing: [
     'Other members receive the signal only in conversations of at most 100 members, unless configured.',
   ],

@@ -1,8 +1,14 @@
+import { hostname } from 'node:os'
 import { settlesWithin } from '../base/timeout.ts'
 import type { CommandBus, StateReader } from '../commands/index.ts'
 import { type Edge, type EdgeOptions, startEdge, type TokenVerifier } from '../edge/index.ts'
 import { type ConfabConfig, ConfigError, devSecret as readDevSecret } from '../infra/config/index.ts'
-import { openLastSeenBucket, openPresenceBucket } from '../infra/nats/index.ts'
+import {
+  createSessionQueries,
+  openLastSeenBucket,
+  openPresenceBucket,
+  openRevocationBucket,
+} from '../infra/nats/index.ts'
 import { createEdgeMetrics } from '../infra/telemetry/index.ts'
 import { signDevToken, type TokenOptions } from '../infra/tokens/index.ts'
 import { loadUws } from '../infra/uws/index.ts'
@@ -47,6 +53,12 @@ export const openEdgeRole = async (context: ProcessContext, parts: EdgeRoleParts
       replicas: config.natsReplicas,
     }),
     tokens,
+    revocations: await openRevocationBucket(system.nats, {
+      keepMs: config.tokens.maxLifetimeMs + config.tokens.clockToleranceMs,
+      replicas: config.natsReplicas,
+    }),
+    sessionQueries: createSessionQueries(system.nats),
+    node: `${hostname()}/${process.pid}`,
     media: await openMedia(context),
     metrics,
     logger,
@@ -59,7 +71,10 @@ export const openEdgeRole = async (context: ProcessContext, parts: EdgeRoleParts
     readiness,
     ...(devSecret === undefined
       ? {}
-      : { signDevToken: user => signDevToken(devSecret, user), acceptsHost: acceptedHosts(config) }),
+      : {
+          signDevToken: user => signDevToken(devSecret, user, config.tokens),
+          acceptsHost: acceptedHosts(config),
+        }),
   })
   edge = started
   // During the drain, projections of this process keep the views current, and operators see its metrics.

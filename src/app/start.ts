@@ -79,7 +79,10 @@ const startRoles = async (
   const failed = Promise.withResolvers<Error>()
   const onNotice = (notice: string): void => logger.info({}, notice)
   const keys = tokenKeys(config, has('edge'))
-  const tokens = keys === undefined ? undefined : await createTokenVerifier(keys)
+  const tokens =
+    keys === undefined
+      ? undefined
+      : await createTokenVerifier(keys, { onNotice: notice => logger.warn({}, notice) })
   let isPrepared = false
   life.readyWhen('prepared', () => isPrepared)
 

@@ -7,6 +7,7 @@ import { projectionsCommand } from './projections/index.ts'
 import { replayCommand } from './replay.ts'
 import { sendCommand } from './send.ts'
 import { serveCommand } from './serve/serve.ts'
+import { sessionsCommand } from './sessions.ts'
 import { storesCommand } from './stores.ts'
 import { streamsCommand } from './streams.ts'
 import { tailCommand } from './tail.ts'
@@ -52,6 +53,7 @@ export const createProgram = (): Command => {
     .addCommand(replayCommand())
     .addCommand(streamsCommand())
     .addCommand(storesCommand())
+    .addCommand(sessionsCommand())
     .addCommand(projectionsCommand())
     .addCommand(doctorCommand())
   configure(program)

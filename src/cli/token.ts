@@ -1,6 +1,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { devSecret } from '../infra/config/index.ts'
 import { adminRole, signDevToken } from '../infra/tokens/index.ts'
+import { CliError } from './command/cli-error.ts'
 import { addConfigFlags, configOf, requireUserId, type SystemFlags } from './command/config-flags.ts'
 import { print } from './terminal/output.ts'
 
@@ -13,7 +14,15 @@ interface TokenFlags extends Pick<SystemFlags, 'data' | 'config'> {
 const token = async (flags: TokenFlags): Promise<void> => {
   requireUserId(flags.user)
   const config = configOf(flags)
-  const signed = await signDevToken(config.tokens.secret ?? devSecret(config.data), flags.user, {
+  const { secret = devSecret(config.data), maxLifetimeMs } = config.tokens
+  const longest = Math.floor(maxLifetimeMs / 1000)
+  if (flags.expires !== undefined && flags.expires > longest)
+    throw new CliError(
+      'BAD_OPTION',
+      `--expires: ${flags.expires} is more than ${longest} s, the longest lifetime that the server accepts (jwt.maxLifetime)`,
+    )
+  const signed = await signDevToken(secret, flags.user, {
+    ...config.tokens,
     role: flags.role,
     ...(flags.expires === undefined ? {} : { expiresInSeconds: flags.expires }),
   })
@@ -32,7 +41,11 @@ export const tokenCommand = (): Command =>
     new Command('token')
       .description('Sign a token with CONFAB_JWT_SECRET, or with the development secret of the data folder')
       .requiredOption('--user <id>', 'User of the token')
-      .option('--expires <seconds>', 'Lifetime of the token (default: 30 days)', seconds)
+      .option(
+        '--expires <seconds>',
+        'Lifetime of the token (default: 30 days, or jwt.maxLifetime if that is less)',
+        seconds,
+      )
       .addOption(new Option('--role <role>', 'Role of the token, for admin requests').choices([adminRole])),
     ['data'],
   ).action(token)

@@ -22,6 +22,7 @@ export interface ConnectionOptions {
 type Code = (typeof CloseCode)[keyof typeof CloseCode]
 const unauthenticated: Code = 4001
 const replaced: Code = 4003
+const revoked: Code = 4004
 const subprotocol: (typeof Subprotocol)['json'] = 'confab.v1.json'
 
 const helloId = 'hello'
@@ -193,6 +194,14 @@ export class Connection {
 
   #lost(code: number, reason: string): void {
     if (code === replaced) this.#giveUp(closed('Another connection of this device replaced this one.'))
+    else if (code === revoked)
+      this.#giveUp(
+        new RequestError({
+          code: 'UNAUTHENTICATED',
+          message: 'This session was ended on another device or by the operator.',
+          retryable: false,
+        }),
+      )
     else if (code !== unauthenticated) this.#wait()
     else if (typeof this.#options.token === 'function' && !this.#refused) {
       this.#refused = true

@@ -7,6 +7,8 @@ import type { EdgeLimits } from './ports/edge-limits.ts'
 import type { EdgeMetrics } from './ports/edge-metrics.ts'
 import type { LastSeenStore } from './ports/last-seen-store.ts'
 import type { PresenceStore } from './ports/presence-store.ts'
+import type { RevocationStore } from './ports/revocation-store.ts'
+import type { SessionQueries } from './ports/session-queries.ts'
 import type { Signals } from './ports/signals.ts'
 import type { TokenVerifier } from './ports/token-verifier.ts'
 import type { ViewChanges } from './ports/view-changes.ts'
@@ -28,6 +30,12 @@ export interface EdgeOptions {
   /** Stores last-seen times. Without it clients receive none. */
   readonly lastSeen?: LastSeenStore
   readonly tokens: TokenVerifier
+  /** Shares revocations between edge nodes. Without it a node knows only its own, until it stops. */
+  readonly revocations?: RevocationStore
+  /** Finds sessions at all edge nodes. Without it a node finds its own. */
+  readonly sessionQueries?: SessionQueries
+  /** Name of this node for operators. Default: random. */
+  readonly node?: string
   /** Uploads and downloads. Without it messages have no attachments. */
   readonly media?: Media
   readonly metrics: EdgeMetrics

@@ -50,6 +50,7 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
   const requests = wireRequests(options, limits, wiredSessions, delivery)
   const readiness = async (): Promise<Readiness> => ({
     feed: delivery.access.isFresh,
+    revocations: wiredSessions.tokens.isCurrent,
     roster: await delivery.memberships.areKnown().catch(() => false),
     accepting: !isDraining,
     ...(await options.readiness?.().catch(() => ({ parts: false }))),
@@ -58,6 +59,7 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
   const wired = { ...wiredSessions, ...delivery, ...requests }
   const transports = wireTransports(app, options, limits, wired, isReady)
 
+  await wiredSessions.tokens.start()
   const { port, grpcPort } = await transports.start(host)
   wiredSessions.start()
   delivery.start()

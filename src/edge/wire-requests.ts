@@ -23,8 +23,8 @@ export const wireRequests = (
   wired: WiredSessions,
   delivery: WiredDelivery,
 ) => {
-  const { bus, states, views, log, signals, tokens, media, metrics, logger } = options
-  const { sessions, helloRate, devices, presence, lastSeen } = wired
+  const { bus, states, views, log, signals, media, metrics, logger } = options
+  const { sessions, tokens, directory, helloRate, devices, presence, lastSeen } = wired
   const { access, isOnRoster, freshness, memberships, reader, fanOut, writeRoom, catchUp, slowConsumers } =
     delivery
   const lookup = createViewLookup(views.timeline, log)
@@ -59,6 +59,8 @@ export const wireRequests = (
     calls,
     media,
     lookup,
+    tokens,
+    directory,
     limits,
   })
   const helloHandler = new HelloHandler(

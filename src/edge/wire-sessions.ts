@@ -4,15 +4,26 @@ import { AddressLimit, HelloRate } from './limits/connection-limits.ts'
 import type { EdgeLimits } from './ports/edge-limits.ts'
 import { Contacts, LastSeen, PresenceBoard } from './presence/index.ts'
 import { closeOverdue, DeviceSessions } from './sessions/close-sessions.ts'
+import { Revocations } from './sessions/revocations.ts'
+import { SessionDirectory } from './sessions/session-directory.ts'
 import { SessionRegistry } from './sessions/session-registry.ts'
 
 /** Interval at which expired tokens and missing hellos are checked, ms. */
 const overdueMs = 500
 
-/** Wires the sessions of this node: registry, limits of new sessions, devices, presence and last-seen times. */
+/**
+ * Wires the sessions of this node: registry, tokens and revocations, limits of new sessions, devices, presence and
+ * last-seen times.
+ */
 export const wireSessions = (options: EdgeOptions, limits: EdgeLimits) => {
-  const { states, views, signals, metrics, logger } = options
+  const { states, views, signals, metrics, logger, node = randomUUID() } = options
   const sessions = new SessionRegistry()
+  const tokens = new Revocations({
+    tokens: options.tokens,
+    store: options.revocations,
+    sessions,
+    logger,
+  })
   const addresses = new AddressLimit(limits, () => metrics.limited('address_sockets'))
   const helloRate = new HelloRate(limits.hellos, () => metrics.limited('hello_rate'))
   const devices = new DeviceSessions(signals, sessions)
@@ -27,10 +38,16 @@ export const wireSessions = (options: EdgeOptions, limits: EdgeLimits) => {
     { edge: randomUUID(), sessions, store: options.presence, lastSeen, metrics, logger },
     limits,
   )
+  const directory = new SessionDirectory(
+    { node, sessions, queries: options.sessionQueries },
+    () => presence.otherNodes,
+  )
   let timer: NodeJS.Timeout | undefined
 
   return {
     sessions,
+    tokens,
+    directory,
     addresses,
     helloRate,
     devices,
@@ -44,6 +61,8 @@ export const wireSessions = (options: EdgeOptions, limits: EdgeLimits) => {
     },
     stop(): void {
       clearInterval(timer)
+      directory.stop()
+      tokens.stop()
       presence.close()
     },
   }

@@ -23,8 +23,8 @@ export const wireTransports = (
   wired: WiredSessions & WiredDelivery & WiredRequests,
   isReady: () => Promise<boolean>,
 ) => {
-  const { uws, tokens, media, metrics, logger, signDevToken } = options
-  const { sessions, addresses, helloRate, presence } = wired
+  const { uws, media, metrics, logger, signDevToken } = options
+  const { sessions, tokens, addresses, helloRate, presence } = wired
   const { access, isOnRoster, memberships, fanOut, catchUp, writeRoom } = wired
   const { requests, answer, admission } = wired
   const cors = corsPolicy(options.corsOrigins ?? [])

@@ -11,7 +11,7 @@ import {
   Title,
 } from './conversation-events.ts'
 import type { ErrorBody } from './errors.ts'
-import { Id, Mark, Seq, Time } from './ids.ts'
+import { Id, Mark, OneOf, Seq, Time } from './ids.ts'
 import type { RequestType } from './protocol.ts'
 import { Presence } from './pushes.ts'
 import { described, optional } from './schema.ts'
@@ -136,6 +136,21 @@ export const MediaPart = Type.Object({
 })
 export type MediaPart = Static<typeof MediaPart>
 
+/** A session of the caller. */
+export const SessionItem = Type.Object({
+  session: described(Id, 'Session id.'),
+  device: optional(Id, 'Device of the session. Absent: the client named none.'),
+  transport: described(OneOf('websocket', 'event-stream', 'grpc'), 'Transport of the session.'),
+  address: optional(
+    Type.String(),
+    'Address of the client; of IPv6, the /64 network. Absent: the server does not know it.',
+  ),
+  since: described(Time, 'Time at which the session opened.'),
+  active: described(Time, 'Time of the last request that its user caused.'),
+  current: optional(Type.Literal(true), 'Present on the session that sent the request.'),
+})
+export type SessionItem = Static<typeof SessionItem>
+
 /** An event of any type. */
 const AnyEvent = Type.Unsafe<ConversationEvent>(Type.Union(Object.values(ConversationEvents) as TSchema[]))
 
@@ -237,6 +252,9 @@ export const Answers = {
     missing: described(Mark, 'Number of missing parts in total.'),
     verified: described(Type.Boolean(), 'Whether a message may attach the file.'),
     complete: described(Type.String(), 'Path of the request that completes the upload.'),
+  }),
+  sessions: Type.Object({
+    sessions: described(Type.Array(SessionItem), 'Open sessions of the caller, the newest first.'),
   }),
   sync: nothing,
   ping: Type.Object({ at: described(Time, 'Time of the server.') }),

@@ -374,6 +374,12 @@ export const QueryRequests = {
     ),
     c: optional(Id, 'Conversation that may already have this content. Then there is nothing to upload.'),
   }),
+  sessions: request('sessions', 'Returns the sessions of the caller at all nodes, and ends one of them.', {
+    end: optional(
+      Id,
+      'Session to end: its token is refused from then on, and every session that was opened with the token closes with 4004. Absent: end none.',
+    ),
+  }),
   sync: request('sync', 'Requests the events that the session has missed.', {
     cursors: described(
       Cursors,
@@ -403,6 +409,7 @@ export const CloseCode = {
   unauthenticated: 4001,
   helloTimeout: 4002,
   replaced: 4003,
+  revoked: 4004,
   tooSlow: 4008,
   tooManySockets: 4029,
 } as const

@@ -357,6 +357,10 @@ export const RequestErrors: Readonly<Record<RequestType | 'hello', readonly Requ
     },
     noMediaStore,
   ],
+  sessions: [
+    { code: 'NOT_FOUND', field: '/end', when: 'The caller has no such session.' },
+    { code: 'RATE_LIMITED', when: 'The caller has ended 100 sessions with different tokens already.' },
+  ],
   sync: [
     {
       code: 'BAD_REQUEST',

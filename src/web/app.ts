@@ -5,6 +5,7 @@ import type { Chat } from './chat.ts'
 import { ConnectionNotice } from './connection-notice.ts'
 import { ConversationList } from './conversation-list.ts'
 import { CreateDialog } from './create-dialog.ts'
+import { DevicesDialog } from './devices-dialog.ts'
 import type { DialogName } from './dialog.ts'
 import { Icon } from './icons.ts'
 import { nameOf, unreadTotal } from './inbox.ts'
@@ -74,6 +75,7 @@ export const App = ({ chat, onSignOut }: { chat: Chat; onSignOut: (why?: string)
       }
     </main>
     ${dialog === 'create' && html`<${CreateDialog} chat=${chat} onClose=${close} />`}
+    ${dialog === 'devices' && html`<${DevicesDialog} chat=${chat} onClose=${close} />`}
     ${dialog === 'members' && room !== undefined && html`<${MembersDialog} chat=${chat} room=${room} onClose=${close} />`}
     ${dialog === 'search' && html`<${SearchDialog} chat=${chat} onClose=${close} />`}
     ${dialog === 'search-here' && html`<${SearchDialog} chat=${chat} c=${room?.c} onClose=${close} />`}

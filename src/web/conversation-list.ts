@@ -32,6 +32,7 @@ export const ConversationList = (props: {
       <${NotificationButton} chat=${chat} />
       <${IconButton} name="search" label="Search messages" onClick=${() => props.onDialog('search')} />
       <${IconButton} name="plus" label="New conversation" onClick=${() => props.onDialog('create')} />
+      <${IconButton} name="devices" label="Devices" onClick=${() => props.onDialog('devices')} />
       <${IconButton} name="leave" label="Sign out" onClick=${props.onSignOut} />
     </header>
     ${

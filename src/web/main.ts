@@ -1,31 +1,35 @@
 import { html, render } from 'htm/preact'
-import { useCallback, useEffect, useState } from 'preact/hooks'
+import { useCallback, useRef, useState } from 'preact/hooks'
 import { App } from './app.ts'
 import type { Chat } from './chat.ts'
-import { type Credentials, credentialsHere, forget, signIn } from './sign-in.ts'
-import { SignInForm } from './sign-in-form.ts'
+import { type Credentials, forget, signIn } from './sign-in.ts'
+import { LinkQuestion, SignInForm } from './sign-in-form.ts'
+import { useSignIn } from './use-sign-in.ts'
 
 const Root = () => {
   const [chat, setChat] = useState<Chat | undefined>(undefined)
   const [busy, setBusy] = useState(false)
   const [problem, setProblem] = useState<string | undefined>(undefined)
 
+  const opened = useRef<Chat | undefined>(undefined)
   const enter = useCallback(async (credentials: Credentials) => {
+    opened.current?.close()
+    opened.current = undefined
+    setChat(undefined)
     setBusy(true)
     setProblem(undefined)
     try {
-      setChat(await signIn(credentials))
+      opened.current = await signIn(credentials)
+      setChat(opened.current)
     } catch (error) {
       setProblem(error instanceof Error ? error.message : String(error))
     }
     setBusy(false)
   }, [])
 
-  useEffect(() => {
-    const credentials = credentialsHere()
-    if (credentials !== undefined) void enter(credentials)
-  }, [enter])
+  const { asked, answer } = useSignIn(chat !== undefined, enter)
 
+  if (asked !== undefined) return html`<${LinkQuestion} credentials=${asked} onAnswer=${answer} />`
   if (chat === undefined)
     return html`<${SignInForm} busy=${busy} problem=${problem} onSignIn=${(user: string) => enter({ user })} />`
   return html`

@@ -202,8 +202,8 @@ const Member = (props: { chat: Chat; room: Room; member: MemberItem; mine: Role;
   `
 }
 
-/** Asks in the row of a member. The focus is on the button that changes nothing. */
-const Question = (props: {
+/** Asks in the row of a member or device. The focus is on the button that changes nothing. */
+export const Question = (props: {
   text: string
   keep: string
   confirm: string

@@ -1,6 +1,30 @@
 import { html } from 'htm/preact'
-import { useState } from 'preact/hooks'
+import { useEffect, useRef, useState } from 'preact/hooks'
 import { Icon } from './icons.ts'
+import { type Credentials, userIn } from './sign-in.ts'
+
+/** Asks whether to use the credentials of a link. The focus is on the button that changes nothing. */
+export const LinkQuestion = (props: {
+  credentials: Credentials
+  onAnswer: (isAccepted: boolean) => void
+}) => {
+  const user = userIn(props.credentials)
+  const cancel = useRef<HTMLButtonElement>(null)
+  useEffect(() => cancel.current?.focus(), [])
+  return html`
+    <main class="sign-in">
+      <section class="card" role="alertdialog" aria-labelledby="link-title" aria-describedby="link-text">
+        <span class="mark"><${Icon} name="bubbles" /></span>
+        <h1 id="link-title" dir="auto">${user === undefined ? 'Sign in with this link?' : `Sign in as ${user}?`}</h1>
+        <p id="link-text" class="muted">A link opened this page. Sign in only if you know its origin: everything that you write goes out under this name.</p>
+        <div class="dialog-actions">
+          <button type="button" class="quiet" ref=${cancel} onClick=${() => props.onAnswer(false)}>Cancel</button>
+          <button type="button" class="primary" onClick=${() => props.onAnswer(true)}>Sign in</button>
+        </div>
+      </section>
+    </main>
+  `
+}
 
 /** Asks for a user name. */
 export const SignInForm = (props: {

@@ -1,5 +1,6 @@
-import { type ConfabClient, createClient } from '../client/index.ts'
+import { type ConfabClient, createClient, userIdOfClaim } from '../client/index.ts'
 import { Chat } from './chat.ts'
+import { newDeviceName } from './device-name.ts'
 
 /** The credentials of this tab: a user of a development server, or a token. */
 export type Credentials = { readonly user: string } | { readonly token: string }
@@ -10,21 +11,40 @@ const tokenMs = 5_000
 const storageKey = 'confab.credentials'
 
 /**
- * Returns the credentials of a sign-in link (`?user=…` or `#token=…`, removed from the address), else those of this
- * tab.
+ * Returns the credentials of a sign-in link (`?user=…` or `#token=…`), and removes them from the address and the entry
+ * of the history. Any page can make a link: ask the user before using them.
  */
-export const credentialsHere = (): Credentials | undefined => {
+export const credentialsOfLink = (): Credentials | undefined => {
   const url = new URL(location.href)
   const user = url.searchParams.get('user')
   const token = new URLSearchParams(url.hash.slice(1)).get('token')
-  if (user === null && token === null) {
-    const stored = sessionStorage.getItem(storageKey)
-    return stored === null ? undefined : JSON.parse(stored)
-  }
+  if (user === null && token === null) return undefined
   url.searchParams.delete('user')
   if (token !== null) url.hash = ''
   history.replaceState(null, '', url)
-  return token !== null ? { token } : { user: user ?? '' }
+  const credentials = token !== null ? { token } : { user: user ?? '' }
+  return Object.values(credentials).includes('') ? undefined : credentials
+}
+
+/** Returns the credentials that this tab is signed in with. */
+export const credentialsOfTab = (): Credentials | undefined => {
+  const stored = sessionStorage.getItem(storageKey)
+  return stored === null ? undefined : JSON.parse(stored)
+}
+
+/** Returns the user that credentials name. The page cannot verify a token: it is for display only. */
+export const userIn = (credentials: Credentials): string | undefined => {
+  if ('user' in credentials) return credentials.user
+  try {
+    const part = credentials.token.split('.')[1] ?? ''
+    const bytes = Uint8Array.from(atob(part.replace(/-/g, '+').replace(/_/g, '/')), char =>
+      char.charCodeAt(0),
+    )
+    const { sub } = JSON.parse(new TextDecoder().decode(bytes)) as { sub?: unknown }
+    return typeof sub === 'string' && userIdOfClaim(sub) !== undefined ? sub : undefined
+  } catch {
+    return undefined
+  }
 }
 
 export const forget = (): void => sessionStorage.removeItem(storageKey)
@@ -59,8 +79,13 @@ export const clientFor = async (credentials: Credentials): Promise<ConfabClient>
   address.protocol = location.protocol === 'https:' ? 'wss:' : 'ws:'
   const first = 'user' in credentials ? await devToken(credentials.user) : credentials.token
   let fresh: string | undefined = first
+  const device = newDeviceName(
+    navigator.userAgent,
+    crypto.getRandomValues(new Uint32Array(1))[0]!.toString(16).padStart(8, '0'),
+  )
   return createClient({
     url: address.href,
+    ...(device === undefined ? {} : { device }),
     token: async () => {
       const token = fresh ?? ('user' in credentials ? await devToken(credentials.user) : credentials.token)
       fresh = undefined

@@ -36,6 +36,30 @@ t.test('without sources, the configuration holds the defaults and is frozen', as
   t.ok(Object.isFrozen(config))
 })
 
+t.test('options of tokens that depend on each other, and the second secret', async t => {
+  const secret = 'a secret of thirty-two characters'
+  const cases: [env: Record<string, string>, dev: boolean, problem: RegExp | undefined][] = [
+    [{ CONFAB_JWKS: 'https://id.example.com/jwks' }, false, undefined],
+    [{ CONFAB_JWKS: 'http://id.example.com/jwks' }, false, /^jwt\.jwks: must be an https URL/],
+    [{ CONFAB_JWKS: 'http://id.example.com/jwks' }, true, /^jwt\.jwks: must be an https URL/],
+    [{ CONFAB_JWKS: 'http://id.example.com/jwks', CONFAB_JWT_JWKS_INSECURE: 'true' }, false, undefined],
+    [{ CONFAB_JWT_REQUIRE_EXPIRY: 'false' }, true, undefined],
+    [{ CONFAB_JWT_REQUIRE_EXPIRY: 'false' }, false, /^jwt\.requireExpiry: false is accepted with --dev only/],
+    [{ CONFAB_JWT_SECRET: secret, CONFAB_JWT_PREVIOUS_SECRET: `${secret}!` }, false, undefined],
+    [{ CONFAB_JWT_PREVIOUS_SECRET: 'short' }, false, /^jwt\.previousSecret: must have at least 32 bytes/],
+    [{ CONFAB_JWT_MAX_LIFETIME: '10s' }, false, /^CONFAB_JWT_MAX_LIFETIME: must be from 1m to 366d/],
+  ]
+  for (const [env, dev, problem] of cases) {
+    const problems = problemsOf({ env, flags: { dev } })
+    if (problem === undefined) t.same(problems, [], JSON.stringify(env))
+    else t.match(problems, [problem], JSON.stringify(env))
+  }
+  const { audience, issuer } = compileConfig({
+    env: { CONFAB_JWT_AUDIENCE: 'chat, call', CONFAB_JWT_ISSUER: 'https://id.example.com' },
+  }).tokens
+  t.same([audience, issuer], [['chat', 'call'], ['https://id.example.com']])
+})
+
 t.test('flags override the environment, which overrides the file, which overrides the defaults', async t => {
   const folder = tempFolder(t)
   const file = join(folder, 'confab.yaml')

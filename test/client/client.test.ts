@@ -219,6 +219,13 @@ t.test('a replaced device does not reconnect', async t => {
   t.equal(client.state, 'closed')
 })
 
+t.test('a revoked session does not reconnect, even with a fresh token', async t => {
+  const { client, socket } = await greeted(t)
+  socket.close(4004)
+  t.match(await once(client, 'error'), { code: 'UNAUTHENTICATED', retryable: false })
+  t.equal(client.state, 'closed')
+})
+
 t.test('a drain moves it to a new socket, with the requests in flight', async t => {
   const { server, client, socket } = await greeted(t)
   const states: string[] = []

@@ -5,11 +5,14 @@ import { recentCapacity } from '../../src/commands/domain/recent-events.ts'
 import { slowModeMembers } from '../../src/commands/domain/slow-mode.ts'
 import { defaultEdgeLimits } from '../../src/edge/ports/edge-limits.ts'
 import { Limits, Requests } from '../../src/events/index.ts'
+import { defaultTokenOptions } from '../../src/infra/tokens/options.ts'
 import { defaultMediaLimits } from '../../src/media/index.ts'
 import { startConfab } from '../harness/confab.ts'
 
 const edge = defaultEdgeLimits
 const media = defaultMediaLimits
+
+const tokens = defaultTokenOptions
 
 const grouped = (value: number): string => value.toLocaleString('en')
 const seconds = (ms: number): string => `${ms / 1_000} s`
@@ -28,6 +31,10 @@ const quoted: Readonly<Record<string, readonly string[]>> = {
     `| over ${KiB(Limits.frameBytes)} | answer \`TOO_LARGE\``,
     `| over ${MiB(edge.closingBytes)} | close with 1009`,
     `| over ${MiB(edge.transportBytes)} | connection dropped`,
+  ],
+  tokens: [
+    `\`jwt.maxLifetime\` (${days(tokens.maxLifetimeMs)} by default)`,
+    `\`jwt.clockTolerance\` (${seconds(tokens.clockToleranceMs)} by default)`,
   ],
   conversations: [
     `\`slowModeSeconds\` (0 to ${grouped(Limits.slowModeSeconds)};`,

@@ -326,6 +326,7 @@ const cases: Record<RequestType | 'hello', (Case | null)[]> = {
     ask('alice', { ...described(png('more')), name: 'b.png', mediaId: announced.mediaId }),
     null,
   ],
+  sessions: [ask('alice', { end: 'none' }), null],
   sync: [
     ask('alice', { cursors: cursors(Limits.cursors + 1) }),
     askHttp('alice', { cursors: {} }),

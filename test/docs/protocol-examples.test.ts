@@ -24,7 +24,7 @@ const shortened: Readonly<Record<string, (value: string) => string>> = {
   token: () => 'eyJ…',
   url: value => value.replace(/\?.*/, '?…'),
 }
-const varying = new Set(['at', 'expires', 'session', 'mediaId', 'complete'])
+const varying = new Set(['at', 'since', 'active', 'expires', 'session', 'mediaId', 'complete'])
 
 const mapFields = (value: unknown, change: (name: string, field: unknown) => unknown): unknown => {
   if (Array.isArray(value)) return value.map(item => mapFields(item, change))

@@ -142,6 +142,7 @@ export const recordExamples = async (
   await alice('hide', { c, on: false })
   await alice('create', { c: 'alice-dave', kind: 'direct', members: ['dave'] })
   await alice('direct', { user: 'dave' })
+  await alice('sessions')
   await alice('ping')
   await alice('sync', { cursors: { [c]: 12 } })
   await phone.find(frame => frame.t === 'synced')

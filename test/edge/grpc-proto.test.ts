@@ -87,6 +87,7 @@ const answers: Record<KeysOf<AnswerOf[RequestType]> | keyof HelloAnswer, true> =
   members: true,
   hits: true,
   states: true,
+  sessions: true,
   cursor: true,
   mediaId: true,
   parts: true,

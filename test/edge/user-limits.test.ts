@@ -125,7 +125,7 @@ t.test('requests that arrive while hello runs are bounded in bytes', async t => 
       tokens: {
         verify: async () => {
           await sleep(1_000)
-          return { user: 'alice', expiresAt: 0 }
+          return { user: 'alice', expiresAt: 0, issuedAt: 0, token: 'x' }
         },
       },
     },

@@ -12,6 +12,7 @@ import {
 import { type Edge, type EdgeLimits, type EdgeOptions, startEdge } from '../../src/edge/index.ts'
 import { openMediaFolder } from '../../src/infra/media-folder/index.ts'
 import {
+  createSessionQueries,
   discoverLog,
   type InterestMode,
   JetStreamEventLog,
@@ -22,6 +23,7 @@ import {
   NatsSignals,
   openLastSeenBucket,
   openPresenceBucket,
+  openRevocationBucket,
 } from '../../src/infra/nats/index.ts'
 import { openSqliteStores, openSqliteViews } from '../../src/infra/sqlite/index.ts'
 import { createEdgeMetrics, createRegistry } from '../../src/infra/telemetry/index.ts'
@@ -150,6 +152,8 @@ export const startConfab = async (t: Teardown, options: ConfabOptions = {}): Pro
     presence: await openPresenceBucket(connection),
     lastSeen: await openLastSeenBucket(connection, { keepMs: 60_000 }),
     tokens: await createTokenVerifier({ secret: testSecret }),
+    revocations: await openRevocationBucket(connection, { keepMs: 30 * 86_400_000 }),
+    sessionQueries: createSessionQueries(connection),
     media,
     metrics: createEdgeMetrics(registry),
     logger: { debug: note, info: note, warn: note, error: note },

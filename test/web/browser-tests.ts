@@ -84,6 +84,8 @@ const open = async (
   await page.goto(
     `${url}${path}${user === undefined ? '' : `?user=${user}`}${c === undefined ? '' : `#/c/${c}`}`,
   )
+  // By the keyboard: a mouse would stay over the page that follows.
+  if (user !== undefined) await page.getByRole('button', { name: 'Sign in' }).press('Enter')
   if (user !== undefined && path === '/') await page.locator('.sidebar-header').waitFor({ state: 'attached' })
   return page
 }

@@ -16,6 +16,8 @@ export const CliProblem = {
   noServer: 'NO_SERVER',
   /** The log has no event of the given conversation. */
   noConversation: 'NO_SUCH_CONVERSATION',
+  /** No node has the given session. */
+  noSession: 'NO_SUCH_SESSION',
   /** `doctor` or a `status` command found a problem. */
   notReady: 'NOT_READY',
   /** A generation of a view is behind the log or behind another generation. */

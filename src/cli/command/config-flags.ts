@@ -61,6 +61,9 @@ export const requireIdOf = (flag: string, kind: string, id: string): void => {
 export const requireId = (conversation: string): void =>
   requireIdOf('--conversation', 'conversation', conversation)
 
+/** Throws CliError when the value of `--session` is not a valid id. */
+export const requireSessionId = (session: string): void => requireIdOf('--session', 'session', session)
+
 /** Throws CliError when the value of `--user` is not a valid id. */
 export const requireUserId = (user: string): void => requireIdOf('--user', 'user', user)
 

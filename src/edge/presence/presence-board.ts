@@ -103,6 +103,11 @@ export class PresenceBoard {
     this.#timer = setInterval(() => this.#check(performance.now()), limits.presenceEveryMs).unref()
   }
 
+  /** Number of other edge nodes that are alive. */
+  get otherNodes(): number {
+    return this.#remote.size
+  }
+
   stateOf(user: string): Presence {
     const here = this.#local.stateOf(user)
     return here === 'online' ? here : moreActive(here, this.#remote.stateOf(user))

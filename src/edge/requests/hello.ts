@@ -7,17 +7,17 @@ import type { FanOut } from '../delivery/fan-out.ts'
 import type { HelloRate } from '../limits/connection-limits.ts'
 import { tooManyConnections } from '../limits/connection-limits.ts'
 import type { EdgeLimits } from '../ports/edge-limits.ts'
-import type { TokenVerifier } from '../ports/token-verifier.ts'
 import type { PresenceBoard } from '../presence/index.ts'
 import { type DeviceSessions, deadlineOfToken } from '../sessions/close-sessions.ts'
 import { encodeAnswer } from '../sessions/frames.ts'
 import { push } from '../sessions/outbox.ts'
+import type { Revocations } from '../sessions/revocations.ts'
 import type { Session } from '../sessions/session.ts'
 import type { SessionRegistry } from '../sessions/session-registry.ts'
 
 export interface HelloParts {
   readonly helloRate: HelloRate
-  readonly tokens: TokenVerifier
+  readonly tokens: Revocations
   readonly access: Access
   readonly memberships: Memberships
   readonly sessions: SessionRegistry
@@ -48,12 +48,15 @@ export class HelloHandler {
     if (token === undefined)
       throw new ConfabError('UNAUTHENTICATED', 'No token. Send one in hello or in the header Authorization.')
     helloRate.admit(performance.now())
-    const { user, expiresAt } = await tokens.verify(token)
+    const identity = await tokens.verify(token)
+    const { user, expiresAt } = identity
     access.requireFresh()
     await memberships.of(user, conversations => {
       if (session.closed) return
       if (this.#hasTooMany(user, hello.device)) throw tooManyConnections('This user')
+      tokens.require(identity)
       session.user = user
+      session.identity = identity
       session.deadline = deadlineOfToken(expiresAt)
       this.#open(session, hello, conversations)
     })

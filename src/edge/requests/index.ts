@@ -17,6 +17,7 @@ import { profiles } from './profiles.ts'
 import type { Fields, Handler, RequestContext } from './request-context.ts'
 import { search } from './search.ts'
 import { send } from './send.ts'
+import { sessions } from './sessions.ts'
 import { call, presence, typing } from './signals.ts'
 import { ping, sync } from './sync.ts'
 
@@ -64,6 +65,7 @@ const handlers = (context: RequestContext): Handlers => {
     bans: bans(context),
     search: search(context),
     media: media(context),
+    sessions: sessions(context),
     sync: sync(context),
     ping: ping(),
   }

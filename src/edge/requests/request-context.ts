@@ -12,6 +12,8 @@ import type { EdgeLimits } from '../ports/edge-limits.ts'
 import type { LastSeen, PresenceBoard, PresenceCounts } from '../presence/index.ts'
 import type { Caller } from '../sessions/caller.ts'
 import type { JsonFields } from '../sessions/frames.ts'
+import type { Revocations } from '../sessions/revocations.ts'
+import type { SessionDirectory } from '../sessions/session-directory.ts'
 import type { CallSignals } from '../signals/call-signals.ts'
 import type { TypingBoard } from '../signals/typing-board.ts'
 
@@ -36,6 +38,8 @@ export interface RequestContext {
   readonly media: Media | undefined
   /** Finds messages in the timeline view and in the part of the log that the view lacks. */
   readonly lookup: MessageLookup
+  readonly tokens: Revocations
+  readonly directory: SessionDirectory
   readonly limits: EdgeLimits
 }
 

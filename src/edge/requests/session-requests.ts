@@ -29,6 +29,7 @@ const largeAnswers: ReadonlySet<RequestType> = new Set<RequestType>([
   'search',
   'profiles',
   'presence',
+  'sessions',
 ])
 
 /** A request until it is answered: what its answer, metrics and log entry need. */

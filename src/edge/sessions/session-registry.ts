@@ -5,6 +5,7 @@ import type { Session } from './session.ts'
 export class SessionRegistry {
   readonly #new = new Set<Session>()
   readonly #byUser = new Map<string, OneOrMany<Session>>()
+  #open = 0
   #watcher: (user: string, isHere: boolean) => void = () => {}
 
   /** Calls the watcher when the first session of a user opens here, and when the last one closes. */
@@ -21,7 +22,9 @@ export class SessionRegistry {
   opened(session: Session): void {
     this.#new.delete(session)
     const before = this.#byUser.get(session.user)
-    this.#byUser.set(session.user, withItem(before, session))
+    const after = withItem(before, session)
+    this.#byUser.set(session.user, after)
+    this.#open += countOf(after) - countOf(before)
     if (before === undefined) this.#watcher(session.user, true)
   }
 
@@ -31,6 +34,7 @@ export class SessionRegistry {
     const before = this.#byUser.get(session.user)
     if (before === undefined) return false
     const rest = withoutItem(before, session)
+    this.#open += countOf(rest) - countOf(before)
     if (rest !== undefined) {
       this.#byUser.set(session.user, rest)
       return false
@@ -42,6 +46,12 @@ export class SessionRegistry {
 
   of(user: string): readonly Session[] {
     return toArray(this.#byUser.get(user))
+  }
+
+  /** Iterates over the sessions of a user, with event streams that still catch up. */
+  *authenticatedAs(user: string): IterableIterator<Session> {
+    yield* this.of(user)
+    for (const session of this.#new) if (session.user === user) yield session
   }
 
   has(user: string): boolean {
@@ -57,9 +67,7 @@ export class SessionRegistry {
   }
 
   get size(): number {
-    let sessions = this.#new.size
-    for (const ofUser of this.#byUser.values()) sessions += countOf(ofUser)
-    return sessions
+    return this.#new.size + this.#open
   }
 
   /** Iterates over all sessions. Sessions may be closed during the iteration. */

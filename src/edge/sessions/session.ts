@@ -1,5 +1,6 @@
 import type { Meter, UserMeter } from '../limits/admission.ts'
 import type { AddressCount } from '../limits/connection-limits.ts'
+import type { Identity } from '../ports/token-verifier.ts'
 import type { Encoding, Frame } from './frames.ts'
 
 /** The user data of a uWebSockets.js WebSocket. */
@@ -35,6 +36,8 @@ export class Session {
   user = ''
   id = ''
   device: string | undefined
+  /** The identity in the token of an open session. Sessions of one token share the object. */
+  identity: Identity | undefined
   /** The token of the `Authorization` header, until `hello` has used it. */
   token: string | undefined
   /** Expiry of the token, or the time limit of `hello`, as of `deadlineIn`; 0: none. */

@@ -10,6 +10,7 @@ import {
   variableOf,
 } from '../../base/option.ts'
 import { hideSecret, hideUrlCredentials, redact } from '../../base/redact.ts'
+import { tokenProblems } from '../tokens/options.ts'
 import { type GivenValue, readConfigFile, readErrorText } from './config-file.ts'
 import { allOptions, options, orderedOptions, sections } from './option-groups.ts'
 
@@ -201,10 +202,12 @@ export const compileConfig = (sources: ConfigSources = {}): ConfabConfig => {
     ),
   } as unknown as ConfabConfig
   for (const [small, large] of orderedOptions) reader.checkOrder(small, large)
-  if (config.dev && (config.tokens.secret !== undefined || config.tokens.jwks !== undefined))
+  const { secret, previousSecret, jwks } = config.tokens
+  if (config.dev && [secret, previousSecret, jwks].some(key => key !== undefined))
     problems.push(
-      'dev: excludes jwt.secret and jwt.jwks: a development server signs tokens for everybody, with a secret of its own. Remove --dev, or those keys',
+      'dev: excludes jwt.secret, jwt.previousSecret and jwt.jwks: a development server signs tokens for everybody, with a secret of its own. Remove --dev, or those keys',
     )
+  problems.push(...tokenProblems(config.tokens, config))
   if (problems.length > 0) throw new ConfigError(problems)
   return Object.freeze(config)
 }

@@ -1,3 +1,11 @@
+export type { Revocation, RevocationStore } from '../../edge/ports/revocation-store.ts'
+export {
+  keyOf,
+  type NodeSessions,
+  type SessionFacts,
+  type SessionQueries,
+  type SessionQuery,
+} from '../../edge/ports/session-queries.ts'
 export { connectNats, errorCodeOf, type Nats, type NatsOptions } from './client/connection.ts'
 export { NatsError, NatsProblem } from './client/nats-error.ts'
 export { supportedNats } from './client/server-versions.ts'
@@ -12,6 +20,8 @@ export {
   openNatsPlans,
   type WorkerStatus,
 } from './coordination/projection-coordination.ts'
+export { openRevocationBucket } from './coordination/revocation-bucket.ts'
+export { createSessionQueries } from './coordination/session-queries.ts'
 export type { FetchProgress } from './embedded/fetch-server.ts'
 export { findNatsServer, type NatsBinary } from './embedded/nats-binary.ts'
 export { type NatsServer, type NatsServerOptions, startNatsServer } from './embedded/nats-server.ts'

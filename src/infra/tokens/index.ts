@@ -1,3 +1,3 @@
 export type { TokenOptions } from './options.ts'
 export { adminRole, signDevToken } from './sign-dev-token.ts'
-export { createTokenVerifier } from './token-verifier.ts'
+export { createTokenVerifier, type TokenVerifierEvents } from './token-verifier.ts'

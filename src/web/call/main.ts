@@ -1,7 +1,8 @@
 import { html, render } from 'htm/preact'
-import { useCallback, useEffect, useState } from 'preact/hooks'
-import { type Credentials, clientFor, credentialsHere, remember } from '../sign-in.ts'
-import { SignInForm } from '../sign-in-form.ts'
+import { useCallback, useState } from 'preact/hooks'
+import { type Credentials, clientFor, remember } from '../sign-in.ts'
+import { LinkQuestion, SignInForm } from '../sign-in-form.ts'
+import { useSignIn } from '../use-sign-in.ts'
 import { CallPage } from './call-page.ts'
 import { Phone } from './phone.ts'
 
@@ -31,11 +32,11 @@ const Root = () => {
     setBusy(false)
   }, [])
 
-  useEffect(() => {
-    const credentials = credentialsHere()
-    if (credentials !== undefined) void enter(credentials)
-  }, [enter])
+  const { asked, answer } = useSignIn(phone !== undefined, enter)
 
+  // A call in progress continues: it has the user of before.
+  if (asked !== undefined && phone === undefined)
+    return html`<${LinkQuestion} credentials=${asked} onAnswer=${answer} />`
   return phone === undefined
     ? html`<${SignInForm} busy=${busy} problem=${problem} onSignIn=${(user: string) => enter({ user })} />`
     : html`<${CallPage} phone=${phone} />`

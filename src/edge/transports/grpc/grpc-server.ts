@@ -80,6 +80,7 @@ const openCall = (call: GrpcCall, parts: GrpcParts, limits: EdgeLimits): void =>
   const [authorization = ''] = call.metadata.get('authorization')
   const deadline = deadlineIn(limits.helloMs)
   const session = new Session('grpc', bearerToken(String(authorization)), deadline)
+  session.address = address
   const stream = new GrpcStream(call, limits.backpressureBytes, {
     closed: code => requests.closed(session, code),
     moved: () => writeRoom.moved(session),

@@ -25,6 +25,7 @@ const statuses: Readonly<Record<number, status>> = {
   [CloseCode.unauthenticated]: status.UNAUTHENTICATED,
   [CloseCode.helloTimeout]: status.DEADLINE_EXCEEDED,
   [CloseCode.replaced]: status.ABORTED,
+  [CloseCode.revoked]: status.UNAUTHENTICATED,
   [CloseCode.tooSlow]: status.RESOURCE_EXHAUSTED,
   [CloseCode.tooManySockets]: status.RESOURCE_EXHAUSTED,
   [internalError]: status.INTERNAL,

@@ -12,13 +12,13 @@ import type { HelloRate } from '../../limits/connection-limits.ts'
 import { type AddressCount, type AddressLimit, tooManyConnections } from '../../limits/connection-limits.ts'
 import type { EdgeLimits } from '../../ports/edge-limits.ts'
 import type { EdgeMetrics } from '../../ports/edge-metrics.ts'
-import type { TokenVerifier } from '../../ports/token-verifier.ts'
 import type { PresenceBoard } from '../../presence/index.ts'
 import { visibleError } from '../../requests/answers.ts'
 import { helloFields } from '../../requests/hello.ts'
 import { deadlineOfToken } from '../../sessions/close-sessions.ts'
 import { eventOf } from '../../sessions/frames.ts'
 import { flush, push } from '../../sessions/outbox.ts'
+import type { Revocations } from '../../sessions/revocations.ts'
 import { Session } from '../../sessions/session.ts'
 import type { SessionRegistry } from '../../sessions/session-registry.ts'
 import type { WriteRoom } from '../../sessions/slow-consumers.ts'
@@ -43,7 +43,7 @@ const retryMs = 1_000
 export interface SseParts {
   readonly helloRate: HelloRate
   readonly addresses: AddressLimit
-  readonly tokens: TokenVerifier
+  readonly tokens: Revocations
   readonly feed: LiveFeed
   readonly access: Access
   readonly memberships: Memberships
@@ -107,7 +107,8 @@ export class SseSessions {
       const token = exchange.requireToken()
       const from = lastId === '' ? undefined : decodeCursor(lastId, this.#parts.feed.positions())
       helloRate.admit(started)
-      const { user, expiresAt } = await tokens.verify(token)
+      const identity = await tokens.verify(token)
+      const { user, expiresAt } = identity
       access.requireFresh()
       this.#requireUserLimit(user)
       if (exchange.isHead) {
@@ -116,9 +117,11 @@ export class SseSessions {
       }
       const session = new Session('sse', undefined, deadlineOfToken(expiresAt))
       session.user = user
+      session.identity = identity
       session.id = uuidv7()
       const begin = (): boolean => {
-        // Other sessions of the user may have opened in the meantime.
+        // The token may have been revoked, and other sessions of the user may have opened, in the meantime.
+        tokens.require(identity)
         this.#requireUserLimit(user)
         const given = exchange.handOver(headers)
         if (given === undefined) return false

@@ -30,6 +30,8 @@ export interface BucketOptions {
    * Whether values may have their own time to live. The server removes the marker of an expired value after a second.
    */
   readonly expires?: boolean
+  /** Time for which a value is kept, ms. Default: until it is replaced. A bucket with less is updated. */
+  readonly keepMs?: number
   /** Timeout of each request on the bucket, ms. */
   readonly timeout: number
 }
@@ -40,7 +42,7 @@ export interface BucketOptions {
  */
 export const openBucket = ({ connection }: Nats, options: BucketOptions): Promise<KV> =>
   retryRequest(`the bucket ${options.bucket}`, async () => {
-    const { bucket, storage, history, replicas, timeout, expires = false } = options
+    const { bucket, storage, history, replicas, timeout, expires = false, keepMs = 0 } = options
     const manager = await jetstreamManager(connection, { checkAPI: false, timeout: requestTimeoutMs })
     const copies = replicas ?? (await replicasOfDeadLetters(manager))
     // Creating a stream with several replicas takes longer than the requests on it.
@@ -50,10 +52,16 @@ export const openBucket = ({ connection }: Nats, options: BucketOptions): Promis
       replicas: copies,
       allow_direct: false,
       ...(expires ? { markerTTL: 1_000 } : {}),
+      ...(keepMs > 0 ? { ttl: keepMs } : {}),
     })
     const { config } = await manager.streams.info(`KV_${bucket}`)
-    if (config.num_replicas < copies)
-      await manager.streams.update(config.name, { ...config, num_replicas: copies })
+    const isKeptTooShort = keepMs > 0 && config.max_age > 0 && config.max_age < keepMs * 1e6
+    if (config.num_replicas < copies || isKeptTooShort)
+      await manager.streams.update(config.name, {
+        ...config,
+        num_replicas: Math.max(copies, config.num_replicas),
+        max_age: isKeptTooShort ? keepMs * 1e6 : config.max_age,
+      })
     return new Kvm(jetstream(connection, { timeout })).open(bucket, { allow_direct: false })
   })
 

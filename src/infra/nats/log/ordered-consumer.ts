@@ -61,6 +61,8 @@ export class OrderedConsumer {
   #isAtEnd = false
   #reportsEnd = false
   #receivedAt = 0
+  /** When the server last showed that it has this consumer. */
+  #confirmedAt = Number.NEGATIVE_INFINITY
   /** Reply subject of a flow control message. The server sends no more until it gets the reply. */
   #flowControl: string | undefined
   #failures = 0
@@ -79,6 +81,11 @@ export class OrderedConsumer {
       if (connected) this.#restart()
     })
     this.#restart()
+  }
+
+  /** Time since the server last showed that it has this consumer, ms. It shows it every 2 s. */
+  get silentMs(): number {
+    return performance.now() - this.#confirmedAt
   }
 
   /**
@@ -149,6 +156,7 @@ export class OrderedConsumer {
     if (error !== undefined) throw new Error(error.description)
     if (this.#name !== name) return
     this.#failures = 0
+    this.#confirmedAt = performance.now()
     // A message that was delivered before this answer carries its own number of pending messages.
     if (num_pending === 0 && this.#consumerSeq === 0) this.#reachEnd()
   }
@@ -162,6 +170,7 @@ export class OrderedConsumer {
 
   #receive(msg: Msg): void {
     this.#receivedAt = performance.now()
+    this.#confirmedAt = this.#receivedAt
     const headers = headerText(msg)
     if (msg.data.length === 0 && statusIn(headers) === 100) {
       this.#receiveStatus(msg, headers)

@@ -1,0 +1,270 @@
+import { createInterface } from 'node:readline/promises'
+import { Command, InvalidArgumentError } from 'commander'
+import { sleep } from '../base/sleep.ts'
+import { isId, userIdOfClaim } from '../events/index.ts'
+import {
+  createSessionQueries,
+  keyOf,
+  type NodeSessions,
+  openRevocationBucket,
+  type Revocation,
+  type RevocationStore,
+  type SessionFacts,
+  type SessionQueries,
+  type SessionQuery,
+} from '../infra/nats/index.ts'
+import { CliError } from './command/cli-error.ts'
+import {
+  addSystemOptions,
+  configOf,
+  openExisting,
+  requireSessionId,
+  requireUserId,
+  type SystemFlags,
+} from './command/config-flags.ts'
+import { count, note, print, span, table } from './terminal/output.ts'
+
+/** How long `end` waits for the nodes to close the sessions, ms. */
+const closingMs = 5_000
+const askEveryMs = 100
+
+interface Operation {
+  readonly queries: SessionQueries
+  openRevocations(): Promise<RevocationStore>
+}
+
+const operate = async (flags: SystemFlags, work: (operation: Operation) => Promise<void>): Promise<void> => {
+  const config = configOf(flags)
+  const system = await openExisting(config, 'confab-sessions')
+  try {
+    const { maxLifetimeMs, clockToleranceMs } = config.tokens
+    await work({
+      queries: createSessionQueries(system.nats),
+      openRevocations: () =>
+        openRevocationBucket(system.nats, {
+          keepMs: maxLifetimeMs + clockToleranceMs,
+          replicas: config.natsReplicas,
+        }),
+    })
+  } finally {
+    await system.close()
+  }
+}
+
+/** A session with its node. */
+interface Row extends SessionFacts {
+  readonly node: string
+}
+
+/** The first sessions of all nodes, in the order by user and session. */
+const firstOf = (nodes: readonly NodeSessions[], limit: number): Row[] =>
+  nodes
+    .flatMap(({ node, sessions }) => sessions.map(facts => ({ ...facts, node })))
+    .sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1))
+    .slice(0, limit)
+
+const matchingIn = (nodes: readonly NodeSessions[]): number =>
+  nodes.reduce((sum, { matching }) => sum + matching, 0)
+
+const plural = (sessions: number): string => `${count(sessions)} ${sessions === 1 ? 'session' : 'sessions'}`
+
+const timeText = (ms: number): string => new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z')
+
+interface ListFlags extends SystemFlags {
+  readonly user?: string
+  readonly limit: number
+  readonly after?: string
+  readonly json?: boolean
+}
+
+/** Returns the user of `--user`: a user id, or the text in a token that it was escaped from. */
+const userOf = ({ user }: { readonly user?: string }): string | undefined => {
+  if (user === undefined || isId(user)) return user
+  const escaped = userIdOfClaim(user)
+  // Throws: it is no id.
+  if (escaped === undefined) requireUserId(user)
+  return escaped
+}
+
+const list = (flags: ListFlags): Promise<void> => {
+  const { limit, after } = flags
+  const user = userOf(flags)
+  return operate(flags, async ({ queries }) => {
+    const nodes = await queries.ask(
+      { limit, ...(user === undefined ? {} : { user }), ...(after === undefined ? {} : { after }) },
+      0,
+    )
+    const rows = firstOf(nodes, limit)
+    const last = rows.at(-1)
+    const next = rows.length === limit && last !== undefined ? keyOf(last) : undefined
+    if (flags.json) {
+      const sessions = rows.map(({ token: _, since, active, ...facts }) => ({
+        ...facts,
+        since: new Date(since).toISOString(),
+        active: new Date(active).toISOString(),
+      }))
+      return print(
+        `${JSON.stringify({ sessions, nodes: nodes.length, matching: matchingIn(nodes), next }, undefined, 2)}\n`,
+      )
+    }
+    await print(
+      table(
+        [
+          { title: 'user' },
+          { title: 'session' },
+          { title: 'device' },
+          { title: 'transport' },
+          { title: 'address' },
+          { title: 'since' },
+          { title: 'last active', align: 'right' },
+          { title: 'node' },
+        ],
+        rows.map(({ user, session, device, transport, address, since, active, node }) => [
+          user,
+          session,
+          device ?? '–',
+          transport,
+          address ?? '–',
+          timeText(since),
+          span(Math.max(0, Date.now() - active)),
+          node,
+        ]),
+      ),
+    )
+    note(`${plural(matchingIn(nodes))} on ${count(nodes.length)} ${nodes.length === 1 ? 'node' : 'nodes'}`)
+    if (next !== undefined) note(`further sessions: --after ${next}`)
+  })
+}
+
+interface EndFlags extends SystemFlags {
+  readonly user?: string
+  readonly session?: string
+  readonly issuedBefore?: Date
+  readonly yes?: boolean
+}
+
+/** A revocation, with the sessions that it concerns and its text for people. */
+interface Plan {
+  readonly revocation: Revocation
+  readonly query: SessionQuery
+  readonly text: string
+}
+
+const planOfSession = async (queries: SessionQueries, flags: EndFlags, session: string): Promise<Plan> => {
+  const user = flags.user === undefined ? {} : { user: flags.user }
+  const [row] = firstOf(await queries.ask({ session, ...user, limit: 1 }, 0), 1)
+  if (row === undefined)
+    throw new CliError(
+      'NO_SUCH_SESSION',
+      `no node has the session ${session}: "confab sessions ls" shows ids`,
+    )
+  const device = row.device === undefined ? '' : ` on device ${row.device}`
+  return {
+    revocation: { of: 'token', user: row.user, token: row.token },
+    query: { session, user: row.user, limit: 1 },
+    text: `session ${session} of ${row.user}${device}, connected since ${timeText(row.since)}, and its token`,
+  }
+}
+
+const planOf = async (queries: SessionQueries, flags: EndFlags): Promise<Plan> => {
+  const { user, session, issuedBefore } = flags
+  if (session !== undefined) {
+    if (issuedBefore !== undefined)
+      throw new CliError('BAD_OPTION', '--issued-before: not together with --session')
+    return await planOfSession(queries, flags, session)
+  }
+  if (user === undefined && issuedBefore === undefined)
+    throw new CliError('BAD_OPTION', 'name the sessions to end with --user, --session or --issued-before')
+  const before = issuedBefore?.getTime() ?? Date.now()
+  if (before > Date.now()) throw new CliError('BAD_OPTION', '--issued-before: must not be in the future')
+  const when = `tokens that were issued before ${timeText(before)}`
+  return user === undefined
+    ? {
+        revocation: { of: 'everyone', before },
+        query: { issuedBefore: before, limit: 1 },
+        text: `sessions of ALL users with ${when}`,
+      }
+    : {
+        revocation: { of: 'user', user, before },
+        query: { user, issuedBefore: before, limit: 1 },
+        text: `sessions of ${user} with ${when}`,
+      }
+}
+
+/** Asks on the terminal. Throws CliError without a terminal. */
+const confirm = async (question: string): Promise<boolean> => {
+  if (!process.stdin.isTTY)
+    throw new CliError('BAD_OPTION', 'this command asks first, and there is no terminal: confirm with --yes')
+  const terminal = createInterface({ input: process.stdin, output: process.stderr })
+  try {
+    return /^y(es)?$/i.test((await terminal.question(`${question} [y/N] `)).trim())
+  } finally {
+    terminal.close()
+  }
+}
+
+const end = (given: EndFlags): Promise<void> => {
+  const user = userOf(given)
+  const flags = user === undefined ? given : { ...given, user }
+  if (flags.session !== undefined) requireSessionId(flags.session)
+  return operate(flags, async ({ queries, openRevocations }) => {
+    const { revocation, query, text } = await planOf(queries, flags)
+    const nodes = await queries.ask(query, 0)
+    const open = matchingIn(nodes)
+    const summary = `${text} (${plural(open)} open)`
+    if (!flags.yes && !(await confirm(`End ${summary}?`))) return note('nothing was ended')
+    await (await openRevocations()).put(revocation)
+    note(`revoked: ${summary}`)
+    const deadline = performance.now() + closingMs
+    let left = open
+    while (left > 0 && performance.now() < deadline) {
+      await sleep(askEveryMs)
+      left = matchingIn(await queries.ask(query, nodes.length))
+    }
+    note(`${plural(open - left)} closed; all nodes refuse the tokens from now on`)
+    if (left > 0)
+      throw new CliError(
+        'NOT_READY',
+        `${plural(left)} still open after ${span(closingMs)}: check that all edge nodes are ready (/readyz)`,
+      )
+  })
+}
+
+const pageSize = (value: string): number => {
+  const number = Number(value)
+  if (!Number.isInteger(number) || number < 1 || number > 1_000)
+    throw new InvalidArgumentError('Give a number from 1 to 1000.')
+  return number
+}
+
+const time = (value: string): Date => {
+  const parsed = new Date(value)
+  if (Number.isNaN(parsed.getTime()))
+    throw new InvalidArgumentError('Give a time such as 2026-01-31T12:00:00Z.')
+  return parsed
+}
+
+export const sessionsCommand = (): Command => {
+  const command = new Command('sessions').description('List the sessions of clients, and end them')
+  addSystemOptions(command.command('ls').description('List sessions, sorted by user, a page at a time'))
+    .option('--user <id>', 'Show the sessions of one user')
+    .option('--limit <n>', 'Number of sessions in the page, at most 1000', pageSize, 50)
+    .option('--after <key>', 'Continue after the last session of a page, as its last line says')
+    .option('--json', 'Output JSON')
+    .action(list)
+  addSystemOptions(
+    command
+      .command('end')
+      .description('Revoke tokens: close their sessions at all nodes, and refuse the tokens from then on'),
+  )
+    .option('--user <id>', 'Revoke all tokens of a user that were issued until now')
+    .option('--session <id>', 'Revoke the token of one session')
+    .option(
+      '--issued-before <time>',
+      'Revoke tokens issued before this time, of the user or of all users',
+      time,
+    )
+    .option('--yes', 'Do not ask')
+    .action(end)
+  return command
+}

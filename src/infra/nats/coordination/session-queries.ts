@@ -1,0 +1,50 @@
+import { createInbox } from '@nats-io/transport-node'
+import type { NodeSessions, SessionQueries, SessionQuery } from '../../../edge/ports/session-queries.ts'
+import type { Nats } from '../client/connection.ts'
+import { headerText, statusIn } from '../client/raw-message.ts'
+import { checkConnected } from './kv-bucket.ts'
+
+const subject = 'confab.sessions.list'
+/** Wait for all answers, ms. */
+const longestMs = 2_000
+/** Silence after which no further node is expected to answer, ms. */
+const silenceMs = 500
+/** The same, when all known nodes have answered: a node may have started a moment ago. */
+const lastMs = 30
+
+/**
+ * Queries to all edge nodes over core NATS. Each node answers each query once. The answers are complete when all known
+ * nodes have answered and no further one follows, or after a silence.
+ */
+export const createSessionQueries = (nats: Nats): SessionQueries => ({
+  answer: handle => {
+    const subscription = nats.subscribe(subject, async msg => {
+      msg.respond(JSON.stringify(await handle(msg.json<SessionQuery>())))
+    })
+    return () => subscription.unsubscribe()
+  },
+  ask: async (query, nodes) => {
+    checkConnected(nats)
+    const found: NodeSessions[] = []
+    await new Promise<void>(resolve => {
+      const longest = setTimeout(() => end(), longestMs)
+      let silence: NodeJS.Timeout | undefined
+      const inbox = createInbox()
+      const subscription = nats.subscribe(inbox, msg => {
+        clearTimeout(silence)
+        // 503: no node is connected to NATS.
+        if (statusIn(headerText(msg)) === 503) return end()
+        found.push(msg.json<NodeSessions>())
+        silence = setTimeout(() => end(), nodes > 0 && found.length >= nodes ? lastMs : silenceMs)
+      })
+      const end = (): void => {
+        clearTimeout(longest)
+        clearTimeout(silence)
+        subscription.unsubscribe()
+        resolve()
+      }
+      nats.connection.publish(subject, JSON.stringify(query), { reply: inbox })
+    })
+    return found
+  },
+})
