@@ -43,6 +43,8 @@ parser.inline.ruler.push('bare_link', (state, silent) => !silent && bareLink(sta
 /** Makes a link of a plain http(s) URL. Called at its colon, with the scheme in `pending`. */
 const bareLink = (state: StateInline): boolean => {
   if (state.linkLevel > 0 || !state.src.startsWith('://', state.pos)) return false
+  // Before `pending` is read: each read copies the text so far.
+  if (!/https?$/i.test(state.src.slice(Math.max(0, state.pos - 5), state.pos))) return false
   const scheme = /(?:^|[^\w+.-])(https?)$/i.exec(state.pending.slice(-6))?.[1]
   if (scheme === undefined) return false
   const start = state.pos - scheme.length

@@ -116,9 +116,12 @@ export class CatchUp {
     if (missed.length > 0) session.catchingUp ??= new Set()
     for (const [c] of missed) {
       session.catchingUp?.add(c)
-      this.#parts.fanOut.unsubscribe(session, c)
       session.behind?.delete(c)
     }
+    this.#parts.fanOut.unsubscribeAll(
+      session,
+      missed.map(([c]) => c),
+    )
     const previous = this.#lastResume.get(session)
     const done = (async () => {
       await previous

@@ -11,6 +11,7 @@ export type LimitName =
   | 'frame_size'
   | 'in_flight'
   | 'presence_watched'
+  | 'search_time'
   | 'node'
 
 /** Gauges and counts of presence on this node. */

@@ -11,18 +11,18 @@ import { sqlitePositions } from './checkpoint-store.ts'
 import { coded, openReader, openWriter } from './database.ts'
 import { sqliteInboxQueries } from './inbox-queries.ts'
 import { sqliteRosterQueries } from './roster.ts'
-import { sqliteSearchQueries } from './search-queries.ts'
+import { SearchThread } from './search-thread.ts'
 import { sqliteTimelineQueries } from './timeline-store.ts'
 import { createTables, hasTables } from './view-tables.ts'
 
-const viewsAt = (db: DatabaseSync, generations: Generations): Views => {
+const viewsAt = (db: DatabaseSync, search: SearchThread, generations: Generations): Views => {
   const at = (projection: ProjectionName): number => generations[projection] ?? 1
   const positions = sqlitePositions(db)
   return {
     timeline: sqliteTimelineQueries(db, at('timeline')),
     inbox: sqliteInboxQueries(db, at('inbox')),
     roster: sqliteRosterQueries(db, { roster: at('roster'), readState: at('read-state') }, positions),
-    search: sqliteSearchQueries(db, at('search')),
+    search: search.queriesAt(at('search')),
     positions: async projection => coded(() => positions(projection, at(projection))),
   }
 }
@@ -52,18 +52,22 @@ export interface SqliteReader {
 
 /**
  * Reads the views of a database file that this or another thread writes. Read-only; a query sees whole transactions.
- * Queries run on the calling thread, mostly in well under a millisecond; a search takes longer. They reject with
- * ConfabError UNAVAILABLE when the file cannot be read.
+ * Queries run on the calling thread, mostly in well under a millisecond; searches run on a thread of their own. They
+ * reject with ConfabError UNAVAILABLE when the file cannot be read.
  */
 export const openSqliteReader = (path: string): SqliteReader => {
   const db = openReader(path)
+  const search = new SearchThread(path)
   return {
     viewsAt: generations =>
       coded(() => {
         makeMissing(db, path, generations)
-        return viewsAt(db, generations)
+        return viewsAt(db, search, generations)
       }),
-    close: () => db.close(),
+    close: () => {
+      search.close()
+      db.close()
+    },
   }
 }
 
