@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import { FairSemaphore } from '../../base/fair-semaphore.ts'
 import type { Logger } from '../../base/logger.ts'
 import { sleep } from '../../base/sleep.ts'
@@ -177,6 +178,8 @@ export class CatchUp {
           continue
         }
         feedWaitMs = firstFeedWaitMs
+        // A round of cached conversations waits for nothing, so that all rounds of a session would be one turn.
+        await setImmediate()
         // Outside the slot: others read while this client does not.
         if (result === 'full') await this.#parts.writeRoom.room(session)
       } catch (error) {

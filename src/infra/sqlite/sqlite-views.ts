@@ -1,4 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite'
+import { TurnBudget } from '../../base/turn-budget.ts'
 import {
   type Generations,
   type ProjectionName,
@@ -15,13 +16,35 @@ import { SearchThread } from './search-thread.ts'
 import { sqliteTimelineQueries } from './timeline-store.ts'
 import { createTables, hasTables } from './view-tables.ts'
 
-const viewsAt = (db: DatabaseSync, search: SearchThread, generations: Generations): Views => {
+/**
+ * Time of each turn of the event loop for queries of pages and lists, ms. One takes about 1 ms, but clients may send
+ * hundreds at once.
+ */
+const turnMs = 5
+
+const viewsAt = (
+  db: DatabaseSync,
+  { search, turns }: { search: SearchThread; turns: TurnBudget },
+  generations: Generations,
+): Views => {
   const at = (projection: ProjectionName): number => generations[projection] ?? 1
   const positions = sqlitePositions(db)
+  const timeline = sqliteTimelineQueries(db, at('timeline'))
+  const inbox = sqliteInboxQueries(db, at('inbox'))
+  const roster = sqliteRosterQueries(db, { roster: at('roster'), readState: at('read-state') }, positions)
+  const inTurn =
+    <A extends unknown[], T>(query: (...args: A) => Promise<T>) =>
+    (...args: A): Promise<T> =>
+      turns.run(() => query(...args))
   return {
-    timeline: sqliteTimelineQueries(db, at('timeline')),
-    inbox: sqliteInboxQueries(db, at('inbox')),
-    roster: sqliteRosterQueries(db, { roster: at('roster'), readState: at('read-state') }, positions),
+    timeline: { ...timeline, page: inTurn(timeline.page) },
+    inbox: {
+      ...inbox,
+      page: inTurn(inbox.page),
+      undelivered: inTurn(inbox.undelivered),
+      heads: inTurn(inbox.heads),
+    },
+    roster: { conversationsOf: inTurn(roster.conversationsOf), members: inTurn(roster.members) },
     search: search.queriesAt(at('search')),
     positions: async projection => coded(() => positions(projection, at(projection))),
   }
@@ -58,11 +81,12 @@ export interface SqliteReader {
 export const openSqliteReader = (path: string): SqliteReader => {
   const db = openReader(path)
   const search = new SearchThread(path)
+  const turns = new TurnBudget(turnMs)
   return {
     viewsAt: generations =>
       coded(() => {
         makeMissing(db, path, generations)
-        return viewsAt(db, search, generations)
+        return viewsAt(db, { search, turns }, generations)
       }),
     close: () => {
       search.close()
