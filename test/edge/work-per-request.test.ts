@@ -15,12 +15,15 @@ import { RawClient, type RawClientOptions } from '../harness/raw-client.ts'
 import { tempFolder } from '../harness/temp-folder.ts'
 
 /**
- * The longest turn of the event loop that one request may cause, in units of the reference work of the probe, measured in
- * the same process. All other clients wait for a turn. The unit is 2 to 4 ms of CPU time on a small server, so this is
- * about 50 ms.
+ * The longest turn of the event loop that one request may cause, in units of the reference work of the probe, measured
+ * in the same process. All other clients wait for a turn. The unit is 2 to 4 ms of CPU time on a small server, so this
+ * is about 50 ms.
  */
 const mostUnits = 15
-/** A turn may be long once, for compiling or collecting garbage. A request that causes long turns causes them each time. */
+/**
+ * A turn may be long once, for compiling or collecting garbage. A request that causes long turns causes them each
+ * time.
+ */
 const attempts = 4
 
 const probePort = await freePort()

@@ -2,8 +2,8 @@ import { createServer } from 'node:http'
 import { isMainThread } from 'node:worker_threads'
 
 /**
- * Loaded into a process of confab with `--import`: measures the turns of its main event loop in CPU time, which no other
- * process of the machine can lengthen. Answers on the port in TURN_PROBE_PORT.
+ * Loaded into a process of confab with `--import`: measures the turns of its main event loop in CPU time, which no
+ * other process of the machine can lengthen. Answers on the port in TURN_PROBE_PORT.
  */
 const cpuMs = (): number => {
   const { user, system } = process.threadCpuUsage()

@@ -48,8 +48,8 @@ const inSchemas = ((): Pattern[] => {
 })()
 
 /**
- * The checker does not know flag `v`: sets of characters become plain sets. Whether a pattern is linear depends on where
- * it repeats, and these patterns do not repeat sets beside each other.
+ * The checker does not know flag `v`: sets of characters become plain sets. Whether a pattern is linear depends on
+ * where it repeats, and these patterns do not repeat sets beside each other.
  */
 const withoutSets = (pattern: string): string => {
   let plain = ''

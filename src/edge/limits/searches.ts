@@ -16,8 +16,8 @@ export interface SearchLimits {
 const retryAfterMs = 1_000
 
 /**
- * Runs the searches of users in turn and within a time. The cost of a search depends on its words, on the index and on the
- * searches before it, so no bound of the request can be exact.
+ * Runs the searches of users in turn and within a time. The cost of a search depends on its words, on the index and on
+ * the searches before it, so no bound of the request can be exact.
  */
 export class Searches {
   readonly #slots: FairSemaphore
