@@ -27,7 +27,7 @@ const taggedConversations = 256
  */
 const mostIndexed = 16
 /** Characters of candidates' texts that one page reads; about 0.1 s. Then the page ends, with a cursor. */
-const mostReadChars = 4 * 1024 * 1024
+const mostReadChars = 1024 * 1024
 
 interface HitRow {
   id: bigint
