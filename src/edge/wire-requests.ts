@@ -2,9 +2,11 @@ import { type Static, Type } from '@sinclair/typebox'
 import { TypeCompiler } from '@sinclair/typebox/compiler'
 import { createViewLookup } from '../commands/index.ts'
 import { Id } from '../events/index.ts'
+import { SeenWaits } from './access/seen-waits.ts'
 import { Wire } from './delivery/wire.ts'
 import type { EdgeOptions } from './edge-options.ts'
 import { Admission } from './limits/admission.ts'
+import { Searches } from './limits/searches.ts'
 import type { EdgeLimits } from './ports/edge-limits.ts'
 import { PresenceCounts } from './presence/index.ts'
 import { HelloHandler } from './requests/hello.ts'
@@ -50,6 +52,8 @@ export const wireRequests = (
     admission,
     reader,
     freshness,
+    seenWaits: new SeenWaits(views.inbox, limits),
+    searches: new Searches(limits, limit => metrics.limited(limit)),
     memberships,
     presence,
     presenceCounts,

@@ -330,10 +330,14 @@ export const RequestErrors: Readonly<Record<RequestType | 'hello', readonly Requ
   search: [
     { code: 'NOT_FOUND', when: '`c` is not a conversation of the caller.' },
     { code: 'NOT_MEMBER', when: '`c` is a channel and the caller is not a member.' },
-    { code: 'BAD_REQUEST', field: '/q', when: 'The query is blank.' },
+    { code: 'BAD_REQUEST', field: '/q', when: 'The query is blank, or has more than 256 words.' },
     { code: 'BAD_REQUEST', field: '/after', when: '`after` is not a time.' },
     { code: 'BAD_REQUEST', field: '/before', when: '`before` is not a time.' },
     badCursor,
+    {
+      code: 'OVERLOADED',
+      when: 'The search, with its wait for other searches, takes too long (5 s, unless configured).',
+    },
   ],
   media: [
     ...membersOnly,

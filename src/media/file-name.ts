@@ -15,7 +15,14 @@ const deceiving = /[/\\\p{Cc}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069]/u
 /** Invisible characters, except those that change how the characters around them look. */
 const invisible = /[[\p{Default_Ignorable_Code_Point}\ufff9-\ufffb]--[\u200c\u200d\p{Variation_Selector}]]/gv
 
-const trimmed = (name: string): string => name.replace(/^\s+/, '').replace(/[\s.]+$/, '')
+const blankOrDot = /^[\s.]$/
+
+/** Returns a name without blanks around it and dots after it. A pattern for its end would try every run of blanks. */
+const trimmed = (name: string): string => {
+  let end = name.length
+  while (end > 0 && blankOrDot.test(name[end - 1]!)) end--
+  return name.slice(0, end).trimStart()
+}
 
 /** Shortens a name, and keeps its ending. */
 const shortened = (name: string): string => {

@@ -84,8 +84,16 @@ export const mayHaveType = async (type: string, start: Uint8Array): Promise<bool
 }
 
 /** Types that browsers execute, or show with scripts, whatever the header Content-Disposition says in some elements. */
-const active =
-  /^(text\/(html|css|xml|xsl|vbscript|.*(java|ecma|j|live)script.*)|application\/(.*(java|ecma)script.*|xml.*)|.*\+xml|multipart\/.*)$/
+const active = /^text\/(?:html|css|xml|xsl|vbscript)$|^application\/xml|^multipart\/|\+xml$/
+/** Names of script types, by the part of the type before the slash. */
+const script: Readonly<Record<string, RegExp>> = {
+  text: /(?:java|ecma|j|live)script/,
+  application: /(?:java|ecma)script/,
+}
 
 /** Returns the type under which a file is served. */
-export const servedType = (type: string): string => (active.test(type) ? unknownType : type)
+export const servedType = (type: string): string => {
+  const [top = ''] = type.split('/', 1)
+  const isScript = Object.hasOwn(script, top) && script[top]!.test(type)
+  return isScript || active.test(type) ? unknownType : type
+}

@@ -13,16 +13,15 @@ const entities: Record<string, string> = {
   '&#x27;': "'",
 }
 
-/** Splits a search hit's `highlight` at its marks and unescapes it to plain text; it is never used as HTML. */
+/**
+ * Splits a search hit's `highlight` at its marks and unescapes it to plain text; it is never used as HTML. The server
+ * escapes all other tags, so every second piece is marked.
+ */
 export const highlightPieces = (highlight: string): Piece[] =>
   highlight
-    .split(/(<mark>.*?<\/mark>)/s)
-    .filter(part => part !== '')
-    .map(part => {
-      const marked = part.startsWith('<mark>') && part.endsWith('</mark>')
-      const text = marked ? part.slice('<mark>'.length, -'</mark>'.length) : part
-      return {
-        text: text.replace(/&(?:amp|lt|gt|quot|#39|#x27);/g, entity => entities[entity] ?? entity),
-        marked,
-      }
-    })
+    .split(/<\/?mark>/)
+    .map((piece, index) => ({
+      text: piece.replace(/&(?:amp|lt|gt|quot|#39|#x27);/g, entity => entities[entity] ?? entity),
+      marked: index % 2 === 1,
+    }))
+    .filter(({ text }) => text !== '')

@@ -43,8 +43,11 @@ parser.inline.ruler.push('bare_link', (state, silent) => !silent && bareLink(sta
 /** Makes a link of a plain http(s) URL. Called at its colon, with the scheme in `pending`. */
 const bareLink = (state: StateInline): boolean => {
   if (state.linkLevel > 0 || !state.src.startsWith('://', state.pos)) return false
-  const scheme = /(?:^|[^\w+.-])(https?)$/i.exec(state.pending.slice(-6))?.[1]
+  // Not from `pending`, which holds the text so far in many pieces: each read would join them.
+  const scheme = /https?$/i.exec(state.src.slice(Math.max(0, state.pos - 5), state.pos))?.[0]
   if (scheme === undefined) return false
+  const isAtStart = state.pending.length <= scheme.length
+  if (!isAtStart && /[\w+.-]/.test(state.src[state.pos - scheme.length - 1] ?? '')) return false
   const start = state.pos - scheme.length
   if (start < Number(state.env.noLinkBefore ?? 0)) return false
   const length = linkLength(state.src, start)

@@ -95,7 +95,7 @@ export const SearchDialog = ({ chat, c, onClose }: { chat: Chat; c?: string; onC
 const stateOf = (query: string, found: AnswerOf['search'] | undefined): string => {
   if (query.trim() === '') return 'Finds messages of all your conversations, the newest first.'
   if (found === undefined) return 'Searching …'
-  if (found.hits.length === 0) return 'Nothing found.'
+  if (found.hits.length === 0) return found.cursor === undefined ? 'Nothing found.' : 'Nothing found so far.'
   return found.hits.length === 1
     ? '1 message'
     : `${found.hits.length}${found.cursor === undefined ? '' : '+'} messages`

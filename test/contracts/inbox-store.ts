@@ -134,6 +134,8 @@ export const testInboxStore = (t: Test, open: OpenEmptyViews): void => {
     const waiting = async () =>
       (await views.inbox.undelivered('ann', { since: second(0), limit: 9 })).messages.map(({ seq }) => seq)
     t.match(await views.inbox.item('ann', 'c'), { head: 3, unread: 1, read: 2 })
+    t.same(await views.inbox.heads('ann', ['none', 'c', '__proto__']), new Map([['c', 3]]))
+    t.same(await views.inbox.heads('eve', ['c']), new Map())
     t.match((await views.inbox.page('ann', { limit: 9 })).items, [{ c: 'c', unread: 1 }])
     t.same(await waiting(), [3])
     await stores.inbox.apply([
@@ -147,6 +149,7 @@ export const testInboxStore = (t: Test, open: OpenEmptyViews): void => {
     t.match(await views.inbox.item('ann', 'c'), { unread: 1 }, 'the follower’s own log is independent')
     await stores.inbox.apply([follows('c', 'ann', 6, false)])
     t.equal(await views.inbox.item('ann', 'c'), undefined)
+    t.same(await views.inbox.heads('ann', ['c']), new Map())
     t.same((await views.inbox.page('ann', { limit: 9 })).items, [])
     t.same(await waiting(), [])
   })

@@ -313,6 +313,73 @@ export const testSearchIndex = (t: Test, open: OpenEmptyViews): void => {
     t.same(await seqsOf(views, 'one'), [1])
   })
 
+  t.test('long queries find what contains all of their words', async t => {
+    const words = Array.from({ length: 60 }, (_, i) => `w${i.toString(36)}`)
+    const all = words.join(' ')
+    const { views } = await withTexts(
+      t,
+      all,
+      words.slice(0, -1).join(' '),
+      words.toReversed().join(' '),
+      `${words.slice(0, 30).join(' ')} and ${words.slice(30).join(' ')}`,
+      'a '.repeat(8_000),
+      `${'a '.repeat(8_000)}b`,
+    )
+    t.same(await seqsOf(views, all), [4, 3, 1])
+    t.same(await seqsOf(views, `"${all}"`), [1])
+    t.same(await seqsOf(views, `"${all}"*`), [1])
+    t.same(await seqsOf(views, `"${words.slice(1, 40).join(' ')} w1"*`), [2, 1])
+    t.same(
+      await seqsOf(
+        views,
+        words
+          .map(word => `${word}*`)
+          .join(' ')
+          .slice(0, 256),
+      ),
+      [4, 3, 2, 1],
+    )
+    t.same(await seqsOf(views, 'a '.repeat(127)), [6, 5])
+    t.same(await seqsOf(views, `"${'a '.repeat(126)}"`), [6, 5])
+    t.same(await seqsOf(views, `"${'a '.repeat(125)}b"`), [6])
+    t.same(await seqsOf(views, `"b ${'a '.repeat(125)}"`), [])
+    t.same(await seqsOf(views, `b ${'"a a" a* '.repeat(20)}`), [6])
+  })
+
+  t.test('a query has a bounded number of words', async t => {
+    const { views } = await withTexts(t, '東'.repeat(300))
+    t.same(await seqsOf(views, '東'.repeat(256)), [1])
+    // A ligature of four words.
+    await t.rejects(seqsOf(views, '\ufdfa'.repeat(256)), { code: 'BAD_REQUEST', field: '/q' })
+  })
+
+  t.test('a page ends early when its texts fill an answer', async t => {
+    const { views } = await withTexts(
+      t,
+      ...Array.from({ length: 20 }, (_, i) => `${'a '.repeat(8_000)}t${i}`),
+    )
+    const found: number[] = []
+    let pages = 0
+    for (let cursor: string | undefined; ; pages++) {
+      const page = await views.search.search({
+        q: 'a',
+        conversations: ['c'],
+        limit: 100,
+        ...(cursor === undefined ? {} : { cursor }),
+      })
+      const size = page.hits.reduce((sum, { text }) => sum + text.length, 0)
+      t.ok(size < 2 * Limits.frameBytes, `${size} characters`)
+      found.push(...page.hits.map(({ seq }) => seq))
+      cursor = page.cursor
+      if (cursor === undefined) break
+    }
+    t.same(
+      found,
+      Array.from({ length: 20 }, (_, i) => 20 - i),
+    )
+    t.ok(pages >= 3)
+  })
+
   t.test('texts of any kind, up to 16 KiB, do no harm', async t => {
     const { stores, views } = await open(t)
     const texts = fc.sample(fc.string({ unit: 'binary', maxLength: 200 }), { numRuns: 300, seed: 7 })

@@ -13,7 +13,14 @@ type Fields = Record<string, unknown>
 type Answer = { ok?: unknown; error?: { code: string; field?: string } }
 
 const confab = await startConfab(t, {
+  wrapViews: views => ({
+    ...views,
+    search: {
+      search: query => (query.q === 'slow' ? new Promise(() => {}) : views.search.search(query)),
+    },
+  }),
   limits: {
+    searchMs: 2_000,
     userSockets: 3,
     presenceWatched: 3,
     resumeConversations: 1,
@@ -138,6 +145,8 @@ const badData = (fields: Fields): Case[] => [
  * For each error of RequestErrors, in the same order, a request that causes it. `null`: only a fault or the load of the
  * server causes it.
  */
+const slowSearch = ask('alice', { q: 'slow' })
+
 const cases: Record<RequestType | 'hello', (Case | null)[]> = {
   hello: [
     ask('alice', {}),
@@ -315,6 +324,7 @@ const cases: Record<RequestType | 'hello', (Case | null)[]> = {
     ask('alice', { q: 'x', after: 'x' }),
     ask('alice', { q: 'x', before: 'x' }),
     ask('alice', { q: 'x', ...bad }),
+    slowSearch,
   ],
   media: [
     ...byStrangers(file),

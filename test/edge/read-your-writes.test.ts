@@ -63,3 +63,40 @@ t.test('an invalid position is refused', async t => {
   t.equal((await get('/v1/inbox?seen=tea'))[0], 400)
   t.equal((await get('/v1/conversations/tea/events?seen=1'))[0], 200)
 })
+
+t.test('few requests wait for what was seen; others are answered at once', async t => {
+  const bounded = await startConfab(t, {
+    nats: ahead.nats,
+    limits: { seenWaitMs: 60_000, seenWaits: 3, userSeenWaits: 2, drainMs: 0 },
+  })
+  const seen = { nowhere: 1 }
+  const waiting = async (user: string, count: number): Promise<number> => {
+    let left = count
+    const client = await bounded.connect(user, { patienceMs: 120_000 })
+    for (let i = 0; i < count; i++)
+      void client.ok('inbox', { seen }).then(
+        ({ behind }) => {
+          if (behind === true) left--
+        },
+        () => {},
+      )
+    // Requests that do not wait are answered before a later one that waits for nothing.
+    await client.ok('inbox')
+    await client.ok('inbox')
+    return left
+  }
+  t.equal(await waiting('ann', 5), 2, 'of one user')
+  t.equal(await waiting('ben', 5), 1, 'of the node')
+  t.equal(await waiting('cyd', 5), 0)
+})
+
+t.test('positions in a query string are read in linear time', async t => {
+  const get = async (seen: string): Promise<number> => {
+    const headers = { authorization: `Bearer ${await behind.token('alice')}` }
+    const answer = await fetch(`${behind.url}/v1/inbox?seen=${seen}`, { headers })
+    return answer.status
+  }
+  for (const seen of ['a'.repeat(3_500), 'a:'.repeat(1_700), ',', 'tea:1,,milk:2', 'tea:', ':1', 'tea:1:2'])
+    t.equal(await get(seen), 400, seen.slice(0, 20))
+  for (const seen of ['', 'tea:1', 'tea:1,', 'tea:1,milk:2']) t.equal(await get(seen), 200, seen)
+})

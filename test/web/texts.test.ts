@@ -347,3 +347,92 @@ t.test('a message of files alone has a summary', async t => {
   t.equal(summaryOf({ text: '', attachments: [file, file] }), '📎 2 files')
   t.equal(summaryOf({ text: '' }), '📎 File')
 })
+
+/** CPU time of a job, ms: the least of several runs. */
+const cpuMs = (job: () => unknown): number => {
+  let least = Number.POSITIVE_INFINITY
+  for (let run = 0; run < 5; run++) {
+    const before = process.threadCpuUsage()
+    job()
+    const { user, system } = process.threadCpuUsage(before)
+    least = Math.min(least, (user + system) / 1000)
+  }
+  return least
+}
+
+t.test('no message keeps the page of its readers waiting', async t => {
+  const repeated = (piece: string) => (length: number) =>
+    piece.repeat(Math.ceil(length / piece.length)).slice(0, length)
+  const pieces = [
+    ...[
+      '*',
+      '_',
+      '~',
+      '`',
+      '[',
+      ']',
+      '(',
+      '<',
+      '>',
+      '!',
+      '\\',
+      '&',
+      '\n',
+      ' ',
+      'a',
+      '://',
+      'http://',
+      'https://(',
+    ],
+    ...[
+      '**a',
+      'a**',
+      '*_',
+      '~~a',
+      '[a](',
+      '[a](b "',
+      '[a](<',
+      '![',
+      '<a:',
+      '<http://a',
+      '`a``',
+      '```\n',
+      '- a\n',
+    ],
+    ...[
+      '1) a\n',
+      '> a\n',
+      '> - ',
+      '[x]: y\n',
+      '[`',
+      '*[',
+      '[*',
+      'http://a)',
+      'http://a ',
+      'http:// ',
+      '\\\n',
+    ],
+  ]
+  const shapes: readonly (readonly [name: string, make: (length: number) => string])[] = [
+    ['a link and signs', length => `http://a${'!'.repeat(length)}x`],
+    ['brackets', length => '['.repeat(length / 2) + '](a)'.repeat(length / 8)],
+    ['parentheses', length => `[a](${'('.repeat(length / 2)}${')'.repeat(length / 2)}`],
+    ['emphasis', length => '**a _'.repeat(length / 10) + '_ b**'.repeat(length / 10)],
+    ...pieces.map(piece => [JSON.stringify(piece), repeated(piece)] as const),
+  ]
+  // The longest time of ordinary Markdown of the largest size. The work of a quadratic pattern is forty times as much.
+  const ordinary = (): number => cpuMs(() => renderMarkdown('- a\n'.repeat(4_000)))
+  let most = ordinary()
+  for (const [name, make] of shapes) {
+    const text = make(16_000)
+    let least = Number.POSITIVE_INFINITY
+    for (let attempt = 0; attempt < 4 && least > 4 * most; attempt++) {
+      if (attempt > 0) most = Math.max(most, ordinary())
+      least = Math.min(
+        least,
+        cpuMs(() => renderMarkdown(text)),
+      )
+    }
+    t.ok(least <= 4 * most, `${name}: ${(least / most).toFixed(1)} times as long as a list`)
+  }
+})

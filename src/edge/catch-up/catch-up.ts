@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import { FairSemaphore } from '../../base/fair-semaphore.ts'
 import type { Logger } from '../../base/logger.ts'
 import { sleep } from '../../base/sleep.ts'
@@ -116,9 +117,12 @@ export class CatchUp {
     if (missed.length > 0) session.catchingUp ??= new Set()
     for (const [c] of missed) {
       session.catchingUp?.add(c)
-      this.#parts.fanOut.unsubscribe(session, c)
       session.behind?.delete(c)
     }
+    this.#parts.fanOut.unsubscribeAll(
+      session,
+      missed.map(([c]) => c),
+    )
     const previous = this.#lastResume.get(session)
     const done = (async () => {
       await previous
@@ -174,6 +178,8 @@ export class CatchUp {
           continue
         }
         feedWaitMs = firstFeedWaitMs
+        // A round of cached conversations waits for nothing, so that all rounds of a session would be one turn.
+        await setImmediate()
         // Outside the slot: others read while this client does not.
         if (result === 'full') await this.#parts.writeRoom.room(session)
       } catch (error) {

@@ -71,6 +71,20 @@ export class FanOut {
     this.#leave(session, audience)
   }
 
+  /** Unsubscribes a session from many conversations in one pass over its subscriptions. */
+  unsubscribeAll(session: Session, conversations: Iterable<string>): void {
+    const leaving = new Set<Audience>()
+    for (const c of conversations) {
+      const audience = this.#audiences.get(c)
+      if (audience !== undefined) leaving.add(audience)
+    }
+    const audiences = audiencesOf(session)
+    const left = audiences.filter(audience => leaving.has(audience))
+    if (left.length === 0) return
+    session.audiences = audiences.filter(audience => !leaving.has(audience))
+    for (const audience of left) this.#leave(session, audience)
+  }
+
   /** Holds back all events and signals from a slow consumer. Of the events that it misses, only cursors are kept. */
   hold(session: Session): void {
     session.behind = new Map()

@@ -45,6 +45,26 @@ export const connectionOptions = {
     unit: 'answers',
     doc: 'Large answers of all sessions of one user that are read or wait for clients at the same time.',
   }),
+  searches: option({
+    key: 'edge.searches',
+    type: integer(1, 10_000),
+    default: 16,
+    unit: 'searches',
+    doc: 'Searches of all users that run at the same time; further ones wait in turn, user by user.',
+  }),
+  userSearches: option({
+    key: 'edge.userSearches',
+    type: integer(1, 1_000),
+    default: 2,
+    unit: 'searches',
+    doc: 'Searches of one user that run at the same time.',
+  }),
+  searchMs: option({
+    key: 'edge.searchTime',
+    type: duration(100, 5 * minutes),
+    default: 5 * seconds,
+    doc: 'Time that a search may wait and run; after it the answer is OVERLOADED.',
+  }),
   queuedBytes: option({
     key: 'edge.queuedBeforeHello',
     type: size(KiB, 64 * MiB),
@@ -114,6 +134,20 @@ export const consistencyOptions = {
     type: duration(0, minutes),
     default: 2 * seconds,
     doc: 'Time that an `inbox` request waits for the events that its client has `seen`.',
+  }),
+  seenWaits: option({
+    key: 'edge.seenWaits',
+    type: integer(1, 100_000),
+    default: 128,
+    unit: 'requests',
+    doc: 'Requests of all users that wait for events they have `seen`; one more is answered at once, as `behind`.',
+  }),
+  userSeenWaits: option({
+    key: 'edge.userSeenWaits',
+    type: integer(1, 1_000),
+    default: 8,
+    unit: 'requests',
+    doc: 'Requests of one user that wait for events they have `seen`; one more is answered at once, as `behind`.',
   }),
   rosterWaitMs: option({
     key: 'edge.rosterWait',

@@ -12,6 +12,7 @@ export type LimitName =
   | 'in_flight'
   | 'presence_watched'
   | 'malformed_requests'
+  | 'search_time'
   | 'node'
 
 /** Gauges and counts of presence on this node. */

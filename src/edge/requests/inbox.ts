@@ -1,18 +1,14 @@
-import { backoffMs } from '../../base/backoff.ts'
-import { sleep } from '../../base/sleep.ts'
-import type { InboxQueries } from '../../projections/index.ts'
 import { defaultPage, given, listPage } from './pages.ts'
 import type { Handler, RequestContext } from './request-context.ts'
 
 /** Handles `inbox`: returns a page of the user's conversations. */
 export const inbox =
-  ({ access, views, freshness, limits }: RequestContext): Handler<'inbox'> =>
+  ({ access, views, freshness, seenWaits, limits }: RequestContext): Handler<'inbox'> =>
   async (request, caller) => {
     access.requireFresh()
     await freshness.reached('inbox', limits.viewWaitMs)
     const { seen } = request
-    const behind =
-      seen !== undefined && !(await inboxReaches(views.inbox, caller.user, seen, limits.seenWaitMs))
+    const behind = seen !== undefined && !(await seenWaits.reached(caller.user, seen))
     return await listPage('items', request.limit ?? defaultPage, async limit => {
       const { items, cursor } = await views.inbox.page(caller.user, {
         limit,
@@ -46,29 +42,3 @@ export const undelivered =
       return { items, cursor }
     })
   }
-
-const queryBackoff = { firstMs: 2, maxMs: 50, jitter: 0 }
-
-/**
- * Waits until a user's inbox shows all conversations up to these sequence numbers; false after `ms`. It waits for
- * conversations of other users like for a lagging view, so that the answer reveals nothing about them.
- */
-const inboxReaches = async (
-  inbox: InboxQueries,
-  user: string,
-  seen: Readonly<Record<string, number>>,
-  ms: number,
-): Promise<boolean> => {
-  const until = performance.now() + ms
-  const missing = new Map(Object.entries(seen))
-  for (let queries = 1; ; queries++) {
-    for (const [c, seq] of missing) {
-      const item = await inbox.item(user, c)
-      if (item !== undefined && item.head >= seq) missing.delete(c)
-    }
-    if (missing.size === 0) return true
-    const wait = backoffMs(queries, queryBackoff)
-    if (performance.now() + wait > until) return false
-    await sleep(wait)
-  }
-}

@@ -4,10 +4,12 @@ import type { Media } from '../../media/index.ts'
 import type { Views } from '../../projections/index.ts'
 import type { Access } from '../access/access.ts'
 import type { Memberships } from '../access/memberships.ts'
+import type { SeenWaits } from '../access/seen-waits.ts'
 import type { ViewFreshness } from '../access/view-freshness.ts'
 import type { CatchUp } from '../catch-up/catch-up.ts'
 import type { ConversationReader } from '../catch-up/conversation-reader.ts'
 import type { Admission } from '../limits/admission.ts'
+import type { Searches } from '../limits/searches.ts'
 import type { EdgeLimits } from '../ports/edge-limits.ts'
 import type { LastSeen, PresenceBoard, PresenceCounts } from '../presence/index.ts'
 import type { Caller } from '../sessions/caller.ts'
@@ -26,6 +28,8 @@ export interface RequestContext {
   readonly admission: Admission
   readonly reader: ConversationReader
   readonly freshness: ViewFreshness
+  readonly seenWaits: SeenWaits
+  readonly searches: Searches
   readonly memberships: Memberships
   readonly presence: PresenceBoard
   readonly presenceCounts: PresenceCounts

@@ -7,7 +7,7 @@ const defaultHits = 20
 
 /** Handles `search`: searches one conversation of the user, or all of them. */
 export const search =
-  ({ access, views, memberships, freshness, limits }: RequestContext): Handler<'search'> =>
+  ({ access, views, searches, memberships, freshness, limits }: RequestContext): Handler<'search'> =>
   async (request, caller) => {
     const filters = {
       ...given('from', request.from),
@@ -24,7 +24,7 @@ export const search =
     const conversations = c !== undefined ? [c] : await memberships.of(caller.user, mine => [...mine])
     return await listPage('hits', request.limit ?? defaultHits, async limit => {
       const query: SearchQuery = { q: request.q, conversations, limit, ...filters }
-      const { hits, cursor } = await views.search.search(query)
+      const { hits, cursor } = await searches.run(caller.user, () => views.search.search(query))
       return { items: hits, cursor }
     })
   }

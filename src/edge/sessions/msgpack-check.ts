@@ -37,6 +37,17 @@ const scalarBytes = new Map([
   [0xd3, 8],
 ])
 
+/** Strings up to this size are checked byte by byte first: most are ASCII, and a frame may have tens of thousands. */
+const shortBytes = 32
+
+const isAscii = (bytes: Buffer, start: number, end: number): boolean => {
+  for (let at = start; at < end; at++) if (bytes[at]! >= 0x80) return false
+  return true
+}
+
+const hasUtf8 = (bytes: Buffer, start: number, end: number): boolean =>
+  (end - start <= shortBytes && isAscii(bytes, start, end)) || isUtf8(bytes.subarray(start, end))
+
 const readLength = (bytes: Buffer, at: number, size: number): number =>
   at + size > bytes.length ? Number.POSITIVE_INFINITY : bytes.readUIntBE(at, size)
 
@@ -80,7 +91,7 @@ export const isSafeMsgpack = (bytes: Buffer): boolean => {
       else items = type <= 0xdd ? length : length * 2
     }
     if (chars >= 0) {
-      if (at + chars > bytes.length || !isUtf8(bytes.subarray(at, at + chars))) return false
+      if (at + chars > bytes.length || !hasUtf8(bytes, at, at + chars)) return false
       at += chars
     } else {
       if (items > bytes.length - at || left.length >= maxDepth + 1) return false

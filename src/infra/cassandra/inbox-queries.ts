@@ -95,6 +95,17 @@ export const cassandraInboxQueries = (database: Database, generation: number): I
       const joined = entry && (await join(entry))
       return joined && itemOf(messages, user, joined)
     },
+    async heads(user, conversations) {
+      const heads = new Map<string, number>()
+      await Promise.all(
+        conversations.map(async c => {
+          const entry = await database.one(selectEntry, [user, c])
+          const joined = entry && (await join(entry))
+          if (joined !== undefined) heads.set(c, numberOf(joined.conversation.head))
+        }),
+      )
+      return heads
+    },
   }
 }
 

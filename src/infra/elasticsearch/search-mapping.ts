@@ -80,7 +80,16 @@ export const fromOf = (index: string, mapping: estypes.MappingTypeMapping | unde
 const longest = 200
 
 const notOfAsciiWord = /[^a-z0-9]+/g
-const tooLong = /[^ ]{201}/
+
+/** Whether a word of a text in its indexed form is too long. A pattern would try each letter as the first one. */
+const hasLongWord = (words: string): boolean => {
+  for (let start = 0; ; ) {
+    const end = words.indexOf(' ', start)
+    if ((end < 0 ? words.length : end) - start > longest) return true
+    if (end < 0) return false
+    start = end + 1
+  }
+}
 
 const start = (word: string): string => word.slice(0, longest).toWellFormed()
 
@@ -95,7 +104,7 @@ export const indexWords = (text: string): string => {
     : wordsOf(text)
         .map(({ folded }) => folded)
         .join(' ')
-  return tooLong.test(words) ? words.split(' ').map(term).join(' ') : words
+  return hasLongWord(words) ? words.split(' ').map(term).join(' ') : words
 }
 
 /** Returns the words of a phrase in their indexed form; the last one, if it is a prefix, as that prefix. */

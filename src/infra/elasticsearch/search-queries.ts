@@ -2,8 +2,9 @@ import type { Client, estypes } from '@elastic/elasticsearch'
 import { ConfabError, type SearchHit } from '../../events/index.ts'
 import {
   highlighterOf,
-  holdsAll,
+  holderOf,
   type Phrase,
+  pageChars,
   phrasesOf,
   type SearchQueries,
   type SearchQuery,
@@ -121,17 +122,21 @@ export const elasticsearchQueries = (client: Client, alias: string): SearchQueri
       const { conversations, limit } = query
       if (phrases.length === 0 || conversations.length === 0) return { hits: [] }
       const loose = phrases.filter(isLoose)
+      const holdsAll = loose.length === 0 ? () => true : holderOf(loose)
       const highlight = highlighterOf(phrases)
       return answered(async () => {
         const hits: SearchHit[] = []
+        let shown = 0
         for (let round = 0; round < mostRounds; round++) {
           const found = await hitsAfter(filter, conversations.join(','), limit + 1, after)
           for (const { source, place } of found.slice(0, limit)) {
-            if (hits.length === limit) return { hits, cursor: encodeCursor(after as Place) }
+            if (hits.length === limit || shown > pageChars)
+              return { hits, cursor: encodeCursor(after as Place) }
             after = place
             const { c, m, seq, from, at, text = '' } = source
-            if (loose.length === 0 || holdsAll(text, loose))
-              hits.push({ c, seq, m, from, at, text, highlight: highlight(text) })
+            if (!holdsAll(text)) continue
+            shown += text.length
+            hits.push({ c, seq, m, from, at, text, highlight: highlight(text) })
           }
           if (found.length <= limit) return { hits }
           if (hits.length === limit) break

@@ -69,6 +69,11 @@ export const sqliteInboxQueries = (db: DatabaseSync, generation: number): InboxQ
     SELECT * FROM (${listOf(`, ${placeThen} AS place`, '?3')} LIMIT -1)
     WHERE (place < ?4 OR (place = ?4 AND c > ?5)) AND place > 0 ORDER BY place DESC, c LIMIT ?6`)
   const one = db.prepare(`${rowsOf()} AND e.c = ?`)
+  const heads = db.prepare(`
+    SELECT v.c, v.head FROM json_each(?) AS j
+    CROSS JOIN ${tables.inboxEntry} AS e ON e.user = ? AND e.c = j.value
+    CROSS JOIN ${tables.inboxConversation} AS v ON v.c = e.c
+    WHERE (e.member = 1 OR e.follows = 1) AND v.kind IS NOT NULL`)
   const ordinalAt = db.prepare(
     `SELECT n FROM ${tables.inboxMessage} WHERE c = ? AND seq <= ? ORDER BY seq DESC LIMIT 1`,
   )
@@ -182,6 +187,14 @@ export const sqliteInboxQueries = (db: DatabaseSync, generation: number): InboxQ
       snapshot(() => {
         const row = one.get(user, c) as EntryRow | undefined
         return row === undefined ? undefined : itemOf(user, row)
+      }),
+    heads: async (user, conversations) =>
+      coded(() => {
+        const rows = heads.all(JSON.stringify(conversations), user) as unknown as {
+          c: string
+          head: number
+        }[]
+        return new Map(rows.map(({ c, head }) => [c, head]))
       }),
   }
 }

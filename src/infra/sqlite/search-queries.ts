@@ -4,7 +4,9 @@ import {
   decodeCursor,
   encodeCursor,
   highlighterOf,
+  holderOf,
   type Phrase,
+  pageChars,
   phrasesOf,
   type SearchQueries,
   type SearchQuery,
@@ -19,6 +21,14 @@ import { tablesOf } from './view-tables.ts'
  */
 const taggedConversations = 256
 
+/**
+ * Words of a query that the index looks up. For each candidate, the index compares the positions of the words of a
+ * phrase: words of the query times words of the text. The other words are looked for in the texts of the candidates.
+ */
+const mostIndexed = 16
+/** Characters of candidates' texts that one page reads; about 0.1 s. Then the page ends, with a cursor. */
+const mostReadChars = 1024 * 1024
+
 interface HitRow {
   id: bigint
   c: string
@@ -27,6 +37,22 @@ interface HitRow {
   from: string
   at: string
   text: string
+}
+
+/**
+ * Returns the phrases that the index looks up, at most `mostIndexed` words: the phrases with most characters first, as
+ * long words are rare. A phrase is cut off at the bound.
+ */
+const indexedOf = (phrases: readonly Phrase[]): readonly Phrase[] => {
+  const chars = ({ words }: Phrase): number => words.reduce((sum, { length }) => sum + length, 0)
+  let left = mostIndexed
+  const indexed: Phrase[] = []
+  for (const { words, prefix } of phrases.toSorted((a, b) => chars(b) - chars(a))) {
+    if (left === 0) break
+    indexed.push({ words: words.slice(0, left), prefix: prefix && words.length <= left })
+    left = Math.max(0, left - words.length)
+  }
+  return indexed
 }
 
 const matchOf = (phrases: readonly Phrase[], query: SearchQuery): string => {
@@ -69,7 +95,7 @@ export const sqliteSearchQueries = (db: DatabaseSync, generation: number): Searc
     WHERE ${searchWords} MATCH ? AND w.rowid >= ? AND w.rowid < min(?, ?)
       AND s.text IS NOT NULL AND s.c IN (SELECT value FROM json_each(?))
       AND s.sender = ifnull(?, s.sender) AND s.media = ifnull(?, s.media)
-    ORDER BY w.rowid DESC LIMIT ?`)
+    ORDER BY w.rowid DESC`)
   select.setReadBigInts(true)
   return {
     search: async query =>
@@ -78,25 +104,36 @@ export const sqliteSearchQueries = (db: DatabaseSync, generation: number): Searc
         const low = boundOf(query.after, 0n, '/after')
         const high = boundOf(query.before, maxId, '/before')
         if (phrases.length === 0 || query.conversations.length === 0) return { hits: [] }
-        const rows = select.all(
-          matchOf(phrases, query),
+        const count = phrases.reduce((sum, { words }) => sum + words.length, 0)
+        const isIndexed = count <= mostIndexed
+        const rows = select.iterate(
+          matchOf(isIndexed ? phrases : indexedOf(phrases), query),
           low,
           high,
           query.cursor === undefined ? maxId : idOfCursor(query.cursor),
           JSON.stringify(query.conversations),
           query.from ?? null,
           query.hasMedia === undefined ? null : query.hasMedia ? 1 : 0,
-          query.limit + 1,
-        ) as unknown as HitRow[]
-        const page = rows.slice(0, query.limit)
-        const last = page.at(-1)
+        ) as unknown as Iterable<HitRow>
+        const holdsAll = isIndexed ? () => true : holderOf(phrases)
         const highlight = highlighterOf(phrases)
-        const hits = page.map(({ id: _, seq, ...row }): SearchHit => {
-          return { ...row, seq: Number(seq), highlight: highlight(row.text) }
-        })
-        return rows.length > query.limit && last !== undefined
-          ? { hits, cursor: encodeCursor([last.id.toString(36)]) }
-          : { hits }
+        const hits: SearchHit[] = []
+        let place: bigint | undefined
+        let read = 0
+        let shown = 0
+        for (const { id, seq, ...row } of rows) {
+          if (
+            place !== undefined &&
+            (hits.length === query.limit || shown > pageChars || read > mostReadChars)
+          )
+            return { hits, cursor: encodeCursor([place.toString(36)]) }
+          place = id
+          read += row.text.length
+          if (!holdsAll(row.text)) continue
+          shown += row.text.length
+          hits.push({ ...row, seq: Number(seq), highlight: highlight(row.text) })
+        }
+        return { hits }
       }),
   }
 }

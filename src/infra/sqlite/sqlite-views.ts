@@ -1,4 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite'
+import { TurnBudget } from '../../base/turn-budget.ts'
 import {
   type Generations,
   type ProjectionName,
@@ -11,18 +12,40 @@ import { sqlitePositions } from './checkpoint-store.ts'
 import { coded, openReader, openWriter } from './database.ts'
 import { sqliteInboxQueries } from './inbox-queries.ts'
 import { sqliteRosterQueries } from './roster.ts'
-import { sqliteSearchQueries } from './search-queries.ts'
+import { SearchThread } from './search-thread.ts'
 import { sqliteTimelineQueries } from './timeline-store.ts'
 import { createTables, hasTables } from './view-tables.ts'
 
-const viewsAt = (db: DatabaseSync, generations: Generations): Views => {
+/**
+ * Time of each turn of the event loop for queries of pages and lists, ms. One takes about 1 ms, but clients may send
+ * hundreds at once.
+ */
+const turnMs = 5
+
+const viewsAt = (
+  db: DatabaseSync,
+  { search, turns }: { search: SearchThread; turns: TurnBudget },
+  generations: Generations,
+): Views => {
   const at = (projection: ProjectionName): number => generations[projection] ?? 1
   const positions = sqlitePositions(db)
+  const timeline = sqliteTimelineQueries(db, at('timeline'))
+  const inbox = sqliteInboxQueries(db, at('inbox'))
+  const roster = sqliteRosterQueries(db, { roster: at('roster'), readState: at('read-state') }, positions)
+  const inTurn =
+    <A extends unknown[], T>(query: (...args: A) => Promise<T>) =>
+    (...args: A): Promise<T> =>
+      turns.run(() => query(...args))
   return {
-    timeline: sqliteTimelineQueries(db, at('timeline')),
-    inbox: sqliteInboxQueries(db, at('inbox')),
-    roster: sqliteRosterQueries(db, { roster: at('roster'), readState: at('read-state') }, positions),
-    search: sqliteSearchQueries(db, at('search')),
+    timeline: { ...timeline, page: inTurn(timeline.page) },
+    inbox: {
+      ...inbox,
+      page: inTurn(inbox.page),
+      undelivered: inTurn(inbox.undelivered),
+      heads: inTurn(inbox.heads),
+    },
+    roster: { conversationsOf: inTurn(roster.conversationsOf), members: inTurn(roster.members) },
+    search: search.queriesAt(at('search')),
     positions: async projection => coded(() => positions(projection, at(projection))),
   }
 }
@@ -52,18 +75,23 @@ export interface SqliteReader {
 
 /**
  * Reads the views of a database file that this or another thread writes. Read-only; a query sees whole transactions.
- * Queries run on the calling thread, mostly in well under a millisecond; a search takes longer. They reject with
- * ConfabError UNAVAILABLE when the file cannot be read.
+ * Queries run on the calling thread, mostly in well under a millisecond; searches run on a thread of their own. They
+ * reject with ConfabError UNAVAILABLE when the file cannot be read.
  */
 export const openSqliteReader = (path: string): SqliteReader => {
   const db = openReader(path)
+  const search = new SearchThread(path)
+  const turns = new TurnBudget(turnMs)
   return {
     viewsAt: generations =>
       coded(() => {
         makeMissing(db, path, generations)
-        return viewsAt(db, generations)
+        return viewsAt(db, { search, turns }, generations)
       }),
-    close: () => db.close(),
+    close: () => {
+      search.close()
+      db.close()
+    },
   }
 }
 

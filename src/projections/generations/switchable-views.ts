@@ -29,6 +29,7 @@ export const switchableViews = (
       page: (user, page) => views.inbox.page(user, page),
       undelivered: (user, page) => views.inbox.undelivered(user, page),
       item: (user, c) => views.inbox.item(user, c),
+      heads: (user, conversations) => views.inbox.heads(user, conversations),
     },
     roster: {
       conversationsOf: user => views.roster.conversationsOf(user),

@@ -76,6 +76,8 @@ export interface InboxQueries {
   ): Promise<{ messages: readonly WaitingMessage[]; cursor?: string }>
   /** Returns one conversation of a user, hidden or not. */
   item(user: string, c: string): Promise<InboxItem | undefined>
+  /** Returns the heads of those of the conversations that the user has. */
+  heads(user: string, conversations: readonly string[]): Promise<ReadonlyMap<string, number>>
 }
 
 /**

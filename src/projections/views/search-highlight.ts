@@ -1,3 +1,4 @@
+import { Limits } from '../../events/index.ts'
 import { matcherOf } from './search-matches.ts'
 import { type Phrase, wordsOf } from './search-words.ts'
 
@@ -7,6 +8,9 @@ import { type Phrase, wordsOf } from './search-words.ts'
  */
 const excerptLength = 300
 const lead = 80
+
+/** Characters of texts after which a page of hits ends, with at least one hit: no answer has room for more. */
+export const pageChars = Limits.frameBytes
 
 const escapes: Readonly<Record<string, string>> = {
   '&': '&amp;',
@@ -27,14 +31,15 @@ export const highlighterOf = (phrases: readonly Phrase[]): ((text: string) => st
   const matchesIn = matcherOf(phrases)
   return text => {
     const spans = matchesIn(wordsOf(text))
-    const [from, to] = excerptOf(text, spans[0]?.start ?? 0)
+    let span = spans.next().value
+    const [from, to] = excerptOf(text, span?.start ?? 0)
     let html = from > 0 ? '…' : ''
     let at = from
-    for (const { start, end } of spans) {
-      if (start >= to) break
-      html += escapeHtml(text.slice(at, start))
-      at = Math.min(end, to)
-      html += `<mark>${escapeHtml(text.slice(start, at))}</mark>`
+    // Matches after the excerpt are not looked at.
+    for (; span !== undefined && span.start < to; span = spans.next().value) {
+      html += escapeHtml(text.slice(at, span.start))
+      at = Math.min(span.end, to)
+      html += `<mark>${escapeHtml(text.slice(span.start, at))}</mark>`
     }
     html += escapeHtml(text.slice(at, to))
     return to < text.length ? `${html}…` : html

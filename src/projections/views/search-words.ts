@@ -159,11 +159,25 @@ export interface Phrase {
   readonly prefix: boolean
 }
 
+/** Words in the phrases of a query. Only ligatures fold to more words than the characters of a query. */
+const mostWords = Limits.queryChars
+
 /**
- * Returns the phrases of a query; a clause without words, such as punctuation, adds none. Folded words contain
- * neither quotes nor operators, so user input never becomes index syntax. Throws as `parseSearchQuery` does.
+ * Returns the phrases of a query, each once; a clause without words, such as punctuation, adds none. Folded words
+ * contain neither quotes nor operators, so user input never becomes index syntax. Throws as `parseSearchQuery` does,
+ * and ConfabError BAD_REQUEST for too many words.
  */
-export const phrasesOf = (q: string): Phrase[] =>
-  parseSearchQuery(q)
-    .map(({ text, prefix }) => ({ words: wordsOf(text).map(({ folded }) => folded), prefix }))
-    .filter(({ words }) => words.length > 0)
+export const phrasesOf = (q: string): Phrase[] => {
+  const phrases = new Map<string, Phrase>()
+  let count = 0
+  for (const { text, prefix } of parseSearchQuery(q)) {
+    const words = wordsOf(text).map(({ folded }) => folded)
+    const key = `${words.join(' ')}${prefix ? '*' : ''}`
+    if (words.length === 0 || phrases.has(key)) continue
+    phrases.set(key, { words, prefix })
+    count += words.length
+  }
+  if (count > mostWords)
+    throw new ConfabError('BAD_REQUEST', `q: at most ${mostWords} words.`, { field: '/q' })
+  return [...phrases.values()]
+}

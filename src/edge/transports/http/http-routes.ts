@@ -107,8 +107,8 @@ export class HttpRoutes {
         const caller = await exchange.caller(this.#parts.tokens)
         const meter = this.#parts.admission.user(caller.user, 0, performance.now())
         const path = t === 'history' ? { c: exchange.pathId(0) } : {}
-        const request = checkedRequest(requestOfQuery(t, exchange.query, path))
-        const fields = await this.#request(request, caller, 0, meter)
+        const check = () => checkedRequest(requestOfQuery(t, exchange.query, path))
+        const fields = await this.#request(check, caller, 0, meter)
         exchange.json(200, fields instanceof JsonFields ? fields.text : fields)
       })
     })
@@ -133,20 +133,22 @@ export class HttpRoutes {
         const value = objectOfBody(body)
         re = requestId(value)
         if (re === null) throw new ConfabError('BAD_REQUEST', 'id: expected a string.', { field: '/id' })
-        const fields = await this.#request(checkedRequest(value), caller, body.byteLength, meter)
+        const fields = await this.#request(() => checkedRequest(value), caller, body.byteLength, meter)
         exchange.json(200, encodeAnswer('json', re, fields) as string)
       }
       void this.#guard(exchange, handle, () => re)
     })
   }
 
-  /** Answers a valid request with a body of this size, which `meter` has counted. */
-  async #request(request: Request, caller: Caller, bytes: number, meter: UserMeter): Promise<object> {
+  /** Answers the request that `check` returns, with a body of this size. `meter` has counted it before. */
+  async #request(check: () => Request, caller: Caller, bytes: number, meter: UserMeter): Promise<object> {
     const { answer, admission, presence, metrics, logger } = this.#parts
     const started = performance.now()
     let outcome = 'ok'
     let seq: unknown
+    let request: Request | undefined
     try {
+      request = check()
       admission.request(request, bytes, started)
       presence.actedOverHttp(caller.user, request.t, started)
       meter.inFlight++
@@ -159,15 +161,17 @@ export class HttpRoutes {
       }
     } catch (thrown) {
       const { isOnRoster } = this.#parts
-      const error = isDamage(thrown) ? await damageSeenBy(thrown, request, caller.user, isOnRoster) : thrown
+      const isDamaged = request !== undefined && isDamage(thrown)
+      const error = isDamaged ? await damageSeenBy(thrown, request!, caller.user, isOnRoster) : thrown
       outcome = ConfabError.from(error).code
-      admission.failed(request, bytes, error)
+      if (request !== undefined) admission.failed(request, bytes, error)
       throw error
     } finally {
       const ms = performance.now() - started
-      metrics.answered(request.t, outcome, ms / 1000)
-      const c = 'c' in request ? request.c : undefined
-      logger.debug({ re: request.id, request: request.t, c, seq, outcome, ms }, 'answered over HTTP')
+      const type = request?.t ?? 'unread'
+      metrics.answered(type, outcome, ms / 1000)
+      const c = request !== undefined && 'c' in request ? request.c : undefined
+      logger.debug({ re: request?.id, request: type, c, seq, outcome, ms }, 'answered over HTTP')
     }
   }
 
@@ -201,9 +205,15 @@ const asBoolean = (text: string): boolean | string =>
 
 /** Parses `tea:7,milk:9` to an object; returns other texts, which the schema refuses. */
 const asCursors = (text: string): Record<string, number> | string => {
-  const pairs = [...text.matchAll(/([\w-]+):(\d{1,16})(,|$)/g)]
-  if (pairs.map(([pair]) => pair).join('') !== text) return text
-  return Object.fromEntries(pairs.map(([, c, seq]) => [c, Number(seq)]))
+  if (text === '') return {}
+  const pairs = text.endsWith(',') ? text.slice(0, -1) : text
+  const cursors: [c: string, seq: number][] = []
+  for (const pair of pairs.split(',')) {
+    const [, c, seq] = /^([\w-]+):(\d{1,16})$/.exec(pair) ?? []
+    if (c === undefined) return text
+    cursors.push([c, Number(seq)])
+  }
+  return Object.fromEntries(cursors)
 }
 
 /** Returns the request in the parameters of a route, unchecked. The request check refuses unknown parameters. */

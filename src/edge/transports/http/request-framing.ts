@@ -103,10 +103,10 @@ const unknownHost = (): ConfabError =>
   )
 
 /**
- * Makes every route that is registered on an app from now on refuse requests whose end is ambiguous or whose host is not
- * accepted, before its handler runs: WebSocket upgrades, event streams and unknown paths included. Counts the ambiguous
- * ones, and closes the connections of a refused address without an answer: at once when clients connect to this server
- * without a proxy, else with the request, whose header names the client.
+ * Makes every route that is registered on an app from now on refuse requests whose end is ambiguous or whose host is
+ * not accepted, before its handler runs: WebSocket upgrades, event streams and unknown paths included. Counts the
+ * ambiguous ones, and closes the connections of a refused address without an answer: at once when clients connect to
+ * this server without a proxy, else with the request, whose header names the client.
  */
 export const refuseAmbiguousRequests = (
   app: TemplatedApp,
