@@ -19,7 +19,7 @@ export const eventText = (event: ConversationEvent): string => {
     case 'conversation.renamed':
       return `renamed it to ${event.title}`
     case 'conversation.settings_changed':
-      return `let ${event.posting} post${event.slowModeSeconds === 0 ? '' : `, once in ${event.slowModeSeconds} s`}`
+      return `let ${event.posting} post${event.slowModeSeconds === 0 ? '' : `, once in ${event.slowModeSeconds} s`}${event.historyFrom === 'join' ? '; members read from their joining on' : ''}`
     case 'member.joined':
       return event.user === event.from ? 'joined' : `added ${event.user}`
     case 'member.left':

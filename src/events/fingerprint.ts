@@ -1,4 +1,9 @@
-import type { Attachment, ConversationEvent, ConversationEventType } from './conversation-events.ts'
+import type {
+  Attachment,
+  ConversationEvent,
+  ConversationEventType,
+  HistoryFrom,
+} from './conversation-events.ts'
 import { canonicalEmoji } from './emoji.ts'
 import type { ConversationRequest } from './protocol.ts'
 
@@ -38,9 +43,10 @@ export const fingerprintOf = (event: ConversationEvent): number => {
         event.kind,
         event.title,
         event.members.map(({ user }) => user),
+        event.historyFrom,
       )
     case 'conversation.settings_changed':
-      return ofSettings(event.posting === 'staff', event.slowModeSeconds)
+      return ofSettings(event.posting === 'staff', event.slowModeSeconds, event.historyFrom === 'join')
   }
 }
 
@@ -83,7 +89,7 @@ const eventTypeOf = (request: ConversationRequest): ConversationEventType => {
 const fingerprintOfRequest = (request: ConversationRequest, from: string, recorded: number): number => {
   switch (request.t) {
     case 'create':
-      return ofCreation(request.kind, request.title, [from, ...request.members])
+      return ofCreation(request.kind, request.title, [from, ...request.members], request.historyFrom)
     case 'send':
       return ofMessage(request.text, request.replyTo, request.attachments)
     case 'edit':
@@ -103,8 +109,12 @@ const fingerprintOfRequest = (request: ConversationRequest, from: string, record
     case 'rename':
       return hash(request.title)
     case 'settings': {
-      const { posting, slowModeSeconds = Math.floor(recorded / 2) } = request
-      return ofSettings(posting === undefined ? recorded % 2 === 1 : posting === 'staff', slowModeSeconds)
+      const { posting, slowModeSeconds = Math.floor((recorded % joinBit) / 2), historyFrom } = request
+      return ofSettings(
+        posting === undefined ? recorded % 2 === 1 : posting === 'staff',
+        slowModeSeconds,
+        historyFrom === undefined ? recorded >= joinBit : historyFrom === 'join',
+      )
     }
   }
 }
@@ -124,12 +134,22 @@ const ofReaction = (m: string, emoji: string): number => hash(canonicalEmoji(emo
 /** 0 for a user who joins or leaves: another user who adds or removes a member makes another event. */
 const ofMember = (user: string, from: string): number => (user === from ? 0 : hash(user))
 
-const ofCreation = (kind: string, title: string | undefined, users: readonly string[]): number =>
-  hash(title ?? '', hash([...new Set(users)].sort().join(' '), hash(kind)))
+const ofCreation = (
+  kind: string,
+  title: string | undefined,
+  users: readonly string[],
+  historyFrom: HistoryFrom | undefined,
+): number => {
+  const seed = historyFrom === 'join' ? hash(historyFrom, hash(kind)) : hash(kind)
+  return hash(title ?? '', hash([...new Set(users)].sort().join(' '), seed))
+}
+
+/** Above all values of slow mode. */
+const joinBit = 2 ** 32
 
 /** The settings themselves, so that a request that omits some of them can be compared. */
-const ofSettings = (isStaff: boolean, slowModeSeconds: number): number =>
-  slowModeSeconds * 2 + (isStaff ? 1 : 0)
+const ofSettings = (isStaff: boolean, slowModeSeconds: number, isFromJoin: boolean): number =>
+  (isFromJoin ? joinBit : 0) + slowModeSeconds * 2 + (isStaff ? 1 : 0)
 
 /** Spreads the bits of a 32-bit number: the finaliser of MurmurHash3. */
 const mix = (bits: number): number => {

@@ -3,6 +3,7 @@ import {
   Attachment,
   AttachmentFields,
   Emoji,
+  HistoryFrom,
   Kind,
   Posting,
   Role,
@@ -102,6 +103,10 @@ export const ConversationRequests = {
       Type.Array(Id, { maxItems: Limits.createMembers }),
       'First members, besides the caller. A `direct` conversation needs exactly one other user.',
     ),
+    historyFrom: optional(
+      HistoryFrom,
+      'What members may read, as in `settings`. A `direct` conversation has no settings. Absent: `start`.',
+    ),
     key,
   }),
   send: request('send', 'Posts a message.', {
@@ -166,18 +171,26 @@ export const ConversationRequests = {
     ),
     key,
   }),
-  settings: request('settings', 'Sets who may post in a group or channel, and how often.', {
-    c,
-    posting: optional(
-      Posting,
-      'Members that may post: `everybody`, or `staff`, which are owners and admins. Absent: unchanged.',
-    ),
-    slowModeSeconds: optional(
-      SlowModeSeconds,
-      'Minimum time between two messages of a plain member, in seconds; 0 turns slow mode off. Absent: unchanged.',
-    ),
-    key,
-  }),
+  settings: request(
+    'settings',
+    'Sets who may post in a group or channel, how often, and what members may read.',
+    {
+      c,
+      posting: optional(
+        Posting,
+        'Members that may post: `everybody`, or `staff`, which are owners and admins. Absent: unchanged.',
+      ),
+      slowModeSeconds: optional(
+        SlowModeSeconds,
+        'Minimum time between two messages of a plain member, in seconds; 0 turns slow mode off. Absent: unchanged.',
+      ),
+      historyFrom: optional(
+        HistoryFrom,
+        'What members may read: `start`, everything; `join`, the events from their own joining on. It holds for all members at once. Absent: unchanged.',
+      ),
+      key,
+    },
+  ),
 } as const
 
 /** Requests that append to the log of a user. */

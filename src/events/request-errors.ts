@@ -128,6 +128,7 @@ export const RequestErrors: Readonly<Record<RequestType | 'hello', readonly Requ
       field: '/members',
       when: 'A `direct` conversation would not have exactly two members.',
     },
+    { code: 'BAD_REQUEST', field: '/historyFrom', when: 'A `direct` conversation has no settings.' },
     blocked,
   ],
   send: [

@@ -101,6 +101,8 @@ const answers: Record<KeysOf<AnswerOf[RequestType]> | keyof HelloAnswer, true> =
   role: true,
   posting: true,
   slowModeSeconds: true,
+  historyFrom: true,
+  first: true,
   online: true,
   of: true,
   approximate: true,

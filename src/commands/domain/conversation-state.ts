@@ -4,6 +4,7 @@ import {
   decodeConversationEvent,
   type Envelope,
   fingerprintOf,
+  type HistoryFrom,
   type Kind,
   type Posting,
   type Role,
@@ -46,13 +47,18 @@ export interface ConversationState extends AggregateState {
   title: string | undefined
   /** Ordered by the time of joining, earliest first. */
   members: Map<string, Role>
-  /** Whether `members` is shared with another state. Copy it before the first change then. */
+  /** seq of the latest joining, of the members who joined after the conversation was created. */
+  joined: Map<string, number>
+  /** Whether `members` and `joined` are shared with another state. Copy them before the first change then. */
   sharesMembers: boolean
   posting: Posting
+  historyFrom: HistoryFrom
   /** Undefined: off. */
   slowMode: SlowMode | undefined
   /** Number of messages posted. */
   n: number
+  /** seq of the last event that edited or deleted a message; 0: none. */
+  amended: number
   /** Id of the command that created the conversation. Kept for ever, so that a repeated `create` is recognised. */
   creation: string
   /** Fingerprint of `conversation.created`. Undefined: recorded by a build without fingerprints. */
@@ -74,10 +80,13 @@ export const emptyConversation = (c: string): ConversationState => ({
   kind: 'group',
   title: undefined,
   members: new Map(),
+  joined: new Map(),
   sharesMembers: false,
   posting: 'everybody',
+  historyFrom: 'start',
   slowMode: undefined,
   n: 0,
+  amended: 0,
   creation: '',
   creationFingerprint: undefined,
   hasOldReactions: false,
@@ -105,7 +114,9 @@ export const evolveConversation = (
       state.creation = origin.commandId
       state.creationFingerprint = fingerprintOf(event)
       state.members = new Map(event.members.map(({ user, role }) => [user, role]))
+      state.joined = new Map()
       state.sharesMembers = false
+      state.historyFrom = event.historyFrom ?? 'start'
       break
     case 'conversation.renamed':
       state.title = event.title
@@ -116,17 +127,24 @@ export const evolveConversation = (
     case 'conversation.settings_changed':
       state.posting = event.posting
       state.slowMode = slowModeOf(event.slowModeSeconds, state.slowMode)
+      state.historyFrom = event.historyFrom ?? state.historyFrom
       break
     case 'member.joined':
     case 'member.role_changed':
-      membersToChange(state).set(event.user, event.role)
+      ownMembers(state)
+      if (!state.members.has(event.user)) state.joined.set(event.user, event.seq)
+      state.members.set(event.user, event.role)
       break
-    case 'member.left': {
-      const members = membersToChange(state)
-      members.delete(event.user)
-      if (event.successor !== undefined) members.set(event.successor, 'owner')
+    case 'member.left':
+      ownMembers(state)
+      state.members.delete(event.user)
+      state.joined.delete(event.user)
+      if (event.successor !== undefined) state.members.set(event.successor, 'owner')
       break
-    }
+    case 'message.edited':
+    case 'message.deleted':
+      state.amended = event.seq
+      break
   }
   if (event.at > state.at) state.at = event.at
   advance(state, event.seq, remember(state.recent, event, origin.commandId), origin)
@@ -162,12 +180,18 @@ export const isDirectOf = (state: ConversationState, user: string, other: string
 /** Followers of a channel have no role: they are not in `members`. */
 const isStaff = (role: Role | undefined): boolean => role === 'owner' || role === 'admin'
 
-const membersToChange = (state: ConversationState): Map<string, Role> => {
-  if (state.sharesMembers) {
-    state.members = new Map(state.members)
-    state.sharesMembers = false
-  }
-  return state.members
+/**
+ * Returns the seq of a member's latest joining; 1 for the first members. Undefined: not a member. A follower of a
+ * channel whose role was set joined with that event.
+ */
+export const joinedAt = ({ members, joined }: ConversationState, user: string): number | undefined =>
+  members.has(user) ? (joined.get(user) ?? 1) : undefined
+
+const ownMembers = (state: ConversationState): void => {
+  if (!state.sharesMembers) return
+  state.members = new Map(state.members)
+  state.joined = new Map(state.joined)
+  state.sharesMembers = false
 }
 
 /**
@@ -182,17 +206,22 @@ export const forkConversation = (state: ConversationState, events: number): Conv
   seen: forkFilter(state.seen),
 })
 
-/** Average memory, bytes, measured with Node 24: of a member, of an entry of slow mode, and of a recent event. */
+/**
+ * Average memory, bytes, measured with Node 24: of a member, of a member's joining, of an entry of slow mode, and of a
+ * recent event.
+ */
 const memberBytes = 64
+const joinedBytes = 48
 const lastPostBytes = 110
 const recentBytes = 250
 
 /**
  * Version of the snapshot format. Version 2 had no postdated generations in `seen`. Version 3 had no `at`, no
- * fingerprints, and did not record old reactions.
+ * fingerprints, and did not record old reactions. Version 4 did not record when members joined, nor edits and
+ * deletions.
  */
-const snapshotVersion = 4
-const readableVersions: readonly number[] = [2, 3, snapshotVersion]
+const snapshotVersion = 5
+const readableVersions: readonly number[] = [2, 3, 4, snapshotVersion]
 
 /** The snapshot of a conversation, as JSON. */
 interface SerialConversation {
@@ -202,11 +231,13 @@ interface SerialConversation {
   readonly at?: string
   readonly kind: Kind
   readonly title?: string | undefined
-  /** User and role, ordered by the time of joining. */
-  readonly members: [string, Role][]
+  /** User, role, and seq of joining unless it is 1. Ordered by the time of joining. */
+  readonly members: [user: string, role: Role, joined?: number][]
   readonly posting: Posting
+  readonly historyFrom?: HistoryFrom
   readonly slowMode?: ReturnType<typeof serialiseSlowMode> | undefined
   readonly n: number
+  readonly amended?: number
   readonly creation: string
   readonly creationFingerprint?: number | undefined
   readonly hasOldReactions?: boolean
@@ -227,10 +258,15 @@ export const serialiseConversation = (state: ConversationState): Uint8Array => {
     at,
     kind,
     title,
-    members: [...state.members],
+    members: Array.from(state.members, ([user, role]) => {
+      const joined = state.joined.get(user)
+      return joined === undefined ? [user, role] : [user, role, joined]
+    }),
     posting: state.posting,
+    historyFrom: state.historyFrom,
     slowMode: state.slowMode && serialiseSlowMode(state.slowMode),
     n,
+    amended: state.amended,
     creation,
     creationFingerprint,
     hasOldReactions,
@@ -253,6 +289,9 @@ export const deserialiseConversation = (
     )
   const serial = JSON.parse(decoder.decode(bytes)) as SerialConversation
   const { seq, stream, streamSeq, at = '', kind, title, n, creation, creationFingerprint } = serial
+  // A guess of when a member joined could show the member messages from before.
+  if (version < 5 && kind !== 'direct')
+    throw new RangeError(`snapshot of ${c} lacks when members joined, so the state is rebuilt from the log`)
   const recent = deserialiseRecent(serial.recent, serial.capacity)
   const seen = deserialiseFilter(serial.seen)
   if (version === 2 && isAhead(seen, oldestMessageAt(recent)))
@@ -268,11 +307,16 @@ export const deserialiseConversation = (
     hasSkipped: false,
     kind,
     title,
-    members: new Map(serial.members),
+    members: new Map(serial.members.map(([user, role]) => [user, role])),
+    joined: new Map(
+      serial.members.flatMap(([user, , joined]) => (joined === undefined ? [] : [[user, joined]])),
+    ),
     sharesMembers: false,
     posting: serial.posting,
+    historyFrom: serial.historyFrom ?? 'start',
     slowMode: serial.slowMode && deserialiseSlowMode(serial.slowMode, now),
     n,
+    amended: serial.amended ?? seq,
     creation,
     creationFingerprint,
     hasOldReactions: serial.hasOldReactions ?? true,
@@ -303,6 +347,7 @@ export const conversationType: AggregateType<ConversationState, ConversationEven
   bytes: state =>
     1300 +
     state.members.size * memberBytes +
+    state.joined.size * joinedBytes +
     (state.slowMode?.posted.size ?? 0) * lastPostBytes +
     Math.min(state.seq, state.recent.capacity) * recentBytes +
     filterBytes(state.seen),

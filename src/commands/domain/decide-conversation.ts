@@ -183,7 +183,10 @@ const decideEdit = (state: ConversationState, command: CommandOf<'edit'>): Conve
   const refusal = refusePosting(state, roleIn(state, command))
   if (refusal !== undefined) return refusal
   if (isTooLong(text)) return tooLong()
-  return { event: { t: 'event', c: state.c, seq: state.seq + 1, type: 'message.edited', m, from, at, text } }
+  const { c } = state
+  const seq = state.seq + 1
+  const messageSeq = message.seq
+  return { event: { t: 'event', c, seq, type: 'message.edited', m, from, at, messageSeq, text } }
 }
 
 const decideDelete = (state: ConversationState, command: CommandOf<'delete'>): ConversationDecision => {

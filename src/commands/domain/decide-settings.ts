@@ -22,10 +22,12 @@ export const decideCreate = (
       ? { unchanged: { seq: 1, duplicate: true }, done: true }
       : refuseReuse(request.t)
   }
-  const { c, kind, title } = request
+  const { c, kind, title, historyFrom } = request
   const members = new Map<string, Role>([[from, 'owner']])
   for (const user of request.members) if (user !== from) members.set(user, 'member')
   if (kind === 'direct') {
+    if (historyFrom !== undefined)
+      return refuse('BAD_REQUEST', 'A direct conversation has no settings.', '/historyFrom')
     if (members.size !== 2)
       return refuse('BAD_REQUEST', 'A direct conversation has exactly two members.', '/members')
     if (blocked === true) return refuse('FORBIDDEN', 'One of you has blocked the other.')
@@ -42,6 +44,7 @@ export const decideCreate = (
       kind,
       ...(title === undefined ? {} : { title }),
       members: Array.from(members, ([user, role]) => ({ user, role })),
+      ...(historyFrom === undefined ? {} : { historyFrom }),
     },
   }
 }
@@ -60,6 +63,12 @@ export const decideRename = (
   }
 }
 
+const settingsOf = ({ posting, slowMode, historyFrom }: ConversationState) => ({
+  posting,
+  slowModeSeconds: slowMode?.seconds ?? 0,
+  historyFrom,
+})
+
 export const decideSettings = (
   state: ConversationState,
   { request, from, at, follows }: CommandOf<'settings'>,
@@ -68,9 +77,14 @@ export const decideSettings = (
   if (role === undefined) return refuseStranger(state)
   if (state.kind === 'direct') return refuse('FORBIDDEN', 'A direct conversation has no settings.')
   if (role === 'member') return refuse('FORBIDDEN', 'Only the owner and admins may do this.')
-  const before = { posting: state.posting, slowModeSeconds: state.slowMode?.seconds ?? 0 }
+  const before = settingsOf(state)
   const { posting = before.posting, slowModeSeconds = before.slowModeSeconds } = request
-  if (posting === before.posting && slowModeSeconds === before.slowModeSeconds)
+  const { historyFrom = before.historyFrom } = request
+  if (
+    posting === before.posting &&
+    slowModeSeconds === before.slowModeSeconds &&
+    historyFrom === before.historyFrom
+  )
     return { unchanged: { seq: state.seq } }
   return {
     event: {
@@ -82,6 +96,7 @@ export const decideSettings = (
       at,
       posting,
       slowModeSeconds,
+      historyFrom,
     },
   }
 }

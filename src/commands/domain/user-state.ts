@@ -20,8 +20,8 @@ export interface UserState extends AggregateState {
   readonly blocked: Set<string>
   /** The users who may see when this user was last connected. */
   lastSeen: LastSeenFor
-  /** Ids of followed channels. */
-  readonly follows: Set<string>
+  /** Followed channels: id to the seq of the channel's last event when the user joined it. */
+  readonly follows: Map<string, number>
   /** Other user to direct conversation, of the pairs that this log records: the other user's id is greater. */
   readonly directs: Map<string, string>
 }
@@ -37,7 +37,7 @@ export const emptyUser = (user: string): UserState => ({
   muted: new Set(),
   blocked: new Set(),
   lastSeen: 'contacts',
-  follows: new Set(),
+  follows: new Map(),
   directs: new Map(),
 })
 
@@ -79,7 +79,7 @@ export const evolveUser = (state: UserState, event: UserEvent, origin: Origin): 
       state.lastSeen = event.lastSeen
       break
     case 'channel.followed':
-      state.follows.add(event.c)
+      state.follows.set(event.c, event.head)
       break
     case 'channel.unfollowed':
       state.follows.delete(event.c)
@@ -98,8 +98,12 @@ const advance = (state: UserState, seq: number, { stream, streamSeq }: Origin): 
   state.streamSeq = streamSeq
 }
 
-/** Version of the snapshot format. Version 2 had no `at` and no direct conversations. */
-const snapshotVersion = 3
+/**
+ * Version of the snapshot format. Version 2 had no `at` and no direct conversations. Version 3 did not record where
+ * the user joined a channel.
+ */
+const snapshotVersion = 4
+const readableVersions: readonly number[] = [2, 3, snapshotVersion]
 
 /** The snapshot of a user, as JSON. */
 interface SerialUser {
@@ -113,7 +117,8 @@ interface SerialUser {
   readonly blocked: string[]
   /** Absent: `contacts`. */
   readonly lastSeen?: LastSeenFor
-  readonly follows: string[]
+  /** Channel, seq. */
+  readonly follows: [string, number][]
   /** Other user, direct conversation. Absent in version 2: the user had none then. */
   readonly directs?: [string, string][]
 }
@@ -139,9 +144,9 @@ const serialise = (state: UserState): Uint8Array => {
 }
 
 const deserialise = (user: string, bytes: Uint8Array, version: number): UserState => {
-  if (version !== snapshotVersion && version !== 2)
+  if (!readableVersions.includes(version))
     throw new RangeError(
-      `snapshot of ${user} has version ${version}, this build reads 2 and ${snapshotVersion}`,
+      `snapshot of ${user} has version ${version}, this build reads ${readableVersions.join(', ')}`,
     )
   const serial = JSON.parse(decoder.decode(bytes)) as SerialUser
   const {
@@ -156,6 +161,11 @@ const deserialise = (user: string, bytes: Uint8Array, version: number): UserStat
     follows,
     directs = [],
   } = serial
+  // A guess of where the user joined could show the user messages from before.
+  if (version < 4 && follows.length > 0)
+    throw new RangeError(
+      `snapshot of ${user} lacks where channels were joined, so the state is rebuilt from the log`,
+    )
   return {
     user,
     seq,
@@ -167,7 +177,7 @@ const deserialise = (user: string, bytes: Uint8Array, version: number): UserStat
     muted: new Set(muted),
     blocked: new Set(blocked),
     lastSeen,
-    follows: new Set(follows),
+    follows: new Map(follows),
     directs: new Map(directs),
   }
 }
@@ -187,7 +197,7 @@ export const userType: AggregateType<UserState, UserEvent> = {
     marks: new Map(state.marks),
     muted: new Set(state.muted),
     blocked: new Set(state.blocked),
-    follows: new Set(state.follows),
+    follows: new Map(state.follows),
     directs: new Map(state.directs),
   }),
   serialise,

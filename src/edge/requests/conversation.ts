@@ -6,10 +6,11 @@ import type { Handler, RequestContext } from './request-context.ts'
 export const conversation =
   ({ access }: RequestContext): Handler<'conversation'> =>
   async (request, caller) => {
-    const view = await access.member(request.c, caller.user)
-    const { kind, title, head, memberCount, posting, slowModeSeconds } = view
+    const { view, first } = await access.readable(request.c, caller.user)
+    const { kind, title, head, memberCount, posting, slowModeSeconds, historyFrom } = view
     const role = view.roleOf(caller.user) ?? 'member'
-    return { kind, title: title ?? null, head, memberCount, role, posting, slowModeSeconds }
+    const settings = { posting, slowModeSeconds, historyFrom }
+    return { kind, title: title ?? null, head, memberCount, role, ...settings, first }
   }
 
 /**
