@@ -111,6 +111,8 @@ t.test('a channel in which members post slowly, or not at all', async t => {
     role: 'member',
     posting: 'staff',
     slowModeSeconds: 0,
+    historyFrom: 'start',
+    first: 1,
   })
 })
 

@@ -282,6 +282,7 @@ t.test('every request that returns content is read above', async t => {
       .map(([path]) => path)
       .sort(),
     [
+      ...['/healthz', '/readyz'],
       ...['/v1/conversations/{c}/events', '/v1/conversations/{c}/media/{mediaId}', '/v1/inbox'],
       ...['/v1/media/{mediaId}', '/v1/search', '/v1/stream', '/v1/undelivered'],
     ],

@@ -211,7 +211,7 @@ export const forkConversation = (state: ConversationState, events: number): Conv
  * recent event.
  */
 const memberBytes = 64
-const joinedBytes = 48
+const joinedBytes = 40
 const lastPostBytes = 110
 const recentBytes = 250
 
