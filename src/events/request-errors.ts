@@ -128,8 +128,8 @@ export const RequestErrors: Readonly<Record<RequestType | 'hello', readonly Requ
       field: '/members',
       when: 'A `direct` conversation would not have exactly two members.',
     },
-    { code: 'BAD_REQUEST', field: '/historyFrom', when: 'A `direct` conversation has no settings.' },
     blocked,
+    { code: 'BAD_REQUEST', field: '/historyFrom', when: 'A `direct` conversation has no settings.' },
   ],
   send: [
     ...membersOnly,

@@ -69,5 +69,8 @@ export class Readable {
 }
 
 /** Only a channel has followers. Of a member, it matters only where the user's part begins. */
-const needsFollower = (view: ConversationView, user: string): boolean =>
-  view.kind === 'channel' && (view.roleOf(user) === undefined || (view.joinedAt(user) ?? 1) > 1)
+const needsFollower = (view: ConversationView, user: string): boolean => {
+  if (view.kind !== 'channel') return false
+  if (view.roleOf(user) === undefined) return true
+  return view.historyFrom === 'join' && (view.joinedAt(user) ?? 1) > 1
+}

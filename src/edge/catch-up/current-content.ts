@@ -33,9 +33,14 @@ export const changeOf = ({ data }: TimelineEntry): Edited | Deleted | undefined 
   return event?.type === 'message.edited' || event?.type === 'message.deleted' ? event : undefined
 }
 
-/** Parses an event as the log has it. An entry that this build cannot read has no bytes. */
-export const parse = (data: Uint8Array): ConversationEvent | undefined =>
-  data.length === 0 ? undefined : (JSON.parse(decoder.decode(data)) as ConversationEvent)
+/** Parses an event as the log has it. Returns undefined for an entry that this build cannot read. */
+export const parse = (data: Uint8Array): ConversationEvent | undefined => {
+  try {
+    return JSON.parse(decoder.decode(data)) as ConversationEvent
+  } catch {
+    return undefined
+  }
+}
 
 /**
  * Returns an entry with the current content of its message: as last edited, or without any when the message is deleted.
