@@ -25,7 +25,7 @@ export const wireTransports = (
 ) => {
   const { uws, media, metrics, logger, signDevToken } = options
   const { sessions, tokens, addresses, helloRate, presence } = wired
-  const { access, isOnRoster, memberships, fanOut, catchUp, writeRoom } = wired
+  const { access, isOnRoster, memberships, reader, fanOut, catchUp, writeRoom } = wired
   const { requests, answer, admission } = wired
   const cors = corsPolicy(options.corsOrigins ?? [])
 
@@ -75,7 +75,7 @@ export const wireTransports = (
   }).register(app)
   let sweeper: MediaSweeper | undefined
   if (media !== undefined) {
-    new MediaRoutes({ media, access, admission, tokens, logger, cors }).register(app)
+    new MediaRoutes({ media, access, reader, admission, tokens, logger, cors }).register(app)
     sweeper = new MediaSweeper({ media, wasSent: wired.wasSent, logger })
   }
   if (options.web ?? true) serveStaticFiles(app, cors, logger, media?.store.origin)

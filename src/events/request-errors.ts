@@ -148,6 +148,7 @@ export const RequestErrors: Readonly<Record<RequestType | 'hello', readonly Requ
       when: 'A `direct` conversation would not have exactly two members.',
     },
     blocked,
+    { code: 'BAD_REQUEST', field: '/historyFrom', when: 'A `direct` conversation has no settings.' },
   ],
   send: [
     ...membersOnly,

@@ -54,7 +54,10 @@ t.test('the author edits a message until it is deleted', async t => {
   const state = group()
   run(state, command('mia', { t: 'send', m: 'm1', text: 'hi' }))
   t.same(when(state, 'mia', { t: 'edit', m: 'm1', text: 'hello' }), {
-    event: { t: 'event', c, seq: 4, type: 'message.edited', m: 'm1', from: 'mia', at, text: 'hello' },
+    event: {
+      ...{ t: 'event', c, seq: 4, type: 'message.edited', m: 'm1', from: 'mia', at },
+      ...{ messageSeq: 3, text: 'hello' },
+    },
   })
   t.equal(codeOf(when(state, 'alice', { t: 'edit', m: 'm1', text: 'x' })), 'FORBIDDEN')
   t.equal(codeOf(when(state, 'mia', { t: 'edit', m: 'm9', text: 'x' })), 'NOT_FOUND')

@@ -212,6 +212,7 @@ const decideEdit = (state: ConversationState, command: CommandOf<'edit'>): Conve
     m,
     from,
     at,
+    messageSeq: message.seq,
     text,
   }
   const data = changeOf(request.data)

@@ -1,5 +1,6 @@
 import { type AnswerOf, ConfabError } from '../../events/index.ts'
 import type { Media, MediaUpload } from '../../media/index.ts'
+import { Readable } from '../access/readable.ts'
 import type { Handler, RequestContext } from './request-context.ts'
 
 /** Throws ConfabError UNAVAILABLE when this server has no media store. */
@@ -36,8 +37,11 @@ export const media =
   ({ media, access }: RequestContext): Handler<'media'> =>
   async (request, caller) => {
     const { c } = request
-    if (c !== undefined) await access.member(c, caller.user)
-    return uploadAnswer(await requireMedia(media).announce(caller.user, request))
+    if (c === undefined) return uploadAnswer(await requireMedia(media).announce(caller.user, request))
+    const { first } = await access.readable(c, caller.user)
+    // Only a user who may read all of a conversation learns whether it has a content.
+    const { c: _, ...announcement } = request
+    return uploadAnswer(await requireMedia(media).announce(caller.user, first > 1 ? announcement : request))
   }
 
 /** Returns a function that checks whether a message in the log has a medium attached. It rejects on a failed read. */
@@ -48,7 +52,9 @@ export const createSentCheck =
     if (view === undefined) return false
     const found = await lookup.find(c, m, view.head)
     if (found === undefined) return false
-    const [entry] = await reader.page(view, { after: found.seq - 1, limit: 1 })
+    // The log keeps what a deleted message named.
+    if (found.deleted) return true
+    const [entry] = await reader.page(Readable.whole(view), { after: found.seq - 1, limit: 1 })
     if (entry?.seq !== found.seq)
       throw new Error(`event ${found.seq} of ${c} is in the log but could not be read`)
     const { attachments } = JSON.parse(new TextDecoder().decode(entry.data)) as {

@@ -130,6 +130,11 @@ export const sqliteInboxQueries = (db: DatabaseSync, generation: number): InboxQ
       ...(peer === null ? {} : { peer }),
     }
   }
+  /** Whether the last message may be from before the user joined. Joining counts as reading, like sending. */
+  const isEarly = (user: string, row: EntryRow, { lastMessage }: InboxItem): boolean =>
+    lastMessage !== null &&
+    lastMessage.seq <= row.sent_seq &&
+    (lastMessage.from !== user || row.arrived >= Date.parse(lastMessage.at))
   /** Returns the rows after a place in the order that the list had at the time `since`. */
   const rowsAfter = (
     user: string,
@@ -163,9 +168,11 @@ export const sqliteInboxQueries = (db: DatabaseSync, generation: number): InboxQ
         const page = rows.slice(0, limit)
         const last = page.at(-1)
         const items = page.map(row => itemOf(user, row))
-        if (rows.length <= limit || last === undefined) return { items }
+        const early = items.filter((item, i) => isEarly(user, page[i]!, item)).map(({ c }) => c)
+        const marked = early.length === 0 ? { items } : { items, early }
+        if (rows.length <= limit || last === undefined) return marked
         return {
-          items,
+          ...marked,
           cursor: encodeCursor([
             isoOf(last.place ?? last.at),
             last.c,

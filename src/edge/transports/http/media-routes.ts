@@ -1,8 +1,9 @@
 import type { HttpRequest, HttpResponse, TemplatedApp } from 'uWebSockets.js'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from '../../../base/logger.ts'
-import { contentDisposition, type LocalTransfers, type Media } from '../../../media/index.ts'
+import { contentDisposition, type LocalTransfers, type Media, noMedia } from '../../../media/index.ts'
 import type { Access } from '../../access/access.ts'
+import type { ConversationReader } from '../../catch-up/conversation-reader.ts'
 import type { TokenVerifier } from '../../ports/token-verifier.ts'
 import { visibleError } from '../../requests/answers.ts'
 import { uploadAnswer } from '../../requests/media.ts'
@@ -13,6 +14,7 @@ import { addRoute } from './routes.ts'
 export interface MediaParts {
   readonly media: Media
   readonly access: Access
+  readonly reader: ConversationReader
   readonly admission: { user(user: string, bytes: number, now: number): unknown }
   readonly tokens: TokenVerifier
   readonly logger: Logger
@@ -38,7 +40,7 @@ export class MediaRoutes {
   }
 
   register(app: TemplatedApp): void {
-    const { media, access } = this.#parts
+    const { media, access, reader } = this.#parts
     const { local } = media
     if (local !== undefined) this.#transfers(app, local)
     addRoute(app, 'get', '/v1/media/:id', (res, req) => {
@@ -64,10 +66,13 @@ export class MediaRoutes {
         const user = await this.#user(exchange)
         const c = exchange.pathId(0)
         const id = exchange.pathId(1)
-        await access.member(c, user)
+        const asked = await access.readable(c, user)
         const { url, lifeMs } = await media.download(c, id)
+        const isNamed = await reader.hasMedia(asked, id)
         // The user may have been removed during the read.
-        await access.member(c, user)
+        const { first } = await access.readable(c, user)
+        // A file that no message of the views names, from an earlier version, is of unknown age.
+        if (!(isNamed ?? first === 1)) throw noMedia('/mediaId')
         if (exchange.query.get('redirect') === 'false') exchange.json(200, { ok: true, url, lifeMs })
         else
           exchange.end(302, '', [
