@@ -24,7 +24,7 @@ export const wireRequests = (
   delivery: WiredDelivery,
 ) => {
   const { bus, states, views, log, signals, tokens, media, metrics, logger } = options
-  const { sessions, helloRate, devices, presence, lastSeen } = wired
+  const { sessions, helloRate, addresses, devices, presence, lastSeen } = wired
   const { access, isOnRoster, freshness, memberships, reader, fanOut, writeRoom, catchUp, slowConsumers } =
     delivery
   const lookup = createViewLookup(views.timeline, log)
@@ -62,7 +62,7 @@ export const wireRequests = (
     limits,
   })
   const helloHandler = new HelloHandler(
-    { helloRate, tokens, access, memberships, sessions, devices, presence, fanOut, catchUp },
+    { helloRate, addresses, tokens, access, memberships, sessions, devices, presence, fanOut, catchUp },
     limits,
   )
   const requests = new SessionRequests(

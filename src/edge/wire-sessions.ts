@@ -13,8 +13,8 @@ const overdueMs = 500
 export const wireSessions = (options: EdgeOptions, limits: EdgeLimits) => {
   const { states, views, signals, metrics, logger } = options
   const sessions = new SessionRegistry()
-  const addresses = new AddressLimit(limits, () => metrics.limited('address_sockets'))
-  const helloRate = new HelloRate(limits.hellos, () => metrics.limited('hello_rate'))
+  const addresses = new AddressLimit(limits, limit => metrics.limited(limit))
+  const helloRate = new HelloRate(limits, limit => metrics.limited(limit))
   const devices = new DeviceSessions(signals, sessions)
   const lastSeen =
     options.lastSeen === undefined

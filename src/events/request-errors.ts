@@ -265,7 +265,10 @@ export const RequestErrors: Readonly<Record<RequestType | 'hello', readonly Requ
       when: `\`lastSeen\` is true and there are more than ${Limits.lastSeenUsers} \`users\`.`,
     },
     { code: 'BAD_REQUEST', field: '/state', when: '`state` was sent over HTTP.' },
-    { code: 'OVERLOADED', when: 'The node watches as many users as it can.' },
+    {
+      code: 'OVERLOADED',
+      when: 'The node, or the sessions of the caller together, watch as many users as they may.',
+    },
   ],
   history: [
     ...membersOnly,

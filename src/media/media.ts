@@ -1,3 +1,4 @@
+import { FairSemaphore } from '../base/fair-semaphore.ts'
 import { type Attachment, ConfabError } from '../events/index.ts'
 import { currentDescription, type NameAndType } from './described-file.ts'
 import {
@@ -23,6 +24,8 @@ import { verifyUpload } from './media-verification.ts'
 const partBytes = 8 * 1024 ** 2
 /** Parts in one answer. With the long signed URLs of temporary credentials, 16 fit into a frame. */
 const partsOfAnswer = 16
+/** Uploads of a user that may wait for each one that may be verified. */
+const waitingPerVerification = 8
 
 /** A file to upload. Name and type are those of `normalDescription`. */
 export interface MediaAnnouncement extends Omit<Attachment, 'mediaId'> {
@@ -62,6 +65,7 @@ export class Media {
   readonly local: LocalTransfers | undefined
   readonly #onProblem: (error: MediaStoreError) => void
   readonly #verifying = new Map<string, Promise<void>>()
+  readonly #verifications: FairSemaphore
 
   constructor(
     store: MediaStore,
@@ -71,6 +75,8 @@ export class Media {
     this.store = store
     this.limits = { ...defaultMediaLimits, ...limits }
     this.#onProblem = onProblem
+    const { verifications, userVerifications } = this.limits
+    this.#verifications = new FairSemaphore({ total: verifications, share: userVerifications })
     const { local } = store
     this.local =
       local === undefined
@@ -121,9 +127,13 @@ export class Media {
       if (facts.verified) return
       const running = this.#verifying.get(mediaId)
       if (running !== undefined) return await running
-      if (this.#verifying.size >= this.limits.verifications)
-        throw new ConfabError('OVERLOADED', 'Too many uploads are being verified.', { retryAfterMs: 1_000 })
-      const verifying = verifyUpload(this.store, facts, part => sizeOfPart(facts, part))
+      if (this.#verifications.waitingOf(user) >= waitingPerVerification * this.limits.userVerifications)
+        throw new ConfabError('OVERLOADED', 'Too many uploads of this user are being verified.', {
+          retryAfterMs: 1_000,
+        })
+      const verifying = this.#verifications.run(user, () =>
+        verifyUpload(this.store, facts, part => sizeOfPart(facts, part)),
+      )
       this.#verifying.set(mediaId, verifying)
       try {
         await verifying

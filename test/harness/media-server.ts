@@ -16,6 +16,7 @@ export const startMediaServer = async (
   new MediaRoutes({
     media: new Media(store),
     access: { member: nobody } as unknown as Access,
+    addresses: { keyOf: peer => peer },
     admission: { user: none },
     tokens: { verify: nobody },
     logger: { debug: none, info: none, warn: none, error: none },

@@ -45,6 +45,20 @@ export const connectionOptions = {
     unit: 'answers',
     doc: 'Large answers of all sessions of one user that are read or wait for clients at the same time.',
   }),
+  searches: option({
+    key: 'edge.searches',
+    type: integer(1, 10_000),
+    default: 32,
+    unit: 'searches',
+    doc: 'Searches that run at the same time. Further ones wait, the users in turn.',
+  }),
+  userSearches: option({
+    key: 'edge.userSearches',
+    type: integer(1, 10_000),
+    default: 4,
+    unit: 'searches',
+    doc: 'Searches of one user that run at the same time.',
+  }),
   queuedBytes: option({
     key: 'edge.queuedBeforeHello',
     type: size(KiB, 64 * MiB),
@@ -66,14 +80,14 @@ export const connectionOptions = {
   closingBytes: option({
     key: 'edge.closingFrame',
     type: size(64 * KiB, 64 * MiB),
-    default: MiB,
+    default: 128 * KiB,
     doc: "Frame size beyond which the server closes the socket with 1009. Smaller frames over the protocol's limit are refused, and the socket stays open.",
   }),
   transportBytes: option({
     key: 'edge.transportFrame',
     type: size(64 * KiB, 256 * MiB),
-    default: 4 * MiB,
-    doc: 'Bytes that the transport reads of one frame. Beyond them it drops the connection without a close code.',
+    default: 256 * KiB,
+    doc: 'Bytes that the transport reads of one frame. Beyond them it drops the connection without a close code. Each connection may hold an unfinished frame of this size, so it also bounds their memory.',
   }),
   helloMs: option({
     key: 'edge.hello',
@@ -234,6 +248,13 @@ export const signalOptions = {
     default: 50_000,
     unit: 'pairs',
     doc: 'Pairs of user and conversation whose typing state the node keeps; it ignores further typing requests.',
+  }),
+  userTypists: option({
+    key: 'edge.userTypists',
+    type: integer(1, 10_000_000),
+    default: 100,
+    unit: 'pairs',
+    doc: 'Conversations of `edge.typists` in which one user types at the same time; further typing requests are ignored.',
   }),
   callMembers: option({
     key: 'edge.callMembers',

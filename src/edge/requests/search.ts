@@ -1,3 +1,4 @@
+import { FairSemaphore } from '../../base/fair-semaphore.ts'
 import { ConfabError } from '../../events/index.ts'
 import type { SearchQuery } from '../../projections/index.ts'
 import { given, listPage } from './pages.ts'
@@ -6,9 +7,15 @@ import type { Handler, RequestContext } from './request-context.ts'
 const defaultHits = 20
 
 /** Handles `search`: searches one conversation of the user, or all of them. */
-export const search =
-  ({ access, views, memberships, freshness, limits }: RequestContext): Handler<'search'> =>
-  async (request, caller) => {
+export const search = ({
+  access,
+  views,
+  memberships,
+  freshness,
+  limits,
+}: RequestContext): Handler<'search'> => {
+  const slots = new FairSemaphore({ total: limits.searches, share: limits.userSearches })
+  return async (request, caller) => {
     const filters = {
       ...given('from', request.from),
       ...given('after', timeOf(request.after, 'after')),
@@ -24,10 +31,11 @@ export const search =
     const conversations = c !== undefined ? [c] : await memberships.of(caller.user, mine => [...mine])
     return await listPage('hits', request.limit ?? defaultHits, async limit => {
       const query: SearchQuery = { q: request.q, conversations, limit, ...filters }
-      const { hits, cursor } = await views.search.search(query)
+      const { hits, cursor } = await slots.run(caller.user, () => views.search.search(query))
       return { items: hits, cursor }
     })
   }
+}
 
 const timeOf = (value: string | undefined, name: string): number | undefined => {
   if (value === undefined) return undefined

@@ -1,14 +1,17 @@
 import type { HttpRequest, HttpResponse, TemplatedApp } from 'uWebSockets.js'
+import { FairSemaphore } from '../../../base/fair-semaphore.ts'
 import type { Logger } from '../../../base/logger.ts'
 import { ConfabError, isId, Limits, type Request } from '../../../events/index.ts'
 import { isDamage, type RosterCheck } from '../../access/access.ts'
 import type { Admission } from '../../limits/admission.ts'
+import type { EdgeLimits } from '../../ports/edge-limits.ts'
 import type { EdgeMetrics } from '../../ports/edge-metrics.ts'
 import type { TokenVerifier } from '../../ports/token-verifier.ts'
 import type { PresenceBoard } from '../../presence/index.ts'
 import { damageSeenBy, visibleError } from '../../requests/answers.ts'
 import type { Answerer } from '../../requests/index.ts'
 import { checkRequest, isRequestType, requestId } from '../../requests/request-check.ts'
+import { largeAnswers } from '../../requests/session-requests.ts'
 import type { Caller } from '../../sessions/caller.ts'
 import { encodeAnswer, JsonFields } from '../../sessions/frames.ts'
 import { asyncApiDocument } from './asyncapi.ts'
@@ -43,9 +46,12 @@ type Query = 'history' | 'inbox' | 'undelivered' | 'search'
 /** The HTTP routes for commands, queries, health and API documents. */
 export class HttpRoutes {
   readonly #parts: HttpParts
+  /** Large answers that are read. The transport sends them one at a time, so nothing has to wait for the client. */
+  readonly #reads: FairSemaphore
 
-  constructor(parts: HttpParts) {
+  constructor(parts: HttpParts, { userLargeAnswers }: Pick<EdgeLimits, 'userLargeAnswers'>) {
     this.#parts = parts
+    this.#reads = new FairSemaphore({ total: Number.POSITIVE_INFINITY, share: userLargeAnswers })
   }
 
   register(app: TemplatedApp): void {
@@ -140,13 +146,17 @@ export class HttpRoutes {
     const started = performance.now()
     let outcome = 'ok'
     let seq: unknown
+    let isCounted = false
     try {
       const meter = admission.user(caller.user, bytes, started)
-      admission.request(request, bytes, started)
+      admission.request(request, caller.user, bytes, started)
+      isCounted = true
       presence.actedOverHttp(caller.user, request.t, started)
       meter.inFlight++
       try {
-        const fields = await answer(request, caller)
+        const fields = await (largeAnswers.has(request.t)
+          ? this.#reads.run(caller.user, async () => await answer(request, caller))
+          : answer(request, caller))
         if ('seq' in fields) seq = fields.seq
         return fields
       } finally {
@@ -156,7 +166,7 @@ export class HttpRoutes {
       const { isOnRoster } = this.#parts
       const error = isDamage(thrown) ? await damageSeenBy(thrown, request, caller.user, isOnRoster) : thrown
       outcome = ConfabError.from(error).code
-      admission.failed(request, bytes, error)
+      if (isCounted) admission.refused(request, caller.user, bytes, error)
       throw error
     } finally {
       const ms = performance.now() - started

@@ -1,11 +1,15 @@
 import type { HttpRequest, HttpResponse, TemplatedApp } from 'uWebSockets.js'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from '../../../base/logger.ts'
+import { Shares } from '../../../base/shares.ts'
+import { ConfabError } from '../../../events/index.ts'
 import { contentDisposition, type LocalTransfers, type Media } from '../../../media/index.ts'
 import type { Access } from '../../access/access.ts'
+import type { AddressLimit } from '../../limits/connection-limits.ts'
 import type { TokenVerifier } from '../../ports/token-verifier.ts'
 import { visibleError } from '../../requests/answers.ts'
 import { uploadAnswer } from '../../requests/media.ts'
+import { peerOf } from '../listen.ts'
 import type { CorsPolicy, HeaderList } from './cors.ts'
 import { Exchange } from './http-exchange.ts'
 import { addRoute } from './routes.ts'
@@ -13,6 +17,7 @@ import { addRoute } from './routes.ts'
 export interface MediaParts {
   readonly media: Media
   readonly access: Access
+  readonly addresses: Pick<AddressLimit, 'keyOf'>
   readonly admission: { user(user: string, bytes: number, now: number): unknown }
   readonly tokens: TokenVerifier
   readonly logger: Logger
@@ -32,9 +37,12 @@ const fileHeaders: HeaderList = [
  */
 export class MediaRoutes {
   readonly #parts: MediaParts
+  readonly #underWay: Shares
 
   constructor(parts: MediaParts) {
     this.#parts = parts
+    const { transfers, addressTransfers } = parts.media.limits
+    this.#underWay = new Shares({ total: transfers, share: addressTransfers })
   }
 
   register(app: TemplatedApp): void {
@@ -87,14 +95,14 @@ export class MediaRoutes {
 
   #transfers(app: TemplatedApp, local: LocalTransfers): void {
     addRoute(app, 'put', '/v1/media/transfer', (res, req) => {
-      this.#handle(res, req, async exchange => {
+      this.#transfer(res, req, async exchange => {
         await local.put(exchange.query, exchange.body.size, exchange.body)
         exchange.json(200, { ok: true })
       })
     })
     addRoute(app, 'get', '/v1/media/transfer', (res, req) => {
       const range = req.getHeader('range')
-      this.#handle(res, req, async exchange => {
+      this.#transfer(res, req, async exchange => {
         const file = await local.get(exchange.query)
         const { size } = file
         const headers: HeaderList = [
@@ -118,6 +126,27 @@ export class MediaRoutes {
           file.read(from, to),
         )
       })
+    })
+  }
+
+  /** Handles a transfer, which lasts as long as its client wants, within the share of the client's address. */
+  #transfer(res: HttpResponse, req: HttpRequest, handle: (exchange: Exchange) => Promise<void>): void {
+    const address = this.#parts.addresses.keyOf(peerOf(res), req.getHeader('x-forwarded-for'))
+    this.#handle(res, req, async exchange => {
+      const refused = this.#underWay.take(address)
+      if (refused !== undefined)
+        throw new ConfabError(
+          'OVERLOADED',
+          refused === 'share'
+            ? 'This address has too many transfers at the same time. Wait for some of them.'
+            : 'This node has too many transfers at the same time. Retry later.',
+          { retryAfterMs: 1_000 },
+        )
+      try {
+        await handle(exchange)
+      } finally {
+        this.#underWay.release(address)
+      }
     })
   }
 
