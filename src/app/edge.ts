@@ -2,7 +2,7 @@ import { settlesWithin } from '../base/timeout.ts'
 import type { CommandBus, StateReader } from '../commands/index.ts'
 import { type Edge, type EdgeOptions, startEdge } from '../edge/index.ts'
 import { type ConfabConfig, ConfigError, devSecret } from '../infra/config/index.ts'
-import { openLastSeenBucket, openPresenceBucket } from '../infra/nats/index.ts'
+import { openLastSeenBucket, openPresenceBucket, openQuotaBucket } from '../infra/nats/index.ts'
 import { createEdgeMetrics } from '../infra/telemetry/index.ts'
 import { createTokenVerifier, signDevToken, type TokenOptions } from '../infra/tokens/index.ts'
 import { loadUws } from '../infra/uws/index.ts'
@@ -10,6 +10,7 @@ import type { Views } from '../projections/index.ts'
 import type { Lifecycle, ProcessContext } from './lifecycle.ts'
 import type { OpenedLog } from './open-log.ts'
 import { openMedia } from './open-media.ts'
+import { watchStorageReserve } from './storage-reserve.ts'
 
 /** The services that the role `edge` uses. */
 export interface EdgeRoleParts {
@@ -44,6 +45,8 @@ export const openEdgeRole = async (context: ProcessContext, parts: EdgeRoleParts
       keepMs: config.edge.lastSeenMs,
       replicas: config.natsReplicas,
     }),
+    quotas: await openQuotaBucket(system.nats, { replicas: config.natsReplicas }),
+    storage: await watchStorageReserve(context),
     tokens: await createTokenVerifier(tokens),
     media: await openMedia(context),
     metrics,

@@ -7,7 +7,9 @@ import type { EdgeLimits } from './ports/edge-limits.ts'
 import type { EdgeMetrics } from './ports/edge-metrics.ts'
 import type { LastSeenStore } from './ports/last-seen-store.ts'
 import type { PresenceStore } from './ports/presence-store.ts'
+import type { QuotaStore } from './ports/quota-store.ts'
 import type { Signals } from './ports/signals.ts'
+import type { StorageState } from './ports/storage-state.ts'
 import type { TokenVerifier } from './ports/token-verifier.ts'
 import type { ViewChanges } from './ports/view-changes.ts'
 
@@ -27,6 +29,10 @@ export interface EdgeOptions {
   readonly presence?: PresenceStore
   /** Stores last-seen times. Without it clients receive none. */
   readonly lastSeen?: LastSeenStore
+  /** Shares the counts of quotas between edge nodes. Without it each node counts for itself. */
+  readonly quotas?: QuotaStore
+  /** Returns the state of the storage that the log needs. Default: always `free`. */
+  readonly storage?: () => StorageState
   readonly tokens: TokenVerifier
   /** Uploads and downloads. Without it messages have no attachments. */
   readonly media?: Media

@@ -5,6 +5,8 @@ import { Id } from '../events/index.ts'
 import { Wire } from './delivery/wire.ts'
 import type { EdgeOptions } from './edge-options.ts'
 import { Admission } from './limits/admission.ts'
+import { Quotas } from './limits/quotas.ts'
+import { StorageReserve } from './limits/storage-reserve.ts'
 import type { EdgeLimits } from './ports/edge-limits.ts'
 import { PresenceCounts } from './presence/index.ts'
 import { HelloHandler } from './requests/hello.ts'
@@ -34,9 +36,16 @@ export const wireRequests = (
     limits,
   )
   const presenceCounts = new PresenceCounts(limits.presenceCounted, user => presence.stateOf(user))
+  const quotas = new Quotas(
+    { store: options.quotas, onRefused: limit => metrics.limited(limit), logger },
+    limits,
+  )
+  const reserve = new StorageReserve(options.storage ?? (() => 'free'), () => metrics.limited('storage'))
   const admission = new Admission(
     {
       sessions,
+      quotas,
+      reserve,
       loads: [bus, slowConsumers],
       onRefused: limit => metrics.limited(limit),
     },
@@ -58,6 +67,8 @@ export const wireRequests = (
     typing,
     calls,
     media,
+    quotas,
+    reserve,
     lookup,
     limits,
   })
@@ -91,7 +102,12 @@ export const wireRequests = (
     answer,
     requests,
     wasSent: createSentCheck({ states, lookup, reader }),
-    stop: () => typing.close(),
+    quotas,
+    reserve,
+    stop: async () => {
+      typing.close()
+      await quotas.stop()
+    },
   }
 }
 

@@ -26,7 +26,7 @@ export const wireTransports = (
   const { uws, tokens, media, metrics, logger, signDevToken } = options
   const { sessions, addresses, helloRate, presence } = wired
   const { access, isOnRoster, memberships, fanOut, catchUp, writeRoom } = wired
-  const { requests, answer, admission } = wired
+  const { requests, answer, admission, quotas, reserve } = wired
   const cors = corsPolicy(options.corsOrigins ?? [])
 
   const onConnection = (res: HttpResponse, change: unknown): void => {
@@ -73,7 +73,9 @@ export const wireTransports = (
   ).register(app)
   let sweeper: MediaSweeper | undefined
   if (media !== undefined) {
-    new MediaRoutes({ media, access, addresses, admission, tokens, logger, cors }).register(app)
+    new MediaRoutes({ media, access, addresses, admission, quotas, reserve, tokens, logger, cors }).register(
+      app,
+    )
     sweeper = new MediaSweeper({ media, wasSent: wired.wasSent, logger })
   }
   if (options.web ?? true) serveStaticFiles(app, cors, media?.store.origin)

@@ -90,7 +90,7 @@ export class Media {
   /** Starts an upload, continues one, or finds that the conversation already has the content. */
   announce(user: string, announcement: MediaAnnouncement): Promise<MediaUpload> {
     return this.#coded(async () => {
-      this.#checkSize(announcement)
+      this.checkSize(announcement)
       const { mediaId, c, name, type, size, sha256 } = announcement
       if (mediaId !== undefined) {
         const facts = await this.#factsOf(user, mediaId)
@@ -120,8 +120,9 @@ export class Media {
   /**
    * Assembles the parts and verifies size, hash and type. Rejects with MEDIA_INCOMPLETE while parts are missing, and
    * with MEDIA_MISMATCH when the content differs from the announcement; the upload is removed then. Idempotent.
+   * Calls `onEnded` once for an upload: when it is verified or removed.
    */
-  complete(user: string, mediaId: string): Promise<void> {
+  complete(user: string, mediaId: string, onEnded: () => void = () => {}): Promise<void> {
     return this.#coded(async () => {
       const facts = await this.#factsOf(user, mediaId)
       if (facts.verified) return
@@ -137,6 +138,10 @@ export class Media {
       this.#verifying.set(mediaId, verifying)
       try {
         await verifying
+        onEnded()
+      } catch (error) {
+        if (ConfabError.is(error) && error.code === 'MEDIA_MISMATCH') onEnded()
+        throw error
       } finally {
         this.#verifying.delete(mediaId)
       }
@@ -172,7 +177,8 @@ export class Media {
     })
   }
 
-  #checkSize({ size }: MediaAnnouncement): void {
+  /** Throws ConfabError BAD_REQUEST or TOO_LARGE for a size that no upload may have. */
+  checkSize({ size }: Pick<MediaAnnouncement, 'size'>): void {
     if (size === 0) throw new ConfabError('BAD_REQUEST', 'size: must be 1 or more.', { field: '/size' })
     if (size > this.limits.maxBytes)
       throw new ConfabError('TOO_LARGE', `size: at most ${this.limits.maxBytes} bytes.`, { field: '/size' })

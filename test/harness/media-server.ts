@@ -18,6 +18,8 @@ export const startMediaServer = async (
     access: { member: nobody } as unknown as Access,
     addresses: { keyOf: peer => peer },
     admission: { user: none },
+    quotas: { uploadEnded: none },
+    reserve: { requireForMedia: none },
     tokens: { verify: nobody },
     logger: { debug: none, info: none, warn: none, error: none },
     cors: corsPolicy([]),

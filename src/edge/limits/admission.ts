@@ -1,6 +1,15 @@
-import { ConfabError, type ErrorCode, type Request, type RequestType } from '../../events/index.ts'
+import {
+  ConfabError,
+  ConversationRequests,
+  type ErrorCode,
+  type Request,
+  type RequestType,
+  UserRequests,
+} from '../../events/index.ts'
 import type { EdgeLimits } from '../ports/edge-limits.ts'
 import type { LimitName } from '../ports/edge-metrics.ts'
+import type { Quotas } from './quotas.ts'
+import type { StorageReserve } from './storage-reserve.ts'
 
 /** A rate limit. */
 export interface RateOptions {
@@ -171,6 +180,14 @@ const ofConversation: ReadonlySet<RequestType> = new Set<RequestType>([
   'call',
 ])
 
+/** Requests that append to the log. */
+const commands: ReadonlySet<string> = new Set([
+  ...Object.keys(ConversationRequests),
+  ...Object.keys(UserRequests),
+])
+
+const isNewConversation = (type: RequestType): boolean => type === 'create' || type === 'direct'
+
 /**
  * Share of the rate of a conversation that one user may have while more than half of a burst is used. Below that, a
  * user is limited by the user's own rate alone, and no share has to be counted.
@@ -222,12 +239,16 @@ export class Admission {
   readonly #sessions: SessionsByUser
   readonly #onRefused: (limit: LimitName) => void
   readonly #loads: readonly Loaded[]
+  readonly #quotas: Quotas
+  readonly #reserve: StorageReserve
 
   constructor(
     parts: {
       sessions: SessionsByUser
       /** The components that limit the node. */
       loads: readonly Loaded[]
+      quotas: Quotas
+      reserve: StorageReserve
       onRefused: (limit: LimitName) => void
     },
     limits: EdgeLimits,
@@ -236,6 +257,8 @@ export class Admission {
     this.#sessions = parts.sessions
     this.#onRefused = parts.onRefused
     this.#loads = parts.loads
+    this.#quotas = parts.quotas
+    this.#reserve = parts.reserve
     this.#inFlight = limits.inFlight
     this.#userInFlight = limits.userInFlight
     this.#socketRates = new Rates({ requests: limits.socketRequests, bytes: limits.socketBytes, burstMs })
@@ -291,7 +314,10 @@ export class Admission {
     return meter
   }
 
-  /** Counts a valid request of a user, over any transport. Throws ConfabError RATE_LIMITED or OVERLOADED. */
+  /**
+   * Counts a valid request of a user, over any transport. Throws ConfabError: RATE_LIMITED, QUOTA_EXCEEDED,
+   * OVERLOADED.
+   */
   request(request: Request, user: string, bytes: number, now: number): void {
     if (this.#loads.some(({ load }) => load > fullFrom) && !urgent.has(request.t)) {
       this.#onRefused('node')
@@ -299,6 +325,18 @@ export class Admission {
         retryAfterMs: spread(1_000),
       })
     }
+    const isCommand = commands.has(request.t)
+    if (isNewConversation(request.t)) this.#reserve.requireForConversation()
+    if (isCommand) this.#quotas.takeCommand(user, bytes, isNewConversation(request.t))
+    try {
+      this.#countInConversation(request, user, bytes, now)
+    } catch (error) {
+      if (isCommand) this.#quotas.giveCommandBack(user, bytes, isNewConversation(request.t))
+      throw error
+    }
+  }
+
+  #countInConversation(request: Request, user: string, bytes: number, now: number): void {
     if ('c' in request && ofConversation.has(request.t)) {
       const meter = this.#conversations.of(request.c as string)
       if (this.#conversationRates.isHalfUsed(meter, now)) this.#takeShare(meter, user, bytes, now)
@@ -313,6 +351,7 @@ export class Admission {
    */
   refused(request: Request, user: string, bytes: number, error: unknown): void {
     if (!ConfabError.is(error) || doubtful.has(error.code)) return
+    if (commands.has(request.t)) this.#quotas.giveCommandBack(user, bytes, isNewConversation(request.t))
     if (!('c' in request) || !ofConversation.has(request.t)) return
     const meter = this.#conversations.peek(request.c as string)
     if (meter === undefined) return

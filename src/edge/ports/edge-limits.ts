@@ -13,6 +13,7 @@ import {
 } from '../../base/option-types.ts'
 import { Limits } from '../../events/limits.ts'
 import { presenceOptions } from './presence-limits.ts'
+import { quotaOptions } from './quota-limits.ts'
 import { rateOptions } from './rate-limits.ts'
 
 /** Sockets and requests. */
@@ -273,6 +274,7 @@ export const edgeLimitOptions = {
   ...signalOptions,
   ...presenceOptions,
   ...rateOptions,
+  ...quotaOptions,
 } as const
 
 export type EdgeLimits = ValuesOf<typeof edgeLimitOptions>

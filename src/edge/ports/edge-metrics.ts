@@ -15,6 +15,8 @@ export type LimitName =
   | 'frame_size'
   | 'in_flight'
   | 'presence_watched'
+  | 'quota'
+  | 'storage'
   | 'node'
 
 /** Gauges and counts of presence on this node. */

@@ -33,11 +33,25 @@ export const uploadAnswer = ({
 
 /** Handles `media`: starts or continues an upload. Only members may learn which content a conversation already has. */
 export const media =
-  ({ media, access }: RequestContext): Handler<'media'> =>
+  ({ media, access, quotas, reserve }: RequestContext): Handler<'media'> =>
   async (request, caller) => {
-    const { c } = request
-    if (c !== undefined) await access.member(c, caller.user)
-    return uploadAnswer(await requireMedia(media).announce(caller.user, request))
+    const { c, mediaId, size } = request
+    const { user } = caller
+    const store = requireMedia(media)
+    if (store.local !== undefined) reserve.requireForMedia()
+    if (c !== undefined) await access.member(c, user)
+    if (mediaId !== undefined) return uploadAnswer(await store.announce(user, request))
+    store.checkSize(request)
+    quotas.takeUpload(user, size)
+    try {
+      const upload = await store.announce(user, request)
+      // The conversation has the content already.
+      if (upload.verified) quotas.giveUploadBack(user, size)
+      return uploadAnswer(upload)
+    } catch (error) {
+      quotas.giveUploadBack(user, size)
+      throw error
+    }
   }
 
 /** Returns a function that checks whether a message in the log has a medium attached. It rejects on a failed read. */

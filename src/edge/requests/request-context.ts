@@ -8,6 +8,8 @@ import type { ViewFreshness } from '../access/view-freshness.ts'
 import type { CatchUp } from '../catch-up/catch-up.ts'
 import type { ConversationReader } from '../catch-up/conversation-reader.ts'
 import type { Admission } from '../limits/admission.ts'
+import type { Quotas } from '../limits/quotas.ts'
+import type { StorageReserve } from '../limits/storage-reserve.ts'
 import type { EdgeLimits } from '../ports/edge-limits.ts'
 import type { LastSeen, PresenceBoard, PresenceCounts } from '../presence/index.ts'
 import type { Caller } from '../sessions/caller.ts'
@@ -22,6 +24,8 @@ export interface RequestContext {
   readonly views: Views
   readonly access: Access
   readonly admission: Admission
+  readonly quotas: Quotas
+  readonly reserve: StorageReserve
   readonly reader: ConversationReader
   readonly freshness: ViewFreshness
   readonly memberships: Memberships

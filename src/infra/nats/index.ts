@@ -12,6 +12,7 @@ export {
   openNatsPlans,
   type WorkerStatus,
 } from './coordination/projection-coordination.ts'
+export { openQuotaBucket } from './coordination/quota-bucket.ts'
 export type { FetchProgress } from './embedded/fetch-server.ts'
 export { findNatsServer, type NatsBinary } from './embedded/nats-binary.ts'
 export { type NatsServer, type NatsServerOptions, startNatsServer } from './embedded/nats-server.ts'
@@ -24,6 +25,7 @@ export { NatsSignals } from './feed/nats-signals.ts'
 export { JetStreamEventLog } from './log/jetstream-event-log.ts'
 export { JetStreamSnapshots } from './log/jetstream-snapshots.ts'
 export { discoverLog, type LogLayout } from './log/log-layout.ts'
+export { type AccountStorage, accountStorage } from './log/log-storage.ts'
 export { LogWatch } from './log/log-watch.ts'
 export {
   answerRetries,

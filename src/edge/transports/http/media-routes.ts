@@ -6,6 +6,8 @@ import { ConfabError } from '../../../events/index.ts'
 import { contentDisposition, type LocalTransfers, type Media } from '../../../media/index.ts'
 import type { Access } from '../../access/access.ts'
 import type { AddressLimit } from '../../limits/connection-limits.ts'
+import type { Quotas } from '../../limits/quotas.ts'
+import type { StorageReserve } from '../../limits/storage-reserve.ts'
 import type { TokenVerifier } from '../../ports/token-verifier.ts'
 import { visibleError } from '../../requests/answers.ts'
 import { uploadAnswer } from '../../requests/media.ts'
@@ -19,6 +21,8 @@ export interface MediaParts {
   readonly access: Access
   readonly addresses: Pick<AddressLimit, 'keyOf'>
   readonly admission: { user(user: string, bytes: number, now: number): unknown }
+  readonly quotas: Pick<Quotas, 'uploadEnded'>
+  readonly reserve: Pick<StorageReserve, 'requireForMedia'>
   readonly tokens: TokenVerifier
   readonly logger: Logger
   readonly cors: CorsPolicy
@@ -46,7 +50,7 @@ export class MediaRoutes {
   }
 
   register(app: TemplatedApp): void {
-    const { media, access } = this.#parts
+    const { media, access, quotas } = this.#parts
     const { local } = media
     if (local !== undefined) this.#transfers(app, local)
     addRoute(app, 'get', '/v1/media/:id', (res, req) => {
@@ -60,7 +64,7 @@ export class MediaRoutes {
       const id = req.getParameter(0) ?? ''
       this.#handle(res, req, async exchange => {
         const user = await this.#user(exchange)
-        const verified = media.complete(user, id).then(() => true)
+        const verified = media.complete(user, id, () => quotas.uploadEnded(user)).then(() => true)
         const isOver = await Promise.race([verified, sleep(media.limits.verifyWaitMs, false, { ref: false })])
         // The verification continues. The client asks again for its result.
         if (!isOver) verified.catch(() => {})
@@ -94,8 +98,10 @@ export class MediaRoutes {
   }
 
   #transfers(app: TemplatedApp, local: LocalTransfers): void {
+    const { reserve } = this.#parts
     addRoute(app, 'put', '/v1/media/transfer', (res, req) => {
       this.#transfer(res, req, async exchange => {
+        reserve.requireForMedia()
         await local.put(exchange.query, exchange.body.size, exchange.body)
         exchange.json(200, { ok: true })
       })

@@ -30,6 +30,8 @@ export interface BucketOptions {
    * Whether values may have their own time to live. The server removes the marker of an expired value after a second.
    */
   readonly expires?: boolean
+  /** Time after which a value that is not written again is removed, ms. Default: never. */
+  readonly lifeMs?: number
   /** Timeout of each request on the bucket, ms. */
   readonly timeout: number
 }
@@ -40,7 +42,7 @@ export interface BucketOptions {
  */
 export const openBucket = ({ connection }: Nats, options: BucketOptions): Promise<KV> =>
   retryRequest(`the bucket ${options.bucket}`, async () => {
-    const { bucket, storage, history, replicas, timeout, expires = false } = options
+    const { bucket, storage, history, replicas, timeout, expires = false, lifeMs } = options
     const manager = await jetstreamManager(connection, { checkAPI: false, timeout: requestTimeoutMs })
     const copies = replicas ?? (await replicasOfDeadLetters(manager))
     // Creating a stream with several replicas takes longer than the requests on it.
@@ -50,6 +52,7 @@ export const openBucket = ({ connection }: Nats, options: BucketOptions): Promis
       replicas: copies,
       allow_direct: false,
       ...(expires ? { markerTTL: 1_000 } : {}),
+      ...(lifeMs === undefined ? {} : { ttl: lifeMs }),
     })
     const { config } = await manager.streams.info(`KV_${bucket}`)
     if (config.num_replicas < copies)
