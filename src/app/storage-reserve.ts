@@ -5,7 +5,7 @@ import { accountStorage } from '../infra/nats/index.ts'
 import { createStorageMetrics } from '../infra/telemetry/index.ts'
 import type { ProcessContext } from './lifecycle.ts'
 
-/** Interval of checks, ms. A disk that is written at 1 GB/s still has its reserve after it. */
+/** Interval of checks, ms: at most as much as a disk writes in this time is missing from the reserve. */
 const checkMs = 500
 /** Interval of checks of a NATS account, ms. */
 const accountCheckMs = 5_000

@@ -120,7 +120,8 @@ export class Quotas {
 
   /** Exchanges the counts that are due with the store. Never rejects. */
   async exchange(): Promise<void> {
-    await this.#exchanging
+    // One at a time: counts that are being written are still among the node's own.
+    while (this.#exchanging !== undefined) await this.#exchanging
     const now = Date.now()
     if (now - this.#checkedAt > idleMs / 10) this.#check(now)
     if (this.#due.size === 0) return

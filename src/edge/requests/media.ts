@@ -45,8 +45,8 @@ export const media =
     quotas.takeUpload(user, size)
     try {
       const upload = await store.announce(user, request)
-      // The conversation has the content already.
-      if (upload.verified) quotas.giveUploadBack(user, size)
+      // The conversation has the content already, so nothing is left to upload.
+      if (upload.verified) quotas.uploadEnded(user)
       return uploadAnswer(upload)
     } catch (error) {
       quotas.giveUploadBack(user, size)
