@@ -22,7 +22,7 @@ export const quotaOptions = {
   newConversations: option({
     key: 'edge.quotas.newConversations',
     type: count,
-    default: 1_000,
+    default: 2_000,
     unit: 'conversations',
     doc: 'Requests `create` and `direct` of one user in a day; more are QUOTA_EXCEEDED.',
   }),
