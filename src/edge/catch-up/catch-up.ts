@@ -72,7 +72,7 @@ export class CatchUp {
   constructor(parts: CatchUpParts, limits: CatchUpLimits) {
     this.#parts = parts
     this.#limits = limits
-    this.#slots = new FairSemaphore(limits.resumes, Math.min(limits.userResumes, limits.resumes))
+    this.#slots = new FairSemaphore({ total: limits.resumes, share: limits.userResumes })
   }
 
   /** Whether a catch-up, or the kept events of a conversation, need its live events. */

@@ -34,14 +34,27 @@ export const uploadAnswer = ({
 
 /** Handles `media`: starts or continues an upload. Only members may learn which content a conversation already has. */
 export const media =
-  ({ media, access }: RequestContext): Handler<'media'> =>
+  ({ media, access, quotas, reserve }: RequestContext): Handler<'media'> =>
   async (request, caller) => {
-    const { c } = request
-    if (c === undefined) return uploadAnswer(await requireMedia(media).announce(caller.user, request))
-    const { first } = await access.readable(c, caller.user)
+    const { c, mediaId, size } = request
+    const { user } = caller
+    const store = requireMedia(media)
+    if (store.local !== undefined) reserve.requireForMedia()
+    const { first } = c === undefined ? { first: 1 } : await access.readable(c, user)
     // Only a user who may read all of a conversation learns whether it has a content.
-    const { c: _, ...announcement } = request
-    return uploadAnswer(await requireMedia(media).announce(caller.user, first > 1 ? announcement : request))
+    const announcement = first > 1 ? { ...request, c: undefined } : request
+    if (mediaId !== undefined) return uploadAnswer(await store.announce(user, announcement))
+    store.checkSize(request)
+    quotas.takeUpload(user, size)
+    try {
+      const upload = await store.announce(user, announcement)
+      // The conversation has the content already, so nothing is left to upload.
+      if (upload.verified) quotas.uploadEnded(user)
+      return uploadAnswer(upload)
+    } catch (error) {
+      quotas.giveUploadBack(user, size)
+      throw error
+    }
   }
 
 /** Returns a function that checks whether a message in the log has a medium attached. It rejects on a failed read. */
