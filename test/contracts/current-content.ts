@@ -11,7 +11,7 @@ import { type OpenEmptyViews, second } from './open-views.ts'
 interface Step {
   readonly act: 'post' | 'edit' | 'delete' | 'react'
   readonly pick: number
-  /** What a post or an edit says of the data of the message: it sets it, removes it, or says nothing. */
+  /** How a post or an edit changes the data of the message; undefined: it does not. */
   readonly data: 'set' | 'removed' | undefined
   /** Whether the event is as older versions wrote it. */
   readonly isOld: boolean
