@@ -116,9 +116,9 @@ export const natsOptions = {
     key: 'nats.servers',
     env: 'CONFAB_NATS',
     flag: '--nats <urls>',
-    type: list(url('nats', 'tls', 'ws', 'wss')),
+    type: list(url('nats', 'tls')),
     secret: 'url',
-    doc: 'Existing NATS servers. Not given: an embedded server in the data folder.',
+    doc: 'Existing NATS servers. Not given: an embedded server in the data folder. `tls://` requires TLS, with a certificate for the host name of the URL from an authority that Node trusts; NODE_EXTRA_CA_CERTS adds one.',
   }),
   natsReplicas: option({
     key: 'nats.replicas',

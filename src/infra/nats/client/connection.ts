@@ -50,6 +50,10 @@ const withCredentials = (servers: readonly string[]): Partial<ConnectionOptions>
   return url.password === '' ? { token: user } : { user, pass: decodeURIComponent(url.password) }
 }
 
+/** With these options nats.js refuses servers that offer no TLS. Without them it uses TLS only where a server does. */
+const withTls = (servers: readonly string[]): Partial<ConnectionOptions> =>
+  servers.some(server => server.startsWith('tls://')) ? { tls: {} } : {}
+
 const withoutCredentials = (server: string): string => server.replace(/^(\w+:\/\/)[^/]*@/, '$1')
 
 /** Returns the code of an error, or else its class. */
@@ -69,6 +73,7 @@ export const connectNats = async (options: NatsOptions): Promise<Nats> => {
     connection = await connect({
       servers: servers.map(withoutCredentials),
       ...withCredentials(servers),
+      ...withTls(servers),
       name: options.name ?? 'confab',
       maxReconnectAttempts: -1,
       reconnectTimeWait: 100,
