@@ -1,5 +1,11 @@
 import type { Option } from '../../src/base/option.ts'
-import { type OptionGroup, optionFacts, optionGroups } from '../../src/infra/config/index.ts'
+import {
+  type NodeBound,
+  nodeBounds,
+  type OptionGroup,
+  optionFacts,
+  optionGroups,
+} from '../../src/infra/config/index.ts'
 import { alignedTable } from './markdown.ts'
 
 const introduction = `# Configuration
@@ -65,7 +71,30 @@ const section = ({ title, options }: OptionGroup): string => {
   return `\n## ${title}\n${alignedTable(keep(titles), rows.map(keep))}`
 }
 
+const boundsIntroduction = `
+## Bounds that clients share
+A bound that all clients of a process (or of a conversation) use up together has a share for each user, or for each
+client address where there is no user yet. A holder that has its whole share leaves the others served. Caches are not
+listed: a full cache costs reads and refuses no client. Behind a proxy, set \`edge.trustProxy\`: otherwise all clients
+share the address of the proxy.
+
+Connections have no bound of their own besides the file descriptors of the process: an address has
+\`edge.limits.addressSockets\` of them, \`edge.limits.addressNewcomers\` before \`hello\`, and opens
+\`edge.limits.addressConnects\` a second. The node closes a connection without a whole request after about half
+a minute.
+
+`
+
+const boundRow = ({ bound, holder, share, beyond }: NodeBound): string[] => {
+  const shown = typeof share === 'string' ? share : `${code(share.key!)}: ${optionFacts(share).defaultValue}`
+  return [code(bound.key!), optionFacts(bound).defaultValue, holder, shown, beyond]
+}
+
+const sharedBounds = (): string =>
+  boundsIntroduction +
+  alignedTable(['Bound', 'Default', 'Holder', 'Share', 'Beyond the share'], nodeBounds.map(boundRow))
+
 export const path = 'docs/configuration.md'
 
 /** docs/configuration.md: every option, by group. */
-export const generate = (): string => introduction + optionGroups.map(section).join('')
+export const generate = (): string => introduction + optionGroups.map(section).join('') + sharedBounds()

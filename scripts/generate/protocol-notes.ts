@@ -153,7 +153,7 @@ export const refetchReasons = table(
     [
       '`too_far`',
       `The client has missed more than ${grouped(Limits.resumeEvents)} events of the conversation. ` +
-        'On an event stream, also: more than 8 MiB in all conversations.',
+        'On an event stream, also: more than 8 MiB in all conversations. Or the user may not read one of the events.',
     ],
     ['`unknown`', 'The sequence number of the client is beyond the last event of the conversation.'],
     [

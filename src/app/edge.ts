@@ -7,6 +7,7 @@ import {
   createSessionQueries,
   openLastSeenBucket,
   openPresenceBucket,
+  openQuotaBucket,
   openRevocationBucket,
 } from '../infra/nats/index.ts'
 import { createEdgeMetrics } from '../infra/telemetry/index.ts'
@@ -17,6 +18,7 @@ import { acceptedHosts } from './accepted-hosts.ts'
 import type { Lifecycle, ProcessContext } from './lifecycle.ts'
 import type { OpenedLog } from './open-log.ts'
 import { openMedia } from './open-media.ts'
+import { watchStorageReserve } from './storage-reserve.ts'
 
 /** The services that the role `edge` uses. */
 export interface EdgeRoleParts {
@@ -58,6 +60,8 @@ export const openEdgeRole = async (context: ProcessContext, parts: EdgeRoleParts
       replicas: config.natsReplicas,
     }),
     sessionQueries: createSessionQueries(system.nats),
+    quotas: await openQuotaBucket(system.nats, { replicas: config.natsReplicas }),
+    storage: await watchStorageReserve(context),
     node: `${hostname()}/${process.pid}`,
     media: await openMedia(context),
     metrics,

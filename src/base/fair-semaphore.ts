@@ -1,17 +1,24 @@
+import type { SharedBound } from './shares.ts'
+
 /**
- * Runs at most `width` jobs at the same time, and at most `perKey` jobs of one key. Free slots go to the waiting keys
+ * Runs at most `total` jobs at the same time, and at most `share` jobs of one key. Free slots go to the waiting keys
  * in turn, so that a key with many jobs does not delay the other keys.
  */
 export class FairSemaphore {
-  readonly #perKey: number
+  readonly #share: number
   #free: number
   readonly #running = new Map<string, number>()
   /** Waiting jobs by key. The order of the keys is the order in which they get the next slots. */
   readonly #waiting = new Map<string, (() => void)[]>()
 
-  constructor(width: number, perKey: number) {
-    this.#free = width
-    this.#perKey = perKey
+  constructor({ total, share }: SharedBound) {
+    this.#free = total
+    this.#share = Math.min(share, total)
+  }
+
+  /** Number of jobs of a key that wait. */
+  waitingOf(key: string): number {
+    return this.#waiting.get(key)?.length ?? 0
   }
 
   /** Runs a job as soon as the semaphore and the key have a free slot. Rejects as the job does. */
@@ -26,7 +33,7 @@ export class FairSemaphore {
   }
 
   #hasSlot(key: string): boolean {
-    return this.#free > 0 && (this.#running.get(key) ?? 0) < this.#perKey
+    return this.#free > 0 && (this.#running.get(key) ?? 0) < this.#share
   }
 
   #take(key: string): void {
@@ -49,7 +56,7 @@ export class FairSemaphore {
   }
 
   /**
-   * Gives the free slot to the first waiting key that has less than `perKey` jobs running. At most `width` keys are
+   * Gives the free slot to the first waiting key that has less than `share` jobs running. At most `total` keys are
    * skipped.
    */
   #startNext(): void {

@@ -21,7 +21,7 @@ export const eventText = (event: ConversationEvent): string => {
     case 'conversation.settings_changed':
       return event.archived === true
         ? 'archived it'
-        : `let ${event.posting} post${event.slowModeSeconds === 0 ? '' : `, once in ${event.slowModeSeconds} s`}${event.data === undefined ? '' : ', changed data'}`
+        : `let ${event.posting} post${event.slowModeSeconds === 0 ? '' : `, once in ${event.slowModeSeconds} s`}${event.historyFrom === 'join' ? '; members read from their joining on' : ''}${event.data === undefined ? '' : ', changed data'}`
     case 'member.joined':
       return event.user === event.from ? 'joined' : `added ${event.user}`
     case 'member.left':

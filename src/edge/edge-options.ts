@@ -7,9 +7,11 @@ import type { EdgeLimits } from './ports/edge-limits.ts'
 import type { EdgeMetrics } from './ports/edge-metrics.ts'
 import type { LastSeenStore } from './ports/last-seen-store.ts'
 import type { PresenceStore } from './ports/presence-store.ts'
+import type { QuotaStore } from './ports/quota-store.ts'
 import type { RevocationStore } from './ports/revocation-store.ts'
 import type { SessionQueries } from './ports/session-queries.ts'
 import type { Signals } from './ports/signals.ts'
+import type { StorageState } from './ports/storage-state.ts'
 import type { TokenVerifier } from './ports/token-verifier.ts'
 import type { ViewChanges } from './ports/view-changes.ts'
 
@@ -29,6 +31,10 @@ export interface EdgeOptions {
   readonly presence?: PresenceStore
   /** Stores last-seen times. Without it clients receive none. */
   readonly lastSeen?: LastSeenStore
+  /** Shares the counts of quotas between edge nodes. Without it each node counts for itself. */
+  readonly quotas?: QuotaStore
+  /** Returns the state of the storage that the log needs. Default: always `free`. */
+  readonly storage?: () => StorageState
   readonly tokens: TokenVerifier
   /** Shares revocations between edge nodes. Without it a node knows only its own, until it stops. */
   readonly revocations?: RevocationStore

@@ -82,7 +82,7 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
       isDraining = true
       wiredSessions.stop()
       delivery.stop()
-      requests.stop()
+      await requests.stop()
       await transports.stop()
     },
   }

@@ -6,7 +6,9 @@ import { SeenWaits } from './access/seen-waits.ts'
 import { Wire } from './delivery/wire.ts'
 import type { EdgeOptions } from './edge-options.ts'
 import { Admission } from './limits/admission.ts'
+import { Quotas } from './limits/quotas.ts'
 import { Searches } from './limits/searches.ts'
+import { StorageReserve } from './limits/storage-reserve.ts'
 import type { EdgeLimits } from './ports/edge-limits.ts'
 import { PresenceCounts } from './presence/index.ts'
 import { HelloHandler } from './requests/hello.ts'
@@ -26,7 +28,7 @@ export const wireRequests = (
   delivery: WiredDelivery,
 ) => {
   const { bus, states, views, log, signals, media, metrics, logger } = options
-  const { sessions, tokens, directory, helloRate, devices, presence, lastSeen } = wired
+  const { sessions, tokens, directory, helloRate, addresses, devices, presence, lastSeen } = wired
   const { access, isOnRoster, freshness, memberships, reader, fanOut, writeRoom, catchUp, slowConsumers } =
     delivery
   const lookup = createViewLookup(views.timeline, log)
@@ -36,9 +38,16 @@ export const wireRequests = (
     limits,
   )
   const presenceCounts = new PresenceCounts(limits.presenceCounted, user => presence.stateOf(user))
+  const quotas = new Quotas(
+    { store: options.quotas, onRefused: limit => metrics.limited(limit), logger },
+    limits,
+  )
+  const reserve = new StorageReserve(options.storage ?? (() => 'free'), () => metrics.limited('storage'))
   const admission = new Admission(
     {
       sessions,
+      quotas,
+      reserve,
       loads: [bus, slowConsumers],
       onRefused: limit => metrics.limited(limit),
     },
@@ -62,13 +71,15 @@ export const wireRequests = (
     typing,
     calls,
     media,
+    quotas,
+    reserve,
     lookup,
     tokens,
     directory,
     limits,
   })
   const helloHandler = new HelloHandler(
-    { helloRate, tokens, access, memberships, sessions, devices, presence, fanOut, catchUp },
+    { helloRate, addresses, tokens, access, memberships, sessions, devices, presence, fanOut, catchUp },
     limits,
   )
   const requests = new SessionRequests(
@@ -97,7 +108,12 @@ export const wireRequests = (
     answer,
     requests,
     wasSent: createSentCheck({ states, lookup, reader }),
-    stop: () => typing.close(),
+    quotas,
+    reserve,
+    stop: async () => {
+      typing.close()
+      await quotas.stop()
+    },
   }
 }
 

@@ -24,8 +24,8 @@ export const wireSessions = (options: EdgeOptions, limits: EdgeLimits) => {
     sessions,
     logger,
   })
-  const addresses = new AddressLimit(limits, () => metrics.limited('address_sockets'))
-  const helloRate = new HelloRate(limits.hellos, () => metrics.limited('hello_rate'))
+  const addresses = new AddressLimit(limits, limit => metrics.limited(limit))
+  const helloRate = new HelloRate(limits, limit => metrics.limited(limit))
   const devices = new DeviceSessions(signals, sessions)
   const lastSeen =
     options.lastSeen === undefined

@@ -1,4 +1,4 @@
-import type { TemplatedApp, us_listen_socket } from 'uWebSockets.js'
+import type { HttpResponse, TemplatedApp, us_listen_socket } from 'uWebSockets.js'
 import { MediaSweeper } from '../media/index.ts'
 import type { EdgeOptions } from './edge-options.ts'
 import type { EdgeLimits } from './ports/edge-limits.ts'
@@ -8,7 +8,7 @@ import { corsPolicy, socketOriginPolicy } from './transports/http/cors.ts'
 import { HttpRoutes } from './transports/http/http-routes.ts'
 import { MediaRoutes } from './transports/http/media-routes.ts'
 import { serveStaticFiles } from './transports/http/static-files.ts'
-import { listen } from './transports/listen.ts'
+import { listen, peerOf } from './transports/listen.ts'
 import { SseSessions } from './transports/sse/sse-sessions.ts'
 import { WebSockets } from './transports/websocket/websockets.ts'
 import type { WiredDelivery } from './wire-delivery.ts'
@@ -25,8 +25,8 @@ export const wireTransports = (
 ) => {
   const { uws, media, metrics, logger, signDevToken } = options
   const { sessions, tokens, addresses, helloRate, presence } = wired
-  const { access, isOnRoster, memberships, fanOut, catchUp, writeRoom } = wired
-  const { requests, answer, admission } = wired
+  const { access, isOnRoster, memberships, reader, fanOut, catchUp, writeRoom } = wired
+  const { requests, answer, admission, quotas, reserve } = wired
   const cors = corsPolicy(options.corsOrigins ?? [])
 
   const webSockets = new WebSockets(
@@ -39,6 +39,12 @@ export const wireTransports = (
     },
     limits,
   )
+
+  const onConnection = (res: HttpResponse, change: unknown): void => {
+    // Negative for a connection that closes.
+    if (Number(change) > 0 && !addresses.mayConnect(peerOf(res), performance.now())) res.close()
+  }
+  app.filter(onConnection)
   app.ws<SocketData>('/v1/ws', webSockets.behavior())
   const streams = new SseSessions(
     {
@@ -60,22 +66,36 @@ export const wireTransports = (
     limits,
   )
   streams.register(app)
-  new HttpRoutes({
-    answer,
-    admission,
-    isOnRoster,
-    tokens,
-    presence,
-    metrics,
-    logger,
-    isReady,
-    cors,
-    devTokenCors: corsPolicy((options.corsOrigins ?? []).filter(origin => origin !== '*')),
-    ...(signDevToken === undefined ? {} : { signDevToken }),
-  }).register(app)
+  new HttpRoutes(
+    {
+      answer,
+      admission,
+      isOnRoster,
+      tokens,
+      presence,
+      metrics,
+      logger,
+      isReady,
+      cors,
+      devTokenCors: corsPolicy((options.corsOrigins ?? []).filter(origin => origin !== '*')),
+      ...(signDevToken === undefined ? {} : { signDevToken }),
+    },
+    limits,
+  ).register(app)
   let sweeper: MediaSweeper | undefined
   if (media !== undefined) {
-    new MediaRoutes({ media, access, admission, tokens, logger, cors }).register(app)
+    new MediaRoutes({
+      media,
+      access,
+      reader,
+      addresses,
+      admission,
+      quotas,
+      reserve,
+      tokens,
+      logger,
+      cors,
+    }).register(app)
     sweeper = new MediaSweeper({ media, wasSent: wired.wasSent, logger })
   }
   if (options.web ?? true) serveStaticFiles(app, cors, logger, media?.store.origin)

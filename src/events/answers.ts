@@ -4,6 +4,7 @@ import {
   Attachment,
   type ConversationEvent,
   ConversationEvents,
+  HistoryFrom,
   Kind,
   Posting,
   Role,
@@ -58,7 +59,7 @@ export const InboxItem = Type.Object({
       at: described(Time, 'Time of the message.'),
       text: described(Type.String(), 'Text as last edited; empty for attachments alone.'),
     }),
-    'The last message that is not deleted; `null`: none.',
+    'The last message that is not deleted; `null`: none, or none that the user may read.',
   ),
   unread: described(Mark, 'Number of messages after the read marker that are not deleted.'),
   read: described(Mark, 'The read marker in effect; 0: nothing read.'),
@@ -89,6 +90,11 @@ export const ConversationItem = Type.Object({
   ),
   data,
   archived: described(Type.Boolean(), 'Whether the conversation is archived: nothing is posted in it.'),
+  historyFrom: described(
+    HistoryFrom,
+    'What members may read: everything (`start`), or the events from their own joining on (`join`).',
+  ),
+  first: described(Seq, 'Sequence number of the first event that the caller may read.'),
 })
 export type ConversationItem = Static<typeof ConversationItem>
 
@@ -222,9 +228,13 @@ export const Answers = {
     head: described(Mark, 'Sequence number of the last event of the conversation.'),
     more: described(
       Type.Boolean(),
-      'Whether the conversation has more events in the direction of the page: later ones with `after`, else earlier ones.',
+      'Whether the caller may read more events in the direction of the page: later ones with `after`, else earlier ones.',
     ),
     moreAfter: optional(Type.Boolean(), 'With `around`: whether the conversation has later events.'),
+    first: optional(
+      Seq,
+      'Sequence number of the first event that the caller may read, with `historyFrom` `join`. Absent: 1.',
+    ),
   }),
   undelivered: Type.Object({
     messages: described(Type.Array(UndeliveredMessage), 'Messages, sorted by `c` and `seq`.'),

@@ -15,6 +15,10 @@ export type Role = Static<typeof Role>
 export const Posting = OneOf('everybody', 'staff')
 export type Posting = Static<typeof Posting>
 
+/** The part of a conversation that members read: all of it, or (`join`) the events from their own joining on. */
+export const HistoryFrom = OneOf('start', 'join')
+export type HistoryFrom = Static<typeof HistoryFrom>
+
 /** Slow mode: minimum time between two messages of a plain member, in seconds. 0 is off. */
 export const SlowModeSeconds = Type.Integer({ minimum: 0, maximum: Limits.slowModeSeconds })
 
@@ -80,6 +84,10 @@ export const ConversationCreated = event('conversation.created', 'A user created
     Type.Array(Type.Object({ user: described(Id, 'User id.'), role: described(Role, 'Role of the user.') })),
     'First members, including the creator.',
   ),
+  historyFrom: optional(
+    HistoryFrom,
+    'What members may read, as in `conversation.settings_changed`. Absent: `start`.',
+  ),
   data,
 })
 export const ConversationRenamed = event('conversation.renamed', 'An owner or admin changed the title.', {
@@ -96,6 +104,10 @@ export const ConversationSettingsChanged = event(
     slowModeSeconds: described(
       SlowModeSeconds,
       'Minimum time between two messages of a plain member, in seconds; 0: slow mode is off.',
+    ),
+    historyFrom: optional(
+      HistoryFrom,
+      'What members may read: everything (`start`), or the events from their own joining on (`join`). Absent, in events of older versions: unchanged.',
     ),
     archived: optional(
       Type.Boolean(),
@@ -130,14 +142,33 @@ export const MemberUnbanned = event('member.unbanned', 'An owner or admin lifted
 export const MessagePosted = event('message.posted', 'A member posted a message.', {
   m,
   n: described(Seq, 'Ordinal of the message among the messages of the conversation: 1, 2, 3 …'),
-  text: described(Type.String(), 'Text of the message.'),
+  text: described(
+    Type.String(),
+    'Text of the message. A read returns the text as last edited, and none for a deleted message.',
+  ),
+  editedAt: optional(Time, 'Time of the last edit. Only in answers and missed events.'),
+  deleted: optional(
+    Type.Literal(true),
+    'The message is deleted, so the event has no content. Only in answers and missed events.',
+  ),
   replyTo: optional(Id, 'Id of the message that this message answers.'),
   attachments: optional(Type.Array(Attachment), 'Attached files.'),
   data,
 })
 export const MessageEdited = event('message.edited', 'The author replaced the text of a message.', {
   m,
-  text: described(Type.String(), 'The new text.'),
+  messageSeq: optional(
+    Seq,
+    'Sequence number of the `message.posted` that is edited. Absent in events of older versions.',
+  ),
+  text: described(
+    Type.String(),
+    'The new text. A read returns the text as last edited, and none for a deleted message.',
+  ),
+  deleted: optional(
+    Type.Literal(true),
+    'The message is deleted, so the event has no content. Only in answers and missed events.',
+  ),
   data: changedData,
 })
 export const MessageDeleted = event(

@@ -50,6 +50,11 @@ export const ErrorRegistry = {
   },
   URL_EXPIRED: { status: 403, retryable: false, message: 'This signed URL is invalid or has expired.' },
   RATE_LIMITED: { status: 429, retryable: true, message: 'Too many requests. Wait before the next one.' },
+  QUOTA_EXCEEDED: {
+    status: 429,
+    retryable: false,
+    message: 'The daily quota of this user is used up. Try again tomorrow.',
+  },
   OVERLOADED: {
     status: 503,
     retryable: true,

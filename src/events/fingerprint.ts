@@ -4,6 +4,7 @@ import type {
   ConversationEvent,
   ConversationEventType,
   ConversationSettingsChanged,
+  HistoryFrom,
 } from './conversation-events.ts'
 import { canonicalEmoji } from './emoji.ts'
 import type { ConversationRequest } from './protocol.ts'
@@ -49,6 +50,7 @@ export const fingerprintOf = (event: ConversationEvent): number => {
           event.kind,
           event.title,
           event.members.map(({ user }) => user),
+          event.historyFrom,
         ),
         event.data,
       )
@@ -101,7 +103,7 @@ const fingerprintOfRequest = (request: ConversationRequest, from: string, record
   switch (request.t) {
     case 'create':
       return withData(
-        ofCreation(request.kind, request.title, [from, ...request.members]),
+        ofCreation(request.kind, request.title, [from, ...request.members], request.historyFrom),
         newData(request.data),
       )
     case 'send':
@@ -126,11 +128,12 @@ const fingerprintOfRequest = (request: ConversationRequest, from: string, record
     case 'rename':
       return hash(request.title)
     case 'settings': {
-      const { posting, slowModeSeconds, archived } = settingsOf(recorded)
+      const { posting, slowModeSeconds, archived, historyFrom } = settingsOf(recorded)
       return ofSettings({
         posting: request.posting ?? posting,
         slowModeSeconds: request.slowModeSeconds ?? slowModeSeconds,
         archived: request.archived ?? archived,
+        historyFrom: request.historyFrom ?? historyFrom,
         data: changeOf(request.data),
       })
     }
@@ -152,19 +155,32 @@ const ofReaction = (m: string, emoji: string): number => hash(canonicalEmoji(emo
 /** 0 for a user who joins or leaves: another user who adds or removes a member makes another event. */
 const ofMember = (user: string, from: string): number => (user === from ? 0 : hash(user))
 
-const ofCreation = (kind: string, title: string | undefined, users: readonly string[]): number =>
-  hash(title ?? '', hash([...new Set(users)].sort().join(' '), hash(kind)))
+const ofCreation = (
+  kind: string,
+  title: string | undefined,
+  users: readonly string[],
+  historyFrom: HistoryFrom | undefined,
+): number => {
+  const seed = historyFrom === 'join' ? hash(historyFrom, hash(kind)) : hash(kind)
+  return hash(title ?? '', hash([...new Set(users)].sort().join(' '), seed))
+}
 
 /** Adds data, in any order of keys, to a fingerprint. Without data the fingerprint is that of versions before it. */
 const withData = (fingerprint: number, data: AppDataChange | undefined): number =>
   data === undefined ? fingerprint : hash(canonicalJson(data), fingerprint)
+
 const ofBan = (user: string, until = ''): number => hash(until, hash(user))
 
-type Settings = Pick<ConversationSettingsChanged, 'posting' | 'slowModeSeconds' | 'archived'> & {
+type Settings = Pick<
+  ConversationSettingsChanged,
+  'posting' | 'slowModeSeconds' | 'archived' | 'historyFrom'
+> & {
   readonly data?: AppDataChange | undefined
 }
 
+/** Bits of the settings. The first is `staff`, the next 15 are the seconds of slow mode. */
 const archivedBit = 2 ** 16
+const joinBit = 2 ** 17
 
 /** Values of the settings besides `data`, as a number below this one. */
 const settingsValues = 2 ** 20
@@ -173,8 +189,12 @@ const settingsValues = 2 ** 20
  * The settings themselves, so that a request that omits some of them can be compared; above them 32 bits of a hash of
  * the data, 0 for a request without data.
  */
-const ofSettings = ({ posting, slowModeSeconds, archived = false, data }: Settings): number => {
-  const settings = (posting === 'staff' ? 1 : 0) + slowModeSeconds * 2 + (archived ? archivedBit : 0)
+const ofSettings = ({ posting, slowModeSeconds, archived, historyFrom, data }: Settings): number => {
+  const settings =
+    (posting === 'staff' ? 1 : 0) +
+    slowModeSeconds * 2 +
+    (archived === true ? archivedBit : 0) +
+    (historyFrom === 'join' ? joinBit : 0)
   return data === undefined
     ? settings
     : settings + (hash(canonicalJson(data)) % 2 ** 32 || 1) * settingsValues
@@ -185,7 +205,8 @@ const settingsOf = (fingerprint: number): Required<Omit<Settings, 'data'>> => {
   return {
     posting: settings % 2 === 1 ? 'staff' : 'everybody',
     slowModeSeconds: Math.floor((settings % archivedBit) / 2),
-    archived: settings >= archivedBit,
+    archived: (settings & archivedBit) !== 0,
+    historyFrom: (settings & joinBit) !== 0 ? 'join' : 'start',
   }
 }
 

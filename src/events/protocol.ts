@@ -4,6 +4,7 @@ import {
   Attachment,
   AttachmentFields,
   Emoji,
+  HistoryFrom,
   Kind,
   Posting,
   Role,
@@ -112,6 +113,10 @@ export const ConversationRequests = {
       Type.Array(Id, { maxItems: Limits.createMembers }),
       'First members, besides the caller. A `direct` conversation needs exactly one other user.',
     ),
+    historyFrom: optional(
+      HistoryFrom,
+      'What members may read, as in `settings`. A `direct` conversation has no settings. Absent: `start`.',
+    ),
     data,
     key,
   }),
@@ -198,7 +203,7 @@ export const ConversationRequests = {
   }),
   settings: request(
     'settings',
-    'Sets who may post in a group or channel, and how often, archives it, and sets its data.',
+    'Sets who may post in a group or channel, how often, and what members may read; archives it; sets its data.',
     {
       c,
       posting: optional(
@@ -208,6 +213,10 @@ export const ConversationRequests = {
       slowModeSeconds: optional(
         SlowModeSeconds,
         'Minimum time between two messages of a plain member, in seconds; 0 turns slow mode off. Absent: unchanged.',
+      ),
+      historyFrom: optional(
+        HistoryFrom,
+        'What members may read: `start`, everything; `join`, the events from their own joining on. It holds for all members at once. Absent: unchanged.',
       ),
       archived: optional(
         Type.Boolean(),

@@ -24,7 +24,14 @@ export const CommonErrors: readonly RequestError[] = [
     when: `The frame, or the body of \`POST /v1/commands\`, has more than ${grouped(Limits.frameBytes)} bytes.`,
   },
   { code: 'RATE_LIMITED', when: 'A rate limit of the socket, the user or the conversation is exceeded.' },
-  { code: 'OVERLOADED', when: 'Too many requests are in progress, or the node is nearly full.' },
+  {
+    code: 'QUOTA_EXCEEDED',
+    when: 'The user has used up a daily quota: of commands, new conversations or uploads.',
+  },
+  {
+    code: 'OVERLOADED',
+    when: 'Too many requests are in progress, or the node is nearly full. Also new conversations and uploads, when its storage is.',
+  },
   {
     code: 'UNAVAILABLE',
     when: 'NATS, a store or a commands node did not answer in time, or the live feed is interrupted.',
@@ -148,6 +155,7 @@ export const RequestErrors: Readonly<Record<RequestType | 'hello', readonly Requ
       when: 'A `direct` conversation would not have exactly two members.',
     },
     blocked,
+    { code: 'BAD_REQUEST', field: '/historyFrom', when: 'A `direct` conversation has no settings.' },
   ],
   send: [
     ...membersOnly,
@@ -312,7 +320,10 @@ export const RequestErrors: Readonly<Record<RequestType | 'hello', readonly Requ
       when: `\`lastSeen\` is true and there are more than ${Limits.lastSeenUsers} \`users\`.`,
     },
     { code: 'BAD_REQUEST', field: '/state', when: '`state` was sent over HTTP.' },
-    { code: 'OVERLOADED', when: 'The node watches as many users as it can.' },
+    {
+      code: 'OVERLOADED',
+      when: 'The node, or the sessions of the caller together, watch as many users as they may.',
+    },
   ],
   history: [
     ...membersOnly,

@@ -1,6 +1,7 @@
 export { normalDescription } from './described-file.ts'
 export { contentDisposition } from './file-name.ts'
 export * from './media.ts'
+export { noMedia } from './media-binding.ts'
 export * from './media-limits.ts'
 export * from './media-store.ts'
 export { MediaSweeper, type MediaSweeperOptions, sweepMedia } from './media-sweeper.ts'

@@ -1,3 +1,4 @@
+import { FairSemaphore } from '../base/fair-semaphore.ts'
 import { type Attachment, ConfabError } from '../events/index.ts'
 import { currentDescription, type NameAndType } from './described-file.ts'
 import {
@@ -23,6 +24,8 @@ import { verifyUpload } from './media-verification.ts'
 const partBytes = 8 * 1024 ** 2
 /** Parts in one answer. With the long signed URLs of temporary credentials, 16 fit into a frame. */
 const partsOfAnswer = 16
+/** Uploads of a user that may wait for each one that may be verified. */
+const waitingPerVerification = 8
 
 /** A file to upload. Name and type are those of `normalDescription`. */
 export interface MediaAnnouncement extends Omit<Attachment, 'mediaId'> {
@@ -62,6 +65,7 @@ export class Media {
   readonly local: LocalTransfers | undefined
   readonly #onProblem: (error: MediaStoreError) => void
   readonly #verifying = new Map<string, Promise<void>>()
+  readonly #verifications: FairSemaphore
 
   constructor(
     store: MediaStore,
@@ -71,6 +75,8 @@ export class Media {
     this.store = store
     this.limits = { ...defaultMediaLimits, ...limits }
     this.#onProblem = onProblem
+    const { verifications, userVerifications } = this.limits
+    this.#verifications = new FairSemaphore({ total: verifications, share: userVerifications })
     const { local } = store
     this.local =
       local === undefined
@@ -84,7 +90,7 @@ export class Media {
   /** Starts an upload, continues one, or finds that the conversation already has the content. */
   announce(user: string, announcement: MediaAnnouncement): Promise<MediaUpload> {
     return this.#coded(async () => {
-      this.#checkSize(announcement)
+      this.checkSize(announcement)
       const { mediaId, c, name, type, size, sha256 } = announcement
       if (mediaId !== undefined) {
         const facts = await this.#factsOf(user, mediaId)
@@ -114,19 +120,28 @@ export class Media {
   /**
    * Assembles the parts and verifies size, hash and type. Rejects with MEDIA_INCOMPLETE while parts are missing, and
    * with MEDIA_MISMATCH when the content differs from the announcement; the upload is removed then. Idempotent.
+   * Calls `onEnded` once for an upload: when it is verified or removed.
    */
-  complete(user: string, mediaId: string): Promise<void> {
+  complete(user: string, mediaId: string, onEnded: () => void = () => {}): Promise<void> {
     return this.#coded(async () => {
       const facts = await this.#factsOf(user, mediaId)
       if (facts.verified) return
       const running = this.#verifying.get(mediaId)
       if (running !== undefined) return await running
-      if (this.#verifying.size >= this.limits.verifications)
-        throw new ConfabError('OVERLOADED', 'Too many uploads are being verified.', { retryAfterMs: 1_000 })
-      const verifying = verifyUpload(this.store, facts, part => sizeOfPart(facts, part))
+      if (this.#verifications.waitingOf(user) >= waitingPerVerification * this.limits.userVerifications)
+        throw new ConfabError('OVERLOADED', 'Too many uploads of this user are being verified.', {
+          retryAfterMs: 1_000,
+        })
+      const verifying = this.#verifications.run(user, () =>
+        verifyUpload(this.store, facts, part => sizeOfPart(facts, part)),
+      )
       this.#verifying.set(mediaId, verifying)
       try {
         await verifying
+        onEnded()
+      } catch (error) {
+        if (ConfabError.is(error) && error.code === 'MEDIA_MISMATCH') onEnded()
+        throw error
       } finally {
         this.#verifying.delete(mediaId)
       }
@@ -162,7 +177,8 @@ export class Media {
     })
   }
 
-  #checkSize({ size }: MediaAnnouncement): void {
+  /** Throws ConfabError BAD_REQUEST or TOO_LARGE for a size that no upload may have. */
+  checkSize({ size }: Pick<MediaAnnouncement, 'size'>): void {
     if (size === 0) throw new ConfabError('BAD_REQUEST', 'size: must be 1 or more.', { field: '/size' })
     if (size > this.limits.maxBytes)
       throw new ConfabError('TOO_LARGE', `size: at most ${this.limits.maxBytes} bytes.`, { field: '/size' })

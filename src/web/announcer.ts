@@ -10,7 +10,7 @@ export const Announcer = ({ chat }: { chat: Chat }) => {
   useEffect(
     () =>
       chat.onEvent(event => {
-        if (event.type !== 'message.posted' || event.from === chat.me) return
+        if (event.type !== 'message.posted' || event.deleted || event.from === chat.me) return
         const item = chat.inbox.get(event.c)
         if (event.c === chat.room?.c) say(`${event.from}: ${summaryOf(event)}`)
         else if (item !== undefined && !item.muted) say(`New message from ${event.from} in ${nameOf(item)}`)

@@ -79,7 +79,8 @@ export const formatNotice = ({ event }: Notice, me: string): readonly [what: str
       if (event.data !== undefined) return [`${Who(event.from)} changed the settings`]
       const posting = event.posting === 'staff' ? 'only the owner and admins' : 'everybody'
       const pace = event.slowModeSeconds === 0 ? '' : `, members once in ${event.slowModeSeconds} seconds`
-      return [`${Who(event.from)} let ${posting} post${event.posting === 'staff' ? '' : pace}`]
+      const past = event.historyFrom === 'join' ? ', and new members read from their joining on' : ''
+      return [`${Who(event.from)} let ${posting} post${event.posting === 'staff' ? '' : pace}${past}`]
     }
     case 'member.joined':
       return [

@@ -48,7 +48,13 @@ export class Notifications {
   }
 
   #notify(event: ConversationEvent): void {
-    if (event.type !== 'message.posted' || event.from === this.#chat.me || this.state !== 'on') return
+    if (
+      event.type !== 'message.posted' ||
+      event.deleted ||
+      event.from === this.#chat.me ||
+      this.state !== 'on'
+    )
+      return
     const { c, from } = event
     const item = this.#chat.inbox.get(c)
     if (item?.muted === true || (document.visibilityState === 'visible' && document.hasFocus())) return

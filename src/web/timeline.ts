@@ -135,7 +135,7 @@ export class Timeline {
     this.#version++
     switch (event.type) {
       case 'message.posted': {
-        const { m, seq, from, at, text, replyTo, attachments = [] } = event
+        const { m, seq, from, at, text, replyTo, attachments = [], editedAt, deleted = false } = event
         this.#places.set(m, this.#entries.length)
         this.#entries.push({
           kind: 'message',
@@ -146,8 +146,8 @@ export class Timeline {
           text,
           attachments,
           reactions: [],
-          edited: false,
-          deleted: false,
+          edited: editedAt !== undefined,
+          deleted,
           ...(replyTo === undefined ? {} : { replyTo }),
         })
         break

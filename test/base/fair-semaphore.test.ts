@@ -15,7 +15,7 @@ t.test('never more jobs than the width, nor than a key may have, and every job r
       fc.integer({ min: 1, max: 5 }),
       fc.integer({ min: 1, max: 3 }),
       async (jobs, width, perKey) => {
-        const semaphore = new FairSemaphore(width, perKey)
+        const semaphore = new FairSemaphore({ total: width, share: perKey })
         const running = new Map<string, number>()
         let all = 0
         const outcomes = await Promise.allSettled(
@@ -47,7 +47,7 @@ t.test('never more jobs than the width, nor than a key may have, and every job r
 })
 
 t.test('a key with many jobs delays another key by the jobs that run, not by those that wait', async t => {
-  const semaphore = new FairSemaphore(2, 2)
+  const semaphore = new FairSemaphore({ total: 2, share: 2 })
   const order: string[] = []
   const job = (name: string) => async () => {
     order.push(name)

@@ -187,7 +187,7 @@ t.test('a view is rebuilt next to the live one, compared, switched to, switched 
   t.equal((await rows('timeline')).length, 1)
 
   await stop()
-  t.match((await well('ls')).stdout, /^timeline +1 +live +1 +stopped +0 .*–$/m)
+  t.match((await well('ls')).stdout, /^timeline +1 +live +2 +stopped +0 .*–$/m)
   await ill('NO_PROJECTION_WORKER', 'rebuild', 'roster')
   t.match((await well('rebuild', 'roster', '--detach')).stderr, /generation 2 of roster/)
   await ill('NOT_LEVEL', 'switch', 'roster')

@@ -219,7 +219,7 @@ t.test(
       },
     }
     const snapshots = new MemorySnapshotStore()
-    const node = await setUp({ log, lookup, snapshots, limits: { queued: 100_000 } })
+    const node = await setUp({ log, lookup, snapshots, limits: { queued: 100_000, userQueued: 100_000 } })
     const start = Date.parse(at)
     const idAt = (msecs: number): string => v7({ msecs })
     const sendAll = async (count: number): Promise<void> => {

@@ -58,7 +58,7 @@ t.test('a repeated command is answered as before and appended once', async t => 
 
 t.test('beyond the state’s memory, a message is found by a look-up', async t => {
   for (const id of [(i: number) => `m${i}`, () => v7()]) {
-    const node = await setUp()
+    const node = await setUp({ limits: { userQueued: 1024 } })
     await createGroup(node)
     const ids = Array.from({ length: 1000 }, (_, i) => id(i))
     await Promise.all(ids.map(m => node.as('bob', send(m))))

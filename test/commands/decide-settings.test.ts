@@ -1,6 +1,10 @@
 import t from 'tap'
 import { v7 } from 'uuid'
-import { conversationType } from '../../src/commands/domain/conversation-state.ts'
+import {
+  conversationType,
+  emptyConversation,
+  joinedAt,
+} from '../../src/commands/domain/conversation-state.ts'
 import { slowModeMembers } from '../../src/commands/domain/slow-mode.ts'
 import { at, c, codeOf, command, direct, evolve, given, group, run, when } from './given.ts'
 
@@ -21,6 +25,7 @@ t.test('owner and admins set the posting rules; repeating them changes nothing',
       posting: 'staff',
       slowModeSeconds: 30,
       archived: false,
+      historyFrom: 'start',
     },
   })
   t.equal(codeOf(when(state, 'mia', wish)), 'FORBIDDEN')
@@ -33,6 +38,41 @@ t.test('owner and admins set the posting rules; repeating them changes nothing',
   t.match(when(state, 'alice', { t: 'settings', posting: 'everybody' }), {
     event: { posting: 'everybody', slowModeSeconds: 30 },
   })
+})
+
+t.test('owner and admins set what members may read; events that lack the setting leave it', async t => {
+  const state = group()
+  t.equal(state.historyFrom, 'start')
+  run(state, command('adam', { t: 'settings', historyFrom: 'join' }))
+  t.equal(state.historyFrom, 'join')
+  t.match(when(state, 'alice', { t: 'settings', posting: 'staff' }), { event: { historyFrom: 'join' } })
+  t.same(when(state, 'alice', { t: 'settings', historyFrom: 'join' }), { unchanged: { seq: 3 } })
+  // As a build without the setting writes it.
+  const old = { posting: 'staff', slowModeSeconds: 0, from: 'alice', at } as const
+  evolve(state, { t: 'event', c, seq: 4, type: 'conversation.settings_changed', ...old }, 'x')
+  t.equal(state.historyFrom, 'join')
+  const created = given(['alice', { t: 'create', kind: 'channel', members: [], historyFrom: 'join' }])
+  t.equal(created.historyFrom, 'join')
+  const members = ['bob']
+  const wish = { t: 'create', kind: 'direct', members, historyFrom: 'join' } as const
+  t.match(when(emptyConversation('d'), 'alice', wish), { refused: 'BAD_REQUEST', field: '/historyFrom' })
+})
+
+t.test('a state knows the latest joining of each member, also after a snapshot', async t => {
+  const state = group()
+  run(state, command('alice', { t: 'invite', user: 'bob' }))
+  run(state, command('alice', { t: 'role', user: 'bob', role: 'admin' }))
+  run(state, command('bob', { t: 'leave' }))
+  run(state, command('alice', { t: 'invite', user: 'bob' }))
+  const { serialise, deserialise, snapshotVersion } = conversationType
+  const restored = deserialise(c, serialise(state), snapshotVersion)
+  for (const one of [state, restored])
+    t.same(
+      ['alice', 'mia', 'bob', 'eve'].map(user => joinedAt(one, user)),
+      [1, 1, 6, undefined],
+    )
+  t.throws(() => deserialise(c, serialise(state), 4), /rebuilt from the log/)
+  t.equal(deserialise(c, serialise(direct()), 4).amended, 0)
 })
 
 t.test(

@@ -209,7 +209,7 @@ t.test('a banned user neither follows a channel nor has markers in it', async t 
   const channel = group('channel')
   run(channel, command('alice', { t: 'ban', user: 'zoe' }))
   const zoe = emptyUser('zoe')
-  zoe.follows.add(c)
+  zoe.follows.set(c, 0)
   for (const wish of [
     { t: 'read', c, seq: 1 },
     { t: 'mute', c, on: true },

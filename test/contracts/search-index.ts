@@ -60,6 +60,61 @@ export const testSearchIndex = (t: Test, open: OpenEmptyViews): void => {
     t.same(await seqsOf(views, 'QUICK OR fox NOT a'), [], 'operators are words')
   })
 
+  t.test('messages before the first one of a conversation are as if they did not exist', async t => {
+    const { stores, views } = await open(t)
+    const all = [
+      ...[1, 2, 3, 4].map(seq => posted(seq, 'tea', { at: second(Math.min(seq, 3)) })),
+      ...[5, 6, 7].map(seq => posted(seq, 'tea', { c: 'd', m: `d${seq}` })),
+    ]
+    await stores.search.apply(all)
+    const from = (first: readonly [string, number][]) => ({ firsts: new Map(first) })
+    t.same(await seqsOf(views, 'tea', from([['c', 3]])), [7, 6, 5, 4, 3])
+    t.same(await seqsOf(views, 'tea', from([['c', 4]])), [7, 6, 5, 4], 'of two at one time')
+    t.same(
+      await seqsOf(
+        views,
+        'tea',
+        from([
+          ['c', 5],
+          ['d', 6],
+        ]),
+      ),
+      [7, 6],
+    )
+    t.same(await seqsOf(views, 'tea', from([['d', Number.POSITIVE_INFINITY]])), [4, 3, 2, 1])
+    const page = {
+      q: 'tea',
+      conversations: ['c', 'd'],
+      limit: 2,
+      ...from([
+        ['c', 5],
+        ['d', 6],
+      ]),
+    }
+    t.equal((await views.search.search(page)).cursor, undefined, 'no cursor reveals them')
+    for (let first = 1; first <= 8; first++) {
+      const found: number[] = []
+      for (let cursor: string | undefined, isFirst = true; isFirst || cursor !== undefined; isFirst = false) {
+        const more = cursor === undefined ? {} : { cursor }
+        const next = await views.search.search({
+          ...page,
+          ...from([
+            ['c', first],
+            ['d', first],
+          ]),
+          limit: 1,
+          ...more,
+        })
+        found.push(...next.hits.map(({ seq }) => seq))
+        cursor = next.cursor
+      }
+      t.same(
+        found,
+        [7, 6, 5, 4, 3, 2, 1].filter(seq => seq >= first),
+      )
+    }
+  })
+
   t.test('every script, without case and accents', async t => {
     const { views } = await withTexts(
       t,

@@ -169,6 +169,7 @@ const cases: Record<RequestType | 'hello', (Case | null)[]> = {
     ask('dave', { c: 'new', kind: 'direct', members: ['carol'] }),
     ask('alice', { c: 'new', kind: 'direct', members: ['bob', 'carol'] }),
     ask('bob', { c: 'new', kind: 'direct', members: ['carol'] }),
+    ask('bob', { c: 'new', kind: 'direct', members: ['carol'], historyFrom: 'join' }),
   ],
   send: [
     ...byStrangers({ m: 'x', text: 'x' }),

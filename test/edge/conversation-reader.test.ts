@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import type { ConversationView, EventLog } from '../../src/commands/index.ts'
+import { Readable } from '../../src/edge/access/readable.ts'
 import { ConversationReader, isReadable } from '../../src/edge/catch-up/conversation-reader.ts'
 import { LogDamagedError, type StoredEvent } from '../../src/events/index.ts'
 import type { TimelineEntry, TimelineQueries } from '../../src/projections/index.ts'
@@ -96,9 +97,13 @@ t.test('pages have every event, whatever the timeline lacks', async t => {
       const before = Math.min(from, head + 1)
       const previous = range(Math.max(1, before - limit), before - 1)
       const problem =
-        problemOf(await reader.page(view, { after, limit }), kinds, next) ??
-        problemOf(await reader.page(view, { before, limit }), kinds, previous) ??
-        problemOf((await reader.pageAfterPosition(c, streamSeqOf(after), limit)).slice(0, limit), kinds, next)
+        problemOf(await reader.page(Readable.whole(view), { after, limit }), kinds, next) ??
+        problemOf(await reader.page(Readable.whole(view), { before, limit }), kinds, previous) ??
+        problemOf(
+          (await reader.pageAfterPosition(Readable.whole(view), streamSeqOf(after), limit)).slice(0, limit),
+          kinds,
+          next,
+        )
       if (problem !== undefined) throw new Error(problem)
     }),
     { numRuns: 1_000 },
@@ -134,7 +139,7 @@ t.test('a page never hides a hole: it has every event, or fails and names the fi
         ] as const) {
           const isHeld = (seq: number) => inLog.includes(seq) || inTimeline.includes(seq)
           try {
-            const found = (await reader.page(view, page)).map(({ seq }) => seq)
+            const found = (await reader.page(Readable.whole(view), page)).map(({ seq }) => seq)
             if (String(found) !== String(seqs)) throw new Error(`${found}, not ${seqs}`)
           } catch (error) {
             if (!LogDamagedError.is(error)) throw error
@@ -157,14 +162,20 @@ t.test('a timeline with later events than the log is damage; a state that is beh
     { after: 0, limit: 50 },
     { after: 4, limit: 2 },
   ])
-    await t.rejects(ahead.page(viewAt(5), page), { name: 'LogDamagedError', seq: 6 }, JSON.stringify(page))
+    await t.rejects(
+      ahead.page(Readable.whole(viewAt(5)), page),
+      { name: 'LogDamagedError', seq: 6 },
+      JSON.stringify(page),
+    )
   t.same(
-    (await ahead.page(viewAt(5), { before: 4, limit: 2 })).map(({ seq }) => seq),
+    (await ahead.page(Readable.whole(viewAt(5)), { before: 4, limit: 2 })).map(({ seq }) => seq),
     [2, 3],
   )
   const behind = readerOfParts(range(1, 8), range(1, 8))
   t.same(
-    (await behind.page(viewAt(5), { before: Number.MAX_SAFE_INTEGER, limit: 3 })).map(({ seq }) => seq),
+    (await behind.page(Readable.whole(viewAt(5)), { before: Number.MAX_SAFE_INTEGER, limit: 3 })).map(
+      ({ seq }) => seq,
+    ),
     [3, 4, 5],
   )
 })

@@ -104,6 +104,8 @@ const answers: Record<KeysOf<AnswerOf[RequestType]> | keyof HelloAnswer, true> =
   slowModeSeconds: true,
   archived: true,
   bans: true,
+  historyFrom: true,
+  first: true,
   online: true,
   of: true,
   approximate: true,

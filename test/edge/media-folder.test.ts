@@ -41,13 +41,7 @@ t.test('a slow verification is polled; too many at once have to wait', async t =
   t.match(await alice.complete(one), { status: 202, body: { ok: true, verified: false } })
   t.match(await alice.complete(one), { status: 202 }, 'it is not started twice')
   await reading.promise
-  // The answer is 202 while the request itself is slower than `verifyWaitMs`.
-  let answer = await alice.complete(other)
-  while (answer.status === 202) answer = await alice.complete(other)
-  t.match(answer, {
-    status: 503,
-    body: { error: { code: 'OVERLOADED', retryAfterMs: 1_000 } },
-  })
+  t.match(await alice.complete(other), { status: 202 }, 'another one waits')
   gate.resolve()
   for (const media of [one, other]) {
     while ((await alice.complete(media)).status === 202) await sleep(10)

@@ -160,7 +160,7 @@ t.test(
     const users = Array.from({ length: 50 }, (_, n) => `user-${n}`)
     const states = new Map<string, Presence>()
     const list = new WatchList(
-      1_000,
+      { total: 1_000, share: 1_000 },
       user => states.get(user) ?? 'offline',
       () => {},
     )
@@ -182,7 +182,7 @@ t.test(
 t.test('a refused watch changes nothing, and an ended watch is forgotten', async t => {
   let refusals = 0
   const list = new WatchList(
-    3,
+    { total: 3, share: 10 },
     () => 'offline',
     () => refusals++,
   )

@@ -112,6 +112,8 @@ t.test('a channel in which members post slowly, or not at all', async t => {
     posting: 'staff',
     slowModeSeconds: 0,
     archived: false,
+    historyFrom: 'start',
+    first: 1,
   })
 })
 

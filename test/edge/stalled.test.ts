@@ -81,6 +81,7 @@ t.test('a user with many sockets does not delay the resume of others', async t =
     wrapViews: views => ({
       ...views,
       timeline: {
+        ...views.timeline,
         head: c => views.timeline.head(c),
         findMessage: (c, m) => views.timeline.findMessage(c, m),
         page: async (c, range) => {

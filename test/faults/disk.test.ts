@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmdirSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmdirSync, statfsSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -94,5 +94,39 @@ t.test(
     for (const c of log.keys()) if (c !== 'tea') log.delete(c)
     ackedAreStored(t, log, acked)
     seqsAreGapless(t, log)
+  },
+)
+
+t.test(
+  'a nearly full disk: uploads, then new conversations are refused',
+  { skip, timeout: 120_000 },
+  async t => {
+    const folder = mount(t, join(tempFolder(t), 'disk'), '200m')
+    const confab = await untilReady(await spawnConfab({ data: join(folder, 'data'), port: await freePort() }))
+    t.teardown(() => confab.stop())
+    const headers = { authorization: `Bearer ${await confab.token('alice')}` }
+    const codeOf = async (request: Record<string, unknown>): Promise<string> => {
+      const body = JSON.stringify({ id: '1', ...request })
+      const answer = await fetch(`${confab.url}/v1/commands`, { method: 'POST', headers, body })
+      const { ok, error } = (await answer.json()) as { ok: boolean; error?: { code: string } }
+      return ok ? 'ok' : (error?.code ?? '')
+    }
+    /** Leaves this part of the disk free, and waits until the server has measured it. */
+    const leaveFree = async (part: number): Promise<void> => {
+      const { bavail, blocks, bsize } = statfsSync(folder)
+      writeFileSync(join(folder, `filler-${part}`), Buffer.alloc((bavail - blocks * part) * bsize))
+      await sleep(2_000)
+    }
+    const create = (c: string) => codeOf({ t: 'create', c, kind: 'group', members: [] })
+    const upload = (n: number) =>
+      codeOf({ t: 'media', name: 'a.txt', type: 'text/plain', size: 10, sha256: String(n).repeat(64) })
+    t.equal(await create('tea'), 'ok')
+    t.equal(await upload(1), 'ok')
+    await leaveFree(0.08)
+    t.equal(await upload(2), 'OVERLOADED')
+    t.equal(await create('milk'), 'ok')
+    await leaveFree(0.04)
+    t.equal(await create('more'), 'OVERLOADED')
+    t.equal(await codeOf({ t: 'send', c: 'tea', m: 'm1', text: 'x' }), 'ok')
   },
 )

@@ -1,4 +1,5 @@
 import type { Access } from '../../src/edge/access/access.ts'
+import type { ConversationReader } from '../../src/edge/catch-up/conversation-reader.ts'
 import { corsPolicy } from '../../src/edge/transports/http/cors.ts'
 import { MediaRoutes } from '../../src/edge/transports/http/media-routes.ts'
 import { loadUws } from '../../src/infra/uws/index.ts'
@@ -15,8 +16,12 @@ export const startMediaServer = async (
   const nobody = () => Promise.reject(new Error('this server has no sign-in'))
   new MediaRoutes({
     media: new Media(store),
-    access: { member: nobody } as unknown as Access,
+    access: { readable: nobody } as unknown as Access,
+    reader: { hasMedia: nobody } as unknown as ConversationReader,
+    addresses: { keyOf: peer => peer },
     admission: { user: none },
+    quotas: { uploadEnded: none },
+    reserve: { requireForMedia: none },
     tokens: { verify: nobody },
     logger: { debug: none, info: none, warn: none, error: none },
     cors: corsPolicy([]),

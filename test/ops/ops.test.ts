@@ -12,6 +12,7 @@ import {
   createProjectionMetrics,
   createRegistry,
   createRemoteMetrics,
+  createStorageMetrics,
 } from '../../src/infra/telemetry/index.ts'
 import { tempFolder } from '../harness/temp-folder.ts'
 
@@ -39,6 +40,7 @@ const known = async (): Promise<Map<string, Set<string>>> => {
   createFeedMetrics(registry, () => ({ isNarrow: false, conversations: 0, delivered: 0, skipped: 0 }))
   createRemoteMetrics(registry, { open: 0, resent: 0, isServed: true })
   createProjectionMetrics(registry, () => [])
+  createStorageMetrics(registry, () => ({ state: 'free', free: 0 }))
   const names = new Map<string, Set<string>>()
   for (const { name, type } of await registry.getMetricsAsJSON()) {
     const { labelNames } = registry.getSingleMetric(name) as unknown as { labelNames: string[] }

@@ -116,3 +116,19 @@ t.test('rows: days, authors, and the unread line', async t => {
   )
   t.equal(new Set(rows.map(row => row.key)).size, rows.length)
 })
+
+t.test('a message that the server returns with its current content is edited or deleted', async t => {
+  const timeline = new Timeline()
+  timeline.append(
+    numbered(
+      { ...posted('a', 'alice'), text: 'better', editedAt: '2026-11-24T09:00:00.000Z' },
+      { type: 'message.posted', m: 'b', from: 'bob', n: 2, text: '', deleted: true },
+      { type: 'message.edited', m: 'a', from: 'alice', messageSeq: 1, text: 'better' },
+      { type: 'message.edited', m: 'b', from: 'bob', messageSeq: 2, text: '', deleted: true },
+    ),
+  )
+  t.match(timeline.entries, [
+    { m: 'a', text: 'better', edited: true, deleted: false },
+    { m: 'b', text: '', attachments: [], deleted: true },
+  ])
+})

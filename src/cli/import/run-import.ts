@@ -54,6 +54,7 @@ const startProgress = (counts: ImportCounts, totalBytes: number): ImportProgress
  */
 const importLimits = {
   queued: queueWindow * 2,
+  userQueued: queueWindow * 2,
   batchMost: 500,
   channelMembers: Number.MAX_SAFE_INTEGER,
 }

@@ -10,6 +10,13 @@ export const busOptions = {
     unit: 'commands',
     doc: 'Commands that wait in the queue of one conversation or user; one more is OVERLOADED.',
   }),
+  userQueued: option({
+    key: 'commands.userQueued',
+    type: integer(1, 1_000_000),
+    default: 512,
+    unit: 'commands',
+    doc: 'Commands of one user that wait in the queue of one conversation, of `commands.queued`; one more is OVERLOADED.',
+  }),
   open: option({
     key: 'commands.open',
     type: integer(1, 10_000_000),
@@ -103,7 +110,10 @@ export const busOptions = {
 export type BusLimits = ValuesOf<typeof busOptions>
 
 /** Limits of the queue of one aggregate. */
-export type QueueLimits = Pick<BusLimits, 'queued' | 'batchFrom' | 'batchMost' | 'conflicts' | 'deadlineMs'>
+export type QueueLimits = Pick<
+  BusLimits,
+  'queued' | 'userQueued' | 'batchFrom' | 'batchMost' | 'conflicts' | 'deadlineMs'
+>
 
 export const defaultBusLimits: BusLimits = defaultsOf(busOptions)
 

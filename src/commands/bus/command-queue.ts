@@ -36,9 +36,14 @@ export class CommandQueue<S extends AggregateState, E extends LoggedEvent, C ext
     this.#onIdle = onIdle
   }
 
-  /** Commands that wait. */
-  get length(): number {
-    return this.#queue.length
+  /** Whether no further command of a user may wait. Counts only in a queue that is long enough for that. */
+  isFullFor(from: string): boolean {
+    const { queued, userQueued } = this.#context.limits
+    if (this.#queue.length < userQueued) return this.#queue.length >= queued
+    if (this.#queue.length >= queued) return true
+    let count = 0
+    for (const { command } of this.#queue) if (command.from === from) count++
+    return count >= userQueued
   }
 
   push(command: QueuedCommand<E, C>): void {
@@ -155,13 +160,13 @@ export class CommandQueues<S extends AggregateState, E extends LoggedEvent, C ex
     this.#context = context
   }
 
-  /** Queues a command. Throws ConfabError OVERLOADED when the queue of the aggregate is full. */
+  /** Queues a command. Throws ConfabError OVERLOADED when the queue of the aggregate is full, or full for its user. */
   push(id: string, command: QueuedCommand<E, C>): void {
     let queue = this.#queues.get(id)
     if (queue === undefined) {
       queue = new CommandQueue(this.#context, id, this.#onIdle)
       this.#queues.set(id, queue)
-    } else if (queue.length >= this.#context.limits.queued) throw new ConfabError('OVERLOADED')
+    } else if (queue.isFullFor(command.command.from)) throw new ConfabError('OVERLOADED')
     this.#context.inFlight.add()
     queue.push(command)
   }

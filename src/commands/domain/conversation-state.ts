@@ -5,6 +5,7 @@ import {
   decodeConversationEvent,
   type Envelope,
   fingerprintOf,
+  type HistoryFrom,
   type Kind,
   type Posting,
   type Role,
@@ -48,9 +49,12 @@ export interface ConversationState extends AggregateState {
   title: string | undefined
   /** Ordered by the time of joining, earliest first. */
   members: Map<string, Role>
-  /** Whether `members` is shared with another state. Copy it before the first change then. */
+  /** seq of the latest joining, of the members who joined after the conversation was created. */
+  joined: Map<string, number>
+  /** Whether `members` and `joined` are shared with another state. Copy them before the first change then. */
   sharesMembers: boolean
   posting: Posting
+  historyFrom: HistoryFrom
   /** Undefined: off. */
   slowMode: SlowMode | undefined
   /** Data of the application, never changed in place. Undefined: none. */
@@ -61,6 +65,8 @@ export interface ConversationState extends AggregateState {
   bans: Bans
   /** Number of messages posted. */
   n: number
+  /** seq of the last event that edited or deleted a message; 0: none. */
+  amended: number
   /** Id of the command that created the conversation. Kept for ever, so that a repeated `create` is recognised. */
   creation: string
   /** Fingerprint of `conversation.created`. Undefined: recorded by a build without fingerprints. */
@@ -82,13 +88,16 @@ export const emptyConversation = (c: string): ConversationState => ({
   kind: 'group',
   title: undefined,
   members: new Map(),
+  joined: new Map(),
   sharesMembers: false,
   posting: 'everybody',
+  historyFrom: 'start',
   slowMode: undefined,
   data: undefined,
   archived: false,
   bans: noBans,
   n: 0,
+  amended: 0,
   creation: '',
   creationFingerprint: undefined,
   hasOldReactions: false,
@@ -117,7 +126,9 @@ export const evolveConversation = (
       state.creation = origin.commandId
       state.creationFingerprint = fingerprintOf(event)
       state.members = new Map(event.members.map(({ user, role }) => [user, role]))
+      state.joined = new Map()
       state.sharesMembers = false
+      state.historyFrom = event.historyFrom ?? 'start'
       break
     case 'conversation.renamed':
       state.title = event.title
@@ -130,19 +141,28 @@ export const evolveConversation = (
       state.slowMode = slowModeOf(event.slowModeSeconds, state.slowMode)
       if (event.data !== undefined) state.data = event.data ?? undefined
       state.archived = event.archived ?? state.archived
+      state.historyFrom = event.historyFrom ?? state.historyFrom
       break
     case 'member.joined':
     case 'member.role_changed':
-      membersToChange(state).set(event.user, event.role)
+      ownMembers(state)
+      if (!state.members.has(event.user)) state.joined.set(event.user, event.seq)
+      state.members.set(event.user, event.role)
       break
-    case 'member.left': {
-      const members = membersToChange(state)
-      members.delete(event.user)
-      if (event.successor !== undefined) members.set(event.successor, 'owner')
+    case 'member.left':
+      ownMembers(state)
+      state.members.delete(event.user)
+      state.joined.delete(event.user)
+      if (event.successor !== undefined) state.members.set(event.successor, 'owner')
       break
-    }
+    case 'message.edited':
+    case 'message.deleted':
+      state.amended = event.seq
+      break
     case 'member.banned':
-      if (state.members.has(event.user)) membersToChange(state).delete(event.user)
+      ownMembers(state)
+      state.members.delete(event.user)
+      state.joined.delete(event.user)
       state.bans = withBan(state.bans, event.user, event.until ?? endless, event.at)
       break
     case 'member.unbanned':
@@ -183,12 +203,18 @@ export const isDirectOf = (state: ConversationState, user: string, other: string
 /** Followers of a channel have no role: they are not in `members`. */
 const isStaff = (role: Role | undefined): boolean => role === 'owner' || role === 'admin'
 
-const membersToChange = (state: ConversationState): Map<string, Role> => {
-  if (state.sharesMembers) {
-    state.members = new Map(state.members)
-    state.sharesMembers = false
-  }
-  return state.members
+/**
+ * Returns the seq of a member's latest joining; 1 for the first members. Undefined: not a member. A follower of a
+ * channel whose role was set joined with that event.
+ */
+export const joinedAt = ({ members, joined }: ConversationState, user: string): number | undefined =>
+  members.has(user) ? (joined.get(user) ?? 1) : undefined
+
+const ownMembers = (state: ConversationState): void => {
+  if (!state.sharesMembers) return
+  state.members = new Map(state.members)
+  state.joined = new Map(state.joined)
+  state.sharesMembers = false
 }
 
 /**
@@ -204,16 +230,19 @@ export const forkConversation = (state: ConversationState, events: number): Conv
 })
 
 /**
- * Average memory, bytes, measured with Node 24: of a member, of a ban, of an entry of slow mode, and of a recent event.
+ * Average memory, bytes, measured with Node 24: of a member, of a member's joining, of a ban, of an entry of slow mode,
+ * and of a recent event.
  */
 const memberBytes = 64
+const joinedBytes = 40
 const banBytes = 120
 const lastPostBytes = 110
 const recentBytes = 250
 
 /**
  * Version of the snapshot format. Version 2 had no postdated generations in `seen`. Version 3 had no `at`, no
- * fingerprints, and did not record old reactions. Version 4 had no data, no bans, and no archived conversations.
+ * fingerprints, and did not record old reactions. Version 4 had no data, no bans and no archived conversations, and did
+ * not record when members joined, nor edits and deletions.
  */
 const snapshotVersion = 5
 const readableVersions: readonly number[] = [2, 3, 4, snapshotVersion]
@@ -226,15 +255,17 @@ interface SerialConversation {
   readonly at?: string
   readonly kind: Kind
   readonly title?: string | undefined
-  /** User and role, ordered by the time of joining. */
-  readonly members: [string, Role][]
+  /** User, role, and seq of joining unless it is 1. Ordered by the time of joining. */
+  readonly members: [user: string, role: Role, joined?: number][]
   readonly posting: Posting
+  readonly historyFrom?: HistoryFrom
   readonly slowMode?: ReturnType<typeof serialiseSlowMode> | undefined
   readonly data?: AppData | undefined
   readonly archived?: boolean
   /** User and end of the ban. */
   readonly bans?: [string, string][]
   readonly n: number
+  readonly amended?: number
   readonly creation: string
   readonly creationFingerprint?: number | undefined
   readonly hasOldReactions?: boolean
@@ -255,13 +286,18 @@ export const serialiseConversation = (state: ConversationState): Uint8Array => {
     at,
     kind,
     title,
-    members: [...state.members],
+    members: Array.from(state.members, ([user, role]) => {
+      const joined = state.joined.get(user)
+      return joined === undefined ? [user, role] : [user, role, joined]
+    }),
     posting: state.posting,
+    historyFrom: state.historyFrom,
     slowMode: state.slowMode && serialiseSlowMode(state.slowMode),
     data: state.data,
     archived: state.archived,
     bans: [...state.bans],
     n,
+    amended: state.amended,
     creation,
     creationFingerprint,
     hasOldReactions,
@@ -284,6 +320,9 @@ export const deserialiseConversation = (
     )
   const serial = JSON.parse(decoder.decode(bytes)) as SerialConversation
   const { seq, stream, streamSeq, at = '', kind, title, n, creation, creationFingerprint } = serial
+  // A guess of when a member joined could show the member messages from before.
+  if (version < 5 && kind !== 'direct')
+    throw new RangeError(`snapshot of ${c} lacks when members joined, so the state is rebuilt from the log`)
   const recent = deserialiseRecent(serial.recent, serial.capacity)
   const seen = deserialiseFilter(serial.seen)
   if (version === 2 && isAhead(seen, oldestMessageAt(recent)))
@@ -299,14 +338,19 @@ export const deserialiseConversation = (
     hasSkipped: false,
     kind,
     title,
-    members: new Map(serial.members),
+    members: new Map(serial.members.map(([user, role]) => [user, role])),
+    joined: new Map(
+      serial.members.flatMap(([user, , joined]) => (joined === undefined ? [] : [[user, joined]])),
+    ),
     sharesMembers: false,
     posting: serial.posting,
+    historyFrom: serial.historyFrom ?? 'start',
     slowMode: serial.slowMode && deserialiseSlowMode(serial.slowMode, now),
     data: serial.data,
     archived: serial.archived ?? false,
     bans: serial.bans === undefined ? noBans : new Map(serial.bans),
     n,
+    amended: serial.amended ?? seq,
     creation,
     creationFingerprint,
     hasOldReactions: serial.hasOldReactions ?? true,
@@ -338,6 +382,7 @@ export const conversationType: AggregateType<ConversationState, ConversationEven
     1300 +
     state.members.size * memberBytes +
     state.bans.size * banBytes +
+    state.joined.size * joinedBytes +
     (state.slowMode?.posted.size ?? 0) * lastPostBytes +
     Math.min(state.seq, state.recent.capacity) * recentBytes +
     dataBytes(state.data) +

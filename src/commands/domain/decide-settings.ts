@@ -29,11 +29,13 @@ export const decideCreate = (
       ? { unchanged: { seq: 1, duplicate: true }, done: true }
       : refuseReuse(request.t)
   }
-  const { c, kind, title } = request
+  const { c, kind, title, historyFrom } = request
   const data = newData(request.data)
   const members = new Map<string, Role>([[from, 'owner']])
   for (const user of request.members) if (user !== from) members.set(user, 'member')
   if (kind === 'direct') {
+    if (historyFrom !== undefined)
+      return refuse('BAD_REQUEST', 'A direct conversation has no settings.', '/historyFrom')
     if (members.size !== 2)
       return refuse('BAD_REQUEST', 'A direct conversation has exactly two members.', '/members')
     if (blocked === true) return refuse('FORBIDDEN', 'One of you has blocked the other.')
@@ -50,6 +52,7 @@ export const decideCreate = (
       kind,
       ...(title === undefined ? {} : { title }),
       members: Array.from(members, ([user, role]) => ({ user, role })),
+      ...(historyFrom === undefined ? {} : { historyFrom }),
       ...(data === undefined ? {} : { data }),
     },
   }
@@ -69,6 +72,13 @@ export const decideRename = (
   }
 }
 
+const settingsOf = ({ posting, slowMode, archived, historyFrom }: ConversationState) => ({
+  posting,
+  slowModeSeconds: slowMode?.seconds ?? 0,
+  archived,
+  historyFrom,
+})
+
 export const decideSettings = (
   state: ConversationState,
   { request, from, at, follows }: CommandOf<'settings'>,
@@ -77,21 +87,15 @@ export const decideSettings = (
   if (role === undefined) return refuseStranger(state)
   if (state.kind === 'direct') return refuse('FORBIDDEN', 'A direct conversation has no settings.')
   if (role === 'member') return refuse('FORBIDDEN', 'Only the owner and admins may do this.')
-  const before = {
-    posting: state.posting,
-    slowModeSeconds: state.slowMode?.seconds ?? 0,
-    archived: state.archived,
-  }
-  const {
-    posting = before.posting,
-    slowModeSeconds = before.slowModeSeconds,
-    archived = before.archived,
-  } = request
+  const before = settingsOf(state)
+  const { posting = before.posting, slowModeSeconds = before.slowModeSeconds } = request
+  const { archived = before.archived, historyFrom = before.historyFrom } = request
   const data = changeOf(request.data)
   if (
     posting === before.posting &&
     slowModeSeconds === before.slowModeSeconds &&
     archived === before.archived &&
+    historyFrom === before.historyFrom &&
     isUnchanged(state.data, data)
   )
     return { unchanged: { seq: state.seq } }
@@ -106,6 +110,7 @@ export const decideSettings = (
       posting,
       slowModeSeconds,
       archived,
+      historyFrom,
       ...(data === undefined ? {} : { data }),
     },
   }

@@ -35,8 +35,8 @@ export interface UserState extends AggregateState {
   data: AppData | undefined
   /** The users who may see the markers of this user. */
   receipts: ReceiptsFor
-  /** Ids of followed channels. */
-  readonly follows: Set<string>
+  /** Followed channels: id to the seq of the channel's last event when the user joined it. */
+  readonly follows: Map<string, number>
   /** Other user to direct conversation, of the pairs that this log records: the other user's id is greater. */
   readonly directs: Map<string, string>
 }
@@ -55,7 +55,7 @@ export const emptyUser = (user: string): UserState => ({
   lastSeen: 'contacts',
   data: undefined,
   receipts: 'everybody',
-  follows: new Set(),
+  follows: new Map(),
   directs: new Map(),
 })
 
@@ -107,7 +107,7 @@ export const evolveUser = (state: UserState, event: UserEvent, origin: Origin): 
       state.data = event.data ?? undefined
       break
     case 'channel.followed':
-      state.follows.add(event.c)
+      state.follows.set(event.c, event.head)
       state.hidden.delete(event.c)
       break
     case 'channel.unfollowed':
@@ -129,7 +129,7 @@ const advance = (state: UserState, seq: number, { stream, streamSeq }: Origin): 
 
 /**
  * Version of the snapshot format. Version 2 had no `at` and no direct conversations. Version 3 had no profile, no
- * `receipts` and no hidden conversations.
+ * `receipts` and no hidden conversations, and did not record where the user joined a channel.
  */
 const snapshotVersion = 4
 const readableVersions: readonly number[] = [2, 3, snapshotVersion]
@@ -151,7 +151,8 @@ interface SerialUser {
   readonly data?: AppData | undefined
   /** Absent: `everybody`. */
   readonly receipts?: ReceiptsFor
-  readonly follows: string[]
+  /** Channel, seq. */
+  readonly follows: [string, number][]
   /** Other user, direct conversation. Absent in version 2: the user had none then. */
   readonly directs?: [string, string][]
 }
@@ -214,6 +215,11 @@ const deserialise = (user: string, bytes: Uint8Array, version: number): UserStat
     follows,
     directs = [],
   } = serial
+  // A guess of where the user joined could show the user messages from before.
+  if (version < 4 && follows.length > 0)
+    throw new RangeError(
+      `snapshot of ${user} lacks where channels were joined, so the state is rebuilt from the log`,
+    )
   return {
     user,
     seq,
@@ -228,7 +234,7 @@ const deserialise = (user: string, bytes: Uint8Array, version: number): UserStat
     lastSeen,
     data,
     receipts,
-    follows: new Set(follows),
+    follows: new Map(follows),
     directs: new Map(directs),
   }
 }
@@ -249,7 +255,7 @@ export const userType: AggregateType<UserState, UserEvent> = {
     muted: new Set(state.muted),
     hidden: new Map(state.hidden),
     blocked: new Set(state.blocked),
-    follows: new Set(state.follows),
+    follows: new Map(state.follows),
     directs: new Map(state.directs),
   }),
   serialise,

@@ -7,6 +7,7 @@ import {
   ConfabError,
   type ConversationEvent,
   type ErrorCode,
+  type HistoryFrom,
   type Kind,
   type LastSeenFor,
   LogDamagedError,
@@ -18,7 +19,7 @@ import {
 } from '../../events/index.ts'
 import { type BusLimits, defaultBusLimits } from '../bus/bus-limits.ts'
 import { banList, banOf } from '../domain/bans.ts'
-import { type ConversationState, conversationType } from '../domain/conversation-state.ts'
+import { type ConversationState, conversationType, joinedAt } from '../domain/conversation-state.ts'
 import { marksOf, type UserState, userType } from '../domain/user-state.ts'
 import type { EventLog, SnapshotStore } from '../ports/event-log.ts'
 import type { LiveFeed } from '../ports/live-feed.ts'
@@ -46,6 +47,11 @@ export interface ConversationView {
   /** Returns the bans that have not ended, sorted by user id. */
   bans(): readonly BanItem[]
   isBanned(user: string): boolean
+  readonly historyFrom: HistoryFrom
+  /** seq of the last event that edited or deleted a message; 0: none. */
+  readonly amended: number
+  /** seq of a member's latest joining; 1 for the first members. Undefined where `roleOf` is. */
+  joinedAt(user: string): number | undefined
   /** Undefined for users who are not members, and for followers of a channel. */
   roleOf(user: string): Role | undefined
   members(): IterableIterator<string>
@@ -66,6 +72,8 @@ export interface UserView {
   readonly receipts: ReceiptsFor
   /** Whether the user follows a channel. The log of the channel does not name its followers. */
   follows(c: string): boolean
+  /** seq of the last event of a followed channel when the user joined it. Undefined: the user does not follow it. */
+  followsAfter(c: string): number | undefined
 }
 
 /** Reads the states of conversations and users, for authorisation and queries. Rejects with ConfabError. */
@@ -292,6 +300,13 @@ const conversationView = (state: ConversationState): ConversationView => ({
   },
   bans: () => banList(state.bans, new Date().toISOString()),
   isBanned: user => state.bans.has(user) && banOf(state.bans, user, new Date().toISOString()) !== undefined,
+  get historyFrom() {
+    return state.historyFrom
+  },
+  get amended() {
+    return state.amended
+  },
+  joinedAt: user => joinedAt(state, user),
   roleOf: user => state.members.get(user),
   members: () => state.members.keys(),
 })
@@ -315,6 +330,7 @@ const viewOfUser = (state: UserState): UserView => {
         return state.receipts
       },
       follows: c => state.follows.has(c),
+      followsAfter: c => state.follows.get(c),
     }
     userViews.set(state, view)
   }

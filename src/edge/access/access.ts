@@ -1,6 +1,7 @@
 import type { ConversationView, LiveFeed, StateReader } from '../../commands/index.ts'
-import { ConfabError, LogDamagedError } from '../../events/index.ts'
+import { ConfabError, type ErrorCode, LogDamagedError } from '../../events/index.ts'
 import type { Views } from '../../projections/index.ts'
+import { Readable } from './readable.ts'
 
 /** The error while the live feed may lack events: memberships are not known well enough to answer. */
 const stale = (): ConfabError =>
@@ -31,35 +32,8 @@ export const requireOpen = ({ archived }: ConversationView): void => {
   if (archived) throw new ConfabError('ARCHIVED')
 }
 
-/**
- * Whether a user is a member of a conversation or follows the channel, by the states of this node. Answers without a
- * promise when the states are cached. Rejects with ConfabError.
- */
-export const isIn = (
-  states: StateReader,
-  view: ConversationView | undefined,
-  user: string,
-): boolean | Promise<boolean> => {
-  if (view === undefined) return false
-  if (view.roleOf(user) !== undefined) return true
-  if (view.kind !== 'channel' || view.isBanned(user)) return false
-  const follower = states.user(user)
-  return follower instanceof Promise
-    ? follower.then(found => found.follows(view.c))
-    : follower.follows(view.c)
-}
-
-/** As `isIn`, by the logs as they are now. */
-export const isInNow = async (
-  states: StateReader,
-  view: ConversationView | undefined,
-  user: string,
-): Promise<boolean> => {
-  if (view === undefined) return false
-  if (view.roleOf(user) !== undefined) return true
-  if (view.kind !== 'channel' || view.isBanned(user)) return false
-  return (await states.currentUser(user)).follows(view.c)
-}
+/** Codes of the errors for which a read of many conversations leaves one out. */
+const hiding: ReadonlySet<ErrorCode> = new Set(['NOT_FOUND', 'NOT_MEMBER', 'LOG_DAMAGED', 'UNREADABLE_EVENT'])
 
 /** Authorises reads by the state of the conversation, which the live feed keeps up to date. */
 export class Access {
@@ -90,6 +64,12 @@ export class Access {
    * (of a channel), LOG_DAMAGED (members only) or UNAVAILABLE. Requests read nothing else before this check.
    */
   member(c: string, user: string, seen = 0): ConversationView | Promise<ConversationView> {
+    const found = this.readable(c, user, seen)
+    return found instanceof Promise ? found.then(({ view }) => view) : found.view
+  }
+
+  /** As `member`, with the part of the conversation that the user may read. */
+  readable(c: string, user: string, seen = 0): Readable | Promise<Readable> {
     this.requireFresh()
     const found = this.#states.conversation(c)
     if (found instanceof Promise)
@@ -100,18 +80,41 @@ export class Access {
     return this.#memberOf(found, c, user, seen)
   }
 
+  /**
+   * Returns, of some conversations, the seq of the first event that a user may read where that is not 1. Infinity:
+   * nothing, because the user is not a member or the state cannot be read. Rejects with ConfabError UNAVAILABLE.
+   */
+  async firstReadable(conversations: Iterable<string>, user: string): Promise<Map<string, number>> {
+    const firsts = new Map<string, number>()
+    await Promise.all(
+      Array.from(new Set(conversations), async c => {
+        const first = await this.#firstOf(c, user)
+        if (first > 1) firsts.set(c, first)
+      }),
+    )
+    return firsts
+  }
+
+  async #firstOf(c: string, user: string): Promise<number> {
+    try {
+      return (await this.readable(c, user)).first
+    } catch (error) {
+      if (ConfabError.is(error) && hiding.has(error.code)) return Number.POSITIVE_INFINITY
+      throw error
+    }
+  }
+
   /** Refuses a user only by the current log: another node may just have added the user. */
   #memberOf(
     view: ConversationView | undefined,
     c: string,
     user: string,
     seen: number,
-  ): ConversationView | Promise<ConversationView> {
+  ): Readable | Promise<Readable> {
     if (view !== undefined && view.head >= seen) {
-      const known = isIn(this.#states, view, user)
-      if (known === true) return view
-      if (known instanceof Promise)
-        return known.then(isMember => (isMember ? view : this.#currentOf(c, user)))
+      const known = Readable.by(this.#states, view, user)
+      if (known instanceof Promise) return known.then(found => found ?? this.#currentOf(c, user))
+      if (known !== undefined) return known
     }
     return this.#currentOf(c, user)
   }
@@ -120,9 +123,10 @@ export class Access {
    * Refuses after the same reads whether the conversation exists or not, so that the time of the answer does not tell a
    * stranger which of both it is: the log, then the roster.
    */
-  async #currentOf(c: string, user: string): Promise<ConversationView> {
+  async #currentOf(c: string, user: string): Promise<Readable> {
     const view = await this.#states.currentConversation(c).catch(error => this.#fail(c, user, error))
-    if (view !== undefined && (await isInNow(this.#states, view, user))) return view
+    const found = await Readable.byNow(this.#states, view, user)
+    if (found !== undefined) return found
     if (view?.kind === 'channel') throw new ConfabError('NOT_MEMBER')
     const isOnRoster = await this.#isOnRoster(c, user)
     // The roster is built from the log, so it knows no conversation that the log has never had.

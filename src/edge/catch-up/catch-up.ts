@@ -72,7 +72,7 @@ export class CatchUp {
   constructor(parts: CatchUpParts, limits: CatchUpLimits) {
     this.#parts = parts
     this.#limits = limits
-    this.#slots = new FairSemaphore(limits.resumes, Math.min(limits.userResumes, limits.resumes))
+    this.#slots = new FairSemaphore({ total: limits.resumes, share: limits.userResumes })
   }
 
   /** Whether a catch-up, or the kept events of a conversation, need its live events. */
@@ -239,23 +239,26 @@ export class CatchUp {
     }
     if (admitted === undefined) return nothing
     if ('refetch' in admitted) return { ...nothing, refetch: admitted.refetch }
-    const { view } = admitted
+    const { readable } = admitted
+    const { view } = readable
     const until = round.until(view.stream)
     const events: WireEvent[] = []
     let bytes = 0
     const done = (isComplete: boolean): Missed => {
       if (isComplete || resume.sendsParts) budget.bytes -= bytes
-      return { view, events, isComplete }
+      return { readable, events, isComplete }
     }
     let { cursor } = admitted
     while ('seq' in cursor ? cursor.seq < view.head : cursor.streamSeq < view.streamSeq) {
       if (bytes >= budget.bytes) return done(false)
-      const page = await this.#parts.reads.after(view, cursor).catch(emptyIfDamaged)
+      const page = await this.#parts.reads.after(readable, cursor).catch(emptyIfDamaged)
+      // The client continues with the first event that the user may read.
+      if (page === undefined) return { ...nothing, readable, refetch: { reason: 'too_far', head: view.head } }
       const last = page.at(-1)
       if (last === undefined) {
         // This build does not know the next event, or the log has lost it. The client has to continue after it.
         this.#parts.logger.warn({ c, ...cursor }, 'stored event cannot be read')
-        return { ...nothing, view, refetch: { reason: 'too_far', head: view.head } }
+        return { ...nothing, readable, refetch: { reason: 'too_far', head: view.head } }
       }
       for (const event of page) {
         if (event.streamSeq > until) return done(true)

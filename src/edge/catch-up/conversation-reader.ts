@@ -1,7 +1,19 @@
 import type { ConversationView, EventLog } from '../../commands/index.ts'
 import { ConfabError, Family, isForeign, LogDamagedError, type StoredEvent } from '../../events/index.ts'
 import type { TimelineEntry, TimelineQueries } from '../../projections/index.ts'
+import type { Readable } from '../access/readable.ts'
 import { clientBytes } from '../delivery/wire.ts'
+import {
+  changeOf,
+  contentEventOf,
+  type Edited,
+  type LastChange,
+  lastChange,
+  lastOf,
+  type Posted,
+  parse,
+  withCurrentContent,
+} from './current-content.ts'
 
 /** The range of a page: `limit` events next after, or last before, a sequence number. */
 export type PageRange =
@@ -19,7 +31,8 @@ export const isReadable = (entry: TimelineEntry): boolean => entry.data.length >
 /**
  * Reads the events of a conversation: from the timeline, and from the log those that the timeline lacks. The timeline
  * lacks the newest events while it lags, and every event that its projection could not read. Pages have no gap: an
- * event that this build cannot read either has an entry without bytes. Callers authorise the user.
+ * event that this build cannot read either has an entry without bytes. Every event has the current content of its
+ * message: as last edited, and none of a deleted one. A `Readable` says what the user may read.
  */
 export class ConversationReader {
   readonly #timeline: TimelineQueries
@@ -34,32 +47,170 @@ export class ConversationReader {
   }
 
   /**
-   * Returns at most `limit` events, ascending. Rejects with ConfabError UNAVAILABLE when the timeline lags by too many
-   * events, with LogDamagedError when neither the timeline nor the log has one of the events, and when the timeline has
-   * later events than the log.
+   * Returns at most `limit` events that the user may read, ascending. Rejects with ConfabError UNAVAILABLE when the
+   * timeline lags by too many events, with LogDamagedError when neither the timeline nor the log has one of the events,
+   * and when the timeline has later events than the log.
    */
-  async page(view: ConversationView, range: PageRange): Promise<readonly TimelineEntry[]> {
+  async page({ view, first }: Readable, range: PageRange): Promise<readonly TimelineEntry[]> {
     const { c, head } = view
-    const { limit } = range
+    if (first > head) return []
     if ('after' in range) {
-      const page = await this.#pageAfter(view, range.after, limit)
-      await this.#requireWhole(c, page, range.after, Math.min(head, range.after + limit))
-      return page
+      const { limit } = range
+      const after = Math.max(range.after, first - 1)
+      const page = await this.#pageAfter(view, after, limit)
+      await this.#requireWhole(c, page, after, Math.min(head, after + limit))
+      return await this.#current(view, page)
     }
     const before = Math.min(range.before, head + 1)
+    if (before <= first) return []
+    const limit = Math.min(range.limit, before - first)
     const page = await this.#pageBefore(view, before, limit)
     await this.#requireWhole(c, page, Math.max(0, before - 1 - limit), before - 1)
-    return page
+    return await this.#current(view, page)
   }
 
-  /** Returns about `limit` events after a stream sequence, ascending, from the log. */
-  async pageAfterPosition(c: string, streamSeq: number, limit: number): Promise<readonly TimelineEntry[]> {
+  /** Returns about `limit` events after a stream sequence that the user may read, ascending, from the log. */
+  async pageAfterPosition(
+    { view, first }: Readable,
+    streamSeq: number,
+    limit: number,
+  ): Promise<readonly TimelineEntry[]> {
     const entries: TimelineEntry[] = []
-    for await (const batch of this.#fromLog(c, streamSeq)) {
-      entries.push(...batch)
+    for await (const batch of this.#fromLog(view.c, streamSeq)) {
+      for (const entry of batch) if (entry.seq >= first) entries.push(entry)
       if (entries.length >= limit) break
     }
-    return entries
+    return await this.#current(view, entries)
+  }
+
+  /** Returns the current text of a message that the user may read; undefined when it is deleted or not readable. */
+  async textAt(readable: Readable, seq: number): Promise<string | undefined> {
+    const [entry] = await this.page(readable, { after: seq - 1, limit: 1 })
+    const event = entry?.seq === seq ? parse(entry.data) : undefined
+    return event?.type === 'message.posted' && event.deleted !== true ? event.text : undefined
+  }
+
+  /**
+   * Whether the user may read a file of a conversation: a message names it that the user may read and that is not
+   * deleted. Undefined: no message of the timeline or of the log after it names the file.
+   */
+  async hasMedia({ view, first }: Readable, mediaId: string): Promise<boolean | undefined> {
+    const { c } = view
+    const head = await this.#timeline.head(c)
+    const messages = new Set(await this.#timeline.messagesWith(c, mediaId))
+    const deleted = new Set<string>()
+    const posted = new Map<number, string>()
+    if ((head?.seq ?? 0) < view.head)
+      for await (const batch of this.#fromLog(c, head?.streamSeq ?? 0))
+        for (const { seq, data } of batch) {
+          const event = parse(data)
+          if (event?.type === 'message.deleted') deleted.add(event.m)
+          if (event?.type !== 'message.posted') continue
+          if (event.attachments?.some(attachment => attachment.mediaId === mediaId) !== true) continue
+          messages.add(seq)
+          posted.set(seq, event.m)
+        }
+    if (messages.size === 0) return undefined
+    for (const seq of messages) {
+      if (seq < first) continue
+      const [amendment] = await this.#timeline.amendments(c, seq, seq)
+      if (amendment !== undefined && amendment.data === undefined) continue
+      const m = deleted.size === 0 ? undefined : (posted.get(seq) ?? (await this.#messageAt(c, seq)))
+      if (m === undefined || !deleted.has(m)) return true
+    }
+    return false
+  }
+
+  /** Returns the id of a message that the timeline has. */
+  async #messageAt(c: string, seq: number): Promise<string | undefined> {
+    const [entry] = await this.#timeline.page(c, { after: seq - 1, limit: 1 })
+    const event = entry?.seq === seq ? parse(entry.data) : undefined
+    return event?.type === 'message.posted' ? event.m : undefined
+  }
+
+  /**
+   * Returns entries with the current contents of their messages. Most conversations have no edit and no deletion after
+   * a page, and the state says so.
+   */
+  async #current(
+    view: ConversationView,
+    entries: readonly TimelineEntry[],
+  ): Promise<readonly TimelineEntry[]> {
+    const { c, amended } = view
+    const first = entries[0]?.seq ?? amended
+    if (!(first < amended)) return entries
+    const events = entries.map(entry => (entry.seq < amended ? contentEventOf(entry) : undefined))
+    if (events.every(event => event === undefined)) return entries
+    // Read before the amendments: what the timeline adds between the two reads is then read from the log.
+    const head = await this.#timeline.head(c)
+    const [changes, recent] = await Promise.all([
+      this.#changesOf(view, events),
+      (head?.seq ?? 0) < amended ? this.#changesAfter(c, head?.streamSeq ?? 0) : undefined,
+    ])
+    return entries.map((entry, i) => {
+      const event = events[i]
+      if (event === undefined) return entry
+      return withCurrentContent(entry, event, lastOf(changes.get(event.m), recent?.get(event.m)))
+    })
+  }
+
+  /** Returns the last changes that the timeline has of the messages of some events, by message id. */
+  async #changesOf(
+    view: ConversationView,
+    events: readonly (Posted | Edited | undefined)[],
+  ): Promise<ReadonlyMap<string, LastChange>> {
+    const { c } = view
+    const messages = new Map<number, string>()
+    const older: Edited[] = []
+    for (const event of events)
+      if (event?.type === 'message.posted') messages.set(event.seq, event.m)
+      else if (event !== undefined) older.push(event)
+    const posted = [...messages.keys()]
+    const [low, high] = [posted[0], posted.at(-1)]
+    const ranges = low === undefined || high === undefined ? [] : [this.#timeline.amendments(c, low, high)]
+    const known = new Set(messages.values())
+    for (const { m, messageSeq } of older) {
+      if (known.has(m)) continue
+      known.add(m)
+      // An edit of an older version does not say which message it edited.
+      const seq = messageSeq ?? (await this.#timeline.findMessage(c, m))?.seq
+      if (seq === undefined) continue
+      messages.set(seq, m)
+      ranges.push(this.#timeline.amendments(c, seq, seq))
+    }
+    const changes = new Map<string, LastChange>()
+    await Promise.all(
+      (await Promise.all(ranges)).flat().map(async ({ messageSeq, seq, data, dataSeq }) => {
+        const m = messages.get(messageSeq)
+        if (m === undefined) return
+        const edit = data && (parse(data) as Edited)
+        if (edit === undefined || dataSeq === 0) changes.set(m, { seq, edit, dataEdit: undefined })
+        else
+          changes.set(m, { seq, edit, dataEdit: dataSeq === seq ? edit : await this.#editAt(view, dataSeq) })
+      }),
+    )
+    return changes
+  }
+
+  /** Returns an edit that the timeline has, or the log. */
+  async #editAt(view: ConversationView, seq: number): Promise<Edited | undefined> {
+    const [entry] = await this.#timeline.page(view.c, { after: seq - 1, before: seq + 1, limit: 1 })
+    const [found] = entry === undefined ? await this.#pageAfter(view, seq - 1, 1) : [entry]
+    if (found?.seq !== seq) throw tooFarBehind()
+    const change = changeOf(found)
+    return change?.type === 'message.edited' ? change : undefined
+  }
+
+  /** Returns the last edits and deletions that the log has after a stream sequence, by message id. */
+  async #changesAfter(c: string, streamSeq: number): Promise<ReadonlyMap<string, LastChange>> {
+    const changes = new Map<string, LastChange>()
+    for await (const batch of this.#fromLog(c, streamSeq))
+      for (const entry of batch) {
+        const change = changeOf(entry)
+        if (change === undefined) continue
+        changes.set(change.m, lastOf(changes.get(change.m), lastChange(change))!)
+      }
+    return changes
   }
 
   /** Returns the last `seq` of a conversation that the log holds, readable or not; 0 when it holds none. */

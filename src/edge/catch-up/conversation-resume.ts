@@ -1,12 +1,20 @@
 import type { ConversationView, LiveFeed, StateReader } from '../../commands/index.ts'
 import { Limits } from '../../events/index.ts'
-import { isIn, isInNow } from '../access/access.ts'
+import { Readable } from '../access/readable.ts'
 import type { FanOut } from '../delivery/fan-out.ts'
 import type { WireEvent } from '../delivery/wire.ts'
 import { push, pushObject } from '../sessions/outbox.ts'
 import type { Session } from '../sessions/session.ts'
 import type { WriteRoom } from '../sessions/slow-consumers.ts'
-import type { BeginRound, Missed, Refetch, Resume, Round, RoundResult } from './round.ts'
+import {
+  type BeginRound,
+  type Missed,
+  type Refetch,
+  type Resume,
+  type Round,
+  type RoundResult,
+  refetchOf,
+} from './round.ts'
 import type { Cursor } from './shared-reads.ts'
 
 interface ResumeParts {
@@ -51,21 +59,21 @@ export class ConversationResume implements Resume {
     return begin(new Set([...this.#cursors.keys()].slice(0, roundConversations)), { isForAll: false })
   }
 
-  async admit(c: string): Promise<{ view: ConversationView; cursor: Cursor } | { refetch: Refetch }> {
+  async admit(c: string): Promise<{ readable: Readable; cursor: Cursor } | { refetch: Refetch }> {
     const { states } = this.#parts
     const { user } = this.session
     const seq = this.#cursors.get(c)!
     const checked = this.#admitted.has(c) ? undefined : seq
-    let view = await states.conversation(c)
-    let refetch = refusalOf(view, await isIn(states, view, user), checked)
+    let readable = await Readable.by(states, await states.conversation(c), user)
+    let refetch = refusalOf(readable, checked)
     if (refetch !== undefined) {
       // Another node may be ahead: the session was connected there, or its user was just invited there.
-      view = await states.currentConversation(c)
-      refetch = refusalOf(view, await isInNow(states, view, user), checked)
+      readable = await Readable.byNow(states, await states.currentConversation(c), user)
+      refetch = refusalOf(readable, checked)
     }
-    if (view === undefined || refetch !== undefined) return { refetch: refetch ?? notMember }
+    if (readable === undefined || refetch !== undefined) return { refetch: refetch ?? notMember }
     this.#admitted.add(c)
-    return { view, cursor: { seq } }
+    return { readable, cursor: { seq } }
   }
 
   deliver(round: Round, missed: ReadonlyMap<string, Missed>): RoundResult {
@@ -92,9 +100,10 @@ export class ConversationResume implements Resume {
       if (round.joined.has(c)) return 'unfinished'
       return this.#finish(c, notMember)
     }
-    if (read.refetch !== undefined) {
-      const { head } = read.refetch
-      this.#finish(c, read.refetch)
+    const refetch = refetchOf(read)
+    if (refetch !== undefined) {
+      const { head } = refetch
+      this.#finish(c, refetch)
       for (const event of round.buffered ?? [])
         if (event.c === c && event.seq > head) push(this.session, event.wire.frame(this.session.encoding))
       return 'finished'
@@ -107,7 +116,7 @@ export class ConversationResume implements Resume {
       if (event.seq !== cursor + 1) return 'unfinished'
       if (!this.#sendEvent(event)) return 'full'
     }
-    return this.#hasReached(c, read.view) ? this.#finish(c, undefined) : 'unfinished'
+    return this.#hasReached(c, read.readable?.view) ? this.#finish(c, undefined) : 'unfinished'
   }
 
   /** Returns false when the client has to read first. */
@@ -125,9 +134,10 @@ export class ConversationResume implements Resume {
   #isOut(c: string): boolean {
     const { states } = this.#parts
     const view = states.conversation(c)
-    if (!(view instanceof Promise)) return isIn(states, view, this.session.user) === false
+    const readable = view instanceof Promise ? view : Readable.by(states, view, this.session.user)
+    if (!(readable instanceof Promise)) return readable === undefined
     // The next read of the state reports the error.
-    view.catch(() => {})
+    readable.catch(() => {})
     return false
   }
 
@@ -163,13 +173,10 @@ export class ConversationResume implements Resume {
 const notMember: Refetch = { reason: 'not_member', head: 0 }
 
 /** `cursor`: undefined when its distance from the head was checked before. */
-const refusalOf = (
-  view: ConversationView | undefined,
-  isMember: boolean,
-  cursor: number | undefined,
-): Refetch | undefined => {
-  if (view === undefined || !isMember) return notMember
+const refusalOf = (readable: Readable | undefined, cursor: number | undefined): Refetch | undefined => {
+  if (readable === undefined) return notMember
   if (cursor === undefined) return undefined
+  const { view } = readable
   if (cursor > view.head) return { reason: 'unknown', head: view.head }
   return view.head - cursor > Limits.resumeEvents ? { reason: 'too_far', head: view.head } : undefined
 }

@@ -1,6 +1,6 @@
-import type { ConversationView } from '../../commands/index.ts'
 import type { RefetchReason, StreamPosition } from '../../events/index.ts'
 import type { MembershipChange } from '../access/memberships.ts'
+import type { Readable } from '../access/readable.ts'
 import type { WireEvent } from '../delivery/wire.ts'
 import type { Session } from '../sessions/session.ts'
 import type { Cursor } from './shared-reads.ts'
@@ -14,7 +14,7 @@ export interface Refetch {
 /** The missed events of one conversation. */
 export interface Missed {
   /** Undefined when there is nothing to send, or when the state of the conversation cannot be read. */
-  readonly view?: ConversationView
+  readonly readable?: Readable
   readonly events: readonly WireEvent[]
   /** Whether `events` are all events up to where the round reads. */
   readonly isComplete: boolean
@@ -22,6 +22,16 @@ export interface Missed {
   /** The error of a read that may succeed later. */
   readonly error?: unknown
 }
+
+/**
+ * Returns the reason for which what was read cannot be sent. The client fetches what it may read when events between
+ * its cursor and the first readable one are missing: it would wait for them. That includes a change since the read.
+ */
+export const refetchOf = ({ readable, events, refetch }: Missed): Refetch | undefined =>
+  refetch ??
+  (readable !== undefined && (events[0]?.seq ?? Number.POSITIVE_INFINITY) < readable.first
+    ? { reason: 'too_far', head: readable.view.head }
+    : undefined)
 
 /**
  * How a round ended. `done`: the session has received everything and now receives live events. `continue`: another
@@ -51,7 +61,7 @@ export interface Resume {
    * Returns from where a conversation is to be read, `refetch` when it cannot be continued, undefined when nothing is
    * missing.
    */
-  admit(c: string): Promise<{ view: ConversationView; cursor: Cursor } | { refetch: Refetch } | undefined>
+  admit(c: string): Promise<{ readable: Readable; cursor: Cursor } | { refetch: Refetch } | undefined>
   /**
    * Sends what was read. When nothing is missing any more, it also sends the buffered live events and subscribes the
    * session. It does not wait: each live event is either buffered before this turn of the event loop or delivered after

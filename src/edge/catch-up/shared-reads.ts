@@ -1,6 +1,7 @@
 import type { ConversationView } from '../../commands/index.ts'
 import { Limits } from '../../events/index.ts'
 import type { TimelineEntry } from '../../projections/index.ts'
+import { Readable } from '../access/readable.ts'
 import { Wire, type WireEvent } from '../delivery/wire.ts'
 import { type ConversationReader, isReadable } from './conversation-reader.ts'
 
@@ -12,6 +13,8 @@ export type Cursor = { readonly seq: number } | { readonly streamSeq: number }
 
 /** The newest events of a conversation that are kept in memory, without a gap. */
 interface KeptEvents {
+  /** The last edit or deletion that the events show. */
+  amended: number
   /** The `seq` before the first kept event. */
   from: number
   events: WireEvent[]
@@ -22,6 +25,8 @@ interface KeptEvents {
 
 interface Reading {
   readonly cursor: Cursor
+  /** The last edit or deletion that the events show. */
+  readonly amended: number
   readonly events: Promise<readonly WireEvent[]>
 }
 
@@ -72,17 +77,25 @@ export class SharedReads {
     const kept = this.#kept.get(c)
     if (kept === undefined || seq !== kept.from + kept.events.length + 1) return
     if (performance.now() - kept.usedAt > idleMs) this.#drop(c, kept)
-    else this.#keep(c, seq - 1, [{ ...event, wire: ownWire(event.wire.json) }])
+    else {
+      const { amended } = kept
+      this.#keep(c, seq - 1, { amended, events: [{ ...event, wire: ownWire(event.wire.json) }] })
+    }
   }
 
   /**
    * Returns events after a cursor, ascending and without a gap, though perhaps not all of them. Returns none when no
-   * event is stored after the cursor, or when this build cannot read the next one. Rejects as reads of the timeline and
-   * the log do.
+   * event is stored after the cursor, or when this build cannot read the next one; undefined when the user may not read
+   * the next one. Rejects as reads of the timeline and the log do.
    */
-  async after(view: ConversationView, cursor: Cursor): Promise<readonly WireEvent[]> {
-    const { c } = view
-    const kept = this.#kept.get(c)
+  async after(readable: Readable, cursor: Cursor): Promise<readonly WireEvent[] | undefined> {
+    const events = await this.#after(readable.view, cursor)
+    return events[0] !== undefined && events[0].seq < readable.first ? undefined : events
+  }
+
+  async #after(view: ConversationView, cursor: Cursor): Promise<readonly WireEvent[]> {
+    const { c, amended } = view
+    const kept = this.#current(c, amended)
     const found = kept === undefined ? [] : keptAfter(kept, cursor)
     if (kept !== undefined && found.length > 0) {
       this.#used(c, kept)
@@ -90,23 +103,26 @@ export class SharedReads {
       return found
     }
     const reading = this.#readings.get(readingKey(c, cursor))
-    if (reading === undefined || offsetOf(cursor) < offsetOf(reading.cursor)) {
+    if (reading === undefined || reading.amended < amended || offsetOf(cursor) < offsetOf(reading.cursor)) {
       this.#onServed(false)
       return await this.#read(view, cursor)
     }
     const events = (await reading.events).filter(event => isAfter(event, cursor))
-    if (events.length === 0) return await this.after(view, cursor)
+    if (events.length === 0) return await this.#after(view, cursor)
     this.#onServed(true)
     return events
   }
 
   async #read(view: ConversationView, cursor: Cursor): Promise<readonly WireEvent[]> {
     const key = readingKey(view.c, cursor)
-    const reading = { cursor, events: this.#page(view, cursor) }
+    const { amended } = view
+    const reading = { cursor, amended, events: this.#page(view, cursor) }
     this.#readings.set(key, reading)
     try {
       const events = await reading.events
-      if (events.length > 0) this.#keep(view.c, events[0]!.seq - 1, events)
+      // An edit or deletion since may be missing in the events.
+      if (events.length > 0 && amended === view.amended)
+        this.#keep(view.c, events[0]!.seq - 1, { amended, events })
       return events
     } finally {
       if (this.#readings.get(key) === reading) this.#readings.delete(key)
@@ -115,19 +131,33 @@ export class SharedReads {
 
   async #page(view: ConversationView, cursor: Cursor): Promise<readonly WireEvent[]> {
     const { c, stream } = view
+    const whole = Readable.whole(view)
     const entries =
       'seq' in cursor
-        ? await this.#reader.page(view, { after: cursor.seq, limit: pageEvents })
-        : await this.#reader.pageAfterPosition(c, cursor.streamSeq, pageEvents)
+        ? await this.#reader.page(whole, { after: cursor.seq, limit: pageEvents })
+        : await this.#reader.pageAfterPosition(whole, cursor.streamSeq, pageEvents)
     return withoutGap(entries, 'seq' in cursor ? cursor.seq : (entries[0]?.seq ?? 1) - 1).map(
       ({ seq, streamSeq, data }) => ({ c, seq, stream, streamSeq, wire: ownWire(data) }),
     )
   }
 
-  #keep(c: string, after: number, events: readonly WireEvent[]): void {
+  /** Returns the kept events of a conversation. Drops those that a later edit or deletion has outdated. */
+  #current(c: string, amended: number): KeptEvents | undefined {
+    const kept = this.#kept.get(c)
+    if (kept === undefined || kept.amended === amended) return kept
+    this.#drop(c, kept)
+    return undefined
+  }
+
+  #keep(
+    c: string,
+    after: number,
+    { amended, events }: Pick<KeptEvents, 'amended'> & { readonly events: readonly WireEvent[] },
+  ): void {
     if (this.#maxBytes === 0) return
-    const before = this.#kept.get(c)
-    const kept = before !== undefined && touches(before, after, events.length) ? before : emptyAfter(after)
+    const before = this.#current(c, amended)
+    const kept =
+      before !== undefined && touches(before, after, events.length) ? before : emptyAfter(after, amended)
     if (before !== undefined && kept !== before) this.#drop(c, before)
     this.#bytes -= kept.bytes
     extend(kept, after, events)
@@ -175,7 +205,13 @@ const withoutGap = (entries: readonly TimelineEntry[], after: number): readonly 
   return end < 0 ? entries : entries.slice(0, end)
 }
 
-const emptyAfter = (from: number): KeptEvents => ({ from, events: [], bytes: 0, usedAt: 0 })
+const emptyAfter = (from: number, amended: number): KeptEvents => ({
+  amended,
+  from,
+  events: [],
+  bytes: 0,
+  usedAt: 0,
+})
 
 /** Copies bytes that are a view of a larger buffer: a kept view would keep the whole buffer in memory. */
 const ownWire = (data: Uint8Array): Wire =>

@@ -1,11 +1,20 @@
-import type { ConversationView, StateReader } from '../../commands/index.ts'
+import type { StateReader } from '../../commands/index.ts'
 import type { StreamPosition } from '../../events/index.ts'
 import type { Memberships } from '../access/memberships.ts'
+import { Readable } from '../access/readable.ts'
 import type { WireEvent } from '../delivery/wire.ts'
 import { push, pushObject } from '../sessions/outbox.ts'
 import type { Session } from '../sessions/session.ts'
 import type { WriteRoom } from '../sessions/slow-consumers.ts'
-import type { BeginRound, Missed, Refetch, Resume, Round, RoundResult } from './round.ts'
+import {
+  type BeginRound,
+  type Missed,
+  type Refetch,
+  type Resume,
+  type Round,
+  type RoundResult,
+  refetchOf,
+} from './round.ts'
 import type { Cursor } from './shared-reads.ts'
 import { cursorOf, encodeCursor, type StreamCursor } from './stream-cursor.ts'
 
@@ -72,15 +81,15 @@ export class StreamResume implements Resume {
     return round
   }
 
-  async admit(
-    c: string,
-  ): Promise<{ view: ConversationView; cursor: Cursor } | { refetch: Refetch } | undefined> {
+  async admit(c: string): Promise<{ readable: Readable; cursor: Cursor } | { refetch: Refetch } | undefined> {
     if (this.#refetched.has(c)) return undefined
-    const view = await this.#parts.states.conversation(c)
-    if (view === undefined) return undefined
+    const { states } = this.#parts
+    const view = await states.conversation(c)
+    const readable = await Readable.by(states, view, this.session.user)
+    if (view === undefined || readable === undefined) return undefined
     if (!this.#isInLog) return { refetch: { reason: 'unknown', head: view.head } }
     const streamSeq = this.#cursor.get(view.stream) ?? 0
-    return view.streamSeq <= streamSeq ? undefined : { view, cursor: { streamSeq } }
+    return view.streamSeq <= streamSeq ? undefined : { readable, cursor: { streamSeq } }
   }
 
   deliver(round: Round, missed: ReadonlyMap<string, Missed>): RoundResult {
@@ -88,7 +97,7 @@ export class StreamResume implements Resume {
     const events: WireEvent[] = []
     for (const [c, read] of missed) {
       if (round.left.has(c)) continue
-      const refetch = refetchOf(read)
+      const refetch = refetchOfStream(read)
       if (refetch === undefined) for (const event of read.events) events.push(event)
       else {
         this.#refetched.add(c)
@@ -132,8 +141,11 @@ export class StreamResume implements Resume {
 }
 
 /** Events of one conversation are sent all or not at all: a client cannot fetch the middle of it. */
-const refetchOf = ({ view, isComplete, refetch }: Missed): Refetch | undefined =>
-  refetch ?? (isComplete || view === undefined ? undefined : { reason: 'too_far', head: view.head })
+const refetchOfStream = (read: Missed): Refetch | undefined => {
+  const { readable, isComplete } = read
+  const isPart = !isComplete && readable !== undefined
+  return refetchOf(read) ?? (isPart ? { reason: 'too_far', head: readable.view.head } : undefined)
+}
 
 const byPosition = (one: WireEvent, other: WireEvent): number => {
   if (one.stream !== other.stream) return one.stream < other.stream ? -1 : 1

@@ -1,6 +1,15 @@
-import { ConfabError, type Request, type RequestType } from '../../events/index.ts'
+import {
+  ConfabError,
+  ConversationRequests,
+  type ErrorCode,
+  type Request,
+  type RequestType,
+  UserRequests,
+} from '../../events/index.ts'
 import type { EdgeLimits } from '../ports/edge-limits.ts'
 import type { LimitName } from '../ports/edge-metrics.ts'
+import type { Quotas } from './quotas.ts'
+import type { StorageReserve } from './storage-reserve.ts'
 
 /** A rate limit. */
 export interface RateOptions {
@@ -37,6 +46,10 @@ export class Rate {
     return after - now - this.#burstMs
   }
 
+  isHalfUsed(arrival: number, now: number): boolean {
+    return arrival - now > this.#burstMs / 2
+  }
+
   /** Returns the arrival time without `cost` units that were counted before. */
   without(arrival: number, cost: number): number {
     return arrival - Math.min(cost * this.#msEach, this.#burstMs)
@@ -52,6 +65,12 @@ export class Meter {
 /** The meter of a user, with the number of its unanswered requests in all sessions on this node. */
 export class UserMeter extends Meter {
   inFlight = 0
+}
+
+/** The meter of a conversation. */
+class ConversationMeter extends Meter {
+  /** The meters of users, while more than half of a burst of the conversation is used. */
+  users: Map<string, Meter> | undefined
 }
 
 /** The rate limits of requests and bytes for one kind of key. */
@@ -83,6 +102,11 @@ export class Rates {
     if (wait > 0) return wait
     meter.bytes = load
     return 0
+  }
+
+  /** Whether more than half of a burst is used. */
+  isHalfUsed({ requests, bytes }: Meter, now: number): boolean {
+    return this.#requests.isHalfUsed(requests, now) || this.#bytes.isHalfUsed(bytes, now)
   }
 
   /** Reverts the count of a request. */
@@ -167,6 +191,23 @@ const ofConversation: ReadonlySet<RequestType> = new Set<RequestType>([
   'call',
 ])
 
+/** Requests that append to the log. */
+const commands: ReadonlySet<string> = new Set([
+  ...Object.keys(ConversationRequests),
+  ...Object.keys(UserRequests),
+])
+
+const isNewConversation = (type: RequestType): boolean => type === 'create' || type === 'direct'
+
+/**
+ * Share of the rate of a conversation that one user may have while more than half of a burst is used. Below that, a
+ * user is limited by the user's own rate alone, and no share has to be counted.
+ */
+const userShare = 1 / 4
+
+/** Errors after which the event of a request may be in the log nevertheless. */
+const doubtful: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['UNAVAILABLE', 'INTERNAL'])
+
 /** Returns 50 to 150 % of a time, so that clients that were refused together do not retry together. */
 const spread = (ms: number): number => Math.ceil(ms * (0.5 + Math.random()))
 
@@ -201,19 +242,24 @@ export class Admission {
   readonly #socketRates: Rates
   readonly #userRates: Rates
   readonly #conversationRates: Rates
+  readonly #shareRates: Rates
   readonly #inFlight: number
   readonly #userInFlight: number
   readonly #users: RecentKeys<UserMeter>
-  readonly #conversations: RecentKeys<Meter>
+  readonly #conversations: RecentKeys<ConversationMeter>
   readonly #sessions: SessionsByUser
   readonly #onRefused: (limit: LimitName) => void
   readonly #loads: readonly Loaded[]
+  readonly #quotas: Quotas
+  readonly #reserve: StorageReserve
 
   constructor(
     parts: {
       sessions: SessionsByUser
       /** The components that limit the node. */
       loads: readonly Loaded[]
+      quotas: Quotas
+      reserve: StorageReserve
       onRefused: (limit: LimitName) => void
     },
     limits: EdgeLimits,
@@ -222,6 +268,8 @@ export class Admission {
     this.#sessions = parts.sessions
     this.#onRefused = parts.onRefused
     this.#loads = parts.loads
+    this.#quotas = parts.quotas
+    this.#reserve = parts.reserve
     this.#inFlight = limits.inFlight
     this.#userInFlight = limits.userInFlight
     this.#socketRates = new Rates({ requests: limits.socketRequests, bytes: limits.socketBytes, burstMs })
@@ -231,8 +279,13 @@ export class Admission {
       bytes: limits.conversationBytes,
       burstMs,
     })
+    this.#shareRates = new Rates({
+      requests: limits.conversationRequests * userShare,
+      bytes: limits.conversationBytes * userShare,
+      burstMs,
+    })
     this.#users = new RecentKeys(meters, () => new UserMeter())
-    this.#conversations = new RecentKeys(meters, () => new Meter())
+    this.#conversations = new RecentKeys(meters, () => new ConversationMeter())
   }
 
   /** Counts a frame of any kind. `now` is `performance.now()`. Throws ConfabError RATE_LIMITED. */
@@ -277,28 +330,60 @@ export class Admission {
     this.#require('user_rate', this.#userRates.takeBytes(meter, now, bytes))
   }
 
-  /** Counts a valid request over any transport. Throws ConfabError RATE_LIMITED or OVERLOADED. */
-  request(request: Request, bytes: number, now: number): void {
+  /**
+   * Counts a valid request of a user, over any transport. Throws ConfabError: RATE_LIMITED, QUOTA_EXCEEDED,
+   * OVERLOADED.
+   */
+  request(request: Request, user: string, bytes: number, now: number): void {
     if (this.#loads.some(({ load }) => load > fullFrom) && !urgent.has(request.t)) {
       this.#onRefused('node')
       throw new ConfabError('OVERLOADED', 'This node is nearly full. Retry later.', {
         retryAfterMs: spread(1_000),
       })
     }
+    const isCommand = commands.has(request.t)
+    if (isNewConversation(request.t)) this.#reserve.requireForConversation()
+    if (isCommand) this.#quotas.takeCommand(user, bytes, isNewConversation(request.t))
+    try {
+      this.#countInConversation(request, user, bytes, now)
+    } catch (error) {
+      if (isCommand) this.#quotas.giveCommandBack(user, bytes, isNewConversation(request.t))
+      throw error
+    }
+  }
+
+  #countInConversation(request: Request, user: string, bytes: number, now: number): void {
     if ('c' in request && ofConversation.has(request.t)) {
       const meter = this.#conversations.of(request.c as string)
+      if (this.#conversationRates.isHalfUsed(meter, now)) this.#takeShare(meter, user, bytes, now)
+      else meter.users = undefined
       this.#take('conversation_rate', this.#conversationRates, meter, bytes, now)
     }
   }
 
   /**
-   * Reverts the count of a request that failed because its user is not a member: strangers must not use up the rate.
+   * Reverts the count of a request that was counted and then refused: strangers, and members who may not do what they
+   * ask for, must not use up the rate of the conversation.
    */
-  failed(request: Request, bytes: number, error: unknown): void {
-    if (!ConfabError.is(error) || (error.code !== 'NOT_FOUND' && error.code !== 'NOT_MEMBER')) return
+  refused(request: Request, user: string, bytes: number, error: unknown): void {
+    if (!ConfabError.is(error) || doubtful.has(error.code)) return
+    if (commands.has(request.t)) this.#quotas.giveCommandBack(user, bytes, isNewConversation(request.t))
     if (!('c' in request) || !ofConversation.has(request.t)) return
     const meter = this.#conversations.peek(request.c as string)
-    if (meter !== undefined) this.#conversationRates.giveBack(meter, bytes)
+    if (meter === undefined) return
+    this.#conversationRates.giveBack(meter, bytes)
+    const share = meter.users?.get(user)
+    if (share !== undefined) this.#shareRates.giveBack(share, bytes)
+  }
+
+  #takeShare(meter: ConversationMeter, user: string, bytes: number, now: number): void {
+    meter.users ??= new Map()
+    let share = meter.users.get(user)
+    if (share === undefined) {
+      share = new Meter()
+      meter.users.set(user, share)
+    }
+    this.#take('conversation_rate', this.#shareRates, share, bytes, now)
   }
 
   #meterOf(user: string): UserMeter {

@@ -1,7 +1,10 @@
 import { isIP } from 'node:net'
 import ipaddr from 'ipaddr.js'
 import { ConfabError } from '../../events/index.ts'
-import { Rate } from './admission.ts'
+import type { EdgeLimits } from '../ports/edge-limits.ts'
+import type { LimitName } from '../ports/edge-metrics.ts'
+import type { Identity, TokenVerifier } from '../ports/token-verifier.ts'
+import { Rate, RecentKeys } from './admission.ts'
 
 /** `retryAfterMs` of a refused connection. */
 const retryAfterMs = 10_000
@@ -10,44 +13,85 @@ const retryAfterMs = 10_000
 export interface AddressCount {
   readonly address: string
   connections: number
+  /** Connections of `connections` whose client has no identity yet. */
+  newcomers: number
 }
+
+type AddressLimits = Pick<
+  EdgeLimits,
+  'addressSockets' | 'addressNewcomers' | 'addressConnects' | 'trustProxy'
+>
+
+/** Length of a burst of new connections, ms. */
+const connectBurstMs = 20_000
 
 /** Limits the open connections of each client address, over all transports. */
 export class AddressLimit {
-  readonly #most: number
-  readonly #trustProxy: number
-  readonly #onRefused: () => void
+  readonly #limits: AddressLimits
+  readonly #onRefused: (limit: LimitName) => void
   readonly #counts = new Map<string, AddressCount>()
+  readonly #connects: KeyedRate
 
-  constructor(limits: { addressSockets: number; trustProxy: number }, onRefused: () => void) {
-    this.#most = limits.addressSockets
-    this.#trustProxy = limits.trustProxy
+  /** `meters`: addresses whose rates are remembered. */
+  constructor(limits: AddressLimits & { meters: number }, onRefused: (limit: LimitName) => void) {
+    this.#limits = limits
     this.#onRefused = onRefused
+    // Behind trusted proxies all connections have the address of a proxy.
+    const perSecond = limits.trustProxy > 0 ? 0 : limits.addressConnects
+    this.#connects = new KeyedRate({ perSecond, burstMs: connectBurstMs }, limits.meters)
+  }
+
+  /** Returns what counts as the address of a client. `forwarded` is the header `X-Forwarded-For`. */
+  keyOf(peer: string, forwarded: string): string {
+    return addressKey(clientAddress(peer, forwarded, this.#limits.trustProxy))
   }
 
   /**
-   * Counts one more connection. The caller passes the result to `closed` when the connection has closed. `peer` returns
-   * the address of the socket, `forwarded` is the header `X-Forwarded-For`. Returns undefined when there is no limit.
-   * Throws ConfabError RATE_LIMITED when the address has too many connections.
+   * Counts a connection before its first request. Returns false when its address connects too often. So the connections
+   * without a whole request are bounded, because the transport closes each of them after about half a minute.
    */
-  opened(peer: () => string, forwarded: string): AddressCount | undefined {
-    if (this.#most === 0) return undefined
-    const address = addressKey(clientAddress(peer(), forwarded, this.#trustProxy))
+  mayConnect(peer: string, now: number): boolean {
+    if (this.#connects.take(addressKey(peer), now) <= 0) return true
+    this.#onRefused('address_connects')
+    return false
+  }
+
+  /**
+   * Counts one more connection, of a client without an identity. The caller passes the result to `closed` when the
+   * connection has closed. `peer` is the address of the socket, `forwarded` the header `X-Forwarded-For`. Throws
+   * ConfabError RATE_LIMITED when the address has too many connections.
+   */
+  opened(peer: string, forwarded: string): AddressCount {
+    const { addressSockets, addressNewcomers } = this.#limits
+    const address = this.keyOf(peer, forwarded)
     let count = this.#counts.get(address)
-    if (count !== undefined && count.connections >= this.#most) {
-      this.#onRefused()
-      throw tooManyConnections('This address')
-    }
-    if (count === undefined) {
-      count = { address, connections: 0 }
+    if (count !== undefined) {
+      if (addressSockets > 0 && count.connections >= addressSockets) this.#refuse('address_sockets')
+      if (addressNewcomers > 0 && count.newcomers >= addressNewcomers) this.#refuse('address_newcomers')
+    } else {
+      count = { address, connections: 0, newcomers: 0 }
       this.#counts.set(address, count)
     }
     count.connections++
+    count.newcomers++
     return count
   }
 
-  closed(count: AddressCount | undefined): void {
-    if (count !== undefined && --count.connections === 0) this.#counts.delete(count.address)
+  /** The client of a connection has an identity now. */
+  identified(count: AddressCount | undefined): void {
+    if (count !== undefined) count.newcomers--
+  }
+
+  /** `isIdentified`: whether `identified` was called for this connection. */
+  closed(count: AddressCount | undefined, isIdentified: boolean): void {
+    if (count === undefined) return
+    if (!isIdentified) count.newcomers--
+    if (--count.connections === 0) this.#counts.delete(count.address)
+  }
+
+  #refuse(limit: 'address_sockets' | 'address_newcomers'): never {
+    this.#onRefused(limit)
+    throw tooManyConnections('This address')
   }
 }
 
@@ -83,45 +127,108 @@ export const clientAddress = (peer: string, forwarded: string, proxies: number):
   return isIP(address) === 0 ? peer : address
 }
 
+/** A rate limit for each of many keys. It forgets keys that it has not seen for long, when there are too many. */
+class KeyedRate {
+  readonly #rate: Rate
+  readonly #arrivals: RecentKeys<{ at: number }>
+
+  constructor(rate: { perSecond: number; burstMs: number }, keys: number) {
+    this.#rate = new Rate(rate)
+    this.#arrivals = new RecentKeys(keys, () => ({ at: 0 }))
+  }
+
+  /** Returns how long the next unit of a key has to wait, ms; 0 or less: not at all. */
+  waitMs(key: string, now: number): number {
+    const arrival = this.#arrivals.peek(key)
+    return arrival === undefined ? 0 : this.#rate.waitMs(this.#rate.after(arrival.at, now, 1), now)
+  }
+
+  /** Counts a unit of a key and returns 0. Over the limit it counts nothing and returns how long to wait, ms. */
+  take(key: string, now: number): number {
+    const arrival = this.#arrivals.of(key)
+    const after = this.#rate.after(arrival.at, now, 1)
+    const wait = this.#rate.waitMs(after, now)
+    if (wait > 0) return wait
+    arrival.at = after
+    return 0
+  }
+}
+
 /** Length of a burst of new sessions, ms. Sessions within a burst are not delayed. */
 const helloBurstMs = 1_000
 /** Longest `retryAfterMs` of a refused `hello`, ms. */
 const longestRetryMs = 30_000
 
+type HelloLimits = Pick<EdgeLimits, 'hellos' | 'userHellos' | 'addressFailures' | 'burstMs' | 'meters'>
+
 /**
- * Limits how many sessions open per second. Each new session costs work: token, conversations, catch-up. Beyond the
+ * Limits how many sessions open per second. Each new session costs work: conversations, presence, catch-up. Beyond the
  * limit all sessions would be served late. A refused client receives a retry time of its own, spaced at the rate: with
  * one common time all refused clients would return at once.
+ *
+ * Only clients with a valid token count, each user up to its share: other clients would use up the arrivals of all. The
+ * verification of a token costs work, too, so an address with many invalid ones is refused before it.
  */
 export class HelloRate {
   readonly #rate: Rate
   readonly #msEach: number
-  readonly #onRefused: () => void
+  readonly #users: KeyedRate
+  readonly #failures: KeyedRate
+  readonly #onRefused: (limit: LimitName) => void
   #arrival = 0
   /** The retry time of the client that was refused last. */
   #lastRetryAt = 0
 
-  /** `perSecond`: 0 for no limit. */
-  constructor(perSecond: number, onRefused: () => void) {
-    this.#rate = new Rate({ perSecond, burstMs: helloBurstMs })
-    this.#msEach = perSecond === 0 ? 0 : 1000 / perSecond
+  constructor(limits: HelloLimits, onRefused: (limit: LimitName) => void) {
+    const { hellos, userHellos, addressFailures, burstMs, meters } = limits
+    this.#rate = new Rate({ perSecond: hellos, burstMs: helloBurstMs })
+    this.#msEach = hellos === 0 ? 0 : 1000 / hellos
+    this.#users = new KeyedRate({ perSecond: userHellos, burstMs }, meters)
+    this.#failures = new KeyedRate({ perSecond: addressFailures, burstMs }, meters)
     this.#onRefused = onRefused
   }
 
-  /** Counts a new session. `now` is `performance.now()`. Throws ConfabError OVERLOADED with `retryAfterMs`. */
-  admit(now: number): void {
+  /**
+   * Verifies the token of a client at this address, then counts its session. Rejects with ConfabError: UNAUTHENTICATED
+   * or UNAVAILABLE as `tokens` does, OVERLOADED with `retryAfterMs`.
+   */
+  async admit(address: string, token: string, tokens: TokenVerifier): Promise<Identity> {
+    const failed = this.#failures.waitMs(address, performance.now())
+    if (failed > 0)
+      this.#refuse('address_failures', 'This address has sent too many invalid tokens. Retry later.', failed)
+    let identity: Identity
+    try {
+      identity = await tokens.verify(token)
+    } catch (error) {
+      if (ConfabError.is(error) && error.code === 'UNAUTHENTICATED')
+        this.#failures.take(address, performance.now())
+      throw error
+    }
+    this.#admit(identity.user, performance.now())
+    return identity
+  }
+
+  #admit(user: string, now: number): void {
+    const wait = this.#users.take(user, now)
+    if (wait > 0) this.#refuse('user_hello_rate', 'This user connects too often. Retry later.', wait)
     const after = this.#rate.after(this.#arrival, now, 1)
-    const wait = this.#rate.waitMs(after, now)
-    if (wait < 1) {
+    const waitOfAll = this.#rate.waitMs(after, now)
+    if (waitOfAll < 1) {
       this.#arrival = after
       return
     }
-    const retryAt = Math.max(this.#lastRetryAt, now + wait) + this.#msEach
+    const retryAt = Math.max(this.#lastRetryAt, now + waitOfAll) + this.#msEach
     this.#lastRetryAt = Math.min(retryAt, now + longestRetryMs)
-    this.#onRefused()
-    throw new ConfabError('OVERLOADED', 'Too many clients connect at the same time. Retry later.', {
-      retryAfterMs: jittered(this.#lastRetryAt - now),
-    })
+    this.#refuse(
+      'hello_rate',
+      'Too many clients connect at the same time. Retry later.',
+      this.#lastRetryAt - now,
+    )
+  }
+
+  #refuse(limit: LimitName, message: string, waitMs: number): never {
+    this.#onRefused(limit)
+    throw new ConfabError('OVERLOADED', message, { retryAfterMs: jittered(waitMs) })
   }
 }
 

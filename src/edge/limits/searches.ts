@@ -25,7 +25,7 @@ export class Searches {
   readonly #onRefused: (limit: LimitName) => void
 
   constructor(limits: SearchLimits, onRefused: (limit: LimitName) => void) {
-    this.#slots = new FairSemaphore(limits.searches, Math.min(limits.userSearches, limits.searches))
+    this.#slots = new FairSemaphore({ total: limits.searches, share: limits.userSearches })
     this.#ms = limits.searchMs
     this.#onRefused = onRefused
   }

@@ -13,6 +13,7 @@ import {
 } from '../../base/option-types.ts'
 import { Limits } from '../../events/limits.ts'
 import { presenceOptions } from './presence-limits.ts'
+import { quotaOptions } from './quota-limits.ts'
 import { rateOptions } from './rate-limits.ts'
 
 /** Sockets and requests. */
@@ -86,14 +87,14 @@ export const connectionOptions = {
   closingBytes: option({
     key: 'edge.closingFrame',
     type: size(64 * KiB, 64 * MiB),
-    default: MiB,
+    default: 128 * KiB,
     doc: "Frame size beyond which the server closes the socket with 1009. Smaller frames over the protocol's limit are refused, and the socket stays open.",
   }),
   transportBytes: option({
     key: 'edge.transportFrame',
     type: size(64 * KiB, 256 * MiB),
-    default: 4 * MiB,
-    doc: 'Bytes that the transport reads of one frame. Beyond them it drops the connection without a close code.',
+    default: 256 * KiB,
+    doc: 'Bytes that the transport reads of one frame. Beyond them it drops the connection without a close code. Each connection may hold an unfinished frame of this size, so it also bounds their memory.',
   }),
   helloMs: option({
     key: 'edge.hello',
@@ -269,6 +270,13 @@ export const signalOptions = {
     unit: 'pairs',
     doc: 'Pairs of user and conversation whose typing state the node keeps; it ignores further typing requests.',
   }),
+  userTypists: option({
+    key: 'edge.userTypists',
+    type: integer(1, 10_000_000),
+    default: 100,
+    unit: 'pairs',
+    doc: 'Conversations of `edge.typists` in which one user types at the same time; further typing requests are ignored.',
+  }),
   callMembers: option({
     key: 'edge.callMembers',
     type: integer(0, 100_000),
@@ -286,6 +294,7 @@ export const edgeLimitOptions = {
   ...signalOptions,
   ...presenceOptions,
   ...rateOptions,
+  ...quotaOptions,
 } as const
 
 export type EdgeLimits = ValuesOf<typeof edgeLimitOptions>

@@ -7,12 +7,18 @@ export type LimitName =
   | 'user_sockets'
   | 'address_sockets'
   | 'hello_rate'
+  | 'user_hello_rate'
+  | 'address_failures'
+  | 'address_newcomers'
+  | 'address_connects'
   | 'hello_time'
   | 'frame_size'
   | 'in_flight'
   | 'presence_watched'
   | 'malformed_requests'
   | 'search_time'
+  | 'quota'
+  | 'storage'
   | 'node'
 
 /** Gauges and counts of presence on this node. */

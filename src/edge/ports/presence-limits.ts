@@ -58,6 +58,13 @@ export const presenceOptions = {
     unit: 'users',
     doc: 'Users whose presence sessions of this node watch; more are OVERLOADED.',
   }),
+  userPresenceWatched: option({
+    key: 'edge.presence.userWatched',
+    type: integer(1, 100_000_000),
+    default: 2_000,
+    unit: 'users',
+    doc: 'Users that the sessions of one user watch, added up over its sessions at this node; more are OVERLOADED.',
+  }),
   presenceBytes: option({
     key: 'edge.presence.bytes',
     type: size(MiB, 64 * GiB),

@@ -75,7 +75,21 @@ export const rateOptions = {
     type: rate,
     default: 5_000,
     unit: 'clients/s',
-    doc: 'Clients a second that say `hello` or open an event stream; more are OVERLOADED, with a time to retry.',
+    doc: 'Clients a second that say `hello` or open an event stream, with a valid token; more are OVERLOADED, with a time to retry.',
+  }),
+  userHellos: option({
+    key: 'edge.limits.userHellos',
+    type: rate,
+    default: 20,
+    unit: 'clients/s',
+    doc: 'Clients of one user a second, of `edge.limits.hellos`; more are OVERLOADED, with a time to retry.',
+  }),
+  addressFailures: option({
+    key: 'edge.limits.addressFailures',
+    type: rate,
+    default: 50,
+    unit: 'tokens/s',
+    doc: 'Invalid tokens a second of one client address, in `hello` and event streams. Beyond them its clients are OVERLOADED before their tokens are verified.',
   }),
   userSockets: option({
     key: 'edge.limits.userSockets',
@@ -103,6 +117,20 @@ export const rateOptions = {
     type: duration(seconds, 60 * minutes),
     default: 30 * seconds,
     doc: 'Time for which the node closes all new HTTP and WebSocket connections of an address that sent too many malformed requests.',
+  }),
+  addressNewcomers: option({
+    key: 'edge.limits.addressNewcomers',
+    type: sockets,
+    default: 5_000,
+    unit: 'sockets',
+    doc: 'Connections of `edge.limits.addressSockets` whose client has not said `hello` yet; one more is refused with 429.',
+  }),
+  addressConnects: option({
+    key: 'edge.limits.addressConnects',
+    type: rate,
+    default: 1_000,
+    unit: 'connections/s',
+    doc: 'New connections a second of one client address, whether or not a request follows; the node closes more at once. A burst is 20 s. Not counted behind trusted proxies.',
   }),
   trustProxy: option({
     key: 'edge.trustProxy',

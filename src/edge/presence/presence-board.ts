@@ -83,7 +83,7 @@ export class PresenceBoard {
     this.#logger = parts.logger
     this.#limits = limits
     this.#watches = new WatchList(
-      limits.presenceWatched,
+      { total: limits.presenceWatched, share: limits.userPresenceWatched },
       user => this.stateOf(user),
       () => parts.metrics.limited('presence_watched'),
     )

@@ -1,3 +1,4 @@
+import { type SharedBound, Shares } from '../../base/shares.ts'
 import { ConfabError, type Presence } from '../../events/index.ts'
 import { Wire } from '../delivery/wire.ts'
 import { shardCount, shardOf } from '../ports/presence-store.ts'
@@ -17,7 +18,8 @@ interface Watched {
  * gets the last state of each user once it has room.
  */
 export class WatchList {
-  readonly #maxUsers: number
+  readonly #total: number
+  readonly #watchers: Shares
   readonly #stateOf: (user: string) => Presence
   readonly #onLimited: () => void
   readonly #users = new Map<string, Watched>()
@@ -27,9 +29,13 @@ export class WatchList {
   readonly #late = new Map<Session, Set<string>>()
   #pushes = 0
 
-  /** `maxUsers`: users that are watched at once. `onLimited` is called for each request beyond that. */
-  constructor(maxUsers: number, stateOf: (user: string) => Presence, onLimited: () => void) {
-    this.#maxUsers = maxUsers
+  /**
+   * `total`: users that are watched at once, however many sessions watch each. `share`: users that the sessions of one
+   * user watch, added up over the sessions. `onLimited` is called for each request beyond either.
+   */
+  constructor(bound: SharedBound, stateOf: (user: string) => Presence, onLimited: () => void) {
+    this.#total = bound.total
+    this.#watchers = new Shares({ total: Number.POSITIVE_INFINITY, share: bound.share })
     this.#stateOf = stateOf
     this.#onLimited = onLimited
   }
@@ -45,10 +51,9 @@ export class WatchList {
    */
   watch(session: Session, users: readonly string[]): void {
     const added = users.filter(user => !this.#users.has(user)).length
-    if (added > 0 && this.#users.size + added > this.#maxUsers) {
-      this.#onLimited()
-      throw new ConfabError('OVERLOADED', 'This node watches as many users as it can. Try again later.')
-    }
+    if (added > 0 && this.#users.size + added > this.#total)
+      this.#refuse('This node watches as many users as it can. Try again later.')
+    this.#takeShare(session.user, session.watching?.length ?? 0, users.length)
     const before = new Set(session.watching)
     for (const user of users) {
       // The answer has the current state: sessions that watch the user already have to get it, too.
@@ -62,6 +67,7 @@ export class WatchList {
 
   unwatch(session: Session): void {
     for (const user of session.watching ?? []) this.#remove(session, user)
+    this.#watchers.release(session.user, session.watching?.length ?? 0)
     session.watching = undefined
     this.#late.delete(session)
   }
@@ -97,6 +103,19 @@ export class WatchList {
     }
     for (const session of this.#late.keys()) this.#pushLate(session)
     return true
+  }
+
+  /** Replaces the users that a session counts against the share of its user. */
+  #takeShare(user: string, before: number, after: number): void {
+    this.#watchers.release(user, before)
+    if (this.#watchers.take(user, after) === undefined) return
+    this.#watchers.take(user, before)
+    this.#refuse('The sessions of this user watch as many users as they may. Watch fewer.')
+  }
+
+  #refuse(message: string): never {
+    this.#onLimited()
+    throw new ConfabError('OVERLOADED', message)
   }
 
   #add(session: Session, user: string): void {

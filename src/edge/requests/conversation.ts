@@ -8,8 +8,9 @@ import type { Handler, RequestContext } from './request-context.ts'
 export const conversation =
   ({ access }: RequestContext): Handler<'conversation'> =>
   async (request, caller) => {
-    const view = await access.member(request.c, caller.user)
-    const { kind, title, head, memberCount, posting, slowModeSeconds, archived, data } = view
+    const { view, first } = await access.readable(request.c, caller.user)
+    const { kind, title, head, memberCount, data } = view
+    const { posting, slowModeSeconds, archived, historyFrom } = view
     const role = view.roleOf(caller.user) ?? 'member'
     return {
       kind,
@@ -20,6 +21,8 @@ export const conversation =
       posting,
       slowModeSeconds,
       archived,
+      historyFrom,
+      first,
       ...given('data', data),
     }
   }

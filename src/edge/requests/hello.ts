@@ -4,8 +4,7 @@ import type { Access } from '../access/access.ts'
 import type { Memberships } from '../access/memberships.ts'
 import type { CatchUp } from '../catch-up/catch-up.ts'
 import type { FanOut } from '../delivery/fan-out.ts'
-import type { HelloRate } from '../limits/connection-limits.ts'
-import { tooManyConnections } from '../limits/connection-limits.ts'
+import { type AddressLimit, type HelloRate, tooManyConnections } from '../limits/connection-limits.ts'
 import type { EdgeLimits } from '../ports/edge-limits.ts'
 import type { PresenceBoard } from '../presence/index.ts'
 import { type DeviceSessions, deadlineOfToken } from '../sessions/close-sessions.ts'
@@ -18,6 +17,7 @@ import type { SessionRegistry } from '../sessions/session-registry.ts'
 export interface HelloParts {
   readonly helloRate: HelloRate
   readonly tokens: Revocations
+  readonly addresses: AddressLimit
   readonly access: Access
   readonly memberships: Memberships
   readonly sessions: SessionRegistry
@@ -47,8 +47,7 @@ export class HelloHandler {
     const token = hello.token ?? session.token
     if (token === undefined)
       throw new ConfabError('UNAUTHENTICATED', 'No token. Send one in hello or in the header Authorization.')
-    helloRate.admit(performance.now())
-    const identity = await tokens.verify(token)
+    const identity = await helloRate.admit(session.address?.address ?? '', token, tokens)
     const { user, expiresAt } = identity
     access.requireFresh()
     await memberships.of(user, conversations => {
@@ -72,11 +71,12 @@ export class HelloHandler {
 
   /** Runs in one turn, so that no live event falls between `conversations` and the subscription. */
   #open(session: Session, hello: HelloRequest, conversations: Set<string>): void {
-    const { sessions, fanOut, devices, presence, catchUp } = this.#parts
+    const { sessions, addresses, fanOut, devices, presence, catchUp } = this.#parts
     session.id = uuidv7()
     session.device = hello.device
     session.token = undefined
     session.phase = 'open'
+    addresses.identified(session.address)
     sessions.opened(session)
     push(session, encodeAnswer(session.encoding, hello.id, helloFields(session, this.#limits)))
     const resume = hello.resume ?? {}

@@ -1,3 +1,4 @@
+import type { InboxItem } from '../../events/index.ts'
 import { defaultPage, given, listPage } from './pages.ts'
 import type { Handler, RequestContext } from './request-context.ts'
 
@@ -10,11 +11,13 @@ export const inbox =
     const { seen } = request
     const behind = seen !== undefined && !(await seenWaits.reached(caller.user, seen))
     return await listPage('items', request.limit ?? defaultPage, async limit => {
-      const { items, cursor } = await views.inbox.page(caller.user, {
+      const { items, cursor, early } = await views.inbox.page(caller.user, {
         limit,
         ...given('cursor', request.cursor),
       })
-      return { items, cursor, behind }
+      if (early === undefined) return { items, cursor, behind }
+      const firsts = await access.firstReadable(early, caller.user)
+      return { items: items.map(item => withoutEarly(item, firsts)), cursor, behind }
     })
   }
 
@@ -42,3 +45,9 @@ export const undelivered =
       return { items, cursor }
     })
   }
+
+/** Returns an item without a last message that the user may not read. */
+const withoutEarly = (item: InboxItem, firsts: ReadonlyMap<string, number>): InboxItem =>
+  item.lastMessage !== null && item.lastMessage.seq < (firsts.get(item.c) ?? 1)
+    ? { ...item, lastMessage: null }
+    : item

@@ -9,7 +9,9 @@ import type { ViewFreshness } from '../access/view-freshness.ts'
 import type { CatchUp } from '../catch-up/catch-up.ts'
 import type { ConversationReader } from '../catch-up/conversation-reader.ts'
 import type { Admission } from '../limits/admission.ts'
+import type { Quotas } from '../limits/quotas.ts'
 import type { Searches } from '../limits/searches.ts'
+import type { StorageReserve } from '../limits/storage-reserve.ts'
 import type { EdgeLimits } from '../ports/edge-limits.ts'
 import type { LastSeen, PresenceBoard, PresenceCounts } from '../presence/index.ts'
 import type { Caller } from '../sessions/caller.ts'
@@ -26,6 +28,8 @@ export interface RequestContext {
   readonly views: Views
   readonly access: Access
   readonly admission: Admission
+  readonly quotas: Quotas
+  readonly reserve: StorageReserve
   readonly reader: ConversationReader
   readonly freshness: ViewFreshness
   readonly seenWaits: SeenWaits

@@ -21,7 +21,7 @@ import { checkHello, checkRequest, isRequestType, requestId } from './request-ch
 type Fields = Record<string, unknown>
 
 /** Requests whose answers may fill a whole frame. */
-const largeAnswers: ReadonlySet<RequestType> = new Set<RequestType>([
+export const largeAnswers: ReadonlySet<RequestType> = new Set<RequestType>([
   'history',
   'inbox',
   'undelivered',
@@ -151,11 +151,13 @@ export class SessionRequests {
       c: value.c,
       started,
     }
+    let counted: Request | undefined
     try {
       admission.frame(session, bytes, started)
       const request = checkRequest(value)
       admission.requireInFlight(session)
-      admission.request(request, bytes, started)
+      admission.request(request, session.user, bytes, started)
+      counted = request
       presence.acted(session, request.t, started)
       const fields = largeAnswers.has(request.t)
         ? this.#answerLarge(session, pending, request)
@@ -173,7 +175,7 @@ export class SessionRequests {
         error => {
           admission.end(session)
           const fail = (seen: unknown): void => {
-            admission.failed(request, bytes, seen)
+            admission.refused(request, session.user, bytes, seen)
             this.#fail(session, pending, seen)
           }
           const { isOnRoster } = this.#parts
@@ -182,6 +184,7 @@ export class SessionRequests {
         },
       )
     } catch (error) {
+      if (counted !== undefined) admission.refused(counted, session.user, bytes, error)
       this.#fail(session, pending, error)
     }
   }

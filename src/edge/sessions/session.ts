@@ -74,13 +74,18 @@ export class Session {
   /** Rate limits: shared by the user's sessions on this node, and of this session. Created on first use. */
   userMeter: UserMeter | undefined
   meter: Meter | undefined
-  /** The connection count of the client's address, when addresses are limited. */
+  /** The connection count of the client's address. Without one, the transport counts the connection elsewhere. */
   address: AddressCount | undefined
 
   constructor(encoding: Encoding, token: string | undefined, deadline: number) {
     this.encoding = encoding
     this.token = token
     this.deadline = deadline
+  }
+
+  /** Whether a token has given the session its user. Stays true when the session has closed. */
+  get isIdentified(): boolean {
+    return this.id !== ''
   }
 
   get closed(): boolean {

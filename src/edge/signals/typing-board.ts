@@ -1,3 +1,5 @@
+import { Shares } from '../../base/shares.ts'
+import type { EdgeLimits } from '../ports/edge-limits.ts'
 import type { Signals } from '../ports/signals.ts'
 
 /** A user of this node who types in a conversation, or typed there lately. */
@@ -18,14 +20,14 @@ interface Typist {
 
 /**
  * The users of this node who are typing. Sends at most one signal in `everyMs` for each user and conversation: at once,
- * or when that time is over with the state of then. Typing that the client does not repeat ends. Bounded: a user beyond
- * `typists` causes no signals.
+ * or when that time is over with the state of then. Typing that the client does not repeat ends. Bounded: a pair beyond
+ * `typists` causes no signals, nor does one beyond the user's share `userTypists`.
  */
 export class TypingBoard {
   readonly #signals: Signals
   readonly #everyMs: number
   readonly #silenceMs: number
-  readonly #maxTypists: number
+  readonly #pairs: Shares
   readonly #typists = new Map<string, Typist>()
   readonly #timer: NodeJS.Timeout
 
@@ -35,12 +37,13 @@ export class TypingBoard {
       typingEveryMs,
       typingSilenceMs,
       typists,
-    }: { typingEveryMs: number; typingSilenceMs: number; typists: number },
+      userTypists,
+    }: Pick<EdgeLimits, 'typingEveryMs' | 'typingSilenceMs' | 'typists' | 'userTypists'>,
   ) {
     this.#signals = signals
     this.#everyMs = typingEveryMs
     this.#silenceMs = typingSilenceMs
-    this.#maxTypists = typists
+    this.#pairs = new Shares({ total: typists, share: userTypists })
     const checkEveryMs = Math.max(10, Math.min(250, typingEveryMs / 4, typingSilenceMs / 4))
     this.#timer = setInterval(() => this.#check(performance.now()), checkEveryMs).unref()
   }
@@ -52,7 +55,7 @@ export class TypingBoard {
     let typist = this.#typists.get(key)
     if (typist === undefined) {
       // An end without a start needs no signal.
-      if (!on || this.#typists.size >= this.#maxTypists) return
+      if (!on || this.#pairs.take(user) !== undefined) return
       typist = { c, user, sent: false, nextAt: 0, on, isDue: true, endsAt: 0 }
       this.#typists.set(key, typist)
     }
@@ -75,7 +78,10 @@ export class TypingBoard {
       }
       if (now < typist.nextAt) continue
       if (typist.isDue) this.#send(typist, now)
-      else if (!typist.on && !typist.sent) this.#typists.delete(key)
+      else if (!typist.on && !typist.sent) {
+        this.#typists.delete(key)
+        this.#pairs.release(typist.user)
+      }
     }
   }
 

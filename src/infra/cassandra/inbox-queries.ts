@@ -86,8 +86,10 @@ export const cassandraInboxQueries = (database: Database, generation: number): I
       const page = newest.slice(0, limit)
       const last = page.at(-1)
       const items = await Promise.all(page.map(joined => itemOf(messages, user, joined)))
-      if (newest.length <= limit || last === undefined) return { items }
-      return { items, cursor: encodeCursor([last.place, last.c, since ?? page[0]?.at ?? '']) }
+      const early = items.filter((item, i) => isEarly(user, page[i]!, item)).map(({ c }) => c)
+      const marked = early.length === 0 ? { items } : { items, early }
+      if (newest.length <= limit || last === undefined) return marked
+      return { ...marked, cursor: encodeCursor([last.place, last.c, since ?? page[0]?.at ?? '']) }
     },
     undelivered: cassandraUndelivered(database, generation),
     async item(user, c) {
@@ -108,6 +110,12 @@ export const cassandraInboxQueries = (database: Database, generation: number): I
     },
   }
 }
+
+/** Whether the last message may be from before the user joined. Joining counts as reading, like sending. */
+const isEarly = (user: string, { entry }: Joined, { lastMessage }: InboxItem): boolean =>
+  lastMessage !== null &&
+  lastMessage.seq <= numberOf(entry.sent_seq) &&
+  (lastMessage.from !== user || textOf(entry.arrived) >= lastMessage.at)
 
 /**
  * Unread messages are those after the effective read marker, counted by ordinals: the last message's ordinal minus

@@ -49,6 +49,20 @@ const steps: readonly (readonly (string | AddedColumn | AddedTable)[])[] = [
     { table: 'inbox_entry', column: 'shown_from bigint' },
     { table: 'inbox_conversation', column: 'archived boolean' },
   ],
+  // Edits, deletions and files in the timeline: its next version writes them.
+  [
+    {
+      beside: 'timeline',
+      added: 'timeline_amendment',
+      columns: `c text, bucket int, seq bigint, amended bigint, data blob, data_seq bigint,
+        PRIMARY KEY ((c, bucket), seq)`,
+    },
+    {
+      beside: 'timeline',
+      added: 'timeline_media',
+      columns: 'c text, media text, seq bigint, PRIMARY KEY ((c, media), seq)',
+    },
+  ],
 ]
 
 /** The schema version that this build reads and writes. */

@@ -25,6 +25,8 @@ export const tablesOf = (generation: number) => ({
   timeline: named('timeline', generation),
   timelineMessage: named('timeline_message', generation),
   timelineHead: named('timeline_head', generation),
+  timelineAmendment: named('timeline_amendment', generation),
+  timelineMedia: named('timeline_media', generation),
   inboxConversation: named('inbox_conversation', generation),
   inboxMessage: named('inbox_message', generation),
   inboxAmendment: named('inbox_amendment', generation),
@@ -38,7 +40,7 @@ export const tablesOf = (generation: number) => ({
 type Table = keyof ReturnType<typeof tablesOf>
 
 const tablesByProjection: Readonly<Record<CassandraProjection, readonly Table[]>> = {
-  timeline: ['timeline', 'timelineMessage', 'timelineHead'],
+  timeline: ['timeline', 'timelineMessage', 'timelineHead', 'timelineAmendment', 'timelineMedia'],
   inbox: ['inboxConversation', 'inboxMessage', 'inboxAmendment', 'inboxDeletion', 'inboxEntry'],
   'read-state': ['readState'],
   roster: ['roster', 'rosterUser'],
@@ -48,6 +50,11 @@ const columns: Readonly<Record<Table, string>> = {
   timeline: 'c text, bucket int, seq bigint, stream_seq bigint, data blob, PRIMARY KEY ((c, bucket), seq)',
   timelineMessage: 'c text, m text, seq bigint, PRIMARY KEY ((c, m), seq)',
   timelineHead: 'c text PRIMARY KEY, seq bigint, stream_seq bigint',
+  // seq: of the message. amended: seq of its last edit or deletion. data: the edit; empty: deleted. data_seq: seq of the
+  // last edit that changed the data of the application.
+  timelineAmendment: `c text, bucket int, seq bigint, amended bigint, data blob, data_seq bigint,
+    PRIMARY KEY ((c, bucket), seq)`,
+  timelineMedia: 'c text, media text, seq bigint, PRIMARY KEY ((c, media), seq)',
   // A conversation with its last message. at: time of the last message. amended: seq of the last edit or deletion.
   inboxConversation: `c text PRIMARY KEY, kind text, first text, second text, title text, head bigint, at text, n int,
     last_seq bigint, last_m text, last_sender text, last_at text, last_text text, amended bigint,

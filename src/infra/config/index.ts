@@ -9,6 +9,7 @@ export {
   unknownVariables,
 } from './compile-config.ts'
 export { devSecret, ensureDataFolder } from './data-folder.ts'
+export { type NodeBound, nodeBounds } from './node-bounds.ts'
 export { allOptions, type OptionGroup, optionGroups, options } from './option-groups.ts'
 export { configFileOption, type Role, roles } from './process-options.ts'
 export { configReference, type OptionFacts, optionFacts } from './reference.ts'

@@ -8,6 +8,7 @@ import {
   signalOptions,
 } from '../../edge/ports/edge-limits.ts'
 import { presenceOptions } from '../../edge/ports/presence-limits.ts'
+import { quotaOptions } from '../../edge/ports/quota-limits.ts'
 import { rateOptions } from '../../edge/ports/rate-limits.ts'
 import { mediaOptions } from '../../media/index.ts'
 import { projectionOptions } from '../../projections/index.ts'
@@ -23,6 +24,7 @@ import {
   natsBinaryOption,
   natsOptions,
   processOptions,
+  storageOptions,
 } from './process-options.ts'
 
 /** Options that are fields of the configuration itself. */
@@ -30,6 +32,7 @@ export const options = {
   ...processOptions,
   ...natsOptions,
   ...edgeNodeOptions,
+  ...storageOptions,
   ...mediaFolderOptions,
   ...logOptions,
 } as const
@@ -57,10 +60,12 @@ export interface OptionGroup {
 export const optionGroups: readonly OptionGroup[] = [
   { title: 'Process', options: { configFileOption, ...processOptions } },
   { title: 'NATS', options: { ...natsOptions, natsBinaryOption } },
+  { title: 'Storage', options: storageOptions },
   { title: 'Tokens', options: tokenOptions },
   { title: 'Logging', options: logOptions },
   { title: 'Edge connections', options: { ...edgeNodeOptions, ...connectionOptions } },
   { title: 'Edge limits for clients', options: rateOptions },
+  { title: 'Edge quotas of users', options: quotaOptions },
   { title: 'Edge consistency', options: consistencyOptions },
   { title: 'Edge catch-up', options: catchUpOptions },
   { title: 'Edge delivery and signals', options: signalOptions },

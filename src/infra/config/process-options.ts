@@ -3,14 +3,18 @@ import { type OptionType, option } from '../../base/option.ts'
 import {
   boolean,
   duration,
+  GiB,
   integer,
   list,
+  MiB,
   minutes,
   oneOf,
   origin,
+  orOff,
   path,
   portOrOff,
   seconds,
+  size,
   socketOrigin,
   text,
   textMatching,
@@ -154,6 +158,15 @@ export const edgeNodeOptions = {
     key: 'edge.corsOrigins',
     type: list(origin),
     doc: 'Origins of web pages that may call the HTTP routes; `*` for all. Not given: only the page that this server delivers.',
+  }),
+} as const
+
+export const storageOptions = {
+  storageReserve: option({
+    key: 'storage.reserve',
+    type: orOff(size(MiB, 1024 * 1024 * GiB)),
+    default: 512 * MiB,
+    doc: 'Storage that edge nodes keep free for the log: the disk of an embedded server and of a media folder, or the limit of the NATS account. At most a tenth of it. Below the reserve uploads to a folder are OVERLOADED, below its half new conversations too.',
   }),
 } as const
 

@@ -90,13 +90,36 @@ const filtersOf = (query: SearchQuery, phrases: readonly Phrase[]): Query[] => {
   ]
 }
 
+interface Hit {
+  readonly id: string
+  readonly source: SearchSource
+  readonly place: Place
+}
+
+/**
+ * Leaves out messages from before the first one to find, and the earlier messages of their conversations. An index has
+ * no `seq` to search by; the time of messages grows with it.
+ */
+const withoutEarly = (early: readonly Hit[]): Query => {
+  const times = new Map<string, number>()
+  for (const { source, place } of early)
+    times.set(source.c, Math.max(place[0], times.get(source.c) ?? place[0]))
+  const before = Array.from(
+    times,
+    ([c, time]): Query => ({
+      bool: { filter: [{ term: { c } }, { range: { time: { lt: time } } }] },
+    }),
+  )
+  return { bool: { must_not: [{ ids: { values: early.map(({ id }) => id) } }, ...before] } }
+}
+
 export const elasticsearchQueries = (client: Client, alias: string): SearchQueries => {
   const hitsAfter = async (
     filter: Query[],
     routing: string,
     size: number,
     after: Place | undefined,
-  ): Promise<{ source: SearchSource; place: Place }[]> => {
+  ): Promise<Hit[]> => {
     const { hits } = await client.search<SearchSource>({
       index: alias,
       ...(routing.length <= routingChars ? { routing } : {}),
@@ -108,7 +131,8 @@ export const elasticsearchQueries = (client: Client, alias: string): SearchQueri
       _source: ['c', 'm', 'seq', 'from', 'at', 'text'],
       ...(after === undefined ? {} : { search_after: [...after] }),
     })
-    return hits.hits.map(({ _source, sort }) => ({
+    return hits.hits.map(({ _id, _source, sort }) => ({
+      id: String(_id),
       source: _source as SearchSource,
       place: sort as unknown as Place,
     }))
@@ -119,7 +143,8 @@ export const elasticsearchQueries = (client: Client, alias: string): SearchQueri
       const phrases = phrasesOf(query.q)
       const filter = filtersOf(query, phrases)
       let after = query.cursor === undefined ? undefined : decodeCursor(query.cursor)
-      const { conversations, limit } = query
+      const { conversations, limit, firsts } = query
+      const isEarly = ({ c, seq }: SearchSource): boolean => seq < (firsts?.get(c) ?? 0)
       if (phrases.length === 0 || conversations.length === 0) return { hits: [] }
       const loose = phrases.filter(isLoose)
       const holdsAll = loose.length === 0 ? () => true : holderOf(loose)
@@ -127,8 +152,15 @@ export const elasticsearchQueries = (client: Client, alias: string): SearchQueri
       return answered(async () => {
         const hits: SearchHit[] = []
         let shown = 0
-        for (let round = 0; round < mostRounds; round++) {
+        for (let round = 0; round < mostRounds; ) {
           const found = await hitsAfter(filter, conversations.join(','), limit + 1, after)
+          const early = found.filter(({ source }) => isEarly(source))
+          if (early.length > 0) {
+            // Each search more is without the earlier messages of at least one conversation.
+            filter.push(withoutEarly(early))
+            continue
+          }
+          round++
           for (const { source, place } of found.slice(0, limit)) {
             if (hits.length === limit || shown > pageChars)
               return { hits, cursor: encodeCursor(after as Place) }

@@ -1,12 +1,25 @@
 import { randomBytes } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import {
+  type FileHandle,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  writeFile,
+} from 'node:fs/promises'
 import { join } from 'node:path'
 import { ConfabError } from '../../events/index.ts'
 import type { StoredPart } from '../../media/index.ts'
 import { isMissing } from './object-files.ts'
 
 const uploadPattern = /^[0-9a-f]{32}$/
+
+/** Time without a byte after which a part is not being sent any more, ms. The transport closes connections sooner. */
+const abandonedMs = 120_000
 
 /**
  * Stores multipart uploads: a folder per upload, with its key and one file per part. A part is renamed to its final
@@ -44,15 +57,16 @@ export class PartFiles {
   }
 
   /**
-   * Stores a part of exactly `size` bytes. Rejects with ConfabError: NOT_FOUND without the upload, BAD_REQUEST for
-   * another number of bytes.
+   * Stores a part of exactly `size` bytes. One request at a time sends a part, so an upload takes at most the space of
+   * its parts twice. Rejects with ConfabError: NOT_FOUND without the upload, BAD_REQUEST for another number of bytes,
+   * OVERLOADED while the part is being sent.
    */
   async take(upload: string, part: number, size: number, body: AsyncIterable<Uint8Array>): Promise<void> {
     const folder = this.#folderOf(upload)
     if (folder === undefined) throw new ConfabError('NOT_FOUND', 'This upload does not exist.')
-    const coming = join(folder, `coming-${randomBytes(8).toString('hex')}`)
+    const coming = join(folder, `coming-${part}`)
+    const file = await this.#claim(coming)
     try {
-      const file = await open(coming, 'wx')
       try {
         let bytes = 0
         for await (const chunk of body) {
@@ -71,6 +85,26 @@ export class PartFiles {
       if (isMissing(error)) throw new ConfabError('NOT_FOUND', 'This upload does not exist.')
       throw error
     }
+  }
+
+  /** Creates the file of a part that a client sends. The file of a process that failed does not grow any more. */
+  async #claim(path: string): Promise<FileHandle> {
+    for (let isLast = false; ; isLast = true)
+      try {
+        return await open(path, 'wx')
+      } catch (error) {
+        if (isMissing(error)) throw new ConfabError('NOT_FOUND', 'This upload does not exist.')
+        if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+        const at = await stat(path).then(
+          ({ mtimeMs }) => mtimeMs,
+          () => 0,
+        )
+        if (isLast || Date.now() - at < abandonedMs)
+          throw new ConfabError('OVERLOADED', 'This part is being sent by another request.', {
+            retryAfterMs: 1_000,
+          })
+        await rm(path, { force: true })
+      }
   }
 
   /** Concatenates the parts into one file. */

@@ -20,6 +20,7 @@ export {
   openNatsPlans,
   type WorkerStatus,
 } from './coordination/projection-coordination.ts'
+export { openQuotaBucket } from './coordination/quota-bucket.ts'
 export { openRevocationBucket } from './coordination/revocation-bucket.ts'
 export { createSessionQueries } from './coordination/session-queries.ts'
 export type { FetchProgress } from './embedded/fetch-server.ts'
@@ -34,6 +35,7 @@ export { NatsSignals } from './feed/nats-signals.ts'
 export { JetStreamEventLog } from './log/jetstream-event-log.ts'
 export { JetStreamSnapshots } from './log/jetstream-snapshots.ts'
 export { discoverLog, type LogLayout } from './log/log-layout.ts'
+export { type AccountStorage, accountStorage } from './log/log-storage.ts'
 export { LogWatch } from './log/log-watch.ts'
 export {
   answerRetries,

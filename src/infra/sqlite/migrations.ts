@@ -43,6 +43,11 @@ const steps: readonly (string | ((db: DatabaseSync) => string))[] = [
     generationsIn(db, 'inbox')
       .map(generation => addition('inbox', generation, 3))
       .join(''),
+  // Edits, deletions and files in the timeline: its next version writes them.
+  db =>
+    generationsIn(db, 'timeline')
+      .map(generation => addition('timeline', generation, 0))
+      .join(''),
 ]
 
 /** Thrown when a newer build created the database. */

@@ -86,17 +86,27 @@ const idOfCursor = (cursor: string): bigint => {
 }
 
 const maxId = 2n ** 63n - 1n
+/** JSON has no Infinity: no event has this seq. */
+const never = Number.MAX_SAFE_INTEGER
 
 export const sqliteSearchQueries = (db: DatabaseSync, generation: number): SearchQueries => {
   const { searchMessage, searchWords } = tablesOf(generation)
-  const select: StatementSync = db.prepare(`
+  const selectOf = (more = ''): StatementSync => {
+    const statement = db.prepare(`
     SELECT s.id, s.c, s.seq, s.m, s.sender AS "from", s.at, s.text
     FROM ${searchWords} AS w CROSS JOIN ${searchMessage} AS s ON s.id = w.rowid
     WHERE ${searchWords} MATCH ? AND w.rowid >= ? AND w.rowid < min(?, ?)
       AND s.text IS NOT NULL AND s.c IN (SELECT value FROM json_each(?))
-      AND s.sender = ifnull(?, s.sender) AND s.media = ifnull(?, s.media)
+      AND s.sender = ifnull(?, s.sender) AND s.media = ifnull(?, s.media)${more}
     ORDER BY w.rowid DESC`)
-  select.setReadBigInts(true)
+    statement.setReadBigInts(true)
+    return statement
+  }
+  const select = selectOf()
+  // Each pair of the list is a conversation and the first seq to find.
+  const selectFrom = selectOf(
+    ` AND s.seq >= ifnull((SELECT value ->> 1 FROM json_each(?) WHERE value ->> 0 = s.c), 0)`,
+  )
   return {
     search: async query =>
       coded(() => {
@@ -106,7 +116,8 @@ export const sqliteSearchQueries = (db: DatabaseSync, generation: number): Searc
         if (phrases.length === 0 || query.conversations.length === 0) return { hits: [] }
         const count = phrases.reduce((sum, { words }) => sum + words.length, 0)
         const isIndexed = count <= mostIndexed
-        const rows = select.iterate(
+        const { firsts } = query
+        const rows = (firsts === undefined ? select : selectFrom).iterate(
           matchOf(isIndexed ? phrases : indexedOf(phrases), query),
           low,
           high,
@@ -114,6 +125,9 @@ export const sqliteSearchQueries = (db: DatabaseSync, generation: number): Searc
           JSON.stringify(query.conversations),
           query.from ?? null,
           query.hasMedia === undefined ? null : query.hasMedia ? 1 : 0,
+          ...(firsts === undefined
+            ? []
+            : [JSON.stringify([...firsts].map(([c, seq]) => [c, Math.min(seq, never)]))]),
         ) as unknown as Iterable<HitRow>
         const holdsAll = isIndexed ? () => true : holderOf(phrases)
         const highlight = highlighterOf(phrases)

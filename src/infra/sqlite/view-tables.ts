@@ -13,6 +13,8 @@ const named = (table: string, generation: number): string =>
 export const tablesOf = (generation: number) => ({
   timeline: named('timeline', generation),
   timelineMessage: named('timeline_message', generation),
+  timelineAmendment: named('timeline_amendment', generation),
+  timelineMedia: named('timeline_media', generation),
   inboxConversation: named('inbox_conversation', generation),
   inboxMessage: named('inbox_message', generation),
   inboxAmendment: named('inbox_amendment', generation),
@@ -29,7 +31,7 @@ export const tablesOf = (generation: number) => ({
 type Tables = ReturnType<typeof tablesOf>
 
 const tablesByProjection: Readonly<Record<ProjectionName, readonly (keyof Tables)[]>> = {
-  timeline: ['timeline'],
+  timeline: ['timeline', 'timelineAmendment', 'timelineMedia'],
   inbox: ['inboxConversation', 'inboxMessage', 'inboxAmendment', 'inboxDeletion', 'inboxEntry'],
   'read-state': ['readState'],
   roster: ['roster'],
@@ -117,6 +119,19 @@ export const millisecondsOf = (time: string): string =>
 
 /** Later additions, in order; each is a step of the schema. */
 const additions: { readonly [P in ProjectionName]?: readonly ((tables: Tables) => string)[] } = {
+  // seq: of the message. amended: seq of its last edit or deletion. data: the edit; NULL: deleted. data_seq: seq of the
+  // last edit that changed the data of the application; 0: none.
+  timeline: [
+    ({ timelineAmendment, timelineMedia }) => `
+  CREATE TABLE IF NOT EXISTS ${timelineAmendment} (
+    c TEXT NOT NULL, seq INTEGER NOT NULL, amended INTEGER NOT NULL, data BLOB,
+    data_seq INTEGER NOT NULL, PRIMARY KEY (c, seq)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS ${timelineMedia} (
+    c TEXT NOT NULL, media TEXT NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (c, media, seq)
+  ) STRICT, WITHOUT ROWID;
+`,
+  ],
   inbox: [
     ({ inboxEntry }) => `
   ALTER TABLE ${inboxEntry} ADD COLUMN delivered INTEGER NOT NULL DEFAULT 0;

@@ -6,4 +6,5 @@ export {
   createProjectionMetrics,
   createRegistry,
   createRemoteMetrics,
+  createStorageMetrics,
 } from './process-metrics.ts'

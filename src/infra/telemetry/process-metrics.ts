@@ -71,6 +71,32 @@ export const createRemoteMetrics = (
   })
 }
 
+/** Metrics of the storage that the log needs. Each scrape calls `current`. */
+export const createStorageMetrics = (
+  registry: Registry,
+  current: () => { readonly state: string; readonly free: number | undefined },
+): void => {
+  const registers = [registry]
+  new Gauge({
+    name: 'confab_storage_free_bytes',
+    help: 'Free bytes of the scarcest storage of log and media. No sample without a known limit.',
+    registers,
+    collect() {
+      const { free } = current()
+      if (free === undefined) this.remove()
+      else this.set(free)
+    },
+  })
+  new Gauge({
+    name: 'confab_storage_refused',
+    help: '0 while the storage is above its reserve, 1 while uploads are refused, 2 while new conversations are refused too.',
+    registers,
+    collect() {
+      this.set(['free', 'low', 'short'].indexOf(current().state))
+    },
+  })
+}
+
 /** Metrics of the live feed. Each scrape calls `followed`. */
 export const createFeedMetrics = (
   registry: Registry,

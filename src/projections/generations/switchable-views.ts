@@ -24,6 +24,8 @@ export const switchableViews = (
       page: (c, range) => views.timeline.page(c, range),
       findMessage: (c, m) => views.timeline.findMessage(c, m),
       head: c => views.timeline.head(c),
+      amendments: (c, from, to) => views.timeline.amendments(c, from, to),
+      messagesWith: (c, mediaId) => views.timeline.messagesWith(c, mediaId),
     },
     inbox: {
       page: (user, page) => views.inbox.page(user, page),

@@ -27,9 +27,22 @@ export interface TimelineEntry {
   readonly data: Uint8Array
 }
 
+/** The last event that edited or deleted a message. */
+export interface TimelineAmendment {
+  /** seq of the message. */
+  readonly messageSeq: number
+  /** seq of the event. */
+  readonly seq: number
+  /** The `message.edited`, as the log has it; undefined: the message is deleted. */
+  readonly data: Uint8Array | undefined
+  /** seq of the last edit that changed the data of the application; 0: no edit did. */
+  readonly dataSeq: number
+}
+
 export interface TimelineQueries {
   /**
-   * Returns events with a seq above `after`, or below `before`, or the last ones if neither is given; ascending, at
+   * Returns events as the log has them, also the texts of deleted messages: only the reader of the edge may read them.
+   * Those with a seq above `after`, or below `before`, or the last ones if neither is given; ascending, at
    * most `limit`.
    */
   page(
@@ -44,6 +57,10 @@ export interface TimelineQueries {
     { m: string; seq: number; from: string; at: string; deleted: boolean; fingerprint: number } | undefined
   >
   head(c: string): Promise<{ seq: number; streamSeq: number } | undefined>
+  /** Returns the last edit or deletion of each message with a seq from `from` to `to`, both included. */
+  amendments(c: string, from: number, to: number): Promise<readonly TimelineAmendment[]>
+  /** Returns the seqs of the messages with this file attached, deleted or not. */
+  messagesWith(c: string, mediaId: string): Promise<readonly number[]>
 }
 
 /** A message that no device of its receiver has received. */
@@ -65,7 +82,12 @@ export interface InboxQueries {
   page(
     user: string,
     page: { limit: number; cursor?: string },
-  ): Promise<{ items: readonly InboxItem[]; cursor?: string }>
+  ): Promise<{
+    items: readonly InboxItem[]
+    cursor?: string
+    /** Ids of the conversations whose last message may be from before the user joined. */
+    early?: readonly string[]
+  }>
   /**
    * Returns the messages that wait for a user, by conversation and seq: posted at or after `since` and not deleted,
    * later than the user's read and delivered markers, not sent by the user, and not from before the user joined.
@@ -101,6 +123,8 @@ export interface SearchQuery {
   readonly q: string
   /** Search only in these conversations: the caller passes those that the user is a member of. */
   readonly conversations: readonly string[]
+  /** Of some of these conversations, the seq from which on messages are found. */
+  readonly firsts?: ReadonlyMap<string, number>
   readonly from?: string
   /** Only messages with `at` at or after this time, ms since 1970. */
   readonly after?: number

@@ -2,6 +2,7 @@ import t from 'tap'
 import { openCassandra } from '../../../src/infra/cassandra/index.ts'
 import type { Views } from '../../../src/projections/index.ts'
 import { testCheckpointStore } from '../../contracts/checkpoint-store.ts'
+import { testCurrentContent } from '../../contracts/current-content.ts'
 import { testInboxStore } from '../../contracts/inbox-store.ts'
 import { type OpenEmptyViews, openGeneration } from '../../contracts/open-views.ts'
 import { testRosterStore } from '../../contracts/roster-store.ts'
@@ -22,6 +23,7 @@ if (options !== undefined) {
     return { stores: opened, views: viewsAt() as Views }
   }
   t.test('timeline', async t => testTimelineStore(t, open))
+  t.test('current content', async t => testCurrentContent(t, open, 40))
   t.test('inbox', async t => testInboxStore(t, open))
   t.test('roster and read state', async t => testRosterStore(t, open))
   t.test('checkpoints', async t => testCheckpointStore(t, open, false))

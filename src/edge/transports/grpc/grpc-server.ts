@@ -68,10 +68,10 @@ export const startGrpc = async (
 /** Creates a session for a call of the method `Session`. */
 const openCall = (call: GrpcCall, parts: GrpcParts, limits: EdgeLimits): void => {
   const { requests, addresses, writeRoom, metrics, logger } = parts
-  let address: AddressCount | undefined
+  let address: AddressCount
   try {
     const forwarded = call.metadata.get('x-forwarded-for').join(', ')
-    address = addresses.opened(() => addressOf(call.getPeer()), forwarded)
+    address = addresses.opened(addressOf(call.getPeer()), forwarded)
   } catch (error) {
     if (!ConfabError.is(error)) throw error
     endCall(call, CloseCode.tooManySockets, error.message)
@@ -87,13 +87,14 @@ const openCall = (call: GrpcCall, parts: GrpcParts, limits: EdgeLimits): void =>
     dropped: () => metrics.dropped(),
     failed: error => logger.error({ session: session.id, err: error }, 'frame not encoded'),
   })
+  session.address = address
   session.ws = stream
   requests.opened(session)
   call.on('data', (bytes: Buffer) => received(session, bytes, requests))
   call.on('end', () => stream.finish())
   call.on('cancelled', () => stream.cancelled())
   // An ended call keeps its connection until the client has received the last messages, so it counts until `close`.
-  call.on('close', () => addresses.closed(address))
+  call.on('close', () => addresses.closed(address, session.isIdentified))
 }
 
 const received = (session: Session, bytes: Buffer, requests: SessionRequests): void => {

@@ -1,14 +1,17 @@
 import type { HttpRequest, HttpResponse, TemplatedApp } from 'uWebSockets.js'
+import { FairSemaphore } from '../../../base/fair-semaphore.ts'
 import type { Logger } from '../../../base/logger.ts'
 import { ConfabError, isId, Limits, type Request } from '../../../events/index.ts'
 import { isDamage, type RosterCheck } from '../../access/access.ts'
 import type { Admission, UserMeter } from '../../limits/admission.ts'
+import type { EdgeLimits } from '../../ports/edge-limits.ts'
 import type { EdgeMetrics } from '../../ports/edge-metrics.ts'
 import type { TokenVerifier } from '../../ports/token-verifier.ts'
 import type { PresenceBoard } from '../../presence/index.ts'
 import { damageSeenBy, visibleError } from '../../requests/answers.ts'
 import type { Answerer } from '../../requests/index.ts'
 import { checkRequest, isRequestType, requestId } from '../../requests/request-check.ts'
+import { largeAnswers } from '../../requests/session-requests.ts'
 import type { Caller } from '../../sessions/caller.ts'
 import { encodeAnswer, JsonFields } from '../../sessions/frames.ts'
 import { asyncApiDocument } from './asyncapi.ts'
@@ -38,9 +41,12 @@ type Query = 'history' | 'inbox' | 'undelivered' | 'search'
 /** The HTTP routes for commands, queries, health and API documents. */
 export class HttpRoutes {
   readonly #parts: HttpParts
+  /** Large answers that are read. The transport sends them one at a time, so nothing has to wait for the client. */
+  readonly #reads: FairSemaphore
 
-  constructor(parts: HttpParts) {
+  constructor(parts: HttpParts, { userLargeAnswers }: Pick<EdgeLimits, 'userLargeAnswers'>) {
     this.#parts = parts
+    this.#reads = new FairSemaphore({ total: Number.POSITIVE_INFINITY, share: userLargeAnswers })
   }
 
   register(app: TemplatedApp): void {
@@ -147,13 +153,18 @@ export class HttpRoutes {
     let outcome = 'ok'
     let seq: unknown
     let request: Request | undefined
+    let isCounted = false
     try {
-      request = check()
-      admission.request(request, bytes, started)
-      presence.actedOverHttp(caller.user, request.t, started)
+      const checked = check()
+      request = checked
+      admission.request(checked, caller.user, bytes, started)
+      isCounted = true
+      presence.actedOverHttp(caller.user, checked.t, started)
       meter.inFlight++
       try {
-        const fields = await answer(request, caller)
+        const fields = await (largeAnswers.has(checked.t)
+          ? this.#reads.run(caller.user, async () => await answer(checked, caller))
+          : answer(checked, caller))
         if ('seq' in fields) seq = fields.seq
         return fields
       } finally {
@@ -164,7 +175,7 @@ export class HttpRoutes {
       const isDamaged = request !== undefined && isDamage(thrown)
       const error = isDamaged ? await damageSeenBy(thrown, request!, caller.user, isOnRoster) : thrown
       outcome = ConfabError.from(error).code
-      if (request !== undefined) admission.failed(request, bytes, error)
+      if (isCounted && request !== undefined) admission.refused(request, caller.user, bytes, error)
       throw error
     } finally {
       const ms = performance.now() - started

@@ -1,11 +1,18 @@
 import type { HttpRequest, HttpResponse, TemplatedApp } from 'uWebSockets.js'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from '../../../base/logger.ts'
-import { contentDisposition, type LocalTransfers, type Media } from '../../../media/index.ts'
+import { Shares } from '../../../base/shares.ts'
+import { ConfabError } from '../../../events/index.ts'
+import { contentDisposition, type LocalTransfers, type Media, noMedia } from '../../../media/index.ts'
 import type { Access } from '../../access/access.ts'
+import type { ConversationReader } from '../../catch-up/conversation-reader.ts'
+import type { AddressLimit } from '../../limits/connection-limits.ts'
+import type { Quotas } from '../../limits/quotas.ts'
+import type { StorageReserve } from '../../limits/storage-reserve.ts'
 import type { TokenVerifier } from '../../ports/token-verifier.ts'
 import { visibleError } from '../../requests/answers.ts'
 import { uploadAnswer } from '../../requests/media.ts'
+import { peerOf } from '../listen.ts'
 import type { CorsPolicy, HeaderList } from './cors.ts'
 import { Exchange } from './http-exchange.ts'
 import { addRoute } from './routes.ts'
@@ -13,7 +20,11 @@ import { addRoute } from './routes.ts'
 export interface MediaParts {
   readonly media: Media
   readonly access: Access
+  readonly reader: ConversationReader
+  readonly addresses: Pick<AddressLimit, 'keyOf'>
   readonly admission: { user(user: string, bytes: number, now: number): unknown }
+  readonly quotas: Pick<Quotas, 'uploadEnded'>
+  readonly reserve: Pick<StorageReserve, 'requireForMedia'>
   readonly tokens: TokenVerifier
   readonly logger: Logger
   readonly cors: CorsPolicy
@@ -32,13 +43,16 @@ const fileHeaders: HeaderList = [
  */
 export class MediaRoutes {
   readonly #parts: MediaParts
+  readonly #underWay: Shares
 
   constructor(parts: MediaParts) {
     this.#parts = parts
+    const { transfers, addressTransfers } = parts.media.limits
+    this.#underWay = new Shares({ total: transfers, share: addressTransfers })
   }
 
   register(app: TemplatedApp): void {
-    const { media, access } = this.#parts
+    const { media, access, reader, quotas } = this.#parts
     const { local } = media
     if (local !== undefined) this.#transfers(app, local)
     addRoute(app, 'get', '/v1/media/:id', (res, req) => {
@@ -52,7 +66,7 @@ export class MediaRoutes {
       this.#handle(res, req, async exchange => {
         const user = await this.#user(exchange)
         const id = exchange.pathId(0)
-        const verified = media.complete(user, id).then(() => true)
+        const verified = media.complete(user, id, () => quotas.uploadEnded(user)).then(() => true)
         const isOver = await Promise.race([verified, sleep(media.limits.verifyWaitMs, false, { ref: false })])
         // The verification continues. The client asks again for its result.
         if (!isOver) verified.catch(() => {})
@@ -64,10 +78,13 @@ export class MediaRoutes {
         const user = await this.#user(exchange)
         const c = exchange.pathId(0)
         const id = exchange.pathId(1)
-        await access.member(c, user)
+        const asked = await access.readable(c, user)
         const { url, lifeMs } = await media.download(c, id)
+        const isNamed = await reader.hasMedia(asked, id)
         // The user may have been removed during the read.
-        await access.member(c, user)
+        const { first } = await access.readable(c, user)
+        // A file that no message of the views names, from an earlier version, is of unknown age.
+        if (!(isNamed ?? first === 1)) throw noMedia('/mediaId')
         if (exchange.query.get('redirect') === 'false') exchange.json(200, { ok: true, url, lifeMs })
         else
           exchange.end(302, '', [
@@ -86,15 +103,17 @@ export class MediaRoutes {
   }
 
   #transfers(app: TemplatedApp, local: LocalTransfers): void {
+    const { reserve } = this.#parts
     addRoute(app, 'put', '/v1/media/transfer', (res, req) => {
-      this.#handle(res, req, async exchange => {
+      this.#transfer(res, req, async exchange => {
+        reserve.requireForMedia()
         await local.put(exchange.query, exchange.body.size, exchange.body)
         exchange.json(200, { ok: true })
       })
     })
     addRoute(app, 'get', '/v1/media/transfer', (res, req) => {
       const range = req.getHeader('range')
-      this.#handle(res, req, async exchange => {
+      this.#transfer(res, req, async exchange => {
         const file = await local.get(exchange.query)
         const { size } = file
         const headers: HeaderList = [
@@ -118,6 +137,27 @@ export class MediaRoutes {
           file.read(from, to),
         )
       })
+    })
+  }
+
+  /** Handles a transfer, which lasts as long as its client wants, within the share of the client's address. */
+  #transfer(res: HttpResponse, req: HttpRequest, handle: (exchange: Exchange) => Promise<void>): void {
+    const address = this.#parts.addresses.keyOf(peerOf(res), req.getHeader('x-forwarded-for'))
+    this.#handle(res, req, async exchange => {
+      const refused = this.#underWay.take(address)
+      if (refused !== undefined)
+        throw new ConfabError(
+          'OVERLOADED',
+          refused === 'share'
+            ? 'This address has too many transfers at the same time. Wait for some of them.'
+            : 'This node has too many transfers at the same time. Retry later.',
+          { retryAfterMs: 1_000 },
+        )
+      try {
+        await handle(exchange)
+      } finally {
+        this.#underWay.release(address)
+      }
     })
   }
 

@@ -103,11 +103,10 @@ export class SseSessions {
     let address: AddressCount | undefined
     let outcome = 'ok'
     try {
-      address = addresses.opened(() => peerOf(res), forwarded)
+      address = addresses.opened(peerOf(res), forwarded)
       const token = exchange.requireToken()
       const from = lastId === '' ? undefined : decodeCursor(lastId, this.#parts.feed.positions())
-      helloRate.admit(started)
-      const identity = await tokens.verify(token)
+      const identity = await helloRate.admit(address.address, token, tokens)
       const { user, expiresAt } = identity
       access.requireFresh()
       this.#requireUserLimit(user)
@@ -126,6 +125,7 @@ export class SseSessions {
         const given = exchange.handOver(headers)
         if (given === undefined) return false
         session.address = address
+        addresses.identified(address)
         stream = this.#begin(session, given)
         return true
       }
@@ -138,7 +138,7 @@ export class SseSessions {
       exchange.error(body)
     } finally {
       // From `begin` on, `#closed` counts down.
-      if (stream === undefined) addresses.closed(address)
+      if (stream === undefined) addresses.closed(address, false)
     }
     metrics.answered('stream', outcome, (performance.now() - started) / 1000)
   }
@@ -198,7 +198,7 @@ export class SseSessions {
     session.phase = 'closed'
     session.outbox = undefined
     this.#streams.delete(session)
-    addresses.closed(session.address)
+    addresses.closed(session.address, true)
     fanOut.forget(session)
     const isLast = sessions.closed(session)
     if (this.#live.delete(session)) presence.closed(session, isLast)

@@ -66,9 +66,9 @@ export class WebSockets {
       res.writeStatus('400 Bad Request').end('This server supports none of these subprotocols.', true)
       return
     }
-    let address: AddressCount | undefined
+    let address: AddressCount
     try {
-      address = this.#parts.addresses.opened(() => peerOf(res), req.getHeader('x-forwarded-for'))
+      address = this.#parts.addresses.opened(peerOf(res), req.getHeader('x-forwarded-for'))
     } catch (error) {
       if (!ConfabError.is(error)) throw error
       const seconds = Math.ceil((error.retryAfterMs ?? 0) / 1000)
@@ -95,7 +95,7 @@ export class WebSockets {
   }
 
   #closed(session: Session, code: number): void {
-    this.#parts.addresses.closed(session.address)
+    this.#parts.addresses.closed(session.address, session.isIdentified)
     this.#parts.requests.closed(session, code)
   }
 
