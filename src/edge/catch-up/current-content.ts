@@ -60,8 +60,8 @@ export const parse = (data: Uint8Array): ConversationEvent | undefined => {
 
 /**
  * Returns an entry with the current content of its message: as last edited, or without any when the message is deleted.
- * An edit that a later one replaced has the text and the data of the later ones, so that a client that applies the events
- * in any part shows the current content.
+ * An edit that a later one replaced has the text and the data of the later ones, so that a client that applies the
+ * events in any part shows the current content.
  */
 export const withCurrentContent = (
   entry: TimelineEntry,

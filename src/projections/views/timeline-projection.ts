@@ -2,8 +2,8 @@ import { wireBytes } from '../../events/index.ts'
 import { noChanges, type Projection } from './projection.ts'
 
 /**
- * The event edits or deletes a message. Key: (c, seq of the message); the highest seq wins, and the highest seq of those
- * that change the data.
+ * The event edits or deletes a message. Key: (c, seq of the message); the highest seq wins, and the highest seq of
+ * those that change the data.
  */
 export interface Amendment {
   readonly m: string
