@@ -11,7 +11,7 @@ import { type OpenEmptyViews, second } from './open-views.ts'
 interface Step {
   readonly act: 'post' | 'edit' | 'delete' | 'react'
   readonly pick: number
-  /** How a post or an edit changes the data of the message; undefined: it does not. */
+  /** The change of the message's data by a post or an edit; undefined: none. */
   readonly data: 'set' | 'removed' | undefined
   /** Whether the event is as older versions wrote it. */
   readonly isOld: boolean

@@ -235,8 +235,7 @@ t.test('revocations survive a restart of NATS and an interrupted connection', as
   await untilListed('gina', 1)
   await here.nats.kill9()
   // Without NATS for a while, no node knows what is revoked.
-  const readiness = async () =>
-    ((await (await fetch(`${here.url}/readyz`)).json()) as { parts: Fields }).parts.revocations
+  const readiness = async () => (await here.edge.readiness()).revocations
   while ((await readiness()) !== false) await sleep(100)
   t.equal(await statusOf(here, other), 503)
   await here.nats.restart()

@@ -154,6 +154,7 @@ t.test('this test’s types cover the protocol', async t => {
     'profiles',
     'inbox',
     'undelivered',
+    'sessions',
     'sync',
     'ping',
   ]
