@@ -261,18 +261,19 @@ t.test('a file of two messages is served until both are deleted', async t => {
   t.equal(await status(), 404)
 })
 
-/** The requests whose answers have no content of messages. All others are read above, or are commands. */
 t.test('every request that returns content is read above', async t => {
   const read = ['conversation', 'history', 'inbox', 'undelivered', 'members', 'search', 'sync', 'media']
-  const without: RequestType[] = ['presence', 'typing', 'call', 'ping']
+  // Their answers have no content of messages. All others are read above, or are commands.
+  const without: RequestType[] = ['presence', 'typing', 'call', 'ping', 'bans', 'profiles', 'sessions']
   const commands = Object.keys(Requests).filter(
     name => !read.includes(name) && !(without as string[]).includes(name),
   )
   t.same(
     commands.sort(),
     [
-      ...['block', 'create', 'delete', 'delivered', 'direct', 'edit', 'invite', 'join', 'leave', 'mute'],
-      ...['privacy', 'react', 'read', 'remove', 'rename', 'role', 'send', 'settings'],
+      ...['ban', 'block', 'create', 'delete', 'delivered', 'direct', 'edit', 'hide', 'invite', 'join'],
+      ...['leave', 'mute', 'privacy', 'profile', 'react', 'read', 'remove', 'rename', 'role', 'send'],
+      ...['settings', 'unban'],
     ],
     'a new request: read it in readAll, or name it here',
   )
