@@ -106,7 +106,7 @@ t.test(
       CONFAB_JWT_SECRET: strong,
     })
     t.equal(mixed.code, 2)
-    t.match(mixed.stderr, /BAD_OPTION: .*dev: excludes jwt\.secret and jwt\.jwks/)
+    t.match(mixed.stderr, /BAD_OPTION: .*dev: excludes jwt\.secret, jwt\.previousSecret and jwt\.jwks/)
     t.notMatch(mixed.stderr, strong)
 
     const silent = await untilReady(

@@ -37,16 +37,29 @@ t.test('without sources, the configuration holds the defaults and is frozen', as
 })
 
 t.test('options of tokens that depend on each other, and the second secret', async t => {
-  const secret = 'a secret of thirty-two characters'
+  const previous = 'Lw4kT9vX2nB7qM5zR8cJ3yH6fD1gP0sE'
   const cases: [env: Record<string, string>, dev: boolean, problem: RegExp | undefined][] = [
     [{ CONFAB_JWKS: 'https://id.example.com/jwks' }, false, undefined],
     [{ CONFAB_JWKS: 'http://id.example.com/jwks' }, false, /^jwt\.jwks: must be an https URL/],
-    [{ CONFAB_JWKS: 'http://id.example.com/jwks' }, true, /^jwt\.jwks: must be an https URL/],
+    [
+      { CONFAB_JWKS: 'https://id.example.com/jwks' },
+      true,
+      /^dev: excludes jwt\.secret, jwt\.previousSecret and jwt\.jwks/,
+    ],
     [{ CONFAB_JWKS: 'http://id.example.com/jwks', CONFAB_JWT_JWKS_INSECURE: 'true' }, false, undefined],
     [{ CONFAB_JWT_REQUIRE_EXPIRY: 'false' }, true, undefined],
     [{ CONFAB_JWT_REQUIRE_EXPIRY: 'false' }, false, /^jwt\.requireExpiry: false is accepted with --dev only/],
-    [{ CONFAB_JWT_SECRET: secret, CONFAB_JWT_PREVIOUS_SECRET: `${secret}!` }, false, undefined],
-    [{ CONFAB_JWT_PREVIOUS_SECRET: 'short' }, false, /^jwt\.previousSecret: must have at least 32 bytes/],
+    [{ CONFAB_JWT_SECRET: strong, CONFAB_JWT_PREVIOUS_SECRET: previous }, false, undefined],
+    [
+      { CONFAB_JWT_PREVIOUS_SECRET: previous },
+      true,
+      /^dev: excludes jwt\.secret, jwt\.previousSecret and jwt\.jwks/,
+    ],
+    [
+      { CONFAB_JWT_PREVIOUS_SECRET: 'short' },
+      false,
+      /^CONFAB_JWT_PREVIOUS_SECRET: must have at least 32 bytes/,
+    ],
     [{ CONFAB_JWT_MAX_LIFETIME: '10s' }, false, /^CONFAB_JWT_MAX_LIFETIME: must be from 1m to 366d/],
   ]
   for (const [env, dev, problem] of cases) {
@@ -229,7 +242,9 @@ t.test('secrets are long, hidden in errors, and created once for development', a
   t.match(problemsOf({ env: { CONFAB_JWT_SECRET: 'short' } }), [/at least 32 bytes/])
   t.notMatch(problemsOf({ env: { CONFAB_JWT_SECRET: 'short' } })[0], /"short"/, 'errors do not show secrets')
   for (const mixed of [{ CONFAB_JWT_SECRET: strong }, { CONFAB_JWKS: 'https://keys.example/jwks' }])
-    t.match(problemsOf({ flags: { dev: true }, env: mixed }), [/^dev: excludes jwt\.secret and jwt\.jwks/])
+    t.match(problemsOf({ flags: { dev: true }, env: mixed }), [
+      /^dev: excludes jwt\.secret, jwt\.previousSecret and jwt\.jwks/,
+    ])
 
   const folder = tempFolder(t)
   const data = join(folder, 'data')
