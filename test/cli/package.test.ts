@@ -24,7 +24,8 @@ const plain = (...command: string[]): string[] => ['-c', 'unset NODE_OPTIONS; ex
 t.test('the installed package runs npx confab serve --dev', { timeout: 300_000 }, async t => {
   const folder = tempFolder(t)
   // Without the scripts of npm: `prepare` would rebuild tap while other tests run.
-  execFileSync('sh', plain(process.execPath, 'scripts/build.ts'), { cwd: root, env, stdio: 'pipe' })
+  for (const script of ['scripts/build.ts', 'scripts/sbom.ts'])
+    execFileSync('sh', plain(process.execPath, script), { cwd: root, env, stdio: 'pipe' })
   execFileSync('sh', plain('npm', 'pack', '--ignore-scripts', '--pack-destination', folder), {
     cwd: root,
     env,
@@ -34,6 +35,7 @@ t.test('the installed package runs npx confab serve --dev', { timeout: 300_000 }
   const tarball = join(folder, `confab-${version}.tgz`)
   const packed = execFileSync('tar', ['tzf', tarball], { encoding: 'utf8' })
   t.match(packed, 'package/dist/cli/main.js')
+  t.match(packed, 'package/dist/sbom.cdx.json')
   t.notMatch(packed, /package\/(src|test|bench)\//)
   t.notMatch(packed, /page-bundle/, 'the pages are bundled; the bundler is not needed')
   writeFileSync(join(folder, 'package.json'), '{"private":true}')

@@ -87,8 +87,8 @@ t.test('snapshots keep data; those of versions without it are read', async t => 
   const state = given(['alice', { t: 'create', kind: 'group', members: [], data }])
   const bytes = conversationType.serialise(state)
   t.same(conversationType.deserialise(c, bytes, conversationType.snapshotVersion), state)
-  const older = Buffer.from(JSON.stringify({ ...JSON.parse(Buffer.from(bytes).toString()), data: undefined }))
-  t.same(conversationType.deserialise(c, older, 4), { ...state, data: undefined })
+  const pair = conversationType.serialise(direct())
+  t.match(conversationType.deserialise(c, pair, 4), { data: undefined, archived: false })
   t.ok(
     conversationType.bytes(state) >
       conversationType.bytes(given(['alice', { t: 'create', kind: 'group', members: [] }])),

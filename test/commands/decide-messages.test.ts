@@ -105,9 +105,9 @@ t.test('an existing reaction is not added, a missing one is not removed', async 
 
 t.test('a message has a bounded number of reactions, and of one user', async t => {
   const state = group()
-  const reactionLimits = { messageReactions: 4, userReactions: 2 }
+  const limits = { messageReactions: 4, userReactions: 2 }
   const react = (from: string, emoji: string, on = true, m = 'm1') =>
-    run(state, command(from, { t: 'react', m, emoji, on }, { reactionLimits }))
+    run(state, command(from, { t: 'react', m, emoji, on }, { limits }))
   for (const m of ['m1', 'm2']) run(state, command('mia', { t: 'send', m, text: 'hi' }))
   for (const emoji of ['🍇', '🍈']) t.equal(codeOf(react('mia', emoji)), 'reaction.added')
   t.match(react('mia', '🍉'), { refused: 'CONFLICT', field: '/emoji', message: /you have 2/ })

@@ -78,22 +78,22 @@ export const testTimelineStore = (t: Test, open: OpenEmptyViews): void => {
 
   t.test('the last edit or deletion of each message is found, whatever is repeated', async t => {
     const { stores, views } = await open(t)
-    const edit = (seq: number, m: string, messageSeq?: number): TimelineChange => {
+    const edit = (seq: number, m: string, messageSeq?: number, changesData = false): TimelineChange => {
       const { m: _, ...change } = row('c', seq, { type: 'message.edited', m, text: `text ${seq}` })
-      return { ...change, amendment: { m, messageSeq, isDeletion: false } }
+      return { ...change, amendment: { m, messageSeq, isDeletion: false, changesData } }
     }
     const deletion = (seq: number, m: string, messageSeq?: number): TimelineChange => ({
       ...row('c', seq, { type: 'message.deleted', m }),
-      amendment: { m, messageSeq, isDeletion: true },
+      amendment: { m, messageSeq, isDeletion: true, changesData: false },
     })
     const changes = [
       ...['a', 'b', 'd', 'e'].map((m, i) => row('c', i + 1, { m })),
-      edit(5, 'a', 1),
+      edit(5, 'a', 1, true),
       edit(6, 'a', 1),
       edit(7, 'b', 2),
       deletion(8, 'b', 2),
       // As older versions wrote them; the last one is of a dead letter.
-      edit(9, 'd'),
+      edit(9, 'd', undefined, true),
       deletion(10, 'e'),
       edit(11, 'gone'),
     ]
@@ -105,10 +105,10 @@ export const testTimelineStore = (t: Test, open: OpenEmptyViews): void => {
           text: data && JSON.parse(Buffer.from(data).toString()).text,
         })),
         [
-          { messageSeq: 1, seq: 6, text: 'text 6' },
-          { messageSeq: 2, seq: 8, text: undefined },
-          { messageSeq: 3, seq: 9, text: 'text 9' },
-          { messageSeq: 4, seq: 10, text: undefined },
+          { messageSeq: 1, seq: 6, dataSeq: 5, text: 'text 6' },
+          { messageSeq: 2, seq: 8, dataSeq: 0, text: undefined },
+          { messageSeq: 3, seq: 9, dataSeq: 9, text: 'text 9' },
+          { messageSeq: 4, seq: 10, dataSeq: 0, text: undefined },
         ].slice(0, upTo),
       )
     }
@@ -116,6 +116,7 @@ export const testTimelineStore = (t: Test, open: OpenEmptyViews): void => {
     await check(4)
     await check(2)
     for (const change of changes) await stores.timeline.apply([change])
+    for (const change of [...changes].reverse()) await stores.timeline.apply([change])
     await stores.timeline.apply(changes.slice(4, 7))
     await check(4)
     t.same(await views.timeline.amendments('c', 5, 2_005), [])
@@ -130,7 +131,7 @@ export const testTimelineStore = (t: Test, open: OpenEmptyViews): void => {
   t.test('an old deletion in a batch of its own finds its message', async t => {
     const { stores, views } = await open(t)
     await stores.timeline.apply([row('c', 1, { m: 'a' })])
-    const amendment = { m: 'a', messageSeq: undefined, isDeletion: true }
+    const amendment = { m: 'a', messageSeq: undefined, isDeletion: true, changesData: false }
     await stores.timeline.apply([{ ...row('c', 2, { type: 'message.deleted', m: 'a' }), amendment }])
     t.match(await views.timeline.amendments('c', 1, 1), [{ messageSeq: 1, seq: 2 }])
   })

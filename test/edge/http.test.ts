@@ -187,7 +187,13 @@ t.test('another method, another path', async t => {
 t.test('health, and readiness without details', async t => {
   t.match(await get('/healthz'), { status: 200 })
   t.same((await get('/readyz')).body, { ok: true })
-  t.same(await confab.edge.readiness(), { feed: true, roster: true, accepting: true, disk: true })
+  t.same(await confab.edge.readiness(), {
+    feed: true,
+    revocations: true,
+    roster: true,
+    accepting: true,
+    disk: true,
+  })
   isReady = false
   const unready = await get('/readyz')
   t.equal(unready.status, 503)

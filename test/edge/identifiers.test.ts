@@ -2,7 +2,7 @@ import type { TemplatedApp } from 'uWebSockets.js'
 import { connect } from 'node:net'
 import type { TSchema } from '@sinclair/typebox'
 import t, { type Test } from 'tap'
-import { Hello, Id, Requests } from '../../src/events/index.ts'
+import { Hello, Id, Requests, subjectOf, userIdOfClaim } from '../../src/events/index.ts'
 import { signDevToken } from '../../src/infra/tokens/index.ts'
 import { loadUws } from '../../src/infra/uws/index.ts'
 import { startConfab } from '../harness/confab.ts'
@@ -219,18 +219,44 @@ t.test('the same in the queries of HTTP', async t => {
   })
 })
 
-t.test('a token whose user is no id is not valid', async t => {
+const claims = [...values, ...onlyInFields].filter(([, value]) => value.length < 1_000)
+
+t.test('a token whose claim has no user id is not valid', async t => {
+  const without = claims.filter(([, claim]) => userIdOfClaim(claim) === undefined)
+  t.ok(without.length >= 3, JSON.stringify(without))
   await expectNothingAsked(t, async () => {
-    for (const [name, value] of [...values, ...onlyInFields].filter(([, value]) => value.length < 1_000)) {
-      const forged = await signDevToken(confab.secret, value)
+    for (const [name, claim] of without) {
+      const forged = await signDevToken(confab.secret, claim)
       t.equal(await ask('GET', '/v1/inbox', forged), '401 UNAUTHENTICATED', name)
       const socket = await confab.socket()
       t.match((await socket.request('hello', { token: forged })).error, { code: 'UNAUTHENTICATED' }, name)
-      t.equal(
-        await ask('GET', `/v1/dev/token?user=${encodeURIComponent(value.toWellFormed())}`),
-        '400 BAD_REQUEST',
-        name,
-      )
+    }
+  })
+})
+
+t.test('a token whose claim is no id: only the escaped user id reaches NATS', async t => {
+  const recorded = recordSubjects(confab.connection)
+  for (const [name, claim] of claims) {
+    const user = userIdOfClaim(claim)
+    if (user === undefined) continue
+    const signed = await signDevToken(confab.secret, claim)
+    t.equal(await ask('GET', '/v1/inbox', signed), '200', name)
+    const socket = await confab.socket()
+    t.match(await socket.request('hello', { token: signed }), { ok: true, user }, name)
+    t.match(await socket.request('privacy', { lastSeen: 'nobody' }), { ok: true }, name)
+    socket.close()
+    t.ok(recorded.subjects.includes(subjectOf({ family: 'user', id: user })), name)
+  }
+  recorded.stop()
+  for (const subject of causedByClients(recorded.subjects)) t.match(subject, /^[\w$-]+(\.[\w-]+)+$/)
+  t.equal(disconnects, 0, 'the connection to NATS stays')
+})
+
+t.test('a development token is for an id', async t => {
+  await expectNothingAsked(t, async () => {
+    for (const [name, value] of claims) {
+      const path = `/v1/dev/token?user=${encodeURIComponent(value.toWellFormed())}`
+      t.equal(await ask('GET', path), '400 BAD_REQUEST', name)
     }
   })
 })

@@ -17,6 +17,7 @@ import {
 import { pathOf } from '../../src/infra/media-folder/object-files.ts'
 import { apiSubject } from '../../src/infra/nats/client/jetstream-api.ts'
 import { commandSubject, decodeCommand } from '../../src/infra/nats/commands/command-wire.ts'
+import { revocationKey } from '../../src/infra/nats/coordination/revocation-bucket.ts'
 import { digestSubject } from '../../src/infra/nats/feed/digest.ts'
 import {
   bindingOf,
@@ -49,6 +50,9 @@ const ofIds: Readonly<Record<string, (id: string) => string>> = {
   contentOf: id => contentOf(id, hash),
   'binding, conversation': id => bindingOf(id, hash, 'x'),
   'binding, media': id => bindingOf('c', hash, id),
+  'revocation, user': id => revocationKey({ of: 'user', user: id, before: 0 }),
+  'revocation, user of a token': id => revocationKey({ of: 'token', user: id, token: 'x' }),
+  'revocation, token': id => revocationKey({ of: 'token', user: 'u', token: id }),
 }
 
 /** Every function that makes a subject from another name. */
@@ -119,7 +123,7 @@ t.test('subjects are put together in the functions above only', async t => {
     path.endsWith('.ts'),
   )
   const built =
-    /`(?:conv|user|sig|snap|dead|cmd\.to|\$JS\.API[.\w]*|digests\.v2\.of)\.\$\{(?!(?:partitionOf|subjectToken|operation|family))/g
+    /`(?:conv|user|sig|snap|dead|cmd\.to|\$JS\.API[.\w]*|digests\.v2\.of)\.\$\{(?!(?:checkedId|partitionOf|subjectToken|operation|family))/g
   for (const path of sources)
     t.same(
       readFileSync(join('src', path), 'utf8').match(built) ?? [],

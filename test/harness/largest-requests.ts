@@ -55,6 +55,21 @@ const titles: readonly string[] = ['\u200b', 'a ', '👍🏽'].map(piece =>
   repeated(piece, Limits.titleChars).toWellFormed(),
 )
 
+const nested = (levels: number): Fields => {
+  let data: Fields = {}
+  for (let i = 1; i < levels; i++) data = { a: data }
+  return data
+}
+/** Data of applications of the largest size: one text, many keys in no order, many values, and the deepest. */
+const datas: readonly Fields[] = [
+  { a: 'x'.repeat(Limits.dataBytes - 8) },
+  Object.fromEntries(most(500, i => [`${(i * 7919) % 1_000}k`, 0])),
+  { a: most(2_000, () => 1) },
+  nested(Limits.dataDepth),
+]
+/** Times of the largest length, valid and not. */
+const times: readonly string[] = [`2999-12-31T23:59:59.${'9'.repeat(19)}Z`, '9'.repeat(40), '-'.repeat(40)]
+
 /**
  * The largest requests of each type, and the worst shapes known. A new type of request has to be added here: the
  * compiler requires it.
@@ -71,9 +86,11 @@ export const largestRequests: {
   create: stage => [
     { c: stage.id(), kind: 'group', members: most(880, longId), title: titles[1] },
     ...titles.map(title => ({ c: stage.id(), kind: 'channel', members: most(1_000, i => `u${i}`), title })),
+    ...datas.map(data => ({ c: stage.id(), kind: 'group', members: [], data })),
   ],
   send: stage => [
     ...texts.map(text => ({ c: stage.c, m: stage.id(), text })),
+    ...datas.map(data => ({ c: stage.c, m: stage.id(), text: texts[0], data })),
     ...names.map(name => ({
       c: stage.c,
       m: stage.id(),
@@ -81,7 +98,10 @@ export const largestRequests: {
       attachments: most(Limits.attachments, () => ({ mediaId: stage.id(), ...file(name) })),
     })),
   ],
-  edit: ({ c, m }) => texts.map(text => ({ c, m, text })),
+  edit: ({ c, m }) => [
+    ...texts.map(text => ({ c, m, text })),
+    ...datas.map(data => ({ c, m, text: texts[0], data })),
+  ],
   delete: ({ c }) => [{ c, m: longId(0), key: longId(0) }],
   react: ({ c, m }) => [
     ...['❤\ufe0f', '👍🏽', '👩\u200d', '\ufe0f', 'a'].map(piece => ({
@@ -94,17 +114,29 @@ export const largestRequests: {
   ],
   invite: stage => [{ c: stage.c, user: stage.id(), key: stage.id() }],
   remove: ({ c }) => [{ c, user: 'u1', key: longId(1) }],
+  ban: stage => [
+    ...times.map(until => ({ c: stage.c, user: stage.id(), until, key: stage.id() })),
+    { c: stage.c, user: longId(7), key: longId(7) },
+  ],
+  unban: stage => [{ c: stage.c, user: longId(7), key: stage.id() }],
   role: ({ c }) => [{ c, user: 'u2', role: 'admin', key: longId(2) }],
   join: stage => [{ c: stage.c, key: stage.id() }],
   leave: stage => [{ c: stage.many.at(-1), key: stage.id() }],
   rename: stage => titles.map(title => ({ c: stage.c, title, key: stage.id() })),
-  settings: ({ c }) => [{ c, posting: 'everybody', slowModeSeconds: 0, key: longId(3) }],
+  settings: stage => [
+    { c: stage.c, posting: 'everybody', slowModeSeconds: 0, key: longId(3) },
+    ...datas.map(data => ({ c: stage.c, archived: false, historyFrom: 'start', data, key: stage.id() })),
+  ],
   read: ({ c }) => [{ c, seq: Number.MAX_SAFE_INTEGER }],
   delivered: ({ c }) => [{ c, seq: Number.MAX_SAFE_INTEGER }],
   mute: ({ c }) => [{ c, on: true }],
+  hide: ({ c }) => [{ c, on: true }],
   block: stage => [{ user: stage.id(), on: true }],
   direct: stage => [{ user: stage.id() }],
-  privacy: () => [{ lastSeen: 'everybody' }],
+  profile: () => datas.map(data => ({ data })),
+  privacy: () => [{ lastSeen: 'everybody', receipts: 'everybody' }],
+  profiles: () => [{ users: most(Limits.profiles, i => `u${i}`) }, { users: most(Limits.profiles, longId) }],
+  sessions: () => [{}, { end: longId(8) }],
   typing: ({ c }) => [{ c, on: true }],
   call: ({ c }) => [
     { c, to: 'u3', call: longId(4), kind: 'offer', data: repeated('a=candidate:1 ', Limits.callBytes) },
@@ -129,6 +161,10 @@ export const largestRequests: {
   ],
   undelivered: () => [{ limit: Limits.undeliveredPage }, { cursor: 'a'.repeat(512) }],
   members: ({ c }) => [
+    { c, limit: Limits.membersPage },
+    { c, cursor: 'a'.repeat(512) },
+  ],
+  bans: ({ c }) => [
     { c, limit: Limits.membersPage },
     { c, cursor: 'a'.repeat(512) },
   ],

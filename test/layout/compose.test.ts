@@ -68,7 +68,8 @@ t.test('every confab process starts from a valid configuration', async t => {
 })
 
 t.test('the servers are those of the tests', async t => {
-  const imageOf = (name: string): string => services[name]?.image ?? ''
+  // An image may have a digest beside its version.
+  const imageOf = (name: string): string => services[name]?.image?.replace(/@sha256:[0-9a-f]{64}$/, '') ?? ''
   const versionIn = (path: string, pattern: RegExp): string =>
     pattern.exec(read(path))?.[1] ?? `none in ${path}`
   const nats = versionIn('src/infra/nats/client/server-versions.ts', /goVersion: '([\d.]+)'/)

@@ -128,13 +128,8 @@ export const createCommandBus = ({
     ...shared,
     cache: conversations,
     handler: whileOwned<ConversationState, ConversationEvent, MutableConversationCommand & Command>(
-      conversationHandler(
-        conversations,
-        users,
-        lookup,
-        (command, peer) =>
-          claimDirect(userQueues, { ...command, id: `d.${command.id}` }, peer, command.request.c),
-        limits,
+      conversationHandler(conversations, users, lookup, (command, peer) =>
+        claimDirect(userQueues, { ...command, id: `d.${command.id}` }, peer, command.request.c),
       ),
     ),
   })
@@ -172,9 +167,7 @@ export const createCommandBus = ({
         blocked: undefined,
         follows: undefined,
         follower: undefined,
-        channelMembers: undefined,
-        maxBans: undefined,
-        reactionLimits: undefined,
+        limits,
         pair: undefined,
         found: undefined,
         isWanted,

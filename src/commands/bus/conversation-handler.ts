@@ -12,7 +12,6 @@ import { answerOfConversation, decideConversation } from '../domain/decide-conve
 import type { UserState } from '../domain/user-state.ts'
 import type { MessageLookup } from '../ports/message-lookup.ts'
 import type { AggregateCache } from '../states/aggregate-cache.ts'
-import type { BusLimits } from './bus-limits.ts'
 import type { CommandHandler } from './command-handler.ts'
 
 /** A conversation command to which the bus adds facts. */
@@ -32,7 +31,6 @@ export const conversationHandler = (
   users: Aggregates<UserState, UserEvent>,
   lookup: MessageLookup,
   claimDirect: (command: ConversationCommand, peer: string) => Promise<string>,
-  limits: Pick<BusLimits, 'channelMembers' | 'bans' | 'messageReactions' | 'userReactions'>,
 ): CommandHandler<ConversationState, ConversationEvent, MutableConversationCommand> => ({
   type: conversationType,
   decide: (state, command) => {
@@ -47,11 +45,8 @@ export const conversationHandler = (
       if (user !== undefined) setFollows(command, user)
       else if (command.follower !== follower)
         return users.load(follower).then(loaded => setFollows(command, loaded))
-      command.channelMembers = limits.channelMembers
     }
     if (state.slowMode !== undefined) command.now = performance.now()
-    if (command.request.t === 'react') command.reactionLimits = limits
-    else if (command.request.t === 'ban') command.maxBans = limits.bans
     const decision = decideConversation(state, command)
     // Before a direct conversation is created, its id is recorded: the two users may have another one.
     if (command.pair === undefined && peer !== undefined && isCreation(decision))

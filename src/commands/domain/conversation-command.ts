@@ -29,23 +29,22 @@ export interface ConversationCommand<R extends ConversationRequest = Conversatio
    * names.
    */
   readonly follower?: string | undefined
-  /** Members that the log of a channel holds at most. Undefined: no limit. */
-  readonly channelMembers?: number | undefined
-  /** Bans that a conversation has at most. Undefined: no limit. */
-  readonly maxBans?: number | undefined
-  /** Bounds of the reactions to one message. Undefined: no bounds. */
-  readonly reactionLimits?: ReactionLimits | undefined
+  /** Bounds of a conversation. Undefined, as a whole or one of them: no limit. */
+  readonly limits?: ConversationLimits | undefined
   /** `create` of a direct conversation: the conversation that the two users have, by the log of one of them. */
   readonly pair?: string | undefined
   /** Result of the look-up that an earlier decision asked for. */
   readonly found?: FoundMessage | undefined
 }
 
-export interface ReactionLimits {
+export interface ConversationLimits {
+  /** Members that the log of a channel holds. */
+  readonly channelMembers?: number
+  readonly bans?: number
   /** Different reactions to a message. */
-  readonly messageReactions: number
+  readonly messageReactions?: number
   /** Different reactions of one user to a message. */
-  readonly userReactions: number
+  readonly userReactions?: number
 }
 
 export interface FoundMessage {

@@ -286,10 +286,10 @@ const removedEmoji = (
 /** Refuses one more different reaction to a message that has as many as it may have, of all users or of this one. */
 const refuseReaction = (
   { recent }: ConversationState,
-  { request: { m, emoji }, from, reactionLimits }: CommandOf<'react'>,
+  { request: { m, emoji }, from, limits }: CommandOf<'react'>,
 ): Refusal | undefined => {
-  if (reactionLimits === undefined) return undefined
-  const { messageReactions, userReactions } = reactionLimits
+  if (limits === undefined) return undefined
+  const { messageReactions = Number.POSITIVE_INFINITY, userReactions = Number.POSITIVE_INFINITY } = limits
   const { emojis, own } = reactionsOf(recent, m, from)
   if (own >= userReactions)
     return refuse(

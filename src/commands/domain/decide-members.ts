@@ -4,6 +4,7 @@ import { banOf, bansAt, endless, untilField } from './bans.ts'
 import {
   type CommandOf,
   type ConversationCommand,
+  type ConversationLimits,
   isLower,
   refuseStranger,
   roleIn,
@@ -35,20 +36,20 @@ const managerRole = (
 
 export const decideInvite = (
   state: ConversationState,
-  { request: { user }, from, at, follows, channelMembers }: CommandOf<'invite'>,
+  { request: { user }, from, at, follows, limits }: CommandOf<'invite'>,
 ): ConversationDecision => {
   const role = managerRole(state, { from, follows, at })
   if (typeof role !== 'string') return role
   const ban = banOf(state.bans, user, at)
   if (ban !== undefined) return refuseBanned(ban, '/user')
   if (state.members.has(user) || follows === true) return unchanged(state)
-  if (isFull(state, channelMembers)) return { handover: { user, follow: true } }
+  if (isFull(state, limits)) return { handover: { user, follow: true } }
   return { event: joined(state, from, at, user) }
 }
 
 export const decideJoin = (
   state: ConversationState,
-  { from, at, follows, channelMembers }: CommandOf<'join'>,
+  { from, at, follows, limits }: CommandOf<'join'>,
 ): ConversationDecision => {
   const isMember = state.members.has(from)
   if (!isMember && (state.seq === 0 || state.kind !== 'channel')) return refuseStranger(state)
@@ -56,13 +57,15 @@ export const decideJoin = (
   const ban = banOf(state.bans, from, at)
   if (ban !== undefined) return refuseBanned(ban)
   if (isMember || (follows === true && state.members.size > 0)) return unchanged(state)
-  if (isFull(state, channelMembers)) return { handover: { user: from, follow: true } }
+  if (isFull(state, limits)) return { handover: { user: from, follow: true } }
   return { event: joined(state, from, at, from) }
 }
 
 /** Whether the log of a channel is full. Users who join later follow the channel. */
-const isFull = (state: ConversationState, channelMembers = Number.POSITIVE_INFINITY): boolean =>
-  state.kind === 'channel' && state.members.size >= channelMembers
+const isFull = (
+  { kind, members }: ConversationState,
+  { channelMembers = Number.POSITIVE_INFINITY }: ConversationLimits = {},
+): boolean => kind === 'channel' && members.size >= channelMembers
 
 /** Returns the event of a user who joins. The first member of an empty channel becomes its owner. */
 const joined = (state: ConversationState, from: string, at: string, user: string): ConversationEvent => {
@@ -90,7 +93,7 @@ export const decideRemove = (
  */
 export const decideBan = (
   state: ConversationState,
-  { request: { user, until = endless }, from, at, follows, maxBans }: CommandOf<'ban'>,
+  { request: { user, until = endless }, from, at, follows, limits }: CommandOf<'ban'>,
 ): ConversationDecision => {
   const role = managerRole(state, { from, follows, at })
   if (typeof role !== 'string') return role
@@ -101,10 +104,11 @@ export const decideBan = (
     return refuse('BAD_REQUEST', 'until: expected a time in the future.', '/until')
   const before = banOf(state.bans, user, at)
   if (before === until && theirRole === undefined) return unchanged(state)
-  if (before === undefined && hasManyBans(state, at, maxBans))
+  const most = limits?.bans ?? Number.POSITIVE_INFINITY
+  if (before === undefined && hasManyBans(state, at, most))
     return refuse(
       'CONFLICT',
-      `user: the conversation has ${maxBans} bans, and may have no more. Lift one first.`,
+      `user: the conversation has ${most} bans, and may have no more. Lift one first.`,
       '/user',
     )
   const { c } = state
@@ -114,7 +118,7 @@ export const decideBan = (
   }
 }
 
-const hasManyBans = ({ bans }: ConversationState, at: string, most = Number.POSITIVE_INFINITY): boolean =>
+const hasManyBans = ({ bans }: ConversationState, at: string, most: number): boolean =>
   bans.size >= most && bansAt(bans, at).size >= most
 
 export const decideUnban = (

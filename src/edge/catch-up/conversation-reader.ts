@@ -8,6 +8,8 @@ import {
   contentEventOf,
   type Edited,
   type LastChange,
+  lastChange,
+  lastOf,
   type Posted,
   parse,
   withCurrentContent,
@@ -142,21 +144,22 @@ export class ConversationReader {
     // Read before the amendments: what the timeline adds between the two reads is then read from the log.
     const head = await this.#timeline.head(c)
     const [changes, recent] = await Promise.all([
-      this.#changesOf(c, events),
+      this.#changesOf(view, events),
       (head?.seq ?? 0) < amended ? this.#changesAfter(c, head?.streamSeq ?? 0) : undefined,
     ])
     return entries.map((entry, i) => {
       const event = events[i]
       if (event === undefined) return entry
-      return withCurrentContent(entry, event, recent?.get(event.m) ?? changes.get(event.m))
+      return withCurrentContent(entry, event, lastOf(changes.get(event.m), recent?.get(event.m)))
     })
   }
 
   /** Returns the last changes that the timeline has of the messages of some events, by message id. */
   async #changesOf(
-    c: string,
+    view: ConversationView,
     events: readonly (Posted | Edited | undefined)[],
   ): Promise<ReadonlyMap<string, LastChange>> {
+    const { c } = view
     const messages = new Map<number, string>()
     const older: Edited[] = []
     for (const event of events)
@@ -176,11 +179,26 @@ export class ConversationReader {
       ranges.push(this.#timeline.amendments(c, seq, seq))
     }
     const changes = new Map<string, LastChange>()
-    for (const { messageSeq, seq, data } of (await Promise.all(ranges)).flat()) {
-      const m = messages.get(messageSeq)
-      if (m !== undefined) changes.set(m, { seq, edit: data && (parse(data) as Edited) })
-    }
+    await Promise.all(
+      (await Promise.all(ranges)).flat().map(async ({ messageSeq, seq, data, dataSeq }) => {
+        const m = messages.get(messageSeq)
+        if (m === undefined) return
+        const edit = data && (parse(data) as Edited)
+        if (edit === undefined || dataSeq === 0) changes.set(m, { seq, edit, dataEdit: undefined })
+        else
+          changes.set(m, { seq, edit, dataEdit: dataSeq === seq ? edit : await this.#editAt(view, dataSeq) })
+      }),
+    )
     return changes
+  }
+
+  /** Returns an edit that the timeline has, or the log. */
+  async #editAt(view: ConversationView, seq: number): Promise<Edited | undefined> {
+    const [entry] = await this.#timeline.page(view.c, { after: seq - 1, before: seq + 1, limit: 1 })
+    const [found] = entry === undefined ? await this.#pageAfter(view, seq - 1, 1) : [entry]
+    if (found?.seq !== seq) throw tooFarBehind()
+    const change = changeOf(found)
+    return change?.type === 'message.edited' ? change : undefined
   }
 
   /** Returns the last edits and deletions that the log has after a stream sequence, by message id. */
@@ -190,8 +208,7 @@ export class ConversationReader {
       for (const entry of batch) {
         const change = changeOf(entry)
         if (change === undefined) continue
-        const edit = change.type === 'message.edited' ? change : undefined
-        changes.set(change.m, { seq: entry.seq, edit })
+        changes.set(change.m, lastOf(changes.get(change.m), lastChange(change))!)
       }
     return changes
   }

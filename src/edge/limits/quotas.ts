@@ -215,9 +215,11 @@ export class Quotas {
   }
 
   #count(usage: Usage, kind: QuotaKind, count: number): void {
+    const quota = this.#limits[kind]
+    if (quota === 0) return
     const index = indexOf[kind]
     usage.own[index]! += count
-    if (Math.abs(usage.own[index]!) * unwrittenPart >= this.#limits[kind]) this.#due.add(usage)
+    if (Math.abs(usage.own[index]!) * unwrittenPart >= quota) this.#due.add(usage)
   }
 }
 

@@ -54,7 +54,8 @@ const steps: readonly (readonly (string | AddedColumn | AddedTable)[])[] = [
     {
       beside: 'timeline',
       added: 'timeline_amendment',
-      columns: 'c text, bucket int, seq bigint, amended bigint, data blob, PRIMARY KEY ((c, bucket), seq)',
+      columns: `c text, bucket int, seq bigint, amended bigint, data blob, data_seq bigint,
+        PRIMARY KEY ((c, bucket), seq)`,
     },
     {
       beside: 'timeline',

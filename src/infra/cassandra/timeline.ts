@@ -30,15 +30,20 @@ export const cassandraTimelineStore = (database: Database, generation: number): 
   const { timeline, timelineMessage, timelineHead, timelineAmendment, timelineMedia } = tablesOf(generation)
   const insert = `INSERT INTO ${timeline} (c, bucket, seq, stream_seq, data) VALUES (?, ?, ?, ?, ?) USING TIMESTAMP ?`
   const insertMessage = `INSERT INTO ${timelineMessage} (c, m, seq) VALUES (?, ?, ?) USING TIMESTAMP ?`
-  const amend = `UPDATE ${timelineAmendment} USING TIMESTAMP ? SET amended = ?, data = ?
-    WHERE c = ? AND bucket = ? AND seq = ?`
+  const amendmentOf = 'WHERE c = ? AND bucket = ? AND seq = ?'
+  const amend = `UPDATE ${timelineAmendment} USING TIMESTAMP ? SET amended = ?, data = ? ${amendmentOf}`
+  const amendData = `UPDATE ${timelineAmendment} USING TIMESTAMP ? SET data_seq = ?, amended = ?, data = ?
+    ${amendmentOf}`
   const attach = `INSERT INTO ${timelineMedia} (c, media, seq) VALUES (?, ?, ?) USING TIMESTAMP ?`
   const selectMessage = `SELECT seq FROM ${timelineMessage} WHERE c = ? AND m = ? LIMIT 1`
-  /** Writes the amendments of a batch: the timestamp is the seq of the edit or deletion, so the last one stays. */
+  /**
+   * Writes the amendments of a batch: the timestamp is the seq of the edit or deletion, so the last one stays, in each
+   * column.
+   */
   const amendments = async (changes: readonly TimelineChange[]): Promise<Write[]> => {
     const writes = changes.map(async ({ c, seq, amendment, data }): Promise<Write[]> => {
       if (amendment === undefined) return []
-      const { m, isDeletion } = amendment
+      const { m, isDeletion, changesData } = amendment
       const of =
         amendment.messageSeq ??
         changes.find(change => change.c === c && change.m === m && change.seq < seq)?.seq ??
@@ -47,7 +52,12 @@ export const cassandraTimelineStore = (database: Database, generation: number): 
       if (of === 0 || of >= seq) return []
       const bucket = bucketOf(of)
       const params = [seq, seq, isDeletion ? noData : bufferOf(data), c, bucket, of]
-      return [{ query: amend, params, partition: `a ${bucket} ${c}` }]
+      const partition = `a ${bucket} ${c}`
+      return [
+        changesData
+          ? { query: amendData, params: [seq, ...params], partition }
+          : { query: amend, params, partition },
+      ]
     })
     return (await Promise.all(writes)).flat()
   }
@@ -89,7 +99,7 @@ export const cassandraTimelineStore = (database: Database, generation: number): 
         { name: timeline, columns: 'c, seq, stream_seq, data' },
         { name: timelineMessage, columns: 'c, m, seq' },
         { name: timelineHead, columns: 'c, seq, stream_seq' },
-        { name: timelineAmendment, columns: 'c, seq, amended, data' },
+        { name: timelineAmendment, columns: 'c, seq, amended, data, data_seq' },
         { name: timelineMedia, columns: 'c, media, seq' },
       ]),
   }
@@ -116,7 +126,7 @@ export const cassandraTimelineQueries = (database: Database, generation: number)
   const selectHead = `SELECT seq, stream_seq FROM ${timelineHead} WHERE c = ?`
   const selectMessage = `SELECT seq FROM ${timelineMessage} WHERE c = ? AND m = ? LIMIT 2`
 
-  const selectAmendments = `SELECT seq, amended, data FROM ${timelineAmendment}
+  const selectAmendments = `SELECT seq, amended, data, data_seq FROM ${timelineAmendment}
     WHERE c = ? AND bucket = ? AND seq >= ? AND seq <= ?`
   const selectMedia = `SELECT seq FROM ${timelineMedia} WHERE c = ? AND media = ?`
 
@@ -184,6 +194,7 @@ export const cassandraTimelineQueries = (database: Database, generation: number)
           messageSeq: numberOf(row.seq),
           seq: numberOf(row.amended),
           data: data.length === 0 ? undefined : bytesOf(data),
+          dataSeq: numberOf(row.data_seq),
         }
       })
     },

@@ -50,9 +50,10 @@ const columns: Readonly<Record<Table, string>> = {
   timeline: 'c text, bucket int, seq bigint, stream_seq bigint, data blob, PRIMARY KEY ((c, bucket), seq)',
   timelineMessage: 'c text, m text, seq bigint, PRIMARY KEY ((c, m), seq)',
   timelineHead: 'c text PRIMARY KEY, seq bigint, stream_seq bigint',
-  // seq: of the message. amended: seq of its last edit or deletion. data: the edit; empty: deleted.
-  timelineAmendment:
-    'c text, bucket int, seq bigint, amended bigint, data blob, PRIMARY KEY ((c, bucket), seq)',
+  // seq: of the message. amended: seq of its last edit or deletion. data: the edit; empty: deleted. data_seq: seq of the
+  // last edit that changed the data of the application.
+  timelineAmendment: `c text, bucket int, seq bigint, amended bigint, data blob, data_seq bigint,
+    PRIMARY KEY ((c, bucket), seq)`,
   timelineMedia: 'c text, media text, seq bigint, PRIMARY KEY ((c, media), seq)',
   // A conversation with its last message. at: time of the last message. amended: seq of the last edit or deletion.
   inboxConversation: `c text PRIMARY KEY, kind text, first text, second text, title text, head bigint, at text, n int,

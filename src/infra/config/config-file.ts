@@ -23,8 +23,13 @@ export const readErrorText = (error: unknown): string => {
 }
 
 /** The message of a syntax error without the text of the file that it quotes, which may be a secret. */
-const withoutSource = (message: string): string =>
-  (message.split('\n')[0] ?? '').replace(/("|: ).*?( at line \d.*)?$/, '$2').trim()
+const withoutSource = (message: string): string => {
+  const [line = ''] = message.split('\n')
+  const place = / at line \d+, column \d+:?$/.exec(line)?.[0] ?? ''
+  const reason = line.slice(0, line.length - place.length)
+  const quoted = reason.search(/"|: /)
+  return `${quoted < 0 ? reason : reason.slice(0, quoted)}${place}`.trim()
+}
 
 /**
  * Returns the values of a YAML file by dotted key, each with its line. Adds to `problems` when the file cannot be read

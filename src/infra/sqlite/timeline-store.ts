@@ -14,16 +14,20 @@ import { rowsOf, tablesOf } from './view-tables.ts'
 export const sqliteTimelineStore = (db: DatabaseSync, generation: number): TimelineStore => {
   const tables = tablesOf(generation)
   const { timeline, timelineAmendment, timelineMedia } = tables
-  const amend = db.prepare(`INSERT INTO ${timelineAmendment} (c, seq, amended, data) VALUES (?, ?, ?, ?)
-    ON CONFLICT DO UPDATE SET amended = excluded.amended, data = excluded.data WHERE excluded.amended > amended`)
+  const amend =
+    db.prepare(`INSERT INTO ${timelineAmendment} (c, seq, amended, data, data_seq) VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET data = iif(excluded.amended > amended, excluded.data, data),
+      amended = max(amended, excluded.amended), data_seq = max(data_seq, excluded.data_seq)
+    WHERE excluded.amended > amended OR excluded.data_seq > data_seq`)
   const attach = db.prepare(
     `INSERT INTO ${timelineMedia} (c, media, seq) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`,
   )
   const posted = db.prepare(`SELECT seq FROM ${timeline} WHERE c = ? AND m = ? ORDER BY seq LIMIT 1`)
   /** An amendment of a message that became a dead letter has no message. */
-  const amendMessage = ({ c, seq, data }: TimelineChange, { m, messageSeq, isDeletion }: Amendment): void => {
+  const amendMessage = ({ c, seq, data }: TimelineChange, amendment: Amendment): void => {
+    const { m, messageSeq, isDeletion, changesData } = amendment
     const of = messageSeq ?? (posted.get(c, m)?.seq as number | undefined)
-    if (of !== undefined && of < seq) amend.run(c, of, seq, isDeletion ? null : data)
+    if (of !== undefined && of < seq) amend.run(c, of, seq, isDeletion ? null : data, changesData ? seq : 0)
   }
   const insert = db.prepare(
     `INSERT INTO ${timeline} (c, seq, stream_seq, m, data) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
@@ -51,7 +55,7 @@ async function* allRows(
   { timeline, timelineAmendment, timelineMedia }: ReturnType<typeof tablesOf>,
 ): AsyncGenerator<readonly ViewRow[]> {
   yield* rowsOf(db, timeline, ['c', 'seq'], 'c, seq, stream_seq, m, hex(data) AS data')
-  yield* rowsOf(db, timelineAmendment, ['c', 'seq'], 'c, seq, amended, hex(data) AS data')
+  yield* rowsOf(db, timelineAmendment, ['c', 'seq'], 'c, seq, amended, hex(data) AS data, data_seq')
   yield* rowsOf(db, timelineMedia, ['c', 'media', 'seq'], 'c, media, seq')
 }
 
@@ -64,6 +68,7 @@ interface AmendmentRow {
   seq: number
   amended: number
   data: Uint8Array | null
+  dataSeq: number
 }
 
 const decoder = new TextDecoder()
@@ -78,16 +83,17 @@ export const sqliteTimelineQueries = (db: DatabaseSync, generation: number): Tim
   )
   const message = db.prepare(`SELECT seq, data FROM ${timeline} WHERE c = ? AND m = ? ORDER BY seq LIMIT 2`)
   const amendments = db.prepare(
-    `SELECT seq, amended, data FROM ${timelineAmendment} WHERE c = ? AND seq BETWEEN ? AND ?`,
+    `SELECT seq, amended, data, data_seq AS dataSeq FROM ${timelineAmendment} WHERE c = ? AND seq BETWEEN ? AND ?`,
   )
   const withMedia = db.prepare(`SELECT seq FROM ${timelineMedia} WHERE c = ? AND media = ?`)
   return {
     amendments: async (c, from, to) =>
       coded(() =>
-        (amendments.all(c, from, to) as unknown as AmendmentRow[]).map(({ seq, amended, data }) => ({
+        (amendments.all(c, from, to) as unknown as AmendmentRow[]).map(({ seq, amended, data, dataSeq }) => ({
           messageSeq: seq,
           seq: amended,
           data: data ?? undefined,
+          dataSeq,
         })),
       ),
     messagesWith: async (c, mediaId) => coded(() => withMedia.all(c, mediaId).map(({ seq }) => Number(seq))),

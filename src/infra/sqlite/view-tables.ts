@@ -119,11 +119,13 @@ export const millisecondsOf = (time: string): string =>
 
 /** Later additions, in order; each is a step of the schema. */
 const additions: { readonly [P in ProjectionName]?: readonly ((tables: Tables) => string)[] } = {
-  // seq: of the message. amended: seq of its last edit or deletion. data: the edit; NULL: deleted.
+  // seq: of the message. amended: seq of its last edit or deletion. data: the edit; NULL: deleted. data_seq: seq of the
+  // last edit that changed the data of the application; 0: none.
   timeline: [
     ({ timelineAmendment, timelineMedia }) => `
   CREATE TABLE IF NOT EXISTS ${timelineAmendment} (
-    c TEXT NOT NULL, seq INTEGER NOT NULL, amended INTEGER NOT NULL, data BLOB, PRIMARY KEY (c, seq)
+    c TEXT NOT NULL, seq INTEGER NOT NULL, amended INTEGER NOT NULL, data BLOB,
+    data_seq INTEGER NOT NULL, PRIMARY KEY (c, seq)
   ) STRICT, WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS ${timelineMedia} (
     c TEXT NOT NULL, media TEXT NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (c, media, seq)

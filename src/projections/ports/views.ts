@@ -35,6 +35,8 @@ export interface TimelineAmendment {
   readonly seq: number
   /** The `message.edited`, as the log has it; undefined: the message is deleted. */
   readonly data: Uint8Array | undefined
+  /** seq of the last edit that changed the data of the application; 0: no edit did. */
+  readonly dataSeq: number
 }
 
 export interface TimelineQueries {

@@ -1,12 +1,17 @@
 import { wireBytes } from '../../events/index.ts'
 import { noChanges, type Projection } from './projection.ts'
 
-/** The event edits or deletes a message. Key: (c, seq of the message); the highest seq wins. */
+/**
+ * The event edits or deletes a message. Key: (c, seq of the message); the highest seq wins, and the highest seq of those
+ * that change the data.
+ */
 export interface Amendment {
   readonly m: string
   /** Undefined: an older version wrote the event, and the store finds the message by its id. */
   readonly messageSeq: number | undefined
   readonly isDeletion: boolean
+  /** Whether the event replaces or removes the data of the application. */
+  readonly changesData: boolean
 }
 
 /**
@@ -43,11 +48,12 @@ export const timelineProjection: Projection<TimelineChange> = {
       }
       case 'message.edited': {
         const { m, messageSeq } = event
-        return [{ ...row, amendment: { m, messageSeq, isDeletion: false } }]
+        const changesData = event.data !== undefined
+        return [{ ...row, amendment: { m, messageSeq, isDeletion: false, changesData } }]
       }
       case 'message.deleted': {
         const { m, messageSeq } = event
-        return [{ ...row, m, amendment: { m, messageSeq, isDeletion: true } }]
+        return [{ ...row, m, amendment: { m, messageSeq, isDeletion: true, changesData: false } }]
       }
       default:
         return [row]

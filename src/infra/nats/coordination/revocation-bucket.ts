@@ -2,7 +2,7 @@ import type { KV } from '@nats-io/kv'
 import { type Static, Type } from '@sinclair/typebox'
 import { TypeCompiler } from '@sinclair/typebox/compiler'
 import type { Revocation, RevocationStore, StoredRevocation } from '../../../edge/ports/revocation-store.ts'
-import { Id } from '../../../events/index.ts'
+import { checkedId, Id } from '../../../events/index.ts'
 import type { Nats } from '../client/connection.ts'
 import { OrderedConsumer } from '../log/ordered-consumer.ts'
 import { checkConnected, isBucketConflict, openBucket } from './kv-bucket.ts'
@@ -24,11 +24,12 @@ const Stored = Type.Union([
 ])
 const storedCheck = TypeCompiler.Compile(Stored)
 
-const keyOf = (revocation: Revocation): string =>
+/** Returns the key of a revocation. Throws InvalidNameError. */
+export const revocationKey = (revocation: Revocation): string =>
   revocation.of === 'user'
-    ? `user.${revocation.user}`
+    ? `user.${checkedId(revocation.user)}`
     : revocation.of === 'token'
-      ? `token.${revocation.user}.${revocation.token}`
+      ? `token.${checkedId(revocation.user)}.${checkedId(revocation.token)}`
       : 'everyone'
 
 const parse = (data: Uint8Array): Static<typeof Stored> | undefined => {
@@ -62,7 +63,7 @@ class RevocationBucket implements RevocationStore {
 
   async put(revocation: Revocation): Promise<void> {
     checkConnected(this.#nats)
-    const key = keyOf(revocation)
+    const key = revocationKey(revocation)
     for (let left = attempts; ; left--) {
       const entry = await this.#kv.get(key)
       const known = entry?.operation === 'PUT' ? parse(entry.value) : undefined
