@@ -77,11 +77,17 @@ const tail = async (flags: TailFlags): Promise<void> => {
   client.on('state', state => {
     if (state === 'waiting') note('connection lost, reconnecting')
   })
+  let lastError: Error | undefined
+  client.on('error', error => {
+    lastError = error
+  })
   try {
     const events = client.events({ signal, ...(c === undefined ? {} : { c }) })
     if (c !== undefined) void noteMissingConversation(client, c, flags.user)
     for await (const event of events)
       await print(flags.format === 'ndjson' ? `${JSON.stringify(event)}\n` : line(event))
+    // The server has ended the session: the client does not reconnect.
+    if (client.state === 'closed' && lastError !== undefined) throw lastError
   } finally {
     client.close()
     release()

@@ -71,27 +71,35 @@ const Actions = (props: { chat: Chat; room: Room; open: boolean; leads: boolean;
   const thenClose = (act: () => Promise<boolean>) => async () => {
     if (await act()) onClose()
   }
-  if (leaving)
-    return html`
-      <div class="dialog-actions">
-        <span class="muted">You will not see it any more.</span>
-        <button type="button" class="quiet" onClick=${() => setLeaving(false)}>Stay</button>
-        <button type="button" class="danger" onClick=${thenClose(() => chat.leave(room.c))}>Leave</button>
-      </div>
-    `
   return html`
-    <div class="dialog-actions">
+    <section aria-label="Conversation">
+      <h3>Conversation</h3>
+      <p class="muted">A hidden conversation returns with its next message.</p>
+      <div class="dialog-actions">
+        ${
+          leads &&
+          html`
+            <button type="button" class="quiet" onClick=${() => void chat.archive(room.c, !isArchived)}>
+              ${isArchived ? 'Open it again' : 'Archive'}
+            </button>
+          `
+        }
+        <button type="button" class="quiet" onClick=${thenClose(() => chat.hide(room.c))}>Hide</button>
+        ${open && html`<button type="button" class="quiet" onClick=${() => setLeaving(true)}>Leave</button>`}
+      </div>
       ${
-        leads &&
+        leaving &&
         html`
-          <button type="button" class="quiet" aria-pressed=${isArchived} onClick=${() => void chat.archive(room.c, !isArchived)}>
-            ${isArchived ? 'Open it again' : 'Archive'}
-          </button>
+          <${Question}
+            text="Leave the conversation? You will not see it any more."
+            keep="Stay"
+            confirm="Leave"
+            onClose=${() => setLeaving(false)}
+            onConfirm=${thenClose(() => chat.leave(room.c))}
+          />
         `
       }
-      <button type="button" class="quiet" onClick=${thenClose(() => chat.hide(room.c))}>Hide conversation</button>
-      ${open && html`<button type="button" class="quiet" onClick=${() => setLeaving(true)}>Leave the conversation</button>`}
-    </div>
+    </section>
   `
 }
 
@@ -202,7 +210,7 @@ const Member = (props: { chat: Chat; room: Room; member: MemberItem; mine: Role;
   `
 }
 
-/** Asks in the row of a member or device. The focus is on the button that changes nothing. */
+/** Asks in place, such as in the row of a member or device. The focus is on the button that changes nothing. */
 export const Question = (props: {
   text: string
   keep: string

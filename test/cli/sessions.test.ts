@@ -126,6 +126,15 @@ t.test('sessions ls and end, beside running nodes and without one', async t => {
     t.same([await phone.status(), await bob.status()], [401, 200])
   })
 
+  await t.test('end: tail says why it ends', async t => {
+    const tail = runConfab(['tail', '--user', 'carl', '--data', data])
+    while ((await listed('--user', 'carl')).matching !== 1);
+    t.match((await run('end', '--user', 'carl', '--yes')).stderr, /^1 session closed; /m)
+    const { code, stderr } = await tail
+    t.equal(code, 1)
+    t.match(stderr, /^error UNAUTHENTICATED: This session was ended on another device or by the operator/m)
+  })
+
   await t.test('end: by issue time', async t => {
     t.match((await run('end', '--issued-before', '2020-01-01', '--yes')).stderr, /^0 sessions closed/m)
     t.equal(await bob.client.code('ping'), 'ok')

@@ -100,6 +100,26 @@ test('a ban asks first; banned users are listed, and a ban is lifted', async ({ 
   t.equal(await uma.locator('.conversation').count(), 0)
 })
 
+test('leaving a conversation asks first', async ({ t, confab, open }) => {
+  const nina = await confab.connect('nina')
+  await nina.ok('create', { c: 'attic', kind: 'group', title: 'Attic', members: ['omar'] })
+  const page = await open('omar', { c: 'attic' })
+  await page.getByRole('button', { name: 'Members' }).click()
+  const members = page.getByRole('dialog', { name: 'Members' })
+  const leave = members.getByRole('button', { name: 'Leave', exact: true })
+  const question = members.getByRole('alertdialog', { name: 'Leave the conversation?' })
+  await leave.click()
+  t.equal(await page.locator(':focus').textContent(), 'Stay', 'Enter leaves nothing')
+  await page.keyboard.press('Enter')
+  await question.waitFor({ state: 'detached' })
+  await leave.click()
+  await question.getByRole('button', { name: 'Leave', exact: true }).click()
+  await page.getByRole('heading', { name: 'Nothing open' }).waitFor()
+  t.equal(await page.locator('.conversation').count(), 0)
+  const omar = await confab.connect('omar')
+  t.equal(await omar.code('send', { c: 'attic', m: 'm1', text: 'still here' }), 'NOT_FOUND')
+})
+
 test('an archived conversation has a note in place of the composer, and is marked in the list', async ({
   t,
   confab,
@@ -135,7 +155,7 @@ test('a hidden direct conversation leaves the list, and returns with a message',
   await yao.ok('send', { c, m: 'm1', text: 'hello' })
   const page = await open('zia', { c })
   await page.getByRole('button', { name: 'Members' }).click()
-  await page.getByRole('button', { name: 'Hide conversation' }).click()
+  await page.getByRole('button', { name: 'Hide', exact: true }).click()
   await page.getByRole('heading', { name: 'Nothing open' }).waitFor()
   t.equal(await page.locator('.conversation').count(), 0)
   await page.reload()
@@ -144,7 +164,7 @@ test('a hidden direct conversation leaves the list, and returns with a message',
   await page.locator('.conversation', { hasText: 'are you there?' }).waitFor()
   await page.locator('.conversation').click()
   await page.getByRole('button', { name: 'Members' }).click()
-  await page.getByRole('button', { name: 'Hide conversation' }).click()
+  await page.getByRole('button', { name: 'Hide', exact: true }).click()
   await page.getByRole('button', { name: 'New conversation' }).first().click()
   await page.getByLabel('With').fill('yao')
   await page.getByRole('button', { name: 'Start' }).click()
