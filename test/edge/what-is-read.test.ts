@@ -292,19 +292,27 @@ t.test('every request that returns content is read above', async t => {
 })
 
 type Step =
-  | { readonly t: 'post' | 'edit' | 'delete'; readonly m: number }
+  | {
+      readonly t: 'post' | 'edit' | 'delete'
+      readonly m: number
+      readonly data: 'set' | 'removed' | undefined
+    }
   | { readonly t: 'come' | 'go' | 'flip' | 'lag' }
 
 const steps = fc.array(
   fc.oneof(
-    fc.record({ t: fc.constantFrom('post', 'edit', 'delete'), m: fc.nat(4) }),
+    fc.record({
+      t: fc.constantFrom('post', 'edit', 'edit', 'delete'),
+      m: fc.nat(4),
+      data: fc.constantFrom('set', 'removed', undefined),
+    }),
     fc.record({ t: fc.constantFrom('come', 'go', 'flip', 'lag') }),
   ) as fc.Arbitrary<Step>,
   { minLength: 4, maxLength: 14 },
 )
 
 t.test(
-  'for any history: no read returns a text that was deleted, replaced, or from before the joining',
+  'for any history: no read returns content that was deleted, replaced, or from before the joining',
   async t => {
     let runs = 0
     await t.resolves(
@@ -313,7 +321,16 @@ t.test(
           const c = `any-${runs++}`
           const cursor = await streamCursor('bob')
           await alice.ok('create', { c, kind: 'group', members: [] })
-          const messages = new Map<number, { seq: number; changed: number; word: string | undefined }>()
+          const messages = new Map<
+            number,
+            {
+              seq: number
+              changed: number
+              word: string | undefined
+              /** The word of the data, and the seq of the event that set it. */
+              data?: { word: string; seq: number } | undefined
+            }
+          >()
           let words = 0
           let joined: number | undefined
           let isFromJoin = false
@@ -341,14 +358,20 @@ t.test(
                   const message = messages.get(step.m)
                   const m = `${c}-${step.m}`
                   const word = `x${runs}w${words++}x`
+                  const order = `x${runs}d${words}x`
+                  const set = step.data === 'set' ? { data: { order } } : undefined
                   if (step.t === 'post' && message === undefined) {
-                    const { seq } = (await alice.ok('send', { c, m, text: word })) as { seq: number }
-                    messages.set(step.m, { seq, changed: seq, word })
+                    const sent = await alice.ok('send', { c, m, text: word, ...set })
+                    const seq = sent.seq as number
+                    messages.set(step.m, { seq, changed: seq, word, data: set && { word: order, seq } })
                   } else if (message?.word !== undefined && step.t !== 'post') {
                     const isEdit = step.t === 'edit'
-                    const { seq } = await alice.ok(step.t, isEdit ? { c, m, text: word } : { c, m })
+                    const change = step.data === 'removed' ? { data: null } : set
+                    const edit = { c, m, text: word, ...change }
+                    const { seq } = await alice.ok(step.t, isEdit ? edit : { c, m })
                     messages.set(step.m, {
                       ...message,
+                      ...(isEdit && change && { data: set && { word: order, seq: seq as number } }),
                       changed: seq as number,
                       word: isEdit ? word : undefined,
                     })
@@ -367,18 +390,27 @@ t.test(
             const first = isFromJoin ? joined : 1
             const allowed = new Set<string>()
             const expected = new Set<string>()
-            for (const { seq, changed, word } of messages.values()) {
+            const expectedData = new Set<string>()
+            for (const { seq, changed, word, data } of messages.values()) {
               if (word === undefined) continue
+              // An edit after the joining has the data that it sets, or a later one.
+              if (data !== undefined && Math.max(seq, data.seq) >= first) allowed.add(data.word)
+              if (data !== undefined && seq >= first) expectedData.add(data.word)
               if (Math.max(seq, changed) >= first) allowed.add(word)
               if (seq >= first) expected.add(word)
             }
             for (const [name, answers] of Object.entries(told))
-              for (const [found] of JSON.stringify(answers).matchAll(/x\d+w\d+x/g))
-                if (found.startsWith(`x${runs}w`) && !allowed.has(found))
+              for (const [found] of JSON.stringify(answers).matchAll(/x\d+[wd]\d+x/g))
+                if (/^x\d+/.exec(found)?.[0] === `x${runs}` && !allowed.has(found))
                   throw new Error(`${name} has ${found}`)
             for (const name of ['history', 'http', 'search'])
               for (const word of expected)
                 if (!holds(told[name]!, word)) throw new Error(`${name} lacks ${word}`)
+            for (const name of ['history', 'http'])
+              for (const word of expectedData)
+                if (!holds(told[name]!, word)) throw new Error(`${name} lacks ${word}`)
+            for (const name of ['inbox', 'undelivered', 'members', 'search'])
+              if (/x\d+d\d+x/.test(JSON.stringify(told[name]))) throw new Error(`${name} has data`)
           } finally {
             if (isLagging) confab.resume('timeline')
           }
