@@ -6,6 +6,7 @@ import { SignJWT } from 'jose'
 import { Packr } from 'msgpackr'
 import type tap from 'tap'
 import t from 'tap'
+import { defaultEdgeLimits } from '../../src/edge/ports/edge-limits.ts'
 import { Limits, Requests } from '../../src/events/index.ts'
 import { startConfab, testSecret } from '../harness/confab.ts'
 import type { Fields, RawClient } from '../harness/raw-client.ts'
@@ -125,7 +126,7 @@ t.test('objects that are not requests', async t => {
       'TOO_LARGE',
       'a',
     ],
-    ['a frame far over the limit', { t: 'send', id: 'a', text: 'x'.repeat(1_000_000) }, 'TOO_LARGE', null],
+    ['a frame far over the limit', { t: 'send', id: 'a', text: 'x'.repeat(120_000) }, 'TOO_LARGE', null],
   ]
   for (const [name, frame, code, re] of requests) {
     const { answer, socket } = await answerTo(frame)
@@ -243,10 +244,10 @@ t.test('tokens: expired, forged, of another kind', async t => {
 
 t.test('the transport’s own limits', async t => {
   const socket = await confab.connect('mallory')
-  socket.send('x'.repeat(1024 * 1024 + 1))
+  socket.send('x'.repeat(defaultEdgeLimits.closingBytes + 1))
   t.match(await socket.closed, { code: 1009 })
   const larger = await confab.connect('mallory')
-  larger.send('x'.repeat(4 * 1024 * 1024 + 1))
+  larger.send('x'.repeat(defaultEdgeLimits.transportBytes + 1))
   t.match(await larger.closed, { code: 1006 })
 
   // RFC 6455: the transport fails a connection on a text frame that is not UTF-8.
@@ -269,7 +270,7 @@ t.test('memory returns', async t => {
     for (let round = 0; round < 4; round++) {
       const sockets = await Promise.all(Array.from({ length: 10 }, () => confab.connect('mallory')))
       for (const socket of sockets) {
-        socket.send({ id: 'a', t: 'send', c: 'calm', m: 'x', text: 'x'.repeat(500_000) })
+        socket.send({ id: 'a', t: 'send', c: 'calm', m: 'x', text: 'x'.repeat(100_000) })
         socket.send(`{"id":"b","t":"create","c":"y","kind":"group","members":${nest(20_000)}}`)
         socket.send(nest(30_000))
       }

@@ -76,7 +76,7 @@ const overGrpc: Pipeline = async requests => {
   })
 }
 
-/** Returns the events of a conversation in short, without the first. */
+/** Returns the events of a conversation in short, without the first. Messages have their current text. */
 const logOf = async (c: string): Promise<string[]> => {
   const { events } = await alice.ok('history', { c, after: 1, limit: 200 })
   return (events as Fields[]).map(({ type, m, text, emoji, user }) =>
@@ -97,15 +97,35 @@ const step: fc.Arbitrary<Step> = fc.record({
   of: fc.nat(1_000),
 })
 
-/** A model of one conversation: what its log holds when requests run in order. */
+/** A model of one conversation: what `history` returns when requests run in order. */
 class Conversation {
-  readonly log: string[] = []
   readonly asked: string[] = []
+  readonly #events: string[] = []
   readonly #messages = new Map<string, Set<string>>()
+  /** The current text of each message, also of a deleted one. */
+  readonly #texts = new Map<string, string>()
+
+  /** The events in order, with the current text of each message. */
+  get log(): string[] {
+    return this.#events.map(event => {
+      const [type, m = ''] = event.split(' ')
+      return type === 'message.posted' || type === 'message.edited'
+        ? `${type} ${m} ${this.#texts.get(m)}`
+        : event
+    })
+  }
 
   posts(m: string, text: string): void {
     this.#messages.set(m, new Set())
-    this.log.push(`message.posted ${m} ${text}`)
+    this.#texts.set(m, text)
+    this.#events.push(`message.posted ${m}`)
+  }
+
+  edits(m: string, text: string): string | undefined {
+    return this.about(m, () => {
+      this.#texts.set(m, text)
+      return `message.edited ${m}`
+    })
   }
 
   /** Runs a request about a message. Returns the code of its answer. */
@@ -113,12 +133,12 @@ class Conversation {
     const emojis = this.#messages.get(m)
     if (emojis === undefined) return 'NOT_FOUND'
     const event = run(emojis)
-    if (event !== undefined) this.log.push(event)
+    if (event !== undefined) this.#events.push(event)
     return undefined
   }
 
   deletes(m: string): void {
-    this.#messages.delete(m)
+    if (this.#messages.delete(m)) this.#texts.set(m, '')
   }
 }
 
@@ -153,7 +173,7 @@ const plan = (steps: readonly Step[]) => {
     const emoji = of % 2 === 0 ? '👍' : '🎉'
     if (kind === 'edit') {
       requests.push({ t: 'edit', c, m, text: `edit ${index}` })
-      codes.push(model.about(m, () => `message.edited ${m} edit ${index}`))
+      codes.push(model.edits(m, `edit ${index}`))
     } else if (kind === 'delete') {
       requests.push({ t: 'delete', c, m })
       // A message may be deleted twice.
@@ -240,7 +260,7 @@ t.test('verifications run side by side, and only their conversation waits', asyn
   resolve()
   t.ok((await answers).every(({ ok }) => ok))
   t.same(await logOf('here'), [
-    'message.posted a0 a0',
+    'message.posted a0 edited',
     'message.posted t0 t0',
     'message.posted a1 a1',
     'message.edited a0 edited',
@@ -262,7 +282,7 @@ t.test('requests behind a failed send run, in order', async t => {
     answers.map(({ code }) => code),
     ['MEDIA_INCOMPLETE', undefined, undefined, 'NOT_FOUND', 'NOT_FOUND', 'NOT_FOUND', undefined],
   )
-  t.same(await logOf('failed'), ['message.posted a1 a1', 'message.posted t0 t0', 'message.edited a1 x'])
+  t.same(await logOf('failed'), ['message.posted a1 x', 'message.posted t0 t0', 'message.edited a1 x'])
 })
 
 t.test('a client need not wait for a new conversation before it uses it', async t => {

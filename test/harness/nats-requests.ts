@@ -22,9 +22,9 @@ export const recordSubjects = ({ connection }: Nats): { readonly subjects: strin
   }
 }
 
-/** Subjects that a node uses by itself, whatever its clients do. */
+/** Subjects that a node uses by itself: it stores presence, last-seen times and quotas some time after a request. */
 const ofItsOwn =
-  /^(_INBOX\.|\$KV\.confab-(presence|last-seen)\.|\$JS\.API\.(CONSUMER|INFO|STREAM\.INFO)|digests\.|\$JS\.FC\.)/
+  /^(_INBOX\.|\$KV\.confab-(presence|last-seen|quotas)\.|\$JS\.API\.(CONSUMER|INFO|STREAM\.INFO)|\$JS\.API\.(STREAM\.MSG|DIRECT)\.GET\.KV_confab-(last-seen|quotas)|digests\.|\$JS\.FC\.)/
 
 /** Returns the recorded subjects that requests of clients cause. */
 export const causedByClients = (subjects: readonly string[]): string[] =>

@@ -175,7 +175,7 @@ export class Outsider {
     const head = seen.at(-1)?.seq ?? 0
     if (event.seq <= head) {
       const known = seen[event.seq - (seen[0]?.seq ?? 1)]
-      if (known !== undefined && JSON.stringify(known) !== JSON.stringify(event))
+      if (known !== undefined && !isSameEvent(known, event))
         this.breaches.push(`${event.c} ${event.seq} was repeated, and differs`)
       return
     }
@@ -208,4 +208,12 @@ export class Outsider {
       this.request('sync', { cursors: { [c]: this.head(c) } }).catch(() => {})
     }, 1000).unref()
   }
+}
+
+/** Whether a repeated event is the same. A message may have been edited or deleted since. */
+const isSameEvent = (known: SeenEvent, event: SeenEvent): boolean => {
+  if (JSON.stringify(known) === JSON.stringify(event)) return true
+  const isContent = event.type === 'message.posted' || event.type === 'message.edited'
+  const fields = ['type', 'm', 'n', 'from', 'at'] as const
+  return isContent && fields.every(name => known[name] === event[name])
 }
