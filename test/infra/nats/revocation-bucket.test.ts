@@ -93,9 +93,8 @@ t.test('a write without a connection is rejected at once', async t => {
 
 t.test('queries: no node, and nodes that answer late or not at all', async t => {
   const nats = await startNats(t)
-  const [one, two, asker] = await Promise.all(
-    [1, 2, 3].map(async () => createSessionQueries(await nats.connect())),
-  )
+  const connections = await Promise.all([1, 2, 3].map(() => nats.connect()))
+  const [one, two, asker] = connections.map(createSessionQueries)
   const answerOf = (node: string) => ({ node, connected: 0, matching: 0, sessions: [] })
   t.same(await asker!.ask({ limit: 1 }, 0), [])
   const end = one!.answer(async ({ user }) => answerOf(`one ${user}`))
@@ -103,6 +102,8 @@ t.test('queries: no node, and nodes that answer late or not at all', async t => 
     await sleep(50)
     return answerOf('two')
   })
+  // The server has the subscriptions.
+  await Promise.all(connections.map(({ connection }) => connection.flush()))
   const nodes = async (count: number) =>
     (await asker!.ask({ user: 'alice', limit: 1 }, count)).map(({ node }) => node).sort()
   t.same(await nodes(2), ['one alice', 'two'])
