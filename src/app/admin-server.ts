@@ -19,7 +19,10 @@ import { isReady } from './status-server.ts'
 
 export interface AdminServerParts {
   readonly readiness: () => Promise<Readiness>
-  /** Verifies the tokens of admin requests. Undefined: this process has no keys, and refuses all admin requests. */
+  /**
+   * Verifies the tokens of admin requests. That of an edge node refuses revoked tokens. Undefined: this process has no
+   * keys, and refuses all admin requests.
+   */
   readonly tokens: TokenVerifier | undefined
 }
 

@@ -121,7 +121,7 @@ const startRoles = async (
   const server: HttpListener = edge ?? (await openStatusServer(context, life.readiness))
   const readiness = edge?.readiness ?? life.readiness
   context.admin.add('GET', '/v1/admin/configuration', () => shownConfig(config))
-  const adminUrl = await openAdminServer(context, { readiness, tokens })
+  const adminUrl = await openAdminServer(context, { readiness, tokens: edge?.tokens ?? tokens })
 
   // Last, so that every component above receives the feed from its start.
   if (views !== undefined) await log.feed.start()

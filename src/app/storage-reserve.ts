@@ -63,9 +63,16 @@ export const watchStorageReserve = async (context: ProcessContext): Promise<() =
   }
   let isStopped = false
   let timer: NodeJS.Timeout | undefined
+  let isFailing = false
   const checkAgain = async (): Promise<void> => {
-    // JetStream may have no leader for a while. The last state holds meanwhile.
-    await check().catch(error => logger.warn({ err: error }, 'storage of the log cannot be checked'))
+    try {
+      await check()
+      isFailing = false
+    } catch (error) {
+      // JetStream may have no leader for a while. The last state holds meanwhile.
+      if (!isFailing) logger.warn({ err: error }, 'storage of the log cannot be checked, retrying')
+      isFailing = true
+    }
     if (!isStopped)
       timer = setTimeout(() => void checkAgain(), system.isEmbedded ? checkMs : accountCheckMs).unref()
   }

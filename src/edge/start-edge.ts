@@ -1,6 +1,7 @@
 import type { EdgeOptions } from './edge-options.ts'
 import { MalformedRequests } from './limits/malformed-requests.ts'
 import { defaultEdgeLimits } from './ports/edge-limits.ts'
+import type { TokenVerifier } from './ports/token-verifier.ts'
 import { drainSessions } from './sessions/close-sessions.ts'
 import { refuseAmbiguousRequests } from './transports/http/request-framing.ts'
 import { wireDelivery } from './wire-delivery.ts'
@@ -17,6 +18,8 @@ export interface Edge {
   readonly port: number
   /** Port of the gRPC service, if it is enabled. */
   readonly grpcPort: number | undefined
+  /** Verifies tokens as this node does for its clients: revoked ones are refused. */
+  readonly tokens: TokenVerifier
   /** Returns the readiness of this node's components, and of those in the options. */
   readiness(): Promise<Readiness>
   /** Returns the number of sessions. */
@@ -69,6 +72,7 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
     host,
     port,
     grpcPort,
+    tokens: wiredSessions.tokens,
     readiness,
     connections: () => sessions.size,
     bufferedBytes: () => delivery.slowConsumers.count(),

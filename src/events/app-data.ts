@@ -79,11 +79,11 @@ const faultIn = (value: unknown, depth: number): DataFault | undefined => {
 const escaped = (key: string): string => key.replaceAll('~', '~0').replaceAll('/', '~1')
 
 /** Returns the change that a request asks for: an empty object removes data, as null does. Undefined: no change. */
-export const changeOf = (data: AppDataChange | undefined): AppDataChange | undefined =>
+export const dataChangeOf = (data: AppDataChange | undefined): AppDataChange | undefined =>
   data !== undefined && data !== null && Object.keys(data).length === 0 ? null : data
 
 /** Returns the data that is stored with something new. Undefined: none. */
-export const newData = (data: AppData | undefined): AppData | undefined => changeOf(data) ?? undefined
+export const newData = (data: AppData | undefined): AppData | undefined => dataChangeOf(data) ?? undefined
 
 const sorted = (_key: string, value: unknown): unknown =>
   isObject(value)

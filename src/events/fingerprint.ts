@@ -1,4 +1,4 @@
-import { type AppDataChange, canonicalJson, changeOf, newData } from './app-data.ts'
+import { type AppDataChange, canonicalJson, dataChangeOf, newData } from './app-data.ts'
 import type {
   Attachment,
   ConversationEvent,
@@ -109,7 +109,7 @@ const fingerprintOfRequest = (request: ConversationRequest, from: string, record
     case 'send':
       return withData(ofMessage(request.text, request.replyTo, request.attachments), newData(request.data))
     case 'edit':
-      return withData(hash(request.text, hash(request.m)), changeOf(request.data))
+      return withData(hash(request.text, hash(request.m)), dataChangeOf(request.data))
     case 'delete':
       return hash(request.m)
     case 'react':
@@ -134,7 +134,7 @@ const fingerprintOfRequest = (request: ConversationRequest, from: string, record
         slowModeSeconds: request.slowModeSeconds ?? slowModeSeconds,
         archived: request.archived ?? archived,
         historyFrom: request.historyFrom ?? historyFrom,
-        data: changeOf(request.data),
+        data: dataChangeOf(request.data),
       })
     }
   }

@@ -68,6 +68,11 @@ t.test(
       ['serve', '--port', '0', '--admin-port', port, '--data', join(data, '../b')],
       env,
     )
+    const ended = await runConfab(['sessions', 'end', '--user', 'olga', '--yes', '--data', data], env)
+    t.equal(ended.code, 0, ended.stderr)
+    while ((await ask(admin)).status === 200) await sleep(20)
+    t.match(await ask(admin), { status: 401, body: { error: { code: 'UNAUTHENTICATED' } } }, 'revoked')
+
     t.equal(inUse.code, 1)
     t.match(inUse.stderr, /CANNOT_LISTEN: cannot listen on 127\.0\.0\.1:\d+: .* with --admin-port/)
     t.equal(await confab.stop(), 0)

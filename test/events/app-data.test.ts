@@ -4,7 +4,7 @@ import t from 'tap'
 import {
   type AppData,
   canonicalJson,
-  changeOf,
+  dataChangeOf,
   dataFault,
   isUnchanged,
   Limits,
@@ -80,7 +80,7 @@ t.test('the canonical form depends on the content alone', async t => {
 
 t.test('an empty object removes data, as null does; absent data changes nothing', async t => {
   t.same(
-    [changeOf({}), changeOf(null), changeOf(undefined), changeOf({ a: 0 })],
+    [dataChangeOf({}), dataChangeOf(null), dataChangeOf(undefined), dataChangeOf({ a: 0 })],
     [null, null, undefined, { a: 0 }],
   )
   t.same([newData({}), newData(undefined), newData({ a: 0 })], [undefined, undefined, { a: 0 }])

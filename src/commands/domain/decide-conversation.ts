@@ -3,7 +3,7 @@ import {
   type ConversationEvent,
   type ConversationRequest,
   canonicalEmoji,
-  changeOf,
+  dataChangeOf,
   Limits,
   type MessageEdited,
   type MessagePosted,
@@ -215,7 +215,7 @@ const decideEdit = (state: ConversationState, command: CommandOf<'edit'>): Conve
     messageSeq: message.seq,
     text,
   }
-  const data = changeOf(request.data)
+  const data = dataChangeOf(request.data)
   if (data !== undefined) event.data = data
   return { event }
 }

@@ -1,7 +1,7 @@
 import {
   asksFor,
   type ConversationEvent,
-  changeOf,
+  dataChangeOf,
   isUnchanged,
   newData,
   type Role,
@@ -90,7 +90,7 @@ export const decideSettings = (
   const before = settingsOf(state)
   const { posting = before.posting, slowModeSeconds = before.slowModeSeconds } = request
   const { archived = before.archived, historyFrom = before.historyFrom } = request
-  const data = changeOf(request.data)
+  const data = dataChangeOf(request.data)
   if (
     posting === before.posting &&
     slowModeSeconds === before.slowModeSeconds &&

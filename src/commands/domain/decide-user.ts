@@ -1,6 +1,6 @@
 import {
   type AppData,
-  changeOf,
+  dataChangeOf,
   isUnchanged,
   type RequestOf,
   type UserEvent,
@@ -64,7 +64,7 @@ export const decideUser = (state: UserState, command: UserCommand): Decision<Use
     return { event: { u, seq, type: 'privacy.changed', at, lastSeen, receipts } }
   }
   if (request.t === 'profile') {
-    const data = changeOf(request.data)
+    const data = dataChangeOf(request.data)
     if (data === undefined || isUnchanged(state.data, data)) return { unchanged: profileOf(state.data) }
     return { event: { u, seq, type: 'profile.changed', at, data } }
   }

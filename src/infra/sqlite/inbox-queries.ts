@@ -16,7 +16,7 @@ const listedAt = 'iif(v.posted > e.arrived, v.posted, e.arrived)'
 
 const isoOf = (ms: number): string => new Date(ms).toISOString()
 
-/** A conversation of the user, as the columns of `entriesOf` have it. */
+/** A conversation of the user, as the columns of `entriesOf` have it. Times are in ms since 1970. */
 type EntryRow = readonly [
   c: string,
   kind: Kind,
@@ -24,46 +24,26 @@ type EntryRow = readonly [
   second: string | null,
   title: string | null,
   head: number,
+  /** Time by which the list is ordered. */
   at: number,
+  /** Ordinal of the last message. */
   n: number,
+  /** seq of the last message. */
   lastSeq: number,
+  /** seq of the last edit or deletion. */
   amended: number,
   read: number,
+  /** seq and ordinal of the user's last message, or of the last message when the user joined. */
   sentSeq: number,
   sentN: number,
+  /** 1: muted. 2: archived. */
   flags: number,
   arrived: number,
+  /** In later pages. */
   place?: number,
 ]
 
-interface Entry {
-  readonly c: string
-  readonly kind: Kind
-  readonly first: string | null
-  readonly second: string | null
-  readonly title: string | null
-  readonly head: number
-  /** Time by which the list is ordered, ms since 1970. */
-  readonly at: number
-  /** Ordinal of the last message. */
-  readonly n: number
-  /** seq of the last message. */
-  readonly lastSeq: number
-  /** seq of the last edit or deletion. */
-  readonly amended: number
-  readonly read: number
-  /** seq and ordinal of the user's last message, or of the last message when the user joined. */
-  readonly sentSeq: number
-  readonly sentN: number
-  /** 1: muted. 2: archived. */
-  readonly flags: number
-  /** ms since 1970. */
-  readonly arrived: number
-  /** In later pages: ms since 1970. */
-  readonly place: number | undefined
-}
-
-const entryOf = (row: EntryRow): Entry => {
+const entryOf = (row: EntryRow) => {
   const [
     c,
     kind,
@@ -101,6 +81,8 @@ const entryOf = (row: EntryRow): Entry => {
     place,
   }
 }
+
+type Entry = ReturnType<typeof entryOf>
 
 type MessageRow = readonly [seq: number, m: string, from: string, at: string, text: string]
 

@@ -87,7 +87,6 @@ const openCall = (call: GrpcCall, parts: GrpcParts, limits: EdgeLimits): void =>
     dropped: () => metrics.dropped(),
     failed: error => logger.error({ session: session.id, err: error }, 'frame not encoded'),
   })
-  session.address = address
   session.ws = stream
   requests.opened(session)
   call.on('data', (bytes: Buffer) => received(session, bytes, requests))

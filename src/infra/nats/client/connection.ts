@@ -136,7 +136,8 @@ export const connectNats = async (options: NatsOptions): Promise<Nats> => {
 
   return {
     connection,
-    connected: () => isConnected && !connection.isClosed(),
+    // A connection that drains takes no more messages: publishing on it throws.
+    connected: () => isConnected && !connection.isClosed() && !connection.isDraining(),
     onChange: listener => {
       listeners.add(listener)
       return () => listeners.delete(listener)

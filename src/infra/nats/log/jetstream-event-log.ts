@@ -207,7 +207,7 @@ export class JetStreamEventLog implements EventLog {
     const queued = this.#queued
     this.#queued = []
     // nats.js would keep them for the next connection. Their pending requests fail with `disconnected`.
-    if (!this.#nats.connected() || this.#nats.connection.isDraining()) return
+    if (!this.#nats.connected()) return
     for (const { subject, data, options } of queued) this.#nats.connection.publish(subject, data, options)
   }
 
