@@ -3,10 +3,10 @@
  * server, stream, last sequence.
  */
 import { jetstream } from '@nats-io/jetstream'
-import { connect } from '@nats-io/transport-node'
+import { connectNats } from '../../src/infra/nats/index.ts'
 
 const [servers, stream, last] = process.argv.slice(2)
-const nats = await connect({ servers: servers! })
+const { connection: nats } = await connectNats({ servers: servers! })
 const consumer = await jetstream(nats).consumers.get(stream!)
 const messages = await consumer.consume({
   max_messages: 10_000,

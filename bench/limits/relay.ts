@@ -3,8 +3,8 @@
  * knows only the last sequence of each subject. One publish per subject is in flight, as the expectation requires;
  * further ones wait.
  */
-import { connect } from '@nats-io/transport-node'
 import { livePrefix, subjectOf } from '../../src/events/index.ts'
+import { connectNats } from '../../src/infra/nats/index.ts'
 import { loadUws } from '../../src/infra/uws/index.ts'
 import { SendLayout } from '../load/frames.ts'
 import { RawPublisher } from './raw-publisher.ts'
@@ -21,7 +21,7 @@ interface Subject {
   readonly queue: Waiting[]
 }
 
-const nats = await connect({ servers: process.argv[2]! })
+const { connection: nats } = await connectNats({ servers: process.argv[2]! })
 const publisher = new RawPublisher(nats)
 const subjects = new Map<string, Subject>()
 const uws = loadUws()

@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import { type CassandraOptions, cassandraStatus, migrateCassandra } from '../infra/cassandra/index.ts'
+import type { CassandraOptions } from '../infra/cassandra/index.ts'
 import type { ConfabConfig } from '../infra/config/index.ts'
 import { CliError } from './command/cli-error.ts'
 import { addConfigFlags, configOf } from './command/config-flags.ts'
@@ -9,6 +9,9 @@ interface StoreFlags {
   readonly config?: string
   readonly json?: boolean
 }
+
+/** Loads the driver only when a command needs it: every command of the CLI imports this file. */
+const loadCassandra = () => import('../infra/cassandra/index.ts')
 
 /** Returns the Cassandra options of the configuration. Throws CliError when it names no cluster. */
 const cassandraOf = ({ cassandra }: ConfabConfig): CassandraOptions => {
@@ -24,6 +27,7 @@ const cassandraOf = ({ cassandra }: ConfabConfig): CassandraOptions => {
 const migrate = async (flags: StoreFlags): Promise<void> => {
   const config = configOf(flags)
   const { replicationFactor } = config.cassandra
+  const { migrateCassandra } = await loadCassandra()
   const done = await migrateCassandra(cassandraOf(config), { replicationFactor })
   const outcome = done.created ? 'created' : done.from === done.to ? 'unchanged' : 'upgraded'
   await print(
@@ -44,6 +48,7 @@ const migrate = async (flags: StoreFlags): Promise<void> => {
 
 const status = async (flags: StoreFlags): Promise<void> => {
   const config = configOf(flags)
+  const { cassandraStatus } = await loadCassandra()
   const found = await cassandraStatus(cassandraOf(config))
   if (flags.json) await print(`${JSON.stringify(found, undefined, 2)}\n`)
   else {

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { randomBytes, randomInt } from 'node:crypto'
 import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
@@ -297,6 +297,19 @@ t.test('secrets that can be guessed are refused, random ones are accepted', asyn
       const random = randomBytes(32).toString(encoding)
       if (problemsOf({ env: { CONFAB_JWT_SECRET: random } }).length > 0) t.fail(random)
     }
+  // Password managers create letters and digits. A random value may happen to look like words.
+  const digits = '0123456789'
+  const lower = 'abcdefghijklmnopqrstuvwxyz'
+  for (const characters of [lower + digits, lower + lower.toUpperCase() + digits]) {
+    const randoms = Array.from({ length: 300 }, () =>
+      Array.from({ length: 32 }, () => characters[randomInt(characters.length)]).join(''),
+    )
+    const refused = randoms.filter(random => problemsOf({ env: { CONFAB_JWT_SECRET: random } }).length > 0)
+    t.ok(
+      refused.length < 20,
+      `${refused.length} of 300 random secrets of ${characters.length} characters are refused`,
+    )
+  }
 })
 
 t.test('every secret may be in a file, and errors name option and file but no content', async t => {

@@ -74,6 +74,7 @@ const scene = async (t: Test) => {
       while (isOn) {
         const answer = await send(`chatter ${sent}`)
         if (answer.ok !== true) throw new Error(JSON.stringify(answer))
+        await sleep(5)
       }
       return sent - first
     })()

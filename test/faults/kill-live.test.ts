@@ -55,8 +55,8 @@ t.test(
     t.teardown(() => fresh.stop())
     await Promise.all([confab, fresh].map(server => untilLevel(server)))
     const words = ['word3', '"from carol"', 'num*']
-    const expected = await readViews(fresh, users, words)
-    sameViews(t, await readViews(confab, users, words), expected, 'views equal a replay')
+    const viewsOf = (server: ConfabProcess) => () => readViews(server, users, words)
+    await sameViews(t, { actual: viewsOf(confab), expected: viewsOf(fresh) }, 'views equal a replay')
     t.equal(await fresh.stop(), 0)
     t.equal(await confab.stop(), 0, 'SIGTERM drains and exits 0')
   },

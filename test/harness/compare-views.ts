@@ -1,3 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { isDeepStrictEqual } from 'node:util'
 import type { Test } from 'tap'
 import type { ConfabProcess } from './confab-process.ts'
 
@@ -59,8 +61,25 @@ export const readViews = async (
   return answers
 }
 
-/** Compares the answers of two servers, one assertion for each query: a failure shows only what differs. */
-export const sameViews = (t: Test, actual: Json, expected: Json, message: string): void => {
+const comparisons = 10
+const pauseMs = 1_000
+
+/**
+ * Compares the answers of two servers, one assertion for each query: a failure shows only what differs. The views
+ * follow the log, and on a busy machine a worker may report the end of the log as it was seconds ago. So answers that
+ * differ are read again, up to ten times.
+ */
+export const sameViews = async (
+  t: Test,
+  read: { readonly actual: () => Promise<Json>; readonly expected: () => Promise<Json> },
+  message: string,
+): Promise<void> => {
+  const both = async () => [await read.actual(), await read.expected()] as const
+  let [actual, expected] = await both()
+  for (let more = comparisons - 1; more > 0 && !isDeepStrictEqual(actual, expected); more--) {
+    await sleep(pauseMs)
+    ;[actual, expected] = await both()
+  }
   t.same(Object.keys(actual).sort(), Object.keys(expected).sort(), `${message}: the same queries`)
   for (const key of Object.keys(expected)) t.strictSame(actual[key], expected[key], `${message}: ${key}`)
 }

@@ -25,8 +25,11 @@ const predictedIn = (secret: string): readonly boolean[] => {
   return predicted
 }
 
-/** Splits a secret into possible words and single characters. */
-const part = /(?<=[ _-]|^)[a-z]{2}(?=[ _-]|$)|[A-Z]?[a-z]{2,}|[A-Z]{3,}|./gs
+/**
+ * Splits a secret into possible words and single characters. Two or three letters are a word only between separators:
+ * random letters and digits have many such runs.
+ */
+const part = /(?<=[ _-]|^)[A-Z]?[a-z]{2,3}(?=[ _-]|$)|[A-Z]?[a-z]{4,}|[A-Z]{4,}|./gs
 /** Five consonants in a row are rare in words, also in words without spaces between them. */
 const unpronounceable = /[bcdfghjklmnpqrstvwxz]{5}/i
 /** Randomness of a letter in a sentence, bits. */
@@ -44,7 +47,7 @@ export const randomBitsOf = (secret: string): number => {
   let bits = 0
   for (const { 0: text, index } of secret.matchAll(part)) {
     const free = predicted.slice(index, index + text.length).filter(isPredicted => !isPredicted).length
-    const isWord = (text.length > 2 || /^[a-z]{2}$/.test(text)) && !unpronounceable.test(text)
+    const isWord = text.length > 1 && !unpronounceable.test(text)
     const isSeparator = /^[^A-Za-z0-9]$/.test(text) && secret.indexOf(text) < index
     bits += free * Math.min(bitsPerCharacter, isWord ? bitsPerLetter : isSeparator ? bitsPerSeparator : 8)
   }

@@ -222,3 +222,14 @@ t.test('presence is read on when a listener throws', async t => {
   await until(() => heard.length === 1)
   t.same(failed, ['presence records: of the listener'])
 })
+
+t.test('a connection that is being closed takes no more messages', async t => {
+  const server = await startNats(t)
+  const { nats } = await connected(t, server)
+  t.ok(nats.connected())
+  const closed = nats.close()
+  t.ok(nats.connection.isDraining(), 'the server has not closed it yet')
+  t.notOk(nats.connected())
+  await closed
+  t.notOk(nats.connected())
+})
