@@ -29,7 +29,7 @@ const predictedIn = (secret: string): readonly boolean[] => {
  * Splits a secret into possible words and single characters. Two or three letters are a word only between separators:
  * random letters and digits have many such runs.
  */
-const part = /(?<=[ _-]|^)[A-Z]?[a-z]{2,3}(?=[ _-]|$)|[A-Z]?[a-z]{4,}|[A-Z]{4,}|./gs
+const part = /(?<![A-Za-z0-9])[A-Z]?[a-z]{2,3}(?![A-Za-z0-9])|[A-Z]?[a-z]{4,}|[A-Z]{4,}|./gs
 /** Five consonants in a row are rare in words, also in words without spaces between them. */
 const unpronounceable = /[bcdfghjklmnpqrstvwxz]{5}/i
 /** Randomness of a letter in a sentence, bits. */
