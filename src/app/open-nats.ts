@@ -24,7 +24,7 @@ export interface OpenNats {
 
 export interface OpenNatsOptions
   extends Pick<NatsServerOptions, 'onFetch' | 'signal'>,
-    Pick<NatsOptions, 'onListenerError'> {}
+    Pick<NatsOptions, 'onListenerError' | 'onRefusal'> {}
 
 /** Between attempts to replace an embedded server that its process left behind. */
 const takeOverBackoff = { firstMs: 100, maxMs: 2_000, jitter: 0 }
@@ -36,16 +36,19 @@ const takeOverBackoff = { firstMs: 100, maxMs: 2_000, jitter: 0 }
  * its server ends too, and one of the other processes starts a new server at the same address. Throws NatsError.
  */
 export const openNats = async (
-  config: Pick<ConfabConfig, 'data' | 'natsServers'> & Partial<Pick<ConfabConfig, 'natsPingMs'>>,
+  config: Pick<ConfabConfig, 'data' | 'natsServers'> &
+    Partial<Pick<ConfabConfig, 'natsPingMs' | 'natsInboxPrefix'>>,
   name: string,
   onNotice: (notice: string) => void,
-  { onFetch, signal, onListenerError }: OpenNatsOptions = {},
+  { onFetch, signal, onListenerError, onRefusal }: OpenNatsOptions = {},
 ): Promise<OpenNats> => {
   const clientOptions = {
     name,
     onNotice,
     ...(config.natsPingMs === undefined ? {} : { pingMs: config.natsPingMs }),
     ...(onListenerError === undefined ? {} : { onListenerError }),
+    ...(onRefusal === undefined ? {} : { onRefusal }),
+    inboxPrefix: config.natsInboxPrefix,
   }
   reportTightened(config.data, onNotice)
   if (config.natsServers !== undefined) {

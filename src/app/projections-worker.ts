@@ -12,8 +12,10 @@ import {
   LogWatch,
   NatsDeadLetters,
   NatsEventSource,
+  NatsProblem,
   openNatsLeases,
   openNatsPlans,
+  refusalText,
 } from '../infra/nats/index.ts'
 import type { RunnerLog } from '../projections/index.ts'
 import { viewDatabases } from './open-views.ts'
@@ -30,6 +32,7 @@ if (process.platform === 'linux') setPriority(niceness)
 
 const {
   natsServers,
+  natsInboxPrefix,
   replicas,
   settings,
   databases: databaseOptions,
@@ -47,6 +50,9 @@ const run = async (): Promise<void> => {
   const databases = viewDatabases(databaseOptions)
   const nats = await connectNats({
     servers: natsServers,
+    inboxPrefix: natsInboxPrefix,
+    onRefusal: refusal =>
+      log.error({ ...refusal, code: NatsProblem.rights, roles: ['projections'] }, refusalText(refusal)),
     name: 'confab projections',
     onListenerError: (error, listener) =>
       log.error({ code: errorCodeOf(error), reason: String(error), listener }, 'NATS listener failed'),

@@ -15,6 +15,7 @@ import { changesByCounter, createBatchCounter } from './view-changes.ts'
 export interface ProjectionsThreadOptions {
   /** `nats://host:port` of one or several servers of one system. The streams exist. */
   readonly natsServers: string | readonly string[]
+  readonly natsInboxPrefix?: string | undefined
   readonly databases: ViewDatabaseOptions
   /** Replicas of the buckets that the thread creates in JetStream. Default: one. */
   readonly replicas?: number | undefined
@@ -25,7 +26,10 @@ export interface ProjectionsThreadOptions {
 }
 
 export interface ProjectionsThreadData
-  extends Pick<ProjectionsThreadOptions, 'natsServers' | 'databases' | 'replicas' | 'settings'> {
+  extends Pick<
+    ProjectionsThreadOptions,
+    'natsServers' | 'natsInboxPrefix' | 'databases' | 'replicas' | 'settings'
+  > {
   /** Counts the stored batches of the database that this process alone feeds. */
   readonly batches: SharedArrayBuffer
 }
@@ -73,9 +77,16 @@ const entry = new URL(
  * with ConfabError where the reason has a code.
  */
 export const startProjectionsThread = (options: ProjectionsThreadOptions): Promise<ProjectionsThread> => {
-  const { natsServers, databases, replicas, settings, log, onFailure } = options
+  const { natsServers, natsInboxPrefix, databases, replicas, settings, log, onFailure } = options
   const batches = createBatchCounter()
-  const workerData: ProjectionsThreadData = { natsServers, databases, replicas, settings, batches }
+  const workerData: ProjectionsThreadData = {
+    natsServers,
+    natsInboxPrefix,
+    databases,
+    replicas,
+    settings,
+    batches,
+  }
   const worker = new Worker(entry, { workerData, name: 'projections' })
   const send = (message: ToProjections) => worker.postMessage(message)
   const exited = new Promise<void>(resolve => worker.once('exit', () => resolve()))
@@ -137,6 +148,7 @@ export const openProjectionsRole = async (
   const { config, logger, system, registry, onStop, onFailure, readyWhen, reportStates } = context
   const projections = await startProjectionsThread({
     natsServers: system.servers,
+    natsInboxPrefix: config.natsInboxPrefix,
     databases: viewDatabasesOf(config),
     replicas: config.natsReplicas,
     settings: config.projections,

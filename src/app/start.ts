@@ -1,7 +1,7 @@
 import { aborted } from '../base/sleep.ts'
 import type { CommandBus, LiveFeed } from '../commands/index.ts'
 import { type ConfabConfig, type Role, shownConfig } from '../infra/config/index.ts'
-import { errorCodeOf } from '../infra/nats/index.ts'
+import { checkRights, errorCodeOf, NatsProblem, type Refusal, refusalText } from '../infra/nats/index.ts'
 import { createFeedMetrics, type Logger } from '../infra/telemetry/index.ts'
 import { createTokenVerifier } from '../infra/tokens/index.ts'
 import { openAdminServer } from './admin-server.ts'
@@ -88,9 +88,12 @@ const startRoles = async (
 
   const onListenerError = (error: unknown, listener: string): void =>
     logger.error({ err: error, code: errorCodeOf(error), listener }, 'NATS listener failed')
-  const system = await openNats(config, 'confab', onNotice, { ...natsOptions, onListenerError })
+  const onRefusal = (refusal: Refusal): void =>
+    logger.error({ ...refusal, code: NatsProblem.rights, roles: config.roles }, refusalText(refusal))
+  const system = await openNats(config, 'confab', onNotice, { ...natsOptions, onListenerError, onRefusal })
   life.onStop('nats', system.close)
   life.readyWhen('nats', () => system.nats.connected())
+  await checkRights(system.nats, config.roles)
   const context = createContext({ config, logger, system, onNotice, onFailure: failed.resolve }, life)
 
   const log = await openLog(system.nats, {

@@ -1,6 +1,13 @@
 import { Command } from 'commander'
 import { openNats } from '../app/open-nats.ts'
-import { applyStreams, loadStreams, type StreamStatus, streamsStatus } from '../infra/nats/index.ts'
+import {
+  applyBuckets,
+  applyStreams,
+  loadStreams,
+  rightsFile,
+  type StreamStatus,
+  streamsStatus,
+} from '../infra/nats/index.ts'
 import { CliError } from './command/cli-error.ts'
 import {
   addConfigFlags,
@@ -101,6 +108,11 @@ const apply = async (flags: SystemFlags): Promise<void> => {
   const system = await openNats(config, 'confab-streams', note)
   try {
     const applied = await applyStreams(system.nats.connection, loadStreams({ replicas: config.natsReplicas }))
+    const { maxLifetimeMs, clockToleranceMs } = config.tokens
+    await applyBuckets(system.nats, {
+      replicas: config.natsReplicas,
+      revocationsMs: maxLifetimeMs + clockToleranceMs,
+    })
     await print(
       table(
         [{ title: 'stream' }, { title: 'outcome' }, { title: 'changed' }],
@@ -118,6 +130,8 @@ const apply = async (flags: SystemFlags): Promise<void> => {
   }
 }
 
+const rights = (): Promise<void> => print(rightsFile(loadStreams()))
+
 export const streamsCommand = (): Command => {
   const command = new Command('streams').description('Manage the streams that hold the log')
   addSystemOptions(command.command('status').description('Show stream status'))
@@ -126,8 +140,14 @@ export const streamsCommand = (): Command => {
   addConfigFlags(
     command
       .command('apply')
-      .description('Create or update streams as streams/*.yaml define them; deletes nothing'),
+      .description(
+        'Create or update streams as streams/*.yaml define them, and the key-value buckets; deletes nothing',
+      ),
     ['data', 'natsServers', 'natsReplicas'],
   ).action(apply)
+  command
+    .command('rights')
+    .description('Print the rights of the NATS users for these streams, as nats/users.conf includes them')
+    .action(rights)
   return command
 }

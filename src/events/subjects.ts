@@ -46,6 +46,18 @@ export const snapshotSubjectOf = ({ family, id }: AggregateRef): string => `snap
 /** Returns the subject of the dead letters of a projection: `dead.<projection>`. */
 export const deadLetterSubjectOf = (projection: string): string => `dead.${subjectToken(projection)}`
 
+/** The subjects that the functions above return, as patterns of NATS. Rights are given by them. */
+export const SubjectPattern = {
+  conversations: `${Family.conversation}.*.*`,
+  users: `${Family.user}.*.*`,
+  signals: 'sig.*.*',
+  snapshots: 'snap.*.*',
+  deadLetters: 'dead.*',
+} as const
+
+/** Returns the subjects on which the streams of a family republish their events. */
+export const livePatternOf = (family: Family): string => `${livePrefix}.${family}.*.*`
+
 /** Returns the aggregate of a stored or live subject; undefined for any other subject. */
 export const parseSubject = (subject: string): AggregateRef | undefined => {
   const start = subject.startsWith('live.') ? 5 : 0

@@ -7,9 +7,11 @@ import { connectNats, type Nats } from '../../src/infra/nats/client/connection.t
 import { findNatsServer } from '../../src/infra/nats/embedded/nats-binary.ts'
 import { type ServerProcess, spawnServer } from '../../src/infra/nats/embedded/server-process.ts'
 import { applyStreams, loadStreams } from '../../src/infra/nats/log/streams.ts'
+import { includeUsers, urlOf, userPasswords } from './nats-users.ts'
 
 /** Three real nats-servers on nats/cluster.conf, with confab's streams on all of them. */
 export interface TestCluster {
+  /** For the user admin. */
   readonly urls: readonly string[]
   connect(server?: string): Promise<Nats>
   /** Kills one server; it stays down until `restart`. */
@@ -48,13 +50,17 @@ export const startCluster = async (t: { teardown(fn: () => unknown): void }): Pr
     mkdirSync(portsDir, { recursive: true })
     const logFile = join(portsDir, 'nats-server.log')
     const configFile = join(portsDir, 'nats-server.conf')
-    const shared = readFileSync(join(import.meta.dirname, '../../nats/cluster.conf'), 'utf8')
+    const shared = readFileSync(join(import.meta.dirname, '../../nats/cluster.conf'), 'utf8').replace(
+      /^include .*$/m,
+      includeUsers(portsDir),
+    )
     const own = `http: '127.0.0.1:${ports[index + 6]}'\nlog_file: '${logFile}'\nports_file_dir: '${portsDir}'`
     writeFileSync(configFile, `${shared}\n${own}\n`)
     return spawnServer(binary, configFile, {
       logFile,
       portsDir,
       env: {
+        ...userPasswords(),
         CONFAB_NATS_NAME: `n${index}`,
         CONFAB_NATS_LISTEN: `127.0.0.1:${ports[index]}`,
         CONFAB_NATS_CLUSTER_LISTEN: `127.0.0.1:${ports[index + 3]}`,
@@ -70,7 +76,7 @@ export const startCluster = async (t: { teardown(fn: () => unknown): void }): Pr
     rmSync(folder, { recursive: true, force: true })
   })
 
-  const urls = ports.slice(0, 3).map(port => `nats://127.0.0.1:${port}`)
+  const urls = ports.slice(0, 3).map(port => urlOf(port, 'admin'))
   const connect = async (server?: string): Promise<Nats> => {
     const nats = await connectNats({ servers: server ?? urls, name: 'test' })
     closers.push(() => nats.close())

@@ -1,12 +1,14 @@
-import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { connectNats, type Nats } from '../../src/infra/nats/client/connection.ts'
+import { connectNats, type Nats, type NatsOptions } from '../../src/infra/nats/client/connection.ts'
 import { findNatsServer } from '../../src/infra/nats/embedded/nats-binary.ts'
 import { configFileOf, embeddedUrl, writeRecord } from '../../src/infra/nats/embedded/server-address.ts'
 import { type Durability, serverConfig, spawnServer } from '../../src/infra/nats/embedded/server-process.ts'
 import { type Applied, applyStreams, loadStreams } from '../../src/infra/nats/log/streams.ts'
+import type { NatsUser } from '../../src/infra/nats/rights/rights.ts'
 import { type CuttingProxy, startProxy } from './nats-proxy.ts'
+import { inboxPrefixOf, includeUsers, passwordOf, urlOf, userPasswords } from './nats-users.ts'
 
 export type { CuttingProxy } from './nats-proxy.ts'
 
@@ -16,17 +18,26 @@ export interface StartNatsOptions {
   readonly streams?: boolean
   /** Additional lines of configuration. */
   readonly more?: string
+  /** Whether the server has the users of nats/users.conf instead of one that may do everything. */
+  readonly hasUsers?: boolean
 }
 
-const credentials = { user: 'confab', password: 'the-password-of-a-test' }
+const confabCredentials = { user: 'confab', password: 'the-password-of-a-test' }
+const adminCredentials = { user: 'admin', password: passwordOf('admin') }
 
 /** A real nats-server for one test, in a folder of its own. */
 export interface TestNats {
+  /** For a user who may do everything. */
   readonly url: string
+  readonly port: number
   readonly dataDir: string
   readonly pid: number
   /** Opens a connection that is closed at the end. `server`: another address, such as a proxy's. */
   connect(server?: string): Promise<Nats>
+  /** The same, as a user of nats/users.conf. */
+  connectAs(user: NatsUser, more?: Partial<NatsOptions>): Promise<Nats>
+  /** The lines of the server's log about what it refused to users. */
+  violations(): string[]
   applyStreams(counts?: { conv?: number; user?: number }): Promise<readonly Applied[]>
   /** Creates a proxy that can cut connections. */
   proxy(): Promise<CuttingProxy & { readonly url: string }>
@@ -47,10 +58,12 @@ interface Teardown {
 export const startNats = async (t: Teardown, options: StartNatsOptions = {}): Promise<TestNats> => {
   const dataDir = realpathSync(mkdtempSync(join(tmpdir(), 'confab-nats-')))
   const natsDir = join(dataDir, 'nats')
+  const credentials = options.hasUsers ? adminCredentials : confabCredentials
   mkdirSync(natsDir)
   const { path: binary } = await findNatsServer()
   const closers: (() => Promise<void>)[] = []
 
+  const withUsers = (config: string): string => config.replace(/^authorization .*$/m, includeUsers(natsDir))
   const start = async (port: number) => {
     const places = { logFile: join(natsDir, 'nats-server.log'), portsDir: natsDir }
     const durability = options.durability ?? 'default'
@@ -62,8 +75,12 @@ export const startNats = async (t: Teardown, options: StartNatsOptions = {}): Pr
       credentials,
       ...places,
     })
-    writeFileSync(configFileOf(dataDir), `${config}${options.more ?? ''}\n`)
-    const started = await spawnServer(binary, configFileOf(dataDir), places)
+    writeFileSync(
+      configFileOf(dataDir),
+      `${options.hasUsers ? withUsers(config) : config}${options.more ?? ''}\n`,
+    )
+    const env = options.hasUsers ? userPasswords() : {}
+    const started = await spawnServer(binary, configFileOf(dataDir), { ...places, env })
     writeRecord(dataDir, { url: embeddedUrl(started.port, credentials), pid: started.pid })
     return started
   }
@@ -78,6 +95,7 @@ export const startNats = async (t: Teardown, options: StartNatsOptions = {}): Pr
 
   const nats: TestNats = {
     url,
+    port,
     dataDir,
     get pid() {
       return server.pid
@@ -87,6 +105,20 @@ export const startNats = async (t: Teardown, options: StartNatsOptions = {}): Pr
       closers.push(() => connected.close())
       return connected
     },
+    connectAs: async (user, more = {}) => {
+      const connected = await connectNats({
+        servers: urlOf(port, user),
+        name: `test ${user}`,
+        inboxPrefix: inboxPrefixOf(user),
+        ...more,
+      })
+      closers.push(() => connected.close())
+      return connected
+    },
+    violations: () =>
+      readFileSync(join(natsDir, 'nats-server.log'), 'utf8')
+        .split('\n')
+        .filter(line => line.includes('Violation')),
     applyStreams: async (counts = {}) => {
       const { connection, close } = await connectNats({ servers: url, name: 'test streams' })
       try {

@@ -20,6 +20,7 @@ import {
   textMatching,
   url,
 } from '../../base/option-types.ts'
+import { inboxOptions } from '../nats/client/inbox-options.ts'
 
 export const roles = ['edge', 'commands', 'projections'] as const
 /** A task of a process: `edge` serves clients, `commands` decides and appends, `projections` builds the views. */
@@ -120,6 +121,7 @@ export const natsOptions = {
     secret: 'url',
     doc: 'Existing NATS servers. Not given: an embedded server in the data folder. `tls://` requires TLS, with a certificate for the host name of the URL from an authority that Node trusts; NODE_EXTRA_CA_CERTS adds one.',
   }),
+  ...inboxOptions,
   natsReplicas: option({
     key: 'nats.replicas',
     flag: '--replicas <n>',

@@ -8,9 +8,11 @@ export {
 } from '../../edge/ports/session-queries.ts'
 export { connectNats, errorCodeOf, type Nats, type NatsOptions } from './client/connection.ts'
 export { NatsError, NatsProblem } from './client/nats-error.ts'
+export { type Refusal, refusalText } from './client/refusals.ts'
 export { supportedNats } from './client/server-versions.ts'
 export { CommandServer, type CommandServerOptions } from './commands/command-server.ts'
 export { RemoteCommandBus } from './commands/remote-command-bus.ts'
+export { applyBuckets } from './coordination/kv-bucket.ts'
 export { openLastSeenBucket } from './coordination/last-seen-bucket.ts'
 export { openPresenceBucket } from './coordination/presence-bucket.ts'
 export {
@@ -56,3 +58,5 @@ export {
   streamsStatus,
 } from './log/streams.ts'
 export { countBySubject, type SubjectCounts } from './log/subject-counts.ts'
+export { checkRights, type RightsFinding, rightsFinding } from './rights/check-rights.ts'
+export { rightsFile } from './rights/rights-file.ts'

@@ -135,10 +135,10 @@ t.test('one pending request that throws does not keep the others from failing', 
   const inbox = new ReplyInbox(nats, 250)
   t.teardown(() => inbox.close())
   const ended: string[] = []
-  inbox.expect({ answer: () => true, fail })
-  inbox.expect({ answer: () => true, fail: why => ended.push(why) })
+  inbox.expect({ subject: 'a', answer: () => true, fail })
+  inbox.expect({ subject: 'b', answer: () => true, fail: why => ended.push(why) })
   await until(() => ended.length === 1)
-  const reply = inbox.expect({ answer: fail, fail: why => ended.push(why) })
+  const reply = inbox.expect({ subject: 'c', answer: fail, fail: why => ended.push(why) })
   nats.connection.publish(reply, 'an answer')
   await until(() => ended.length === 2)
   t.same(ended, ['timeout', 'timeout'])

@@ -14,6 +14,7 @@ import {
   type NatsServerOptions,
   startNatsServer,
 } from '../../../src/infra/nats/index.ts'
+import { userPasswords } from '../../harness/nats-users.ts'
 
 const folder = (t: Test): string => {
   const made = realpathSync(mkdtempSync(join(tmpdir(), 'confab-server-')))
@@ -227,6 +228,7 @@ t.test('the configurations in nats/ are valid', async t => {
   const { path: binary } = await findNatsServer()
   const env = {
     ...process.env,
+    ...userPasswords(),
     CONFAB_NATS_NAME: 'n1',
     CONFAB_NATS_LISTEN: '127.0.0.1:4222',
     CONFAB_NATS_CLUSTER_LISTEN: '127.0.0.1:6222',

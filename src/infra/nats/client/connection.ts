@@ -5,21 +5,28 @@ import {
   type Msg,
   type MsgHdrs,
   type NatsConnection,
+  PermissionViolationError,
   type Subscription,
 } from '@nats-io/transport-node'
-import { NatsError, NatsProblem } from './nats-error.ts'
+import { defaultInboxPrefix } from './inbox-options.ts'
+import { isAuthorizationError, NatsError, NatsProblem } from './nats-error.ts'
+import { type Refusal, RefusalReports, refusalText } from './refusals.ts'
 
 export interface NatsOptions {
   /** `nats://host:port`, one or several servers of one system. The URL may contain credentials. */
   readonly servers: string | readonly string[]
   /** Name of the connection in the server's monitoring. Default: `confab`. */
   readonly name?: string
+  /** Prefix of the subjects on which this connection receives answers. Default: `_INBOX`. */
+  readonly inboxPrefix?: string | undefined
   /** Interval of pings, ms. Two pings without an answer end the connection. Default: 5,000. */
   readonly pingMs?: number
   /** Receives disconnects, reconnects and errors of the connection. */
   readonly onNotice?: (notice: string) => void
   /** Receives errors that listeners threw. Default: `onNotice`, as text with the error's code. */
   readonly onListenerError?: (error: unknown, listener: string) => void
+  /** Receives what the server refused for want of rights. Default: `onNotice`, as text with the code. */
+  readonly onRefusal?: (refusal: Refusal) => void
 }
 
 /** A connection to NATS that reconnects until it is closed. */
@@ -32,6 +39,12 @@ export interface Nats {
    * Returns a function that removes the listener.
    */
   onChange(listener: (connected: boolean) => void): () => void
+  /** Calls `listener` with each subject that the server refused to publish to. Returns a function that removes it. */
+  onRefusedPublish(listener: (subject: string) => void): () => void
+  /** Returns a new subject for answers, under the prefix of this connection. */
+  newInbox(): string
+  /** The user of this connection; undefined for a token, and without credentials. */
+  readonly user: string | undefined
   /**
    * Subscribes to a subject. An error of `listener`, thrown or rejected, is reported as `listenerFailed` does, and the
    * subscription continues: nats.js stops reading from the server when a callback throws.
@@ -68,13 +81,16 @@ export const errorCodeOf = (error: unknown): string => {
  */
 export const connectNats = async (options: NatsOptions): Promise<Nats> => {
   const servers = typeof options.servers === 'string' ? options.servers.split(',') : options.servers
+  const inboxPrefix = options.inboxPrefix ?? defaultInboxPrefix
+  const credentials = withCredentials(servers)
   let connection: NatsConnection
   try {
     connection = await connect({
       servers: servers.map(withoutCredentials),
-      ...withCredentials(servers),
+      ...credentials,
       ...withTls(servers),
       name: options.name ?? 'confab',
+      inboxPrefix,
       maxReconnectAttempts: -1,
       reconnectTimeWait: 100,
       reconnectJitter: 200,
@@ -89,6 +105,12 @@ export const connectNats = async (options: NatsOptions): Promise<Nats> => {
   } catch (error) {
     const where = servers.map(withoutCredentials).join(', ')
     const reason = error instanceof Error ? error.message : String(error)
+    if (isAuthorizationError(error))
+      throw new NatsError(
+        NatsProblem.rights,
+        `NATS at ${where} refuses the credentials: correct user and password in the addresses (CONFAB_NATS)`,
+        error,
+      )
     throw new NatsError(
       NatsProblem.failed,
       `NATS cannot be reached at ${where}: ${reason}: start nats-server there, or correct the addresses (--nats, CONFAB_NATS)`,
@@ -122,13 +144,27 @@ export const connectNats = async (options: NatsOptions): Promise<Nats> => {
   const notice = (text: string): void =>
     guarded('connection notices', () => options.onNotice?.(`nats: ${text}`))
 
+  const user = 'user' in credentials ? credentials.user : undefined
+  const refusedPublishListeners = new Set<(subject: string) => void>()
+  const reports = new RefusalReports()
+  const refused = ({ operation, subject }: PermissionViolationError): void => {
+    if (operation === 'publish')
+      for (const listener of refusedPublishListeners) guarded('refused messages', () => listener(subject))
+    if (!reports.isNew(operation, subject)) return
+    const refusal = { operation, subject, user }
+    if (options.onRefusal === undefined) notice(refusalText(refusal))
+    else guarded('refusals', () => options.onRefusal?.(refusal))
+  }
+
   const watchStatus = async (): Promise<void> => {
     for await (const status of connection.status()) {
       if (status.type === 'disconnect' || status.type === 'reconnect') {
         changed(status.type === 'reconnect')
         notice(status.type)
-      } else if (status.type === 'error') notice(status.error.message)
-      else if (status.type === 'ldm' || status.type === 'staleConnection') notice(status.type)
+      } else if (status.type === 'error') {
+        if (status.error instanceof PermissionViolationError) refused(status.error)
+        else notice(status.error.message)
+      } else if (status.type === 'ldm' || status.type === 'staleConnection') notice(status.type)
     }
     isConnected = false
   }
@@ -142,11 +178,18 @@ export const connectNats = async (options: NatsOptions): Promise<Nats> => {
       listeners.add(listener)
       return () => listeners.delete(listener)
     },
+    onRefusedPublish: listener => {
+      refusedPublishListeners.add(listener)
+      return () => refusedPublishListeners.delete(listener)
+    },
+    newInbox: () => createInbox(inboxPrefix),
+    user,
     subscribe: (subject, listener) =>
       connection.subscribe(subject, {
         callback: (error, msg) => {
           if (error !== null) {
-            listenerFailed(error, subject)
+            // The status of the connection reports a refused subscription.
+            if (!(error instanceof PermissionViolationError)) listenerFailed(error, subject)
             return
           }
           try {
@@ -172,14 +215,19 @@ export const rawHeaders = (block: string): MsgHdrs => {
   return { encode: () => bytes } as unknown as MsgHdrs
 }
 
+/** Why no further answer can arrive. `refused`: the user of the connection may not publish the request. */
+export type RequestFailure = 'timeout' | 'disconnected' | 'refused'
+
 /** A request that waits for one or more answers. */
 export interface PendingRequest {
   /** The tick after which the request has timed out. Set by the inbox. */
   deadline?: number
+  /** The subject of the request. The request fails when the server refuses to publish to it. */
+  readonly subject: string
   /** Takes an answer. Returns true when it was the last. */
   answer(msg: Msg): boolean
   /** Called when no further answer can arrive. */
-  fail(why: 'timeout' | 'disconnected'): void
+  fail(why: RequestFailure): void
 }
 
 const tickMs = 250
@@ -194,7 +242,7 @@ export class ReplyInbox {
   readonly #subscription: Subscription
   readonly #timer: NodeJS.Timeout
   readonly #timeoutTicks: number
-  readonly #unlisten: () => void
+  readonly #unlisteners: readonly (() => void)[]
   readonly #pending = new Map<number, PendingRequest>()
   #nextToken = 0
   #tick = 0
@@ -203,12 +251,15 @@ export class ReplyInbox {
   constructor(nats: Nats, timeoutMs: number) {
     this.#nats = nats
     this.#timeoutTicks = Math.ceil(timeoutMs / tickMs) + 1
-    this.#prefix = `${createInbox()}.`
+    this.#prefix = `${nats.newInbox()}.`
     this.#subscription = nats.subscribe(`${this.#prefix}*`, msg => this.#answer(msg))
     this.#timer = setInterval(() => this.#sweep(), tickMs)
     this.#timer.unref()
-    // The connection may have lost the request or its answer.
-    this.#unlisten = nats.onChange(() => this.#failAll('disconnected'))
+    this.#unlisteners = [
+      // The connection may have lost the request or its answer.
+      nats.onChange(() => this.#failAll('disconnected')),
+      nats.onRefusedPublish(subject => this.#failRefused(subject)),
+    ]
   }
 
   /** Number of pending requests. */
@@ -226,7 +277,7 @@ export class ReplyInbox {
 
   close(): void {
     clearInterval(this.#timer)
-    this.#unlisten()
+    for (const unlisten of this.#unlisteners) unlisten()
     this.#subscription.unsubscribe()
     this.#failAll('disconnected')
   }
@@ -254,8 +305,17 @@ export class ReplyInbox {
     for (const request of all) this.#fail(request, why)
   }
 
+  /** The server names the subject that it refused, not the message: all requests to the subject have failed. */
+  #failRefused(subject: string): void {
+    for (const [token, request] of this.#pending)
+      if (request.subject === subject) {
+        this.#pending.delete(token)
+        this.#fail(request, 'refused')
+      }
+  }
+
   /** The other requests fail too when one of them throws. */
-  #fail(request: PendingRequest, why: 'timeout' | 'disconnected'): void {
+  #fail(request: PendingRequest, why: RequestFailure): void {
     try {
       request.fail(why)
     } catch (error) {

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { JetStreamApiError, type JetStreamManager, jetstreamManager } from '@nats-io/jetstream'
 import { type NatsConnection, TimeoutError } from '@nats-io/transport-node'
 import { subjectToken } from '../../../events/index.ts'
-import { NatsError, NatsProblem } from './nats-error.ts'
+import { NatsError, NatsProblem, rightsError, violationIn } from './nats-error.ts'
 
 /** Timeout of one attempt, ms, where the caller needs no shorter one. */
 export const requestTimeoutMs = 5_000
@@ -47,6 +47,8 @@ export const retryRequest = async <T>(what: string, request: () => Promise<T>): 
         await sleep(notFoundWaitMs)
         continue
       }
+      const refused = violationIn(error)
+      if (refused !== undefined) throw rightsError(refused, error)
       throw new NatsError(NatsProblem.failed, `${what} cannot be used: ${(error as Error).message}`, error)
     }
   }

@@ -1,4 +1,6 @@
+import { AuthorizationError, PermissionViolationError } from '@nats-io/transport-node'
 import { CodedError } from '../../../base/coded-error.ts'
+
 /** Problems with NATS or the data folder at start. docs/errors.md lists them for operators; clients never see them. */
 export const NatsProblem = {
   /** No nats-server was found, and none could be fetched. */
@@ -17,11 +19,42 @@ export const NatsProblem = {
   full: 'NATS_DATA_FULL',
   /** The streams are missing, or differ from their definitions. */
   streams: 'NATS_STREAMS',
+  /** The server refuses the credentials, or its user may not do what confab needs. */
+  rights: 'NATS_RIGHTS',
 } as const
 export type NatsProblem = (typeof NatsProblem)[keyof typeof NatsProblem]
 
 /** Thrown when confab cannot use NATS. The message is for the operator, and says what to do. */
 export class NatsError extends CodedError<NatsProblem> {}
+
+/** Whether a server refused the credentials. */
+export const isAuthorizationError = (error: unknown): boolean =>
+  error instanceof AuthorizationError || (error as Error | undefined)?.cause instanceof AuthorizationError
+
+/** Returns what a server refused, when that is why a request failed. */
+export const violationIn = (error: unknown): PermissionViolationError | undefined => {
+  if (error instanceof PermissionViolationError) return error
+  const cause = error instanceof Error ? error.cause : undefined
+  return cause === undefined ? undefined : violationIn(cause)
+}
+
+/** Returns the error for a request that a server refused for want of rights. */
+export const rightsError = (
+  { operation, subject }: Pick<PermissionViolationError, 'operation' | 'subject'>,
+  cause: unknown,
+): NatsError => {
+  const [verb, advice] =
+    operation === 'subscription'
+      ? ['subscribe', 'set nats.inboxPrefix to the prefix of this user, if it is an inbox']
+      : /^\$JS\.API\.STREAM\.(CREATE|UPDATE)\./.test(subject)
+        ? ['publish', 'run "confab streams apply" as a user who may']
+        : ['publish', 'use a user with this right']
+  return new NatsError(
+    NatsProblem.rights,
+    `the NATS user of this process may not ${verb} to ${subject}: ${advice} (see "NATS users" in docs/operations.md)`,
+    cause,
+  )
+}
 
 /** Returns an error of the file system as a NatsError about the data folder; any other error unchanged. */
 export const asDataError = (folder: string, error: unknown): unknown => {

@@ -3,6 +3,7 @@ import { markLogged } from '../../../base/logged-errors.ts'
 import type { CommandBus } from '../../../commands/index.ts'
 import { ConfabError } from '../../../events/index.ts'
 import type { Nats } from '../client/connection.ts'
+import { isInbox } from '../client/inboxes.ts'
 import {
   type Announcement,
   CommandSubject,
@@ -131,7 +132,7 @@ export class CommandServer {
     const { reply } = msg
     // An empty message only asks NATS whether this node subscribes. Without a valid registration, the edge node has
     // sent the command to another node, or will send it again.
-    if (reply === undefined || reply === '' || msg.data.length === 0 || !registration.isValid) return
+    if (!isInbox(reply) || msg.data.length === 0 || !registration.isValid) return
     const startedAt = performance.now()
     let command: WireCommand
     try {

@@ -17,6 +17,9 @@ import {
 /** Returns the subject of the commands for one commands node: `cmd.to.<node>`. Throws InvalidNameError. */
 export const commandSubject = (node: string): string => `cmd.to.${subjectToken(node)}`
 
+/** The subjects of the commands for all commands nodes. */
+export const commandPattern = 'cmd.to.*'
+
 /** `announcements`: heartbeats of the commands nodes. `request`: asks all nodes to announce themselves now. */
 export const CommandSubject = { announcements: 'cmd.members', request: 'cmd.who' } as const
 

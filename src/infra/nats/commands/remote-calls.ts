@@ -1,8 +1,8 @@
 import type { Msg } from '@nats-io/transport-node'
 import { partitionOf } from '../../../events/index.ts'
-import type { PendingRequest } from '../client/connection.ts'
+import type { PendingRequest, RequestFailure } from '../client/connection.ts'
 import { headerText, statusIn } from '../client/raw-message.ts'
-import type { WireCommand } from './command-wire.ts'
+import { commandSubject, type WireCommand } from './command-wire.ts'
 
 /** A command that is not answered yet. */
 export interface Call {
@@ -42,11 +42,14 @@ export interface AttemptResults {
   answered(call: Call, data: Uint8Array): void
   /** The command did not arrive: nothing subscribes to the subject of the node. */
   notDelivered(attempt: Attempt, call: Call): void
+  /** This process may not send commands. */
+  refused(call: Call): void
 }
 
 /** One message that carried a command. An answer to any attempt answers the call. */
 export class Attempt implements PendingRequest {
   deadline = 0
+  readonly subject: string
   readonly node: string
   /** When it was sent, as by `performance.now()`. */
   readonly at: number
@@ -59,6 +62,7 @@ export class Attempt implements PendingRequest {
     this.isFirst = call.attempt?.node !== node
     this.#results = results
     this.#call = call
+    this.subject = commandSubject(node)
     this.node = node
     this.at = at
   }
@@ -70,17 +74,21 @@ export class Attempt implements PendingRequest {
     return true
   }
 
-  /** Does nothing: the bus has its own timeouts, and accepts an answer for as long as the call lasts. */
-  fail(): void {}
+  /** The bus has timeouts of its own, and accepts an answer for as long as the call lasts. */
+  fail(why: RequestFailure): void {
+    if (why === 'refused' && !this.#call.done) this.#results.refused(this.#call)
+  }
 }
 
 /** An empty message to a commands node. The node ignores it; NATS reports when nothing subscribes to the subject. */
 export class Probe implements PendingRequest {
   deadline = 0
+  readonly subject: string
   readonly #node: string
   readonly #nodes: { remove(node: string): void }
 
   constructor(node: string, nodes: { remove(node: string): void }) {
+    this.subject = commandSubject(node)
     this.#node = node
     this.#nodes = nodes
   }

@@ -16,7 +16,7 @@ import {
 } from '../../../events/index.ts'
 import type { Nats } from '../client/connection.ts'
 import { ReplyInbox } from '../client/connection.ts'
-import { commandSubject, decodeAnswer, encodeCommand } from './command-wire.ts'
+import { decodeAnswer, encodeCommand } from './command-wire.ts'
 import { CommandsNodes } from './commands-nodes.ts'
 import { Attempt, type AttemptResults, type Call, type CallQueue, CallQueues, Probe } from './remote-calls.ts'
 
@@ -55,6 +55,7 @@ export class RemoteCommandBus implements CommandBus {
     this.#results = {
       answered: (call, data) => this.#answered(call, data),
       notDelivered: (attempt, call) => this.#notDelivered(attempt, call),
+      refused: call => this.#end(call).reject(unavailable()),
     }
     this.#inbox = new ReplyInbox(nats, this.#limits.timeoutMs)
     this.#nodes = new CommandsNodes(nats, gone => {
@@ -163,7 +164,7 @@ export class RemoteCommandBus implements CommandBus {
     call.attempt = attempt
     const reply = this.#inbox.expect(attempt)
     const data = encodeCommand({ ...call.command, ttl: Math.max(0, call.until - now) })
-    this.#nats.connection.publish(commandSubject(node), data, { reply })
+    this.#nats.connection.publish(attempt.subject, data, { reply })
   }
 
   #answered(call: Call, data: Uint8Array): void {
@@ -249,8 +250,9 @@ export class RemoteCommandBus implements CommandBus {
       this.#resend(call, attempt.node)
     }
     for (const node of slow) {
-      const reply = this.#inbox.expect(new Probe(node, this.#nodes))
-      this.#nats.connection.publish(commandSubject(node), undefined, { reply })
+      const probe = new Probe(node, this.#nodes)
+      const reply = this.#inbox.expect(probe)
+      this.#nats.connection.publish(probe.subject, undefined, { reply })
     }
   }
 

@@ -1,4 +1,4 @@
-import { jetstream, jetstreamManager, type StorageType } from '@nats-io/jetstream'
+import { jetstream, jetstreamManager } from '@nats-io/jetstream'
 import { type KV, Kvm } from '@nats-io/kv'
 import type { Nats } from '../client/connection.ts'
 import {
@@ -10,6 +10,7 @@ import {
 } from '../client/jetstream-api.ts'
 import { NatsError, NatsProblem } from '../client/nats-error.ts'
 import { deadLetterSubjects } from '../log/nats-dead-letters.ts'
+import { Bucket, type BucketDefinition, bucketStream } from './buckets.ts'
 
 /** Whether a value was not replaced, because another process replaced it since it was read. */
 export const isBucketConflict = (error: unknown): boolean => isSequenceConflict(apiCodeOf(error))
@@ -19,19 +20,9 @@ export const checkConnected = (nats: Nats): void => {
   if (!nats.connected()) throw new NatsError(NatsProblem.failed, 'NATS is not connected')
 }
 
-export interface BucketOptions {
-  readonly bucket: string
-  readonly storage: `${StorageType}`
-  /** Number of values that are kept for each key. */
-  readonly history: number
+export interface BucketOptions extends BucketDefinition {
   /** Replicas. Default: as many as the stream of dead letters has. A bucket with fewer is updated. */
   readonly replicas?: number | undefined
-  /**
-   * Whether values may have their own time to live. The server removes the marker of an expired value after a second.
-   */
-  readonly expires?: boolean
-  /** Time for which a value is kept, ms. Default: until it is replaced. A bucket with less is updated. */
-  readonly keepMs?: number
   /** Timeout of each request on the bucket, ms. */
   readonly timeout: number
 }
@@ -54,7 +45,7 @@ export const openBucket = ({ connection }: Nats, options: BucketOptions): Promis
       ...(expires ? { markerTTL: 1_000 } : {}),
       ...(keepMs > 0 ? { ttl: keepMs } : {}),
     })
-    const { config } = await manager.streams.info(`KV_${bucket}`)
+    const { config } = await manager.streams.info(bucketStream(options))
     const isKeptTooShort = keepMs > 0 && config.max_age > 0 && config.max_age < keepMs * 1e6
     if (config.num_replicas < copies || isKeptTooShort)
       await manager.streams.update(config.name, {
@@ -64,6 +55,29 @@ export const openBucket = ({ connection }: Nats, options: BucketOptions): Promis
       })
     return new Kvm(jetstream(connection, { timeout })).open(bucket, { allow_direct: false })
   })
+
+/**
+ * Creates the buckets that do not exist, for processes that may not do so. A server that is in no cluster loses buckets
+ * in memory when it restarts: there, all of them are on disk. Returns the names of their streams. Throws NatsError.
+ */
+export const applyBuckets = async (
+  nats: Nats,
+  { replicas, revocationsMs }: { readonly replicas?: number | undefined; readonly revocationsMs: number },
+): Promise<readonly string[]> => {
+  const isClustered = nats.connection.info?.cluster !== undefined
+  const definitions = Object.values({
+    ...Bucket,
+    revocations: { ...Bucket.revocations, keepMs: revocationsMs },
+  })
+  for (const definition of definitions)
+    await openBucket(nats, {
+      ...definition,
+      storage: isClustered ? definition.storage : 'file',
+      replicas,
+      timeout: requestTimeoutMs,
+    })
+  return definitions.map(bucketStream)
+}
 
 const replicasOfDeadLetters = async (
   manager: Awaited<ReturnType<typeof jetstreamManager>>,

@@ -1,9 +1,9 @@
 import type { LastSeenStore } from '../../../edge/ports/last-seen-store.ts'
 import { fnv1a32 } from '../../../events/index.ts'
 import type { Nats } from '../client/connection.ts'
+import { Bucket } from './buckets.ts'
 import { checkConnected, isBucketConflict, openBucket } from './kv-bucket.ts'
 
-const bucket = 'confab-last-seen'
 const timeout = 3_000
 /**
  * Number of keys. Each value holds many users: with one key for each user, keys would take most of the server's memory.
@@ -43,7 +43,7 @@ export const openLastSeenBucket = async (
   nats: Nats,
   { keepMs, replicas }: { readonly keepMs: number; readonly replicas?: number | undefined },
 ): Promise<LastSeenStore> => {
-  const kv = await openBucket(nats, { bucket, storage: 'file', history: 1, replicas, timeout })
+  const kv = await openBucket(nats, { ...Bucket.lastSeen, replicas, timeout })
   const oldest = (): number => (Date.now() - keepMs) / 1000
 
   /** Adds times to a value, and removes the expired ones. */

@@ -6,11 +6,12 @@ import type { Nats } from '../client/connection.ts'
 import { rawHeaders } from '../client/connection.ts'
 import { NatsError, NatsProblem } from '../client/nats-error.ts'
 import { isRefusal, readAck, refusalError } from '../client/publish-ack.ts'
-import { OrderedConsumer } from '../log/ordered-consumer.ts'
+import { type OpenReader, readerOf } from '../log/open-reader.ts'
+import type { StreamReader } from '../log/stream-reader.ts'
+import { Bucket, bucketStream, bucketSubject } from './buckets.ts'
 import { checkConnected, openBucket } from './kv-bucket.ts'
 
-const bucket = 'confab-presence'
-const stream = `KV_${bucket}`
+const stream = bucketStream(Bucket.presence)
 /** Timeout of each write, ms: shorter than the lifetime of an edge's record. */
 const timeout = 3_000
 /** Records that this process queues before the server has to wait. */
@@ -29,7 +30,10 @@ const Stored = Type.Union([
 const storedCheck = TypeCompiler.Compile(Stored)
 
 const subjectOfRecord = (record: PresenceRecord): string =>
-  `$KV.${bucket}.${subjectToken(record.edge)}.${record.of === 'edge' ? 'life' : subjectToken(String(record.shard))}`
+  bucketSubject(
+    Bucket.presence,
+    `${subjectToken(record.edge)}.${record.of === 'edge' ? 'life' : subjectToken(String(record.shard))}`,
+  )
 
 /** Headers with the message's own time to live, in whole seconds, at least one. */
 const ttlHeaders = (ttlMs: number) =>
@@ -42,9 +46,10 @@ const ttlHeaders = (ttlMs: number) =>
 class PresenceBucket implements PresenceStore {
   readonly #nats: Nats
   readonly #open: () => Promise<unknown>
+  readonly #openReader: OpenReader
   readonly #unlisten: () => void
   #listener: PresenceListener | undefined
-  #consumer: OrderedConsumer | undefined
+  #reader: StreamReader | undefined
   /** Sequence of this edge's last heartbeat. A lower one shows that the bucket was created again, empty. */
   #heartbeatSeq = 0
   /** Whether stored records, or the bucket itself, may be lost. */
@@ -52,9 +57,10 @@ class PresenceBucket implements PresenceStore {
   /** Rejects the write in progress after a disconnect: its answer cannot arrive. */
   #rejectWrite: (() => void) | undefined
 
-  constructor(nats: Nats, open: () => Promise<unknown>) {
+  constructor(nats: Nats, open: () => Promise<unknown>, openReader: OpenReader) {
     this.#nats = nats
     this.#open = open
+    this.#openReader = openReader
     this.#unlisten = nats.onChange(isConnected => {
       if (isConnected) this.#restart()
       else this.#rejectWrite?.()
@@ -82,7 +88,7 @@ class PresenceBucket implements PresenceStore {
   close(): void {
     this.#unlisten()
     this.#listener = undefined
-    this.#consumer?.stop()
+    this.#reader?.stop()
   }
 
   async #putAll(records: readonly PresenceRecord[], ttlMs: number): Promise<void> {
@@ -114,14 +120,14 @@ class PresenceBucket implements PresenceStore {
 
   /** Reads the bucket from its first record. Never rejects. */
   async #read(): Promise<void> {
-    this.#consumer?.stop()
-    // The previous `#read` ends when it finds another consumer here, or none.
-    this.#consumer = undefined
-    const consumer = new OrderedConsumer(this.#nats, stream, 0, maxQueued)
-    this.#consumer = consumer
+    this.#reader?.stop()
+    // The previous `#read` ends when it finds another reader here, or none.
+    this.#reader = undefined
+    const reader = this.#openReader(stream, 0, maxQueued)
+    this.#reader = reader
     while (this.#listener !== undefined) {
-      const messages = await consumer.next(batch)
-      if (this.#consumer !== consumer) return
+      const messages = await reader.next(batch)
+      if (this.#reader !== reader) return
       for (const { data } of messages) this.#receive(data)
     }
   }
@@ -157,8 +163,7 @@ export const openPresenceBucket = async (
   nats: Nats,
   { replicas }: { readonly replicas?: number | undefined } = {},
 ): Promise<PresenceStore> => {
-  const open = () =>
-    openBucket(nats, { bucket, storage: 'memory', history: 1, replicas, timeout, expires: true })
+  const open = () => openBucket(nats, { ...Bucket.presence, replicas, timeout })
   await open()
-  return new PresenceBucket(nats, open)
+  return new PresenceBucket(nats, open, await readerOf(nats, stream))
 }

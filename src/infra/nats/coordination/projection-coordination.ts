@@ -10,13 +10,14 @@ import {
   type SupervisedStatus,
 } from '../../../projections/index.ts'
 import type { Nats } from '../client/connection.ts'
+import { respond } from '../client/inboxes.ts'
 import { ApiError, apiCodeOf, requestTimeoutMs, retryRequest } from '../client/jetstream-api.ts'
 import { NatsError, NatsProblem } from '../client/nats-error.ts'
+import { Bucket } from './buckets.ts'
 import { checkConnected, isBucketConflict, openBucket } from './kv-bucket.ts'
 
-const plansBucket = 'confab-projections'
-const leasesBucket = 'confab-leases'
-const statusSubject = 'confab.projections.status'
+/** Asks all projection workers for the status of their views. */
+export const projectionStatusSubject = 'confab.projections.status'
 const planPollMs = 500
 /** Timeout of a request on leases, ms: shorter than a lease. */
 const leaseTimeoutMs = 1_000
@@ -28,15 +29,9 @@ interface ReplicasOption {
 
 /** Opens the plans of the projections, a key-value bucket of JetStream beside the log. Throws NatsError. */
 export const openNatsPlans = async (nats: Nats, { replicas }: ReplicasOption = {}): Promise<PlanStore> => {
-  const kv = await openBucket(nats, {
-    bucket: plansBucket,
-    storage: 'file',
-    history: 8,
-    replicas,
-    timeout: requestTimeoutMs,
-  })
+  const kv = await openBucket(nats, { ...Bucket.projections, replicas, timeout: requestTimeoutMs })
   const read = async (projection: ProjectionName) => {
-    const entry = await retryRequest(`the bucket ${plansBucket}`, () => kv.get(projection))
+    const entry = await retryRequest(`the bucket ${Bucket.projections.bucket}`, () => kv.get(projection))
     return entry?.operation === 'PUT'
       ? { plan: entry.json<ProjectionPlan>(), revision: entry.revision }
       : { plan: undefined, revision: entry?.revision ?? 0 }
@@ -95,14 +90,7 @@ export const openNatsPlans = async (nats: Nats, { replicas }: ReplicasOption = {
  * created again after all servers have lost it. Throws NatsError.
  */
 export const openNatsLeases = async (nats: Nats, { replicas }: ReplicasOption = {}): Promise<LeaseStore> => {
-  const open = (): Promise<KV> =>
-    openBucket(nats, {
-      bucket: leasesBucket,
-      storage: 'memory',
-      history: 1,
-      replicas,
-      timeout: leaseTimeoutMs,
-    })
+  const open = (): Promise<KV> => openBucket(nats, { ...Bucket.leases, replicas, timeout: leaseTimeoutMs })
   let kv = await open()
 
   return {
@@ -143,7 +131,7 @@ export interface WorkerStatus {
 
 /** Answers requests for the status of this process's projections, until the returned function is called. */
 export const answerProjectionStatus = (nats: Nats, status: () => readonly WorkerStatus[]): (() => void) => {
-  const subscription = nats.subscribe(statusSubject, msg => void msg.respond(JSON.stringify(status())))
+  const subscription = nats.subscribe(projectionStatusSubject, msg => respond(msg, JSON.stringify(status())))
   return () => subscription.unsubscribe()
 }
 
@@ -151,7 +139,7 @@ export const answerProjectionStatus = (nats: Nats, status: () => readonly Worker
 export const askProjectionStatus = async (nats: Nats, waitMs = 300): Promise<WorkerStatus[]> => {
   const found: WorkerStatus[] = []
   try {
-    const answers = await nats.connection.requestMany(statusSubject, undefined, {
+    const answers = await nats.connection.requestMany(projectionStatusSubject, undefined, {
       strategy: 'stall',
       stall: waitMs,
       maxWait: 5 * waitMs,

@@ -2,9 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { QuotaCounts, QuotaStore } from '../../../edge/ports/quota-store.ts'
 import { fnv1a32 } from '../../../events/index.ts'
 import type { Nats } from '../client/connection.ts'
+import { Bucket } from './buckets.ts'
 import { checkConnected, isBucketConflict, openBucket } from './kv-bucket.ts'
 
-const bucket = 'confab-quotas'
 const timeout = 3_000
 /** Number of keys. Each value holds many users, as in the bucket of last-seen times. */
 const keyCount = 65_536
@@ -12,8 +12,6 @@ const keyCount = 65_536
 const concurrency = 32
 /** Attempts to replace a value that other processes replace too. */
 const attempts = 20
-/** Life of a value that is not written, ms: counts of a day are needed until the day ends everywhere. */
-const keepMs = 2 * 86_400_000
 
 /** The day and the counts of each user. */
 type Value = Record<string, readonly [day: number, ...counts: number[]]>
@@ -28,7 +26,7 @@ export const openQuotaBucket = async (
   nats: Nats,
   { replicas }: { readonly replicas?: number | undefined } = {},
 ): Promise<QuotaStore> => {
-  const kv = await openBucket(nats, { bucket, storage: 'file', history: 1, replicas, timeout, keepMs })
+  const kv = await openBucket(nats, { ...Bucket.quotas, replicas, timeout })
 
   /** Adds the counts of the users of one key, and returns their totals. */
   const addTo = async (

@@ -4,10 +4,12 @@ import { TypeCompiler } from '@sinclair/typebox/compiler'
 import type { Revocation, RevocationStore, StoredRevocation } from '../../../edge/ports/revocation-store.ts'
 import { checkedId, Id } from '../../../events/index.ts'
 import type { Nats } from '../client/connection.ts'
-import { OrderedConsumer } from '../log/ordered-consumer.ts'
+import { type OpenReader, readerOf } from '../log/open-reader.ts'
+import type { StreamReader } from '../log/stream-reader.ts'
+import { Bucket, bucketStream } from './buckets.ts'
 import { checkConnected, isBucketConflict, openBucket } from './kv-bucket.ts'
 
-const bucket = 'confab-revocations'
+const stream = bucketStream(Bucket.revocations)
 const timeout = 3_000
 const maxQueued = 2_048
 const batch = 512
@@ -32,6 +34,9 @@ export const revocationKey = (revocation: Revocation): string =>
       ? `token.${checkedId(revocation.user)}.${checkedId(revocation.token)}`
       : 'everyone'
 
+/** The keys that edge nodes write: those of users and their tokens. Operators write all of them. */
+export const revocationPatterns = ['user.*', 'token.*.*'] as const
+
 const parse = (data: Uint8Array): Static<typeof Stored> | undefined => {
   try {
     const value: unknown = JSON.parse(new TextDecoder().decode(data))
@@ -49,16 +54,18 @@ class RevocationBucket implements RevocationStore {
   readonly keepMs: number
   readonly #nats: Nats
   readonly #kv: KV
-  #consumer: OrderedConsumer | undefined
+  readonly #openReader: OpenReader
+  #reader: StreamReader | undefined
 
-  constructor(nats: Nats, kv: KV, keepMs: number) {
+  constructor(nats: Nats, kv: KV, openReader: OpenReader, keepMs: number) {
     this.#nats = nats
     this.#kv = kv
+    this.#openReader = openReader
     this.keepMs = keepMs
   }
 
   get isCurrent(): boolean {
-    return this.#consumer !== undefined && this.#consumer.silentMs < currentMs
+    return this.#reader !== undefined && this.#reader.silentMs < currentMs
   }
 
   async put(revocation: Revocation): Promise<void> {
@@ -83,25 +90,25 @@ class RevocationBucket implements RevocationStore {
   }
 
   follow(listener: (revocation: StoredRevocation) => void): Promise<void> {
-    const consumer = new OrderedConsumer(this.#nats, `KV_${bucket}`, 0, maxQueued)
-    this.#consumer = consumer
-    return new Promise(resolve => void this.#read(consumer, listener, resolve))
+    const reader = this.#openReader(stream, 0, maxQueued)
+    this.#reader = reader
+    return new Promise(resolve => void this.#read(reader, listener, resolve))
   }
 
   close(): void {
-    this.#consumer?.stop()
-    this.#consumer = undefined
+    this.#reader?.stop()
+    this.#reader = undefined
   }
 
   /** Never rejects. `onEnd` is called whenever the end of the stream is reached. */
   async #read(
-    consumer: OrderedConsumer,
+    reader: StreamReader,
     listener: (revocation: StoredRevocation) => void,
     onEnd: () => void,
   ): Promise<void> {
     for (;;) {
-      const messages = await consumer.next(batch)
-      if (this.#consumer !== consumer) {
+      const messages = await reader.next(batch)
+      if (this.#reader !== reader) {
         onEnd()
         return
       }
@@ -129,6 +136,7 @@ export const openRevocationBucket = async (
 ): Promise<RevocationStore> =>
   new RevocationBucket(
     nats,
-    await openBucket(nats, { bucket, storage: 'file', history: 1, replicas, timeout, keepMs }),
+    await openBucket(nats, { ...Bucket.revocations, replicas, timeout, keepMs }),
+    await readerOf(nats, stream),
     keepMs,
   )

@@ -1,10 +1,11 @@
-import { createInbox } from '@nats-io/transport-node'
 import type { NodeSessions, SessionQueries, SessionQuery } from '../../../edge/ports/session-queries.ts'
 import type { Nats } from '../client/connection.ts'
+import { respond } from '../client/inboxes.ts'
 import { headerText, statusIn } from '../client/raw-message.ts'
 import { checkConnected } from './kv-bucket.ts'
 
-const subject = 'confab.sessions.list'
+/** Asks all edge nodes for their sessions. */
+export const sessionsSubject = 'confab.sessions.list'
 /** Wait for all answers, ms. */
 const longestMs = 2_000
 /** Silence after which no further node is expected to answer, ms. */
@@ -18,8 +19,8 @@ const lastMs = 30
  */
 export const createSessionQueries = (nats: Nats): SessionQueries => ({
   answer: handle => {
-    const subscription = nats.subscribe(subject, async msg => {
-      msg.respond(JSON.stringify(await handle(msg.json<SessionQuery>())))
+    const subscription = nats.subscribe(sessionsSubject, async msg => {
+      respond(msg, JSON.stringify(await handle(msg.json<SessionQuery>())))
     })
     return () => subscription.unsubscribe()
   },
@@ -29,7 +30,7 @@ export const createSessionQueries = (nats: Nats): SessionQueries => ({
     await new Promise<void>(resolve => {
       const longest = setTimeout(() => end(), longestMs)
       let silence: NodeJS.Timeout | undefined
-      const inbox = createInbox()
+      const inbox = nats.newInbox()
       const subscription = nats.subscribe(inbox, msg => {
         clearTimeout(silence)
         // 503: no node is connected to NATS.
@@ -43,7 +44,7 @@ export const createSessionQueries = (nats: Nats): SessionQueries => ({
         subscription.unsubscribe()
         resolve()
       }
-      nats.connection.publish(subject, JSON.stringify(query), { reply: inbox })
+      nats.connection.publish(sessionsSubject, JSON.stringify(query), { reply: inbox })
     })
     return found
   },

@@ -4,7 +4,7 @@ import type { Interest, LiveEvent, LiveFeed, LiveListener, SkippedListener } fro
 import {
   type AggregateRef,
   Family,
-  livePrefix,
+  livePatternOf,
   type Position,
   type StreamPosition,
 } from '../../../events/index.ts'
@@ -182,7 +182,7 @@ export class NatsLiveFeed implements LiveFeed {
 
   #subscribe(): void {
     this.#subscriptions = Object.values(Family).map(family =>
-      this.#nats.subscribe(`${livePrefix}.${family}.*.*`, msg => this.#receive(msg, family)),
+      this.#nats.subscribe(livePatternOf(family), msg => this.#receive(msg, family)),
     )
   }
 

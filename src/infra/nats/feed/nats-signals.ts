@@ -1,10 +1,9 @@
 import type { Msg, Subscription } from '@nats-io/transport-node'
 import type { SignalInterest, Signals } from '../../../edge/ports/signals.ts'
-import { signalSubjectOf } from '../../../events/index.ts'
+import { SubjectPattern, signalSubjectOf } from '../../../events/index.ts'
 import type { Nats } from '../client/connection.ts'
 import { IdSubscriptions } from './id-subscriptions.ts'
 
-const allSignals = 'sig.*.*'
 const checkMs = 1_000
 
 /** The one listener of a process, and what it needs. */
@@ -122,7 +121,7 @@ export class NatsSignals implements Signals {
 
   #subscribeAll(): void {
     this.#all?.unsubscribe()
-    this.#all = this.#nats.subscribe(allSignals, msg => {
+    this.#all = this.#nats.subscribe(SubjectPattern.signals, msg => {
       if (!this.#isNarrow) this.#receive(msg)
     })
   }

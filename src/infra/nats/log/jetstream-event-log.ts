@@ -49,7 +49,7 @@ export const headerBlock = (envelope: Envelope, more: string): string => {
 /** One append that waits for its ack. */
 class PendingAppend implements PendingRequest {
   deadline = 0
-  readonly #subject: string
+  readonly subject: string
   readonly #expected: number
   readonly #resolve: (appended: Appended) => void
   readonly #reject: (error: Error) => void
@@ -60,7 +60,7 @@ class PendingAppend implements PendingRequest {
     resolve: (appended: Appended) => void,
     reject: (error: Error) => void,
   ) {
-    this.#subject = subject
+    this.subject = subject
     this.#expected = expected
     this.#resolve = resolve
     this.#reject = reject
@@ -70,7 +70,7 @@ class PendingAppend implements PendingRequest {
     const ack = readAck(msg)
     if (!isRefusal(ack))
       this.#resolve({ position: { stream: ack.stream, streamSeq: ack.seq }, duplicate: ack.duplicate })
-    else if (isConflict(ack)) this.#reject(new ConflictError(this.#subject, this.#expected))
+    else if (isConflict(ack)) this.#reject(new ConflictError(this.subject, this.#expected))
     else if (isDuplicateInBatch(ack)) this.#reject(new DuplicateInBatchError())
     else this.#reject(refusalError(ack))
     return true

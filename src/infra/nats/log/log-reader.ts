@@ -3,6 +3,7 @@ import type { Msg } from '@nats-io/transport-node'
 import { ConfabError, type StoredEvent } from '../../../events/index.ts'
 import type { Nats, PendingRequest, ReplyInbox } from '../client/connection.ts'
 import { ApiError, apiSubject } from '../client/jetstream-api.ts'
+import { NatsProblem } from '../client/nats-error.ts'
 import { headerText, statusIn } from '../client/raw-message.ts'
 import { eventFromHeaders, toStoredEvent } from './stored-message.ts'
 import { missingIn } from './streams.ts'
@@ -21,17 +22,19 @@ export interface BatchRequest {
 /** Returns the error for a log that cannot be read or written now. Clients do not receive `why`. */
 export const unavailable = (why: string): ConfabError =>
   new ConfabError('UNAVAILABLE', 'The log cannot be reached. Try again.', {
-    detail: `the log cannot be reached: ${why}`,
+    detail: `the log cannot be reached: ${why === 'refused' ? `${NatsProblem.rights}: NATS refused the request` : why}`,
   })
 
 /** A direct get of several messages. */
 class PendingBatch implements PendingRequest {
+  readonly subject: string
   readonly #stream: string
   readonly #events: StoredEvent[] = []
   readonly #resolve: (events: StoredEvent[]) => void
   readonly #reject: (error: Error) => void
 
   constructor(stream: string, resolve: (events: StoredEvent[]) => void, reject: (error: Error) => void) {
+    this.subject = apiSubject('DIRECT.GET', stream)
     this.#stream = stream
     this.#resolve = resolve
     this.#reject = reject
@@ -86,7 +89,7 @@ export class LogReader {
    */
   batch(stream: string, request: BatchRequest): Promise<StoredEvent[]> {
     return new Promise((resolve, reject) => {
-      this.#send(apiSubject('DIRECT.GET', stream), request, new PendingBatch(stream, resolve, reject), reject)
+      this.#send(request, new PendingBatch(stream, resolve, reject), reject)
     })
   }
 
@@ -144,16 +147,16 @@ export class LogReader {
         }
         return true
       }
-      const pending = { answer, fail: (why: string): void => reject(unavailable(why)) }
-      this.#send(subject, request, pending, reject)
+      this.#send(request, { subject, answer, fail: why => reject(unavailable(why)) }, reject)
     })
   }
 
-  #send(subject: string, request: unknown, pending: PendingRequest, reject: (error: Error) => void): void {
+  #send(request: unknown, pending: PendingRequest, reject: (error: Error) => void): void {
     if (!this.#nats.connected()) {
       reject(unavailable('not connected'))
       return
     }
-    this.#nats.connection.publish(subject, JSON.stringify(request), { reply: this.#inbox.expect(pending) })
+    const reply = this.#inbox.expect(pending)
+    this.#nats.connection.publish(pending.subject, JSON.stringify(request), { reply })
   }
 }

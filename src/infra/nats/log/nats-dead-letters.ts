@@ -14,12 +14,14 @@ import type {
   RetryRequest,
 } from '../../../projections/index.ts'
 import type { Nats } from '../client/connection.ts'
+import { respond } from '../client/inboxes.ts'
 import { ApiError, apiCodeOf, streamTaking } from '../client/jetstream-api.ts'
 import { NatsError, NatsProblem } from '../client/nats-error.ts'
 
 /** The subjects of dead letters, one for each projection. */
 export const deadLetterSubjects = 'dead.>'
-const retrySubject = 'confab.projections.retry'
+/** Asks the projection workers to apply a dead letter again. */
+export const retrySubject = 'confab.projections.retry'
 /** Letters that are read in one request. */
 const page = 250
 /** Status of a direct get that found nothing. */
@@ -113,7 +115,7 @@ export const answerRetries = (
     } catch (error) {
       outcome = { ok: false, reason: operatorText(error) }
     }
-    if (outcome !== undefined) message.respond(JSON.stringify(outcome))
+    if (outcome !== undefined) respond(message, JSON.stringify(outcome))
   }
   const subscription = nats.subscribe(retrySubject, answer)
   return () => subscription.unsubscribe()

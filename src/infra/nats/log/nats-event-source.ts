@@ -4,7 +4,7 @@ import type { Nats } from '../client/connection.ts'
 import { ReplyInbox } from '../client/connection.ts'
 import type { LogLayout } from './log-layout.ts'
 import { LogReader } from './log-reader.ts'
-import { OrderedConsumer } from './ordered-consumer.ts'
+import { readerOf } from './open-reader.ts'
 import { isForeign } from './stored-message.ts'
 
 const defaultBatch = 500
@@ -43,18 +43,20 @@ export class NatsEventSource implements EventSource {
     { signal, batch = defaultBatch }: { signal: AbortSignal; batch?: number },
   ): AsyncIterable<readonly StoredEvent[]> {
     if (signal.aborted) return
-    const consumer = new OrderedConsumer(this.#nats, stream, after, 2 * batch)
-    const stop = (): void => consumer.stop()
+    const open = await readerOf(this.#nats, stream)
+    if (signal.aborted) return
+    const reader = open(stream, after, 2 * batch)
+    const stop = (): void => reader.stop()
     signal.addEventListener('abort', stop)
     try {
       for (;;) {
-        const events = await consumer.next(batch)
+        const events = await reader.next(batch)
         if (signal.aborted) return
         yield events
       }
     } finally {
       signal.removeEventListener('abort', stop)
-      consumer.stop()
+      reader.stop()
     }
   }
 
@@ -75,7 +77,7 @@ export class NatsEventSource implements EventSource {
     }
   }
 
-  /** The consumer's replica may be behind the leader, or the last messages may be deleted. */
+  /** The replica that was read may be behind the leader, or the last messages may be deleted. */
   async #hasMore(stream: string, position: number, until: number): Promise<boolean> {
     const next = await this.#reader.leader(stream, { seq: position + 1, next_by_subj: '>' })
     return next !== undefined && next.streamSeq <= until

@@ -1,10 +1,11 @@
-import { createInbox, type Msg, nuid, type Subscription } from '@nats-io/transport-node'
+import { type Msg, nuid, type Subscription } from '@nats-io/transport-node'
 import { backoffMs } from '../../../base/backoff.ts'
 import type { StoredEvent } from '../../../events/index.ts'
 import type { Nats } from '../client/connection.ts'
 import { apiSubject } from '../client/jetstream-api.ts'
 import { headerIn, headerText, needleOf, statusIn } from '../client/raw-message.ts'
 import { toStoredEvent } from './stored-message.ts'
+import type { StreamReader } from './stream-reader.ts'
 
 const heartbeatMs = 2_000
 /** Silence after which the consumer counts as lost, ms. */
@@ -46,7 +47,7 @@ export const readAckSubject = (subject: string): Delivered => {
  * without acks, and keeps headers as text: 1.5 times the rate of the ordered consumer of nats.js, which pulls. After a
  * loss or a long silence it creates another consumer from its position.
  */
-export class OrderedConsumer {
+export class OrderedConsumer implements StreamReader {
   readonly #nats: Nats
   readonly #stream: string
   readonly #maxQueued: number
@@ -83,15 +84,10 @@ export class OrderedConsumer {
     this.#restart()
   }
 
-  /** Time since the server last showed that it has this consumer, ms. It shows it every 2 s. */
   get silentMs(): number {
     return performance.now() - this.#confirmedAt
   }
 
-  /**
-   * Resolves with the next events, at most `max`. Waits for the first. Resolves with none when the end of the stream is
-   * reached for now, or when the consumer is stopped.
-   */
   async next(max: number): Promise<StoredEvent[]> {
     while (this.#queue.length === 0 && !this.#reportsEnd && !this.#isStopped)
       await new Promise<void>(resolve => {
@@ -124,7 +120,7 @@ export class OrderedConsumer {
     this.#flowControl = undefined
     const name = nuid.next()
     this.#name = name
-    const inbox = createInbox()
+    const inbox = this.#nats.newInbox()
     this.#subscription = this.#nats.subscribe(inbox, msg => this.#receive(msg))
     this.#create(name, inbox).catch(() => {
       if (this.#name !== name || this.#isStopped) return

@@ -1,0 +1,14 @@
+import type { Msg } from '@nats-io/transport-node'
+import { defaultInboxPrefix } from './inbox-options.ts'
+
+/**
+ * Whether a subject is an inbox. A responder answers only there: the sender of a request chooses the subject of the
+ * answer, and the responder may have rights that the sender lacks.
+ */
+export const isInbox = (subject: string | undefined): subject is string =>
+  subject?.startsWith(defaultInboxPrefix) ?? false
+
+/** Answers a message, unless its sender asks for the answer elsewhere than on an inbox. */
+export const respond = (msg: Msg, data: string | Uint8Array): void => {
+  if (isInbox(msg.reply)) msg.respond(data)
+}

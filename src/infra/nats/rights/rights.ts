@@ -1,0 +1,175 @@
+import { Family, livePatternOf, SubjectPattern } from '../../../events/index.ts'
+import { apiSubject } from '../client/jetstream-api.ts'
+import { CommandSubject, commandPattern } from '../commands/command-wire.ts'
+import { Bucket, type BucketDefinition, bucketStream, bucketSubject } from '../coordination/buckets.ts'
+import { projectionStatusSubject } from '../coordination/projection-coordination.ts'
+import { revocationPatterns } from '../coordination/revocation-bucket.ts'
+import { sessionsSubject } from '../coordination/session-queries.ts'
+import { DigestSubject } from '../feed/digest.ts'
+import { retrySubject } from '../log/nats-dead-letters.ts'
+import type { StreamDefinition } from '../log/stream-definitions.ts'
+import { ownRightsSubject } from './own-rights.ts'
+
+/** The roles of confab's processes. */
+export const processRoles = ['edge', 'commands', 'projections'] as const
+export type ProcessRole = (typeof processRoles)[number]
+
+/**
+ * The users of NATS: one for each role of a process, `server` for processes with several roles, `admin` for the command
+ * line, and `analyst` for reading the log.
+ */
+export const natsUsers = [...processRoles, 'server', 'admin', 'analyst'] as const
+export type NatsUser = (typeof natsUsers)[number]
+
+/** Patterns of the subjects to which a user may publish, and to which the user may subscribe. */
+export interface Rights {
+  readonly publish: readonly string[]
+  readonly subscribe: readonly string[]
+}
+
+/** The streams that rights name. */
+interface NamedStreams {
+  readonly all: readonly string[]
+  readonly log: readonly string[]
+  readonly snapshots: readonly string[]
+}
+
+const namesOf = (streams: readonly StreamDefinition[]): NamedStreams => {
+  const taking = (prefix: string): string[] =>
+    streams
+      .filter(({ subjects = [] }) => subjects.some(one => one.startsWith(prefix)))
+      .map(({ name }) => name)
+  return {
+    all: streams.map(({ name }) => name),
+    log: Object.values(Family).flatMap(family => taking(`${family}.`)),
+    snapshots: taking('snap.'),
+  }
+}
+
+/** The subjects of an operation of JetStream's API on each of several streams. */
+const onEach = (operation: string, streams: readonly string[], rest?: string): string[] =>
+  streams.map(stream => apiSubject(operation, stream, rest))
+
+const streamsOf = (...buckets: readonly BucketDefinition[]): string[] => buckets.map(bucketStream)
+
+/** Requests that reveal what streams there are, and the user's own rights. */
+const discovery = [ownRightsSubject, '$JS.API.INFO', '$JS.API.STREAM.NAMES', '$JS.API.STREAM.LIST']
+
+/** Requests that read the log: batches from any replica, single messages from the leader. */
+const readingLog = ({ log }: NamedStreams): string[] => [
+  ...onEach('STREAM.INFO', log),
+  ...onEach('DIRECT.GET', log),
+  ...onEach('STREAM.MSG.GET', log),
+]
+
+/** Requests of every process: it checks the streams at its start, and reads the log. */
+const forAll = (streams: NamedStreams): string[] => [
+  ...discovery,
+  ...onEach('STREAM.INFO', streams.all),
+  ...readingLog(streams),
+]
+
+/** Requests on a bucket: its status, and values from its leader. `keys`: the keys that the user may write. */
+const forBucket = (bucket: BucketDefinition, keys: readonly string[] = []): string[] => [
+  ...onEach('STREAM.INFO', streamsOf(bucket)),
+  ...onEach('STREAM.MSG.GET', streamsOf(bucket)),
+  ...keys.map(key => bucketSubject(bucket, key)),
+]
+
+/** The subjects on which the connections of a user receive answers. */
+export const inboxesOf = (user: NatsUser): string => `_INBOX_${user.toUpperCase()}.>`
+
+const liveFeed = Object.values(Family).map(livePatternOf)
+
+/** The rights of each role, without the inboxes, which each user has for itself. */
+const roleRights: Readonly<Record<ProcessRole, (streams: NamedStreams) => Rights>> = {
+  edge: streams => ({
+    publish: [
+      ...forAll(streams),
+      ...onEach('DIRECT.GET', streams.snapshots, SubjectPattern.snapshots),
+      ...forBucket(Bucket.projections),
+      ...forBucket(Bucket.presence, ['*.*']),
+      ...forBucket(Bucket.lastSeen, ['*']),
+      ...forBucket(Bucket.quotas, ['*']),
+      ...forBucket(Bucket.revocations, revocationPatterns),
+      SubjectPattern.signals,
+      DigestSubject.request,
+      CommandSubject.request,
+      commandPattern,
+      sessionsSubject,
+      ...(['edge', 'server', 'admin'] as const).map(inboxesOf),
+    ],
+    subscribe: [
+      ...liveFeed,
+      SubjectPattern.signals,
+      DigestSubject.all,
+      CommandSubject.announcements,
+      sessionsSubject,
+    ],
+  }),
+  commands: streams => ({
+    publish: [
+      ...forAll(streams),
+      SubjectPattern.conversations,
+      SubjectPattern.users,
+      ...onEach('DIRECT.GET', streams.snapshots, SubjectPattern.snapshots),
+      SubjectPattern.snapshots,
+      ...forBucket(Bucket.projections),
+      DigestSubject.all,
+      CommandSubject.announcements,
+      CommandSubject.request,
+      ...(['edge', 'server'] as const).map(inboxesOf),
+    ],
+    subscribe: [
+      ...liveFeed,
+      DigestSubject.request,
+      CommandSubject.announcements,
+      CommandSubject.request,
+      commandPattern,
+    ],
+  }),
+  projections: streams => ({
+    publish: [
+      ...forAll(streams),
+      ...forBucket(Bucket.projections, ['*']),
+      ...forBucket(Bucket.leases, ['*']),
+      SubjectPattern.deadLetters,
+      inboxesOf('admin'),
+    ],
+    subscribe: [projectionStatusSubject, retrySubject],
+  }),
+}
+
+const union = (all: readonly Rights[]): Rights => ({
+  publish: [...new Set(all.flatMap(({ publish }) => publish))],
+  subscribe: [...new Set(all.flatMap(({ subscribe }) => subscribe))],
+})
+
+/** Returns the least rights with which processes of these roles work, without their inboxes. */
+export const rightsOfRoles = (roles: readonly ProcessRole[], streams: readonly StreamDefinition[]): Rights =>
+  union(roles.map(role => roleRights[role](namesOf(streams))))
+
+/**
+ * Returns the rights of a user, for these streams. No user except `admin` may change or remove streams, remove
+ * messages, or create consumers: a consumer delivers to any subject, also to those to which its creator may not publish.
+ */
+export const rightsOf = (user: NatsUser, streams: readonly StreamDefinition[]): Rights => {
+  const inboxes: Rights = { publish: [], subscribe: [inboxesOf(user)] }
+  if (user === 'admin') return { publish: ['>'], subscribe: ['>'] }
+  if (user === 'analyst')
+    return union([inboxes, { publish: [...discovery, ...readingLog(namesOf(streams))], subscribe: [] }])
+  return union([inboxes, rightsOfRoles(user === 'server' ? processRoles : [user], streams)])
+}
+
+/** Subjects that none of these users but `admin` may publish to, with what they do. */
+export const dangerousSubjects = (streams: readonly StreamDefinition[]): readonly string[] => {
+  const { all } = namesOf(streams)
+  return [
+    ...['STREAM.CREATE', 'STREAM.UPDATE', 'STREAM.DELETE', 'STREAM.PURGE', 'STREAM.MSG.DELETE'].flatMap(
+      operation => onEach(operation, all),
+    ),
+    ...onEach('CONSUMER.CREATE', all, '*'),
+    ...onEach('CONSUMER.DURABLE.CREATE', all, '*'),
+    ...onEach('STREAM.RESTORE', all),
+  ]
+}
