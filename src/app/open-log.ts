@@ -15,6 +15,7 @@ import {
 import type { Signals } from '../edge/index.ts'
 import {
   applyStreams,
+  checkStreams,
   discoverLog,
   type Followed,
   type InterestMode,
@@ -32,6 +33,11 @@ export interface LogOptions {
   readonly interest?: InterestMode
   /** Replicas of each stream. Default: existing streams keep theirs, new streams get one. */
   readonly replicas?: number | undefined
+  /**
+   * Whether this process creates and updates the streams, as on an embedded server. Default: an operator does it with
+   * `confab streams apply`, and the process checks them.
+   */
+  readonly ownsStreams?: boolean
   /** Time without an answer after which an append or a read fails, ms. Default: 3,000. */
   readonly timeoutMs?: number
   readonly onNotice?: (notice: string) => void
@@ -51,13 +57,22 @@ export interface OpenedLog {
   close(): Promise<void>
 }
 
-/** Opens the log, after creating or updating its streams as defined. Throws NatsError. */
-export const openLog = async (
-  nats: Nats,
-  { replicas, interest = 'everything', timeoutMs, onNotice }: LogOptions,
-): Promise<OpenedLog> => {
-  for (const { stream, kept } of await applyStreams(nats.connection, loadStreams({ replicas })))
-    if (kept.length > 0) onNotice?.(`stream ${stream} differs from its definition: ${kept.join(', ')}`)
+/** Creates or checks the streams. Returns the differences from their definitions that are left. Throws NatsError. */
+const prepareStreams = async (
+  { connection }: Nats,
+  { replicas, ownsStreams = false }: LogOptions,
+): Promise<readonly string[]> => {
+  const definitions = loadStreams({ replicas })
+  if (!ownsStreams) return checkStreams(connection, definitions)
+  const applied = await applyStreams(connection, definitions)
+  return applied.flatMap(({ stream, kept }) => kept.map(setting => `${setting} of ${stream}`))
+}
+
+/** Opens the log, after creating or checking its streams. Throws NatsError. */
+export const openLog = async (nats: Nats, options: LogOptions): Promise<OpenedLog> => {
+  const { interest = 'everything', timeoutMs, onNotice } = options
+  const different = await prepareStreams(nats, options)
+  if (different.length > 0) onNotice?.(`streams differ from their definitions: ${different.join(', ')}`)
   const layout = await discoverLog(nats.connection)
   const log = new JetStreamEventLog(nats, layout, timeoutMs === undefined ? {} : { timeoutMs })
   const signals = new NatsSignals(nats)

@@ -41,7 +41,7 @@ const combinations: readonly [folder: string, roles: string][] = [
 ]
 
 t.test('all seven combinations of roles form one system', { timeout: 120_000 }, async t => {
-  const nats = await startNats(t, { streams: false })
+  const nats = await startNats(t)
   const folder = tempFolder(t)
   const all = await Promise.all(
     combinations.map(async ([name, roles]) => {

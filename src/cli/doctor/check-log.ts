@@ -3,7 +3,7 @@ import { operatorText } from '../../events/index.ts'
 import type { ConfabConfig } from '../../infra/config/index.ts'
 import { loadStreams, type StreamStatus, streamsStatus } from '../../infra/nats/index.ts'
 import { allViews, type GenerationRow } from '../projections/index.ts'
-import { copiesAdvice, copiesAway, copiesText } from '../streams.ts'
+import { copiesAdvice, copiesAway, copiesText } from '../streams/status.ts'
 import { count } from '../terminal/output.ts'
 import { damageAdvice, type Finding, hint, ill, well } from './findings.ts'
 
@@ -27,7 +27,7 @@ export const checkStreams = async (
   system: OpenNats,
 ): Promise<readonly Finding[]> => {
   try {
-    const streams = await streamsStatus(system.nats.connection, loadStreams({ replicas: natsReplicas }))
+    const streams = await streamsStatus(system.nats, loadStreams({ replicas: natsReplicas }))
     return streams.map(findingOf)
   } catch (error) {
     return [ill('streams', operatorText(error), 'see the message')]

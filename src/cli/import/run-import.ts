@@ -87,6 +87,7 @@ export const runImport = async (sources: readonly ImportSource[], flags: SystemF
       },
       limits: importLimits,
       replicas: config.natsReplicas,
+      ownsStreams: system.isEmbedded,
     })
     try {
       await feed.start()

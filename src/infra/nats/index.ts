@@ -48,14 +48,16 @@ export {
   removeDeadLetter,
 } from './log/nats-dead-letters.ts'
 export { NatsEventSource } from './log/nats-event-source.ts'
+export type { StreamChange } from './log/stream-differences.ts'
+export { type StreamStatus, streamsStatus } from './log/stream-status.ts'
 export {
   type Applied,
   applyStreams,
+  checkStreams,
   type LoadStreamsOptions,
   loadStreams,
+  planStreams,
   type StreamDefinition,
-  type StreamStatus,
-  streamsStatus,
 } from './log/streams.ts'
 export { countBySubject, type SubjectCounts } from './log/subject-counts.ts'
 export { checkRights, type RightsFinding, rightsFinding } from './rights/check-rights.ts'

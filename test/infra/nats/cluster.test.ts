@@ -22,7 +22,7 @@ t.test('on a cluster of three', { timeout: 240_000 }, async t => {
   t.test('a process without a number of replicas leaves them unchanged', async t => {
     const applied = await applyStreams(nats.connection, loadStreams())
     t.same([...new Set(applied.map(({ outcome }) => outcome))], ['unchanged'])
-    const streams = await streamsStatus(nats.connection, loadStreams())
+    const streams = await streamsStatus(nats, loadStreams())
     t.ok(
       streams.every(({ replicas, drift }) => replicas === 3 && drift.length === 0),
       JSON.stringify(streams),

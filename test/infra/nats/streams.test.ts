@@ -15,13 +15,8 @@ import {
   readDeadLetters,
   removeDeadLetter,
 } from '../../../src/infra/nats/index.ts'
-import {
-  applyStreams,
-  checkApiLevel,
-  loadStreams,
-  openManager,
-  streamsStatus,
-} from '../../../src/infra/nats/log/streams.ts'
+import { streamsStatus } from '../../../src/infra/nats/log/stream-status.ts'
+import { applyStreams, checkApiLevel, loadStreams, openManager } from '../../../src/infra/nats/log/streams.ts'
 import { conversation, newEvent } from '../../contracts/new-events.ts'
 import { startNats } from '../../harness/nats.ts'
 
@@ -63,7 +58,7 @@ t.test('streams are created, then unchanged, then updated', async t => {
     t.equal(outcome, 'updated')
     t.same(changed, ['duplicate_window'])
   }
-  const status = await streamsStatus(connection, definitions)
+  const status = await streamsStatus({ connection }, definitions)
   t.same(new Set(status.flatMap(({ drift }) => drift)), new Set(['duplicate_window']))
 })
 
@@ -76,7 +71,7 @@ t.test('several concurrent applies agree', async t => {
   const outcomes = applied.flat().map(({ outcome }) => outcome)
   t.ok(outcomes.every(outcome => outcome !== 'updated'))
   const { connection } = await nats.connect()
-  t.ok((await streamsStatus(connection, loadStreams())).every(({ drift }) => drift.length === 0))
+  t.ok((await streamsStatus({ connection }, loadStreams())).every(({ drift }) => drift.length === 0))
 })
 
 t.test('missing and manually changed streams are reported and repaired', async t => {
@@ -88,7 +83,7 @@ t.test('missing and manually changed streams are reported and repaired', async t
   await manager.streams.update('CONV_0', { ...config, max_msg_size: 1000, description: 'by hand' })
   const drifts = async () =>
     Object.fromEntries(
-      (await streamsStatus(connection, loadStreams())).map(({ stream, drift }) => [stream, drift]),
+      (await streamsStatus({ connection }, loadStreams())).map(({ stream, drift }) => [stream, drift]),
     )
   t.same(await drifts(), {
     CONV_0: ['description', 'max_msg_size'],
@@ -128,7 +123,7 @@ t.test(
     const manager = await openManager(connection)
     const drifts = async () =>
       Object.fromEntries(
-        (await streamsStatus(connection, loadStreams())).map(({ stream, drift }) => [
+        (await streamsStatus({ connection }, loadStreams())).map(({ stream, drift }) => [
           stream,
           [...drift].sort(),
         ]),
@@ -172,7 +167,7 @@ t.test('what JetStream never changes back is reported, and does not prevent a st
   const [conv] = await nats.applyStreams()
   t.match(conv, { outcome: 'updated', changed: ['max_msgs_per_subject'], kept: ['allow_msg_ttl'] })
   t.match((await nats.applyStreams())[0], { outcome: 'unchanged', changed: [], kept: ['allow_msg_ttl'] })
-  t.same((await streamsStatus(connection, loadStreams()))[0]?.drift, ['allow_msg_ttl'])
+  t.same((await streamsStatus({ connection }, loadStreams()))[0]?.drift, ['allow_msg_ttl'])
 })
 
 t.test('the streams of an older version keep what makes them safer', async t => {
@@ -190,7 +185,7 @@ t.test('the streams of an older version keep what makes them safer', async t => 
   const manager = await openManager(connection)
   t.match((await manager.streams.info('CONV_0')).config, { deny_delete: true, deny_purge: true })
   t.ok((await nats.applyStreams()).every(({ outcome }) => outcome === 'unchanged'))
-  t.ok((await streamsStatus(connection, loadStreams())).every(({ drift }) => drift.length === 0))
+  t.ok((await streamsStatus({ connection }, loadStreams())).every(({ drift }) => drift.length === 0))
 })
 
 t.test('the log refuses purges and rollups, and ignores the lifetime in a message', async t => {
@@ -231,7 +226,7 @@ t.test('messages that a stream lacks are counted', async t => {
   const layout = await discoverLog(connection)
   await append(connected, layout)
   const missing = async () =>
-    (await streamsStatus(connection, loadStreams())).map(({ stream, missing }) => [stream, missing])
+    (await streamsStatus({ connection }, loadStreams())).map(({ stream, missing }) => [stream, missing])
   const none = [
     ['CONV_0', 0],
     ['DEAD_LETTERS', 0],
@@ -253,7 +248,10 @@ t.test('streams with events do not get other partitions', async t => {
   const log = new JetStreamEventLog(connected, await discoverLog(connected.connection))
   t.teardown(() => log.close())
   await log.append(conversation(), 0, [newEvent(1)])
-  await t.rejects(nats.applyStreams({ conv: 2 }), { code: 'NATS_STREAMS', message: /must be moved first/ })
+  await t.rejects(nats.applyStreams({ conv: 2 }), {
+    code: 'WOULD_LOSE_DATA',
+    message: /must be moved first/,
+  })
 })
 
 t.test('the layout is found by subjects', async t => {
@@ -285,7 +283,7 @@ t.test('streams under other names are found by their subjects', async t => {
     names.map(name => `${name} unchanged`),
   )
   t.same(
-    (await streamsStatus(connection, loadStreams()))
+    (await streamsStatus({ connection }, loadStreams()))
       .map(({ stream, drift }) => [stream, drift.length])
       .sort(),
     names.map(name => [name, 0]),

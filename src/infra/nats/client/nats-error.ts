@@ -19,6 +19,8 @@ export const NatsProblem = {
   full: 'NATS_DATA_FULL',
   /** The streams are missing, or differ from their definitions. */
   streams: 'NATS_STREAMS',
+  /** An update of a stream would remove stored messages, or leave them where no reader looks for them. */
+  wouldLoseData: 'WOULD_LOSE_DATA',
   /** The server refuses the credentials, or its user may not do what confab needs. */
   rights: 'NATS_RIGHTS',
 } as const

@@ -6,7 +6,7 @@ import { ApiError, apiSubject } from '../client/jetstream-api.ts'
 import { NatsProblem } from '../client/nats-error.ts'
 import { headerText, statusIn } from '../client/raw-message.ts'
 import { eventFromHeaders, toStoredEvent } from './stored-message.ts'
-import { missingIn } from './streams.ts'
+import { missingIn } from './stream-status.ts'
 
 /**
  * The part of a stream to read: from `seq`, or from the first message at or after a time; of one subject, or of all.

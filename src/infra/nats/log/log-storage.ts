@@ -11,7 +11,9 @@ export interface AccountStorage {
  * Returns the file storage of the account of the log, as far as its limits say; undefined without a limit. Rejects when
  * JetStream does not answer.
  */
-export const accountStorage = async ({ connection }: Nats): Promise<AccountStorage | undefined> => {
+export const accountStorage = async ({
+  connection,
+}: Pick<Nats, 'connection'>): Promise<AccountStorage | undefined> => {
   const { storage, limits, tiers } = await askJetStream(connection, manager => manager.getAccountInfo())
   const bounded = [{ storage, limits }, ...Object.values(tiers ?? {})]
     .flatMap(account => account ?? [])

@@ -1,16 +1,15 @@
-import { isDeepStrictEqual } from 'node:util'
-import {
-  type JetStreamManager,
-  jetstreamManager,
-  type StreamConfig,
-  type StreamInfo,
-} from '@nats-io/jetstream'
-import { type NatsConnection, TimeoutError } from '@nats-io/transport-node'
-import { Family } from '../../../events/index.ts'
+import { type JetStreamManager, jetstreamManager, type StreamInfo } from '@nats-io/jetstream'
+import type { NatsConnection } from '@nats-io/transport-node'
 import { ApiError, apiCodeOf, askJetStream, streamsTaking } from '../client/jetstream-api.ts'
 import { NatsError, NatsProblem } from '../client/nats-error.ts'
 import { supportedNats } from '../client/server-versions.ts'
 import { type StreamDefinition, safeguards } from './stream-definitions.ts'
+import {
+  compareStream,
+  type StreamChange,
+  type StreamDifferences,
+  updatedConfig,
+} from './stream-differences.ts'
 
 export { type LoadStreamsOptions, loadStreams, type StreamDefinition } from './stream-definitions.ts'
 
@@ -40,7 +39,8 @@ export const openManager = async (connection: NatsConnection): Promise<JetStream
   return jetstreamManager(connection, { checkAPI: false, timeout: 10_000 })
 }
 
-const infoOf = async (manager: JetStreamManager, stream: string): Promise<StreamInfo | undefined> => {
+/** Returns undefined for a stream that does not exist. */
+export const infoOf = async (manager: JetStreamManager, stream: string): Promise<StreamInfo | undefined> => {
   try {
     return await manager.streams.info(stream)
   } catch (error) {
@@ -49,41 +49,11 @@ const infoOf = async (manager: JetStreamManager, stream: string): Promise<Stream
   }
 }
 
-/** Whether a stream has a defined value. The server adds settings and metadata of its own. */
-const holds = (actual: unknown, defined: unknown): boolean =>
-  typeof defined === 'object' && defined !== null && !Array.isArray(defined)
-    ? Object.entries(defined).every(([key, value]) =>
-        holds((actual as Record<string, unknown> | undefined)?.[key], value),
-      )
-    : isDeepStrictEqual(actual, defined) || (actual === undefined && (defined === false || defined === 0))
-
-/** Settings that JetStream never unsets. A stream that has them although its definition does not is only safer. */
-const safer: ReadonlySet<string> = new Set(['deny_delete', 'deny_purge'])
-/** Settings that JetStream never changes back, and with which a stream still works. */
-const unchangeable: ReadonlySet<string> = new Set(['allow_msg_ttl', 'persist_mode'])
-/** Settings that JetStream leaves out of a stream's status while they have their default. */
-const defaults: Readonly<Record<string, unknown>> = { ...safeguards }
-
-const differences = (actual: StreamConfig, defined: StreamDefinition): string[] =>
-  Object.entries(defined)
-    .filter(([key, value]) => {
-      const its = actual[key as keyof StreamConfig] ?? defaults[key]
-      return !holds(its, value) && !(safer.has(key) && its === true)
-    })
-    .map(([key]) => key)
-
-/** Returns a stream's settings as an update has to have them. */
-const updated = (actual: StreamConfig, defined: StreamDefinition, kept: readonly string[]): StreamConfig => {
-  const config = { ...actual, ...defined, metadata: { ...actual.metadata, ...defined.metadata } }
-  const stays = [...kept, ...[...safer].filter(key => actual[key as keyof StreamConfig] === true)]
-  return Object.assign(config, Object.fromEntries(stays.map(key => [key, actual[key as keyof StreamConfig]])))
-}
-
 /**
  * Returns the definition under the name of the stream that takes its subjects already: a promoted mirror has a name of
  * its own. Returns it as it is when no stream takes them, or several do.
  */
-const withActualName = async (
+export const withActualName = async (
   manager: JetStreamManager,
   definition: StreamDefinition,
 ): Promise<StreamDefinition> => {
@@ -91,30 +61,53 @@ const withActualName = async (
   return name === undefined || others.length > 0 ? definition : { ...definition, name }
 }
 
-const applyOne = async (manager: JetStreamManager, definition: StreamDefinition): Promise<Applied> => {
+const compare = async (
+  manager: JetStreamManager,
+  definition: StreamDefinition,
+): Promise<
+  StreamDifferences & { readonly defined: StreamDefinition; readonly info: StreamInfo | undefined }
+> => {
   const defined = await withActualName(manager, definition)
+  const info = await infoOf(manager, defined.name)
+  return { ...compareStream(info, defined), defined, info }
+}
+
+/** Returns what `applyStreams` would change, and what it cannot change, without changing anything. Throws NatsError. */
+export const planStreams = async (
+  connection: NatsConnection,
+  definitions: readonly StreamDefinition[],
+): Promise<StreamDifferences> => {
+  const manager = await openManager(connection)
+  const compared = await Promise.all(
+    definitions.map(definition => named(definition.name, () => compare(manager, definition))),
+  )
+  return {
+    changes: compared.flatMap(({ changes }) => changes),
+    kept: compared.flatMap(({ kept, defined }) => kept.map(field => `${field} of ${defined.name}`)),
+  }
+}
+
+const applyOne = async (
+  manager: JetStreamManager,
+  definition: StreamDefinition,
+  allowLoss: ReadonlySet<string>,
+): Promise<Applied> => {
+  const { changes, kept, defined, info } = await compare(manager, definition)
   const stream = defined.name
-  const before = await infoOf(manager, stream)
-  if (before === undefined)
+  if (info === undefined)
     try {
       await manager.streams.add(defined)
       return { stream, outcome: 'created', changed: [], kept: [] }
     } catch (error) {
       // Another process created the stream first.
-      if (apiCodeOf(error) === ApiError.streamNameInUse) return applyOne(manager, definition)
+      if (apiCodeOf(error) === ApiError.streamNameInUse) return applyOne(manager, definition, allowLoss)
       throw error
     }
-  const differing = differences(before.config, defined)
-  const kept = differing.filter(key => unchangeable.has(key))
-  const changed = differing.filter(key => !unchangeable.has(key))
+  refuseLoss(changes, allowLoss)
+  const changed = changes.map(({ field }) => field)
   if (changed.length === 0) return { stream, outcome: 'unchanged', changed, kept }
-  if (changed.includes('subjects') && before.state.messages > 0)
-    throw new NatsError(
-      NatsProblem.streams,
-      `${stream} holds events, and its definition has other subjects: the events must be moved first, which apply does not do`,
-    )
   try {
-    await manager.streams.update(stream, updated(before.config, defined, kept))
+    await manager.streams.update(stream, updatedConfig(info.config, defined, kept))
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error)
     throw new NatsError(
@@ -126,139 +119,74 @@ const applyOne = async (manager: JetStreamManager, definition: StreamDefinition)
   return { stream, outcome: 'updated', changed, kept }
 }
 
+/** Throws NatsError for a change that loses events of a stream that is not named. */
+const refuseLoss = (changes: readonly StreamChange[], allowLoss: ReadonlySet<string>): void => {
+  const lost = changes.find(({ stream, destructive }) => destructive && !allowLoss.has(stream))
+  if (lost === undefined) return
+  const { stream, field } = lost
+  throw new NatsError(
+    NatsProblem.wouldLoseData,
+    field === 'subjects'
+      ? `${stream} holds events, and its definition has other subjects: the events must be moved first, which apply does not do`
+      : `${stream} holds messages that the defined ${field} would remove: correct the definition, or accept the loss with --allow-loss ${stream}`,
+  )
+}
+
+/** Runs a request about a stream. Throws NatsError, which names the stream. */
+const named = async <T>(stream: string, request: () => Promise<T>): Promise<T> => {
+  try {
+    return await request()
+  } catch (error) {
+    if (NatsError.is(error)) throw error
+    throw new NatsError(NatsProblem.streams, `stream ${stream}: ${(error as Error).message}`, error)
+  }
+}
+
 /**
  * Creates or updates the streams as they are defined. Finds existing streams by their subjects. Several processes may
- * run it at any time; it deletes nothing and moves no events. Throws NatsError.
+ * run it at any time; it deletes no streams and moves no events. `allowLoss`: names of the streams that may lose events
+ * by an update; every other such update is refused before anything changes. Throws NatsError.
  */
 export const applyStreams = async (
   connection: NatsConnection,
   definitions: readonly StreamDefinition[],
+  allowLoss: ReadonlySet<string> = new Set(),
 ): Promise<readonly Applied[]> => {
   const manager = await openManager(connection)
+  refuseLoss((await planStreams(connection, definitions)).changes, allowLoss)
   const applied: Applied[] = []
   for (const definition of definitions)
-    try {
-      applied.push(await applyOne(manager, definition))
-    } catch (error) {
-      if (NatsError.is(error)) throw error
-      throw new NatsError(
-        NatsProblem.streams,
-        `stream ${definition.name}: ${(error as Error).message}`,
-        error,
-      )
-    }
+    applied.push(await named(definition.name, () => applyOne(manager, definition, allowLoss)))
   return applied
 }
 
-/** One server's replica of a stream, as the stream's leader reports it. */
-export interface CopyStatus {
-  readonly server: string
-  /** `behind`: connected, and not yet complete. `away`: the leader has no contact with it. */
-  readonly state: 'current' | 'behind' | 'away'
-  /** Time since the leader last received from it, or since the leader's election, ms. */
-  readonly silentMs: number
-  /** Entries of the stream's Raft log that the replica lacks. */
-  readonly lag: number
-}
-
-export interface StreamStatus {
-  readonly stream: string
-  readonly messages: number
-  readonly bytes: number
-  readonly subjects: number
-  readonly first: number
-  readonly last: number
-  /** Messages that a stream of the log has stored and lacks now: removed by a limit, a purge or a delete. */
-  readonly missing: number
-  readonly consumers: number
-  readonly replicas: number
-  /** Server name of the leader; undefined on a single server, and while there is no leader. */
-  readonly leader: string | undefined
-  /** Whether the stream accepts events: it has a leader, or its single server is up. */
-  readonly isLed: boolean
-  /** The leader's replica first. Empty on a single server, and while no server answers for the stream. */
-  readonly copies: readonly CopyStatus[]
-  /** Settings that differ from the definition; `missing` when there is no such stream. */
-  readonly drift: readonly string[]
-}
+/** Settings without which a stream may lose events, or without which processes cannot read and write it. */
+const essential: ReadonlySet<string> = new Set([
+  ...['name', 'subjects', 'republish', 'allow_direct', 'allow_atomic'],
+  ...Object.keys(safeguards),
+])
 
 /**
- * Silence after which a leader no longer counts a replica as current, ms: `lostQuorumInterval` of nats-server. The
- * server reports `offline` only for replicas that left.
+ * Checks the streams, for a process that does not own them. Returns the other differences from the definitions, as
+ * `description of CONV_0`. Throws NatsError for a stream that does not exist, or that may lose events.
  */
-const lostAfterMs = 10_000
-
-const copiesOf = ({ cluster }: StreamInfo): readonly CopyStatus[] => {
-  const led: CopyStatus[] =
-    cluster?.leader === undefined || cluster.leader === ''
-      ? []
-      : [{ server: cluster.leader, state: 'current', silentMs: 0, lag: 0 }]
-  const since = (cluster as { leader_since?: string } | undefined)?.leader_since
-  const ledForMs = since === undefined ? 0 : Math.max(0, Date.now() - Date.parse(since))
-  const others = (cluster?.replicas ?? []).map(({ name, current, offline, active, lag = 0 }): CopyStatus => {
-    // 0: the leader has not received from this replica since its election.
-    const wasNeverActive = !current && active === 0
-    const silentMs = wasNeverActive ? ledForMs : Math.round(active / 1e6)
-    const isAway = offline === true || wasNeverActive || (!current && silentMs >= lostAfterMs)
-    return { server: name, state: isAway ? 'away' : current ? 'current' : 'behind', silentMs, lag }
-  })
-  return [...led, ...others]
-}
-
-/**
- * Returns undefined when there is no such stream; null when no server answers for it: no leader, or its only server is
- * away.
- */
-const answerFor = async (
-  manager: JetStreamManager,
-  stream: string,
-): Promise<StreamInfo | undefined | null> => {
-  try {
-    return await infoOf(manager, stream)
-  } catch (error) {
-    if (error instanceof TimeoutError) return null
-    throw error
-  }
-}
-
-/** Whether a stream holds events. The other streams drop messages as they are defined to. */
-const isOfLog = ({ subjects }: StreamDefinition): boolean =>
-  subjects.some(subject => Object.values(Family).some(family => subject.startsWith(`${family}.`)))
-
-/**
- * Returns the number of messages that a stream has stored and lacks now. JetStream never reuses the sequence of a
- * removed message.
- */
-export const missingIn = ({ state, config }: Pick<StreamInfo, 'state' | 'config'>): number =>
-  state.last_seq - ((config.first_seq ?? 1) - 1) - state.messages
-
-/** Returns the status of the defined streams, found by their subjects. */
-export const streamsStatus = async (
+export const checkStreams = async (
   connection: NatsConnection,
   definitions: readonly StreamDefinition[],
-): Promise<readonly StreamStatus[]> => {
-  const manager = await openManager(connection)
-  return Promise.all(
-    definitions.map(async one => {
-      const definition = await withActualName(manager, one).catch(() => one)
-      const answer = await answerFor(manager, definition.name)
-      const info = answer ?? undefined
-      return {
-        stream: definition.name,
-        messages: info?.state.messages ?? 0,
-        bytes: info?.state.bytes ?? 0,
-        subjects: info?.state.num_subjects ?? 0,
-        first: info?.state.first_seq ?? 0,
-        last: info?.state.last_seq ?? 0,
-        missing: info !== undefined && isOfLog(definition) ? missingIn(info) : 0,
-        consumers: info?.state.consumer_count ?? 0,
-        replicas: info?.config.num_replicas ?? 0,
-        leader: info?.cluster?.leader || undefined,
-        isLed: info !== undefined && (info.cluster === undefined || !!info.cluster.leader),
-        copies: info === undefined ? [] : copiesOf(info),
-        drift:
-          answer === null ? [] : answer === undefined ? ['missing'] : differences(answer.config, definition),
-      }
-    }),
-  )
+): Promise<readonly string[]> => {
+  const { changes, kept } = await planStreams(connection, definitions)
+  const missing = changes.filter(({ field }) => field === 'name').map(({ stream }) => stream)
+  if (missing.length > 0)
+    throw new NatsError(
+      NatsProblem.streams,
+      `${missing.join(', ')} do not exist: create the streams with "confab streams apply"`,
+    )
+  const texts = (all: readonly StreamChange[]) => all.map(({ stream, field }) => `${field} of ${stream}`)
+  const unsafe = changes.filter(({ field }) => essential.has(field))
+  if (unsafe.length > 0)
+    throw new NatsError(
+      NatsProblem.streams,
+      `${texts(unsafe).join(', ')}: not as defined, so the stream may lose events. "confab streams plan" shows the differences, "confab streams apply" removes them`,
+    )
+  return [...texts(changes), ...kept]
 }

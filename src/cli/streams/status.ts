@@ -1,22 +1,7 @@
-import { Command } from 'commander'
-import { openNats } from '../app/open-nats.ts'
-import {
-  applyBuckets,
-  applyStreams,
-  loadStreams,
-  rightsFile,
-  type StreamStatus,
-  streamsStatus,
-} from '../infra/nats/index.ts'
-import { CliError } from './command/cli-error.ts'
-import {
-  addConfigFlags,
-  addSystemOptions,
-  configOf,
-  openExisting,
-  type SystemFlags,
-} from './command/config-flags.ts'
-import { bytes, count, note, print, span, styled, table } from './terminal/output.ts'
+import { loadStreams, type StreamStatus, streamsStatus } from '../../infra/nats/index.ts'
+import { CliError } from '../command/cli-error.ts'
+import { configOf, openExisting, type SystemFlags } from '../command/config-flags.ts'
+import { bytes, count, print, span, styled, table } from '../terminal/output.ts'
 
 /** Current copies of a stream, of all: `2/3`. */
 export const copiesText = ({ replicas, isLed, copies }: StreamStatus): string => {
@@ -46,14 +31,27 @@ export const copiesAdvice = ({ drift, isLed, copies }: StreamStatus): string | u
   return away.length === 0 ? undefined : `start ${servers}, or read its log; the other copies keep working`
 }
 
-const status = async (flags: SystemFlags & { json?: boolean }): Promise<void> => {
+const rateText = (perSecond: number): string =>
+  perSecond < 10 ? perSecond.toFixed(1) : count(Math.round(perSecond))
+
+/** Says when a stream reaches a limit, as it grows now. */
+const forecastText = ({ forecast }: StreamStatus): string => {
+  if (forecast === undefined) return '–'
+  const { limit, days } = forecast
+  const text = days >= 3_650 ? '> 10 years' : `${days < 10 ? days.toFixed(1) : count(Math.round(days))} days`
+  const shown = `${text} (${limit})`
+  return days < alarmingDays ? styled('red', shown) : shown
+}
+
+/** Days to a limit within which an operator has to act. */
+const alarmingDays = 7
+
+/** `confab streams status`. Throws CliError when a stream needs an operator. */
+export const status = async (flags: SystemFlags & { json?: boolean }): Promise<void> => {
   const config = configOf(flags)
   const system = await openExisting(config, 'confab-streams')
   try {
-    const streams = await streamsStatus(
-      system.nats.connection,
-      loadStreams({ replicas: config.natsReplicas }),
-    )
+    const streams = await streamsStatus(system.nats, loadStreams({ replicas: config.natsReplicas }))
     if (flags.json) await print(`${JSON.stringify(streams, undefined, 2)}\n`)
     else
       await print(
@@ -64,10 +62,12 @@ const status = async (flags: SystemFlags & { json?: boolean }): Promise<void> =>
             { title: 'size', align: 'right' },
             { title: 'subjects', align: 'right' },
             { title: 'last', align: 'right' },
+            { title: 'msgs/s', align: 'right' },
             { title: 'missing', align: 'right' },
-            { title: 'consumers', align: 'right' },
             { title: 'replicas', align: 'right' },
+            { title: 'leader' },
             { title: 'not current' },
+            { title: 'full in' },
             { title: 'as defined' },
           ],
           streams.map(stream => [
@@ -76,10 +76,12 @@ const status = async (flags: SystemFlags & { json?: boolean }): Promise<void> =>
             bytes(stream.bytes),
             count(stream.subjects),
             count(stream.last),
+            stream.rate === undefined ? '–' : rateText(stream.rate),
             stream.missing === 0 ? '0' : styled('red', count(stream.missing)),
-            stream.consumers,
             copiesText(stream),
+            stream.leader ?? '–',
             copiesAway(stream) ?? '–',
+            forecastText(stream),
             stream.drift.length === 0
               ? stream.replicas === 0
                 ? '–'
@@ -89,7 +91,10 @@ const status = async (flags: SystemFlags & { json?: boolean }): Promise<void> =>
         ),
       )
     if (streams.some(stream => stream.drift.length > 0))
-      throw new CliError('NOT_READY', 'streams differ from their definition: run "confab streams apply"')
+      throw new CliError(
+        'NOT_READY',
+        'streams differ from their definition: run "confab streams plan", then "confab streams apply"',
+      )
     const damaged = streams.filter(({ missing }) => missing > 0).map(({ stream }) => stream)
     if (damaged.length > 0)
       throw new CliError(
@@ -101,53 +106,4 @@ const status = async (flags: SystemFlags & { json?: boolean }): Promise<void> =>
   } finally {
     await system.close()
   }
-}
-
-const apply = async (flags: SystemFlags): Promise<void> => {
-  const config = configOf(flags)
-  const system = await openNats(config, 'confab-streams', note)
-  try {
-    const applied = await applyStreams(system.nats.connection, loadStreams({ replicas: config.natsReplicas }))
-    const { maxLifetimeMs, clockToleranceMs } = config.tokens
-    await applyBuckets(system.nats, {
-      replicas: config.natsReplicas,
-      revocationsMs: maxLifetimeMs + clockToleranceMs,
-    })
-    await print(
-      table(
-        [{ title: 'stream' }, { title: 'outcome' }, { title: 'changed' }],
-        applied.map(({ stream, outcome, changed }) => [stream, outcome, changed.join(', ')]),
-      ),
-    )
-    const kept = applied.flatMap(({ stream, kept }) => kept.map(setting => `${setting} of ${stream}`))
-    if (kept.length > 0)
-      throw new CliError(
-        'NOT_READY',
-        `JetStream does not change ${kept.join(', ')}: a new stream is needed to remove the difference`,
-      )
-  } finally {
-    await system.close()
-  }
-}
-
-const rights = (): Promise<void> => print(rightsFile(loadStreams()))
-
-export const streamsCommand = (): Command => {
-  const command = new Command('streams').description('Manage the streams that hold the log')
-  addSystemOptions(command.command('status').description('Show stream status'))
-    .option('--json', 'Output JSON')
-    .action(status)
-  addConfigFlags(
-    command
-      .command('apply')
-      .description(
-        'Create or update streams as streams/*.yaml define them, and the key-value buckets; deletes nothing',
-      ),
-    ['data', 'natsServers', 'natsReplicas'],
-  ).action(apply)
-  command
-    .command('rights')
-    .description('Print the rights of the NATS users for these streams, as nats/users.conf includes them')
-    .action(rights)
-  return command
 }
