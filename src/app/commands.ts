@@ -27,7 +27,7 @@ export const openCommandsRole = (
   opened: OpenedLog,
   { timeline, roster }: Pick<Views, 'timeline' | 'roster'>,
 ): CommandsRole => {
-  const { config, logger, system, registry, onStop, readyWhen } = context
+  const { config, logger, system, registry, tracing, onStop, readyWhen } = context
   // Without these roles, a file of views stays empty.
   const hasRoster =
     !isInFile(viewDatabasesOf(config), 'roster') ||
@@ -44,7 +44,7 @@ export const openCommandsRole = (
   // Readiness only: the bus still decides with a stale feed, because the log fences stale appends.
   readyWhen('log', () => opened.feed.staleness() <= config.edge.stalenessMs)
   const server = new CommandServer(system.nats, {
-    bus,
+    bus: tracing?.traced(bus, 'commands') ?? bus,
     onError: error => logger.error({ err: error }, 'command of another process failed'),
     onAnswered: createCommandMetrics(registry, () => server.inProgress),
   })
@@ -53,7 +53,7 @@ export const openCommandsRole = (
     bus,
     states,
     serve: async () => {
-      onStop('command server', () => settlesWithin(config.drainMs, server.stop()), ['command bus'])
+      onStop('command server', () => settlesWithin(config.drainMs, server.stop()), ['command bus', 'tracing'])
       onStop('digest writer', async () => digests.stop(), ['command server', 'log', 'nats'])
       // Before the server joins: requests for digests reach the writer from its first share of streams on.
       digests.start()

@@ -1,7 +1,13 @@
 import { hostname } from 'node:os'
 import { settlesWithin } from '../base/timeout.ts'
 import type { CommandBus, StateReader } from '../commands/index.ts'
-import { type Edge, type EdgeOptions, startEdge, type TokenVerifier } from '../edge/index.ts'
+import {
+  type Edge,
+  type EdgeMetrics,
+  type EdgeOptions,
+  startEdge,
+  type TokenVerifier,
+} from '../edge/index.ts'
 import { type ConfabConfig, ConfigError, devSecret as readDevSecret } from '../infra/config/index.ts'
 import {
   createSessionQueries,
@@ -10,7 +16,7 @@ import {
   openQuotaBucket,
   openRevocationBucket,
 } from '../infra/nats/index.ts'
-import { createEdgeMetrics } from '../infra/telemetry/index.ts'
+import { createEdgeMetrics, type Tracing } from '../infra/telemetry/index.ts'
 import { signDevToken, type TokenOptions } from '../infra/tokens/index.ts'
 import { loadUws } from '../infra/uws/index.ts'
 import type { Views } from '../projections/index.ts'
@@ -36,13 +42,16 @@ export interface EdgeRoleParts {
 
 /** The role `edge`: serves clients. Start the feed after it. Rejects when it cannot listen. */
 export const openEdgeRole = async (context: ProcessContext, parts: EdgeRoleParts): Promise<Edge> => {
-  const { config, logger, system, registry, onStop } = context
+  const { config, logger, system, registry, tracing, onStop } = context
   const { log: opened, views, viewChanges, bus, states, tokens, devSecret, readiness } = parts
   let edge: Edge | undefined
-  const metrics = createEdgeMetrics(registry, () => edge?.bufferedBytes() ?? 0)
+  const metrics = withSpans(
+    createEdgeMetrics(registry, () => edge?.bufferedBytes() ?? 0),
+    tracing,
+  )
   const started = await startEdge({
     uws: loadUws(),
-    bus,
+    bus: tracing?.traced(bus, 'edge') ?? bus,
     states,
     feed: opened.feed,
     views,
@@ -90,10 +99,23 @@ export const openEdgeRole = async (context: ProcessContext, parts: EdgeRoleParts
     'log',
     'nats',
     'admin server',
+    'tracing',
   ])
   onStop('edge drain', () => settlesWithin(config.drainMs, started.drain()), ['edge'])
   return started
 }
+
+/** Returns metrics that also record each delivery as a span. */
+const withSpans = (metrics: EdgeMetrics, tracing: Tracing | undefined): EdgeMetrics =>
+  tracing === undefined
+    ? metrics
+    : {
+        ...metrics,
+        delivered: (sockets, seconds, event) => {
+          metrics.delivered(sockets, seconds, event)
+          tracing.delivered(event, sockets, seconds)
+        },
+      }
 
 /** The keys that verify tokens. */
 export interface TokenKeys extends TokenOptions {

@@ -1,6 +1,6 @@
 import { settlesWithin } from '../base/timeout.ts'
 import type { ConfabConfig } from '../infra/config/index.ts'
-import { createRegistry, type Logger } from '../infra/telemetry/index.ts'
+import { createRegistry, type Logger, type Tracing } from '../infra/telemetry/index.ts'
 import { AdminRoutes } from './admin-routes.ts'
 import type { OpenNats } from './open-nats.ts'
 
@@ -32,6 +32,8 @@ export interface ProcessContext extends Pick<Lifecycle, 'onStop' | 'readyWhen' |
   readonly logger: Logger
   readonly system: OpenNats
   readonly registry: ReturnType<typeof createRegistry>
+  /** Undefined: no spans are recorded. */
+  readonly tracing: Tracing | undefined
   /** Requests of the admin listener. */
   readonly admin: AdminRoutes
   /** Logs a fact that operators may need and no code acts on. */
@@ -123,7 +125,7 @@ export const createLifecycle = (logger: Logger, stopTimeoutMs: number): Lifecycl
 }
 
 export const createContext = (
-  shared: Pick<ProcessContext, 'config' | 'logger' | 'system' | 'onNotice' | 'onFailure'>,
+  shared: Pick<ProcessContext, 'config' | 'logger' | 'system' | 'tracing' | 'onNotice' | 'onFailure'>,
   { onStop, readyWhen, reportStates }: Lifecycle,
 ): ProcessContext => ({
   ...shared,

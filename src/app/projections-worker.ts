@@ -17,6 +17,7 @@ import {
   openNatsPlans,
   refusalText,
 } from '../infra/nats/index.ts'
+import { openTracing } from '../infra/telemetry/index.ts'
 import type { RunnerLog } from '../projections/index.ts'
 import { viewDatabases } from './open-views.ts'
 import type { FromProjections, ProjectionsThreadData, ToProjections } from './projections.ts'
@@ -35,6 +36,7 @@ const {
   natsInboxPrefix,
   replicas,
   settings,
+  tracing: tracingOptions,
   databases: databaseOptions,
   batches,
 } = workerData as ProjectionsThreadData
@@ -47,6 +49,11 @@ const logTo =
 const log: RunnerLog = { info: logTo('info'), warn: logTo('warn'), error: logTo('error') }
 
 const run = async (): Promise<void> => {
+  const tracing = await openTracing(tracingOptions ?? {}, {
+    instance: `${hostname()}/${process.pid}`,
+    roles: ['projections'],
+    onNotice: notice => log.warn({}, notice),
+  })
   const databases = viewDatabases(databaseOptions)
   const nats = await connectNats({
     servers: natsServers,
@@ -70,6 +77,7 @@ const run = async (): Promise<void> => {
     deadLetters: new NatsDeadLetters(nats),
     settings,
     log,
+    onStored: tracing?.projected,
   }
   const workers: ViewWorker[] = []
   for (const database of databases) {
@@ -104,6 +112,7 @@ const run = async (): Promise<void> => {
     watch.stop()
     source.close()
     await nats.close()
+    await tracing?.stop()
     report('status')
     // Ends this thread only. A timer that a driver left behind would keep the thread alive.
     process.exit()

@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads'
 import { ConfabError, type ErrorCode } from '../events/index.ts'
-import { createProjectionMetrics } from '../infra/telemetry/index.ts'
+import { createProjectionMetrics, type TracingOptions } from '../infra/telemetry/index.ts'
 import {
   type ProjectionSettings,
   projectionNames,
@@ -20,6 +20,8 @@ export interface ProjectionsThreadOptions {
   /** Replicas of the buckets that the thread creates in JetStream. Default: one. */
   readonly replicas?: number | undefined
   readonly settings: ProjectionSettings
+  /** Default: no spans. */
+  readonly tracing?: TracingOptions | undefined
   readonly log: RunnerLog
   /** Called when the thread ends unexpectedly: no view is updated any more. */
   readonly onFailure: (error: Error) => void
@@ -28,7 +30,7 @@ export interface ProjectionsThreadOptions {
 export interface ProjectionsThreadData
   extends Pick<
     ProjectionsThreadOptions,
-    'natsServers' | 'natsInboxPrefix' | 'databases' | 'replicas' | 'settings'
+    'natsServers' | 'natsInboxPrefix' | 'databases' | 'replicas' | 'settings' | 'tracing'
   > {
   /** Counts the stored batches of the database that this process alone feeds. */
   readonly batches: SharedArrayBuffer
@@ -77,7 +79,7 @@ const entry = new URL(
  * with ConfabError where the reason has a code.
  */
 export const startProjectionsThread = (options: ProjectionsThreadOptions): Promise<ProjectionsThread> => {
-  const { natsServers, natsInboxPrefix, databases, replicas, settings, log, onFailure } = options
+  const { natsServers, natsInboxPrefix, databases, replicas, settings, tracing, log, onFailure } = options
   const batches = createBatchCounter()
   const workerData: ProjectionsThreadData = {
     natsServers,
@@ -85,6 +87,7 @@ export const startProjectionsThread = (options: ProjectionsThreadOptions): Promi
     databases,
     replicas,
     settings,
+    tracing,
     batches,
   }
   const worker = new Worker(entry, { workerData, name: 'projections' })
@@ -152,6 +155,7 @@ export const openProjectionsRole = async (
     databases: viewDatabasesOf(config),
     replicas: config.natsReplicas,
     settings: config.projections,
+    tracing: config.tracing,
     log: logger,
     onFailure,
   })

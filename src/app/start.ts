@@ -1,8 +1,9 @@
+import { hostname } from 'node:os'
 import { aborted } from '../base/sleep.ts'
 import type { CommandBus, LiveFeed } from '../commands/index.ts'
 import { type ConfabConfig, type Role, shownConfig } from '../infra/config/index.ts'
 import { checkRights, errorCodeOf, NatsProblem, type Refusal, refusalText } from '../infra/nats/index.ts'
-import { createFeedMetrics, type Logger } from '../infra/telemetry/index.ts'
+import { createFeedMetrics, type Logger, openTracing } from '../infra/telemetry/index.ts'
 import { createTokenVerifier } from '../infra/tokens/index.ts'
 import { openAdminServer } from './admin-server.ts'
 import { openCommandsRole, openRemoteBus } from './commands.ts'
@@ -94,7 +95,16 @@ const startRoles = async (
   life.onStop('nats', system.close)
   life.readyWhen('nats', () => system.nats.connected())
   await checkRights(system.nats, config.roles)
-  const context = createContext({ config, logger, system, onNotice, onFailure: failed.resolve }, life)
+  const tracing = await openTracing(config.tracing, {
+    instance: `${hostname()}/${process.pid}`,
+    roles: config.roles,
+    onNotice: notice => logger.warn({}, notice),
+  })
+  if (tracing !== undefined) life.onStop('tracing', tracing.stop)
+  const context = createContext(
+    { config, logger, system, tracing, onNotice, onFailure: failed.resolve },
+    life,
+  )
 
   const log = await openLog(system.nats, {
     replicas: config.natsReplicas,

@@ -11,6 +11,7 @@ import {
   type ProjectionSettings,
   ProjectionSupervisor,
   type RunnerLog,
+  type RunnerOptions,
   type StreamLeases,
   type SupervisedStatus,
   startStreamLeases,
@@ -41,6 +42,8 @@ export interface ViewWorkerOptions {
   readonly deadLetters: DeadLetters
   readonly settings: ProjectionSettings
   readonly log: RunnerLog
+  /** Called when projections have stored events. */
+  readonly onStored?: RunnerOptions['onStored']
 }
 
 /** Builds the views of one database. */
@@ -77,7 +80,7 @@ export const startViewWorker = async (
   const stopping = new AbortController()
 
   const start = async (): Promise<void> => {
-    const { source, plans, deadLetters, streams, worker, settings } = options
+    const { source, plans, deadLetters, streams, worker, settings, onStored } = options
     const stores = await database.open()
     const supervisor = new ProjectionSupervisor({
       source,
@@ -85,6 +88,7 @@ export const startViewWorker = async (
       plans,
       deadLetters,
       log,
+      onStored,
       ...(settings.batch === undefined ? {} : { batch: settings.batch }),
     })
     try {

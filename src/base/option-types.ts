@@ -80,6 +80,18 @@ export const integer = (min: number, max: number): OptionType<number> => ({
   },
 })
 
+/** A share, 0 to 1. */
+export const ratio: OptionType<number> = {
+  name: 'number',
+  range: '0 to 1',
+  parse: raw => {
+    const value = typeof raw === 'string' && raw.trim() !== '' ? Number(raw) : raw
+    if (typeof value !== 'number' || !(value >= 0 && value <= 1))
+      throw new ValueError('must be a number from 0 to 1')
+    return value
+  },
+}
+
 /** A port to listen on, 0 for a free one, or `off`. */
 export const portOrOff: OptionType<number | 'off'> = {
   name: 'integer',

@@ -75,7 +75,7 @@ t.test('the objectives’ bounds are histogram bounds', async t => {
   const metrics = createEdgeMetrics(registry)
   metrics.answered('send', 'ok', 0.1)
   metrics.answered('history', 'ok', 0.1)
-  metrics.delivered(1, 0.1)
+  metrics.delivered(1, 0.1, {} as never)
   const text = await registry.metrics()
   const wanted = new Set(
     rules.flatMap(({ expr }) =>

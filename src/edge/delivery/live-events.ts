@@ -142,7 +142,7 @@ export class LiveEvents {
     slowConsumers.holdPressed()
     const at = sockets > 0 ? decidedAt(wire.json) : Number.NaN
     // The clock of the node that decided the event may be ahead.
-    if (!Number.isNaN(at)) metrics.delivered(sockets, Math.max(0, Date.now() - at) / 1000)
+    if (!Number.isNaN(at)) metrics.delivered(sockets, Math.max(0, Date.now() - at) / 1000, event)
   }
 
   /**

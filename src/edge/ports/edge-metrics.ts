@@ -1,3 +1,5 @@
+import type { StoredEvent } from '../../events/index.ts'
+
 /** Limits whose refusals are counted; values of the metric's label `limit`. */
 export type LimitName =
   | 'socket_rate'
@@ -46,7 +48,7 @@ export interface EdgeMetrics {
   /**
    * A live event was sent to local sessions, this many seconds after the decision by the clock of the commands node.
    */
-  delivered(sockets: number, seconds: number): void
+  delivered(sockets: number, seconds: number, event: StoredEvent): void
   /** A frame was dropped, and its slow consumer is closed. */
   dropped(): void
   /** A session became a slow consumer. */

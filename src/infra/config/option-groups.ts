@@ -15,6 +15,7 @@ import { projectionOptions } from '../../projections/index.ts'
 import { cassandraOptions } from '../cassandra/options.ts'
 import { elasticsearchOptions } from '../elasticsearch/elasticsearch-options.ts'
 import { s3Options } from '../s3/options.ts'
+import { tracingOptions } from '../telemetry/tracing-options.ts'
 import { tokenOptions } from '../tokens/options.ts'
 import {
   configFileOption,
@@ -48,6 +49,7 @@ export const sections = {
   s3: s3Options,
   cassandra: cassandraOptions,
   elasticsearch: elasticsearchOptions,
+  tracing: tracingOptions,
 } as const
 
 /** One section of the reference. */
@@ -63,6 +65,7 @@ export const optionGroups: readonly OptionGroup[] = [
   { title: 'Storage', options: storageOptions },
   { title: 'Tokens', options: tokenOptions },
   { title: 'Logging', options: logOptions },
+  { title: 'Tracing', options: tracingOptions },
   { title: 'Edge connections', options: { ...edgeNodeOptions, ...connectionOptions } },
   { title: 'Edge limits for clients', options: rateOptions },
   { title: 'Edge quotas of users', options: quotaOptions },

@@ -8,3 +8,5 @@ export {
   createRemoteMetrics,
   createStorageMetrics,
 } from './process-metrics.ts'
+export { openTracing, type Tracing } from './tracing.ts'
+export { type TracingOptions, tracingOptions } from './tracing-options.ts'

@@ -1,6 +1,7 @@
 import type { Logger } from '../../base/logger.ts'
 import { defaultsOf, option, type ValuesOf } from '../../base/option.ts'
 import { duration, integer, minutes, seconds } from '../../base/option-types.ts'
+import type { StoredEvent } from '../../events/index.ts'
 import type { DeadLetters, EventSource } from '../ports/event-source.ts'
 import type { ViewStores } from '../ports/stores.ts'
 import type { ProjectionTarget } from './projection-target.ts'
@@ -46,6 +47,10 @@ export interface RunnerOptions {
   readonly batch?: number
   /** First wait after a failure, ms; doubles up to 5,000. Default 50. */
   readonly retryMs?: number
+  /** Called when projections have stored events. `startedAt`: when their transaction began, ms since 1970. */
+  readonly onStored?:
+    | ((projections: readonly string[], events: readonly StoredEvent[], startedAt: number) => void)
+    | undefined
   /** Interval of reading the streams' ends, ms. Default 1,000. */
   readonly headEveryMs?: number
 }

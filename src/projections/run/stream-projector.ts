@@ -225,10 +225,16 @@ export class StreamProjector {
       const deadLetters = before + poison.filter(one => one.feed === feed).length
       return { projection, generation, version, stream, streamSeq: last, deadLetters }
     })
+    const startedAt = Date.now()
     await stores.atomically(async () => {
       await writeChanges(changes)
       await stores.checkpoints.save(checkpoints, this.#epoch)
     })
+    this.#options.onStored?.(
+      moved.map(({ feed }) => feed.name),
+      events,
+      startedAt,
+    )
     const now = performance.now()
     for (const [i, { feed, position }] of moved.entries()) {
       const applied = events.filter(({ streamSeq }) => streamSeq > position).length
