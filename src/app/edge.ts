@@ -1,5 +1,6 @@
 import { hostname } from 'node:os'
 import { settlesWithin } from '../base/timeout.ts'
+import { readTlsFiles } from '../base/tls-files.ts'
 import type { CommandBus, StateReader } from '../commands/index.ts'
 import { type Edge, type EdgeOptions, startEdge, type TokenVerifier } from '../edge/index.ts'
 import { type ConfabConfig, ConfigError, devSecret as readDevSecret } from '../infra/config/index.ts'
@@ -71,6 +72,9 @@ export const openEdgeRole = async (context: ProcessContext, parts: EdgeRoleParts
     host: config.host,
     port: config.port,
     ...(config.grpcPort === undefined ? {} : { grpcPort: config.grpcPort }),
+    tls: edgeTlsOf(config),
+    grpcTls: grpcTlsOf(config),
+    hstsMs: config.hstsMs,
     limits: config.edge,
     readiness,
     ...(devSecret === undefined
@@ -93,6 +97,22 @@ export const openEdgeRole = async (context: ProcessContext, parts: EdgeRoleParts
   ])
   onStop('edge drain', () => settlesWithin(config.drainMs, started.drain()), ['edge'])
   return started
+}
+
+const edgeTlsOf = ({ edgeTls }: ConfabConfig): EdgeOptions['tls'] => {
+  const { certFile, keyFile, clientCaFile, minVersion } = edgeTls
+  return certFile === undefined || keyFile === undefined
+    ? undefined
+    : { certFile, keyFile, clientCaFile, minVersion }
+}
+
+/** gRPC has certificate and key of its own, or else those of the public listener. */
+const grpcTlsOf = ({ grpcTls, edgeTls }: ConfabConfig): EdgeOptions['grpcTls'] => {
+  const { certFile, keyFile } = grpcTls.certFile === undefined ? edgeTls : grpcTls
+  const { cert, key, clientCa } = readTlsFiles('grpc', { ...grpcTls, certFile, keyFile })
+  return cert === undefined || key === undefined
+    ? undefined
+    : { cert, key, clientCa, minVersion: edgeTls.minVersion }
 }
 
 /** The keys that verify tokens. */

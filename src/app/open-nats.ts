@@ -36,7 +36,7 @@ const takeOverBackoff = { firstMs: 100, maxMs: 2_000, jitter: 0 }
  * its server ends too, and one of the other processes starts a new server at the same address. Throws NatsError.
  */
 export const openNats = async (
-  config: Pick<ConfabConfig, 'data' | 'natsServers'> & Partial<Pick<ConfabConfig, 'natsPingMs'>>,
+  config: Pick<ConfabConfig, 'data' | 'natsServers'> & Partial<Pick<ConfabConfig, 'natsPingMs' | 'natsTls'>>,
   name: string,
   onNotice: (notice: string) => void,
   { onFetch, signal, onListenerError }: OpenNatsOptions = {},
@@ -49,7 +49,7 @@ export const openNats = async (
   }
   reportTightened(config.data, onNotice)
   if (config.natsServers !== undefined) {
-    const nats = await connectNats({ servers: config.natsServers, ...clientOptions })
+    const nats = await connectNats({ servers: config.natsServers, tls: config.natsTls, ...clientOptions })
     return { nats, servers: config.natsServers, isEmbedded: false, close: () => nats.close() }
   }
   const options = { dataDir: config.data, onNotice, ...(onFetch === undefined ? {} : { onFetch }) }

@@ -30,6 +30,7 @@ if (process.platform === 'linux') setPriority(niceness)
 
 const {
   natsServers,
+  natsTls,
   replicas,
   settings,
   databases: databaseOptions,
@@ -47,6 +48,7 @@ const run = async (): Promise<void> => {
   const databases = viewDatabases(databaseOptions)
   const nats = await connectNats({
     servers: natsServers,
+    tls: natsTls,
     name: 'confab projections',
     onListenerError: (error, listener) =>
       log.error({ code: errorCodeOf(error), reason: String(error), listener }, 'NATS listener failed'),

@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads'
+import type { TlsFiles } from '../base/tls-files.ts'
 import { ConfabError, type ErrorCode } from '../events/index.ts'
 import { createProjectionMetrics } from '../infra/telemetry/index.ts'
 import {
@@ -15,6 +16,7 @@ import { changesByCounter, createBatchCounter } from './view-changes.ts'
 export interface ProjectionsThreadOptions {
   /** `nats://host:port` of one or several servers of one system. The streams exist. */
   readonly natsServers: string | readonly string[]
+  readonly natsTls?: TlsFiles | undefined
   readonly databases: ViewDatabaseOptions
   /** Replicas of the buckets that the thread creates in JetStream. Default: one. */
   readonly replicas?: number | undefined
@@ -25,7 +27,7 @@ export interface ProjectionsThreadOptions {
 }
 
 export interface ProjectionsThreadData
-  extends Pick<ProjectionsThreadOptions, 'natsServers' | 'databases' | 'replicas' | 'settings'> {
+  extends Pick<ProjectionsThreadOptions, 'natsServers' | 'natsTls' | 'databases' | 'replicas' | 'settings'> {
   /** Counts the stored batches of the database that this process alone feeds. */
   readonly batches: SharedArrayBuffer
 }
@@ -73,9 +75,9 @@ const entry = new URL(
  * with ConfabError where the reason has a code.
  */
 export const startProjectionsThread = (options: ProjectionsThreadOptions): Promise<ProjectionsThread> => {
-  const { natsServers, databases, replicas, settings, log, onFailure } = options
+  const { natsServers, natsTls, databases, replicas, settings, log, onFailure } = options
   const batches = createBatchCounter()
-  const workerData: ProjectionsThreadData = { natsServers, databases, replicas, settings, batches }
+  const workerData: ProjectionsThreadData = { natsServers, natsTls, databases, replicas, settings, batches }
   const worker = new Worker(entry, { workerData, name: 'projections' })
   const send = (message: ToProjections) => worker.postMessage(message)
   const exited = new Promise<void>(resolve => worker.once('exit', () => resolve()))
@@ -137,6 +139,7 @@ export const openProjectionsRole = async (
   const { config, logger, system, registry, onStop, onFailure, readyWhen, reportStates } = context
   const projections = await startProjectionsThread({
     natsServers: system.servers,
+    natsTls: config.natsTls,
     databases: viewDatabasesOf(config),
     replicas: config.natsReplicas,
     settings: config.projections,

@@ -2,9 +2,10 @@ import { aborted } from '../base/sleep.ts'
 import type { CommandBus, LiveFeed } from '../commands/index.ts'
 import { type ConfabConfig, type Role, shownConfig } from '../infra/config/index.ts'
 import { errorCodeOf } from '../infra/nats/index.ts'
-import { createFeedMetrics, type Logger } from '../infra/telemetry/index.ts'
+import { createCertificateMetrics, createFeedMetrics, type Logger } from '../infra/telemetry/index.ts'
 import { createTokenVerifier } from '../infra/tokens/index.ts'
 import { openAdminServer } from './admin-server.ts'
+import { readCertificates } from './certificates.ts'
 import { openCommandsRole, openRemoteBus } from './commands.ts'
 import { openEdgeRole, tokenKeys } from './edge.ts'
 import { type HttpListener, urlOf } from './http-listener.ts'
@@ -43,8 +44,8 @@ export interface StartOptions extends Pick<OpenNatsOptions, 'onFetch'> {
 }
 
 /**
- * Starts the components of the configured roles. Throws ConfigError, NatsError, ConfabError; then no component is left
- * running. Resolves with undefined when `signal` aborts during the start.
+ * Starts the components of the configured roles. Throws ConfigError, TlsError, NatsError, ConfabError; then no component
+ * is left running. Resolves with undefined when `signal` aborts during the start.
  */
 export const startConfab = async (
   config: ConfabConfig,
@@ -78,6 +79,7 @@ const startRoles = async (
   const has = (role: Role): boolean => config.roles.includes(role)
   const failed = Promise.withResolvers<Error>()
   const onNotice = (notice: string): void => logger.info({}, notice)
+  const certificates = readCertificates(config)
   const keys = tokenKeys(config, has('edge'))
   const tokens =
     keys === undefined
@@ -92,6 +94,7 @@ const startRoles = async (
   life.onStop('nats', system.close)
   life.readyWhen('nats', () => system.nats.connected())
   const context = createContext({ config, logger, system, onNotice, onFailure: failed.resolve }, life)
+  createCertificateMetrics(context.registry, certificates)
 
   const log = await openLog(system.nats, {
     replicas: config.natsReplicas,

@@ -7,11 +7,14 @@ import {
   type NatsConnection,
   type Subscription,
 } from '@nats-io/transport-node'
+import { readTlsFiles, type TlsFiles } from '../../../base/tls-files.ts'
 import { NatsError, NatsProblem } from './nats-error.ts'
 
 export interface NatsOptions {
   /** `nats://host:port`, one or several servers of one system. The URL may contain credentials. */
   readonly servers: string | readonly string[]
+  /** Files of certificates; their connections require TLS. Renewed files are read with the next connection. */
+  readonly tls?: TlsFiles | undefined
   /** Name of the connection in the server's monitoring. Default: `confab`. */
   readonly name?: string
   /** Interval of pings, ms. Two pings without an answer end the connection. Default: 5,000. */
@@ -50,9 +53,22 @@ const withCredentials = (servers: readonly string[]): Partial<ConnectionOptions>
   return url.password === '' ? { token: user } : { user, pass: decodeURIComponent(url.password) }
 }
 
-/** With these options nats.js refuses servers that offer no TLS. Without them it uses TLS only where a server does. */
-const withTls = (servers: readonly string[]): Partial<ConnectionOptions> =>
-  servers.some(server => server.startsWith('tls://')) ? { tls: {} } : {}
+/**
+ * With these options nats.js refuses servers that offer no TLS. Without them it uses TLS only where a server does.
+ * nats.js itself reads the files, with each connection. Throws TlsError.
+ */
+const withTls = (servers: readonly string[], files: TlsFiles = {}): Partial<ConnectionOptions> => {
+  const { certificates } = readTlsFiles('nats', files)
+  if (certificates.length === 0 && !servers.some(server => server.startsWith('tls://'))) return {}
+  const { caFile, certFile, keyFile } = files
+  return {
+    tls: {
+      ...(caFile === undefined ? {} : { caFile }),
+      ...(certFile === undefined ? {} : { certFile }),
+      ...(keyFile === undefined ? {} : { keyFile }),
+    },
+  }
+}
 
 const withoutCredentials = (server: string): string => server.replace(/^(\w+:\/\/)[^/]*@/, '$1')
 
@@ -63,17 +79,18 @@ export const errorCodeOf = (error: unknown): string => {
 }
 
 /**
- * Connects to NATS. Rejects with NatsError when no server can be reached. The connection reconnects with jitter,
- * without a limit of attempts.
+ * Connects to NATS. Rejects with NatsError when no server can be reached, and with TlsError for wrong files. The
+ * connection reconnects with jitter, without a limit of attempts.
  */
 export const connectNats = async (options: NatsOptions): Promise<Nats> => {
   const servers = typeof options.servers === 'string' ? options.servers.split(',') : options.servers
+  const tls = withTls(servers, options.tls)
   let connection: NatsConnection
   try {
     connection = await connect({
       servers: servers.map(withoutCredentials),
       ...withCredentials(servers),
-      ...withTls(servers),
+      ...tls,
       name: options.name ?? 'confab',
       maxReconnectAttempts: -1,
       reconnectTimeWait: 100,
