@@ -4,6 +4,7 @@ import { getCACertificates, setDefaultCACertificates } from 'node:tls'
 import type { Command } from 'commander'
 import { writePrivateFile } from '../../base/private-files.ts'
 import { hideSecret, hideUrlCredentials } from '../../base/redact.ts'
+import { tlsErrorCode } from '../../base/tls-error.ts'
 import { readAuthorities } from '../../base/tls-files.ts'
 import { type ConfabClient, createClient } from '../../client/index.ts'
 import { ensureDataFolder } from '../../infra/config/index.ts'
@@ -90,20 +91,16 @@ const trust = (ca: string): void => {
   setDefaultCACertificates([...getCACertificates('default'), text])
 }
 
-/** Codes of Node for a certificate that it does not accept. */
-const refusedCertificate = /CERT|VERIFY_LEAF|ISSUER/
-
 /** Throws CliError when the certificate of a server is not accepted: the client would retry for ever. */
 const requireTrusted = async (url: string): Promise<void> => {
   if (!url.startsWith('https:')) return
   try {
     await fetch(`${url}/healthz`, { method: 'HEAD' })
   } catch (error) {
-    const { cause } = error as { cause?: NodeJS.ErrnoException }
-    if (refusedCertificate.test(cause?.code ?? ''))
+    if (tlsErrorCode(error) !== undefined)
       throw new CliError(
         'BAD_OPTION',
-        `the certificate of ${url} is not accepted (${cause?.message}): name its authority with --ca, or a host of the certificate with --url`,
+        `TLS with ${url} fails: ${(error as { cause?: Error }).cause?.message}: name the authority of its certificate with --ca, and a host of the certificate with --url`,
         error,
       )
   }

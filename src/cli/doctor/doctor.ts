@@ -3,6 +3,7 @@ import { dirname } from 'node:path'
 import { Command } from 'commander'
 import { tlsSidesOf } from '../../app/certificates.ts'
 import { hasEmbeddedLog, type OpenNats, openNats } from '../../app/open-nats.ts'
+import { tlsErrorCode } from '../../base/tls-error.ts'
 import { readTlsFiles } from '../../base/tls-files.ts'
 import { operatorText } from '../../events/index.ts'
 import type { ConfabConfig } from '../../infra/config/index.ts'
@@ -82,7 +83,7 @@ const checkServer = async ({ url, adminUrl, pid, roles }: ServeRecord): Promise<
     // A timeout: the process runs and does not answer.
     if (timedOut(error))
       return ill(name, `no answer within ${readyTimeoutMs} ms (pid ${pid})`, "see the server's log")
-    if ((error as NodeJS.ErrnoException).code?.startsWith('ERR_SSL_'))
+    if (tlsErrorCode(error) !== undefined)
       return hint(name, `runs, and its admin listener requires a client certificate (pid ${pid})`)
     // Connection refused: the process ended and left its record.
     return undefined
