@@ -41,11 +41,15 @@ export class GrpcClient {
 
   constructor(port: number, { token, metadata = {}, patienceMs = 10_000, tls }: GrpcClientOptions = {}) {
     this.#patienceMs = patienceMs
-    const client = new Confab(`127.0.0.1:${port}`, tls ?? credentials.createInsecure(), {
-      // Each client has a connection of its own.
-      'grpc.use_local_subchannel_pool': 1,
-      'grpc.max_receive_message_length': -1,
-    })
+    const client = new Confab(
+      `${tls === undefined ? '127.0.0.1' : 'localhost'}:${port}`,
+      tls ?? credentials.createInsecure(),
+      {
+        // Each client has a connection of its own.
+        'grpc.use_local_subchannel_pool': 1,
+        'grpc.max_receive_message_length': -1,
+      },
+    )
     const headers = new Metadata()
     if (token !== undefined) headers.set('authorization', `Bearer ${token}`)
     for (const [name, value] of Object.entries(metadata)) headers.set(name, value)

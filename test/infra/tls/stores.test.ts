@@ -43,8 +43,14 @@ const refused: readonly (readonly [name: string, files: TlsFiles, message?: RegE
 
 const accepts = async (t: Test, use: Use): Promise<void> => {
   await t.resolves(use({ caFile, ...own }))
-  for (const [name, files, message] of refused)
-    await t.rejects(use(files), message === undefined ? {} : { code: 'TLS_EXPIRED', message }, name)
+  for (const [name, files, message] of refused) {
+    const error: unknown = await use(files).then(
+      () => undefined,
+      reason => reason,
+    )
+    t.ok(error instanceof Error, name)
+    if (message !== undefined) t.match(error, { code: 'TLS_EXPIRED', message }, name)
+  }
 }
 
 t.test('NATS: mutual TLS with a server that verifies its clients', async t => {
@@ -73,6 +79,24 @@ t.test('NATS: mutual TLS with a server that verifies its clients', async t => {
 t.test('NATS: the options of TLS refuse a server without TLS, whatever the URL', async t => {
   const nats = await startNats(t, { streams: false })
   await t.rejects(connectNats({ servers: nats.url, tls: { caFile } }), { code: 'NATS_SERVER_FAILED' })
+})
+
+t.test('NATS: the certificate names the host or the address of the URL', async t => {
+  const startWith = async (hosts: readonly string[]): Promise<string> => {
+    const { certFile, keyFile } = await authority.server({ hosts })
+    const [cert, key] = [certFile, keyFile].map(file => JSON.stringify(file))
+    const nats = await startNats(t, { streams: false, more: `tls { cert_file: ${cert}, key_file: ${key} }` })
+    return nats.url
+  }
+  const [byName, byAddress] = [await startWith(['localhost']), await startWith(['127.0.0.1'])]
+  const named = (url: string): string => url.replace('127.0.0.1', 'localhost')
+  const connectTo = async (servers: string): Promise<void> => {
+    await (await connectNats({ servers, tls: { caFile } })).close()
+  }
+  await t.resolves(connectTo(named(byName)))
+  await t.resolves(connectTo(byAddress))
+  await t.rejects(connectTo(byName), /does not match certificate/, 'another name')
+  await t.rejects(connectTo(named(byAddress)), /does not match certificate/, 'another address')
 })
 
 t.test('NATS: renewed files are used with the next connection', async t => {

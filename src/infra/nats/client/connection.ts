@@ -1,3 +1,5 @@
+import { isIP } from 'node:net'
+import { checkServerIdentity, type ConnectionOptions as TlsConnectionOptions } from 'node:tls'
 import {
   type ConnectionOptions,
   connect,
@@ -6,6 +8,7 @@ import {
   type MsgHdrs,
   type NatsConnection,
   type Subscription,
+  type TlsOptions,
 } from '@nats-io/transport-node'
 import { readTlsFiles, type TlsFiles } from '../../../base/tls-files.ts'
 import { NatsError, NatsProblem } from './nats-error.ts'
@@ -54,6 +57,23 @@ const withCredentials = (servers: readonly string[]): Partial<ConnectionOptions>
 }
 
 /**
+ * Checks whether a certificate names a server. For a server with an IP address nats.js lets Node check `localhost`; the
+ * certificate then has to name an address of `servers`.
+ */
+const identityOf = (servers: readonly string[]): typeof checkServerIdentity => {
+  const hosts = servers
+    .filter(url => URL.canParse(url))
+    .map(url => new URL(url).hostname.replace(/^\[(.+)\]$/, '$1'))
+  const addresses = hosts.filter(host => isIP(host) !== 0)
+  const isName = addresses.length === 0 || hosts.includes('localhost')
+  return (host, certificate) => {
+    if (isName || host !== 'localhost') return checkServerIdentity(host, certificate)
+    const problems = addresses.map(address => checkServerIdentity(address, certificate))
+    return problems.includes(undefined) ? undefined : problems[0]
+  }
+}
+
+/**
  * With these options nats.js refuses servers that offer no TLS. Without them it uses TLS only where a server does.
  * nats.js itself reads the files, with each connection. Throws TlsError.
  */
@@ -61,13 +81,14 @@ const withTls = (servers: readonly string[], files: TlsFiles = {}): Partial<Conn
   const { certificates } = readTlsFiles('nats', files)
   if (certificates.length === 0 && !servers.some(server => server.startsWith('tls://'))) return {}
   const { caFile, certFile, keyFile } = files
-  return {
-    tls: {
-      ...(caFile === undefined ? {} : { caFile }),
-      ...(certFile === undefined ? {} : { certFile }),
-      ...(keyFile === undefined ? {} : { keyFile }),
-    },
+  // nats.js passes further options on to Node. Its types do not have them.
+  const tls: TlsOptions & Pick<TlsConnectionOptions, 'checkServerIdentity'> = {
+    checkServerIdentity: identityOf(servers),
+    ...(caFile === undefined ? {} : { caFile }),
+    ...(certFile === undefined ? {} : { certFile }),
+    ...(keyFile === undefined ? {} : { keyFile }),
   }
+  return { tls }
 }
 
 const withoutCredentials = (server: string): string => server.replace(/^(\w+:\/\/)[^/]*@/, '$1')
