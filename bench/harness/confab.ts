@@ -28,6 +28,8 @@ export interface ConfabOptions {
   readonly data?: string
   /** Default: all of them. */
   readonly roles?: string
+  /** Certificate of the public listener. Default: no TLS. */
+  readonly tls?: { readonly certFile: string; readonly keyFile: string }
 }
 
 const waitMs = 60_000
@@ -54,7 +56,7 @@ const profiling = (): string[] => {
   return folder === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${folder}`]
 }
 
-export const startConfab = async ({ data, roles }: ConfabOptions = {}): Promise<ConfabServer> => {
+export const startConfab = async ({ data, roles, tls }: ConfabOptions = {}): Promise<ConfabServer> => {
   const folder = data === undefined ? temporaryFolder() : undefined
   const [port, adminPort] = [await freePort(), await freePort()]
   const path = data ?? folder!.path
@@ -75,7 +77,13 @@ export const startConfab = async ({ data, roles }: ConfabOptions = {}): Promise<
     ],
     {
       nodeFlags: ['--expose-gc', '--import', probe, ...profiling()],
-      env: { CONFAB_LOG_LEVEL: 'warn', ...unlimited },
+      env: {
+        CONFAB_LOG_LEVEL: 'warn',
+        ...unlimited,
+        ...(tls === undefined
+          ? {}
+          : { CONFAB_EDGE_TLS_CERT: tls.certFile, CONFAB_EDGE_TLS_KEY: tls.keyFile }),
+      },
     },
   )
   let isOver = false
@@ -83,7 +91,10 @@ export const startConfab = async ({ data, roles }: ConfabOptions = {}): Promise<
     isOver = true
   })
   for (;;) {
-    const answer = await fetch(`http://127.0.0.1:${port}/readyz`).catch(() => undefined)
+    // The admin listener has no TLS.
+    const answer = await fetch(`http://127.0.0.1:${tls === undefined ? port : adminPort}/readyz`).catch(
+      () => undefined,
+    )
     if (answer?.status === 200) break
     if (isOver) throw new Error(`confab ended before it was ready: ${child.complaints()}`)
     if (performance.now() - startedAt > waitMs) {

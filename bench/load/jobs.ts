@@ -33,6 +33,8 @@ export interface OpenPlan {
 
 export interface SocketPlan {
   readonly path: string
+  /** Authority of the server's certificate, as PEM. Without it, no TLS. */
+  readonly ca?: string
   readonly token?: string
   /** Its conversations, for servers that do not know them. */
   readonly conversations?: readonly string[]

@@ -21,7 +21,7 @@ export const openSocket = async (
   onRetry: () => void = () => {},
 ): Promise<Opened> => {
   for (;;) {
-    const wire = await WireSocket.open(port, plan.path, hello ? dialect.subprotocol : undefined)
+    const wire = await WireSocket.open(port, plan.path, hello ? dialect.subprotocol : undefined, plan.ca)
     try {
       return { wire, kept: hello ? await dialect.greet(wire, plan, listener) : {} }
     } catch (error) {

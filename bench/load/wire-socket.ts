@@ -1,4 +1,5 @@
 import { connect, type Socket } from 'node:net'
+import { connect as connectTls } from 'node:tls'
 import { clientFrame } from './frames.ts'
 
 /** Receives the bytes of a payload, which are invalid after it returns. */
@@ -23,16 +24,17 @@ export class WireSocket {
     this.#socket = socket
   }
 
-  static open(port: number, path: string, protocol?: string): Promise<WireSocket> {
+  /** `ca`: authority of the server's certificate; without it, no TLS. */
+  static open(port: number, path: string, protocol?: string, ca?: string): Promise<WireSocket> {
     return new Promise((resolve, reject) => {
       let wire: WireSocket | undefined
-      const socket = connect({
+      const options = {
         host: '127.0.0.1',
         port,
         noDelay: true,
         onread: {
           buffer: inbox,
-          callback: bytes => {
+          callback: (bytes: number): boolean => {
             if (wire === undefined) return true
             const upgraded = wire.#upgraded
             wire.#take(bytes)
@@ -40,7 +42,8 @@ export class WireSocket {
             return true
           },
         },
-      })
+      }
+      const socket = ca === undefined ? connect(options) : connectTls({ ...options, ca })
       wire = new WireSocket(socket)
       const opened = wire
       socket.on('error', reject)

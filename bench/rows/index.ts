@@ -20,6 +20,7 @@ import { replayRow } from './replay.ts'
 import { latencyRow, sendsRow } from './sends.ts'
 import { socketMemoryRow } from './socket-memory.ts'
 import { startRow } from './start.ts'
+import { tlsRow } from './tls.ts'
 
 /** In the order of the table. These run when no name is given. */
 export const rows: readonly Row[] = [
@@ -40,6 +41,15 @@ export const rows: readonly Row[] = [
 
 /** Rows that take long; they run when they or their group are named. */
 export const groups: Readonly<Record<string, readonly Row[]>> = {
-  edge: [...edgeFanOutRows, interestRow, socketMemoryRow, connectRow, kneeRow, stormRow, slowClientsRow],
+  edge: [
+    ...edgeFanOutRows,
+    interestRow,
+    socketMemoryRow,
+    connectRow,
+    tlsRow,
+    kneeRow,
+    stormRow,
+    slowClientsRow,
+  ],
   peers: [peersRoomRow, peersSmallRoomsRow, peersLatencyRow, peersMemoryRow, peersComingBackRow],
 }

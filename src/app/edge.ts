@@ -1,5 +1,6 @@
 import { hostname } from 'node:os'
 import { settlesWithin } from '../base/timeout.ts'
+import { readTlsFiles } from '../base/tls-files.ts'
 import type { CommandBus, StateReader } from '../commands/index.ts'
 import {
   type Edge,
@@ -80,6 +81,9 @@ export const openEdgeRole = async (context: ProcessContext, parts: EdgeRoleParts
     host: config.host,
     port: config.port,
     ...(config.grpcPort === undefined ? {} : { grpcPort: config.grpcPort }),
+    tls: edgeTlsOf(config),
+    grpcTls: grpcTlsOf(config),
+    hstsMs: config.hstsMs,
     limits: config.edge,
     readiness,
     ...(devSecret === undefined
@@ -116,6 +120,22 @@ const withSpans = (metrics: EdgeMetrics, tracing: Tracing | undefined): EdgeMetr
           tracing.delivered(event, sockets, seconds)
         },
       }
+
+const edgeTlsOf = ({ edgeTls }: ConfabConfig): EdgeOptions['tls'] => {
+  const { certFile, keyFile, clientCaFile, minVersion } = edgeTls
+  return certFile === undefined || keyFile === undefined
+    ? undefined
+    : { certFile, keyFile, clientCaFile, minVersion }
+}
+
+/** gRPC has certificate and key of its own, or else those of the public listener. */
+const grpcTlsOf = ({ grpcTls, edgeTls }: ConfabConfig): EdgeOptions['grpcTls'] => {
+  const { certFile, keyFile } = grpcTls.certFile === undefined ? edgeTls : grpcTls
+  const { cert, key, clientCa } = readTlsFiles('grpc', { ...grpcTls, certFile, keyFile })
+  return cert === undefined || key === undefined
+    ? undefined
+    : { cert, key, clientCa, minVersion: edgeTls.minVersion }
+}
 
 /** The keys that verify tokens. */
 export interface TokenKeys extends TokenOptions {

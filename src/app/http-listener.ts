@@ -1,5 +1,6 @@
 import { once } from 'node:events'
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { redact } from '../base/redact.ts'
 import { CannotListenError } from '../edge/index.ts'
@@ -27,11 +28,23 @@ export interface HttpListenerOptions {
   /** 0: any free port. */
   readonly port: number
   readonly routes: HttpRoutes
+  /** Certificates of the listener. Default: connections in clear text. */
+  readonly tls?: ListenerTls | undefined
   /** Checks the header `Host`. Default: every name is answered. */
   readonly acceptsHost?: ((header: string) => boolean) | undefined
 }
 
+/** TLS of a listener, as PEM texts. With `clientCa`, every client needs a certificate of one of these authorities. */
+export interface ListenerTls {
+  readonly cert: string
+  readonly key: string
+  readonly clientCa?: string | undefined
+  readonly minVersion: '1.2' | '1.3'
+}
+
 export interface HttpListener {
+  /** `http`, or `https` with TLS. */
+  readonly protocol: string
   readonly host: string
   readonly port: number
 }
@@ -63,6 +76,24 @@ const routeOf = (request: IncomingMessage, url: URL, { routes, acceptsHost }: Ht
 
 const allowedMethods = (methods: object): string[] =>
   Object.keys(methods).flatMap(method => (method === 'GET' ? ['GET', 'HEAD'] : [method]))
+
+/** Time for a handshake of TLS, ms. */
+const handshakeMs = 10_000
+
+const serverOf = (tls: ListenerTls | undefined, listener: RequestListener) => {
+  if (tls === undefined) return createServer(listener)
+  const { cert, key, clientCa, minVersion } = tls
+  const isRequired = clientCa !== undefined
+  const client = isRequired ? { ca: clientCa, requestCert: true, rejectUnauthorized: true } : {}
+  const options = {
+    cert,
+    key,
+    minVersion: `TLSv${minVersion}`,
+    handshakeTimeout: handshakeMs,
+    ...client,
+  } as const
+  return createTlsServer(options, listener)
+}
 
 /** Serves the routes of one component on a port of its own, until the process stops. Rejects with CannotListenError. */
 export const openHttpListener = async (
@@ -97,7 +128,7 @@ export const openHttpListener = async (
     response.end(redact(body))
   }
 
-  const server = createServer((request, response) => {
+  const server = serverOf(options.tls, (request, response) => {
     handle(request, response).catch(error => {
       logger.error({ err: error }, `${component}: request failed`)
       response.destroy()
@@ -115,9 +146,10 @@ export const openHttpListener = async (
     server.closeAllConnections()
     await closed
   })
-  return { host, port: (server.address() as AddressInfo).port }
+  const protocol = options.tls === undefined ? 'http' : 'https'
+  return { protocol, host, port: (server.address() as AddressInfo).port }
 }
 
 /** Address of a listener as a URL. */
-export const urlOf = ({ host, port }: HttpListener): string =>
-  `http://${host.includes(':') ? `[${host}]` : host}:${port}`
+export const urlOf = ({ protocol, host, port }: HttpListener): string =>
+  `${protocol}://${host.includes(':') ? `[${host}]` : host}:${port}`

@@ -37,7 +37,7 @@ const takeOverBackoff = { firstMs: 100, maxMs: 2_000, jitter: 0 }
  */
 export const openNats = async (
   config: Pick<ConfabConfig, 'data' | 'natsServers'> &
-    Partial<Pick<ConfabConfig, 'natsPingMs' | 'natsInboxPrefix'>>,
+    Partial<Pick<ConfabConfig, 'natsPingMs' | 'natsInboxPrefix' | 'natsTls'>>,
   name: string,
   onNotice: (notice: string) => void,
   { onFetch, signal, onListenerError, onRefusal }: OpenNatsOptions = {},
@@ -52,7 +52,7 @@ export const openNats = async (
   }
   reportTightened(config.data, onNotice)
   if (config.natsServers !== undefined) {
-    const nats = await connectNats({ servers: config.natsServers, ...clientOptions })
+    const nats = await connectNats({ servers: config.natsServers, tls: config.natsTls, ...clientOptions })
     return { nats, servers: config.natsServers, isEmbedded: false, close: () => nats.close() }
   }
   const options = { dataDir: config.data, onNotice, ...(onFetch === undefined ? {} : { onFetch }) }

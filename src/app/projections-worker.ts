@@ -34,6 +34,7 @@ if (process.platform === 'linux') setPriority(niceness)
 const {
   natsServers,
   natsInboxPrefix,
+  natsTls,
   replicas,
   settings,
   tracing: tracingOptions,
@@ -60,6 +61,7 @@ const run = async (): Promise<void> => {
     inboxPrefix: natsInboxPrefix,
     onRefusal: refusal =>
       log.error({ ...refusal, code: NatsProblem.rights, roles: ['projections'] }, refusalText(refusal)),
+    tls: natsTls,
     name: 'confab projections',
     onListenerError: (error, listener) =>
       log.error({ code: errorCodeOf(error), reason: String(error), listener }, 'NATS listener failed'),

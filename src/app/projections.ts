@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads'
+import type { TlsFiles } from '../base/tls-files.ts'
 import { ConfabError, type ErrorCode } from '../events/index.ts'
 import { createProjectionMetrics, type TracingOptions } from '../infra/telemetry/index.ts'
 import {
@@ -16,6 +17,7 @@ export interface ProjectionsThreadOptions {
   /** `nats://host:port` of one or several servers of one system. The streams exist. */
   readonly natsServers: string | readonly string[]
   readonly natsInboxPrefix?: string | undefined
+  readonly natsTls?: TlsFiles | undefined
   readonly databases: ViewDatabaseOptions
   /** Replicas of the buckets that the thread creates in JetStream. Default: one. */
   readonly replicas?: number | undefined
@@ -30,7 +32,7 @@ export interface ProjectionsThreadOptions {
 export interface ProjectionsThreadData
   extends Pick<
     ProjectionsThreadOptions,
-    'natsServers' | 'natsInboxPrefix' | 'databases' | 'replicas' | 'settings' | 'tracing'
+    'natsServers' | 'natsInboxPrefix' | 'natsTls' | 'databases' | 'replicas' | 'settings' | 'tracing'
   > {
   /** Counts the stored batches of the database that this process alone feeds. */
   readonly batches: SharedArrayBuffer
@@ -79,11 +81,13 @@ const entry = new URL(
  * with ConfabError where the reason has a code.
  */
 export const startProjectionsThread = (options: ProjectionsThreadOptions): Promise<ProjectionsThread> => {
-  const { natsServers, natsInboxPrefix, databases, replicas, settings, tracing, log, onFailure } = options
+  const { natsServers, natsInboxPrefix, natsTls, databases, replicas, settings, tracing, log, onFailure } =
+    options
   const batches = createBatchCounter()
   const workerData: ProjectionsThreadData = {
     natsServers,
     natsInboxPrefix,
+    natsTls,
     databases,
     replicas,
     settings,
@@ -152,6 +156,7 @@ export const openProjectionsRole = async (
   const projections = await startProjectionsThread({
     natsServers: system.servers,
     natsInboxPrefix: config.natsInboxPrefix,
+    natsTls: config.natsTls,
     databases: viewDatabasesOf(config),
     replicas: config.natsReplicas,
     settings: config.projections,

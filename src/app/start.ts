@@ -3,9 +3,15 @@ import { aborted } from '../base/sleep.ts'
 import type { CommandBus, LiveFeed } from '../commands/index.ts'
 import { type ConfabConfig, type Role, shownConfig } from '../infra/config/index.ts'
 import { checkRights, errorCodeOf, NatsProblem, type Refusal, refusalText } from '../infra/nats/index.ts'
-import { createFeedMetrics, type Logger, openTracing } from '../infra/telemetry/index.ts'
+import {
+  createCertificateMetrics,
+  createFeedMetrics,
+  type Logger,
+  openTracing,
+} from '../infra/telemetry/index.ts'
 import { createTokenVerifier } from '../infra/tokens/index.ts'
 import { openAdminServer } from './admin-server.ts'
+import { readCertificates } from './certificates.ts'
 import { openCommandsRole, openRemoteBus } from './commands.ts'
 import { openEdgeRole, tokenKeys } from './edge.ts'
 import { type HttpListener, urlOf } from './http-listener.ts'
@@ -44,8 +50,8 @@ export interface StartOptions extends Pick<OpenNatsOptions, 'onFetch'> {
 }
 
 /**
- * Starts the components of the configured roles. Throws ConfigError, NatsError, ConfabError; then no component is left
- * running. Resolves with undefined when `signal` aborts during the start.
+ * Starts the components of the configured roles. Throws ConfigError, TlsError, NatsError, ConfabError; then no component
+ * is left running. Resolves with undefined when `signal` aborts during the start.
  */
 export const startConfab = async (
   config: ConfabConfig,
@@ -79,6 +85,7 @@ const startRoles = async (
   const has = (role: Role): boolean => config.roles.includes(role)
   const failed = Promise.withResolvers<Error>()
   const onNotice = (notice: string): void => logger.info({}, notice)
+  const certificates = readCertificates(config)
   const keys = tokenKeys(config, has('edge'))
   const tokens =
     keys === undefined
@@ -105,6 +112,7 @@ const startRoles = async (
     { config, logger, system, tracing, onNotice, onFailure: failed.resolve },
     life,
   )
+  createCertificateMetrics(context.registry, certificates)
 
   const log = await openLog(system.nats, {
     replicas: config.natsReplicas,

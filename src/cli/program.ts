@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { Command, Help, type Option } from 'commander'
+import { certsCommand } from './certs.ts'
 import { runCommand } from './command/run-command.ts'
 import { doctorCommand } from './doctor/doctor.ts'
 import { importCommand } from './import/index.ts'
@@ -54,6 +55,7 @@ export const createProgram = (): Command => {
     .addCommand(streamsCommand())
     .addCommand(storesCommand())
     .addCommand(sessionsCommand())
+    .addCommand(certsCommand())
     .addCommand(projectionsCommand())
     .addCommand(doctorCommand())
   configure(program)

@@ -14,6 +14,8 @@ import type { Signals } from './ports/signals.ts'
 import type { StorageState } from './ports/storage-state.ts'
 import type { TokenVerifier } from './ports/token-verifier.ts'
 import type { ViewChanges } from './ports/view-changes.ts'
+import type { GrpcTls } from './transports/grpc/grpc-server.ts'
+import type { EdgeTls } from './transports/listen.ts'
 
 export interface EdgeOptions {
   /** uWebSockets.js, loaded by src/infra/uws. */
@@ -52,6 +54,12 @@ export interface EdgeOptions {
   readonly port?: number
   /** Port for gRPC; 0: any free port. Without it gRPC is disabled. */
   readonly grpcPort?: number
+  /** TLS of the listener for WebSockets and HTTP. Without it the connections are in clear text. */
+  readonly tls?: EdgeTls | undefined
+  /** TLS of gRPC. Without it the connections are in clear text. */
+  readonly grpcTls?: GrpcTls | undefined
+  /** Time for which browsers use this host over https only, ms; 0: they receive none. Default 0. */
+  readonly hstsMs?: number
   /** Signs tokens for `/v1/dev/token`. For development only. */
   readonly signDevToken?: (user: string) => Promise<string>
   /** Checks the header `Host` of every request. Without it every name is answered. */

@@ -3,7 +3,9 @@ import { MalformedRequests } from './limits/malformed-requests.ts'
 import { defaultEdgeLimits } from './ports/edge-limits.ts'
 import type { TokenVerifier } from './ports/token-verifier.ts'
 import { drainSessions } from './sessions/close-sessions.ts'
+import { answerHeaders } from './transports/http/answer-headers.ts'
 import { refuseAmbiguousRequests } from './transports/http/request-framing.ts'
+import { createApp } from './transports/listen.ts'
 import { wireDelivery } from './wire-delivery.ts'
 import { wireRequests } from './wire-requests.ts'
 import { wireSessions } from './wire-sessions.ts'
@@ -14,6 +16,7 @@ type Readiness = Readonly<Record<string, boolean | string>>
 
 /** A running edge node. */
 export interface Edge {
+  readonly protocol: 'http' | 'https'
   readonly host: string
   readonly port: number
   /** Port of the gRPC service, if it is enabled. */
@@ -40,9 +43,13 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
   const limits = Object.freeze({ ...defaultEdgeLimits, ...options.limits })
   const host = options.host ?? '127.0.0.1'
   const malformed = new MalformedRequests(limits, () => options.metrics.limited('malformed_requests'))
-  const app = refuseAmbiguousRequests(options.uws.App(), {
+  const isSecure = options.tls !== undefined
+  const always = answerHeaders({ isSecure, proxies: limits.trustProxy, hstsMs: options.hstsMs ?? 0 })
+  const app = refuseAmbiguousRequests(createApp(options.uws, options.tls), {
     refusals: malformed,
     proxies: limits.trustProxy,
+    always,
+    needsCertificate: options.tls?.clientCaFile !== undefined,
     acceptsHost: options.acceptsHost,
   })
   let isDraining = false
@@ -60,7 +67,7 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
   })
   const isReady = async (): Promise<boolean> => Object.values(await readiness()).every(part => part !== false)
   const wired = { ...wiredSessions, ...delivery, ...requests }
-  const transports = wireTransports(app, options, limits, wired, isReady)
+  const transports = wireTransports(app, always, options, limits, wired, isReady)
 
   await wiredSessions.tokens.start()
   const { port, grpcPort } = await transports.start(host)
@@ -69,6 +76,7 @@ export const startEdge = async (options: EdgeOptions): Promise<Edge> => {
   options.logger.info({ port, grpcPort }, 'listening')
 
   return {
+    protocol: isSecure ? 'https' : 'http',
     host,
     port,
     grpcPort,

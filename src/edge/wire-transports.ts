@@ -3,7 +3,8 @@ import { MediaSweeper } from '../media/index.ts'
 import type { EdgeOptions } from './edge-options.ts'
 import type { EdgeLimits } from './ports/edge-limits.ts'
 import type { SocketData } from './sessions/session.ts'
-import type { GrpcParts, GrpcServer } from './transports/grpc/grpc-server.ts'
+import type { GrpcParts, GrpcServer, GrpcTls } from './transports/grpc/grpc-server.ts'
+import type { AnswerHeaders } from './transports/http/answer-headers.ts'
 import { corsPolicy, socketOriginPolicy } from './transports/http/cors.ts'
 import { HttpRoutes } from './transports/http/http-routes.ts'
 import { MediaRoutes } from './transports/http/media-routes.ts'
@@ -18,6 +19,7 @@ import type { WiredSessions } from './wire-sessions.ts'
 /** Wires the routes of the app, WebSocket, event stream, HTTP and media, and the gRPC server. */
 export const wireTransports = (
   app: TemplatedApp,
+  always: AnswerHeaders,
   options: EdgeOptions,
   limits: EdgeLimits,
   wired: WiredSessions & WiredDelivery & WiredRequests,
@@ -27,7 +29,7 @@ export const wireTransports = (
   const { sessions, tokens, addresses, helloRate, presence } = wired
   const { access, isOnRoster, memberships, reader, fanOut, catchUp, writeRoom } = wired
   const { requests, answer, admission, quotas, reserve } = wired
-  const cors = corsPolicy(options.corsOrigins ?? [])
+  const policy = { always, cors: corsPolicy(options.corsOrigins ?? []) }
 
   const webSockets = new WebSockets(
     {
@@ -35,6 +37,7 @@ export const wireTransports = (
       addresses,
       writeRoom,
       metrics,
+      always,
       isOriginAllowed: socketOriginPolicy(options.socketOrigins ?? ['*']),
     },
     limits,
@@ -61,7 +64,7 @@ export const wireTransports = (
       writeRoom,
       metrics,
       logger,
-      cors,
+      policy,
     },
     limits,
   )
@@ -76,8 +79,11 @@ export const wireTransports = (
       metrics,
       logger,
       isReady,
-      cors,
-      devTokenCors: corsPolicy((options.corsOrigins ?? []).filter(origin => origin !== '*')),
+      policy,
+      devTokenPolicy: {
+        always,
+        cors: corsPolicy((options.corsOrigins ?? []).filter(origin => origin !== '*')),
+      },
       ...(signDevToken === undefined ? {} : { signDevToken }),
     },
     limits,
@@ -94,11 +100,11 @@ export const wireTransports = (
       reserve,
       tokens,
       logger,
-      cors,
+      policy,
     }).register(app)
     sweeper = new MediaSweeper({ media, wasSent: wired.wasSent, logger })
   }
-  if (options.web ?? true) serveStaticFiles(app, cors, logger, media?.store.origin)
+  if (options.web ?? true) serveStaticFiles(app, policy, logger, media?.store.origin)
 
   let socket: us_listen_socket | undefined
   let grpc: GrpcServer | undefined
@@ -113,6 +119,7 @@ export const wireTransports = (
           limits,
           host,
           options.grpcPort,
+          options.grpcTls,
         )
       } catch (error) {
         app.close()
@@ -142,8 +149,9 @@ const openGrpc = async (
   limits: EdgeLimits,
   host: string,
   port: number | undefined,
+  tls: GrpcTls | undefined,
 ): Promise<GrpcServer | undefined> => {
   if (port === undefined) return undefined
   const { startGrpc } = await import('./transports/grpc/grpc-server.ts')
-  return await startGrpc(parts, limits, { host, port })
+  return await startGrpc(parts, limits, { host, port, tls })
 }

@@ -46,6 +46,8 @@ export interface ProcessOptions {
   env?: Record<string, string>
   /** Default: true. */
   dev?: boolean
+  /** Whether the options give the public listener a certificate for `localhost`. */
+  tls?: boolean
 }
 
 /** Gives a data folder this development secret. */
@@ -87,7 +89,7 @@ export const spawnConfab = async (options: ProcessOptions): Promise<ConfabProces
     output += chunk
   })
   const exit = new Promise<number | null>(resolve => child.once('exit', code => resolve(code)))
-  const url = `http://127.0.0.1:${port}`
+  const url = options.tls ? `https://localhost:${port}` : `http://127.0.0.1:${port}`
   return {
     url,
     adminUrl: `http://127.0.0.1:${adminPort}`,

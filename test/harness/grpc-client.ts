@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import {
+  type ChannelCredentials,
   type ClientDuplexStream,
   credentials,
   loadPackageDefinition,
@@ -25,6 +26,8 @@ export interface GrpcClientOptions {
   readonly token?: string
   readonly metadata?: Readonly<Record<string, string>>
   readonly patienceMs?: number
+  /** Default: without TLS. */
+  readonly tls?: ChannelCredentials
 }
 
 /** A call of `Session` by a stock client, with all received frames. */
@@ -36,13 +39,17 @@ export class GrpcClient {
   readonly #waiters = new Set<Waiter>()
   #next = 1
 
-  constructor(port: number, { token, metadata = {}, patienceMs = 10_000 }: GrpcClientOptions = {}) {
+  constructor(port: number, { token, metadata = {}, patienceMs = 10_000, tls }: GrpcClientOptions = {}) {
     this.#patienceMs = patienceMs
-    const client = new Confab(`127.0.0.1:${port}`, credentials.createInsecure(), {
-      // Each client has a connection of its own.
-      'grpc.use_local_subchannel_pool': 1,
-      'grpc.max_receive_message_length': -1,
-    })
+    const client = new Confab(
+      `${tls === undefined ? '127.0.0.1' : 'localhost'}:${port}`,
+      tls ?? credentials.createInsecure(),
+      {
+        // Each client has a connection of its own.
+        'grpc.use_local_subchannel_pool': 1,
+        'grpc.max_receive_message_length': -1,
+      },
+    )
     const headers = new Metadata()
     if (token !== undefined) headers.set('authorization', `Bearer ${token}`)
     for (const [name, value] of Object.entries(metadata)) headers.set(name, value)

@@ -24,7 +24,7 @@ export const startMediaServer = async (
     reserve: { requireForMedia: none },
     tokens: { verify: nobody },
     logger: { debug: none, info: none, warn: none, error: none },
-    cors: corsPolicy([]),
+    policy: { always: () => [], cors: corsPolicy([]) },
   }).register(app)
   t.teardown(() => app.close())
   const port = await new Promise<number>((resolve, reject) =>

@@ -6,6 +6,7 @@ import t from 'tap'
 import { parse, stringify } from 'yaml'
 import { Answers, ErrorRegistry } from '../../src/events/index.ts'
 import {
+  createCertificateMetrics,
   createCommandMetrics,
   createEdgeMetrics,
   createFeedMetrics,
@@ -41,6 +42,7 @@ const known = async (): Promise<Map<string, Set<string>>> => {
   createRemoteMetrics(registry, { open: 0, resent: 0, isServed: true })
   createProjectionMetrics(registry, () => [])
   createStorageMetrics(registry, () => ({ state: 'free', free: 0 }))
+  createCertificateMetrics(registry, () => [])
   const names = new Map<string, Set<string>>()
   for (const { name, type } of await registry.getMetricsAsJSON()) {
     const { labelNames } = registry.getSingleMetric(name) as unknown as { labelNames: string[] }

@@ -1,11 +1,14 @@
 import { CommanderError } from 'commander'
+import { TlsProblem } from '../../base/tls-files.ts'
 import { ConfabError, operatorText } from '../../events/index.ts'
 import { ConfigError } from '../../infra/config/index.ts'
 import { NatsError } from '../../infra/nats/index.ts'
 import { note, styled } from '../terminal/output.ts'
 import { CliError } from './cli-error.ts'
 
-const exitCodeOf: Record<string, number> = { BAD_OPTION: 2, INTERRUPTED: 130 }
+/** Wrong certificates are wrong options, as far as scripts are concerned. */
+const tlsExitCodes = Object.fromEntries(Object.values(TlsProblem).map(code => [code, 2]))
+const exitCodeOf: Record<string, number> = { BAD_OPTION: 2, INTERRUPTED: 130, ...tlsExitCodes }
 
 const isUsage = (error: unknown): error is CommanderError => error instanceof CommanderError
 

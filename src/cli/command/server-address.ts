@@ -1,8 +1,11 @@
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
+import { getCACertificates, setDefaultCACertificates } from 'node:tls'
 import type { Command } from 'commander'
 import { writePrivateFile } from '../../base/private-files.ts'
 import { hideSecret, hideUrlCredentials } from '../../base/redact.ts'
+import { tlsErrorCode } from '../../base/tls-error.ts'
+import { readAuthorities } from '../../base/tls-files.ts'
 import { type ConfabClient, createClient } from '../../client/index.ts'
 import { ensureDataFolder } from '../../infra/config/index.ts'
 import { note } from '../terminal/output.ts'
@@ -66,6 +69,7 @@ export interface ClientFlags extends SystemFlags {
   readonly user: string
   readonly url?: string
   readonly token?: string
+  readonly ca?: string
 }
 
 /** Adds the flags of commands that are clients of a server. */
@@ -76,6 +80,31 @@ export const addClientOptions = (command: Command): Command =>
       '--token <token>',
       'Token of the user (default: a development token of the server, which needs --dev)',
     )
+    .option(
+      '--ca <file>',
+      "PEM file of the authority of the server's certificate, besides those that Node trusts",
+    )
+
+/** Makes the connections of this process trust the authorities in a file. Throws TlsError. */
+const trust = (ca: string): void => {
+  const { text } = readAuthorities({ option: '--ca', file: resolve(ca) })
+  setDefaultCACertificates([...getCACertificates('default'), text])
+}
+
+/** Throws CliError when the certificate of a server is not accepted: the client would retry for ever. */
+const requireTrusted = async (url: string): Promise<void> => {
+  if (!url.startsWith('https:')) return
+  try {
+    await fetch(`${url}/healthz`, { method: 'HEAD' })
+  } catch (error) {
+    if (tlsErrorCode(error) !== undefined)
+      throw new CliError(
+        'BAD_OPTION',
+        `TLS with ${url} fails: ${(error as { cause?: Error }).cause?.message}: name the authority of its certificate with --ca, and a host of the certificate with --url`,
+        error,
+      )
+  }
+}
 
 const devToken = async (url: string, user: string): Promise<string> => {
   let answer: Response
@@ -127,7 +156,9 @@ export const connectClient = async (flags: ClientFlags, signal?: AbortSignal): P
   requireUserId(flags.user)
   if (flags.token !== undefined) hideSecret(flags.token)
   if (flags.url !== undefined) hideUrlCredentials(flags.url)
+  if (flags.ca !== undefined) trust(flags.ca)
   const url = urlOf(flags).replace(/\/+$/, '')
+  await requireTrusted(url)
   const token = flags.token ?? (() => devToken(url, flags.user))
   if (typeof token === 'function') await token()
   const client = createClient({ url: `${url.replace(/^http/, 'ws')}/v1/ws`, token })

@@ -1,16 +1,20 @@
 import { accessSync, constants, mkdtempSync, rmSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { Command } from 'commander'
+import { tlsSidesOf } from '../../app/certificates.ts'
 import { hasEmbeddedLog, type OpenNats, openNats } from '../../app/open-nats.ts'
+import { tlsErrorCode } from '../../base/tls-error.ts'
+import { readTlsFiles } from '../../base/tls-files.ts'
 import { operatorText } from '../../events/index.ts'
 import type { ConfabConfig } from '../../infra/config/index.ts'
 import { findNatsServer, findRunningServer, supportedNats } from '../../infra/nats/index.ts'
 import { CliError } from '../command/cli-error.ts'
 import { addConfigFlags, configOf, type SystemFlags } from '../command/config-flags.ts'
 import { portProblem, portReason } from '../command/port.ts'
+import { probe } from '../command/probe.ts'
 import { readServeRecords, type ServeRecord } from '../command/server-address.ts'
 import { createFetchDisplay } from '../terminal/fetch-display.ts'
-import { note, print, styled, table } from '../terminal/output.ts'
+import { count, note, print, styled, table } from '../terminal/output.ts'
 import { checkEvents } from './check-events.ts'
 import { checkProjections, checkStreams } from './check-log.ts'
 import { type Finding, hint, ill, well } from './findings.ts'
@@ -56,6 +60,9 @@ const checkFolder = ({ data }: ConfabConfig): Finding => {
 
 const readyTimeoutMs = 3_000
 
+const timedOut = (error: unknown): boolean =>
+  (error as Error).name === 'TimeoutError' || (error as Error).name === 'AbortError'
+
 /**
  * Asks `/readyz` of a recorded server, on its admin listener if there is one: only that names components. Returns
  * undefined when no server answers at its address.
@@ -63,9 +70,9 @@ const readyTimeoutMs = 3_000
 const checkServer = async ({ url, adminUrl, pid, roles }: ServeRecord): Promise<Finding | undefined> => {
   const name = `server ${url}`
   try {
-    const answer = await fetch(`${adminUrl ?? url}/readyz`, { signal: AbortSignal.timeout(readyTimeoutMs) })
-    const { parts = {} } = (await answer.json()) as { parts?: Readonly<Record<string, boolean | string>> }
-    if (answer.ok) return well(name, `ready, roles ${roles.join(', ')}, pid ${pid}`)
+    const { status, body } = await probe(`${adminUrl ?? url}/readyz`, readyTimeoutMs)
+    const { parts = {} } = JSON.parse(body) as { parts?: Readonly<Record<string, boolean | string>> }
+    if (status === 200) return well(name, `ready, roles ${roles.join(', ')}, pid ${pid}`)
     const unready = Object.keys(parts).filter(part => parts[part] === false)
     return ill(
       name,
@@ -73,9 +80,12 @@ const checkServer = async ({ url, adminUrl, pid, roles }: ServeRecord): Promise<
       "see the server's log",
     )
   } catch (error) {
-    // Connection refused: the process ended and left its record. A timeout: it runs and does not answer.
-    if ((error as Error).name === 'TimeoutError')
+    // A timeout: the process runs and does not answer.
+    if (timedOut(error))
       return ill(name, `no answer within ${readyTimeoutMs} ms (pid ${pid})`, "see the server's log")
+    if (tlsErrorCode(error) !== undefined)
+      return hint(name, `runs, and its admin listener requires a client certificate (pid ${pid})`)
+    // Connection refused: the process ended and left its record.
     return undefined
   }
 }
@@ -124,6 +134,25 @@ const checkSystem = async (config: ConfabConfig, isAll: boolean): Promise<Findin
   }
 }
 
+/** Certificates that expire within this many days are reported. */
+const expirySoonDays = 30
+
+/** Checks the files of certificates that the configuration names. */
+const checkCertificates = (config: ConfabConfig): Finding[] =>
+  tlsSidesOf(config).flatMap(({ prefix, files }) => {
+    try {
+      return readTlsFiles(prefix, files).certificates.map(({ option, expiresAt }) => {
+        const days = Math.floor((expiresAt - Date.now()) / 86_400_000)
+        const text = `valid for ${count(days)} more days`
+        return days < expirySoonDays
+          ? ill(option, text, 'renew it (see "confab certs"), and restart the processes that use it')
+          : well(option, text)
+      })
+    } catch (error) {
+      return [ill(`${prefix}.tls`, operatorText(error), 'correct the file or the option')]
+    }
+  })
+
 const marks = { well: ['green', '✓'], ill: ['red', '✗'], note: ['yellow', '·'] } as const
 
 const doctor = async (flags: DoctorFlags): Promise<void> => {
@@ -137,6 +166,7 @@ const doctor = async (flags: DoctorFlags): Promise<void> => {
     checkFolder(config),
     ...servers,
     ...(isPortChecked ? [await checkPort(config)] : []),
+    ...checkCertificates(config),
     ...(await checkSystem(config, flags.all ?? false)),
   ]
   if (flags.json) await print(`${JSON.stringify(findings, undefined, 2)}\n`)

@@ -5,6 +5,8 @@ import { aborted } from '../../base/sleep.ts'
 import {
   type ConfabConfig,
   configReference,
+  type Listener,
+  openListeners,
   secretVariables,
   unknownVariables,
 } from '../../infra/config/index.ts'
@@ -12,6 +14,7 @@ import { createLogger, type Logger } from '../../infra/telemetry/index.ts'
 import { CliError } from '../command/cli-error.ts'
 import { addConfigFlags, configOf } from '../command/config-flags.ts'
 import { portProblem, portReason } from '../command/port.ts'
+import { probe } from '../command/probe.ts'
 import { interruption } from '../command/run-command.ts'
 import {
   readServeRecords,
@@ -55,6 +58,18 @@ const warnOfOpenDevelopment = ({ dev, host, port }: ConfabConfig, logger: Logger
   )
 }
 
+const clearText: Readonly<Record<Listener, string>> = {
+  edge: 'clients send their tokens and messages in clear text: set edge.tls.cert and edge.tls.key, or let a proxy end TLS, with edge.trustProxy and an address that only the proxy reaches',
+  grpc: 'services send their tokens and messages over gRPC in clear text: set grpc.tls.cert and grpc.tls.key',
+  admin:
+    'operators send their tokens to the admin listener in clear text: set admin.tls.cert and admin.tls.key, or --admin-host 127.0.0.1',
+}
+
+/** Warns of listeners that other machines reach without TLS. */
+const warnOfClearText = (config: ConfabConfig, logger: Logger): void => {
+  for (const listener of openListeners(config)) logger.warn({ listener }, clearText[listener])
+}
+
 const isRunning = (pid: number): boolean => {
   try {
     return process.kill(pid, 0)
@@ -85,8 +100,8 @@ const requirePort = async (host: string, port: number, flag: string): Promise<vo
 }
 
 const refuseIfServing = async (data: string, other: ServeRecord): Promise<void> => {
-  const isServing = await fetch(`${other.url}/healthz`, { signal: AbortSignal.timeout(1_000) }).then(
-    answer => answer.ok,
+  const isServing = await probe(`${other.url}/healthz`, 1_000).then(
+    ({ status }) => status === 200,
     () => false,
   )
   if (isServing)
@@ -164,6 +179,7 @@ const runUntil = async (
     // The address of a process without the role edge is in no other log line.
     logger.info({ url, adminUrl, roles: config.roles }, 'confab is up')
     warnOfOpenDevelopment(config, logger)
+    warnOfClearText(config, logger)
     await print(greeting(confab, config))
     const failure = await Promise.race([aborted(ending).then(() => undefined), confab.failed])
     if (failure !== undefined) {

@@ -1,3 +1,4 @@
+import type * as Uws from 'uWebSockets.js'
 import type { HttpResponse, TemplatedApp, us_listen_socket } from 'uWebSockets.js'
 
 /** Thrown when an address is in use or invalid. For operators; docs/errors.md describes the code. */
@@ -13,6 +14,54 @@ export class CannotListenError extends Error {
     this.name = 'CannotListenError'
   }
 }
+
+/** TLS of the listener for WebSockets and HTTP. The transport reads the files, which the caller has checked. */
+export interface EdgeTls {
+  readonly certFile: string
+  readonly keyFile: string
+  /** Authorities of client certificates: then every client needs one. */
+  readonly clientCaFile?: string | undefined
+  readonly minVersion: '1.2' | '1.3'
+}
+
+/** The suites of TLS 1.2 with forward secrecy and authenticated encryption. All suites of TLS 1.3 have both. */
+const suites = [
+  'ECDHE-ECDSA-AES128-GCM-SHA256',
+  'ECDHE-RSA-AES128-GCM-SHA256',
+  'ECDHE-ECDSA-AES256-GCM-SHA384',
+  'ECDHE-RSA-AES256-GCM-SHA384',
+  'ECDHE-ECDSA-CHACHA20-POLY1305',
+  'ECDHE-RSA-CHACHA20-POLY1305',
+].join(':')
+
+/**
+ * A suite of TLS 1.2 that needs a key shared in advance, which no client has. The transport has no setting for the
+ * version: with this suite alone, every handshake of TLS 1.2 fails.
+ */
+const noSuite = 'ECDHE-PSK-AES128-CBC-SHA'
+
+/** Creates the app of the listener, with or without TLS. */
+export const createApp = (uws: typeof Uws, tls: EdgeTls | undefined): TemplatedApp =>
+  tls === undefined
+    ? uws.App()
+    : uws.SSLApp({
+        cert_file_name: tls.certFile,
+        key_file_name: tls.keyFile,
+        ...(tls.clientCaFile === undefined ? {} : { ca_file_name: tls.clientCaFile }),
+        ssl_ciphers: tls.minVersion === '1.3' ? noSuite : suites,
+      })
+
+/** Missing in the types of uWebSockets.js: the certificate in PEM, or an empty text. */
+interface HasCertificate {
+  getX509Certificate(): string
+}
+
+/**
+ * Whether the client of a request has shown a certificate. The transport refuses wrong certificates itself, in the
+ * handshake, and accepts clients without one.
+ */
+export const hasCertificate = (res: HttpResponse): boolean =>
+  (res as unknown as HasCertificate).getX509Certificate() !== ''
 
 /** uWebSockets.js accepts a host, a port and options together, but its types lack this overload. */
 interface ListensExclusively {

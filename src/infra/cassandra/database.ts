@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs'
 import { auth, Client, policies, types } from 'cassandra-driver'
 import { Semaphore } from '../../base/semaphore.ts'
+import { readTlsFiles } from '../../base/tls-files.ts'
 import { toStartError, toStoreError } from './cassandra-error.ts'
 import { type CassandraOptions, defaultCassandraOptions } from './options.ts'
 import { RetryElsewhere, SpeculativeReads } from './policies.ts'
@@ -24,9 +24,15 @@ const pageRows = 1_000
 
 const { localQuorum, localSerial } = types.consistencies
 
-/** Creates a driver that is not connected yet. `keyspace`: omit to create one. */
+/** The driver's TLS options; none where the connections are in clear text. Throws TlsError. */
+const tlsOf = (options: CassandraOptions) => {
+  const { certificates, ...tls } = readTlsFiles('cassandra', options)
+  return options.tls || certificates.length > 0 ? { sslOptions: { ...tls, rejectUnauthorized: true } } : {}
+}
+
+/** Creates a driver that is not connected yet. `keyspace`: omit to create one. Throws TlsError. */
 export const driverFor = (options: CassandraOptions, keyspace?: string): Client => {
-  const { username, password, caFile, timeoutMs, connectMs, speculateAfterMs } = {
+  const { username, password, timeoutMs, connectMs, speculateAfterMs } = {
     ...defaultCassandraOptions,
     ...options,
   }
@@ -38,7 +44,7 @@ export const driverFor = (options: CassandraOptions, keyspace?: string): Client 
     ...(username === undefined
       ? {}
       : { authProvider: new auth.PlainTextAuthProvider(username, password ?? '') }),
-    ...(options.tls ? { sslOptions: caFile === undefined ? {} : { ca: [readFileSync(caFile)] } } : {}),
+    ...tlsOf(options),
     policies: {
       // Set on the policy only: a driver whose own `localDataCenter` is missing in the cluster leaves its connections
       // open.

@@ -5,11 +5,11 @@ import {
   integer,
   list,
   minutes,
-  path,
   seconds,
   text,
   textMatching,
 } from '../../base/option-types.ts'
+import { clientTlsOptions } from '../../base/tls-options.ts'
 
 /** `host:port`; the port defaults to 9042. */
 const contactPoint: OptionType<string> = {
@@ -53,12 +53,14 @@ export const cassandraOptions = {
   }),
   username: option({ key: 'cassandra.username', type: text, doc: 'Role to log in as.' }),
   password: option({ key: 'cassandra.password', type: text, secret: true, doc: 'Password of the role.' }),
-  tls: option({ key: 'cassandra.tls', type: boolean, default: false, doc: 'Whether connections use TLS.' }),
-  caFile: option({
-    key: 'cassandra.ca',
-    type: path,
-    doc: 'PEM file of the authority that signed the certificates of the nodes. Needs `cassandra.tls`.',
+  tls: option({
+    key: 'cassandra.tls.enabled',
+    formerKey: 'cassandra.tls',
+    type: boolean,
+    default: false,
+    doc: 'Whether connections use TLS. The other options of `cassandra.tls` imply it.',
   }),
+  ...clientTlsOptions('cassandra', 'the nodes', { ca: 'cassandra.ca' }),
   writesInFlight: option({
     key: 'cassandra.writesInFlight',
     type: integer(1, 4_096),

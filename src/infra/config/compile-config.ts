@@ -1,25 +1,15 @@
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
-import {
-  fileSuffix,
-  type Option,
-  type OptionTable,
-  ValueError,
-  type ValuesOf,
-  variableOf,
-} from '../../base/option.ts'
+import { fileSuffix, type Option, type OptionTable, ValueError, variableOf } from '../../base/option.ts'
+import { readErrorText } from '../../base/read-error-text.ts'
 import { hideSecret, hideUrlCredentials, redact } from '../../base/redact.ts'
 import { tokenProblems } from '../tokens/options.ts'
-import { type GivenValue, readConfigFile, readErrorText } from './config-file.ts'
-import { allOptions, options, orderedOptions, sections } from './option-groups.ts'
+import { type GivenValue, readConfigFile } from './config-file.ts'
+import { allOptions, type ConfabConfig, options, orderedOptions, sections } from './option-groups.ts'
+import { tlsProblems } from './tls-problems.ts'
 
 export type OptionName = keyof typeof options
-
-/** The configuration of one process. Durations are in ms, sizes in bytes, paths absolute. Frozen. */
-export type ConfabConfig = ValuesOf<typeof options> & {
-  readonly [S in keyof typeof sections]: ValuesOf<(typeof sections)[S]>
-}
 
 export interface ConfigSources {
   /** Flags by option name, as commander parsed them: strings and booleans. */
@@ -207,7 +197,7 @@ export const compileConfig = (sources: ConfigSources = {}): ConfabConfig => {
     problems.push(
       'dev: excludes jwt.secret, jwt.previousSecret and jwt.jwks: a development server signs tokens for everybody, with a secret of its own. Remove --dev, or those keys',
     )
-  problems.push(...tokenProblems(config.tokens, config))
+  problems.push(...tokenProblems(config.tokens, config), ...tlsProblems(config))
   if (problems.length > 0) throw new ConfigError(problems)
   return Object.freeze(config)
 }

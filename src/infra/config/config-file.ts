@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { LineCounter, parseDocument } from 'yaml'
+import { readErrorText } from '../../base/read-error-text.ts'
 
 /** A value that a source gives for an option. */
 export interface GivenValue {
@@ -11,15 +12,6 @@ export interface GivenValue {
   readonly base: string
   /** Whether it is the content of a file of its own. Errors do not show it then. */
   readonly isFileContent?: true
-}
-
-/** Explains why a file cannot be read. */
-export const readErrorText = (error: unknown): string => {
-  const { code } = error as NodeJS.ErrnoException
-  if (code === 'ENOENT' || code === 'ENOTDIR') return 'the file does not exist'
-  if (code === 'EISDIR') return 'this is a folder, not a file'
-  if (code === 'EACCES') return 'no permission to read the file'
-  return error instanceof Error ? error.message : String(error)
 }
 
 /** The message of a syntax error without the text of the file that it quotes, which may be a secret. */

@@ -1,5 +1,4 @@
 export {
-  type ConfabConfig,
   ConfigError,
   type ConfigSources,
   compileConfig,
@@ -10,6 +9,13 @@ export {
 } from './compile-config.ts'
 export { devSecret, ensureDataFolder } from './data-folder.ts'
 export { type NodeBound, nodeBounds } from './node-bounds.ts'
-export { allOptions, type OptionGroup, optionGroups, options } from './option-groups.ts'
+export {
+  allOptions,
+  type ConfabConfig,
+  type OptionGroup,
+  optionGroups,
+  options,
+} from './option-groups.ts'
 export { configFileOption, type Role, roles } from './process-options.ts'
 export { configReference, type OptionFacts, optionFacts } from './reference.ts'
+export { type Listener, openListeners } from './tls-problems.ts'

@@ -1,4 +1,4 @@
-import type { Option, OptionTable } from '../../base/option.ts'
+import type { Option, OptionTable, ValuesOf } from '../../base/option.ts'
 import { busOptions, remoteOptions } from '../../commands/index.ts'
 import {
   catchUpOptions,
@@ -18,12 +18,16 @@ import { s3Options } from '../s3/options.ts'
 import { tracingOptions } from '../telemetry/tracing-options.ts'
 import { tokenOptions } from '../tokens/options.ts'
 import {
+  adminTlsOptions,
   configFileOption,
   edgeNodeOptions,
+  edgeTlsOptions,
+  grpcTlsOptions,
   logOptions,
   mediaFolderOptions,
   natsBinaryOption,
   natsOptions,
+  natsTlsOptions,
   processOptions,
   storageOptions,
 } from './process-options.ts'
@@ -40,6 +44,10 @@ export const options = {
 
 /** Options that are one object of the configuration together, by its name there. */
 export const sections = {
+  edgeTls: edgeTlsOptions,
+  grpcTls: grpcTlsOptions,
+  adminTls: adminTlsOptions,
+  natsTls: natsTlsOptions,
   tokens: tokenOptions,
   edge: edgeLimitOptions,
   commands: busOptions,
@@ -52,20 +60,37 @@ export const sections = {
   tracing: tracingOptions,
 } as const
 
+/** The configuration of one process. Durations are in ms, sizes in bytes, paths absolute. Frozen. */
+export type ConfabConfig = ValuesOf<typeof options> & {
+  readonly [S in keyof typeof sections]: ValuesOf<(typeof sections)[S]>
+}
+
 /** One section of the reference. */
 export interface OptionGroup {
   readonly title: string
   readonly options: OptionTable
 }
 
+/** Several tables have fields of the same names. */
+const prefixed = (prefix: string, table: OptionTable): OptionTable =>
+  Object.fromEntries(Object.entries(table).map(([field, entry]) => [`${prefix}.${field}`, entry]))
+
 /** The reference: every option once, by group. */
 export const optionGroups: readonly OptionGroup[] = [
   { title: 'Process', options: { configFileOption, ...processOptions } },
-  { title: 'NATS', options: { ...natsOptions, natsBinaryOption } },
+  { title: 'NATS', options: { ...natsOptions, ...prefixed('nats', natsTlsOptions), natsBinaryOption } },
   { title: 'Storage', options: storageOptions },
   { title: 'Tokens', options: tokenOptions },
   { title: 'Logging', options: logOptions },
   { title: 'Tracing', options: tracingOptions },
+  {
+    title: 'Certificates of listeners',
+    options: {
+      ...prefixed('edge', edgeTlsOptions),
+      ...prefixed('grpc', grpcTlsOptions),
+      ...prefixed('admin', adminTlsOptions),
+    },
+  },
   { title: 'Edge connections', options: { ...edgeNodeOptions, ...connectionOptions } },
   { title: 'Edge limits for clients', options: rateOptions },
   { title: 'Edge quotas of users', options: quotaOptions },

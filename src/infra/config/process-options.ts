@@ -2,6 +2,7 @@ import { resolve } from 'node:path'
 import { type OptionType, option } from '../../base/option.ts'
 import {
   boolean,
+  days,
   duration,
   GiB,
   integer,
@@ -20,6 +21,7 @@ import {
   textMatching,
   url,
 } from '../../base/option-types.ts'
+import { clientCaOption, clientTlsOptions, listenerTlsOptions } from '../../base/tls-options.ts'
 import { inboxOptions } from '../nats/client/inbox-options.ts'
 
 export const roles = ['edge', 'commands', 'projections'] as const
@@ -119,7 +121,7 @@ export const natsOptions = {
     flag: '--nats <urls>',
     type: list(url('nats', 'tls')),
     secret: 'url',
-    doc: 'Existing NATS servers. Not given: an embedded server in the data folder. `tls://` requires TLS, with a certificate for the host name of the URL from an authority that Node trusts; NODE_EXTRA_CA_CERTS adds one.',
+    doc: 'Existing NATS servers. Not given: an embedded server in the data folder. `tls://` requires TLS, with a certificate for the host name of the URL; the options `nats.tls` do so, too.',
   }),
   ...inboxOptions,
   natsReplicas: option({
@@ -143,8 +145,45 @@ export const natsOptions = {
   }),
 } as const
 
+/** TLS of the connections to NATS. */
+export const natsTlsOptions = clientTlsOptions('nats', 'the NATS servers')
+
+/** TLS of the listener for WebSockets, HTTP and event streams. */
+export const edgeTlsOptions = {
+  ...listenerTlsOptions(
+    'edge',
+    'the public listener',
+    'connections in clear text, for a proxy that ends TLS.',
+  ),
+  clientCaFile: clientCaOption('edge', 'clients'),
+  minVersion: option({
+    key: 'edge.tls.minVersion',
+    type: oneOf('1.2', '1.3'),
+    default: '1.2',
+    doc: 'Oldest version of TLS that the public listener, gRPC and the admin listener accept.',
+  }),
+} as const
+
+/** TLS of the gRPC service. */
+export const grpcTlsOptions = {
+  ...listenerTlsOptions('grpc', 'the gRPC service', 'the certificate of `edge.tls.cert`, if there is one.'),
+  clientCaFile: clientCaOption('grpc', 'services'),
+} as const
+
+/** TLS of the admin listener. */
+export const adminTlsOptions = {
+  ...listenerTlsOptions('admin', 'the admin listener', 'connections in clear text.'),
+  clientCaFile: clientCaOption('admin', 'operators and Prometheus'),
+} as const
+
 /** Options of an edge node that are no bounds. */
 export const edgeNodeOptions = {
+  hstsMs: option({
+    key: 'edge.hsts',
+    type: orOff(duration(seconds, 10 * 365 * days)),
+    default: 365 * days,
+    doc: 'Time for which browsers use the host of this server over https only (Strict-Transport-Security). Sent over https: that of `edge.tls`, or that of a trusted proxy which says so in `X-Forwarded-Proto`.',
+  }),
   interest: option({
     key: 'edge.interest',
     type: oneOf('auto', 'everything', 'conversations'),

@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs'
 import { Client, SniffingTransport } from '@elastic/elasticsearch'
 import { backoffMs } from '../../base/backoff.ts'
+import { readTlsFiles } from '../../base/tls-files.ts'
 import { ElasticsearchError, ElasticsearchProblem, named } from './elasticsearch-error.ts'
 import type { CompiledOptions } from './elasticsearch-options.ts'
 
@@ -29,18 +29,20 @@ class QuickTransport extends SniffingTransport {
   }
 }
 
-/** Creates a client without connecting. Throws when the authority's file cannot be read. */
-export const connect = (options: CompiledOptions): Client =>
-  new Client({
+/** Creates a client without connecting. Throws TlsError. */
+export const connect = (options: CompiledOptions): Client => {
+  const { certificates, ...tls } = readTlsFiles('elasticsearch', options)
+  return new Client({
     nodes: [...options.nodes],
     ...authOf(options),
-    ...(options.caFile === undefined ? {} : { tls: { ca: readFileSync(options.caFile) } }),
+    ...(certificates.length === 0 ? {} : { tls }),
     requestTimeout: options.timeoutMs,
     // All requests are idempotent: documents are versioned.
     maxRetries: 2,
     Transport: QuickTransport,
     name: 'confab',
   })
+}
 
 /** Rejects with ElasticsearchError when no node answers, the credentials are refused, or a node is too old. */
 export const checkServer = (client: Client): Promise<void> =>

@@ -8,13 +8,13 @@ import {
   list,
   MiB,
   minutes,
-  path,
   seconds,
   size,
   text,
   textMatching,
   url,
 } from '../../base/option-types.ts'
+import { clientTlsOptions } from '../../base/tls-options.ts'
 
 /** An Elasticsearch cluster for the search. */
 export const elasticsearchOptions = {
@@ -33,11 +33,7 @@ export const elasticsearchOptions = {
     secret: true,
     doc: 'API key in base64, as Elasticsearch issues it. It replaces user and password.',
   }),
-  caFile: option({
-    key: 'elasticsearch.ca',
-    type: path,
-    doc: 'PEM file of the authority that signed the certificates of the nodes.',
-  }),
+  ...clientTlsOptions('elasticsearch', 'the nodes', { ca: 'elasticsearch.ca' }),
   prefix: option({
     key: 'elasticsearch.prefix',
     // Elasticsearch allows lower case only.

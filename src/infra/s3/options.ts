@@ -1,5 +1,6 @@
 import { defaultsOf, option, type ValuesOf } from '../../base/option.ts'
 import { duration, minutes, seconds, text, url } from '../../base/option-types.ts'
+import { clientTlsOptions } from '../../base/tls-options.ts'
 
 /**
  * An S3 bucket for media. The AWS SDK reads the credentials from the environment: AWS_ACCESS_KEY_ID and
@@ -24,6 +25,7 @@ export const s3Options = {
     secret: 'url',
     doc: 'Address at which clients reach the S3 server; signed URLs use it. Not given: `s3.endpoint`.',
   }),
+  ...clientTlsOptions('s3', 'the S3 server'),
   region: option({ key: 's3.region', type: text, default: 'us-east-1', doc: 'Region of the bucket.' }),
   connectMs: option({
     key: 's3.connectTimeout',

@@ -1,3 +1,4 @@
+import { tlsErrorCode } from '../../base/tls-error.ts'
 import { MediaProblem, MediaStoreError } from '../../media/index.ts'
 
 interface Told {
@@ -52,6 +53,12 @@ export const asStoreError = (place: string, bucket: string, error: unknown): Err
     return as(
       MediaProblem.denied,
       `S3 at ${place} denies access (${name}): check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and their permissions in ${bucket}`,
+    )
+  const tlsCode = tlsErrorCode(error)
+  if (tlsCode !== undefined)
+    return as(
+      MediaProblem.failed,
+      `TLS with S3 at ${place} fails (${tlsCode}): ${(error as Error).message}: check the options of s3.tls and the certificate of the server`,
     )
   if (lost.has(code) || lost.has(name))
     return as(MediaProblem.unreachable, `S3 at ${place} cannot be reached (${code || name})`)

@@ -16,6 +16,7 @@ import {
   UploadPartCommand,
 } from '@aws-sdk/client-s3'
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
+import { readTlsFiles } from '../../base/tls-files.ts'
 import {
   contentDisposition,
   type DownloadAs,
@@ -27,15 +28,21 @@ import {
 import { defaultS3Options, type S3MediaOptions } from './options.ts'
 import { asStoreError, isMissing } from './s3-error.ts'
 
+/** Creates a client without connecting. Throws TlsError. */
 const clientOf = (options: S3MediaOptions, endpoint: string | undefined): S3Client => {
   const { region, credentials, connectMs, timeoutMs } = { ...defaultS3Options, ...options }
+  const { certificates, ...tls } = readTlsFiles('s3', options)
   const config: S3ClientConfig = {
     region,
     maxAttempts: 3,
     // By default the SDK signs a checksum of an empty body into the URL of every part, and S3 then refuses the part.
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
-    requestHandler: { connectionTimeout: connectMs, requestTimeout: timeoutMs },
+    requestHandler: {
+      connectionTimeout: connectMs,
+      requestTimeout: timeoutMs,
+      ...(certificates.length === 0 ? {} : { httpsAgent: tls }),
+    },
     ...(credentials === undefined ? {} : { credentials }),
     ...(endpoint === undefined ? {} : { endpoint, forcePathStyle: true }),
   }

@@ -71,6 +71,23 @@ export const createRemoteMetrics = (
   })
 }
 
+/** Metrics of the certificates that the process uses. Each scrape calls `used`. */
+export const createCertificateMetrics = (
+  registry: Registry,
+  used: () => readonly { readonly option: string; readonly expiresAt: number }[],
+): void => {
+  new Gauge({
+    name: 'confab_certificate_days_left',
+    help: 'Days until a certificate in use expires, by the option that names its file. Negative: it has expired.',
+    labelNames: ['option'],
+    registers: [registry],
+    collect() {
+      this.reset()
+      for (const { option, expiresAt } of used()) this.set({ option }, (expiresAt - Date.now()) / 86_400_000)
+    },
+  })
+}
+
 /** Metrics of the storage that the log needs. Each scrape calls `current`. */
 export const createStorageMetrics = (
   registry: Registry,

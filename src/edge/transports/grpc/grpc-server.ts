@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { type AddressInfo, createServer } from 'node:net'
 import { logVerbosity, Server, ServerCredentials, setLogVerbosity } from '@grpc/grpc-js'
 import type { Logger } from '../../../base/logger.ts'
 import { CloseCode, ConfabError, Limits } from '../../../events/index.ts'
@@ -21,6 +23,14 @@ export interface GrpcParts {
   readonly logger: Logger
 }
 
+/** TLS of the service, as PEM texts. With `clientCa`, every client needs a certificate of one of these authorities. */
+export interface GrpcTls {
+  readonly cert: string
+  readonly key: string
+  readonly clientCa?: string | undefined
+  readonly minVersion: '1.2' | '1.3'
+}
+
 /** A server of the service `confab.v1.Confab`. */
 export interface GrpcServer {
   readonly port: number
@@ -32,13 +42,30 @@ export interface GrpcServer {
 /** Time for the answer to a keepalive ping, ms. */
 const pongMs = 5_000
 /** Time after which a connection without calls is closed, ms. */
-const idleMs = 5 * 60_000
+const idleMs = 30_000
+/** Time for a handshake of TLS, ms. */
+const handshakeMs = 10_000
 
-/** Listens for gRPC without TLS. Rejects with CannotListenError. */
+/** `ServerCredentials.createSsl` has no options for the version of TLS and the time of a handshake. */
+class TlsCredentials extends ServerCredentials {
+  constructor({ cert, key, clientCa, minVersion }: GrpcTls) {
+    const isRequired = clientCa !== undefined
+    super(
+      { requestCert: isRequired, rejectUnauthorized: isRequired, handshakeTimeout: handshakeMs },
+      { cert, key, minVersion: `TLSv${minVersion}`, ...(isRequired ? { ca: clientCa } : {}) },
+    )
+  }
+
+  _equals(other: ServerCredentials): boolean {
+    return this === other
+  }
+}
+
+/** Listens for gRPC. Rejects with CannotListenError. */
 export const startGrpc = async (
   parts: GrpcParts,
   limits: EdgeLimits,
-  { host, port }: { host: string; port: number },
+  { host, port, tls }: { host: string; port: number; tls?: GrpcTls | undefined },
 ): Promise<GrpcServer> => {
   // grpc-js logs to standard error in a format of its own. This server logs what operators need.
   setLogVerbosity(logVerbosity.NONE)
@@ -51,17 +78,30 @@ export const startGrpc = async (
     'grpc.enable_channelz': 0,
   })
   server.addService(service, { Session: (call: GrpcCall) => openCall(call, parts, limits) })
-  const address = `${host.includes(':') ? `[${host}]` : host}:${port}`
-  const bound = await new Promise<number>((resolve, reject) => {
-    server.bindAsync(address, ServerCredentials.createInsecure(), (error, given) => {
-      if (error === null) resolve(given)
-      else reject(new CannotListenError(`for gRPC on ${address}`, error))
-    })
+  const { injectConnection } = server.createConnectionInjector(
+    tls === undefined ? ServerCredentials.createInsecure() : new TlsCredentials(tls),
+  )
+  // A listener of its own, because grpc-js does not report a connection before its first call.
+  const listener = createServer({ noDelay: true }, socket => {
+    if (parts.addresses.mayConnect(socket.remoteAddress ?? '', performance.now())) injectConnection(socket)
+    else socket.destroy()
   })
+  listener.listen(port, host)
+  try {
+    await once(listener, 'listening')
+  } catch (error) {
+    throw new CannotListenError(`for gRPC on ${host.includes(':') ? `[${host}]` : host}:${port}`, error)
+  }
   return {
-    port: bound,
-    drain: () => server.tryShutdown(() => {}),
-    stop: () => server.forceShutdown(),
+    port: (listener.address() as AddressInfo).port,
+    drain: () => {
+      listener.close()
+      server.tryShutdown(() => {})
+    },
+    stop: () => {
+      listener.close()
+      server.forceShutdown()
+    },
   }
 }
 

@@ -2,6 +2,7 @@ import type { HttpRequest, HttpResponse } from 'uWebSockets.js'
 import { ConfabError, type ErrorBody, ErrorRegistry, isId } from '../../../events/index.ts'
 import type { Identity, TokenVerifier } from '../../ports/token-verifier.ts'
 import { bearerToken, type Caller } from '../../sessions/caller.ts'
+import { type AnswerPolicy, writeHead } from './answer-headers.ts'
 import type { CorsPolicy, HeaderList } from './cors.ts'
 import { RequestBody } from './http-body.ts'
 
@@ -25,12 +26,6 @@ const statusText: Readonly<Record<number, string>> = {
   500: 'Internal Server Error',
   503: 'Service Unavailable',
 }
-
-/** Headers of every answer: browsers must not guess its type, or send its URL to other sites. */
-const always: HeaderList = [
-  ['x-content-type-options', 'nosniff'],
-  ['referrer-policy', 'no-referrer'],
-]
 
 const noStore: HeaderList = [['cache-control', 'no-store']]
 
@@ -65,6 +60,7 @@ export class Exchange {
   /** The parameters of the route's path, as the client sent them. */
   readonly #path: readonly string[]
   readonly #res: HttpResponse
+  readonly #always: HeaderList
   readonly #cors: CorsPolicy
   readonly #origin: string
   #isOver = false
@@ -72,8 +68,9 @@ export class Exchange {
   /** Wakes `#send`, which waits until the client has received more of an answer. */
   #onWritable: (() => void) | undefined
 
-  constructor(res: HttpResponse, req: HttpRequest, cors: CorsPolicy, onAborted?: () => void) {
+  constructor(res: HttpResponse, req: HttpRequest, { always, cors }: AnswerPolicy, onAborted?: () => void) {
     this.#res = res
+    this.#always = always(req)
     this.#cors = cors
     this.authorization = req.getHeader('authorization')
     this.traceparent = req.getHeader('traceparent')
@@ -218,11 +215,8 @@ export class Exchange {
   }
 
   #writeHead(status: number, headers: HeaderList): void {
-    const res = this.#res
-    res.writeStatus(`${status} ${statusText[status] ?? ''}`)
-    for (const [name, value] of always) res.writeHeader(name, value)
-    for (const [name, value] of this.#cors.headers(this.#origin)) res.writeHeader(name, value)
-    for (const [name, value] of headers) res.writeHeader(name, value)
+    const line = `${status} ${statusText[status] ?? ''}`
+    writeHead(this.#res, line, this.#always, this.#cors.headers(this.#origin), headers)
   }
 
   /** Sends a chunk of an answer of `size` bytes. Resolves to true when the client has received enough to send more. */

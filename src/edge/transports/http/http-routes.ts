@@ -14,8 +14,8 @@ import { checkRequest, isRequestType, requestId } from '../../requests/request-c
 import { largeAnswers } from '../../requests/session-requests.ts'
 import type { Caller } from '../../sessions/caller.ts'
 import { encodeAnswer, JsonFields } from '../../sessions/frames.ts'
+import type { AnswerPolicy } from './answer-headers.ts'
 import { asyncApiDocument } from './asyncapi.ts'
-import type { CorsPolicy } from './cors.ts'
 import { Exchange } from './http-exchange.ts'
 import { openApiDocument } from './openapi.ts'
 import { addRoute, methodsOf } from './routes.ts'
@@ -29,10 +29,10 @@ export interface HttpParts {
   readonly metrics: EdgeMetrics
   readonly logger: Logger
   readonly isReady: () => Promise<boolean>
-  readonly cors: CorsPolicy
+  readonly policy: AnswerPolicy
   readonly signDevToken?: (user: string) => Promise<string>
-  /** CORS of development tokens: no page may read one because all origins may call the other routes. */
-  readonly devTokenCors: CorsPolicy
+  /** For development tokens: no page may read one because all origins may call the other routes. */
+  readonly devTokenPolicy: AnswerPolicy
 }
 
 type Fields = Record<string, unknown>
@@ -73,7 +73,7 @@ export class HttpRoutes {
             throw new ConfabError('BAD_REQUEST', 'user: expected a user id.', { field: '/user' })
           exchange.json(200, { token: await signDevToken(user) })
         },
-        this.#parts.devTokenCors,
+        this.#parts.devTokenPolicy,
       )
     app.options('/v1/*', (res, req) => this.#exchange(res, req).preflight())
     // Matches last: paths without a route, and methods that a route lacks, of all routes of the app.
@@ -89,18 +89,18 @@ export class HttpRoutes {
     })
   }
 
-  #exchange(res: HttpResponse, req: HttpRequest, cors = this.#parts.cors): Exchange {
-    return new Exchange(res, req, cors)
+  #exchange(res: HttpResponse, req: HttpRequest, policy = this.#parts.policy): Exchange {
+    return new Exchange(res, req, policy)
   }
 
   #get(
     app: TemplatedApp,
     pattern: string,
     handle: (exchange: Exchange) => void | Promise<void>,
-    cors?: CorsPolicy,
+    policy?: AnswerPolicy,
   ): void {
     addRoute(app, 'get', pattern, (res, req) => {
-      const exchange = this.#exchange(res, req, cors)
+      const exchange = this.#exchange(res, req, policy)
       void this.#guard(exchange, async () => await handle(exchange))
     })
   }

@@ -13,7 +13,8 @@ import type { TokenVerifier } from '../../ports/token-verifier.ts'
 import { visibleError } from '../../requests/answers.ts'
 import { uploadAnswer } from '../../requests/media.ts'
 import { peerOf } from '../listen.ts'
-import type { CorsPolicy, HeaderList } from './cors.ts'
+import type { AnswerPolicy } from './answer-headers.ts'
+import type { HeaderList } from './cors.ts'
 import { Exchange } from './http-exchange.ts'
 import { addRoute } from './routes.ts'
 
@@ -27,7 +28,7 @@ export interface MediaParts {
   readonly reserve: Pick<StorageReserve, 'requireForMedia'>
   readonly tokens: TokenVerifier
   readonly logger: Logger
-  readonly cors: CorsPolicy
+  readonly policy: AnswerPolicy
 }
 
 /** Headers of a user's file. Browsers may show it, but must not run scripts in it: it has this server's origin. */
@@ -162,8 +163,8 @@ export class MediaRoutes {
   }
 
   #handle(res: HttpResponse, req: HttpRequest, handle: (exchange: Exchange) => Promise<void>): void {
-    const { cors, logger } = this.#parts
-    const exchange = new Exchange(res, req, cors)
+    const { policy, logger } = this.#parts
+    const exchange = new Exchange(res, req, policy)
     void (async () => {
       try {
         await handle(exchange)

@@ -1,7 +1,9 @@
 import type { HttpRequest, HttpResponse, TemplatedApp } from 'uWebSockets.js'
 import { ConfabError } from '../../../events/index.ts'
 import { clientAddress } from '../../limits/connection-limits.ts'
-import { peerOf } from '../listen.ts'
+import { hasCertificate, peerOf } from '../listen.ts'
+import { type AnswerHeaders, writeHead } from './answer-headers.ts'
+import type { HeaderList } from './cors.ts'
 
 /** Every method of an app that registers a handler of HTTP requests. */
 const registrations = [
@@ -64,12 +66,13 @@ export const framingProblem = (
 const refusalBytes = 16 * 1024 + 1
 
 /** Answers and closes the connection. The transport handles no later request of the connection. */
-const refuse = (res: HttpResponse, error: ConfabError): void => {
+const refuse = (res: HttpResponse, error: ConfabError, always: HeaderList): void => {
   const body = JSON.stringify({ ok: false, error: error.toBody() })
   res.onAborted(() => {})
-  res.writeStatus(error.code === 'FORBIDDEN' ? '403 Forbidden' : '400 Bad Request')
-  res.writeHeader('content-type', 'application/json; charset=utf-8')
-  res.writeHeader('cache-control', 'no-store')
+  writeHead(res, error.code === 'FORBIDDEN' ? '403 Forbidden' : '400 Bad Request', always, [
+    ['content-type', 'application/json; charset=utf-8'],
+    ['cache-control', 'no-store'],
+  ])
   // In one call, with a length: after a part in chunks, the transport would write `Connection: close` between chunks.
   res.end(body.padEnd(refusalBytes), true)
 }
@@ -92,9 +95,15 @@ export interface RefusalOptions {
   readonly refusals: Refusals
   /** Number of trusted proxies in front of the server. */
   readonly proxies: number
+  readonly always: AnswerHeaders
+  /** Whether clients need a certificate. */
+  readonly needsCertificate: boolean
   /** Whether a value of the header `Host` is accepted. Undefined: all are. */
   readonly acceptsHost: ((header: string) => boolean) | undefined
 }
+
+const noCertificate = (): ConfabError =>
+  new ConfabError('FORBIDDEN', 'Clients of this server need a certificate. Connect with one.')
 
 const unknownHost = (): ConfabError =>
   new ConfabError(
@@ -103,14 +112,14 @@ const unknownHost = (): ConfabError =>
   )
 
 /**
- * Makes every route that is registered on an app from now on refuse requests whose end is ambiguous or whose host is
- * not accepted, before its handler runs: WebSocket upgrades, event streams and unknown paths included. Counts the
- * ambiguous ones, and closes the connections of a refused address without an answer: at once when clients connect to
- * this server without a proxy, else with the request, whose header names the client.
+ * Makes every route that is registered on an app from now on refuse requests whose end is ambiguous, whose host is not
+ * accepted, or whose client lacks a certificate, before its handler runs: WebSocket upgrades, event streams and unknown
+ * paths included. Counts the ambiguous ones, and closes the connections of a refused address without an answer: at once
+ * when clients connect to this server without a proxy, else with the request, whose header names the client.
  */
 export const refuseAmbiguousRequests = (
   app: TemplatedApp,
-  { refusals, proxies, acceptsHost }: RefusalOptions,
+  { refusals, proxies, always, needsCertificate, acceptsHost }: RefusalOptions,
 ): TemplatedApp => {
   /** Refuses a request when its end is ambiguous, its host is not accepted, or its address is refused. */
   const isRefused = (res: HttpResponse, req: HttpRequest, method: string, isUpgrade: boolean): boolean => {
@@ -120,14 +129,18 @@ export const refuseAmbiguousRequests = (
       res.close()
       return true
     }
+    if (needsCertificate && !hasCertificate(res)) {
+      refuse(res, noCertificate(), always(req))
+      return true
+    }
     const why = framingProblem(method, headersOf(req), isUpgrade)
     if (why !== undefined) {
       refusals.count(address(), now)
-      refuse(res, new ConfabError('BAD_REQUEST', why))
+      refuse(res, new ConfabError('BAD_REQUEST', why), always(req))
       return true
     }
     if (acceptsHost === undefined || acceptsHost(req.getHeader('host'))) return false
-    refuse(res, unknownHost())
+    refuse(res, unknownHost(), always(req))
     return true
   }
   const closeRefused = (res: HttpResponse, change: number): void => {

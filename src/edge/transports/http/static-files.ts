@@ -7,7 +7,8 @@ import { brotliCompress, constants, gzip } from 'node:zlib'
 import type { Logger } from '../../../base/logger.ts'
 import { ConfabError } from '../../../events/index.ts'
 import { visibleError } from '../../requests/answers.ts'
-import type { CorsPolicy, HeaderList } from './cors.ts'
+import { type AnswerPolicy, pageHeaders } from './answer-headers.ts'
+import type { HeaderList } from './cors.ts'
 import { Exchange } from './http-exchange.ts'
 import { addRoute } from './routes.ts'
 
@@ -43,22 +44,6 @@ const routes: readonly (readonly [pattern: string, path?: string])[] = [
   [`${assets}:name`],
 ]
 
-/** Allows scripts and styles of this server only. `media`: the origin of the media store, if it has its own. */
-const contentSecurityPolicy = (media: string | undefined): string => {
-  const andMedia = media === undefined ? '' : ` ${media}`
-  return [
-    "default-src 'none'",
-    "script-src 'self'",
-    "style-src 'self'",
-    `img-src 'self' data:${andMedia}`,
-    `connect-src 'self' ws: wss:${andMedia}`,
-    "manifest-src 'self'",
-    "base-uri 'none'",
-    "form-action 'none'",
-    "frame-ancestors 'none'",
-  ].join('; ')
-}
-
 /**
  * Returns the files of the pages by URL. The released package contains them, bundled. From sources they are bundled
  * here, so that a change needs no build.
@@ -76,12 +61,12 @@ const pageFiles = async (): Promise<ReadonlyMap<string, Uint8Array>> => {
 /** Prepares a file: compressed once, not for each request. */
 const prepare = async (url: string, body: Uint8Array, media: string | undefined): Promise<StaticFile> => {
   const extension = extname(url)
-  const headers: [string, string][] = [
+  const headers: (readonly [string, string])[] = [
     ['content-type', contentTypes[extension] ?? 'application/octet-stream'],
     ['vary', 'accept-encoding'],
     ['cache-control', url.startsWith(assets) ? 'public, max-age=31536000, immutable' : 'no-cache'],
   ]
-  if (extension === '.html') headers.push(['content-security-policy', contentSecurityPolicy(media)])
+  if (extension === '.html') headers.push(...pageHeaders(url, media))
   const [br, gz] = await Promise.all([
     promisify(brotliCompress)(body, { params: { [constants.BROTLI_PARAM_QUALITY]: 9 } }),
     promisify(gzip)(body, { level: 9 }),
@@ -115,7 +100,7 @@ export const encodingFor = (header: string): Encoding => {
  */
 export const serveStaticFiles = (
   app: TemplatedApp,
-  cors: CorsPolicy,
+  policy: AnswerPolicy,
   logger: Logger,
   media?: string,
 ): void => {
@@ -125,7 +110,7 @@ export const serveStaticFiles = (
       const url = path ?? req.getUrl()
       const known = req.getHeader('if-none-match')
       const encoding = encodingFor(req.getHeader('accept-encoding'))
-      const exchange = new Exchange(res, req, cors)
+      const exchange = new Exchange(res, req, policy)
       files ??= prepareAll(media)
       files.then(
         prepared => answer(exchange, prepared.get(url), encoding, known),

@@ -22,7 +22,7 @@ import type { Revocations } from '../../sessions/revocations.ts'
 import { Session } from '../../sessions/session.ts'
 import type { SessionRegistry } from '../../sessions/session-registry.ts'
 import type { WriteRoom } from '../../sessions/slow-consumers.ts'
-import type { CorsPolicy } from '../http/cors.ts'
+import type { AnswerPolicy } from '../http/answer-headers.ts'
 import { Exchange } from '../http/http-exchange.ts'
 import { addRoute } from '../http/routes.ts'
 import { peerOf } from '../listen.ts'
@@ -54,7 +54,7 @@ export interface SseParts {
   readonly writeRoom: WriteRoom
   readonly metrics: EdgeMetrics
   readonly logger: Logger
-  readonly cors: CorsPolicy
+  readonly policy: AnswerPolicy
 }
 
 /** The route `GET /v1/stream`: sessions that receive the pushes of a WebSocket session as Server-Sent Events. */
@@ -94,12 +94,12 @@ export class SseSessions {
   }
 
   async #open(res: HttpResponse, req: HttpRequest): Promise<void> {
-    const { helloRate, addresses, tokens, access, logger, metrics, cors, catchUp } = this.#parts
+    const { helloRate, addresses, tokens, access, logger, metrics, policy, catchUp } = this.#parts
     const started = performance.now()
     const lastId = req.getHeader('last-event-id')
     const forwarded = req.getHeader('x-forwarded-for')
     let stream: SseStream | undefined
-    const exchange = new Exchange(res, req, cors, () => stream?.aborted())
+    const exchange = new Exchange(res, req, policy, () => stream?.aborted())
     let address: AddressCount | undefined
     let outcome = 'ok'
     try {

@@ -15,6 +15,8 @@ import { deadlineIn } from '../../sessions/close-sessions.ts'
 import { decodeFrame, leadingId, negotiate } from '../../sessions/frames.ts'
 import { Session, type SocketData } from '../../sessions/session.ts'
 import type { WriteRoom } from '../../sessions/slow-consumers.ts'
+import { type AnswerHeaders, writeHead } from '../http/answer-headers.ts'
+import type { HeaderList } from '../http/cors.ts'
 import { peerOf } from '../listen.ts'
 
 type Socket = WebSocket<SocketData>
@@ -24,6 +26,7 @@ export interface WebSocketParts {
   readonly addresses: AddressLimit
   readonly writeRoom: WriteRoom
   readonly metrics: EdgeMetrics
+  readonly always: AnswerHeaders
   /** Whether a page of this origin may open WebSockets at this host. Empty: no browser. */
   readonly isOriginAllowed: (origin: string, host: string) => boolean
 }
@@ -58,12 +61,12 @@ export class WebSockets {
 
   #upgrade(res: HttpResponse, req: HttpRequest, context: us_socket_context_t): void {
     if (!this.#parts.isOriginAllowed(req.getHeader('origin'), req.getHeader('host'))) {
-      res.writeStatus('403 Forbidden').end('Pages of this origin may not open WebSockets here.', true)
+      this.#refuse(res, req, '403 Forbidden', 'Pages of this origin may not open WebSockets here.')
       return
     }
     const agreed = negotiate(req.getHeader('sec-websocket-protocol'))
     if (agreed === undefined) {
-      res.writeStatus('400 Bad Request').end('This server supports none of these subprotocols.', true)
+      this.#refuse(res, req, '400 Bad Request', 'This server supports none of these subprotocols.')
       return
     }
     let address: AddressCount
@@ -72,8 +75,7 @@ export class WebSockets {
     } catch (error) {
       if (!ConfabError.is(error)) throw error
       const seconds = Math.ceil((error.retryAfterMs ?? 0) / 1000)
-      res.writeStatus('429 Too Many Requests').writeHeader('retry-after', String(seconds))
-      res.end(error.message, true)
+      this.#refuse(res, req, '429 Too Many Requests', error.message, [['retry-after', String(seconds)]])
       return
     }
     const deadline = deadlineIn(this.#limits.helloMs)
@@ -86,6 +88,11 @@ export class WebSockets {
       req.getHeader('sec-websocket-extensions'),
       context,
     )
+  }
+
+  #refuse(res: HttpResponse, req: HttpRequest, status: string, text: string, headers: HeaderList = []): void {
+    writeHead(res, status, this.#parts.always(req), [['content-type', 'text/plain; charset=utf-8']], headers)
+    res.end(text, true)
   }
 
   #opened(ws: Socket): void {

@@ -1,3 +1,5 @@
+import { isIP } from 'node:net'
+import { checkServerIdentity, type ConnectionOptions as TlsConnectionOptions } from 'node:tls'
 import {
   type ConnectionOptions,
   connect,
@@ -7,7 +9,9 @@ import {
   type NatsConnection,
   PermissionViolationError,
   type Subscription,
+  type TlsOptions,
 } from '@nats-io/transport-node'
+import { readTlsFiles, type TlsFiles } from '../../../base/tls-files.ts'
 import { defaultInboxPrefix } from './inbox-options.ts'
 import { isAuthorizationError, NatsError, NatsProblem } from './nats-error.ts'
 import { type Refusal, RefusalReports, refusalText } from './refusals.ts'
@@ -15,6 +19,8 @@ import { type Refusal, RefusalReports, refusalText } from './refusals.ts'
 export interface NatsOptions {
   /** `nats://host:port`, one or several servers of one system. The URL may contain credentials. */
   readonly servers: string | readonly string[]
+  /** Files of certificates; their connections require TLS. Renewed files are read with the next connection. */
+  readonly tls?: TlsFiles | undefined
   /** Name of the connection in the server's monitoring. Default: `confab`. */
   readonly name?: string
   /** Prefix of the subjects on which this connection receives answers. Default: `_INBOX`. */
@@ -63,9 +69,40 @@ const withCredentials = (servers: readonly string[]): Partial<ConnectionOptions>
   return url.password === '' ? { token: user } : { user, pass: decodeURIComponent(url.password) }
 }
 
-/** With these options nats.js refuses servers that offer no TLS. Without them it uses TLS only where a server does. */
-const withTls = (servers: readonly string[]): Partial<ConnectionOptions> =>
-  servers.some(server => server.startsWith('tls://')) ? { tls: {} } : {}
+/**
+ * Checks whether a certificate names a server. For a server with an IP address nats.js lets Node check `localhost`; the
+ * certificate then has to name an address of `servers`.
+ */
+const identityOf = (servers: readonly string[]): typeof checkServerIdentity => {
+  const hosts = servers
+    .filter(url => URL.canParse(url))
+    .map(url => new URL(url).hostname.replace(/^\[(.+)\]$/, '$1'))
+  const addresses = hosts.filter(host => isIP(host) !== 0)
+  const isName = addresses.length === 0 || hosts.includes('localhost')
+  return (host, certificate) => {
+    if (isName || host !== 'localhost') return checkServerIdentity(host, certificate)
+    const problems = addresses.map(address => checkServerIdentity(address, certificate))
+    return problems.includes(undefined) ? undefined : problems[0]
+  }
+}
+
+/**
+ * With these options nats.js refuses servers that offer no TLS. Without them it uses TLS only where a server does.
+ * nats.js itself reads the files, with each connection. Throws TlsError.
+ */
+const withTls = (servers: readonly string[], files: TlsFiles = {}): Partial<ConnectionOptions> => {
+  const { certificates } = readTlsFiles('nats', files)
+  if (certificates.length === 0 && !servers.some(server => server.startsWith('tls://'))) return {}
+  const { caFile, certFile, keyFile } = files
+  // nats.js passes further options on to Node. Its types do not have them.
+  const tls: TlsOptions & Pick<TlsConnectionOptions, 'checkServerIdentity'> = {
+    checkServerIdentity: identityOf(servers),
+    ...(caFile === undefined ? {} : { caFile }),
+    ...(certFile === undefined ? {} : { certFile }),
+    ...(keyFile === undefined ? {} : { keyFile }),
+  }
+  return { tls }
+}
 
 const withoutCredentials = (server: string): string => server.replace(/^(\w+:\/\/)[^/]*@/, '$1')
 
@@ -76,19 +113,20 @@ export const errorCodeOf = (error: unknown): string => {
 }
 
 /**
- * Connects to NATS. Rejects with NatsError when no server can be reached. The connection reconnects with jitter,
- * without a limit of attempts.
+ * Connects to NATS. Rejects with NatsError when no server can be reached, and with TlsError for wrong files. The
+ * connection reconnects with jitter, without a limit of attempts.
  */
 export const connectNats = async (options: NatsOptions): Promise<Nats> => {
   const servers = typeof options.servers === 'string' ? options.servers.split(',') : options.servers
   const inboxPrefix = options.inboxPrefix ?? defaultInboxPrefix
   const credentials = withCredentials(servers)
+  const tls = withTls(servers, options.tls)
   let connection: NatsConnection
   try {
     connection = await connect({
       servers: servers.map(withoutCredentials),
       ...credentials,
-      ...withTls(servers),
+      ...tls,
       name: options.name ?? 'confab',
       inboxPrefix,
       maxReconnectAttempts: -1,

@@ -1,0 +1,235 @@
+import { chmodSync, existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { isIP } from 'node:net'
+import { join, resolve } from 'node:path'
+import { Command, InvalidArgumentError } from 'commander'
+import { makePrivateFolder, writePrivateFile } from '../base/private-files.ts'
+import { readErrorText } from '../base/read-error-text.ts'
+import { readTlsFiles } from '../base/tls-files.ts'
+import {
+  type Authority,
+  type CertificateFacts,
+  certificateFacts,
+  type IssuedCertificate,
+} from '../infra/certificates/index.ts'
+import { CliError } from './command/cli-error.ts'
+import { count, note, print, styled, table } from './terminal/output.ts'
+
+const dayMs = 86_400_000
+/** Clocks of other machines may be behind. */
+const clockMs = 60 * 60_000
+
+interface CreateFlags {
+  readonly folder: string
+  readonly host: readonly string[]
+  readonly client: readonly string[]
+  readonly days: number
+  readonly renew?: boolean
+}
+
+/** Hosts of a trial on one machine. */
+const localHosts = ['localhost', '127.0.0.1', '::1']
+/** The NATS users of `nats/`, by the role of the process or person. */
+const roleNames = ['edge', 'commands', 'projections', 'operator', 'analyst']
+const authorityDays = 3_650
+
+/** The names of the two files of a certificate. */
+const filesOf = (folder: string, name: string) => ({
+  certFile: join(folder, `${name}.pem`),
+  keyFile: join(folder, `${name}-key.pem`),
+})
+
+/** Writes a certificate and its key, as whole files. Only the user can read the key. */
+const write = (folder: string, name: string, { cert, key }: IssuedCertificate): void => {
+  const { certFile, keyFile } = filesOf(folder, name)
+  writePrivateFile(`${keyFile}.new`, key)
+  writeFileSync(`${certFile}.new`, cert)
+  chmodSync(`${certFile}.new`, 0o644)
+  renameSync(`${keyFile}.new`, keyFile)
+  renameSync(`${certFile}.new`, certFile)
+}
+
+/** Returns the authority in a folder; undefined when there is none. Throws TlsError, CliError. */
+const readAuthority = (folder: string): Authority | undefined => {
+  const { certFile, keyFile } = filesOf(folder, 'ca')
+  if (!existsSync(certFile) && !existsSync(keyFile)) return undefined
+  const { cert, key } = readTlsFiles('ca', { certFile, keyFile })
+  if (cert === undefined || key === undefined) return undefined
+  return { cert, key }
+}
+
+const create = async ({ folder: given, host, client, days, renew }: CreateFlags): Promise<void> => {
+  const folder = resolve(given)
+  const names = ['server', ...client]
+  const existing = names.flatMap(name => Object.values(filesOf(folder, name))).filter(existsSync)
+  if (existing.length > 0 && !renew)
+    throw new CliError(
+      'BAD_OPTION',
+      `${existing[0]} exists: name another folder with --folder, or replace the certificates with --renew`,
+    )
+  const known = readAuthority(folder)
+  // Loaded on demand: it takes a while.
+  const { createAuthority, issueCertificate } = await import('../infra/certificates/index.ts')
+  const from = Date.now() - clockMs
+  const validFor = (validDays: number) => ({ from, to: Date.now() + validDays * dayMs })
+  const authority = known ?? (await createAuthority({ name: 'confab CA', ...validFor(authorityDays) }))
+  const end = certificateFacts(authority.cert).to
+  if (Date.now() + days * dayMs > end)
+    throw new CliError(
+      'BAD_OPTION',
+      `--days: the authority in ${folder} is valid for ${count(Math.floor((end - Date.now()) / dayMs))} days only`,
+    )
+  const issued: [string, IssuedCertificate][] = []
+  for (const name of names) {
+    const isServer = name === 'server'
+    const request = isServer
+      ? ({ name: host[0]!, use: 'server', hosts: host } as const)
+      : ({ name, use: 'client' } as const)
+    issued.push([name, await issueCertificate(authority, { ...request, ...validFor(days) })])
+  }
+  makePrivateFolder(folder)
+  if (known === undefined) write(folder, 'ca', authority)
+  for (const [name, one] of issued) write(folder, name, one)
+  await print(tableOf(['ca', ...names].map(name => filesOf(folder, name).certFile)))
+  note(
+    `Move ${filesOf(folder, 'ca').keyFile} to another machine: it signs certificates that your servers accept.`,
+  )
+}
+
+/** A certificate of a file. */
+interface Row extends CertificateFacts {
+  readonly file: string
+}
+
+const certificateBlock = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g
+
+const rowsOf = (file: string): Row[] => {
+  let text: string
+  try {
+    text = readFileSync(file, 'utf8')
+  } catch (error) {
+    throw new CliError('BAD_OPTION', `${file}: ${readErrorText(error)}`)
+  }
+  const blocks = text.match(certificateBlock) ?? []
+  if (blocks.length === 0) throw new CliError('BAD_OPTION', `${file}: the file has no certificate in PEM`)
+  return blocks.map(block => {
+    try {
+      return { file, ...certificateFacts(block) }
+    } catch {
+      throw new CliError('BAD_OPTION', `${file}: a certificate in the file is damaged`)
+    }
+  })
+}
+
+const daysLeft = ({ to }: Row): number => Math.floor((to - Date.now()) / dayMs)
+
+const tableOf = (files: readonly string[]): string =>
+  table(
+    [
+      { title: 'file' },
+      { title: 'name' },
+      { title: 'use' },
+      { title: 'hosts' },
+      { title: 'issuer' },
+      { title: 'expires' },
+      { title: 'days left', align: 'right' },
+    ],
+    files.flatMap(rowsOf).map(row => {
+      const { file, name, isAuthority, uses, hosts, issuer, to } = row
+      const left = daysLeft(row)
+      return [
+        file,
+        name,
+        isAuthority ? 'authority' : uses.join(', ') || 'any',
+        hosts.join(', ') || '–',
+        issuer,
+        new Date(to).toISOString().slice(0, 10),
+        left < 0 ? styled('red', 'expired') : count(left),
+      ]
+    }),
+  )
+
+interface ShowFlags {
+  readonly within: number
+  readonly json?: boolean
+}
+
+const show = async (files: readonly string[], { within, json }: ShowFlags): Promise<void> => {
+  const rows = files.flatMap(rowsOf)
+  if (json) {
+    const shown = rows.map(({ from, to, ...facts }) => ({
+      ...facts,
+      from: new Date(from).toISOString(),
+      to: new Date(to).toISOString(),
+      daysLeft: Math.floor((to - Date.now()) / dayMs),
+    }))
+    await print(`${JSON.stringify(shown, undefined, 2)}\n`)
+  } else await print(tableOf(files))
+  const due = rows.filter(row => daysLeft(row) < within)
+  if (due.length > 0)
+    throw new CliError(
+      'NOT_READY',
+      `${due.map(({ file, name }) => `${name} in ${file}`).join(', ')}: expired, or within ${count(within)} days: renew`,
+    )
+}
+
+const days = (value: string): number => {
+  const number = Number(value)
+  if (!Number.isInteger(number) || number < 0 || number > authorityDays)
+    throw new InvalidArgumentError(`Give a number of days, ${count(authorityDays)} at most.`)
+  return number
+}
+
+const hostPattern = /^(\*\.)?[A-Za-z0-9]([A-Za-z0-9.-]{0,252})$/
+
+/** Collects the values of an option that is repeated or has commas. The first one replaces the default. */
+const collect = (check: (value: string) => boolean, what: string) => {
+  let isGiven = false
+  return (value: string, previous: readonly string[]): readonly string[] => {
+    const values = value.split(',').map(one => one.trim())
+    for (const one of values) if (!check(one)) throw new InvalidArgumentError(`"${one}" is not ${what}.`)
+    const before = isGiven ? previous : []
+    isGiven = true
+    return [...before, ...values]
+  }
+}
+
+const isHost = (value: string): boolean => isIP(value) !== 0 || hostPattern.test(value)
+const isClientName = (value: string): boolean =>
+  /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/.test(value) && !/^(ca|server)$/.test(value)
+
+export const certsCommand = (): Command => {
+  const command = new Command('certs').description(
+    'Create certificates for a small installation or a trial, and show when certificates expire',
+  )
+  command
+    .command('create')
+    .description('Create an authority, a certificate of a server, and certificates of clients by role')
+    .option(
+      '--folder <folder>',
+      'Folder of the files; an authority in it signs further certificates',
+      'certs',
+    )
+    .option(
+      '--host <names>',
+      'Host names and IP addresses of the servers',
+      collect(isHost, 'a host name or an IP address'),
+      localHosts,
+    )
+    .option(
+      '--client <names>',
+      'Names of clients',
+      collect(isClientName, 'a name of letters, digits, - and _'),
+      roleNames,
+    )
+    .option('--days <n>', 'Days until the certificates expire; those of a new authority: 3650', days, 365)
+    .option('--renew', 'Replace the certificates and keys of servers and clients, and keep the authority')
+    .action(create)
+  command
+    .command('show')
+    .description('Show certificates and their expiry; fails when one has expired or soon will')
+    .argument('<files...>', 'PEM files')
+    .option('--within <days>', 'Fail when a certificate expires within this many days', days, 0)
+    .option('--json', 'Output JSON')
+    .action(show)
+  return command
+}
