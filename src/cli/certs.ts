@@ -18,18 +18,18 @@ const dayMs = 86_400_000
 /** Clocks of other machines may be behind. */
 const clockMs = 60 * 60_000
 
+/** The certificates that can be created: that of the servers, and those of clients by the role of process or person. */
+const roleNames = ['server', 'edge', 'commands', 'projections', 'operator', 'analyst'] as const
+type CertificateRole = (typeof roleNames)[number]
+
 interface CreateFlags {
-  readonly folder: string
-  readonly host: readonly string[]
-  readonly client: readonly string[]
+  readonly role: readonly CertificateRole[]
+  readonly name: readonly string[]
   readonly days: number
-  readonly renew?: boolean
+  readonly force?: boolean
+  readonly json?: boolean
 }
 
-/** Hosts of a trial on one machine. */
-const localHosts = ['localhost', '127.0.0.1', '::1']
-/** The NATS users of `nats/`, by the role of the process or person. */
-const roleNames = ['edge', 'commands', 'projections', 'operator', 'analyst']
 const authorityDays = 3_650
 
 /** The names of the two files of a certificate. */
@@ -57,14 +57,16 @@ const readAuthority = (folder: string): Authority | undefined => {
   return { cert, key }
 }
 
-const create = async ({ folder: given, host, client, days, renew }: CreateFlags): Promise<void> => {
+const create = async (given: string | undefined, flags: CreateFlags): Promise<void> => {
+  const { role: roles, name: hosts, days, force, json } = flags
+  if (given === undefined)
+    throw new CliError('BAD_OPTION', 'name the folder of the certificates: confab certs <folder>')
   const folder = resolve(given)
-  const names = ['server', ...client]
-  const existing = names.flatMap(name => Object.values(filesOf(folder, name))).filter(existsSync)
-  if (existing.length > 0 && !renew)
+  const existing = roles.flatMap(role => Object.values(filesOf(folder, role))).filter(existsSync)
+  if (existing.length > 0 && !force)
     throw new CliError(
-      'BAD_OPTION',
-      `${existing[0]} exists: name another folder with --folder, or replace the certificates with --renew`,
+      'FILE_EXISTS',
+      `${existing[0]} exists: name another folder, or replace the certificates with --force`,
     )
   const known = readAuthority(folder)
   // Loaded on demand: it takes a while.
@@ -78,21 +80,34 @@ const create = async ({ folder: given, host, client, days, renew }: CreateFlags)
       'BAD_OPTION',
       `--days: the authority in ${folder} is valid for ${count(Math.floor((end - Date.now()) / dayMs))} days only`,
     )
-  const issued: [string, IssuedCertificate][] = []
-  for (const name of names) {
-    const isServer = name === 'server'
-    const request = isServer
-      ? ({ name: host[0]!, use: 'server', hosts: host } as const)
-      : ({ name, use: 'client' } as const)
-    issued.push([name, await issueCertificate(authority, { ...request, ...validFor(days) })])
+  const issued: [CertificateRole, IssuedCertificate][] = []
+  for (const role of roles) {
+    const request =
+      role === 'server'
+        ? ({ name: hosts[0]!, use: 'server', hosts } as const)
+        : ({ name: role, use: 'client' } as const)
+    issued.push([role, await issueCertificate(authority, { ...request, ...validFor(days) })])
   }
   makePrivateFolder(folder)
   if (known === undefined) write(folder, 'ca', authority)
-  for (const [name, one] of issued) write(folder, name, one)
-  await print(tableOf(['ca', ...names].map(name => filesOf(folder, name).certFile)))
-  note(
-    `Move ${filesOf(folder, 'ca').keyFile} to another machine: it signs certificates that your servers accept.`,
-  )
+  for (const [role, one] of issued) write(folder, role, one)
+  const ca = filesOf(folder, 'ca')
+  if (json) {
+    const certificates = issued.map(([role, { cert }]) => {
+      const { certFile, keyFile } = filesOf(folder, role)
+      const { name, hosts, to } = certificateFacts(cert)
+      return {
+        role,
+        subject: name,
+        names: hosts,
+        cert: certFile,
+        key: keyFile,
+        expires: new Date(to).toISOString(),
+      }
+    })
+    await print(`${JSON.stringify({ folder, ca: ca.certFile, certificates }, undefined, 2)}\n`)
+  } else await print(tableOf(['ca', ...roles].map(role => filesOf(folder, role).certFile)))
+  note(`Move ${ca.keyFile} to another machine: it signs certificates that your servers accept.`)
 }
 
 /** A certificate of a file. */
@@ -194,35 +209,27 @@ const collect = (check: (value: string) => boolean, what: string) => {
 }
 
 const isHost = (value: string): boolean => isIP(value) !== 0 || hostPattern.test(value)
-const isClientName = (value: string): boolean =>
-  /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/.test(value) && !/^(ca|server)$/.test(value)
+const isRole = (value: string): boolean => roleNames.some(role => role === value)
 
 export const certsCommand = (): Command => {
-  const command = new Command('certs').description(
-    'Create certificates for a small installation or a trial, and show when certificates expire',
-  )
-  command
-    .command('create')
-    .description('Create an authority, a certificate of a server, and certificates of clients by role')
+  const command = new Command('certs')
+    .description('Create certificates for a small installation or a trial, or show when certificates expire')
+    .argument('[folder]', 'Folder of the files; an authority in it signs further certificates')
     .option(
-      '--folder <folder>',
-      'Folder of the files; an authority in it signs further certificates',
-      'certs',
-    )
-    .option(
-      '--host <names>',
-      'Host names and IP addresses of the servers',
-      collect(isHost, 'a host name or an IP address'),
-      localHosts,
-    )
-    .option(
-      '--client <names>',
-      'Names of clients',
-      collect(isClientName, 'a name of letters, digits, - and _'),
+      '--role <roles...>',
+      `Certificates to create: ${roleNames.join(', ')}`,
+      collect(isRole, `one of ${roleNames.join(', ')}`),
       roleNames,
     )
+    .option(
+      '--name <names...>',
+      'Host names and IP addresses of the servers',
+      collect(isHost, 'a host name or an IP address'),
+      ['localhost'],
+    )
     .option('--days <n>', 'Days until the certificates expire; those of a new authority: 3650', days, 365)
-    .option('--renew', 'Replace the certificates and keys of servers and clients, and keep the authority')
+    .option('--force', 'Replace existing certificates and keys, and keep the authority')
+    .option('--json', 'Output JSON')
     .action(create)
   command
     .command('show')
@@ -230,6 +237,8 @@ export const certsCommand = (): Command => {
     .argument('<files...>', 'PEM files')
     .option('--within <days>', 'Fail when a certificate expires within this many days', days, 0)
     .option('--json', 'Output JSON')
-    .action(show)
+    .action((files: readonly string[], _flags: object, subcommand: Command) =>
+      show(files, subcommand.optsWithGlobals<ShowFlags>()),
+    )
   return command
 }

@@ -11,16 +11,16 @@ import { tempFolder } from '../harness/temp-folder.ts'
 const folder = join(tempFolder(t), 'certs')
 const path = (name: string): string => join(folder, `${name}.pem`)
 
-t.test('certs create makes an authority and certificates, and replaces nothing by itself', async t => {
-  const create = (...args: string[]) => runConfab(['certs', 'create', '--folder', folder, ...args])
-  const made = await create('--host', 'localhost,127.0.0.1', '--client', 'edge', '--client', 'monitoring')
+t.test('certs makes an authority and certificates, and replaces nothing by itself', async t => {
+  const create = (...args: string[]) => runConfab(['certs', folder, ...args])
+  const made = await create('--name', 'localhost', '127.0.0.1')
   t.equal(made.code, 0, made.stderr)
   t.match(
     made.stdout,
     /server\.pem +localhost +server +localhost, 127\.0\.0\.1 +confab CA +\d{4}-\d\d-\d\d +36[45]/,
   )
-  t.match(made.stdout, /monitoring\.pem +monitoring +client +–/)
-  for (const name of ['ca', 'server', 'edge', 'monitoring']) {
+  t.match(made.stdout, /operator\.pem +operator +client +–/)
+  for (const name of ['ca', 'server', 'edge', 'commands', 'projections', 'operator', 'analyst']) {
     t.equal(statSync(path(`${name}-key`)).mode & 0o777, 0o600, `${name}-key.pem`)
     t.match(readFileSync(path(name), 'utf8'), /^-----BEGIN CERTIFICATE-----/)
     t.notOk(existsSync(`${path(name)}.new`))
@@ -29,21 +29,39 @@ t.test('certs create makes an authority and certificates, and replaces nothing b
   const before = readFileSync(path('server'), 'utf8')
   const authority = readFileSync(path('ca'), 'utf8')
 
-  const again = await create('--client', 'edge')
-  t.match(again, { code: 2, stderr: /BAD_OPTION: .+server\.pem exists/ })
+  const again = await create('--role', 'edge')
+  t.match(again, { code: 1, stderr: /FILE_EXISTS: .+edge\.pem exists/ })
   t.equal(readFileSync(path('server'), 'utf8'), before)
   const renewed = await create(
-    '--host',
-    'localhost',
-    '--host',
-    '127.0.0.1',
-    '--client',
+    '--role',
+    'server',
+    '--role',
     'edge',
-    '--renew',
+    '--name',
+    'localhost',
+    '--name',
+    '127.0.0.1',
+    '--force',
     '--days',
     '20',
+    '--json',
   )
   t.equal(renewed.code, 0, renewed.stderr)
+  t.match(JSON.parse(renewed.stdout), {
+    folder,
+    ca: path('ca'),
+    certificates: [
+      {
+        role: 'server',
+        subject: 'localhost',
+        names: ['localhost', '127.0.0.1'],
+        cert: path('server'),
+        key: path('server-key'),
+        expires: /^\d{4}-\d\d-\d\dT/,
+      },
+      { role: 'edge', subject: 'edge', names: [], cert: path('edge'), key: path('edge-key') },
+    ],
+  })
   t.not(readFileSync(path('server'), 'utf8'), before)
   t.equal(readFileSync(path('ca'), 'utf8'), authority, 'the authority stays')
 
@@ -55,13 +73,14 @@ t.test('certs create makes an authority and certificates, and replaces nothing b
     { uses: ['server'], hosts: ['localhost', '127.0.0.1'], daysLeft: 19 },
   ])
   for (const [args, message] of [
-    [['--host', 'a b'], /"a b" is not a host name/],
-    [['--client', '../x'], /is not a name/],
-    [['--client', 'ca'], /is not a name/],
+    [['--name', 'a b'], /"a b" is not a host name/],
+    [['--role', '../x'], /is not one of server, edge/],
+    [['--role', 'ca'], /is not one of server, edge/],
     [['--days', '0.5'], /Give a number of days/],
-    [['--days', '3650', '--renew'], /--days: the authority in .+ is valid for/],
+    [['--days', '3650', '--force'], /--days: the authority in .+ is valid for/],
   ] as const)
     t.match(await create(...args), { code: 2, stderr: message }, args.join(' '))
+  t.match(await runConfab(['certs']), { code: 2, stderr: /BAD_OPTION: name the folder/ })
   for (const file of [path('server-key'), join(folder, 'none'), folder])
     t.match(await runConfab(['certs', 'show', file]), { code: 2, stderr: /BAD_OPTION: / })
 })
@@ -101,7 +120,7 @@ t.test('serve, send, doctor and metrics with TLS', async t => {
   t.equal((await fetch(`${confab.url}/healthz`)).headers.get('strict-transport-security'), 'max-age=31536000')
   t.match(confab.output(), /https:\/\/127\.0\.0\.1:\d+\/metrics/)
 
-  const metrics = await askAdmin(`${confab.adminUrl.replace('http', 'https')}/metrics`, 'monitoring')
+  const metrics = await askAdmin(`${confab.adminUrl.replace('http', 'https')}/metrics`, 'operator')
   for (const option of ['edge.tls.cert', 'admin.tls.cert', 'grpc.tls.clientCa'])
     t.match(metrics, new RegExp(`^confab_certificate_days_left\\{option="${option}"\\} \\d+`, 'm'))
   await t.rejects(askAdmin(`${confab.adminUrl.replace('http', 'https')}/metrics`), 'without a certificate')

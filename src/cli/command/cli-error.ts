@@ -8,6 +8,8 @@ export const CliProblem = {
   badOption: 'BAD_OPTION',
   /** Another process listens at the address, or the address is not a local one. */
   cannotListen: 'CANNOT_LISTEN',
+  /** `certs`: a file that would be written exists. */
+  fileExists: 'FILE_EXISTS',
   /** The given paths hold nothing to import. */
   noInput: 'NO_INPUT',
   /** Some lines were not imported; the others were. */
