@@ -50,8 +50,8 @@ export interface StartOptions extends Pick<OpenNatsOptions, 'onFetch'> {
 }
 
 /**
- * Starts the components of the configured roles. Throws ConfigError, TlsError, NatsError, ConfabError; then no component
- * is left running. Resolves with undefined when `signal` aborts during the start.
+ * Starts the components of the configured roles. Throws ConfigError, TlsError, NatsError, ConfabError; then no
+ * component is left running. Resolves with undefined when `signal` aborts during the start.
  */
 export const startConfab = async (
   config: ConfabConfig,
