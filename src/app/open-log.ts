@@ -56,8 +56,14 @@ export const openLog = async (
   nats: Nats,
   { replicas, interest = 'everything', timeoutMs, onNotice }: LogOptions,
 ): Promise<OpenedLog> => {
-  for (const { stream, kept } of await applyStreams(nats.connection, loadStreams({ replicas })))
-    if (kept.length > 0) onNotice?.(`stream ${stream} differs from its definition: ${kept.join(', ')}`)
+  for (const { stream, outcome, changed, kept } of await applyStreams(
+    nats.connection,
+    loadStreams({ replicas }),
+  )) {
+    const differing = outcome === 'refused' ? [...changed, ...kept] : kept
+    if (differing.length > 0)
+      onNotice?.(`stream ${stream} differs from its definition: ${differing.join(', ')}`)
+  }
   const layout = await discoverLog(nats.connection)
   const log = new JetStreamEventLog(nats, layout, timeoutMs === undefined ? {} : { timeoutMs })
   const signals = new NatsSignals(nats)

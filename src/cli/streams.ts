@@ -4,6 +4,8 @@ import {
   applyBuckets,
   applyStreams,
   loadStreams,
+  NatsError,
+  NatsProblem,
   rightsFile,
   type StreamStatus,
   streamsStatus,
@@ -119,6 +121,12 @@ const apply = async (flags: SystemFlags): Promise<void> => {
         applied.map(({ stream, outcome, changed }) => [stream, outcome, changed.join(', ')]),
       ),
     )
+    const refused = applied.filter(({ outcome }) => outcome === 'refused').map(({ stream }) => stream)
+    if (refused.length > 0)
+      throw new NatsError(
+        NatsProblem.rights,
+        `the NATS user ${system.nats.user ?? '(none)'} may not change ${refused.join(', ')}: use a user who may, such as admin`,
+      )
     const kept = applied.flatMap(({ stream, kept }) => kept.map(setting => `${setting} of ${stream}`))
     if (kept.length > 0)
       throw new CliError(

@@ -8,7 +8,7 @@ import {
 import { type NatsConnection, TimeoutError } from '@nats-io/transport-node'
 import { Family } from '../../../events/index.ts'
 import { ApiError, apiCodeOf, askJetStream, streamsTaking } from '../client/jetstream-api.ts'
-import { NatsError, NatsProblem } from '../client/nats-error.ts'
+import { NatsError, NatsProblem, rightsError, violationIn } from '../client/nats-error.ts'
 import { supportedNats } from '../client/server-versions.ts'
 import { type StreamDefinition, safeguards } from './stream-definitions.ts'
 
@@ -17,7 +17,8 @@ export { type LoadStreamsOptions, loadStreams, type StreamDefinition } from './s
 /** The outcome of applying one definition. */
 export interface Applied {
   readonly stream: string
-  readonly outcome: 'created' | 'updated' | 'unchanged'
+  /** `refused`: the user of the connection may not change the stream. `changed` names the settings that differ. */
+  readonly outcome: 'created' | 'updated' | 'unchanged' | 'refused'
   /** Names of the changed settings. */
   readonly changed: readonly string[]
   /** Names of the settings that differ from the definition, and that JetStream does not change in a stream. */
@@ -116,6 +117,7 @@ const applyOne = async (manager: JetStreamManager, definition: StreamDefinition)
   try {
     await manager.streams.update(stream, updated(before.config, defined, kept))
   } catch (error) {
+    if (violationIn(error) !== undefined) return { stream, outcome: 'refused', changed, kept }
     const why = error instanceof Error ? error.message : String(error)
     throw new NatsError(
       NatsProblem.streams,
@@ -128,7 +130,8 @@ const applyOne = async (manager: JetStreamManager, definition: StreamDefinition)
 
 /**
  * Creates or updates the streams as they are defined. Finds existing streams by their subjects. Several processes may
- * run it at any time; it deletes nothing and moves no events. Throws NatsError.
+ * run it at any time; it deletes nothing and moves no events. A user without the rights creates no stream, and reports
+ * differences. Throws NatsError.
  */
 export const applyStreams = async (
   connection: NatsConnection,
@@ -141,6 +144,8 @@ export const applyStreams = async (
       applied.push(await applyOne(manager, definition))
     } catch (error) {
       if (NatsError.is(error)) throw error
+      const refused = violationIn(error)
+      if (refused !== undefined) throw rightsError(refused, error)
       throw new NatsError(
         NatsProblem.streams,
         `stream ${definition.name}: ${(error as Error).message}`,
