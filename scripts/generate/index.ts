@@ -1,7 +1,8 @@
 import * as configuration from './configuration.ts'
+import * as natsRights from './nats-rights.ts'
 import * as protocol from './protocol.ts'
 
-/** A page of docs/ that is generated from the code. */
+/** A page of docs/, or a configuration, that is generated from the code. */
 export interface GeneratedPage {
   /** Relative to the root of the repository. */
   readonly path: string
@@ -9,5 +10,5 @@ export interface GeneratedPage {
   readonly generate: () => string
 }
 
-/** All generated pages; a test compares each with the file in docs/. */
-export const generatedPages: readonly GeneratedPage[] = [configuration, protocol]
+/** All generated pages; a test compares each with its file. */
+export const generatedPages: readonly GeneratedPage[] = [configuration, natsRights, protocol]

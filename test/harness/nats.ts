@@ -18,7 +18,9 @@ export interface StartNatsOptions {
   readonly streams?: boolean
   /** Additional lines of configuration. */
   readonly more?: string
-  /** Whether the server has the users of nats/users.conf instead of one that may do everything. */
+  /** The block `authorization` on one line. Default: one user, who may do everything. */
+  readonly authorization?: string
+  /** Whether the server has the users of nats/users.conf. */
   readonly hasUsers?: boolean
 }
 
@@ -63,7 +65,7 @@ export const startNats = async (t: Teardown, options: StartNatsOptions = {}): Pr
   const { path: binary } = await findNatsServer()
   const closers: (() => Promise<void>)[] = []
 
-  const withUsers = (config: string): string => config.replace(/^authorization .*$/m, includeUsers(natsDir))
+  const authorization = options.hasUsers ? includeUsers(natsDir) : options.authorization
   const start = async (port: number) => {
     const places = { logFile: join(natsDir, 'nats-server.log'), portsDir: natsDir }
     const durability = options.durability ?? 'default'
@@ -77,7 +79,7 @@ export const startNats = async (t: Teardown, options: StartNatsOptions = {}): Pr
     })
     writeFileSync(
       configFileOf(dataDir),
-      `${options.hasUsers ? withUsers(config) : config}${options.more ?? ''}\n`,
+      `${authorization === undefined ? config : config.replace(/^authorization .*$/m, () => authorization)}${options.more ?? ''}\n`,
     )
     const env = options.hasUsers ? userPasswords() : {}
     const started = await spawnServer(binary, configFileOf(dataDir), { ...places, env })

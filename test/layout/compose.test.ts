@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path'
 import t from 'tap'
 import { parse } from 'yaml'
 import { compileConfig } from '../../src/infra/config/index.ts'
+import { inboxesOf, type NatsUser } from '../../src/infra/nats/rights/rights.ts'
 
 const root = resolve(import.meta.dirname, '../..')
 const read = (path: string): string => readFileSync(join(root, path), 'utf8')
@@ -35,19 +36,30 @@ t.test('no secret is in the file: Docker requires the operator’s', async t => 
       if (/SECRET|PASSWORD|TOKEN/.test(key)) {
         seen++
         t.match(value, required, `${name}: ${key}`)
-      }
-  t.ok(seen >= 9, `${seen} secrets`)
+      } else if (key === 'CONFAB_NATS') t.match(value, /^nats:\/\/[a-z]+:\$\{\w+\}@/, `${name}: ${key}`)
+  t.ok(seen >= 27, `${seen} secrets`)
   t.ok(read('.gitignore').split('\n').includes('.env'))
   t.ok(read('.dockerignore').split('\n').includes('.env'), 'the image has no secrets')
 })
 
 t.test('every confab process starts from a valid configuration', async t => {
-  t.same(confabs.map(([name]) => name).sort(), ['edge-1', 'edge-2', 'migrate', 'projections'])
+  t.same(confabs.map(([name]) => name).sort(), [
+    'commands-1',
+    'commands-2',
+    'edge-1',
+    'edge-2',
+    'migrate',
+    'projections',
+    'streams',
+  ])
   for (const [name, { environment = {}, build }] of confabs) {
     t.equal(build, '.')
     const env = Object.fromEntries(
       // As Docker does where the variable is set.
-      Object.entries(environment).map(([key, value]) => [key, value.replace(required, secret)]),
+      Object.entries(environment).map(([key, value]) => [
+        key,
+        value.replace(required, secret).replace(/\$\{\w+\}/, secret),
+      ]),
     )
     const config = compileConfig({ env: { ...env, CONFAB_CONFIG: 'ops/compose/confab.yaml' }, cwd: root })
     t.match(config, {
@@ -64,6 +76,11 @@ t.test('every confab process starts from a valid configuration', async t => {
       ...(config.cassandra.contactPoints ?? []).map(point => `cql://${point}`),
     ].map(url => new URL(url).hostname)
     for (const host of hosts) t.ok(host in services, `${name} finds ${host}`)
+    if (name === 'migrate') continue
+    const user = name === 'streams' ? 'admin' : config.roles.join()
+    t.equal(new URL(config.natsServers?.[0] ?? '').username, user, `${name}: the NATS user of its role`)
+    t.equal(environment.CONFAB_NATS?.includes(`_${user.toUpperCase()}_PASSWORD}`), true)
+    if (user !== 'admin') t.equal(`${config.natsInboxPrefix}.>`, inboxesOf(user as NatsUser))
   }
 })
 
@@ -91,7 +108,9 @@ t.test('mounts, names and dependencies of services exist', async t => {
     for (const other of Object.keys(service.depends_on ?? {}))
       t.ok(other in services, `${name} waits for ${other}`)
   }
-  const variables = [...read('nats/cluster.conf').matchAll(/: \[?\$(\w+)/g)].map(([, variable]) => variable)
+  const variables = ['nats/cluster.conf', 'nats/users.conf'].flatMap(path =>
+    [...read(path).matchAll(/: \[?\$(CONFAB_\w+)/g)].map(([, variable]) => variable),
+  )
   for (const name of ['nats-1', 'nats-2', 'nats-3'])
     t.same(Object.keys(services[name]?.environment ?? {}).sort(), variables.sort(), name)
   for (const path of ['package.json', 'package-lock.json', 'bin', 'streams', 'nats', 'scripts/build.ts'])

@@ -2,7 +2,7 @@ import { CommanderError } from 'commander'
 import { TlsProblem } from '../../base/tls-files.ts'
 import { ConfabError, operatorText } from '../../events/index.ts'
 import { ConfigError } from '../../infra/config/index.ts'
-import { NatsError } from '../../infra/nats/index.ts'
+import { asRightsError, NatsError } from '../../infra/nats/index.ts'
 import { note, styled } from '../terminal/output.ts'
 import { CliError } from './cli-error.ts'
 
@@ -51,7 +51,8 @@ export const runCommand = async (verbose: () => boolean, run: () => Promise<void
   })
   try {
     await run()
-  } catch (error) {
+  } catch (thrown) {
+    const error = asRightsError(thrown)
     if (isHelpShown(error)) process.exitCode = error.exitCode
     else {
       note(describeError(error, verbose()))

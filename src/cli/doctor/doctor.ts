@@ -7,7 +7,7 @@ import { tlsErrorCode } from '../../base/tls-error.ts'
 import { readTlsFiles } from '../../base/tls-files.ts'
 import { operatorText } from '../../events/index.ts'
 import type { ConfabConfig } from '../../infra/config/index.ts'
-import { findNatsServer, findRunningServer, supportedNats } from '../../infra/nats/index.ts'
+import { findNatsServer, findRunningServer, rightsFinding, supportedNats } from '../../infra/nats/index.ts'
 import { CliError } from '../command/cli-error.ts'
 import { addConfigFlags, configOf, type SystemFlags } from '../command/config-flags.ts'
 import { portProblem, portReason } from '../command/port.ts'
@@ -125,6 +125,7 @@ const checkSystem = async (config: ConfabConfig, isAll: boolean): Promise<Findin
     const server = `${connection.getServer()}, version ${connection.info?.version}`
     return [
       well('NATS', server),
+      await checkUser(system),
       ...(await checkStreams(config, system)),
       ...(await checkEvents(config, system, isAll)),
       ...(await checkProjections(config, system, isInUse)),
@@ -152,6 +153,21 @@ const checkCertificates = (config: ConfabConfig): Finding[] =>
       return [ill(`${prefix}.tls`, operatorText(error), 'correct the file or the option')]
     }
   })
+/** Reports whether the user of the connection could remove the log. */
+const checkUser = async ({ nats, isEmbedded }: OpenNats): Promise<Finding> => {
+  const what = `NATS user${nats.user === undefined ? '' : ` ${nats.user}`}`
+  const { rights, excess } = await rightsFinding(nats)
+  if (rights === 'few') return well(what, 'may change or remove no stream')
+  if (rights === 'too many')
+    return ill(what, `may publish to ${excess}`, 'give it the rights that "confab streams rights" prints')
+  return isEmbedded
+    ? well(what, 'may do everything; only this machine reaches the embedded server')
+    : hint(
+        what,
+        'may do everything',
+        'right for operators; servers need users with the rights of their roles',
+      )
+}
 
 const marks = { well: ['green', '✓'], ill: ['red', '✗'], note: ['yellow', '·'] } as const
 

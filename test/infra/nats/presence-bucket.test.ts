@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { jetstreamManager } from '@nats-io/jetstream'
 import t from 'tap'
 import type { PresenceRecord, PresenceStore } from '../../../src/edge/index.ts'
-import { type Nats, openPresenceBucket } from '../../../src/infra/nats/index.ts'
+import { applyBuckets, type Nats, openPresenceBucket } from '../../../src/infra/nats/index.ts'
 import { startNats } from '../../harness/nats.ts'
 
 const users = (edge: string, shard: number, list: string): PresenceRecord => ({
@@ -58,6 +58,25 @@ t.test(
     )
   },
 )
+
+t.test('a node that may create neither buckets nor consumers', { timeout: 60_000 }, async t => {
+  const nats = await startNats(t, { hasUsers: true })
+  await applyBuckets(await nats.connect(), { revocationsMs: 86_400_000 })
+  const [one, other] = [
+    await open(t, await nats.connectAs('edge')),
+    await open(t, await nats.connectAs('edge')),
+  ]
+  const many = Array.from({ length: 300 }, (_, shard) => users('a', shard, ' alice | '))
+  await one.store.put([lives('a'), ...many], 60_000)
+  for (const record of many) await other.hears(record)
+  const later = await open(t, await nats.connectAs('edge'))
+  for (const record of many) await later.hears(record)
+  await nats.kill9()
+  await nats.restart()
+  await putAtLast(one.store, users('a', 1, ' | alice '))
+  await Promise.all([one, other, later].map(({ hears }) => hears(users('a', 1, ' | alice '))))
+  t.same(nats.violations(), [])
+})
 
 t.test(
   'a server that loses its memory: writers are notified and re-create the bucket',

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { jetstreamManager } from '@nats-io/jetstream'
 import t from 'tap'
 import {
+  applyBuckets,
   createSessionQueries,
   type Nats,
   openRevocationBucket,
@@ -39,6 +40,27 @@ t.test('followers have the stored revocations when `follow` resolves, and receiv
   t.match(heard[3], { user: 'bob' })
   store.close()
   t.equal(store.isCurrent, false)
+})
+
+t.test('a node that may create neither buckets nor consumers', async t => {
+  const nats = await startNats(t, { hasUsers: true })
+  const admin = await nats.connect()
+  await applyBuckets(admin, { revocationsMs: hour })
+  const writer = await open(t, await nats.connectAs('edge'))
+  for (let n = 0; n < 200; n++) await writer.store.put({ of: 'user', user: `user-${n % 150}`, before: n })
+  const { store, heard, follow } = await open(t, await nats.connectAs('edge'))
+  await follow()
+  t.equal(heard.length, 150, 'each once')
+  t.equal(store.isCurrent, true)
+  const operator = await open(t, admin)
+  await operator.store.put({ of: 'everyone', before: 7 })
+  while (heard.length < 151) await sleep(10)
+  t.match(heard.at(-1), { of: 'everyone', before: 7 })
+  await t.rejects(writer.store.put({ of: 'everyone', before: 8 }), /Permissions Violation/)
+  await t.rejects(open(t, await nats.connectAs('edge'), 2 * hour), {
+    code: 'NATS_RIGHTS',
+    message: /STREAM\.UPDATE\.KV_confab-revocations: run "confab streams apply" as a user who may/,
+  })
 })
 
 t.test('an empty bucket is read at once, and values of other forms are ignored', async t => {

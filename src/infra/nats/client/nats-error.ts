@@ -40,10 +40,10 @@ export const violationIn = (error: unknown): PermissionViolationError | undefine
   return cause === undefined ? undefined : violationIn(cause)
 }
 
-/** Returns the error for a request that a server refused for want of rights. */
+/** Returns the error for something that a server refused for want of rights. */
 export const rightsError = (
   { operation, subject }: Pick<PermissionViolationError, 'operation' | 'subject'>,
-  cause: unknown,
+  cause?: unknown,
 ): NatsError => {
   const [verb, advice] =
     operation === 'subscription'
@@ -56,6 +56,12 @@ export const rightsError = (
     `the NATS user of this process may not ${verb} to ${subject}: ${advice} (see "NATS users" in docs/operations.md)`,
     cause,
   )
+}
+
+/** Returns an error as a NatsError about missing rights, when they are why a request failed; else unchanged. */
+export const asRightsError = (error: unknown): unknown => {
+  const refused = violationIn(error)
+  return refused === undefined ? error : rightsError(refused, error)
 }
 
 /** Returns an error of the file system as a NatsError about the data folder; any other error unchanged. */

@@ -1,6 +1,7 @@
 import type { NodeSessions, SessionQueries, SessionQuery } from '../../../edge/ports/session-queries.ts'
 import type { Nats } from '../client/connection.ts'
 import { respond } from '../client/inboxes.ts'
+import { rightsError } from '../client/nats-error.ts'
 import { headerText, statusIn } from '../client/raw-message.ts'
 import { checkConnected } from './kv-bucket.ts'
 
@@ -27,7 +28,12 @@ export const createSessionQueries = (nats: Nats): SessionQueries => ({
   ask: async (query, nodes) => {
     checkConnected(nats)
     const found: NodeSessions[] = []
-    await new Promise<void>(resolve => {
+    await new Promise<void>((resolve, reject) => {
+      const unlisten = nats.onRefusedPublish(refused => {
+        if (refused !== sessionsSubject) return
+        reject(rightsError({ operation: 'publish', subject: refused }))
+        end()
+      })
       const longest = setTimeout(() => end(), longestMs)
       let silence: NodeJS.Timeout | undefined
       const inbox = nats.newInbox()
@@ -39,6 +45,7 @@ export const createSessionQueries = (nats: Nats): SessionQueries => ({
         silence = setTimeout(() => end(), nodes > 0 && found.length >= nodes ? lastMs : silenceMs)
       })
       const end = (): void => {
+        unlisten()
         clearTimeout(longest)
         clearTimeout(silence)
         subscription.unsubscribe()

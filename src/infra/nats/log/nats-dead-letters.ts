@@ -15,8 +15,9 @@ import type {
 } from '../../../projections/index.ts'
 import type { Nats } from '../client/connection.ts'
 import { respond } from '../client/inboxes.ts'
-import { ApiError, apiCodeOf, streamTaking } from '../client/jetstream-api.ts'
-import { NatsError, NatsProblem } from '../client/nats-error.ts'
+import { ApiError, apiCodeOf, apiSubject, streamTaking } from '../client/jetstream-api.ts'
+import { NatsError, NatsProblem, rightsError } from '../client/nats-error.ts'
+import { ownRights } from '../rights/own-rights.ts'
 
 /** The subjects of dead letters, one for each projection. */
 export const deadLetterSubjects = 'dead.>'
@@ -67,6 +68,10 @@ export async function* readDeadLetters(nats: Nats, projection?: ProjectionName):
   try {
     const manager = await jetstreamManager(nats.connection, { checkAPI: false })
     const stream = await streamTaking(manager, deadLetterSubjects)
+    // nats.js reports a refused batch as a timeout.
+    const subjectOfBatch = apiSubject('DIRECT.GET', stream)
+    if (!(await ownRights(nats)).mayPublish(subjectOfBatch))
+      throw rightsError({ operation: 'publish', subject: subjectOfBatch })
     for (let seq = 1; ; ) {
       let found = 0
       for await (const message of await manager.direct.getBatch(stream, {

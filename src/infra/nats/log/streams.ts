@@ -1,7 +1,7 @@
 import { type JetStreamManager, jetstreamManager, type StreamInfo } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
 import { ApiError, apiCodeOf, askJetStream, streamsTaking } from '../client/jetstream-api.ts'
-import { NatsError, NatsProblem } from '../client/nats-error.ts'
+import { NatsError, NatsProblem, rightsError, violationIn } from '../client/nats-error.ts'
 import { supportedNats } from '../client/server-versions.ts'
 import { type StreamDefinition, safeguards } from './stream-definitions.ts'
 import {
@@ -109,6 +109,8 @@ const applyOne = async (
   try {
     await manager.streams.update(stream, updatedConfig(info.config, defined, kept))
   } catch (error) {
+    const refused = violationIn(error)
+    if (refused !== undefined) throw rightsError(refused, error)
     const why = error instanceof Error ? error.message : String(error)
     throw new NatsError(
       NatsProblem.streams,
@@ -138,6 +140,8 @@ const named = async <T>(stream: string, request: () => Promise<T>): Promise<T> =
     return await request()
   } catch (error) {
     if (NatsError.is(error)) throw error
+    const refused = violationIn(error)
+    if (refused !== undefined) throw rightsError(refused, error)
     throw new NatsError(NatsProblem.streams, `stream ${stream}: ${(error as Error).message}`, error)
   }
 }
