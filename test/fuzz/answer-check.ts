@@ -71,7 +71,12 @@ export const checkAnswer = (answer: Fields, type?: string): void => {
     return
   }
   if (answer.ok !== true) throw new Finding(`an answer is neither a success nor an error: ${shown(answer)}`)
-  if (type !== undefined) requireShape(answers.get(type), answer, `the answer to ${type}`)
+  if (type !== undefined) checkFields(answer, type)
+}
+
+/** Throws Finding unless the fields of a successful answer to this type of request have the published form. */
+export const checkFields = (answer: Fields, type: string): void => {
+  requireShape(answers.get(type), answer, `the answer to ${type}`)
   for (const event of (answer.events as Fields[] | undefined) ?? []) checkEvent(event)
 }
 

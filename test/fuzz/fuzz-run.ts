@@ -55,7 +55,8 @@ export const runLane = async (lane: Lane, seed: number, endAt: number): Promise<
       interruptAfterTimeLimit: Math.max(1, endAt - performance.now()),
       markInterruptAsFailure: false,
     })
-    if (!result.failed) continue
+    // The end of the time interrupts the last round.
+    if (!result.failed || result.counterexample === null) continue
     const message = messageOf(result.errorInstance)
     const kind = kindOf(message)
     if (found.has(kind)) continue

@@ -1,4 +1,5 @@
 import { readdirSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { signDevToken } from '../../src/infra/tokens/index.ts'
 import { type ConfabProcess, freePort, spawnConfab, untilReady } from '../harness/confab-process.ts'
 import { startNats, type TestNats } from '../harness/nats.ts'
@@ -6,7 +7,7 @@ import { tempFolder } from '../harness/temp-folder.ts'
 import { secretMark } from './answer-check.ts'
 import type { Fields } from './arbitrary-requests.ts'
 import type { Target } from './lane.ts'
-import { secretGroup, secretMessage, strangers, victims } from './vocabulary.ts'
+import { commonConversations, keeper, secretGroup, secretMessage, strangers, victims } from './vocabulary.ts'
 
 interface Teardown {
   teardown(fn: () => unknown): void
@@ -35,6 +36,11 @@ export interface FuzzedServer {
   openFiles(): number
   /** Sends a request over HTTP; returns the answer. Throws when it is refused. */
   request(user: string, t: string, fields: Fields): Promise<Fields>
+  /**
+   * Creates the common conversations, and keeps the strangers in them and the settings open until the result is called:
+   * the strangers leave, remove and ban each other all the time.
+   */
+  keepMembers(): () => Promise<void>
   /** Starts a server beside it that builds its views from the log. */
   rebuilt(): Promise<ConfabProcess>
 }
@@ -67,7 +73,7 @@ export const startFuzzedServer = async (t: Teardown): Promise<FuzzedServer> => {
   t.teardown(() => confab.stop())
 
   const tokens = new Map<string, string>()
-  for (const user of [...strangers, ...victims]) tokens.set(user, await signDevToken(secret, user))
+  for (const user of [...strangers, ...victims, keeper]) tokens.set(user, await signDevToken(secret, user))
   const probed = async <T>(path: string): Promise<T> =>
     (await (await fetch(`http://127.0.0.1:${probePort}${path}`)).json()) as T
   const { reference } = await probed<{ reference: number }>('/reference')
@@ -109,6 +115,28 @@ export const startFuzzedServer = async (t: Teardown): Promise<FuzzedServer> => {
     longestTurn: async () => (await probed<{ longest: number }>('/turns')).longest / reference,
     openFiles: () => readdirSync(`/proc/${confab.pid}/fd`).length,
     request,
+    keepMembers: () => {
+      let isOver = false
+      const tried = (type: string, fields: Fields) => request(keeper, type, fields).catch(() => {})
+      const keeping = (async () => {
+        for (const c of commonConversations)
+          await tried('create', { c, kind: c.endsWith('0') ? 'channel' : 'group', members: strangers })
+        while (!isOver)
+          for (const c of commonConversations) {
+            await tried('settings', { c, posting: 'everybody', slowModeSeconds: 0, archived: false })
+            for (const user of strangers) {
+              await tried('unban', { c, user })
+              await tried('invite', { c, user })
+              await sleep(20)
+              if (isOver) break
+            }
+          }
+      })()
+      return async () => {
+        isOver = true
+        await keeping
+      }
+    },
     rebuilt: async () => {
       const other = await untilReady(await start({}))
       t.teardown(() => other.stop())

@@ -35,20 +35,24 @@ export const answerMs = 30_000
 export const addressOf = (net: number, client: number): string =>
   `127.${net}.${(client >> 8) & 0xff}.${1 + (client % 250)}`
 
-/** The newest values of earlier answers to a client, for the fields that take one. */
+const firstOf = (list: unknown): Fields | undefined => (Array.isArray(list) ? (list[0] as Fields) : undefined)
+
+/** The newest values of earlier answers to a client, by the placeholder of the fields and paths that take one. */
 export class EarlierValues {
   readonly #values = new Map<string, unknown>()
 
   /** Takes over the values of an answer. */
   note(answer: Fields): void {
-    const sessions = answer.sessions as readonly Fields[] | undefined
-    const found: Fields = {
-      cursor: answer.cursor,
-      mediaId: answer.mediaId,
-      session: answer.session ?? sessions?.[0]?.session,
-    }
-    for (const [name, value] of Object.entries(found))
-      if (value !== undefined) this.#values.set(Earlier[name as keyof typeof Earlier], value)
+    const session = firstOf(answer.sessions)
+    const part = firstOf(answer.parts)
+    const found: readonly (readonly [string, unknown])[] = [
+      [Earlier.cursor, answer.cursor],
+      [Earlier.mediaId, answer.mediaId],
+      [Earlier.session, answer.session ?? session?.session],
+      [Earlier.upload, part?.url],
+      [Earlier.download, answer.url],
+    ]
+    for (const [placeholder, value] of found) if (value !== undefined) this.#values.set(placeholder, value)
   }
 
   /** Returns a request with these values. Without one, the placeholder stays: a value that no field accepts. */
@@ -56,6 +60,14 @@ export class EarlierValues {
     const filled = { ...fields }
     for (const [name, value] of Object.entries(fields))
       if (typeof value === 'string' && this.#values.has(value)) filled[name] = this.#values.get(value)
+    return filled
+  }
+
+  /** Returns a path with these values. */
+  inPath(path: string): string {
+    let filled = path
+    for (const placeholder of Object.values(Earlier))
+      filled = filled.replaceAll(placeholder, String(this.#values.get(placeholder) ?? '/v1/none'))
     return filled
   }
 }

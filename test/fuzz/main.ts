@@ -1,29 +1,67 @@
-import { parseArgs } from 'node:util'
-import { replayCase, runLane } from './fuzz-run.ts'
+import { isDeepStrictEqual, parseArgs } from 'node:util'
+import { type Asserts, fuzz, lanesOf } from './fuzz.ts'
+import { replayCase } from './fuzz-run.ts'
 import { startFuzzedServer } from './fuzzed-server.ts'
-import { webSocketLane } from './websocket-lane.ts'
+
+const usage = `Fuzz all listeners of a server of its own.
+
+  npm run fuzz -- [--minutes 2] [--seed N]      random seed by default
+  npm run fuzz -- --replay LANE:SEED:PATH       run the case of a finding again
+`
 
 const { values } = parseArgs({
   options: {
     minutes: { type: 'string', default: '2' },
     seed: { type: 'string' },
     replay: { type: 'string' },
+    help: { type: 'boolean' },
   },
 })
 
 const closers: (() => unknown)[] = []
-const server = await startFuzzedServer({ teardown: fn => closers.push(fn) })
-const lanes = [webSocketLane('websocket', 1, server.target)]
-if (values.replay !== undefined) {
-  const [name, seed, path = ''] = values.replay.split(/:(-?\d+):/)
-  await replayCase(lanes.find(lane => lane.name === name)!, Number(seed), path).catch(error =>
-    console.log(String(error)),
-  )
-} else {
-  const seed = Number(values.seed ?? Date.now() % 1_000_000)
-  const endAt = performance.now() + Number(values.minutes) * 60_000
-  const results = await Promise.all(lanes.map(lane => runLane(lane, seed, endAt)))
-  console.log(JSON.stringify({ seed, results }, null, 1))
+const failures: string[] = []
+const expect = (holds: boolean, message: string, actual?: unknown): void => {
+  console.log(`${holds ? 'ok' : 'FAILED'}: ${message}`)
+  if (holds) return
+  failures.push(message)
+  if (actual !== undefined) console.log(JSON.stringify(actual, undefined, 1).slice(0, 5_000))
 }
-console.log(server.errors().slice(0, 20).join('\n'))
-for (const close of closers.reverse()) await close()
+const asserts: Asserts = {
+  ok: (value, message) => expect(Boolean(value), message),
+  notOk: (value, message) => expect(!value, message),
+  equal: (actual, expected, message) => expect(actual === expected, message, actual),
+  same: (actual, expected, message) => expect(isDeepStrictEqual(actual, expected), message, actual),
+  strictSame: (actual, expected, message) => expect(isDeepStrictEqual(actual, expected), message, actual),
+  teardown: fn => closers.push(fn),
+}
+
+/** Runs a case again. Returns normally when the server passes it now. */
+const replay = async (of: string): Promise<void> => {
+  const [, name, seed, path] = /^([\w-]+):(-?\d+):([\d:]+)$/.exec(of) ?? []
+  const server = await startFuzzedServer(asserts)
+  const lane = lanesOf(server.target).find(lane => lane.name === name)
+  if (lane === undefined || seed === undefined || path === undefined)
+    throw new Error(
+      `--replay: expected LANE:SEED:PATH, with LANE one of ${lanesOf(server.target).map(({ name }) => name)}`,
+    )
+  await replayCase(lane, Number(seed), path)
+  asserts.same(server.errors(), [], 'the server has logged no error')
+}
+
+if (values.help) console.log(usage)
+else
+  try {
+    if (values.replay !== undefined) await replay(values.replay)
+    else {
+      const seed = Number(values.seed ?? Math.floor(Math.random() * 1_000_000))
+      console.log(`seed ${seed}, ${values.minutes} minutes`)
+      await fuzz(asserts, { seed, minutes: Number(values.minutes), log: line => console.log(line) })
+    }
+  } catch (error) {
+    failures.push(String(error))
+    console.error(error)
+  } finally {
+    for (const close of closers.reverse()) await close()
+  }
+console.log(failures.length === 0 ? 'no finding' : `${failures.length} findings`)
+process.exitCode = failures.length === 0 ? 0 : 1

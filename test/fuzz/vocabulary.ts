@@ -13,13 +13,30 @@ export const victims: readonly string[] = ['victim-0', 'victim-1']
 export const secretGroup = 'secret-group'
 export const secretMessage = 'secret-message'
 
+/** The owner of the common conversations. The strangers do not name it. */
+export const keeper = 'keeper'
+/** Conversations that all strangers are in, most of the time. */
+export const commonConversations: readonly string[] = numbered('common-', 6)
+
 /** Few ids, so that the requests of several strangers meet in the same conversations and messages. */
-const conversations = [...numbered('c', 12), secretGroup, 'never-created']
-const messages = [...numbered('m', 24), secretMessage]
+const conversations = [
+  ...commonConversations,
+  ...commonConversations,
+  ...numbered('c', 8),
+  secretGroup,
+  'never-created',
+]
+const messages = [...numbered('m', 10), secretMessage]
 const users = [...strangers, ...victims, 'never-seen']
 
 /** Values that the run replaces by the newest one of an earlier answer to the same client. */
-export const Earlier = { cursor: '$cursor', session: '$session', mediaId: '$mediaId' } as const
+export const Earlier = {
+  cursor: '$cursor',
+  session: '$session',
+  mediaId: '$mediaId',
+  upload: '$upload',
+  download: '$download',
+} as const
 
 /** Files that uploads announce and send. */
 export const files = ['a', 'hello '.repeat(20), `\x89PNG\r\n\x1a\n${'x'.repeat(500)}`].map(content => {
@@ -46,11 +63,16 @@ const strange = [
   '%00',
   '\r\n',
 ]
-const words = fc.constantFrom('tea', 'milk', 'and', 'http://a.b/c', '@stranger-1', '**bold**', ...strange)
+/** A word of few messages. */
+export const rareWord = 'saffron'
+const words = weighted(
+  [200, fc.constantFrom('tea', 'milk', 'and', 'http://a.b/c', '@stranger-1', '**bold**', ...strange)],
+  [1, fc.constant(rareWord)],
+)
 
 const text = weighted(
-  [12, fc.array(words, { minLength: 1, maxLength: 6 }).map(all => all.join(' '))],
-  [2, fc.string({ unit: 'binary', maxLength: 40 })],
+  [60, fc.array(words, { minLength: 1, maxLength: 6 }).map(all => all.join(' '))],
+  [10, fc.string({ unit: 'binary', maxLength: 40 })],
   [
     1,
     fc.constantFrom('', ' ', 'a '.repeat(2_000), '"'.repeat(Limits.textBytes), 'é'.repeat(Limits.textBytes)),
@@ -78,7 +100,7 @@ const user = idOf(users)
 /** Strings by the name of their field. Fields with a schema of their own, such as a choice, are not listed. */
 export const stringsByField: Readonly<Record<string, fc.Arbitrary<string>>> = {
   c: idOf(conversations),
-  m: idOf(messages),
+  m: weighted([3, idOf(messages)], [1, fc.nat({ max: 100_000 }).map(n => `n${n}`)]),
   replyTo: idOf(messages),
   around: idOf(messages),
   user,

@@ -245,7 +245,8 @@ export const webSocketLane = (name: string, net: number, target: Target): Lane =
             client.sendBroken(Buffer.from(step.bytes), step.head)
             break
           default: {
-            const id = `r${ids++}`
+            // An edited id must not become that of another request.
+            const id = step.kind === 'edited' ? `edited-${ids++}-edited` : `r${ids++}`
             const request = earlier.in(changed(step.request, id))
             const bytes = encoded(request, given.encoding)
             const type = typeof request.t === 'string' ? request.t : undefined
