@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { isLoopback } from '../base/host-names.ts'
 import { KiB } from '../base/option-types.ts'
-import { CannotListenError, type TokenVerifier } from '../edge/index.ts'
+import { addressKey, CannotListenError, ClientTokens, type TokenVerifier } from '../edge/index.ts'
 import { ConfabError } from '../events/index.ts'
 import { adminRole } from '../infra/tokens/index.ts'
 import { acceptedHosts } from './accepted-hosts.ts'
@@ -50,7 +50,10 @@ const bodyOf = async (request: IncomingMessage): Promise<Readonly<Record<string,
 }
 
 /** Returns the user of an administrator's token. Rejects with ConfabError. */
-const adminOf = async ({ headers }: IncomingMessage, tokens: AdminServerParts['tokens']): Promise<string> => {
+const adminOf = async (
+  { headers, socket }: IncomingMessage,
+  tokens: ClientTokens | undefined,
+): Promise<string> => {
   const token = /^Bearer +(\S+)$/i.exec(headers.authorization ?? '')?.[1]
   if (token === undefined)
     throw new ConfabError('UNAUTHENTICATED', 'No token. Send the header Authorization: Bearer TOKEN.')
@@ -59,7 +62,7 @@ const adminOf = async ({ headers }: IncomingMessage, tokens: AdminServerParts['t
       'UNAVAILABLE',
       'This process has no keys that verify tokens. Set jwt.secret or jwt.jwks.',
     )
-  const { user, role } = await tokens.verify(token)
+  const { user, role } = await tokens.verify(addressKey(socket.remoteAddress ?? ''), token)
   if (role !== adminRole)
     throw new ConfabError('FORBIDDEN', `The token needs the claim confab_role with the value ${adminRole}.`)
   return user
@@ -74,7 +77,7 @@ const adminOf = async ({ headers }: IncomingMessage, tokens: AdminServerParts['t
  */
 export const openAdminServer = async (
   context: ProcessContext,
-  { readiness, tokens }: AdminServerParts,
+  { readiness, tokens: verifier }: AdminServerParts,
 ): Promise<string | undefined> => {
   const { config, logger, registry, admin } = context
   const { adminHost: host, adminPort } = config
@@ -92,6 +95,8 @@ export const openAdminServer = async (
   routes.set('/metrics', {
     GET: async () => ({ status: 200, type: registry.contentType, body: await registry.metrics() }),
   })
+  const refused = () => logger.warn('admin requests refused: too many invalid tokens of one address')
+  const tokens = verifier && new ClientTokens(config.edge, verifier, refused)
   const guarded =
     (handler: AdminHandler): HttpHandler =>
     async (request, url) => {

@@ -24,7 +24,7 @@ export const wireTransports = (
   isReady: () => Promise<boolean>,
 ) => {
   const { uws, media, metrics, logger, signDevToken } = options
-  const { sessions, tokens, addresses, helloRate, presence } = wired
+  const { sessions, tokens, clientTokens, addresses, helloRate, presence } = wired
   const { access, isOnRoster, memberships, reader, fanOut, catchUp, writeRoom } = wired
   const { requests, answer, admission, quotas, reserve } = wired
   const cors = corsPolicy(options.corsOrigins ?? [])
@@ -71,7 +71,8 @@ export const wireTransports = (
       answer,
       admission,
       isOnRoster,
-      tokens,
+      tokens: clientTokens,
+      addresses,
       presence,
       metrics,
       logger,
@@ -92,7 +93,7 @@ export const wireTransports = (
       admission,
       quotas,
       reserve,
-      tokens,
+      tokens: clientTokens,
       logger,
       cors,
     }).register(app)

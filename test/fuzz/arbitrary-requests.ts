@@ -43,7 +43,10 @@ const integers = ({ minimum = 0, maximum = Number.MAX_SAFE_INTEGER }: JsonSchema
   fc.oneof(
     {
       weight: 6,
-      arbitrary: maximum > 1_000 ? seqs.map(seq => Math.max(minimum, seq)) : fc.nat({ max: maximum }),
+      arbitrary:
+        maximum > 1_000
+          ? seqs.map(seq => Math.min(maximum, Math.max(minimum, seq)))
+          : fc.nat({ max: maximum }),
     },
     { weight: 1, arbitrary: fc.constantFrom(minimum, maximum) },
   )
@@ -100,12 +103,13 @@ const objectOf = ({ properties = {}, required = [] }: JsonSchema): fc.Arbitrary<
 /** How often a type is generated; other types: 2. */
 const weights: Readonly<Record<string, number>> = { create: 5, send: 8, edit: 4, react: 4, hello: 1 }
 
-/** Requests of all types by their published schemas. Their ids are set when they are sent. */
-export const validRequests: fc.Arbitrary<Fields> = fc.oneof(
-  ...Object.entries(schemas).map(([type, schema]) => ({
-    weight: weights[type] ?? 2,
-    arbitrary: objectOf(schema as unknown as JsonSchema),
-  })),
+/** Valid requests of a type by its published schema. Their ids are set when they are sent. */
+export const requestsOfType = (type: string): fc.Arbitrary<Fields> =>
+  objectOf(schemas[type as keyof typeof schemas] as unknown as JsonSchema)
+
+/** Requests of all types. */
+const validRequests: fc.Arbitrary<Fields> = fc.oneof(
+  ...Object.keys(schemas).map(type => ({ weight: weights[type] ?? 2, arbitrary: requestsOfType(type) })),
 )
 
 const changes: fc.Arbitrary<readonly Change[]> = fc.array(

@@ -104,7 +104,7 @@ const entries = (cursors: unknown): unknown =>
     : cursors
 
 /** Returns a request as its message. A value that its field cannot hold makes the message empty. */
-const messageOf = (request: Fields): Buffer => {
+export const messageOf = (request: Fields): Buffer => {
   const { id, t, ...fields } = request
   for (const name of ['resume', 'seen', 'cursors'])
     if (typeof fields[name] === 'object') fields[name] = entries(fields[name])

@@ -84,7 +84,7 @@ export const readAnswer = async (
   }
   const hasBody = !isHead && !['101', '204', '304'].includes(status)
   const length = headers.get('content-length')
-  let body = Buffer.alloc(0)
+  let body: Buffer = Buffer.alloc(0)
   if (hasBody && length !== undefined) {
     const size = Number(length)
     if (!(await connection.until(() => connection.unread.length >= size, ms)))

@@ -20,11 +20,12 @@ const { values } = parseArgs({
 
 const closers: (() => unknown)[] = []
 const failures: string[] = []
-const expect = (holds: boolean, message: string, actual?: unknown): void => {
+const expect = (holds: boolean, message: string, actual?: unknown): boolean => {
   console.log(`${holds ? 'ok' : 'FAILED'}: ${message}`)
-  if (holds) return
+  if (holds) return true
   failures.push(message)
   if (actual !== undefined) console.log(JSON.stringify(actual, undefined, 1).slice(0, 5_000))
+  return false
 }
 const asserts: Asserts = {
   ok: (value, message) => expect(Boolean(value), message),
