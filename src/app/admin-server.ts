@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { isLoopback } from '../base/host-names.ts'
 import { KiB } from '../base/option-types.ts'
 import { readTlsFiles } from '../base/tls-files.ts'
-import { CannotListenError, type TokenVerifier } from '../edge/index.ts'
+import { addressKey, CannotListenError, ClientTokens, type TokenVerifier } from '../edge/index.ts'
 import { ConfabError } from '../events/index.ts'
 import type { ConfabConfig } from '../infra/config/index.ts'
 import { adminRole } from '../infra/tokens/index.ts'
@@ -53,7 +53,10 @@ const bodyOf = async (request: IncomingMessage): Promise<Readonly<Record<string,
 }
 
 /** Returns the user of an administrator's token. Rejects with ConfabError. */
-const adminOf = async ({ headers }: IncomingMessage, tokens: AdminServerParts['tokens']): Promise<string> => {
+const adminOf = async (
+  { headers, socket }: IncomingMessage,
+  tokens: ClientTokens | undefined,
+): Promise<string> => {
   const token = /^Bearer +(\S+)$/i.exec(headers.authorization ?? '')?.[1]
   if (token === undefined)
     throw new ConfabError('UNAUTHENTICATED', 'No token. Send the header Authorization: Bearer TOKEN.')
@@ -62,7 +65,7 @@ const adminOf = async ({ headers }: IncomingMessage, tokens: AdminServerParts['t
       'UNAVAILABLE',
       'This process has no keys that verify tokens. Set jwt.secret or jwt.jwks.',
     )
-  const { user, role } = await tokens.verify(token)
+  const { user, role } = await tokens.verify(addressKey(socket.remoteAddress ?? ''), token)
   if (role !== adminRole)
     throw new ConfabError('FORBIDDEN', `The token needs the claim confab_role with the value ${adminRole}.`)
   return user
@@ -84,7 +87,7 @@ const tlsOf = ({ adminTls, edgeTls }: ConfabConfig): ListenerTls | undefined => 
  */
 export const openAdminServer = async (
   context: ProcessContext,
-  { readiness, tokens }: AdminServerParts,
+  { readiness, tokens: verifier }: AdminServerParts,
 ): Promise<string | undefined> => {
   const { config, logger, registry, admin } = context
   const { adminHost: host, adminPort } = config
@@ -102,6 +105,8 @@ export const openAdminServer = async (
   routes.set('/metrics', {
     GET: async () => ({ status: 200, type: registry.contentType, body: await registry.metrics() }),
   })
+  const refused = () => logger.warn('admin requests refused: too many invalid tokens of one address')
+  const tokens = verifier && new ClientTokens(config.edge, verifier, refused)
   const guarded =
     (handler: AdminHandler): HttpHandler =>
     async (request, url) => {

@@ -1,4 +1,6 @@
 export type { EdgeOptions } from './edge-options.ts'
+export { ClientTokens } from './limits/client-tokens.ts'
+export { addressKey } from './limits/connection-limits.ts'
 export { defaultEdgeLimits, type EdgeLimits } from './ports/edge-limits.ts'
 export type { EdgeMetrics } from './ports/edge-metrics.ts'
 export type { LastSeenStore } from './ports/last-seen-store.ts'

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { EdgeOptions } from './edge-options.ts'
+import { ClientTokens } from './limits/client-tokens.ts'
 import { AddressLimit, HelloRate } from './limits/connection-limits.ts'
 import type { EdgeLimits } from './ports/edge-limits.ts'
 import { Contacts, LastSeen, PresenceBoard } from './presence/index.ts'
@@ -25,7 +26,8 @@ export const wireSessions = (options: EdgeOptions, limits: EdgeLimits) => {
     logger,
   })
   const addresses = new AddressLimit(limits, limit => metrics.limited(limit))
-  const helloRate = new HelloRate(limits, limit => metrics.limited(limit))
+  const clientTokens = new ClientTokens(limits, tokens, () => metrics.limited('address_failures'))
+  const helloRate = new HelloRate(limits, clientTokens, limit => metrics.limited(limit))
   const devices = new DeviceSessions(signals, sessions)
   const lastSeen =
     options.lastSeen === undefined
@@ -47,6 +49,7 @@ export const wireSessions = (options: EdgeOptions, limits: EdgeLimits) => {
   return {
     sessions,
     tokens,
+    clientTokens,
     directory,
     addresses,
     helloRate,

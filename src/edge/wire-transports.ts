@@ -26,7 +26,7 @@ export const wireTransports = (
   isReady: () => Promise<boolean>,
 ) => {
   const { uws, media, metrics, logger, signDevToken } = options
-  const { sessions, tokens, addresses, helloRate, presence } = wired
+  const { sessions, tokens, clientTokens, addresses, helloRate, presence } = wired
   const { access, isOnRoster, memberships, reader, fanOut, catchUp, writeRoom } = wired
   const { requests, answer, admission, quotas, reserve } = wired
   const policy = { always, cors: corsPolicy(options.corsOrigins ?? []) }
@@ -74,7 +74,8 @@ export const wireTransports = (
       answer,
       admission,
       isOnRoster,
-      tokens,
+      tokens: clientTokens,
+      addresses,
       presence,
       metrics,
       logger,
@@ -98,7 +99,7 @@ export const wireTransports = (
       admission,
       quotas,
       reserve,
-      tokens,
+      tokens: clientTokens,
       logger,
       policy,
     }).register(app)

@@ -24,7 +24,11 @@ t.test(
   'metrics, details and admin requests are on the admin listener, and not on the public port',
   async t => {
     const data = join(tempFolder(t), 'data')
-    const env = { CONFAB_JWT_SECRET: strong, CONFAB_EDGE_IN_FLIGHT: '77' }
+    const env = {
+      CONFAB_JWT_SECRET: strong,
+      CONFAB_EDGE_IN_FLIGHT: '77',
+      CONFAB_EDGE_LIMITS_ADDRESS_FAILURES: '1',
+    }
     const confab = await untilReady(await spawnConfab({ data, env, dev: false }))
     t.teardown(() => confab.stop())
     const tokenOf = async (...args: string[]): Promise<string> =>
@@ -72,6 +76,10 @@ t.test(
     t.equal(ended.code, 0, ended.stderr)
     while ((await ask(admin)).status === 200) await sleep(20)
     t.match(await ask(admin), { status: 401, body: { error: { code: 'UNAUTHENTICATED' } } }, 'revoked')
+
+    const statuses = await Promise.all(Array.from({ length: 60 }, async () => (await ask('junk')).status))
+    t.ok(statuses.includes(503), 'an address with many invalid tokens is refused')
+    t.equal((await fetch(`${confab.adminUrl}/metrics`)).status, 200)
 
     t.equal(inUse.code, 1)
     t.match(inUse.stderr, /CANNOT_LISTEN: cannot listen on 127\.0\.0\.1:\d+: .* with --admin-port/)

@@ -93,6 +93,7 @@ let ids = 0
 const stage: Stage = {
   c: 'large',
   m: 'm0',
+  banned: 'banned',
   many: Array.from({ length: Limits.cursors }, (_, i) => `c${i}`),
   id: () => `id-${ids++}`,
 }
@@ -111,6 +112,17 @@ for (let i = 0; i < 100; i++) {
     i % 4
   ]
   await mallory.ok('send', { c: stage.c, m: `m${i}`, text })
+}
+
+await mallory.ok('create', { c: stage.banned, kind: 'group', members: [] })
+for (let i = 0; i < 1_000; i++) await mallory.ok('ban', { c: stage.banned, user: `banned-${i}` })
+for (let i = 0; i < Limits.profiles; i++) {
+  const answer = await fetch(`${confab.url}/v1/commands`, {
+    method: 'POST',
+    body: JSON.stringify({ id: 'x', t: 'profile', data: { a: 'x'.repeat(Limits.dataBytes - 8) } }),
+    headers: { authorization: `Bearer ${await confab.token(`u${i}`)}` },
+  })
+  if (answer.status !== 200) throw new Error(`profile: ${await answer.text()}`)
 }
 
 const types = Object.keys({ ...Requests, hello: true }) as (keyof typeof largestRequests)[]

@@ -1,5 +1,4 @@
 import { isDeepStrictEqual } from 'node:util'
-import type { Test } from 'tap'
 import type { Outsider, SeenEvent } from './outsider.ts'
 
 /** A command that was acknowledged, with the answered seq. */
@@ -11,7 +10,12 @@ export interface Acked {
   text: string
 }
 
-type Asserts = Pick<Test, 'same' | 'equal' | 'ok'>
+/** The assertions of a test, or of a program without one. */
+interface Asserts {
+  same(actual: unknown, expected: unknown, message: string): unknown
+  equal(actual: unknown, expected: unknown, message: string): unknown
+  ok(value: unknown, message: string): unknown
+}
 
 /** Invariant 1: acknowledged messages are in the log exactly once, at the answered seq. */
 export const ackedAreStored = (t: Asserts, log: Map<string, SeenEvent[]>, acked: readonly Acked[]): void => {

@@ -8,6 +8,8 @@ export interface Stage {
   readonly c: string
   /** A message of it. */
   readonly m: string
+  /** A group with as many bans as a conversation may have. */
+  readonly banned: string
   /** Conversations of the caller, as many as one request can name. */
   readonly many: readonly string[]
   /** A new id on each call. */
@@ -164,8 +166,9 @@ export const largestRequests: {
     { c, limit: Limits.membersPage },
     { c, cursor: 'a'.repeat(512) },
   ],
-  bans: ({ c }) => [
+  bans: ({ c, banned }) => [
     { c, limit: Limits.membersPage },
+    { c: banned, limit: Limits.membersPage },
     { c, cursor: 'a'.repeat(512) },
   ],
   search: ({ c }) => [

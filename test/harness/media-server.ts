@@ -1,5 +1,6 @@
 import type { Access } from '../../src/edge/access/access.ts'
 import type { ConversationReader } from '../../src/edge/catch-up/conversation-reader.ts'
+import { ClientTokens, defaultEdgeLimits } from '../../src/edge/index.ts'
 import { corsPolicy } from '../../src/edge/transports/http/cors.ts'
 import { MediaRoutes } from '../../src/edge/transports/http/media-routes.ts'
 import { loadUws } from '../../src/infra/uws/index.ts'
@@ -22,7 +23,7 @@ export const startMediaServer = async (
     admission: { user: none },
     quotas: { uploadEnded: none },
     reserve: { requireForMedia: none },
-    tokens: { verify: nobody },
+    tokens: new ClientTokens(defaultEdgeLimits, { verify: nobody }, none),
     logger: { debug: none, info: none, warn: none, error: none },
     policy: { always: () => [], cors: corsPolicy([]) },
   }).register(app)

@@ -1,9 +1,12 @@
 import { createServer } from 'node:http'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { isMainThread } from 'node:worker_threads'
 
 /**
  * Loaded into a process of confab with `--import`: measures the turns of its main event loop in CPU time, which no
- * other process of the machine can lengthen. Answers on the port in TURN_PROBE_PORT.
+ * other process of the machine can lengthen. `/memory` collects the garbage and returns what is left. Answers on the
+ * port in TURN_PROBE_PORT.
  */
 const cpuMs = (): number => {
   const { user, system } = process.threadCpuUsage()
@@ -27,6 +30,14 @@ const reference = (): number => {
   return least
 }
 
+/** Collects the garbage, several times: finalizers release more. */
+const memory = (): NodeJS.MemoryUsage => {
+  setFlagsFromString('--expose-gc')
+  const gc = runInNewContext('gc') as () => void
+  for (let i = 0; i < 4; i++) gc()
+  return process.memoryUsage()
+}
+
 if (isMainThread) {
   let last = cpuMs()
   let longest = 0
@@ -39,7 +50,8 @@ if (isMainThread) {
   }
   setInterval(turn, 1).unref()
   createServer((request, response) => {
-    if (request.url === '/reference') response.end(JSON.stringify({ reference: reference() }))
+    if (request.url === '/memory') response.end(JSON.stringify(memory()))
+    else if (request.url === '/reference') response.end(JSON.stringify({ reference: reference() }))
     else {
       turn()
       response.end(JSON.stringify({ longest, used }))

@@ -1,10 +1,12 @@
-import { isIP } from 'node:net'
+import { isIP, isIPv4 } from 'node:net'
 import ipaddr from 'ipaddr.js'
 import { ConfabError } from '../../events/index.ts'
 import type { EdgeLimits } from '../ports/edge-limits.ts'
 import type { LimitName } from '../ports/edge-metrics.ts'
-import type { Identity, TokenVerifier } from '../ports/token-verifier.ts'
-import { Rate, RecentKeys } from './admission.ts'
+import type { Identity } from '../ports/token-verifier.ts'
+import { Rate } from './admission.ts'
+import type { ClientTokens } from './client-tokens.ts'
+import { jittered, KeyedRate } from './keyed-rate.ts'
 
 /** `retryAfterMs` of a refused connection. */
 const retryAfterMs = 10_000
@@ -105,6 +107,7 @@ export const tooManyConnections = (subject: 'This user' | 'This address'): Confa
  * 6177).
  */
 export const addressKey = (address: string): string => {
+  if (isIPv4(address)) return address
   // The peer of a gRPC call is `unknown` once its socket has closed.
   if (!ipaddr.isValid(address)) return address
   const parsed = ipaddr.process(address)
@@ -127,83 +130,45 @@ export const clientAddress = (peer: string, forwarded: string, proxies: number):
   return isIP(address) === 0 ? peer : address
 }
 
-/** A rate limit for each of many keys. It forgets keys that it has not seen for long, when there are too many. */
-class KeyedRate {
-  readonly #rate: Rate
-  readonly #arrivals: RecentKeys<{ at: number }>
-
-  constructor(rate: { perSecond: number; burstMs: number }, keys: number) {
-    this.#rate = new Rate(rate)
-    this.#arrivals = new RecentKeys(keys, () => ({ at: 0 }))
-  }
-
-  /** Returns how long the next unit of a key has to wait, ms; 0 or less: not at all. */
-  waitMs(key: string, now: number): number {
-    const arrival = this.#arrivals.peek(key)
-    return arrival === undefined ? 0 : this.#rate.waitMs(this.#rate.after(arrival.at, now, 1), now)
-  }
-
-  /** Counts a unit of a key and returns 0. Over the limit it counts nothing and returns how long to wait, ms. */
-  take(key: string, now: number): number {
-    const arrival = this.#arrivals.of(key)
-    const after = this.#rate.after(arrival.at, now, 1)
-    const wait = this.#rate.waitMs(after, now)
-    if (wait > 0) return wait
-    arrival.at = after
-    return 0
-  }
-}
-
 /** Length of a burst of new sessions, ms. Sessions within a burst are not delayed. */
 const helloBurstMs = 1_000
 /** Longest `retryAfterMs` of a refused `hello`, ms. */
 const longestRetryMs = 30_000
 
-type HelloLimits = Pick<EdgeLimits, 'hellos' | 'userHellos' | 'addressFailures' | 'burstMs' | 'meters'>
+type HelloLimits = Pick<EdgeLimits, 'hellos' | 'userHellos' | 'burstMs' | 'meters'>
 
 /**
  * Limits how many sessions open per second. Each new session costs work: conversations, presence, catch-up. Beyond the
  * limit all sessions would be served late. A refused client receives a retry time of its own, spaced at the rate: with
  * one common time all refused clients would return at once.
  *
- * Only clients with a valid token count, each user up to its share: other clients would use up the arrivals of all. The
- * verification of a token costs work, too, so an address with many invalid ones is refused before it.
+ * Only clients with a valid token count, each user up to its share: other clients would use up the arrivals of all.
  */
 export class HelloRate {
   readonly #rate: Rate
   readonly #msEach: number
   readonly #users: KeyedRate
-  readonly #failures: KeyedRate
+  readonly #tokens: ClientTokens
   readonly #onRefused: (limit: LimitName) => void
   #arrival = 0
   /** The retry time of the client that was refused last. */
   #lastRetryAt = 0
 
-  constructor(limits: HelloLimits, onRefused: (limit: LimitName) => void) {
-    const { hellos, userHellos, addressFailures, burstMs, meters } = limits
+  constructor(limits: HelloLimits, tokens: ClientTokens, onRefused: (limit: LimitName) => void) {
+    const { hellos, userHellos, burstMs, meters } = limits
     this.#rate = new Rate({ perSecond: hellos, burstMs: helloBurstMs })
     this.#msEach = hellos === 0 ? 0 : 1000 / hellos
     this.#users = new KeyedRate({ perSecond: userHellos, burstMs }, meters)
-    this.#failures = new KeyedRate({ perSecond: addressFailures, burstMs }, meters)
+    this.#tokens = tokens
     this.#onRefused = onRefused
   }
 
   /**
-   * Verifies the token of a client at this address, then counts its session. Rejects with ConfabError: UNAUTHENTICATED
-   * or UNAVAILABLE as `tokens` does, OVERLOADED with `retryAfterMs`.
+   * Verifies the token of a client at this address, then counts its session. Rejects with ConfabError: as
+   * `ClientTokens` does, and OVERLOADED with `retryAfterMs`.
    */
-  async admit(address: string, token: string, tokens: TokenVerifier): Promise<Identity> {
-    const failed = this.#failures.waitMs(address, performance.now())
-    if (failed > 0)
-      this.#refuse('address_failures', 'This address has sent too many invalid tokens. Retry later.', failed)
-    let identity: Identity
-    try {
-      identity = await tokens.verify(token)
-    } catch (error) {
-      if (ConfabError.is(error) && error.code === 'UNAUTHENTICATED')
-        this.#failures.take(address, performance.now())
-      throw error
-    }
+  async admit(address: string, token: string): Promise<Identity> {
+    const identity = await this.#tokens.verify(address, token)
     this.#admit(identity.user, performance.now())
     return identity
   }
@@ -231,6 +196,3 @@ export class HelloRate {
     throw new ConfabError('OVERLOADED', message, { retryAfterMs: jittered(waitMs) })
   }
 }
-
-/** Returns 100 to 125 % of a time. */
-const jittered = (ms: number): number => Math.ceil(ms * (1 + Math.random() / 4))

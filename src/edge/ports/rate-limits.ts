@@ -89,7 +89,7 @@ export const rateOptions = {
     type: rate,
     default: 50,
     unit: 'tokens/s',
-    doc: 'Invalid tokens a second of one client address, in `hello` and event streams. Beyond them its clients are OVERLOADED before their tokens are verified.',
+    doc: 'Invalid tokens a second of one client address, over all transports. Beyond them its clients are OVERLOADED before their tokens are verified.',
   }),
   userSockets: option({
     key: 'edge.limits.userSockets',

@@ -47,7 +47,7 @@ export class HelloHandler {
     const token = hello.token ?? session.token
     if (token === undefined)
       throw new ConfabError('UNAUTHENTICATED', 'No token. Send one in hello or in the header Authorization.')
-    const identity = await helloRate.admit(session.address?.address ?? '', token, tokens)
+    const identity = await helloRate.admit(session.address?.address ?? '', token)
     const { user, expiresAt } = identity
     access.requireFresh()
     await memberships.of(user, conversations => {

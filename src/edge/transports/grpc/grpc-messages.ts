@@ -40,7 +40,10 @@ type Cursors = readonly { readonly c: string; readonly seq: number }[]
 const notARequest = (): ConfabError =>
   new ConfabError('BAD_REQUEST', 'A message must be a confab.v1.Request.')
 
-/** Fields that are lists of cursors here: maps of some languages cannot hold the key `__proto__`. */
+/**
+ * Fields that are lists of cursors here: maps of some languages cannot hold the key `__proto__`. The `seen` of
+ * `history` is a number.
+ */
 const cursorFields = ['resume', 'seen', 'cursors']
 /** Lists that count as missing when they are empty, because proto3 has no optional lists. */
 const optionalLists = ['resume', 'seen', 'attachments']
@@ -64,7 +67,7 @@ const toJsonFields = (t: string, fields: Fields): Fields => {
   for (const name of optionalLists)
     if ((fields[name] as unknown[] | undefined)?.length === 0) delete changed[name]
   for (const name of cursorFields)
-    if (changed[name] !== undefined)
+    if (Array.isArray(changed[name]))
       changed[name] = Object.fromEntries((changed[name] as Cursors).map(({ c, seq }) => [c, seq]))
   if (t === 'presence' && fields.users !== undefined) changed.users = (fields.users as Fields).ids
   if (t !== 'call' && changed.data !== undefined) changed.data = dataFrom(changed.data as string)

@@ -1,7 +1,9 @@
 import type { HttpRequest, HttpResponse } from 'uWebSockets.js'
 import { ConfabError, type ErrorBody, ErrorRegistry, isId } from '../../../events/index.ts'
-import type { Identity, TokenVerifier } from '../../ports/token-verifier.ts'
+import type { ClientTokens } from '../../limits/client-tokens.ts'
+import type { AddressLimit } from '../../limits/connection-limits.ts'
 import { bearerToken, type Caller } from '../../sessions/caller.ts'
+import { peerOf } from '../listen.ts'
 import { type AnswerPolicy, writeHead } from './answer-headers.ts'
 import type { CorsPolicy, HeaderList } from './cors.ts'
 import { RequestBody } from './http-body.ts'
@@ -28,6 +30,12 @@ const statusText: Readonly<Record<number, string>> = {
 }
 
 const noStore: HeaderList = [['cache-control', 'no-store']]
+
+/** What authenticates the clients of a route. */
+export interface CallerParts {
+  readonly tokens: ClientTokens
+  readonly addresses: Pick<AddressLimit, 'keyOf'>
+}
 
 /** Most parameters in the path of a route. */
 const maxParameters = 2
@@ -63,6 +71,7 @@ export class Exchange {
   readonly #always: HeaderList
   readonly #cors: CorsPolicy
   readonly #origin: string
+  readonly #forwarded: string
   #isOver = false
   #isAborted = false
   /** Wakes `#send`, which waits until the client has received more of an answer. */
@@ -77,6 +86,7 @@ export class Exchange {
     this.isHead = req.getMethod() === 'head'
     this.query = new URLSearchParams(req.getQuery())
     this.#origin = req.getHeader('origin')
+    this.#forwarded = req.getHeader('x-forwarded-for')
     this.#path = pathParameters(req)
     this.body = new RequestBody(res, req)
     res.onAborted(() => {
@@ -93,15 +103,15 @@ export class Exchange {
     return this.#isOver
   }
 
-  /** Authenticates the client. Rejects with ConfabError UNAUTHENTICATED or UNAVAILABLE. */
-  async caller(tokens: TokenVerifier): Promise<Caller> {
-    const { user } = await this.identity(tokens)
+  /**
+   * Authenticates the client. Must be called in the first turn of a route's handler. Rejects with ConfabError as
+   * `ClientTokens` does.
+   */
+  async caller({ tokens, addresses }: CallerParts): Promise<Caller> {
+    const token = this.requireToken()
+    const address = addresses.keyOf(peerOf(this.#res), this.#forwarded)
+    const { user } = await tokens.verify(address, token)
     return traceparentPattern.test(this.traceparent) ? { user, traceparent: this.traceparent } : { user }
-  }
-
-  /** Verifies the token of the request. Rejects with ConfabError UNAUTHENTICATED or UNAVAILABLE. */
-  async identity(tokens: TokenVerifier): Promise<Identity> {
-    return await tokens.verify(this.requireToken())
   }
 
   /** Returns the token of the request. Throws ConfabError UNAUTHENTICATED. */

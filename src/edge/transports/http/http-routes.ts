@@ -6,7 +6,6 @@ import { isDamage, type RosterCheck } from '../../access/access.ts'
 import type { Admission, UserMeter } from '../../limits/admission.ts'
 import type { EdgeLimits } from '../../ports/edge-limits.ts'
 import type { EdgeMetrics } from '../../ports/edge-metrics.ts'
-import type { TokenVerifier } from '../../ports/token-verifier.ts'
 import type { PresenceBoard } from '../../presence/index.ts'
 import { damageSeenBy, visibleError } from '../../requests/answers.ts'
 import type { Answerer } from '../../requests/index.ts'
@@ -16,15 +15,14 @@ import type { Caller } from '../../sessions/caller.ts'
 import { encodeAnswer, JsonFields } from '../../sessions/frames.ts'
 import type { AnswerPolicy } from './answer-headers.ts'
 import { asyncApiDocument } from './asyncapi.ts'
-import { Exchange } from './http-exchange.ts'
+import { type CallerParts, Exchange } from './http-exchange.ts'
 import { openApiDocument } from './openapi.ts'
 import { addRoute, methodsOf } from './routes.ts'
 
-export interface HttpParts {
+export interface HttpParts extends CallerParts {
   readonly answer: Answerer
   readonly admission: Admission
   readonly isOnRoster: RosterCheck
-  readonly tokens: TokenVerifier
   readonly presence: PresenceBoard
   readonly metrics: EdgeMetrics
   readonly logger: Logger
@@ -110,7 +108,7 @@ export class HttpRoutes {
     addRoute(app, 'get', pattern, (res, req) => {
       const exchange = this.#exchange(res, req)
       void this.#guard(exchange, async () => {
-        const caller = await exchange.caller(this.#parts.tokens)
+        const caller = await exchange.caller(this.#parts)
         const meter = this.#parts.admission.user(caller.user, 0, performance.now())
         const path = t === 'history' ? { c: exchange.pathId(0) } : {}
         const check = () => checkedRequest(requestOfQuery(t, exchange.query, path))
@@ -125,12 +123,12 @@ export class HttpRoutes {
    * the body is read; only the bytes of a body in chunks, whose size is not known before, are counted afterwards.
    */
   #commands(app: TemplatedApp, pattern: string): void {
-    const { tokens, admission } = this.#parts
+    const { admission } = this.#parts
     addRoute(app, 'post', pattern, (res, req) => {
       const exchange = this.#exchange(res, req)
       let re: string | null = null
       const handle = async (): Promise<void> => {
-        const caller = await exchange.caller(tokens)
+        const caller = await exchange.caller(this.#parts)
         const { size } = exchange.body
         const known = Number.isNaN(size) ? 0 : Math.min(size, Limits.frameBytes)
         const meter = admission.user(caller.user, known, performance.now())

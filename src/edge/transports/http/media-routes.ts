@@ -6,27 +6,23 @@ import { ConfabError } from '../../../events/index.ts'
 import { contentDisposition, type LocalTransfers, type Media, noMedia } from '../../../media/index.ts'
 import type { Access } from '../../access/access.ts'
 import type { ConversationReader } from '../../catch-up/conversation-reader.ts'
-import type { AddressLimit } from '../../limits/connection-limits.ts'
 import type { Quotas } from '../../limits/quotas.ts'
 import type { StorageReserve } from '../../limits/storage-reserve.ts'
-import type { TokenVerifier } from '../../ports/token-verifier.ts'
 import { visibleError } from '../../requests/answers.ts'
 import { uploadAnswer } from '../../requests/media.ts'
 import { peerOf } from '../listen.ts'
 import type { AnswerPolicy } from './answer-headers.ts'
 import type { HeaderList } from './cors.ts'
-import { Exchange } from './http-exchange.ts'
+import { type CallerParts, Exchange } from './http-exchange.ts'
 import { addRoute } from './routes.ts'
 
-export interface MediaParts {
+export interface MediaParts extends CallerParts {
   readonly media: Media
   readonly access: Access
   readonly reader: ConversationReader
-  readonly addresses: Pick<AddressLimit, 'keyOf'>
   readonly admission: { user(user: string, bytes: number, now: number): unknown }
   readonly quotas: Pick<Quotas, 'uploadEnded'>
   readonly reserve: Pick<StorageReserve, 'requireForMedia'>
-  readonly tokens: TokenVerifier
   readonly logger: Logger
   readonly policy: AnswerPolicy
 }
@@ -98,7 +94,7 @@ export class MediaRoutes {
 
   /** Authenticates the client and counts its request. Transfers do not count: their URLs are signed. */
   async #user(exchange: Exchange): Promise<string> {
-    const { user } = await exchange.caller(this.#parts.tokens)
+    const { user } = await exchange.caller(this.#parts)
     this.#parts.admission.user(user, 0, performance.now())
     return user
   }

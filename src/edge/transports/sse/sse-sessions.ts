@@ -106,7 +106,7 @@ export class SseSessions {
       address = addresses.opened(peerOf(res), forwarded)
       const token = exchange.requireToken()
       const from = lastId === '' ? undefined : decodeCursor(lastId, this.#parts.feed.positions())
-      const identity = await helloRate.admit(address.address, token, tokens)
+      const identity = await helloRate.admit(address.address, token)
       const { user, expiresAt } = identity
       access.requireFresh()
       this.#requireUserLimit(user)
