@@ -14,6 +14,7 @@ import {
 } from '../commands/index.ts'
 import type { Signals } from '../edge/index.ts'
 import {
+  type Applied,
   applyStreams,
   discoverLog,
   type Followed,
@@ -39,6 +40,8 @@ export interface LogOptions {
 
 /** The log and its live feed. `feed` is not started: listeners register before the start. */
 export interface OpenedLog {
+  /** How the streams were found, and what was changed. */
+  readonly applied: readonly Applied[]
   readonly layout: LogLayout
   readonly log: EventLog
   readonly feed: LiveFeed
@@ -56,7 +59,8 @@ export const openLog = async (
   nats: Nats,
   { replicas, interest = 'everything', timeoutMs, onNotice }: LogOptions,
 ): Promise<OpenedLog> => {
-  for (const { stream, kept } of await applyStreams(nats.connection, loadStreams({ replicas })))
+  const applied = await applyStreams(nats.connection, loadStreams({ replicas }))
+  for (const { stream, kept } of applied)
     if (kept.length > 0) onNotice?.(`stream ${stream} differs from its definition: ${kept.join(', ')}`)
   const layout = await discoverLog(nats.connection)
   const log = new JetStreamEventLog(nats, layout, timeoutMs === undefined ? {} : { timeoutMs })
@@ -67,6 +71,7 @@ export const openLog = async (
     ...(onNotice === undefined ? {} : { onNotice }),
   })
   return {
+    applied,
     layout,
     log,
     feed,

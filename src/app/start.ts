@@ -2,13 +2,14 @@ import { aborted } from '../base/sleep.ts'
 import type { CommandBus, LiveFeed } from '../commands/index.ts'
 import { type ConfabConfig, type Role, shownConfig } from '../infra/config/index.ts'
 import { errorCodeOf } from '../infra/nats/index.ts'
-import { createFeedMetrics, type Logger } from '../infra/telemetry/index.ts'
+import { createAuditMetrics, createFeedMetrics, type Logger } from '../infra/telemetry/index.ts'
 import { createTokenVerifier } from '../infra/tokens/index.ts'
 import { openAdminServer } from './admin-server.ts'
 import { openCommandsRole, openRemoteBus } from './commands.ts'
 import { openEdgeRole, tokenKeys } from './edge.ts'
 import { type HttpListener, urlOf } from './http-listener.ts'
 import { createContext, createLifecycle, type Lifecycle, stopTimeoutOf } from './lifecycle.ts'
+import { changesOf, openAuditTrail, startFacts } from './open-audit.ts'
 import { openLog } from './open-log.ts'
 import { type OpenNatsOptions, openNats } from './open-nats.ts'
 import { openReadViews } from './open-views.ts'
@@ -91,7 +92,12 @@ const startRoles = async (
   const system = await openNats(config, 'confab', onNotice, { ...natsOptions, onListenerError })
   life.onStop('nats', system.close)
   life.readyWhen('nats', () => system.nats.connected())
-  const context = createContext({ config, logger, system, onNotice, onFailure: failed.resolve }, life)
+  const audit = openAuditTrail(system.nats, config, {
+    onUnrecorded: (error, action) =>
+      logger.error({ err: error, action }, 'action not recorded in the audit stream'),
+  })
+  life.onStop('audit', () => audit.stop(), ['nats'])
+  const context = createContext({ config, logger, system, audit, onNotice, onFailure: failed.resolve }, life)
 
   const log = await openLog(system.nats, {
     replicas: config.natsReplicas,
@@ -102,6 +108,10 @@ const startRoles = async (
   })
   life.onStop('log', log.close, ['nats'])
   createFeedMetrics(context.registry, log.followed)
+  createAuditMetrics(context.registry, () => audit.counts)
+  const changed = changesOf(log.applied)
+  if (changed !== undefined) await audit.note('streams.apply', { params: changed })
+  await audit.note('process.start', { params: startFacts(config) })
 
   const views = has('edge') || has('commands') ? await openReadViews(context) : undefined
   const commands = has('commands') && views !== undefined ? openCommandsRole(context, log, views) : undefined
@@ -120,7 +130,9 @@ const startRoles = async (
       : undefined
   const server: HttpListener = edge ?? (await openStatusServer(context, life.readiness))
   const readiness = edge?.readiness ?? life.readiness
-  context.admin.add('GET', '/v1/admin/configuration', () => shownConfig(config))
+  context.admin.add('GET', '/v1/admin/configuration', { action: 'configuration.read' }, () =>
+    shownConfig(config),
+  )
   const adminUrl = await openAdminServer(context, { readiness, tokens: edge?.tokens ?? tokens })
 
   // Last, so that every component above receives the feed from its start.

@@ -1,5 +1,6 @@
-import { readFileSync } from 'node:fs'
 import { Command, Help, type Option } from 'commander'
+import { confabVersion } from '../base/version.ts'
+import { auditCommand } from './audit.ts'
 import { runCommand } from './command/run-command.ts'
 import { doctorCommand } from './doctor/doctor.ts'
 import { importCommand } from './import/index.ts'
@@ -13,11 +14,6 @@ import { streamsCommand } from './streams.ts'
 import { tailCommand } from './tail.ts'
 import { helpWidth, note } from './terminal/output.ts'
 import { tokenCommand } from './token.ts'
-
-const readVersion = (): string => {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
-  return (JSON.parse(text) as { version: string }).version
-}
 
 const isVerbose = ({ long }: Option): boolean => long === '--verbose'
 
@@ -43,7 +39,7 @@ const configure = (command: Command): void => {
 export const createProgram = (): Command => {
   const program = new Command('confab')
     .description('A real-time chat backend: event-sourced CQRS on NATS JetStream')
-    .version(readVersion(), '-V, --version', 'Show the version')
+    .version(confabVersion(), '-V, --version', 'Show the version')
     .option('--verbose', 'Show stack traces of errors')
     .addCommand(serveCommand())
     .addCommand(tokenCommand())
@@ -55,6 +51,7 @@ export const createProgram = (): Command => {
     .addCommand(storesCommand())
     .addCommand(sessionsCommand())
     .addCommand(projectionsCommand())
+    .addCommand(auditCommand())
     .addCommand(doctorCommand())
   configure(program)
   return program

@@ -1,7 +1,9 @@
 import { Command } from 'commander'
+import { changesOf } from '../app/open-audit.ts'
 import { openNats } from '../app/open-nats.ts'
 import { applyStreams, loadStreams, type StreamStatus, streamsStatus } from '../infra/nats/index.ts'
 import { CliError } from './command/cli-error.ts'
+import { type CommandRecorder, reads, records } from './command/command-effect.ts'
 import {
   addConfigFlags,
   addSystemOptions,
@@ -87,7 +89,7 @@ const status = async (flags: SystemFlags & { json?: boolean }): Promise<void> =>
     if (damaged.length > 0)
       throw new CliError(
         'NOT_READY',
-        `${damaged.join(', ')} has lost messages: run "confab doctor --all", which names the conversations`,
+        `${damaged.join(', ')} has lost messages: run "confab doctor --all", which names the conversations, and "confab audit verify", which names audit records`,
       )
     const advice = streams.map(copiesAdvice).find(one => one !== undefined)
     if (advice !== undefined) throw new CliError('NOT_READY', advice)
@@ -96,11 +98,15 @@ const status = async (flags: SystemFlags & { json?: boolean }): Promise<void> =>
   }
 }
 
-const apply = async (flags: SystemFlags): Promise<void> => {
+const apply = async (recorder: CommandRecorder, flags: SystemFlags): Promise<void> => {
   const config = configOf(flags)
   const system = await openNats(config, 'confab-streams', note)
   try {
-    const applied = await applyStreams(system.nats.connection, loadStreams({ replicas: config.natsReplicas }))
+    const applied = await recorder.perform({ config, nats: system.nats }, {}, async report => {
+      const done = await applyStreams(system.nats.connection, loadStreams({ replicas: config.natsReplicas }))
+      report(changesOf(done) ?? { changed: 'nothing' })
+      return done
+    })
     await print(
       table(
         [{ title: 'stream' }, { title: 'outcome' }, { title: 'changed' }],
@@ -120,14 +126,20 @@ const apply = async (flags: SystemFlags): Promise<void> => {
 
 export const streamsCommand = (): Command => {
   const command = new Command('streams').description('Manage the streams that hold the log')
-  addSystemOptions(command.command('status').description('Show stream status'))
-    .option('--json', 'Output JSON')
-    .action(status)
-  addConfigFlags(
-    command
-      .command('apply')
-      .description('Create or update streams as streams/*.yaml define them; deletes nothing'),
-    ['data', 'natsServers', 'natsReplicas'],
-  ).action(apply)
+  reads(
+    addSystemOptions(command.command('status').description('Show stream status'))
+      .option('--json', 'Output JSON')
+      .action(status),
+  )
+  records(
+    'streams.apply',
+    addConfigFlags(
+      command
+        .command('apply')
+        .description('Create or update streams as streams/*.yaml define them; deletes nothing'),
+      ['data', 'natsServers', 'natsReplicas'],
+    ),
+    apply,
+  )
   return command
 }

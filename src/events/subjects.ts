@@ -46,6 +46,9 @@ export const snapshotSubjectOf = ({ family, id }: AggregateRef): string => `snap
 /** Returns the subject of the dead letters of a projection: `dead.<projection>`. */
 export const deadLetterSubjectOf = (projection: string): string => `dead.${subjectToken(projection)}`
 
+/** The one subject of the records of the audit stream: a literal one, so that an append can expect the last record. */
+export const auditSubject = 'audit.log'
+
 /** Returns the aggregate of a stored or live subject; undefined for any other subject. */
 export const parseSubject = (subject: string): AggregateRef | undefined => {
   const start = subject.startsWith('live.') ? 5 : 0

@@ -17,6 +17,7 @@ import { elasticsearchOptions } from '../elasticsearch/elasticsearch-options.ts'
 import { s3Options } from '../s3/options.ts'
 import { tokenOptions } from '../tokens/options.ts'
 import {
+  auditOptions,
   configFileOption,
   edgeNodeOptions,
   logOptions,
@@ -40,6 +41,7 @@ export const options = {
 /** Options that are one object of the configuration together, by its name there. */
 export const sections = {
   tokens: tokenOptions,
+  audit: auditOptions,
   edge: edgeLimitOptions,
   commands: busOptions,
   remoteCommands: remoteOptions,
@@ -62,6 +64,7 @@ export const optionGroups: readonly OptionGroup[] = [
   { title: 'NATS', options: { ...natsOptions, natsBinaryOption } },
   { title: 'Storage', options: storageOptions },
   { title: 'Tokens', options: tokenOptions },
+  { title: 'Audit', options: auditOptions },
   { title: 'Logging', options: logOptions },
   { title: 'Edge connections', options: { ...edgeNodeOptions, ...connectionOptions } },
   { title: 'Edge limits for clients', options: rateOptions },

@@ -6,7 +6,7 @@ import {
   type StreamInfo,
 } from '@nats-io/jetstream'
 import { type NatsConnection, TimeoutError } from '@nats-io/transport-node'
-import { Family } from '../../../events/index.ts'
+import { auditSubject, Family } from '../../../events/index.ts'
 import { ApiError, apiCodeOf, askJetStream, streamsTaking } from '../client/jetstream-api.ts'
 import { NatsError, NatsProblem } from '../client/nats-error.ts'
 import { supportedNats } from '../client/server-versions.ts'
@@ -168,7 +168,7 @@ export interface StreamStatus {
   readonly subjects: number
   readonly first: number
   readonly last: number
-  /** Messages that a stream of the log has stored and lacks now: removed by a limit, a purge or a delete. */
+  /** Messages that a stream of the log or of the audit has stored and lacks now: removed by a limit, purge or delete. */
   readonly missing: number
   readonly consumers: number
   readonly replicas: number
@@ -221,9 +221,12 @@ const answerFor = async (
   }
 }
 
-/** Whether a stream holds events. The other streams drop messages as they are defined to. */
-const isOfLog = ({ subjects }: StreamDefinition): boolean =>
-  subjects.some(subject => Object.values(Family).some(family => subject.startsWith(`${family}.`)))
+/** Whether a stream holds events or audit records. The other streams drop messages as they are defined to. */
+const keepsAll = ({ subjects }: StreamDefinition): boolean =>
+  subjects.some(
+    subject =>
+      subject === auditSubject || Object.values(Family).some(family => subject.startsWith(`${family}.`)),
+  )
 
 /**
  * Returns the number of messages that a stream has stored and lacks now. JetStream never reuses the sequence of a
@@ -250,7 +253,7 @@ export const streamsStatus = async (
         subjects: info?.state.num_subjects ?? 0,
         first: info?.state.first_seq ?? 0,
         last: info?.state.last_seq ?? 0,
-        missing: info !== undefined && isOfLog(definition) ? missingIn(info) : 0,
+        missing: info !== undefined && keepsAll(definition) ? missingIn(info) : 0,
         consumers: info?.state.consumer_count ?? 0,
         replicas: info?.config.num_replicas ?? 0,
         leader: info?.cluster?.leader || undefined,
