@@ -16,7 +16,7 @@ export const AuditRecord = Type.Object({
   seq: Seq,
   /** By the clock of the process that recorded it. */
   at: Time,
-  /** Who acted, as `kind:name`: `operator:olga`, `os:root`, `token:olga`, `process:…`, `unknown`. */
+  /** The acting user or process, as `kind:name`: `operator:olga`, `os:root`, `token:olga`, `process:…`, `unknown`. */
   actor: Type.String(),
   /** Role in the token of the actor. */
   role: Type.Optional(Type.String()),

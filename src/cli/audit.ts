@@ -23,7 +23,7 @@ import { startBar } from './terminal/progress-bar.ts'
 /** Interval at which `--follow` looks for new records, ms. */
 const followEveryMs = 500
 
-/** What a command about the stream works with. */
+/** The stream and the configuration of a command about it. */
 interface Operation {
   readonly stream: AuditStream
   readonly config: ConfabConfig

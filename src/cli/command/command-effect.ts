@@ -15,8 +15,8 @@ import type { Nats } from '../../infra/nats/index.ts'
 import { note } from '../terminal/output.ts'
 
 /**
- * What a command does to a system. `reads`: it changes nothing. `acts as a user`: the event log records it. Else the
- * action that the audit stream records. A test requires one of each command.
+ * The effect of a command on a system. `reads`: it changes nothing. `acts as a user`: the event log records it. Else
+ * the action that the audit stream records. A test requires one of each command.
  */
 export type Effect = 'reads' | 'acts as a user' | ActionName
 
@@ -117,7 +117,7 @@ export const records = <A extends readonly unknown[]>(
     }),
   )
 
-/** Calls `use` with a connection to the system of a configuration, or `unconnected` with the reason why there is none. */
+/** Calls `use` with a connection to the system of a configuration, or `unconnected` with the reason for its absence. */
 const withAuditedSystem = async <T>(
   config: ConfabConfig,
   use: (system: RecordedSystem) => Promise<T>,

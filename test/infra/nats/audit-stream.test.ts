@@ -162,7 +162,9 @@ t.test('the server refuses to remove records', async t => {
   await t.rejects(manager.streams.update('AUDIT', { ...config, deny_purge: false }))
   const rollup = headers()
   rollup.set('Nats-Rollup', 'all')
-  await t.rejects(connection.connection.request(auditSubject, 'x', { headers: rollup, timeout: 2_000 }).then(refused))
+  await t.rejects(
+    connection.connection.request(auditSubject, 'x', { headers: rollup, timeout: 2_000 }).then(refused),
+  )
   t.match(await verify(stream), { records: 3, broken: 0 })
   await manager.streams.update('AUDIT', { ...config, discard: 'old', max_msgs: 2 } as StreamConfig)
   t.same(await problemsOf(stream), ['missing 1'], 'a limit of a stream')

@@ -168,7 +168,7 @@ export interface StreamStatus {
   readonly subjects: number
   readonly first: number
   readonly last: number
-  /** Messages that a stream of the log or of the audit has stored and lacks now: removed by a limit, purge or delete. */
+  /** Messages that a stream of the log, or that of audit records, has stored and lacks now. */
   readonly missing: number
   readonly consumers: number
   readonly replicas: number
