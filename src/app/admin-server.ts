@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import { AuditError, type Deed } from '../audit/index.ts'
+import { type ActionDetails, AuditError } from '../audit/index.ts'
 import { isLoopback } from '../base/host-names.ts'
 import { KiB } from '../base/option-types.ts'
 import { CannotListenError, type Identity, type TokenVerifier } from '../edge/index.ts'
@@ -66,7 +66,10 @@ const identityOf = async (
   return await tokens.verify(token)
 }
 
-const actorOf = ({ user, role }: Identity): NonNullable<Deed['by']> => ({ actor: `token:${user}`, role })
+const actorOf = ({ user, role }: Identity): NonNullable<ActionDetails['by']> => ({
+  actor: `token:${user}`,
+  role,
+})
 
 /**
  * Serves metrics, details of the readiness and the admin requests of this process, on a port of its own. Admin requests
@@ -124,9 +127,9 @@ export const openAdminServer = async (
       const asked: AdminRequest = { admin: identity.user, query: url.searchParams, body }
       if (recording === 'unrecorded') return json(200, await handler(asked))
       const { action, target, params } = recording
-      const deed = { by: actorOf(identity), target: target?.(asked), params: params?.(asked) }
+      const details = { by: actorOf(identity), target: target?.(asked), params: params?.(asked) }
       const answer = await audit
-        .perform(action, deed, () => handler(asked))
+        .perform(action, details, () => handler(asked))
         .catch(error => {
           if (!AuditError.is(error)) throw error
           throw new ConfabError(

@@ -17,7 +17,7 @@ export const auditStreamOf = (nats: Nats, { audit: { key } }: Pick<ConfabConfig,
 export const openAuditTrail = (
   nats: Nats,
   config: Pick<ConfabConfig, 'audit'>,
-  options: Pick<AuditTrailOptions, 'onUnrecorded'> & { readonly actor?: Actor },
+  options: Pick<AuditTrailOptions, 'onUnrecorded' | 'minuteMs'> & { readonly actor?: Actor },
 ): AuditTrail =>
   new AuditTrail({
     actor: { actor: `process:${thisProcess}` },

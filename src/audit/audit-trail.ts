@@ -20,7 +20,7 @@ export interface Actor {
 }
 
 /** The facts about one action that are known before it starts. */
-export interface Deed {
+export interface ActionDetails {
   readonly target?: string | undefined
   readonly params?: Facts | undefined
   /** Default: the actor of the trail. */
@@ -84,18 +84,18 @@ export class AuditTrail {
    */
   async perform<T>(
     action: ActionName,
-    deed: Deed,
+    details: ActionDetails,
     work: (report: (facts: Facts) => void) => Promise<T> | T,
   ): Promise<T> {
     const request = randomUUID()
     const { recording } = factsOf(action)
-    if (recording !== 'after') await this.#start(action, deed, request, recording === 'required')
+    if (recording !== 'after') await this.#start(action, details, request, recording === 'required')
     let result: Facts | undefined
     const report = (facts: Facts): void => {
       result = { ...result, ...facts }
     }
     const end = (outcome: Outcome): Promise<void> =>
-      this.#record(action, deed, request, result === undefined ? outcome : { ...outcome, result })
+      this.#record(action, details, request, result === undefined ? outcome : { ...outcome, result })
     try {
       const value = await work(report)
       await end({ outcome: 'done' })
@@ -107,9 +107,9 @@ export class AuditTrail {
   }
 
   /** Records what has happened. Never rejects. */
-  note(action: ActionName, deed: Deed, outcome: Outcome = { outcome: 'done' }): Promise<void> {
+  note(action: ActionName, details: ActionDetails, outcome: Outcome = { outcome: 'done' }): Promise<void> {
     if (action === 'admin.refuse') this.#refused++
-    return this.#record(action, deed, randomUUID(), outcome)
+    return this.#record(action, details, randomUUID(), outcome)
   }
 
   /** Records what was counted only, and waits for records under way. */
@@ -118,9 +118,14 @@ export class AuditTrail {
     await Promise.all(this.#underWay)
   }
 
-  async #start(action: ActionName, deed: Deed, request: string, isRequired: boolean): Promise<void> {
+  async #start(
+    action: ActionName,
+    details: ActionDetails,
+    request: string,
+    isRequired: boolean,
+  ): Promise<void> {
     try {
-      await this.#append(action, deed, request, { outcome: 'started' })
+      await this.#append(action, details, request, { outcome: 'started' })
     } catch (error) {
       if (!isRequired) return this.#options.onUnrecorded(error as Error, action)
       throw new AuditError(
@@ -132,18 +137,23 @@ export class AuditTrail {
   }
 
   /** Never rejects. */
-  #record(action: ActionName, deed: Deed, request: string, outcome: Outcome): Promise<void> {
+  #record(action: ActionName, details: ActionDetails, request: string, outcome: Outcome): Promise<void> {
     if (!this.#isWithinLimit(action)) return Promise.resolve()
-    const recording = this.#append(action, deed, request, outcome).catch((error: Error) =>
+    const recording = this.#append(action, details, request, outcome).catch((error: Error) =>
       this.#options.onUnrecorded(error, action),
     )
     this.#underWay.add(recording)
     return recording.finally(() => this.#underWay.delete(recording))
   }
 
-  async #append(action: ActionName, deed: Deed, request: string, outcome: Outcome): Promise<void> {
-    const { actor, role, osUser } = deed.by ?? this.#options.actor
-    const { target, params } = deed
+  async #append(
+    action: ActionName,
+    details: ActionDetails,
+    request: string,
+    outcome: Outcome,
+  ): Promise<void> {
+    const { actor, role, osUser } = details.by ?? this.#options.actor
+    const { target, params } = details
     const { code, result } = outcome
     const entry: AuditEntry = {
       at: new Date().toISOString(),

@@ -1,6 +1,12 @@
 export { type ActionFacts, type ActionName, Actions, factsOf, type Recording } from './actions.ts'
 export { AuditError, AuditProblem } from './audit-error.ts'
-export { type Actor, type AuditLog, AuditTrail, type AuditTrailOptions, type Deed } from './audit-trail.ts'
+export {
+  type ActionDetails,
+  type Actor,
+  type AuditLog,
+  AuditTrail,
+  type AuditTrailOptions,
+} from './audit-trail.ts'
 export type { Facts } from './facts.ts'
 export {
   type AuditEntry,

@@ -21,7 +21,10 @@ t.test('every admin request passes the audit: by its action, with its actor and 
   const life = createLifecycle(logger, 5_000)
   t.teardown(() => life.stop())
   const unrecorded: string[] = []
-  const audit = openAuditTrail(connection, config, { onUnrecorded: (_, action) => unrecorded.push(action) })
+  const audit = openAuditTrail(connection, config, {
+    onUnrecorded: (_, action) => unrecorded.push(action),
+    minuteMs: 3_600_000,
+  })
   const system = { nats: connection, servers: [nats.url], isEmbedded: false, close: async () => {} }
   const context = createContext({ config, logger, system, audit, onNotice() {}, onFailure() {} }, life)
   const calls: string[] = []

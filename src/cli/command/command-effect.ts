@@ -2,11 +2,11 @@ import type { Command } from 'commander'
 import { openAuditTrail, operatorOf } from '../../app/open-audit.ts'
 import { hasEmbeddedLog, openNats } from '../../app/open-nats.ts'
 import {
+  type ActionDetails,
   type ActionName,
   AuditError,
   AuditProblem,
   type AuditTrail,
-  type Deed,
   type Facts,
 } from '../../audit/index.ts'
 import { operatorText } from '../../events/index.ts'
@@ -45,9 +45,9 @@ type Work<T> = (report: (facts: Facts) => void) => Promise<T>
 /** Records the action of one run of a command. Every run that changes something calls one of the methods. */
 export interface CommandRecorder {
   /** Runs `work` as the action of the command, and records it. Rejects as `AuditTrail.perform` does. */
-  perform<T>(system: RecordedSystem, deed: Pick<Deed, 'target'>, work: Work<T>): Promise<T>
+  perform<T>(system: RecordedSystem, details: Pick<ActionDetails, 'target'>, work: Work<T>): Promise<T>
   /** The same for a command that needs no connection to NATS: it is recorded where there is an audit stream. */
-  performApart<T>(config: ConfabConfig, deed: Pick<Deed, 'target'>, work: Work<T>): Promise<T>
+  performApart<T>(config: ConfabConfig, details: Pick<ActionDetails, 'target'>, work: Work<T>): Promise<T>
   /** Says that this run changed nothing. */
   nothingChanged(): void
 }
@@ -91,17 +91,17 @@ export const records = <A extends readonly unknown[]>(
     action,
     command.action(async (...given: unknown[]) => {
       let isUsed = false
-      const perform: CommandRecorder['perform'] = (system, deed, work) => {
+      const perform: CommandRecorder['perform'] = (system, details, work) => {
         isUsed = true
-        return trailOf(system).perform(action, { ...deed, params: givenParams(command) }, work)
+        return trailOf(system).perform(action, { ...details, params: givenParams(command) }, work)
       }
       const recorder: CommandRecorder = {
         perform,
-        performApart: async (config, deed, work) => {
+        performApart: async (config, details, work) => {
           isUsed = true
           return await withAuditedSystem(
             config,
-            system => perform(system, deed, work),
+            system => perform(system, details, work),
             why => {
               warnUnrecorded(why, action)
               return work(() => {})

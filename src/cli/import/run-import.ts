@@ -1,3 +1,4 @@
+import { changesOf } from '../../app/open-audit.ts'
 import { openLogWithBus } from '../../app/open-log.ts'
 import { openNats } from '../../app/open-nats.ts'
 import { createLogLookup, type MessageLookup } from '../../commands/index.ts'
@@ -84,7 +85,7 @@ export const runImport = async (
   const system = await openNats(config, 'confab-import', note)
   try {
     const created = Promise.withResolvers<MessageLookup>()
-    const { bus, states, feed, close } = await openLogWithBus(system.nats, {
+    const { applied, bus, states, feed, close } = await openLogWithBus(system.nats, {
       lookup: (log, events) => {
         const lookup = createLogLookup(log, indexBytes, events)
         created.resolve(lookup)
@@ -118,7 +119,7 @@ export const runImport = async (
         } finally {
           await importer.finish()
           progress.stop()
-          report({ ...importer.counts })
+          report({ ...importer.counts, streams: changesOf(applied) })
         }
         await print(summaryOf(importer.counts, performance.now() - startedAt, signal.aborted))
         retry.gaveUp.throwIfAborted()

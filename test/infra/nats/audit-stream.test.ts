@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { jetstreamManager, type StreamConfig } from '@nats-io/jetstream'
 import { headers } from '@nats-io/transport-node'
 import t from 'tap'
@@ -126,16 +127,18 @@ t.test('an append whose answer is lost is stored once', async t => {
   )
 })
 
-t.test('a restart of the server within some seconds is survived, a longer one is an error', async t => {
+t.test('an append waits for a server that restarts, and fails when it stays away', async t => {
   const nats = await startNats(t)
-  const stream = new AuditStream(await nats.connect())
+  const connection = await nats.connect()
+  const stream = new AuditStream(connection, { appendMs: 120_000 })
   await stream.append(entry('first'))
   await nats.kill9()
   const appending = stream.append(entry('second'))
   await nats.restart()
   await appending
   await nats.kill9()
-  await t.rejects(stream.append(entry('third')), { code: 'AUDIT_UNAVAILABLE' })
+  const hasty = new AuditStream(connection, { appendMs: 200 })
+  await t.rejects(hasty.append(entry('third')), { code: 'AUDIT_UNAVAILABLE' })
   await nats.restart()
   t.match(await verify(new AuditStream(await nats.connect())), { records: 2, broken: 0 })
 })
@@ -176,6 +179,21 @@ t.test('the server refuses to remove records', async t => {
   t.equal((await manager.streams.info('AUDIT')).config.max_msgs, -1)
   await stream.append(entry('d'))
   t.same(await problemsOf(stream), ['missing 1'], 'the chain continues')
+})
+
+t.test('a stream whose records are all gone is reported, and the chain continues', async t => {
+  const nats = await startNats(t)
+  const connection = await nats.connect()
+  const stream = new AuditStream(connection)
+  for (const request of ['a', 'b', 'c']) await stream.append(entry(request))
+  const manager = await jetstreamManager(connection.connection)
+  const { config } = await manager.streams.info('AUDIT')
+  await manager.streams.update('AUDIT', { ...config, max_age: 100e6, duplicate_window: 100e6 })
+  while ((await manager.streams.info('AUDIT')).state.messages > 0) await sleep(20)
+  t.match(await verify(stream), { records: 0, breaks: [{ kind: 'missing', seq: 1, upTo: 3 }] })
+  await nats.applyStreams()
+  t.match(await stream.append(entry('d')), { seq: 4 })
+  t.match(await verify(stream), { records: 1, broken: 1, breaks: [{ kind: 'missing', seq: 1, upTo: 3 }] })
 })
 
 /** Rejects when the answer of JetStream is an error. */

@@ -25,7 +25,7 @@ import { isConflict, isRefusal, readAck, refusalError } from '../client/publish-
 /** Timeout of each request, ms. */
 const timeout = 2_000
 /** Time after which an append fails, ms: an operator waits for it, and so does a start. */
-const appendMs = 6_000
+const defaultAppendMs = 6_000
 /** The same where there is no stream, ms: another server of a cluster may have created it a moment ago. */
 const missingMs = 1_000
 const conflictBackoff = { firstMs: 10, maxMs: 200 }
@@ -38,6 +38,8 @@ const noMessages = 404
 interface StreamEnd {
   /** Last sequence that the stream has given to a message, removed ones included. */
   readonly last: number
+  /** Sequence of the last message that is there; 0 when all are removed. */
+  readonly stored: number
   readonly head: ChainHead
 }
 
@@ -50,6 +52,8 @@ interface Doubtful {
 export interface AuditStreamOptions {
   /** Signs records. */
   readonly key?: AuditKey | undefined
+  /** Time after which an append fails, ms. Default: 6,000. */
+  readonly appendMs?: number
 }
 
 /**
@@ -59,13 +63,15 @@ export interface AuditStreamOptions {
 export class AuditStream implements AuditLog {
   readonly #nats: Nats
   readonly #key: AuditKey | undefined
+  readonly #appendMs: number
   /** Appends of this process do not compete with each other. */
   readonly #turn = new Semaphore(1)
   #stream: string | undefined
 
-  constructor(nats: Nats, { key }: AuditStreamOptions = {}) {
+  constructor(nats: Nats, { key, appendMs = defaultAppendMs }: AuditStreamOptions = {}) {
     this.#nats = nats
     this.#key = key
+    this.#appendMs = appendMs
   }
 
   append(entry: AuditEntry): Promise<AuditRecord> {
@@ -103,23 +109,23 @@ export class AuditStream implements AuditLog {
         for (const one of doubtful) if (await this.#holds(one)) return one.record
         const record = sealRecord(entry, end.head, this.#key)
         doubtful.push({ record, streamSeq: end.last + 1 })
-        if (await this.#publish(record, end.last)) return record
+        if (await this.#publish(record, end)) return record
         doubtful.pop()
       } catch (error) {
         failure = error
       }
       const waitMs = backoffMs(failures, conflictBackoff)
-      const longestMs = NatsError.is(failure) ? missingMs : appendMs
+      const longestMs = NatsError.is(failure) ? Math.min(missingMs, this.#appendMs) : this.#appendMs
       if (performance.now() + waitMs > startedAt + longestMs) throw unavailable('written', failure)
       await sleep(waitMs)
     }
   }
 
   /** Resolves with false when another record was appended since the end was read. */
-  async #publish(record: AuditRecord, last: number): Promise<boolean> {
+  async #publish(record: AuditRecord, { last, stored }: StreamEnd): Promise<boolean> {
     // The sequence of the stream also counts removed records. That of the subject is checked against appends under way.
     const headers = rawHeaders(
-      `NATS/1.0\r\nNats-Expected-Last-Sequence: ${last}\r\nNats-Expected-Last-Subject-Sequence: ${last}\r\n\r\n`,
+      `NATS/1.0\r\nNats-Expected-Last-Sequence: ${last}\r\nNats-Expected-Last-Subject-Sequence: ${stored}\r\n\r\n`,
     )
     const ack = readAck(
       await this.#nats.connection.request(auditSubject, recordBytes(record), { timeout, headers }),
@@ -138,10 +144,12 @@ export class AuditStream implements AuditLog {
     const manager = await this.#manager()
     const { state } = await manager.streams.info(await this.#streamName())
     const last = state.last_seq
-    if (last === 0) return { last, head: genesis }
+    if (last === 0) return { last, stored: 0, head: genesis }
     const data = await this.#message(last)
+    if (data !== undefined) return { last, stored: last, head: headAt(last, data) }
     // The last record was removed: the chain starts again, and a verification finds the gap.
-    return { last, head: data === undefined ? { ...genesis, seq: last } : headAt(last, data) }
+    const left = await this.#atLeader({ last_by_subj: auditSubject })
+    return { last, stored: left?.seq ?? 0, head: { ...genesis, seq: last } }
   }
 
   /** Reads a message from the leader. */
