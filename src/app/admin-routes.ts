@@ -1,3 +1,5 @@
+import type { ActionName } from '../audit/index.ts'
+
 /** A request of an administrator, whose token has been checked. */
 export interface AdminRequest {
   /** User of the token. */
@@ -10,17 +12,39 @@ export interface AdminRequest {
 /** Answers with a JSON object, or throws ConfabError. */
 export type AdminHandler = (request: AdminRequest) => Promise<object> | object
 
-export type AdminMethods = Readonly<Partial<Record<'GET' | 'POST', AdminHandler>>>
+/**
+ * How requests of a route are recorded in the audit stream. `target` and `params` must not contain secrets or texts of
+ * messages. `unrecorded`: the route changes nothing, and shows nothing that only admins may see.
+ */
+export type AdminRecording =
+  | 'unrecorded'
+  | {
+      readonly action: ActionName
+      readonly target?: (request: AdminRequest) => string
+      readonly params?: (request: AdminRequest) => Readonly<Record<string, unknown>>
+    }
+
+export interface AdminRoute {
+  readonly recording: AdminRecording
+  readonly handler: AdminHandler
+}
+
+export type AdminMethods = Readonly<Partial<Record<'GET' | 'POST', AdminRoute>>>
 
 /** The admin requests of a process by path and method. Components add theirs before the admin server starts. */
 export class AdminRoutes {
-  readonly #handlers = new Map<string, AdminMethods>()
+  readonly #routes = new Map<string, AdminMethods>()
 
-  add(method: keyof AdminMethods, path: `/v1/admin/${string}`, handler: AdminHandler): void {
-    this.#handlers.set(path, { ...this.#handlers.get(path), [method]: handler })
+  add(
+    method: keyof AdminMethods,
+    path: `/v1/admin/${string}`,
+    recording: AdminRecording,
+    handler: AdminHandler,
+  ): void {
+    this.#routes.set(path, { ...this.#routes.get(path), [method]: { recording, handler } })
   }
 
   entries(): Iterable<readonly [path: string, methods: AdminMethods]> {
-    return this.#handlers.entries()
+    return this.#routes.entries()
   }
 }

@@ -1,13 +1,20 @@
 import type { IncomingMessage } from 'node:http'
+import { type ActionDetails, AuditError } from '../audit/index.ts'
 import { isLoopback } from '../base/host-names.ts'
 import { KiB } from '../base/option-types.ts'
 import { readTlsFiles } from '../base/tls-files.ts'
-import { addressKey, CannotListenError, ClientTokens, type TokenVerifier } from '../edge/index.ts'
+import {
+  addressKey,
+  CannotListenError,
+  ClientTokens,
+  type Identity,
+  type TokenVerifier,
+} from '../edge/index.ts'
 import { ConfabError } from '../events/index.ts'
 import type { ConfabConfig } from '../infra/config/index.ts'
 import { adminRole } from '../infra/tokens/index.ts'
 import { acceptedHosts } from './accepted-hosts.ts'
-import type { AdminHandler } from './admin-routes.ts'
+import type { AdminRequest, AdminRoute } from './admin-routes.ts'
 import {
   type HttpHandler,
   type HttpListener,
@@ -52,11 +59,11 @@ const bodyOf = async (request: IncomingMessage): Promise<Readonly<Record<string,
   throw new ConfabError('BAD_REQUEST', 'The body must be one JSON object in UTF-8.')
 }
 
-/** Returns the user of an administrator's token. Rejects with ConfabError. */
-const adminOf = async (
+/** Returns the identity in the token of a request. Rejects with ConfabError. */
+const identityOf = async (
   { headers, socket }: IncomingMessage,
   tokens: ClientTokens | undefined,
-): Promise<string> => {
+): Promise<Identity> => {
   const token = /^Bearer +(\S+)$/i.exec(headers.authorization ?? '')?.[1]
   if (token === undefined)
     throw new ConfabError('UNAUTHENTICATED', 'No token. Send the header Authorization: Bearer TOKEN.')
@@ -65,10 +72,7 @@ const adminOf = async (
       'UNAVAILABLE',
       'This process has no keys that verify tokens. Set jwt.secret or jwt.jwks.',
     )
-  const { user, role } = await tokens.verify(addressKey(socket.remoteAddress ?? ''), token)
-  if (role !== adminRole)
-    throw new ConfabError('FORBIDDEN', `The token needs the claim confab_role with the value ${adminRole}.`)
-  return user
+  return await tokens.verify(addressKey(socket.remoteAddress ?? ''), token)
 }
 
 const tlsOf = ({ adminTls, edgeTls }: ConfabConfig): ListenerTls | undefined => {
@@ -77,6 +81,11 @@ const tlsOf = ({ adminTls, edgeTls }: ConfabConfig): ListenerTls | undefined => 
     ? undefined
     : { cert, key, clientCa, minVersion: edgeTls.minVersion }
 }
+
+const actorOf = ({ user, role }: Identity): NonNullable<ActionDetails['by']> => ({
+  actor: `token:${user}`,
+  role,
+})
 
 /**
  * Serves metrics, details of the readiness and the admin requests of this process, on a port of its own. Admin requests
@@ -89,7 +98,7 @@ export const openAdminServer = async (
   context: ProcessContext,
   { readiness, tokens: verifier }: AdminServerParts,
 ): Promise<string | undefined> => {
-  const { config, logger, registry, admin } = context
+  const { config, logger, registry, admin, audit } = context
   const { adminHost: host, adminPort } = config
   if (adminPort === 'off') return undefined
 
@@ -105,19 +114,57 @@ export const openAdminServer = async (
   routes.set('/metrics', {
     GET: async () => ({ status: 200, type: registry.contentType, body: await registry.metrics() }),
   })
-  const refused = () => logger.warn('admin requests refused: too many invalid tokens of one address')
-  const tokens = verifier && new ClientTokens(config.edge, verifier, refused)
+  const limited = () => logger.warn('admin requests refused: too many invalid tokens of one address')
+  const tokens = verifier && new ClientTokens(config.edge, verifier, limited)
+  /** Not awaited: neither a stranger nor the time of the answer depends on the audit stream. */
+  const refused = (request: IncomingMessage, url: URL, { code }: ConfabError, identity?: Identity): void => {
+    const params = { method: request.method, path: url.pathname, address: request.socket.remoteAddress }
+    const by = identity === undefined ? { actor: 'unknown' } : actorOf(identity)
+    void audit.note('admin.refuse', { by, params }, { outcome: 'refused', code })
+  }
+  /** Returns the identity of an administrator, and records a request that is refused. Rejects with ConfabError. */
+  const adminOf = async (request: IncomingMessage, url: URL): Promise<Identity> => {
+    const identity = await identityOf(request, tokens).catch(error => {
+      if (ConfabError.is(error) && error.code === 'UNAUTHENTICATED') refused(request, url, error)
+      throw error
+    })
+    if (identity.role === adminRole) return identity
+    const error = new ConfabError(
+      'FORBIDDEN',
+      `The token needs the claim confab_role with the value ${adminRole}.`,
+    )
+    refused(request, url, error, identity)
+    throw error
+  }
+  /** Every admin request passes here: its token is checked, and it is recorded as its route says. */
   const guarded =
-    (handler: AdminHandler): HttpHandler =>
+    ({ recording, handler }: AdminRoute): HttpHandler =>
     async (request, url) => {
-      const user = await adminOf(request, tokens)
+      const identity = await adminOf(request, url)
       const body = request.method === 'POST' ? await bodyOf(request) : {}
-      return json(200, await handler({ admin: user, query: url.searchParams, body }))
+      const asked: AdminRequest = { admin: identity.user, query: url.searchParams, body }
+      if (recording === 'unrecorded') return json(200, await handler(asked))
+      const { action, target, params } = recording
+      const details = { by: actorOf(identity), target: target?.(asked), params: params?.(asked) }
+      const answer = await audit
+        .perform(action, details, () => handler(asked))
+        .catch(error => {
+          if (!AuditError.is(error)) throw error
+          throw new ConfabError(
+            'UNAVAILABLE',
+            'The audit stream cannot be written, so nothing was changed.',
+            {
+              cause: error,
+              detail: error.message,
+            },
+          )
+        })
+      return json(200, answer)
     }
   for (const [path, methods] of admin.entries())
     routes.set(
       path,
-      Object.fromEntries(Object.entries(methods).map(([method, handler]) => [method, guarded(handler)])),
+      Object.fromEntries(Object.entries(methods).map(([method, route]) => [method, guarded(route)])),
     )
 
   const listen = (port: number): Promise<HttpListener> =>

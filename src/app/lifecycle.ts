@@ -1,3 +1,4 @@
+import type { AuditTrail } from '../audit/index.ts'
 import { settlesWithin } from '../base/timeout.ts'
 import type { ConfabConfig } from '../infra/config/index.ts'
 import { createRegistry, type Logger, type Tracing } from '../infra/telemetry/index.ts'
@@ -31,6 +32,8 @@ export interface ProcessContext extends Pick<Lifecycle, 'onStop' | 'readyWhen' |
   readonly config: ConfabConfig
   readonly logger: Logger
   readonly system: OpenNats
+  /** Records what admins and this process do. */
+  readonly audit: AuditTrail
   readonly registry: ReturnType<typeof createRegistry>
   /** Undefined: no spans are recorded. */
   readonly tracing: Tracing | undefined
@@ -125,7 +128,10 @@ export const createLifecycle = (logger: Logger, stopTimeoutMs: number): Lifecycl
 }
 
 export const createContext = (
-  shared: Pick<ProcessContext, 'config' | 'logger' | 'system' | 'tracing' | 'onNotice' | 'onFailure'>,
+  shared: Pick<
+    ProcessContext,
+    'config' | 'logger' | 'system' | 'tracing' | 'audit' | 'onNotice' | 'onFailure'
+  >,
   { onStop, readyWhen, reportStates }: Lifecycle,
 ): ProcessContext => ({
   ...shared,

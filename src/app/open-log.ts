@@ -14,6 +14,7 @@ import {
 } from '../commands/index.ts'
 import type { Signals } from '../edge/index.ts'
 import {
+  type Applied,
   applyStreams,
   checkStreams,
   discoverLog,
@@ -45,6 +46,8 @@ export interface LogOptions {
 
 /** The log and its live feed. `feed` is not started: listeners register before the start. */
 export interface OpenedLog {
+  /** The streams that this process created or changed, and those that it found as defined; empty where it checks them. */
+  readonly applied: readonly Applied[]
   readonly layout: LogLayout
   readonly log: EventLog
   readonly feed: LiveFeed
@@ -57,21 +60,24 @@ export interface OpenedLog {
   close(): Promise<void>
 }
 
-/** Creates or checks the streams. Returns the differences from their definitions that are left. Throws NatsError. */
+/** Creates or checks the streams. `different`: the differences from their definitions that are left. Throws NatsError. */
 const prepareStreams = async (
   { connection }: Nats,
   { replicas, ownsStreams = false }: LogOptions,
-): Promise<readonly string[]> => {
+): Promise<{ readonly applied: readonly Applied[]; readonly different: readonly string[] }> => {
   const definitions = loadStreams({ replicas })
-  if (!ownsStreams) return checkStreams(connection, definitions)
+  if (!ownsStreams) return { applied: [], different: await checkStreams(connection, definitions) }
   const applied = await applyStreams(connection, definitions)
-  return applied.flatMap(({ stream, kept }) => kept.map(setting => `${setting} of ${stream}`))
+  return {
+    applied,
+    different: applied.flatMap(({ stream, kept }) => kept.map(setting => `${setting} of ${stream}`)),
+  }
 }
 
 /** Opens the log, after creating or checking its streams. Throws NatsError. */
 export const openLog = async (nats: Nats, options: LogOptions): Promise<OpenedLog> => {
   const { interest = 'everything', timeoutMs, onNotice } = options
-  const different = await prepareStreams(nats, options)
+  const { applied, different } = await prepareStreams(nats, options)
   if (different.length > 0) onNotice?.(`streams differ from their definitions: ${different.join(', ')}`)
   const layout = await discoverLog(nats.connection)
   const log = new JetStreamEventLog(nats, layout, timeoutMs === undefined ? {} : { timeoutMs })
@@ -82,6 +88,7 @@ export const openLog = async (nats: Nats, options: LogOptions): Promise<OpenedLo
     ...(onNotice === undefined ? {} : { onNotice }),
   })
   return {
+    applied,
     layout,
     log,
     feed,

@@ -4,6 +4,7 @@ import type { CommandBus, LiveFeed } from '../commands/index.ts'
 import { type ConfabConfig, type Role, shownConfig } from '../infra/config/index.ts'
 import { checkRights, errorCodeOf, NatsProblem, type Refusal, refusalText } from '../infra/nats/index.ts'
 import {
+  createAuditMetrics,
   createCertificateMetrics,
   createFeedMetrics,
   type Logger,
@@ -16,6 +17,7 @@ import { openCommandsRole, openRemoteBus } from './commands.ts'
 import { openEdgeRole, tokenKeys } from './edge.ts'
 import { type HttpListener, urlOf } from './http-listener.ts'
 import { createContext, createLifecycle, type Lifecycle, stopTimeoutOf } from './lifecycle.ts'
+import { changesOf, openAuditTrail, startFacts } from './open-audit.ts'
 import { openLog } from './open-log.ts'
 import { type OpenNatsOptions, openNats } from './open-nats.ts'
 import { openReadViews } from './open-views.ts'
@@ -108,8 +110,13 @@ const startRoles = async (
     onNotice: notice => logger.warn({}, notice),
   })
   if (tracing !== undefined) life.onStop('tracing', tracing.stop)
+  const audit = openAuditTrail(system.nats, config, {
+    onUnrecorded: (error, action) =>
+      logger.error({ err: error, action }, 'action not recorded in the audit stream'),
+  })
+  life.onStop('audit', () => audit.stop(), ['nats'])
   const context = createContext(
-    { config, logger, system, tracing, onNotice, onFailure: failed.resolve },
+    { config, logger, system, tracing, audit, onNotice, onFailure: failed.resolve },
     life,
   )
   createCertificateMetrics(context.registry, certificates)
@@ -124,6 +131,10 @@ const startRoles = async (
   })
   life.onStop('log', log.close, ['nats'])
   createFeedMetrics(context.registry, log.followed)
+  createAuditMetrics(context.registry, () => audit.counts)
+  const changed = changesOf(log.applied)
+  if (changed !== undefined) await audit.note('streams.apply', { params: changed })
+  await audit.note('process.start', { params: startFacts(config) })
 
   const views = has('edge') || has('commands') ? await openReadViews(context) : undefined
   const commands = has('commands') && views !== undefined ? openCommandsRole(context, log, views) : undefined
@@ -142,7 +153,9 @@ const startRoles = async (
       : undefined
   const server: HttpListener = edge ?? (await openStatusServer(context, life.readiness))
   const readiness = edge?.readiness ?? life.readiness
-  context.admin.add('GET', '/v1/admin/configuration', () => shownConfig(config))
+  context.admin.add('GET', '/v1/admin/configuration', { action: 'configuration.read' }, () =>
+    shownConfig(config),
+  )
   const adminUrl = await openAdminServer(context, { readiness, tokens: edge?.tokens ?? tokens })
 
   // Last, so that every component above receives the feed from its start.

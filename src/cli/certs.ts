@@ -12,6 +12,7 @@ import {
   type IssuedCertificate,
 } from '../infra/certificates/index.ts'
 import { CliError } from './command/cli-error.ts'
+import { reads } from './command/command-effect.ts'
 import { count, note, print, styled, table } from './terminal/output.ts'
 
 const dayMs = 86_400_000
@@ -231,7 +232,8 @@ export const certsCommand = (): Command => {
     .option('--force', 'Replace existing certificates and keys, and keep the authority')
     .option('--json', 'Output JSON')
     .action(create)
-  command
+  reads(command)
+  const shown = command
     .command('show')
     .description('Show certificates and their expiry; fails when one has expired or soon will')
     .argument('<files...>', 'PEM files')
@@ -240,5 +242,6 @@ export const certsCommand = (): Command => {
     .action((files: readonly string[], _flags: object, subcommand: Command) =>
       show(files, subcommand.optsWithGlobals<ShowFlags>()),
     )
+  reads(shown)
   return command
 }

@@ -1,5 +1,6 @@
-import { readFileSync } from 'node:fs'
 import { Command, Help, type Option } from 'commander'
+import { confabVersion } from '../base/version.ts'
+import { auditCommand } from './audit.ts'
 import { certsCommand } from './certs.ts'
 import { runCommand } from './command/run-command.ts'
 import { doctorCommand } from './doctor/doctor.ts'
@@ -14,11 +15,6 @@ import { streamsCommand } from './streams/index.ts'
 import { tailCommand } from './tail.ts'
 import { helpWidth, note } from './terminal/output.ts'
 import { tokenCommand } from './token.ts'
-
-const readVersion = (): string => {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
-  return (JSON.parse(text) as { version: string }).version
-}
 
 const isVerbose = ({ long }: Option): boolean => long === '--verbose'
 
@@ -44,7 +40,7 @@ const configure = (command: Command): void => {
 export const createProgram = (): Command => {
   const program = new Command('confab')
     .description('A real-time chat backend: event-sourced CQRS on NATS JetStream')
-    .version(readVersion(), '-V, --version', 'Show the version')
+    .version(confabVersion(), '-V, --version', 'Show the version')
     .option('--verbose', 'Show stack traces of errors')
     .addCommand(serveCommand())
     .addCommand(tokenCommand())
@@ -57,6 +53,7 @@ export const createProgram = (): Command => {
     .addCommand(sessionsCommand())
     .addCommand(certsCommand())
     .addCommand(projectionsCommand())
+    .addCommand(auditCommand())
     .addCommand(doctorCommand())
   configure(program)
   return program

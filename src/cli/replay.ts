@@ -4,6 +4,7 @@ import { ConfabError, isKnownType, knownTypes, type StoredEvent, wireBytes } fro
 import { discoverLog, JetStreamEventLog, NatsEventSource } from '../infra/nats/index.ts'
 import type { EventSource, StreamBounds } from '../projections/index.ts'
 import { CliError } from './command/cli-error.ts'
+import { reads } from './command/command-effect.ts'
 import {
   addSystemOptions,
   configOf,
@@ -180,18 +181,20 @@ const collect = (value: string, before: string[] | undefined): string[] => [
 ]
 
 export const replayCommand = (): Command =>
-  addSystemOptions(
-    new Command('replay').description(
-      'Print the log, one event a line, as clients receive it, with stream and streamSeq',
-    ),
-  )
-    .option('--conversation <id>', 'Only this conversation')
-    .option(
-      '--users',
-      'Include events of users: markers, mutes, blocks, profiles, ids of direct conversations (with u and a seq per user)',
+  reads(
+    addSystemOptions(
+      new Command('replay').description(
+        'Print the log, one event a line, as clients receive it, with stream and streamSeq',
+      ),
     )
-    .option('--type <type>', 'Only this type, such as message.posted; repeatable', collect)
-    .option('--since <time>', 'Only events with this time (at) or later', time)
-    .option('--until <time>', 'Only events with an earlier time (at)', time)
-    .addOption(new Option('--format <format>', 'Output format').choices(['ndjson']).default('ndjson'))
-    .action(replay)
+      .option('--conversation <id>', 'Only this conversation')
+      .option(
+        '--users',
+        'Include events of users: markers, mutes, blocks, profiles, ids of direct conversations (with u and a seq per user)',
+      )
+      .option('--type <type>', 'Only this type, such as message.posted; repeatable', collect)
+      .option('--since <time>', 'Only events with this time (at) or later', time)
+      .option('--until <time>', 'Only events with an earlier time (at)', time)
+      .addOption(new Option('--format <format>', 'Output format').choices(['ndjson']).default('ndjson'))
+      .action(replay),
+  )

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { RequestError } from '../client/index.ts'
+import { withEffect } from './command/command-effect.ts'
 import { requireIdOf } from './command/config-flags.ts'
 import { addClientOptions, type ClientFlags, connectClient } from './command/server-address.ts'
 import { print } from './terminal/output.ts'
@@ -36,13 +37,16 @@ const send = async (c: string, words: string[], flags: SendFlags): Promise<void>
 }
 
 export const sendCommand = (): Command =>
-  addClientOptions(new Command('send').description('Send a message and print its seq and id'))
-    .argument('<conversation>', 'Id of the conversation')
-    .argument('[text...]', 'Text of the message (default: standard input)')
-    .option('--reply-to <message>', 'Id of the message that it replies to')
-    .option(
-      '--id <message>',
-      'Id of the message; the same id again does not send it twice (default: a new id)',
-    )
-    .option('--join', 'Join the channel first, and create it if it does not exist')
-    .action(send)
+  withEffect(
+    'acts as a user',
+    addClientOptions(new Command('send').description('Send a message and print its seq and id'))
+      .argument('<conversation>', 'Id of the conversation')
+      .argument('[text...]', 'Text of the message (default: standard input)')
+      .option('--reply-to <message>', 'Id of the message that it replies to')
+      .option(
+        '--id <message>',
+        'Id of the message; the same id again does not send it twice (default: a new id)',
+      )
+      .option('--join', 'Join the channel first, and create it if it does not exist')
+      .action(send),
+  )

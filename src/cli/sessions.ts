@@ -14,6 +14,7 @@ import {
   type SessionQuery,
 } from '../infra/nats/index.ts'
 import { CliError } from './command/cli-error.ts'
+import { type CommandRecorder, type RecordedSystem, reads, records } from './command/command-effect.ts'
 import {
   addSystemOptions,
   configOf,
@@ -28,7 +29,7 @@ import { count, note, print, span, table } from './terminal/output.ts'
 const closingMs = 5_000
 const askEveryMs = 100
 
-interface Operation {
+interface Operation extends RecordedSystem {
   readonly queries: SessionQueries
   openRevocations(): Promise<RevocationStore>
 }
@@ -39,6 +40,8 @@ const operate = async (flags: SystemFlags, work: (operation: Operation) => Promi
   try {
     const { maxLifetimeMs, clockToleranceMs } = config.tokens
     await work({
+      config,
+      nats: system.nats,
       queries: createSessionQueries(system.nats),
       openRevocations: () =>
         openRevocationBucket(system.nats, {
@@ -203,30 +206,41 @@ const confirm = async (question: string): Promise<boolean> => {
   }
 }
 
-const end = (given: EndFlags): Promise<void> => {
+/** The target of a revocation in an audit record. */
+const targetOf = (revocation: Revocation): string =>
+  revocation.of === 'everyone' ? 'users:all' : `user:${revocation.user}`
+
+const end = (recorder: CommandRecorder, given: EndFlags): Promise<void> => {
   const user = userOf(given)
   const flags = user === undefined ? given : { ...given, user }
   if (flags.session !== undefined) requireSessionId(flags.session)
-  return operate(flags, async ({ queries, openRevocations }) => {
+  return operate(flags, async operation => {
+    const { queries, openRevocations } = operation
     const { revocation, query, text } = await planOf(queries, flags)
     const nodes = await queries.ask(query, 0)
     const open = matchingIn(nodes)
     const summary = `${text} (${plural(open)} open)`
-    if (!flags.yes && !(await confirm(`End ${summary}?`))) return note('nothing was ended')
-    await (await openRevocations()).put(revocation)
-    note(`revoked: ${summary}`)
-    const deadline = performance.now() + closingMs
-    let left = open
-    while (left > 0 && performance.now() < deadline) {
-      await sleep(askEveryMs)
-      left = matchingIn(await queries.ask(query, nodes.length))
+    if (!flags.yes && !(await confirm(`End ${summary}?`))) {
+      recorder.nothingChanged()
+      return note('nothing was ended')
     }
-    note(`${plural(open - left)} closed; all nodes refuse the tokens from now on`)
-    if (left > 0)
-      throw new CliError(
-        'NOT_READY',
-        `${plural(left)} still open after ${span(closingMs)}: check that all edge nodes are ready (/readyz)`,
-      )
+    await recorder.perform(operation, { target: targetOf(revocation) }, async report => {
+      await (await openRevocations()).put(revocation)
+      note(`revoked: ${summary}`)
+      const deadline = performance.now() + closingMs
+      let left = open
+      while (left > 0 && performance.now() < deadline) {
+        await sleep(askEveryMs)
+        left = matchingIn(await queries.ask(query, nodes.length))
+      }
+      report({ revoked: revocation, closed: open - left, open: left })
+      note(`${plural(open - left)} closed; all nodes refuse the tokens from now on`)
+      if (left > 0)
+        throw new CliError(
+          'NOT_READY',
+          `${plural(left)} still open after ${span(closingMs)}: check that all edge nodes are ready (/readyz)`,
+        )
+    })
   })
 }
 
@@ -246,25 +260,30 @@ const time = (value: string): Date => {
 
 export const sessionsCommand = (): Command => {
   const command = new Command('sessions').description('List the sessions of clients, and end them')
-  addSystemOptions(command.command('ls').description('List sessions, sorted by user, a page at a time'))
-    .option('--user <id>', 'Show the sessions of one user')
-    .option('--limit <n>', 'Number of sessions in the page, at most 1000', pageSize, 50)
-    .option('--after <key>', 'Continue after the last session of a page, as its last line says')
-    .option('--json', 'Output JSON')
-    .action(list)
-  addSystemOptions(
-    command
-      .command('end')
-      .description('Revoke tokens: close their sessions at all nodes, and refuse the tokens from then on'),
+  reads(
+    addSystemOptions(command.command('ls').description('List sessions, sorted by user, a page at a time'))
+      .option('--user <id>', 'Show the sessions of one user')
+      .option('--limit <n>', 'Number of sessions in the page, at most 1000', pageSize, 50)
+      .option('--after <key>', 'Continue after the last session of a page, as its last line says')
+      .option('--json', 'Output JSON')
+      .action(list),
   )
-    .option('--user <id>', 'Revoke all tokens of a user that were issued until now')
-    .option('--session <id>', 'Revoke the token of one session')
-    .option(
-      '--issued-before <time>',
-      'Revoke tokens issued before this time, of the user or of all users',
-      time,
+  records(
+    'sessions.end',
+    addSystemOptions(
+      command
+        .command('end')
+        .description('Revoke tokens: close their sessions at all nodes, and refuse the tokens from then on'),
     )
-    .option('--yes', 'Do not ask')
-    .action(end)
+      .option('--user <id>', 'Revoke all tokens of a user that were issued until now')
+      .option('--session <id>', 'Revoke the token of one session')
+      .option(
+        '--issued-before <time>',
+        'Revoke tokens issued before this time, of the user or of all users',
+        time,
+      )
+      .option('--yes', 'Do not ask'),
+    end,
+  )
   return command
 }

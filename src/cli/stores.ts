@@ -2,6 +2,7 @@ import { Command } from 'commander'
 import type { CassandraOptions } from '../infra/cassandra/index.ts'
 import type { ConfabConfig } from '../infra/config/index.ts'
 import { CliError } from './command/cli-error.ts'
+import { type CommandRecorder, reads, records } from './command/command-effect.ts'
 import { addConfigFlags, configOf } from './command/config-flags.ts'
 import { note, print, styled, table } from './terminal/output.ts'
 
@@ -24,12 +25,21 @@ const cassandraOf = ({ cassandra }: ConfabConfig): CassandraOptions => {
   return { ...cassandra, contactPoints }
 }
 
-const migrate = async (flags: StoreFlags): Promise<void> => {
+const migrate = async (recorder: CommandRecorder, flags: StoreFlags): Promise<void> => {
   const config = configOf(flags)
   const { replicationFactor } = config.cassandra
+  const cassandra = cassandraOf(config)
   const { migrateCassandra } = await loadCassandra()
-  const done = await migrateCassandra(cassandraOf(config), { replicationFactor })
-  const outcome = done.created ? 'created' : done.from === done.to ? 'unchanged' : 'upgraded'
+  const { done, outcome } = await recorder.performApart(
+    config,
+    { target: `keyspace:${cassandra.keyspace}` },
+    async report => {
+      const done = await migrateCassandra(cassandra, { replicationFactor })
+      const outcome = done.created ? 'created' : done.from === done.to ? 'unchanged' : 'upgraded'
+      report({ outcome, from: done.from, to: done.to })
+      return { done, outcome }
+    },
+  )
   await print(
     table(
       [
@@ -96,14 +106,20 @@ const status = async (flags: StoreFlags): Promise<void> => {
 
 export const storesCommand = (): Command => {
   const command = new Command('stores').description('Manage the databases that hold the views')
-  addConfigFlags(command.command('status').description('Show schema versions and nodes'), [])
-    .option('--json', 'Output JSON')
-    .action(status)
-  addConfigFlags(
-    command
-      .command('migrate')
-      .description('Create or upgrade keyspace and tables; safe to run at any time, and in parallel'),
-    [],
-  ).action(migrate)
+  reads(
+    addConfigFlags(command.command('status').description('Show schema versions and nodes'), [])
+      .option('--json', 'Output JSON')
+      .action(status),
+  )
+  records(
+    'stores.migrate',
+    addConfigFlags(
+      command
+        .command('migrate')
+        .description('Create or upgrade keyspace and tables; safe to run at any time, and in parallel'),
+      [],
+    ),
+    migrate,
+  )
   return command
 }

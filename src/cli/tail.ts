@@ -1,6 +1,7 @@
 import { Command, Option } from 'commander'
 import { type ConfabClient, RequestError } from '../client/index.ts'
 import type { ConversationEvent } from '../events/index.ts'
+import { reads } from './command/command-effect.ts'
 import { requireId } from './command/config-flags.ts'
 import { interruption } from './command/run-command.ts'
 import { addClientOptions, type ClientFlags, connectClient } from './command/server-address.ts'
@@ -95,7 +96,9 @@ const tail = async (flags: TailFlags): Promise<void> => {
 }
 
 export const tailCommand = (): Command =>
-  addClientOptions(new Command('tail').description("Follow the events of a user's conversations"))
-    .option('--conversation <id>', 'Only this conversation')
-    .addOption(new Option('--format <format>', 'Output format').choices(['text', 'ndjson']).default('text'))
-    .action(tail)
+  reads(
+    addClientOptions(new Command('tail').description("Follow the events of a user's conversations"))
+      .option('--conversation <id>', 'Only this conversation')
+      .addOption(new Option('--format <format>', 'Output format').choices(['text', 'ndjson']).default('text'))
+      .action(tail),
+  )

@@ -2,6 +2,7 @@ import { Command, InvalidArgumentError, Option } from 'commander'
 import { devSecret } from '../infra/config/index.ts'
 import { adminRole, signDevToken } from '../infra/tokens/index.ts'
 import { CliError } from './command/cli-error.ts'
+import { type CommandRecorder, records } from './command/command-effect.ts'
 import { addConfigFlags, configOf, requireUserId, type SystemFlags } from './command/config-flags.ts'
 import { print } from './terminal/output.ts'
 
@@ -11,7 +12,7 @@ interface TokenFlags extends Pick<SystemFlags, 'data' | 'config'> {
   readonly role?: string
 }
 
-const token = async (flags: TokenFlags): Promise<void> => {
+const token = async (recorder: CommandRecorder, flags: TokenFlags): Promise<void> => {
   requireUserId(flags.user)
   const config = configOf(flags)
   const { secret = devSecret(config.data), maxLifetimeMs } = config.tokens
@@ -21,11 +22,13 @@ const token = async (flags: TokenFlags): Promise<void> => {
       'BAD_OPTION',
       `--expires: ${flags.expires} is more than ${longest} s, the longest lifetime that the server accepts (jwt.maxLifetime)`,
     )
-  const signed = await signDevToken(secret, flags.user, {
-    ...config.tokens,
-    role: flags.role,
-    ...(flags.expires === undefined ? {} : { expiresInSeconds: flags.expires }),
-  })
+  const signed = await recorder.performApart(config, { target: `user:${flags.user}` }, () =>
+    signDevToken(secret, flags.user, {
+      ...config.tokens,
+      role: flags.role,
+      ...(flags.expires === undefined ? {} : { expiresInSeconds: flags.expires }),
+    }),
+  )
   await print(`${signed}\n`)
 }
 
@@ -37,15 +40,19 @@ const seconds = (value: string): number => {
 }
 
 export const tokenCommand = (): Command =>
-  addConfigFlags(
-    new Command('token')
-      .description('Sign a token with CONFAB_JWT_SECRET, or with the development secret of the data folder')
-      .requiredOption('--user <id>', 'User of the token')
-      .option(
-        '--expires <seconds>',
-        'Lifetime of the token (default: 30 days, or jwt.maxLifetime if that is less)',
-        seconds,
-      )
-      .addOption(new Option('--role <role>', 'Role of the token, for admin requests').choices([adminRole])),
-    ['data'],
-  ).action(token)
+  records(
+    'token.issue',
+    addConfigFlags(
+      new Command('token')
+        .description('Sign a token with CONFAB_JWT_SECRET, or with the development secret of the data folder')
+        .requiredOption('--user <id>', 'User of the token')
+        .option(
+          '--expires <seconds>',
+          'Lifetime of the token (default: 30 days, or jwt.maxLifetime if that is less)',
+          seconds,
+        )
+        .addOption(new Option('--role <role>', 'Role of the token, for admin requests').choices([adminRole])),
+      ['data'],
+    ),
+    token,
+  )

@@ -57,6 +57,8 @@ export const SubjectPattern = {
 
 /** Returns the subjects on which the streams of a family republish their events. */
 export const livePatternOf = (family: Family): string => `${livePrefix}.${family}.*.*`
+/** The one subject of the records of the audit stream: a literal one, so that an append can expect the last record. */
+export const auditSubject = 'audit.log'
 
 /** Returns the aggregate of a stored or live subject; undefined for any other subject. */
 export const parseSubject = (subject: string): AggregateRef | undefined => {

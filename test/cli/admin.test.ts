@@ -64,6 +64,23 @@ t.test(
     t.match(await ask(admin, '//'), { status: 404 })
     t.match(await ask(admin, '/metrics', 'POST'), { status: 405, allow: 'GET, HEAD' })
 
+    // Every admin request of a real process is recorded.
+    const { error } = (await ask(admin, '/nowhere')).body as { error: { message: string } }
+    const paths = [...error.message.matchAll(/\/v1\/admin\/[\w/-]+/g)].map(([path]) => path)
+    t.ok(paths.length > 0, paths.join())
+    for (const path of paths) {
+      const seqOf = async (): Promise<number> => {
+        const { stdout } = await runConfab(
+          ['audit', 'ls', '--actor', 'token:olga', '--json', '--data', data],
+          env,
+        )
+        return (JSON.parse(stdout) as { seq: number }[]).at(-1)?.seq ?? 0
+      }
+      const before = await seqOf()
+      t.equal((await ask(admin, path)).status, 200, path)
+      t.ok((await seqOf()) > before, `${path} is recorded`)
+    }
+
     const { port } = new URL(confab.adminUrl)
     t.equal(await statusWithHost(`${confab.adminUrl}/metrics`, `evil.example:${port}`), 403, 'DNS rebinding')
     t.equal(await statusWithHost(`${confab.adminUrl}/metrics`, `localhost:${port}`), 200)

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
+import { AuditProblem } from '../../src/audit/index.ts'
 import { TlsProblem } from '../../src/base/tls-files.ts'
 import { CliProblem } from '../../src/cli/command/cli-error.ts'
 import { CassandraProblem } from '../../src/infra/cassandra/index.ts'
@@ -13,6 +14,7 @@ const page = readFileSync(new URL('../../docs/errors.md', import.meta.url), 'utf
 const registries: readonly Readonly<Record<string, string>>[] = [
   CliProblem,
   TlsProblem,
+  AuditProblem,
   NatsProblem,
   MediaProblem,
   ElasticsearchProblem,

@@ -37,6 +37,7 @@ t.test('streams, projections and doctor work on a running and on a stopped syste
   t.same(
     json.map(({ stream, drift }) => [stream, drift.length]),
     [
+      ['AUDIT', 0],
       ['CONV_0', 0],
       ['DEAD_LETTERS', 0],
       ['SNAPSHOTS', 0],

@@ -12,11 +12,12 @@ const allowed: Record<string, readonly string[]> = {
   commands: ['base', 'events'],
   projections: ['base', 'events'],
   media: ['base', 'events'],
+  audit: ['base', 'events'],
   edge: ['base', 'events', 'commands', 'projections', 'media'],
-  infra: ['base', 'events', 'commands', 'projections', 'media', 'edge'],
-  app: ['base', 'events', 'commands', 'projections', 'media', 'edge', 'infra'],
+  infra: ['base', 'events', 'commands', 'projections', 'media', 'audit', 'edge'],
+  app: ['base', 'events', 'commands', 'projections', 'media', 'audit', 'edge', 'infra'],
   client: [],
-  cli: ['base', 'events', 'commands', 'projections', 'media', 'client', 'infra', 'app'],
+  cli: ['base', 'events', 'commands', 'projections', 'media', 'audit', 'client', 'infra', 'app'],
   web: ['client'],
 }
 
@@ -39,7 +40,7 @@ const edgeLayers: readonly (readonly string[])[] = [
 ]
 
 /** Other parts reach these through their doors only: `index.ts`, or a file in `ports/`. */
-const doorsOnly: readonly string[] = ['commands', 'projections', 'media', 'edge']
+const doorsOnly: readonly string[] = ['commands', 'projections', 'media', 'audit', 'edge']
 
 interface Import {
   /** Relative to src. */

@@ -6,6 +6,7 @@ import t from 'tap'
 import { parse, stringify } from 'yaml'
 import { Answers, ErrorRegistry } from '../../src/events/index.ts'
 import {
+  createAuditMetrics,
   createCertificateMetrics,
   createCommandMetrics,
   createEdgeMetrics,
@@ -37,6 +38,7 @@ const uses = [...rules.map(({ expr, alert, record }) => ({ title: alert ?? recor
 const known = async (): Promise<Map<string, Set<string>>> => {
   const registry = createRegistry()
   createEdgeMetrics(registry, () => 0)
+  createAuditMetrics(registry, () => ({ stored: 0, failed: 0, refused: 0 }))
   createCommandMetrics(registry, () => 0)
   createFeedMetrics(registry, () => ({ isNarrow: false, conversations: 0, delivered: 0, skipped: 0 }))
   createRemoteMetrics(registry, { open: 0, resent: 0, isServed: true })

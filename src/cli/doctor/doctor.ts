@@ -9,6 +9,7 @@ import { operatorText } from '../../events/index.ts'
 import type { ConfabConfig } from '../../infra/config/index.ts'
 import { findNatsServer, findRunningServer, rightsFinding, supportedNats } from '../../infra/nats/index.ts'
 import { CliError } from '../command/cli-error.ts'
+import { reads } from '../command/command-effect.ts'
 import { addConfigFlags, configOf, type SystemFlags } from '../command/config-flags.ts'
 import { portProblem, portReason } from '../command/port.ts'
 import { probe } from '../command/probe.ts'
@@ -201,10 +202,12 @@ const doctor = async (flags: DoctorFlags): Promise<void> => {
 }
 
 export const doctorCommand = (): Command =>
-  addConfigFlags(
-    new Command('doctor').description('Check the environment and the running system, and say what to fix'),
-    ['data', 'natsServers', 'host', 'port'],
+  reads(
+    addConfigFlags(
+      new Command('doctor').description('Check the environment and the running system, and say what to fix'),
+      ['data', 'natsServers', 'host', 'port'],
+    )
+      .option('--all', 'Check the events of all conversations and users instead of a sample')
+      .option('--json', 'Output JSON')
+      .action(doctor),
   )
-    .option('--all', 'Check the events of all conversations and users instead of a sample')
-    .option('--json', 'Output JSON')
-    .action(doctor)

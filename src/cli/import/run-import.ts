@@ -1,7 +1,9 @@
+import { changesOf } from '../../app/open-audit.ts'
 import { openLogWithBus } from '../../app/open-log.ts'
 import { openNats } from '../../app/open-nats.ts'
 import { createLogLookup, type MessageLookup } from '../../commands/index.ts'
 import { CliError } from '../command/cli-error.ts'
+import type { CommandRecorder } from '../command/command-effect.ts'
 import { configOf, type SystemFlags } from '../command/config-flags.ts'
 import { interruption } from '../command/run-command.ts'
 import { count, note, print, span } from '../terminal/output.ts'
@@ -72,14 +74,18 @@ const drainMs = 30_000
  * Imports sources into the system that flags name, and prints a summary. Throws CliError after bad lines or an
  * interruption.
  */
-export const runImport = async (sources: readonly ImportSource[], flags: SystemFlags): Promise<void> => {
+export const runImport = async (
+  recorder: CommandRecorder,
+  sources: readonly ImportSource[],
+  flags: SystemFlags,
+): Promise<void> => {
   const { signal: interrupted, release } = interruption()
   const startedAt = performance.now()
   const config = configOf(flags)
   const system = await openNats(config, 'confab-import', note)
   try {
     const created = Promise.withResolvers<MessageLookup>()
-    const { bus, states, feed, close } = await openLogWithBus(system.nats, {
+    const { applied, bus, states, feed, close } = await openLogWithBus(system.nats, {
       lookup: (log, events) => {
         const lookup = createLogLookup(log, indexBytes, events)
         created.resolve(lookup)
@@ -91,42 +97,45 @@ export const runImport = async (sources: readonly ImportSource[], flags: SystemF
     })
     try {
       await feed.start()
-      const retry = new ImportRetry(outageTimeoutMs, reason => progress.waitingFor(reason))
-      const signal = AbortSignal.any([interrupted, retry.gaveUp])
-      const importer = new Importer({
-        bus,
-        states,
-        checkpoints: await openCheckpoints(system.nats, feed),
-        lookup: await created.promise,
-        signal,
-        retry,
-        onBad: (path, line, reason) => progress.say(`${path}:${line}: ${reason}`),
+      await recorder.perform({ config, nats: system.nats }, {}, async report => {
+        const retry = new ImportRetry(outageTimeoutMs, reason => progress.waitingFor(reason))
+        const signal = AbortSignal.any([interrupted, retry.gaveUp])
+        const importer = new Importer({
+          bus,
+          states,
+          checkpoints: await openCheckpoints(system.nats, feed),
+          lookup: await created.promise,
+          signal,
+          retry,
+          onBad: (path, line, reason) => progress.say(`${path}:${line}: ${reason}`),
+        })
+        const progress = startProgress(
+          importer.counts,
+          sources.reduce((sum, source) => sum + source.bytes, 0),
+        )
+        try {
+          for (const source of sources) if (!signal.aborted) await importer.add(source)
+        } catch (error) {
+          if (!signal.aborted) throw error
+        } finally {
+          await importer.finish()
+          progress.stop()
+          report({ ...importer.counts, streams: changesOf(applied) })
+        }
+        await print(summaryOf(importer.counts, performance.now() - startedAt, signal.aborted))
+        retry.gaveUp.throwIfAborted()
+        if (interrupted.aborted)
+          throw new CliError(
+            'INTERRUPTED',
+            'stopped before the end: run the same command again to continue the import',
+          )
+        const { bad } = importer.counts
+        if (bad > 0)
+          throw new CliError(
+            'BAD_INPUT',
+            `${counted(bad, 'line was', 'lines were')} not imported: correct ${bad === 1 ? 'it' : 'them'} and run the same command again`,
+          )
       })
-      const progress = startProgress(
-        importer.counts,
-        sources.reduce((sum, source) => sum + source.bytes, 0),
-      )
-      try {
-        for (const source of sources) if (!signal.aborted) await importer.add(source)
-      } catch (error) {
-        if (!signal.aborted) throw error
-      } finally {
-        await importer.finish()
-        progress.stop()
-      }
-      await print(summaryOf(importer.counts, performance.now() - startedAt, signal.aborted))
-      retry.gaveUp.throwIfAborted()
-      if (interrupted.aborted)
-        throw new CliError(
-          'INTERRUPTED',
-          'stopped before the end: run the same command again to continue the import',
-        )
-      const { bad } = importer.counts
-      if (bad > 0)
-        throw new CliError(
-          'BAD_INPUT',
-          `${counted(bad, 'line was', 'lines were')} not imported: correct ${bad === 1 ? 'it' : 'them'} and run the same command again`,
-        )
     } finally {
       await close(drainMs)
     }

@@ -7,6 +7,7 @@ import {
   type ProjectionPlan,
 } from '../../projections/index.ts'
 import { CliError } from '../command/cli-error.ts'
+import { type CommandRecorder, records } from '../command/command-effect.ts'
 import type { SystemFlags } from '../command/config-flags.ts'
 import { interruption } from '../command/run-command.ts'
 import { count, note, print, styled, table } from '../terminal/output.ts'
@@ -18,6 +19,7 @@ import {
   operate,
   planOf,
   projectionArgument,
+  targetOf,
 } from './projection-command.ts'
 import { isLevel } from './rebuild.ts'
 import { whileStill } from './wait-for-workers.ts'
@@ -151,6 +153,7 @@ export const compareAndReport = async (
 }
 
 const compare = (
+  recorder: CommandRecorder,
   projection: ProjectionName,
   generation: number | undefined,
   flags: CompareFlags,
@@ -158,19 +161,24 @@ const compare = (
   operate(flags, async operation => {
     const plan = await planOf(operation, projection)
     const other = generation ?? otherGeneration(plan, projection)
-    await compareAndReport(operation, projection, [plan.live, other], flags.json)
+    await recorder.perform(operation, targetOf(projection, other), () =>
+      compareAndReport(operation, projection, [plan.live, other], flags.json),
+    )
   })
 
 export const compareCommand = (): Command =>
-  projectionArgument(
-    new Command('compare').description(
-      'Compare a generation with the live one, row by row; pauses the view during the comparison',
-    ),
-  )
-    .addArgument(
-      new Argument('[generation]', 'Generation to compare (default: the one under construction)').argParser(
-        generationNumber,
+  records(
+    'projections.compare',
+    projectionArgument(
+      new Command('compare').description(
+        'Compare a generation with the live one, row by row; pauses the view during the comparison',
       ),
     )
-    .option('--json', 'Output JSON')
-    .action(compare)
+      .addArgument(
+        new Argument('[generation]', 'Generation to compare (default: the one under construction)').argParser(
+          generationNumber,
+        ),
+      )
+      .option('--json', 'Output JSON'),
+    compare,
+  )

@@ -1,4 +1,5 @@
 import { Argument, Command, InvalidArgumentError, Option } from 'commander'
+import type { Facts } from '../../audit/index.ts'
 import {
   askProjectionStatus,
   askRetry,
@@ -8,6 +9,7 @@ import {
 } from '../../infra/nats/index.ts'
 import { type ProjectionName, projectionNames, type RetryOutcome } from '../../projections/index.ts'
 import { CliError } from '../command/cli-error.ts'
+import { type CommandRecorder, reads, records } from '../command/command-effect.ts'
 import { addSystemOptions, type SystemFlags } from '../command/config-flags.ts'
 import { interruption } from '../command/run-command.ts'
 import { count, note, print, table } from '../terminal/output.ts'
@@ -110,44 +112,73 @@ const retryLetter = async ({ nats }: Operation, letter: FiledLetter): Promise<Re
   return databases === 0 ? undefined : askRetry(nats, letter, databases)
 }
 
-const retry = (sequences: readonly number[], flags: ChooseFlags): Promise<void> =>
+/** The numbers of letters in an audit record. */
+const numbersOf = (letters: readonly FiledLetter[]): number[] => letters.map(({ sequence }) => sequence)
+
+const retry = (recorder: CommandRecorder, sequences: readonly number[], flags: ChooseFlags): Promise<void> =>
   operate(flags, async operation => {
-    const { signal, release } = interruption()
-    const failures: string[] = []
-    let done = 0
-    try {
-      for (const copies of byEvent(await choose(operation, sequences, flags))) {
-        if (signal.aborted)
-          throw new CliError('INTERRUPTED', `${count(done)} letters were applied; the others are unchanged`)
-        const [letter] = copies as [FiledLetter, ...FiledLetter[]]
-        const outcome = await retryLetter(operation, letter)
-        if (outcome?.ok) {
-          for (const { sequence } of copies) await removeDeadLetter(operation.nats, sequence)
-          done++
-          continue
-        }
-        const { sequence, projection, stream, streamSeq } = letter
-        const why = outcome?.reason ?? `not all workers of ${stream} answered`
-        failures.push(why)
-        note(`letter ${sequence} (${projection}, ${stream} ${streamSeq}) failed again: ${why}`)
-      }
-    } finally {
-      release()
-    }
-    note(`${count(done)} ${done === 1 ? 'letter was' : 'letters were'} applied`)
-    if (failures.length > 0)
-      throw new CliError(
-        'DEAD_LETTERS_LEFT',
-        `${count(failures.length)} ${failures.length === 1 ? 'letter' : 'letters'} failed again, the first because ${failures[0]}`,
-      )
+    const letters = await choose(operation, sequences, flags)
+    await recorder.perform(operation, {}, report => retryAll(operation, letters, report))
   })
 
-const discard = (sequences: readonly number[], flags: ChooseFlags): Promise<void> =>
+const retryAll = async (
+  operation: Operation,
+  letters: readonly FiledLetter[],
+  report: (facts: Facts) => void,
+): Promise<void> => {
+  const { signal, release } = interruption()
+  const failures: string[] = []
+  const applied: FiledLetter[] = []
+  let done = 0
+  try {
+    for (const copies of byEvent(letters)) {
+      if (signal.aborted)
+        throw new CliError('INTERRUPTED', `${count(done)} letters were applied; the others are unchanged`)
+      const [letter] = copies as [FiledLetter, ...FiledLetter[]]
+      const outcome = await retryLetter(operation, letter)
+      if (outcome?.ok) {
+        for (const { sequence } of copies) await removeDeadLetter(operation.nats, sequence)
+        applied.push(...copies)
+        done++
+        continue
+      }
+      const { sequence, projection, stream, streamSeq } = letter
+      const why = outcome?.reason ?? `not all workers of ${stream} answered`
+      failures.push(why)
+      note(`letter ${sequence} (${projection}, ${stream} ${streamSeq}) failed again: ${why}`)
+    }
+  } finally {
+    release()
+    report({ letters: letters.length, applied: numbersOf(applied) })
+  }
+  note(`${count(done)} ${done === 1 ? 'letter was' : 'letters were'} applied`)
+  if (failures.length > 0)
+    throw new CliError(
+      'DEAD_LETTERS_LEFT',
+      `${count(failures.length)} ${failures.length === 1 ? 'letter' : 'letters'} failed again, the first because ${failures[0]}`,
+    )
+}
+
+const discard = (
+  recorder: CommandRecorder,
+  sequences: readonly number[],
+  flags: ChooseFlags,
+): Promise<void> =>
   operate(flags, async operation => {
-    let done = 0
-    for (const { sequence } of await choose(operation, sequences, flags))
-      if (await removeDeadLetter(operation.nats, sequence)) done++
-    note(`${count(done)} ${done === 1 ? 'letter was' : 'letters were'} discarded; the events stay in the log`)
+    const letters = await choose(operation, sequences, flags)
+    await recorder.perform(operation, {}, async report => {
+      const removed: FiledLetter[] = []
+      try {
+        for (const letter of letters)
+          if (await removeDeadLetter(operation.nats, letter.sequence)) removed.push(letter)
+      } finally {
+        report({ letters: letters.length, discarded: numbersOf(removed) })
+      }
+      const done = removed.length
+      note(
+        `${count(done)} ${done === 1 ? 'letter was' : 'letters were'} discarded; the events stay in the log`,
+      )
+    })
   })
 
 const letterNumber = (value: string, before: number[] | undefined): number[] => {
@@ -176,22 +207,32 @@ const withChoice = (command: Command): Command =>
     .option('--all', 'All letters')
 
 export const deadLettersCommand = (): Command =>
-  withFilter(
-    new Command('dead-letters').description('List events that a projection could not apply, with reasons'),
+  reads(
+    withFilter(
+      new Command('dead-letters').description('List events that a projection could not apply, with reasons'),
+    )
+      .option('--json', 'Output JSON')
+      .action(list),
   )
-    .option('--json', 'Output JSON')
-    .action(list)
 
 export const retryCommand = (): Command =>
-  withChoice(
-    new Command('retry').description(
-      'Apply the events of dead letters again, in all generations; deletes the letters that succeed',
+  records(
+    'projections.retry',
+    withChoice(
+      new Command('retry').description(
+        'Apply the events of dead letters again, in all generations; deletes the letters that succeed',
+      ),
     ),
-  ).action(retry)
+    retry,
+  )
 
 export const discardCommand = (): Command =>
-  withChoice(
-    new Command('discard').description(
-      'Delete dead letters without applying them; the views stay without the events',
+  records(
+    'projections.discard',
+    withChoice(
+      new Command('discard').description(
+        'Delete dead letters without applying them; the views stay without the events',
+      ),
     ),
-  ).action(discard)
+    discard,
+  )

@@ -4,6 +4,7 @@ import type { ConfabConfig } from '../../infra/config/index.ts'
 import { readDeadLetters } from '../../infra/nats/index.ts'
 import type { ProjectionState } from '../../projections/index.ts'
 import { CliError } from '../command/cli-error.ts'
+import { reads } from '../command/command-effect.ts'
 import { addSystemOptions, type SystemFlags } from '../command/config-flags.ts'
 import { count, note, print, span, styled, table } from '../terminal/output.ts'
 import { type GenerationRow, readOverview } from './overview.ts'
@@ -86,14 +87,16 @@ const list = (flags: ListFlags): Promise<void> =>
   })
 
 export const listCommand = (): Command =>
-  addSystemOptions(
-    new Command('ls')
-      .alias('status')
-      .description('Show all generations of all views, with their progress and workers'),
+  reads(
+    addSystemOptions(
+      new Command('ls')
+        .alias('status')
+        .description('Show all generations of all views, with their progress and workers'),
+    )
+      .option('--streams', 'Show each stream')
+      .option('--json', 'Output JSON, with all streams')
+      .action(list),
   )
-    .option('--streams', 'Show each stream')
-    .option('--json', 'Output JSON, with all streams')
-    .action(list)
 
 /** Returns all generations of all views. Undefined: there are none. */
 export const allViews = async (

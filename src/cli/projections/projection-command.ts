@@ -3,7 +3,7 @@ import { Argument, type Command, InvalidArgumentError } from 'commander'
 import type { OpenNats } from '../../app/open-nats.ts'
 import { isInFile, viewDatabases, viewDatabasesOf } from '../../app/open-views.ts'
 import type { ConfabConfig } from '../../infra/config/index.ts'
-import { discoverLog, type Nats, NatsEventSource, openNatsPlans } from '../../infra/nats/index.ts'
+import { discoverLog, NatsEventSource, openNatsPlans } from '../../infra/nats/index.ts'
 import {
   type PlanStore,
   type ProjectionName,
@@ -12,11 +12,11 @@ import {
   type ViewStores,
 } from '../../projections/index.ts'
 import { CliError } from '../command/cli-error.ts'
+import type { RecordedSystem } from '../command/command-effect.ts'
 import { addSystemOptions, configOf, openExisting, type SystemFlags } from '../command/config-flags.ts'
 
 /** The connections and stores of a command about projections. */
-export interface Operation {
-  readonly nats: Nats
+export interface Operation extends RecordedSystem {
   readonly plans: PlanStore
   readonly source: NatsEventSource
   /** Opens the database that holds a view, as the configuration names it. Throws CliError when it does not exist. */
@@ -52,7 +52,7 @@ export const operateOn = async <T>(
   }
   try {
     const plans = await openNatsPlans(nats, { replicas: config.natsReplicas })
-    return await work({ nats, plans, source, stores: openStores })
+    return await work({ config, nats, plans, source, stores: openStores })
   } finally {
     for (const stores of opened) await stores.close()
     source.close()
@@ -92,6 +92,11 @@ export const changePlan = async (
 
 export const planOf = (operation: Operation, projection: ProjectionName): Promise<ProjectionPlan> =>
   changePlan(operation, projection, plan => plan)
+
+/** The object of an action about a projection, or one of its generations, in an audit record. */
+export const targetOf = (projection: ProjectionName, generation?: number): { readonly target: string } => ({
+  target: `projection:${projection}${generation === undefined ? '' : `/${generation}`}`,
+})
 
 /** Parses the number of a generation. */
 export const generationNumber = (value: string): number => {

@@ -10,12 +10,13 @@ import {
   versionOf,
 } from '../../projections/index.ts'
 import { CliError } from '../command/cli-error.ts'
+import { type CommandRecorder, records } from '../command/command-effect.ts'
 import type { SystemFlags } from '../command/config-flags.ts'
 import { interruption } from '../command/run-command.ts'
 import { count, note, span } from '../terminal/output.ts'
 import { startBar } from '../terminal/progress-bar.ts'
 import { type GenerationRow, readOverview } from './overview.ts'
-import { changePlan, type Operation, operate, projectionArgument } from './projection-command.ts'
+import { changePlan, type Operation, operate, projectionArgument, targetOf } from './projection-command.ts'
 
 interface RebuildFlags extends SystemFlags {
   readonly detach?: boolean
@@ -84,7 +85,11 @@ const followBuild = async (
   }
 }
 
-const rebuildView = (projection: ProjectionName, flags: RebuildFlags): Promise<void> =>
+const rebuildView = (
+  recorder: CommandRecorder,
+  projection: ProjectionName,
+  flags: RebuildFlags,
+): Promise<void> =>
   operate(flags, async operation => {
     const workers = await askProjectionStatus(operation.nats)
     const isFed = workers.some(({ projections }) => projections.some(one => one.projection === projection))
@@ -94,8 +99,12 @@ const rebuildView = (projection: ProjectionName, flags: RebuildFlags): Promise<v
         `no worker builds ${projection}: start a server with the role "projections", or use --detach to build when one starts`,
       )
     const version = versionOf(projection)
-    const plan = await changePlan(operation, projection, plan => rebuild(plan, version))
-    const generation = plan.generations.at(-1)?.generation ?? 0
+    const generation = await recorder.perform(operation, targetOf(projection), async report => {
+      const plan = await changePlan(operation, projection, plan => rebuild(plan, version))
+      const generation = plan.generations.at(-1)?.generation ?? 0
+      report({ generation })
+      return generation
+    })
     if (flags.detach)
       return note(
         `generation ${generation} of ${projection} is built next to the live one: "confab projections ls" shows its progress`,
@@ -114,10 +123,12 @@ const rebuildView = (projection: ProjectionName, flags: RebuildFlags): Promise<v
   })
 
 export const rebuildCommand = (): Command =>
-  projectionArgument(
-    new Command('rebuild').description(
-      'Build a view from the first event, as a new generation next to the live one',
-    ),
+  records(
+    'projections.rebuild',
+    projectionArgument(
+      new Command('rebuild').description(
+        'Build a view from the first event, as a new generation next to the live one',
+      ),
+    ).option('--detach', 'Do not wait until the generation is level with the log'),
+    rebuildView,
   )
-    .option('--detach', 'Do not wait until the generation is level with the log')
-    .action(rebuildView)

@@ -12,6 +12,7 @@ import {
 } from '../../infra/config/index.ts'
 import { createLogger, type Logger } from '../../infra/telemetry/index.ts'
 import { CliError } from '../command/cli-error.ts'
+import { withEffect } from '../command/command-effect.ts'
 import { addConfigFlags, configOf } from '../command/config-flags.ts'
 import { portProblem, portReason } from '../command/port.ts'
 import { probe } from '../command/probe.ts'
@@ -195,6 +196,10 @@ const runUntil = async (
 }
 
 export const serveCommand = (): Command =>
-  addConfigFlags(new Command('serve').description('Run confab: the log, the views, the edge'))
-    .addHelpText('after', () => `\n${configReference(helpWidth())}`)
-    .action(serve)
+  // `startConfab` records the start.
+  withEffect(
+    'process.start',
+    addConfigFlags(new Command('serve').description('Run confab: the log, the views, the edge'))
+      .addHelpText('after', () => `\n${configReference(helpWidth())}`)
+      .action(serve),
+  )

@@ -1,3 +1,4 @@
+import { changesOf } from '../../app/open-audit.ts'
 import { openNats } from '../../app/open-nats.ts'
 import {
   applyBuckets,
@@ -7,6 +8,7 @@ import {
   type StreamChange,
 } from '../../infra/nats/index.ts'
 import { CliError } from '../command/cli-error.ts'
+import type { CommandRecorder } from '../command/command-effect.ts'
 import { configOf, openExisting, type SystemFlags } from '../command/config-flags.ts'
 import { bytes, count, note, print, styled, table } from '../terminal/output.ts'
 
@@ -79,17 +81,21 @@ export const plan = async (flags: ApplyFlags): Promise<void> => {
 }
 
 /** `confab streams apply`: makes the streams and the buckets as they are defined. */
-export const apply = async (flags: ApplyFlags): Promise<void> => {
+export const apply = async (recorder: CommandRecorder, flags: ApplyFlags): Promise<void> => {
   const config = configOf(flags)
   const system = await openNats(config, 'confab-streams', note)
   try {
     const definitions = loadStreams({ replicas: config.natsReplicas })
     const allowLoss = new Set(flags.allowLoss)
-    const applied = await applyStreams(system.nats.connection, definitions, allowLoss)
     const { maxLifetimeMs, clockToleranceMs } = config.tokens
-    await applyBuckets(system.nats, {
-      replicas: config.natsReplicas,
-      revocationsMs: maxLifetimeMs + clockToleranceMs,
+    const applied = await recorder.perform({ config, nats: system.nats }, {}, async report => {
+      const done = await applyStreams(system.nats.connection, definitions, allowLoss)
+      await applyBuckets(system.nats, {
+        replicas: config.natsReplicas,
+        revocationsMs: maxLifetimeMs + clockToleranceMs,
+      })
+      report(changesOf(done) ?? { changed: 'nothing' })
+      return done
     })
     const rows = applied.map(({ stream, outcome, changed }) => ({ stream, outcome, changed }))
     await print(

@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import { loadStreams, rightsFile } from '../../infra/nats/index.ts'
+import { reads, records } from '../command/command-effect.ts'
 import { addConfigFlags, addSystemOptions } from '../command/config-flags.ts'
 import { print } from '../terminal/output.ts'
 import { apply, plan } from './apply.ts'
@@ -9,29 +10,38 @@ const rights = (): Promise<void> => print(rightsFile(loadStreams()))
 
 export const streamsCommand = (): Command => {
   const command = new Command('streams').description('Manage the streams that hold the log')
-  addSystemOptions(command.command('status').description('Show stream status'))
-    .option('--json', 'Output JSON')
-    .action(status)
-  addConfigFlags(
-    command.command('plan').description('Show what "streams apply" would change, without changing it'),
-    ['data', 'natsServers', 'natsReplicas'],
+  reads(
+    addSystemOptions(command.command('status').description('Show stream status'))
+      .option('--json', 'Output JSON')
+      .action(status),
   )
-    .option('--json', 'Output JSON')
-    .action(plan)
-  addConfigFlags(
+  reads(
+    addConfigFlags(
+      command.command('plan').description('Show what "streams apply" would change, without changing it'),
+      ['data', 'natsServers', 'natsReplicas'],
+    )
+      .option('--json', 'Output JSON')
+      .action(plan),
+  )
+  records(
+    'streams.apply',
+    addConfigFlags(
+      command
+        .command('apply')
+        .description(
+          'Create or update streams as streams/*.yaml define them, and the key-value buckets; deletes no streams',
+        ),
+      ['data', 'natsServers', 'natsReplicas'],
+    )
+      .option('--allow-loss <stream...>', 'Streams that may lose stored messages by the update')
+      .option('--json', 'Output JSON'),
+    apply,
+  )
+  reads(
     command
-      .command('apply')
-      .description(
-        'Create or update streams as streams/*.yaml define them, and the key-value buckets; deletes no streams',
-      ),
-    ['data', 'natsServers', 'natsReplicas'],
+      .command('rights')
+      .description('Print the rights of the NATS users for these streams, as nats/users.conf includes them')
+      .action(rights),
   )
-    .option('--allow-loss <stream...>', 'Streams that may lose stored messages by the update')
-    .option('--json', 'Output JSON')
-    .action(apply)
-  command
-    .command('rights')
-    .description('Print the rights of the NATS users for these streams, as nats/users.conf includes them')
-    .action(rights)
   return command
 }

@@ -99,7 +99,7 @@ export const status = async (flags: SystemFlags & { json?: boolean }): Promise<v
     if (damaged.length > 0)
       throw new CliError(
         'NOT_READY',
-        `${damaged.join(', ')} has lost messages: run "confab doctor --all", which names the conversations`,
+        `${damaged.join(', ')} has lost messages: run "confab doctor --all", which names the conversations, and "confab audit verify", which names audit records`,
       )
     const advice = streams.map(copiesAdvice).find(one => one !== undefined)
     if (advice !== undefined) throw new CliError('NOT_READY', advice)

@@ -19,6 +19,7 @@ import { tracingOptions } from '../telemetry/tracing-options.ts'
 import { tokenOptions } from '../tokens/options.ts'
 import {
   adminTlsOptions,
+  auditOptions,
   configFileOption,
   edgeNodeOptions,
   edgeTlsOptions,
@@ -49,6 +50,7 @@ export const sections = {
   adminTls: adminTlsOptions,
   natsTls: natsTlsOptions,
   tokens: tokenOptions,
+  audit: auditOptions,
   edge: edgeLimitOptions,
   commands: busOptions,
   remoteCommands: remoteOptions,
@@ -81,6 +83,7 @@ export const optionGroups: readonly OptionGroup[] = [
   { title: 'NATS', options: { ...natsOptions, ...prefixed('nats', natsTlsOptions), natsBinaryOption } },
   { title: 'Storage', options: storageOptions },
   { title: 'Tokens', options: tokenOptions },
+  { title: 'Audit', options: auditOptions },
   { title: 'Logging', options: logOptions },
   { title: 'Tracing', options: tracingOptions },
   {

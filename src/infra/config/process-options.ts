@@ -23,6 +23,7 @@ import {
 } from '../../base/option-types.ts'
 import { clientCaOption, clientTlsOptions, listenerTlsOptions } from '../../base/tls-options.ts'
 import { inboxOptions } from '../nats/client/inbox-options.ts'
+import { signingSecret } from '../tokens/options.ts'
 
 export const roles = ['edge', 'commands', 'projections'] as const
 /** A task of a process: `edge` serves clients, `commands` decides and appends, `projections` builds the views. */
@@ -230,6 +231,27 @@ export const logOptions = {
     key: 'log.file',
     type: path,
     doc: 'File that the log is appended to, as JSON lines. Not given: standard error, as readable lines on a terminal.',
+  }),
+} as const
+
+/** Options of the records of what operators and admins do. */
+export const auditOptions = {
+  key: option({
+    key: 'audit.key',
+    type: signingSecret,
+    secret: true,
+    doc: 'Key that signs the records of the audit stream, the same for all processes and commands. With it, write access to NATS alone does not suffice to rewrite the records. Not given: records are chained by hashes only.',
+  }),
+  previousKeys: option({
+    key: 'audit.previousKeys',
+    type: list(signingSecret),
+    secret: true,
+    doc: 'Earlier values of `audit.key`, which `confab audit verify` needs for the records of their time.',
+  }),
+  operator: option({
+    key: 'audit.operator',
+    type: text,
+    doc: 'Name of the operator in the records of commands, for accounts that several people share. Not given: the user of the operating system.',
   }),
 } as const
 

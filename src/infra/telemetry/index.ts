@@ -1,6 +1,7 @@
 export { createEdgeMetrics } from './edge-metrics.ts'
 export { createLogger, type Logger, type LoggerOptions, type LogLevel } from './logger.ts'
 export {
+  createAuditMetrics,
   createCertificateMetrics,
   createCommandMetrics,
   createFeedMetrics,

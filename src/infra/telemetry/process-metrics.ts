@@ -114,6 +114,35 @@ export const createStorageMetrics = (
   })
 }
 
+/** Metrics of the audit stream. Each scrape calls `counts`. */
+export const createAuditMetrics = (
+  registry: Registry,
+  counts: () => { readonly stored: number; readonly failed: number; readonly refused: number },
+): void => {
+  const registers = [registry]
+  new Counter({
+    name: 'confab_audit_records_total',
+    help: 'Audit records of this process, by outcome: `stored`, or `failed` because the stream could not be written.',
+    labelNames: ['outcome'],
+    registers,
+    collect() {
+      const { stored, failed } = counts()
+      this.reset()
+      this.inc({ outcome: 'stored' }, stored)
+      this.inc({ outcome: 'failed' }, failed)
+    },
+  })
+  new Counter({
+    name: 'confab_admin_refused_total',
+    help: 'Admin requests without a valid token, or with a token of another role.',
+    registers,
+    collect() {
+      this.reset()
+      this.inc(counts().refused)
+    },
+  })
+}
+
 /** Metrics of the live feed. Each scrape calls `followed`. */
 export const createFeedMetrics = (
   registry: Registry,

@@ -13,6 +13,8 @@ import {
 } from '../../base/option-types.ts'
 import { signingSecret } from './signing-secret.ts'
 
+export { signingSecret }
+
 const fileOrUrl: OptionType<string> = {
   name: 'path or URL',
   parse: (raw, base) => {

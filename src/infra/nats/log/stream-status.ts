@@ -1,6 +1,6 @@
 import type { JetStreamManager, StreamInfo } from '@nats-io/jetstream'
 import { type NatsConnection, TimeoutError } from '@nats-io/transport-node'
-import { Family } from '../../../events/index.ts'
+import { auditSubject, Family } from '../../../events/index.ts'
 import type { Nats } from '../client/connection.ts'
 import { accountStorage } from './log-storage.ts'
 import type { StreamDefinition } from './stream-definitions.ts'
@@ -32,7 +32,7 @@ export interface StreamStatus {
   readonly subjects: number
   readonly first: number
   readonly last: number
-  /** Messages that a stream of the log has stored and lacks now: removed by a limit, a purge or a delete. */
+  /** Messages that a stream of the log, or that of audit records, has stored and lacks now. */
   readonly missing: number
   readonly consumers: number
   readonly replicas: number
@@ -89,9 +89,12 @@ const answerFor = async (
   }
 }
 
-/** Whether a stream holds events. The other streams drop messages as they are defined to. */
-const isOfLog = ({ subjects }: StreamDefinition): boolean =>
-  subjects.some(subject => Object.values(Family).some(family => subject.startsWith(`${family}.`)))
+/** Whether a stream holds events or audit records. The other streams drop messages as they are defined to. */
+const keepsAll = ({ subjects }: StreamDefinition): boolean =>
+  subjects.some(
+    subject =>
+      subject === auditSubject || Object.values(Family).some(family => subject.startsWith(`${family}.`)),
+  )
 
 /**
  * Returns the number of messages that a stream has stored and lacks now. JetStream never reuses the sequence of a
@@ -131,7 +134,7 @@ const statusOf = (
     subjects: info?.state.num_subjects ?? 0,
     first: info?.state.first_seq ?? 0,
     last: info?.state.last_seq ?? 0,
-    missing: info !== undefined && isOfLog(definition) ? missingIn(info) : 0,
+    missing: info !== undefined && keepsAll(definition) ? missingIn(info) : 0,
     consumers: info?.state.consumer_count ?? 0,
     replicas: info?.config.num_replicas ?? 0,
     leader: info?.cluster?.leader || undefined,

@@ -1,4 +1,4 @@
-import { Family, livePatternOf, SubjectPattern } from '../../../events/index.ts'
+import { auditSubject, Family, livePatternOf, SubjectPattern } from '../../../events/index.ts'
 import { apiSubject } from '../client/jetstream-api.ts'
 import { CommandSubject, commandPattern } from '../commands/command-wire.ts'
 import { Bucket, type BucketDefinition, bucketStream, bucketSubject } from '../coordination/buckets.ts'
@@ -32,6 +32,7 @@ interface NamedStreams {
   readonly all: readonly string[]
   readonly log: readonly string[]
   readonly snapshots: readonly string[]
+  readonly audit: readonly string[]
 }
 
 const namesOf = (streams: readonly StreamDefinition[]): NamedStreams => {
@@ -43,6 +44,7 @@ const namesOf = (streams: readonly StreamDefinition[]): NamedStreams => {
     all: streams.map(({ name }) => name),
     log: Object.values(Family).flatMap(family => taking(`${family}.`)),
     snapshots: taking('snap.'),
+    audit: taking(auditSubject),
   }
 }
 
@@ -62,11 +64,13 @@ const readingLog = ({ log }: NamedStreams): string[] => [
   ...onEach('STREAM.MSG.GET', log),
 ]
 
-/** Requests of every process: it checks the streams at its start, and reads the log. */
+/** Requests of every process: it checks the streams at its start, reads the log, and records its start and refusals. */
 const forAll = (streams: NamedStreams): string[] => [
   ...discovery,
   ...onEach('STREAM.INFO', streams.all),
   ...readingLog(streams),
+  auditSubject,
+  ...onEach('STREAM.MSG.GET', streams.audit),
 ]
 
 /** Requests on a bucket: its status, and values from its leader. `keys`: the keys that the user may write. */
@@ -151,7 +155,8 @@ export const rightsOfRoles = (roles: readonly ProcessRole[], streams: readonly S
 
 /**
  * Returns the rights of a user, for these streams. No user except `admin` may change or remove streams, remove
- * messages, or create consumers: a consumer delivers to any subject, also to those to which its creator may not publish.
+ * messages, or create consumers: a consumer delivers to any subject, also to subjects that its creator may not publish
+ * to.
  */
 export const rightsOf = (user: NatsUser, streams: readonly StreamDefinition[]): Rights => {
   const inboxes: Rights = { publish: [], subscribe: [inboxesOf(user)] }
