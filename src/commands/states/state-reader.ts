@@ -19,7 +19,13 @@ import {
 } from '../../events/index.ts'
 import { type BusLimits, defaultBusLimits } from '../bus/bus-limits.ts'
 import { banList, banOf } from '../domain/bans.ts'
-import { type ConversationState, conversationType, joinedAt } from '../domain/conversation-state.ts'
+import {
+  type ConversationState,
+  companionOf,
+  conversationType,
+  joinedAt,
+} from '../domain/conversation-state.ts'
+import { type Invitation, invitationList } from '../domain/invitations.ts'
 import { marksOf, type UserState, userType } from '../domain/user-state.ts'
 import type { EventLog, SnapshotStore } from '../ports/event-log.ts'
 import type { LiveFeed } from '../ports/live-feed.ts'
@@ -47,6 +53,15 @@ export interface ConversationView {
   /** Returns the bans that have not ended, sorted by user id. */
   bans(): readonly BanItem[]
   isBanned(user: string): boolean
+  /** Returns the open invitations, sorted by user id. */
+  invitations(): readonly ({ readonly user: string } & Invitation)[]
+  /** Returns the open invitation of a user. Undefined: there is none. */
+  invitationOf(user: string): Invitation | undefined
+  /**
+   * Returns the other member, if the user is alone with one other user. A channel with `channelMembers` or more members
+   * once may have followers.
+   */
+  companionOf(user: string, channelMembers: number): string | undefined
   readonly historyFrom: HistoryFrom
   /** seq of the last event that edited or deleted a message; 0: none. */
   readonly amended: number
@@ -300,6 +315,9 @@ const conversationView = (state: ConversationState): ConversationView => ({
   },
   bans: () => banList(state.bans, new Date().toISOString()),
   isBanned: user => state.bans.has(user) && banOf(state.bans, user, new Date().toISOString()) !== undefined,
+  invitations: () => invitationList(state),
+  invitationOf: user => state.invitations.get(user),
+  companionOf: (user, channelMembers) => companionOf(state, user, channelMembers),
   get historyFrom() {
     return state.historyFrom
   },

@@ -1,6 +1,7 @@
 import type { Logger } from '../../base/logger.ts'
 import type { LiveEvent, SkippedListener } from '../../commands/index.ts'
 import {
+  type ConversationEvent,
   decodeConversationEvent,
   decodeUserEvent,
   isFollowType,
@@ -12,6 +13,7 @@ import { pushObject } from '../sessions/outbox.ts'
 import type { Session } from '../sessions/session.ts'
 import type { SessionRegistry } from '../sessions/session-registry.ts'
 import type { FanOut } from './fan-out.ts'
+import { invitationChanges } from './invitations.ts'
 import { clientBytes, Wire, type WireEvent } from './wire.ts'
 
 /** The sessions that catch up: they receive live events after those that they have missed. */
@@ -122,6 +124,7 @@ export class LiveEvents {
       this.#join(change)
     }
     this.#publish(c, event)
+    if (body !== undefined) this.#pushInvitations(body)
     if (change?.left !== undefined) this.#leave(c, change.left)
   }
 
@@ -162,6 +165,12 @@ export class LiveEvents {
     for (const user of change.joined)
       for (const session of this.#parts.sessions.of(user))
         if (!session.catchingUp?.has(change.c)) this.#parts.fanOut.subscribe(session, change.c)
+  }
+
+  /** An invited user does not receive the events of the conversation. */
+  #pushInvitations(event: ConversationEvent): void {
+    for (const [user, push] of invitationChanges(event))
+      for (const session of this.#parts.sessions.of(user)) pushObject(session, push)
   }
 
   #leave(c: string, user: string): void {

@@ -179,6 +179,8 @@ const ofConversation: ReadonlySet<RequestType> = new Set<RequestType>([
   'delete',
   'react',
   'invite',
+  'accept',
+  'decline',
   'remove',
   'ban',
   'unban',

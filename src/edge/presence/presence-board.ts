@@ -25,6 +25,7 @@ const automatic: ReadonlySet<RequestType> = new Set<RequestType>([
   'delivered',
   'presence',
   'profiles',
+  'invitations',
 ])
 
 /** Pushes in one turn of the event loop: a node that dies may change the state of a hundred thousand watched users. */
