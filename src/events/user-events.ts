@@ -122,6 +122,10 @@ export const UserEvents = {
   'direct.opened': DirectOpened,
 } as const
 
+/** Whether events of this type change which users see whether the user is online. */
+export const isAudienceType = (type: string): boolean =>
+  type === 'user.blocked' || type === 'user.unblocked' || type === 'privacy.changed'
+
 export type ReadMarked = Static<typeof ReadMarked>
 export type DeliveredMarked = Static<typeof DeliveredMarked>
 export type ConversationMuted = Static<typeof ConversationMuted>

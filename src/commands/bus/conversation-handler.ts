@@ -166,7 +166,7 @@ const peerOf = (
     case 'rename':
     case 'settings':
     case 'invite':
-      return companionOf(state, from, limits?.channelMembers ?? Number.POSITIVE_INFINITY)
+      return companionOf(state, from, limits?.channelMembers)
     default:
       return undefined
   }

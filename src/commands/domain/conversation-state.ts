@@ -233,12 +233,12 @@ export const isDirectOf = (state: ConversationState, user: string, other: string
 
 /**
  * Returns the other member of a conversation in which a user is alone with one other user. Undefined: the user is not
- * in it, or there are more users. A channel that has ever had `channelMembers` may have followers as well.
+ * in it, or there are more users. A channel that once had `channelMembers` members may have followers as well.
  */
 export const companionOf = (
   { kind, members, mostMembers }: ConversationState,
   user: string,
-  channelMembers: number,
+  channelMembers = Number.POSITIVE_INFINITY,
 ): string | undefined => {
   if (members.size !== 2 || !members.has(user)) return undefined
   if (kind === 'channel' && mostMembers >= channelMembers) return undefined

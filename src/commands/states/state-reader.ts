@@ -57,11 +57,8 @@ export interface ConversationView {
   invitations(): readonly ({ readonly user: string } & Invitation)[]
   /** Returns the open invitation of a user. Undefined: there is none. */
   invitationOf(user: string): Invitation | undefined
-  /**
-   * Returns the other member, if the user is alone with one other user. A channel with `channelMembers` or more members
-   * once may have followers.
-   */
-  companionOf(user: string, channelMembers: number): string | undefined
+  /** Returns the other member, if the user is alone with one other user. Followers of a channel do not count. */
+  companionOf(user: string): string | undefined
   readonly historyFrom: HistoryFrom
   /** seq of the last event that edited or deleted a message; 0: none. */
   readonly amended: number
@@ -79,7 +76,9 @@ export interface UserView {
   deliveredMark(c: string): number
   isMuted(c: string): boolean
   hasBlocked(user: string): boolean
-  /** The users who may see when this user was last connected. */
+  /** Returns the direct conversation with a user, if the log of this user records it: the smaller id's log does. */
+  directWith(user: string): string | undefined
+  /** The users who may see whether this user is online, and when the user last was. */
   readonly lastSeen: LastSeenFor
   /** Data of the profile. Undefined: none. */
   readonly data: AppData | undefined
@@ -317,7 +316,7 @@ const conversationView = (state: ConversationState): ConversationView => ({
   isBanned: user => state.bans.has(user) && banOf(state.bans, user, new Date().toISOString()) !== undefined,
   invitations: () => invitationList(state),
   invitationOf: user => state.invitations.get(user),
-  companionOf: (user, channelMembers) => companionOf(state, user, channelMembers),
+  companionOf: user => companionOf(state, user),
   get historyFrom() {
     return state.historyFrom
   },
@@ -338,6 +337,7 @@ const viewOfUser = (state: UserState): UserView => {
       deliveredMark: c => marksOf(state, c).delivered,
       isMuted: c => state.muted.has(c),
       hasBlocked: user => state.blocked.has(user),
+      directWith: user => state.directs.get(user),
       get lastSeen() {
         return state.lastSeen
       },

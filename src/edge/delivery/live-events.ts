@@ -4,6 +4,7 @@ import {
   type ConversationEvent,
   decodeConversationEvent,
   decodeUserEvent,
+  isAudienceType,
   isFollowType,
   isMembershipType,
 } from '../../events/index.ts'
@@ -36,6 +37,15 @@ interface MarkEvents {
   moved(event: LiveEvent): Promise<void>
 }
 
+/** The users that see whether others are online. */
+interface Audience {
+  concerns(user: string): boolean
+  blocked(user: string, asker: string): void
+  unblocked(user: string, asker: string): void
+  changed(user: string): void
+  left(c: string, user: string): Promise<void>
+}
+
 interface LiveEventParts {
   readonly fanOut: FanOut
   readonly sessions: SessionRegistry
@@ -43,6 +53,7 @@ interface LiveEventParts {
   readonly catchUp: CatchUps
   readonly slowConsumers: { holdPressed(): void }
   readonly marks: MarkEvents
+  readonly audience: Audience
   readonly metrics: EdgeMetrics
   readonly logger: Logger
 }
@@ -73,13 +84,22 @@ export class LiveEvents {
     this.#parts.memberships.saw(position, undefined)
 
   #user(event: LiveEvent): void {
-    const { memberships, marks } = this.#parts
+    const { memberships, marks, audience } = this.#parts
     if (isFollowType(event.type)) {
       this.#follow(event)
       return
     }
     memberships.saw(event, undefined)
+    if (isAudienceType(event.type) && audience.concerns(event.aggregate.id)) this.#audienceChanged(event)
     if (marks.concern(event)) void marks.moved(event).catch(error => this.#failed(event, error))
+  }
+
+  #audienceChanged(event: LiveEvent): void {
+    const { audience } = this.#parts
+    const body = this.#decode(event, decodeUserEvent)
+    if (body?.type === 'user.blocked') audience.blocked(body.u, body.user)
+    else if (body?.type === 'user.unblocked') audience.unblocked(body.u, body.user)
+    else audience.changed(event.aggregate.id)
   }
 
   /**
@@ -125,7 +145,10 @@ export class LiveEvents {
     }
     this.#publish(c, event)
     if (body !== undefined) this.#pushInvitations(body)
-    if (change?.left !== undefined) this.#leave(c, change.left)
+    if (change?.left !== undefined) {
+      this.#leave(c, change.left)
+      void this.#parts.audience.left(c, change.left).catch(error => this.#failed(event, error))
+    }
   }
 
   #publish(c: string, event: LiveEvent): void {
