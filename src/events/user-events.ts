@@ -58,7 +58,10 @@ export type LastSeenFor = Static<typeof LastSeenFor>
 /** Users that may see the markers of a user. */
 export const ReceiptsFor = OneOf('everybody', 'nobody')
 export type ReceiptsFor = Static<typeof ReceiptsFor>
-/** Users that may add a user to groups and channels without an invitation. `contacts`: see docs/concepts/invitations.md. */
+/**
+ * Users that may add a user to groups and channels without an invitation. `contacts`: see
+ * docs/concepts/invitations.md.
+ */
 export const InvitationsFor = OneOf('everybody', 'contacts', 'nobody')
 export type InvitationsFor = Static<typeof InvitationsFor>
 /** Version 1 had no `receipts`, version 2 no `invitations`. */

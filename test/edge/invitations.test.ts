@@ -126,7 +126,7 @@ t.test('an invitation ends with a ban, and with the archiving of the conversatio
   )
 })
 
-t.test('one refusal for all reasons: nobody, and a block in either direction', async t => {
+t.test('one refusal for all reasons: the setting, and a block in either direction', async t => {
   await alice.ok('create', { c: 'refusals', kind: 'group', members: ['carol'] })
   const { socket: sara, phone } = await guest('sara', 'nobody')
   const { socket: blocker } = await guest('blocker', 'everybody')
@@ -176,7 +176,7 @@ t.test('a block after the invitation changes no answer that the inviter gets', a
   t.same(await conversationsOf(other), ['late-c'])
 })
 
-t.test('contacts: users to whom the user has written in their direct conversation', async t => {
+t.test('contacts: users that the user has written to in their direct conversation', async t => {
   const { socket, phone } = await guest('gina')
   await alice.ok('create', { c: 'contact', kind: 'group', members: [] })
   const { c: pair } = (await alice.ok('direct', { user: 'gina' })) as { c: string }
@@ -210,7 +210,7 @@ t.test('a user who left, or declined, is not added again without consent', async
     t.same(
       (await alice.ok('invite', { c, user: 'hugo' })).pending,
       undefined,
-      'a user whom the owner removed is added again',
+      'a user that the owner removed is added again',
     )
   }
 })

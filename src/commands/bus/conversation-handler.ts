@@ -28,9 +28,9 @@ export type MutableConversationCommand = {
 type Aggregates<S extends AggregateState, E> = Pick<AggregateCache<S, E>, 'cached' | 'load' | 'current'>
 
 /**
- * Handles the commands of conversations. Adds facts that the state does not hold: blocks between two users who are alone
- * in a conversation, the direct conversation that they have already, whether a user follows a channel, the consent of
- * users who are added, and messages older than the recent events.
+ * Handles the commands of conversations. Adds facts that the state does not hold: blocks between two users who are
+ * alone in a conversation, the direct conversation that they have already, whether a user follows a channel, the
+ * consent of users who are added, and messages older than the recent events.
  */
 export const conversationHandler = (
   conversations: Aggregates<ConversationState, ConversationEvent>,
@@ -185,7 +185,7 @@ const needsConsent = (state: ConversationState, { request, from, follows }: Conv
 const consentBatch = 50
 
 /**
- * Adds what becomes of the users that a command adds, by the logs of the users and of the sender as they are now. A
+ * Adds the result for each user that a command adds, by the logs of the users and of the sender as they are now. A
  * setting or block that was acknowledged before the command arrived is never missed.
  */
 const addConsent = async (

@@ -1,16 +1,16 @@
 import type { UserState } from './user-state.ts'
 
 /**
- * What becomes of a user whom another one adds to a group or channel. `add`: the user is a member at once. `invite`:
- * the user becomes a member by accepting. `refuse`: neither; the answer is the same for all reasons.
+ * The result of adding a user to a group or channel. `add`: the user is a member at once. `invite`: the user becomes a
+ * member by accepting. `refuse`: neither; the answer is the same for all reasons.
  */
 export type Admission = 'add' | 'invite' | 'refuse'
 
-/** Returns what becomes of a user whom the sender of a command adds. Throws a TypeError for an unknown user. */
+/** Returns the result for a user that the sender of a command adds. Throws a TypeError for an unknown user. */
 export type Consent = (user: string) => Admission
 
 /**
- * Returns what becomes of a user whom `by` adds to conversation `c`, by the logs of the two. `isContact`: the user has
+ * Returns the result for a user that `by` adds to conversation `c`, by the logs of the two. `isContact`: the user has
  * written to `by` in their direct conversation.
  */
 export const admissionOf = (user: UserState, by: UserState, c: string, isContact: boolean): Admission => {

@@ -35,7 +35,7 @@ export interface ConversationCommand<R extends ConversationRequest = Conversatio
   readonly limits?: ConversationLimits | undefined
   /** `create` of a direct conversation: the conversation that the two users have, by the log of one of them. */
   readonly pair?: string | undefined
-  /** What becomes of the users that the command adds. Set only when the decision depends on it. */
+  /** The result for each user that the command adds. Set only when the decision depends on it. */
   readonly consent?: Consent | undefined
   /** Result of the look-up that an earlier decision asked for. */
   readonly found?: FoundMessage | undefined

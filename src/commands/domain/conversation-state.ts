@@ -278,8 +278,8 @@ export const forkConversation = (state: ConversationState, events: number): Conv
 })
 
 /**
- * Average memory, bytes, measured with Node 24: of a member, of a member's joining, of an invitation, of a user that has
- * left, of a ban, of an entry of slow mode, and of a recent event.
+ * Average memory, bytes, measured with Node 24: of a member, of a member's joining, of a ban, of an entry of slow mode,
+ * and of a recent event. Estimated: of an invitation, and of a user that has left.
  */
 const memberBytes = 64
 const joinedBytes = 40

@@ -56,7 +56,7 @@ export const decideInvite = (
     if (!isFull(state, limits)) return { event: joined(state, from, at, user) }
     if (!isInvited) return { handover: { user, follow: true } }
   }
-  // A refusal would tell that the user has a new reason for it.
+  // A refusal would show that the user has a new reason for it.
   if (isInvited) return { unchanged: { seq: state.seq, pending: true } }
   if (admission === 'refuse') return refuseAdding('/user')
   const refusal = refuseArchived(state) ?? refuseManyInvitations(state.invitations, from, 1, limits)

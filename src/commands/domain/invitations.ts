@@ -33,7 +33,7 @@ export interface InvitationLimits {
   readonly userInvitations?: number
 }
 
-/** Users that left by themselves, or declined, whom a conversation remembers. */
+/** Users that left by themselves or declined, of those that a conversation remembers. */
 export const departedUsers = 4_096
 
 /**
@@ -103,7 +103,7 @@ export const uninvited = (
   ...(isAccepted ? { accepted: true as const } : {}),
 })
 
-/** The users that a `create` names, by what becomes of them; or the field of a user who may not be added. */
+/** Returns the users that a `create` adds and invites; or the field of a user who may be neither. */
 export const admittedAtCreation = (
   from: string,
   users: readonly string[],

@@ -7,7 +7,7 @@ import type { WatchList } from './watch-list.ts'
 /** Attempts to decide which users an asker sees, while their settings change. Then the changing ones are not shown. */
 const attempts = 3
 
-/** A user and an asker, of whom it has to be decided whether the asker sees the user. */
+/** A user and an asker: whether the asker sees the user has to be decided. */
 interface Pair {
   readonly user: string
   readonly asker: string
@@ -39,7 +39,7 @@ export class PresenceAudience {
   }
 
   /**
-   * Resolves with the states of users, of those whom the asker sees. A session watches the users from then on, in place
+   * Resolves with the states of those users that the asker sees. A session watches the users from then on, in place
    * of those before; each is named once. Rejects with ConfabError OVERLOADED when there are too many watched users.
    */
   async look(

@@ -21,7 +21,7 @@ export class Contacts {
     this.#views = views
   }
 
-  /** Resolves with those of the users whom the asker may see. Rejects with ConfabError. */
+  /** Resolves with those of the users that the asker may see. Rejects with ConfabError. */
   async shownTo(asker: string, users: readonly string[]): Promise<Set<string>> {
     let own: Promise<ReadonlySet<string>> | undefined
     const ownConversations = (): Promise<ReadonlySet<string>> => {

@@ -5,7 +5,8 @@ import type { LastSeenStore } from '../ports/last-seen-store.ts'
 const batch = 1_000
 
 /**
- * When users were last online: recorded when they disconnect, written in batches, and returned. Bounded: beyond `lastSeenWaiting` users that wait to be written, the oldest are dropped.
+ * When users were last online: recorded when they disconnect, written in batches, and returned. Bounded: beyond
+ * `lastSeenWaiting` users that wait to be written, the oldest are dropped.
  */
 export class LastSeen {
   readonly #store: LastSeenStore

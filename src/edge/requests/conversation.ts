@@ -30,8 +30,8 @@ export const conversation =
 
 /**
  * Handles `members`: returns a page of the roster view. The conversation's state corrects it: former members are left
- * out, and roles are current. Followers of a channel are listed as the view has them. Users may hide their markers, and do from
- * a user behind a block with whom they are alone.
+ * out, and roles are current. Followers of a channel are listed as the view has them. Users may hide their
+ * markers. Two users that are alone, with a block between them, see no markers of each other.
  */
 export const members =
   ({ access, states, views, freshness, limits }: RequestContext): Handler<'members'> =>

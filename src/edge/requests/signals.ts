@@ -7,8 +7,8 @@ import type { Handler, RequestContext } from './request-context.ts'
 const noFields = {}
 
 /**
- * Handles `typing`. Large conversations, followers of channels, and users that are alone with one behind a block send no
- * typing signals.
+ * Handles `typing`. Large conversations, followers of channels, and users that are alone with one behind a block send
+ * no typing signals.
  */
 export const typing =
   ({ access, states, typing, limits }: RequestContext): Handler<'typing'> =>
