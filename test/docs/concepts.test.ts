@@ -43,7 +43,7 @@ const quoted: Readonly<Record<string, readonly string[]>> = {
     `up to ${grouped(defaultBusLimits.channelMembers)} members (\`commands.channelMembers\`)`,
   ],
   invitations: [
-    `the\n${grouped(departedUsers)} users that left last`,
+    `the ${grouped(departedUsers)} users that left last`,
     `${grouped(defaultBusLimits.invitations)} open invitations (\`commands.invitations\`)`,
     `${grouped(defaultBusLimits.userInvitations)} of one user`,
     `${grouped(edge.addedUsers)} users in a day`,

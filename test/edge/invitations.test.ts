@@ -215,6 +215,23 @@ t.test('a user who left, or declined, is not added again without consent', async
   }
 })
 
+t.test('a page of invitations fits a frame, whatever the titles', async t => {
+  const { socket } = await guest('walt')
+  const title = '語'.repeat(200)
+  const ids = Array.from({ length: 120 }, (_, n) => `long-${String(n).padStart(3, '0')}`)
+  await Promise.all(ids.map(c => alice.ok('create', { c, kind: 'group', title, members: ['walt'] })))
+  const found: string[] = []
+  let pages = 0
+  for (let cursor: unknown; pages === 0 || cursor !== undefined; pages++) {
+    const page = await socket.ok('invitations', { limit: 200, ...(cursor === undefined ? {} : { cursor }) })
+    t.ok(Buffer.byteLength(JSON.stringify(page)) <= 64 * 1024)
+    found.push(...(page.open as Item[]).map(({ c }) => c))
+    cursor = page.cursor
+  }
+  t.same(found, ids)
+  t.ok(pages > 1)
+})
+
 t.test('invitations: a page at a time, also over HTTP', async t => {
   const { socket } = await guest('ivan')
   const ids = ['p1', 'p2', 'p3', 'p4', 'p5']

@@ -169,3 +169,32 @@ t.test('when digests end and begin again, no marker is lost', async t => {
   await followMarkers('again', there, here, () => until(areNarrow))
   t.ok(here.signals.subscriptions > 0)
 })
+
+t.test('an invitation reaches the sessions of the user on a node that needs no event of it', async t => {
+  const gina = await there.connect('gina')
+  await gina.ok('privacy', { invitations: 'contacts' })
+  const frank = await here.connect('frank')
+  const pushed = (c: string, on: boolean) =>
+    gina.find(frame => frame.t === 'invitation' && frame.c === c && frame.on === on)
+  await frank.ok('create', { c: 'named', kind: 'group', members: ['gina'] })
+  await frank.ok('create', { c: 'invited', kind: 'group', members: [] })
+  await frank.ok('invite', { c: 'invited', user: 'gina' })
+  for (const c of ['named', 'invited']) t.match(await pushed(c, true), { by: 'frank' })
+  await frank.ok('settings', { c: 'named', archived: true })
+  await frank.ok('remove', { c: 'invited', user: 'gina' })
+  for (const c of ['named', 'invited']) t.ok(await pushed(c, false))
+  t.ok(areNarrow())
+})
+
+t.test('a block ends what a session on another node sees of the user', async t => {
+  const watcher = await there.connect('watcher')
+  const star = await here.connect('star')
+  await star.ok('privacy', { lastSeen: 'everybody' })
+  const seen = async () =>
+    ((await watcher.ok('presence', { users: ['star'] })).states as { star: string }).star
+  while ((await seen()) !== 'online') await sleep(20)
+  await star.ok('block', { user: 'watcher', on: true })
+  await watcher.find(frame => frame.type === 'presence' && frame.user === 'star' && frame.state === 'offline')
+  t.equal(await seen(), 'offline')
+  t.ok(areNarrow())
+})

@@ -2,7 +2,7 @@ import type { ConversationView } from '../../commands/index.ts'
 import { ConfabError, type InvitationItem } from '../../events/index.ts'
 import { decodeCursor, encodeCursor } from '../../projections/index.ts'
 import { hiding } from '../access/access.ts'
-import { defaultPage, given } from './pages.ts'
+import { defaultPage, given, listPage } from './pages.ts'
 import type { Handler, RequestContext } from './request-context.ts'
 
 /** Handles `invitations`: returns a page of the caller's open invitations, or of those of a conversation. */
@@ -10,9 +10,14 @@ export const invitations = (context: RequestContext): Handler<'invitations'> => 
   const { access } = context
   return async ({ c, limit = defaultPage, cursor }, { user }) => {
     access.requireFresh()
-    return c === undefined
-      ? await ownInvitations(context, user, { limit, ...given('cursor', cursor) })
-      : invitationsTo(await access.member(c, user), user, limit, cursor)
+    if (c !== undefined) {
+      const view = await access.member(c, user)
+      return await listPage('open', limit, async most => invitationsTo(view, user, most, cursor))
+    }
+    await context.freshness.reached('invitations', context.limits.viewWaitMs)
+    return await listPage('open', limit, most =>
+      ownInvitations(context, user, { limit: most, ...given('cursor', cursor) }),
+    )
   }
 }
 
@@ -21,11 +26,10 @@ export const invitations = (context: RequestContext): Handler<'invitations'> => 
  * has blocked are left out.
  */
 const ownInvitations = async (
-  { states, views, freshness, limits }: RequestContext,
+  { states, views }: RequestContext,
   user: string,
   page: { readonly limit: number; readonly cursor?: string },
 ) => {
-  await freshness.reached('invitations', limits.viewWaitMs)
   const { conversations, cursor } = await views.roster.invitationsOf(user, page)
   const { hasBlocked } = await states.user(user)
   const items = await Promise.all(
@@ -37,7 +41,7 @@ const ownInvitations = async (
         : [itemOf(view, { user, ...invitation })]
     }),
   )
-  return { open: items.flat(), ...given('cursor', cursor) }
+  return { items: items.flat(), cursor }
 }
 
 const invitationsTo = (view: ConversationView, user: string, limit: number, cursor: string | undefined) => {
@@ -49,8 +53,8 @@ const invitationsTo = (view: ConversationView, user: string, limit: number, curs
   const page = rest.slice(0, limit)
   const last = page.at(-1)
   return {
-    open: page.map(invitation => itemOf(view, invitation)),
-    ...(rest.length > limit && last !== undefined ? { cursor: encodeCursor([last.user]) } : {}),
+    items: page.map(invitation => itemOf(view, invitation)),
+    cursor: rest.length > limit && last !== undefined ? encodeCursor([last.user]) : undefined,
   }
 }
 
