@@ -22,7 +22,6 @@ export interface FollowChange {
 
 export type RosterChange = RoleChange | FollowChange
 
-/** Produces the members of each conversation with their roles, and the users that are invited. */
 const invited = ({ c, seq }: { readonly c: string; readonly seq: number }, user: string): RoleChange => ({
   c,
   user,
@@ -31,6 +30,7 @@ const invited = ({ c, seq }: { readonly c: string; readonly seq: number }, user:
   isInvited: true,
 })
 
+/** Produces the members of each conversation with their roles, and the users that are invited. */
 export const rosterProjection: Projection<RosterChange> = {
   name: 'roster',
   version: 3,
