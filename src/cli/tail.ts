@@ -31,6 +31,13 @@ export const eventText = (event: ConversationEvent): string => {
       return `banned ${event.user}${event.until === undefined ? '' : ` until ${event.until}`}`
     case 'member.unbanned':
       return `lifted the ban of ${event.user}`
+    case 'member.invited':
+      return `invited ${event.user}`
+    case 'member.uninvited':
+      if (event.accepted === true) return 'follows the channel'
+      return event.user === event.from
+        ? 'declined the invitation'
+        : `withdrew the invitation of ${event.user}`
     case 'member.role_changed':
       return `made ${event.user} ${event.role}`
     case 'message.posted':

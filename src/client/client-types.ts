@@ -64,6 +64,8 @@ export interface ClientEvents {
   signal: Extract<Push, { t: 'signal' }>
   /** The user's markers moved, on this or another device. */
   inbox: Extract<Push, { t: 'inbox' }>
+  /** An invitation of the user was opened, or has ended. After `hello`, request `invitations`: pushes may be missed. */
+  invitation: Extract<Push, { t: 'invitation' }>
   /**
    * The local state of this conversation cannot be continued: fetch `history`, then call `setCursor`. Until then its
    * events are held. `not_member`: the user left; no event follows until the user is a member again.

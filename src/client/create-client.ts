@@ -53,6 +53,7 @@ export const createClient = (options: ClientOptions): ConfabClient => {
     else if (frame.t === 'event') sequencer.accept(frame)
     else if (frame.t === 'signal') emitter.emit('signal', frame)
     else if (frame.t === 'inbox') emitter.emit('inbox', frame)
+    else if (frame.t === 'invitation') emitter.emit('invitation', frame)
     else if (frame.t === 'synced') {
       if (!sequencer.synced(frame.c, frame.seq)) return
       outbox.caughtUp(frame.c, frame.seq)

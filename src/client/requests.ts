@@ -9,6 +9,8 @@ const keyed: ReadonlySet<RequestType> = new Set<RequestType>([
   'delete',
   'react',
   'invite',
+  'accept',
+  'decline',
   'remove',
   'ban',
   'unban',

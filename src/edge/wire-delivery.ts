@@ -28,7 +28,7 @@ export const wireDelivery = (
   app: TemplatedApp,
   options: EdgeOptions,
   limits: EdgeLimits,
-  { sessions }: WiredSessions,
+  { sessions, presence }: WiredSessions,
 ) => {
   const { states, feed, views, log, metrics, logger } = options
   const roomBytes = Math.min(catchUpBytes, limits.backpressureBytes / 4)
@@ -72,6 +72,7 @@ export const wireDelivery = (
     catchUp,
     slowConsumers: slowConsumerCatchUp,
     marks,
+    audience: presence.audience,
     metrics,
     logger,
   })

@@ -28,7 +28,7 @@ export const wireRequests = (
   delivery: WiredDelivery,
 ) => {
   const { bus, states, views, log, signals, media, metrics, logger } = options
-  const { sessions, tokens, directory, helloRate, addresses, devices, presence, lastSeen } = wired
+  const { sessions, tokens, directory, helloRate, addresses, devices, presence, contacts, lastSeen } = wired
   const { access, isOnRoster, freshness, memberships, reader, fanOut, writeRoom, catchUp, slowConsumers } =
     delivery
   const lookup = createViewLookup(views.timeline, log)
@@ -64,6 +64,7 @@ export const wireRequests = (
     seenWaits: new SeenWaits(views.inbox, limits),
     searches: new Searches(limits, limit => metrics.limited(limit)),
     memberships,
+    contacts,
     presence,
     presenceCounts,
     lastSeen,

@@ -29,15 +29,13 @@ export const wireSessions = (options: EdgeOptions, limits: EdgeLimits) => {
   const clientTokens = new ClientTokens(limits, tokens, () => metrics.limited('address_failures'))
   const helloRate = new HelloRate(limits, clientTokens, limit => metrics.limited(limit))
   const devices = new DeviceSessions(signals, sessions)
+  const contacts = new Contacts(states, views)
   const lastSeen =
     options.lastSeen === undefined
       ? undefined
-      : new LastSeen(
-          { store: options.lastSeen, contacts: new Contacts(states, views), logger },
-          limits.lastSeenWaiting,
-        )
+      : new LastSeen({ store: options.lastSeen, logger }, limits.lastSeenWaiting)
   const presence = new PresenceBoard(
-    { edge: randomUUID(), sessions, store: options.presence, lastSeen, metrics, logger },
+    { edge: randomUUID(), sessions, store: options.presence, lastSeen, contacts, metrics, logger },
     limits,
   )
   const directory = new SessionDirectory(
@@ -55,6 +53,7 @@ export const wireSessions = (options: EdgeOptions, limits: EdgeLimits) => {
     helloRate,
     devices,
     lastSeen,
+    contacts,
     presence,
     start(): void {
       timer = setInterval(

@@ -16,7 +16,7 @@ import { Id, Mark, OneOf, Seq, Time } from './ids.ts'
 import type { RequestType } from './protocol.ts'
 import { Presence } from './pushes.ts'
 import { described, optional } from './schema.ts'
-import { LastSeenFor, ReceiptsFor } from './user-events.ts'
+import { InvitationsFor, LastSeenFor, ReceiptsFor } from './user-events.ts'
 
 const orNull = <T extends TSchema>(schema: T, description: string) =>
   described(Type.Union([schema, Type.Null()]), description)
@@ -116,6 +116,18 @@ export const BanItem = Type.Object({
 })
 export type BanItem = Static<typeof BanItem>
 
+/** An open invitation. */
+export const InvitationItem = Type.Object({
+  c,
+  kind: described(Kind, 'Kind of the conversation.'),
+  title: orNull(Title, 'Title; `null`: none.'),
+  memberCount: described(Mark, 'Number of members, without the followers of a large channel.'),
+  user: described(Id, 'The invited user.'),
+  by: described(Id, 'User that invited.'),
+  at: described(Time, 'Time of the invitation.'),
+})
+export type InvitationItem = Static<typeof InvitationItem>
+
 export const SearchHit = Type.Object({
   c,
   seq: described(Seq, 'Sequence number of `message.posted`, also after an edit.'),
@@ -176,7 +188,15 @@ export const Answers = {
   edit: changed,
   delete: changed,
   react: changed,
-  invite: changed,
+  invite: Type.Object({
+    ...changed.properties,
+    pending: optional(
+      Type.Literal(true),
+      'The user is invited, and not a member before accepting. Absent: the user is a member.',
+    ),
+  }),
+  accept: changed,
+  decline: changed,
   remove: changed,
   ban: changed,
   unban: changed,
@@ -199,8 +219,12 @@ export const Answers = {
     created: described(Type.Boolean(), 'Whether this request created the conversation.'),
   }),
   privacy: Type.Object({
-    lastSeen: described(LastSeenFor, 'Users that may see when the caller was last online.'),
+    lastSeen: described(
+      LastSeenFor,
+      'Users that may see whether the caller is online, and when the caller last was.',
+    ),
     receipts: described(ReceiptsFor, 'Users that may see the markers of the caller.'),
+    invitations: described(InvitationsFor, 'Users that may add the caller to groups and channels.'),
   }),
   profile: Type.Object({ data }),
   typing: nothing,
@@ -247,6 +271,13 @@ export const Answers = {
   }),
   members: Type.Object({
     members: described(Type.Array(MemberItem), 'Members, sorted by user id.'),
+    cursor,
+  }),
+  invitations: Type.Object({
+    open: described(
+      Type.Array(InvitationItem),
+      'Open invitations, sorted by `c`; with `c` in the request, by `user`.',
+    ),
     cursor,
   }),
   bans: Type.Object({

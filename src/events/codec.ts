@@ -116,10 +116,10 @@ export type Upcaster = (body: Body) => Body
 export type Upcasters = { readonly [type: string]: readonly Upcaster[] | undefined }
 
 /**
- * The upcasters of this build. `privacy.changed` has a second version although its body is compatible: a build that
- * does not know `receipts` must not take a snapshot of a user who has set them.
+ * The upcasters of this build. The bodies of all versions of `privacy.changed` are compatible: a build that does not
+ * know `receipts` (version 2) or `invitations` (version 3) must not take a snapshot of a user who has set them.
  */
-export const upcasters: Upcasters = { 'privacy.changed': [body => body] }
+export const upcasters: Upcasters = { 'privacy.changed': [body => body, body => body] }
 
 /** Returns the version that this build writes. */
 export const currentVersion = (type: string, table: Upcasters = upcasters): number =>

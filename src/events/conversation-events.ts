@@ -88,6 +88,10 @@ export const ConversationCreated = event('conversation.created', 'A user created
     HistoryFrom,
     'What members may read, as in `conversation.settings_changed`. Absent: `start`.',
   ),
+  invited: optional(
+    Type.Array(described(Id, 'User id.')),
+    'Users that the creator named, and that become members only if they accept. Absent: none.',
+  ),
   data,
 })
 export const ConversationRenamed = event('conversation.renamed', 'An owner or admin changed the title.', {
@@ -113,6 +117,10 @@ export const ConversationSettingsChanged = event(
       Type.Boolean(),
       'Whether the conversation is archived. Absent in events of older versions: unchanged.',
     ),
+    uninvited: optional(
+      Type.Array(described(Id, 'User id.')),
+      'Users whose open invitations ended, because the conversation was archived. Absent: none.',
+    ),
     data: changedData,
   },
 )
@@ -134,11 +142,25 @@ export const MemberBanned = event(
   {
     user: described(Id, 'The banned user.'),
     until: optional(Time, 'End of the ban. Absent: it has no end.'),
+    invited: optional(Type.Literal(true), 'The ban ended an open invitation of the user.'),
   },
 )
 export const MemberUnbanned = event('member.unbanned', 'An owner or admin lifted the ban of a user.', {
   user: described(Id, 'The user, who may join again and be invited.'),
 })
+export const MemberInvited = event(
+  'member.invited',
+  'An owner or admin invited a user, who becomes a member by accepting the invitation.',
+  { user: described(Id, 'The invited user.') },
+)
+export const MemberUninvited = event(
+  'member.uninvited',
+  'An invitation ended: the user declined it, or an owner or admin withdrew it.',
+  {
+    user: described(Id, 'The user. The same as `from`: the user declined.'),
+    accepted: optional(Type.Literal(true), 'The user accepted, and follows the channel now.'),
+  },
+)
 export const MessagePosted = event('message.posted', 'A member posted a message.', {
   m,
   n: described(Seq, 'Ordinal of the message among the messages of the conversation: 1, 2, 3 …'),
@@ -201,6 +223,8 @@ export const ConversationEvents = {
   'member.role_changed': MemberRoleChanged,
   'member.banned': MemberBanned,
   'member.unbanned': MemberUnbanned,
+  'member.invited': MemberInvited,
+  'member.uninvited': MemberUninvited,
   'message.posted': MessagePosted,
   'message.edited': MessageEdited,
   'message.deleted': MessageDeleted,
@@ -216,6 +240,8 @@ export type MemberLeft = Static<typeof MemberLeft>
 export type MemberRoleChanged = Static<typeof MemberRoleChanged>
 export type MemberBanned = Static<typeof MemberBanned>
 export type MemberUnbanned = Static<typeof MemberUnbanned>
+export type MemberInvited = Static<typeof MemberInvited>
+export type MemberUninvited = Static<typeof MemberUninvited>
 export type MessagePosted = Static<typeof MessagePosted>
 export type MessageEdited = Static<typeof MessageEdited>
 export type MessageDeleted = Static<typeof MessageDeleted>
@@ -231,6 +257,8 @@ export type ConversationEvent =
   | MemberRoleChanged
   | MemberBanned
   | MemberUnbanned
+  | MemberInvited
+  | MemberUninvited
   | MessagePosted
   | MessageEdited
   | MessageDeleted
@@ -239,10 +267,16 @@ export type ConversationEvent =
 
 export type ConversationEventType = ConversationEvent['type']
 
-/** Whether events of this type change the members of a conversation or their roles. */
+/**
+ * Whether events of this type may change which users are in a conversation or invited to it, or their roles. They may
+ * concern users who do not receive the events of the conversation.
+ */
 export const isMembershipType = (type: string): boolean =>
   type === 'conversation.created' ||
   type === 'member.joined' ||
   type === 'member.left' ||
   type === 'member.banned' ||
-  type === 'member.role_changed'
+  type === 'member.role_changed' ||
+  type === 'member.invited' ||
+  type === 'member.uninvited' ||
+  type === 'conversation.settings_changed'

@@ -39,7 +39,10 @@ export const fingerprintOf = (event: ConversationEvent): number => {
     case 'member.banned':
       return ofBan(event.user, event.until)
     case 'member.unbanned':
+    case 'member.invited':
       return hash(event.user)
+    case 'member.uninvited':
+      return event.accepted === true ? acceptance : ofMember(event.user, event.from)
     case 'member.role_changed':
       return hash(event.role, hash(event.user))
     case 'conversation.renamed':
@@ -49,7 +52,7 @@ export const fingerprintOf = (event: ConversationEvent): number => {
         ofCreation(
           event.kind,
           event.title,
-          event.members.map(({ user }) => user),
+          [...event.members.map(({ user }) => user), ...(event.invited ?? [])],
           event.historyFrom,
         ),
         event.data,
@@ -62,11 +65,21 @@ export const fingerprintOf = (event: ConversationEvent): number => {
 /** Whether a request of this user asks for the content that was recorded, so that it may be a retry. */
 export const asksFor = (request: ConversationRequest, from: string, recorded: RecordedContent): boolean => {
   const { type, fingerprint } = recorded
-  if (type !== eventTypeOf(request)) return false
-  return fingerprint === undefined || fingerprint === fingerprintOfRequest(request, from, fingerprint)
+  if (type !== eventTypeOf(request) && type !== otherTypes[request.t]) return false
+  return (
+    fingerprint === undefined || fingerprint === fingerprintOfRequest(request, from, { type, fingerprint })
+  )
 }
 
-/** Returns the type of the event that a request produces. */
+/** The other type of event that some requests produce, where the user has to consent or is only invited. */
+const otherTypes: { readonly [T in ConversationRequest['t']]?: ConversationEventType } = {
+  invite: 'member.invited',
+  remove: 'member.uninvited',
+  join: 'member.uninvited',
+  accept: 'member.uninvited',
+}
+
+/** Returns the type of the event that a request usually produces. */
 const eventTypeOf = (request: ConversationRequest): ConversationEventType => {
   switch (request.t) {
     case 'create':
@@ -81,7 +94,10 @@ const eventTypeOf = (request: ConversationRequest): ConversationEventType => {
       return request.on ? 'reaction.added' : 'reaction.removed'
     case 'invite':
     case 'join':
+    case 'accept':
       return 'member.joined'
+    case 'decline':
+      return 'member.uninvited'
     case 'remove':
     case 'leave':
       return 'member.left'
@@ -99,7 +115,11 @@ const eventTypeOf = (request: ConversationRequest): ConversationEventType => {
 }
 
 /** A request may omit settings. They are taken from `recorded`, because the event has all of them. */
-const fingerprintOfRequest = (request: ConversationRequest, from: string, recorded: number): number => {
+const fingerprintOfRequest = (
+  request: ConversationRequest,
+  from: string,
+  recorded: { readonly type: ConversationEventType; readonly fingerprint: number },
+): number => {
   switch (request.t) {
     case 'create':
       return withData(
@@ -121,14 +141,17 @@ const fingerprintOfRequest = (request: ConversationRequest, from: string, record
     case 'ban':
       return ofBan(request.user, request.until)
     case 'join':
+    case 'accept':
+      return recorded.type === 'member.uninvited' ? acceptance : ofMember(from, from)
     case 'leave':
+    case 'decline':
       return ofMember(from, from)
     case 'role':
       return hash(request.role, hash(request.user))
     case 'rename':
       return hash(request.title)
     case 'settings': {
-      const { posting, slowModeSeconds, archived, historyFrom } = settingsOf(recorded)
+      const { posting, slowModeSeconds, archived, historyFrom } = settingsOf(recorded.fingerprint)
       return ofSettings({
         posting: request.posting ?? posting,
         slowModeSeconds: request.slowModeSeconds ?? slowModeSeconds,
@@ -151,6 +174,9 @@ const ofMessage = (
     : hash(text, hash([replyTo ?? '', ...attachments.map(({ mediaId }) => mediaId)].join(' ')))
 
 const ofReaction = (m: string, emoji: string): number => hash(canonicalEmoji(emoji) ?? emoji, hash(m))
+
+/** The fingerprint of an accepted invitation whose user follows the channel. */
+const acceptance = 1
 
 /** 0 for a user who joins or leaves: another user who adds or removes a member makes another event. */
 const ofMember = (user: string, from: string): number => (user === from ? 0 : hash(user))

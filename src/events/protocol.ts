@@ -14,7 +14,7 @@ import {
 import { Id, Mark, OneOf, Seq } from './ids.ts'
 import { Limits } from './limits.ts'
 import { described, optional } from './schema.ts'
-import { LastSeenFor, ReceiptsFor } from './user-events.ts'
+import { InvitationsFor, LastSeenFor, ReceiptsFor } from './user-events.ts'
 
 /** WebSocket subprotocols, by encoding. */
 export const Subprotocol = { json: 'confab.v1.json', msgpack: 'confab.v1.msgpack' } as const
@@ -111,7 +111,7 @@ export const ConversationRequests = {
     ),
     members: described(
       Type.Array(Id, { maxItems: Limits.createMembers }),
-      'First members, besides the caller. A `direct` conversation needs exactly one other user.',
+      'First members, besides the caller; those that have to consent are invited. A `direct` conversation needs exactly one other user.',
     ),
     historyFrom: optional(
       HistoryFrom,
@@ -158,16 +158,22 @@ export const ConversationRequests = {
     on: described(Type.Boolean(), '`true` adds the reaction, `false` removes it.'),
     key,
   }),
-  invite: request('invite', 'Adds a user to a group or channel.', {
+  invite: request('invite', 'Adds a user to a group or channel, or invites a user that has to consent.', {
     c,
     user: described(Id, 'The user to add.'),
     key,
   }),
-  remove: request('remove', 'Removes a member of a lower role from a group or channel.', {
-    c,
-    user: described(Id, 'The member to remove.'),
-    key,
-  }),
+  accept: request('accept', 'Accepts an invitation to a group or channel.', { c, key }),
+  decline: request('decline', 'Declines an invitation to a group or channel.', { c, key }),
+  remove: request(
+    'remove',
+    'Removes a member of a lower role from a group or channel, or withdraws an invitation.',
+    {
+      c,
+      user: described(Id, 'The member to remove, or the invited user.'),
+      key,
+    },
+  ),
   ban: request('ban', 'Bans a user from a group or channel, and removes a member.', {
     c,
     user: described(
@@ -258,15 +264,19 @@ export const UserRequests = {
   }),
   privacy: request(
     'privacy',
-    'Sets or returns which users may see the last-seen time and the markers of the caller.',
+    'Sets or returns which users may see the presence and the markers of the caller, and add the caller to conversations.',
     {
       lastSeen: optional(
         LastSeenFor,
-        'Users that may see when the caller was last online. Absent: unchanged. Initially `contacts`.',
+        'Users that may see whether the caller is online, and when the caller last was. Absent: unchanged. Initially `contacts`.',
       ),
       receipts: optional(
         ReceiptsFor,
         'Users that may see the read and delivered markers of the caller, in `receipt` signals and in `members`. Absent: unchanged. Initially `everybody`.',
+      ),
+      invitations: optional(
+        InvitationsFor,
+        'Users that may add the caller to groups and channels: `everybody`; `contacts`, and others invite; `nobody`, and no user invites either. Absent: unchanged. Initially `everybody`.',
       ),
     },
   ),
@@ -348,6 +358,15 @@ export const QueryRequests = {
     limit: page(Limits.membersPage, 50, 'members'),
     cursor,
   }),
+  invitations: request(
+    'invitations',
+    'Returns the caller’s open invitations; or those of a group or channel, for owners and admins.',
+    {
+      c: optional(Id, 'Conversation whose open invitations to return. Absent: those of the caller.'),
+      limit: page(Limits.invitationsPage, 50, 'invitations'),
+      cursor,
+    },
+  ),
   bans: request('bans', 'Returns the banned users of a group or channel, for owners and admins.', {
     c,
     limit: page(Limits.membersPage, 50, 'bans'),

@@ -1,6 +1,6 @@
 import { type Static, type TProperties, Type } from '@sinclair/typebox'
 import type { ConversationEvent } from './conversation-events.ts'
-import { Id, Mark, OneOf, Seq } from './ids.ts'
+import { Id, Mark, OneOf, Seq, Time } from './ids.ts'
 import { CallData, CallKind } from './protocol.ts'
 import { described, optional } from './schema.ts'
 
@@ -54,6 +54,16 @@ export const Pushes = {
     read: described(Mark, 'The read marker in effect.'),
     head: described(Seq, 'Sequence number of the last event of the conversation.'),
   }),
+  invitation: push(
+    'invitation',
+    'A conversation invites the user, or an invitation has ended without a joining.',
+    {
+      c,
+      on: described(Type.Boolean(), '`true`: the invitation is open. `false`: it has ended.'),
+      by: optional(Id, 'With `on`: user that invited.'),
+      at: optional(Time, 'With `on`: time of the invitation.'),
+    },
+  ),
   synced: push('synced', 'The session has received all missed events of a conversation.', {
     c,
     seq: described(Mark, 'Sequence number of the last event that was sent.'),

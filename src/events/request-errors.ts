@@ -90,7 +90,7 @@ const badTitle: RequestError = {
 }
 const blocked: RequestError = {
   code: 'FORBIDDEN',
-  when: 'The conversation is direct, and one of the two users has blocked the other.',
+  when: 'The conversation has two members, and one of them has blocked the other.',
 }
 const staffPosts: RequestError = {
   code: 'FORBIDDEN',
@@ -102,6 +102,26 @@ const bannedUser: RequestError = {
   field: '/user',
   when: 'The user is banned. The error has the end of the ban as `until`, if there is one.',
 }
+const notAddable: RequestError = {
+  code: 'FORBIDDEN',
+  field: '/user',
+  when: 'The user refuses to be added and invited by the caller. One answer for all reasons: the setting `invitations` is `nobody`, or one of the two has blocked the other.',
+}
+const manyInvitations: RequestError = {
+  code: 'CONFLICT',
+  field: '/user',
+  when: 'The user has to consent, and the conversation, or the caller in it, has as many open invitations as it may have (1,000 and 500, unless configured).',
+}
+const notInvited: readonly RequestError[] = [
+  {
+    code: 'NOT_FOUND',
+    when: 'There is no such conversation, or it is a group or direct conversation of other users that has not invited the caller.',
+  },
+  {
+    code: 'NOT_MEMBER',
+    when: 'The conversation is a channel, and the caller is neither invited nor a member.',
+  },
+]
 const direct: RequestError = { code: 'FORBIDDEN', when: 'The conversation is direct.' }
 const plainMember: RequestError = { code: 'FORBIDDEN', when: 'The caller is a plain member.' }
 const badCursor: RequestError = {
@@ -154,8 +174,17 @@ export const RequestErrors: Readonly<Record<RequestType | 'hello', readonly Requ
       field: '/members',
       when: 'A `direct` conversation would not have exactly two members.',
     },
-    blocked,
+    {
+      code: 'FORBIDDEN',
+      when: 'The conversation would be `direct`, and one of the two users has blocked the other.',
+    },
     { code: 'BAD_REQUEST', field: '/historyFrom', when: 'A `direct` conversation has no settings.' },
+    { ...notAddable, field: '/members/0', when: `${notAddable.when} \`field\` names the user.` },
+    {
+      ...manyInvitations,
+      field: '/members',
+      when: 'More of the users have to consent than the conversation may invite (500, unless configured).',
+    },
   ],
   send: [
     ...membersOnly,
@@ -235,7 +264,19 @@ export const RequestErrors: Readonly<Record<RequestType | 'hello', readonly Requ
     archived,
     keyReused,
   ],
-  invite: [...membersOnly, direct, plainMember, bannedUser, keyReused],
+  invite: [
+    ...membersOnly,
+    direct,
+    plainMember,
+    bannedUser,
+    notAddable,
+    manyInvitations,
+    { code: 'ARCHIVED', when: 'The user has to consent, and the conversation is archived.' },
+    blocked,
+    keyReused,
+  ],
+  accept: [...notInvited, keyReused],
+  decline: [...notInvited, keyReused],
   remove: [
     ...membersOnly,
     direct,
@@ -276,8 +317,8 @@ export const RequestErrors: Readonly<Record<RequestType | 'hello', readonly Requ
     keyReused,
   ],
   leave: [...membersOnly, direct, keyReused],
-  rename: [...membersOnly, badTitle, direct, plainMember, keyReused],
-  settings: [...membersOnly, ...badData, direct, plainMember, keyReused],
+  rename: [...membersOnly, badTitle, direct, plainMember, blocked, keyReused],
+  settings: [...membersOnly, ...badData, direct, plainMember, blocked, keyReused],
   read: membersOnly,
   delivered: membersOnly,
   mute: membersOnly,
@@ -337,6 +378,7 @@ export const RequestErrors: Readonly<Record<RequestType | 'hello', readonly Requ
   ],
   undelivered: [badCursor],
   members: [...membersOnly, badCursor],
+  invitations: [...membersOnly, direct, plainMember, badCursor],
   bans: [...membersOnly, direct, plainMember, badCursor],
   search: [
     { code: 'NOT_FOUND', when: '`c` is not a conversation of the caller.' },

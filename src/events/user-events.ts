@@ -58,10 +58,20 @@ export type LastSeenFor = Static<typeof LastSeenFor>
 /** Users that may see the markers of a user. */
 export const ReceiptsFor = OneOf('everybody', 'nobody')
 export type ReceiptsFor = Static<typeof ReceiptsFor>
-/** Version 1 had no `receipts`. */
+/**
+ * Users that may add a user to groups and channels without an invitation. `contacts`: see
+ * docs/concepts/invitations.md.
+ */
+export const InvitationsFor = OneOf('everybody', 'contacts', 'nobody')
+export type InvitationsFor = Static<typeof InvitationsFor>
+/** Version 1 had no `receipts`, version 2 no `invitations`. */
 export const PrivacyChanged = event('privacy.changed', 'The user changed the privacy settings.', {
   lastSeen: described(LastSeenFor, 'Users that may see when the user was last online.'),
   receipts: optional(ReceiptsFor, 'Users that may see the markers of the user. Absent: unchanged.'),
+  invitations: optional(
+    InvitationsFor,
+    'Users that may add the user to groups and channels. Absent: unchanged.',
+  ),
 })
 
 export const ProfileChanged = event('profile.changed', 'The user changed the data of the profile.', {
@@ -114,6 +124,10 @@ export const UserEvents = {
   'channel.unfollowed': ChannelUnfollowed,
   'direct.opened': DirectOpened,
 } as const
+
+/** Whether events of this type change which users see whether the user is online. */
+export const isAudienceType = (type: string): boolean =>
+  type === 'user.blocked' || type === 'user.unblocked' || type === 'privacy.changed'
 
 export type ReadMarked = Static<typeof ReadMarked>
 export type DeliveredMarked = Static<typeof DeliveredMarked>

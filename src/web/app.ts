@@ -10,6 +10,7 @@ import type { DialogName } from './dialog.ts'
 import { Icon } from './icons.ts'
 import { nameOf, unreadTotal } from './inbox.ts'
 import { MembersDialog } from './members-dialog.ts'
+import { PrivacyDialog } from './privacy-dialog.ts'
 import { RoomPane } from './room-pane.ts'
 import { conversationOfAddress, goTo } from './route.ts'
 import { SearchDialog } from './search-dialog.ts'
@@ -77,6 +78,7 @@ export const App = ({ chat, onSignOut }: { chat: Chat; onSignOut: (why?: string)
     ${dialog === 'create' && html`<${CreateDialog} chat=${chat} onClose=${close} />`}
     ${dialog === 'devices' && html`<${DevicesDialog} chat=${chat} onClose=${close} />`}
     ${dialog === 'members' && room !== undefined && html`<${MembersDialog} chat=${chat} room=${room} onClose=${close} />`}
+    ${dialog === 'privacy' && html`<${PrivacyDialog} chat=${chat} onClose=${close} />`}
     ${dialog === 'search' && html`<${SearchDialog} chat=${chat} onClose=${close} />`}
     ${dialog === 'search-here' && html`<${SearchDialog} chat=${chat} c=${room?.c} onClose=${close} />`}
     <${Announcer} chat=${chat} />

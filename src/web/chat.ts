@@ -3,6 +3,7 @@ import type { ConversationEvent, Kind, Presence, Role } from '../events/index.ts
 import { Connectivity } from './connectivity.ts'
 import { Drafts } from './drafts.ts'
 import { applyToInbox, endsMembership, type Inbox, markInbox, takePage } from './inbox.ts'
+import { Invitations } from './invitations.ts'
 import { MediaUrls } from './media-urls.ts'
 import { Notifications } from './notifications.ts'
 import { ReadMarks } from './read-marks.ts'
@@ -30,6 +31,7 @@ export class Chat {
   readonly marks: ReadMarks
   readonly uploads: Uploads
   readonly mediaUrls: MediaUrls
+  readonly invitations: Invitations
   readonly #rooms = new Map<string, Room>()
   readonly #teller: TypingTeller
   readonly #onEvent = new Set<(event: ConversationEvent) => void>()
@@ -56,6 +58,7 @@ export class Chat {
     this.marks = new ReadMarks(client, this.inbox, this.changed)
     this.uploads = new Uploads(client, this.changed)
     this.mediaUrls = new MediaUrls(client)
+    this.invitations = new Invitations(client, this.changed)
     this.notifications = new Notifications(this, storage)
     client.on('state', this.changed)
     client.on('pending', this.changed)
@@ -214,6 +217,7 @@ export class Chat {
   }
   join = (c: string) => this.attempt(this.client.request('join', { c }))
   leave = (c: string) => this.attempt(this.client.request('leave', { c }))
+  answerInvitation = (c: string, accepts: boolean) => this.attempt(this.invitations.answer(c, accepts))
   create = (fields: { c: string; kind: Kind; title?: string; members: string[] }) =>
     this.attempt(this.client.request('create', fields))
 
@@ -303,6 +307,7 @@ export class Chat {
 
   #take(event: ConversationEvent): void {
     if (!applyToInbox(this.inbox, event, this.me)) this.#refreshInboxSoon()
+    this.invitations.take(event, this.me)
     if (event.type === 'message.posted') this.typists.set(event.c, event.from, false)
     if (endsMembership(event, this.me)) this.#gone(event.c)
     this.#rooms.get(event.c)?.accept(event)

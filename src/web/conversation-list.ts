@@ -7,6 +7,7 @@ import type { DialogName } from './dialog.ts'
 import { formatBriefly, formatNames, formatPrecisely, summaryOf } from './format.ts'
 import { Icon, IconButton } from './icons.ts'
 import { filtered, nameOf, sorted } from './inbox.ts'
+import { InvitationList } from './invitation-list.ts'
 import { NotificationButton } from './notification-button.ts'
 import { addressOf } from './route.ts'
 
@@ -32,6 +33,7 @@ export const ConversationList = (props: {
       <${NotificationButton} chat=${chat} />
       <${IconButton} name="search" label="Search messages" onClick=${() => props.onDialog('search')} />
       <${IconButton} name="plus" label="New conversation" onClick=${() => props.onDialog('create')} />
+      <${IconButton} name="shield" label="Privacy" onClick=${() => props.onDialog('privacy')} />
       <${IconButton} name="devices" label="Devices" onClick=${() => props.onDialog('devices')} />
       <${IconButton} name="leave" label="Sign out" onClick=${props.onSignOut} />
     </header>
@@ -59,6 +61,7 @@ export const ConversationList = (props: {
         </div>
       `
     }
+    <${InvitationList} chat=${chat} />
     <nav class="conversations" id="conversations" tabindex="-1" aria-label="Conversations" onScroll=${(event: Event) => loadMore(chat, event)}>
       ${
         !chat.inboxLoaded

@@ -5,7 +5,7 @@ import { IconButton } from './icons.ts'
 import { Toast } from './toast.ts'
 
 /** The dialogs that the page can open. */
-export type DialogName = 'create' | 'devices' | 'members' | 'search' | 'search-here'
+export type DialogName = 'create' | 'devices' | 'members' | 'privacy' | 'search' | 'search-here'
 
 /** A modal dialog: focus moves in, stays in, and returns to where it was. Escape and a click outside close it. */
 export const Dialog = (props: {

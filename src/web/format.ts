@@ -67,9 +67,11 @@ export const formatNotice = ({ event }: Notice, me: string): readonly [what: str
     case 'conversation.created': {
       const others = event.members.map(({ user }) => user).filter(user => user !== event.from)
       const started = `${Who(event.from)} started the conversation`
+      const invited =
+        event.invited === undefined ? '' : `, and invited ${formatNames(event.invited.map(who))}`
       return others.length === 0 || event.kind === 'direct'
-        ? [started]
-        : [`${started} with ${formatNames(others.map(who))}`]
+        ? [`${started}${invited}`]
+        : [`${started} with ${formatNames(others.map(who))}${invited}`]
     }
     case 'conversation.renamed':
       return [`${Who(event.from)} renamed it to`, event.title]
@@ -103,6 +105,15 @@ export const formatNotice = ({ event }: Notice, me: string): readonly [what: str
     }
     case 'member.unbanned':
       return [`${Who(event.from)} lifted the ban of ${who(event.user)}`]
+    case 'member.invited':
+      return [`${Who(event.from)} invited ${who(event.user)}`]
+    case 'member.uninvited':
+      if (event.accepted === true) return [`${Who(event.user)} accepted the invitation`]
+      return [
+        event.from === event.user
+          ? `${Who(event.user)} declined the invitation`
+          : `${Who(event.from)} withdrew the invitation of ${who(event.user)}`,
+      ]
     case 'member.role_changed':
       return [
         `${Who(event.from)} made ${who(event.user)} ${event.role === 'member' ? 'a member' : `an ${event.role}`}`,

@@ -17,7 +17,7 @@ export const MembersDialog = ({ chat, room, onClose }: { chat: Chat; room: Room;
   const open = item?.kind !== 'direct'
   const leads = open && rank[mine] > 0
   useEffect(() => {
-    if (leads) void chat.attempt(room.loadBans())
+    if (leads) void chat.attempt(Promise.all([room.loadBans(), room.loadInvitations()]))
   }, [chat, room, leads])
   const members = [...room.members].sort((a, b) => rank[b.role] - rank[a.role] || (a.user < b.user ? -1 : 1))
 
@@ -55,6 +55,7 @@ export const MembersDialog = ({ chat, room, onClose }: { chat: Chat; room: Room;
             </label>
             <button class="quiet">Rename</button>
           </form>
+          <${Invited} chat=${chat} room=${room} />
           <${Bans} chat=${chat} room=${room} />
         `
       }
@@ -102,6 +103,27 @@ const Actions = (props: { chat: Chat; room: Room; open: boolean; leads: boolean;
     </section>
   `
 }
+
+/** The users who have not answered their invitation, for owners and admins. */
+const Invited = ({ chat, room }: { chat: Chat; room: Room }) =>
+  room.invited.length > 0 &&
+  html`
+    <section aria-label="Invited users">
+      <h3>Invited</h3>
+      <ul role="list" class="members">
+        ${room.invited.map(
+          ({ user, by }) => html`
+            <li key=${user} class="member invited" data-user=${user}>
+              <${Avatar} id=${user} size="small" />
+              <span class="member-name" dir="auto">${user}</span>
+              <span class="muted member-state">by <bdi>${by}</bdi></span>
+              <button type="button" class="quiet" aria-label=${`Withdraw the invitation of ${user}`} onClick=${() => void chat.remove(room.c, user)}>Withdraw</button>
+            </li>
+          `,
+        )}
+      </ul>
+    </section>
+  `
 
 /** The banned users of a conversation, for its owners and admins. */
 const Bans = ({ chat, room }: { chat: Chat; room: Room }) =>

@@ -1,5 +1,5 @@
 import type { ConfabClient } from '../client/index.ts'
-import type { BanItem, ConversationEvent, MemberItem, Role } from '../events/index.ts'
+import type { BanItem, ConversationEvent, InvitationItem, MemberItem, Role } from '../events/index.ts'
 import { Quotes } from './quotes.ts'
 import { type Message, Timeline } from './timeline.ts'
 
@@ -16,6 +16,8 @@ export class Room {
   readonly #quotes: Quotes
   #members = new Map<string, MemberItem>()
   #bans = new Map<string, BanItem>()
+  /** Invited users, with those who invited them. */
+  #invited = new Map<string, Pick<InvitationItem, 'user' | 'by'>>()
   #turn = 0
   /** The highest known seq. */
   #head = 0
@@ -47,6 +49,11 @@ export class Room {
   /** The banned users; empty until `loadBans`. */
   get bans(): readonly BanItem[] {
     return [...this.#bans.values()]
+  }
+
+  /** The invited users; empty until `loadInvitations`. */
+  get invited(): readonly Pick<InvitationItem, 'user' | 'by'>[] {
+    return [...this.#invited.values()]
   }
 
   roleOf(user: string): Role | undefined {
@@ -120,6 +127,13 @@ export class Room {
     this.#changed()
   }
 
+  /** Loads the open invitations: only for owners and admins. */
+  async loadInvitations(): Promise<void> {
+    const { open } = await this.#client.request('invitations', { c: this.c, limit: 200 })
+    this.#invited = new Map(open.map(item => [item.user, item]))
+    this.#changed()
+  }
+
   /** Handles a live event: appended if the end is loaded. */
   accept(event: ConversationEvent): void {
     this.#applyToMembers(event)
@@ -179,7 +193,9 @@ export class Room {
   }
 
   #applyToMembers(event: ConversationEvent): void {
-    if (event.type === 'member.joined')
+    if ('user' in event) this.#invited.delete(event.user)
+    if (event.type === 'member.invited') this.#invited.set(event.user, { user: event.user, by: event.from })
+    else if (event.type === 'member.joined')
       this.#members.set(event.user, { user: event.user, role: event.role, read: 0, delivered: 0 })
     else if (event.type === 'member.role_changed') this.#setRole(event.user, event.role)
     else if (event.type === 'member.left') {

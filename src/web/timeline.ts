@@ -33,6 +33,8 @@ const noticeTypes: ReadonlySet<string> = new Set<NoticeEvent['type']>([
   'member.role_changed',
   'member.banned',
   'member.unbanned',
+  'member.invited',
+  'member.uninvited',
 ])
 
 /** An event about the conversation itself. */

@@ -40,6 +40,8 @@ export const arbitraryWish: fc.Arbitrary<Wish> = fc.oneof(
   fc.record({ t: fc.constant('delete'), m: message }),
   fc.record({ t: fc.constant('react'), m: message, emoji, on: fc.boolean() }),
   fc.record({ t: fc.constant('invite'), user: arbitraryUser }),
+  fc.constant({ t: 'accept' } as const),
+  fc.constant({ t: 'decline' } as const),
   fc.record({ t: fc.constant('remove'), user: arbitraryUser }),
   fc.record({ t: fc.constant('role'), user: arbitraryUser, role }),
   fc.constant({ t: 'join' } as const),

@@ -163,7 +163,14 @@ const checkUnchanged = (
     deleted: false,
   }
   const found = message ? { found: { m: message.m, upTo: seq, message } } : {}
-  const decision = decideConversation(state, { request, from, at: '', id: '', ...found })
+  const decision = decideConversation(state, {
+    request,
+    from,
+    at: '',
+    id: '',
+    consent: () => 'add',
+    ...found,
+  })
   // The state may have forgotten an old deletion or reaction that it still knew then.
   if (!('unchanged' in decision) && (state.seq <= recentCapacity || !('m' in request)))
     problems.push(`${JSON.stringify(request)} of ${from} acked at ${seq} is not there`)

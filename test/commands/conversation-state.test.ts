@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import fc from 'fast-check'
 import t from 'tap'
+import type { Admission } from '../../src/commands/domain/consent.ts'
 import type { ConversationCommand } from '../../src/commands/domain/conversation-command.ts'
 import {
   type ConversationState,
@@ -18,6 +19,9 @@ import {
 } from '../../src/events/index.ts'
 import { arbitraryCreate, arbitraryUser, arbitraryWish } from './arbitrary-commands.ts'
 import { c, command, evolve } from './given.ts'
+
+/** Some users have to consent. */
+const consent = (user: string): Admission => (user === 'dave' || user === 'eve' ? 'invite' : 'add')
 
 interface Recorded {
   readonly event: ConversationEvent
@@ -81,8 +85,8 @@ const history = fc
     rest: fc.array(fc.tuple(arbitraryUser, arbitraryWish), { minLength: 20, maxLength: 400, size: 'max' }),
   })
   .map(({ creator, create, rest }) => [
-    command(creator, create),
-    ...rest.map(([from, wish]) => command(from, wish)),
+    command(creator, create, { consent }),
+    ...rest.map(([from, wish]) => command(from, wish, { consent })),
   ])
 
 const property = (check: (commands: ConversationCommand[]) => void): void =>
@@ -159,7 +163,7 @@ t.test('a snapshot plus later events equals the whole history, and decides the s
         )
         for (const { event, commandId } of log.slice(cut)) evolve(restored, event, commandId)
         if (serial(restored) !== serial(state)) throw new Error('another state')
-        const next = command(from, wish)
+        const next = command(from, wish, { consent })
         t.strictSame(decideConversation(restored, next), decideConversation(state, next))
       },
     ),
@@ -182,7 +186,7 @@ t.test('changes of a fork leave the original unchanged', async t => {
         const forked = log.slice()
         runAll(
           fork,
-          more.map(([from, wish]) => command(from, wish)),
+          more.map(([from, wish]) => command(from, wish, { consent })),
           forked,
         )
         if (serial(state) !== before || JSON.stringify([...state.recent.messages]) !== messages)

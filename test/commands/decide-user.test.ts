@@ -63,16 +63,24 @@ t.test('a profile is set, kept, replaced and removed; repeating a change changes
 
 t.test('last seen is visible to contacts, and markers to everybody, until the user changes it', async t => {
   const mia = emptyUser('mia')
-  const initial = { lastSeen: 'contacts', receipts: 'everybody' }
+  const initial = { lastSeen: 'contacts', receipts: 'everybody', invitations: 'everybody' }
   t.same(when(mia, { t: 'privacy' }), { unchanged: initial })
   t.same(when(mia, { t: 'privacy', lastSeen: 'contacts', receipts: 'everybody' }), { unchanged: initial })
   t.same(when(mia, { t: 'privacy', lastSeen: 'nobody' }), {
-    event: { u: 'mia', seq: 1, type: 'privacy.changed', at, lastSeen: 'nobody', receipts: 'everybody' },
+    event: { u: 'mia', seq: 1, type: 'privacy.changed', at, ...initial, lastSeen: 'nobody' },
   })
   t.same(when(mia, { t: 'privacy', receipts: 'nobody' }), {
-    event: { u: 'mia', seq: 2, type: 'privacy.changed', at, lastSeen: 'nobody', receipts: 'nobody' },
+    event: {
+      u: 'mia',
+      seq: 2,
+      type: 'privacy.changed',
+      at,
+      ...initial,
+      lastSeen: 'nobody',
+      receipts: 'nobody',
+    },
   })
-  const changed = { lastSeen: 'nobody', receipts: 'nobody' }
+  const changed = { ...initial, lastSeen: 'nobody', receipts: 'nobody' }
   t.same(when(mia, { t: 'privacy' }), { unchanged: changed })
   t.match(userType.deserialise('mia', userType.serialise(mia), userType.snapshotVersion), changed)
   const written = JSON.parse(Buffer.from(userType.serialise(mia)).toString())

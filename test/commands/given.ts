@@ -26,7 +26,8 @@ export const command = (
 ): ConversationCommand => {
   const request = { id: '1', c, ...wish } as ConversationRequest
   const id = request.t === 'send' ? `m.${c}.${from}.${request.m}` : `command-${++commands}`
-  return { request, from, at, id, ...more }
+  // Every user consents, unless a test says otherwise.
+  return { request, from, at, id, consent: () => 'add', ...more }
 }
 
 /** Evolves a state by an event, as if the log had stored it. */

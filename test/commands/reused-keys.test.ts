@@ -60,7 +60,16 @@ const changesNothing = (request: Asked, events: readonly StoredEvent[]): boolean
   const state = forkConversation(emptyConversation(c), events.length)
   for (const one of events) evolve(state, decodeConversationEvent(one), one.envelope.commandId)
   const asked = { id: '1', ...request } as ConversationRequest
-  return 'unchanged' in decideConversation(state, { request: asked, from: 'alice', at, id: 'new' })
+  return (
+    'unchanged' in
+    decideConversation(state, {
+      request: asked,
+      from: 'alice',
+      at,
+      id: 'new',
+      consent: () => 'add',
+    })
+  )
 }
 
 /** Throws when the answer contradicts the log, which had `before` events before the command. */

@@ -115,6 +115,38 @@ export const testRosterStore = (t: Test, open: OpenEmptyViews): void => {
     t.same(await of('bob'), ['c'])
   })
 
+  t.test('invitations are listed by conversation, page by page, until a later event ends them', async t => {
+    const { stores, views } = await open(t)
+    const invited = (c: string, seq: number): RoleChange => ({
+      ...change(c, 'ann', seq, null),
+      isInvited: true,
+    })
+    const of = async (user: string) => (await views.roster.invitationsOf(user, { limit: 9 })).conversations
+    await stores.roster.apply([
+      invited('c', 2),
+      invited('a', 3),
+      invited('b', 4),
+      change('a', 'bob', 1, 'owner'),
+      follow('a', 'ann', 1, true),
+    ])
+    const first = await views.roster.invitationsOf('ann', { limit: 2 })
+    t.same(first.conversations, ['a', 'b'])
+    t.same(await views.roster.invitationsOf('ann', { limit: 2, cursor: first.cursor ?? '' }), {
+      conversations: ['c'],
+    })
+    t.same(await of('bob'), [])
+    t.same((await views.roster.members('b', { limit: 9 })).members, [], 'an invited user is no member')
+    t.same((await views.roster.conversationsOf('ann')).conversations, ['a'])
+    await stores.roster.apply([change('a', 'ann', 4, 'member'), change('b', 'ann', 5, null)])
+    await stores.roster.apply([invited('a', 3), invited('b', 4)])
+    t.same(await of('ann'), ['c'], 'a replay of older events changes nothing')
+    await stores.roster.apply([invited('b', 6)])
+    t.same(await of('ann'), ['b', 'c'])
+    await t.rejects(views.roster.invitationsOf('ann', { limit: 2, cursor: '?' }), { code: 'BAD_REQUEST' })
+    await stores.roster.clear()
+    t.same(await of('ann'), [])
+  })
+
   t.test('conversations are returned with the positions that they reflect', async t => {
     const { stores, views } = await open(t)
     const checkpoint = { projection: 'roster', generation: 1, version: 1, deadLetters: 0 } as const

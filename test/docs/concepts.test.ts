@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { defaultBusLimits } from '../../src/commands/bus/bus-limits.ts'
+import { departedUsers } from '../../src/commands/domain/invitations.ts'
 import { recentCapacity } from '../../src/commands/domain/recent-events.ts'
 import { slowModeMembers } from '../../src/commands/domain/slow-mode.ts'
 import { defaultEdgeLimits } from '../../src/edge/ports/edge-limits.ts'
@@ -40,6 +41,12 @@ const quoted: Readonly<Record<string, readonly string[]>> = {
     `\`slowModeSeconds\` (0 to ${grouped(Limits.slowModeSeconds)};`,
     `the ${grouped(slowModeMembers)} plain members that posted last`,
     `up to ${grouped(defaultBusLimits.channelMembers)} members (\`commands.channelMembers\`)`,
+  ],
+  invitations: [
+    `the ${grouped(departedUsers)} users that left last`,
+    `${grouped(defaultBusLimits.invitations)} open invitations (\`commands.invitations\`)`,
+    `${grouped(defaultBusLimits.userInvitations)} of one user`,
+    `${grouped(edge.addedUsers)} users in a day`,
   ],
   'application-data': [
     `has at most ${grouped(Limits.dataBytes)} bytes as JSON`,

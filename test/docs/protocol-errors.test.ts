@@ -28,7 +28,7 @@ const confab = await startConfab(t, {
     callSignals: 1,
     burstMs: 3_000,
   },
-  commands: { bans: 2 },
+  commands: { bans: 2, invitations: 3, userInvitations: 2 },
 })
 const clients = {
   alice: await confab.connect('alice'),
@@ -63,6 +63,13 @@ await carol.ok('send', { c: 'direct', m: 'm2', text: 'two' })
 await bob.ok('create', { c: 'pair', kind: 'group', members: ['carol'] })
 await carol.ok('create', { c: 'friends', kind: 'direct', members: ['dave'] })
 await carol.ok('block', { user: 'bob', on: true })
+// These users have to consent, and sara is neither added nor invited.
+for (const user of ['con1', 'con2', 'con3']) {
+  const socket = await confab.connect(user)
+  await socket.ok('privacy', { invitations: 'contacts' })
+}
+await (await confab.connect('sara')).ok('privacy', { invitations: 'nobody' })
+await alice.ok('create', { c: 'guests', kind: 'group', members: ['bob', 'con1', 'con2'] })
 // 64 different reactions of 4 users to one message.
 await alice.ok('send', { c: 'big', m: 'm1', text: 'one' })
 const emojis = Array.from({ length: 65 }, (_, i) => String.fromCodePoint(0x1f400 + i))
@@ -170,6 +177,8 @@ const cases: Record<RequestType | 'hello', (Case | null)[]> = {
     ask('alice', { c: 'new', kind: 'direct', members: ['bob', 'carol'] }),
     ask('bob', { c: 'new', kind: 'direct', members: ['carol'] }),
     ask('bob', { c: 'new', kind: 'direct', members: ['carol'], historyFrom: 'join' }),
+    ask('alice', { c: 'new', kind: 'group', members: ['sara'] }),
+    ask('alice', { c: 'new', kind: 'group', members: ['con1', 'con2', 'con3'] }),
   ],
   send: [
     ...byStrangers({ m: 'x', text: 'x' }),
@@ -225,8 +234,14 @@ const cases: Record<RequestType | 'hello', (Case | null)[]> = {
     ask('bob', { c: 'direct', user: 'erin' }),
     ask('bob', { c: 'group', user: 'erin' }),
     ask('alice', { c: 'bans', user: 'dave' }),
+    ask('alice', { c: 'group', user: 'sara' }),
+    ask('alice', { c: 'guests', user: 'con3' }),
+    ask('alice', { c: 'archived', user: 'con1' }),
+    ask('bob', { c: 'pair', user: 'erin' }),
     reuseKey({ user: 'carol' }),
   ],
+  accept: [...byStrangers({}), reuseKey({})],
+  decline: [...byStrangers({}), reuseKey({})],
   remove: [
     ...byStrangers({ user: 'bob' }),
     ask('bob', { c: 'direct', user: 'carol' }),
@@ -268,6 +283,7 @@ const cases: Record<RequestType | 'hello', (Case | null)[]> = {
     ask('alice', { c: 'group', title: 'a\nb' }),
     ask('bob', { c: 'direct', title: 'x' }),
     ask('bob', { c: 'group', title: 'x' }),
+    ask('bob', { c: 'pair', title: 'x' }),
     reuseKey({ title: 'x' }),
   ],
   settings: [
@@ -275,6 +291,7 @@ const cases: Record<RequestType | 'hello', (Case | null)[]> = {
     ...badData({ c: 'group' }),
     ask('bob', { c: 'direct', posting: 'staff' }),
     ask('bob', { c: 'group', posting: 'staff' }),
+    ask('bob', { c: 'pair', posting: 'staff' }),
     reuseKey({ posting: 'staff' }),
   ],
   read: byStrangers({ seq: 1 }),
@@ -313,6 +330,12 @@ const cases: Record<RequestType | 'hello', (Case | null)[]> = {
   inbox: [ask('alice', bad), ask('alice', { seen: cursors(Limits.seen + 1) })],
   undelivered: [ask('alice', bad)],
   members: [...byStrangers({}), ask('alice', { c: 'group', ...bad })],
+  invitations: [
+    ...byStrangers({}),
+    ask('bob', { c: 'direct' }),
+    ask('bob', { c: 'group' }),
+    ask('alice', { c: 'group', ...bad }),
+  ],
   bans: [
     ...byStrangers({}),
     ask('bob', { c: 'direct' }),

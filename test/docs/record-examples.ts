@@ -1,6 +1,7 @@
 import { decodeUserEvent } from '../../src/events/index.ts'
 import type { TestConfab } from '../harness/confab.ts'
 import type { RawClient } from '../harness/raw-client.ts'
+import { showPresence } from '../harness/show-presence.ts'
 import { described, png } from '../harness/upload.ts'
 
 type Fields = Record<string, unknown>
@@ -109,7 +110,7 @@ export const recordExamples = async (
   await alice('send', { c, m: m3, text: 'There is cake as well' })
   await alice('mute', { c, on: true })
   await alice('block', { user: 'mallory', on: true })
-  await alice('privacy', { lastSeen: 'nobody', receipts: 'nobody' })
+  await alice('privacy', { lastSeen: 'nobody', receipts: 'nobody', invitations: 'contacts' })
   await alice('profile', { data: { name: 'Alice', colour: 'green' } })
   await bob('profiles', { users: ['alice', 'carol'] })
   await bob('typing', { c, on: true })
@@ -126,13 +127,22 @@ export const recordExamples = async (
   await alice('create', { c: 'news', kind: 'channel', title: 'News', members: ['carol'] })
   await erin('join', { c: 'news', key: 'join-1' })
   await erin('leave', { c: 'news', key: 'leave-1' })
+  await showPresence(confab, 'frank')
   await alice('presence', { users: ['bob', 'frank'], c })
-  const frank = recorded(await confab.connect('frank'), exchanges)
+  const franks = await confab.connect('frank')
+  const frank = recorded(franks, exchanges)
   await phone.find(frame => frame.type === 'presence')
   // The channel is full: frank follows it.
   await erin('join', { c: 'news' })
   await frank('join', { c: 'news' })
   await frank('leave', { c: 'news' })
+  await frank('privacy', { invitations: 'contacts' })
+  await alice('invite', { c, user: 'frank', key: 'invite-frank' })
+  await franks.find(frame => frame.t === 'invitation')
+  await frank('invitations')
+  await frank('decline', { c, key: 'decline-1' })
+  await alice('invite', { c, user: 'frank', key: 'invite-frank-2' })
+  await frank('accept', { c, key: 'accept-1' })
   await alice('ban', { c: 'news', user: 'mallory', until: '2099-01-01T00:00:00Z', key: 'ban-mallory' })
   await alice('bans', { c: 'news' })
   await alice('unban', { c: 'news', user: 'mallory', key: 'unban-mallory' })
@@ -172,7 +182,7 @@ export const recordExamples = async (
     for await (const batch of confab.log.read({ family: 'user', id }, 0))
       for (const event of batch) userEvents.push(decodeUserEvent(event) as unknown as Fields)
 
-  const frames = [phone, bobs, second].flatMap(({ frames }) => frames)
+  const frames = [phone, bobs, second, franks].flatMap(({ frames }) => frames)
   const first = (of: readonly Fields[], nameOf: (frame: Fields) => unknown): Record<string, Fields> => {
     const found: Record<string, Fields> = {}
     for (const frame of of) {

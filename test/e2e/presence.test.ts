@@ -32,6 +32,7 @@ t.test(
         })
         t.teardown(() => client.close())
         await client.ok('hello', { token: await confab.token(user) })
+        await client.ok('privacy', { lastSeen: 'everybody' })
         return client
       }
       return { confab, connect }

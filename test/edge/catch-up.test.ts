@@ -145,6 +145,13 @@ class World {
       catchUp: this.#catchUp,
       slowConsumers: { holdPressed() {} },
       marks: { concern: () => false, moved: async () => {} },
+      audience: {
+        concerns: () => false,
+        blocked() {},
+        unblocked() {},
+        changed() {},
+        left: async () => {},
+      },
       metrics: { delivered() {} } as never,
       logger,
     })

@@ -6,6 +6,7 @@ import { startGrpc } from '../../src/edge/transports/grpc/grpc-server.ts'
 import { startConfab } from '../harness/confab.ts'
 import { GrpcClient, type GrpcClientOptions } from '../harness/grpc-client.ts'
 import type { Fields } from '../harness/raw-client.ts'
+import { showPresence } from '../harness/show-presence.ts'
 
 const confab = await startConfab(t, {
   edge: { grpcPort: 0 },
@@ -82,6 +83,7 @@ t.test('a service sends hello and requests, and receives what a socket receives'
   ])
   t.match(await bot.ok('members', { c: 'tea' }), { members: [{ user: 'bot', role: 'owner' }] })
   t.match(await bot.ok('search', { q: 'ready' }), { hits: [{ c: 'tea', m: 'm1', highlight: /<mark>ready/ }] })
+  await showPresence(confab, 'alice')
   t.match(await bot.ok('presence', { users: { ids: ['alice', 'nobody'] }, c: 'tea' }), {
     states: [
       { user: 'alice', state: 'online' },

@@ -11,30 +11,30 @@ const alice = await here.connect('alice')
 const lastSeen = async (client: RawClient, ...users: string[]) =>
   (await client.ok('presence', { users, lastSeen: true })).lastSeen as Record<string, string>
 
-/** Connects, acts, disconnects, and waits until both were observed. */
-const visit = async (user: string, what: (client: RawClient) => Promise<unknown> = async () => {}) => {
-  const client = await there.connect(user)
-  const own = await here.connect(`${user}-probe`)
-  const seen = async (state: string) => {
-    while (((await own.ok('presence', { users: [user] })).states as Record<string, string>)[user] !== state)
-      await sleep(20)
-  }
-  await what(client)
-  await seen('online')
-  client.close()
-  await seen('offline')
-  own.close()
-}
-
-/** Users always see their own time; asked over HTTP, which makes no user online. */
-const ownLastSeen = async (user: string): Promise<string | undefined> => {
+/** The answer to a `presence` of a user about itself. Asked over HTTP, which makes no user online. */
+const ownPresence = async (user: string) => {
   const answer = await fetch(`${here.url}/v1/commands`, {
     method: 'POST',
     headers: { authorization: `Bearer ${await here.token(user)}` },
     body: JSON.stringify({ id: '1', t: 'presence', users: [user], lastSeen: true }),
   })
-  const { lastSeen } = (await answer.json()) as { lastSeen: Record<string, string> }
-  return lastSeen[user]
+  return (await answer.json()) as { states: Record<string, string>; lastSeen: Record<string, string> }
+}
+
+/** Users always see their own time. */
+const ownLastSeen = async (user: string): Promise<string | undefined> =>
+  (await ownPresence(user)).lastSeen[user]
+
+/** Connects, acts, disconnects, and waits until both were observed. */
+const visit = async (user: string, what: (client: RawClient) => Promise<unknown> = async () => {}) => {
+  const client = await there.connect(user)
+  const seen = async (state: string) => {
+    while ((await ownPresence(user)).states[user] !== state) await sleep(20)
+  }
+  await what(client)
+  await seen('online')
+  client.close()
+  await seen('offline')
 }
 
 const written = async (user: string): Promise<string> => {

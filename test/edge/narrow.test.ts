@@ -169,3 +169,34 @@ t.test('when digests end and begin again, no marker is lost', async t => {
   await followMarkers('again', there, here, () => until(areNarrow))
   t.ok(here.signals.subscriptions > 0)
 })
+
+t.test('an invitation reaches the sessions of the user on a node that needs no event of it', async t => {
+  await until(areNarrow)
+  const xena = await there.connect('xena')
+  await xena.ok('privacy', { invitations: 'contacts' })
+  const yuri = await here.connect('yuri')
+  const pushed = (c: string, on: boolean) =>
+    xena.find(frame => frame.t === 'invitation' && frame.c === c && frame.on === on)
+  await yuri.ok('create', { c: 'named', kind: 'group', members: ['xena'] })
+  await yuri.ok('create', { c: 'invited', kind: 'group', members: [] })
+  await yuri.ok('invite', { c: 'invited', user: 'xena' })
+  for (const c of ['named', 'invited']) t.match(await pushed(c, true), { by: 'yuri' })
+  await yuri.ok('settings', { c: 'named', archived: true })
+  await yuri.ok('remove', { c: 'invited', user: 'xena' })
+  for (const c of ['named', 'invited']) t.ok(await pushed(c, false))
+  t.ok(areNarrow())
+})
+
+t.test('a block ends what a session on another node sees of the user', async t => {
+  await until(areNarrow)
+  const watcher = await there.connect('watcher')
+  const star = await here.connect('star')
+  await star.ok('privacy', { lastSeen: 'everybody' })
+  const seen = async () =>
+    ((await watcher.ok('presence', { users: ['star'] })).states as { star: string }).star
+  while ((await seen()) !== 'online') await sleep(20)
+  await star.ok('block', { user: 'watcher', on: true })
+  await watcher.find(frame => frame.type === 'presence' && frame.user === 'star' && frame.state === 'offline')
+  t.equal(await seen(), 'offline')
+  t.ok(areNarrow())
+})

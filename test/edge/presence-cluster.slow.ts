@@ -3,6 +3,7 @@ import t from 'tap'
 import { type ConfabOptions, startConfab } from '../harness/confab.ts'
 import { startCluster } from '../harness/nats-cluster.ts'
 import type { RawClient } from '../harness/raw-client.ts'
+import { showPresence } from '../harness/show-presence.ts'
 
 const users = Array.from({ length: 12 }, (_, n) => `user-${n}`)
 
@@ -15,6 +16,7 @@ t.test(
     const nats = { connect: () => cluster.connect() } as NonNullable<ConfabOptions['nats']>
     const limits = { presenceLifeMs: 5_000, presenceEveryMs: 200, offlineMs: 200 }
     const [here, there] = [await startConfab(t, { nats, limits }), await startConfab(t, { nats, limits })]
+    await showPresence(there, ...users)
     const alice = await here.connect('alice', { patienceMs: 60_000 })
     const present = new Map<string, RawClient>()
     const turn = async (user: string): Promise<void> => {

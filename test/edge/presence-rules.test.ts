@@ -164,7 +164,12 @@ t.test(
       user => states.get(user) ?? 'offline',
       () => {},
     )
-    for (let n = 0; n < 10; n++) list.watch(sessionOf(), users)
+    for (let n = 0; n < 10; n++) {
+      const session = sessionOf()
+      list.watch(session, users)
+      for (const user of users) list.answered(session, user, 'offline')
+    }
+    list.watch(sessionOf(), users)
     for (const user of users) {
       states.set(user, 'online')
       list.changed(user)
@@ -333,6 +338,7 @@ t.test('records that the store acknowledged and lost are written again, received
         close() {},
       },
       lastSeen: undefined,
+      contacts: undefined as never,
       metrics: createEdgeMetrics(new Registry()),
       logger: { debug() {}, info() {}, warn() {}, error() {} },
     },

@@ -4,6 +4,7 @@ import t, { type Test } from 'tap'
 import { startConfab, type TestConfab } from '../harness/confab.ts'
 import { dayOfJoins, generatedJoins, noCorpus, type Step } from '../harness/joins-and-parts.ts'
 import type { RawClient } from '../harness/raw-client.ts'
+import { showPresence } from '../harness/show-presence.ts'
 
 const everyMs = 50
 const limits = { presenceEveryMs: everyMs, presenceLifeMs: 5_000, offlineMs: 1_000, awayMs: 0 }
@@ -32,6 +33,7 @@ const meet = async () => {
   while ((await figure(here, 'edges')) < 1 || (await figure(there, 'edges')) < 1) await sleep(20)
 }
 await meet()
+await showPresence(here, 'bob', 'carol', 'dora', 'emil', 'henry', 'ida', 'zoe')
 
 /** Waits for periodic steps of both edges, so that pending updates were sent. */
 const quiet = async (client: RawClient) => {
@@ -170,6 +172,7 @@ t.test('a change is one write and one push per watcher, for any number of watche
   const costOf = async (watchers: number) => {
     const clients = await Promise.all(Array.from({ length: watchers }, (_, n) => here.connect(`fan-${n}`)))
     const star = `star-${watchers}`
+    await showPresence(there, star)
     await Promise.all(clients.map(client => states(client, [star])))
     await quiet(clients[0]!)
     const lists = await figure(there, 'lists_total')
@@ -224,6 +227,7 @@ t.test('a slow socket is updated later, with the last state of each user', async
 /** Users connect and disconnect at one edge as fast as possible; watchers at the other receive consistent states. */
 const storm = async (t: Test, steps: readonly Step[]) => {
   const users = [...new Set(steps.map(({ user }) => user))].slice(0, 200)
+  await showPresence(there, ...users)
   const watchers = await Promise.all(Array.from({ length: 20 }, (_, n) => here.connect(`eye-${n}`)))
   await Promise.all(watchers.map(watcher => states(watcher, users)))
   const [lists, pushes] = [await figure(there, 'lists_total'), await figure(here, 'pushes_total')]

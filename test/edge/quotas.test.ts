@@ -27,6 +27,8 @@ const uses: Readonly<Record<QuotaKind, (confab: TestConfab, user: string, n: num
     n % 2 === 0
       ? codeOf(confab, user, { t: 'create', c: `${user}${n}`, kind: 'group', members: [] })
       : codeOf(confab, user, { t: 'direct', user: `peer${n}` }),
+  addedUsers: (confab, user, n) =>
+    codeOf(confab, user, { t: 'create', c: `${user}${n}`, kind: 'group', members: [`guest${n}`] }),
   uploads: async (confab, user, n) => {
     const bytes = png(`${user}${n}`)
     const answer = await httpOf(confab, user).request('media', described(bytes))
@@ -45,6 +47,7 @@ const quotas: Readonly<Record<QuotaKind, number>> = {
   events: 5,
   eventBytes: 5_000,
   newConversations: 4,
+  addedUsers: 5,
   uploads: 3,
   openUploads: 3,
   uploadBytes: 4_000,
@@ -112,7 +115,7 @@ const nodeOf = (store: Parameters<typeof openQuotaBucketOf>[0], limits: Partial<
     fill: (user: string, most: number): number => {
       for (let n = 0; n < most; n++)
         try {
-          node.takeCommand(user, 1, false)
+          node.takeCommand(user, 1, 0, 0)
         } catch {
           return n
         }

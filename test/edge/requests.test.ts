@@ -1,5 +1,6 @@
 import t from 'tap'
 import { startConfab } from '../harness/confab.ts'
+import { showPresence } from '../harness/show-presence.ts'
 import { png, upload } from '../harness/upload.ts'
 
 const confab = await startConfab(t)
@@ -286,6 +287,7 @@ t.test('typing and presence', async t => {
     user: 'alice',
     on: true,
   })
+  await showPresence(confab, 'dave')
   t.match(await bob.ok('presence', { users: ['alice', 'dave'] }), {
     states: { alice: 'online', dave: 'offline' },
   })

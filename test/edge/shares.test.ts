@@ -383,7 +383,7 @@ const scenarios: Readonly<Record<string, (t: Test) => Promise<void>>> = {
     }
     const none = () => {}
     const logger = { debug: none, info: none, warn: none, error: none }
-    const lastSeen = new LastSeen({ store, contacts: undefined as never, logger }, 2)
+    const lastSeen = new LastSeen({ store, logger }, 2)
     lastSeen.record('bob', 1)
     for (let n = 0; n < 100; n++) lastSeen.record('mallory', n)
     await lastSeen.write()

@@ -2,9 +2,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { startConfab } from '../harness/confab.ts'
 import type { RawClient } from '../harness/raw-client.ts'
+import { showPresence } from '../harness/show-presence.ts'
 
 const here = await startConfab(t)
 const there = await startConfab(t, { nats: here.nats })
+await showPresence(here, 'carol', 'dave', 'erin', 'frank')
 
 /** Waits until the edges know each other: presence answers combine both. */
 const untilOnline = async (watcher: RawClient, user: string) => {

@@ -264,15 +264,31 @@ t.test('a file of two messages is served until both are deleted', async t => {
 t.test('every request that returns content is read above', async t => {
   const read = ['conversation', 'history', 'inbox', 'undelivered', 'members', 'search', 'sync', 'media']
   // Their answers have no content of messages. All others are read above, or are commands.
-  const without: RequestType[] = ['presence', 'typing', 'call', 'ping', 'bans', 'profiles', 'sessions']
+  const without: RequestType[] = [
+    ...(['presence', 'typing', 'call', 'ping', 'bans', 'profiles', 'sessions'] as const),
+    'invitations',
+  ]
   const commands = Object.keys(Requests).filter(
     name => !read.includes(name) && !(without as string[]).includes(name),
   )
   t.same(
     commands.sort(),
     [
-      ...['ban', 'block', 'create', 'delete', 'delivered', 'direct', 'edit', 'hide', 'invite', 'join'],
-      ...['leave', 'mute', 'privacy', 'profile', 'react', 'read', 'remove', 'rename', 'role', 'send'],
+      ...['accept', 'ban', 'block', 'create', 'decline', 'delete', 'delivered', 'direct', 'edit', 'hide'],
+      ...[
+        'invite',
+        'join',
+        'leave',
+        'mute',
+        'privacy',
+        'profile',
+        'react',
+        'read',
+        'remove',
+        'rename',
+        'role',
+        'send',
+      ],
       ...['settings', 'unban'],
     ],
     'a new request: read it in readAll, or name it here',
@@ -285,6 +301,7 @@ t.test('every request that returns content is read above', async t => {
     [
       ...['/healthz', '/readyz'],
       ...['/v1/conversations/{c}/events', '/v1/conversations/{c}/media/{mediaId}', '/v1/inbox'],
+      '/v1/invitations',
       ...['/v1/media/{mediaId}', '/v1/search', '/v1/stream', '/v1/undelivered'],
     ],
     'a new route: read it in readAll, or name it here',

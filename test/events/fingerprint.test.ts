@@ -75,6 +75,7 @@ const different: readonly Wish[] = [
   { t: 'join' },
   { t: 'remove', user: 'bob' },
   { t: 'leave' },
+  { t: 'decline' },
   { t: 'ban', user: 'bob' },
   { t: 'ban', user: 'carol' },
   { t: 'ban', user: 'bob', until: '2030-01-01T00:00:00.000Z' },
@@ -115,6 +116,10 @@ const recordedOf = (request: ConversationRequest) => {
         return { ...common, type: 'member.joined', user: request.user, role: 'member' }
       case 'join':
         return { ...common, type: 'member.joined', user: 'alice', role: 'member' }
+      case 'accept':
+        return { ...common, type: 'member.joined', user: 'alice', role: 'member' }
+      case 'decline':
+        return { ...common, type: 'member.uninvited', user: 'alice' }
       case 'remove':
         return { ...common, type: 'member.left', user: request.user }
       case 'leave':

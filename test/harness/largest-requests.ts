@@ -115,6 +115,8 @@ export const largestRequests: {
     { c, m, emoji: '👩🏽\u200d❤\ufe0f\u200d💋\u200d👨🏽', on: true },
   ],
   invite: stage => [{ c: stage.c, user: stage.id(), key: stage.id() }],
+  accept: stage => [{ c: stage.c, key: stage.id() }],
+  decline: stage => [{ c: stage.c, key: stage.id() }],
   remove: ({ c }) => [{ c, user: 'u1', key: longId(1) }],
   ban: stage => [
     ...times.map(until => ({ c: stage.c, user: stage.id(), until, key: stage.id() })),
@@ -165,6 +167,11 @@ export const largestRequests: {
   members: ({ c }) => [
     { c, limit: Limits.membersPage },
     { c, cursor: 'a'.repeat(512) },
+  ],
+  invitations: ({ c }) => [
+    { limit: Limits.invitationsPage },
+    { c, limit: Limits.invitationsPage },
+    { cursor: 'a'.repeat(512) },
   ],
   bans: ({ c, banned }) => [
     { c, limit: Limits.membersPage },

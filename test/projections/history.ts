@@ -53,6 +53,8 @@ const step = fc.record({
     'delivered',
     'mute',
     'ban',
+    'invite',
+    'uninvite',
     'hide',
     'hide',
     'archive',
@@ -73,6 +75,7 @@ interface Conversation {
   kind: Kind
   roles: Map<string, Role>
   followers: Set<string>
+  invited: Set<string>
   messages: { m: string; seq: number; from: string; deleted: boolean }[]
 }
 
@@ -134,17 +137,20 @@ export const historyOf = (run: readonly Step[]): Record<string, StoredEvent[]> =
       const kind: Kind = pick % 3 === 0 && other !== user ? 'direct' : pick % 3 === 1 ? 'group' : 'channel'
       const roles = new Map<string, Role>([[user, 'owner']])
       roles.set(other, other === user ? 'owner' : 'member')
-      state.set(c, { kind, roles, followers: new Set(), messages: [] })
+      const guest = users.find(who => !roles.has(who))
+      const invited = kind === 'direct' || pick % 2 === 0 || guest === undefined ? [] : [guest]
+      state.set(c, { kind, roles, followers: new Set(), invited: new Set(invited), messages: [] })
       const members = [...roles].map(([who, role]) => ({ user: who, role }))
       emit({
         type: 'conversation.created',
         kind,
         members,
         ...(kind === 'direct' ? {} : { title: `title ${pick}` }),
+        ...(invited.length === 0 ? {} : { invited }),
       })
       continue
     }
-    const { kind, roles, followers, messages } = existing
+    const { kind, roles, followers, invited, messages } = existing
     const isMember = roles.has(user) || followers.has(user)
     const message = messages[pick % Math.max(messages.length, 1)]
     switch (act) {
@@ -181,6 +187,7 @@ export const historyOf = (run: readonly Step[]): Record<string, StoredEvent[]> =
       case 'join':
         if (kind === 'direct' || roles.has(user)) break
         roles.set(user, 'member')
+        invited.delete(user)
         emit({ type: 'member.joined', user, role: 'member' })
         break
       case 'leave': {
@@ -220,8 +227,18 @@ export const historyOf = (run: readonly Step[]): Record<string, StoredEvent[]> =
         if (kind === 'direct' || roles.get(other) === 'owner') break
         if (media) {
           roles.delete(other)
+          invited.delete(other)
           emit({ type: 'member.banned', user: other, ...(pick % 2 === 0 ? {} : { until: at }) })
         } else emit({ type: 'member.unbanned', user: other })
+        break
+      case 'invite':
+        if (kind === 'direct' || roles.has(other) || invited.has(other)) break
+        invited.add(other)
+        emit({ type: 'member.invited', user: other })
+        break
+      case 'uninvite':
+        if (!invited.delete(other)) break
+        emit({ type: 'member.uninvited', user: other, ...(media ? { accepted: true } : {}) })
         break
       case 'hide':
         if (!isMember) break
@@ -231,13 +248,16 @@ export const historyOf = (run: readonly Step[]): Record<string, StoredEvent[]> =
       case 'archive': {
         // Older versions did not write whether a conversation is archived.
         const archived = pick % 3 === 0 ? {} : { archived: media }
-        if (kind !== 'direct' && isMember)
-          emit({
-            type: 'conversation.settings_changed',
-            posting: 'everybody',
-            slowModeSeconds: 0,
-            ...archived,
-          })
+        if (kind === 'direct' || !isMember) break
+        const uninvited = archived.archived === true ? [...invited] : []
+        if (uninvited.length > 0) invited.clear()
+        emit({
+          type: 'conversation.settings_changed',
+          posting: 'everybody',
+          slowModeSeconds: 0,
+          ...archived,
+          ...(uninvited.length === 0 ? {} : { uninvited }),
+        })
         break
       }
       case 'block':

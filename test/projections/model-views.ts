@@ -39,6 +39,16 @@ export const modelOf = (streams: Record<string, readonly StoredEvent[]>) => {
     )
   const follows = (user: string, c: string): boolean => follow(user, c)?.type === 'channel.followed'
   const isIn = (user: string, c: string): boolean => membersOf(c).has(user) || follows(user, c)
+  const isInvited = (user: string, c: string): boolean => {
+    let invited = false
+    for (const e of eventsOf(c)) {
+      if (e.type === 'conversation.created') invited = e.invited?.includes(user) === true
+      else if (e.type === 'member.invited') invited ||= e.user === user
+      else if (e.type === 'conversation.settings_changed') invited &&= e.uninvited?.includes(user) !== true
+      else if ('user' in e && e.type !== 'member.unbanned' && e.user === user) invited = false
+    }
+    return invited
+  }
   const mark = (user: string, c: string, type: 'read.marked' | 'delivered.marked'): number =>
     Math.max(0, ...userEvents.map(e => (e.u === user && e.type === type && e.c === c ? e.mark : 0)))
 
@@ -186,6 +196,7 @@ export const modelOf = (streams: Record<string, readonly StoredEvent[]>) => {
       items: users.map(user => conversations.map(c => item(user, c))),
       members: conversations.map(members),
       conversationsOf: users.map(user => conversations.filter(c => isIn(user, c)).sort()),
+      invitationsOf: users.map(user => conversations.filter(c => isInvited(user, c)).sort()),
     },
     found,
     standing,

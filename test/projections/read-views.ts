@@ -64,6 +64,12 @@ export const readAll = async (views: Views) => {
     conversationsOf: await each(users, async user => [
       ...(await views.roster.conversationsOf(user)).conversations,
     ]),
+    invitationsOf: await each(users, user =>
+      pages(async cursor => {
+        const page = await views.roster.invitationsOf(user, { limit: 1, ...at(cursor) })
+        return { rows: page.conversations, cursor: page.cursor }
+      }),
+    ),
   }
 }
 

@@ -91,6 +91,20 @@ export const busOptions = {
     unit: 'bans',
     doc: 'Bans of one conversation; one more is CONFLICT.',
   }),
+  invitations: option({
+    key: 'commands.invitations',
+    type: integer(1, 10_000),
+    default: 1_000,
+    unit: 'invitations',
+    doc: 'Open invitations of one conversation; one more is CONFLICT.',
+  }),
+  userInvitations: option({
+    key: 'commands.userInvitations',
+    type: integer(1, 10_000),
+    default: 500,
+    unit: 'invitations',
+    doc: 'Open invitations that one user has made in one conversation; one more is CONFLICT.',
+  }),
   messageReactions: option({
     key: 'commands.messageReactions',
     type: integer(1, 100),

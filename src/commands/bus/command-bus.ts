@@ -165,6 +165,7 @@ export const createCommandBus = ({
         id,
         now: undefined,
         blocked: undefined,
+        consent: undefined,
         follows: undefined,
         follower: undefined,
         limits,
@@ -217,15 +218,14 @@ export const createCommandBus = ({
       }
     }
     const decideAgain = (): void => orReject(() => push(request, context, resolve, reject))
-    const settled =
-      again === true
+    const settled = follow
+      ? (answer: object) =>
+          unfollowIfBanned(request, user, context, reject, isBanned =>
+            isBanned || again === true ? decideAgain() : resolve(answer),
+          )
+      : again === true
         ? decideAgain
-        : follow
-          ? (answer: object) =>
-              unfollowIfBanned(request, user, context, reject, isBanned =>
-                isBanned ? decideAgain() : resolve(answer),
-              )
-          : resolve
+        : resolve
     orReject(() => userQueues.push(user, queuedCommand(command, traceparent, settled, reject)))
   }
 
@@ -275,7 +275,7 @@ export const createCommandBus = ({
  * Whether a request changes the members of a conversation. A channel's log may leave such a change to the user's log.
  */
 const isMembershipRequest = ({ t }: ConversationRequest): boolean =>
-  t === 'join' || t === 'leave' || t === 'invite' || t === 'remove' || t === 'ban'
+  t === 'join' || t === 'accept' || t === 'leave' || t === 'invite' || t === 'remove' || t === 'ban'
 
 /** Whether a request changes the log of a user. */
 export const isUserRequest = (request: ConversationRequest | UserRequest): request is UserRequest =>

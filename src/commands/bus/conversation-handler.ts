@@ -6,8 +6,14 @@ import {
   type UserEvent,
 } from '../../events/index.ts'
 import type { AggregateState, Decision } from '../domain/aggregate.ts'
+import { type Admission, admissionOf, directOf } from '../domain/consent.ts'
 import { type ConversationCommand, messageOf, refuseReuse } from '../domain/conversation-command.ts'
-import { type ConversationState, conversationType } from '../domain/conversation-state.ts'
+import {
+  type ConversationState,
+  companionOf,
+  conversationType,
+  isDirectOf,
+} from '../domain/conversation-state.ts'
 import { answerOfConversation, decideConversation } from '../domain/decide-conversation.ts'
 import type { UserState } from '../domain/user-state.ts'
 import type { MessageLookup } from '../ports/message-lookup.ts'
@@ -22,9 +28,9 @@ export type MutableConversationCommand = {
 type Aggregates<S extends AggregateState, E> = Pick<AggregateCache<S, E>, 'cached' | 'load' | 'current'>
 
 /**
- * Handles the commands of conversations. Adds facts that the state does not hold: blocks between the two users of a
- * direct conversation, the direct conversation that they have already, whether a user follows a channel, and messages
- * older than the recent events.
+ * Handles the commands of conversations. Adds facts that the state does not hold: blocks between two users who are
+ * alone in a conversation, the direct conversation that they have already, whether a user follows a channel, the
+ * consent of users who are added, and messages older than the recent events.
  */
 export const conversationHandler = (
   conversations: Aggregates<ConversationState, ConversationEvent>,
@@ -46,6 +52,8 @@ export const conversationHandler = (
       else if (command.follower !== follower)
         return users.load(follower).then(loaded => setFollows(command, loaded))
     }
+    if (command.consent === undefined && needsConsent(state, command))
+      return addConsent(users, conversations, command)
     if (state.slowMode !== undefined) command.now = performance.now()
     const decision = decideConversation(state, command)
     // Before a direct conversation is created, its id is recorded: the two users may have another one.
@@ -64,6 +72,8 @@ export const conversationHandler = (
     // Keep the fact in the command: a small cache may evict the user before the decision.
     if (follower !== undefined && command.follower !== follower)
       facts.push(users.load(follower).then(loaded => setFollows(command, loaded)))
+    if (command.consent === undefined && needsConsent(state, command))
+      facts.push(addConsent(users, conversations, command))
     const { request } = command
     if ('m' in request) {
       // The sender may become a member through an earlier command of the batch, so look the message up in any case.
@@ -81,17 +91,18 @@ export const conversationHandler = (
       setBlocked(command, ...(await Promise.all([users.current(command.from), users.current(peer)])))
     const follower = followerOf(state, command)
     if (follower !== undefined) setFollows(command, await users.current(follower))
+    if (needsConsent(state, command)) await addConsent(users, conversations, command)
   },
   ordinal: (state, event) => (event.type === 'message.posted' ? event.n : state.n),
-  answer: ({ request }, { seq, at }) => answerOfConversation(request.t, seq, at, false),
+  answer: ({ request }, event) => answerOfConversation(request.t, event, false),
   decideStored: ({ request, from }, stored, duplicate) => {
     const { type, seq } = stored.envelope
     // A newer build may answer the same request with an event of a new type.
     if (!isKnownType(type) && request.t !== 'send')
-      return { unchanged: answerOfConversation(request.t, seq, '', duplicate) }
+      return { unchanged: answerOfConversation(request.t, { seq }, duplicate) }
     const event = conversationType.decode(stored)
     return asksFor(request, from, { type: event.type, fingerprint: fingerprintOf(event) })
-      ? { unchanged: answerOfConversation(request.t, seq, event.at, duplicate) }
+      ? { unchanged: answerOfConversation(request.t, event, duplicate) }
       : refuseReuse(request.t)
   },
 })
@@ -109,6 +120,8 @@ const followerOf = (state: ConversationState, { request, from }: ConversationCom
       return state.members.has(from) ? request.user : from
     case 'join':
     case 'leave':
+    case 'accept':
+    case 'decline':
       return from
     case 'send':
     case 'edit':
@@ -133,17 +146,87 @@ const setFollows = (command: MutableConversationCommand, { state }: Loaded): voi
   command.follower = state.user
 }
 
-/** Returns the other user of a direct conversation if a block between the two affects the command. */
-const peerOf = (state: ConversationState, { request, from }: ConversationCommand): string | undefined => {
+/**
+ * Returns the other one of two users who are alone in a conversation, if a block between the two affects the command.
+ */
+const peerOf = (
+  state: ConversationState,
+  { request, from, limits }: ConversationCommand,
+): string | undefined => {
   if (state.seq === 0) {
     if (request.t !== 'create' || request.kind !== 'direct') return undefined
     return request.members.find(user => user !== from)
   }
-  if (state.kind !== 'direct') return undefined
-  const { t } = request
-  if ((t !== 'send' && t !== 'edit' && t !== 'react') || !state.members.has(from)) return undefined
-  for (const user of state.members.keys()) if (user !== from) return user
-  return undefined
+  if (state.members.size !== 2) return undefined
+  switch (request.t) {
+    case 'send':
+    case 'edit':
+    case 'react':
+    // Titles and data reach the other user as well, and a third user would end the solitude of the two.
+    case 'rename':
+    case 'settings':
+    case 'invite':
+      return companionOf(state, from, limits?.channelMembers)
+    default:
+      return undefined
+  }
+}
+
+/** Whether the decision depends on the consent of users: the sender may add them, and they are not members. */
+const needsConsent = (state: ConversationState, { request, from, follows }: ConversationCommand): boolean => {
+  if (request.t === 'create')
+    return state.seq === 0 && request.kind !== 'direct' && request.members.length > 0
+  if (request.t !== 'invite' || follows === true || state.members.has(request.user)) return false
+  const role = state.members.get(from)
+  return role === 'owner' || role === 'admin'
+}
+
+/** Users whose logs are read at the same time. */
+const consentBatch = 50
+
+/**
+ * Adds the result for each user that a command adds, by the logs of the users and of the sender as they are now. A
+ * setting or block that was acknowledged before the command arrived is never missed.
+ */
+const addConsent = async (
+  users: Aggregates<UserState, UserEvent>,
+  conversations: Aggregates<ConversationState, ConversationEvent>,
+  command: MutableConversationCommand,
+): Promise<void> => {
+  const { request, from } = command
+  const asked =
+    request.t === 'create'
+      ? request.members.filter(user => user !== from)
+      : request.t === 'invite'
+        ? [request.user]
+        : []
+  const { state: by } = await users.current(from)
+  const admissions = new Map<string, Admission>()
+  for (let start = 0; start < asked.length; start += consentBatch)
+    await Promise.all(
+      asked.slice(start, start + consentBatch).map(async name => {
+        const { state: user } = await users.current(name)
+        const isContact = user.invitations === 'contacts' && (await hasWrittenTo(conversations, user, by))
+        admissions.set(name, admissionOf(user, by, request.c, isContact))
+      }),
+    )
+  command.consent = user => {
+    const admission = admissions.get(user)
+    if (admission === undefined) throw new TypeError(`the consent of ${user} was not looked up`)
+    return admission
+  }
+}
+
+/** Whether a user has posted a message in the direct conversation with another one. */
+const hasWrittenTo = async (
+  conversations: Aggregates<ConversationState, ConversationEvent>,
+  user: UserState,
+  other: UserState,
+): Promise<boolean> => {
+  const c = directOf(user, other)
+  if (c === undefined) return false
+  const { state } = await conversations.load(c)
+  return isDirectOf(state, user.user, other.user) && state.writers.has(user.user)
 }
 
 const setBlocked = (

@@ -2,7 +2,9 @@ import type { ConversationRequest, Role } from '../../events/index.ts'
 import type { MessageRef } from '../ports/message-lookup.ts'
 import { type AggregateState, type Refusal, refuse } from './aggregate.ts'
 import { banOf } from './bans.ts'
+import type { Consent } from './consent.ts'
 import type { ConversationState } from './conversation-state.ts'
+import type { InvitationLimits } from './invitations.ts'
 import { mayHaveSeen } from './message-id-filter.ts'
 
 /**
@@ -20,7 +22,7 @@ export interface ConversationCommand<R extends ConversationRequest = Conversatio
   readonly id: string
   /** The monotonic clock of this process, ms. Set only when the decision depends on it. */
   readonly now?: number | undefined
-  /** Direct conversation: whether one of the two users has blocked the other. */
+  /** Conversation of two users: whether one of them has blocked the other. */
   readonly blocked?: boolean | undefined
   /** Channel: whether `follower` follows it. Set only when the decision depends on it. */
   readonly follows?: boolean | undefined
@@ -33,11 +35,13 @@ export interface ConversationCommand<R extends ConversationRequest = Conversatio
   readonly limits?: ConversationLimits | undefined
   /** `create` of a direct conversation: the conversation that the two users have, by the log of one of them. */
   readonly pair?: string | undefined
+  /** The result for each user that the command adds. Set only when the decision depends on it. */
+  readonly consent?: Consent | undefined
   /** Result of the look-up that an earlier decision asked for. */
   readonly found?: FoundMessage | undefined
 }
 
-export interface ConversationLimits {
+export interface ConversationLimits extends InvitationLimits {
   /** Members that the log of a channel holds. */
   readonly channelMembers?: number
   readonly bans?: number
@@ -63,6 +67,9 @@ export const refuseStranger = (state: ConversationState): Refusal =>
   state.seq > 0 && state.kind === 'channel'
     ? refuse('NOT_MEMBER')
     : refuse('NOT_FOUND', 'This conversation does not exist, or you are not a member of it.')
+
+/** Refuses what would reach the other one of two users who are alone in a conversation. */
+export const refuseBlocked = (): Refusal => refuse('FORBIDDEN', 'One of you has blocked the other.')
 
 /** Returns the refusal for a command whose message id (`send`) or key the same user has used for another command. */
 export const refuseReuse = (t?: ConversationRequest['t']): Refusal =>

@@ -13,6 +13,7 @@ import {
 import type { MessageRef } from '../ports/message-lookup.ts'
 import { type AggregateState, type AggregateType, dataBytes, type Origin } from './aggregate.ts'
 import { type Bans, endless, noBans, withBan, withoutBan } from './bans.ts'
+import { evolveGuests, type Guests, noGuests } from './invitations.ts'
 import {
   addToFilter,
   deserialiseFilter,
@@ -43,7 +44,7 @@ import {
 } from './slow-mode.ts'
 
 /** State of a conversation, as deciders need it. `seq` 0: the conversation does not exist. */
-export interface ConversationState extends AggregateState {
+export interface ConversationState extends AggregateState, Guests {
   readonly c: string
   kind: Kind
   title: string | undefined
@@ -51,8 +52,15 @@ export interface ConversationState extends AggregateState {
   members: Map<string, Role>
   /** seq of the latest joining, of the members who joined after the conversation was created. */
   joined: Map<string, number>
-  /** Whether `members` and `joined` are shared with another state. Copy them before the first change then. */
+  /**
+   * Whether `members`, `joined`, `invitations` and `departed` are shared with another state. Copy them before the first
+   * change then.
+   */
   sharesMembers: boolean
+  /** Largest number of members so far. */
+  mostMembers: number
+  /** Direct conversation: the members that have posted a message. Never changed in place. */
+  writers: ReadonlySet<string>
   posting: Posting
   historyFrom: HistoryFrom
   /** Undefined: off. */
@@ -78,6 +86,8 @@ export interface ConversationState extends AggregateState {
   readonly seen: MessageIdFilter
 }
 
+const noWriters: ReadonlySet<string> = new Set()
+
 export const emptyConversation = (c: string): ConversationState => ({
   c,
   seq: 0,
@@ -89,7 +99,10 @@ export const emptyConversation = (c: string): ConversationState => ({
   title: undefined,
   members: new Map(),
   joined: new Map(),
+  ...noGuests(),
   sharesMembers: false,
+  mostMembers: 0,
+  writers: noWriters,
   posting: 'everybody',
   historyFrom: 'start',
   slowMode: undefined,
@@ -118,6 +131,8 @@ export const evolveConversation = (
       state.n = event.n
       if (state.slowMode !== undefined && !isStaff(state.members.get(event.from)))
         notePosted(state.slowMode, event, origin)
+      if (state.kind === 'direct' && !state.writers.has(event.from))
+        state.writers = new Set([...state.writers, event.from])
       break
     case 'conversation.created':
       state.kind = event.kind
@@ -127,7 +142,10 @@ export const evolveConversation = (
       state.creationFingerprint = fingerprintOf(event)
       state.members = new Map(event.members.map(({ user, role }) => [user, role]))
       state.joined = new Map()
+      Object.assign(state, noGuests())
+      evolveGuests(state, event)
       state.sharesMembers = false
+      state.mostMembers = state.members.size
       state.historyFrom = event.historyFrom ?? 'start'
       break
     case 'conversation.renamed':
@@ -142,15 +160,27 @@ export const evolveConversation = (
       if (event.data !== undefined) state.data = event.data ?? undefined
       state.archived = event.archived ?? state.archived
       state.historyFrom = event.historyFrom ?? state.historyFrom
+      if (event.uninvited !== undefined) {
+        ownMembers(state)
+        evolveGuests(state, event)
+      }
       break
     case 'member.joined':
     case 'member.role_changed':
       ownMembers(state)
+      evolveGuests(state, event)
       if (!state.members.has(event.user)) state.joined.set(event.user, event.seq)
       state.members.set(event.user, event.role)
+      state.mostMembers = Math.max(state.mostMembers, state.members.size)
+      break
+    case 'member.invited':
+    case 'member.uninvited':
+      ownMembers(state)
+      evolveGuests(state, event)
       break
     case 'member.left':
       ownMembers(state)
+      evolveGuests(state, event)
       state.members.delete(event.user)
       state.joined.delete(event.user)
       if (event.successor !== undefined) state.members.set(event.successor, 'owner')
@@ -161,6 +191,7 @@ export const evolveConversation = (
       break
     case 'member.banned':
       ownMembers(state)
+      evolveGuests(state, event)
       state.members.delete(event.user)
       state.joined.delete(event.user)
       state.bans = withBan(state.bans, event.user, event.until ?? endless, event.at)
@@ -200,6 +231,21 @@ const advance = (
 export const isDirectOf = (state: ConversationState, user: string, other: string): boolean =>
   state.seq > 0 && state.kind === 'direct' && state.members.has(user) && state.members.has(other)
 
+/**
+ * Returns the other member of a conversation in which a user is alone with one other user. Undefined: the user is not
+ * in it, or there are more users. A channel that once had `channelMembers` members may have followers as well.
+ */
+export const companionOf = (
+  { kind, members, mostMembers }: ConversationState,
+  user: string,
+  channelMembers = Number.POSITIVE_INFINITY,
+): string | undefined => {
+  if (members.size !== 2 || !members.has(user)) return undefined
+  if (kind === 'channel' && mostMembers >= channelMembers) return undefined
+  for (const member of members.keys()) if (member !== user) return member
+  return undefined
+}
+
 /** Followers of a channel have no role: they are not in `members`. */
 const isStaff = (role: Role | undefined): boolean => role === 'owner' || role === 'admin'
 
@@ -214,6 +260,8 @@ const ownMembers = (state: ConversationState): void => {
   if (!state.sharesMembers) return
   state.members = new Map(state.members)
   state.joined = new Map(state.joined)
+  state.invitations = new Map(state.invitations)
+  state.departed = new Set(state.departed)
   state.sharesMembers = false
 }
 
@@ -231,10 +279,12 @@ export const forkConversation = (state: ConversationState, events: number): Conv
 
 /**
  * Average memory, bytes, measured with Node 24: of a member, of a member's joining, of a ban, of an entry of slow mode,
- * and of a recent event.
+ * and of a recent event. Estimated: of an invitation, and of a user that has left.
  */
 const memberBytes = 64
 const joinedBytes = 40
+const invitationBytes = 200
+const departedBytes = 64
 const banBytes = 120
 const lastPostBytes = 110
 const recentBytes = 250
@@ -242,10 +292,11 @@ const recentBytes = 250
 /**
  * Version of the snapshot format. Version 2 had no postdated generations in `seen`. Version 3 had no `at`, no
  * fingerprints, and did not record old reactions. Version 4 had no data, no bans and no archived conversations, and did
- * not record when members joined, nor edits and deletions.
+ * not record when members joined, nor edits and deletions. Version 5 had no invitations, and did not record which users
+ * had left by themselves, nor the writers of a direct conversation.
  */
-const snapshotVersion = 5
-const readableVersions: readonly number[] = [2, 3, 4, snapshotVersion]
+const snapshotVersion = 6
+const readableVersions: readonly number[] = [2, 3, 4, 5, snapshotVersion]
 
 /** The snapshot of a conversation, as JSON. */
 interface SerialConversation {
@@ -257,6 +308,12 @@ interface SerialConversation {
   readonly title?: string | undefined
   /** User, role, and seq of joining unless it is 1. Ordered by the time of joining. */
   readonly members: [user: string, role: Role, joined?: number][]
+  /** User, user that invited, time. */
+  readonly invitations?: [user: string, by: string, at: string][]
+  readonly departed?: string[]
+  readonly forgetsDeparted?: boolean
+  readonly mostMembers?: number
+  readonly writers?: string[]
   readonly posting: Posting
   readonly historyFrom?: HistoryFrom
   readonly slowMode?: ReturnType<typeof serialiseSlowMode> | undefined
@@ -290,6 +347,11 @@ export const serialiseConversation = (state: ConversationState): Uint8Array => {
       const joined = state.joined.get(user)
       return joined === undefined ? [user, role] : [user, role, joined]
     }),
+    invitations: Array.from(state.invitations, ([user, invitation]) => [user, invitation.by, invitation.at]),
+    departed: [...state.departed],
+    forgetsDeparted: state.forgetsDeparted,
+    mostMembers: state.mostMembers,
+    writers: [...state.writers],
     posting: state.posting,
     historyFrom: state.historyFrom,
     slowMode: state.slowMode && serialiseSlowMode(state.slowMode),
@@ -320,9 +382,12 @@ export const deserialiseConversation = (
     )
   const serial = JSON.parse(decoder.decode(bytes)) as SerialConversation
   const { seq, stream, streamSeq, at = '', kind, title, n, creation, creationFingerprint } = serial
-  // A guess of when a member joined could show the member messages from before.
-  if (version < 5 && kind !== 'direct')
-    throw new RangeError(`snapshot of ${c} lacks when members joined, so the state is rebuilt from the log`)
+  // A guess of when a member joined could show the member messages from before. A guess of who left could add a user
+  // who does not want to be there.
+  if (version < 6 && kind !== 'direct')
+    throw new RangeError(
+      `snapshot of ${c} lacks when members joined and left, so the state is rebuilt from the log`,
+    )
   const recent = deserialiseRecent(serial.recent, serial.capacity)
   const seen = deserialiseFilter(serial.seen)
   if (version === 2 && isAhead(seen, oldestMessageAt(recent)))
@@ -342,7 +407,13 @@ export const deserialiseConversation = (
     joined: new Map(
       serial.members.flatMap(([user, , joined]) => (joined === undefined ? [] : [[user, joined]])),
     ),
+    invitations: new Map(serial.invitations?.map(([user, by, at]) => [user, { by, at }])),
+    departed: new Set(serial.departed),
+    forgetsDeparted: serial.forgetsDeparted ?? false,
     sharesMembers: false,
+    mostMembers: serial.mostMembers ?? serial.members.length,
+    // Of an earlier version, the writers that are known: a user who is not among them is invited instead of added.
+    writers: new Set(serial.writers ?? (kind === 'direct' ? writersIn(recent) : [])),
     posting: serial.posting,
     historyFrom: serial.historyFrom ?? 'start',
     slowMode: serial.slowMode && deserialiseSlowMode(serial.slowMode, now),
@@ -358,6 +429,9 @@ export const deserialiseConversation = (
     seen,
   }
 }
+
+const writersIn = (recent: RecentEvents): Iterable<string> =>
+  Array.from(recent.messages.values(), ({ from }) => from)
 
 /**
  * Returns the time of the oldest message in `recent`, ms since 1970. All messages in the filter are older. 0 without
@@ -383,6 +457,8 @@ export const conversationType: AggregateType<ConversationState, ConversationEven
     state.members.size * memberBytes +
     state.bans.size * banBytes +
     state.joined.size * joinedBytes +
+    state.invitations.size * invitationBytes +
+    state.departed.size * departedBytes +
     (state.slowMode?.posted.size ?? 0) * lastPostBytes +
     Math.min(state.seq, state.recent.capacity) * recentBytes +
     dataBytes(state.data) +

@@ -17,6 +17,7 @@ import {
   type ConversationCommand,
   messageOf,
   refuseArchived,
+  refuseBlocked,
   refuseReuse,
   refuseStranger,
   roleIn,
@@ -24,7 +25,9 @@ import {
 } from './conversation-command.ts'
 import type { ConversationState } from './conversation-state.ts'
 import {
+  decideAccept,
   decideBan,
+  decideDecline,
   decideInvite,
   decideJoin,
   decideLeave,
@@ -55,7 +58,7 @@ export const decideConversation = (
   if (known !== undefined) {
     const recorded = recordedContent(known)
     return recorded === undefined || asksFor(request, command.from, recorded)
-      ? { unchanged: { seq: known.seq }, done: true }
+      ? { unchanged: answerOfConversation(request.t, known, false), done: true }
       : refuseReuse(request.t)
   }
   if (command.id === state.creation) return refuseReuse(request.t)
@@ -68,6 +71,10 @@ export const decideConversation = (
       return decideReact(state, command as CommandOf<'react'>)
     case 'invite':
       return decideInvite(state, command as CommandOf<'invite'>)
+    case 'accept':
+      return decideAccept(state, command as CommandOf<'accept'>)
+    case 'decline':
+      return decideDecline(state, command as CommandOf<'decline'>)
     case 'remove':
       return decideRemove(state, command as CommandOf<'remove'>)
     case 'ban':
@@ -90,12 +97,12 @@ export const decideConversation = (
 /** Returns the answer to a command that produced an event. */
 export const answerOfConversation = (
   t: ConversationRequest['t'],
-  seq: number,
-  at: string,
+  { seq, at, type }: { readonly seq: number; readonly at?: string; readonly type?: string },
   duplicate: boolean,
 ): object => {
   if (t === 'send') return { seq, at, duplicate }
-  return t === 'create' ? { seq, duplicate } : { seq }
+  if (t === 'create') return { seq, duplicate }
+  return t === 'invite' && type === 'member.invited' ? { seq, pending: true } : { seq }
 }
 
 const utf8 = new TextEncoder()
@@ -107,8 +114,6 @@ const tooLong = (): Refusal =>
   refuse('TOO_LARGE', `text: at most ${Limits.textBytes} bytes of UTF-8.`, '/text')
 
 const noMessage = (): Refusal => refuse('NOT_FOUND', 'This message does not exist.', '/m')
-
-const blocked = (): Refusal => refuse('FORBIDDEN', 'One of you has blocked the other.')
 
 /** Refuses plain members where only staff may post: they cannot send or edit, and can react and delete. */
 const refusePosting = (state: ConversationState, role: Role | undefined): Refusal | undefined =>
@@ -146,7 +151,7 @@ const decideSend = (state: ConversationState, command: CommandOf<'send'>): Conve
       ? refuseReuse(request.t)
       : refuse('CONFLICT', 'Another user has already used this message id.', '/m')
   }
-  if (isBlocked === true) return blocked()
+  if (isBlocked === true) return refuseBlocked()
   if (isTooLong(text)) return tooLong()
   const refusal = refuseArchived(state) ?? refusePosting(state, role) ?? refuseSlowMode(state, role, command)
   if (refusal !== undefined) return refusal
@@ -186,7 +191,7 @@ const existingMessage = (
   if (roleIn(state, command) === undefined) return refuseStranger(state)
   const { request, blocked: isBlocked, found } = command
   const { m } = request
-  if (isBlocked === true) return blocked()
+  if (isBlocked === true) return refuseBlocked()
   const archived = refuseArchived(state)
   if (archived !== undefined) return archived
   const message = messageOf(state, m, found)

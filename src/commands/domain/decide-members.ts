@@ -6,10 +6,13 @@ import {
   type ConversationCommand,
   type ConversationLimits,
   isLower,
+  refuseArchived,
+  refuseBlocked,
   refuseStranger,
   roleIn,
 } from './conversation-command.ts'
 import type { ConversationState } from './conversation-state.ts'
+import { hasDeparted, refuseAdding, refuseManyInvitations, uninvited } from './invitations.ts'
 
 type ConversationDecision = Decision<ConversationEvent>
 
@@ -34,17 +37,63 @@ const managerRole = (
   return role === 'member' ? refuse('FORBIDDEN', 'Only the owner and admins may do this.') : role
 }
 
+/** Adds a user, or invites one who has to consent. */
 export const decideInvite = (
   state: ConversationState,
-  { request: { user }, from, at, follows, limits }: CommandOf<'invite'>,
+  { request: { user }, from, at, follows, limits, blocked, consent }: CommandOf<'invite'>,
 ): ConversationDecision => {
   const role = managerRole(state, { from, follows, at })
   if (typeof role !== 'string') return role
+  // Another user in the conversation would end the solitude of the two.
+  if (blocked === true) return refuseBlocked()
   const ban = banOf(state.bans, user, at)
   if (ban !== undefined) return refuseBanned(ban, '/user')
   if (state.members.has(user) || follows === true) return unchanged(state)
-  if (isFull(state, limits)) return { handover: { user, follow: true } }
-  return { event: joined(state, from, at, user) }
+  if (consent === undefined) throw new TypeError('invite needs the consent of the user')
+  const admission = consent(user)
+  const isInvited = state.invitations.has(user)
+  if (admission === 'add' && !hasDeparted(state, user)) {
+    if (!isFull(state, limits)) return { event: joined(state, from, at, user) }
+    if (!isInvited) return { handover: { user, follow: true } }
+  }
+  // A refusal would show that the user has a new reason for it.
+  if (isInvited) return { unchanged: { seq: state.seq, pending: true } }
+  if (admission === 'refuse') return refuseAdding('/user')
+  const refusal = refuseArchived(state) ?? refuseManyInvitations(state.invitations, from, 1, limits)
+  if (refusal !== undefined) return refusal
+  return { event: { t: 'event', c: state.c, seq: state.seq + 1, type: 'member.invited', from, at, user } }
+}
+
+export const decideAccept = (
+  state: ConversationState,
+  { from, at, follows, limits }: CommandOf<'accept'>,
+): ConversationDecision => {
+  if (state.members.has(from)) return unchanged(state)
+  if (!state.invitations.has(from)) return follows === true ? unchanged(state) : refuseStranger(state)
+  return admitted(state, from, at, follows, limits)
+}
+
+export const decideDecline = (
+  state: ConversationState,
+  { from, at, follows }: CommandOf<'decline'>,
+): ConversationDecision => {
+  if (!state.invitations.has(from))
+    return state.members.has(from) || follows === true ? unchanged(state) : refuseStranger(state)
+  return { event: uninvited(state, from, at, from) }
+}
+
+/** Admits a user who consents: an open invitation ends by it. */
+const admitted = (
+  state: ConversationState,
+  user: string,
+  at: string,
+  follows: boolean | undefined,
+  limits: ConversationLimits | undefined,
+): ConversationDecision => {
+  const isInvited = state.invitations.has(user)
+  if (follows === true && isInvited) return { event: uninvited(state, user, at, user, true) }
+  if (isFull(state, limits)) return { handover: { user, follow: true, again: isInvited } }
+  return { event: joined(state, user, at, user) }
 }
 
 export const decideJoin = (
@@ -56,9 +105,9 @@ export const decideJoin = (
   if (state.kind === 'direct') return refuseDirect()
   const ban = banOf(state.bans, from, at)
   if (ban !== undefined) return refuseBanned(ban)
-  if (isMember || (follows === true && state.members.size > 0)) return unchanged(state)
-  if (isFull(state, limits)) return { handover: { user: from, follow: true } }
-  return { event: joined(state, from, at, from) }
+  if (isMember) return unchanged(state)
+  if (follows === true && state.members.size > 0 && !state.invitations.has(from)) return unchanged(state)
+  return admitted(state, from, at, follows, limits)
 }
 
 /** Whether the log of a channel is full. Users who join later follow the channel. */
@@ -80,7 +129,8 @@ export const decideRemove = (
   const role = managerRole(state, { from, follows, at })
   if (typeof role !== 'string') return role
   const theirRole = state.members.get(user)
-  if (theirRole === undefined && follows !== true) return unchanged(state)
+  if (theirRole === undefined && follows !== true)
+    return state.invitations.has(user) ? { event: uninvited(state, from, at, user) } : unchanged(state)
   if (theirRole !== undefined && !isLower(theirRole, role))
     return refuse('FORBIDDEN', 'You can remove members with a lower role only.')
   if (follows === true) return { handover: { user, follow: false, again: theirRole !== undefined } }
@@ -103,7 +153,8 @@ export const decideBan = (
   if (until !== endless && until <= at)
     return refuse('BAD_REQUEST', 'until: expected a time in the future.', '/until')
   const before = banOf(state.bans, user, at)
-  if (before === until && theirRole === undefined) return unchanged(state)
+  const isInvited = state.invitations.has(user)
+  if (before === until && theirRole === undefined && !isInvited) return unchanged(state)
   const most = limits?.bans ?? Number.POSITIVE_INFINITY
   if (before === undefined && hasManyBans(state, at, most))
     return refuse(
@@ -114,7 +165,17 @@ export const decideBan = (
   const { c } = state
   const seq = state.seq + 1
   return {
-    event: { t: 'event', c, seq, type: 'member.banned', from, at, user, ...untilField(until) },
+    event: {
+      t: 'event',
+      c,
+      seq,
+      type: 'member.banned',
+      from,
+      at,
+      user,
+      ...untilField(until),
+      ...(isInvited ? { invited: true } : {}),
+    },
   }
 }
 

@@ -7,8 +7,9 @@ import {
   type Role,
 } from '../../events/index.ts'
 import { type Decision, type Refusal, refuse } from './aggregate.ts'
-import { type CommandOf, refuseReuse, refuseStranger, roleIn } from './conversation-command.ts'
+import { type CommandOf, refuseBlocked, refuseReuse, refuseStranger, roleIn } from './conversation-command.ts'
 import type { ConversationState } from './conversation-state.ts'
+import { admittedAtCreation, refuseAdding, refuseManyInvitations } from './invitations.ts'
 
 type ConversationDecision = Decision<ConversationEvent>
 
@@ -20,7 +21,7 @@ const refusePair = (c: string): Refusal => ({
 
 export const decideCreate = (
   state: ConversationState,
-  { request, from, at, id, blocked, pair }: CommandOf<'create'>,
+  { request, from, at, id, blocked, pair, consent, limits }: CommandOf<'create'>,
 ): ConversationDecision => {
   if (state.seq > 0) {
     if (state.creation !== id) return refuse('ALREADY_EXISTS', undefined, '/c')
@@ -32,14 +33,23 @@ export const decideCreate = (
   const { c, kind, title, historyFrom } = request
   const data = newData(request.data)
   const members = new Map<string, Role>([[from, 'owner']])
-  for (const user of request.members) if (user !== from) members.set(user, 'member')
+  let invited: readonly string[] = []
   if (kind === 'direct') {
+    for (const user of request.members) if (user !== from) members.set(user, 'member')
     if (historyFrom !== undefined)
       return refuse('BAD_REQUEST', 'A direct conversation has no settings.', '/historyFrom')
     if (members.size !== 2)
       return refuse('BAD_REQUEST', 'A direct conversation has exactly two members.', '/members')
-    if (blocked === true) return refuse('FORBIDDEN', 'One of you has blocked the other.')
+    if (blocked === true) return refuseBlocked()
     if (pair !== undefined && pair !== c) return refusePair(pair)
+  } else if (request.members.length > 0) {
+    if (consent === undefined) throw new TypeError('create needs the consent of the users')
+    const admitted = admittedAtCreation(from, request.members, consent)
+    if ('refused' in admitted) return refuseAdding(admitted.refused)
+    for (const user of admitted.added) members.set(user, 'member')
+    invited = admitted.invited
+    const refusal = refuseManyInvitations(state.invitations, from, invited.length, limits, '/members')
+    if (refusal !== undefined) return refusal
   }
   return {
     event: {
@@ -53,6 +63,7 @@ export const decideCreate = (
       ...(title === undefined ? {} : { title }),
       members: Array.from(members, ([user, role]) => ({ user, role })),
       ...(historyFrom === undefined ? {} : { historyFrom }),
+      ...(invited.length === 0 ? {} : { invited: [...invited] }),
       ...(data === undefined ? {} : { data }),
     },
   }
@@ -60,12 +71,13 @@ export const decideCreate = (
 
 export const decideRename = (
   state: ConversationState,
-  { request: { title }, from, at, follows }: CommandOf<'rename'>,
+  { request: { title }, from, at, follows, blocked }: CommandOf<'rename'>,
 ): ConversationDecision => {
   const role = roleIn(state, { from, follows, at })
   if (role === undefined) return refuseStranger(state)
   if (state.kind === 'direct') return refuse('FORBIDDEN', 'A direct conversation has no title.')
   if (role === 'member') return refuse('FORBIDDEN', 'Only the owner and admins may do this.')
+  if (blocked === true) return refuseBlocked()
   if (state.title === title) return { unchanged: { seq: state.seq } }
   return {
     event: { t: 'event', c: state.c, seq: state.seq + 1, type: 'conversation.renamed', from, at, title },
@@ -81,12 +93,13 @@ const settingsOf = ({ posting, slowMode, archived, historyFrom }: ConversationSt
 
 export const decideSettings = (
   state: ConversationState,
-  { request, from, at, follows }: CommandOf<'settings'>,
+  { request, from, at, follows, blocked }: CommandOf<'settings'>,
 ): ConversationDecision => {
   const role = roleIn(state, { from, follows, at })
   if (role === undefined) return refuseStranger(state)
   if (state.kind === 'direct') return refuse('FORBIDDEN', 'A direct conversation has no settings.')
   if (role === 'member') return refuse('FORBIDDEN', 'Only the owner and admins may do this.')
+  if (blocked === true) return refuseBlocked()
   const before = settingsOf(state)
   const { posting = before.posting, slowModeSeconds = before.slowModeSeconds } = request
   const { archived = before.archived, historyFrom = before.historyFrom } = request
@@ -111,6 +124,7 @@ export const decideSettings = (
       slowModeSeconds,
       archived,
       historyFrom,
+      ...(archived && state.invitations.size > 0 ? { uninvited: [...state.invitations.keys()] } : {}),
       ...(data === undefined ? {} : { data }),
     },
   }

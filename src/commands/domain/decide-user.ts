@@ -59,9 +59,10 @@ export const decideUser = (state: UserState, command: UserCommand): Decision<Use
   }
   if (request.t === 'privacy') {
     const { lastSeen = state.lastSeen, receipts = state.receipts } = request
-    if (lastSeen === state.lastSeen && receipts === state.receipts)
-      return { unchanged: { lastSeen, receipts } }
-    return { event: { u, seq, type: 'privacy.changed', at, lastSeen, receipts } }
+    const { invitations = state.invitations } = request
+    if (lastSeen === state.lastSeen && receipts === state.receipts && invitations === state.invitations)
+      return { unchanged: { lastSeen, receipts, invitations } }
+    return { event: { u, seq, type: 'privacy.changed', at, lastSeen, receipts, invitations } }
   }
   if (request.t === 'profile') {
     const data = dataChangeOf(request.data)
@@ -157,8 +158,12 @@ const decideFollow = (
 export const answerOfUser = (event: UserEvent): object => {
   if (event.type === 'profile.changed') return profileOf(event.data)
   if (event.type === 'privacy.changed')
-    // Version 1 has no `receipts`: no user could change them.
-    return { lastSeen: event.lastSeen, receipts: event.receipts ?? 'everybody' }
+    // Version 1 has no `receipts`, version 2 no `invitations`: no user could change them.
+    return {
+      lastSeen: event.lastSeen,
+      receipts: event.receipts ?? 'everybody',
+      invitations: event.invitations ?? 'everybody',
+    }
   if (event.type === 'direct.opened') return { c: event.c }
   if (event.type === 'channel.followed' || event.type === 'channel.unfollowed') return { seq: event.head }
   return event.type === 'read.marked' || event.type === 'delivered.marked' ? { seq: event.mark } : {}

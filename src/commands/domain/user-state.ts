@@ -1,6 +1,7 @@
 import {
   type AppData,
   decodeUserEvent,
+  type InvitationsFor,
   type LastSeenFor,
   type ReceiptsFor,
   type UserEvent,
@@ -35,6 +36,10 @@ export interface UserState extends AggregateState {
   data: AppData | undefined
   /** The users who may see the markers of this user. */
   receipts: ReceiptsFor
+  /** The users who may add this user to groups and channels. */
+  invitations: InvitationsFor
+  /** Channels that the user followed and left by himself. */
+  readonly unfollowed: Set<string>
   /** Followed channels: id to the seq of the channel's last event when the user joined it. */
   readonly follows: Map<string, number>
   /** Other user to direct conversation, of the pairs that this log records: the other user's id is greater. */
@@ -55,6 +60,8 @@ export const emptyUser = (user: string): UserState => ({
   lastSeen: 'contacts',
   data: undefined,
   receipts: 'everybody',
+  invitations: 'everybody',
+  unfollowed: new Set(),
   follows: new Map(),
   directs: new Map(),
 })
@@ -102,6 +109,7 @@ export const evolveUser = (state: UserState, event: UserEvent, origin: Origin): 
     case 'privacy.changed':
       state.lastSeen = event.lastSeen
       if (event.receipts !== undefined) state.receipts = event.receipts
+      if (event.invitations !== undefined) state.invitations = event.invitations
       break
     case 'profile.changed':
       state.data = event.data ?? undefined
@@ -109,9 +117,11 @@ export const evolveUser = (state: UserState, event: UserEvent, origin: Origin): 
     case 'channel.followed':
       state.follows.set(event.c, event.head)
       state.hidden.delete(event.c)
+      state.unfollowed.delete(event.c)
       break
     case 'channel.unfollowed':
       state.follows.delete(event.c)
+      if (event.by === state.user) state.unfollowed.add(event.c)
       break
     case 'direct.opened':
       state.directs.set(event.peer, event.c)
@@ -129,10 +139,11 @@ const advance = (state: UserState, seq: number, { stream, streamSeq }: Origin): 
 
 /**
  * Version of the snapshot format. Version 2 had no `at` and no direct conversations. Version 3 had no profile, no
- * `receipts` and no hidden conversations, and did not record where the user joined a channel.
+ * `receipts` and no hidden conversations, and did not record where the user joined a channel. Version 4 had no
+ * `invitations`, and did not record which channels the user had left.
  */
-const snapshotVersion = 4
-const readableVersions: readonly number[] = [2, 3, snapshotVersion]
+const snapshotVersion = 5
+const readableVersions: readonly number[] = [2, 3, 4, snapshotVersion]
 
 /** The snapshot of a user, as JSON. */
 interface SerialUser {
@@ -151,6 +162,10 @@ interface SerialUser {
   readonly data?: AppData | undefined
   /** Absent: `everybody`. */
   readonly receipts?: ReceiptsFor
+  /** Absent: `everybody`. */
+  readonly invitations?: InvitationsFor
+  /** Absent: none that the snapshot records. */
+  readonly unfollowed?: string[]
   /** Channel, seq. */
   readonly follows: [string, number][]
   /** Other user, direct conversation. Absent in version 2: the user had none then. */
@@ -172,6 +187,8 @@ const serialise = (state: UserState): Uint8Array => {
     blocked,
     lastSeen,
     receipts,
+    invitations,
+    unfollowed,
     data,
     follows,
     directs,
@@ -188,6 +205,8 @@ const serialise = (state: UserState): Uint8Array => {
     lastSeen,
     data,
     receipts,
+    invitations,
+    unfollowed: [...unfollowed],
     follows: [...follows],
     directs: [...directs],
   }
@@ -212,6 +231,8 @@ const deserialise = (user: string, bytes: Uint8Array, version: number): UserStat
     lastSeen = 'contacts',
     data,
     receipts = 'everybody',
+    invitations = 'everybody',
+    unfollowed = [],
     follows,
     directs = [],
   } = serial
@@ -234,6 +255,8 @@ const deserialise = (user: string, bytes: Uint8Array, version: number): UserStat
     lastSeen,
     data,
     receipts,
+    invitations,
+    unfollowed: new Set(unfollowed),
     follows: new Map(follows),
     directs: new Map(directs),
   }
@@ -255,6 +278,7 @@ export const userType: AggregateType<UserState, UserEvent> = {
     muted: new Set(state.muted),
     hidden: new Map(state.hidden),
     blocked: new Set(state.blocked),
+    unfollowed: new Set(state.unfollowed),
     follows: new Map(state.follows),
     directs: new Map(state.directs),
   }),
@@ -264,5 +288,5 @@ export const userType: AggregateType<UserState, UserEvent> = {
     600 +
     dataBytes(state.data) +
     (state.marks.size + state.directs.size + state.hidden.size) * 110 +
-    (state.muted.size + state.blocked.size + state.follows.size) * 70,
+    (state.muted.size + state.blocked.size + state.unfollowed.size + state.follows.size) * 70,
 }

@@ -19,7 +19,13 @@ import {
 } from '../../events/index.ts'
 import { type BusLimits, defaultBusLimits } from '../bus/bus-limits.ts'
 import { banList, banOf } from '../domain/bans.ts'
-import { type ConversationState, conversationType, joinedAt } from '../domain/conversation-state.ts'
+import {
+  type ConversationState,
+  companionOf,
+  conversationType,
+  joinedAt,
+} from '../domain/conversation-state.ts'
+import { type Invitation, invitationList } from '../domain/invitations.ts'
 import { marksOf, type UserState, userType } from '../domain/user-state.ts'
 import type { EventLog, SnapshotStore } from '../ports/event-log.ts'
 import type { LiveFeed } from '../ports/live-feed.ts'
@@ -47,6 +53,12 @@ export interface ConversationView {
   /** Returns the bans that have not ended, sorted by user id. */
   bans(): readonly BanItem[]
   isBanned(user: string): boolean
+  /** Returns the open invitations, sorted by user id. */
+  invitations(): readonly ({ readonly user: string } & Invitation)[]
+  /** Returns the open invitation of a user. Undefined: there is none. */
+  invitationOf(user: string): Invitation | undefined
+  /** Returns the other member, if the user is alone with one other user. Followers of a channel do not count. */
+  companionOf(user: string): string | undefined
   readonly historyFrom: HistoryFrom
   /** seq of the last event that edited or deleted a message; 0: none. */
   readonly amended: number
@@ -64,7 +76,9 @@ export interface UserView {
   deliveredMark(c: string): number
   isMuted(c: string): boolean
   hasBlocked(user: string): boolean
-  /** The users who may see when this user was last connected. */
+  /** Returns the direct conversation with a user, if the log of this user records it: the smaller id's log does. */
+  directWith(user: string): string | undefined
+  /** The users who may see whether this user is online, and when the user last was. */
   readonly lastSeen: LastSeenFor
   /** Data of the profile. Undefined: none. */
   readonly data: AppData | undefined
@@ -300,6 +314,9 @@ const conversationView = (state: ConversationState): ConversationView => ({
   },
   bans: () => banList(state.bans, new Date().toISOString()),
   isBanned: user => state.bans.has(user) && banOf(state.bans, user, new Date().toISOString()) !== undefined,
+  invitations: () => invitationList(state),
+  invitationOf: user => state.invitations.get(user),
+  companionOf: user => companionOf(state, user),
   get historyFrom() {
     return state.historyFrom
   },
@@ -320,6 +337,7 @@ const viewOfUser = (state: UserState): UserView => {
       deliveredMark: c => marksOf(state, c).delivered,
       isMuted: c => state.muted.has(c),
       hasBlocked: user => state.blocked.has(user),
+      directWith: user => state.directs.get(user),
       get lastSeen() {
         return state.lastSeen
       },

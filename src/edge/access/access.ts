@@ -33,7 +33,12 @@ export const requireOpen = ({ archived }: ConversationView): void => {
 }
 
 /** Codes of the errors for which a read of many conversations leaves one out. */
-const hiding: ReadonlySet<ErrorCode> = new Set(['NOT_FOUND', 'NOT_MEMBER', 'LOG_DAMAGED', 'UNREADABLE_EVENT'])
+export const hiding: ReadonlySet<ErrorCode> = new Set([
+  'NOT_FOUND',
+  'NOT_MEMBER',
+  'LOG_DAMAGED',
+  'UNREADABLE_EVENT',
+])
 
 /** Authorises reads by the state of the conversation, which the live feed keeps up to date. */
 export class Access {

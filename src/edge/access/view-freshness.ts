@@ -147,6 +147,7 @@ const users: readonly Family[] = [Family.user]
 const Reads = {
   inbox: { inbox: [...conversations, ...users] },
   members: { roster: conversations, 'read-state': users },
+  invitations: { roster: conversations },
   search: { search: conversations },
 } as const
 

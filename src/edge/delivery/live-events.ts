@@ -1,8 +1,10 @@
 import type { Logger } from '../../base/logger.ts'
 import type { LiveEvent, SkippedListener } from '../../commands/index.ts'
 import {
+  type ConversationEvent,
   decodeConversationEvent,
   decodeUserEvent,
+  isAudienceType,
   isFollowType,
   isMembershipType,
 } from '../../events/index.ts'
@@ -12,6 +14,7 @@ import { pushObject } from '../sessions/outbox.ts'
 import type { Session } from '../sessions/session.ts'
 import type { SessionRegistry } from '../sessions/session-registry.ts'
 import type { FanOut } from './fan-out.ts'
+import { invitationChanges } from './invitations.ts'
 import { clientBytes, Wire, type WireEvent } from './wire.ts'
 
 /** The sessions that catch up: they receive live events after those that they have missed. */
@@ -34,6 +37,15 @@ interface MarkEvents {
   moved(event: LiveEvent): Promise<void>
 }
 
+/** The users that see whether others are online. */
+interface Audience {
+  concerns(user: string): boolean
+  blocked(user: string, asker: string): void
+  unblocked(user: string, asker: string): void
+  changed(user: string): void
+  left(c: string, user: string): Promise<void>
+}
+
 interface LiveEventParts {
   readonly fanOut: FanOut
   readonly sessions: SessionRegistry
@@ -41,6 +53,7 @@ interface LiveEventParts {
   readonly catchUp: CatchUps
   readonly slowConsumers: { holdPressed(): void }
   readonly marks: MarkEvents
+  readonly audience: Audience
   readonly metrics: EdgeMetrics
   readonly logger: Logger
 }
@@ -71,13 +84,22 @@ export class LiveEvents {
     this.#parts.memberships.saw(position, undefined)
 
   #user(event: LiveEvent): void {
-    const { memberships, marks } = this.#parts
+    const { memberships, marks, audience } = this.#parts
     if (isFollowType(event.type)) {
       this.#follow(event)
       return
     }
     memberships.saw(event, undefined)
+    if (isAudienceType(event.type) && audience.concerns(event.aggregate.id)) this.#audienceChanged(event)
     if (marks.concern(event)) void marks.moved(event).catch(error => this.#failed(event, error))
+  }
+
+  #audienceChanged(event: LiveEvent): void {
+    const { audience } = this.#parts
+    const body = this.#decode(event, decodeUserEvent)
+    if (body?.type === 'user.blocked') audience.blocked(body.u, body.user)
+    else if (body?.type === 'user.unblocked') audience.unblocked(body.u, body.user)
+    else audience.changed(event.aggregate.id)
   }
 
   /**
@@ -122,7 +144,11 @@ export class LiveEvents {
       this.#join(change)
     }
     this.#publish(c, event)
-    if (change?.left !== undefined) this.#leave(c, change.left)
+    if (body !== undefined) this.#pushInvitations(body)
+    if (change?.left !== undefined) {
+      this.#leave(c, change.left)
+      void this.#parts.audience.left(c, change.left).catch(error => this.#failed(event, error))
+    }
   }
 
   #publish(c: string, event: LiveEvent): void {
@@ -162,6 +188,12 @@ export class LiveEvents {
     for (const user of change.joined)
       for (const session of this.#parts.sessions.of(user))
         if (!session.catchingUp?.has(change.c)) this.#parts.fanOut.subscribe(session, change.c)
+  }
+
+  /** An invited user does not receive the events of the conversation. */
+  #pushInvitations(event: ConversationEvent): void {
+    for (const [user, push] of invitationChanges(event))
+      for (const session of this.#parts.sessions.of(user)) pushObject(session, push)
   }
 
   #leave(c: string, user: string): void {

@@ -179,6 +179,8 @@ const ofConversation: ReadonlySet<RequestType> = new Set<RequestType>([
   'delete',
   'react',
   'invite',
+  'accept',
+  'decline',
   'remove',
   'ban',
   'unban',
@@ -198,6 +200,12 @@ const commands: ReadonlySet<string> = new Set([
 ])
 
 const isNewConversation = (type: RequestType): boolean => type === 'create' || type === 'direct'
+
+const newConversationsOf = (type: RequestType): number => (isNewConversation(type) ? 1 : 0)
+
+/** Users that a request adds or invites. */
+const addedUsersOf = (request: Request): number =>
+  request.t === 'invite' ? 1 : request.t === 'create' ? request.members.length : 0
 
 /**
  * Share of the rate of a conversation that one user may have while more than half of a burst is used. Below that, a
@@ -343,11 +351,12 @@ export class Admission {
     }
     const isCommand = commands.has(request.t)
     if (isNewConversation(request.t)) this.#reserve.requireForConversation()
-    if (isCommand) this.#quotas.takeCommand(user, bytes, isNewConversation(request.t))
+    const added = newConversationsOf(request.t)
+    if (isCommand) this.#quotas.takeCommand(user, bytes, added, addedUsersOf(request))
     try {
       this.#countInConversation(request, user, bytes, now)
     } catch (error) {
-      if (isCommand) this.#quotas.giveCommandBack(user, bytes, isNewConversation(request.t))
+      if (isCommand) this.#quotas.giveCommandBack(user, bytes, added, addedUsersOf(request))
       throw error
     }
   }
@@ -367,7 +376,8 @@ export class Admission {
    */
   refused(request: Request, user: string, bytes: number, error: unknown): void {
     if (!ConfabError.is(error) || doubtful.has(error.code)) return
-    if (commands.has(request.t)) this.#quotas.giveCommandBack(user, bytes, isNewConversation(request.t))
+    if (commands.has(request.t))
+      this.#quotas.giveCommandBack(user, bytes, newConversationsOf(request.t), addedUsersOf(request))
     if (!('c' in request) || !ofConversation.has(request.t)) return
     const meter = this.#conversations.peek(request.c as string)
     if (meter === undefined) return

@@ -78,21 +78,31 @@ export class Quotas {
   }
 
   /** Counts a command. Throws ConfabError QUOTA_EXCEEDED, and then counts nothing. */
-  takeCommand(user: string, bytes: number, isNewConversation: boolean): void {
+  takeCommand(user: string, bytes: number, newConversations: number, addedUsers: number): void {
     const usage = this.#usageOf(user)
     this.#require(usage, 'events', 1)
     this.#require(usage, 'eventBytes', bytes)
-    if (isNewConversation) this.#take(usage, 'newConversations', 1)
-    this.#count(usage, 'events', 1)
-    this.#count(usage, 'eventBytes', bytes)
+    if (newConversations > 0) this.#require(usage, 'newConversations', newConversations)
+    if (addedUsers > 0) this.#require(usage, 'addedUsers', addedUsers)
+    this.#countCommand(usage, 1, bytes, newConversations, addedUsers)
   }
 
   /** Reverts the count of a command that appended nothing. */
-  giveCommandBack(user: string, bytes: number, isNewConversation: boolean): void {
-    const usage = this.#usageOf(user)
-    this.#count(usage, 'events', -1)
-    this.#count(usage, 'eventBytes', -bytes)
-    if (isNewConversation) this.#count(usage, 'newConversations', -1)
+  giveCommandBack(user: string, bytes: number, newConversations: number, addedUsers: number): void {
+    this.#countCommand(this.#usageOf(user), -1, bytes, newConversations, addedUsers)
+  }
+
+  #countCommand(
+    usage: Usage,
+    sign: 1 | -1,
+    bytes: number,
+    newConversations: number,
+    addedUsers: number,
+  ): void {
+    this.#count(usage, 'events', sign)
+    this.#count(usage, 'eventBytes', sign * bytes)
+    if (newConversations > 0) this.#count(usage, 'newConversations', sign * newConversations)
+    if (addedUsers > 0) this.#count(usage, 'addedUsers', sign * addedUsers)
   }
 
   /** Counts an announced upload. Throws ConfabError QUOTA_EXCEEDED, and then counts nothing. */
@@ -232,4 +242,5 @@ const descriptions: Readonly<Record<QuotaKind, string>> = {
   uploads: 'uploads',
   openUploads: 'uploads that are not completed',
   uploadBytes: 'bytes of uploads',
+  addedUsers: 'added and invited users',
 }

@@ -26,6 +26,13 @@ export const quotaOptions = {
     unit: 'conversations',
     doc: 'Requests `create` and `direct` of one user in a day; more are QUOTA_EXCEEDED.',
   }),
+  addedUsers: option({
+    key: 'edge.quotas.addedUsers',
+    type: count,
+    default: 20_000,
+    unit: 'users',
+    doc: 'Users that one user adds or invites in a day, with `invite` and the `members` of `create`; more are QUOTA_EXCEEDED.',
+  }),
   uploads: option({
     key: 'edge.quotas.uploads',
     type: count,
@@ -56,6 +63,7 @@ export const quotaKinds = [
   'uploads',
   'openUploads',
   'uploadBytes',
+  'addedUsers',
 ] as const satisfies readonly (keyof typeof quotaOptions)[]
 
 export type QuotaKind = (typeof quotaKinds)[number]

@@ -13,6 +13,8 @@ import {
 } from '../ports/presence-store.ts'
 import type { Session } from '../sessions/session.ts'
 import type { SessionRegistry } from '../sessions/session-registry.ts'
+import { PresenceAudience } from './audience.ts'
+import type { Contacts } from './contacts.ts'
 import type { LastSeen } from './last-seen.ts'
 import { LocalPresence } from './local-presence.ts'
 import { RemotePresence } from './remote-presence.ts'
@@ -25,6 +27,7 @@ const automatic: ReadonlySet<RequestType> = new Set<RequestType>([
   'delivered',
   'presence',
   'profiles',
+  'invitations',
 ])
 
 /** Pushes in one turn of the event loop: a node that dies may change the state of a hundred thousand watched users. */
@@ -52,6 +55,8 @@ export class PresenceBoard {
   readonly #local: LocalPresence
   readonly #remote: RemotePresence
   readonly #watches: WatchList
+  /** Which of the watched users each session sees. */
+  readonly audience: PresenceAudience
   readonly #timer: NodeJS.Timeout
   /** When the list of each shard has to be written, as by `performance.now()`. */
   readonly #dueAt = new Float64Array(shardCount).fill(Number.POSITIVE_INFINITY)
@@ -69,6 +74,7 @@ export class PresenceBoard {
       sessions: SessionRegistry
       store: PresenceStore | undefined
       lastSeen: LastSeen | undefined
+      contacts: Contacts
       metrics: EdgeMetrics
       logger: Logger
     },
@@ -87,6 +93,12 @@ export class PresenceBoard {
       user => this.stateOf(user),
       () => parts.metrics.limited('presence_watched'),
     )
+    this.audience = new PresenceAudience({
+      contacts: parts.contacts,
+      watches: this.#watches,
+      sessions,
+      stateOf: user => this.stateOf(user),
+    })
     this.#local = new LocalPresence(
       { awayMs: limits.awayMs, graceMs: limits.offlineMs },
       user => sessions.of(user),
@@ -144,11 +156,6 @@ export class PresenceBoard {
     session.saysAway = state === 'away'
     session.activeAt = now
     this.#local.refresh(session.user, now)
-  }
-
-  /** Replaces the users whose changes a session gets; each is named once. Throws ConfabError OVERLOADED. */
-  watch(session: Session, users: readonly string[]): void {
-    if (!session.closed) this.#watches.watch(session, users)
   }
 
   /** Lets this node's users stay online for the other nodes for `offlineMs`, in which they may reconnect there. */

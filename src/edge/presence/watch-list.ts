@@ -7,15 +7,16 @@ import type { Session } from '../sessions/session.ts'
 
 interface Watched {
   readonly user: string
-  readonly watchers: Set<Session>
-  /** The state in the last push. */
-  sent: Presence
+  /** The watching sessions, each with the state that it knows. Undefined: the session does not see the user. */
+  readonly watchers: Map<Session, Presence | undefined>
+  /** Changes when it has to be decided again which sessions see the user. */
+  version: number
 }
 
 /**
  * The users whose presence sessions of this node watch; one entry a user, however many sessions watch it. Collects
- * changes until `flush`, which pushes the current state of each user that differs from the last push. A slow session
- * gets the last state of each user once it has room.
+ * changes until `flush`, which pushes the current state of each user to the sessions that see the user and know another
+ * state. A slow session gets the last state of each user once it has room.
  */
 export class WatchList {
   readonly #total: number
@@ -28,6 +29,8 @@ export class WatchList {
   /** Users whose state slow sessions have not got yet. */
   readonly #late = new Map<Session, Set<string>>()
   #pushes = 0
+  /** The first version of the next user, never that of one who was watched before. */
+  #versions = 1
 
   /**
    * `total`: users that are watched at once, however many sessions watch each. `share`: users that the sessions of one
@@ -46,8 +49,8 @@ export class WatchList {
   }
 
   /**
-   * Replaces the users that a session watches; each is named once. Throws ConfabError OVERLOADED, and then changes
-   * nothing.
+   * Replaces the users that a session watches; each is named once. The session does not see new ones until `answered`
+   * or `see`. Throws ConfabError OVERLOADED, and then changes nothing.
    */
   watch(session: Session, users: readonly string[]): void {
     const added = users.filter(user => !this.#users.has(user)).length
@@ -55,12 +58,7 @@ export class WatchList {
       this.#refuse('This node watches as many users as it can. Try again later.')
     this.#takeShare(session.user, session.watching?.length ?? 0, users.length)
     const before = new Set(session.watching)
-    for (const user of users) {
-      // The answer has the current state: sessions that watch the user already have to get it, too.
-      const watched = this.#users.get(user)
-      if (watched !== undefined) this.#pushToWatchers(watched)
-      if (!before.delete(user)) this.#add(session, user)
-    }
+    for (const user of users) if (!before.delete(user)) this.#add(session, user)
     for (const user of before) this.#remove(session, user)
     session.watching = users.length === 0 ? undefined : users
   }
@@ -70,6 +68,46 @@ export class WatchList {
     this.#watchers.release(session.user, session.watching?.length ?? 0)
     session.watching = undefined
     this.#late.delete(session)
+  }
+
+  has(user: string): boolean {
+    return this.#users.has(user)
+  }
+
+  /** Returns the users whose sessions watch a user. */
+  askersOf(user: string): string[] {
+    const watchers = this.#users.get(user)?.watchers.keys() ?? []
+    return [...new Set(Array.from(watchers, session => session.user))]
+  }
+
+  /** Returns a number that changes with `changeVersion`. 0: the user is not watched. */
+  versionOf(user: string): number {
+    return this.#users.get(user)?.version ?? 0
+  }
+
+  /** It has to be decided again which sessions see a user: a decision that was begun before does not hold. */
+  changeVersion(user: string): void {
+    const watched = this.#users.get(user)
+    if (watched !== undefined) watched.version++
+  }
+
+  /** An answer tells a session the state of a user. Undefined: the session does not see the user. */
+  answered(session: Session, user: string, state: Presence | undefined): void {
+    const watchers = this.#users.get(user)?.watchers
+    if (watchers?.has(session) === true) watchers.set(session, state)
+  }
+
+  /** Sets whether the sessions of an asker see a user, and pushes what changes for them by it. */
+  see(user: string, asker: string, isSeen: boolean): void {
+    const watched = this.#users.get(user)
+    if (watched === undefined) return
+    const state = isSeen ? this.#stateOf(user) : undefined
+    for (const [session, known] of watched.watchers) {
+      if (session.user !== asker) continue
+      watched.watchers.set(session, state)
+      if ((known ?? 'offline') !== (state ?? 'offline'))
+        this.#tell(session, user, presenceWire(user, state ?? 'offline'))
+    }
   }
 
   /** The state of a user may have changed. */
@@ -121,14 +159,14 @@ export class WatchList {
   #add(session: Session, user: string): void {
     let watched = this.#users.get(user)
     if (watched === undefined) {
-      watched = { user, watchers: new Set(), sent: this.#stateOf(user) }
+      watched = { user, watchers: new Map(), version: this.#versions++ }
       this.#users.set(user, watched)
       const shard = shardOf(user)
       const neighbours = this.#shards[shard]
       if (neighbours === undefined) this.#shards[shard] = new Set([watched])
       else neighbours.add(watched)
     }
-    watched.watchers.add(session)
+    watched.watchers.set(session, undefined)
   }
 
   #remove(session: Session, user: string): void {
@@ -146,15 +184,21 @@ export class WatchList {
   }
 
   #pushToWatchers(watched: Watched): void {
-    const state = this.#stateOf(watched.user)
-    if (state === watched.sent) return
-    watched.sent = state
-    const wire = presenceWire(watched.user, state)
-    for (const session of watched.watchers) {
-      if (session.closed) continue
-      if (isSlow(session)) this.#postpone(session, watched.user)
-      else this.#push(session, wire)
+    const { user, watchers } = watched
+    const state = this.#stateOf(user)
+    let wire: Wire | undefined
+    for (const [session, known] of watchers) {
+      if (known === undefined || known === state) continue
+      watchers.set(session, state)
+      wire ??= presenceWire(user, state)
+      this.#tell(session, user, wire)
     }
+  }
+
+  #tell(session: Session, user: string, wire: Wire): void {
+    if (session.closed) return
+    if (isSlow(session)) this.#postpone(session, user)
+    else this.#push(session, wire)
   }
 
   #postpone(session: Session, user: string): void {
@@ -166,7 +210,7 @@ export class WatchList {
   #pushLate(session: Session): void {
     if (isSlow(session)) return
     for (const user of this.#late.get(session) ?? [])
-      this.#push(session, presenceWire(user, this.#users.get(user)?.sent ?? 'offline'))
+      this.#push(session, presenceWire(user, this.#users.get(user)?.watchers.get(session) ?? 'offline'))
     this.#late.delete(session)
   }
 

@@ -27,7 +27,18 @@ export const conversationCommand = (context: RequestContext) => {
 /** Handles commands that change the members of a conversation. */
 export const membershipCommand = (context: RequestContext) => {
   const execute = executeOf(context)
-  return <R extends RequestOf['create' | 'invite' | 'remove' | 'ban' | 'unban' | 'join' | 'leave']>(
+  return <
+    R extends RequestOf[
+      | 'create'
+      | 'invite'
+      | 'accept'
+      | 'decline'
+      | 'remove'
+      | 'ban'
+      | 'unban'
+      | 'join'
+      | 'leave'],
+  >(
     request: R,
     caller: Caller,
   ): Promise<Fields<R['t']>> => untilAnswered(caller.session, request.c, () => execute(request, caller))

@@ -1,6 +1,7 @@
 import type { StateReader } from '../../commands/index.ts'
 import { ConfabError, type MemberItem } from '../../events/index.ts'
 import { decodeCursor, encodeCursor, type RosterItem } from '../../projections/index.ts'
+import { isShielded } from '../access/blocks.ts'
 import { defaultPage, given } from './pages.ts'
 import type { Handler, RequestContext } from './request-context.ts'
 
@@ -29,18 +30,26 @@ export const conversation =
 
 /**
  * Handles `members`: returns a page of the roster view. The conversation's state corrects it: former members are left
- * out, and roles are current. Followers of a channel are listed as the view has them. Users may hide their markers.
+ * out, and roles are current. Followers of a channel are listed as the view has them. Users may hide their
+ * markers. Two users that are alone, with a block between them, see no markers of each other.
  */
 export const members =
   ({ access, states, views, freshness, limits }: RequestContext): Handler<'members'> =>
   async (request, caller) => {
-    await access.member(request.c, caller.user)
+    const before = await access.member(request.c, caller.user)
     await freshness.reached('members', limits.viewWaitMs)
     const page = await views.roster.members(request.c, {
       limit: request.limit ?? defaultPage,
       ...given('cursor', request.cursor),
     })
-    const shown = await Promise.all(page.members.map(member => withShownMarkers(states, member, caller.user)))
+    const hidden = (await isShielded(states, before, caller.user))
+      ? before.companionOf(caller.user)
+      : undefined
+    const shown = await Promise.all(
+      page.members.map(member =>
+        member.user === hidden ? withoutMarkers(member) : withShownMarkers(states, member, caller.user),
+      ),
+    )
     const view = await access.member(request.c, caller.user)
     const found: MemberItem[] = []
     for (const member of shown) {
@@ -76,11 +85,12 @@ const withShownMarkers = async (
   member: RosterItem,
   caller: string,
 ): Promise<RosterItem> => {
-  const { read, delivered, ...rest } = member
-  if (member.user === caller || (read ?? delivered) === undefined) return member
+  if (member.user === caller || (member.read ?? member.delivered) === undefined) return member
   const isShown = await Promise.resolve(states.user(member.user)).then(
     ({ receipts }) => receipts === 'everybody',
     () => false,
   )
-  return isShown ? member : rest
+  return isShown ? member : withoutMarkers(member)
 }
+
+const withoutMarkers = ({ read: _read, delivered: _delivered, ...rest }: RosterItem): RosterItem => rest

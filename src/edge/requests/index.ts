@@ -12,6 +12,7 @@ import {
 import { bans, conversation, members } from './conversation.ts'
 import { history } from './history.ts'
 import { inbox, undelivered } from './inbox.ts'
+import { invitations } from './invitations.ts'
 import { media } from './media.ts'
 import { profiles } from './profiles.ts'
 import type { Fields, Handler, RequestContext } from './request-context.ts'
@@ -37,6 +38,8 @@ const handlers = (context: RequestContext): Handlers => {
     delete: command,
     react: command,
     invite: ofMembers,
+    accept: ofMembers,
+    decline: ofMembers,
     remove: ofMembers,
     ban: ofMembers,
     unban: ofMembers,
@@ -62,6 +65,7 @@ const handlers = (context: RequestContext): Handlers => {
     inbox: inbox(context),
     undelivered: undelivered(context),
     members: members(context),
+    invitations: invitations(context),
     bans: bans(context),
     search: search(context),
     media: media(context),

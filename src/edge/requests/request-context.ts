@@ -13,7 +13,7 @@ import type { Quotas } from '../limits/quotas.ts'
 import type { Searches } from '../limits/searches.ts'
 import type { StorageReserve } from '../limits/storage-reserve.ts'
 import type { EdgeLimits } from '../ports/edge-limits.ts'
-import type { LastSeen, PresenceBoard, PresenceCounts } from '../presence/index.ts'
+import type { Contacts, LastSeen, PresenceBoard, PresenceCounts } from '../presence/index.ts'
 import type { Caller } from '../sessions/caller.ts'
 import type { JsonFields } from '../sessions/frames.ts'
 import type { Revocations } from '../sessions/revocations.ts'
@@ -35,6 +35,7 @@ export interface RequestContext {
   readonly seenWaits: SeenWaits
   readonly searches: Searches
   readonly memberships: Memberships
+  readonly contacts: Contacts
   readonly presence: PresenceBoard
   readonly presenceCounts: PresenceCounts
   /** Undefined when last-seen times are not stored. */

@@ -26,6 +26,7 @@ export const largeAnswers: ReadonlySet<RequestType> = new Set<RequestType>([
   'inbox',
   'undelivered',
   'members',
+  'invitations',
   'search',
   'profiles',
   'presence',

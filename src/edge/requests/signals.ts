@@ -1,19 +1,24 @@
 import { ConfabError } from '../../events/index.ts'
 import { requireOpen } from '../access/access.ts'
+import { isShielded } from '../access/blocks.ts'
+import type { PresenceCount } from '../presence/index.ts'
 import type { Handler, RequestContext } from './request-context.ts'
 
 const noFields = {}
 
-/** Handles `typing`. Large conversations, and followers of channels, send no typing signals. */
+/**
+ * Handles `typing`. Large conversations, followers of channels, and users that are alone with one behind a block send
+ * no typing signals.
+ */
 export const typing =
-  ({ access, typing, limits }: RequestContext): Handler<'typing'> =>
+  ({ access, states, typing, limits }: RequestContext): Handler<'typing'> =>
   async (request, caller) => {
     const { c, on } = request
     const view = await access.member(c, caller.user)
     requireOpen(view)
     const { memberCount } = view
-    if (memberCount <= limits.typingMembers && view.roleOf(caller.user) !== undefined)
-      typing.set(c, caller.user, on)
+    if (memberCount > limits.typingMembers || view.roleOf(caller.user) === undefined) return noFields
+    if (!(await isShielded(states, view, caller.user))) typing.set(c, caller.user, on)
     return noFields
   }
 
@@ -28,14 +33,28 @@ export const call =
   }
 
 /**
- * Handles `presence`: sets the caller's state, watches users, counts online members, each if the request asks for it.
+ * Handles `presence`: sets the caller's state, watches users, counts online members, each if the request asks for it. A
+ * user that the caller may not see looks offline.
  */
 export const presence =
-  ({ access, presence, presenceCounts, lastSeen: lastSeenTimes }: RequestContext): Handler<'presence'> =>
+  ({
+    access,
+    contacts,
+    presence,
+    presenceCounts,
+    lastSeen: lastSeenTimes,
+  }: RequestContext): Handler<'presence'> =>
   async ({ users, c, state, lastSeen }, { user, session }) => {
-    if (lastSeen === true) access.requireFresh()
-    const count =
-      c === undefined ? undefined : presenceCounts.of(await access.member(c, user), performance.now())
+    if (users !== undefined && users.length > 0) access.requireFresh()
+    let count: PresenceCount | undefined
+    if (c !== undefined) {
+      const view = await access.member(c, user)
+      count = presenceCounts.of(view, performance.now())
+      const companion = view.companionOf(user)
+      // The count must not tell what the other one of two users does not show.
+      if (companion !== undefined && !(await contacts.shownTo(user, [companion])).has(companion))
+        count = { ...count, online: presence.stateOf(user) === 'offline' ? 0 : 1 }
+    }
     if (state !== undefined) {
       if (session === undefined)
         throw new ConfabError('BAD_REQUEST', 'state: needs a session. Send it over a WebSocket or gRPC.', {
@@ -44,9 +63,10 @@ export const presence =
       presence.reported(session, state)
     }
     const asked = [...new Set(users)]
-    if (users !== undefined && session !== undefined) presence.watch(session, asked)
-    const states = Object.fromEntries(asked.map(one => [one, presence.stateOf(one)]))
+    const watching = users === undefined ? undefined : session
+    const shown = await presence.audience.look(user, asked, watching)
+    const states = Object.fromEntries(asked.map(one => [one, shown.get(one) ?? 'offline']))
     if (lastSeen !== true) return { states, ...count }
-    const offline = asked.filter(one => states[one] === 'offline')
-    return { states, ...count, lastSeen: (await lastSeenTimes?.of(user, offline)) ?? {} }
+    const offline = asked.filter(one => shown.get(one) === 'offline')
+    return { states, ...count, lastSeen: (await lastSeenTimes?.of(offline)) ?? {} }
   }

@@ -3,6 +3,7 @@ import { TypeCompiler } from '@sinclair/typebox/compiler'
 import type { StateReader } from '../../commands/index.ts'
 import { CallData, CallKind, ConfabError, Id, type RequestOf } from '../../events/index.ts'
 import { type Access, requireOpen } from '../access/access.ts'
+import { hasBlockBetween } from '../access/blocks.ts'
 import { Wire } from '../delivery/wire.ts'
 import { Meter, Rates, RecentKeys } from '../limits/admission.ts'
 import type { Signals } from '../ports/signals.ts'
@@ -127,8 +128,7 @@ export class CallSignals {
       if (!ConfabError.is(error) || (error.code !== 'NOT_FOUND' && error.code !== 'NOT_MEMBER')) throw error
       throw new ConfabError('NOT_FOUND', 'to: not a member of the conversation.', { field: '/to' })
     }
-    const [caller, callee] = await Promise.all([this.#states.user(user), this.#states.user(to)])
-    if (caller.hasBlocked(to) || callee.hasBlocked(user))
+    if (await hasBlockBetween(this.#states, user, to))
       throw new ConfabError('FORBIDDEN', 'One of the two users has blocked the other.')
   }
 

@@ -63,6 +63,8 @@ const steps: readonly (readonly (string | AddedColumn | AddedTable)[])[] = [
       columns: 'c text, media text, seq bigint, PRIMARY KEY ((c, media), seq)',
     },
   ],
+  // Invitations: the next version of the roster writes them.
+  [{ table: 'roster_user', column: 'invited boolean' }],
 ]
 
 /** The schema version that this build reads and writes. */

@@ -18,7 +18,7 @@ export const noRole = ''
 export const cassandraRosterStore = (database: Database, generation: number): RosterStore => {
   const { roster, rosterUser } = tablesOf(generation)
   const set = `UPDATE ${roster} USING TIMESTAMP ? SET role = ? WHERE c = ? AND user = ?`
-  const setUser = `UPDATE ${rosterUser} USING TIMESTAMP ? SET member = ? WHERE user = ? AND c = ?`
+  const setUser = `UPDATE ${rosterUser} USING TIMESTAMP ? SET member = ?, invited = ? WHERE user = ? AND c = ?`
   const follow = `UPDATE ${roster} USING TIMESTAMP ? SET follows = ? WHERE c = ? AND user = ?`
   const followUser = `UPDATE ${rosterUser} USING TIMESTAMP ? SET follows = ? WHERE user = ? AND c = ?`
   return {
@@ -35,16 +35,16 @@ export const cassandraRosterStore = (database: Database, generation: number): Ro
           const [ofC, ofUser] =
             'role' in change
               ? [
-                  { query: set, value: change.role ?? noRole },
-                  { query: setUser, value: change.role !== null },
+                  { query: set, values: [change.role ?? noRole] },
+                  { query: setUser, values: [change.role !== null, change.isInvited === true] },
                 ]
               : [
-                  { query: follow, value: change.follows },
-                  { query: followUser, value: change.follows },
+                  { query: follow, values: [change.follows] },
+                  { query: followUser, values: [change.follows] },
                 ]
           return [
-            { query: ofC.query, params: [seq, ofC.value, c, user], partition: `c ${c}` },
-            { query: ofUser.query, params: [seq, ofUser.value, user, c], partition: `u ${user}` },
+            { query: ofC.query, params: [seq, ...ofC.values, c, user], partition: `c ${c}` },
+            { query: ofUser.query, params: [seq, ...ofUser.values, user, c], partition: `u ${user}` },
           ]
         }),
       )
@@ -53,7 +53,7 @@ export const cassandraRosterStore = (database: Database, generation: number): Ro
     rows: () =>
       allRows(database, [
         { name: roster, columns: 'c, user, role, follows' },
-        { name: rosterUser, columns: 'c, user, member, follows' },
+        { name: rosterUser, columns: 'c, user, member, follows, invited' },
       ]),
   }
 }
@@ -100,6 +100,7 @@ export const cassandraRosterQueries = (
   const { roster, rosterUser } = tablesOf(generations.roster)
   const { readState } = tablesOf(generations.readState)
   const selectOf = `SELECT c, member, follows FROM ${rosterUser} WHERE user = ?`
+  const selectInvited = `SELECT c, invited FROM ${rosterUser} WHERE user = ? AND c > ?`
   const selectMembers = `SELECT user, role, follows FROM ${roster} WHERE c = ? AND user > ?`
   const selectMarks = `SELECT user, read, delivered FROM ${readState} WHERE c = ? AND user IN ?`
 
@@ -132,6 +133,20 @@ export const cassandraRosterQueries = (
         for (const { c, member, follows } of rows)
           if (member === true || follows === true) conversations.push(String(c))
       return { conversations, positions: reached }
+    },
+    async invitationsOf(user, { limit, cursor }) {
+      const [after = ''] = cursor === undefined ? [] : decodeCursor(cursor, 1)
+      const found: string[] = []
+      for await (const rows of database.pages(selectInvited, [user, after], Math.max(limit + 1, leastRows))) {
+        for (const { c, invited } of rows) if (invited === true) found.push(String(c))
+        if (found.length > limit) break
+      }
+      const conversations = found.slice(0, limit)
+      const last = conversations.at(-1)
+      return {
+        conversations,
+        ...(found.length > limit && last !== undefined ? { cursor: encodeCursor([last]) } : {}),
+      }
     },
     async members(c, { limit, cursor }) {
       const [after = ''] = cursor === undefined ? [] : decodeCursor(cursor, 1)

@@ -71,7 +71,7 @@ const columns: Readonly<Record<Table, string>> = {
   readState: 'c text, user text, read bigint, delivered bigint, PRIMARY KEY ((c), user)',
   // role '': former member. The row stays, so an older event cannot bring the member back.
   roster: 'c text, user text, role text, follows boolean, PRIMARY KEY ((c), user)',
-  rosterUser: 'user text, c text, member boolean, follows boolean, PRIMARY KEY ((user), c)',
+  rosterUser: 'user text, c text, member boolean, follows boolean, invited boolean, PRIMARY KEY ((user), c)',
 }
 
 /** Tables that are read newest first are stored in that order. */

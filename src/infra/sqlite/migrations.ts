@@ -48,6 +48,11 @@ const steps: readonly (string | ((db: DatabaseSync) => string))[] = [
     generationsIn(db, 'timeline')
       .map(generation => addition('timeline', generation, 0))
       .join(''),
+  // Invitations: the next version of the roster writes them.
+  db =>
+    generationsIn(db, 'roster')
+      .map(generation => addition('roster', generation, 1))
+      .join(''),
 ]
 
 /** Thrown when a newer build created the database. */

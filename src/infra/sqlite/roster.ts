@@ -14,8 +14,9 @@ import { rowsOf, tablesOf } from './view-tables.ts'
 export const sqliteRosterStore = (db: DatabaseSync, generation: number): RosterStore => {
   const { roster } = tablesOf(generation)
   const upsert = db.prepare(`
-    INSERT INTO ${roster} (c, user, seq, role) VALUES (?, ?, ?, ?)
-    ON CONFLICT DO UPDATE SET seq = excluded.seq, role = excluded.role WHERE excluded.seq > seq`)
+    INSERT INTO ${roster} (c, user, seq, role, invited) VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET seq = excluded.seq, role = excluded.role, invited = excluded.invited
+    WHERE excluded.seq > seq`)
   const follow = db.prepare(`
     INSERT INTO ${roster} (c, user, seq, follow_seq, follows) VALUES (?, ?, 0, ?, ?)
     ON CONFLICT DO UPDATE SET follow_seq = excluded.follow_seq, follows = excluded.follows
@@ -25,7 +26,7 @@ export const sqliteRosterStore = (db: DatabaseSync, generation: number): RosterS
       coded(() => {
         for (const change of changes) {
           const { c, user, seq } = change
-          if ('role' in change) upsert.run(c, user, seq, change.role)
+          if ('role' in change) upsert.run(c, user, seq, change.role, change.isInvited === true ? 1 : 0)
           else follow.run(c, user, seq, change.follows ? 1 : 0)
         }
       }),
@@ -57,6 +58,8 @@ export const sqliteRosterQueries = (
     SELECT r.user, r.role, r.follows, ifnull(s.read, 0) AS read, ifnull(max(s.read, s.delivered), 0) AS delivered
     FROM ${roster} AS r LEFT JOIN ${readState} AS s ON s.c = r.c AND s.user = r.user
     WHERE r.c = ? AND r.user > ? AND (r.role IS NOT NULL OR r.follows = 1) ORDER BY r.user LIMIT ?`)
+  const invitations = db.prepare(`
+    SELECT c FROM ${roster} WHERE user = ? AND c > ? AND invited = 1 ORDER BY c LIMIT ?`)
   return {
     conversationsOf: async user =>
       coded(() => {
@@ -83,6 +86,17 @@ export const sqliteRosterQueries = (
             ...(delivered > 0 ? { delivered } : {}),
           })),
           ...(rows.length > limit && last !== undefined ? { cursor: encodeCursor([last.user]) } : {}),
+        }
+      }),
+    invitationsOf: async (user, { limit, cursor }) =>
+      coded(() => {
+        const [after = ''] = cursor === undefined ? [] : decodeCursor(cursor, 1)
+        const found = invitations.all(user, after, limit + 1).map(row => String(row.c))
+        const conversations = found.slice(0, limit)
+        const last = conversations.at(-1)
+        return {
+          conversations,
+          ...(found.length > limit && last !== undefined ? { cursor: encodeCursor([last]) } : {}),
         }
       }),
   }

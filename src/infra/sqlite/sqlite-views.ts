@@ -44,7 +44,11 @@ const viewsAt = (
       undelivered: inTurn(inbox.undelivered),
       heads: inTurn(inbox.heads),
     },
-    roster: { conversationsOf: inTurn(roster.conversationsOf), members: inTurn(roster.members) },
+    roster: {
+      conversationsOf: inTurn(roster.conversationsOf),
+      members: inTurn(roster.members),
+      invitationsOf: inTurn(roster.invitationsOf),
+    },
     search: search.queriesAt(at('search')),
     positions: async projection => coded(() => positions(projection, at(projection))),
   }

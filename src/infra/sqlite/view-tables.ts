@@ -24,6 +24,7 @@ export const tablesOf = (generation: number) => ({
   roster: named('roster', generation),
   rosterUser: named('roster_user', generation),
   rosterFollower: named('roster_follower', generation),
+  rosterInvited: named('roster_invited', generation),
   searchMessage: named('search_message', generation),
   searchWords: named('search_words', generation),
 })
@@ -165,6 +166,10 @@ const additions: { readonly [P in ProjectionName]?: readonly ((tables: Tables) =
   ALTER TABLE ${roster} ADD COLUMN follows INTEGER NOT NULL DEFAULT 0;
   ALTER TABLE ${roster} ADD COLUMN follow_seq INTEGER NOT NULL DEFAULT 0;
   CREATE INDEX IF NOT EXISTS ${rosterFollower} ON ${roster} (user, c) WHERE follows = 1;
+`,
+    ({ roster, rosterInvited }) => `
+  ALTER TABLE ${roster} ADD COLUMN invited INTEGER NOT NULL DEFAULT 0;
+  CREATE INDEX IF NOT EXISTS ${rosterInvited} ON ${roster} (user, c) WHERE invited = 1;
 `,
   ],
 }

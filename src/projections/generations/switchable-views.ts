@@ -36,6 +36,7 @@ export const switchableViews = (
     roster: {
       conversationsOf: user => views.roster.conversationsOf(user),
       members: (c, page) => views.roster.members(c, page),
+      invitationsOf: (user, page) => views.roster.invitationsOf(user, page),
     },
     search: { search: query => views.search.search(query) },
     positions: projection => views.positions(projection),

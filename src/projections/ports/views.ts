@@ -117,6 +117,11 @@ export interface RosterQueries {
     c: string,
     page: { limit: number; cursor?: string },
   ): Promise<{ members: readonly RosterItem[]; cursor?: string }>
+  /** Returns the ids of the conversations that invite a user, sorted. */
+  invitationsOf(
+    user: string,
+    page: { limit: number; cursor?: string },
+  ): Promise<{ conversations: readonly string[]; cursor?: string }>
 }
 
 export interface SearchQuery {

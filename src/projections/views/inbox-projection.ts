@@ -240,6 +240,8 @@ export const inboxProjection: Projection<InboxChange> = {
         return archived === undefined ? [activity] : [activity, { kind: 'archived', c, seq, archived }]
       }
       case 'member.unbanned':
+      case 'member.invited':
+      case 'member.uninvited':
       case 'member.role_changed':
       case 'reaction.added':
       case 'reaction.removed':

@@ -8,6 +8,8 @@ export interface RoleChange {
   readonly seq: number
   /** null: not a member, or no longer. */
   readonly role: Role | null
+  /** The user is invited. */
+  readonly isInvited?: true
 }
 
 /** Whether a user follows a channel, independent of the role. Key: (c, user); the user's highest seq wins. */
@@ -20,14 +22,31 @@ export interface FollowChange {
 
 export type RosterChange = RoleChange | FollowChange
 
-/** Produces the members of each conversation with their roles. */
+const invited = ({ c, seq }: { readonly c: string; readonly seq: number }, user: string): RoleChange => ({
+  c,
+  user,
+  seq,
+  role: null,
+  isInvited: true,
+})
+
+/** Produces the members of each conversation with their roles, and the users that are invited. */
 export const rosterProjection: Projection<RosterChange> = {
   name: 'roster',
-  version: 2,
+  version: 3,
   apply({ event }) {
     switch (event.type) {
       case 'conversation.created':
-        return event.members.map(({ user, role }) => ({ c: event.c, user, seq: event.seq, role }))
+        return [
+          ...event.members.map(({ user, role }) => ({ c: event.c, user, seq: event.seq, role })),
+          ...(event.invited ?? []).map(user => invited(event, user)),
+        ]
+      case 'member.invited':
+        return [invited(event, event.user)]
+      case 'member.uninvited':
+        return [{ c: event.c, user: event.user, seq: event.seq, role: null }]
+      case 'conversation.settings_changed':
+        return (event.uninvited ?? []).map(user => ({ c: event.c, user, seq: event.seq, role: null }))
       case 'member.joined':
       case 'member.role_changed':
         return [{ c: event.c, user: event.user, seq: event.seq, role: event.role }]

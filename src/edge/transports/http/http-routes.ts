@@ -34,7 +34,7 @@ export interface HttpParts extends CallerParts {
 }
 
 type Fields = Record<string, unknown>
-type Query = 'history' | 'inbox' | 'undelivered' | 'search'
+type Query = 'history' | 'inbox' | 'invitations' | 'undelivered' | 'search'
 
 /** The HTTP routes for commands, queries, health and API documents. */
 export class HttpRoutes {
@@ -51,6 +51,7 @@ export class HttpRoutes {
     this.#commands(app, '/v1/commands')
     this.#query(app, '/v1/conversations/:c/events', 'history')
     this.#query(app, '/v1/inbox', 'inbox')
+    this.#query(app, '/v1/invitations', 'invitations')
     this.#query(app, '/v1/undelivered', 'undelivered')
     this.#query(app, '/v1/search', 'search')
     this.#get(app, '/healthz', exchange => exchange.json(200, { ok: true }))

@@ -23,7 +23,7 @@ const answered = (description: string, schema: object) => ({
   default: refused,
 })
 
-type QueryRequest = 'history' | 'inbox' | 'undelivered' | 'search'
+type QueryRequest = 'history' | 'inbox' | 'invitations' | 'undelivered' | 'search'
 
 /** `seen` of an inbox is a map, which a query string writes as a list of pairs. */
 const pairs = { type: 'string', pattern: '^([A-Za-z0-9_-]{1,64}:\\d{1,16}(,|$))*$', example: 'tea:7,milk:9' }
@@ -179,6 +179,7 @@ export const openApiDocument = (): string => {
         },
       },
       '/v1/inbox': query('inbox'),
+      '/v1/invitations': query('invitations'),
       '/v1/undelivered': query('undelivered'),
       '/v1/search': query('search'),
       '/healthz': health('Liveness.', 'The process runs.'),

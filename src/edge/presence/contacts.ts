@@ -1,0 +1,75 @@
+import { FairSemaphore } from '../../base/fair-semaphore.ts'
+import type { ConversationView, StateReader, UserView } from '../../commands/index.ts'
+import type { Views } from '../../projections/index.ts'
+
+/** Shared conversations that are checked before two users count as strangers. */
+const maxShared = 20
+/** Searches for a shared conversation that run at once: of all askers, and of one of them. */
+const searches = { total: 64, share: 8 }
+
+/**
+ * Decides which users may see whether a user is online, and when the user last was: by that user's setting `lastSeen`
+ * and blocks.
+ */
+export class Contacts {
+  readonly #states: StateReader
+  readonly #views: Views
+  readonly #searches = new FairSemaphore(searches)
+
+  constructor(states: StateReader, views: Views) {
+    this.#states = states
+    this.#views = views
+  }
+
+  /** Resolves with those of the users that the asker may see. Rejects with ConfabError. */
+  async shownTo(asker: string, users: readonly string[]): Promise<Set<string>> {
+    let own: Promise<ReadonlySet<string>> | undefined
+    const ownConversations = (): Promise<ReadonlySet<string>> => {
+      own ??= this.#conversationsOf(asker)
+      return own
+    }
+    const answers = await Promise.all(
+      users.map(async user => {
+        if (user === asker) return true
+        const view = await this.#states.user(user)
+        if (view.lastSeen === 'nobody' || view.hasBlocked(asker)) return false
+        return view.lastSeen === 'everybody' || (await this.#isContact(view, asker, ownConversations))
+      }),
+    )
+    return new Set(users.filter((_, index) => answers[index]))
+  }
+
+  /** Resolves with the members of a group or direct conversation. Others make no contacts. */
+  async membersOf(c: string): Promise<Pick<ConversationView, 'roleOf'> | undefined> {
+    const view = await this.#states.conversation(c)
+    return view?.kind === 'channel' ? undefined : view
+  }
+
+  /**
+   * Whether both are members of a group or direct conversation that the user owns or has read. Other conversations do
+   * not count: any user can join a channel, or add others to a group. Logs and views only suggest conversations; the
+   * state of each conversation decides about its members.
+   */
+  async #isContact(view: UserView, asker: string, own: () => Promise<ReadonlySet<string>>): Promise<boolean> {
+    const { user } = view
+    const direct = view.directWith(asker) ?? (await this.#states.user(asker)).directWith(user)
+    if (direct !== undefined && (await this.#isContactIn(direct, view, asker))) return true
+    return await this.#searches.run(asker, async () => {
+      const mine = await own()
+      const shared = [...(await this.#conversationsOf(user))].filter(c => mine.has(c)).slice(0, maxShared)
+      for (const c of shared) if (await this.#isContactIn(c, view, asker)) return true
+      return false
+    })
+  }
+
+  async #isContactIn(c: string, { user, readMark }: UserView, asker: string): Promise<boolean> {
+    const members = await this.membersOf(c)
+    if (members?.roleOf(asker) === undefined) return false
+    const role = members.roleOf(user)
+    return role === 'owner' || (role !== undefined && readMark(c) > 0)
+  }
+
+  async #conversationsOf(user: string): Promise<ReadonlySet<string>> {
+    return new Set((await this.#views.roster.conversationsOf(user)).conversations)
+  }
+}
