@@ -91,7 +91,7 @@ t.test('the embedded NATS refuses clients without its credentials, and local com
     `nats://confab:wrong@127.0.0.1:${port}`,
     `nats://other:${password}@127.0.0.1:${port}`,
   ])
-    await t.rejects(connectNats({ servers }), { code: 'NATS_SERVER_FAILED' }, servers)
+    await t.rejects(connectNats({ servers }), { code: 'NATS_RIGHTS' }, servers)
   for (const args of [
     ['doctor'],
     ['replay', '--conversation', 'lounge'],
