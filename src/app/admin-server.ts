@@ -1,10 +1,9 @@
 import type { IncomingMessage } from 'node:http'
 import { isLoopback } from '../base/host-names.ts'
 import { KiB } from '../base/option-types.ts'
-import { readTlsFiles } from '../base/tls-files.ts'
+import { readServerTls } from '../base/tls-files.ts'
 import { CannotListenError, type TokenVerifier } from '../edge/index.ts'
 import { ConfabError } from '../events/index.ts'
-import type { ConfabConfig } from '../infra/config/index.ts'
 import { adminRole } from '../infra/tokens/index.ts'
 import { acceptedHosts } from './accepted-hosts.ts'
 import type { AdminHandler } from './admin-routes.ts'
@@ -13,7 +12,6 @@ import {
   type HttpListener,
   type HttpMethod,
   json,
-  type ListenerTls,
   openHttpListener,
   urlOf,
 } from './http-listener.ts'
@@ -68,13 +66,6 @@ const adminOf = async ({ headers }: IncomingMessage, tokens: AdminServerParts['t
   return user
 }
 
-const tlsOf = ({ adminTls, edgeTls }: ConfabConfig): ListenerTls | undefined => {
-  const { cert, key, clientCa } = readTlsFiles('admin', adminTls)
-  return cert === undefined || key === undefined
-    ? undefined
-    : { cert, key, clientCa, minVersion: edgeTls.minVersion }
-}
-
 /**
  * Serves metrics, details of the readiness and the admin requests of this process, on a port of its own. Admin requests
  * need a token with the role; metrics and readiness need none, so only the network protects them.
@@ -122,7 +113,7 @@ export const openAdminServer = async (
         host,
         port,
         routes,
-        tls: tlsOf(config),
+        tls: readServerTls('admin', config.adminTls, config.edgeTls.minVersion),
         // On another address, operators and scrapers use names that confab does not know.
         acceptsHost: isLoopback(host) ? acceptedHosts(config) : undefined,
       },
