@@ -1,5 +1,5 @@
 import { connect, type Socket } from 'node:net'
-import { connect as connectTls } from 'node:tls'
+import { connect as connectTls, createSecureContext, type SecureContext } from 'node:tls'
 import { clientFrame } from './frames.ts'
 
 /** Receives the bytes of a payload, which are invalid after it returns. */
@@ -10,6 +10,15 @@ const inbox = Buffer.allocUnsafe(256 * 1024)
 const empty = Buffer.alloc(0)
 
 const opcodes = { text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const
+
+/** A client process creates its context once, not for each socket. */
+const contexts = new Map<string, SecureContext>()
+
+const contextOf = (ca: string): SecureContext => {
+  const context = contexts.get(ca) ?? createSecureContext({ ca })
+  contexts.set(ca, context)
+  return context
+}
 
 /** A minimal WebSocket client: no objects per frame, no unmasking, no fragments. It trusts its peer. */
 export class WireSocket {
@@ -43,7 +52,8 @@ export class WireSocket {
           },
         },
       }
-      const socket = ca === undefined ? connect(options) : connectTls({ ...options, ca })
+      const socket =
+        ca === undefined ? connect(options) : connectTls({ ...options, secureContext: contextOf(ca) })
       wire = new WireSocket(socket)
       const opened = wire
       socket.on('error', reject)

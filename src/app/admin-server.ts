@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { type ActionDetails, AuditError } from '../audit/index.ts'
 import { isLoopback } from '../base/host-names.ts'
 import { KiB } from '../base/option-types.ts'
-import { readTlsFiles } from '../base/tls-files.ts'
+import { readServerTls } from '../base/tls-files.ts'
 import {
   addressKey,
   CannotListenError,
@@ -11,7 +11,6 @@ import {
   type TokenVerifier,
 } from '../edge/index.ts'
 import { ConfabError } from '../events/index.ts'
-import type { ConfabConfig } from '../infra/config/index.ts'
 import { adminRole } from '../infra/tokens/index.ts'
 import { acceptedHosts } from './accepted-hosts.ts'
 import type { AdminRequest, AdminRoute } from './admin-routes.ts'
@@ -20,7 +19,6 @@ import {
   type HttpListener,
   type HttpMethod,
   json,
-  type ListenerTls,
   openHttpListener,
   urlOf,
 } from './http-listener.ts'
@@ -73,13 +71,6 @@ const identityOf = async (
       'This process has no keys that verify tokens. Set jwt.secret or jwt.jwks.',
     )
   return await tokens.verify(addressKey(socket.remoteAddress ?? ''), token)
-}
-
-const tlsOf = ({ adminTls, edgeTls }: ConfabConfig): ListenerTls | undefined => {
-  const { cert, key, clientCa } = readTlsFiles('admin', adminTls)
-  return cert === undefined || key === undefined
-    ? undefined
-    : { cert, key, clientCa, minVersion: edgeTls.minVersion }
 }
 
 const actorOf = ({ user, role }: Identity): NonNullable<ActionDetails['by']> => ({
@@ -174,7 +165,7 @@ export const openAdminServer = async (
         host,
         port,
         routes,
-        tls: tlsOf(config),
+        tls: readServerTls('admin', config.adminTls, config.edgeTls.minVersion),
         // On another address, operators and scrapers use names that confab does not know.
         acceptsHost: isLoopback(host) ? acceptedHosts(config) : undefined,
       },

@@ -1,6 +1,6 @@
 import { hostname } from 'node:os'
 import { settlesWithin } from '../base/timeout.ts'
-import { readTlsFiles } from '../base/tls-files.ts'
+import { readServerTls } from '../base/tls-files.ts'
 import type { CommandBus, StateReader } from '../commands/index.ts'
 import {
   type Edge,
@@ -131,10 +131,7 @@ const edgeTlsOf = ({ edgeTls }: ConfabConfig): EdgeOptions['tls'] => {
 /** gRPC has certificate and key of its own, or else those of the public listener. */
 const grpcTlsOf = ({ grpcTls, edgeTls }: ConfabConfig): EdgeOptions['grpcTls'] => {
   const { certFile, keyFile } = grpcTls.certFile === undefined ? edgeTls : grpcTls
-  const { cert, key, clientCa } = readTlsFiles('grpc', { ...grpcTls, certFile, keyFile })
-  return cert === undefined || key === undefined
-    ? undefined
-    : { cert, key, clientCa, minVersion: edgeTls.minVersion }
+  return readServerTls('grpc', { ...grpcTls, certFile, keyFile }, edgeTls.minVersion)
 }
 
 /** The keys that verify tokens. */

@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type RequestListener, type ServerRe
 import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { redact } from '../base/redact.ts'
+import type { ServerTls } from '../base/tls-files.ts'
 import { CannotListenError } from '../edge/index.ts'
 import { ConfabError, ErrorRegistry } from '../events/index.ts'
 import type { ProcessContext } from './lifecycle.ts'
@@ -29,17 +30,9 @@ export interface HttpListenerOptions {
   readonly port: number
   readonly routes: HttpRoutes
   /** Certificates of the listener. Default: connections in clear text. */
-  readonly tls?: ListenerTls | undefined
+  readonly tls?: ServerTls | undefined
   /** Checks the header `Host`. Default: every name is answered. */
   readonly acceptsHost?: ((header: string) => boolean) | undefined
-}
-
-/** TLS of a listener, as PEM texts. With `clientCa`, every client needs a certificate of one of these authorities. */
-export interface ListenerTls {
-  readonly cert: string
-  readonly key: string
-  readonly clientCa?: string | undefined
-  readonly minVersion: '1.2' | '1.3'
 }
 
 export interface HttpListener {
@@ -80,7 +73,7 @@ const allowedMethods = (methods: object): string[] =>
 /** Time for a handshake of TLS, ms. */
 const handshakeMs = 10_000
 
-const serverOf = (tls: ListenerTls | undefined, listener: RequestListener) => {
+const serverOf = (tls: ServerTls | undefined, listener: RequestListener) => {
   if (tls === undefined) return createServer(listener)
   const { cert, key, clientCa, minVersion } = tls
   const isRequired = clientCa !== undefined

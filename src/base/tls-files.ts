@@ -44,6 +44,17 @@ export interface TlsContent {
   readonly certificates: readonly UsedCertificate[]
 }
 
+export type TlsVersion = '1.2' | '1.3'
+
+/** TLS of a listener, as PEM texts. With `clientCa`, every client needs a certificate of one of these authorities. */
+export interface ServerTls {
+  readonly cert: string
+  readonly key: string
+  readonly clientCa?: string | undefined
+  /** The oldest version that is accepted. */
+  readonly minVersion: TlsVersion
+}
+
 /** A file, with the option that names it for errors. */
 export interface NamedFile {
   readonly option: string
@@ -61,12 +72,15 @@ const readText = (named: NamedFile): string => {
   }
 }
 
-const certificateBlock = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g
+/** Returns the certificates in a PEM text, each as a text of its own. */
+export const certificateBlocks = (text: string): readonly string[] =>
+  text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []
+
 const encryptedKey = /-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: 4,ENCRYPTED/m
 
 /** Parses the certificates in a PEM text, in their order. Throws TlsError when there is none. */
 const certificatesIn = (named: NamedFile, text: string): X509Certificate[] => {
-  const blocks = text.match(certificateBlock) ?? []
+  const blocks = certificateBlocks(text)
   if (blocks.length === 0)
     throw failed(
       TlsProblem.file,
@@ -180,4 +194,14 @@ export const readTlsFiles = (prefix: string, files: TlsFiles, now: number = Date
     ...(clientCa === undefined ? {} : { clientCa: clientCa.text }),
     certificates: [ca, cert, clientCa].flatMap(read => (read === undefined ? [] : [read.used])),
   }
+}
+
+/** Reads the files of a listener. Returns undefined when there is no certificate. Throws TlsError. */
+export const readServerTls = (
+  prefix: string,
+  files: TlsFiles,
+  minVersion: TlsVersion,
+): ServerTls | undefined => {
+  const { cert, key, clientCa } = readTlsFiles(prefix, files)
+  return cert === undefined || key === undefined ? undefined : { cert, key, clientCa, minVersion }
 }

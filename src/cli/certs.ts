@@ -1,10 +1,11 @@
+import { createPrivateKey } from 'node:crypto'
 import { chmodSync, existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { join, resolve } from 'node:path'
 import { Command, InvalidArgumentError } from 'commander'
 import { makePrivateFolder, writePrivateFile } from '../base/private-files.ts'
 import { readErrorText } from '../base/read-error-text.ts'
-import { readTlsFiles } from '../base/tls-files.ts'
+import { certificateBlocks, readTlsFiles } from '../base/tls-files.ts'
 import {
   type Authority,
   type CertificateFacts,
@@ -55,6 +56,12 @@ const readAuthority = (folder: string): Authority | undefined => {
   if (!existsSync(certFile) && !existsSync(keyFile)) return undefined
   const { cert, key } = readTlsFiles('ca', { certFile, keyFile })
   if (cert === undefined || key === undefined) return undefined
+  const isOurs = createPrivateKey(key).asymmetricKeyDetails?.namedCurve === 'prime256v1'
+  if (!isOurs || !certificateFacts(cert).isAuthority)
+    throw new CliError(
+      'BAD_OPTION',
+      `${certFile} is no authority that this command has made: name another --folder`,
+    )
   return { cert, key }
 }
 
@@ -116,8 +123,6 @@ interface Row extends CertificateFacts {
   readonly file: string
 }
 
-const certificateBlock = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g
-
 const rowsOf = (file: string): Row[] => {
   let text: string
   try {
@@ -125,7 +130,7 @@ const rowsOf = (file: string): Row[] => {
   } catch (error) {
     throw new CliError('BAD_OPTION', `${file}: ${readErrorText(error)}`)
   }
-  const blocks = text.match(certificateBlock) ?? []
+  const blocks = certificateBlocks(text)
   if (blocks.length === 0) throw new CliError('BAD_OPTION', `${file}: the file has no certificate in PEM`)
   return blocks.map(block => {
     try {
@@ -188,12 +193,14 @@ const show = async (files: readonly string[], { within, json }: ShowFlags): Prom
     )
 }
 
-const days = (value: string): number => {
-  const number = Number(value)
-  if (!Number.isInteger(number) || number < 0 || number > authorityDays)
-    throw new InvalidArgumentError(`Give a number of days, ${count(authorityDays)} at most.`)
-  return number
-}
+const daysFrom =
+  (least: number) =>
+  (value: string): number => {
+    const number = Number(value)
+    if (!Number.isInteger(number) || number < least || number > authorityDays)
+      throw new InvalidArgumentError(`Give a number of days from ${least} to ${authorityDays}.`)
+    return number
+  }
 
 const hostPattern = /^(\*\.)?[A-Za-z0-9]([A-Za-z0-9.-]{0,252})$/
 
@@ -228,7 +235,12 @@ export const certsCommand = (): Command => {
       collect(isHost, 'a host name or an IP address'),
       ['localhost'],
     )
-    .option('--days <n>', 'Days until the certificates expire; those of a new authority: 3650', days, 365)
+    .option(
+      '--days <n>',
+      'Days until the certificates expire; those of a new authority: 3650',
+      daysFrom(1),
+      365,
+    )
     .option('--force', 'Replace existing certificates and keys, and keep the authority')
     .option('--json', 'Output JSON')
     .action(create)
@@ -237,7 +249,7 @@ export const certsCommand = (): Command => {
     .command('show')
     .description('Show certificates and their expiry; fails when one has expired or soon will')
     .argument('<files...>', 'PEM files')
-    .option('--within <days>', 'Fail when a certificate expires within this many days', days, 0)
+    .option('--within <days>', 'Fail when a certificate expires within this many days', daysFrom(0), 0)
     .option('--json', 'Output JSON')
     .action((files: readonly string[], _flags: object, subcommand: Command) =>
       show(files, subcommand.optsWithGlobals<ShowFlags>()),

@@ -1,5 +1,6 @@
 import type * as Uws from 'uWebSockets.js'
 import type { Logger } from '../base/logger.ts'
+import type { ServerTls } from '../base/tls-files.ts'
 import type { CommandBus, EventLog, LiveFeed, StateReader } from '../commands/index.ts'
 import type { Media } from '../media/index.ts'
 import type { Views } from '../projections/index.ts'
@@ -14,7 +15,6 @@ import type { Signals } from './ports/signals.ts'
 import type { StorageState } from './ports/storage-state.ts'
 import type { TokenVerifier } from './ports/token-verifier.ts'
 import type { ViewChanges } from './ports/view-changes.ts'
-import type { GrpcTls } from './transports/grpc/grpc-server.ts'
 import type { EdgeTls } from './transports/listen.ts'
 
 export interface EdgeOptions {
@@ -57,7 +57,7 @@ export interface EdgeOptions {
   /** TLS of the listener for WebSockets and HTTP. Without it the connections are in clear text. */
   readonly tls?: EdgeTls | undefined
   /** TLS of gRPC. Without it the connections are in clear text. */
-  readonly grpcTls?: GrpcTls | undefined
+  readonly grpcTls?: ServerTls | undefined
   /** Time for which browsers use this host over https only, ms; 0: they receive none. Default 0. */
   readonly hstsMs?: number
   /** Signs tokens for `/v1/dev/token`. For development only. */

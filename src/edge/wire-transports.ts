@@ -1,9 +1,10 @@
 import type { HttpResponse, TemplatedApp, us_listen_socket } from 'uWebSockets.js'
+import type { ServerTls } from '../base/tls-files.ts'
 import { MediaSweeper } from '../media/index.ts'
 import type { EdgeOptions } from './edge-options.ts'
 import type { EdgeLimits } from './ports/edge-limits.ts'
 import type { SocketData } from './sessions/session.ts'
-import type { GrpcParts, GrpcServer, GrpcTls } from './transports/grpc/grpc-server.ts'
+import type { GrpcParts, GrpcServer } from './transports/grpc/grpc-server.ts'
 import type { AnswerHeaders } from './transports/http/answer-headers.ts'
 import { corsPolicy, socketOriginPolicy } from './transports/http/cors.ts'
 import { HttpRoutes } from './transports/http/http-routes.ts'
@@ -150,7 +151,7 @@ const openGrpc = async (
   limits: EdgeLimits,
   host: string,
   port: number | undefined,
-  tls: GrpcTls | undefined,
+  tls: ServerTls | undefined,
 ): Promise<GrpcServer | undefined> => {
   if (port === undefined) return undefined
   const { startGrpc } = await import('./transports/grpc/grpc-server.ts')

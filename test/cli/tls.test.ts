@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { request } from 'node:https'
 import { join } from 'node:path'
 import { getCACertificates, setDefaultCACertificates } from 'node:tls'
@@ -76,11 +76,25 @@ t.test('certs makes an authority and certificates, and replaces nothing by itsel
     [['--name', 'a b'], /"a b" is not a host name/],
     [['--role', '../x'], /is not one of server, edge/],
     [['--role', 'ca'], /is not one of server, edge/],
-    [['--days', '0.5'], /Give a number of days/],
+    [['--days', '0.5'], /Give a number of days from 1 to 3650/],
+    [['--days', '0'], /Give a number of days from 1/],
     [['--days', '3650', '--force'], /--days: the authority in .+ is valid for/],
   ] as const)
     t.match(await create(...args), { code: 2, stderr: message }, args.join(' '))
   t.match(await runConfab(['certs']), { code: 2, stderr: /BAD_OPTION: name the folder/ })
+  const other = join(tempFolder(t), 'other')
+  mkdirSync(other)
+  for (const [cert, key, message] of [
+    [path('server'), path('server-key'), /is no authority/],
+    [path('ca'), path('server-key'), /TLS_KEY: .+ not the key of/],
+    [path('ca'), undefined, /TLS_FILE: .+ca-key\.pem: the file does not exist/],
+  ] as const) {
+    rmSync(join(other, 'ca-key.pem'), { force: true })
+    copyFileSync(cert, join(other, 'ca.pem'))
+    if (key !== undefined) copyFileSync(key, join(other, 'ca-key.pem'))
+    t.match(await runConfab(['certs', other]), { code: 2, stderr: message })
+    t.notOk(existsSync(join(other, 'server.pem')))
+  }
   for (const file of [path('server-key'), join(folder, 'none'), folder])
     t.match(await runConfab(['certs', 'show', file]), { code: 2, stderr: /BAD_OPTION: / })
 })

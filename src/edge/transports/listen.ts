@@ -1,5 +1,6 @@
 import type * as Uws from 'uWebSockets.js'
 import type { HttpResponse, TemplatedApp, us_listen_socket } from 'uWebSockets.js'
+import type { TlsVersion } from '../../base/tls-files.ts'
 
 /** Thrown when an address is in use or invalid. For operators; docs/errors.md describes the code. */
 export class CannotListenError extends Error {
@@ -21,7 +22,7 @@ export interface EdgeTls {
   readonly keyFile: string
   /** Authorities of client certificates: then every client needs one. */
   readonly clientCaFile?: string | undefined
-  readonly minVersion: '1.2' | '1.3'
+  readonly minVersion: TlsVersion
 }
 
 /** The suites of TLS 1.2 with forward secrecy and authenticated encryption. All suites of TLS 1.3 have both. */

@@ -1,7 +1,8 @@
 import { once } from 'node:events'
-import { type AddressInfo, createServer } from 'node:net'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { logVerbosity, Server, ServerCredentials, setLogVerbosity } from '@grpc/grpc-js'
 import type { Logger } from '../../../base/logger.ts'
+import type { ServerTls } from '../../../base/tls-files.ts'
 import { CloseCode, ConfabError, Limits } from '../../../events/index.ts'
 import type { AddressCount, AddressLimit } from '../../limits/connection-limits.ts'
 import type { EdgeLimits } from '../../ports/edge-limits.ts'
@@ -23,14 +24,6 @@ export interface GrpcParts {
   readonly logger: Logger
 }
 
-/** TLS of the service, as PEM texts. With `clientCa`, every client needs a certificate of one of these authorities. */
-export interface GrpcTls {
-  readonly cert: string
-  readonly key: string
-  readonly clientCa?: string | undefined
-  readonly minVersion: '1.2' | '1.3'
-}
-
 /** A server of the service `confab.v1.Confab`. */
 export interface GrpcServer {
   readonly port: number
@@ -48,7 +41,7 @@ const handshakeMs = 10_000
 
 /** `ServerCredentials.createSsl` has no options for the version of TLS and the time of a handshake. */
 class TlsCredentials extends ServerCredentials {
-  constructor({ cert, key, clientCa, minVersion }: GrpcTls) {
+  constructor({ cert, key, clientCa, minVersion }: ServerTls) {
     const isRequired = clientCa !== undefined
     super(
       { requestCert: isRequired, rejectUnauthorized: isRequired, handshakeTimeout: handshakeMs },
@@ -65,7 +58,7 @@ class TlsCredentials extends ServerCredentials {
 export const startGrpc = async (
   parts: GrpcParts,
   limits: EdgeLimits,
-  { host, port, tls }: { host: string; port: number; tls?: GrpcTls | undefined },
+  { host, port, tls }: { host: string; port: number; tls?: ServerTls | undefined },
 ): Promise<GrpcServer> => {
   // grpc-js logs to standard error in a format of its own. This server logs what operators need.
   setLogVerbosity(logVerbosity.NONE)
@@ -82,9 +75,16 @@ export const startGrpc = async (
     tls === undefined ? ServerCredentials.createInsecure() : new TlsCredentials(tls),
   )
   // A listener of its own, because grpc-js does not report a connection before its first call.
+  const sockets = new Set<Socket>()
   const listener = createServer({ noDelay: true }, socket => {
-    if (parts.addresses.mayConnect(socket.remoteAddress ?? '', performance.now())) injectConnection(socket)
-    else socket.destroy()
+    socket.on('error', () => {})
+    if (!parts.addresses.mayConnect(socket.remoteAddress ?? '', performance.now())) {
+      socket.destroy()
+      return
+    }
+    sockets.add(socket)
+    socket.on('close', () => sockets.delete(socket))
+    injectConnection(socket)
   })
   listener.listen(port, host)
   try {
@@ -101,6 +101,8 @@ export const startGrpc = async (
     stop: () => {
       listener.close()
       server.forceShutdown()
+      // The library does not know those that have not finished a handshake.
+      for (const socket of sockets) socket.destroy()
     },
   }
 }
