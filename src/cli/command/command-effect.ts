@@ -8,6 +8,7 @@ import {
   AuditProblem,
   type AuditTrail,
   type Facts,
+  factsOf,
 } from '../../audit/index.ts'
 import { operatorText } from '../../events/index.ts'
 import { type ConfabConfig, options } from '../../infra/config/index.ts'
@@ -103,6 +104,7 @@ export const records = <A extends readonly unknown[]>(
             config,
             system => perform(system, details, work),
             why => {
+              if (factsOf(action).recording === 'required') throw why
               warnUnrecorded(why, action)
               return work(() => {})
             },

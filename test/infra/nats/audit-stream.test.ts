@@ -144,6 +144,26 @@ t.test('an append waits for a server that restarts, and fails when it stays away
   t.match(await verify(new AuditStream(await nats.connect())), { records: 2, broken: 0 })
 })
 
+t.test('records that wait behind one that times out do not wait again', async t => {
+  const nats = await startNats(t)
+  const stream = new AuditStream(await nats.connect(), { appendMs: 200 })
+  await stream.append(entry('first'))
+  process.kill(nats.pid, 'SIGSTOP')
+  const waiting = Array.from({ length: 20 }, (_, n) => stream.append(entry(`second ${n}`)))
+  const reasons = (await Promise.allSettled(waiting)).map(
+    one => (one as PromiseRejectedResult).reason as Error,
+  )
+  process.kill(nats.pid, 'SIGCONT')
+  t.match(
+    reasons,
+    Array.from({ length: 20 }, () => ({ code: 'AUDIT_UNAVAILABLE' })),
+  )
+  t.match(
+    reasons.slice(1),
+    Array.from({ length: 19 }, () => ({ message: /earlier records take too long/ })),
+  )
+})
+
 t.test('without the stream, an append fails and says what to do', async t => {
   const nats = await startNats(t, { streams: false })
   const stream = new AuditStream(await nats.connect())

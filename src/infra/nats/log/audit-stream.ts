@@ -75,7 +75,8 @@ export class AuditStream implements AuditLog {
   }
 
   append(entry: AuditEntry): Promise<AuditRecord> {
-    return this.#turn.run(() => this.#appendWithRetry(entry))
+    const startedAt = performance.now()
+    return this.#turn.run(() => this.#appendWithRetry(entry, startedAt))
   }
 
   /** Returns the last sequence of the stream. Rejects with AuditError. */
@@ -99,8 +100,10 @@ export class AuditStream implements AuditLog {
     }
   }
 
-  async #appendWithRetry(entry: AuditEntry): Promise<AuditRecord> {
-    const startedAt = performance.now()
+  async #appendWithRetry(entry: AuditEntry, startedAt: number): Promise<AuditRecord> {
+    // While the stream is away, records that wait for their turn must not delay later ones by their own timeouts.
+    if (performance.now() > startedAt + this.#appendMs)
+      throw unavailable('written', 'earlier records take too long')
     const doubtful: Doubtful[] = []
     for (let failures = 1; ; failures++) {
       let failure: unknown = 'other processes append at the same time'
