@@ -64,12 +64,13 @@ t.test('a state knows the latest joining of each member, also after a snapshot',
   run(state, command('alice', { t: 'role', user: 'bob', role: 'admin' }))
   run(state, command('bob', { t: 'leave' }))
   run(state, command('alice', { t: 'invite', user: 'bob' }))
+  run(state, command('bob', { t: 'accept' }))
   const { serialise, deserialise, snapshotVersion } = conversationType
   const restored = deserialise(c, serialise(state), snapshotVersion)
   for (const one of [state, restored])
     t.same(
       ['alice', 'mia', 'bob', 'eve'].map(user => joinedAt(one, user)),
-      [1, 1, 6, undefined],
+      [1, 1, 7, undefined],
     )
   t.throws(() => deserialise(c, serialise(state), 4), /rebuilt from the log/)
   t.equal(deserialise(c, serialise(direct()), 4).amended, 0)
