@@ -46,7 +46,7 @@ export interface LogOptions {
 
 /** The log and its live feed. `feed` is not started: listeners register before the start. */
 export interface OpenedLog {
-  /** The streams that this process created or changed, and those that it found as defined; empty where it checks them. */
+  /** The outcome for each stream, where this process creates and changes them. */
   readonly applied: readonly Applied[]
   readonly layout: LogLayout
   readonly log: EventLog
@@ -60,7 +60,7 @@ export interface OpenedLog {
   close(): Promise<void>
 }
 
-/** Creates or checks the streams. `different`: the differences from their definitions that are left. Throws NatsError. */
+/** Creates or checks the streams. `different`: differences from their definitions that are left. Throws NatsError. */
 const prepareStreams = async (
   { connection }: Nats,
   { replicas, ownsStreams = false }: LogOptions,

@@ -39,6 +39,7 @@ const requests: readonly (readonly [method: string, path: string, status: number
   ['GET', '/v1/inbox', 200, { headers: alice }],
   ['GET', '/v1/inbox', 401],
   ['GET', '/v1/undelivered', 200, { headers: alice }],
+  ['GET', '/v1/invitations', 200, { headers: alice }],
   ['GET', '/v1/search?q=x', 200, { headers: alice }],
   ['GET', '/v1/conversations/none/events', 404, { headers: alice }],
   ['GET', '/v1/conversations/none/media/none', 404, { headers: alice }],
