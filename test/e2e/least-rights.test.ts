@@ -210,6 +210,18 @@ t.test(
     // A stop hands over commands, leases, presence and last-seen times.
     for (const confab of [narrow, wide, commands, projections]) t.equal(await confab.stop(), 0)
     t.same(nats.violations(), [], 'the server refused nothing')
+    const { stdout } = await run('edge', 'doctor', '--port', '0')
+    t.match(stdout, /✓ {2}NATS user edge +has no right to change or remove a stream/)
+    t.match(
+      stdout,
+      /· {2}projections +the NATS user of this process may not publish to confab\.projections\.status/,
+    )
+    const { code, stderr } = await run('edge', 'projections', 'pause', 'inbox')
+    t.equal(code, 1)
+    t.match(
+      stderr,
+      /^error NATS_RIGHTS: the NATS user of this process may not publish to \$KV\.confab-projections/m,
+    )
     for (const confab of processes) t.notMatch(confab.output(), 'NATS_RIGHTS')
   },
 )

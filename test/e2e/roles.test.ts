@@ -1,12 +1,14 @@
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
+import type { ProcessRole } from '../../src/infra/nats/rights/rights.ts'
 import { type ConfabProcess, spawnConfab, untilReady } from '../harness/confab-process.ts'
 import { ackedAreStored, clientsSawTheLog, onlyMembersSaw, seqsAreGapless } from '../harness/invariants.ts'
 import { startLoad } from '../harness/load.ts'
 import { startNats } from '../harness/nats.ts'
+import { environmentOf } from '../harness/nats-users.ts'
 import { Outsider } from '../harness/outsider.ts'
-import { replayLog } from '../harness/replay.ts'
+import { replayLog, runConfab } from '../harness/replay.ts'
 import { tempFolder } from '../harness/temp-folder.ts'
 
 const secret = 'a secret of at least thirty-two bytes'
@@ -41,12 +43,15 @@ const combinations: readonly [folder: string, roles: string][] = [
 ]
 
 t.test('all seven combinations of roles form one system', { timeout: 120_000 }, async t => {
-  const nats = await startNats(t)
+  const nats = await startNats(t, { hasUsers: true, streams: false })
   const folder = tempFolder(t)
+  const applied = await runConfab(['streams', 'apply', '--nats', nats.url])
+  t.equal(applied.code, 0, applied.stderr)
   const all = await Promise.all(
     combinations.map(async ([name, roles]) => {
       const args = ['--roles', roles]
-      return { roles, confab: await spawnConfab({ data: join(folder, name), nats: nats.url, secret, args }) }
+      const env = environmentOf(nats.port, roles.includes(',') ? 'server' : (roles as ProcessRole))
+      return { roles, confab: await spawnConfab({ data: join(folder, name), secret, args, env }) }
     }),
   )
   t.teardown(() => Promise.all(all.map(({ confab }) => confab.stop())))
@@ -122,6 +127,7 @@ t.test('all seven combinations of roles form one system', { timeout: 120_000 }, 
   await Promise.all(clients.map(client => client.stop()))
   const codes = await Promise.all(all.map(({ confab }) => confab.stop()))
   t.same(codes, Array(7).fill(0), 'SIGTERM ends each in order')
+  t.same(nats.violations(), [], 'each process has the NATS user of its roles, with the rights that it needs')
 })
 
 t.test('commands nodes join, leave and are killed under load', { timeout: 180_000 }, async t => {

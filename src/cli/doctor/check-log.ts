@@ -1,7 +1,14 @@
 import type { OpenNats } from '../../app/open-nats.ts'
 import { operatorText } from '../../events/index.ts'
 import type { ConfabConfig } from '../../infra/config/index.ts'
-import { loadStreams, type StreamStatus, streamsStatus } from '../../infra/nats/index.ts'
+import {
+  asRightsError,
+  loadStreams,
+  NatsError,
+  NatsProblem,
+  type StreamStatus,
+  streamsStatus,
+} from '../../infra/nats/index.ts'
 import { allViews, type GenerationRow } from '../projections/index.ts'
 import { copiesAdvice, copiesAway, copiesText } from '../streams/status.ts'
 import { count } from '../terminal/output.ts'
@@ -130,7 +137,11 @@ export const checkProjections = async (
     return findings.length === 0
       ? [well('projections', 'all have workers and are level with the log')]
       : findings
-  } catch (error) {
+  } catch (thrown) {
+    const error = asRightsError(thrown)
+    // The user of a server has no right to ask the workers.
+    if (NatsError.is(error) && error.code === NatsProblem.rights)
+      return [hint('projections', error.message, 'an operator may see them')]
     return [ill('projections', operatorText(error), 'see the message')]
   }
 }

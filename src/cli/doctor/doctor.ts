@@ -158,7 +158,7 @@ const checkCertificates = (config: ConfabConfig): Finding[] =>
 const checkUser = async ({ nats, isEmbedded }: OpenNats): Promise<Finding> => {
   const what = `NATS user${nats.user === undefined ? '' : ` ${nats.user}`}`
   const { rights, excess } = await rightsFinding(nats)
-  if (rights === 'few') return well(what, 'may change or remove no stream')
+  if (rights === 'few') return well(what, 'has no right to change or remove a stream')
   if (rights === 'too many')
     return ill(what, `may publish to ${excess}`, 'give it the rights that "confab streams rights" prints')
   return isEmbedded

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { jetstreamManager } from '@nats-io/jetstream'
+import { headers } from '@nats-io/transport-node'
 import t from 'tap'
 import {
   applyBuckets,
@@ -57,6 +58,14 @@ t.test('a node that may create neither buckets nor consumers', async t => {
   while (heard.length < 151) await sleep(10)
   t.match(heard.at(-1), { of: 'everyone', before: 7 })
   await t.rejects(writer.store.put({ of: 'everyone', before: 8 }), /Permissions Violation/)
+  const { connection } = await nats.connectAs('edge')
+  const rollup = headers()
+  rollup.set('Nats-Rollup', 'all')
+  const answer = await connection.request('$KV.confab-revocations.user.x', '', {
+    headers: rollup,
+    timeout: 3_000,
+  })
+  t.match(answer.string(), /rollup not permitted/, 'revocations cannot be removed at once')
   await t.rejects(open(t, await nats.connectAs('edge'), 2 * hour), {
     code: 'NATS_RIGHTS',
     message: /STREAM\.UPDATE\.KV_confab-revocations: run "confab streams apply" as a user who may/,

@@ -47,11 +47,14 @@ export const openBucket = ({ connection }: Nats, options: BucketOptions): Promis
     })
     const { config } = await manager.streams.info(bucketStream(options))
     const isKeptTooShort = keepMs > 0 && config.max_age > 0 && config.max_age < keepMs * 1e6
-    if (config.num_replicas < copies || isKeptTooShort)
+    // A message with the header Nats-Rollup would remove all keys. Keys that expire need it.
+    const hasRollup = config.allow_rollup_hdrs && !expires
+    if (config.num_replicas < copies || isKeptTooShort || hasRollup)
       await manager.streams.update(config.name, {
         ...config,
         num_replicas: Math.max(copies, config.num_replicas),
         max_age: isKeptTooShort ? keepMs * 1e6 : config.max_age,
+        allow_rollup_hdrs: expires,
       })
     return new Kvm(jetstream(connection, { timeout })).open(bucket, { allow_direct: false })
   })

@@ -154,9 +154,8 @@ export const rightsOfRoles = (roles: readonly ProcessRole[], streams: readonly S
   union(roles.map(role => roleRights[role](namesOf(streams))))
 
 /**
- * Returns the rights of a user, for these streams. No user except `admin` may change or remove streams, remove
- * messages, or create consumers: a consumer delivers to any subject, also to subjects that its creator may not publish
- * to.
+ * Returns the rights of a user, for these streams. Only `admin` may change or remove streams, remove messages, and
+ * create consumers: a consumer delivers to any subject, also to those to which its creator may not publish.
  */
 export const rightsOf = (user: NatsUser, streams: readonly StreamDefinition[]): Rights => {
   const inboxes: Rights = { publish: [], subscribe: [inboxesOf(user)] }
