@@ -36,7 +36,7 @@ const always: HeaderList = [
 
 const noStore: HeaderList = [['cache-control', 'no-store']]
 
-/** What authenticates the clients of a route. */
+/** The parts that authenticate the clients of a route. */
 export interface CallerParts {
   readonly tokens: ClientTokens
   readonly addresses: Pick<AddressLimit, 'keyOf'>
