@@ -146,7 +146,7 @@ const rates = (): string =>
   table(
     ['per', 'requests per second', 'bytes per second', 'counted'],
     [
-      ['socket', grouped(socketRequests), bytes(socketBytes), 'all frames after `hello`'],
+      ['socket', grouped(socketRequests), bytes(socketBytes), 'all frames'],
       [
         'user',
         grouped(userRequests),
@@ -206,7 +206,7 @@ export const generate = (): string =>
       },
     ),
     paragraph(
-      '`re` is the `id` of the request; `null` when the server could not read it. [Errors](errors.md) describes `error`. ' +
+      '`re` is the `id` of the request; `null` when the server could not read it, or did not decode a frame beyond a rate. [Errors](errors.md) describes `error`. ' +
         'A client may send requests without waiting for answers. Answers may arrive in another order than requests. ' +
         'Commands of one session on one conversation take effect in the order of their requests, and so does their order in the log. ' +
         'Every other frame of the server is an [event](#events) or a [push](#pushes), and has a type `t`.',

@@ -32,7 +32,8 @@ t.test('a socket above its rate receives the wait, and continues after it', asyn
   const again = await connect('alice')
   const answers = await Promise.all(Array.from({ length: 60 }, () => alice.request('ping')))
   const refused = refusedOf(answers)
-  t.ok(refused.length > 0 && refused.length <= 40, `${refused.length} refused`)
+  // Hello counts too.
+  t.ok(refused.length > 0 && refused.length <= 41, `${refused.length} refused`)
   for (const { code, retryAfterMs } of refused) {
     t.equal(code, 'RATE_LIMITED')
     t.ok(Number.isInteger(retryAfterMs) && retryAfterMs > 0 && retryAfterMs <= 50, `${retryAfterMs} ms`)

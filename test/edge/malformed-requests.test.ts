@@ -139,3 +139,25 @@ t.test('a body without a valid token is not read', async t => {
   })
   t.match(await answer.json(), { re: null, error: { code: 'UNAUTHENTICATED' } }, 'not even for its id')
 })
+
+t.test('requests that the transport refuses count as connections of their address', async t => {
+  const refusedByTransport = [
+    'GET / HTTP/1.0\r\n\r\n',
+    'GET / HTTP/1.1\r\n\r\n',
+    'GET  /\r\n\r\n',
+    '\x00\x01\x02\r\n\r\n',
+    'POST /v1/commands HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n',
+    `GET / HTTP/1.1\r\nHost: x\r\nX: ${'x'.repeat(70_000)}\r\n\r\n`,
+  ]
+  const other = await confabOf(t, {})
+  for (const text of refusedByTransport) {
+    const answer = await exchange(other.edge.port, `${text}${text}`)
+    t.ok(answer.split('HTTP/1.1 ').length <= 2, 'at most one answer, and the connection is closed')
+  }
+  // One connection, and one more after twenty seconds.
+  const confab = await confabOf(t, { addressConnects: 0.05 })
+  await exchange(confab.edge.port, refusedByTransport[0]!)
+  for (const text of refusedByTransport)
+    t.equal(await exchange(confab.edge.port, text), '', 'connections are closed unread')
+  await t.rejects(fetch(`${confab.url}/healthz`))
+})

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { Finding } from './answer-check.ts'
 import type { Lane } from './lane.ts'
 
-/** What a lane has found: the shortest case that shows it, and how to run this case again. */
+/** A finding of a lane: the smallest case that shows it, and how to run this case again. */
 export interface FoundCase {
   readonly lane: string
   readonly message: string
@@ -39,8 +39,13 @@ const messageOf = (error: unknown): string =>
       ? (error.stack ?? error.message)
       : String(error)
 
-/** Runs the cases of a lane until a time, by `performance.now()`. */
-export const runLane = async (lane: Lane, seed: number, endAt: number): Promise<LaneResult> => {
+/** Runs the cases of a lane until a time, by `performance.now()`. Calls `onFound` with each finding at once. */
+export const runLane = async (
+  lane: Lane,
+  seed: number,
+  endAt: number,
+  onFound: (found: FoundCase) => void,
+): Promise<LaneResult> => {
   const found = new Map<string, FoundCase>()
   let cases = 0
   for (let round = 0; performance.now() < endAt && found.size < mostFindings; round++) {
@@ -60,12 +65,14 @@ export const runLane = async (lane: Lane, seed: number, endAt: number): Promise<
     const message = messageOf(result.errorInstance)
     const kind = kindOf(message)
     if (found.has(kind)) continue
-    found.set(kind, {
+    const foundCase: FoundCase = {
       lane: lane.name,
       message,
       replay: `--replay ${lane.name}:${roundSeed}:${result.counterexamplePath}`,
-      minimal: fc.stringify(result.counterexample?.[0]),
-    })
+      minimal: fc.stringify(result.counterexample[0]),
+    }
+    found.set(kind, foundCase)
+    onFound(foundCase)
   }
   return { name: lane.name, cases, found: [...found.values()] }
 }

@@ -124,7 +124,7 @@ const prefixed = (message: Uint8Array, flag = 0, length = message.length): Buffe
   return Buffer.concat([prefix, message])
 }
 
-/** The start of a connection of HTTP/2: the preface, settings, a ping, and a request with headers that are not indexed. */
+/** The start of a connection of HTTP/2: the preface, settings, a ping, and frames of a request. */
 const opening = Buffer.concat([
   Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'),
   Buffer.from([0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 100]),

@@ -87,7 +87,7 @@ export const httpLane = (
     let connection = connect()
     try {
       if (given.mode === 'pipelined') {
-        // The answer to HEAD has no body, and after edits no one knows which answer that is.
+        // The answer to HEAD has no body, and after edits the reader cannot tell which answer that is.
         const withBodies = given.requests.filter(({ method }) => method !== 'HEAD')
         const all = Buffer.concat(withBodies.map((request, i) => bytesOf(request, `r${i}`, sender)))
         await writePieces(connection, given.edits.length === 0 ? all : edited(all, given.edits), given.cuts)
@@ -103,7 +103,7 @@ export const httpLane = (
         if (connection.isClosed) connection = connect()
         const isHead = request.method === 'HEAD'
         const sent = { ...request, path: earlier.inPath(request.path) }
-        // When the server refuses a request before its body has arrived, the reset of the connection may lose the answer.
+        // A server that refuses a request before its body has arrived closes: the reset may lose the answer.
         const mustAnswer = isWellFormed(sent) && (sent.body === undefined || given.cuts.length === 0)
         await writePieces(connection, bytesOf(sent, `r${i}`, sender), given.cuts)
         const answer = await readAnswer(connection, isHead, mustAnswer ? undefined : brokenMs)

@@ -7,7 +7,7 @@ type Framing = 'length' | 'chunks' | 'short' | 'long' | 'both' | 'twice' | 'none
 
 export interface HttpRequest {
   readonly method: string
-  /** Path and query. Names such as `$mediaId` stand for values of earlier answers. */
+  /** Path and query. A name such as `$mediaId` is replaced by a value of an earlier answer. */
   readonly path: string
   readonly token: 'own' | 'none' | 'junk' | 'forged' | 'admin'
   readonly headers: readonly (readonly [name: string, value: string])[]
@@ -17,24 +17,26 @@ export interface HttpRequest {
   readonly type: string | undefined
 }
 
+/** Any value as a text of a URL. Some objects have no text. */
+const textOf = (value: unknown): string =>
+  typeof value === 'object' && value !== null
+    ? Object.entries(value)
+        .map(([c, seq]) => `${c}:${typeof seq === 'object' ? '' : seq}`)
+        .join(',')
+    : String(value)
+
+/** As `encodeURIComponent`, for texts that are not well-formed. */
+const inUrl = (text: string): string => encodeURIComponent(text.toWellFormed())
+
 const queryOf = (fields: Fields, names: readonly string[]): string =>
   Object.entries(fields)
     .filter(([name]) => !names.includes(name))
-    .map(([name, value]) => {
-      const text =
-        typeof value === 'object' && value !== null
-          ? Object.entries(value)
-              .map(([c, seq]) => `${c}:${seq}`)
-              .join(',')
-          : String(value)
-      return `${encodeURIComponent(name.toWellFormed())}=${encodeURIComponent(text.toWellFormed())}`
-    })
+    .map(([name, value]) => `${inUrl(name)}=${inUrl(textOf(value))}`)
     .join('&')
     .slice(0, 3_000)
 
 const queries: Readonly<Record<string, (fields: Fields) => string>> = {
-  history: fields =>
-    `/v1/conversations/${encodeURIComponent(String(fields.c).toWellFormed()).slice(0, 300)}/events`,
+  history: fields => `/v1/conversations/${inUrl(textOf(fields.c)).slice(0, 300)}/events`,
   inbox: () => '/v1/inbox',
   undelivered: () => '/v1/undelivered',
   search: () => '/v1/search',

@@ -56,10 +56,12 @@ export class Rate {
   }
 }
 
-/** The use of one key: the theoretical arrival times of its requests and of their bytes. */
+/** The use of one key: the theoretical arrival times of its requests and of bytes. */
 export class Meter {
   requests = 0
   bytes = 0
+  /** Bytes of refused frames that were decoded. */
+  refused = 0
 }
 
 /** The meter of a user, with the number of its unanswered requests in all sessions on this node. */
@@ -102,6 +104,14 @@ export class Rates {
     if (wait > 0) return wait
     meter.bytes = load
     return 0
+  }
+
+  /** Counts the bytes of a refused frame and returns true. Over the rate of bytes it counts nothing: false. */
+  takeRefused(meter: Meter, now: number, bytes: number): boolean {
+    const load = this.#bytes.after(meter.refused, now, bytes)
+    if (this.#bytes.waitMs(load, now) > 0) return false
+    meter.refused = load
+    return true
   }
 
   /** Whether more than half of a burst is used. */
@@ -296,13 +306,29 @@ export class Admission {
     this.#conversations = new RecentKeys(meters, () => new ConversationMeter())
   }
 
-  /** Counts a frame of any kind. `now` is `performance.now()`. Throws ConfabError RATE_LIMITED. */
+  /**
+   * Counts a frame of any kind, before it is decoded. `now` is `performance.now()`. Throws ConfabError RATE_LIMITED.
+   */
   frame(session: MeteredSession, bytes: number, now: number): void {
     session.meter ??= new Meter()
     this.#take('socket_rate', this.#socketRates, session.meter, bytes, now)
-    if (session.phase !== 'open') return
+    if (session.phase === 'open') this.frameOfUser(session, bytes, now)
+  }
+
+  /** Counts a frame that arrived before its session had a user, for this user. Throws ConfabError RATE_LIMITED. */
+  frameOfUser(session: MeteredSession, bytes: number, now: number): void {
     session.userMeter ??= this.#meterOf(session.user)
     this.#take('user_rate', this.#userRates, session.userMeter, bytes, now)
+  }
+
+  /**
+   * Whether a frame that `frame` refused may be decoded, for the id that its answer repeats. Refused frames have a rate
+   * of their own, as large as that of accepted ones: a client that keeps sending gets answers without ids.
+   */
+  mayDecodeRefused(session: MeteredSession, bytes: number, now: number): boolean {
+    const { userMeter, meter } = session
+    if (userMeter !== undefined) return this.#userRates.takeRefused(userMeter, now, bytes)
+    return meter === undefined || this.#socketRates.takeRefused(meter, now, bytes)
   }
 
   /** Throws ConfabError OVERLOADED when the session or its user has too many unanswered requests. */

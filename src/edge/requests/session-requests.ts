@@ -8,7 +8,7 @@ import type { EdgeLimits } from '../ports/edge-limits.ts'
 import type { EdgeMetrics } from '../ports/edge-metrics.ts'
 import type { PresenceBoard } from '../presence/index.ts'
 import { deadlineIn } from '../sessions/close-sessions.ts'
-import { encodeAnswer, encodeError } from '../sessions/frames.ts'
+import { type Encoding, encodeAnswer, encodeError } from '../sessions/frames.ts'
 import { flush, push } from '../sessions/outbox.ts'
 import type { QueuedRequest, Session } from '../sessions/session.ts'
 import type { SessionRegistry } from '../sessions/session-registry.ts'
@@ -59,6 +59,14 @@ export interface SessionRequestParts {
   readonly logger: Logger
 }
 
+/** Reads the frames of a transport. */
+export interface FrameReader<T> {
+  /** Decodes a frame. Throws ConfabError BAD_REQUEST. */
+  decode(message: T, encoding: Encoding): Fields
+  /** Returns the id of a frame that is not decoded, if the id is its first field, as in frames of client libraries. */
+  leadingId(message: T, encoding: Encoding): string | null
+}
+
 /** Receives the frames of all sessions with two-way transports (WebSocket and gRPC), and answers each of them. */
 export class SessionRequests {
   readonly #parts: SessionRequestParts
@@ -93,58 +101,67 @@ export class SessionRequests {
     metrics.disconnected(code)
   }
 
-  /** Handles a decoded frame of this size, which arrived at `started` by `performance.now()`. */
-  receive(session: Session, value: Fields, bytes: number, started: number): void {
-    const id = requestId(value)
-    if (id === null) {
-      if (session.phase === 'open') this.#refuseCounted(session, bytes, missingId(), null, started)
-      else {
-        this.#fail(session, unread(started), missingId())
-        this.#countBad(session)
-      }
-      return
-    }
-    if (session.phase === 'open') this.#request(session, { id, value, bytes }, started)
-    else this.#beforeHello(session, { id, value, bytes }, started)
-  }
-
-  /** Answers a frame that could not be decoded. */
-  unreadable(session: Session, error: unknown, started: number): void {
-    this.#fail(session, unread(started), error)
-    this.#countBad(session)
-  }
-
-  /**
-   * Answers a frame over `Limits.frameBytes`. It is not decoded, but its bytes count. `id`: the request's id, if known.
-   */
-  tooLarge(session: Session, bytes: number, id: string | null, started: number): void {
-    this.#parts.metrics.limited('frame_size')
+  /** Handles a frame of this size. It counts before it is decoded. */
+  frame<T>(session: Session, message: T, bytes: number, reader: FrameReader<T>): void {
+    const started = performance.now()
+    const { admission, metrics } = this.#parts
+    if (bytes > Limits.frameBytes) metrics.limited('frame_size')
     if (bytes > this.#limits.closingBytes) {
       session.end(CloseCode.tooBig, 'frame too large')
       return
     }
-    const error = new ConfabError('TOO_LARGE', `A frame may have at most ${Limits.frameBytes} bytes.`)
-    this.#refuseCounted(session, bytes, error, id, started)
-  }
-
-  /** Refuses a frame with this error, or with RATE_LIMITED: a refused frame counts like any other one. */
-  #refuseCounted(
-    session: Session,
-    bytes: number,
-    error: ConfabError,
-    id: string | null,
-    started: number,
-  ): void {
-    let refusal: unknown = error
+    let refusal: unknown
     try {
-      this.#parts.admission.frame(session, bytes, started)
+      admission.frame(session, bytes, started)
+      if (bytes > Limits.frameBytes) refusal = tooLarge()
     } catch (limited) {
       refusal = limited
     }
-    this.#fail(session, unread(started, id), refusal)
+    if (refusal === undefined) this.#read(session, message, bytes, reader, started)
+    else if (bytes > Limits.frameBytes || !admission.mayDecodeRefused(session, bytes, started))
+      this.#fail(session, unread(started, reader.leadingId(message, session.encoding)), refusal)
+    else this.#readRefused(session, message, reader, refusal, started)
   }
 
-  #request(session: Session, { id, value, bytes }: QueuedRequest, started: number): void {
+  /** Decodes a frame and handles its request. */
+  #read<T>(session: Session, message: T, bytes: number, reader: FrameReader<T>, started: number): void {
+    let value: Fields
+    try {
+      value = reader.decode(message, session.encoding)
+    } catch (error) {
+      this.#fail(session, unread(started), error)
+      this.#countBad(session)
+      return
+    }
+    const id = requestId(value)
+    if (id === null) {
+      this.#fail(session, unread(started), missingId())
+      if (session.phase !== 'open') this.#countBad(session)
+    } else if (session.phase === 'open') this.#request(session, { id, value, bytes }, started)
+    else this.#beforeHello(session, { id, value, bytes }, started)
+  }
+
+  /** Decodes a frame that is refused, and answers with its id. */
+  #readRefused<T>(
+    session: Session,
+    message: T,
+    reader: FrameReader<T>,
+    refusal: unknown,
+    started: number,
+  ): void {
+    let id: string | null = null
+    let isReadable = true
+    try {
+      id = requestId(reader.decode(message, session.encoding))
+    } catch {
+      isReadable = false
+    }
+    this.#fail(session, unread(started, id), refusal)
+    if (!isReadable) this.#countBad(session)
+  }
+
+  /** `isCounted`: whether the frame counts for the user of the session already. */
+  #request(session: Session, { id, value, bytes }: QueuedRequest, started: number, isCounted = true): void {
     const { admission, presence, answer } = this.#parts
     const pending: PendingRequest = {
       id,
@@ -154,7 +171,7 @@ export class SessionRequests {
     }
     let counted: Request | undefined
     try {
-      admission.frame(session, bytes, started)
+      if (!isCounted) admission.frameOfUser(session, bytes, started)
       const request = checkRequest(value)
       admission.requireInFlight(session)
       admission.request(request, session.user, bytes, started)
@@ -261,7 +278,7 @@ export class SessionRequests {
     for (const request of queued) {
       if (session.closed) return
       // `hello` has changed the phase.
-      if (session.phase === 'open') this.#request(session, request, started)
+      if (session.phase === 'open') this.#request(session, request, started, false)
       else this.#beforeHello(session, request, started)
     }
   }
@@ -307,6 +324,9 @@ export class SessionRequests {
     session.end(CloseCode.policy, 'too many invalid frames')
   }
 }
+
+const tooLarge = (): ConfabError =>
+  new ConfabError('TOO_LARGE', `A frame may have at most ${Limits.frameBytes} bytes.`)
 
 const missingId = (): ConfabError =>
   new ConfabError('BAD_REQUEST', `id: expected a string of 1 to ${Limits.idChars} characters.`, {

@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import { Packr, Unpackr } from 'msgpackr'
-import { ConfabError, type ErrorBody, Subprotocol } from '../../events/index.ts'
+import { ConfabError, type ErrorBody, Limits, Subprotocol } from '../../events/index.ts'
 import { isSafeMsgpack, maxDepth } from './msgpack-check.ts'
 
 /** The encoding of a session's frames. `sse`: JSON as Server-Sent Events. `grpc`: JSON that the transport converts. */
@@ -100,12 +100,35 @@ export const decodeFrame = (
 
 const idAtStart = /^\s*\{\s*"id"\s*:\s*"([^"\\]{1,64})"/
 
+/** Bytes at the start of a frame in which an id of `Limits.idChars` characters ends. */
+const startBytes = 512
+
+/** Bytes of the size that follows the type of a map: 0 to 15 entries, and more. */
+const mapSizes: Readonly<Record<number, number>> = { 222: 2, 223: 4 }
+
+/** Returns the text at the start of a map of MessagePack whose first key is `id`, if it is valid. */
+const idOfMap = (bytes: Buffer): string | null => {
+  const [type = 0] = bytes
+  const at = 1 + (mapSizes[type] ?? 0)
+  const isMap = (type & 0xf0) === 0x80 || type in mapSizes
+  if (!isMap || bytes.toString('latin1', at, at + 3) !== '\xa2id') return null
+  const kind = bytes[at + 3] ?? 0
+  const isShort = (kind & 0xe0) === 0xa0
+  if (!isShort && kind !== 0xd9) return null
+  const length = isShort ? kind & 0x1f : (bytes[at + 4] ?? 0)
+  const start = at + (isShort ? 4 : 5)
+  const id = bytes.subarray(start, start + length)
+  return id.length === length && isUtf8(id) ? id.toString() : null
+}
+
 /**
- * Returns the id of a frame that is too large to decode, if the id is its first field, as in frames of client
- * libraries.
+ * Returns the id of a frame that is not decoded, if it is the first field, as in frames of client libraries, and valid.
  */
-export const leadingId = (message: ArrayBuffer, encoding: Encoding): string | null =>
-  encoding === 'json' ? (idAtStart.exec(Buffer.from(message, 0, 256).toString('utf8'))?.[1] ?? null) : null
+export const leadingId = (message: ArrayBuffer, encoding: Encoding): string | null => {
+  const bytes = Buffer.from(message, 0, Math.min(message.byteLength, startBytes))
+  const id = encoding === 'json' ? idAtStart.exec(bytes.toString('utf8'))?.[1] : idOfMap(bytes)
+  return id === undefined || id === null || id.length === 0 || id.length > Limits.idChars ? null : id
+}
 
 /** Encodes a push or an answer. */
 export const encodeFrame = (encoding: Encoding, value: object): Frame => {

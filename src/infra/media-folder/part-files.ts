@@ -18,8 +18,8 @@ import { isMissing } from './object-files.ts'
 
 const uploadPattern = /^[0-9a-f]{32}$/
 
-/** Time without a byte after which a part is not being sent any more, ms. The transport closes connections sooner. */
-const abandonedMs = 120_000
+/** Time without a byte after which another request may send a part instead, ms. */
+const defaultStalledMs = 5_000
 
 /**
  * Stores multipart uploads: a folder per upload, with its key and one file per part. A part is renamed to its final
@@ -28,9 +28,11 @@ const abandonedMs = 120_000
  */
 export class PartFiles {
   readonly #folder: string
+  readonly #stalledMs: number
 
-  constructor(folder: string) {
+  constructor(folder: string, stalledMs = defaultStalledMs) {
     this.#folder = folder
+    this.#stalledMs = stalledMs
   }
 
   async begin(key: string): Promise<string> {
@@ -58,36 +60,45 @@ export class PartFiles {
 
   /**
    * Stores a part of exactly `size` bytes. One request at a time sends a part, so an upload takes at most the space of
-   * its parts twice. Rejects with ConfabError: NOT_FOUND without the upload, BAD_REQUEST for another number of bytes,
-   * OVERLOADED while the part is being sent.
+   * its parts twice. A later request replaces one that has stalled. Rejects with ConfabError: NOT_FOUND without the
+   * upload, BAD_REQUEST for another number of bytes, OVERLOADED while another request sends the part.
    */
   async take(upload: string, part: number, size: number, body: AsyncIterable<Uint8Array>): Promise<void> {
     const folder = this.#folderOf(upload)
     if (folder === undefined) throw new ConfabError('NOT_FOUND', 'This upload does not exist.')
     const coming = join(folder, `coming-${part}`)
     const file = await this.#claim(coming)
+    let isOurs = true
     try {
       try {
         let bytes = 0
+        let at = Date.now()
         for await (const chunk of body) {
+          if (Date.now() - at > this.#stalledMs) await requireName(file)
+          at = Date.now()
           bytes += chunk.length
           if (bytes > size) break
           await file.write(chunk)
         }
         if (bytes !== size) throw new ConfabError('BAD_REQUEST', `Expected a part of ${size} bytes.`)
         await file.sync()
+        await requireName(file)
       } finally {
+        isOurs = await hasName(file)
         await file.close()
       }
       await rename(coming, join(folder, String(part)))
     } catch (error) {
-      await rm(coming, { force: true })
+      if (isOurs) await rm(coming, { force: true })
       if (isMissing(error)) throw new ConfabError('NOT_FOUND', 'This upload does not exist.')
       throw error
     }
   }
 
-  /** Creates the file of a part that a client sends. The file of a process that failed does not grow any more. */
+  /**
+   * Creates the file of a part that a client sends. Replaces a file that does not grow any more: its request has
+   * stalled, or its process has failed.
+   */
   async #claim(path: string): Promise<FileHandle> {
     for (let isLast = false; ; isLast = true)
       try {
@@ -99,10 +110,7 @@ export class PartFiles {
           ({ mtimeMs }) => mtimeMs,
           () => 0,
         )
-        if (isLast || Date.now() - at < abandonedMs)
-          throw new ConfabError('OVERLOADED', 'This part is being sent by another request.', {
-            retryAfterMs: 1_000,
-          })
+        if (isLast || Date.now() - at < this.#stalledMs) throw sentByAnother()
         await rm(path, { force: true })
       }
   }
@@ -150,4 +158,14 @@ export class PartFiles {
   #folderOf(upload: string): string | undefined {
     return uploadPattern.test(upload) ? join(this.#folder, upload) : undefined
   }
+}
+
+const sentByAnother = (): ConfabError =>
+  new ConfabError('OVERLOADED', 'This part is being sent by another request.', { retryAfterMs: 1_000 })
+
+/** Whether an open file still has its name: a request that replaces a stalled one removes the name. */
+const hasName = async (file: FileHandle): Promise<boolean> => (await file.stat()).nlink > 0
+
+const requireName = async (file: FileHandle): Promise<void> => {
+  if (!(await hasName(file))) throw sentByAnother()
 }

@@ -1,7 +1,8 @@
+import { isUtf8 } from 'node:buffer'
 import { join } from 'node:path'
 import type { ServiceDefinition } from '@grpc/grpc-js'
 import { loadSync } from '@grpc/proto-loader'
-import { ConfabError } from '../../../events/index.ts'
+import { ConfabError, Limits } from '../../../events/index.ts'
 import type { Frame } from '../../sessions/frames.ts'
 
 const { 'confab.v1.Confab': loaded } = loadSync(join(import.meta.dirname, 'confab.proto'), {
@@ -90,6 +91,18 @@ export const decodeRequest = (bytes: Buffer): Fields => {
   if (others.length > 0) throw notARequest()
   // A request of a later version has no known field.
   return t === undefined ? { id } : { id, t, ...toJsonFields(t, request[t] as Fields) }
+}
+
+/** The tag of `id`, a string with field number 1. */
+const idTag = 0x0a
+
+/** Returns the id of a message that is not decoded, if the id is its first field. */
+export const leadingMessageId = (bytes: Buffer): string | null => {
+  const [tag, length = 0] = bytes
+  // The length of a longer text has several bytes.
+  if (tag !== idTag || length === 0 || length > 127 || bytes.length < 2 + length) return null
+  const id = bytes.subarray(2, 2 + length)
+  return isUtf8(id) && id.toString().length <= Limits.idChars ? id.toString() : null
 }
 
 /** Returns the field of an event type: `memberRoleChanged` for `member.role_changed`. */

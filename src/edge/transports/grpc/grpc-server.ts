@@ -3,17 +3,17 @@ import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { logVerbosity, Server, ServerCredentials, setLogVerbosity } from '@grpc/grpc-js'
 import type { Logger } from '../../../base/logger.ts'
 import type { ServerTls } from '../../../base/tls-files.ts'
-import { CloseCode, ConfabError, Limits } from '../../../events/index.ts'
+import { CloseCode, ConfabError } from '../../../events/index.ts'
 import type { AddressCount, AddressLimit } from '../../limits/connection-limits.ts'
 import type { EdgeLimits } from '../../ports/edge-limits.ts'
 import type { EdgeMetrics } from '../../ports/edge-metrics.ts'
-import type { SessionRequests } from '../../requests/session-requests.ts'
+import type { FrameReader, SessionRequests } from '../../requests/session-requests.ts'
 import { bearerToken } from '../../sessions/caller.ts'
 import { deadlineIn } from '../../sessions/close-sessions.ts'
 import { Session } from '../../sessions/session.ts'
 import type { WriteRoom } from '../../sessions/slow-consumers.ts'
 import { CannotListenError } from '../listen.ts'
-import { decodeRequest, service } from './grpc-messages.ts'
+import { decodeRequest, leadingMessageId, service } from './grpc-messages.ts'
 import { endCall, type GrpcCall, GrpcStream } from './grpc-stream.ts'
 
 export interface GrpcParts {
@@ -131,29 +131,16 @@ const openCall = (call: GrpcCall, parts: GrpcParts, limits: EdgeLimits): void =>
   })
   session.ws = stream
   requests.opened(session)
-  call.on('data', (bytes: Buffer) => received(session, bytes, requests))
+  call.on('data', (bytes: Buffer) => {
+    if (!session.closed) requests.frame(session, bytes, bytes.length, messages)
+  })
   call.on('end', () => stream.finish())
   call.on('cancelled', () => stream.cancelled())
   // An ended call keeps its connection until the client has received the last messages, so it counts until `close`.
   call.on('close', () => addresses.closed(address, session.isIdentified))
 }
 
-const received = (session: Session, bytes: Buffer, requests: SessionRequests): void => {
-  if (session.closed) return
-  const started = performance.now()
-  if (bytes.length > Limits.frameBytes) {
-    requests.tooLarge(session, bytes.length, null, started)
-    return
-  }
-  let value: Record<string, unknown>
-  try {
-    value = decodeRequest(bytes)
-  } catch (error) {
-    requests.unreadable(session, error, started)
-    return
-  }
-  requests.receive(session, value, bytes.length, started)
-}
+const messages: FrameReader<Buffer> = { decode: decodeRequest, leadingId: leadingMessageId }
 
 /** Returns the address of a peer such as `127.0.0.1:5000` or `::1:5000`. */
 const addressOf = (peer: string): string => peer.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1')

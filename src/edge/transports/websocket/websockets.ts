@@ -5,11 +5,11 @@ import type {
   WebSocket,
   WebSocketBehavior,
 } from 'uWebSockets.js'
-import { ConfabError, Limits } from '../../../events/index.ts'
+import { ConfabError } from '../../../events/index.ts'
 import type { AddressCount, AddressLimit } from '../../limits/connection-limits.ts'
 import type { EdgeLimits } from '../../ports/edge-limits.ts'
 import type { EdgeMetrics } from '../../ports/edge-metrics.ts'
-import type { SessionRequests } from '../../requests/session-requests.ts'
+import type { FrameReader, SessionRequests } from '../../requests/session-requests.ts'
 import { bearerToken } from '../../sessions/caller.ts'
 import { deadlineIn } from '../../sessions/close-sessions.ts'
 import { decodeFrame, leadingId, negotiate } from '../../sessions/frames.ts'
@@ -29,6 +29,15 @@ export interface WebSocketParts {
   readonly always: AnswerHeaders
   /** Whether a page of this origin may open WebSockets at this host. Empty: no browser. */
   readonly isOriginAllowed: (origin: string, host: string) => boolean
+}
+
+const textFrames: FrameReader<ArrayBuffer> = {
+  decode: (message, encoding) => decodeFrame(message, false, encoding),
+  leadingId,
+}
+const binaryFrames: FrameReader<ArrayBuffer> = {
+  decode: (message, encoding) => decodeFrame(message, true, encoding),
+  leadingId,
 }
 
 /** The route `/v1/ws`: accepts WebSockets, creates a session for each, and decodes their frames. */
@@ -52,7 +61,13 @@ export class WebSockets {
       sendPingsAutomatically: true,
       upgrade: (res, req, context) => this.#upgrade(res, req, context),
       open: ws => this.#opened(ws),
-      message: (ws, message, isBinary) => this.#received(ws.getUserData().session, message, isBinary),
+      message: (ws, message, isBinary) =>
+        this.#parts.requests.frame(
+          ws.getUserData().session,
+          message,
+          message.byteLength,
+          isBinary ? binaryFrames : textFrames,
+        ),
       drain: ws => this.#parts.writeRoom.moved(ws.getUserData().session),
       dropped: () => this.#parts.metrics.dropped(),
       close: (ws, code) => this.#closed(ws.getUserData().session, code),
@@ -104,23 +119,5 @@ export class WebSockets {
   #closed(session: Session, code: number): void {
     this.#parts.addresses.closed(session.address, session.isIdentified)
     this.#parts.requests.closed(session, code)
-  }
-
-  #received(session: Session, message: ArrayBuffer, isBinary: boolean): void {
-    const started = performance.now()
-    const { requests } = this.#parts
-    const bytes = message.byteLength
-    if (bytes > Limits.frameBytes) {
-      requests.tooLarge(session, bytes, leadingId(message, session.encoding), started)
-      return
-    }
-    let value: Record<string, unknown>
-    try {
-      value = decodeFrame(message, isBinary, session.encoding)
-    } catch (error) {
-      requests.unreadable(session, error, started)
-      return
-    }
-    requests.receive(session, value, bytes, started)
   }
 }
