@@ -1,10 +1,12 @@
-import { readFileSync } from 'node:fs'
 import { Command, Help, type Option } from 'commander'
+import { backupCommand } from './backup.ts'
 import { runCommand } from './command/run-command.ts'
+import { readVersion } from './command/version.ts'
 import { doctorCommand } from './doctor/doctor.ts'
 import { importCommand } from './import/index.ts'
 import { projectionsCommand } from './projections/index.ts'
 import { replayCommand } from './replay.ts'
+import { restoreCommand } from './restore.ts'
 import { sendCommand } from './send.ts'
 import { serveCommand } from './serve/serve.ts'
 import { sessionsCommand } from './sessions.ts'
@@ -13,11 +15,6 @@ import { streamsCommand } from './streams.ts'
 import { tailCommand } from './tail.ts'
 import { helpWidth, note } from './terminal/output.ts'
 import { tokenCommand } from './token.ts'
-
-const readVersion = (): string => {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
-  return (JSON.parse(text) as { version: string }).version
-}
 
 const isVerbose = ({ long }: Option): boolean => long === '--verbose'
 
@@ -52,6 +49,8 @@ export const createProgram = (): Command => {
     .addCommand(importCommand())
     .addCommand(replayCommand())
     .addCommand(streamsCommand())
+    .addCommand(backupCommand())
+    .addCommand(restoreCommand())
     .addCommand(storesCommand())
     .addCommand(sessionsCommand())
     .addCommand(projectionsCommand())

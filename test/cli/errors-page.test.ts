@@ -3,6 +3,7 @@ import t from 'tap'
 import { CliProblem } from '../../src/cli/command/cli-error.ts'
 import { CassandraProblem } from '../../src/infra/cassandra/index.ts'
 import { ElasticsearchProblem } from '../../src/infra/elasticsearch/index.ts'
+import { BackupProblem } from '../../src/infra/nats/backup/index.ts'
 import { NatsProblem } from '../../src/infra/nats/index.ts'
 import { MediaProblem } from '../../src/media/index.ts'
 import { PlanProblem } from '../../src/projections/index.ts'
@@ -12,6 +13,7 @@ const page = readFileSync(new URL('../../docs/errors.md', import.meta.url), 'utf
 const registries: readonly Readonly<Record<string, string>>[] = [
   CliProblem,
   NatsProblem,
+  BackupProblem,
   MediaProblem,
   ElasticsearchProblem,
   PlanProblem,

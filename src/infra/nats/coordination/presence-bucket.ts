@@ -7,6 +7,7 @@ import { rawHeaders } from '../client/connection.ts'
 import { NatsError, NatsProblem } from '../client/nats-error.ts'
 import { isRefusal, readAck, refusalError } from '../client/publish-ack.ts'
 import { OrderedConsumer } from '../log/ordered-consumer.ts'
+import { toStoredEvent } from '../log/stored-message.ts'
 import { checkConnected, openBucket } from './kv-bucket.ts'
 
 const bucket = 'confab-presence'
@@ -117,7 +118,7 @@ class PresenceBucket implements PresenceStore {
     this.#consumer?.stop()
     // The previous `#read` ends when it finds another consumer here, or none.
     this.#consumer = undefined
-    const consumer = new OrderedConsumer(this.#nats, stream, 0, maxQueued)
+    const consumer = new OrderedConsumer(this.#nats, stream, 0, maxQueued, toStoredEvent)
     this.#consumer = consumer
     while (this.#listener !== undefined) {
       const messages = await consumer.next(batch)

@@ -5,6 +5,7 @@ import type { Revocation, RevocationStore, StoredRevocation } from '../../../edg
 import { checkedId, Id } from '../../../events/index.ts'
 import type { Nats } from '../client/connection.ts'
 import { OrderedConsumer } from '../log/ordered-consumer.ts'
+import { toStoredEvent } from '../log/stored-message.ts'
 import { checkConnected, isBucketConflict, openBucket } from './kv-bucket.ts'
 
 const bucket = 'confab-revocations'
@@ -83,7 +84,7 @@ class RevocationBucket implements RevocationStore {
   }
 
   follow(listener: (revocation: StoredRevocation) => void): Promise<void> {
-    const consumer = new OrderedConsumer(this.#nats, `KV_${bucket}`, 0, maxQueued)
+    const consumer = new OrderedConsumer(this.#nats, `KV_${bucket}`, 0, maxQueued, toStoredEvent)
     this.#consumer = consumer
     return new Promise(resolve => void this.#read(consumer, listener, resolve))
   }

@@ -5,7 +5,7 @@ import { ReplyInbox } from '../client/connection.ts'
 import type { LogLayout } from './log-layout.ts'
 import { LogReader } from './log-reader.ts'
 import { OrderedConsumer } from './ordered-consumer.ts'
-import { isForeign } from './stored-message.ts'
+import { isForeign, toStoredEvent } from './stored-message.ts'
 
 const defaultBatch = 500
 /** Events in one batch of a range. Larger than the default: a range is read for throughput, not for latency. */
@@ -43,7 +43,7 @@ export class NatsEventSource implements EventSource {
     { signal, batch = defaultBatch }: { signal: AbortSignal; batch?: number },
   ): AsyncIterable<readonly StoredEvent[]> {
     if (signal.aborted) return
-    const consumer = new OrderedConsumer(this.#nats, stream, after, 2 * batch)
+    const consumer = new OrderedConsumer(this.#nats, stream, after, 2 * batch, toStoredEvent)
     const stop = (): void => consumer.stop()
     signal.addEventListener('abort', stop)
     try {
