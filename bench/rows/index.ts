@@ -1,5 +1,6 @@
 import type { Row } from '../row.ts'
 import { appendRow } from './append.ts'
+import { backupRow } from './backup.ts'
 import { cassandraRow } from './cassandra.ts'
 import { catchUpRow } from './catch-up.ts'
 import { coldConversationRow } from './cold-conversation.ts'
@@ -36,6 +37,7 @@ export const rows: readonly Row[] = [
   rebuildRow,
   replayRow,
   coldConversationRow,
+  backupRow,
   startRow,
 ]
 

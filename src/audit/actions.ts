@@ -41,6 +41,14 @@ export const Actions = {
     meaning: 'Streams were created, or settings of streams were changed, as they are defined.',
     recording: 'after',
   },
+  'backup.take': {
+    meaning: 'An operator took a backup of streams.',
+    recording: 'after',
+  },
+  'backup.restore': {
+    meaning: 'An operator restored streams from a backup, or restored them as copies to verify the backup.',
+    recording: 'after',
+  },
   'stores.migrate': {
     meaning: 'An operator created or upgraded the tables of the views in Cassandra.',
     recording: 'around',

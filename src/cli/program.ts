@@ -1,12 +1,14 @@
 import { Command, Help, type Option } from 'commander'
 import { confabVersion } from '../base/version.ts'
 import { auditCommand } from './audit.ts'
+import { backupCommand } from './backup.ts'
 import { certsCommand } from './certs.ts'
 import { runCommand } from './command/run-command.ts'
 import { doctorCommand } from './doctor/doctor.ts'
 import { importCommand } from './import/index.ts'
 import { projectionsCommand } from './projections/index.ts'
 import { replayCommand } from './replay.ts'
+import { restoreCommand } from './restore.ts'
 import { sendCommand } from './send.ts'
 import { serveCommand } from './serve/serve.ts'
 import { sessionsCommand } from './sessions.ts'
@@ -49,6 +51,8 @@ export const createProgram = (): Command => {
     .addCommand(importCommand())
     .addCommand(replayCommand())
     .addCommand(streamsCommand())
+    .addCommand(backupCommand())
+    .addCommand(restoreCommand())
     .addCommand(storesCommand())
     .addCommand(sessionsCommand())
     .addCommand(certsCommand())

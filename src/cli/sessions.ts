@@ -1,4 +1,3 @@
-import { createInterface } from 'node:readline/promises'
 import { Command, InvalidArgumentError } from 'commander'
 import { sleep } from '../base/sleep.ts'
 import { isId, userIdOfClaim } from '../events/index.ts'
@@ -23,6 +22,7 @@ import {
   requireUserId,
   type SystemFlags,
 } from './command/config-flags.ts'
+import { confirm } from './command/confirm.ts'
 import { count, note, print, span, table } from './terminal/output.ts'
 
 /** How long `end` waits for the nodes to close the sessions, ms. */
@@ -192,18 +192,6 @@ const planOf = async (queries: SessionQueries, flags: EndFlags): Promise<Plan> =
         query: { user, issuedBefore: before, limit: 1 },
         text: `sessions of ${user} with ${when}`,
       }
-}
-
-/** Asks on the terminal. Throws CliError without a terminal. */
-const confirm = async (question: string): Promise<boolean> => {
-  if (!process.stdin.isTTY)
-    throw new CliError('BAD_OPTION', 'this command asks first, and there is no terminal: confirm with --yes')
-  const terminal = createInterface({ input: process.stdin, output: process.stderr })
-  try {
-    return /^y(es)?$/i.test((await terminal.question(`${question} [y/N] `)).trim())
-  } finally {
-    terminal.close()
-  }
 }
 
 /** The target of a revocation in an audit record. */

@@ -85,6 +85,8 @@ const runs = (folder: string): readonly (readonly [name: string, args: readonly 
     ['import ndjson', [ndjson]],
     ['import irc', [irc]],
     ['streams apply', []],
+    ['backup', [join(folder, 'backups')]],
+    ['restore', [join(folder, 'backups'), '--verify']],
     ['sessions end', ['--user', 'alice', '--yes']],
     ['projections pause', ['search']],
     ['projections resume', ['search']],

@@ -5,6 +5,7 @@ import { TlsProblem } from '../../src/base/tls-files.ts'
 import { CliProblem } from '../../src/cli/command/cli-error.ts'
 import { CassandraProblem } from '../../src/infra/cassandra/index.ts'
 import { ElasticsearchProblem } from '../../src/infra/elasticsearch/index.ts'
+import { BackupProblem } from '../../src/infra/nats/backup/index.ts'
 import { NatsProblem } from '../../src/infra/nats/index.ts'
 import { MediaProblem } from '../../src/media/index.ts'
 import { PlanProblem } from '../../src/projections/index.ts'
@@ -16,6 +17,7 @@ const registries: readonly Readonly<Record<string, string>>[] = [
   TlsProblem,
   AuditProblem,
   NatsProblem,
+  BackupProblem,
   MediaProblem,
   ElasticsearchProblem,
   PlanProblem,

@@ -20,6 +20,8 @@ export const CliProblem = {
   noConversation: 'NO_SUCH_CONVERSATION',
   /** No node has the given session. */
   noSession: 'NO_SUCH_SESSION',
+  /** NATS, or a backup, has no stream of the given name. */
+  noStream: 'NO_SUCH_STREAM',
   /** `doctor` or a `status` command found a problem. */
   notReady: 'NOT_READY',
   /** A generation of a view is behind the log or behind another generation. */

@@ -7,6 +7,7 @@ export {
   type SessionQuery,
 } from '../../edge/ports/session-queries.ts'
 export { connectNats, errorCodeOf, type Nats, type NatsOptions } from './client/connection.ts'
+export { streamNames } from './client/jetstream-api.ts'
 export { asRightsError, NatsError, NatsProblem } from './client/nats-error.ts'
 export { type Refusal, refusalText } from './client/refusals.ts'
 export { supportedNats } from './client/server-versions.ts'

@@ -11,12 +11,10 @@ import {
   ListPartsCommand,
   PutObjectCommand,
   paginateListObjectsV2,
-  S3Client,
-  type S3ClientConfig,
+  type S3Client,
   UploadPartCommand,
 } from '@aws-sdk/client-s3'
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
-import { readTlsFiles } from '../../base/tls-files.ts'
 import {
   contentDisposition,
   type DownloadAs,
@@ -25,29 +23,9 @@ import {
   type StoredObject,
   type StoredPart,
 } from '../../media/index.ts'
-import { defaultS3Options, type S3MediaOptions } from './options.ts'
+import type { S3MediaOptions } from './options.ts'
+import { clientOf } from './s3-client.ts'
 import { asStoreError, isMissing } from './s3-error.ts'
-
-/** Creates a client without connecting. Throws TlsError. */
-const clientOf = (options: S3MediaOptions, endpoint: string | undefined): S3Client => {
-  const { region, credentials, connectMs, timeoutMs } = { ...defaultS3Options, ...options }
-  const { certificates, ...tls } = readTlsFiles('s3', options)
-  const config: S3ClientConfig = {
-    region,
-    maxAttempts: 3,
-    // By default the SDK signs a checksum of an empty body into the URL of every part, and S3 then refuses the part.
-    requestChecksumCalculation: 'WHEN_REQUIRED',
-    responseChecksumValidation: 'WHEN_REQUIRED',
-    requestHandler: {
-      connectionTimeout: connectMs,
-      requestTimeout: timeoutMs,
-      ...(certificates.length === 0 ? {} : { httpsAgent: tls }),
-    },
-    ...(credentials === undefined ? {} : { credentials }),
-    ...(endpoint === undefined ? {} : { endpoint, forcePathStyle: true }),
-  }
-  return new S3Client(config)
-}
 
 /** Stores media in a bucket of S3 or of a compatible server. Connects on first use; `close` disconnects. */
 export class S3Media implements MediaStore {

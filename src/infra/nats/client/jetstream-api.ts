@@ -73,6 +73,14 @@ export const streamsTaking = async (manager: JetStreamManager, subject: string):
   return names
 }
 
+/** Returns the names of all streams. Throws NatsError. */
+export const streamNames = (connection: NatsConnection): Promise<string[]> =>
+  askJetStream(connection, async manager => {
+    const names: string[] = []
+    for await (const name of manager.streams.names()) names.push(name)
+    return names.sort()
+  })
+
 /** Returns the name of the one stream that takes a subject. Throws NatsError when there is none or several. */
 export const streamTaking = async (manager: JetStreamManager, subject: string): Promise<string> => {
   const names = await streamsTaking(manager, subject)

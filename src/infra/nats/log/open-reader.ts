@@ -3,6 +3,7 @@ import { apiSubject } from '../client/jetstream-api.ts'
 import { ownRights } from '../rights/own-rights.ts'
 import { OrderedConsumer } from './ordered-consumer.ts'
 import { PolledReader } from './polled-reader.ts'
+import { toStoredEvent } from './stored-message.ts'
 import type { StreamReader } from './stream-reader.ts'
 
 /** `maxQueued`: the number of queued messages above which the reader requests no more. */
@@ -15,7 +16,7 @@ export type OpenReader = (stream: string, after: number, maxQueued: number) => S
 export const readerOf = async (nats: Nats, stream: string): Promise<OpenReader> => {
   const { mayPublish } = await ownRights(nats)
   if (mayPublish(apiSubject('CONSUMER.CREATE', stream, '*')))
-    return (stream, after, maxQueued) => new OrderedConsumer(nats, stream, after, maxQueued)
+    return (stream, after, maxQueued) => new OrderedConsumer(nats, stream, after, maxQueued, toStoredEvent)
   const isDirect = mayPublish(apiSubject('DIRECT.GET', stream))
   return (stream, after, maxQueued) => new PolledReader(nats, { stream, after, maxQueued, isDirect })
 }

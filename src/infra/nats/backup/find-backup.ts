@@ -1,0 +1,52 @@
+import type { BackupFiles } from '../../../base/backup-files.ts'
+import { BackupError, BackupProblem } from './backup-error.ts'
+import type { BackupKey } from './backup-key.ts'
+import { type Manifest, manifestFile, readManifest } from './manifest.ts'
+
+export interface FindBackupOptions {
+  readonly key: BackupKey | undefined
+  /** The backup has to be finished by this time. Default: the newest one. */
+  readonly at?: Date | undefined
+  /** The name of the backup. Default: the newest one. */
+  readonly id?: string | undefined
+  /** Receives the names of unfinished backups that are newer than the one found. */
+  readonly onUnfinished?: (id: string) => void
+}
+
+/** The form of the name of a backup: the time of its start. */
+const backupName = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)(\d{3})Z-[0-9a-f]{4}$/
+
+/** Whether a name is one of a backup. */
+export const isBackupName = (name: string): boolean => backupName.test(name)
+
+const startOf = (id: string): number => Date.parse(id.replace(backupName, '$1-$2-$3T$4:$5:$6.$7Z'))
+
+/**
+ * Returns the newest finished backup of a place; undefined when there is none. Rejects with BackupError when its
+ * manifest is damaged, and with WrongKeyError.
+ */
+export const findBackup = async (
+  files: BackupFiles,
+  { key, at, id: only, onUnfinished }: FindBackupOptions,
+): Promise<Manifest | undefined> => {
+  const until = at?.getTime() ?? Number.POSITIVE_INFINITY
+  const ids = (await files.backups()).filter(
+    id => isBackupName(id) && startOf(id) <= until && (only === undefined || id === only),
+  )
+  for (const id of ids.reverse()) {
+    const content = await files.read(`${id}/${manifestFile}`)
+    if (content === undefined) {
+      onUnfinished?.(id)
+      continue
+    }
+    const where = `${files.place}/${id}/${manifestFile}`
+    const manifest = readManifest(content, where, key)
+    if (manifest.id !== id)
+      throw new BackupError(
+        BackupProblem.damaged,
+        `${where} is the manifest of another backup, ${manifest.id}: restore another backup`,
+      )
+    if (Date.parse(manifest.finishedAt) <= until) return manifest
+  }
+  return undefined
+}
