@@ -251,6 +251,7 @@ export class Chat {
     clearTimeout(this.#problemTimer)
     this.connectivity.close()
     this.notifications.close()
+    this.invitations.close()
     this.uploads.close()
     this.#listener = () => {}
     this.client.close()

@@ -1,20 +1,32 @@
 import type { ConfabClient } from '../client/index.ts'
 import type { ConversationEvent, InvitationItem } from '../events/index.ts'
 
+/** Pause before the list is read again when it lacks a pushed invitation, ms; and how often it is. */
+const pauseMs = 500
+const most = 10
+
 /** The open invitations of the user: the first page of them. */
 export class Invitations {
   readonly #client: ConfabClient
   readonly #changed: () => void
   #items = new Map<string, InvitationItem>()
-  #turn = 0
+  /** Pushed invitations that the list lacks: the view that it is read from may lag. */
+  readonly #awaited = new Set<string>()
+  #reads = 0
+  #timer: ReturnType<typeof setTimeout> | undefined
+  #isLoading = false
+  #isStale = false
 
   constructor(client: ConfabClient, changed: () => void) {
     this.#client = client
     this.#changed = changed
-    client.on('hello', () => void this.#load())
+    client.on('hello', () => this.#refresh())
     client.on('invitation', ({ c, on }) => {
-      if (on) void this.#load()
-      else this.#ended(c)
+      if (!on) this.#ended(c)
+      else {
+        this.#awaited.add(c)
+        this.#refresh()
+      }
     })
   }
 
@@ -34,24 +46,45 @@ export class Invitations {
     this.#ended(c)
   }
 
+  close(): void {
+    clearTimeout(this.#timer)
+  }
+
   #ended(c: string): void {
-    // An answer that was read before must not show it again.
-    this.#turn++
+    // An answer under way may still have it.
+    this.#isStale = true
+    this.#awaited.delete(c)
     if (this.#items.delete(c)) this.#changed()
   }
 
+  #refresh(): void {
+    this.#reads = 0
+    void this.#load()
+  }
+
+  /** Reads the list, once more when it changes meanwhile. One request at a time. */
   async #load(): Promise<void> {
-    for (;;) {
-      const turn = ++this.#turn
-      try {
+    clearTimeout(this.#timer)
+    this.#isStale = true
+    if (this.#isLoading) return
+    this.#isLoading = true
+    try {
+      while (this.#isStale) {
+        this.#isStale = false
         const { open } = await this.#client.request('invitations', { limit: 100 })
-        if (turn !== this.#turn) continue
-        this.#items = new Map(open.map(item => [item.c, item]))
-        this.#changed()
-      } catch {
-        // Repeated at the next hello.
+        if (!this.#isStale) this.#show(open)
       }
-      return
+    } catch {
+      // Repeated at the next hello.
     }
+    this.#isLoading = false
+    if (this.#awaited.size > 0 && ++this.#reads < most)
+      this.#timer = setTimeout(() => void this.#load(), pauseMs)
+  }
+
+  #show(open: readonly InvitationItem[]): void {
+    this.#items = new Map(open.map(item => [item.c, item]))
+    for (const { c } of open) this.#awaited.delete(c)
+    this.#changed()
   }
 }
