@@ -10,6 +10,7 @@ import {
   loadBackup,
   openPlace,
   streamsText,
+  withErrorReason,
 } from './command/backup-place.ts'
 import { CliError } from './command/cli-error.ts'
 import { configOf, openExisting } from './command/config-flags.ts'
@@ -92,7 +93,7 @@ const backup = async (argument: string, flags: BackupFlags): Promise<void> => {
   try {
     const system = await openExisting(config, 'confab-backup')
     try {
-      await run(system.nats, place, flags, signal)
+      await run(system.nats, place, flags, withErrorReason(signal))
     } catch (error) {
       throw await asCliError(error, signal, 'backup')
     } finally {

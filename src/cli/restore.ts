@@ -11,6 +11,7 @@ import {
   loadBackup,
   openPlace,
   streamsText,
+  withErrorReason,
 } from './command/backup-place.ts'
 import { CliError } from './command/cli-error.ts'
 import { configOf } from './command/config-flags.ts'
@@ -140,7 +141,7 @@ const restore = async (argument: string, flags: RestoreFlags): Promise<void> => 
   try {
     const system = await openNats(config, 'confab-restore', note)
     try {
-      await run(system.nats, place, flags, signal)
+      await run(system.nats, place, flags, withErrorReason(signal))
     } catch (error) {
       throw await asCliError(error, signal, 'restore')
     } finally {
