@@ -11,6 +11,7 @@ import {
   loadBackup,
   openPlace,
   streamsText,
+  withErrorReason,
 } from './command/backup-place.ts'
 import { CliError } from './command/cli-error.ts'
 import { type CommandRecorder, records } from './command/command-effect.ts'
@@ -93,7 +94,9 @@ const backup = async (recorder: CommandRecorder, argument: string, flags: Backup
   try {
     const system = await openExisting(config, 'confab-backup')
     try {
-      await recorder.perform({ config, nats: system.nats }, {}, () => run(system.nats, place, flags, signal))
+      await recorder.perform({ config, nats: system.nats }, {}, () =>
+        run(system.nats, place, flags, withErrorReason(signal)),
+      )
     } catch (error) {
       throw await asCliError(error, signal, 'backup')
     } finally {

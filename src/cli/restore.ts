@@ -10,6 +10,7 @@ import {
   loadBackup,
   openPlace,
   streamsText,
+  withErrorReason,
 } from './command/backup-place.ts'
 import { CliError } from './command/cli-error.ts'
 import { type CommandRecorder, type RecordedSystem, records } from './command/command-effect.ts'
@@ -145,7 +146,7 @@ const restore = async (recorder: CommandRecorder, argument: string, flags: Resto
   try {
     const system = await openNats(config, 'confab-restore', note)
     try {
-      await run(recorder, { config, nats: system.nats }, place, flags, signal)
+      await run(recorder, { config, nats: system.nats }, place, flags, withErrorReason(signal))
     } catch (error) {
       throw await asCliError(error, signal, 'restore')
     } finally {

@@ -117,6 +117,13 @@ export const streamsText = (streams: readonly PrintedStream[], backup: string, j
   )
 }
 
+/** Returns a signal that aborts with another one, and with an error as its reason. */
+export const withErrorReason = (signal: AbortSignal): AbortSignal => {
+  const controller = new AbortController()
+  signal.addEventListener('abort', () => controller.abort(new Error('interrupted')), { once: true })
+  return controller.signal
+}
+
 /** Returns an error as the command line reports it: interruptions and wrong keys have codes of the command line. */
 export const asCliError = async (error: unknown, signal: AbortSignal, what: string): Promise<unknown> => {
   if (signal.aborted) return new CliError('INTERRUPTED', `the ${what} was stopped: run it again`)

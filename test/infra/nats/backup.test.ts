@@ -27,6 +27,7 @@ import { openManager } from '../../../src/infra/nats/log/streams.ts'
 import { conversation, newEvent, newEvents, user } from '../../contracts/new-events.ts'
 import { backUp, restoreNewest } from '../../harness/backups.ts'
 import { startNats, type TestNats } from '../../harness/nats.ts'
+import { startCluster } from '../../harness/nats-cluster.ts'
 import { tempFolder } from '../../harness/temp-folder.ts'
 
 const never = new AbortController().signal
@@ -477,6 +478,24 @@ t.test('messages that are removed during a backup are not missed', async t => {
   t.equal(manifest.streams[0]?.sha256, undefined)
   t.match(notices, [/messages of CONV_0 were removed/])
   await restoreNewest(await startEmpty(t), files)
+})
+
+t.test('a log with three replicas is restored to a cluster, and to a single server', async t => {
+  const cluster = await startCluster(t)
+  const nats = await cluster.connect()
+  await append(nats, ['one'], 500)
+  const files = new FolderFiles(tempFolder(t))
+  await backUp(nats, files)
+  await restoreNewest(nats, files, { streams: ['CONV_0'], as: 'COPY' })
+  const copy = await infoOf(nats, 'COPY')
+  t.equal(copy.config.num_replicas, 3)
+  t.equal(copy.state.last_seq, 500)
+  const single = await startEmpty(t)
+  await restoreNewest(single, files)
+  const { config, state } = await infoOf(single, 'CONV_0')
+  t.equal(config.num_replicas, 1)
+  t.same(config.subjects, ['conv.*.*'])
+  t.equal(state.last_seq, 500)
 })
 
 t.test('a verified copy is deleted', async t => {

@@ -128,6 +128,7 @@ const asOf = ({ connection }: Nats, config: StreamConfig): StreamConfig => {
 /** Returns the settings of a copy under `name`, to which no process writes and which removes nothing. */
 const copyConfig = (nats: Nats, { config }: BackedUpStream, name: string, backup: string): StreamConfig => {
   const { mirror: _, sources: __, republish: ___, subject_transform: ____, ...rest } = asOf(nats, config)
+  const { [keptAsCopy]: _____, ...metadata } = rest.metadata ?? {}
   return {
     ...rest,
     name,
@@ -140,7 +141,7 @@ const copyConfig = (nats: Nats, { config }: BackedUpStream, name: string, backup
     allow_msg_ttl: false,
     deny_purge: false,
     subject_delete_marker_ttl: 0,
-    metadata: { ...rest.metadata, [restoredFrom]: backup },
+    metadata: { ...metadata, [restoredFrom]: backup },
   } as StreamConfig
 }
 
