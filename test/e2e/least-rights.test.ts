@@ -57,7 +57,7 @@ t.test(
       return result
     }
 
-    await well('admin', 'streams', 'apply')
+    await well('operator', 'streams', 'apply')
     const projections = await untilReady(await start('projections', views))
     const commands = await untilReady(await start('commands', join(folder, 'commands')))
     const wide = await untilReady(await start('edge', views))
@@ -149,8 +149,8 @@ t.test(
       await alice.ok('sessions', { end: sessions.find(({ device }) => device === 'lost')?.session })
       t.equal((await lost.closed).code, 4004)
       const dave = await open(narrow, 'dave')
-      t.match((await well('admin', 'sessions', 'ls', '--user', 'dave')).stdout, /^dave /m)
-      await well('admin', 'sessions', 'end', '--user', 'dave', '--yes')
+      t.match((await well('operator', 'sessions', 'ls', '--user', 'dave')).stdout, /^dave /m)
+      await well('operator', 'sessions', 'end', '--user', 'dave', '--yes')
       t.equal((await dave.closed).code, 4004)
     })
 
@@ -164,21 +164,21 @@ t.test(
         "CREATE TRIGGER no BEFORE INSERT ON roster WHEN NEW.user = 'ghost' BEGIN SELECT RAISE(ABORT, 'no'); END",
       )
       await alice.ok('invite', { c: 'tea', user: 'ghost' })
-      await until(async () => (await run('admin', 'projections', 'dead-letters')).stdout.includes('roster'))
+      await until(async () => (await run('operator', 'projections', 'dead-letters')).stdout.includes('roster'))
       sql('DROP TRIGGER no')
-      t.match((await well('admin', 'projections', 'retry', '--reason', 'no')).stderr, /1 letter was applied/)
-      await well('admin', 'projections', 'pause', 'search')
-      await well('admin', 'projections', 'resume', 'search')
-      await well('admin', 'projections', 'rebuild', 'inbox')
-      await until(async () => (await run('admin', 'projections', 'switch', 'inbox')).code === 0)
-      t.match((await well('admin', 'projections', 'ls')).stdout, /^inbox +2 +live/m)
+      t.match((await well('operator', 'projections', 'retry', '--reason', 'no')).stderr, /1 letter was applied/)
+      await well('operator', 'projections', 'pause', 'search')
+      await well('operator', 'projections', 'resume', 'search')
+      await well('operator', 'projections', 'rebuild', 'inbox')
+      await until(async () => (await run('operator', 'projections', 'switch', 'inbox')).code === 0)
+      t.match((await well('operator', 'projections', 'ls')).stdout, /^inbox +2 +live/m)
     })
 
     await t.test('commands of operators and analysts', async t => {
-      t.match((await well('admin', 'streams', 'status')).stdout, /^CONV_0 .* yes$/m)
+      t.match((await well('operator', 'streams', 'status')).stdout, /^CONV_0 .* yes$/m)
       t.match(
-        (await well('admin', 'doctor', '--port', '0')).stdout,
-        /· {2}NATS user admin +may do everything/,
+        (await well('operator', 'doctor', '--port', '0')).stdout,
+        /· {2}NATS user operator +may do everything/,
       )
       t.match((await well('analyst', 'replay', '--users')).stdout, /"text":"ginger 40"/)
       t.match((await well('analyst', 'replay', '--conversation', 'tea')).stdout, /"text":"lemon"/)
@@ -191,7 +191,7 @@ t.test(
         text: 'from elsewhere',
       }
       writeFileSync(lines, `${JSON.stringify(line)}\n`)
-      await well('admin', 'import', 'ndjson', lines)
+      await well('operator', 'import', 'ndjson', lines)
       await until(async () => (await search('ginger')) === 40)
     })
 

@@ -11,7 +11,7 @@ import { includeUsers, urlOf, userPasswords } from './nats-users.ts'
 
 /** Three real nats-servers on nats/cluster.conf, with confab's streams on all of them. */
 export interface TestCluster {
-  /** For the user admin. */
+  /** For the user operator. */
   readonly urls: readonly string[]
   connect(server?: string): Promise<Nats>
   /** Kills one server; it stays down until `restart`. */
@@ -76,7 +76,7 @@ export const startCluster = async (t: { teardown(fn: () => unknown): void }): Pr
     rmSync(folder, { recursive: true, force: true })
   })
 
-  const urls = ports.slice(0, 3).map(port => urlOf(port, 'admin'))
+  const urls = ports.slice(0, 3).map(port => urlOf(port, 'operator'))
   const connect = async (server?: string): Promise<Nats> => {
     const nats = await connectNats({ servers: server ?? urls, name: 'test' })
     closers.push(() => nats.close())

@@ -25,7 +25,7 @@ export interface StartNatsOptions {
 }
 
 const confabCredentials = { user: 'confab', password: 'the-password-of-a-test' }
-const adminCredentials = { user: 'admin', password: passwordOf('admin') }
+const adminCredentials = { user: 'operator', password: passwordOf('operator') }
 
 /** A real nats-server for one test, in a folder of its own. */
 export interface TestNats {

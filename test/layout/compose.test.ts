@@ -77,10 +77,10 @@ t.test('every confab process starts from a valid configuration', async t => {
     ].map(url => new URL(url).hostname)
     for (const host of hosts) t.ok(host in services, `${name} finds ${host}`)
     if (name === 'migrate') continue
-    const user = name === 'streams' ? 'admin' : config.roles.join()
+    const user = name === 'streams' ? 'operator' : config.roles.join()
     t.equal(new URL(config.natsServers?.[0] ?? '').username, user, `${name}: the NATS user of its role`)
     t.equal(environment.CONFAB_NATS?.includes(`_${user.toUpperCase()}_PASSWORD}`), true)
-    if (user !== 'admin') t.equal(`${config.natsInboxPrefix}.>`, inboxesOf(user as NatsUser))
+    if (user !== 'operator') t.equal(`${config.natsInboxPrefix}.>`, inboxesOf(user as NatsUser))
   }
 })
 

@@ -51,7 +51,7 @@ import { startNats } from '../../harness/nats.ts'
 import { inboxPrefixOf, urlOf } from '../../harness/nats-users.ts'
 
 const streams = loadStreams()
-const limited = natsUsers.filter(user => user !== 'admin')
+const limited = natsUsers.filter(user => user !== 'operator')
 const id = fc.stringMatching(/^[A-Za-z0-9_-]{1,64}$/)
 
 const start = async (t: Parameters<typeof startNats>[0]) => {
@@ -143,7 +143,7 @@ t.test('each user may do what the table says, and is refused everything else', a
   /** An example of each kind of subject that any user uses, and of each operation that only an administrator needs. */
   const examples = [
     ...new Set([
-      ...natsUsers.filter(user => user !== 'admin').flatMap(user => rightsOf(user, streams).publish),
+      ...natsUsers.filter(user => user !== 'operator').flatMap(user => rightsOf(user, streams).publish),
       ...dangerousSubjects(streams),
       '$JS.API.STREAM.CREATE.KV_confab-presence',
       '$JS.API.STREAM.DELETE.KV_confab-revocations',
@@ -199,14 +199,14 @@ t.test('each user may do what the table says, and is refused everything else', a
   t.ok(nats.violations().length > 100, 'the server logged the refusals')
 })
 
-t.test('no user but admin appends, except commands and server', async t => {
+t.test('no user but operator appends, except commands and server', async t => {
   const { nats } = await start(t)
   for (const user of natsUsers) {
     const one = await nats.connectAs(user)
     const log = new JetStreamEventLog(one, await discoverLog(one.connection))
     const startedAt = performance.now()
     const append = log.append(conversation(`of-${user}`), 0, [newEvent(1)])
-    if (user === 'commands' || user === 'server' || user === 'admin') await t.resolves(append, user)
+    if (user === 'commands' || user === 'server' || user === 'operator') await t.resolves(append, user)
     else {
       await t.rejects(append, { code: 'UNAVAILABLE', detail: /NATS_RIGHTS/ }, user)
       t.ok(performance.now() - startedAt < 3_000, `${user}: at once, without a timeout`)
@@ -246,12 +246,12 @@ t.test('a process without the rights of its roles does not start, and says why',
   for (const role of ['edge', 'commands', 'projections'] as const) {
     for (const user of ['edge', 'commands', 'projections', 'analyst'] as const)
       if (user !== role) await rejected(user, role)
-    for (const user of [role, 'server', 'admin'] as const)
+    for (const user of [role, 'server', 'operator'] as const)
       await t.resolves(checkRights(await nats.connectAs(user), [role]), `${user} as ${role}`)
   }
   t.same(nats.violations(), [], 'without trying')
   t.same(await rightsFinding(await nats.connectAs('edge')), { rights: 'few', excess: '' })
-  t.same(await rightsFinding(await nats.connectAs('admin')), { rights: 'all', excess: '' })
+  t.same(await rightsFinding(await nats.connectAs('operator')), { rights: 'all', excess: '' })
 })
 
 t.test('a user with too many rights is found, and one with wrong credentials or inboxes', async t => {

@@ -6,7 +6,7 @@ const purposes: Readonly<Record<NatsUser, string>> = {
   commands: 'a process with the role commands',
   projections: 'a process with the role projections',
   server: 'a process with several roles',
-  admin: 'the command line of operators: confab streams, projections, sessions, import, replay, doctor',
+  operator: 'the command line of operators: confab streams, projections, sessions, import, replay, doctor',
   analyst: 'confab replay; it reads the log, and changes nothing',
 }
 

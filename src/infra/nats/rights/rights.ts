@@ -15,10 +15,10 @@ export const processRoles = ['edge', 'commands', 'projections'] as const
 export type ProcessRole = (typeof processRoles)[number]
 
 /**
- * The users of NATS: one for each role of a process, `server` for processes with several roles, `admin` for the command
+ * The users of NATS: one for each role of a process, `server` for processes with several roles, `operator` for the command
  * line, and `analyst` for reading the log.
  */
-export const natsUsers = [...processRoles, 'server', 'admin', 'analyst'] as const
+export const natsUsers = [...processRoles, 'server', 'operator', 'analyst'] as const
 export type NatsUser = (typeof natsUsers)[number]
 
 /** Patterns of the subjects to which a user may publish, and to which the user may subscribe. */
@@ -101,7 +101,7 @@ const roleRights: Readonly<Record<ProcessRole, (streams: NamedStreams) => Rights
       CommandSubject.request,
       commandPattern,
       sessionsSubject,
-      ...(['edge', 'server', 'admin'] as const).map(inboxesOf),
+      ...(['edge', 'server', 'operator'] as const).map(inboxesOf),
     ],
     subscribe: [
       ...liveFeed,
@@ -138,7 +138,7 @@ const roleRights: Readonly<Record<ProcessRole, (streams: NamedStreams) => Rights
       ...forBucket(Bucket.projections, ['*']),
       ...forBucket(Bucket.leases, ['*']),
       SubjectPattern.deadLetters,
-      inboxesOf('admin'),
+      inboxesOf('operator'),
     ],
     subscribe: [projectionStatusSubject, retrySubject],
   }),
@@ -154,18 +154,18 @@ export const rightsOfRoles = (roles: readonly ProcessRole[], streams: readonly S
   union(roles.map(role => roleRights[role](namesOf(streams))))
 
 /**
- * Returns the rights of a user, for these streams. Only `admin` may change or remove streams, remove messages, and
+ * Returns the rights of a user, for these streams. Only `operator` may change or remove streams, remove messages, and
  * create consumers: a consumer delivers to any subject, also to those to which its creator may not publish.
  */
 export const rightsOf = (user: NatsUser, streams: readonly StreamDefinition[]): Rights => {
   const inboxes: Rights = { publish: [], subscribe: [inboxesOf(user)] }
-  if (user === 'admin') return { publish: ['>'], subscribe: ['>'] }
+  if (user === 'operator') return { publish: ['>'], subscribe: ['>'] }
   if (user === 'analyst')
     return union([inboxes, { publish: [...discovery, ...readingLog(namesOf(streams))], subscribe: [] }])
   return union([inboxes, rightsOfRoles(user === 'server' ? processRoles : [user], streams)])
 }
 
-/** Subjects that none of these users but `admin` may publish to, with what they do. */
+/** Subjects that none of these users but `operator` may publish to, with what they do. */
 export const dangerousSubjects = (streams: readonly StreamDefinition[]): readonly string[] => {
   const { all } = namesOf(streams)
   return [
