@@ -114,6 +114,7 @@ t.test(
 
     await t.test('presence', async () => {
       const carol = await open(wide, 'carol')
+      await carol.ok('privacy', { lastSeen: 'everybody' })
       await until(async () => (await presenceOfCarol()) === 'online')
       carol.close()
       await until(async () => (await presenceOfCarol()) === 'offline')
@@ -164,9 +165,14 @@ t.test(
         "CREATE TRIGGER no BEFORE INSERT ON roster WHEN NEW.user = 'ghost' BEGIN SELECT RAISE(ABORT, 'no'); END",
       )
       await alice.ok('invite', { c: 'tea', user: 'ghost' })
-      await until(async () => (await run('operator', 'projections', 'dead-letters')).stdout.includes('roster'))
+      await until(async () =>
+        (await run('operator', 'projections', 'dead-letters')).stdout.includes('roster'),
+      )
       sql('DROP TRIGGER no')
-      t.match((await well('operator', 'projections', 'retry', '--reason', 'no')).stderr, /1 letter was applied/)
+      t.match(
+        (await well('operator', 'projections', 'retry', '--reason', 'no')).stderr,
+        /1 letter was applied/,
+      )
       await well('operator', 'projections', 'pause', 'search')
       await well('operator', 'projections', 'resume', 'search')
       await well('operator', 'projections', 'rebuild', 'inbox')
