@@ -26,6 +26,8 @@ export class Chat {
   readonly inbox: Inbox = new Map()
   readonly typists: Typists
   readonly presence = new Map<string, Presence>()
+  /** Users who have read a message since the page was loaded. */
+  readonly #readers = new Set<string>()
   readonly connectivity: Connectivity
   readonly notifications: Notifications
   readonly marks: ReadMarks
@@ -72,8 +74,10 @@ export class Chat {
       if (signal.type === 'typing')
         this.typists.set(signal.c, signal.user, signal.on && signal.user !== this.me)
       else if (signal.type === 'presence') this.presence.set(signal.user, signal.state)
-      else if (signal.type === 'receipt')
+      else if (signal.type === 'receipt') {
         this.#rooms.get(signal.c)?.receipt(signal.user, signal.read, signal.delivered)
+        this.#mayBeContact(signal.user)
+      }
       this.changed()
     })
     client.on('refetch', ({ c, head, reason }) => {
@@ -322,6 +326,16 @@ export class Chat {
     this.#rooms.delete(c)
     if (this.room?.c === c) this.room = undefined
     this.changed()
+  }
+
+  /**
+   * A user who reads a conversation for the first time becomes a contact. The server reports the presence of a new
+   * contact from the next request on, so the page asks again, once for each user that it has seen offline.
+   */
+  #mayBeContact(user: string): void {
+    if (user === this.me || this.#readers.has(user)) return
+    this.#readers.add(user)
+    if ((this.presence.get(user) ?? 'offline') === 'offline') this.#watch()
   }
 
   /** Watches the presence of peers of direct conversations and of members of the open conversation. */
