@@ -22,7 +22,7 @@ t.test(
     t.teardown(() => confab.stop())
     const whole = await run('streams', 'status')
     t.equal(whole.code, 0, whole.stderr)
-    t.match(whole.stdout, /^CONV_0 .* 3\/3 +– +yes$/m)
+    t.match(whole.stdout, /^CONV_0 .* 3\/3 +n\d +– .*yes$/m)
     const well = await doctor()
     t.equal(well.code, 0, well.stdout)
     t.match(well.stdout, /✓ {2}stream CONV_0 /)
@@ -36,7 +36,7 @@ t.test(
     await cluster.kill9(0)
     // Its leaders report it as away after ten seconds.
     let status = await run('streams', 'status')
-    const isTold = () => [...status.stdout.matchAll(/ 2\/3 +n0 away for .+ yes$/gm)].length === 4
+    const isTold = () => [...status.stdout.matchAll(/ 2\/3 +n\d +n0 away for .+ yes$/gm)].length === 5
     for (; !isTold(); status = await run('streams', 'status')) await sleep(500)
     t.equal(status.code, 1)
     t.match(status.stderr, /error NOT_READY: start NATS server n0/)
@@ -46,6 +46,6 @@ t.test(
     await cluster.restart(0)
     let again = await run('streams', 'status')
     for (; again.code !== 0; again = await run('streams', 'status')) await sleep(500)
-    t.match(again.stdout, /^CONV_0 .* 3\/3 +– +yes$/m)
+    t.match(again.stdout, /^CONV_0 .* 3\/3 +n\d +– .*yes$/m)
   },
 )
