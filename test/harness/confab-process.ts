@@ -61,6 +61,8 @@ export const spawnConfab = async (options: ProcessOptions): Promise<ConfabProces
   const port = options.port ?? (await freePort())
   const adminPort = await freePort()
   const env: NodeJS.ProcessEnv = { ...process.env, ...options.env }
+  // Of the tests: a server warns about variables that it does not know.
+  delete env.CONFAB_TEST_REQUIRE
   if (options.nats !== undefined) env.CONFAB_NATS = options.nats
   if (options.secret !== undefined) writeDevSecret(options.data, options.secret)
   const args = [
