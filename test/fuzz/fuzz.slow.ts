@@ -1,8 +1,8 @@
 import t from 'tap'
 import { fuzz } from './fuzz.ts'
 
-/** Two minutes of `npm run fuzz`. A new seed each time: a failure names it. */
-const seed = Math.floor(Math.random() * 1_000_000)
+/** Two minutes of `npm run fuzz`, with the same seed each time: a change is to blame for a failure. */
+const seed = 20_261_201
 
 /** The clients have loopback addresses of their own, and the open files of the server are counted in /proc. */
 const skip = process.platform === 'linux' ? false : 'needs Linux'
