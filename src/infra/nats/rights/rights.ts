@@ -15,8 +15,8 @@ export const processRoles = ['edge', 'commands', 'projections'] as const
 export type ProcessRole = (typeof processRoles)[number]
 
 /**
- * The users of NATS: one for each role of a process, `server` for processes with several roles, `operator` for the command
- * line, and `analyst` for reading the log.
+ * The users of NATS: one for each role of a process, `server` for processes with several roles, `operator` for the
+ * command line, and `analyst` for reading the log.
  */
 export const natsUsers = [...processRoles, 'server', 'operator', 'analyst'] as const
 export type NatsUser = (typeof natsUsers)[number]
