@@ -76,7 +76,7 @@ if ((await service(t, 'elasticsearch')) !== undefined)
       () => second.rows(),
     )
     t.same(different, [])
-    t.ok(rows.a > 500 && rows.a === rows.b, `${rows.a} messages`)
+    t.ok(rows.a > 100 && rows.a === rows.b, `${rows.a} messages`)
 
     const model = modelOf(streams)
     const views = viewsOf(elasticsearch)
