@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { type ConversationState, conversationType } from '../../src/commands/domain/conversation-state.ts'
+import type { ConversationState } from '../../src/commands/domain/conversation-state.ts'
+import { conversationType } from '../../src/commands/domain/conversation-type.ts'
 import type { EventLog, NewEvent, SnapshotStore } from '../../src/commands/index.ts'
 import { AggregateCache } from '../../src/commands/states/aggregate-cache.ts'
 import {

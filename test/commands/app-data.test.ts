@@ -1,5 +1,6 @@
 import t from 'tap'
-import { conversationType, emptyConversation } from '../../src/commands/domain/conversation-state.ts'
+import { emptyConversation } from '../../src/commands/domain/conversation-state.ts'
+import { conversationType } from '../../src/commands/domain/conversation-type.ts'
 import { emptyUser, evolveUser, userType } from '../../src/commands/domain/user-state.ts'
 import { at, c, codeOf, command, direct, given, group, run, when } from './given.ts'
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { conversationType } from '../../src/commands/domain/conversation-state.ts'
+import { conversationType } from '../../src/commands/domain/conversation-type.ts'
 import type { ConversationRequest, UserRequest } from '../../src/events/index.ts'
 import { MemoryEventLog } from '../../src/infra/memory/index.ts'
 import { arbitraryUser, arbitraryWish } from './arbitrary-commands.ts'

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import fc from 'fast-check'
 import t from 'tap'
-import { conversationType } from '../../src/commands/domain/conversation-state.ts'
+import { conversationType } from '../../src/commands/domain/conversation-type.ts'
 import { decideConversation } from '../../src/commands/domain/decide-conversation.ts'
 import { importContext } from '../../src/commands/index.ts'
 import {

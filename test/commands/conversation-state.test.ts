@@ -5,10 +5,10 @@ import type { Admission } from '../../src/commands/domain/consent.ts'
 import type { ConversationCommand } from '../../src/commands/domain/conversation-command.ts'
 import {
   type ConversationState,
-  conversationType,
   emptyConversation,
   forkConversation,
 } from '../../src/commands/domain/conversation-state.ts'
+import { conversationType } from '../../src/commands/domain/conversation-type.ts'
 import { decideConversation } from '../../src/commands/domain/decide-conversation.ts'
 import type { MessageRef } from '../../src/commands/ports/message-lookup.ts'
 import {

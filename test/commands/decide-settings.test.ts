@@ -1,10 +1,7 @@
 import t from 'tap'
 import { v7 } from 'uuid'
-import {
-  conversationType,
-  emptyConversation,
-  joinedAt,
-} from '../../src/commands/domain/conversation-state.ts'
+import { emptyConversation, joinedAt } from '../../src/commands/domain/conversation-state.ts'
+import { conversationType } from '../../src/commands/domain/conversation-type.ts'
 import { slowModeMembers } from '../../src/commands/domain/slow-mode.ts'
 import { at, c, codeOf, command, direct, evolve, given, group, run, when } from './given.ts'
 

@@ -4,7 +4,7 @@ import {
   conversationType,
   deserialiseConversation,
   serialiseConversation,
-} from '../../src/commands/domain/conversation-state.ts'
+} from '../../src/commands/domain/conversation-type.ts'
 import { departedUsers } from '../../src/commands/domain/invitations.ts'
 import { MemoryEventLog } from '../../src/infra/memory/index.ts'
 import { c, codeOf, command, direct, evolve, given, group, run, when } from './given.ts'

@@ -1,10 +1,6 @@
 import t from 'tap'
-import {
-  conversationType,
-  emptyConversation,
-  evolveConversation,
-  serialiseConversation,
-} from '../../src/commands/domain/conversation-state.ts'
+import { emptyConversation, evolveConversation } from '../../src/commands/domain/conversation-state.ts'
+import { conversationType, serialiseConversation } from '../../src/commands/domain/conversation-type.ts'
 import { decodeConversationEvent } from '../../src/events/index.ts'
 import { JetStreamSnapshots } from '../../src/infra/nats/index.ts'
 import { applyStreams, loadStreams } from '../../src/infra/nats/log/streams.ts'

@@ -8,12 +8,8 @@ import {
 import type { AggregateState, Decision } from '../domain/aggregate.ts'
 import { type Admission, admissionOf, directOf } from '../domain/consent.ts'
 import { type ConversationCommand, messageOf, refuseReuse } from '../domain/conversation-command.ts'
-import {
-  type ConversationState,
-  companionOf,
-  conversationType,
-  isDirectOf,
-} from '../domain/conversation-state.ts'
+import { type ConversationState, companionOf, isDirectOf } from '../domain/conversation-state.ts'
+import { conversationType } from '../domain/conversation-type.ts'
 import { answerOfConversation, decideConversation } from '../domain/decide-conversation.ts'
 import type { UserState } from '../domain/user-state.ts'
 import type { MessageLookup } from '../ports/message-lookup.ts'

@@ -19,12 +19,8 @@ import {
 } from '../../events/index.ts'
 import { type BusLimits, defaultBusLimits } from '../bus/bus-limits.ts'
 import { banList, banOf } from '../domain/bans.ts'
-import {
-  type ConversationState,
-  companionOf,
-  conversationType,
-  joinedAt,
-} from '../domain/conversation-state.ts'
+import { type ConversationState, companionOf, joinedAt } from '../domain/conversation-state.ts'
+import { conversationType } from '../domain/conversation-type.ts'
 import { type Invitation, invitationList } from '../domain/invitations.ts'
 import { marksOf, type UserState, userType } from '../domain/user-state.ts'
 import type { EventLog, SnapshotStore } from '../ports/event-log.ts'
