@@ -1,7 +1,7 @@
 import { type Static, type TProperties, Type } from '@sinclair/typebox'
 import type { ConversationEvent } from './conversation-events.ts'
 import { Id, Mark, OneOf, Seq, Time } from './ids.ts'
-import { CallData, CallKind } from './protocol.ts'
+import { CallData, CallKind } from './query-requests.ts'
 import { described, optional } from './schema.ts'
 
 export const Presence = OneOf('online', 'away', 'offline')

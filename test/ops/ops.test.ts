@@ -4,8 +4,7 @@ import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import t from 'tap'
 import { parse, stringify } from 'yaml'
-import { ErrorRegistry } from '../../src/events/index.ts'
-import { ConversationRequests } from '../../src/events/protocol.ts'
+import { ConversationRequests, ErrorRegistry } from '../../src/events/index.ts'
 import {
   createAuditMetrics,
   createCertificateMetrics,
