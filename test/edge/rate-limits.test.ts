@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { Meter, Rate, Rates, RecentKeys } from '../../src/edge/limits/admission.ts'
 import { addressKey, clientAddress } from '../../src/edge/limits/connection-limits.ts'
+import { Meter, Rate, Rates } from '../../src/edge/limits/rates.ts'
+import { RecentKeys } from '../../src/edge/limits/recent-keys.ts'
 
 const requests = fc.array(
   fc.record({ pause: fc.double({ min: 0, max: 3_000, noNaN: true }), cost: fc.integer({ min: 1, max: 40 }) }),

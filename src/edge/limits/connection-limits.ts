@@ -4,9 +4,9 @@ import { ConfabError } from '../../events/index.ts'
 import type { EdgeLimits } from '../ports/edge-limits.ts'
 import type { LimitName } from '../ports/edge-metrics.ts'
 import type { Identity } from '../ports/token-verifier.ts'
-import { Rate } from './admission.ts'
 import type { ClientTokens } from './client-tokens.ts'
 import { jittered, KeyedRate } from './keyed-rate.ts'
+import { Rate } from './rates.ts'
 
 /** `retryAfterMs` of a refused connection. */
 const retryAfterMs = 10_000

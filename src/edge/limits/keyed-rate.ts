@@ -1,4 +1,5 @@
-import { Rate, RecentKeys } from './admission.ts'
+import { Rate } from './rates.ts'
+import { RecentKeys } from './recent-keys.ts'
 
 /** A rate limit for each of many keys. It forgets keys that it has not seen for long, when there are too many. */
 export class KeyedRate {

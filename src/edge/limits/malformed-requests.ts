@@ -1,5 +1,6 @@
-import { Rate, RecentKeys } from './admission.ts'
 import { addressKey } from './connection-limits.ts'
+import { Rate } from './rates.ts'
+import { RecentKeys } from './recent-keys.ts'
 
 export interface MalformedRequestLimits {
   /** Malformed requests per second of one address; 0: no limit. */

@@ -1,6 +1,6 @@
 import type { ConversationView } from '../../commands/index.ts'
 import type { Presence } from '../../events/index.ts'
-import { RecentKeys } from '../limits/admission.ts'
+import { RecentKeys } from '../limits/recent-keys.ts'
 
 export interface PresenceCount {
   /** Number of members that are not offline. */

@@ -1,5 +1,5 @@
-import type { Meter, UserMeter } from '../limits/admission.ts'
 import type { AddressCount } from '../limits/connection-limits.ts'
+import type { Meter, UserMeter } from '../limits/rates.ts'
 import type { Identity } from '../ports/token-verifier.ts'
 import type { Encoding, Frame } from './frames.ts'
 
