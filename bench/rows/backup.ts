@@ -53,7 +53,12 @@ export const backupRow: Row = {
             })
             return async () => {
               const targets = await planRestore(connected, manifest, manifest.streams, 'OURS')
-              await restoreBackup(connected, files, manifest, targets, { key: undefined, signal, onProgress })
+              await restoreBackup(connected, files, manifest, targets, {
+                key: undefined,
+                signal,
+                onProgress,
+                onNotice: () => {},
+              })
             }
           }, 'OURS')
         } finally {

@@ -1,22 +1,19 @@
 import { Command } from 'commander'
+import type { Facts } from '../audit/index.ts'
 import { confabVersion } from '../base/version.ts'
 import type { Nats } from '../infra/nats/index.ts'
 import { streamNames } from '../infra/nats/index.ts'
 import {
   addBackupOptions,
-  asCliError,
   type BackupFlags,
-  type BackupPlace,
-  keyOf,
+  type BackupWork,
   loadBackup,
-  openPlace,
   streamsText,
-  withErrorReason,
+  withBackups,
 } from './command/backup-place.ts'
 import { CliError } from './command/cli-error.ts'
 import { type CommandRecorder, records } from './command/command-effect.ts'
-import { configOf, openExisting } from './command/config-flags.ts'
-import { interruption } from './command/run-command.ts'
+import { openExisting } from './command/config-flags.ts'
 import { bytes, note, print } from './terminal/output.ts'
 import { startBar } from './terminal/progress-bar.ts'
 
@@ -36,16 +33,12 @@ const streamsOf = async ({ connection }: Nats, names: readonly string[] | undefi
 
 /** Backs up, and restores every stream as a copy with `--verify`. Prints what the backup holds. */
 const run = async (
-  nats: Nats,
-  { files, id }: BackupPlace,
+  { system: { nats }, place: { files }, key, signal }: BackupWork,
+  streams: readonly string[],
   flags: BackupFlags,
-  signal: AbortSignal,
+  report: (facts: Facts) => void,
 ): Promise<void> => {
-  if (id !== undefined)
-    throw new CliError('BAD_OPTION', `${id} is one backup: name the place of the backups, which is above it`)
-  const { BackupError, takeBackup, verifyBackup } = await loadBackup()
-  const key = await keyOf(flags.key)
-  const streams = await streamsOf(nats, flags.stream)
+  const { BackupError, BackupProblem, takeBackup, verifyBackup } = await loadBackup()
   let at = { stream: streams[0] ?? '', bytes: 0 }
   let step = 'read'
   const bar = startBar(() => ({
@@ -53,26 +46,36 @@ const run = async (
     total: streams.length,
     text: `${at.stream}: ${bytes(at.bytes)} ${step}`,
   }))
-  const onProgress = (progress: typeof at): void => {
-    at = progress
+  const options = {
+    key,
+    signal,
+    onProgress: (progress: typeof at): void => {
+      at = progress
+    },
+    onNotice: bar.say,
   }
   try {
     const { manifest, reused } = await takeBackup(nats, files, {
+      ...options,
       streams,
-      key,
       extent: flags.verify ? 'all' : 'samples',
       confab: confabVersion(),
-      signal,
-      onProgress,
-      onNotice: bar.say,
     })
+    report({ backup: manifest.id })
     if (flags.verify) {
       step = 'restored'
       try {
-        await verifyBackup(nats, files, manifest, manifest.streams, { key, signal, onProgress })
+        await verifyBackup(nats, files, manifest, manifest.streams, options)
       } catch (error) {
-        // A backup that cannot be restored must not be the newest one.
-        if (BackupError.is(error)) await files.remove(manifest.id)
+        // A backup that cannot be restored must not be the newest one. Other errors say nothing about the backup.
+        const isUnusable =
+          BackupError.is(error) &&
+          (error.code === BackupProblem.damaged || error.code === BackupProblem.differs)
+        if (isUnusable) await files.remove(manifest.id)
+        else
+          bar.say(
+            `backup ${manifest.id} is complete, but not verified: "confab restore --verify" verifies it`,
+          )
         throw error
       }
     }
@@ -87,26 +90,22 @@ const run = async (
   }
 }
 
-const backup = async (recorder: CommandRecorder, argument: string, flags: BackupFlags): Promise<void> => {
-  const { signal, release } = interruption()
-  const config = configOf(flags)
-  const place = await openPlace(argument, config)
-  try {
-    const system = await openExisting(config, 'confab-backup')
-    try {
-      await recorder.perform({ config, nats: system.nats }, {}, () =>
-        run(system.nats, place, flags, withErrorReason(signal)),
-      )
-    } catch (error) {
-      throw await asCliError(error, signal, 'backup')
-    } finally {
-      await system.close()
-    }
-  } finally {
-    place.close()
-    release()
-  }
-}
+const backup = (recorder: CommandRecorder, argument: string, flags: BackupFlags): Promise<void> =>
+  withBackups(
+    argument,
+    flags,
+    config => openExisting(config, 'confab-backup'),
+    async work => {
+      const { system, place } = work
+      if (place.id !== undefined)
+        throw new CliError(
+          'BAD_OPTION',
+          `${place.id} is one backup: name the place of the backups, which is above it`,
+        )
+      const streams = await streamsOf(system.nats, flags.stream)
+      await recorder.perform(system, {}, report => run(work, streams, flags, report))
+    },
+  )
 
 export const backupCommand = (): Command =>
   records(

@@ -3,20 +3,15 @@ import { openNats } from '../app/open-nats.ts'
 import type { BackedUpStream, Manifest, RestoreTarget } from '../infra/nats/backup/index.ts'
 import {
   addBackupOptions,
-  asCliError,
   type BackupFlags,
-  type BackupPlace,
-  keyOf,
+  type BackupWork,
   loadBackup,
-  openPlace,
   streamsText,
-  withErrorReason,
+  withBackups,
 } from './command/backup-place.ts'
 import { CliError } from './command/cli-error.ts'
-import { type CommandRecorder, type RecordedSystem, records } from './command/command-effect.ts'
-import { configOf } from './command/config-flags.ts'
+import { type CommandRecorder, records } from './command/command-effect.ts'
 import { confirm } from './command/confirm.ts'
-import { interruption } from './command/run-command.ts'
 import { bytes, count, note, print, table } from './terminal/output.ts'
 import { startBar } from './terminal/progress-bar.ts'
 
@@ -29,8 +24,7 @@ interface RestoreFlags extends BackupFlags {
 
 /** Returns the backup to restore. Throws CliError and BackupError. */
 const findManifest = async (
-  { files, id }: BackupPlace,
-  key: Awaited<ReturnType<typeof keyOf>>,
+  { place: { files, id }, key }: BackupWork,
   at: Date | undefined,
 ): Promise<Manifest> => {
   const { BackupError, findBackup } = await loadBackup()
@@ -87,18 +81,20 @@ const planText = (targets: readonly RestoreTarget[]): string =>
     ]),
   )
 
-const run = async (
-  recorder: CommandRecorder,
-  system: RecordedSystem,
-  place: BackupPlace,
-  flags: RestoreFlags,
-  signal: AbortSignal,
-): Promise<void> => {
+/** Says what a restore has done. Streams that an earlier run has finished are not compared again. */
+const restoredText = (targets: readonly RestoreTarget[]): string => {
+  const earlier = targets.filter(({ outcome }) => outcome === 'restored').map(({ name }) => name)
+  if (earlier.length === 0) return 'restored and compared'
+  const already = `restored already and not compared again: ${earlier.join(', ')}`
+  return earlier.length === targets.length ? already : `restored and compared; ${already}`
+}
+
+const run = async (recorder: CommandRecorder, work: BackupWork, flags: RestoreFlags): Promise<void> => {
   const { planRestore, restoreBackup, verifyBackup } = await loadBackup()
+  const { system, key, signal } = work
   const { nats } = system
-  const { files } = place
-  const key = await keyOf(flags.key)
-  const manifest = await findManifest(place, key, flags.at)
+  const { files } = work.place
+  const manifest = await findManifest(work, flags.at)
   const streams = streamsOf(manifest, flags)
   const summary = `backup ${manifest.id} of ${manifest.finishedAt}`
   const targets = flags.verify ? [] : await planRestore(nats, manifest, streams, flags.as)
@@ -120,6 +116,7 @@ const run = async (
       if (progress.stream !== at.stream) before += at.bytes
       at = progress
     },
+    onNotice: bar.say,
   }
   try {
     const restored = await recorder.perform(system, { target: `backup:${manifest.id}` }, () =>
@@ -132,31 +129,20 @@ const run = async (
     note(
       flags.verify
         ? `${summary}: restored, compared and deleted`
-        : `${summary}: restored and compared; rebuild views that hold rows of a later log (confab projections rebuild)`,
+        : `${summary}: ${restoredText(targets)}; rebuild views that hold rows of a later log (confab projections rebuild)`,
     )
   } finally {
     bar.stop()
   }
 }
 
-const restore = async (recorder: CommandRecorder, argument: string, flags: RestoreFlags): Promise<void> => {
-  const { signal, release } = interruption()
-  const config = configOf(flags)
-  const place = await openPlace(argument, config)
-  try {
-    const system = await openNats(config, 'confab-restore', note)
-    try {
-      await run(recorder, { config, nats: system.nats }, place, flags, withErrorReason(signal))
-    } catch (error) {
-      throw await asCliError(error, signal, 'restore')
-    } finally {
-      await system.close()
-    }
-  } finally {
-    place.close()
-    release()
-  }
-}
+const restore = (recorder: CommandRecorder, argument: string, flags: RestoreFlags): Promise<void> =>
+  withBackups(
+    argument,
+    flags,
+    config => openNats(config, 'confab-restore', note),
+    work => run(recorder, work, flags),
+  )
 
 const streamName = (value: string): string => {
   if (!/^[A-Za-z0-9_-]{1,64}$/.test(value)) throw new InvalidArgumentError('Give 1 to 64 of A-Z a-z 0-9 _ -.')

@@ -1,12 +1,16 @@
 import { readFileSync } from 'node:fs'
 import { basename, dirname, resolve } from 'node:path'
 import type { Command } from 'commander'
+import type { OpenNats } from '../../app/open-nats.ts'
 import type { BackupFiles } from '../../base/backup-files.ts'
-import { type ConfabConfig, ConfigError } from '../../infra/config/index.ts'
+import { readErrorText } from '../../base/read-error-text.ts'
+import type { ConfabConfig } from '../../infra/config/index.ts'
 import type { BackupKey } from '../../infra/nats/backup/index.ts'
 import { bytes, count, table } from '../terminal/output.ts'
 import { CliError } from './cli-error.ts'
-import { addSystemOptions, type SystemFlags } from './config-flags.ts'
+import type { RecordedSystem } from './command-effect.ts'
+import { addSystemOptions, configOf, type SystemFlags } from './config-flags.ts'
+import { interruption } from './run-command.ts'
 
 /** Loads the code of backups only when a command needs it: every command of the CLI imports this file. */
 export const loadBackup = () => import('../../infra/nats/backup/index.ts')
@@ -39,7 +43,7 @@ export interface BackupPlace {
 }
 
 /** Opens the place that an argument names. Throws CliError. */
-export const openPlace = async (argument: string, { s3 }: ConfabConfig): Promise<BackupPlace> => {
+const openPlace = async (argument: string, { s3 }: ConfabConfig): Promise<BackupPlace> => {
   const { FolderFiles, isBackupName } = await loadBackup()
   if (!argument.startsWith('s3://')) {
     const path = resolve(argument)
@@ -58,20 +62,20 @@ export const openPlace = async (argument: string, { s3 }: ConfabConfig): Promise
 }
 
 /** Returns the key in the file of `--key`; undefined without the flag. Throws CliError. */
-export const keyOf = async (file: string | undefined): Promise<BackupKey | undefined> => {
+const keyOf = async (file: string | undefined): Promise<BackupKey | undefined> => {
   if (file === undefined) return undefined
   let content: Uint8Array
   try {
     content = readFileSync(file)
   } catch (error) {
-    throw new ConfigError([`--key: ${file} cannot be read (${(error as NodeJS.ErrnoException).code})`])
+    throw new CliError('BAD_OPTION', `--key: ${file}: ${readErrorText(error)}`)
   }
   const { parseBackupKey } = await loadBackup()
   const key = await parseBackupKey(content)
   if (key === undefined)
     throw new CliError(
       'BAD_OPTION',
-      `--key: ${file} has no key: make one with "head -c 32 /dev/urandom > ${file}" or "age-keygen -o ${file}"`,
+      `--key: ${file} holds no key: name another file, or make a key in a new file with "age-keygen -o backup.key"`,
     )
   return key
 }
@@ -117,16 +121,39 @@ export const streamsText = (streams: readonly PrintedStream[], backup: string, j
   )
 }
 
-/** Returns a signal that aborts with another one, and with an error as its reason. */
-export const withErrorReason = (signal: AbortSignal): AbortSignal => {
-  const controller = new AbortController()
-  signal.addEventListener('abort', () => controller.abort(new Error('interrupted')), { once: true })
-  return controller.signal
+/** What a command of backups works with. */
+export interface BackupWork {
+  readonly system: RecordedSystem
+  readonly place: BackupPlace
+  readonly key: BackupKey | undefined
+  /** Aborts with CliError INTERRUPTED. */
+  readonly signal: AbortSignal
 }
 
-/** Returns an error as the command line reports it: interruptions and wrong keys have codes of the command line. */
-export const asCliError = async (error: unknown, signal: AbortSignal, what: string): Promise<unknown> => {
-  if (signal.aborted) return new CliError('INTERRUPTED', `the ${what} was stopped: run it again`)
-  const { WrongKeyError } = await loadBackup()
-  return error instanceof WrongKeyError ? new CliError('BAD_OPTION', `--key: ${error.message}`) : error
+/** Calls `work` with the place, the key and the system that the arguments of a command name. */
+export const withBackups = async (
+  argument: string,
+  flags: BackupFlags,
+  open: (config: ConfabConfig) => Promise<OpenNats>,
+  work: (parts: BackupWork) => Promise<void>,
+): Promise<void> => {
+  const { signal, release } = interruption()
+  try {
+    const config = configOf(flags)
+    const key = await keyOf(flags.key)
+    const place = await openPlace(argument, config)
+    try {
+      const system = await open(config)
+      try {
+        signal.throwIfAborted()
+        await work({ system: { config, nats: system.nats }, place, key, signal })
+      } finally {
+        await system.close()
+      }
+    } finally {
+      place.close()
+    }
+  } finally {
+    release()
+  }
 }

@@ -69,19 +69,21 @@ const parentCheckMs = 250
 /**
  * Returns a signal that aborts at the first SIGINT or SIGTERM, for an orderly stop. A second SIGINT exits at once. npm
  * sends SIGTERM to its shell only, and the shell exits without forwarding it: the end of the parent process therefore
- * counts as SIGTERM.
+ * counts as SIGTERM. The reason of the signal is CliError INTERRUPTED.
  */
 export const interruption = (): { signal: AbortSignal; release(): void } => {
   const controller = new AbortController()
   const onSignal = (signal: NodeJS.Signals): void => {
     if (controller.signal.aborted && signal === 'SIGINT') process.exit(130)
-    controller.abort(signal)
+    stop()
   }
+  const stop = (): void =>
+    controller.abort(new CliError('INTERRUPTED', 'stopped before the end: run the command again'))
   process.on('SIGINT', onSignal)
   process.on('SIGTERM', onSignal)
   const parent = process.ppid
   const watch = (): void => {
-    if (process.ppid !== parent) controller.abort('SIGTERM')
+    if (process.ppid !== parent) stop()
   }
   const timer = process.env.npm_command === undefined ? undefined : setInterval(watch, parentCheckMs)
   timer?.unref()

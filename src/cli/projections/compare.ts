@@ -69,10 +69,6 @@ const compareStill = async (
 ): Promise<Comparison> => {
   const stores = await operation.stores(projection)
   const { signal, release } = interruption()
-  const stop = new AbortController()
-  signal.addEventListener('abort', () =>
-    stop.abort(new CliError('INTERRUPTED', 'stopped before the end of the comparison')),
-  )
   let rows = 0
   const bar = startBar(() => ({ done: 0, total: 0, text: `${count(rows)} rows compared` }))
   try {
@@ -86,7 +82,7 @@ const compareStill = async (
           () => a.rows(),
           () => b.rows(),
           {
-            signal: stop.signal,
+            signal,
             onProgress: all => {
               rows = all
             },

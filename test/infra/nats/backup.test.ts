@@ -2,77 +2,32 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { cpSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { jetstream, type StreamInfo } from '@nats-io/jetstream'
-import t, { type Test } from 'tap'
+import type { StreamInfo } from '@nats-io/jetstream'
+import t from 'tap'
 import {
   FolderFiles,
   findBackup,
-  type Manifest,
   parseBackupKey,
-  planRestore,
-  restoreBackup,
   verifyBackup,
 } from '../../../src/infra/nats/backup/index.ts'
 import { writeManifest } from '../../../src/infra/nats/backup/manifest.ts'
 import { digestStream } from '../../../src/infra/nats/backup/stream-digest.ts'
-import {
-  discoverLog,
-  JetStreamEventLog,
-  type Nats,
-  openNatsPlans,
-  openRevocationBucket,
-  streamNames,
-} from '../../../src/infra/nats/index.ts'
+import { discoverLog, JetStreamEventLog, streamNames } from '../../../src/infra/nats/index.ts'
 import { openManager } from '../../../src/infra/nats/log/streams.ts'
-import { conversation, newEvent, newEvents, user } from '../../contracts/new-events.ts'
-import { backUp, restoreNewest } from '../../harness/backups.ts'
-import { startNats, type TestNats } from '../../harness/nats.ts'
-import { startCluster } from '../../harness/nats-cluster.ts'
+import { conversation, newEvent } from '../../contracts/new-events.ts'
+import {
+  append,
+  backUp,
+  digestOf,
+  infoOf,
+  restoreNewest,
+  startEmpty,
+  startFilled,
+} from '../../harness/backups.ts'
+import { startNats } from '../../harness/nats.ts'
 import { tempFolder } from '../../harness/temp-folder.ts'
 
 const never = new AbortController().signal
-
-const infoOf = async (nats: Nats, stream: string): Promise<StreamInfo> =>
-  (await openManager(nats.connection)).streams.info(stream)
-
-const digestOf = async (nats: Nats, stream: string): Promise<string> => {
-  const { state } = await infoOf(nats, stream)
-  return digestStream(nats, stream, { first: 1, last: state.last_seq }, 'all', never)
-}
-
-/** Appends events to conversations of these names, which may be new. */
-const append = async (nats: Nats, names: readonly string[], count: number): Promise<void> => {
-  const log = new JetStreamEventLog(nats, await discoverLog(nats.connection))
-  for (const name of names) {
-    const { position } = await log.append(conversation(name), 0, [newEvent(1)])
-    let last = position.streamSeq
-    for (let seq = 2; seq <= count; seq += 50)
-      last = (await log.append(conversation(name), last, newEvents(seq, Math.min(50, count + 1 - seq))))
-        .position.streamSeq
-  }
-  log.close()
-}
-
-/** A server with events, a deleted event, a dead letter, a plan and revocations. */
-const startFilled = async (t: Test): Promise<{ server: TestNats; nats: Nats }> => {
-  const server = await startNats(t)
-  const nats = await server.connect()
-  await append(nats, ['one', 'two'], 120)
-  const log = new JetStreamEventLog(nats, await discoverLog(nats.connection))
-  await log.append(user('alice'), 0, [newEvent(1), newEvent(2)])
-  log.close()
-  await (await openManager(nats.connection)).streams.deleteMessage('CONV_0', 7)
-  const plans = await openNatsPlans(nats)
-  await plans.update('inbox', () => ({ live: 1, generations: [] }) as never)
-  const revocations = await openRevocationBucket(nats, { keepMs: 3_600_000 })
-  await revocations.put({ of: 'user', user: 'bob', before: Date.now() })
-  revocations.close()
-  await jetstream(nats.connection).publish('dead.inbox', '{}')
-  return { server, nats }
-}
-
-/** A server without streams. */
-const startEmpty = async (t: Test): Promise<Nats> => (await startNats(t, { streams: false })).connect()
 
 const key = async (): Promise<NonNullable<Awaited<ReturnType<typeof parseBackupKey>>>> => {
   const made = await parseBackupKey(randomBytes(32))
@@ -271,111 +226,6 @@ t.test('keys', async t => {
   t.equal(await parseBackupKey(Buffer.from(identity.replace('ZM3', 'ZM4'))), undefined)
 })
 
-t.test('a restored stream that differs from its manifest is deleted', async t => {
-  const { nats } = await startFilled(t)
-  const files = new FolderFiles(tempFolder(t))
-  const { manifest } = await backUp(nats, files)
-  const server = await startNats(t)
-  const target = await server.connect()
-  const before = await infoOf(target, 'CONV_0')
-  const changes: Partial<Manifest['streams'][number]>[] = [
-    { sha256: '0'.repeat(64) },
-    { messages: 5, after: { first: 1, last: 240, messages: 5 } },
-    { last: 500, after: { first: 1, last: 500, messages: 500 } },
-    { bytes: 1 },
-    { first: 3, after: { first: 3, last: 240, messages: 239 } },
-  ]
-  for (const change of changes) {
-    const changed: Manifest = {
-      ...manifest,
-      streams: manifest.streams.map(one => (one.stream === 'CONV_0' ? { ...one, ...change } : one)),
-    }
-    writeFileSync(join(files.place, manifest.id, 'manifest.json'), writeManifest(changed, undefined))
-    await t.rejects(restoreNewest(target, files), { code: 'BACKUP_DIFFERS' }, JSON.stringify(change))
-    t.same(await streamNames(target.connection), ['AUDIT', 'CONV_0', 'DEAD_LETTERS', 'SNAPSHOTS', 'USER_0'])
-    const { config, state } = await infoOf(target, 'CONV_0')
-    t.same(config, before.config, 'the empty stream is there again')
-    t.equal(state.last_seq, 0)
-  }
-})
-
-t.test('a target with messages is left alone', async t => {
-  const { nats } = await startFilled(t)
-  const files = new FolderFiles(tempFolder(t))
-  const { manifest } = await backUp(nats, files)
-  const server = await startNats(t)
-  const target = await server.connect()
-  await append(target, ['other'], 3)
-  const digest = await digestOf(target, 'CONV_0')
-  await t.rejects(restoreNewest(target, files), { code: 'TARGET_NOT_EMPTY' })
-  await t.rejects(restoreNewest(target, files, { streams: ['CONV_0'] }), { code: 'TARGET_NOT_EMPTY' })
-  t.equal(await digestOf(target, 'CONV_0'), digest)
-  t.same(await streamNames(target.connection), ['AUDIT', 'CONV_0', 'DEAD_LETTERS', 'SNAPSHOTS', 'USER_0'])
-
-  await restoreNewest(target, files, { streams: ['CONV_0'], as: 'OLD' })
-  t.same((await infoOf(target, 'OLD')).config.subjects, ['restored.OLD'], 'CONV_0 takes its subjects')
-  t.equal(await digestOf(target, 'OLD'), await digestOf(nats, 'CONV_0'))
-  t.equal(await digestOf(target, 'CONV_0'), digest)
-  // Running it again finds the finished copy.
-  const chosen = manifest.streams.filter(({ stream }) => stream === 'CONV_0')
-  t.match(await planRestore(target, manifest, chosen, 'OLD'), [{ outcome: 'restored' }])
-
-  const empty = await startEmpty(t)
-  await restoreNewest(empty, files, { streams: ['CONV_0'], as: 'RENAMED' })
-  t.same((await infoOf(empty, 'RENAMED')).config.subjects, ['conv.*.*'], 'the subjects are free')
-  await t.rejects(
-    restoreNewest(empty, files, { streams: ['CONV_0'] }),
-    { code: 'TARGET_NOT_EMPTY' },
-    'another stream has the subjects',
-  )
-})
-
-t.test('snapshots of aggregates do not survive the restore of the log', async t => {
-  const { nats } = await startFilled(t)
-  const files = new FolderFiles(tempFolder(t))
-  await backUp(nats, files)
-  const server = await startNats(t)
-  const target = await server.connect()
-  await jetstream(target.connection).publish('snap.conv.two', '{"seq":9999}')
-  await restoreNewest(target, files)
-  t.equal((await infoOf(target, 'SNAPSHOTS')).state.messages, 0)
-})
-
-t.test('an interrupted restore leaves nothing, and continues when it runs again', async t => {
-  const { nats } = await startFilled(t)
-  const files = new FolderFiles(tempFolder(t))
-  const { manifest } = await backUp(nats, files)
-  const target = await startEmpty(t)
-  for (const stop of ['USER_0', 'CONV_0', 'KV_confab-revocations']) {
-    const controller = new AbortController()
-    const onProgress = ({ stream }: { stream: string }): void => {
-      if (stream === stop) controller.abort(new Error('stopped'))
-    }
-    await t.rejects(restoreNewest(target, files, { signal: controller.signal, onProgress }), {
-      message: 'stopped',
-    })
-    t.same(await streamNames(target.connection), [], stop)
-  }
-  // A process that is killed leaves copies, or some streams that are finished.
-  const manager = await openManager(target.connection)
-  const metadata = { 'confab.restored': manifest.id }
-  await manager.streams.add({ name: 'CONV_0', subjects: ['restored.CONV_0'], metadata })
-  await jetstream(target.connection).publish('restored.CONV_0', 'half')
-  await restoreNewest(target, files, { streams: ['USER_0'] })
-  const targets = await planRestore(target, manifest, manifest.streams, undefined)
-  t.same(
-    targets.map(({ outcome }) => outcome),
-    ['restored', 'replace unfinished', 'create', 'create', 'create', 'create'],
-  )
-  await restoreBackup(target, files, manifest, targets, {
-    key: undefined,
-    signal: never,
-    onProgress: () => {},
-  })
-  for (const { stream } of manifest.streams)
-    t.equal(await digestOf(target, stream), await digestOf(nats, stream))
-})
-
 t.test('a backup that does not finish is never restored', async t => {
   const { server, nats } = await startFilled(t)
   const files = new FolderFiles(tempFolder(t))
@@ -481,30 +331,12 @@ t.test('messages that are removed during a backup are not missed', async t => {
   await restoreNewest(await startEmpty(t), files)
 })
 
-t.test('a log with three replicas is restored to a cluster, and to a single server', async t => {
-  const cluster = await startCluster(t)
-  const nats = await cluster.connect()
-  await append(nats, ['one'], 500)
-  const files = new FolderFiles(tempFolder(t))
-  await backUp(nats, files)
-  await restoreNewest(nats, files, { streams: ['CONV_0'], as: 'COPY' })
-  const copy = await infoOf(nats, 'COPY')
-  t.equal(copy.config.num_replicas, 3)
-  t.equal(copy.state.last_seq, 500)
-  const single = await startEmpty(t)
-  await restoreNewest(single, files)
-  const { config, state } = await infoOf(single, 'CONV_0')
-  t.equal(config.num_replicas, 1)
-  t.same(config.subjects, ['conv.*.*'])
-  t.equal(state.last_seq, 500)
-})
-
 t.test('a verified copy is deleted', async t => {
   const { nats } = await startFilled(t)
   const files = new FolderFiles(tempFolder(t))
   const { manifest } = await backUp(nats, files)
   const names = await streamNames(nats.connection)
-  const options = { key: undefined, signal: never, onProgress: () => {} }
+  const options = { key: undefined, signal: never, onProgress: () => {}, onNotice: () => {} }
   const verified = await verifyBackup(nats, files, manifest, manifest.streams, options)
   t.same(
     verified.map(({ stream, sha256 }) => [stream, sha256]),

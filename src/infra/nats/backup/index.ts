@@ -1,9 +1,9 @@
 export { backedUpStreams } from './backed-up-streams.ts'
 export { BackupError, BackupProblem } from './backup-error.ts'
 export { type BackupKey, parseBackupKey } from './backup-key.ts'
-export { type FindBackupOptions, findBackup, isBackupName } from './find-backup.ts'
+export { findBackup, isBackupName } from './find-backup.ts'
 export { FolderFiles } from './folder-files.ts'
-export { type BackedUpStream, type Manifest, manifestFile, WrongKeyError } from './manifest.ts'
+export type { BackedUpStream, Manifest } from './manifest.ts'
 export {
   planRestore,
   type RestoredStream,
@@ -11,5 +11,4 @@ export {
   restoreBackup,
   verifyBackup,
 } from './restore-backup.ts'
-export { restoreStream, type StreamSnapshot, snapshotStream } from './stream-snapshot.ts'
-export { type TakeBackupOptions, type TransferProgress, takeBackup } from './take-backup.ts'
+export { type TransferProgress, takeBackup } from './take-backup.ts'

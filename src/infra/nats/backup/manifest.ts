@@ -2,6 +2,7 @@ import { createHash, timingSafeEqual } from 'node:crypto'
 import type { StreamConfig } from '@nats-io/jetstream'
 import { type Static, Type } from '@sinclair/typebox'
 import { TypeCompiler } from '@sinclair/typebox/compiler'
+import { CodedError } from '../../../base/coded-error.ts'
 import { BackupError, BackupProblem } from './backup-error.ts'
 import type { BackupKey } from './backup-key.ts'
 
@@ -69,7 +70,11 @@ export const writeManifest = (manifest: Manifest, key: BackupKey | undefined): s
 }
 
 /** Thrown for an encrypted backup without a key, or with another key. */
-export class WrongKeyError extends Error {}
+export class WrongKeyError extends CodedError<'BAD_OPTION'> {
+  constructor(message: string) {
+    super('BAD_OPTION', `--key: ${message}`)
+  }
+}
 
 /** Returns the manifest in a file. Throws BackupError and WrongKeyError. `where` is the name of the file. */
 export const readManifest = (content: Uint8Array, where: string, key: BackupKey | undefined): Manifest => {

@@ -53,6 +53,8 @@ export interface RestoreOptions {
   readonly key: BackupKey | undefined
   readonly signal: AbortSignal
   readonly onProgress: (progress: TransferProgress) => void
+  /** Receives facts that the operator should know. */
+  readonly onNotice: (notice: string) => void
 }
 
 const infoOf = (nats: Nats, stream: string): Promise<StreamInfo | undefined> =>
@@ -108,6 +110,15 @@ export const planRestore = async (
   return targets
 }
 
+/** Throws BackupError when a target is no longer as it was planned: a process has used it since. */
+const checkStillAsPlanned = ({ name, outcome }: RestoreTarget, info: StreamInfo | undefined): void => {
+  if (info === undefined || isLeftover(info)) return
+  if (outcome === 'replace empty' && !hasMessages(info)) return
+  throw notEmpty(
+    `stream ${name} was ${outcome === 'replace empty' ? 'written to' : 'created'} after the plan: stop all processes of the system, and restore into an empty system`,
+  )
+}
+
 /** Returns another stream that takes one of the subjects of a stream in a backup. */
 const takerOf = (nats: Nats, name: string, { subjects = [] }: StreamConfig): Promise<string | undefined> =>
   askJetStream(nats.connection, async manager => {
@@ -127,8 +138,8 @@ const asOf = ({ connection }: Nats, config: StreamConfig): StreamConfig => {
 
 /** Returns the settings of a copy under `name`, to which no process writes and which removes nothing. */
 const copyConfig = (nats: Nats, { config }: BackedUpStream, name: string, backup: string): StreamConfig => {
-  const { mirror: _, sources: __, republish: ___, subject_transform: ____, ...rest } = asOf(nats, config)
-  const { [keptAsCopy]: _____, ...metadata } = rest.metadata ?? {}
+  const { mirror, sources, republish, subject_transform, ...rest } = asOf(nats, config)
+  const { [keptAsCopy]: kept, ...metadata } = rest.metadata ?? {}
   return {
     ...rest,
     name,
@@ -219,7 +230,7 @@ class RestoreRun {
    * restore, and a new stream of the same name then starts with these messages: such a stream is deleted, too.
    */
   async createEmpty(config: StreamConfig): Promise<void> {
-    const { republish: _, subject_transform: __, ...rest } = config
+    const { republish, subject_transform, ...rest } = config
     const inert: StreamConfig = { ...rest, subjects: [copySubject(config.name)] }
     for (let left = createAttempts; left > 0; left--) {
       const { state } = await this.ask(manager => manager.streams.add(inert))
@@ -230,6 +241,21 @@ class RestoreRun {
       await this.delete(config.name)
       await sleep(createPauseMs)
     }
+    throw new NatsError(
+      NatsProblem.streams,
+      `stream ${config.name}: JetStream keeps messages of the deleted stream of this name`,
+    )
+  }
+
+  /**
+   * Deletes the copy of a target, and creates the empty stream again that it has replaced. Leaves every other stream as
+   * it is.
+   */
+  async undo({ name, before }: RestoreTarget): Promise<void> {
+    const info = await infoOf(this.#nats, name)
+    if (info !== undefined && !isLeftover(info)) return
+    if (info !== undefined) await this.delete(name)
+    if (before !== undefined) await this.createEmpty(before)
   }
 
   /** Removes snapshots of aggregates: they may be newer than the restored log. */
@@ -333,18 +359,18 @@ export const restoreBackup = async (
         restored.push({ stream: target.name, first, last, messages, bytes, sha256 })
         continue
       }
+      const found = await infoOf(nats, target.name)
+      checkStillAsPlanned(target, found)
       begun.push(target)
-      if (target.outcome !== 'create') await run.delete(target.name)
+      if (found !== undefined) await run.delete(target.name)
       restored.push(await run.copy(target.backedUp, target.name))
     }
   } catch (error) {
-    for (const { name, before } of begun.reverse())
-      try {
-        await run.delete(name)
-        if (before !== undefined) await run.createEmpty(before)
-      } catch {
-        // The first error says what is wrong. The next restore replaces what is left.
-      }
+    // The first error says what is wrong. The next restore replaces what is left.
+    for (const target of begun.reverse())
+      await run.undo(target).catch((left: Error) => {
+        options.onNotice(`${target.name} is not as it was before the restore: ${left.message}`)
+      })
     throw error
   }
   if (begun.some(isOfLog)) await run.purgeSnapshots()
@@ -381,9 +407,14 @@ export const verifyBackup = async (
     await run.delete(name)
     try {
       restored.push({ ...(await run.copy(backedUp, name)), stream: backedUp.stream })
-    } finally {
-      await run.delete(name)
+    } catch (error) {
+      // The first error says what is wrong. The next verification replaces the copy.
+      await run.delete(name).catch((left: Error) => {
+        options.onNotice(`the copy ${name} was not deleted: ${left.message}`)
+      })
+      throw error
     }
+    await run.delete(name)
   }
   return restored
 }

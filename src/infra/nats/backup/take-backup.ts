@@ -16,7 +16,7 @@ import {
 import { type DigestExtent, digestStream } from './stream-digest.ts'
 import { snapshotStream } from './stream-snapshot.ts'
 
-/** How far a backup or a restore is. */
+/** The progress of a backup or a restore. */
 export interface TransferProgress {
   readonly stream: string
   /** Bytes of the stream's file so far. */
