@@ -121,7 +121,7 @@ export const streamsText = (streams: readonly PrintedStream[], backup: string, j
   )
 }
 
-/** What a command of backups works with. */
+/** The parts of a command of backups. */
 export interface BackupWork {
   readonly system: RecordedSystem
   readonly place: BackupPlace
