@@ -35,4 +35,4 @@ const adminRequests: fc.Arbitrary<HttpRequest> = fc
 
 /** The clients of the admin listener. */
 export const adminLane = (name: string, net: number, target: Target): Lane =>
-  httpLane(name, net, target.adminPort, target, adminRequests)
+  httpLane(name, net, target.adminPort, target, fc.array(adminRequests, { minLength: 1, maxLength: 8 }))

@@ -12,6 +12,7 @@ import {
 } from './http-requests.ts'
 import { addressOf, EarlierValues, type Lane, lane, type Target } from './lane.ts'
 import { RawConnection } from './raw-connection.ts'
+import { uploads } from './uploads.ts'
 
 export interface HttpCase {
   readonly user: number
@@ -25,11 +26,20 @@ export interface HttpCase {
   readonly end: 'close' | 'half-close'
 }
 
-const httpCases = (requests: fc.Arbitrary<HttpRequest>): fc.Arbitrary<HttpCase> =>
+/** One request after another, and whole uploads between them. */
+const mixed = (requests: fc.Arbitrary<HttpRequest>): fc.Arbitrary<readonly HttpRequest[]> =>
+  fc
+    .array(
+      fc.oneof({ weight: 12, arbitrary: requests.map(one => [one]) }, { weight: 1, arbitrary: uploads }),
+      { minLength: 1, maxLength: 8 },
+    )
+    .map(parts => parts.flat())
+
+const httpCases = (requests: fc.Arbitrary<readonly HttpRequest[]>): fc.Arbitrary<HttpCase> =>
   fc.record({
     user: fc.nat({ max: 7 }),
     client: fc.nat({ max: 0xffff }),
-    requests: fc.array(requests, { minLength: 1, maxLength: 8 }),
+    requests,
     mode: fc.oneof(
       { weight: 3, arbitrary: fc.constant('in turn' as const) },
       { weight: 1, arbitrary: fc.constant('pipelined' as const) },
@@ -68,7 +78,7 @@ export const httpLane = (
   net: number,
   port: number,
   target: Target,
-  requests: fc.Arbitrary<HttpRequest> = httpRequests,
+  requests: fc.Arbitrary<readonly HttpRequest[]> = mixed(httpRequests),
 ): Lane =>
   lane(name, httpCases(requests), async given => {
     const user = strangerOf(given.user)

@@ -55,11 +55,17 @@ export class EarlierValues {
     for (const [placeholder, value] of found) if (value !== undefined) this.#values.set(placeholder, value)
   }
 
-  /** Returns a request with these values. Without one, the placeholder stays: a value that no field accepts. */
+  /**
+   * Returns a request with these values, in its fields and in those of its attachments. Without a value, the placeholder
+   * stays: a value that no field accepts.
+   */
   in(fields: Fields): Fields {
     const filled = { ...fields }
-    for (const [name, value] of Object.entries(fields))
+    for (const [name, value] of Object.entries(fields)) {
       if (typeof value === 'string' && this.#values.has(value)) filled[name] = this.#values.get(value)
+      if (name === 'attachments' && Array.isArray(value))
+        filled[name] = value.map(one => (typeof one === 'object' && one !== null ? this.in(one) : one))
+    }
     return filled
   }
 

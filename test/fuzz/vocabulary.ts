@@ -45,6 +45,9 @@ export const files = ['a', 'hello '.repeat(20), `\x89PNG\r\n\x1a\n${'x'.repeat(5
   return { bytes, size: bytes.length, sha256 }
 })
 
+/** The index of the file that is an image. */
+export const imageFile = 2
+
 const weighted = <T>(...choices: readonly [weight: number, arbitrary: fc.Arbitrary<T>][]): fc.Arbitrary<T> =>
   fc.oneof(...choices.map(([weight, arbitrary]) => ({ weight, arbitrary })))
 
