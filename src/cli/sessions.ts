@@ -1,6 +1,5 @@
 import { Command, InvalidArgumentError } from 'commander'
 import { sleep } from '../base/sleep.ts'
-import { isId, userIdOfClaim } from '../events/index.ts'
 import {
   createSessionQueries,
   keyOf,
@@ -19,8 +18,8 @@ import {
   configOf,
   openExisting,
   requireSessionId,
-  requireUserId,
   type SystemFlags,
+  userIdOf,
 } from './command/config-flags.ts'
 import { confirm } from './command/confirm.ts'
 import { count, note, print, span, table } from './terminal/output.ts'
@@ -80,18 +79,9 @@ interface ListFlags extends SystemFlags {
   readonly json?: boolean
 }
 
-/** Returns the user of `--user`: a user id, or the text in a token that it was escaped from. */
-const userOf = ({ user }: { readonly user?: string }): string | undefined => {
-  if (user === undefined || isId(user)) return user
-  const escaped = userIdOfClaim(user)
-  // Throws: it is no id.
-  if (escaped === undefined) requireUserId(user)
-  return escaped
-}
-
 const list = (flags: ListFlags): Promise<void> => {
   const { limit, after } = flags
-  const user = userOf(flags)
+  const user = flags.user === undefined ? undefined : userIdOf(flags.user)
   return operate(flags, async ({ queries }) => {
     const nodes = await queries.ask(
       { limit, ...(user === undefined ? {} : { user }), ...(after === undefined ? {} : { after }) },
@@ -199,7 +189,7 @@ const targetOf = (revocation: Revocation): string =>
   revocation.of === 'everyone' ? 'users:all' : `user:${revocation.user}`
 
 const end = (recorder: CommandRecorder, given: EndFlags): Promise<void> => {
-  const user = userOf(given)
+  const user = given.user === undefined ? undefined : userIdOf(given.user)
   const flags = user === undefined ? given : { ...given, user }
   if (flags.session !== undefined) requireSessionId(flags.session)
   return operate(flags, async operation => {

@@ -3,7 +3,7 @@ import { devSecret } from '../infra/config/index.ts'
 import { adminRole, signDevToken } from '../infra/tokens/index.ts'
 import { CliError } from './command/cli-error.ts'
 import { type CommandRecorder, records } from './command/command-effect.ts'
-import { addConfigFlags, configOf, requireUserId, type SystemFlags } from './command/config-flags.ts'
+import { addConfigFlags, configOf, type SystemFlags, userIdOf } from './command/config-flags.ts'
 import { print } from './terminal/output.ts'
 
 interface TokenFlags extends Pick<SystemFlags, 'data' | 'config'> {
@@ -13,7 +13,7 @@ interface TokenFlags extends Pick<SystemFlags, 'data' | 'config'> {
 }
 
 const token = async (recorder: CommandRecorder, flags: TokenFlags): Promise<void> => {
-  requireUserId(flags.user)
+  const user = userIdOf(flags.user)
   const config = configOf(flags)
   const { secret = devSecret(config.data), maxLifetimeMs } = config.tokens
   const longest = Math.floor(maxLifetimeMs / 1000)
@@ -22,8 +22,8 @@ const token = async (recorder: CommandRecorder, flags: TokenFlags): Promise<void
       'BAD_OPTION',
       `--expires: ${flags.expires} is more than ${longest} s, the longest lifetime that the server accepts (jwt.maxLifetime)`,
     )
-  const signed = await recorder.performApart(config, { target: `user:${flags.user}` }, () =>
-    signDevToken(secret, flags.user, {
+  const signed = await recorder.performApart(config, { target: `user:${user}` }, () =>
+    signDevToken(secret, user, {
       ...config.tokens,
       role: flags.role,
       ...(flags.expires === undefined ? {} : { expiresInSeconds: flags.expires }),

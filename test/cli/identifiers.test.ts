@@ -13,13 +13,10 @@ t.test('arguments that are no id are refused before anything is opened', async t
   const bad = ['*', '>', 'a.b', '..', 'a b', 'a'.repeat(65)]
   const commands: ((value: string) => string[])[] = [
     value => ['send', '--user', 'alice', '--', value, 'text'],
-    value => ['send', '--user', value, 'tea', 'text'],
     value => ['send', '--user', 'alice', '--id', value, 'tea', 'text'],
     value => ['send', '--user', 'alice', '--reply-to', value, 'tea', 'text'],
     value => ['tail', '--user', 'alice', '--conversation', value],
-    value => ['tail', '--user', value],
     value => ['replay', '--conversation', value],
-    value => ['token', '--user', value],
   ]
   for (const [i, command] of commands.entries()) {
     const value = bad[i % bad.length]!
@@ -27,4 +24,17 @@ t.test('arguments that are no id are refused before anything is opened', async t
     t.equal(code, 2, command(value).join(' '))
     t.match(stderr, /BAD_OPTION.*is not a valid/, command(value).join(' '))
   }
+})
+
+t.test('names that no user can have are refused', async t => {
+  for (const value of ['', 'a'.repeat(65), 'é'.repeat(20)])
+    for (const command of [
+      ['send', '--user', value, 'tea', 'text'],
+      ['tail', '--user', value],
+      ['token', '--user', value],
+    ]) {
+      const { code, stderr } = await run(...command)
+      t.equal(code, 2, command.join(' '))
+      t.match(stderr, /BAD_OPTION: --user: ".*" names no user/, command.join(' '))
+    }
 })

@@ -83,7 +83,7 @@ t.test('sessions ls and end, beside running nodes and without one', async t => {
   await t.test('options that are wrong', async t => {
     const cases: [args: string[], error: RegExp][] = [
       [['end', '--yes'], /name the sessions to end with --user, --session or --issued-before/],
-      [['end', '--user', '', '--yes'], /--user: "" is not a valid user id/],
+      [['end', '--user', '', '--yes'], /--user: "" names no user/],
       [['end', '--session', '*', '--yes'], /--session: "\*" is not a valid session id/],
       [['end', '--issued-before', 'once', '--yes'], /Give a time such as/],
       [['end', '--issued-before', '2100-01-01', '--yes'], /--issued-before: must not be in the future/],

@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander'
 import { hasEmbeddedLog, type OpenNats, openNats } from '../../app/open-nats.ts'
-import { isId } from '../../events/index.ts'
+import { isId, userIdOfClaim } from '../../events/index.ts'
 import {
   type ConfabConfig,
   compileConfig,
@@ -64,8 +64,19 @@ export const requireId = (conversation: string): void =>
 /** Throws CliError when the value of `--session` is not a valid id. */
 export const requireSessionId = (session: string): void => requireIdOf('--session', 'session', session)
 
-/** Throws CliError when the value of `--user` is not a valid id. */
-export const requireUserId = (user: string): void => requireIdOf('--user', 'user', user)
+/**
+ * Returns the user id of a value of `--user`: a user id, or the name of a user in tokens, such as a mail address. Throws
+ * CliError when no token can name such a user.
+ */
+export const userIdOf = (user: string): string => {
+  const id = isId(user) ? user : userIdOfClaim(user)
+  if (id === undefined)
+    throw new CliError(
+      'BAD_OPTION',
+      `--user: "${user}" names no user: give a user id (1 to 64 of A-Z a-z 0-9 _ -), or the user's name in tokens`,
+    )
+  return id
+}
 
 /** Returns the configuration from a command's flags, the environment and the file. Throws ConfigError. */
 export const configOf = (flags: object & { readonly config?: string }): ConfabConfig => {

@@ -10,7 +10,7 @@ import { type ConfabClient, createClient } from '../../client/index.ts'
 import { ensureDataFolder } from '../../infra/config/index.ts'
 import { note } from '../terminal/output.ts'
 import { CliError } from './cli-error.ts'
-import { addConfigFlags, configOf, requireUserId, type SystemFlags } from './config-flags.ts'
+import { addConfigFlags, configOf, type SystemFlags, userIdOf } from './config-flags.ts'
 
 /**
  * Address of a process that uses a data folder. `<data>/serve.json` holds the one of the edge, for commands that are
@@ -153,13 +153,13 @@ const urlOf = (flags: ClientFlags): string => {
 
 /** Connects a client to the server that flags name; retries until `signal` aborts. Throws CliError, RequestError. */
 export const connectClient = async (flags: ClientFlags, signal?: AbortSignal): Promise<ConfabClient> => {
-  requireUserId(flags.user)
+  const user = userIdOf(flags.user)
   if (flags.token !== undefined) hideSecret(flags.token)
   if (flags.url !== undefined) hideUrlCredentials(flags.url)
   if (flags.ca !== undefined) trust(flags.ca)
   const url = urlOf(flags).replace(/\/+$/, '')
   await requireTrusted(url)
-  const token = flags.token ?? (() => devToken(url, flags.user))
+  const token = flags.token ?? (() => devToken(url, user))
   if (typeof token === 'function') await token()
   const client = createClient({ url: `${url.replace(/^http/, 'ws')}/v1/ws`, token })
   const close = (): void => client.close()
