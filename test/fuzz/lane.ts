@@ -56,7 +56,7 @@ export class EarlierValues {
   }
 
   /**
-   * Returns a request with these values, in its fields and in those of its attachments. Without a value, the placeholder
+   * Returns a request with these values, in its fields and those of its attachments. Without a value, the placeholder
    * stays: a value that no field accepts.
    */
   in(fields: Fields): Fields {

@@ -65,8 +65,8 @@ export const requireId = (conversation: string): void =>
 export const requireSessionId = (session: string): void => requireIdOf('--session', 'session', session)
 
 /**
- * Returns the user id of a value of `--user`: a user id, or the name of a user in tokens, such as a mail address. Throws
- * CliError when no token can name such a user.
+ * Returns the user id of a value of `--user`: a user id, or a user's name in tokens, such as a mail address. Throws
+ * CliError when no token can have such a name.
  */
 export const userIdOf = (user: string): string => {
   const id = isId(user) ? user : userIdOfClaim(user)
