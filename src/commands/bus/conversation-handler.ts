@@ -6,7 +6,7 @@ import {
   type UserEvent,
 } from '../../events/index.ts'
 import type { AggregateState, Decision } from '../domain/aggregate.ts'
-import { type Admission, admissionOf, directOf } from '../domain/consent.ts'
+import { type Consent, consentOf, directOf } from '../domain/consent.ts'
 import { type ConversationCommand, messageOf, refuseReuse } from '../domain/conversation-command.ts'
 import { type ConversationState, companionOf, isDirectOf } from '../domain/conversation-state.ts'
 import { conversationType } from '../domain/conversation-type.ts'
@@ -197,19 +197,19 @@ const addConsent = async (
         ? [request.user]
         : []
   const { state: by } = await users.current(from)
-  const admissions = new Map<string, Admission>()
+  const consents = new Map<string, Consent>()
   for (let start = 0; start < asked.length; start += consentBatch)
     await Promise.all(
       asked.slice(start, start + consentBatch).map(async name => {
         const { state: user } = await users.current(name)
         const isContact = user.invitations === 'contacts' && (await hasWrittenTo(conversations, user, by))
-        admissions.set(name, admissionOf(user, by, request.c, isContact))
+        consents.set(name, consentOf(user, by, request.c, isContact))
       }),
     )
   command.consent = user => {
-    const admission = admissions.get(user)
-    if (admission === undefined) throw new TypeError(`the consent of ${user} was not looked up`)
-    return admission
+    const consent = consents.get(user)
+    if (consent === undefined) throw new TypeError(`the consent of ${user} was not looked up`)
+    return consent
   }
 }
 
