@@ -118,8 +118,19 @@ t.test('open invitations are bounded, of a conversation and of one user in it', 
   t.equal(add('adam', 'n3'), 'CONFLICT')
   t.equal(add('alice', 'n3'), 'member.invited')
   t.equal(add('alice', 'n4'), 'CONFLICT')
+  t.match(when(state, 'adam', invite('n4'), { ...as('invite'), limits }), { message: /Withdraw one/ })
   run(state, command('n1', { t: 'decline' }))
   t.equal(add('alice', 'n4'), 'member.invited')
+  for (const most of [limits, { ...limits, userInvitations: 9 }])
+    t.match(
+      when(
+        given(),
+        'alice',
+        { t: 'create', kind: 'group', members: ['n1', 'n2', 'n3', 'n4'] },
+        { ...as('invite'), limits: most },
+      ),
+      { refused: 'CONFLICT', field: '/members', message: /Name fewer users/ },
+    )
 })
 
 t.test('a snapshot of before lacks which users left, so the state is rebuilt from the log', async t => {

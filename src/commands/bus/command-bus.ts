@@ -128,8 +128,13 @@ export const createCommandBus = ({
     ...shared,
     cache: conversations,
     handler: whileOwned<ConversationState, ConversationEvent, MutableConversationCommand & Command>(
-      conversationHandler(conversations, users, lookup, (command, peer) =>
-        claimDirect(userQueues, { ...command, id: `d.${command.id}` }, peer, command.request.c),
+      conversationHandler(
+        conversations,
+        users,
+        lookup,
+        (command, peer) =>
+          claimDirect(userQueues, { ...command, id: `d.${command.id}` }, peer, command.request.c),
+        states.failures,
       ),
     ),
   })

@@ -10,13 +10,13 @@ export type Consent = 'add' | 'invite' | 'refuse'
 export type ConsentOf = (user: string) => Consent
 
 /**
- * Returns the result for a user that `by` adds to conversation `c`, by the logs of the two. `isContact`: the user has
- * written to `by` in their direct conversation.
+ * Returns the result for a user that `by` adds to conversation `c`, by the logs of the two. Undefined: `add` if the
+ * user has written to `by` in their direct conversation, otherwise `invite`.
  */
-export const consentOf = (user: UserState, by: UserState, c: string, isContact: boolean): Consent => {
+export const consentOf = (user: UserState, by: UserState, c: string): Consent | undefined => {
   if (user.invitations === 'nobody' || user.blocked.has(by.user) || by.blocked.has(user.user)) return 'refuse'
   if (user.unfollowed.has(c)) return 'invite'
-  return user.invitations === 'everybody' || isContact ? 'add' : 'invite'
+  return user.invitations === 'everybody' ? 'add' : undefined
 }
 
 /**

@@ -60,26 +60,23 @@ const noteDeparted = (state: InvitationState, user: string): void => {
 export const refuseAdding = (field: string): Refusal =>
   refuse('FORBIDDEN', 'This user can be neither added nor invited by you.', field)
 
-/** Refuses more invitations than a conversation, or one user in it, may have. */
+/** Refuses more invitations than a conversation, or one user in it, may have. A `create` has none to withdraw. */
 export const refuseManyInvitations = (
   invitations: ReadonlyMap<string, Invitation>,
   by: string,
   added: number,
   { invitations: most = Number.POSITIVE_INFINITY, userInvitations = most }: InvitationLimits = {},
-  field = '/user',
+  field: '/user' | '/members' = '/user',
 ): Refusal | undefined => {
+  const remedy = field === '/user' ? 'Withdraw one first.' : 'Name fewer users that have to consent.'
   if (invitations.size + added > most)
-    return refuse(
-      'CONFLICT',
-      `The conversation may have ${most} open invitations. Withdraw one first.`,
-      field,
-    )
+    return refuse('CONFLICT', `The conversation may have ${most} open invitations. ${remedy}`, field)
   let own = added
   for (const invitation of invitations.values()) if (invitation.by === by) own++
   return own > userInvitations
     ? refuse(
         'CONFLICT',
-        `You may have ${userInvitations} open invitations in a conversation. Withdraw one first.`,
+        `You may have ${userInvitations} open invitations in a conversation. ${remedy}`,
         field,
       )
     : undefined
