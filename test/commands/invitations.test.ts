@@ -6,7 +6,7 @@ import {
   serialiseConversation,
 } from '../../src/commands/domain/conversation-type.ts'
 import { departedUsers } from '../../src/commands/domain/invitations.ts'
-import { MemoryEventLog } from '../../src/infra/memory/index.ts'
+import { MemoryEventLog, MemorySnapshotStore } from '../../src/infra/memory/index.ts'
 import { c, codeOf, command, direct, evolve, given, group, run, when } from './given.ts'
 import { type Asked, setUp } from './one-node.ts'
 
@@ -172,6 +172,29 @@ t.test('a full channel: the user who accepts follows it, and the invitation ends
   )
   await ask('zoe', { t: 'join', c })
   t.equal((await node!.states.currentConversation(c))?.invitationOf('zoe'), undefined, 'a join accepts')
+})
+
+t.test('a follower that left before a snapshot recorded it is asked after the upgrade', async t => {
+  const log = new MemoryEventLog()
+  const snapshots = new MemorySnapshotStore()
+  const limits = { channelMembers: 2, snapshotEvery: 1 }
+  const before = await setUp({ log, snapshots, limits })
+  await before.as('alice', { t: 'create', c, kind: 'channel', members: ['bob'] })
+  await before.as('zoe', { t: 'join', c })
+  await before.as('zoe', { t: 'leave', c })
+  const zoe = { family: 'user', id: 'zoe' } as const
+  // Enough events that a snapshot is worth its bytes.
+  for (let n = 0; n < 8; n++) await before.as('zoe', { t: 'block', user: 'mallory', on: n % 2 === 0 })
+  const snapshot = (await snapshots.load(zoe))!
+  const {
+    unfollowed,
+    invitations: _,
+    ...older
+  } = JSON.parse(Buffer.from(snapshot.data).toString()) as Record<string, unknown>
+  t.same(unfollowed, [c])
+  await snapshots.save(zoe, { ...snapshot, version: 4, data: Buffer.from(JSON.stringify(older)) })
+  const after = await setUp({ log, snapshots, limits })
+  t.match(await after.as('alice', { t: 'invite', c, user: 'zoe' }), { pending: true })
 })
 
 t.test('another node sees an acknowledged setting and block at once', async t => {
