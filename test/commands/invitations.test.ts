@@ -224,6 +224,9 @@ t.test('two users who are alone: a block refuses all that reaches the other one'
       )
     await node.as('mallory', { t: 'create', c, kind, members: ['victim', 'third'] })
     await node.as('mallory', { t: 'send', c, m: 'm1', text: 'x' })
+    await node.as('mallory', { t: 'ban', c, user: 'banned' })
+    await node.as('waiting', { t: 'privacy', invitations: 'contacts' })
+    t.match(await node.as('mallory', { t: 'invite', c, user: 'waiting' }), { pending: true })
     await node.as('victim', { t: 'block', user: 'mallory', on: true })
     const reaching: Asked[] = [
       { t: 'send', c, m: 'm2', text: 'x' },
@@ -232,13 +235,19 @@ t.test('two users who are alone: a block refuses all that reaches the other one'
       { t: 'rename', c, title: 'a message' },
       { t: 'settings', c, data: { a: 'message' } },
       { t: 'invite', c, user: 'puppet' },
+      { t: 'remove', c, user: 'waiting' },
+      { t: 'ban', c, user: 'a-message-in-an-id' },
+      { t: 'unban', c, user: 'banned' },
     ]
     t.equal(await code('mallory', { t: 'send', c, m: 'm3', text: 'three users' }), 'ok')
     await node.as('third', { t: 'leave', c })
     for (const request of reaching)
       t.equal(await code('mallory', request), 'FORBIDDEN', `${kind} ${request.t}`)
     t.equal(await code('victim', { t: 'send', c, m: 'v1', text: 'x' }), 'FORBIDDEN', 'in both directions')
+    t.equal(await code('mallory', { t: 'ban', c, user: 'victim' }), 'ok', 'the other user itself')
+    t.equal(await code('mallory', { t: 'unban', c, user: 'victim' }), 'ok')
     await node.as('victim', { t: 'block', user: 'mallory', on: false })
+    t.equal(await code('mallory', { t: 'invite', c, user: 'victim' }), 'ok')
     for (const request of reaching) t.equal(await code('mallory', request), 'ok', `${kind} ${request.t}`)
   }
 })
@@ -253,3 +262,29 @@ t.test(
     t.match(await node.as('alice', { t: 'send', c, m: 'm1', text: 'to followers' }), { seq: 2 })
   },
 )
+
+t.test('a block counts between the two users of the state that the command is decided on', async t => {
+  // A cache of one user: facts are in the command alone.
+  for (const limits of [{}, { userBytes: 1 }]) {
+    const log = new MemoryEventLog()
+    const [one, other] = [await setUp({ log, limits }), await setUp({ log, limits })]
+    const code = (request: Asked) =>
+      one.as('alice', request).then(
+        () => 'ok',
+        (error: { code: string }) => error.code,
+      )
+    await one.as('alice', { t: 'create', c, kind: 'channel', members: ['bob'] })
+    await one.as('bob', { t: 'block', user: 'alice', on: true })
+    t.equal(await code({ t: 'send', c, m: 'm1', text: 'x' }), 'FORBIDDEN')
+    // The first node receives the changes of the other one after its own decision.
+    await other.as('carol', { t: 'join', c })
+    t.equal(await code({ t: 'send', c, m: 'm2', text: 'x' }), 'ok', 'a third user has joined')
+    await one.as('carol', { t: 'leave', c })
+    await one.as('bob', { t: 'block', user: 'alice', on: false })
+    t.equal(await code({ t: 'send', c, m: 'm3', text: 'x' }), 'ok')
+    await other.as('carol', { t: 'block', user: 'alice', on: true })
+    await other.as('bob', { t: 'leave', c })
+    await other.as('carol', { t: 'join', c })
+    t.equal(await code({ t: 'send', c, m: 'm4', text: 'x' }), 'FORBIDDEN', 'another user has joined')
+  }
+})

@@ -170,6 +170,7 @@ export const createCommandBus = ({
         id,
         now: undefined,
         blocked: undefined,
+        peer: undefined,
         consent: undefined,
         follows: undefined,
         follower: undefined,

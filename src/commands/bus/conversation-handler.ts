@@ -40,11 +40,9 @@ export const conversationHandler = (
   return {
     type: conversationType,
     decide: (state, command) => {
-      const peer = peerOf(state, command)
-      if (peer !== undefined) {
-        const pendingBlock = addBlocked(users, command, peer)
-        if (pendingBlock !== undefined) return pendingBlock
-      }
+      const peer = notePeer(state, command)
+      const pendingBlock = peer === undefined ? undefined : addBlocked(users, command, peer)
+      if (pendingBlock !== undefined) return pendingBlock
       const follower = followerOf(state, command)
       if (follower !== undefined) {
         const user = users.cached(follower)
@@ -64,7 +62,7 @@ export const conversationHandler = (
     },
     prepare: (state, command) => {
       const facts: Promise<unknown>[] = []
-      const peer = peerOf(state, command)
+      const peer = notePeer(state, command)
       const pendingBlock = peer === undefined ? undefined : addBlocked(users, command, peer)
       if (pendingBlock !== undefined) facts.push(pendingBlock)
       const follower = followerOf(state, command)
@@ -84,7 +82,7 @@ export const conversationHandler = (
     },
     refresh: async command => {
       const { state } = await conversations.current(command.request.c)
-      const peer = peerOf(state, command)
+      const peer = notePeer(state, command)
       if (peer !== undefined)
         setBlocked(command, ...(await Promise.all([users.current(command.from), users.current(peer)])))
       const follower = followerOf(state, command)
@@ -161,14 +159,32 @@ const peerOf = (
     case 'send':
     case 'edit':
     case 'react':
-    // Titles and data reach the other user as well, and a third user would end the solitude of the two.
+    // Titles and data reach the other user as well.
     case 'rename':
     case 'settings':
-    case 'invite':
       return companionOf(state, from, limits?.channelMembers)
+    // The id of a third user may be a message to the other one, and a third member would leave the two not alone.
+    case 'invite':
+    case 'remove':
+    case 'ban':
+    case 'unban': {
+      const companion = companionOf(state, from, limits?.channelMembers)
+      return request.user === companion ? undefined : companion
+    }
     default:
       return undefined
   }
+}
+
+/**
+ * Returns the result of `peerOf`, and forgets a fact about another peer: members may have joined or left since an
+ * earlier decision of the command.
+ */
+const notePeer = (state: ConversationState, command: MutableConversationCommand): string | undefined => {
+  const peer = peerOf(state, command)
+  if (command.peer !== peer) command.blocked = undefined
+  command.peer = peer
+  return peer
 }
 
 const setBlocked = (

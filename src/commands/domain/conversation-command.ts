@@ -22,8 +22,10 @@ export interface ConversationCommand<R extends ConversationRequest = Conversatio
   readonly id: string
   /** The monotonic clock of this process, ms. Set only when the decision depends on it. */
   readonly now?: number | undefined
-  /** Conversation of two users: whether one of them has blocked the other. */
+  /** Whether the sender or `peer` has blocked the other one. Set only when the decision depends on it. */
   readonly blocked?: boolean | undefined
+  /** The other one of two users who are alone in the conversation. */
+  readonly peer?: string | undefined
   /** Channel: whether `follower` follows it. Set only when the decision depends on it. */
   readonly follows?: boolean | undefined
   /**

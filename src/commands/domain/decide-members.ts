@@ -123,10 +123,11 @@ const joined = (state: ConversationState, from: string, at: string, user: string
 
 export const decideRemove = (
   state: ConversationState,
-  { request: { user }, from, at, follows }: CommandOf<'remove'>,
+  { request: { user }, from, at, follows, blocked }: CommandOf<'remove'>,
 ): ConversationDecision => {
   const role = managerRole(state, { from, follows, at })
   if (typeof role !== 'string') return role
+  if (blocked === true) return refuseBlocked()
   const theirRole = state.members.get(user)
   if (theirRole === undefined && follows !== true)
     return state.invitations.has(user) ? { event: uninvited(state, from, at, user) } : unchanged(state)
@@ -142,10 +143,11 @@ export const decideRemove = (
  */
 export const decideBan = (
   state: ConversationState,
-  { request: { user, until = endless }, from, at, follows, limits }: CommandOf<'ban'>,
+  { request: { user, until = endless }, from, at, follows, limits, blocked }: CommandOf<'ban'>,
 ): ConversationDecision => {
   const role = managerRole(state, { from, follows, at })
   if (typeof role !== 'string') return role
+  if (blocked === true) return refuseBlocked()
   const theirRole = state.members.get(user)
   if (theirRole !== undefined && !isLower(theirRole, role))
     return refuse('FORBIDDEN', 'You can ban users with a lower role only.')
@@ -183,10 +185,11 @@ const hasManyBans = ({ bans }: ConversationState, at: string, most: number): boo
 
 export const decideUnban = (
   state: ConversationState,
-  { request: { user }, from, at, follows }: CommandOf<'unban'>,
+  { request: { user }, from, at, follows, blocked }: CommandOf<'unban'>,
 ): ConversationDecision => {
   const role = managerRole(state, { from, follows, at })
   if (typeof role !== 'string') return role
+  if (blocked === true) return refuseBlocked()
   if (banOf(state.bans, user, at) === undefined) return unchanged(state)
   return { event: { t: 'event', c: state.c, seq: state.seq + 1, type: 'member.unbanned', from, at, user } }
 }
