@@ -6,7 +6,8 @@ import {
   serialiseConversation,
 } from '../../src/commands/domain/conversation-type.ts'
 import { departedUsers } from '../../src/commands/domain/invitations.ts'
-import { MemoryEventLog, MemorySnapshotStore } from '../../src/infra/memory/index.ts'
+import { createFollowingStates } from '../../src/commands/index.ts'
+import { MemoryEventLog, MemoryLiveFeed, MemorySnapshotStore } from '../../src/infra/memory/index.ts'
 import { c, codeOf, command, direct, evolve, given, group, run, when } from './given.ts'
 import { type Asked, setUp } from './one-node.ts'
 
@@ -260,6 +261,15 @@ t.test(
     await node.as('zoe', { t: 'join', c })
     await node.as('bob', { t: 'block', user: 'alice', on: true })
     t.match(await node.as('alice', { t: 'send', c, m: 'm1', text: 'to followers' }), { seq: 2 })
+    const view = await node.states.conversation(c)
+    t.equal(view?.companionOf('alice'), undefined, 'signals and markers reach them as well')
+    const { log } = node
+    const [feed, snapshots] = [new MemoryLiveFeed(log), new MemorySnapshotStore()]
+    for (const channelMembers of [2, 3]) {
+      const following = createFollowingStates({ log, feed, snapshots, limits: { channelMembers } })
+      const alone = (await following.conversation(c))?.companionOf('alice')
+      t.equal(alone, channelMembers === 2 ? undefined : 'bob', 'of an edge node')
+    }
   },
 )
 
