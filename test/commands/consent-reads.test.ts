@@ -94,6 +94,19 @@ t.test('a log that cannot be read refuses the user as all other reasons do', asy
   }
 })
 
+t.test('a damaged direct conversation is not said to be the one that a request creates', async t => {
+  const log = new WatchedLog()
+  const { direct } = await withDirect(log)
+  log.lost.add(conversation(direct))
+  const node = await setUp({ log })
+  const requests: Asked[] = [
+    { t: 'create', c: 'new', kind: 'direct', members: ['victim'] },
+    { t: 'direct', user: 'victim' },
+  ]
+  for (const request of requests)
+    t.match(await refusalOf(node, 'alice', request), { code: 'LOG_DAMAGED', field: undefined }, request.t)
+})
+
 t.test('a block takes the same reads as the setting that refuses all users', async t => {
   const reads: string[][] = []
   for (const reason of [
