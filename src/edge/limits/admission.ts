@@ -1,3 +1,4 @@
+import { jittered } from '../../base/backoff.ts'
 import {
   ConfabError,
   ConversationRequests,
@@ -88,9 +89,6 @@ const afterReads: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'BANNED',
   'ARCHIVED',
 ])
-
-/** Returns 50 to 150 % of a time, so that clients that were refused together do not retry together. */
-const spread = (ms: number): number => Math.ceil(ms * (0.5 + Math.random()))
 
 const names = { socket_rate: 'this socket', user_rate: 'this user', conversation_rate: 'this conversation' }
 
@@ -235,7 +233,7 @@ export class Admission {
     if (this.#loads.some(({ load }) => load > fullFrom) && !urgent.has(request.t)) {
       this.#onRefused('node')
       throw new ConfabError('OVERLOADED', 'This node is nearly full. Retry later.', {
-        retryAfterMs: spread(1_000),
+        retryAfterMs: jittered(500, 2),
       })
     }
     const isCommand = commands.has(request.t)
