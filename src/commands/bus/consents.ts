@@ -5,13 +5,12 @@ import {
   UnreadableEventError,
   type UserEvent,
 } from '../../events/index.ts'
-import { type Consent, consentOf, directOf } from '../domain/consent.ts'
+import { type Consent, type ConsentOf, consentOf, directOf } from '../domain/consent.ts'
 import type { ConversationCommand } from '../domain/conversation-command.ts'
 import { type ConversationState, isDirectOf } from '../domain/conversation-state.ts'
 import type { UserState } from '../domain/user-state.ts'
 import type { AggregateCache } from '../states/aggregate-cache.ts'
 import type { FailureLog } from '../states/state-reader.ts'
-import type { MutableConversationCommand } from './conversation-handler.ts'
 
 /** Reads of users' logs that run at once: for all senders, and for one of them. A `create` names up to 1,000 users. */
 const readsAtOnce = { total: 200, share: 50 }
@@ -51,11 +50,11 @@ export class Consents {
   }
 
   /**
-   * Adds the result for each user that a command adds, by the logs of the users and of the sender as they are now. A
+   * Returns the result for each user that a command adds, by the logs of the users and of the sender as they are now. A
    * setting or block that was acknowledged before the command arrived is never missed. Rejects with ConfabError
    * UNAVAILABLE, or when the log of the sender cannot be read.
    */
-  async addTo(command: MutableConversationCommand): Promise<void> {
+  async of(command: ConversationCommand): Promise<ConsentOf> {
     const { request, from, id } = command
     const { state: by } = await this.#reads.run(from, () => this.#users.current(from))
     const consents = new Map<string, Consent>()
@@ -64,7 +63,7 @@ export class Consents {
         consents.set(user, await this.#reads.run(from, () => this.#consentOf(user, by, request.c, id)))
       }),
     )
-    command.consent = user => {
+    return user => {
       const consent = consents.get(user)
       if (consent === undefined) throw new TypeError(`the consent of ${user} was not looked up`)
       return consent

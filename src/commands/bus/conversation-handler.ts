@@ -37,6 +37,9 @@ export const conversationHandler = (
   failures: Pick<FailureLog, 'report'>,
 ): CommandHandler<ConversationState, ConversationEvent, MutableConversationCommand> => {
   const consents = new Consents(users, conversations, failures)
+  const addConsent = async (command: MutableConversationCommand): Promise<void> => {
+    command.consent = await consents.of(command)
+  }
   return {
     type: conversationType,
     decide: (state, command) => {
@@ -50,7 +53,7 @@ export const conversationHandler = (
         else if (command.follower !== follower)
           return users.load(follower).then(loaded => setFollows(command, loaded))
       }
-      if (command.consent === undefined && needsConsent(state, command)) return consents.addTo(command)
+      if (command.consent === undefined && needsConsent(state, command)) return addConsent(command)
       if (state.slowMode !== undefined) command.now = performance.now()
       const decision = decideConversation(state, command)
       // Before a direct conversation is created, its id is recorded: the two users may have another one.
@@ -69,7 +72,7 @@ export const conversationHandler = (
       // Keep the fact in the command: a small cache may evict the user before the decision.
       if (follower !== undefined && command.follower !== follower)
         facts.push(users.load(follower).then(loaded => setFollows(command, loaded)))
-      if (command.consent === undefined && needsConsent(state, command)) facts.push(consents.addTo(command))
+      if (command.consent === undefined && needsConsent(state, command)) facts.push(addConsent(command))
       const { request } = command
       if ('m' in request) {
         // The sender may become a member through an earlier command of the batch, so look the message up in any case.
@@ -87,7 +90,7 @@ export const conversationHandler = (
         setBlocked(command, ...(await Promise.all([users.current(command.from), users.current(peer)])))
       const follower = followerOf(state, command)
       if (follower !== undefined) setFollows(command, await users.current(follower))
-      if (needsConsent(state, command)) await consents.addTo(command)
+      if (needsConsent(state, command)) await addConsent(command)
     },
     ordinal: (state, event) => (event.type === 'message.posted' ? event.n : state.n),
     answer: ({ request }, event) => answerOfConversation(request.t, event, false),
