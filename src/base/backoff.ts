@@ -19,6 +19,12 @@ export interface Backoff {
 export const backoffMs = (failures: number, { firstMs, maxMs, jitter = 1 }: Backoff): number =>
   Math.min(maxMs, firstMs * 2 ** Math.min(failures - 1, 30)) * (1 - jitter * Math.random())
 
+/**
+ * Returns a time with up to `part` of it added at random, ms. Clients that are refused together do not retry together
+ * then.
+ */
+export const jittered = (ms: number, part = 1 / 4): number => Math.ceil(ms * (1 + part * Math.random()))
+
 export interface RetryOptions extends Backoff {
   /** Attempts in all, the first one included. Default: no limit. */
   readonly attempts?: number

@@ -92,6 +92,10 @@ const blocked: RequestError = {
   code: 'FORBIDDEN',
   when: 'The conversation has two members, and one of them has blocked the other.',
 }
+const blockedThird: RequestError = {
+  code: 'FORBIDDEN',
+  when: 'The conversation has two members, one of them has blocked the other, and the request names a third user.',
+}
 const staffPosts: RequestError = {
   code: 'FORBIDDEN',
   when: 'The setting `posting` is `staff`, and the caller is a plain member.',
@@ -282,6 +286,7 @@ export const RequestErrors: Readonly<Record<RequestType | 'hello', readonly Requ
     direct,
     plainMember,
     { code: 'FORBIDDEN', when: 'The role of the member is not lower than that of the caller.' },
+    blockedThird,
     keyReused,
   ],
   ban: [
@@ -295,9 +300,10 @@ export const RequestErrors: Readonly<Record<RequestType | 'hello', readonly Requ
       field: '/user',
       when: 'The conversation has as many bans as it may have (1,000, unless configured).',
     },
+    blockedThird,
     keyReused,
   ],
-  unban: [...membersOnly, direct, plainMember, keyReused],
+  unban: [...membersOnly, direct, plainMember, blockedThird, keyReused],
   role: [
     ...membersOnly,
     direct,

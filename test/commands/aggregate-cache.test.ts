@@ -99,6 +99,15 @@ const heldLog = (log: MemoryEventLog) => {
 
 const turn = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
 
+const isSettled = (promise: Promise<unknown>): Promise<boolean> =>
+  Promise.race([
+    promise.then(
+      () => true,
+      () => true,
+    ),
+    turn().then(() => false),
+  ])
+
 t.test('it loads from the log, and the live feed keeps it fresh', async t => {
   const { log, cache } = setUp()
   log.follow(event => cache.feed(event))
@@ -188,6 +197,26 @@ t.test('one load at a time per aggregate, and events of the feed during it are k
   const entries = await Promise.all(loads)
   t.equal(new Set(entries).size, 1)
   t.equal(entries[0]?.state.seq, 5)
+})
+
+t.test('the current state has events that were stored during a load, without the live feed', async t => {
+  const memory = new MemoryEventLog()
+  const { wrapped, goOn, reads } = heldLog(memory)
+  const { cache } = setUp({ log: wrapped })
+  await fill(memory, 'c1', 3)
+  const load = cache.load('c1')
+  await turn()
+  t.equal(reads(), 1, 'the load has read three events')
+  await fill(memory, 'c1', 5)
+  const current = cache.current('c1')
+  goOn()
+  await load
+  while (reads() < 2) {
+    await turn()
+    if (await isSettled(current)) break
+  }
+  goOn()
+  t.equal((await current).state.seq, 5)
 })
 
 t.test('a failed load is not kept', async t => {

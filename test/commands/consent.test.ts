@@ -20,6 +20,7 @@ type Step = { readonly node: number; readonly from: Person } & (
   | { readonly t: 'create'; readonly c: string; readonly users: readonly Person[] }
   | { readonly t: 'invite' | 'remove' | 'ban' | 'unban'; readonly c: string; readonly user: Person }
   | { readonly t: 'accept' | 'decline' | 'leave' | 'join' | 'send' | 'rename'; readonly c: string }
+  | { readonly t: 'settings' | 'edit' | 'react'; readonly c: string }
   | { readonly t: 'block'; readonly user: Person; readonly on: boolean }
   | { readonly t: 'setting'; readonly to: InvitationsFor }
   | { readonly t: 'write'; readonly user: Person }
@@ -38,15 +39,17 @@ const of = <T extends string, R extends Record<string, fc.Arbitrary<unknown>>>(
 const step = fc.oneof(
   { weight: 1, arbitrary: of(['create'], { c, users: fc.uniqueArray(person, { maxLength: 3 }) }) },
   { weight: 6, arbitrary: of(['invite'], { from: manager, c, user: person }) },
-  { weight: 2, arbitrary: of(['remove', 'ban', 'unban', 'admin'], { from: manager, c, user: person }) },
+  { weight: 3, arbitrary: of(['remove', 'ban', 'unban', 'admin'], { from: manager, c, user: person }) },
   { weight: 4, arbitrary: of(['accept', 'decline'], { c }) },
-  { weight: 5, arbitrary: of(['leave', 'join', 'send', 'rename'], { c }) },
+  { weight: 5, arbitrary: of(['leave', 'join', 'send'], { c }) },
+  { weight: 4, arbitrary: of(['send', 'rename', 'settings', 'edit', 'react'], { from: manager, c }) },
   { weight: 3, arbitrary: of(['block'], { user: person, on: fc.boolean() }) },
-  { weight: 2, arbitrary: of(['setting'], { to: fc.constantFrom('everybody', 'contacts', 'nobody') }) },
+  { weight: 3, arbitrary: of(['setting'], { to: fc.constantFrom('everybody', 'contacts', 'nobody') }) },
   { weight: 1, arbitrary: of(['write'], { user: person }) },
 ) as fc.Arbitrary<Step>
 
-const requestOf = (one: Step, nth: number): Asked => {
+/** `messages`: the ids of the messages in the conversation, and those of the user. */
+const requestOf = (one: Step, nth: number, messages: Record<'all' | 'own', readonly string[]>): Asked => {
   switch (one.t) {
     case 'create': {
       const kind = one.c === 'group' ? 'group' : 'channel'
@@ -63,6 +66,12 @@ const requestOf = (one: Step, nth: number): Asked => {
       return { t: 'send', c: one.c, m: `m${nth}`, text: 'x' }
     case 'rename':
       return { t: 'rename', c: one.c, title: `x${nth}` }
+    case 'settings':
+      return { t: 'settings', c: one.c, data: { nth } }
+    case 'edit':
+      return { t: 'edit', c: one.c, m: messages.own.at(-1) ?? 'none', text: `x${nth}` }
+    case 'react':
+      return { t: 'react', c: one.c, m: messages.all.at(-1) ?? 'none', emoji: '👍', on: nth % 3 > 0 }
     case 'block':
       return { t: 'block', user: one.user, on: one.on }
     case 'setting':
@@ -198,8 +207,38 @@ class Rules {
     return this.setting(user) !== 'nobody' && !this.hasBlocked(user, by) && !this.hasBlocked(by, user)
   }
 
+  /** Returns the ids of the messages in a conversation, and those of a user. */
+  messages(where: string, user: string): Record<'all' | 'own', string[]> {
+    const posted = this.#events
+      .filter(event => event.type === 'message.posted')
+      .filter(event => event.c === where)
+    const idsOf = (events: readonly { readonly m: string }[]) => events.map(({ m }) => m)
+    return { all: idsOf(posted), own: idsOf(posted.filter(event => event.from === user)) }
+  }
+
   membersOf(where: string): Person[] {
     return people.filter(user => this.standing(where, user) === 'member')
+  }
+}
+
+/** Whether a member sends the others something by an event: a text, an emoji, or the id of a user that is no member. */
+const isMessageTo = (event: ConversationEvent, members: readonly string[]): boolean => {
+  switch (event.type) {
+    case 'message.posted':
+    case 'message.edited':
+    case 'reaction.added':
+    case 'reaction.removed':
+    case 'conversation.renamed':
+    case 'conversation.settings_changed':
+      return members.includes(event.from)
+    case 'member.joined':
+    case 'member.invited':
+    case 'member.uninvited':
+    case 'member.banned':
+    case 'member.unbanned':
+      return members.includes(event.from) && !members.includes(event.user)
+    default:
+      return false
   }
 }
 
@@ -234,7 +273,7 @@ const check = (
     if (before.mayAdd(event.c, user, from)) fail('a user was invited who need not be asked')
   }
   if (event.type === 'member.joined') added(event.c, event.user)
-  if (event.type === 'message.posted' || event.type === 'conversation.renamed') {
+  if (event.from === from && isMessageTo(event, before.membersOf(event.c))) {
     const [one, two, ...others] = before.membersOf(event.c)
     // The full log of a channel does not say whether there are followers.
     const mayBeMore = event.c === 'channel' && channelMembers === 2
@@ -260,10 +299,11 @@ const run = async (steps: readonly Step[], channelMembers: number): Promise<Hist
   for (const [nth, given] of steps.entries()) {
     const before = new Rules([...history.events])
     const one = byInvited(given, before)
-    // A block acts on messages when the other node has received it.
-    if (one.t === 'send' || one.t === 'rename') await settled()
+    // A block acts on a conversation when the other node has received it.
+    if ('c' in one && one.t !== 'create') await settled()
     const node = nodes[one.node]!
-    const answer = await node.as(one.from, requestOf(one, nth)).catch(() => undefined)
+    const messages = 'c' in one ? before.messages(one.c, one.from) : { all: [], own: [] }
+    const answer = await node.as(one.from, requestOf(one, nth, messages)).catch(() => undefined)
     if (one.t === 'write' && answer !== undefined) {
       const { c } = answer as { c: string }
       await node.as(one.from, { t: 'send', c, m: `w${nth}`, text: 'x' }).catch(() => {})
@@ -272,6 +312,23 @@ const run = async (steps: readonly Step[], channelMembers: number): Promise<Hist
   }
   return history
 }
+
+/** A history in which each type of event occurs: a random one may lack some. */
+const allTypes: Step[] = [
+  { node: 0, from: 'cyd', t: 'setting', to: 'contacts' },
+  { node: 1, from: 'ann', t: 'invite', c: 'group', user: 'cyd' },
+  { node: 0, from: 'cyd', t: 'decline', c: 'group' },
+  { node: 0, from: 'ann', t: 'send', c: 'group' },
+  { node: 1, from: 'ann', t: 'edit', c: 'group' },
+  { node: 0, from: 'bob', t: 'react', c: 'group' },
+  { node: 1, from: 'ann', t: 'settings', c: 'group' },
+  { node: 0, from: 'ann', t: 'ban', c: 'group', user: 'dan' },
+  { node: 1, from: 'ann', t: 'unban', c: 'group', user: 'dan' },
+  { node: 0, from: 'ann', t: 'invite', c: 'group', user: 'dan' },
+  { node: 0, from: 'cyd', t: 'join', c: 'channel' },
+  { node: 1, from: 'dan', t: 'join', c: 'channel' },
+  { node: 1, from: 'bob', t: 'block', user: 'ann', on: true },
+]
 
 t.test('no user becomes a member against the own setting, and no block is evaded: any history', async t => {
   const met = new Set<string>()
@@ -291,7 +348,7 @@ t.test('no user becomes a member against the own setting, and no block is evaded
         for (const { type } of events) met.add(type)
       },
     ),
-    { numRuns: 100 },
+    { numRuns: 100, examples: [[allTypes, 2]] },
   )
   for (const type of [
     'member.invited',
@@ -299,6 +356,11 @@ t.test('no user becomes a member against the own setting, and no block is evaded
     'member.joined',
     'channel.followed',
     'user.blocked',
+    'message.edited',
+    'reaction.added',
+    'conversation.settings_changed',
+    'member.banned',
+    'member.unbanned',
   ])
     t.ok(met.has(type), `the histories have ${type}`)
 })
@@ -334,4 +396,7 @@ t.test('the model has teeth: it rejects what the rules forbid', async t => {
   const posted = { ...joined, type: 'message.posted', m: 'm', n: 1, text: 'x' } as const
   const mine = { ...joined, user: 'ann' } as const
   t.throws(() => check(posted, new Rules([mine, joined, blocked]), 'ann'), /evaded/)
+  const banned = { ...joined, type: 'member.banned', user: 'cyd' } as const
+  t.throws(() => check(banned, new Rules([mine, joined, blocked]), 'ann'), /evaded/)
+  check({ ...banned, user: 'bob' }, new Rules([mine, joined, blocked]), 'ann')
 })

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import fc from 'fast-check'
 import t from 'tap'
-import type { Admission } from '../../src/commands/domain/consent.ts'
+import type { Consent } from '../../src/commands/domain/consent.ts'
 import type { ConversationCommand } from '../../src/commands/domain/conversation-command.ts'
 import {
   type ConversationState,
@@ -21,7 +21,7 @@ import { arbitraryCreate, arbitraryUser, arbitraryWish } from './arbitrary-comma
 import { c, command, evolve } from './given.ts'
 
 /** Some users have to consent. */
-const consent = (user: string): Admission => (user === 'dave' || user === 'eve' ? 'invite' : 'add')
+const consent = (user: string): Consent => (user === 'dave' || user === 'eve' ? 'invite' : 'add')
 
 interface Recorded {
   readonly event: ConversationEvent

@@ -1,17 +1,18 @@
 import t from 'tap'
-import type { Admission } from '../../src/commands/domain/consent.ts'
+import type { Consent } from '../../src/commands/domain/consent.ts'
 import {
   conversationType,
   deserialiseConversation,
   serialiseConversation,
 } from '../../src/commands/domain/conversation-type.ts'
 import { departedUsers } from '../../src/commands/domain/invitations.ts'
-import { MemoryEventLog } from '../../src/infra/memory/index.ts'
+import { createFollowingStates } from '../../src/commands/index.ts'
+import { MemoryEventLog, MemoryLiveFeed, MemorySnapshotStore } from '../../src/infra/memory/index.ts'
 import { c, codeOf, command, direct, evolve, given, group, run, when } from './given.ts'
 import { type Asked, setUp } from './one-node.ts'
 
 const invite = (user: string) => ({ t: 'invite', user }) as const
-const as = (admission: Admission) => ({ consent: () => admission })
+const as = (consent: Consent) => ({ consent: () => consent })
 
 t.test('the consent of the user decides whether an addition is one, an invitation, or refused', async t => {
   for (const kind of ['group', 'channel'] as const) {
@@ -52,8 +53,8 @@ t.test('an invitation lasts until it is answered, withdrawn, or ended by a ban o
     return state
   }
   const pending = { unchanged: { seq: 3, pending: true } }
-  for (const admission of ['invite', 'refuse'] as const)
-    t.same(when(invited(), 'alice', invite('nina'), as(admission)), pending, 'whatever has changed')
+  for (const consent of ['invite', 'refuse'] as const)
+    t.same(when(invited(), 'alice', invite('nina'), as(consent)), pending, 'whatever has changed')
   t.equal(codeOf(when(invited(), 'alice', invite('nina'), as('add'))), 'member.joined')
   t.match(when(invited(), 'nina', { t: 'accept' }), {
     event: { type: 'member.joined', user: 'nina', from: 'nina', role: 'member' },
@@ -98,7 +99,7 @@ t.test('beyond the bound of users that left, every user is asked', async t => {
     const user = `u${n}`
     const base = { t: 'event', c, from: user, at, user } as const
     evolve(state, { ...base, seq: state.seq + 1, type: 'member.joined', role: 'member' }, `j${n}`)
-    t.equal(codeOf(when(state, 'alice', invite('new'), as('add'))) === 'member.joined', n <= departedUsers)
+    t.equal(codeOf(when(state, 'alice', invite('new'), as('add'))), 'member.joined')
     evolve(state, { ...base, seq: state.seq + 1, type: 'member.left' }, `l${n}`)
   }
   t.equal(state.departed.size, departedUsers)
@@ -118,8 +119,19 @@ t.test('open invitations are bounded, of a conversation and of one user in it', 
   t.equal(add('adam', 'n3'), 'CONFLICT')
   t.equal(add('alice', 'n3'), 'member.invited')
   t.equal(add('alice', 'n4'), 'CONFLICT')
+  t.match(when(state, 'adam', invite('n4'), { ...as('invite'), limits }), { message: /Withdraw one/ })
   run(state, command('n1', { t: 'decline' }))
   t.equal(add('alice', 'n4'), 'member.invited')
+  for (const most of [limits, { ...limits, userInvitations: 9 }])
+    t.match(
+      when(
+        given(),
+        'alice',
+        { t: 'create', kind: 'group', members: ['n1', 'n2', 'n3', 'n4'] },
+        { ...as('invite'), limits: most },
+      ),
+      { refused: 'CONFLICT', field: '/members', message: /Name fewer users/ },
+    )
 })
 
 t.test('a snapshot of before lacks which users left, so the state is rebuilt from the log', async t => {
@@ -163,6 +175,29 @@ t.test('a full channel: the user who accepts follows it, and the invitation ends
   t.equal((await node!.states.currentConversation(c))?.invitationOf('zoe'), undefined, 'a join accepts')
 })
 
+t.test('a follower that left before a snapshot recorded it is asked after the upgrade', async t => {
+  const log = new MemoryEventLog()
+  const snapshots = new MemorySnapshotStore()
+  const limits = { channelMembers: 2, snapshotEvery: 1 }
+  const before = await setUp({ log, snapshots, limits })
+  await before.as('alice', { t: 'create', c, kind: 'channel', members: ['bob'] })
+  await before.as('zoe', { t: 'join', c })
+  await before.as('zoe', { t: 'leave', c })
+  const zoe = { family: 'user', id: 'zoe' } as const
+  // Enough events that a snapshot is worth its bytes.
+  for (let n = 0; n < 8; n++) await before.as('zoe', { t: 'block', user: 'mallory', on: n % 2 === 0 })
+  const snapshot = (await snapshots.load(zoe))!
+  const {
+    unfollowed,
+    invitations: _,
+    ...older
+  } = JSON.parse(Buffer.from(snapshot.data).toString()) as Record<string, unknown>
+  t.same(unfollowed, [c])
+  await snapshots.save(zoe, { ...snapshot, version: 4, data: Buffer.from(JSON.stringify(older)) })
+  const after = await setUp({ log, snapshots, limits })
+  t.match(await after.as('alice', { t: 'invite', c, user: 'zoe' }), { pending: true })
+})
+
 t.test('another node sees an acknowledged setting and block at once', async t => {
   const log = new MemoryEventLog()
   const [one, other] = [await setUp({ log }), await setUp({ log })]
@@ -190,6 +225,9 @@ t.test('two users who are alone: a block refuses all that reaches the other one'
       )
     await node.as('mallory', { t: 'create', c, kind, members: ['victim', 'third'] })
     await node.as('mallory', { t: 'send', c, m: 'm1', text: 'x' })
+    await node.as('mallory', { t: 'ban', c, user: 'banned' })
+    await node.as('waiting', { t: 'privacy', invitations: 'contacts' })
+    t.match(await node.as('mallory', { t: 'invite', c, user: 'waiting' }), { pending: true })
     await node.as('victim', { t: 'block', user: 'mallory', on: true })
     const reaching: Asked[] = [
       { t: 'send', c, m: 'm2', text: 'x' },
@@ -198,13 +236,19 @@ t.test('two users who are alone: a block refuses all that reaches the other one'
       { t: 'rename', c, title: 'a message' },
       { t: 'settings', c, data: { a: 'message' } },
       { t: 'invite', c, user: 'puppet' },
+      { t: 'remove', c, user: 'waiting' },
+      { t: 'ban', c, user: 'a-message-in-an-id' },
+      { t: 'unban', c, user: 'banned' },
     ]
     t.equal(await code('mallory', { t: 'send', c, m: 'm3', text: 'three users' }), 'ok')
     await node.as('third', { t: 'leave', c })
     for (const request of reaching)
       t.equal(await code('mallory', request), 'FORBIDDEN', `${kind} ${request.t}`)
     t.equal(await code('victim', { t: 'send', c, m: 'v1', text: 'x' }), 'FORBIDDEN', 'in both directions')
+    t.equal(await code('mallory', { t: 'ban', c, user: 'victim' }), 'ok', 'the other user itself')
+    t.equal(await code('mallory', { t: 'unban', c, user: 'victim' }), 'ok')
     await node.as('victim', { t: 'block', user: 'mallory', on: false })
+    t.equal(await code('mallory', { t: 'invite', c, user: 'victim' }), 'ok')
     for (const request of reaching) t.equal(await code('mallory', request), 'ok', `${kind} ${request.t}`)
   }
 })
@@ -217,5 +261,40 @@ t.test(
     await node.as('zoe', { t: 'join', c })
     await node.as('bob', { t: 'block', user: 'alice', on: true })
     t.match(await node.as('alice', { t: 'send', c, m: 'm1', text: 'to followers' }), { seq: 2 })
+    const view = await node.states.conversation(c)
+    t.equal(view?.companionOf('alice'), undefined, 'signals and markers reach them as well')
+    const { log } = node
+    const [feed, snapshots] = [new MemoryLiveFeed(log), new MemorySnapshotStore()]
+    for (const channelMembers of [2, 3]) {
+      const following = createFollowingStates({ log, feed, snapshots, limits: { channelMembers } })
+      const alone = (await following.conversation(c))?.companionOf('alice')
+      t.equal(alone, channelMembers === 2 ? undefined : 'bob', 'of an edge node')
+    }
   },
 )
+
+t.test('a block counts between the two users of the state that the command is decided on', async t => {
+  // A cache of one user: facts are in the command alone.
+  for (const limits of [{}, { userBytes: 1 }]) {
+    const log = new MemoryEventLog()
+    const [one, other] = [await setUp({ log, limits }), await setUp({ log, limits })]
+    const code = (request: Asked) =>
+      one.as('alice', request).then(
+        () => 'ok',
+        (error: { code: string }) => error.code,
+      )
+    await one.as('alice', { t: 'create', c, kind: 'channel', members: ['bob'] })
+    await one.as('bob', { t: 'block', user: 'alice', on: true })
+    t.equal(await code({ t: 'send', c, m: 'm1', text: 'x' }), 'FORBIDDEN')
+    // The first node receives the changes of the other one after its own decision.
+    await other.as('carol', { t: 'join', c })
+    t.equal(await code({ t: 'send', c, m: 'm2', text: 'x' }), 'ok', 'a third user has joined')
+    await one.as('carol', { t: 'leave', c })
+    await one.as('bob', { t: 'block', user: 'alice', on: false })
+    t.equal(await code({ t: 'send', c, m: 'm3', text: 'x' }), 'ok')
+    await other.as('carol', { t: 'block', user: 'alice', on: true })
+    await other.as('bob', { t: 'leave', c })
+    await other.as('carol', { t: 'join', c })
+    t.equal(await code({ t: 'send', c, m: 'm4', text: 'x' }), 'FORBIDDEN', 'another user has joined')
+  }
+})

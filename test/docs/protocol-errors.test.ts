@@ -247,6 +247,7 @@ const cases: Record<RequestType | 'hello', (Case | null)[]> = {
     ask('bob', { c: 'direct', user: 'carol' }),
     ask('bob', { c: 'group', user: 'carol' }),
     ask('alice', { c: 'group', user: 'alice' }),
+    ask('bob', { c: 'pair', user: 'erin' }),
     reuseKey({ user: 'bob' }),
   ],
   ban: [
@@ -256,12 +257,14 @@ const cases: Record<RequestType | 'hello', (Case | null)[]> = {
     ask('alice', { c: 'group', user: 'alice' }),
     ask('alice', { c: 'group', user: 'carol', until: '2020-01-01T00:00:00.000Z' }),
     ask('alice', { c: 'bans', user: 'carol' }),
+    ask('bob', { c: 'pair', user: 'erin' }),
     reuseKey({ user: 'bob' }),
   ],
   unban: [
     ...byStrangers({ user: 'bob' }),
     ask('bob', { c: 'direct', user: 'carol' }),
     ask('bob', { c: 'group', user: 'carol' }),
+    ask('bob', { c: 'pair', user: 'erin' }),
     reuseKey({ user: 'bob' }),
   ],
   role: [

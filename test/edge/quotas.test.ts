@@ -103,6 +103,21 @@ t.test('refused commands, and uploads that end, do not use up a quota', async t 
   }
 })
 
+t.test('users whose logs were read stay counted when the request is refused', async t => {
+  const confab = await startConfab(t, { limits: { ...off, addedUsers: 10, newConversations: 2 } })
+  t.equal(await codeOf(confab, 'nina', { t: 'privacy', invitations: 'nobody' }), 'ok')
+  const create = (c: string) =>
+    codeOf(confab, 'mallory', { t: 'create', c, kind: 'group', members: ['u1', 'u2', 'u3', 'nina'] })
+  t.same(await Promise.all([create('c1'), create('c2')]), ['FORBIDDEN', 'FORBIDDEN'])
+  t.equal(await create('c3'), 'QUOTA_EXCEEDED')
+  const taken = (members: string[]) =>
+    codeOf(confab, 'bob', { t: 'create', c: 'taken', kind: 'group', members })
+  t.equal(await taken([]), 'ok')
+  for (let n = 0; n < 2; n++)
+    t.equal(await taken(['u1', 'u2', 'u3', 'u4', `u${5 + n}`]), 'ALREADY_EXISTS', 'no new conversation')
+  t.equal(await taken(['u1']), 'QUOTA_EXCEEDED')
+})
+
 /** Quotas of a node. They exchange when the test says so. */
 const nodeOf = (store: Parameters<typeof openQuotaBucketOf>[0], limits: Partial<EdgeLimits>) => {
   const node = new Quotas(

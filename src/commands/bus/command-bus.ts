@@ -128,8 +128,13 @@ export const createCommandBus = ({
     ...shared,
     cache: conversations,
     handler: whileOwned<ConversationState, ConversationEvent, MutableConversationCommand & Command>(
-      conversationHandler(conversations, users, lookup, (command, peer) =>
-        claimDirect(userQueues, { ...command, id: `d.${command.id}` }, peer, command.request.c),
+      conversationHandler(
+        conversations,
+        users,
+        lookup,
+        (command, peer) =>
+          claimDirect(userQueues, { ...command, id: `d.${command.id}` }, peer, command.request.c),
+        states.failures,
       ),
     ),
   })
@@ -165,6 +170,7 @@ export const createCommandBus = ({
         id,
         now: undefined,
         blocked: undefined,
+        peer: undefined,
         consent: undefined,
         follows: undefined,
         follower: undefined,

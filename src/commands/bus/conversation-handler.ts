@@ -6,15 +6,16 @@ import {
   type UserEvent,
 } from '../../events/index.ts'
 import type { AggregateState, Decision } from '../domain/aggregate.ts'
-import { type Admission, admissionOf, directOf } from '../domain/consent.ts'
 import { type ConversationCommand, messageOf, refuseReuse } from '../domain/conversation-command.ts'
-import { type ConversationState, companionOf, isDirectOf } from '../domain/conversation-state.ts'
+import { type ConversationState, companionOf } from '../domain/conversation-state.ts'
 import { conversationType } from '../domain/conversation-type.ts'
 import { answerOfConversation, decideConversation } from '../domain/decide-conversation.ts'
 import type { UserState } from '../domain/user-state.ts'
 import type { MessageLookup } from '../ports/message-lookup.ts'
 import type { AggregateCache } from '../states/aggregate-cache.ts'
+import type { FailureLog } from '../states/state-reader.ts'
 import type { CommandHandler } from './command-handler.ts'
+import { Consents, needsConsent } from './consents.ts'
 
 /** A conversation command to which the bus adds facts. */
 export type MutableConversationCommand = {
@@ -33,75 +34,78 @@ export const conversationHandler = (
   users: Aggregates<UserState, UserEvent>,
   lookup: MessageLookup,
   claimDirect: (command: ConversationCommand, peer: string) => Promise<string>,
-): CommandHandler<ConversationState, ConversationEvent, MutableConversationCommand> => ({
-  type: conversationType,
-  decide: (state, command) => {
-    const peer = peerOf(state, command)
-    if (peer !== undefined) {
-      const pendingBlock = addBlocked(users, command, peer)
+  failures: Pick<FailureLog, 'report'>,
+): CommandHandler<ConversationState, ConversationEvent, MutableConversationCommand> => {
+  const consents = new Consents(users, conversations, failures)
+  const addConsent = async (command: MutableConversationCommand): Promise<void> => {
+    command.consent = await consents.of(command)
+  }
+  return {
+    type: conversationType,
+    decide: (state, command) => {
+      const peer = notePeer(state, command)
+      const pendingBlock = peer === undefined ? undefined : addBlocked(users, command, peer)
       if (pendingBlock !== undefined) return pendingBlock
-    }
-    const follower = followerOf(state, command)
-    if (follower !== undefined) {
-      const user = users.cached(follower)
-      if (user !== undefined) setFollows(command, user)
-      else if (command.follower !== follower)
-        return users.load(follower).then(loaded => setFollows(command, loaded))
-    }
-    if (command.consent === undefined && needsConsent(state, command))
-      return addConsent(users, conversations, command)
-    if (state.slowMode !== undefined) command.now = performance.now()
-    const decision = decideConversation(state, command)
-    // Before a direct conversation is created, its id is recorded: the two users may have another one.
-    if (command.pair === undefined && peer !== undefined && isCreation(decision))
-      return claimDirect(command, peer).then(c => {
-        command.pair = c
-      })
-    return 'lacks' in decision ? find(lookup, command, decision.lacks, decision.upTo) : decision
-  },
-  prepare: (state, command) => {
-    const facts: Promise<unknown>[] = []
-    const peer = peerOf(state, command)
-    const pendingBlock = peer === undefined ? undefined : addBlocked(users, command, peer)
-    if (pendingBlock !== undefined) facts.push(pendingBlock)
-    const follower = followerOf(state, command)
-    // Keep the fact in the command: a small cache may evict the user before the decision.
-    if (follower !== undefined && command.follower !== follower)
-      facts.push(users.load(follower).then(loaded => setFollows(command, loaded)))
-    if (command.consent === undefined && needsConsent(state, command))
-      facts.push(addConsent(users, conversations, command))
-    const { request } = command
-    if ('m' in request) {
-      // The sender may become a member through an earlier command of the batch, so look the message up in any case.
-      const message = messageOf(state, request.m, command.found)
-      if (message === undefined)
-        command.found = { m: request.m, upTo: state.recent.oldest - 1, message: undefined }
-      else if ('lacks' in message) facts.push(find(lookup, command, message.lacks, message.upTo))
-    }
-    return facts.length === 0 ? undefined : Promise.all(facts)
-  },
-  refresh: async command => {
-    const { state } = await conversations.current(command.request.c)
-    const peer = peerOf(state, command)
-    if (peer !== undefined)
-      setBlocked(command, ...(await Promise.all([users.current(command.from), users.current(peer)])))
-    const follower = followerOf(state, command)
-    if (follower !== undefined) setFollows(command, await users.current(follower))
-    if (needsConsent(state, command)) await addConsent(users, conversations, command)
-  },
-  ordinal: (state, event) => (event.type === 'message.posted' ? event.n : state.n),
-  answer: ({ request }, event) => answerOfConversation(request.t, event, false),
-  decideStored: ({ request, from }, stored, duplicate) => {
-    const { type, seq } = stored.envelope
-    // A newer build may answer the same request with an event of a new type.
-    if (!isKnownType(type) && request.t !== 'send')
-      return { unchanged: answerOfConversation(request.t, { seq }, duplicate) }
-    const event = conversationType.decode(stored)
-    return asksFor(request, from, { type: event.type, fingerprint: fingerprintOf(event) })
-      ? { unchanged: answerOfConversation(request.t, event, duplicate) }
-      : refuseReuse(request.t)
-  },
-})
+      const follower = followerOf(state, command)
+      if (follower !== undefined) {
+        const user = users.cached(follower)
+        if (user !== undefined) setFollows(command, user)
+        else if (command.follower !== follower)
+          return users.load(follower).then(loaded => setFollows(command, loaded))
+      }
+      if (command.consent === undefined && needsConsent(state, command)) return addConsent(command)
+      if (state.slowMode !== undefined) command.now = performance.now()
+      const decision = decideConversation(state, command)
+      // Before a direct conversation is created, its id is recorded: the two users may have another one.
+      if (command.pair === undefined && peer !== undefined && isCreation(decision))
+        return claimDirect(command, peer).then(c => {
+          command.pair = c
+        })
+      return 'lacks' in decision ? find(lookup, command, decision.lacks, decision.upTo) : decision
+    },
+    prepare: (state, command) => {
+      const facts: Promise<unknown>[] = []
+      const peer = notePeer(state, command)
+      const pendingBlock = peer === undefined ? undefined : addBlocked(users, command, peer)
+      if (pendingBlock !== undefined) facts.push(pendingBlock)
+      const follower = followerOf(state, command)
+      // Keep the fact in the command: a small cache may evict the user before the decision.
+      if (follower !== undefined && command.follower !== follower)
+        facts.push(users.load(follower).then(loaded => setFollows(command, loaded)))
+      if (command.consent === undefined && needsConsent(state, command)) facts.push(addConsent(command))
+      const { request } = command
+      if ('m' in request) {
+        // The sender may become a member through an earlier command of the batch, so look the message up in any case.
+        const message = messageOf(state, request.m, command.found)
+        if (message === undefined)
+          command.found = { m: request.m, upTo: state.recent.oldest - 1, message: undefined }
+        else if ('lacks' in message) facts.push(find(lookup, command, message.lacks, message.upTo))
+      }
+      return facts.length === 0 ? undefined : Promise.all(facts)
+    },
+    refresh: async command => {
+      const { state } = await conversations.current(command.request.c)
+      const peer = notePeer(state, command)
+      if (peer !== undefined)
+        setBlocked(command, ...(await Promise.all([users.current(command.from), users.current(peer)])))
+      const follower = followerOf(state, command)
+      if (follower !== undefined) setFollows(command, await users.current(follower))
+      if (needsConsent(state, command)) await addConsent(command)
+    },
+    ordinal: (state, event) => (event.type === 'message.posted' ? event.n : state.n),
+    answer: ({ request }, event) => answerOfConversation(request.t, event, false),
+    decideStored: ({ request, from }, stored, duplicate) => {
+      const { type, seq } = stored.envelope
+      // A newer build may answer the same request with an event of a new type.
+      if (!isKnownType(type) && request.t !== 'send')
+        return { unchanged: answerOfConversation(request.t, { seq }, duplicate) }
+      const event = conversationType.decode(stored)
+      return asksFor(request, from, { type: event.type, fingerprint: fingerprintOf(event) })
+        ? { unchanged: answerOfConversation(request.t, event, duplicate) }
+        : refuseReuse(request.t)
+    },
+  }
+}
 
 const isCreation = (decision: Decision<ConversationEvent>): boolean =>
   'event' in decision && decision.event.type === 'conversation.created'
@@ -158,71 +162,32 @@ const peerOf = (
     case 'send':
     case 'edit':
     case 'react':
-    // Titles and data reach the other user as well, and a third user would end the solitude of the two.
+    // Titles and data reach the other user as well.
     case 'rename':
     case 'settings':
-    case 'invite':
       return companionOf(state, from, limits?.channelMembers)
+    // The id of a third user may be a message to the other one, and a third member would leave the two not alone.
+    case 'invite':
+    case 'remove':
+    case 'ban':
+    case 'unban': {
+      const companion = companionOf(state, from, limits?.channelMembers)
+      return request.user === companion ? undefined : companion
+    }
     default:
       return undefined
   }
 }
 
-/** Whether the decision depends on the consent of users: the sender may add them, and they are not members. */
-const needsConsent = (state: ConversationState, { request, from, follows }: ConversationCommand): boolean => {
-  if (request.t === 'create')
-    return state.seq === 0 && request.kind !== 'direct' && request.members.length > 0
-  if (request.t !== 'invite' || follows === true || state.members.has(request.user)) return false
-  const role = state.members.get(from)
-  return role === 'owner' || role === 'admin'
-}
-
-/** Users whose logs are read at the same time. */
-const consentBatch = 50
-
 /**
- * Adds the result for each user that a command adds, by the logs of the users and of the sender as they are now. A
- * setting or block that was acknowledged before the command arrived is never missed.
+ * Returns the result of `peerOf`, and forgets a fact about another peer: members may have joined or left since an
+ * earlier decision of the command.
  */
-const addConsent = async (
-  users: Aggregates<UserState, UserEvent>,
-  conversations: Aggregates<ConversationState, ConversationEvent>,
-  command: MutableConversationCommand,
-): Promise<void> => {
-  const { request, from } = command
-  const asked =
-    request.t === 'create'
-      ? request.members.filter(user => user !== from)
-      : request.t === 'invite'
-        ? [request.user]
-        : []
-  const { state: by } = await users.current(from)
-  const admissions = new Map<string, Admission>()
-  for (let start = 0; start < asked.length; start += consentBatch)
-    await Promise.all(
-      asked.slice(start, start + consentBatch).map(async name => {
-        const { state: user } = await users.current(name)
-        const isContact = user.invitations === 'contacts' && (await hasWrittenTo(conversations, user, by))
-        admissions.set(name, admissionOf(user, by, request.c, isContact))
-      }),
-    )
-  command.consent = user => {
-    const admission = admissions.get(user)
-    if (admission === undefined) throw new TypeError(`the consent of ${user} was not looked up`)
-    return admission
-  }
-}
-
-/** Whether a user has posted a message in the direct conversation with another one. */
-const hasWrittenTo = async (
-  conversations: Aggregates<ConversationState, ConversationEvent>,
-  user: UserState,
-  other: UserState,
-): Promise<boolean> => {
-  const c = directOf(user, other)
-  if (c === undefined) return false
-  const { state } = await conversations.load(c)
-  return isDirectOf(state, user.user, other.user) && state.writers.has(user.user)
+const notePeer = (state: ConversationState, command: MutableConversationCommand): string | undefined => {
+  const peer = peerOf(state, command)
+  if (command.peer !== peer) command.blocked = undefined
+  command.peer = peer
+  return peer
 }
 
 const setBlocked = (

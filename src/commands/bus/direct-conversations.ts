@@ -34,7 +34,7 @@ const recorderOf = (user: string, other: string): string => (user < other ? user
 /**
  * Resolves with the id of the direct conversation of two users: the recorded one; else `proposed`, which is recorded
  * now. The expected sequence of the append decides between two nodes. Rejects with ConfabError: FORBIDDEN for a block,
- * BAD_REQUEST if both users are the same.
+ * BAD_REQUEST if both users are the same, LOG_DAMAGED without a field if the recorded conversation is damaged.
  */
 export const claimDirect = (
   users: UserQueues,
@@ -54,9 +54,18 @@ export const claimDirect = (
   }
   return new Promise((resolve, reject) => {
     const settled = (answer: object): void => resolve((answer as { c: string }).c)
-    users.push(user, queuedCommand(command, traceparent, settled, reject))
+    users.push(
+      user,
+      queuedCommand(command, traceparent, settled, error => reject(withoutField(error))),
+    )
   })
 }
+
+/** The recorded conversation may be damaged. It is not the one that the request names as `/c`. */
+const withoutField = (error: Error): Error =>
+  ConfabError.is(error) && error.code === 'LOG_DAMAGED'
+    ? new ConfabError(error.code, error.message, { cause: error.cause })
+    : error
 
 interface Parts {
   readonly users: UserQueues

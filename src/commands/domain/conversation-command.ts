@@ -2,7 +2,7 @@ import type { ConversationRequest, Role } from '../../events/index.ts'
 import type { MessageRef } from '../ports/message-lookup.ts'
 import { type AggregateState, type Refusal, refuse } from './aggregate.ts'
 import { banOf } from './bans.ts'
-import type { Consent } from './consent.ts'
+import type { ConsentOf } from './consent.ts'
 import type { ConversationState } from './conversation-state.ts'
 import type { InvitationLimits } from './invitations.ts'
 import { mayHaveSeen } from './message-id-filter.ts'
@@ -22,8 +22,10 @@ export interface ConversationCommand<R extends ConversationRequest = Conversatio
   readonly id: string
   /** The monotonic clock of this process, ms. Set only when the decision depends on it. */
   readonly now?: number | undefined
-  /** Conversation of two users: whether one of them has blocked the other. */
+  /** Whether the sender or `peer` has blocked the other one. Set only when the decision depends on it. */
   readonly blocked?: boolean | undefined
+  /** The other one of two users who are alone in the conversation. */
+  readonly peer?: string | undefined
   /** Channel: whether `follower` follows it. Set only when the decision depends on it. */
   readonly follows?: boolean | undefined
   /**
@@ -36,7 +38,7 @@ export interface ConversationCommand<R extends ConversationRequest = Conversatio
   /** `create` of a direct conversation: the conversation that the two users have, by the log of one of them. */
   readonly pair?: string | undefined
   /** The result for each user that the command adds. Set only when the decision depends on it. */
-  readonly consent?: Consent | undefined
+  readonly consent?: ConsentOf | undefined
   /** Result of the look-up that an earlier decision asked for. */
   readonly found?: FoundMessage | undefined
 }

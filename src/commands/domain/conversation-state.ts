@@ -12,13 +12,13 @@ import {
 import type { MessageRef } from '../ports/message-lookup.ts'
 import type { AggregateState, Origin } from './aggregate.ts'
 import { type Bans, endless, noBans, withBan, withoutBan } from './bans.ts'
-import { evolveGuests, type Guests, noGuests } from './invitations.ts'
+import { evolveInvitations, type InvitationState, noInvitations } from './invitations.ts'
 import { addToFilter, emptyFilter, forkFilter, type MessageIdFilter } from './message-id-filter.ts'
 import { forkRecent, noRecentEvents, type RecentEvents, remember, rememberUnknown } from './recent-events.ts'
 import { forkSlowMode, notePosted, type SlowMode, slowModeOf } from './slow-mode.ts'
 
 /** State of a conversation, as deciders need it. `seq` 0: the conversation does not exist. */
-export interface ConversationState extends AggregateState, Guests {
+export interface ConversationState extends AggregateState, InvitationState {
   readonly c: string
   kind: Kind
   title: string | undefined
@@ -73,7 +73,7 @@ export const emptyConversation = (c: string): ConversationState => ({
   title: undefined,
   members: new Map(),
   joined: new Map(),
-  ...noGuests(),
+  ...noInvitations(),
   sharesMembers: false,
   mostMembers: 0,
   writers: noWriters,
@@ -100,6 +100,8 @@ export const evolveConversation = (
 ): void => {
   if (event.seq !== state.seq + 1 || event.c !== state.c)
     throw new RangeError(`${state.c}: event ${event.seq} of ${event.c} cannot follow ${state.seq}`)
+  if (changesMembers(event)) ownMembers(state)
+  evolveInvitations(state, event)
   switch (event.type) {
     case 'message.posted':
       state.n = event.n
@@ -116,9 +118,6 @@ export const evolveConversation = (
       state.creationFingerprint = fingerprintOf(event)
       state.members = new Map(event.members.map(({ user, role }) => [user, role]))
       state.joined = new Map()
-      Object.assign(state, noGuests())
-      evolveGuests(state, event)
-      state.sharesMembers = false
       state.mostMembers = state.members.size
       state.historyFrom = event.historyFrom ?? 'start'
       break
@@ -134,27 +133,14 @@ export const evolveConversation = (
       if (event.data !== undefined) state.data = event.data ?? undefined
       state.archived = event.archived ?? state.archived
       state.historyFrom = event.historyFrom ?? state.historyFrom
-      if (event.uninvited !== undefined) {
-        ownMembers(state)
-        evolveGuests(state, event)
-      }
       break
     case 'member.joined':
     case 'member.role_changed':
-      ownMembers(state)
-      evolveGuests(state, event)
       if (!state.members.has(event.user)) state.joined.set(event.user, event.seq)
       state.members.set(event.user, event.role)
       state.mostMembers = Math.max(state.mostMembers, state.members.size)
       break
-    case 'member.invited':
-    case 'member.uninvited':
-      ownMembers(state)
-      evolveGuests(state, event)
-      break
     case 'member.left':
-      ownMembers(state)
-      evolveGuests(state, event)
       state.members.delete(event.user)
       state.joined.delete(event.user)
       if (event.successor !== undefined) state.members.set(event.successor, 'owner')
@@ -164,8 +150,6 @@ export const evolveConversation = (
       state.amended = event.seq
       break
     case 'member.banned':
-      ownMembers(state)
-      evolveGuests(state, event)
       state.members.delete(event.user)
       state.joined.delete(event.user)
       state.bans = withBan(state.bans, event.user, event.until ?? endless, event.at)
@@ -233,6 +217,24 @@ const isStaff = (role: Role | undefined): boolean => role === 'owner' || role ==
  */
 export const joinedAt = ({ members, joined }: ConversationState, user: string): number | undefined =>
   members.has(user) ? (joined.get(user) ?? 1) : undefined
+
+/** Whether an event changes collections that states may share. */
+const changesMembers = (event: ConversationEvent): boolean => {
+  switch (event.type) {
+    case 'conversation.created':
+    case 'member.joined':
+    case 'member.role_changed':
+    case 'member.left':
+    case 'member.invited':
+    case 'member.uninvited':
+    case 'member.banned':
+      return true
+    case 'conversation.settings_changed':
+      return event.uninvited !== undefined
+    default:
+      return false
+  }
+}
 
 const ownMembers = (state: ConversationState): void => {
   if (!state.sharesMembers) return

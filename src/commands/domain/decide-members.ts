@@ -44,21 +44,20 @@ export const decideInvite = (
 ): ConversationDecision => {
   const role = managerRole(state, { from, follows, at })
   if (typeof role !== 'string') return role
-  // Another user in the conversation would end the solitude of the two.
   if (blocked === true) return refuseBlocked()
   const ban = banOf(state.bans, user, at)
   if (ban !== undefined) return refuseBanned(ban, '/user')
   if (state.members.has(user) || follows === true) return unchanged(state)
   if (consent === undefined) throw new TypeError('invite needs the consent of the user')
-  const admission = consent(user)
+  const answer = consent(user)
   const isInvited = state.invitations.has(user)
-  if (admission === 'add' && !hasDeparted(state, user)) {
+  if (answer === 'add' && !hasDeparted(state, user)) {
     if (!isFull(state, limits)) return { event: joined(state, from, at, user) }
     if (!isInvited) return { handover: { user, follow: true } }
   }
   // A refusal would show that the user has a new reason for it.
   if (isInvited) return { unchanged: { seq: state.seq, pending: true } }
-  if (admission === 'refuse') return refuseAdding('/user')
+  if (answer === 'refuse') return refuseAdding('/user')
   const refusal = refuseArchived(state) ?? refuseManyInvitations(state.invitations, from, 1, limits)
   if (refusal !== undefined) return refusal
   return { event: { t: 'event', c: state.c, seq: state.seq + 1, type: 'member.invited', from, at, user } }
@@ -124,10 +123,11 @@ const joined = (state: ConversationState, from: string, at: string, user: string
 
 export const decideRemove = (
   state: ConversationState,
-  { request: { user }, from, at, follows }: CommandOf<'remove'>,
+  { request: { user }, from, at, follows, blocked }: CommandOf<'remove'>,
 ): ConversationDecision => {
   const role = managerRole(state, { from, follows, at })
   if (typeof role !== 'string') return role
+  if (blocked === true) return refuseBlocked()
   const theirRole = state.members.get(user)
   if (theirRole === undefined && follows !== true)
     return state.invitations.has(user) ? { event: uninvited(state, from, at, user) } : unchanged(state)
@@ -143,10 +143,11 @@ export const decideRemove = (
  */
 export const decideBan = (
   state: ConversationState,
-  { request: { user, until = endless }, from, at, follows, limits }: CommandOf<'ban'>,
+  { request: { user, until = endless }, from, at, follows, limits, blocked }: CommandOf<'ban'>,
 ): ConversationDecision => {
   const role = managerRole(state, { from, follows, at })
   if (typeof role !== 'string') return role
+  if (blocked === true) return refuseBlocked()
   const theirRole = state.members.get(user)
   if (theirRole !== undefined && !isLower(theirRole, role))
     return refuse('FORBIDDEN', 'You can ban users with a lower role only.')
@@ -184,10 +185,11 @@ const hasManyBans = ({ bans }: ConversationState, at: string, most: number): boo
 
 export const decideUnban = (
   state: ConversationState,
-  { request: { user }, from, at, follows }: CommandOf<'unban'>,
+  { request: { user }, from, at, follows, blocked }: CommandOf<'unban'>,
 ): ConversationDecision => {
   const role = managerRole(state, { from, follows, at })
   if (typeof role !== 'string') return role
+  if (blocked === true) return refuseBlocked()
   if (banOf(state.bans, user, at) === undefined) return unchanged(state)
   return { event: { t: 'event', c: state.c, seq: state.seq + 1, type: 'member.unbanned', from, at, user } }
 }

@@ -1,6 +1,6 @@
 import type { ConversationEvent, MemberUninvited } from '../../events/index.ts'
 import { type Refusal, refuse } from './aggregate.ts'
-import type { Consent } from './consent.ts'
+import type { ConsentOf } from './consent.ts'
 
 /** An open invitation. */
 export interface Invitation {
@@ -10,8 +10,8 @@ export interface Invitation {
   readonly at: string
 }
 
-/** The users of a conversation's state who are not members, and whose consent is asked or needed. */
-export interface Guests {
+/** The part of a conversation's state that decides which users are invited instead of added. */
+export interface InvitationState {
   /** Open invitations, by user. */
   invitations: Map<string, Invitation>
   /** The last users that left by themselves or declined an invitation, and are not members; the first one first. */
@@ -20,7 +20,7 @@ export interface Guests {
   forgetsDeparted: boolean
 }
 
-export const noGuests = (): Guests => ({
+export const noInvitations = (): InvitationState => ({
   invitations: new Map(),
   departed: new Set(),
   forgetsDeparted: false,
@@ -40,18 +40,18 @@ export const departedUsers = 4_096
  * Whether a user has left the conversation by himself, or declined an invitation. Once a conversation has forgotten
  * users who did, every user counts as one of them: no user is added without consent.
  */
-export const hasDeparted = ({ departed, forgetsDeparted }: Guests, user: string): boolean =>
+export const hasDeparted = ({ departed, forgetsDeparted }: InvitationState, user: string): boolean =>
   departed.has(user) || forgetsDeparted
 
 /** Remembers a user who has left by himself, or declined, in place. Forgets the one who did so first. */
-const noteDeparted = (guests: Guests, user: string): void => {
-  const { departed } = guests
+const noteDeparted = (state: InvitationState, user: string): void => {
+  const { departed } = state
   departed.delete(user)
   departed.add(user)
   if (departed.size <= departedUsers) return
   for (const first of departed) {
     departed.delete(first)
-    guests.forgetsDeparted = true
+    state.forgetsDeparted = true
     return
   }
 }
@@ -60,26 +60,23 @@ const noteDeparted = (guests: Guests, user: string): void => {
 export const refuseAdding = (field: string): Refusal =>
   refuse('FORBIDDEN', 'This user can be neither added nor invited by you.', field)
 
-/** Refuses more invitations than a conversation, or one user in it, may have. */
+/** Refuses more invitations than a conversation, or one user in it, may have. A `create` has none to withdraw. */
 export const refuseManyInvitations = (
   invitations: ReadonlyMap<string, Invitation>,
   by: string,
   added: number,
   { invitations: most = Number.POSITIVE_INFINITY, userInvitations = most }: InvitationLimits = {},
-  field = '/user',
+  field: '/user' | '/members' = '/user',
 ): Refusal | undefined => {
+  const remedy = field === '/user' ? 'Withdraw one first.' : 'Name fewer users that have to consent.'
   if (invitations.size + added > most)
-    return refuse(
-      'CONFLICT',
-      `The conversation may have ${most} open invitations. Withdraw one first.`,
-      field,
-    )
+    return refuse('CONFLICT', `The conversation may have ${most} open invitations. ${remedy}`, field)
   let own = added
   for (const invitation of invitations.values()) if (invitation.by === by) own++
   return own > userInvitations
     ? refuse(
         'CONFLICT',
-        `You may have ${userInvitations} open invitations in a conversation. Withdraw one first.`,
+        `You may have ${userInvitations} open invitations in a conversation. ${remedy}`,
         field,
       )
     : undefined
@@ -107,7 +104,7 @@ export const uninvited = (
 export const admittedAtCreation = (
   from: string,
   users: readonly string[],
-  consent: Consent,
+  consent: ConsentOf,
 ):
   | { readonly added: readonly string[]; readonly invited: readonly string[] }
   | { readonly refused: string } => {
@@ -115,23 +112,25 @@ export const admittedAtCreation = (
   const invited = new Set<string>()
   for (const [index, user] of users.entries()) {
     if (user === from) continue
-    const admission = consent(user)
-    if (admission === 'refuse') return { refused: `/members/${index}` }
-    if (admission === 'add') added.add(user)
+    const answer = consent(user)
+    if (answer === 'refuse') return { refused: `/members/${index}` }
+    if (answer === 'add') added.add(user)
     else invited.add(user)
   }
   return { added: [...added], invited: [...invited] }
 }
 
 /** Returns the open invitations, sorted by user id. */
-export const invitationList = ({ invitations }: Guests): ({ readonly user: string } & Invitation)[] =>
+export const invitationList = ({
+  invitations,
+}: InvitationState): ({ readonly user: string } & Invitation)[] =>
   Array.from(invitations, ([user, invitation]) => ({ user, ...invitation })).sort((a, b) =>
     a.user < b.user ? -1 : 1,
   )
 
-/** Applies an event to the guests, in place. */
-export const evolveGuests = (guests: Guests, event: ConversationEvent): void => {
-  const { invitations, departed } = guests
+/** Applies an event to the invitations and to the users that have left, in place. */
+export const evolveInvitations = (state: InvitationState, event: ConversationEvent): void => {
+  const { invitations, departed } = state
   switch (event.type) {
     case 'conversation.created':
       for (const user of event.invited ?? []) invitations.set(user, { by: event.from, at: event.at })
@@ -142,14 +141,14 @@ export const evolveGuests = (guests: Guests, event: ConversationEvent): void => 
       departed.delete(event.user)
       break
     case 'member.left':
-      if (event.from === event.user) noteDeparted(guests, event.user)
+      if (event.from === event.user) noteDeparted(state, event.user)
       break
     case 'member.invited':
       invitations.set(event.user, { by: event.from, at: event.at })
       break
     case 'member.uninvited':
       invitations.delete(event.user)
-      if (event.from === event.user && event.accepted !== true) noteDeparted(guests, event.user)
+      if (event.from === event.user && event.accepted !== true) noteDeparted(state, event.user)
       break
     case 'member.banned':
       invitations.delete(event.user)

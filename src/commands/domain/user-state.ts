@@ -138,38 +138,32 @@ const advance = (state: UserState, seq: number, { stream, streamSeq }: Origin): 
 }
 
 /**
- * Version of the snapshot format. Version 2 had no `at` and no direct conversations. Version 3 had no profile, no
- * `receipts` and no hidden conversations, and did not record where the user joined a channel. Version 4 had no
- * `invitations`, and did not record which channels the user had left.
+ * Version of the snapshot format. Version 4 had no `invitations`, and did not record which channels the user had left:
+ * a guess could add a user that has to consent. So the states of earlier versions are rebuilt from the log.
  */
 const snapshotVersion = 5
-const readableVersions: readonly number[] = [2, 3, 4, snapshotVersion]
 
 /** The snapshot of a user, as JSON. */
 interface SerialUser {
   readonly seq: number
   readonly stream: string
   readonly streamSeq: number
-  readonly at?: string
+  readonly at: string
   /** Conversation id, read marker, delivered marker. */
   readonly marks: [string, number, number][]
   readonly muted: string[]
   /** Conversation, and its last event when it was hidden. */
-  readonly hidden?: [string, number][]
+  readonly hidden: [string, number][]
   readonly blocked: string[]
-  /** Absent: `contacts`. */
-  readonly lastSeen?: LastSeenFor
+  readonly lastSeen: LastSeenFor
   readonly data?: AppData | undefined
-  /** Absent: `everybody`. */
-  readonly receipts?: ReceiptsFor
-  /** Absent: `everybody`. */
-  readonly invitations?: InvitationsFor
-  /** Absent: none that the snapshot records. */
-  readonly unfollowed?: string[]
+  readonly receipts: ReceiptsFor
+  readonly invitations: InvitationsFor
+  readonly unfollowed: string[]
   /** Channel, seq. */
   readonly follows: [string, number][]
-  /** Other user, direct conversation. Absent in version 2: the user had none then. */
-  readonly directs?: [string, string][]
+  /** Other user, direct conversation. */
+  readonly directs: [string, string][]
 }
 
 const encoder = new TextEncoder()
@@ -214,33 +208,26 @@ const serialise = (state: UserState): Uint8Array => {
 }
 
 const deserialise = (user: string, bytes: Uint8Array, version: number): UserState => {
-  if (!readableVersions.includes(version))
-    throw new RangeError(
-      `snapshot of ${user} has version ${version}, this build reads ${readableVersions.join(', ')}`,
-    )
+  if (version !== snapshotVersion)
+    throw new RangeError(`snapshot of ${user} has version ${version}, this build reads ${snapshotVersion}`)
   const serial = JSON.parse(decoder.decode(bytes)) as SerialUser
   const {
     seq,
     stream,
     streamSeq,
-    at = '',
+    at,
     marks,
     muted,
-    hidden = [],
+    hidden,
     blocked,
-    lastSeen = 'contacts',
+    lastSeen,
     data,
-    receipts = 'everybody',
-    invitations = 'everybody',
-    unfollowed = [],
+    receipts,
+    invitations,
+    unfollowed,
     follows,
-    directs = [],
+    directs,
   } = serial
-  // A guess of where the user joined could show the user messages from before.
-  if (version < 4 && follows.length > 0)
-    throw new RangeError(
-      `snapshot of ${user} lacks where channels were joined, so the state is rebuilt from the log`,
-    )
   return {
     user,
     seq,

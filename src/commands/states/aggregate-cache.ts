@@ -127,7 +127,9 @@ export class AggregateCache<S extends AggregateState, E> {
   async current(id: string): Promise<CacheEntry<S, E>> {
     const { type, log } = this.#options
     const aggregate = { family: type.family, id }
-    const entry = this.#entries.get(id)
+    const load = this.#loads.get(id)
+    // A load that is in progress may have read the log before its last event. A load that starts now reads all events.
+    const entry = this.#entries.get(id) ?? (await load?.promise)
     if (entry === undefined) return this.load(id)
     const last = await log.last(aggregate)
     // Compare positions, because a foreign message has no seq.

@@ -53,7 +53,10 @@ export interface ConversationView {
   invitations(): readonly ({ readonly user: string } & Invitation)[]
   /** Returns the open invitation of a user. Undefined: there is none. */
   invitationOf(user: string): Invitation | undefined
-  /** Returns the other member, if the user is alone with one other user. Followers of a channel do not count. */
+  /**
+   * Returns the other member, if the user is alone with one other user. A channel that has had as many members as its
+   * log holds may have followers, so no user is alone in it.
+   */
   companionOf(user: string): string | undefined
   readonly historyFrom: HistoryFrom
   /** seq of the last event that edited or deleted a message; 0: none. */
@@ -122,7 +125,9 @@ export interface StateOptions {
    * them.
    */
   readonly feed: LiveFeed
-  readonly limits?: Partial<Pick<BusLimits, 'conversationBytes' | 'userBytes' | 'snapshotEvery'>>
+  readonly limits?: Partial<
+    Pick<BusLimits, 'conversationBytes' | 'userBytes' | 'snapshotEvery' | 'channelMembers'>
+  >
   /**
    * Receives the causes of internal errors, and the positions of events that cannot be decoded. Default: not logged.
    */
@@ -153,7 +158,7 @@ export interface DecidingStates extends StateReader {
 export const createStates = (options: StateOptions): DecidingStates => {
   const caches = createStateCaches(options)
   const failures = new FailureLog(options.logger)
-  return { ...readerOf(caches, failures), caches, failures }
+  return { ...readerOf(caches, failures, options.limits), caches, failures }
 }
 
 /** Creates the states of a process that decides nothing. It reads snapshots and does not write them. */
@@ -163,7 +168,7 @@ export const createFollowingStates = (options: StateOptions): FollowingStates =>
     ...options,
     snapshots: { load: aggregate => snapshots.load(aggregate), save: async () => {} },
   })
-  const reader = readerOf(caches, new FailureLog(options.logger))
+  const reader = readerOf(caches, new FailureLog(options.logger), options.limits)
   return { ...reader, appended: (c, seq) => caches.conversations.knows(c, seq) }
 }
 
@@ -191,17 +196,22 @@ const createStateCaches = ({ log, snapshots, feed, limits, viewHead }: StateOpti
 }
 
 /** Reads cached states. A state that is behind a known event is brought up to date first. */
-const readerOf = ({ conversations, users }: StateCaches, failures: FailureLog): StateReader => {
+const readerOf = (
+  { conversations, users }: StateCaches,
+  failures: FailureLog,
+  { channelMembers = defaultBusLimits.channelMembers }: StateOptions['limits'] = {},
+): StateReader => {
+  const viewOf = (state: ConversationState) => viewOfConversation(state, channelMembers)
   const rejectCoded = (error: unknown): never => {
     failures.report(error, {})
     throw ConfabError.from(error)
   }
   const currentConversation = (c: string) =>
-    conversations.current(c).then(({ state }) => viewOfConversation(state), rejectCoded)
+    conversations.current(c).then(({ state }) => viewOf(state), rejectCoded)
   return {
     conversation: c => {
       const entry = conversations.cached(c)
-      if (entry !== undefined && entry.state.seq >= entry.knownSeq) return viewOfConversation(entry.state)
+      if (entry !== undefined && entry.state.seq >= entry.knownSeq) return viewOf(entry.state)
       return currentConversation(c)
     },
     user: user => {
@@ -266,17 +276,20 @@ const conversationViews = new WeakMap<ConversationState, ConversationView>()
 const userViews = new WeakMap<UserState, UserView>()
 
 /** Returns the view of a state; undefined when the conversation does not exist. */
-const viewOfConversation = (state: ConversationState): ConversationView | undefined => {
+const viewOfConversation = (
+  state: ConversationState,
+  channelMembers: number,
+): ConversationView | undefined => {
   if (state.seq === 0) return undefined
   let view = conversationViews.get(state)
   if (view === undefined) {
-    view = conversationView(state)
+    view = conversationView(state, channelMembers)
     conversationViews.set(state, view)
   }
   return view
 }
 
-const conversationView = (state: ConversationState): ConversationView => ({
+const conversationView = (state: ConversationState, channelMembers: number): ConversationView => ({
   c: state.c,
   get kind() {
     return state.kind
@@ -312,7 +325,7 @@ const conversationView = (state: ConversationState): ConversationView => ({
   isBanned: user => state.bans.has(user) && banOf(state.bans, user, new Date().toISOString()) !== undefined,
   invitations: () => invitationList(state),
   invitationOf: user => state.invitations.get(user),
-  companionOf: user => companionOf(state, user),
+  companionOf: user => companionOf(state, user, channelMembers),
   get historyFrom() {
     return state.historyFrom
   },

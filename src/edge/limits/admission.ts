@@ -1,3 +1,4 @@
+import { jittered } from '../../base/backoff.ts'
 import {
   ConfabError,
   ConversationRequests,
@@ -80,8 +81,14 @@ const userShare = 1 / 4
 /** Errors after which the event of a request may be in the log nevertheless. */
 const doubtful: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['UNAVAILABLE', 'INTERNAL'])
 
-/** Returns 50 to 150 % of a time, so that clients that were refused together do not retry together. */
-const spread = (ms: number): number => Math.ceil(ms * (0.5 + Math.random()))
+/** Refusals for which the bus may have read the logs of all users that the request names. */
+const afterReads: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'FORBIDDEN',
+  'CONFLICT',
+  'ALREADY_EXISTS',
+  'BANNED',
+  'ARCHIVED',
+])
 
 const names = { socket_rate: 'this socket', user_rate: 'this user', conversation_rate: 'this conversation' }
 
@@ -226,7 +233,7 @@ export class Admission {
     if (this.#loads.some(({ load }) => load > fullFrom) && !urgent.has(request.t)) {
       this.#onRefused('node')
       throw new ConfabError('OVERLOADED', 'This node is nearly full. Retry later.', {
-        retryAfterMs: spread(1_000),
+        retryAfterMs: jittered(500, 2),
       })
     }
     const isCommand = commands.has(request.t)
@@ -252,12 +259,15 @@ export class Admission {
 
   /**
    * Reverts the count of a request that was counted and then refused: strangers, and members who may not do what they
-   * ask for, must not use up the rate of the conversation.
+   * ask for, must not use up the rate of the conversation. Users whose logs were read stay counted: a refused `create`
+   * costs the node as many reads as an accepted one.
    */
   refused(request: Request, user: string, bytes: number, error: unknown): void {
     if (!ConfabError.is(error) || doubtful.has(error.code)) return
-    if (commands.has(request.t))
-      this.#quotas.giveCommandBack(user, bytes, newConversationsOf(request.t), addedUsersOf(request))
+    if (commands.has(request.t)) {
+      const addedUsers = afterReads.has(error.code) ? 0 : addedUsersOf(request)
+      this.#quotas.giveCommandBack(user, bytes, newConversationsOf(request.t), addedUsers)
+    }
     if (!('c' in request) || !ofConversation.has(request.t)) return
     const meter = this.#conversations.peek(request.c as string)
     if (meter === undefined) return

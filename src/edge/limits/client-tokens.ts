@@ -1,7 +1,8 @@
+import { jittered } from '../../base/backoff.ts'
 import { ConfabError } from '../../events/index.ts'
 import type { EdgeLimits } from '../ports/edge-limits.ts'
 import type { Identity, TokenVerifier } from '../ports/token-verifier.ts'
-import { jittered, KeyedRate } from './keyed-rate.ts'
+import { KeyedRate } from './keyed-rate.ts'
 
 type TokenLimits = Pick<EdgeLimits, 'addressFailures' | 'burstMs' | 'meters'>
 

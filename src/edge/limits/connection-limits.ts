@@ -1,11 +1,12 @@
 import { isIP, isIPv4 } from 'node:net'
 import ipaddr from 'ipaddr.js'
+import { jittered } from '../../base/backoff.ts'
 import { ConfabError } from '../../events/index.ts'
 import type { EdgeLimits } from '../ports/edge-limits.ts'
 import type { LimitName } from '../ports/edge-metrics.ts'
 import type { Identity } from '../ports/token-verifier.ts'
 import type { ClientTokens } from './client-tokens.ts'
-import { jittered, KeyedRate } from './keyed-rate.ts'
+import { KeyedRate } from './keyed-rate.ts'
 import { Rate } from './rates.ts'
 
 /** `retryAfterMs` of a refused connection. */

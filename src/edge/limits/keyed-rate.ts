@@ -27,6 +27,3 @@ export class KeyedRate {
     return 0
   }
 }
-
-/** Returns 100 to 125 % of a time. */
-export const jittered = (ms: number): number => Math.ceil(ms * (1 + Math.random() / 4))

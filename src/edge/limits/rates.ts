@@ -80,19 +80,20 @@ export class Rates {
 
   /** Counts more bytes of a request that is counted already. Returns as `take` does. */
   takeBytes(meter: Meter, now: number, bytes: number): number {
-    const load = this.#bytes.after(meter.bytes, now, bytes)
-    const wait = this.#bytes.waitMs(load, now)
-    if (wait > 0) return wait
-    meter.bytes = load
-    return 0
+    return this.#takeBytes('bytes', meter, now, bytes)
   }
 
   /** Counts the bytes of a refused frame and returns true. Over the rate of bytes it counts nothing: false. */
   takeRefused(meter: Meter, now: number, bytes: number): boolean {
-    const load = this.#bytes.after(meter.refused, now, bytes)
-    if (this.#bytes.waitMs(load, now) > 0) return false
-    meter.refused = load
-    return true
+    return this.#takeBytes('refused', meter, now, bytes) === 0
+  }
+
+  #takeBytes(of: 'bytes' | 'refused', meter: Meter, now: number, bytes: number): number {
+    const load = this.#bytes.after(meter[of], now, bytes)
+    const wait = this.#bytes.waitMs(load, now)
+    if (wait > 0) return wait
+    meter[of] = load
+    return 0
   }
 
   /** Whether more than half of a burst is used. */
