@@ -16,7 +16,7 @@ const questions = {
   },
   lastSeen: {
     label: 'Who sees whether you are online',
-    hint: 'Contacts are members of a group or direct conversation that you own or have read.',
+    hint: 'Contacts are members of a group or direct conversation that you have created or read.',
     choices: groups,
   },
   receipts: {

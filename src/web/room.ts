@@ -194,7 +194,10 @@ export class Room {
 
   #applyToMembers(event: ConversationEvent): void {
     if ('user' in event) this.#invited.delete(event.user)
-    if (event.type === 'member.invited') this.#invited.set(event.user, { user: event.user, by: event.from })
+    if (event.type === 'conversation.settings_changed')
+      for (const user of event.uninvited ?? []) this.#invited.delete(user)
+    else if (event.type === 'member.invited')
+      this.#invited.set(event.user, { user: event.user, by: event.from })
     else if (event.type === 'member.joined')
       this.#members.set(event.user, { user: event.user, role: event.role, read: 0, delivered: 0 })
     else if (event.type === 'member.role_changed') this.#setRole(event.user, event.role)

@@ -82,6 +82,7 @@ t.test('a watch ends with the setting, and with the conversation that the two sh
   await erin.ok('privacy', { lastSeen: 'contacts' })
   await until(() => pushed(fay, 'erin').length === 5)
   t.equal(await stateOf(gus, 'erin'), 'online', 'a contact sees the user all the time')
+  await quiet(gus)
   t.same(pushed(gus, 'erin'), [])
   await erin.ok('remove', { c: 'owned', user: 'gus' })
   await until(() => pushed(gus, 'erin').length === 1)
@@ -103,6 +104,22 @@ t.test('the count of a conversation of two does not tell what the other one hide
     await until(async () => (await online(hal)) === 1)
     t.equal(await online(ida), 2)
   }
+})
+
+t.test('the count of a small group includes only members that the caller sees', async t => {
+  const [max, nia, ole] = [await here.connect('max'), await there.connect('nia'), await there.connect('ole')]
+  await max.ok('create', { c: 'small', kind: 'group', members: ['nia', 'ole'] })
+  await nia.ok('read', { c: 'small', seq: 1 })
+  const online = async (client: RawClient) => (await client.ok('presence', { c: 'small' })).online
+  await until(async () => (await online(max)) === 2)
+  t.match(await max.ok('presence', { c: 'small' }), { online: 2, of: 3 }, 'ole has not read anything')
+  await ole.ok('read', { c: 'small', seq: 1 })
+  await until(async () => (await online(max)) === 3)
+  await ole.ok('privacy', { lastSeen: 'nobody' })
+  await until(async () => (await online(max)) === 2)
+  t.equal(await online(ole), 3)
+  await nia.ok('block', { user: 'max', on: true })
+  await until(async () => (await online(max)) === 1)
 })
 
 t.test(

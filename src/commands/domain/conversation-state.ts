@@ -31,6 +31,8 @@ export interface ConversationState extends AggregateState, InvitationState {
    * change then.
    */
   sharesMembers: boolean
+  /** Undefined: in a snapshot of a build that did not record it. */
+  creator: string | undefined
   /** Largest number of members so far. */
   mostMembers: number
   /** Direct conversation: the members that have posted a message. Never changed in place. */
@@ -75,6 +77,7 @@ export const emptyConversation = (c: string): ConversationState => ({
   joined: new Map(),
   ...noInvitations(),
   sharesMembers: false,
+  creator: undefined,
   mostMembers: 0,
   writers: noWriters,
   posting: 'everybody',
@@ -118,6 +121,7 @@ export const evolveConversation = (
       state.creationFingerprint = fingerprintOf(event)
       state.members = new Map(event.members.map(({ user, role }) => [user, role]))
       state.joined = new Map()
+      state.creator = event.from
       state.mostMembers = state.members.size
       state.historyFrom = event.historyFrom ?? 'start'
       break

@@ -42,7 +42,7 @@ const recentBytes = 250
  * Version of the snapshot format. Version 2 had no postdated generations in `seen`. Version 3 had no `at`, no
  * fingerprints, and did not record old reactions. Version 4 had no data, no bans and no archived conversations, and did
  * not record when members joined, nor edits and deletions. Version 5 had no invitations, and did not record which users
- * had left by themselves, nor the writers of a direct conversation.
+ * had left by themselves, nor the creator, nor the writers of a direct conversation.
  */
 const snapshotVersion = 6
 const readableVersions: readonly number[] = [2, 3, 4, 5, snapshotVersion]
@@ -61,6 +61,7 @@ interface SerialConversation {
   readonly invitations?: [user: string, by: string, at: string][]
   readonly departed?: string[]
   readonly forgetsDeparted?: boolean
+  readonly creator?: string | undefined
   readonly mostMembers?: number
   readonly writers?: string[]
   readonly posting: Posting
@@ -99,6 +100,7 @@ export const serialiseConversation = (state: ConversationState): Uint8Array => {
     invitations: Array.from(state.invitations, ([user, invitation]) => [user, invitation.by, invitation.at]),
     departed: [...state.departed],
     forgetsDeparted: state.forgetsDeparted,
+    creator: state.creator,
     mostMembers: state.mostMembers,
     writers: [...state.writers],
     posting: state.posting,
@@ -160,6 +162,7 @@ export const deserialiseConversation = (
     departed: new Set(serial.departed),
     forgetsDeparted: serial.forgetsDeparted ?? false,
     sharesMembers: false,
+    creator: serial.creator ?? (kind === 'direct' ? ownerIn(serial) : undefined),
     mostMembers: serial.mostMembers ?? serial.members.length,
     // Of an earlier version, the writers that are known: a user who is not among them is invited instead of added.
     writers: new Set(serial.writers ?? (kind === 'direct' ? writersIn(recent) : [])),
@@ -178,6 +181,10 @@ export const deserialiseConversation = (
     seen,
   }
 }
+
+/** The creator of a direct conversation, whose roles never change. */
+const ownerIn = ({ members }: SerialConversation): string | undefined =>
+  members.find(([, role]) => role === 'owner')?.[0]
 
 const writersIn = (recent: RecentEvents): Iterable<string> =>
   Array.from(recent.messages.values(), ({ from }) => from)

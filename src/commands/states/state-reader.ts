@@ -61,6 +61,8 @@ export interface ConversationView {
   readonly historyFrom: HistoryFrom
   /** seq of the last event that edited or deleted a message; 0: none. */
   readonly amended: number
+  /** The user that created the conversation, a member or not. Undefined: not known. */
+  readonly creator: string | undefined
   /** seq of a member's latest joining; 1 for the first members. Undefined where `roleOf` is. */
   joinedAt(user: string): number | undefined
   /** Undefined for users who are not members, and for followers of a channel. */
@@ -331,6 +333,9 @@ const conversationView = (state: ConversationState, channelMembers: number): Con
   },
   get amended() {
     return state.amended
+  },
+  get creator() {
+    return state.creator
   },
   joinedAt: user => joinedAt(state, user),
   roleOf: user => state.members.get(user),

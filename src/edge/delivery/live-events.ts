@@ -42,7 +42,7 @@ interface Audience {
   concerns(user: string): boolean
   blocked(user: string, asker: string): void
   unblocked(user: string, asker: string): void
-  changed(user: string): void
+  changed(user: string, isHidden: boolean): void
   left(c: string, user: string): Promise<void>
 }
 
@@ -99,7 +99,7 @@ export class LiveEvents {
     const body = this.#decode(event, decodeUserEvent)
     if (body?.type === 'user.blocked') audience.blocked(body.u, body.user)
     else if (body?.type === 'user.unblocked') audience.unblocked(body.u, body.user)
-    else audience.changed(event.aggregate.id)
+    else audience.changed(event.aggregate.id, body?.type === 'privacy.changed' && body.lastSeen === 'nobody')
   }
 
   /**

@@ -1,16 +1,20 @@
+import type { Logger } from '../../base/logger.ts'
+import { TurnBudget } from '../../base/turn-budget.ts'
 import type { Presence } from '../../events/index.ts'
 import type { Session } from '../sessions/session.ts'
 import type { SessionRegistry } from '../sessions/session-registry.ts'
 import type { Contacts } from './contacts.ts'
 import type { WatchList } from './watch-list.ts'
 
-/** Attempts to decide which users an asker sees, while their settings change. Then the changing ones are not shown. */
-const attempts = 3
+/** Users that are decided at once for one asker. */
+const batch = 50
+/** Time in a turn of the event loop that decisions begin in, ms. */
+const turnMs = 2
 
-/** A user and an asker: whether the asker sees the user has to be decided. */
-interface Pair {
-  readonly user: string
-  readonly asker: string
+/** A decision in progress about the users that an asker sees. */
+interface Decision {
+  /** Users that have changed since it began. What it finds about them does not hold. */
+  readonly outdated: Set<string>
 }
 
 /**
@@ -22,20 +26,27 @@ export class PresenceAudience {
   readonly #watches: WatchList
   readonly #sessions: SessionRegistry
   readonly #stateOf: (user: string) => Presence
-  /** Pairs to decide again, by user and asker. */
-  readonly #due = new Map<string, Pair>()
-  #isDeciding = false
+  readonly #logger: Logger
+  readonly #turns = new TurnBudget(turnMs)
+  /** Decisions in progress by asker. */
+  readonly #decisions = new Map<string, Set<Decision>>()
+  /** Users to decide again, by asker. An asker stays until its users are decided. */
+  readonly #due = new Map<string, Set<string>>()
+  /** Users that left a conversation whose members are being read, by conversation. */
+  readonly #leaving = new Map<string, { readonly users: Set<string>; reads: number }>()
 
   constructor(parts: {
     contacts: Contacts
     watches: WatchList
     sessions: SessionRegistry
     stateOf: (user: string) => Presence
+    logger: Logger
   }) {
     this.#contacts = parts.contacts
     this.#watches = parts.watches
     this.#sessions = parts.sessions
     this.#stateOf = parts.stateOf
+    this.#logger = parts.logger
   }
 
   /**
@@ -49,22 +60,15 @@ export class PresenceAudience {
   ): Promise<Map<string, Presence>> {
     // First: a change from now on decides again.
     if (session !== undefined && !session.closed) this.#watches.watch(session, users)
-    const shown = new Set<string>()
-    let left = users
-    for (let attempt = 0; attempt < attempts && left.length > 0; attempt++) {
-      const versions = left.map(user => this.#watches.versionOf(user))
-      const found = await this.#contacts.shownTo(asker, left)
-      left = left.filter((user, index) => {
-        const isDecided = this.#watches.versionOf(user) === versions[index]
-        if (isDecided && found.has(user)) shown.add(user)
-        return !isDecided
-      })
-    }
+    const { found: shown, outdated } = await this.#decided(asker, () => this.#contacts.shownTo(asker, users))
     const states = new Map<string, Presence>()
     for (const user of users) {
-      const state = shown.has(user) ? this.#stateOf(user) : undefined
+      let state = shown.has(user) ? this.#stateOf(user) : undefined
+      if (session !== undefined && outdated.has(user)) {
+        // A newer decision has been made, or will be: the session receives what it changes as a push.
+        state = this.#watches.knownTo(session, user)
+      } else if (session !== undefined) this.#watches.answered(session, user, state)
       if (state !== undefined) states.set(user, state)
-      if (session !== undefined) this.#watches.answered(session, user, state)
     }
     return states
   }
@@ -76,17 +80,23 @@ export class PresenceAudience {
 
   /** A user has blocked another one, who sees nothing of the user from now on. */
   blocked(user: string, asker: string): void {
-    this.#watches.changeVersion(user)
-    this.#watches.see(user, asker, false)
+    this.#outdate(user, asker)
+    this.#watches.see(user, this.#sessions.of(asker), false)
   }
 
+  /** A user has lifted the block of another one. */
   unblocked(user: string, asker: string): void {
-    if (this.#watches.askersOf(user).includes(asker)) this.#decideSoon([{ user, asker }])
+    if (this.#watches.isWatchedBy(user, this.#sessions.of(asker))) this.#decideAgain(user, asker)
   }
 
-  /** A user has changed the setting. */
-  changed(user: string): void {
-    this.#decideSoon(this.#watches.askersOf(user).map(asker => ({ user, asker })))
+  /** A user has changed which users see the user. `isHidden`: no user does from now on. */
+  changed(user: string, isHidden: boolean): void {
+    if (!isHidden) {
+      for (const asker of this.#watches.askersOf(user)) this.#decideAgain(user, asker)
+      return
+    }
+    for (const asker of this.#decisions.keys()) this.#outdate(user, asker)
+    this.#watches.hide(user)
   }
 
   /** A user is no longer a member of a conversation, which may have been all that the user shared with others. */
@@ -94,37 +104,75 @@ export class PresenceAudience {
     const watched = this.#sessions.of(user).flatMap(session => session.watching ?? [])
     const askers = this.#watches.askersOf(user)
     if (watched.length + askers.length === 0) return
-    const members = await this.#contacts.membersOf(c)
-    if (members === undefined) return
-    const isMember = (other: string): boolean => members.roleOf(other) !== undefined
-    this.#decideSoon([
-      ...watched.filter(isMember).map(other => ({ user: other, asker: user })),
-      ...askers.filter(isMember).map(asker => ({ user, asker })),
-    ])
+    // The state that is read may be newer than this event: users that leave meanwhile were members, too.
+    const leaving = this.#leaving.get(c) ?? { users: new Set(), reads: 0 }
+    this.#leaving.set(c, leaving)
+    leaving.users.add(user)
+    leaving.reads++
+    try {
+      const members = await this.#contacts.membersOf(c)
+      if (members === undefined) return
+      const wasMember = (other: string): boolean =>
+        members.roleOf(other) !== undefined || leaving.users.has(other)
+      for (const other of watched) if (wasMember(other)) this.#decideAgain(other, user)
+      for (const asker of askers) if (wasMember(asker)) this.#decideAgain(user, asker)
+    } finally {
+      leaving.reads--
+      if (leaving.reads === 0) this.#leaving.delete(c)
+    }
   }
 
-  #decideSoon(pairs: readonly Pair[]): void {
-    for (const pair of pairs) {
-      this.#watches.changeVersion(pair.user)
-      this.#due.set(`${pair.user} ${pair.asker}`, pair)
+  /** Runs a decision. Resolves with what it found, and with the users that have changed since it began. */
+  async #decided<T>(
+    asker: string,
+    decide: () => Promise<T>,
+  ): Promise<{ found: T; outdated: ReadonlySet<string> }> {
+    const decision: Decision = { outdated: new Set() }
+    const all = this.#decisions.get(asker) ?? new Set()
+    this.#decisions.set(asker, all.add(decision))
+    try {
+      return { found: await decide(), outdated: decision.outdated }
+    } finally {
+      all.delete(decision)
+      if (all.size === 0) this.#decisions.delete(asker)
     }
-    if (!this.#isDeciding && this.#due.size > 0) void this.#decide()
   }
 
-  /** Decides one pair after another. Never rejects: an asker does not see a user whose state cannot be read. */
-  async #decide(): Promise<void> {
-    this.#isDeciding = true
-    for (const [key, pair] of this.#due) {
-      this.#due.delete(key)
-      const { user, asker } = pair
-      const version = this.#watches.versionOf(user)
-      const isSeen = await this.#contacts.shownTo(asker, [user]).then(
-        shown => shown.has(user),
-        () => false,
-      )
-      if (this.#watches.versionOf(user) === version) this.#watches.see(user, asker, isSeen)
-      else this.#due.set(key, pair)
+  #outdate(user: string, asker: string): void {
+    for (const { outdated } of this.#decisions.get(asker) ?? []) outdated.add(user)
+  }
+
+  #decideAgain(user: string, asker: string): void {
+    this.#outdate(user, asker)
+    const due = this.#due.get(asker)
+    if (due !== undefined) {
+      due.add(user)
+      return
     }
-    this.#isDeciding = false
+    const added = new Set([user])
+    this.#due.set(asker, added)
+    void this.#decideDue(asker, added)
+  }
+
+  /**
+   * Decides the users that are due for an asker. Askers do not wait for each other. Never rejects: a user whose state
+   * cannot be read is not seen.
+   */
+  async #decideDue(asker: string, due: Set<string>): Promise<void> {
+    try {
+      while (due.size > 0) await this.#turns.run(() => this.#decideBatch(asker, due))
+    } catch (error) {
+      this.#logger.error({ err: error, user: asker }, 'which users a user sees was not decided')
+    } finally {
+      this.#due.delete(asker)
+    }
+  }
+
+  async #decideBatch(asker: string, due: Set<string>): Promise<void> {
+    const users = [...due].slice(0, batch)
+    for (const user of users) due.delete(user)
+    const { found, outdated } = await this.#decided(asker, () => this.#contacts.readableTo(asker, users))
+    const sessions = this.#sessions.of(asker)
+    for (const user of users) if (!outdated.has(user)) this.#watches.see(user, sessions, found.has(user))
   }
 }

@@ -21,34 +21,50 @@ export class Contacts {
     this.#views = views
   }
 
-  /** Resolves with those of the users that the asker may see. Rejects with ConfabError. */
-  async shownTo(asker: string, users: readonly string[]): Promise<Set<string>> {
+  /**
+   * Resolves with those of the users that the asker may see. `c`: a conversation that all are in. Rejects with
+   * ConfabError.
+   */
+  async shownTo(asker: string, users: readonly string[], c?: string): Promise<Set<string>> {
+    const isShown = this.#check(asker, c)
+    const answers = await Promise.all(users.map(isShown))
+    return new Set(users.filter((_, index) => answers[index]))
+  }
+
+  /** As `shownTo`, without the users whose state cannot be read. Never rejects. */
+  async readableTo(asker: string, users: readonly string[]): Promise<Set<string>> {
+    const isShown = this.#check(asker)
+    const answers = await Promise.all(users.map(user => isShown(user).catch(() => false)))
+    return new Set(users.filter((_, index) => answers[index]))
+  }
+
+  /** Returns the check of one asker, which reads the asker's conversations at most once. */
+  #check(asker: string, c?: string): (user: string) => Promise<boolean> {
     let own: Promise<ReadonlySet<string>> | undefined
     const ownConversations = (): Promise<ReadonlySet<string>> => {
       own ??= this.#conversationsOf(asker)
       return own
     }
-    const answers = await Promise.all(
-      users.map(async user => {
-        if (user === asker) return true
-        const view = await this.#states.user(user)
-        if (view.lastSeen === 'nobody' || view.hasBlocked(asker)) return false
-        return view.lastSeen === 'everybody' || (await this.#isContact(view, asker, ownConversations))
-      }),
-    )
-    return new Set(users.filter((_, index) => answers[index]))
+    return async user => {
+      if (user === asker) return true
+      const view = await this.#states.user(user)
+      if (view.lastSeen === 'nobody' || view.hasBlocked(asker)) return false
+      if (view.lastSeen === 'everybody') return true
+      if (c !== undefined && (await this.#isContactIn(c, view, asker))) return true
+      return await this.#isContact(view, asker, ownConversations)
+    }
   }
 
   /** Resolves with the members of a group or direct conversation. Others make no contacts. */
-  async membersOf(c: string): Promise<Pick<ConversationView, 'roleOf'> | undefined> {
+  async membersOf(c: string): Promise<ConversationView | undefined> {
     const view = await this.#states.conversation(c)
     return view?.kind === 'channel' ? undefined : view
   }
 
   /**
-   * Whether both are members of a group or direct conversation that the user owns or has read. Other conversations do
-   * not count: any user can join a channel, or add others to a group. Logs and views only suggest conversations; the
-   * state of each conversation decides about its members.
+   * Whether both are members of a group or direct conversation that the user has created or read. Other conversations
+   * do not count: any user can join a channel, add others to a group, or make them its owners. Logs and views only
+   * suggest conversations; the state of each conversation decides about its members.
    */
   async #isContact(view: UserView, asker: string, own: () => Promise<ReadonlySet<string>>): Promise<boolean> {
     const { user } = view
@@ -65,8 +81,7 @@ export class Contacts {
   async #isContactIn(c: string, { user, readMark }: UserView, asker: string): Promise<boolean> {
     const members = await this.membersOf(c)
     if (members?.roleOf(asker) === undefined) return false
-    const role = members.roleOf(user)
-    return role === 'owner' || (role !== undefined && readMark(c) > 0)
+    return members.roleOf(user) !== undefined && (members.creator === user || readMark(c) > 0)
   }
 
   async #conversationsOf(user: string): Promise<ReadonlySet<string>> {

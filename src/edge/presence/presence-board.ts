@@ -98,6 +98,7 @@ export class PresenceBoard {
       watches: this.#watches,
       sessions,
       stateOf: user => this.stateOf(user),
+      logger: parts.logger,
     })
     this.#local = new LocalPresence(
       { awayMs: limits.awayMs, graceMs: limits.offlineMs },

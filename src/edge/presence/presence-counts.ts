@@ -35,6 +35,14 @@ export class PresenceCounts {
     this.#stateOf = stateOf
   }
 
+  /** The count of those of the users that are members, without the others, who look offline. */
+  ofShown(conversation: ConversationView, shown: ReadonlySet<string>): PresenceCount {
+    let online = 0
+    for (const user of conversation.members())
+      if (shown.has(user) && this.#stateOf(user) !== 'offline') online++
+    return { online, of: conversation.memberCount }
+  }
+
   /** The count of a conversation, or the last one if it is fresh. `now` as by `performance.now()`. */
   of(conversation: ConversationView, now: number): PresenceCount {
     const counted = this.#counted.of(conversation.c)

@@ -9,8 +9,6 @@ interface Watched {
   readonly user: string
   /** The watching sessions, each with the state that it knows. Undefined: the session does not see the user. */
   readonly watchers: Map<Session, Presence | undefined>
-  /** Changes when it has to be decided again which sessions see the user. */
-  version: number
 }
 
 /**
@@ -29,8 +27,6 @@ export class WatchList {
   /** Users whose state slow sessions have not got yet. */
   readonly #late = new Map<Session, Set<string>>()
   #pushes = 0
-  /** The first version of the next user, never that of one who was watched before. */
-  #versions = 1
 
   /**
    * `total`: users that are watched at once, however many sessions watch each. `share`: users that the sessions of one
@@ -80,15 +76,15 @@ export class WatchList {
     return [...new Set(Array.from(watchers, session => session.user))]
   }
 
-  /** Returns a number that changes with `changeVersion`. 0: the user is not watched. */
-  versionOf(user: string): number {
-    return this.#users.get(user)?.version ?? 0
+  /** Whether one of the sessions watches a user. */
+  isWatchedBy(user: string, sessions: readonly Session[]): boolean {
+    const watchers = this.#users.get(user)?.watchers
+    return watchers !== undefined && sessions.some(session => watchers.has(session))
   }
 
-  /** It has to be decided again which sessions see a user: a decision that was begun before does not hold. */
-  changeVersion(user: string): void {
-    const watched = this.#users.get(user)
-    if (watched !== undefined) watched.version++
+  /** Returns the state of a user that a session knows. Undefined: the session does not see the user. */
+  knownTo(session: Session, user: string): Presence | undefined {
+    return this.#users.get(user)?.watchers.get(session)
   }
 
   /** An answer tells a session the state of a user. Undefined: the session does not see the user. */
@@ -97,17 +93,18 @@ export class WatchList {
     if (watchers?.has(session) === true) watchers.set(session, state)
   }
 
-  /** Sets whether the sessions of an asker see a user, and pushes what changes for them by it. */
-  see(user: string, asker: string, isSeen: boolean): void {
-    const watched = this.#users.get(user)
-    if (watched === undefined) return
+  /** Sets whether the sessions of one asker see a user, and pushes what changes for them by it. */
+  see(user: string, sessions: readonly Session[], isSeen: boolean): void {
+    const watchers = this.#users.get(user)?.watchers
+    if (watchers === undefined) return
     const state = isSeen ? this.#stateOf(user) : undefined
-    for (const [session, known] of watched.watchers) {
-      if (session.user !== asker) continue
-      watched.watchers.set(session, state)
-      if ((known ?? 'offline') !== (state ?? 'offline'))
-        this.#tell(session, user, presenceWire(user, state ?? 'offline'))
-    }
+    for (const session of sessions) if (watchers.has(session)) this.#replace(watchers, session, user, state)
+  }
+
+  /** No session sees a user from now on. */
+  hide(user: string): void {
+    const watchers = this.#users.get(user)?.watchers
+    for (const session of watchers?.keys() ?? []) this.#replace(watchers!, session, user, undefined)
   }
 
   /** The state of a user may have changed. */
@@ -159,7 +156,7 @@ export class WatchList {
   #add(session: Session, user: string): void {
     let watched = this.#users.get(user)
     if (watched === undefined) {
-      watched = { user, watchers: new Map(), version: this.#versions++ }
+      watched = { user, watchers: new Map() }
       this.#users.set(user, watched)
       const shard = shardOf(user)
       const neighbours = this.#shards[shard]
@@ -183,6 +180,14 @@ export class WatchList {
     if (neighbours?.size === 0) this.#shards[shard] = undefined
   }
 
+  /** Replaces the state that a session knows, and pushes it if it looks different. */
+  #replace(watchers: Watched['watchers'], session: Session, user: string, state: Presence | undefined): void {
+    const known = watchers.get(session)
+    watchers.set(session, state)
+    if ((known ?? 'offline') !== (state ?? 'offline'))
+      this.#pushSoon(session, user, presenceWire(user, state ?? 'offline'))
+  }
+
   #pushToWatchers(watched: Watched): void {
     const { user, watchers } = watched
     const state = this.#stateOf(user)
@@ -191,11 +196,11 @@ export class WatchList {
       if (known === undefined || known === state) continue
       watchers.set(session, state)
       wire ??= presenceWire(user, state)
-      this.#tell(session, user, wire)
+      this.#pushSoon(session, user, wire)
     }
   }
 
-  #tell(session: Session, user: string, wire: Wire): void {
+  #pushSoon(session: Session, user: string, wire: Wire): void {
     if (session.closed) return
     if (isSlow(session)) this.#postpone(session, user)
     else this.#push(session, wire)

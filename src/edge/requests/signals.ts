@@ -7,6 +7,12 @@ import type { Handler, RequestContext } from './request-context.ts'
 const noFields = {}
 
 /**
+ * Members from which on a count includes all of them. A count of fewer would reveal the state of a member that does not
+ * show it to the caller.
+ */
+const countsEverybodyFrom = 20
+
+/**
  * Handles `typing`. Large conversations, followers of channels, and users that are alone with one behind a block send
  * no typing signals.
  */
@@ -49,11 +55,10 @@ export const presence =
     let count: PresenceCount | undefined
     if (c !== undefined) {
       const view = await access.member(c, user)
-      count = presenceCounts.of(view, performance.now())
-      const companion = view.companionOf(user)
-      // The count must not tell what the other one of two users does not show.
-      if (companion !== undefined && !(await contacts.shownTo(user, [companion])).has(companion))
-        count = { ...count, online: presence.stateOf(user) === 'offline' ? 0 : 1 }
+      count =
+        view.memberCount < countsEverybodyFrom
+          ? presenceCounts.ofShown(view, await contacts.shownTo(user, [...view.members()], c))
+          : presenceCounts.of(view, performance.now())
     }
     if (state !== undefined) {
       if (session === undefined)

@@ -92,6 +92,8 @@ export const startGrpc = async (
   } catch (error) {
     throw new CannotListenError(`for gRPC on ${host.includes(':') ? `[${host}]` : host}:${port}`, error)
   }
+  // Such as too many open files. The listener continues.
+  listener.on('error', error => parts.logger.error({ err: error }, 'a gRPC connection was not accepted'))
   return {
     port: (listener.address() as AddressInfo).port,
     drain: () => {
