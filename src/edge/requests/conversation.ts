@@ -1,9 +1,9 @@
-import type { StateReader } from '../../commands/index.ts'
 import { ConfabError, type MemberItem } from '../../events/index.ts'
 import { decodeCursor, encodeCursor, type RosterItem } from '../../projections/index.ts'
 import { isShielded } from '../access/blocks.ts'
 import { defaultPage, given } from './pages.ts'
 import type { Handler, RequestContext } from './request-context.ts'
+import { createUserReads, type UserReads } from './user-reads.ts'
 
 /** Handles `conversation`: returns the settings and the size of a conversation, as of its head. */
 export const conversation =
@@ -33,9 +33,9 @@ export const conversation =
  * out, and roles are current. Followers of a channel are listed as the view has them. Users may hide their
  * markers. Two users that are alone, with a block between them, see no markers of each other.
  */
-export const members =
-  ({ access, states, views, freshness, limits }: RequestContext): Handler<'members'> =>
-  async (request, caller) => {
+export const members = ({ access, states, views, freshness, limits }: RequestContext): Handler<'members'> => {
+  const read = createUserReads(states)
+  return async (request, caller) => {
     const before = await access.member(request.c, caller.user)
     await freshness.reached('members', limits.viewWaitMs)
     const page = await views.roster.members(request.c, {
@@ -47,7 +47,7 @@ export const members =
       : undefined
     const shown = await Promise.all(
       page.members.map(member =>
-        member.user === hidden ? withoutMarkers(member) : withShownMarkers(states, member, caller.user),
+        member.user === hidden ? withoutMarkers(member) : withShownMarkers(read, member, caller.user),
       ),
     )
     const view = await access.member(request.c, caller.user)
@@ -60,6 +60,7 @@ export const members =
     }
     return { members: found, ...given('cursor', page.cursor) }
   }
+}
 
 /** Handles `bans`: returns a page of the banned users, by the conversation's state. */
 export const bans =
@@ -80,13 +81,9 @@ export const bans =
   }
 
 /** Returns a member without its markers if the user hides them, or if the user's setting cannot be read. */
-const withShownMarkers = async (
-  states: StateReader,
-  member: RosterItem,
-  caller: string,
-): Promise<RosterItem> => {
+const withShownMarkers = async (read: UserReads, member: RosterItem, caller: string): Promise<RosterItem> => {
   if (member.user === caller || (member.read ?? member.delivered) === undefined) return member
-  const isShown = await Promise.resolve(states.user(member.user)).then(
+  const isShown = await read(caller, member.user).then(
     ({ receipts }) => receipts === 'everybody',
     () => false,
   )
