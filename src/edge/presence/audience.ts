@@ -13,7 +13,7 @@ const turnMs = 2
 
 /** A decision in progress about the users that an asker sees. */
 interface Decision {
-  /** Users that have changed since it began. What it finds about them does not hold. */
+  /** Users that have changed since it began: its result about them does not hold. */
   readonly outdated: Set<string>
 }
 
