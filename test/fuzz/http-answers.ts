@@ -39,7 +39,7 @@ export const takeChunk = (connection: RawConnection): Buffer | typeof lastChunk 
 }
 
 /** Reads a body in chunks. Throws Finding when it ends early. */
-const readChunks = async (connection: RawConnection, ms: number): Promise<Buffer> => {
+const readChunks = async (connection: RawConnection): Promise<Buffer> => {
   const chunks: Buffer[] = []
   const isWhole = await connection.until(() => {
     for (;;) {
@@ -48,12 +48,15 @@ const readChunks = async (connection: RawConnection, ms: number): Promise<Buffer
       if (chunk === lastChunk) return true
       chunks.push(chunk)
     }
-  }, ms)
+  }, answerMs)
   if (!isWhole) throw new Finding('a body in chunks that does not end')
   return Buffer.concat(chunks)
 }
 
-/** Reads one answer. Undefined when the server closes the connection, or sends nothing in time. Throws Finding. */
+/**
+ * Reads one answer. Undefined when the server closes the connection, or sends no head in `ms`. An answer that has begun
+ * has `answerMs` for the rest. Throws Finding.
+ */
 export const readAnswer = async (
   connection: RawConnection,
   isHead: boolean,
@@ -87,12 +90,12 @@ export const readAnswer = async (
   let body: Buffer = Buffer.alloc(0)
   if (hasBody && length !== undefined) {
     const size = Number(length)
-    if (!(await connection.until(() => connection.unread.length >= size, ms)))
+    if (!(await connection.until(() => connection.unread.length >= size, answerMs)))
       throw new Finding(`an answer ${status} has ${connection.unread.length} of ${size} bytes`)
     body = Buffer.from(connection.unread.subarray(0, size))
     connection.unread = connection.unread.subarray(size)
   } else if (hasBody && headers.get('transfer-encoding') === 'chunked') {
-    body = await readChunks(connection, ms)
+    body = await readChunks(connection)
   } else if (hasBody) {
     await connection.until(() => false, 100)
     body = connection.unread
