@@ -1,4 +1,5 @@
 import t from 'tap'
+import { Contacts } from '../../src/edge/presence/contacts.ts'
 import { members } from '../../src/edge/requests/conversation.ts'
 import { profiles } from '../../src/edge/requests/profiles.ts'
 import type { RequestContext } from '../../src/edge/requests/request-context.ts'
@@ -47,5 +48,15 @@ t.test('pages of members: the same bound', async t => {
   const handle = members(context)
   const answer = await handle({ id: '1', t: 'members', c: 'c1' }, { user: 'alice' })
   t.match(answer, { members: { length: names.length, 0: { read: 1 } } })
+  t.ok(log.mostAtOnce <= 20, `${log.mostAtOnce} reads at once`)
+})
+
+t.test('decisions about presence: the same bound', async t => {
+  const log = new WatchedLog()
+  log.waitMs = 1
+  const { states } = await setUp({ log })
+  const roster = { conversationsOf: async () => ({ conversations: [] }) }
+  const contacts = new Contacts(states, { roster } as unknown as Views)
+  t.same(await contacts.shownTo('mallory', users('p', 300)), new Set())
   t.ok(log.mostAtOnce <= 20, `${log.mostAtOnce} reads at once`)
 })

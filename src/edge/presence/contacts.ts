@@ -6,6 +6,8 @@ import type { Views } from '../../projections/index.ts'
 const maxShared = 20
 /** Searches for a shared conversation that run at once: of all askers, and of one of them. */
 const searches = { total: 64, share: 8 }
+/** States of users that are read at once: for all askers, and for one of them. */
+const userReads = { total: 200, share: 20 }
 
 /**
  * Decides which users may see whether a user is online, and when the user last was: by that user's setting `lastSeen`
@@ -15,6 +17,7 @@ export class Contacts {
   readonly #states: StateReader
   readonly #views: Views
   readonly #searches = new FairSemaphore(searches)
+  readonly #userReads = new FairSemaphore(userReads)
 
   constructor(states: StateReader, views: Views) {
     this.#states = states
@@ -47,7 +50,7 @@ export class Contacts {
     }
     return async user => {
       if (user === asker) return true
-      const view = await this.#states.user(user)
+      const view = await this.#user(asker, user)
       if (view.lastSeen === 'nobody' || view.hasBlocked(asker)) return false
       if (view.lastSeen === 'everybody') return true
       if (c !== undefined && (await this.#isContactIn(c, view, asker))) return true
@@ -68,7 +71,7 @@ export class Contacts {
    */
   async #isContact(view: UserView, asker: string, own: () => Promise<ReadonlySet<string>>): Promise<boolean> {
     const { user } = view
-    const direct = view.directWith(asker) ?? (await this.#states.user(asker)).directWith(user)
+    const direct = view.directWith(asker) ?? (await this.#user(asker, asker)).directWith(user)
     if (direct !== undefined && (await this.#isContactIn(direct, view, asker))) return true
     return await this.#searches.run(asker, async () => {
       const mine = await own()
@@ -82,6 +85,11 @@ export class Contacts {
     const members = await this.membersOf(c)
     if (members?.roleOf(asker) === undefined) return false
     return members.roleOf(user) !== undefined && (members.creator === user || readMark(c) > 0)
+  }
+
+  /** Resolves with the state of a user, for a decision about an asker. */
+  #user(asker: string, user: string): Promise<UserView> {
+    return this.#userReads.run(asker, async () => await this.#states.user(user))
   }
 
   async #conversationsOf(user: string): Promise<ReadonlySet<string>> {
