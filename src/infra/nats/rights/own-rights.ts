@@ -28,7 +28,7 @@ export const covers = (pattern: string, subject: string): boolean => {
 }
 
 /** Whether two patterns select a subject in common. */
-const overlap = (one: string, other: string): boolean => {
+export const overlap = (one: string, other: string): boolean => {
   const tokens = one.split('.')
   const others = other.split('.')
   for (let index = 0; ; index++) {
