@@ -103,7 +103,7 @@ t.test('an answer reaches the account of its request only, whatever its reply su
     return all
   }
   const before = await state()
-  /** What users who append may append to. */
+  /** A subject to which users who append may publish. */
   const own = subjectOf(conversation('own'))
 
   for (const attacker of limited) {

@@ -48,7 +48,7 @@ import {
 } from '../../../src/infra/nats/rights/rights.ts'
 import { conversation, newEvent } from '../../contracts/new-events.ts'
 import { startNats } from '../../harness/nats.ts'
-import { inboxPrefixOf, urlOf } from '../../harness/nats-users.ts'
+import { inboxPrefixOf, passwordOf, urlOf } from '../../harness/nats-users.ts'
 
 const streams = loadStreams()
 const limited = natsUsers.filter(user => user !== 'operator')
@@ -260,7 +260,8 @@ t.test('a process without the rights of its roles does not start, and says why',
 t.test('a user with too many rights is found, and one with wrong credentials or inboxes', async t => {
   const permissions = '{ publish: { deny: "$JS.API.STREAM.DELETE.>" }, subscribe: "_INBOX.>" }'
   const authorization = `authorization { users: [
-    { user: confab, password: the-password-of-a-test }, { user: wide, password: wide, permissions: ${permissions} } ] }`
+    { user: confab, password: the-password-of-a-test }, { user: wide, password: wide, permissions: ${permissions} }
+    { user: edge, password: ${passwordOf('edge')}, permissions: ${JSON.stringify(rightsOf('edge', streams))} } ] }`
   const nats = await startNats(t, { authorization })
   const port = nats.port
   const wide = await connectNats({ servers: `nats://wide:wide@127.0.0.1:${port}` })
@@ -268,6 +269,7 @@ t.test('a user with too many rights is found, and one with wrong credentials or 
   const { rights, excess } = await rightsFinding(wide)
   t.equal(rights, 'too many')
   t.match(excess, /^\$JS\.API\.STREAM\.CREATE\.AUDIT, .* more$/)
+  t.same(await rightsFinding(await nats.connectAs('edge')), { rights: 'shared', excess: '' })
   await t.rejects(connectNats({ servers: `nats://wide:wrong@127.0.0.1:${port}` }), {
     code: 'NATS_RIGHTS',
     message: /refuses the credentials: correct user and password/,

@@ -34,7 +34,7 @@ export interface AccountImport {
   readonly to: string
 }
 
-/** What an account shares with others. */
+/** The subjects that an account shares with others. */
 export interface Account {
   readonly exports: readonly AccountExport[]
   readonly imports: readonly AccountImport[]

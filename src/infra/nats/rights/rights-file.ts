@@ -16,8 +16,8 @@ const batchThreshold = '10s'
 
 const quote = (text: string): string => JSON.stringify(text)
 
-const list = (name: string, lines: readonly string[]): string =>
-  `${name}: [\n${lines.map(line => `  ${line}`).join('\n')}\n]`
+const block = (name: string, [open, close]: string, lines: readonly string[]): string =>
+  `${name}: ${open}${lines.map(line => `\n  ${line}`).join('')}${lines.length === 0 ? '' : '\n'}${close}`
 
 const exportLine = ({ kind, subject, hasManyAnswers, accounts }: AccountExport): string => {
   const answers = hasManyAnswers ? ', response_type: stream' : ''
@@ -32,12 +32,12 @@ const accountVariables = (name: string, { exports, imports, mappings }: Account)
     ({ kind, account, subject, to }) =>
       `{ ${kind}: { account: ${account}, subject: ${quote(subject)} }${to === subject ? '' : `, to: ${quote(to)}`} }`,
   )
-  const mappingLines = Object.entries(mappings).map(([from, to]) => `  ${quote(from)}: ${quote(to)}`)
-  return `${list(`${name}_EXPORTS`, exports.map(exportLine))}
-${list(`${name}_IMPORTS`, importLines)}
-${name}_MAPPINGS: {
-${mappingLines.join('\n')}
-}`
+  const mappingLines = Object.entries(mappings).map(([from, to]) => `${quote(from)}: ${quote(to)}`)
+  return [
+    block(`${name}_EXPORTS`, '[]', exports.map(exportLine)),
+    block(`${name}_IMPORTS`, '[]', importLines),
+    block(`${name}_MAPPINGS`, '{}', mappingLines),
+  ].join('\n')
 }
 
 /**
@@ -52,20 +52,18 @@ export const rightsFile = (streams: readonly StreamDefinition[]): string => {
     // A server checks the subject that a mapping gives to a message. Processes check the one that they use.
     const mapped = publish.filter(subject => subject in mappings).map(outgoing)
     const lines = [
-      list('publish', [...publish, ...mapped].map(quote)),
-      list('subscribe', subscribe.map(quote)),
-    ]
-      .join('\n')
-      .replaceAll(/^/gm, '  ')
-    return `# Of ${purposes[user]}.\n${user.toUpperCase()}_RIGHTS: {\n${lines}\n}`
+      block('publish', '[]', [...publish, ...mapped].map(quote)),
+      block('subscribe', '[]', subscribe.map(quote)),
+    ].flatMap(text => text.split('\n'))
+    return `# Of ${purposes[user]}.\n${block(`${user.toUpperCase()}_RIGHTS`, '{}', lines)}`
   })
   const shared = [...accounts].map(
     ([name, account]) =>
       `# The account ${name}${name === logAccount ? ', which owns JetStream' : ''}.\n${accountVariables(name, account)}`,
   )
   return `# The rights of confab's NATS users, and what their accounts share: the output of "confab streams rights".
-# nats/users.conf includes this file. Print it again after a change of the number of streams in streams/*.yaml, and after
-# an upgrade of confab.
+# nats/users.conf includes this file. Print it again after a change of the number of streams in streams/*.yaml, and
+# after an upgrade of confab.
 
 ${rights.join('\n\n')}
 

@@ -28,7 +28,7 @@ export interface Rights {
   readonly subscribe: readonly string[]
 }
 
-/** What a user does, beside receiving the answers to its requests. */
+/** The subjects that a user uses, without the inboxes on which it receives answers. */
 export interface Needs extends Rights {
   /** Patterns of the subjects of requests that the user answers. */
   readonly answer: readonly string[]
@@ -108,7 +108,7 @@ export const inboxesOf = (user: NatsUser): string => `_INBOX_${user.toUpperCase(
 
 const liveFeed = Object.values(Family).map(livePatternOf)
 
-/** What each role does. */
+/** The subjects that each role uses. */
 const roleNeeds: Readonly<Record<ProcessRole, (streams: NamedStreams) => Needs>> = {
   edge: streams => ({
     publish: [
