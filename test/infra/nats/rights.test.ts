@@ -282,8 +282,11 @@ t.test('a user with too many rights is found, and one with wrong credentials or 
   })
 })
 
-for (const hasUsers of [true, false])
-  t.test(`responders answer on inboxes only, ${hasUsers ? 'of any account' : 'of one account'}`, async t => {
+for (const [name, hasUsers] of [
+  ['responders answer on inboxes only', true],
+  ['responders of one account answer on inboxes only', false],
+] as const)
+  t.test(name, async t => {
     const nats = await startNats(t, { hasUsers })
     const as = (user: NatsUser): Promise<Nats> => (hasUsers ? nats.connectAs(user) : nats.connect())
     const admin = await nats.connect()

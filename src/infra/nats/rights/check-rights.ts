@@ -30,8 +30,8 @@ export const checkRights = async (nats: Nats, roles: readonly ProcessRole[]): Pr
 /** The rights of a user as `confab doctor` reports them. */
 export interface RightsFinding {
   /**
-   * `all`: the server limits nothing. `few`: the user may change no stream. `too many`: it may. `shared`: it may not, but
-   * shares the account of the log, so that the answers to its requests can.
+   * `all`: the server limits nothing. `few`: the user may change no stream. `too many`: it may. `shared`: it may not,
+   * but shares the account of the log, so that the answers to its requests can.
    */
   readonly rights: 'all' | 'few' | 'too many' | 'shared'
   /** Subjects to which only an administrator needs to publish, and this user may, although it is restricted. */

@@ -12,7 +12,7 @@ const purposes: Readonly<Record<NatsUser, string>> = {
 }
 
 /** Time after the last answer to a batch of direct gets for which the server keeps its own reply subject. */
-const batchThreshold = '10s'
+const batchThreshold = '3s'
 
 const quote = (text: string): string => JSON.stringify(text)
 
@@ -21,7 +21,7 @@ const block = (name: string, [open, close]: string, lines: readonly string[]): s
 
 const exportLine = ({ kind, subject, hasManyAnswers, accounts }: AccountExport): string => {
   const answers = hasManyAnswers ? ', response_type: stream' : ''
-  // A persistent inbox never loses interest, which would end the wait for further answers.
+  // The server cannot know which answer is the last one. Each request costs a kilobyte of its memory for this time.
   const threshold = isBatchRequest(subject) ? `, response_threshold: ${quote(batchThreshold)}` : ''
   return `{ ${kind}: ${quote(subject)}, accounts: [${accounts.join(', ')}]${answers}${threshold} }`
 }
