@@ -300,4 +300,34 @@ t.test('on a cluster of three, users of different servers work together', { time
         'server',
       ])
   })
+
+  await t.test('after the end of a server, its clients continue at another one', async t => {
+    const commands = await connectAs('commands', 0)
+    const log = new JetStreamEventLog(commands, await discoverLog(commands.connection))
+    t.teardown(() => log.close())
+    const live: string[] = []
+    edge.subscribe(`live.${subjectOf(conversation('later'))}`, msg => live.push(msg.subject))
+    commands.subscribe(commandSubject('later'), msg => msg.respond('here'))
+    for (const one of [edge, commands]) await one.connection.flush()
+    await cluster.kill9(0)
+    /** Repeats a call that fails while the cluster elects leaders. */
+    const eventually = async <T>(call: () => Promise<T>): Promise<T> => {
+      for (;;)
+        try {
+          return await call()
+        } catch {
+          await sleep(50)
+        }
+    }
+    // With the same id, an append whose ack was lost counts once.
+    const [first, second] = [newEvent(1), newEvent(2)]
+    const appended = await eventually(() => log.append(conversation('later'), 0, [first]))
+    t.ok(appended.position.streamSeq > 9)
+    const answer = await eventually(() => edge2.connection.request(commandSubject('later'), '{}'))
+    t.equal(answer.string(), 'here')
+    t.equal((await eventually(() => edge.connection.request(commandSubject('later'), '{}'))).string(), 'here')
+    const { position } = appended
+    await eventually(() => log.append(conversation('later'), position.streamSeq, [second]))
+    await until(() => live.length > 0)
+  })
 })
