@@ -34,7 +34,10 @@ export interface Needs extends Rights {
   readonly answer: readonly string[]
 }
 
-/** The requests between processes that several processes answer. */
+/**
+ * The requests between processes that several processes answer. Of the answers to any other request from another
+ * account, the server delivers the first one only.
+ */
 export const requestsWithManyAnswers: ReadonlySet<string> = new Set([
   sessionsSubject,
   projectionStatusSubject,
