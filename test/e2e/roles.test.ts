@@ -131,12 +131,15 @@ t.test('all seven combinations of roles form one system', { timeout: 120_000 }, 
 })
 
 t.test('commands nodes join, leave and are killed under load', { timeout: 180_000 }, async t => {
-  const nats = await startNats(t)
+  const nats = await startNats(t, { hasUsers: true, streams: false })
+  const applied = await runConfab(['streams', 'apply', '--nats', nats.url])
+  t.equal(applied.code, 0, applied.stderr)
   const folder = tempFolder(t)
   const running: ConfabProcess[] = []
-  const start = async (roles: string, name: string): Promise<ConfabProcess> => {
+  const start = async (role: ProcessRole, name: string): Promise<ConfabProcess> => {
     const data = join(folder, name)
-    const confab = await spawnConfab({ data, nats: nats.url, secret, args: ['--roles', roles] })
+    const env = environmentOf(nats.port, role)
+    const confab = await spawnConfab({ data, secret, env, args: ['--roles', role] })
     running.push(confab)
     return confab
   }
@@ -215,4 +218,5 @@ t.test('commands nodes join, leave and are killed under load', { timeout: 180_00
   t.match(await refused.json(), { error: { code: 'UNAVAILABLE', retryable: true } })
   t.equal(await edge.stop(), 0)
   t.equal(await projections.stop(), 0)
+  t.same(nats.violations(), [], 'the server refused nothing')
 })

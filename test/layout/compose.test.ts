@@ -109,7 +109,7 @@ t.test('mounts, names and dependencies of services exist', async t => {
       t.ok(other in services, `${name} waits for ${other}`)
   }
   const variables = ['nats/cluster.conf', 'nats/users.conf'].flatMap(path =>
-    [...read(path).matchAll(/: \[?\$(CONFAB_\w+)/g)].map(([, variable]) => variable),
+    [...read(path).matchAll(/: \[?\$(CONFAB_NATS_\w+)/g)].map(([, variable]) => variable),
   )
   for (const name of ['nats-1', 'nats-2', 'nats-3'])
     t.same(Object.keys(services[name]?.environment ?? {}).sort(), variables.sort(), name)

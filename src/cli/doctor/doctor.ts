@@ -159,6 +159,12 @@ const checkUser = async ({ nats, isEmbedded }: OpenNats): Promise<Finding> => {
   const what = `NATS user${nats.user === undefined ? '' : ` ${nats.user}`}`
   const { rights, excess } = await rightsFinding(nats)
   if (rights === 'few') return well(what, 'has no right to change or remove a stream')
+  if (rights === 'shared')
+    return ill(
+      what,
+      'shares an account with the log: answers to its requests can remove streams',
+      'give each user an account, as nats/users.conf does',
+    )
   if (rights === 'too many')
     return ill(what, `may publish to ${excess}`, 'give it the rights that "confab streams rights" prints')
   return isEmbedded

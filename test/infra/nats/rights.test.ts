@@ -48,7 +48,7 @@ import {
 } from '../../../src/infra/nats/rights/rights.ts'
 import { conversation, newEvent } from '../../contracts/new-events.ts'
 import { startNats } from '../../harness/nats.ts'
-import { inboxPrefixOf, urlOf } from '../../harness/nats-users.ts'
+import { inboxPrefixOf, passwordOf, urlOf } from '../../harness/nats-users.ts'
 
 const streams = loadStreams()
 const limited = natsUsers.filter(user => user !== 'operator')
@@ -260,7 +260,8 @@ t.test('a process without the rights of its roles does not start, and says why',
 t.test('a user with too many rights is found, and one with wrong credentials or inboxes', async t => {
   const permissions = '{ publish: { deny: "$JS.API.STREAM.DELETE.>" }, subscribe: "_INBOX.>" }'
   const authorization = `authorization { users: [
-    { user: confab, password: the-password-of-a-test }, { user: wide, password: wide, permissions: ${permissions} } ] }`
+    { user: confab, password: the-password-of-a-test }, { user: wide, password: wide, permissions: ${permissions} }
+    { user: edge, password: ${passwordOf('edge')}, permissions: ${JSON.stringify(rightsOf('edge', streams))} } ] }`
   const nats = await startNats(t, { authorization })
   const port = nats.port
   const wide = await connectNats({ servers: `nats://wide:wide@127.0.0.1:${port}` })
@@ -268,6 +269,7 @@ t.test('a user with too many rights is found, and one with wrong credentials or 
   const { rights, excess } = await rightsFinding(wide)
   t.equal(rights, 'too many')
   t.match(excess, /^\$JS\.API\.STREAM\.CREATE\.AUDIT, .* more$/)
+  t.same(await rightsFinding(await nats.connectAs('edge')), { rights: 'shared', excess: '' })
   await t.rejects(connectNats({ servers: `nats://wide:wrong@127.0.0.1:${port}` }), {
     code: 'NATS_RIGHTS',
     message: /refuses the credentials: correct user and password/,
@@ -280,33 +282,43 @@ t.test('a user with too many rights is found, and one with wrong credentials or 
   })
 })
 
-t.test('responders answer on inboxes only', async t => {
-  const { nats, admin, manager } = await start(t)
-  const edge = await nats.connectAs('edge')
-  const commands = new CommandServer(await nats.connectAs('commands'), {
-    bus: { execute: () => Promise.reject(new Error('no command')) },
+for (const [name, hasUsers] of [
+  ['responders answer on inboxes only', true],
+  ['responders of one account answer on inboxes only', false],
+] as const)
+  t.test(name, async t => {
+    const nats = await startNats(t, { hasUsers })
+    const as = (user: NatsUser): Promise<Nats> => (hasUsers ? nats.connectAs(user) : nats.connect())
+    const admin = await nats.connect()
+    const manager = await jetstreamManager(admin.connection)
+    const edge = await as('edge')
+    const commands = new CommandServer(await as('commands'), {
+      bus: { execute: () => Promise.reject(new Error('no command')) },
+    })
+    await commands.start()
+    t.teardown(() => commands.stop())
+    const server = await as('server')
+    const queries = createSessionQueries(server)
+    t.teardown(queries.answer(async () => ({ node: 'n', sessions: [], matching: 0, connected: 0 })))
+    t.teardown(answerProjectionStatus(server, () => []))
+    await server.connection.flush()
+    const asked = ['$JS.API.STREAM.PURGE.SNAPSHOTS', subjectOf(conversation('forged')), 'snap.conv.forged']
+    const answers: string[] = []
+    for (const subject of asked) admin.subscribe(subject, msg => answers.push(`${subject} ${msg.string()}`))
+    await admin.connection.flush()
+    for (const reply of asked) {
+      edge.connection.publish(commandSubject(commands.node ?? ''), 'not a command', { reply })
+      edge.connection.publish(sessionsSubject, '{"limit":1}', { reply })
+      // With accounts, the answer to an operator arrives in the operator's own account.
+      if (!hasUsers) edge.connection.publish(projectionStatusSubject, '', { reply })
+    }
+    t.match(await queries.ask({ limit: 1 }, 1), [{ node: 'n' }], 'an inbox gets an answer')
+    const refused = edge.connection.request(commandSubject(commands.node ?? ''), 'not a command')
+    t.match((await refused).string(), /BAD_REQUEST/)
+    t.same(answers, [])
+    t.equal((await manager.streams.info('CONV_0')).state.last_seq, 0)
+    t.same(nats.violations(), [])
   })
-  await commands.start()
-  t.teardown(() => commands.stop())
-  const queries = createSessionQueries(await nats.connectAs('server'))
-  t.teardown(queries.answer(async () => ({ node: 'n', sessions: [], matching: 0, connected: 0 })))
-  t.teardown(answerProjectionStatus(await nats.connectAs('server'), () => []))
-  const asked = ['$JS.API.STREAM.PURGE.SNAPSHOTS', subjectOf(conversation('forged')), 'snap.conv.forged']
-  const answers: string[] = []
-  for (const subject of asked) admin.subscribe(subject, msg => answers.push(`${subject} ${msg.string()}`))
-  await admin.connection.flush()
-  for (const reply of asked) {
-    edge.connection.publish(commandSubject(commands.node ?? ''), 'not a command', { reply })
-    edge.connection.publish(sessionsSubject, '{"limit":1}', { reply })
-    admin.connection.publish(projectionStatusSubject, '', { reply })
-  }
-  t.match(await queries.ask({ limit: 1 }, 1), [{ node: 'n' }], 'an inbox gets an answer')
-  const refused = edge.connection.request(commandSubject(commands.node ?? ''), 'not a command')
-  t.match((await refused).string(), /BAD_REQUEST/)
-  t.same(answers, [])
-  t.equal((await manager.streams.info('CONV_0')).state.last_seq, 0)
-  t.same(nats.violations(), [])
-})
 
 t.test('refusals are reported once a minute for each subject, with user and operation', async t => {
   const { nats } = await start(t)

@@ -29,17 +29,21 @@ export const checkRights = async (nats: Nats, roles: readonly ProcessRole[]): Pr
 
 /** The rights of a user as `confab doctor` reports them. */
 export interface RightsFinding {
-  /** `all`: the server limits nothing. `few`: the user may change no stream. `too many`: it may. */
-  readonly rights: 'all' | 'few' | 'too many'
+  /**
+   * `all`: the server limits nothing. `few`: the user may change no stream. `too many`: it may. `shared`: it may not,
+   * but shares the account of the log, so that the answers to its requests can.
+   */
+  readonly rights: 'all' | 'few' | 'too many' | 'shared'
   /** Subjects to which only an administrator needs to publish, and this user may, although it is restricted. */
   readonly excess: string
 }
 
 /** Resolves with the rights of the user of a connection. Never rejects. */
 export const rightsFinding = async (nats: Nats): Promise<RightsFinding> => {
-  const { isRestricted, mayPublish } = await ownRights(nats)
+  const { isRestricted, hasAccount, mayPublish } = await ownRights(nats)
   const dangerous = dangerousSubjects(loadStreams())
   const excess = isRestricted ? dangerous.filter(mayPublish) : []
   if (!isRestricted || excess.length === dangerous.length) return { rights: 'all', excess: '' }
-  return { rights: excess.length === 0 ? 'few' : 'too many', excess: list(excess) }
+  if (excess.length > 0) return { rights: 'too many', excess: list(excess) }
+  return { rights: hasAccount ? 'few' : 'shared', excess: '' }
 }

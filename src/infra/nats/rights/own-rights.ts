@@ -8,6 +8,8 @@ export const ownRightsSubject = '$SYS.REQ.USER.INFO'
 export interface OwnRights {
   /** Whether the server limits the user at all. */
   readonly isRestricted: boolean
+  /** Whether the server has accounts, and the user is in one of them. */
+  readonly hasAccount: boolean
   /** Whether the user may publish to a subject, or to all subjects of a pattern. */
   mayPublish(subject: string): boolean
   /** Whether the user may subscribe to a subject or a pattern. */
@@ -28,7 +30,7 @@ export const covers = (pattern: string, subject: string): boolean => {
 }
 
 /** Whether two patterns select a subject in common. */
-const overlap = (one: string, other: string): boolean => {
+export const overlap = (one: string, other: string): boolean => {
   const tokens = one.split('.')
   const others = other.split('.')
   for (let index = 0; ; index++) {
@@ -46,7 +48,10 @@ export interface Permission {
 }
 
 interface UserInfo {
-  readonly data: { readonly permissions?: { readonly publish?: Permission; readonly subscribe?: Permission } }
+  readonly data: {
+    readonly account?: string
+    readonly permissions?: { readonly publish?: Permission; readonly subscribe?: Permission }
+  }
 }
 
 /** Whether permissions of a server allow all of a pattern. */
@@ -55,21 +60,24 @@ export const allows = ({ allow = [], deny = [] }: Permission, subject: string): 
   !deny.some(pattern => overlap(pattern, subject))
 
 const attempts = 3
+/** The account of all users of a server without accounts. */
+const defaultAccount = '$G'
 const known = new WeakMap<Nats, Promise<OwnRights>>()
 
 const ask = async ({ connection }: Nats): Promise<OwnRights> => {
   for (let attempt = 1; ; attempt++)
     try {
-      const { permissions } = (await connection.request(ownRightsSubject)).json<UserInfo>().data
+      const { account, permissions } = (await connection.request(ownRightsSubject)).json<UserInfo>().data
       return {
         isRestricted: permissions?.publish !== undefined || permissions?.subscribe !== undefined,
+        hasAccount: account !== undefined && account !== defaultAccount,
         mayPublish: subject => allows(permissions?.publish ?? {}, subject),
         maySubscribe: subject => allows(permissions?.subscribe ?? {}, subject),
       }
     } catch (error) {
       if (error instanceof TimeoutError && attempt < attempts) continue
       // The server has no system account, or the user may not ask. The server refuses each use of a missing right.
-      return { isRestricted: false, mayPublish: () => true, maySubscribe: () => true }
+      return { isRestricted: false, hasAccount: false, mayPublish: () => true, maySubscribe: () => true }
     }
 }
 

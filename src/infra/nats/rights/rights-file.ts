@@ -1,5 +1,6 @@
 import type { StreamDefinition } from '../log/stream-definitions.ts'
-import { type NatsUser, natsUsers, rightsOf } from './rights.ts'
+import { type Account, type AccountExport, accountOf, accountsOf, logAccount, outgoing } from './accounts.ts'
+import { isBatchRequest, type NatsUser, natsUsers, rightsOf } from './rights.ts'
 
 const purposes: Readonly<Record<NatsUser, string>> = {
   edge: 'a process with the role edge',
@@ -10,18 +11,62 @@ const purposes: Readonly<Record<NatsUser, string>> = {
   analyst: 'confab replay; it reads the log, and changes nothing',
 }
 
-const listOf = (name: string, subjects: readonly string[]): string =>
-  `  ${name}: [\n${subjects.map(subject => `    ${JSON.stringify(subject)}`).join('\n')}\n  ]`
+/** Time after the last answer to a batch of direct gets for which the server keeps its own reply subject. */
+const batchThreshold = '3s'
 
-/** Returns the rights of all users as variables of a configuration of nats-server: `EDGE`, `COMMANDS`, ... */
+const quote = (text: string): string => JSON.stringify(text)
+
+const block = (name: string, [open, close]: string, lines: readonly string[]): string =>
+  `${name}: ${open}${lines.map(line => `\n  ${line}`).join('')}${lines.length === 0 ? '' : '\n'}${close}`
+
+const exportLine = ({ kind, subject, hasManyAnswers, accounts }: AccountExport): string => {
+  const answers = hasManyAnswers ? ', response_type: stream' : ''
+  // The server cannot know which answer is the last one. Each request costs a kilobyte of its memory for this time.
+  const threshold = isBatchRequest(subject) ? `, response_threshold: ${quote(batchThreshold)}` : ''
+  return `{ ${kind}: ${quote(subject)}, accounts: [${accounts.join(', ')}]${answers}${threshold} }`
+}
+
+/** Returns what an account shares, as variables of a configuration of nats-server. */
+const accountVariables = (name: string, { exports, imports, mappings }: Account): string => {
+  const importLines = imports.map(
+    ({ kind, account, subject, to }) =>
+      `{ ${kind}: { account: ${account}, subject: ${quote(subject)} }${to === subject ? '' : `, to: ${quote(to)}`} }`,
+  )
+  const mappingLines = Object.entries(mappings).map(([from, to]) => `${quote(from)}: ${quote(to)}`)
+  return [
+    block(`${name}_EXPORTS`, '[]', exports.map(exportLine)),
+    block(`${name}_IMPORTS`, '[]', importLines),
+    block(`${name}_MAPPINGS`, '{}', mappingLines),
+  ].join('\n')
+}
+
+/**
+ * Returns the rights of all users, and what their accounts share, as variables of a configuration of nats-server:
+ * `EDGE_RIGHTS`, `EDGE_EXPORTS`, `EDGE_IMPORTS`, `EDGE_MAPPINGS`, ...
+ */
 export const rightsFile = (streams: readonly StreamDefinition[]): string => {
-  const variables = natsUsers.map(user => {
+  const accounts = accountsOf(streams)
+  const rights = natsUsers.map(user => {
     const { publish, subscribe } = rightsOf(user, streams)
-    return `# Of ${purposes[user]}.\n${user.toUpperCase()}: {\n${listOf('publish', publish)}\n${listOf('subscribe', subscribe)}\n}`
+    const { mappings = {} } = accounts.get(accountOf(user)) ?? {}
+    // A server checks the subject that a mapping gives to a message. Processes check the one that they use.
+    const mapped = publish.filter(subject => subject in mappings).map(outgoing)
+    const lines = [
+      block('publish', '[]', [...publish, ...mapped].map(quote)),
+      block('subscribe', '[]', subscribe.map(quote)),
+    ].flatMap(text => text.split('\n'))
+    return `# Of ${purposes[user]}.\n${block(`${user.toUpperCase()}_RIGHTS`, '{}', lines)}`
   })
-  return `# The rights of confab's NATS users: the output of "confab streams rights". nats/users.conf includes this file.
-# Print it again after a change of the number of streams in streams/*.yaml, and after an upgrade of confab.
+  const shared = [...accounts].map(
+    ([name, account]) =>
+      `# The account ${name}${name === logAccount ? ', which owns JetStream' : ''}.\n${accountVariables(name, account)}`,
+  )
+  return `# The rights of confab's NATS users, and what their accounts share: the output of "confab streams rights".
+# nats/users.conf includes this file. Print it again after a change of the number of streams in streams/*.yaml, and
+# after an upgrade of confab.
 
-${variables.join('\n\n')}
+${rights.join('\n\n')}
+
+${shared.join('\n\n')}
 `
 }

@@ -1,4 +1,5 @@
 import { auditSubject, Family, livePatternOf, SubjectPattern } from '../../../events/index.ts'
+import { otherAccountsPrefix } from '../client/inboxes.ts'
 import { apiSubject } from '../client/jetstream-api.ts'
 import { CommandSubject, commandPattern } from '../commands/command-wire.ts'
 import { Bucket, type BucketDefinition, bucketStream, bucketSubject } from '../coordination/buckets.ts'
@@ -26,6 +27,31 @@ export interface Rights {
   readonly publish: readonly string[]
   readonly subscribe: readonly string[]
 }
+
+/** The subjects that a user uses, without the inboxes on which it receives answers. */
+export interface Needs extends Rights {
+  /** Patterns of the subjects of requests that the user answers. */
+  readonly answer: readonly string[]
+}
+
+/**
+ * The requests between processes that several processes answer. Of the answers to any other request from another
+ * account, the server delivers the first one only.
+ */
+export const requestsWithManyAnswers: ReadonlySet<string> = new Set([
+  sessionsSubject,
+  projectionStatusSubject,
+  retrySubject,
+])
+
+/** The requests of operators to processes. */
+export const operatorRequests: Needs = { publish: [...requestsWithManyAnswers], subscribe: [], answer: [] }
+
+/** Whether a subject is that of direct gets that may ask for several messages. */
+export const isBatchRequest = (subject: string): boolean => /^\$JS\.API\.DIRECT\.GET\.[^.]+$/.test(subject)
+
+/** The subjects on which the server receives answers to requests of other accounts, in their place. */
+const answersToOthers = `${otherAccountsPrefix}>`
 
 /** The streams that rights name. */
 interface NamedStreams {
@@ -85,8 +111,8 @@ export const inboxesOf = (user: NatsUser): string => `_INBOX_${user.toUpperCase(
 
 const liveFeed = Object.values(Family).map(livePatternOf)
 
-/** The rights of each role, without the inboxes, which each user has for itself. */
-const roleRights: Readonly<Record<ProcessRole, (streams: NamedStreams) => Rights>> = {
+/** The subjects that each role uses. */
+const roleNeeds: Readonly<Record<ProcessRole, (streams: NamedStreams) => Needs>> = {
   edge: streams => ({
     publish: [
       ...forAll(streams),
@@ -101,15 +127,9 @@ const roleRights: Readonly<Record<ProcessRole, (streams: NamedStreams) => Rights
       CommandSubject.request,
       commandPattern,
       sessionsSubject,
-      ...(['edge', 'server', 'operator'] as const).map(inboxesOf),
     ],
-    subscribe: [
-      ...liveFeed,
-      SubjectPattern.signals,
-      DigestSubject.all,
-      CommandSubject.announcements,
-      sessionsSubject,
-    ],
+    subscribe: [...liveFeed, SubjectPattern.signals, DigestSubject.all, CommandSubject.announcements],
+    answer: [sessionsSubject],
   }),
   commands: streams => ({
     publish: [
@@ -122,15 +142,9 @@ const roleRights: Readonly<Record<ProcessRole, (streams: NamedStreams) => Rights
       DigestSubject.all,
       CommandSubject.announcements,
       CommandSubject.request,
-      ...(['edge', 'server'] as const).map(inboxesOf),
     ],
-    subscribe: [
-      ...liveFeed,
-      DigestSubject.request,
-      CommandSubject.announcements,
-      CommandSubject.request,
-      commandPattern,
-    ],
+    subscribe: [...liveFeed, DigestSubject.request, CommandSubject.announcements, CommandSubject.request],
+    answer: [commandPattern],
   }),
   projections: streams => ({
     publish: [
@@ -138,31 +152,45 @@ const roleRights: Readonly<Record<ProcessRole, (streams: NamedStreams) => Rights
       ...forBucket(Bucket.projections, ['*']),
       ...forBucket(Bucket.leases, ['*']),
       SubjectPattern.deadLetters,
-      inboxesOf('operator'),
     ],
-    subscribe: [projectionStatusSubject, retrySubject],
+    subscribe: [],
+    answer: [projectionStatusSubject, retrySubject],
   }),
 }
 
-const union = (all: readonly Rights[]): Rights => ({
+const union = (all: readonly Needs[]): Needs => ({
   publish: [...new Set(all.flatMap(({ publish }) => publish))],
   subscribe: [...new Set(all.flatMap(({ subscribe }) => subscribe))],
+  answer: [...new Set(all.flatMap(({ answer }) => answer))],
+})
+
+/** Returns what a user does. `operator` may do everything. */
+export const needsOf = (user: NatsUser, definitions: readonly StreamDefinition[]): Needs => {
+  if (user === 'operator') return { publish: ['>'], subscribe: ['>'], answer: [] }
+  const streams = namesOf(definitions)
+  if (user === 'analyst')
+    return { publish: [...discovery, ...readingLog(streams)], subscribe: [], answer: [] }
+  return union((user === 'server' ? processRoles : [user]).map(role => roleNeeds[role](streams)))
+}
+
+const rightsFor = ({ publish, subscribe, answer }: Needs): Rights => ({
+  publish: answer.length === 0 ? publish : [...publish, answersToOthers],
+  subscribe: [...subscribe, ...answer],
 })
 
 /** Returns the least rights with which processes of these roles work, without their inboxes. */
 export const rightsOfRoles = (roles: readonly ProcessRole[], streams: readonly StreamDefinition[]): Rights =>
-  union(roles.map(role => roleRights[role](namesOf(streams))))
+  rightsFor(union(roles.map(role => roleNeeds[role](namesOf(streams)))))
 
 /**
  * Returns the rights of a user, for these streams. Only `operator` may change or remove streams, remove messages, and
  * create consumers: a consumer delivers to any subject, also to those to which its creator may not publish.
  */
 export const rightsOf = (user: NatsUser, streams: readonly StreamDefinition[]): Rights => {
-  const inboxes: Rights = { publish: [], subscribe: [inboxesOf(user)] }
-  if (user === 'operator') return { publish: ['>'], subscribe: ['>'] }
-  if (user === 'analyst')
-    return union([inboxes, { publish: [...discovery, ...readingLog(namesOf(streams))], subscribe: [] }])
-  return union([inboxes, rightsOfRoles(user === 'server' ? processRoles : [user], streams)])
+  const needs = needsOf(user, streams)
+  if (user === 'operator') return needs
+  const { publish, subscribe } = rightsFor(needs)
+  return { publish, subscribe: [inboxesOf(user), ...subscribe] }
 }
 
 /** Subjects that none of these users but `operator` may publish to, with what they do. */
