@@ -12,6 +12,7 @@ import {
 import { CliError } from './command/cli-error.ts'
 import { type CommandRecorder, records } from './command/command-effect.ts'
 import { confirm } from './command/confirm.ts'
+import { timeValue } from './command/flag-values.ts'
 import { bytes, count, note, print, table } from './terminal/output.ts'
 import { startBar } from './terminal/progress-bar.ts'
 
@@ -149,13 +150,6 @@ const streamName = (value: string): string => {
   return value
 }
 
-const time = (value: string): Date => {
-  const date = new Date(value)
-  if (Number.isNaN(date.getTime()))
-    throw new InvalidArgumentError('Give a time such as 2026-11-24 or 2026-11-24T02:30:00Z.')
-  return date
-}
-
 export const restoreCommand = (): Command =>
   records(
     'backup.restore',
@@ -169,7 +163,7 @@ export const restoreCommand = (): Command =>
         'Restore each stream as a copy, compare it, and delete the copy; changes nothing else',
       )
       .option('--as <name>', 'Name of the restored stream; needs one --stream', streamName)
-      .option('--at <time>', 'Restore the newest backup that was finished by this time', time)
+      .option('--at <time>', 'Restore the newest backup that was finished by this time', timeValue)
       .option('--yes', 'Do not ask')
       .option('--dry-run', 'Show the plan only')
       .option('--json', 'Output JSON'),

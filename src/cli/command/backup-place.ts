@@ -10,6 +10,7 @@ import { bytes, count, table } from '../terminal/output.ts'
 import { CliError } from './cli-error.ts'
 import type { RecordedSystem } from './command-effect.ts'
 import { addSystemOptions, configOf, type SystemFlags } from './config-flags.ts'
+import { collectValues } from './flag-values.ts'
 import { interruption } from './run-command.ts'
 
 /** Loads the code of backups only when a command needs it: every command of the CLI imports this file. */
@@ -23,15 +24,14 @@ export interface BackupFlags extends SystemFlags {
   readonly json?: boolean
 }
 
-const collect = (value: string, before: string[] | undefined): string[] => [
-  ...(before ?? []),
-  ...value.split(','),
-]
-
 /** Adds the argument and the flags of both commands. */
 export const addBackupOptions = (command: Command): Command =>
   addSystemOptions(command.argument('<place>', 'Folder, or s3://bucket/prefix'))
-    .option('--stream <name>', 'Only this stream; repeatable (default: all streams of a backup)', collect)
+    .option(
+      '--stream <name>',
+      'Only this stream; repeatable (default: all streams of a backup)',
+      collectValues,
+    )
     .option('--key <file>', 'File with the key: 32 random bytes, or the identity of age-keygen')
 
 /** A place of backups. */

@@ -154,6 +154,7 @@ const checkCertificates = (config: ConfabConfig): Finding[] =>
       return [ill(`${prefix}.tls`, operatorText(error), 'correct the file or the option')]
     }
   })
+
 /** Reports whether the user of the connection could remove the log. */
 const checkUser = async ({ nats, isEmbedded }: OpenNats): Promise<Finding> => {
   const what = `NATS user${nats.user === undefined ? '' : ` ${nats.user}`}`

@@ -1,5 +1,5 @@
+import { BackupError, BackupProblem } from '../../../base/backup-error.ts'
 import type { BackupFiles } from '../../../base/backup-files.ts'
-import { BackupError, BackupProblem } from './backup-error.ts'
 import type { BackupKey } from './backup-key.ts'
 import { type Manifest, manifestFile, readManifest } from './manifest.ts'
 

@@ -1,5 +1,5 @@
+export { BackupError, BackupProblem } from '../../../base/backup-error.ts'
 export { backedUpStreams } from './backed-up-streams.ts'
-export { BackupError, BackupProblem } from './backup-error.ts'
 export { type BackupKey, parseBackupKey } from './backup-key.ts'
 export { findBackup, isBackupName } from './find-backup.ts'
 export { FolderFiles } from './folder-files.ts'

@@ -2,8 +2,8 @@ import { createHash, timingSafeEqual } from 'node:crypto'
 import type { StreamConfig } from '@nats-io/jetstream'
 import { type Static, Type } from '@sinclair/typebox'
 import { TypeCompiler } from '@sinclair/typebox/compiler'
+import { BackupError, BackupProblem } from '../../../base/backup-error.ts'
 import { CodedError } from '../../../base/coded-error.ts'
-import { BackupError, BackupProblem } from './backup-error.ts'
 import type { BackupKey } from './backup-key.ts'
 
 /** The version of the format that this confab writes, and the newest that it reads. */
