@@ -16,7 +16,7 @@ export type BackupProblem = (typeof BackupProblem)[keyof typeof BackupProblem]
 /** Thrown when a backup cannot be made or restored. The message is for the operator, and says what to do. */
 export class BackupError extends CodedError<BackupProblem> {}
 
-/** Runs work in a folder. Errors of the file system become BackupError, which names the folder. Others stay as they are. */
+/** Runs work in a folder. Errors of the file system become BackupError, which names the folder; others stay. */
 export const inFolder = async <T>(folder: string, work: () => Promise<T>): Promise<T> => {
   try {
     return await work()

@@ -137,7 +137,11 @@ const run = async (recorder: CommandRecorder, work: BackupWork, flags: RestoreFl
   }
 }
 
-const restore = (recorder: CommandRecorder, argument: string, flags: RestoreFlags): Promise<void> =>
+const restore = (
+  recorder: CommandRecorder,
+  argument: string | undefined,
+  flags: RestoreFlags,
+): Promise<void> =>
   withBackups(
     argument,
     flags,

@@ -18,7 +18,13 @@ import {
   UploadPartCommand,
 } from '@aws-sdk/client-s3'
 import { inFolder } from '../../base/backup-error.ts'
-import { type BackupFiles, type LocalFile, type WrittenFile, writeChunks } from '../../base/backup-files.ts'
+import {
+  type BackupFiles,
+  type LocalFile,
+  manifestFile,
+  type WrittenFile,
+  writeChunks,
+} from '../../base/backup-files.ts'
 import { privateFileMode } from '../../base/private-files.ts'
 import { defaultS3Options, type S3MediaOptions } from './options.ts'
 import { clientOf } from './s3-client.ts'
@@ -120,6 +126,7 @@ export class S3BackupFiles implements BackupFiles {
 
   remove(backup: string): Promise<void> {
     return this.#coded(async () => {
+      await this.#client.send(new DeleteObjectCommand(this.#at(`${backup}/${manifestFile}`)))
       for await (const { Contents = [] } of paginateListObjectsV2(
         { client: this.#client },
         { Bucket: this.#bucket, Prefix: this.#key(`${backup}/`) },

@@ -1,7 +1,8 @@
 import { BackupError, BackupProblem } from '../../../base/backup-error.ts'
 import type { BackupFiles } from '../../../base/backup-files.ts'
 import type { BackupKey } from './backup-key.ts'
-import { type Manifest, manifestFile, readManifest } from './manifest.ts'
+import { type Manifest, manifestFile, parseManifest, readManifest } from './manifest.ts'
+import type { FoundBackup } from './retention.ts'
 
 export interface FindBackupOptions {
   readonly key: BackupKey | undefined
@@ -50,3 +51,39 @@ export const findBackup = async (
   }
   return undefined
 }
+
+/**
+ * Returns all folders of a place with the name of a backup, in ascending order of their starts. Needs no key. Rejects with
+ * a coded error when the place cannot be read. `onNotice` receives why a manifest cannot be read.
+ */
+export const listBackups = async (
+  files: BackupFiles,
+  onNotice: (notice: string) => void,
+): Promise<FoundBackup[]> => {
+  const found: FoundBackup[] = []
+  for (const id of (await files.backups()).filter(isBackupName))
+    found.push({ id, startedAt: startOf(id), state: await stateOf(files, id, onNotice) })
+  return found
+}
+
+const stateOf = async (
+  files: BackupFiles,
+  id: string,
+  onNotice: (notice: string) => void,
+): Promise<FoundBackup['state']> => {
+  const content = await files.read(`${id}/${manifestFile}`)
+  if (content === undefined) return 'unfinished'
+  try {
+    const { manifest } = parseManifest(content, `${files.place}/${id}/${manifestFile}`)
+    if (manifest.partial) return 'partial'
+    return manifest.verifiedAt === undefined ? 'finished' : 'verified'
+  } catch (error) {
+    onNotice((error as Error).message)
+    return 'unreadable'
+  }
+}
+
+/** Returns the start of the newest finished backup of all streams, ms; undefined when there is none. */
+export const newestBackup = async (files: BackupFiles): Promise<number | undefined> =>
+  (await listBackups(files, () => {})).findLast(({ state }) => state === 'finished' || state === 'verified')
+    ?.startedAt

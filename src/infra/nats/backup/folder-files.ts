@@ -4,6 +4,7 @@ import { inFolder } from '../../../base/backup-error.ts'
 import {
   type BackupFiles,
   type LocalFile,
+  manifestFile,
   type WrittenFile,
   writeChunks,
 } from '../../../base/backup-files.ts'
@@ -74,7 +75,10 @@ export class FolderFiles implements BackupFiles {
   }
 
   remove(backup: string): Promise<void> {
-    return this.#coded(() => rm(join(this.place, backup), { recursive: true, force: true }))
+    return this.#coded(async () => {
+      await rm(join(this.place, backup, manifestFile), { force: true })
+      await rm(join(this.place, backup), { recursive: true, force: true })
+    })
   }
 
   /** Forces the entries of a folder to disk. */
