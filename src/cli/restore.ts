@@ -26,11 +26,17 @@ interface RestoreFlags extends BackupFlags {
 /** Returns the backup to restore. Throws CliError and BackupError. */
 const findManifest = async (
   { place: { files, id }, key }: BackupWork,
-  at: Date | undefined,
+  { at, stream: streams }: RestoreFlags,
 ): Promise<Manifest> => {
   const { BackupError, findBackup } = await loadBackup()
   const unfinished: string[] = []
-  const manifest = await findBackup(files, { key, at, id, onUnfinished: one => unfinished.push(one) })
+  const manifest = await findBackup(files, {
+    key,
+    at,
+    id,
+    streams,
+    onUnfinished: one => unfinished.push(one),
+  })
   if (unfinished.length > 0)
     note(`not restored, because the backup did not finish or has lost its manifest: ${unfinished.join(', ')}`)
   if (manifest !== undefined) return manifest
@@ -41,7 +47,7 @@ const findManifest = async (
     )
   throw new BackupError(
     'BACKUP_DAMAGED',
-    `${files.place}${id === undefined ? '' : `/${id}`} has no finished backup: name the place that "confab backup" wrote to`,
+    `${files.place}${id === undefined ? '' : `/${id}`} has no finished backup${id === undefined && streams === undefined ? ' of all streams' : ''}: name the place that "confab backup" wrote to`,
   )
 }
 
@@ -95,7 +101,7 @@ const run = async (recorder: CommandRecorder, work: BackupWork, flags: RestoreFl
   const { system, key, signal } = work
   const { nats } = system
   const { files } = work.place
-  const manifest = await findManifest(work, flags.at)
+  const manifest = await findManifest(work, flags)
   const streams = streamsOf(manifest, flags)
   const summary = `backup ${manifest.id} of ${manifest.finishedAt}`
   const targets = flags.verify ? [] : await planRestore(nats, manifest, streams, flags.as)

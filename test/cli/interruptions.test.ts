@@ -1,9 +1,14 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync, readdirSync } from 'node:fs'
 import { type AddressInfo, connect, createServer } from 'node:net'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
+import { append } from '../harness/backups.ts'
 import { startNats } from '../harness/nats.ts'
+import { runConfab } from '../harness/replay.ts'
+import { tempFolder } from '../harness/temp-folder.ts'
 
 t.test('Ctrl-C ends "audit ls" without a part of the records', async t => {
   const nats = await startNats(t)
@@ -31,4 +36,25 @@ t.test('Ctrl-C ends "audit ls" without a part of the records', async t => {
   const [code] = await once(child, 'close')
   t.equal(code, 130, output)
   t.match(output, /^error INTERRUPTED: /)
+})
+
+t.test('an interrupted backup is recorded with its code, and leaves no half backup', async t => {
+  const nats = await startNats(t)
+  await append(await nats.connect(), ['large'], 20_000)
+  const backups = join(tempFolder(t), 'backups')
+  const child = spawn(process.execPath, [
+    'src/cli/main.ts',
+    'backup',
+    backups,
+    '--verify',
+    '--nats',
+    nats.url,
+  ])
+  const ended = once(child, 'close')
+  while (!existsSync(backups) && child.exitCode === null) await sleep(1)
+  child.kill('SIGINT')
+  t.same(await ended, [130, null])
+  const { stdout } = await runConfab(['audit', 'ls', '--json', '--action', 'backup', '--nats', nats.url])
+  t.match(JSON.parse(stdout), [{ action: 'backup.take', outcome: 'failed', code: 'INTERRUPTED' }])
+  t.same(readdirSync(backups), [])
 })

@@ -105,8 +105,14 @@ t.test('the retention removes old backups, and nothing else', async t => {
   t.ok(first.manifest.verifiedAt)
   t.ok((await findBackup(files, { key: undefined }))?.verifiedAt)
   const partial = await run(nats, files, { streams: ['USER_0'], verify: false })
+  t.same(partial.reused, ['USER_0'])
+  const newest = async (streams?: readonly string[]) =>
+    (await findBackup(files, { key: undefined, streams }))?.id
+  t.equal(await newest(), first.manifest.id, 'a backup of some streams is not the newest one of a system')
+  t.equal(await newest(['USER_0']), partial.manifest.id)
+  t.equal(await newest(['USER_0', 'CONV_0']), first.manifest.id)
   const second = await run(nats, files, { verify: false })
-  t.same(second.reused.length, first.manifest.streams.length)
+  t.equal(second.reused.length, first.manifest.streams.length)
   const abandoned = '20200101T000000000Z-abcd'
   const damaged = '20200102T000000000Z-abcd'
   for (const name of ['other', abandoned, damaged]) {

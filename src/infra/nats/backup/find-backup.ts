@@ -10,6 +10,11 @@ export interface FindBackupOptions {
   readonly at?: Date | undefined
   /** The name of the backup. Default: the newest one. */
   readonly id?: string | undefined
+  /**
+   * A partial backup counts only when it has all of these streams, or when `id` names it: the newest backup of a system
+   * must not be one of some streams.
+   */
+  readonly streams?: readonly string[] | undefined
   /** Receives the names of unfinished backups that are newer than the one found. */
   readonly onUnfinished?: (id: string) => void
 }
@@ -22,13 +27,16 @@ export const isBackupName = (name: string): boolean => backupName.test(name)
 
 const startOf = (id: string): number => Date.parse(id.replace(backupName, '$1-$2-$3T$4:$5:$6.$7Z'))
 
+const hasAll = ({ streams }: Manifest, names: readonly string[] | undefined): boolean =>
+  names?.every(name => streams.some(({ stream }) => stream === name)) ?? false
+
 /**
  * Returns the newest finished backup of a place; undefined when there is none. Rejects with BackupError when its
  * manifest is damaged, and with WrongKeyError.
  */
 export const findBackup = async (
   files: BackupFiles,
-  { key, at, id: only, onUnfinished }: FindBackupOptions,
+  { key, at, id: only, streams, onUnfinished }: FindBackupOptions,
 ): Promise<Manifest | undefined> => {
   const until = at?.getTime() ?? Number.POSITIVE_INFINITY
   const ids = (await files.backups()).filter(
@@ -47,7 +55,8 @@ export const findBackup = async (
         BackupProblem.damaged,
         `${where} is the manifest of another backup, ${manifest.id}: restore another backup`,
       )
-    if (Date.parse(manifest.finishedAt) <= until) return manifest
+    if (Date.parse(manifest.finishedAt) > until) continue
+    if (!manifest.partial || id === only || hasAll(manifest, streams)) return manifest
   }
   return undefined
 }
@@ -75,6 +84,10 @@ const stateOf = async (
   if (content === undefined) return 'unfinished'
   try {
     const { manifest } = parseManifest(content, `${files.place}/${id}/${manifestFile}`)
+    if (manifest.id !== id) {
+      onNotice(`${files.place}/${id}/${manifestFile} is the manifest of another backup, ${manifest.id}`)
+      return 'unreadable'
+    }
     if (manifest.partial) return 'partial'
     return manifest.verifiedAt === undefined ? 'finished' : 'verified'
   } catch (error) {

@@ -187,7 +187,7 @@ export const takeBackup = async (
   const startedAt = new Date().toISOString()
   const id = newId(startedAt)
   const server = nats.connection.info?.version ?? 'unknown'
-  const previous = await findBackup(files, { key }).catch(error => {
+  const previous = await findBackup(files, { key, streams: options.streams }).catch(error => {
     onNotice(`no file of an earlier backup is used again: ${(error as Error).message}`)
     return undefined
   })
