@@ -81,7 +81,7 @@ t.test('one process of a data folder takes the scheduled backups, and only when 
   t.equal(restored.code, 0, restored.stderr)
 })
 
-t.test('a failed backup is logged, counted and tried again; the process goes on', async t => {
+t.test('a failed backup is logged, counted and tried again; the process continues', async t => {
   const folder = tempFolder(t)
   const place = join(folder, 'file')
   writeFileSync(place, '')

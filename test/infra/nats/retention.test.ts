@@ -15,7 +15,7 @@ const found = (startedAt: number, state: FoundBackup['state'] = 'finished'): Fou
 
 const at = (time: string, state?: FoundBackup['state']): FoundBackup => found(Date.parse(time), state)
 
-/** What stays, by the start of its name. */
+/** Returns the starts of the names of the backups that stay. */
 const kept = (all: readonly FoundBackup[], keep: Partial<KeepRules>): string[] => {
   const removed = new Set(backupsToRemove(all, { ...none, ...keep }, now))
   return all.filter(({ id }) => !removed.has(id)).map(({ id }) => id.slice(0, 13))

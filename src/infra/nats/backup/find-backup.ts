@@ -62,8 +62,8 @@ export const findBackup = async (
 }
 
 /**
- * Returns all folders of a place with the name of a backup, in ascending order of their starts. Needs no key. Rejects with
- * a coded error when the place cannot be read. `onNotice` receives why a manifest cannot be read.
+ * Returns all folders of a place with the name of a backup, in ascending order of their starts. Needs no key. Rejects
+ * with a coded error when the place cannot be read. `onNotice` receives why a manifest cannot be read.
  */
 export const listBackups = async (
   files: BackupFiles,
