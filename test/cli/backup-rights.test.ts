@@ -39,7 +39,7 @@ t.test('the rights of the page suffice, and a backup uses each of them', { timeo
       .join('\n')}
   ] }`
   const nats = await startNats(t, { authorization })
-  await append(await nats.connect(), ['large'], 5_000)
+  await append(await nats.connect(), ['large'], 20_000)
   const folder = tempFolder(t)
   const run = (user: string, ...args: string[]) =>
     runConfab([...args, '--nats', `nats://${user}:${password}@127.0.0.1:${nats.port}`])
