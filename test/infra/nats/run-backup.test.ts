@@ -136,7 +136,8 @@ t.test('the retention removes old backups, and nothing else', async t => {
 
 t.test('what a failed removal leaves is no backup', { skip: cannotMount }, async t => {
   const { nats } = await startFilled(t)
-  const files = new FolderFiles(tempFolder(t))
+  // A tmpfs lists the newest entry first, and a removal of all takes entries in this order.
+  const files = new FolderFiles(mountDisk(t, join(tempFolder(t), 'backups'), '4m').folder)
   const first = await run(nats, files, { verify: false })
   // A mount point cannot be removed.
   mountDisk(t, join(files.place, first.manifest.id, 'disk'), '64k')
