@@ -1,4 +1,4 @@
-import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { FolderFiles, findBackup, type Manifest, runBackup } from '../../../src/infra/nats/backup/index.ts'
@@ -136,13 +136,18 @@ t.test('the retention removes old backups, and nothing else', async t => {
 
 t.test('what a failed removal leaves is no backup', { skip: cannotMount }, async t => {
   const { nats } = await startFilled(t)
-  // A tmpfs lists the newest entry first, and a removal of all takes entries in this order.
+  const original = new FolderFiles(tempFolder(t))
+  const { id } = (await run(nats, original, { verify: false })).manifest
   const files = new FolderFiles(mountDisk(t, join(tempFolder(t), 'backups'), '4m').folder)
-  const first = await run(nats, files, { verify: false })
-  // A mount point cannot be removed.
-  mountDisk(t, join(files.place, first.manifest.id, 'disk'), '64k')
-  await t.rejects(files.remove(first.manifest.id), { code: 'BACKUP_FAILED' })
-  t.same(await files.backups(), [first.manifest.id])
+  const folder = join(files.place, id)
+  mkdirSync(folder)
+  // A mount point cannot be removed. A tmpfs lists entries by their age: one of the two is before the manifest.
+  mountDisk(t, join(folder, 'before'), '64k')
+  for (const name of readdirSync(join(original.place, id)))
+    cpSync(join(original.place, id, name), join(folder, name))
+  mountDisk(t, join(folder, 'after'), '64k')
+  await t.rejects(files.remove(id), { code: 'BACKUP_FAILED' })
+  t.same(await files.backups(), [id])
   t.equal(await findBackup(files, { key: undefined }), undefined)
 })
 
