@@ -1,4 +1,4 @@
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { FolderFiles, findBackup, type Manifest, runBackup } from '../../../src/infra/nats/backup/index.ts'
@@ -136,16 +136,10 @@ t.test('the retention removes old backups, and nothing else', async t => {
 
 t.test('what a failed removal leaves is no backup', { skip: cannotMount }, async t => {
   const { nats } = await startFilled(t)
-  const original = new FolderFiles(tempFolder(t))
-  const { id } = (await run(nats, original, { verify: false })).manifest
-  const files = new FolderFiles(mountDisk(t, join(tempFolder(t), 'backups'), '4m').folder)
-  const folder = join(files.place, id)
-  mkdirSync(folder)
-  // A mount point cannot be removed. A tmpfs lists entries by their age: one of the two is before the manifest.
-  mountDisk(t, join(folder, 'before'), '64k')
-  for (const name of readdirSync(join(original.place, id)))
-    cpSync(join(original.place, id, name), join(folder, name))
-  mountDisk(t, join(folder, 'after'), '64k')
+  const files = new FolderFiles(tempFolder(t))
+  const { id } = (await run(nats, files, { verify: false })).manifest
+  // A mount point cannot be removed.
+  mountDisk(t, join(files.place, id, 'disk'), '64k')
   await t.rejects(files.remove(id), { code: 'BACKUP_FAILED' })
   t.same(await files.backups(), [id])
   t.equal(await findBackup(files, { key: undefined }), undefined)
