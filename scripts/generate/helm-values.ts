@@ -1,6 +1,7 @@
 import { type TObject, type TSchema, Type } from '@sinclair/typebox'
 import { type Option, variableOf } from '../../src/base/option.ts'
 import { allOptions, options } from '../../src/infra/config/index.ts'
+import { backupOptions } from '../../src/infra/nats/backup/options.ts'
 
 /** Options that the chart sets itself, because Services, probes and volumes depend on them. */
 export const optionsOfChart: readonly Option[] = [
@@ -13,6 +14,9 @@ export const optionsOfChart: readonly Option[] = [
   options.data,
   options.roles,
   options.logFile,
+  // Servers take backups of an embedded log only. The CronJob alone gets the key.
+  backupOptions.everyMs,
+  backupOptions.keyFile,
 ]
 
 /** Secrets that the client of S3 reads from the environment by itself. */
@@ -187,6 +191,17 @@ const schema = (): TSchema => ({
       resources: kubernetesObject,
       secrets,
       activeDeadlineSeconds: count(10),
+      backoffLimit: count(0),
+    }),
+    backup: values({
+      enabled,
+      schedule: Type.String({ minLength: 9 }),
+      keySecret: values({ name: Type.String({ minLength: 1 }), key: Type.String({ minLength: 1 }) }),
+      tmpSize: Type.String({ pattern: '^[0-9]+(Mi|Gi|Ti)$' }),
+      resources: kubernetesObject,
+      secrets,
+      extraEnv: variables,
+      activeDeadlineSeconds: count(60),
       backoffLimit: count(0),
     }),
     ingress: values({

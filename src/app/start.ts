@@ -12,6 +12,7 @@ import {
 } from '../infra/telemetry/index.ts'
 import { createTokenVerifier } from '../infra/tokens/index.ts'
 import { openAdminServer } from './admin-server.ts'
+import { startBackups } from './backups.ts'
 import { readCertificates } from './certificates.ts'
 import { openCommandsRole, openRemoteBus } from './commands.ts'
 import { openEdgeRole, tokenKeys } from './edge.ts'
@@ -165,5 +166,6 @@ const startRoles = async (
     await commands.serve()
   }
   isPrepared = true
+  startBackups(context)
   return { url: urlOf(server), adminUrl, failed: failed.promise, stop: life.stop }
 }

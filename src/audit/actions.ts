@@ -42,7 +42,7 @@ export const Actions = {
     recording: 'after',
   },
   'backup.take': {
-    meaning: 'An operator took a backup of streams.',
+    meaning: 'An operator, or the schedule of a process, took a backup of streams, and removed old backups.',
     recording: 'after',
   },
   'backup.restore': {

@@ -4,6 +4,9 @@ import { Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { privateFileMode } from './private-files.ts'
 
+/** The file that makes a folder a backup. It is written last and removed first. */
+export const manifestFile = 'manifest.json'
+
 /** Size and checksum of a file. */
 export interface WrittenFile {
   readonly size: number
@@ -33,7 +36,7 @@ export interface BackupFiles {
   fetch(name: string): Promise<LocalFile | undefined>
   /** Returns the names of the backups, including unfinished ones, in ascending order. */
   backups(): Promise<string[]>
-  /** Removes a backup with all files. */
+  /** Removes a backup with all files, the manifest first: what a failure leaves is an unfinished backup. */
   remove(backup: string): Promise<void>
 }
 

@@ -16,6 +16,7 @@ import type { AuditStream } from '../infra/nats/index.ts'
 import { CliError } from './command/cli-error.ts'
 import { reads } from './command/command-effect.ts'
 import { addSystemOptions, configOf, openExisting, type SystemFlags } from './command/config-flags.ts'
+import { countUpTo, timeValue } from './command/flag-values.ts'
 import { interruption } from './command/run-command.ts'
 import { count, note, print, styled, table } from './terminal/output.ts'
 import { startBar } from './terminal/progress-bar.ts'
@@ -124,6 +125,8 @@ const list = (flags: ListFlags): Promise<void> =>
     }
     let newest: AuditRecord[] = []
     for await (const records of stored()) newest = [...newest, ...records].slice(-flags.limit)
+    // A part of the records would look like all of them.
+    if (!flags.follow) signal.throwIfAborted()
     if (flags.follow) {
       const lines = (records: readonly AuditRecord[]) =>
         records.map(record => `${flags.json ? JSON.stringify(record) : rowOf(record).join('  ')}\n`).join('')
@@ -196,20 +199,6 @@ const verify = (flags: VerifyFlags): Promise<void> =>
       )
   })
 
-const time = (value: string): Date => {
-  const parsed = new Date(value)
-  if (Number.isNaN(parsed.getTime()))
-    throw new InvalidArgumentError('Give a time such as 2026-01-31T12:00:00Z.')
-  return parsed
-}
-
-const limitOf = (value: string): number => {
-  const number = Number(value)
-  if (!Number.isInteger(number) || number < 1 || number > 100_000)
-    throw new InvalidArgumentError('Give a number from 1 to 100000.')
-  return number
-}
-
 const anchorOf = (value: string): ChainHead => {
   const [, seq, hash = ''] = /^([1-9]\d{0,14}):([0-9a-f]{64})$/.exec(value) ?? []
   if (seq === undefined)
@@ -221,11 +210,11 @@ export const auditCommand = (): Command => {
   const command = new Command('audit').description('Show and check what operators and admins did')
   reads(
     addSystemOptions(command.command('ls').description('Show audit records, oldest first'))
-      .option('--since <time>', 'Only records of this time or later', time)
-      .option('--until <time>', 'Only records of an earlier time', time)
+      .option('--since <time>', 'Only records of this time or later', timeValue)
+      .option('--until <time>', 'Only records of an earlier time', timeValue)
       .option('--actor <name>', 'Only records of this operator, user of a token, or process')
       .option('--action <action>', 'Only this action, or all of a group such as projections')
-      .option('--limit <n>', 'Newest records to show, at most 100000', limitOf, 100)
+      .option('--limit <n>', 'Newest records to show, at most 100000', countUpTo(100_000), 100)
       .option('--follow', 'Show new records until Ctrl-C')
       .option('--json', 'Output JSON; with --follow one record a line')
       .action(list),

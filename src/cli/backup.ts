@@ -1,6 +1,7 @@
-import { Command } from 'commander'
+import { Command, InvalidArgumentError } from 'commander'
 import type { Facts } from '../audit/index.ts'
 import { confabVersion } from '../base/version.ts'
+import type { KeepRules } from '../infra/nats/backup/index.ts'
 import type { Nats } from '../infra/nats/index.ts'
 import { streamNames } from '../infra/nats/index.ts'
 import {
@@ -17,10 +18,17 @@ import { openExisting } from './command/config-flags.ts'
 import { bytes, note, print } from './terminal/output.ts'
 import { startBar } from './terminal/progress-bar.ts'
 
-/** Returns the streams to back up. Throws CliError for a stream that does not exist. */
-const streamsOf = async ({ connection }: Nats, names: readonly string[] | undefined): Promise<string[]> => {
+const allStreams = async ({ connection }: Nats): Promise<string[]> => {
   const { backedUpStreams } = await loadBackup()
-  if (names === undefined) return backedUpStreams(connection)
+  return backedUpStreams(connection)
+}
+
+/** Returns the streams that an operator has chosen; undefined for all. Throws CliError for one that does not exist. */
+const streamsOf = async (
+  { connection }: Nats,
+  names: readonly string[] | undefined,
+): Promise<string[] | undefined> => {
+  if (names === undefined) return undefined
   const known = await streamNames(connection)
   const unknown = names.find(name => !known.includes(name))
   if (unknown !== undefined)
@@ -31,66 +39,56 @@ const streamsOf = async ({ connection }: Nats, names: readonly string[] | undefi
   return [...new Set(names)]
 }
 
-/** Backs up, and restores every stream as a copy with `--verify`. Prints what the backup holds. */
+interface TakeFlags extends BackupFlags {
+  readonly keep?: KeepRules
+}
+
+/** Takes a backup as flags and configuration say. Prints the content of the backup. */
 const run = async (
-  { system: { nats }, place: { files }, key, signal }: BackupWork,
-  streams: readonly string[],
-  flags: BackupFlags,
+  { system: { config, nats }, isConfigured, place: { files }, key, signal }: BackupWork,
+  streams: readonly string[] | undefined,
+  flags: TakeFlags,
   report: (facts: Facts) => void,
 ): Promise<void> => {
-  const { BackupError, BackupProblem, takeBackup, verifyBackup } = await loadBackup()
-  let at = { stream: streams[0] ?? '', bytes: 0 }
+  const { runBackup } = await loadBackup()
+  const verify = flags.verify ?? (isConfigured && config.backup.verify)
+  const names = streams ?? (await allStreams(nats))
+  let at = { stream: names[0] ?? '', bytes: 0 }
   let step = 'read'
   const bar = startBar(() => ({
-    done: Math.max(0, streams.indexOf(at.stream)),
-    total: streams.length,
+    done: Math.max(0, names.indexOf(at.stream)),
+    total: names.length,
     text: `${at.stream}: ${bytes(at.bytes)} ${step}`,
   }))
-  const options = {
-    key,
-    signal,
-    onProgress: (progress: typeof at): void => {
-      at = progress
-    },
-    onNotice: bar.say,
-  }
   try {
-    const { manifest, reused } = await takeBackup(nats, files, {
-      ...options,
+    const { manifest, reused, removed } = await runBackup(nats, files, {
+      key,
+      signal,
       streams,
-      extent: flags.verify ? 'all' : 'samples',
+      verify,
+      keep: flags.keep ?? (isConfigured ? config.backup : undefined),
       confab: confabVersion(),
+      onProgress: progress => {
+        at = progress
+      },
+      onNotice: bar.say,
+      onTaken: ({ id }) => {
+        report({ backup: id, place: files.place })
+        step = 'restored'
+      },
     })
-    report({ backup: manifest.id })
-    if (flags.verify) {
-      step = 'restored'
-      try {
-        await verifyBackup(nats, files, manifest, manifest.streams, options)
-      } catch (error) {
-        // A backup that cannot be restored must not be the newest one. Other errors say nothing about the backup.
-        const isUnusable =
-          BackupError.is(error) &&
-          (error.code === BackupProblem.damaged || error.code === BackupProblem.differs)
-        if (isUnusable) await files.remove(manifest.id)
-        else
-          bar.say(
-            `backup ${manifest.id} is complete, but not verified: "confab restore --verify" verifies it`,
-          )
-        throw error
-      }
-    }
+    if (removed.length > 0) report({ removed })
     bar.stop()
     await print(streamsText(manifest.streams, manifest.id, flags.json))
     const unchanged = reused.length === 0 ? '' : `; unchanged, not read again: ${reused.join(', ')}`
-    note(
-      `backup ${manifest.id} in ${files.place}${flags.verify ? ', restored and compared' : ''}${unchanged}`,
-    )
+    note(`backup ${manifest.id} in ${files.place}${verify ? ', restored and compared' : ''}${unchanged}`)
+    if (removed.length > 0) note(`removed: ${removed.join(', ')}`)
   } finally {
     bar.stop()
   }
 }
 
-const backup = (recorder: CommandRecorder, argument: string, flags: BackupFlags): Promise<void> =>
+const backup = (recorder: CommandRecorder, argument: string | undefined, flags: TakeFlags): Promise<void> =>
   withBackups(
     argument,
     flags,
@@ -107,6 +105,20 @@ const backup = (recorder: CommandRecorder, argument: string, flags: BackupFlags)
     },
   )
 
+const noRules: KeepRules = { last: 0, daily: 0, weekly: 0, monthly: 0 }
+
+/** Collects the rules of a flag that is repeated or has commas: `daily=7,weekly=4`. */
+const keepRules = (value: string, before: KeepRules = noRules): KeepRules => {
+  const rules = { ...before }
+  for (const one of value.split(',')) {
+    const [, rule, count] = /^(last|daily|weekly|monthly)=(\d{1,5})$/.exec(one.trim()) ?? []
+    if (rule === undefined)
+      throw new InvalidArgumentError('Give rules such as last=4,daily=7,weekly=4,monthly=12.')
+    rules[rule as keyof KeepRules] = Number(count)
+  }
+  return rules
+}
+
 export const backupCommand = (): Command =>
   records(
     'backup.take',
@@ -116,6 +128,11 @@ export const backupCommand = (): Command =>
       ),
     )
       .option('--verify', 'Restore each stream as a copy, compare all messages, and delete the copy')
+      .option(
+        '--keep <rules>',
+        'Remove older backups, except the last ones of days, weeks and months: last=4,daily=7,weekly=4,monthly=12 (default: backup.keep for backup.place, else all stay)',
+        keepRules,
+      )
       .option('--json', 'Output JSON'),
     backup,
   )

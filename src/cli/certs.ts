@@ -54,13 +54,18 @@ const write = (folder: string, name: string, { cert, key }: IssuedCertificate): 
 const readAuthority = (folder: string): Authority | undefined => {
   const { certFile, keyFile } = filesOf(folder, 'ca')
   if (!existsSync(certFile) && !existsSync(keyFile)) return undefined
+  if (!existsSync(keyFile))
+    throw new CliError(
+      'BAD_OPTION',
+      `${keyFile} does not exist, and ${certFile} needs it to sign certificates: copy ca-key.pem back, or name another folder`,
+    )
   const { cert, key } = readTlsFiles('ca', { certFile, keyFile })
   if (cert === undefined || key === undefined) return undefined
   const isOurs = createPrivateKey(key).asymmetricKeyDetails?.namedCurve === 'prime256v1'
   if (!isOurs || !certificateFacts(cert).isAuthority)
     throw new CliError(
       'BAD_OPTION',
-      `${certFile} is no authority that this command has made: name another --folder`,
+      `${certFile} is no authority that this command has made: name another folder`,
     )
   return { cert, key }
 }

@@ -1,4 +1,4 @@
-import { Command, InvalidArgumentError, Option } from 'commander'
+import { Command, Option } from 'commander'
 import type { EventLog } from '../commands/index.ts'
 import { ConfabError, isKnownType, knownTypes, type StoredEvent, wireBytes } from '../events/index.ts'
 import { discoverLog, JetStreamEventLog, NatsEventSource } from '../infra/nats/index.ts'
@@ -12,6 +12,7 @@ import {
   requireId,
   type SystemFlags,
 } from './command/config-flags.ts'
+import { collectValues, timeValue } from './command/flag-values.ts'
 import { readUntil } from './command/read-until.ts'
 import { interruption } from './command/run-command.ts'
 import { HoleFinder } from './log-holes.ts'
@@ -21,8 +22,8 @@ interface ReplayFlags extends SystemFlags {
   readonly conversation?: string
   readonly users?: boolean
   readonly type?: string[]
-  readonly since?: number
-  readonly until?: number
+  readonly since?: Date
+  readonly until?: Date
 }
 
 /**
@@ -128,8 +129,8 @@ const requireTypes = (types: readonly string[]): void => {
 const filterOf = ({ users = false, type, since, until }: ReplayFlags): ReplayFilter => ({
   users,
   ...(type === undefined ? {} : { types: new Set(type) }),
-  ...(since === undefined ? {} : { since }),
-  ...(until === undefined ? {} : { until }),
+  ...(since === undefined ? {} : { since: since.getTime() }),
+  ...(until === undefined ? {} : { until: until.getTime() }),
 })
 
 const replay = async (flags: ReplayFlags): Promise<void> => {
@@ -143,9 +144,10 @@ const replay = async (flags: ReplayFlags): Promise<void> => {
     const log = new JetStreamEventLog(system.nats, layout)
     try {
       const filter = filterOf(flags)
+      const from = { conversation: flags.conversation, since: filter.since }
       const holes = new HoleFinder()
       let isEmpty = true
-      for await (const batch of readUntil(replayBatches(source, log, flags, holes), signal, system.nats)) {
+      for await (const batch of readUntil(replayBatches(source, log, from, holes), signal, system.nats)) {
         isEmpty &&= batch.length === 0
         await print(eventLines(batch, filter))
       }
@@ -168,18 +170,6 @@ const replay = async (flags: ReplayFlags): Promise<void> => {
   }
 }
 
-const time = (value: string): number => {
-  const ms = Date.parse(value)
-  if (Number.isNaN(ms))
-    throw new InvalidArgumentError('Give a time such as 2026-11-24 or 2026-11-24T02:30:00Z.')
-  return ms
-}
-
-const collect = (value: string, before: string[] | undefined): string[] => [
-  ...(before ?? []),
-  ...value.split(','),
-]
-
 export const replayCommand = (): Command =>
   reads(
     addSystemOptions(
@@ -192,9 +182,9 @@ export const replayCommand = (): Command =>
         '--users',
         'Include events of users: markers, mutes, blocks, profiles, ids of direct conversations (with u and a seq per user)',
       )
-      .option('--type <type>', 'Only this type, such as message.posted; repeatable', collect)
-      .option('--since <time>', 'Only events with this time (at) or later', time)
-      .option('--until <time>', 'Only events with an earlier time (at)', time)
+      .option('--type <type>', 'Only this type, such as message.posted; repeatable', collectValues)
+      .option('--since <time>', 'Only events with this time (at) or later', timeValue)
+      .option('--until <time>', 'Only events with an earlier time (at)', timeValue)
       .addOption(new Option('--format <format>', 'Output format').choices(['ndjson']).default('ndjson'))
       .action(replay),
   )

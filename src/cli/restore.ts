@@ -12,6 +12,7 @@ import {
 import { CliError } from './command/cli-error.ts'
 import { type CommandRecorder, records } from './command/command-effect.ts'
 import { confirm } from './command/confirm.ts'
+import { timeValue } from './command/flag-values.ts'
 import { bytes, count, note, print, table } from './terminal/output.ts'
 import { startBar } from './terminal/progress-bar.ts'
 
@@ -25,11 +26,17 @@ interface RestoreFlags extends BackupFlags {
 /** Returns the backup to restore. Throws CliError and BackupError. */
 const findManifest = async (
   { place: { files, id }, key }: BackupWork,
-  at: Date | undefined,
+  { at, stream: streams }: RestoreFlags,
 ): Promise<Manifest> => {
   const { BackupError, findBackup } = await loadBackup()
   const unfinished: string[] = []
-  const manifest = await findBackup(files, { key, at, id, onUnfinished: one => unfinished.push(one) })
+  const manifest = await findBackup(files, {
+    key,
+    at,
+    id,
+    streams,
+    onUnfinished: one => unfinished.push(one),
+  })
   if (unfinished.length > 0)
     note(`not restored, because the backup did not finish or has lost its manifest: ${unfinished.join(', ')}`)
   if (manifest !== undefined) return manifest
@@ -40,7 +47,7 @@ const findManifest = async (
     )
   throw new BackupError(
     'BACKUP_DAMAGED',
-    `${files.place}${id === undefined ? '' : `/${id}`} has no finished backup: name the place that "confab backup" wrote to`,
+    `${files.place}${id === undefined ? '' : `/${id}`} has no finished backup${id === undefined && streams === undefined ? ' of all streams' : ''}: name the place that "confab backup" wrote to`,
   )
 }
 
@@ -94,7 +101,7 @@ const run = async (recorder: CommandRecorder, work: BackupWork, flags: RestoreFl
   const { system, key, signal } = work
   const { nats } = system
   const { files } = work.place
-  const manifest = await findManifest(work, flags.at)
+  const manifest = await findManifest(work, flags)
   const streams = streamsOf(manifest, flags)
   const summary = `backup ${manifest.id} of ${manifest.finishedAt}`
   const targets = flags.verify ? [] : await planRestore(nats, manifest, streams, flags.as)
@@ -136,7 +143,11 @@ const run = async (recorder: CommandRecorder, work: BackupWork, flags: RestoreFl
   }
 }
 
-const restore = (recorder: CommandRecorder, argument: string, flags: RestoreFlags): Promise<void> =>
+const restore = (
+  recorder: CommandRecorder,
+  argument: string | undefined,
+  flags: RestoreFlags,
+): Promise<void> =>
   withBackups(
     argument,
     flags,
@@ -147,13 +158,6 @@ const restore = (recorder: CommandRecorder, argument: string, flags: RestoreFlag
 const streamName = (value: string): string => {
   if (!/^[A-Za-z0-9_-]{1,64}$/.test(value)) throw new InvalidArgumentError('Give 1 to 64 of A-Z a-z 0-9 _ -.')
   return value
-}
-
-const time = (value: string): Date => {
-  const date = new Date(value)
-  if (Number.isNaN(date.getTime()))
-    throw new InvalidArgumentError('Give a time such as 2026-11-24 or 2026-11-24T02:30:00Z.')
-  return date
 }
 
 export const restoreCommand = (): Command =>
@@ -169,7 +173,7 @@ export const restoreCommand = (): Command =>
         'Restore each stream as a copy, compare it, and delete the copy; changes nothing else',
       )
       .option('--as <name>', 'Name of the restored stream; needs one --stream', streamName)
-      .option('--at <time>', 'Restore the newest backup that was finished by this time', time)
+      .option('--at <time>', 'Restore the newest backup that was finished by this time', timeValue)
       .option('--yes', 'Do not ask')
       .option('--dry-run', 'Show the plan only')
       .option('--json', 'Output JSON'),

@@ -1,4 +1,4 @@
-import { Command, InvalidArgumentError } from 'commander'
+import { Command } from 'commander'
 import { sleep } from '../base/sleep.ts'
 import {
   createSessionQueries,
@@ -22,6 +22,7 @@ import {
   userIdOf,
 } from './command/config-flags.ts'
 import { confirm } from './command/confirm.ts'
+import { countUpTo, timeValue } from './command/flag-values.ts'
 import { count, note, print, span, table } from './terminal/output.ts'
 
 /** How long `end` waits for the nodes to close the sessions, ms. */
@@ -222,26 +223,12 @@ const end = (recorder: CommandRecorder, given: EndFlags): Promise<void> => {
   })
 }
 
-const pageSize = (value: string): number => {
-  const number = Number(value)
-  if (!Number.isInteger(number) || number < 1 || number > 1_000)
-    throw new InvalidArgumentError('Give a number from 1 to 1000.')
-  return number
-}
-
-const time = (value: string): Date => {
-  const parsed = new Date(value)
-  if (Number.isNaN(parsed.getTime()))
-    throw new InvalidArgumentError('Give a time such as 2026-01-31T12:00:00Z.')
-  return parsed
-}
-
 export const sessionsCommand = (): Command => {
   const command = new Command('sessions').description('List the sessions of clients, and end them')
   reads(
     addSystemOptions(command.command('ls').description('List sessions, sorted by user, a page at a time'))
       .option('--user <id>', 'Show the sessions of one user')
-      .option('--limit <n>', 'Number of sessions in the page, at most 1000', pageSize, 50)
+      .option('--limit <n>', 'Number of sessions in the page, at most 1000', countUpTo(1_000), 50)
       .option('--after <key>', 'Continue after the last session of a page, as its last line says')
       .option('--json', 'Output JSON')
       .action(list),
@@ -258,7 +245,7 @@ export const sessionsCommand = (): Command => {
       .option(
         '--issued-before <time>',
         'Revoke tokens issued before this time, of the user or of all users',
-        time,
+        timeValue,
       )
       .option('--yes', 'Do not ask'),
     end,

@@ -72,10 +72,13 @@ t.test('a process checks the streams of existing servers and changes nothing', a
   const settings = async () => (await manager.streams.info('CONV_0')).config
   t.match(await serve(), {
     code: 1,
-    stderr: /NATS_STREAMS.*CONV_0, .* do not exist: .*confab streams apply/s,
+    stderr: /NATS_STREAMS.*streams missing: .*CONV_0, .*confab streams apply/s,
   })
   t.equal((await manager.streams.list().next()).length, 0)
 
+  await nats.applyStreams()
+  await manager.streams.delete('DEAD_LETTERS')
+  t.match(await serve(), { code: 1, stderr: /NATS_STREAMS.*stream missing: DEAD_LETTERS: create with/ })
   await nats.applyStreams()
   const defined = await settings()
   await manager.streams.update('CONV_0', { ...defined, max_age: 3_600e9 })

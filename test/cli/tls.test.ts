@@ -1,6 +1,7 @@
 import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { request } from 'node:https'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { getCACertificates, setDefaultCACertificates } from 'node:tls'
 import t from 'tap'
 import { compileConfig, openListeners } from '../../src/infra/config/index.ts'
@@ -85,9 +86,13 @@ t.test('certs makes an authority and certificates, and replaces nothing by itsel
   const other = join(tempFolder(t), 'other')
   mkdirSync(other)
   for (const [cert, key, message] of [
-    [path('server'), path('server-key'), /is no authority/],
+    [path('server'), path('server-key'), /is no authority.+name another folder/],
     [path('ca'), path('server-key'), /TLS_KEY: .+ not the key of/],
-    [path('ca'), undefined, /TLS_FILE: .+ca-key\.pem: the file does not exist/],
+    [
+      path('ca'),
+      undefined,
+      /BAD_OPTION: .+ca-key\.pem does not exist.+copy ca-key\.pem back, or name another folder/,
+    ],
   ] as const) {
     rmSync(join(other, 'ca-key.pem'), { force: true })
     copyFileSync(cert, join(other, 'ca.pem'))
@@ -151,6 +156,20 @@ t.test('serve, send, doctor and metrics with TLS', async t => {
   const doctor = await runConfab(['doctor', '--data', data, '--config', config])
   t.match(doctor.stdout, /runs, and its admin listener requires a client certificate/)
   t.match(doctor.stdout, /✗ +edge\.tls\.cert +valid for 19 more days/)
+  const second = await runConfab(['serve', '--dev', '--data', data, '--port', '0'])
+  t.match(second, { code: 2, stderr: /confab runs on .+ already, at https:/ })
+})
+
+t.test('a server that requires client certificates counts as a server on its data folder', async t => {
+  const data = join(tempFolder(t), 'data')
+  const env = {
+    CONFAB_EDGE_TLS_CERT: path('server'),
+    CONFAB_EDGE_TLS_KEY: path('server-key'),
+    CONFAB_EDGE_TLS_CLIENT_CA: path('ca'),
+  }
+  const confab = await spawnConfab({ data, env })
+  t.teardown(() => confab.stop())
+  while (!confab.output().includes('confab is running')) await sleep(25)
   const second = await runConfab(['serve', '--dev', '--data', data, '--port', '0'])
   t.match(second, { code: 2, stderr: /confab runs on .+ already, at https:/ })
 })

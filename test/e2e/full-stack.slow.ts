@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { readViews, sameViews } from '../harness/compare-views.ts'
-import { type ConfabProcess, spawnConfab, untilReady } from '../harness/confab-process.ts'
+import { type ConfabProcess, readinessOf, spawnConfab, untilReady } from '../harness/confab-process.ts'
 import { fullStack } from '../harness/full-stack.ts'
 import { ackedAreStored, clientsSawTheLog, seqsAreGapless } from '../harness/invariants.ts'
 import { startLoad } from '../harness/load.ts'
@@ -25,8 +25,6 @@ const awaySeconds = Number(process.env.CONFAB_TEST_AWAY ?? 0)
 const until = async (holds: () => boolean | Promise<boolean>): Promise<void> => {
   while (!(await holds())) await sleep(25)
 }
-const partsOf = async (confab: ConfabProcess): Promise<{ ok: boolean; parts: Record<string, unknown> }> =>
-  (await (await fetch(`${confab.adminUrl}/readyz`)).json()) as { ok: boolean; parts: Record<string, unknown> }
 
 t.test(
   'views on Cassandra and Elasticsearch, with workers that die under load',
@@ -73,7 +71,7 @@ t.test(
     stack.elasticsearch.block(true)
     const workers = [second, third]
     const failing = async (): Promise<string[]> => {
-      const told = (await Promise.all(workers.map(partsOf))).flatMap(({ parts }) =>
+      const told = (await Promise.all(workers.map(readinessOf))).flatMap(({ parts }) =>
         Object.keys(parts).filter(part => parts[part] === 'failing'),
       )
       return [...new Set(told)]
@@ -88,7 +86,7 @@ t.test(
     }
     await more(200)
     await untilSomeFail()
-    for (const { ok, parts } of await Promise.all(workers.map(partsOf)))
+    for (const { ok, parts } of await Promise.all(workers.map(readinessOf)))
       t.ok(ok, 'a view that lags is no reason to end', { parts })
     const token = await edge.token('alice')
     const search = await fetch(`${edge.url}/v1/search?q=word1`, {

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import type { ProcessRole } from '../../src/infra/nats/rights/rights.ts'
-import { type ConfabProcess, spawnConfab, untilReady } from '../harness/confab-process.ts'
+import { type ConfabProcess, readinessOf, spawnConfab, untilReady } from '../harness/confab-process.ts'
 import { ackedAreStored, clientsSawTheLog, onlyMembersSaw, seqsAreGapless } from '../harness/invariants.ts'
 import { startLoad } from '../harness/load.ts'
 import { startNats } from '../harness/nats.ts'
@@ -12,14 +12,6 @@ import { replayLog, runConfab } from '../harness/replay.ts'
 import { tempFolder } from '../harness/temp-folder.ts'
 
 const secret = 'a secret of at least thirty-two bytes'
-
-interface Readiness {
-  readonly ok: boolean
-  readonly parts: Record<string, boolean | string>
-}
-
-const readiness = async (confab: ConfabProcess): Promise<Readiness> =>
-  (await (await fetch(`${confab.adminUrl}/readyz`)).json()) as Readiness
 
 const get = async <T>(confab: ConfabProcess, token: string, path: string): Promise<T> => {
   const answer = await fetch(`${confab.url}${path}`, { headers: { authorization: `Bearer ${token}` } })
@@ -63,7 +55,7 @@ t.test('all seven combinations of roles form one system', { timeout: 120_000 }, 
       .split('\n')
       .find(line => line.includes('"confab is up"'))
     t.match(JSON.parse(up ?? '{}'), { url: confab.url, roles: roles.split(',') })
-    const { parts } = await readiness(confab)
+    const { parts } = await readinessOf(confab)
     const has = (role: string) => roles.split(',').includes(role)
     t.equal('projections' in parts, has('projections'), `${roles}: projections`)
     t.equal('log' in parts, has('commands'), `${roles}: log`)
@@ -201,8 +193,8 @@ t.test('commands nodes join, leave and are killed under load', { timeout: 180_00
   await Promise.all(load.clients.map(client => client.stop()))
 
   t.equal(await fourth.stop(), 0)
-  await until(async () => !(await readiness(edge)).ok)
-  t.match(await readiness(edge), { parts: { commands: false, nats: true, feed: true } })
+  await until(async () => !(await readinessOf(edge)).ok)
+  t.match(await readinessOf(edge), { parts: { commands: false, nats: true, feed: true } })
   const token = await edge.token('alice')
   t.equal(
     (await get<{ items: unknown[] }>(edge, token, '/v1/inbox')).items.length,

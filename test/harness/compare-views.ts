@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
-import type { Test } from 'tap'
 import type { ConfabProcess } from './confab-process.ts'
 
 type Json = Record<string, unknown>
@@ -61,6 +60,12 @@ export const readViews = async (
   return answers
 }
 
+/** The assertions of a test that compares views. */
+interface Asserts {
+  same(actual: unknown, expected: unknown, message: string): unknown
+  strictSame(actual: unknown, expected: unknown, message: string): unknown
+}
+
 const comparisons = 10
 const pauseMs = 1_000
 
@@ -70,7 +75,7 @@ const pauseMs = 1_000
  * differ are read again, up to ten times.
  */
 export const sameViews = async (
-  t: Test,
+  t: Asserts,
   read: { readonly actual: () => Promise<Json>; readonly expected: () => Promise<Json> },
   message: string,
 ): Promise<void> => {

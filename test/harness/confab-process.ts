@@ -133,3 +133,13 @@ export const untilReady = async (confab: ConfabProcess): Promise<ConfabProcess> 
     await sleep(25)
   }
 }
+
+/** The answer of `/readyz` of an admin listener. */
+export interface Readiness {
+  readonly ok: boolean
+  readonly parts: Readonly<Record<string, boolean | string>>
+}
+
+/** Asks a process for its readiness, with that of each component. */
+export const readinessOf = async ({ adminUrl }: ConfabProcess): Promise<Readiness> =>
+  (await (await fetch(`${adminUrl}/readyz`)).json()) as Readiness

@@ -64,7 +64,8 @@ const variants: Readonly<Record<string, readonly (string | object)[]>> = {
 }
 const podsOf = (manifests: readonly Manifest[]): { manifest: Manifest; template: PodTemplate }[] =>
   manifests.flatMap(manifest => {
-    const template = manifest.spec?.template as PodTemplate | undefined
+    const spec = manifest.kind === 'CronJob' ? manifest.spec?.jobTemplate.spec : manifest.spec
+    const template = spec?.template as PodTemplate | undefined
     return template === undefined ? [] : [{ manifest, template }]
   })
 
@@ -226,6 +227,7 @@ t.test('the schema names every wrong value', { skip }, async t => {
     'ingress.hosts': 'chat.example.com',
     'monitoring.serviceMonitor.interval': 30,
     'migrate.activeDeadlineSeconds': 0,
+    'backup.tmpSize': '10G',
   }
   refuses(
     merged(Object.entries(wrong).map(([key, value]) => nested(key, value))),
@@ -375,6 +377,42 @@ for (const [title, values] of Object.entries(variants))
       )
     }
   })
+
+t.test('a CronJob takes backups; it alone has the key and the user of NATS for them', { skip }, async t => {
+  const manifests = rendered(tempFolder(t), example('production'))
+  const job = named(manifests, 'CronJob', 'confab-backup')
+  t.equal(job.spec.concurrencyPolicy, 'Forbid')
+  const variable = { name: 'CONFAB_BACKUP_KEY', value: '/run/secrets/confab-backup/key' }
+  for (const { manifest, template } of podsOf(manifests)) {
+    const isBackup = manifest.kind === 'CronJob'
+    const { volumes } = template.spec
+    const { name } = manifest.metadata
+    t.equal(
+      volumes.some(volume => volume.name === 'backup-key'),
+      isBackup,
+      name,
+    )
+    for (const { args, env, volumeMounts } of containersOf(template)) {
+      t.equal(
+        env.some(one => one.name === 'CONFAB_BACKUP_KEY'),
+        isBackup,
+        name,
+      )
+      if (!isBackup) continue
+      t.same(args, ['backup'])
+      t.same(
+        env.find(one => one.name === 'CONFAB_BACKUP_KEY'),
+        variable,
+      )
+      t.ok(volumeMounts.some(({ mountPath }) => mountPath === '/run/secrets/confab-backup'))
+    }
+  }
+  const inFolder = { config: { backup: { place: '/backups' } } }
+  t.match(
+    render(tempFolder(t), example('production'), inFolder),
+    /backup\.enabled: set config\.backup\.place to s3:/,
+  )
+})
 
 t.test('no pod has privileges, a token of Kubernetes, or variables of Services', { skip }, async t => {
   for (const [title, values] of Object.entries(variants))

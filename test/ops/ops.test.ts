@@ -7,6 +7,7 @@ import { parse, stringify } from 'yaml'
 import { ConversationRequests, ErrorRegistry } from '../../src/events/index.ts'
 import {
   createAuditMetrics,
+  createBackupMetrics,
   createCertificateMetrics,
   createCommandMetrics,
   createEdgeMetrics,
@@ -45,6 +46,14 @@ const known = async (): Promise<Map<string, Set<string>>> => {
   createProjectionMetrics(registry, () => [])
   createStorageMetrics(registry, () => ({ state: 'free', free: 0 }))
   createCertificateMetrics(registry, () => [])
+  createBackupMetrics(registry, () => ({
+    newest: 0,
+    seconds: 0,
+    bytes: 0,
+    done: 0,
+    failed: 0,
+    maxAgeMs: 0,
+  }))
   const names = new Map<string, Set<string>>()
   for (const { name, type } of await registry.getMetricsAsJSON()) {
     const { labelNames } = registry.getSingleMetric(name) as unknown as { labelNames: string[] }

@@ -1,15 +1,13 @@
-import { readFileSync } from 'node:fs'
-import { basename, dirname, resolve } from 'node:path'
 import type { Command } from 'commander'
+import type { BackupPlace } from '../../app/open-backups.ts'
 import type { OpenNats } from '../../app/open-nats.ts'
-import type { BackupFiles } from '../../base/backup-files.ts'
-import { readErrorText } from '../../base/read-error-text.ts'
 import type { ConfabConfig } from '../../infra/config/index.ts'
 import type { BackupKey } from '../../infra/nats/backup/index.ts'
 import { bytes, count, table } from '../terminal/output.ts'
 import { CliError } from './cli-error.ts'
 import type { RecordedSystem } from './command-effect.ts'
 import { addSystemOptions, configOf, type SystemFlags } from './config-flags.ts'
+import { collectValues } from './flag-values.ts'
 import { interruption } from './run-command.ts'
 
 /** Loads the code of backups only when a command needs it: every command of the CLI imports this file. */
@@ -23,62 +21,17 @@ export interface BackupFlags extends SystemFlags {
   readonly json?: boolean
 }
 
-const collect = (value: string, before: string[] | undefined): string[] => [
-  ...(before ?? []),
-  ...value.split(','),
-]
-
 /** Adds the argument and the flags of both commands. */
 export const addBackupOptions = (command: Command): Command =>
-  addSystemOptions(command.argument('<place>', 'Folder, or s3://bucket/prefix'))
-    .option('--stream <name>', 'Only this stream; repeatable (default: all streams of a backup)', collect)
-    .option('--key <file>', 'File with the key: 32 random bytes, or the identity of age-keygen')
-
-/** A place of backups. */
-export interface BackupPlace {
-  readonly files: BackupFiles
-  /** The backup, where the place names one. */
-  readonly id: string | undefined
-  close(): void
-}
-
-/** Opens the place that an argument names. Throws CliError. */
-const openPlace = async (argument: string, { s3 }: ConfabConfig): Promise<BackupPlace> => {
-  const { FolderFiles, isBackupName } = await loadBackup()
-  if (!argument.startsWith('s3://')) {
-    const path = resolve(argument)
-    const id = isBackupName(basename(path)) ? basename(path) : undefined
-    return { files: new FolderFiles(id === undefined ? path : dirname(path)), id, close: () => {} }
-  }
-  const [bucket = '', ...keys] = argument
-    .slice('s3://'.length)
-    .split('/')
-    .filter(part => part !== '')
-  if (bucket === '') throw new CliError('BAD_OPTION', `${argument} names no bucket: write s3://bucket/prefix`)
-  const id = isBackupName(keys.at(-1) ?? '') ? keys.pop() : undefined
-  const { S3BackupFiles } = await import('../../infra/s3/index.ts')
-  const files = new S3BackupFiles({ ...s3, bucket, prefix: keys.join('/') })
-  return { files, id, close: () => files.close() }
-}
-
-/** Returns the key in the file of `--key`; undefined without the flag. Throws CliError. */
-const keyOf = async (file: string | undefined): Promise<BackupKey | undefined> => {
-  if (file === undefined) return undefined
-  let content: Uint8Array
-  try {
-    content = readFileSync(file)
-  } catch (error) {
-    throw new CliError('BAD_OPTION', `--key: ${file}: ${readErrorText(error)}`)
-  }
-  const { parseBackupKey } = await loadBackup()
-  const key = await parseBackupKey(content)
-  if (key === undefined)
-    throw new CliError(
-      'BAD_OPTION',
-      `--key: ${file} holds no key: name another file, or make a key in a new file with "age-keygen -o backup.key"`,
+  addSystemOptions(
+    command.argument('[place]', 'Folder, or s3://bucket/prefix (default: backup.place and backup.key)'),
+  )
+    .option(
+      '--stream <name>',
+      'Only this stream; repeatable (default: all streams of a backup)',
+      collectValues,
     )
-  return key
-}
+    .option('--key <file>', 'File with the key: 32 random bytes, or the identity of age-keygen')
 
 /** A stream as both commands print it. */
 interface PrintedStream {
@@ -121,9 +74,11 @@ export const streamsText = (streams: readonly PrintedStream[], backup: string, j
   )
 }
 
-/** The parts of a command of backups. */
+/** The parts that a command of backups works with. */
 export interface BackupWork {
   readonly system: RecordedSystem
+  /** The place is that of the configuration, and so are its key and its rules. */
+  readonly isConfigured: boolean
   readonly place: BackupPlace
   readonly key: BackupKey | undefined
   /** Aborts with CliError INTERRUPTED. */
@@ -132,7 +87,7 @@ export interface BackupWork {
 
 /** Calls `work` with the place, the key and the system that the arguments of a command name. */
 export const withBackups = async (
-  argument: string,
+  argument: string | undefined,
   flags: BackupFlags,
   open: (config: ConfabConfig) => Promise<OpenNats>,
   work: (parts: BackupWork) => Promise<void>,
@@ -140,13 +95,22 @@ export const withBackups = async (
   const { signal, release } = interruption()
   try {
     const config = configOf(flags)
-    const key = await keyOf(flags.key)
-    const place = await openPlace(argument, config)
+    const named = argument ?? config.backup.place
+    if (named === undefined)
+      throw new CliError('BAD_OPTION', 'name the place of the backups, or set backup.place')
+    const isConfigured = argument === undefined
+    const { openBackupPlace, readBackupKey } = await import('../../app/open-backups.ts')
+    const keyFile = flags.key ?? (isConfigured ? config.backup.keyFile : undefined)
+    const key =
+      keyFile === undefined
+        ? undefined
+        : await readBackupKey(flags.key === undefined ? 'backup.key' : '--key', keyFile)
+    const place = await openBackupPlace(named, config)
     try {
       const system = await open(config)
       try {
         signal.throwIfAborted()
-        await work({ system: { config, nats: system.nats }, place, key, signal })
+        await work({ system: { config, nats: system.nats }, isConfigured, place, key, signal })
       } finally {
         await system.close()
       }

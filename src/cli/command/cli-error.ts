@@ -22,7 +22,10 @@ export const CliProblem = {
   noSession: 'NO_SUCH_SESSION',
   /** NATS, or a backup, has no stream of the given name. */
   noStream: 'NO_SUCH_STREAM',
-  /** `doctor` or a `status` command found a problem. */
+  /**
+   * `doctor` or a `status` command found a problem, `certs show` found a certificate that expires, or `sessions end`
+   * could not close all sessions.
+   */
   notReady: 'NOT_READY',
   /** A generation of a view is behind the log or behind another generation. */
   notLevel: 'NOT_LEVEL',

@@ -16,6 +16,7 @@ import { probe } from '../command/probe.ts'
 import { readServeRecords, type ServeRecord } from '../command/server-address.ts'
 import { createFetchDisplay } from '../terminal/fetch-display.ts'
 import { count, note, print, styled, table } from '../terminal/output.ts'
+import { checkBackups } from './check-backups.ts'
 import { checkEvents } from './check-events.ts'
 import { checkProjections, checkStreams } from './check-log.ts'
 import { type Finding, hint, ill, well } from './findings.ts'
@@ -154,6 +155,7 @@ const checkCertificates = (config: ConfabConfig): Finding[] =>
       return [ill(`${prefix}.tls`, operatorText(error), 'correct the file or the option')]
     }
   })
+
 /** Reports whether the user of the connection could remove the log. */
 const checkUser = async ({ nats, isEmbedded }: OpenNats): Promise<Finding> => {
   const what = `NATS user${nats.user === undefined ? '' : ` ${nats.user}`}`
@@ -190,6 +192,7 @@ const doctor = async (flags: DoctorFlags): Promise<void> => {
     ...servers,
     ...(isPortChecked ? [await checkPort(config)] : []),
     ...checkCertificates(config),
+    ...(await checkBackups(config)),
     ...(await checkSystem(config, flags.all ?? false)),
   ]
   if (flags.json) await print(`${JSON.stringify(findings, undefined, 2)}\n`)

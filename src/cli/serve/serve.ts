@@ -102,7 +102,8 @@ const requirePort = async (host: string, port: number, flag: string): Promise<vo
 
 const refuseIfServing = async (data: string, other: ServeRecord): Promise<void> => {
   const isServing = await probe(`${other.url}/healthz`, 1_000).then(
-    ({ status }) => status === 200,
+    // 403: its listener requires client certificates.
+    ({ status }) => status === 200 || status === 403,
     () => false,
   )
   if (isServing)

@@ -4,6 +4,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { fileSuffix, type Option, type OptionTable, ValueError, variableOf } from '../../base/option.ts'
 import { readErrorText } from '../../base/read-error-text.ts'
 import { hideSecret, hideUrlCredentials, redact } from '../../base/redact.ts'
+import { backupProblems } from '../nats/backup/options.ts'
 import { tokenProblems } from '../tokens/options.ts'
 import { type GivenValue, readConfigFile } from './config-file.ts'
 import { allOptions, type ConfabConfig, options, orderedOptions, sections } from './option-groups.ts'
@@ -197,7 +198,7 @@ export const compileConfig = (sources: ConfigSources = {}): ConfabConfig => {
     problems.push(
       'dev: excludes jwt.secret, jwt.previousSecret and jwt.jwks: a development server signs tokens for everybody, with a secret of its own. Remove --dev, or those keys',
     )
-  problems.push(...tokenProblems(config.tokens, config), ...tlsProblems(config))
+  problems.push(...tokenProblems(config.tokens, config), ...tlsProblems(config), ...backupProblems(config))
   if (problems.length > 0) throw new ConfigError(problems)
   return Object.freeze(config)
 }

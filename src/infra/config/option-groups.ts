@@ -14,6 +14,7 @@ import { mediaOptions } from '../../media/index.ts'
 import { projectionOptions } from '../../projections/index.ts'
 import { cassandraOptions } from '../cassandra/options.ts'
 import { elasticsearchOptions } from '../elasticsearch/elasticsearch-options.ts'
+import { backupOptions } from '../nats/backup/options.ts'
 import { s3Options } from '../s3/options.ts'
 import { tracingOptions } from '../telemetry/tracing-options.ts'
 import { tokenOptions } from '../tokens/options.ts'
@@ -57,6 +58,7 @@ export const sections = {
   projections: projectionOptions,
   media: mediaOptions,
   s3: s3Options,
+  backup: backupOptions,
   cassandra: cassandraOptions,
   elasticsearch: elasticsearchOptions,
   tracing: tracingOptions,
@@ -106,6 +108,7 @@ export const optionGroups: readonly OptionGroup[] = [
   { title: 'Projections', options: projectionOptions },
   { title: 'Media', options: { ...mediaFolderOptions, ...mediaOptions } },
   { title: 'S3', options: s3Options },
+  { title: 'Backups', options: backupOptions },
   { title: 'Cassandra', options: cassandraOptions },
   { title: 'Elasticsearch', options: elasticsearchOptions },
 ]

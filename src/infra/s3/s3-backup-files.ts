@@ -17,7 +17,14 @@ import {
   type S3Client,
   UploadPartCommand,
 } from '@aws-sdk/client-s3'
-import { type BackupFiles, type LocalFile, type WrittenFile, writeChunks } from '../../base/backup-files.ts'
+import { inFolder } from '../../base/backup-error.ts'
+import {
+  type BackupFiles,
+  type LocalFile,
+  manifestFile,
+  type WrittenFile,
+  writeChunks,
+} from '../../base/backup-files.ts'
 import { privateFileMode } from '../../base/private-files.ts'
 import { defaultS3Options, type S3MediaOptions } from './options.ts'
 import { clientOf } from './s3-client.ts'
@@ -57,7 +64,7 @@ export class S3BackupFiles implements BackupFiles {
     return this.#coded(async () => {
       const path = temporaryPath()
       try {
-        const written = await writeChunks(path, chunks)
+        const written = await inFolder(tmpdir(), () => writeChunks(path, chunks))
         await this.#upload(name, path, written.size)
         return written
       } finally {
@@ -83,7 +90,10 @@ export class S3BackupFiles implements BackupFiles {
   read(name: string): Promise<Uint8Array | undefined> {
     return this.#orMissing(async () => {
       const { Body } = await this.#client.send(new GetObjectCommand(this.#at(name)))
-      return await Body?.transformToByteArray()
+      if (Body === undefined) return undefined
+      const chunks: Uint8Array[] = []
+      for await (const chunk of this.#contentOf(Body as Readable)) chunks.push(chunk)
+      return Buffer.concat(chunks)
     })
   }
 
@@ -92,7 +102,8 @@ export class S3BackupFiles implements BackupFiles {
       const { Body } = await this.#client.send(new GetObjectCommand(this.#at(name)))
       const path = temporaryPath()
       try {
-        await pipeline(Body as Readable, createWriteStream(path, { mode: privateFileMode }))
+        const content = this.#contentOf(Body as Readable)
+        await inFolder(tmpdir(), () => pipeline(content, createWriteStream(path, { mode: privateFileMode })))
       } catch (error) {
         await rm(path, { force: true })
         throw error
@@ -115,6 +126,7 @@ export class S3BackupFiles implements BackupFiles {
 
   remove(backup: string): Promise<void> {
     return this.#coded(async () => {
+      await this.#client.send(new DeleteObjectCommand(this.#at(`${backup}/${manifestFile}`)))
       for await (const { Contents = [] } of paginateListObjectsV2(
         { client: this.#client },
         { Bucket: this.#bucket, Prefix: this.#key(`${backup}/`) },
@@ -129,12 +141,12 @@ export class S3BackupFiles implements BackupFiles {
   }
 
   async #upload(name: string, path: string, size: number): Promise<void> {
-    const handle = await open(path)
+    const handle = await inFolder(tmpdir(), () => open(path))
     try {
       const partSize = Math.max(smallestPart, Math.ceil(size / mostParts))
       const partAt = async (at: number): Promise<Uint8Array> => {
         const part = Buffer.alloc(Math.min(partSize, size - at))
-        await handle.read(part, 0, part.length, at)
+        await inFolder(tmpdir(), () => handle.read(part, 0, part.length, at))
         return part
       }
       if (size <= partSize)
@@ -188,7 +200,16 @@ export class S3BackupFiles implements BackupFiles {
     })
   }
 
-  /** Errors of the snapshot that is written stay as they are. */
+  /** Yields the content of an object. Throws MediaStoreError when the connection is lost meanwhile. */
+  async *#contentOf(body: Readable): AsyncIterable<Uint8Array> {
+    try {
+      yield* body
+    } catch (error) {
+      throw asStoreError(this.#server, this.#bucket, error)
+    }
+  }
+
+  /** Errors of the snapshot that is written, and those of the folder of temporary files, stay as they are. */
   async #coded<T>(run: () => Promise<T>): Promise<T> {
     try {
       return await run()

@@ -1,7 +1,9 @@
 export { createEdgeMetrics } from './edge-metrics.ts'
 export { createLogger, type Logger, type LoggerOptions, type LogLevel } from './logger.ts'
 export {
+  type BackupStatus,
   createAuditMetrics,
+  createBackupMetrics,
   createCertificateMetrics,
   createCommandMetrics,
   createFeedMetrics,

@@ -114,6 +114,58 @@ export const createStorageMetrics = (
   })
 }
 
+/** The state of scheduled backups. */
+export interface BackupStatus {
+  /** Start of the newest finished backup, ms since 1970; 0 without one. */
+  newest: number
+  /** Duration and size of the last backup of this process. */
+  seconds: number | undefined
+  bytes: number | undefined
+  done: number
+  failed: number
+  readonly maxAgeMs: number
+}
+
+/** Metrics of a process that takes backups. Each scrape calls `status`. */
+export const createBackupMetrics = (registry: Registry, status: () => BackupStatus): void => {
+  const registers = [registry]
+  const gauge = (name: string, help: string, value: (status: BackupStatus) => number | undefined): void => {
+    new Gauge({
+      name,
+      help,
+      registers,
+      collect() {
+        const current = value(status())
+        if (current === undefined) this.remove()
+        else this.set(current)
+      },
+    })
+  }
+  gauge(
+    'confab_backup_newest_timestamp_seconds',
+    'Start of the newest finished backup as Unix time; 0 without one.',
+    ({ newest }) => newest / 1_000,
+  )
+  gauge(
+    'confab_backup_max_age_seconds',
+    'Age that the newest backup may have (backup.maxAge).',
+    ({ maxAgeMs }) => maxAgeMs / 1_000,
+  )
+  gauge('confab_backup_seconds', 'Duration of the last backup of this process.', ({ seconds }) => seconds)
+  gauge('confab_backup_bytes', 'Size of the files of the last backup of this process.', ({ bytes }) => bytes)
+  new Counter({
+    name: 'confab_backup_runs_total',
+    help: 'Backups of this process, by outcome: done, failed.',
+    labelNames: ['outcome'],
+    registers,
+    collect() {
+      this.reset()
+      this.inc({ outcome: 'done' }, status().done)
+      this.inc({ outcome: 'failed' }, status().failed)
+    },
+  })
+}
+
 /** Metrics of the audit stream. Each scrape calls `counts`. */
 export const createAuditMetrics = (
   registry: Registry,

@@ -125,7 +125,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
     sizeLimit: 1Gi
 - name: tmp
   emptyDir:
-    sizeLimit: 1Gi
+    sizeLimit: {{ default "1Gi" .tmpSize }}
 {{- if include "confab.hasSecretFiles" . }}
 - name: secrets
   projected:
@@ -185,7 +185,7 @@ capabilities:
 {{- define "confab.check" -}}
 {{- $config := .Values.config -}}
 {{- $given := dict -}}
-{{- range $role := list "edge" "commands" "projections" "migrate" -}}
+{{- range $role := list "edge" "commands" "projections" "migrate" "backup" -}}
 {{- $_ := set $given $role (include "confab.secrets" (dict "root" $ "role" (get $.Values $role)) | fromJson) -}}
 {{- end -}}
 {{- range $need := list
@@ -203,6 +203,9 @@ capabilities:
 {{- end -}}
 {{- if not (or (hasKey $given.edge "CONFAB_JWT_SECRET") (hasKey $given.edge "CONFAB_JWKS") (dig "jwt" "jwks" "" $config)) -}}
 {{- fail "edge nodes have no key to verify tokens: set config.jwt.jwks, or secrets.CONFAB_JWT_SECRET to a key of an existing Secret" -}}
+{{- end -}}
+{{- if and .Values.backup.enabled (not (hasPrefix "s3://" (dig "backup" "place" "" $config))) -}}
+{{- fail "backup.enabled: set config.backup.place to s3://bucket/prefix, because the folder of a pod is lost with it" -}}
 {{- end -}}
 {{- if and .Values.ingress.enabled (empty .Values.ingress.hosts) -}}
 {{- fail "ingress.hosts is empty: an Ingress needs host names" -}}

@@ -1,13 +1,14 @@
 import { copyFile, link, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { inFolder } from '../../../base/backup-error.ts'
 import {
   type BackupFiles,
   type LocalFile,
+  manifestFile,
   type WrittenFile,
   writeChunks,
 } from '../../../base/backup-files.ts'
 import { makePrivateFolder } from '../../../base/private-files.ts'
-import { BackupError, BackupProblem } from './backup-error.ts'
 
 const codeOf = (error: unknown): string | undefined => (error as NodeJS.ErrnoException | undefined)?.code
 
@@ -74,7 +75,10 @@ export class FolderFiles implements BackupFiles {
   }
 
   remove(backup: string): Promise<void> {
-    return this.#coded(() => rm(join(this.place, backup), { recursive: true, force: true }))
+    return this.#coded(async () => {
+      await rm(join(this.place, backup, manifestFile), { force: true })
+      await rm(join(this.place, backup), { recursive: true, force: true })
+    })
   }
 
   /** Forces the entries of a folder to disk. */
@@ -98,18 +102,7 @@ export class FolderFiles implements BackupFiles {
     })
   }
 
-  async #coded<T>(run: () => Promise<T>): Promise<T> {
-    try {
-      return await run()
-    } catch (error) {
-      // Errors of the file system have a system call. Others are of the snapshot that is written.
-      const { syscall } = error as NodeJS.ErrnoException
-      if (syscall === undefined) throw error
-      throw new BackupError(
-        BackupProblem.failed,
-        `the folder ${this.place} cannot be used: ${(error as Error).message}: check its mode and the space on its disk`,
-        error,
-      )
-    }
+  #coded<T>(run: () => Promise<T>): Promise<T> {
+    return inFolder(this.place, run)
   }
 }

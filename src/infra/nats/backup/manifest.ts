@@ -2,13 +2,13 @@ import { createHash, timingSafeEqual } from 'node:crypto'
 import type { StreamConfig } from '@nats-io/jetstream'
 import { type Static, Type } from '@sinclair/typebox'
 import { TypeCompiler } from '@sinclair/typebox/compiler'
+import { BackupError, BackupProblem } from '../../../base/backup-error.ts'
 import { CodedError } from '../../../base/coded-error.ts'
-import { BackupError, BackupProblem } from './backup-error.ts'
 import type { BackupKey } from './backup-key.ts'
 
 /** The version of the format that this confab writes, and the newest that it reads. */
 export const manifestVersion = 1
-export const manifestFile = 'manifest.json'
+export { manifestFile } from '../../../base/backup-files.ts'
 
 const count = Type.Integer({ minimum: 0 })
 const hexadecimal = /^[0-9a-f]{64}$/
@@ -48,6 +48,10 @@ const Manifest = Type.Object({
   previous: Type.Optional(Type.String()),
   /** Fingerprint of the key; not given: the files are not encrypted. */
   key: Type.Optional(Type.String()),
+  /** An operator has chosen the streams. */
+  partial: Type.Optional(Type.Literal(true)),
+  /** When all streams were restored as copies and compared. */
+  verifiedAt: Type.Optional(Type.String()),
   streams: Type.Array(BackedUpStream),
 })
 const check = TypeCompiler.Compile(Manifest)
@@ -69,17 +73,25 @@ export const writeManifest = (manifest: Manifest, key: BackupKey | undefined): s
   return `${JSON.stringify({ ...manifest, code }, undefined, 2)}\n`
 }
 
-/** Thrown for an encrypted backup without a key, or with another key. */
+/** Thrown for a key that cannot be used, or is not the one of the backup. */
 export class WrongKeyError extends CodedError<'BAD_OPTION'> {
   constructor(message: string) {
     super('BAD_OPTION', `--key: ${message}`)
   }
 }
 
-/** Returns the manifest in a file. Throws BackupError and WrongKeyError. `where` is the name of the file. */
-export const readManifest = (content: Uint8Array, where: string, key: BackupKey | undefined): Manifest => {
-  const damaged = (why: string): BackupError => new BackupError(BackupProblem.damaged, `${where} ${why}`)
-  const changed = damaged('was changed after the backup: restore another backup')
+const damagedManifest = (where: string, why: string): BackupError =>
+  new BackupError(BackupProblem.damaged, `${where} ${why}`)
+const changedManifest = (where: string): BackupError =>
+  damagedManifest(where, 'was changed after the backup: restore another backup')
+
+/**
+ * Returns the manifest in a file and its code, which is not checked: that may need the key. Throws BackupError. `where`
+ * is the name of the file.
+ */
+export const parseManifest = (content: Uint8Array, where: string): { manifest: Manifest; code: string } => {
+  const damaged = (why: string): BackupError => damagedManifest(where, why)
+  const changed = changedManifest(where)
   const text = Buffer.from(content).toString('utf8')
   let found: Record<string, unknown>
   try {
@@ -97,6 +109,12 @@ export const readManifest = (content: Uint8Array, where: string, key: BackupKey 
   // The exact form is compared, so that a change between the values is found, too.
   if (typeof code !== 'string' || `${JSON.stringify(found, undefined, 2)}\n` !== text) throw changed
   if (!check.Check(manifest)) throw changed
+  return { manifest: manifest as unknown as Manifest, code }
+}
+
+/** Returns the manifest in a file. Throws BackupError and WrongKeyError. `where` is the name of the file. */
+export const readManifest = (content: Uint8Array, where: string, key: BackupKey | undefined): Manifest => {
+  const { manifest, code } = parseManifest(content, where)
   if (manifest.key !== key?.fingerprint)
     throw new WrongKeyError(
       manifest.key === undefined
@@ -104,6 +122,7 @@ export const readManifest = (content: Uint8Array, where: string, key: BackupKey 
         : `the backup ${manifest.id} is encrypted with ${key === undefined ? 'a key' : 'another key'}: name its file with --key`,
     )
   const expected = codeOf(JSON.stringify(manifest), key)
-  if (!hexadecimal.test(code) || !timingSafeEqual(Buffer.from(code), Buffer.from(expected))) throw changed
-  return manifest as unknown as Manifest
+  if (!hexadecimal.test(code) || !timingSafeEqual(Buffer.from(code), Buffer.from(expected)))
+    throw changedManifest(where)
+  return manifest
 }

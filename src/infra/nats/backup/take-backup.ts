@@ -25,6 +25,8 @@ export interface TransferProgress {
 
 export interface TakeBackupOptions {
   readonly streams: readonly string[]
+  /** An operator has chosen the streams. */
+  readonly isPartial?: boolean
   readonly key: BackupKey | undefined
   /** Coverage of the checksum of a stream's messages. */
   readonly extent: DigestExtent
@@ -35,6 +37,15 @@ export interface TakeBackupOptions {
   /** Receives facts that the operator should know. */
   readonly onNotice: (notice: string) => void
 }
+
+/** Writes a file with a text. */
+export const writeText = (files: BackupFiles, name: string, text: string): Promise<WrittenFile> =>
+  files.write(
+    name,
+    (async function* () {
+      yield Buffer.from(text)
+    })(),
+  )
 
 /** `20261130T195325123Z-1f3a`: names sort by the time of the start. */
 const newId = (startedAt: string): string =>
@@ -176,7 +187,7 @@ export const takeBackup = async (
   const startedAt = new Date().toISOString()
   const id = newId(startedAt)
   const server = nats.connection.info?.version ?? 'unknown'
-  const previous = await findBackup(files, { key }).catch(error => {
+  const previous = await findBackup(files, { key, streams: options.streams }).catch(error => {
     onNotice(`no file of an earlier backup is used again: ${(error as Error).message}`)
     return undefined
   })
@@ -200,15 +211,10 @@ export const takeBackup = async (
       finishedAt: new Date().toISOString(),
       ...(previous === undefined || reused.length === 0 ? {} : { previous: previous.id }),
       ...(key === undefined ? {} : { key: key.fingerprint }),
+      ...(options.isPartial ? { partial: true as const } : {}),
       streams,
     }
-    const content = Buffer.from(writeManifest(manifest, key))
-    await files.write(
-      `${id}/${manifestFile}`,
-      (async function* () {
-        yield content
-      })(),
-    )
+    await writeText(files, `${id}/${manifestFile}`, writeManifest(manifest, key))
     return { manifest, reused }
   } catch (error) {
     // The first error says what is wrong. A backup without a manifest is never restored.

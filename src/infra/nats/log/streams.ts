@@ -183,7 +183,7 @@ export const checkStreams = async (
   if (missing.length > 0)
     throw new NatsError(
       NatsProblem.streams,
-      `${missing.join(', ')} do not exist: create the streams with "confab streams apply"`,
+      `${missing.length === 1 ? 'stream' : 'streams'} missing: ${missing.join(', ')}: create with "confab streams apply"`,
     )
   const texts = (all: readonly StreamChange[]) => all.map(({ stream, field }) => `${field} of ${stream}`)
   const unsafe = changes.filter(({ field }) => essential.has(field))
