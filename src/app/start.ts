@@ -2,7 +2,15 @@ import { hostname } from 'node:os'
 import { aborted } from '../base/sleep.ts'
 import type { CommandBus, LiveFeed } from '../commands/index.ts'
 import { type ConfabConfig, type Role, shownConfig } from '../infra/config/index.ts'
-import { checkRights, errorCodeOf, NatsProblem, type Refusal, refusalText } from '../infra/nats/index.ts'
+import {
+  checkRights,
+  errorCodeOf,
+  loadStreams,
+  NatsProblem,
+  type Refusal,
+  refusalText,
+} from '../infra/nats/index.ts'
+import { loadTopology } from '../infra/nats/regions/index.ts'
 import {
   createAuditMetrics,
   createCertificateMetrics,
@@ -121,6 +129,8 @@ const startRoles = async (
   )
   createCertificateMetrics(context.registry, certificates)
 
+  // The operator learns of a wrong topology before a failover needs it.
+  loadTopology(loadStreams(), config.topology)
   const log = await openLog(system.nats, {
     replicas: config.natsReplicas,
     ownsStreams: system.isEmbedded,

@@ -18,7 +18,7 @@ export const streamsCommand = (): Command => {
   reads(
     addConfigFlags(
       command.command('plan').description('Show what "streams apply" would change, without changing it'),
-      ['data', 'natsServers', 'natsReplicas'],
+      ['data', 'natsServers', 'natsReplicas', 'topology'],
     )
       .option('--json', 'Output JSON')
       .action(plan),
@@ -31,7 +31,7 @@ export const streamsCommand = (): Command => {
         .description(
           'Create or update streams as streams/*.yaml define them, and the key-value buckets; deletes no streams',
         ),
-      ['data', 'natsServers', 'natsReplicas'],
+      ['data', 'natsServers', 'natsReplicas', 'topology'],
     )
       .option('--allow-loss <stream...>', 'Streams that may lose stored messages by the update')
       .option('--json', 'Output JSON'),

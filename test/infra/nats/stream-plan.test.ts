@@ -78,8 +78,10 @@ t.test('a change that loses messages is refused, unless the stream is named', as
     })
     t.equal((await manager.streams.info('SNAPSHOTS')).state.messages, 3, `${message}: nothing is lost`)
     t.not((await manager.streams.info('CONV_0')).config.description, message, 'no other stream is changed')
-    await t.rejects(applyStreams(connection, definitions, new Set(['CONV_0'])), { code: 'WOULD_LOSE_DATA' })
-    const applied = await applyStreams(connection, definitions, new Set(['SNAPSHOTS']))
+    await t.rejects(applyStreams(connection, definitions, { allowLoss: new Set(['CONV_0']) }), {
+      code: 'WOULD_LOSE_DATA',
+    })
+    const applied = await applyStreams(connection, definitions, { allowLoss: new Set(['SNAPSHOTS']) })
     t.same(
       applied.flatMap(({ stream, outcome }) => (outcome === 'unchanged' ? [] : [stream])),
       ['CONV_0', 'SNAPSHOTS'],
