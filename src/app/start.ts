@@ -96,6 +96,8 @@ const startRoles = async (
   const failed = Promise.withResolvers<Error>()
   const onNotice = (notice: string): void => logger.info({}, notice)
   const certificates = readCertificates(config)
+  // Nothing else reads the topology here: a wrong file shows now, and not when an operator needs it.
+  loadTopology(loadStreams(), config.topology)
   const keys = tokenKeys(config, has('edge'))
   const tokens =
     keys === undefined
@@ -129,8 +131,6 @@ const startRoles = async (
   )
   createCertificateMetrics(context.registry, certificates)
 
-  // The operator learns of a wrong topology before a failover needs it.
-  loadTopology(loadStreams(), config.topology)
   const log = await openLog(system.nats, {
     replicas: config.natsReplicas,
     ownsStreams: system.isEmbedded,

@@ -6,6 +6,8 @@ import { connectNats, type Nats } from '../../src/infra/nats/client/connection.t
 import { findNatsServer } from '../../src/infra/nats/embedded/nats-binary.ts'
 import { type ServerProcess, spawnServer } from '../../src/infra/nats/embedded/server-process.ts'
 import { loadStreams } from '../../src/infra/nats/log/streams.ts'
+import { applyRegions } from '../../src/infra/nats/regions/apply-regions.ts'
+import type { OpenRegion } from '../../src/infra/nats/regions/compare-regions.ts'
 import { parseTopology } from '../../src/infra/nats/regions/parse-topology.ts'
 import type { Topology } from '../../src/infra/nats/regions/topology.ts'
 import { freePorts } from './nats-cluster.ts'
@@ -204,4 +206,22 @@ const joined = async ({ regions }: TestRegions): Promise<void> => {
       await close()
     }
   }
+}
+
+export const definitions = loadStreams()
+
+/** Applies the topology of `servers`. Returns connections to all regions. */
+export const applied = async (servers: TestRegions): Promise<readonly OpenRegion[]> => {
+  const open = await Promise.all(
+    servers.topology.regions.map(async region => ({
+      region,
+      nats: await servers.region(region.name).connect(),
+    })),
+  )
+  const withStreams = open.filter(({ region }) => !region.isWitness)
+  await applyRegions(servers.topology, withStreams, definitions, {
+    allowLoss: new Set(),
+    onApplied: () => {},
+  })
+  return open
 }

@@ -1,7 +1,7 @@
 import { Command } from 'commander'
 import { loadStreams, rightsFile } from '../../infra/nats/index.ts'
 import { reads, records } from '../command/command-effect.ts'
-import { addConfigFlags, addSystemOptions } from '../command/config-flags.ts'
+import { addConfigFlags } from '../command/config-flags.ts'
 import { print } from '../terminal/output.ts'
 import { apply, plan } from './apply.ts'
 import { status } from './status.ts'
@@ -11,7 +11,11 @@ const rights = (): Promise<void> => print(rightsFile(loadStreams()))
 export const streamsCommand = (): Command => {
   const command = new Command('streams').description('Manage the streams that hold the log')
   reads(
-    addSystemOptions(command.command('status').description('Show stream status'))
+    addConfigFlags(command.command('status').description('Show stream status'), [
+      'data',
+      'natsServers',
+      'topology',
+    ])
       .option('--json', 'Output JSON')
       .action(status),
   )

@@ -1,6 +1,7 @@
 import type { ConsumerInfo, JetStreamManager, StreamInfo } from '@nats-io/jetstream'
+import type { NatsConnection } from '@nats-io/transport-node'
 import type { Nats } from '../client/connection.ts'
-import { ApiError, apiCodeOf } from '../client/jetstream-api.ts'
+import { ApiError, apiCodeOf, askJetStream } from '../client/jetstream-api.ts'
 import type { StreamDefinition } from '../log/stream-definitions.ts'
 import { compareStream, type StreamChange } from '../log/stream-differences.ts'
 import { type ComparedStream, infoOf, named, openManager } from '../log/streams.ts'
@@ -18,6 +19,10 @@ export interface OpenRegion {
   readonly region: Region
   readonly nats: Nats
 }
+
+/** Returns the JetStream domain of the servers of a connection; undefined for servers without one. Throws NatsError. */
+export const domainOf = async (connection: NatsConnection): Promise<string | undefined> =>
+  (await askJetStream(connection, manager => manager.getAccountInfo())).domain || undefined
 
 /** A difference of a stream in one region. */
 export interface RegionChange extends StreamChange {

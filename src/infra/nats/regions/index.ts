@@ -4,7 +4,7 @@ export {
   planRegions,
   type RegionsPlan,
 } from './apply-regions.ts'
-export type { Conflict, OpenRegion, RegionChange } from './compare-regions.ts'
+export { type Conflict, domainOf, type OpenRegion, type RegionChange } from './compare-regions.ts'
 export { loadTopology } from './load-topology.ts'
 export {
   type MirrorStatus,
@@ -12,5 +12,5 @@ export {
   regionsStatus,
   type StreamInRegions,
 } from './region-status.ts'
-export { streamsIn } from './region-streams.ts'
+export { definitionsIn, type StreamRole, streamsIn } from './region-streams.ts'
 export { isOneRegion, placementOf, type Region, type Topology, TopologyError } from './topology.ts'

@@ -1,4 +1,4 @@
-import { parseDocument } from 'yaml'
+import { type Document, parseDocument } from 'yaml'
 import { type OptionType, ValueError } from '../../../base/option.ts'
 import { duration, list, oneOf, seconds, text, textMatching, url } from '../../../base/option-types.ts'
 import { Family } from '../../../events/index.ts'
@@ -36,7 +36,7 @@ class TopologyReader {
   map(place: string, raw: unknown, known?: readonly string[]): Fields {
     if (raw === null || raw === undefined) return {}
     if (typeof raw !== 'object' || Array.isArray(raw)) {
-      this.problem(place, 'must be a map')
+      this.problem(place || 'the file', 'must be a map')
       return {}
     }
     for (const key of Object.keys(raw))
@@ -247,6 +247,15 @@ const syntaxError = (error: {
     : `line ${line}: not valid YAML (${error.code})`
 }
 
+/** Throws TopologyError for an alias without an anchor, which is no syntax error. */
+const readDocument = (file: string, document: Document): unknown => {
+  try {
+    return document.toJS()
+  } catch (error) {
+    throw new TopologyError(file, [`not valid YAML: ${(error as Error).message}`])
+  }
+}
+
 /**
  * Parses a topology. `file` names the file in errors; `definitions` are the streams that it may name. Throws
  * TopologyError, which names every wrong place.
@@ -259,7 +268,7 @@ export const parseTopology = (
   const document = parseDocument(source)
   if (document.errors.length > 0) throw new TopologyError(file, document.errors.map(syntaxError))
   const reader = new TopologyReader()
-  const fields = reader.map('', document.toJS(), ['regions', 'streams', 'zones', 'lease'])
+  const fields = reader.map('', readDocument(file, document), ['regions', 'streams', 'zones', 'lease'])
   const regions = readRegions(reader, fields.regions)
   const zones = readZones(reader, fields.zones, regions)
   const placements = readPlacements(reader, fields.streams, regions, zones, definitions)

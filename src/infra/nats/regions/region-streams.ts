@@ -76,6 +76,20 @@ const withMetadata = (definition: AnyDefinition, role: StreamRole): AnyDefinitio
 })
 
 /**
+ * Returns the definitions of the streams of a region without their epoch, which rises when their home changes: a stream
+ * of another epoch is as defined.
+ */
+export const definitionsIn = (
+  topology: Topology,
+  definitions: readonly StreamDefinition[],
+  region: Region,
+): AnyDefinition[] =>
+  streamsIn(topology, definitions, region).map(({ definition }) => {
+    const { [RegionMetadata.epoch]: _, ...metadata } = definition.metadata ?? {}
+    return { ...definition, metadata }
+  })
+
+/**
  * Returns the streams that a region has. In a topology of one region, these are the definitions as they are; a witness
  * has none.
  */
