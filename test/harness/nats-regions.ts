@@ -25,7 +25,7 @@ export interface TestRegion {
   /** The link between the region's JetStream server and its spine. */
   readonly link: Pick<CuttingProxy, 'hold'>
   /** The links between this spine and those of the other regions, in both directions. */
-  readonly gateways: Pick<CuttingProxy, 'hold'>
+  readonly routes: Pick<CuttingProxy, 'hold'>
   /** Stops the JetStream server and starts it again. */
   stop(): Promise<void>
   start(): Promise<void>
@@ -50,9 +50,9 @@ export interface StartRegionsOptions {
 /** A part of the configuration that only tests need: other servers must not learn addresses without a proxy. */
 const withoutGossip = (text: string): string =>
   text.replaceAll(
-    /listen: \$CONFAB_NATS_(LEAF|GATEWAY)_LISTEN/g,
+    /listen: \$CONFAB_NATS_(LEAF|CLUSTER)_LISTEN/g,
     listen =>
-      `${listen}\n  advertise: $CONFAB_TEST_${listen.includes('LEAF') ? 'LEAF' : 'GATEWAY'}_ADVERTISE`,
+      `${listen}\n  advertise: $CONFAB_TEST_${listen.includes('LEAF') ? 'LEAF' : 'CLUSTER'}_ADVERTISE`,
   )
 
 /** Starts the servers of several regions; everything is stopped and removed when the test ends. */
@@ -64,8 +64,8 @@ export const startRegions = async (
   const { path: binary } = await findNatsServer()
   const ports = await freePorts(names.length * 4)
   const portsOf = (index: number) => {
-    const [client = 0, spine = 0, leaf = 0, gateway = 0] = ports.slice(index * 4)
-    return { client, spine, leaf, gateway }
+    const [client = 0, spine = 0, leaf = 0, cluster = 0] = ports.slice(index * 4)
+    return { client, spine, leaf, cluster }
   }
   const closers: (() => Promise<unknown>)[] = []
   const servers: ServerProcess[] = []
@@ -81,8 +81,8 @@ export const startRegions = async (
   }
   const links = await Promise.all(names.map((_, index) => proxyTo(portsOf(index).leaf, delayMs)))
   // From each spine to each other one.
-  const gateways = await Promise.all(
-    names.map(() => Promise.all(names.map((_, to) => proxyTo(portsOf(to).gateway)))),
+  const routes = await Promise.all(
+    names.map(() => Promise.all(names.map((_, to) => proxyTo(portsOf(to).cluster)))),
   )
   const launch = async (
     name: string,
@@ -112,19 +112,16 @@ export const startRegions = async (
   }
   const local = (port: number): string => `127.0.0.1:${port}`
   const startSpine = (name: string, index: number) => {
-    const { spine, leaf, gateway } = portsOf(index)
+    const { spine, leaf, cluster } = portsOf(index)
     return launch(`spine-${name}`, 'spine.conf', {
       CONFAB_NATS_NAME: `spine-${name}`,
-      CONFAB_NATS_REGION: name,
       CONFAB_NATS_LISTEN: local(spine),
       CONFAB_NATS_LEAF_LISTEN: local(leaf),
-      CONFAB_NATS_GATEWAY_LISTEN: local(gateway),
-      CONFAB_NATS_GATEWAYS: `[${names
-        .map((to, toIndex) => `{name: ${to}, url: "nats://${local(gateways[index]![toIndex]!.port)}"}`)
-        .join(', ')}]`,
+      CONFAB_NATS_CLUSTER_LISTEN: local(cluster),
+      CONFAB_NATS_ROUTES: JSON.stringify(names.map((_, to) => `nats://${local(routes[index]![to]!.port)}`)),
       CONFAB_TEST_LEAF_ADVERTISE: local(links[index]!.port),
       // Nothing listens there: the other spines have only their own proxies.
-      CONFAB_TEST_GATEWAY_ADVERTISE: local(1),
+      CONFAB_TEST_CLUSTER_ADVERTISE: local(1),
     })
   }
   const startServer = (name: string, index: number) =>
@@ -142,7 +139,7 @@ export const startRegions = async (
     names.map((name, index): [string, TestRegion] => {
       const url = urlOf(portsOf(index).client, 'operator')
       const both = names.flatMap((_, other) =>
-        other === index ? [] : [gateways[index]![other]!, gateways[other]![index]!],
+        other === index ? [] : [routes[index]![other]!, routes[other]![index]!],
       )
       const region: TestRegion = {
         name,
@@ -153,7 +150,7 @@ export const startRegions = async (
           return nats
         },
         link: links[index]!,
-        gateways: {
+        routes: {
           hold: held => {
             for (const proxy of both) proxy.hold(held)
           },
@@ -189,23 +186,23 @@ streams:
   return result
 }
 
-/** Waits until each region's JetStream answers in each other region. */
+/** Waits until messages pass from each region to each other one. */
 const joined = async ({ regions }: TestRegions): Promise<void> => {
-  for (const region of regions.values()) {
-    const { connection, close } = await connectNats({ servers: region.url, name: 'test' })
-    try {
-      for (const domain of regions.keys())
-        for (;;)
-          try {
-            await connection.request(`$JS.${domain}.API.INFO`, '', { timeout: 1_000 })
-            break
-          } catch {
-            await sleep(50)
-          }
-    } finally {
-      await close()
-    }
+  const connections = await Promise.all(
+    [...regions.values()].map(async ({ name, url }) => ({
+      name,
+      nats: await connectNats({ servers: url, name: 'test' }),
+    })),
+  )
+  const received = new Set<string>()
+  for (const { name, nats } of connections)
+    nats.subscribe(`mirror.${name}.*`, ({ subject }) => received.add(subject))
+  while (received.size < connections.length ** 2) {
+    for (const to of connections)
+      for (const from of connections) from.nats.connection.publish(`mirror.${to.name}.from-${from.name}`)
+    await sleep(20)
   }
+  await Promise.all(connections.map(({ nats }) => nats.close()))
 }
 
 export const definitions = loadStreams()

@@ -7,7 +7,7 @@ import { applied, definitions, startRegions } from '../../harness/nats-regions.t
 
 const cutMs = Number(process.env.CUT_MS ?? 6_000)
 
-for (const cut of ['link', 'gateways'] as const)
+for (const cut of ['link', 'routes'] as const)
   t.test(`a black hole on the ${cut} of the mirror's region`, async t => {
     const servers = await startRegions(t, { delayMs: 40 })
     const open = await applied(servers)

@@ -3,6 +3,7 @@ import { sleep } from '../../../base/sleep.ts'
 import type { Nats } from '../client/connection.ts'
 import { apiSubject } from '../client/jetstream-api.ts'
 import type { StreamDefinition } from '../log/stream-definitions.ts'
+import { missingIn } from '../log/stream-status.ts'
 import { infoOf } from '../log/streams.ts'
 import type { OpenRegion } from './compare-regions.ts'
 import { firstEpoch, RegionMetadata } from './region-streams.ts'
@@ -121,6 +122,13 @@ const ageAfter = async (
   return Number.isNaN(at) ? 0 : Math.max(0, (Date.now() - at) / 1_000)
 }
 
+/**
+ * Returns the number of messages that a mirror has skipped although its home may have them. A mirror copies no deletes,
+ * so it lacks at most the messages that its home lacks. More: it lost its end, and continued beyond it.
+ */
+const skippedBy = (home: StreamInfo, mirror: StreamInfo): number =>
+  Math.max(0, missingIn(mirror) - missingIn(home))
+
 interface Positions {
   readonly home: { readonly before: number; readonly after: number }
   readonly mirror: { readonly before: number; readonly after: number }
@@ -139,7 +147,7 @@ export const judgeMirror = ({
   stalled: mirror.after === mirror.before && mirror.after < home.before,
 })
 
-/** The regions that hold a stream, and which of them is the home. */
+/** Returns the status of a mirror, with its home as of the same samples. */
 const mirrorOf = async (
   stream: string,
   home: Watched,
@@ -220,6 +228,12 @@ const statusOf = async (
   for (const mirror of mirrors) {
     const isReached = watched.some(({ region }) => region.name === mirror.region)
     const problem = isReached && homeLast !== undefined ? mirrorProblem(mirror, homeLast) : undefined
+    const holder = holders.find(one => one.region.name === mirror.region)
+    const skipped = home === undefined || holder === undefined ? 0 : skippedBy(infoIn(home), infoIn(holder))
+    if (skipped > 0)
+      problems.push(
+        `the mirror of ${stream} in ${mirror.region} has skipped ${skipped} messages of its home: replace the mirror`,
+      )
     if (problem !== undefined) problems.push(`the mirror of ${stream} in ${mirror.region} ${problem}`)
   }
   const epochs = holders.map(one => epochOf(infoIn(one)))

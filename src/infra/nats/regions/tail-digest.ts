@@ -10,8 +10,8 @@ const timeoutMs = 5_000
 const attempts = 12
 const pauseMs = 250
 
-/** Headers of an append's expectations, which mirrors do not keep. */
-const stripped = /^Nats-Expected-/i
+/** Headers of an append's expectations and of atomic batches, which mirrors do not keep. */
+const stripped = /^Nats-(Expected|Batch)-/i
 
 /** Returns a block of headers without its first line, and without the headers that mirrors do not keep. */
 export const comparableHeaders = (block: string): string =>
