@@ -51,10 +51,22 @@ export const startFacts = (config: ConfabConfig) => ({
     .digest('hex'),
 })
 
-/** The streams that were created or changed, with what was changed; undefined when none was. */
-export const changesOf = (applied: readonly Applied[]): Facts | undefined => {
-  const changes = applied.flatMap(({ stream, outcome, changed }) =>
-    outcome === 'unchanged' ? [] : [[stream, [outcome, ...changed].join(' ')] as const],
+/**
+ * The streams that were created or changed, with what was changed; undefined when none was. In a system of several
+ * regions each has its region.
+ */
+export const changesOf = (
+  applied: readonly (Applied & { readonly region?: string })[],
+): Facts | undefined => {
+  const changes = applied.flatMap(({ stream, region, outcome, changed }) =>
+    outcome === 'unchanged'
+      ? []
+      : [
+          [
+            region === undefined ? stream : `${stream} in ${region}`,
+            [outcome, ...changed].join(' '),
+          ] as const,
+        ],
   )
   return changes.length === 0 ? undefined : Object.fromEntries(changes)
 }

@@ -2,7 +2,15 @@ import { hostname } from 'node:os'
 import { aborted } from '../base/sleep.ts'
 import type { CommandBus, LiveFeed } from '../commands/index.ts'
 import { type ConfabConfig, type Role, shownConfig } from '../infra/config/index.ts'
-import { checkRights, errorCodeOf, NatsProblem, type Refusal, refusalText } from '../infra/nats/index.ts'
+import {
+  checkRights,
+  errorCodeOf,
+  loadStreams,
+  NatsProblem,
+  type Refusal,
+  refusalText,
+} from '../infra/nats/index.ts'
+import { loadTopology } from '../infra/nats/regions/index.ts'
 import {
   createAuditMetrics,
   createCertificateMetrics,
@@ -89,6 +97,8 @@ const startRoles = async (
   const failed = Promise.withResolvers<Error>()
   const onNotice = (notice: string): void => logger.info({}, notice)
   const certificates = readCertificates(config)
+  // Nothing else reads the topology here: a wrong file shows now, and not when an operator needs it.
+  loadTopology(loadStreams(), config.topology)
   const keys = tokenKeys(config, has('edge'))
   const tokens =
     keys === undefined

@@ -20,7 +20,8 @@ export interface ActionFacts {
 
 /**
  * The actions of operators, admins and processes that are recorded. The codes are stable: a record keeps its code for
- * ever. An action that destroys data is `required`; an action that an emergency needs never is.
+ * ever. An action that destroys data is `required`; an action that an emergency needs never is. The exception is
+ * `streams.apply`, see there.
  */
 export const Actions = {
   'process.start': {
@@ -37,6 +38,11 @@ export const Actions = {
     recording: 'after',
     perMinute: 10,
   },
+  /**
+   * With `--allow-loss` this action removes messages, and yet no record has to precede it: it creates the audit stream
+   * itself, and it repairs the settings without which that stream stores nothing. Its record also names the streams that
+   * were changed before a failure.
+   */
   'streams.apply': {
     meaning: 'Streams were created, or settings of streams were changed, as they are defined.',
     recording: 'after',

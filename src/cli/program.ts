@@ -7,6 +7,7 @@ import { runCommand } from './command/run-command.ts'
 import { doctorCommand } from './doctor/doctor.ts'
 import { importCommand } from './import/index.ts'
 import { projectionsCommand } from './projections/index.ts'
+import { regionCommand } from './region/index.ts'
 import { replayCommand } from './replay.ts'
 import { restoreCommand } from './restore.ts'
 import { sendCommand } from './send.ts'
@@ -51,6 +52,7 @@ export const createProgram = (): Command => {
     .addCommand(importCommand())
     .addCommand(replayCommand())
     .addCommand(streamsCommand())
+    .addCommand(regionCommand())
     .addCommand(backupCommand())
     .addCommand(restoreCommand())
     .addCommand(storesCommand())

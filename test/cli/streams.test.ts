@@ -94,3 +94,33 @@ t.test('a process checks the streams of existing servers and changes nothing', a
   t.match(confab.output(), /streams differ from their definitions: description of CONV_0/)
   t.equal((await settings()).description, 'by hand')
 })
+
+t.test('an apply that fails shows and records what it changed', async t => {
+  const nats = await startNats(t, { streams: false })
+  const place = ['--nats', nats.url, '--data', join(tempFolder(t), 'nothing')]
+  const { connection } = await nats.connect()
+  const manager = await openManager(connection)
+  await manager.streams.add({ name: 'USER_0', subjects: ['user.*.*'], storage: 'memory' })
+  const failed = await runConfab(['streams', 'apply', ...place])
+  t.match(failed, { code: 1, stderr: /^error NATS_STREAMS: stream USER_0: .* cannot be set as defined/m })
+  t.match(failed.stdout, /^AUDIT +created$/m)
+  t.match(failed.stdout, /^CONV_0 +created$/m)
+  t.notMatch(failed.stdout, /USER_0/)
+  const { stdout } = await runConfab(['audit', 'ls', '--json', ...place])
+  t.match(stdout, /"action": ?"streams.apply"/)
+  t.match(stdout, /"CONV_0": ?"created"/)
+  t.match(stdout, /"outcome": ?"failed"/)
+
+  await manager.streams.delete('USER_0')
+  await manager.streams.delete('AUDIT')
+  await manager.streams.update('SNAPSHOTS', { max_msgs_per_subject: 5 } as never)
+  for (let n = 0; n < 2; n++) await jetstream(connection).publish('snap.conv.a', 'x')
+  const refused = await runConfab(['streams', 'apply', '--json', ...place])
+  t.match(refused, { code: 1, stderr: /error WOULD_LOSE_DATA: SNAPSHOTS/ })
+  t.same(
+    JSON.parse(refused.stdout).map(({ stream, outcome }: Record<string, string>) => `${stream} ${outcome}`),
+    ['AUDIT created', 'USER_0 created'],
+  )
+  const records = await runConfab(['audit', 'ls', '--json', ...place])
+  t.match(records.stdout, /"code": ?"WOULD_LOSE_DATA"/, 'the refusal is in the new audit stream')
+})

@@ -20,7 +20,7 @@ export interface TestCluster {
   restart(index: number): Promise<void>
 }
 
-const freePorts = async (count: number): Promise<number[]> => {
+export const freePorts = async (count: number): Promise<number[]> => {
   const servers = Array.from({ length: count }, () => createServer())
   await Promise.all(
     servers.map(server => new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))),

@@ -1,4 +1,5 @@
 import { createServer, connect as dial, type Socket } from 'node:net'
+import { Transform } from 'node:stream'
 
 /** A TCP proxy in front of a server that can cut its connections. */
 export interface CuttingProxy {
@@ -18,7 +19,27 @@ export interface CuttingProxy {
   close(): Promise<void>
 }
 
-export const startProxy = async (targetPort: number): Promise<CuttingProxy> => {
+/** Passes each chunk on after a time. */
+const delay = (ms: number): Transform =>
+  new Transform({
+    transform(chunk, _, done) {
+      setTimeout(() => this.push(chunk), ms)
+      done()
+    },
+    flush(done) {
+      setTimeout(done, ms)
+    },
+  })
+
+export interface ProxyOptions {
+  /** Delay of each direction, ms: half a round trip. Default: none. */
+  readonly delayMs?: number
+}
+
+export const startProxy = async (
+  targetPort: number,
+  { delayMs = 0 }: ProxyOptions = {},
+): Promise<CuttingProxy> => {
   const sockets = new Set<Socket>()
   let isBlocked = false
   let isHeld = false
@@ -34,7 +55,8 @@ export const startProxy = async (targetPort: number): Promise<CuttingProxy> => {
     ] as const) {
       sockets.add(from)
       from.setNoDelay(true)
-      from.pipe(to)
+      if (delayMs > 0) from.pipe(delay(delayMs)).pipe(to)
+      else from.pipe(to)
       if (isHeld) from.pause()
       from.on('error', () => {})
       from.on('close', () => {

@@ -26,7 +26,9 @@ const addFlag = (
   const text = doc.replaceAll('`', '').replace(/\.$/, '')
   return command.option(
     flag,
-    entry.default === undefined || flag === '--dev' ? text : `${text} (default: ${defaultValue})`,
+    (entry.default === undefined && entry.shownDefault === undefined) || flag === '--dev'
+      ? text
+      : `${text} (default: ${defaultValue})`,
   )
 }
 

@@ -1,16 +1,20 @@
 import { changesOf } from '../../app/open-audit.ts'
 import { openNats } from '../../app/open-nats.ts'
+import type { ConfabConfig } from '../../infra/config/index.ts'
 import {
+  type Applied,
   applyBuckets,
   applyStreams,
-  loadStreams,
+  type Nats,
   planStreams,
   type StreamChange,
 } from '../../infra/nats/index.ts'
+import { applyRegions, type Conflict, isOneRegion, planRegions } from '../../infra/nats/regions/index.ts'
 import { CliError } from '../command/cli-error.ts'
 import type { CommandRecorder } from '../command/command-effect.ts'
 import { configOf, openExisting, type SystemFlags } from '../command/config-flags.ts'
-import { bytes, count, note, print, styled, table } from '../terminal/output.ts'
+import { openDataRegions, readTopology } from '../command/regions.ts'
+import { bytes, type Column, count, note, print, styled, table } from '../terminal/output.ts'
 
 interface ApplyFlags extends SystemFlags {
   readonly json?: boolean
@@ -41,78 +45,181 @@ const valueText = (field: string, value: unknown): string => {
   return sizes.has(field) ? bytes(value) : count(value)
 }
 
-const changesTable = (changes: readonly StreamChange[]): string =>
+type Change = StreamChange & { readonly region?: string }
+type AppliedStream = Applied & { readonly region?: string }
+
+/** A column that only a system of several regions has. */
+const regionColumn = (isShown: boolean): Column[] => (isShown ? [{ title: 'region' }] : [])
+const regionCell = ({ region }: { readonly region?: string }): string[] =>
+  region === undefined ? [] : [region]
+
+const changesTable = (changes: readonly Change[], hasRegions: boolean): string =>
   table(
     [
+      ...regionColumn(hasRegions),
       { title: 'stream' },
       { title: 'setting' },
       { title: 'now' },
       { title: 'as defined' },
       { title: 'effect' },
     ],
-    changes.map(({ stream, field, from, to, destructive }) => [
+    changes.map(({ stream, field, from, to, destructive, ...change }) => [
+      ...regionCell(change),
       stream,
       field,
       valueText(field, from),
       valueText(field, to),
-      field === 'name' ? 'created' : destructive ? styled('red', 'loses messages') : 'updated',
+      destructive
+        ? styled('red', 'loses messages')
+        : field === 'name' || (field.startsWith('consumer ') && from === undefined)
+          ? 'created'
+          : 'updated',
     ]),
   )
+
+const appliedTable = (applied: readonly AppliedStream[], hasRegions: boolean): string =>
+  table(
+    [...regionColumn(hasRegions), { title: 'stream' }, { title: 'outcome' }, { title: 'changed' }],
+    applied.map(({ stream, outcome, changed, ...one }) => [
+      ...regionCell(one),
+      stream,
+      outcome,
+      changed.join(', '),
+    ]),
+  )
+
+interface Plan {
+  readonly changes: readonly Change[]
+  readonly kept: readonly string[]
+  /** Changes of homes, which apply refuses whatever is accepted. */
+  readonly conflicts: readonly Conflict[]
+}
+
+const printPlan = async (
+  { changes, kept, conflicts }: Plan,
+  hasRegions: boolean,
+  isJson: boolean,
+): Promise<void> => {
+  if (isJson) await print(`${JSON.stringify({ changes }, undefined, 2)}\n`)
+  else if (changes.length > 0) await print(changesTable(changes, hasRegions))
+  if (changes.length === 0 && conflicts.length === 0) note('all streams are as defined')
+  if (kept.length > 0) note(`JetStream does not change ${kept.join(', ')}: only a new stream can differ`)
+  for (const { stream, region, why } of conflicts)
+    note(`"confab streams apply" refuses this topology: ${stream} in ${region} ${why}`)
+  const losing = [...new Set(changes.flatMap(({ stream, destructive }) => (destructive ? [stream] : [])))]
+  const acceptable = losing.filter(name => conflicts.every(({ stream }) => stream !== name))
+  if (acceptable.length > 0)
+    note(`"confab streams apply" refuses these changes without --allow-loss ${acceptable.join(' ')}`)
+}
 
 /** `confab streams plan`: shows what `apply` would change. */
 export const plan = async (flags: ApplyFlags): Promise<void> => {
   const config = configOf(flags)
-  const system = await openExisting(config, 'confab-streams')
+  const { topology, definitions } = readTopology(config)
+  const isJson = flags.json === true
+  if (isOneRegion(topology)) {
+    const system = await openExisting(config, 'confab-streams')
+    try {
+      const planned = await planStreams(system.nats.connection, definitions)
+      await printPlan({ ...planned, conflicts: [] }, false, isJson)
+    } finally {
+      await system.close()
+    }
+    return
+  }
+  const regions = await openDataRegions(config, topology, 'confab-streams')
   try {
-    const { changes, kept } = await planStreams(
-      system.nats.connection,
-      loadStreams({ replicas: config.natsReplicas }),
-    )
-    if (flags.json) await print(`${JSON.stringify({ changes }, undefined, 2)}\n`)
-    else if (changes.length > 0) await print(changesTable(changes))
-    if (changes.length === 0) note('all streams are as defined')
-    if (kept.length > 0) note(`JetStream does not change ${kept.join(', ')}: only a new stream can differ`)
-    const losing = [...new Set(changes.flatMap(({ stream, destructive }) => (destructive ? [stream] : [])))]
-    if (losing.length > 0)
-      note(`"confab streams apply" refuses these changes without --allow-loss ${losing.join(' ')}`)
+    await printPlan(await planRegions(topology, regions.open, definitions), true, isJson)
   } finally {
-    await system.close()
+    await regions.close()
   }
 }
 
-/** `confab streams apply`: makes the streams and the buckets as they are defined. */
+/** Applies the definitions to the regions of a system. */
+type ApplyTo = (options: {
+  readonly allowLoss: ReadonlySet<string>
+  readonly onApplied: (applied: AppliedStream) => void
+}) => Promise<unknown>
+
+interface AppliedSystem {
+  /** The connection to the region whose audit stream records the action. */
+  readonly recorded: Nats
+  /** The connection to each region, which has buckets of its own. */
+  readonly regions: readonly Nats[]
+  readonly hasRegions: boolean
+  readonly applyTo: ApplyTo
+}
+
+const applySystem = async (
+  recorder: CommandRecorder,
+  flags: ApplyFlags,
+  config: ConfabConfig,
+  { recorded, regions, hasRegions, applyTo }: AppliedSystem,
+): Promise<void> => {
+  const { maxLifetimeMs, clockToleranceMs } = config.tokens
+  const applied: AppliedStream[] = []
+  const show = async (shown: readonly AppliedStream[]): Promise<void> => {
+    const rows = shown.map(({ kept, ...row }) => row)
+    await print(flags.json ? `${JSON.stringify(rows, undefined, 2)}\n` : appliedTable(shown, hasRegions))
+  }
+  try {
+    await recorder.perform({ config, nats: recorded }, {}, async report => {
+      try {
+        await applyTo({ allowLoss: new Set(flags.allowLoss), onApplied: one => applied.push(one) })
+        for (const nats of regions)
+          await applyBuckets(nats, {
+            replicas: config.natsReplicas,
+            revocationsMs: maxLifetimeMs + clockToleranceMs,
+          })
+      } finally {
+        // Also when a later stream fails: the record and the output have what was changed.
+        report(changesOf(applied) ?? { changed: 'nothing' })
+      }
+    })
+  } catch (error) {
+    const changed = applied.filter(({ outcome }) => outcome !== 'unchanged')
+    if (changed.length > 0) await show(changed)
+    throw error
+  }
+  await show(applied)
+  const kept = applied.flatMap(({ stream, region, kept }) =>
+    kept.map(setting => `${setting} of ${stream}${region === undefined ? '' : ` in ${region}`}`),
+  )
+  if (kept.length > 0)
+    throw new CliError(
+      'NOT_READY',
+      `JetStream does not change ${kept.join(', ')}: a new stream is needed to remove the difference`,
+    )
+}
+
+/** `confab streams apply`: makes the streams and the buckets as they are defined, in all regions. */
 export const apply = async (recorder: CommandRecorder, flags: ApplyFlags): Promise<void> => {
   const config = configOf(flags)
-  const system = await openNats(config, 'confab-streams', note)
-  try {
-    const definitions = loadStreams({ replicas: config.natsReplicas })
-    const allowLoss = new Set(flags.allowLoss)
-    const { maxLifetimeMs, clockToleranceMs } = config.tokens
-    const applied = await recorder.perform({ config, nats: system.nats }, {}, async report => {
-      const done = await applyStreams(system.nats.connection, definitions, allowLoss)
-      await applyBuckets(system.nats, {
-        replicas: config.natsReplicas,
-        revocationsMs: maxLifetimeMs + clockToleranceMs,
+  const { topology, definitions } = readTopology(config)
+  if (isOneRegion(topology)) {
+    const system = await openNats(config, 'confab-streams', note)
+    try {
+      await applySystem(recorder, flags, config, {
+        recorded: system.nats,
+        regions: [system.nats],
+        hasRegions: false,
+        applyTo: options => applyStreams(system.nats.connection, definitions, options),
       })
-      report(changesOf(done) ?? { changed: 'nothing' })
-      return done
+    } finally {
+      await system.close()
+    }
+    return
+  }
+  const regions = await openDataRegions(config, topology, 'confab-streams')
+  try {
+    const connections = regions.open.map(({ nats }) => nats)
+    await applySystem(recorder, flags, config, {
+      recorded: connections[0] as Nats,
+      regions: connections,
+      hasRegions: true,
+      applyTo: options => applyRegions(topology, regions.open, definitions, options),
     })
-    const rows = applied.map(({ stream, outcome, changed }) => ({ stream, outcome, changed }))
-    await print(
-      flags.json
-        ? `${JSON.stringify(rows, undefined, 2)}\n`
-        : table(
-            [{ title: 'stream' }, { title: 'outcome' }, { title: 'changed' }],
-            rows.map(({ stream, outcome, changed }) => [stream, outcome, changed.join(', ')]),
-          ),
-    )
-    const kept = applied.flatMap(({ stream, kept }) => kept.map(setting => `${setting} of ${stream}`))
-    if (kept.length > 0)
-      throw new CliError(
-        'NOT_READY',
-        `JetStream does not change ${kept.join(', ')}: a new stream is needed to remove the difference`,
-      )
   } finally {
-    await system.close()
+    await regions.close()
   }
 }

@@ -1,7 +1,7 @@
 import { Command } from 'commander'
 import { loadStreams, rightsFile } from '../../infra/nats/index.ts'
 import { reads, records } from '../command/command-effect.ts'
-import { addConfigFlags, addSystemOptions } from '../command/config-flags.ts'
+import { addConfigFlags } from '../command/config-flags.ts'
 import { print } from '../terminal/output.ts'
 import { apply, plan } from './apply.ts'
 import { status } from './status.ts'
@@ -11,14 +11,18 @@ const rights = (): Promise<void> => print(rightsFile(loadStreams()))
 export const streamsCommand = (): Command => {
   const command = new Command('streams').description('Manage the streams that hold the log')
   reads(
-    addSystemOptions(command.command('status').description('Show stream status'))
+    addConfigFlags(command.command('status').description('Show stream status'), [
+      'data',
+      'natsServers',
+      'topology',
+    ])
       .option('--json', 'Output JSON')
       .action(status),
   )
   reads(
     addConfigFlags(
       command.command('plan').description('Show what "streams apply" would change, without changing it'),
-      ['data', 'natsServers', 'natsReplicas'],
+      ['data', 'natsServers', 'natsReplicas', 'topology'],
     )
       .option('--json', 'Output JSON')
       .action(plan),
@@ -31,7 +35,7 @@ export const streamsCommand = (): Command => {
         .description(
           'Create or update streams as streams/*.yaml define them, and the key-value buckets; deletes no streams',
         ),
-      ['data', 'natsServers', 'natsReplicas'],
+      ['data', 'natsServers', 'natsReplicas', 'topology'],
     )
       .option('--allow-loss <stream...>', 'Streams that may lose stored messages by the update')
       .option('--json', 'Output JSON'),

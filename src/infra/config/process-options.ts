@@ -132,6 +132,14 @@ export const natsOptions = {
     unit: 'copies',
     doc: 'Copies of each stream (1, 3 or 5) on a cluster of at least as many servers. Not given: existing streams keep theirs, new ones get one.',
   }),
+  topology: option({
+    key: 'topology',
+    flag: '--topology <file>',
+    type: path as OptionType<string | undefined>,
+    default: undefined,
+    shownDefault: 'streams/topology.yaml',
+    doc: 'File with the regions of the system, and the home of each stream, for `confab region` and `confab streams`. The default has one region, with the configured servers.',
+  }),
   natsTimeoutMs: option({
     key: 'nats.timeout',
     type: duration(250, minutes),

@@ -2,7 +2,13 @@ import { type JetStreamManager, jetstream, type StreamConfig } from '@nats-io/je
 import t from 'tap'
 import { forecastOf, growthOf } from '../../../src/infra/nats/log/stream-growth.ts'
 import { streamsStatus } from '../../../src/infra/nats/log/stream-status.ts'
-import { applyStreams, loadStreams, openManager, planStreams } from '../../../src/infra/nats/log/streams.ts'
+import {
+  type Applied,
+  applyStreams,
+  loadStreams,
+  openManager,
+  planStreams,
+} from '../../../src/infra/nats/log/streams.ts'
 import { startNats } from '../../harness/nats.ts'
 
 const change = async (manager: JetStreamManager, stream: string, settings: Partial<StreamConfig>) => {
@@ -78,8 +84,10 @@ t.test('a change that loses messages is refused, unless the stream is named', as
     })
     t.equal((await manager.streams.info('SNAPSHOTS')).state.messages, 3, `${message}: nothing is lost`)
     t.not((await manager.streams.info('CONV_0')).config.description, message, 'no other stream is changed')
-    await t.rejects(applyStreams(connection, definitions, new Set(['CONV_0'])), { code: 'WOULD_LOSE_DATA' })
-    const applied = await applyStreams(connection, definitions, new Set(['SNAPSHOTS']))
+    await t.rejects(applyStreams(connection, definitions, { allowLoss: new Set(['CONV_0']) }), {
+      code: 'WOULD_LOSE_DATA',
+    })
+    const applied = await applyStreams(connection, definitions, { allowLoss: new Set(['SNAPSHOTS']) })
     t.same(
       applied.flatMap(({ stream, outcome }) => (outcome === 'unchanged' ? [] : [stream])),
       ['CONV_0', 'SNAPSHOTS'],
@@ -151,3 +159,38 @@ t.test('forecasts', t => {
   )
   t.end()
 })
+
+t.test(
+  'missing streams are created before a loss is refused, and changes before a failure are reported',
+  async t => {
+    const nats = await startNats(t)
+    const { connection } = await nats.connect()
+    const manager = await openManager(connection)
+    await jetstream(connection).publish('snap.conv.a', 'x')
+    await jetstream(connection).publish('snap.conv.b', 'x')
+    await manager.streams.delete('AUDIT')
+    const outcomes: string[] = []
+    const onApplied = ({ stream, outcome }: Applied) => outcomes.push(`${stream} ${outcome}`)
+    const losing = loadStreams().map(one => (one.name === 'SNAPSHOTS' ? { ...one, max_msgs: 1 } : one))
+    await t.rejects(applyStreams(connection, losing, { onApplied }), { code: 'WOULD_LOSE_DATA' })
+    t.same(outcomes, ['AUDIT created'])
+    t.equal((await manager.streams.info('SNAPSHOTS')).state.messages, 2)
+
+    outcomes.length = 0
+    const impossible = loadStreams().map(one =>
+      one.name === 'CONV_0'
+        ? { ...one, description: 'changed' }
+        : one.name === 'USER_0'
+          ? { ...one, storage: 'memory' as const }
+          : one,
+    )
+    await t.rejects(applyStreams(connection, impossible, { onApplied }), {
+      code: 'NATS_STREAMS',
+      message: /^stream USER_0: storage cannot be set as defined/,
+    })
+    t.same(
+      outcomes.filter(text => !text.endsWith('unchanged')),
+      ['CONV_0 updated'],
+    )
+  },
+)

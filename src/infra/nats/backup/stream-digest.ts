@@ -31,6 +31,9 @@ interface Message {
   readonly data: Uint8Array
 }
 
+/** Messages of a stream, in order. */
+export type ReadBatch = readonly Message[]
+
 const toMessage: ReadMessage<Message> = (_, seq, subject, headers, data) => ({ seq, subject, headers, data })
 
 /** The first header that a direct get appends to those of the stored message. */
@@ -85,13 +88,13 @@ const addAll = async (
 }
 
 /** Reads the messages from `first` to `last` by one direct get. Rejects with NatsError. */
-const sampleOf = (
+export const readBatch = (
   { connection }: Nats,
   inbox: ReplyInbox,
   stream: string,
   { first, last }: SequenceRange,
-): Promise<Message[]> => {
-  const { promise, resolve, reject } = Promise.withResolvers<Message[]>()
+): Promise<ReadBatch> => {
+  const { promise, resolve, reject } = Promise.withResolvers<ReadBatch>()
   const fail = (why: string): void => reject(cannotRead(stream, why))
   const messages: Message[] = []
   const answer = (msg: Msg): boolean => {
@@ -142,12 +145,12 @@ const addSamples = async (
   const inbox = new ReplyInbox(nats, 10_000)
   try {
     for (const sample of samplesOf(range)) {
-      let found = await sampleOf(nats, inbox, stream, sample)
+      let found = await readBatch(nats, inbox, stream, sample)
       // A replica may be behind the leader, or the last message of the range may be deleted.
       for (let left = attempts; left > 0 && !signal.aborted; left--) {
         if (sample.last < range.last || found.at(-1)?.seq === range.last) break
         await sleep(pauseMs, signal)
-        found = await sampleOf(nats, inbox, stream, sample)
+        found = await readBatch(nats, inbox, stream, sample)
       }
       for (const message of found) add(hash, message)
     }

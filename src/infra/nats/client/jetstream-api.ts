@@ -17,6 +17,7 @@ export const ApiError = {
   deleteFailed: 10_057,
   streamNameInUse: 10_058,
   streamNotFound: 10_059,
+  consumerNotFound: 10_014,
   /** `wrong last sequence: N`. */
   wrongLastSequence: 10_071,
   /** The same, while the write that wins is still in flight. */

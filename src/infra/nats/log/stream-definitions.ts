@@ -83,13 +83,16 @@ const compile = (file: DefinitionFile, options: LoadStreamsOptions): StreamDefin
   }))
 }
 
+/** The file of `streams/` that holds the regions, not a definition. */
+export const topologyFile = 'topology.yaml'
+
 /** The folder `streams/`: four levels above this file, in the sources (`src`) and in the package (`dist`). */
-const ownFolder = (): string => fileURLToPath(new URL('../../../../streams', import.meta.url))
+export const ownStreamsFolder = (): string => fileURLToPath(new URL('../../../../streams', import.meta.url))
 
 /** Reads the definitions of all streams. Throws NatsError, which names the file, for an invalid definition. */
 export const loadStreams = (options: LoadStreamsOptions = {}): StreamDefinition[] => {
-  const folder = options.folder ?? ownFolder()
-  const names = readdirSync(folder).filter(name => name.endsWith('.yaml'))
+  const folder = options.folder ?? ownStreamsFolder()
+  const names = readdirSync(folder).filter(name => name.endsWith('.yaml') && name !== topologyFile)
   return names.sort().flatMap(name => {
     try {
       return compile(parse(readFileSync(join(folder, name), 'utf8')) as DefinitionFile, options)

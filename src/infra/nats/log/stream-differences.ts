@@ -2,6 +2,9 @@ import { isDeepStrictEqual } from 'node:util'
 import type { StreamConfig, StreamInfo } from '@nats-io/jetstream'
 import { type StreamDefinition, safeguards } from './stream-definitions.ts'
 
+/** A definition of a stream: one that takes subjects, or a mirror, which takes none. */
+export type AnyDefinition = Omit<StreamDefinition, 'subjects'> & Partial<Pick<StreamDefinition, 'subjects'>>
+
 /** A setting of a stream that differs from the definition. */
 export interface StreamChange {
   readonly stream: string
@@ -42,7 +45,7 @@ const valueIn = (config: StreamConfig, field: string): unknown =>
   config[field as keyof StreamConfig] ?? defaults[field]
 
 /** Returns the names of the settings that differ from the definition. */
-export const differingFields = (actual: StreamConfig, defined: StreamDefinition): string[] =>
+export const differingFields = (actual: StreamConfig, defined: AnyDefinition): string[] =>
   Object.entries(defined)
     .filter(([field, value]) => {
       const its = valueIn(actual, field)
@@ -58,7 +61,7 @@ const isDestructive = (field: string, from: unknown, to: unknown): boolean => {
 }
 
 /** Compares a stream with its definition. `info` is undefined for a stream that does not exist. */
-export const compareStream = (info: StreamInfo | undefined, defined: StreamDefinition): StreamDifferences => {
+export const compareStream = (info: StreamInfo | undefined, defined: AnyDefinition): StreamDifferences => {
   const stream = defined.name
   if (info === undefined)
     return { changes: [{ stream, field: 'name', to: stream, destructive: false }], kept: [] }
@@ -67,7 +70,7 @@ export const compareStream = (info: StreamInfo | undefined, defined: StreamDefin
     .filter(field => !unchangeable.has(field))
     .map((field): StreamChange => {
       const from = valueIn(info.config, field)
-      const to = defined[field as keyof StreamDefinition]
+      const to = defined[field as keyof AnyDefinition]
       const destructive = info.state.messages > 0 && isDestructive(field, from, to)
       return { stream, field, ...(from === undefined ? {} : { from }), to, destructive }
     })
@@ -77,7 +80,7 @@ export const compareStream = (info: StreamInfo | undefined, defined: StreamDefin
 /** Returns a stream's settings as an update has to have them. */
 export const updatedConfig = (
   actual: StreamConfig,
-  defined: StreamDefinition,
+  defined: AnyDefinition,
   kept: readonly string[],
 ): StreamConfig => {
   const config = { ...actual, ...defined, metadata: { ...actual.metadata, ...defined.metadata } }

@@ -3,8 +3,7 @@ import { type NatsConnection, TimeoutError } from '@nats-io/transport-node'
 import { auditSubject, Family } from '../../../events/index.ts'
 import type { Nats } from '../client/connection.ts'
 import { accountStorage } from './log-storage.ts'
-import type { StreamDefinition } from './stream-definitions.ts'
-import { differingFields } from './stream-differences.ts'
+import { type AnyDefinition, differingFields } from './stream-differences.ts'
 import {
   type Forecast,
   forecastOf,
@@ -89,8 +88,12 @@ const answerFor = async (
   }
 }
 
-/** Whether a stream holds events or audit records. The other streams drop messages as they are defined to. */
-const keepsAll = ({ subjects }: StreamDefinition): boolean =>
+/**
+ * Whether a stream holds events or audit records. The other streams drop messages as they are defined to. Only streams
+ * of the log have mirrors.
+ */
+const keepsAll = ({ subjects = [], mirror }: AnyDefinition): boolean =>
+  mirror !== undefined ||
   subjects.some(
     subject =>
       subject === auditSubject || Object.values(Family).some(family => subject.startsWith(`${family}.`)),
@@ -105,7 +108,7 @@ export const missingIn = ({ state, config }: Pick<StreamInfo, 'state' | 'config'
 
 interface Answered {
   /** Under the actual name of the stream. */
-  readonly definition: StreamDefinition
+  readonly definition: AnyDefinition
   readonly answer: StreamInfo | undefined | null
   readonly growth: StreamGrowth | undefined
 }
@@ -113,7 +116,7 @@ interface Answered {
 const askFor = async (
   connection: NatsConnection,
   manager: JetStreamManager,
-  defined: StreamDefinition,
+  defined: AnyDefinition,
 ): Promise<Answered> => {
   const definition = await withActualName(manager, defined).catch(() => defined)
   const answer = await answerFor(manager, definition.name)
@@ -150,7 +153,7 @@ const statusOf = (
 /** Returns the status of the defined streams, found by their subjects. */
 export const streamsStatus = async (
   nats: Pick<Nats, 'connection'>,
-  definitions: readonly StreamDefinition[],
+  definitions: readonly AnyDefinition[],
 ): Promise<readonly StreamStatus[]> => {
   const { connection } = nats
   const manager = await openManager(connection)

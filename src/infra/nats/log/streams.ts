@@ -1,10 +1,16 @@
-import { type JetStreamManager, jetstreamManager, type StreamInfo } from '@nats-io/jetstream'
+import {
+  type JetStreamManager,
+  jetstreamManager,
+  type StreamConfig,
+  type StreamInfo,
+} from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
 import { ApiError, apiCodeOf, askJetStream, streamsTaking } from '../client/jetstream-api.ts'
 import { NatsError, NatsProblem, rightsError, violationIn } from '../client/nats-error.ts'
 import { supportedNats } from '../client/server-versions.ts'
 import { type StreamDefinition, safeguards } from './stream-definitions.ts'
 import {
+  type AnyDefinition,
   compareStream,
   type StreamChange,
   type StreamDifferences,
@@ -53,76 +59,107 @@ export const infoOf = async (manager: JetStreamManager, stream: string): Promise
  * Returns the definition under the name of the stream that takes its subjects already: a promoted mirror has a name of
  * its own. Returns it as it is when no stream takes them, or several do.
  */
-export const withActualName = async (
+export const withActualName = async <T extends AnyDefinition>(
   manager: JetStreamManager,
-  definition: StreamDefinition,
-): Promise<StreamDefinition> => {
-  const [name, ...others] = await streamsTaking(manager, definition.subjects[0] ?? '')
+  definition: T,
+): Promise<T> => {
+  const subject = definition.subjects?.[0]
+  if (subject === undefined) return definition
+  const [name, ...others] = await streamsTaking(manager, subject)
   return name === undefined || others.length > 0 ? definition : { ...definition, name }
 }
 
-const compare = async (
-  manager: JetStreamManager,
-  definition: StreamDefinition,
-): Promise<
-  StreamDifferences & { readonly defined: StreamDefinition; readonly info: StreamInfo | undefined }
-> => {
-  const defined = await withActualName(manager, definition)
-  const info = await infoOf(manager, defined.name)
-  return { ...compareStream(info, defined), defined, info }
+/** A stream, its definition, and their differences. */
+export interface ComparedStream extends StreamDifferences {
+  readonly defined: AnyDefinition
+  /** Undefined for a stream that does not exist. */
+  readonly info: StreamInfo | undefined
 }
+
+const compareOne = (manager: JetStreamManager, definition: AnyDefinition): Promise<ComparedStream> =>
+  named(definition.name, async () => {
+    const defined = await withActualName(manager, definition)
+    const info = await infoOf(manager, defined.name)
+    return { ...compareStream(info, defined), defined, info }
+  })
+
+/** Compares streams with their definitions. Throws NatsError, which names the stream. */
+export const compareStreams = (
+  manager: JetStreamManager,
+  definitions: readonly AnyDefinition[],
+): Promise<ComparedStream[]> => Promise.all(definitions.map(definition => compareOne(manager, definition)))
 
 /** Returns what `applyStreams` would change, and what it cannot change, without changing anything. Throws NatsError. */
 export const planStreams = async (
   connection: NatsConnection,
   definitions: readonly StreamDefinition[],
 ): Promise<StreamDifferences> => {
-  const manager = await openManager(connection)
-  const compared = await Promise.all(
-    definitions.map(definition => named(definition.name, () => compare(manager, definition))),
-  )
+  const compared = await compareStreams(await openManager(connection), definitions)
   return {
     changes: compared.flatMap(({ changes }) => changes),
     kept: compared.flatMap(({ kept, defined }) => kept.map(field => `${field} of ${defined.name}`)),
   }
 }
 
-const applyOne = async (
+/**
+ * Creates the streams that do not exist, in order. `onApplied` receives each. Returns the comparisons of the others,
+ * also of those that another process created meanwhile. Throws NatsError, which names the stream.
+ */
+export const createMissing = async (
   manager: JetStreamManager,
-  definition: StreamDefinition,
-  allowLoss: ReadonlySet<string>,
-): Promise<Applied> => {
-  const { changes, kept, defined, info } = await compare(manager, definition)
-  const stream = defined.name
-  if (info === undefined)
-    try {
-      await manager.streams.add(defined)
-      return { stream, outcome: 'created', changed: [], kept: [] }
-    } catch (error) {
-      // Another process created the stream first.
-      if (apiCodeOf(error) === ApiError.streamNameInUse) return applyOne(manager, definition, allowLoss)
-      throw error
-    }
-  refuseLoss(changes, allowLoss)
-  const changed = changes.map(({ field }) => field)
-  if (changed.length === 0) return { stream, outcome: 'unchanged', changed, kept }
-  try {
-    await manager.streams.update(stream, updatedConfig(info.config, defined, kept))
-  } catch (error) {
-    const refused = violationIn(error)
-    if (refused !== undefined) throw rightsError(refused, error)
-    const why = error instanceof Error ? error.message : String(error)
-    throw new NatsError(
-      NatsProblem.streams,
-      `stream ${stream}: ${changed.join(', ')} cannot be set as defined: ${why}`,
-      error,
-    )
+  compared: readonly ComparedStream[],
+  onApplied: (applied: Applied) => void,
+): Promise<ComparedStream[]> => {
+  const existing: ComparedStream[] = []
+  for (const one of compared) {
+    const { name } = one.defined
+    if (one.info !== undefined) existing.push(one)
+    else
+      await named(name, async () => {
+        try {
+          await manager.streams.add(one.defined as StreamConfig)
+          onApplied({ stream: name, outcome: 'created', changed: [], kept: [] })
+        } catch (error) {
+          if (apiCodeOf(error) !== ApiError.streamNameInUse) throw error
+          existing.push(await compareOne(manager, one.defined))
+        }
+      })
   }
-  return { stream, outcome: 'updated', changed, kept }
+  return existing
+}
+
+/**
+ * Updates streams as their comparisons say, in order. `onApplied` receives each stream. Throws NatsError, which names
+ * the stream.
+ */
+export const updateStreams = async (
+  manager: JetStreamManager,
+  compared: readonly ComparedStream[],
+  onApplied: (applied: Applied) => void,
+): Promise<void> => {
+  for (const { changes, kept, defined, info } of compared) {
+    if (info === undefined) continue
+    const stream = defined.name
+    const changed = changes.map(({ field }) => field)
+    if (changed.length > 0)
+      try {
+        await manager.streams.update(stream, updatedConfig(info.config, defined, kept))
+      } catch (error) {
+        const refused = violationIn(error)
+        if (refused !== undefined) throw rightsError(refused, error)
+        const why = error instanceof Error ? error.message : String(error)
+        throw new NatsError(
+          NatsProblem.streams,
+          `stream ${stream}: ${changed.join(', ')} cannot be set as defined: ${why}`,
+          error,
+        )
+      }
+    onApplied({ stream, outcome: changed.length === 0 ? 'unchanged' : 'updated', changed, kept })
+  }
 }
 
 /** Throws NatsError for a change that loses events of a stream that is not named. */
-const refuseLoss = (changes: readonly StreamChange[], allowLoss: ReadonlySet<string>): void => {
+export const refuseLoss = (changes: readonly StreamChange[], allowLoss: ReadonlySet<string>): void => {
   const lost = changes.find(({ stream, destructive }) => destructive && !allowLoss.has(stream))
   if (lost === undefined) return
   const { stream, field } = lost
@@ -135,7 +172,7 @@ const refuseLoss = (changes: readonly StreamChange[], allowLoss: ReadonlySet<str
 }
 
 /** Runs a request about a stream. Throws NatsError, which names the stream. */
-const named = async <T>(stream: string, request: () => Promise<T>): Promise<T> => {
+export const named = async <T>(stream: string, request: () => Promise<T>): Promise<T> => {
   try {
     return await request()
   } catch (error) {
@@ -146,22 +183,38 @@ const named = async <T>(stream: string, request: () => Promise<T>): Promise<T> =
   }
 }
 
+export interface ApplyOptions {
+  /** Names of the streams that may lose events by an update. Default: none. */
+  readonly allowLoss?: ReadonlySet<string> | undefined
+  /** Receives each stream when it is as defined, also before a later stream fails. */
+  readonly onApplied?: ((applied: Applied) => void) | undefined
+}
+
 /**
  * Creates or updates the streams as they are defined. Finds existing streams by their subjects. Several processes may
- * run it at any time; it deletes no streams and moves no events. `allowLoss`: names of the streams that may lose events
- * by an update; every other such update is refused before anything changes. Throws NatsError.
+ * run it at any time; it deletes no streams and moves no events. It creates the missing streams first: creation loses
+ * nothing, and the audit stream must exist before a refusal can be recorded. Then, before any update, it refuses
+ * updates that lose events of a stream that `allowLoss` does not name. Throws NatsError.
  */
 export const applyStreams = async (
   connection: NatsConnection,
   definitions: readonly StreamDefinition[],
-  allowLoss: ReadonlySet<string> = new Set(),
+  { allowLoss = new Set(), onApplied }: ApplyOptions = {},
 ): Promise<readonly Applied[]> => {
   const manager = await openManager(connection)
-  refuseLoss((await planStreams(connection, definitions)).changes, allowLoss)
-  const applied: Applied[] = []
-  for (const definition of definitions)
-    applied.push(await named(definition.name, () => applyOne(manager, definition, allowLoss)))
-  return applied
+  const done = new Map<string, Applied>()
+  const note = (applied: Applied): void => {
+    done.set(applied.stream, applied)
+    onApplied?.(applied)
+  }
+  const compared = await compareStreams(manager, definitions)
+  const existing = await createMissing(manager, compared, note)
+  refuseLoss(
+    existing.flatMap(({ changes }) => changes),
+    allowLoss,
+  )
+  await updateStreams(manager, existing, note)
+  return compared.flatMap(({ defined }) => done.get(defined.name) ?? [])
 }
 
 /** Settings without which a stream may lose events, or without which processes cannot read and write it. */

@@ -1,0 +1,16 @@
+export {
+  type AppliedInRegion,
+  applyRegions,
+  planRegions,
+  type RegionsPlan,
+} from './apply-regions.ts'
+export { type Conflict, domainOf, type OpenRegion, type RegionChange } from './compare-regions.ts'
+export { loadTopology } from './load-topology.ts'
+export {
+  type MirrorStatus,
+  type RegionsStatus,
+  regionsStatus,
+  type StreamInRegions,
+} from './region-status.ts'
+export { definitionsIn, type StreamRole, streamsIn } from './region-streams.ts'
+export { isOneRegion, placementOf, type Region, type Topology, TopologyError } from './topology.ts'
