@@ -40,8 +40,8 @@ export const Actions = {
   },
   /**
    * With `--allow-loss` this action removes messages, and yet no record has to precede it: it creates the audit stream
-   * itself, and it repairs the settings without which that stream stores nothing. Its record also names the streams that
-   * were changed before a failure.
+   * itself, and it repairs the settings without which that stream stores nothing. Its record also names the streams
+   * that were changed before a failure.
    */
   'streams.apply': {
     meaning: 'Streams were created, or settings of streams were changed, as they are defined.',
