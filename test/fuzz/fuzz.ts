@@ -47,6 +47,8 @@ const baselineMs = 5_000
 const mostSlower = 20
 /** The longest turn of the event loop, in units of the reference work: about half a second. */
 const longestTurn = 150
+/** The least share of requests of a type that succeed. */
+const leastSuccess: Readonly<Record<string, number>> = { hello: 0.3, send: 0.1, inbox: 0.1 }
 const MiB = 1024 ** 2
 /** Memory that caches with a bound may add after the start of a run. */
 const mostGrowth = 96 * MiB
@@ -64,8 +66,13 @@ const baselineLoad = async (target: Target, untilAt: number): Promise<void> => {
   await Promise.all(lanesOf(target).map(ask))
 }
 
+interface Outcomes {
+  readonly ok: number
+  readonly errors: number
+}
+
 /** Returns how often each type of request was answered with a success and with errors. */
-const outcomes = async ({ confab }: FuzzedServer): Promise<string> => {
+const outcomes = async ({ confab }: FuzzedServer): Promise<ReadonlyMap<string, Outcomes>> => {
   const text = await (await fetch(`${confab.adminUrl}/metrics`)).text()
   const counts = new Map<string, { ok: number; errors: number }>()
   for (const [, type = '', outcome, count] of text.matchAll(
@@ -75,7 +82,7 @@ const outcomes = async ({ confab }: FuzzedServer): Promise<string> => {
     counts.set(type, known)
     known[outcome === 'ok' ? 'ok' : 'errors'] += Number(count)
   }
-  return [...counts].map(([type, { ok, errors }]) => `${type} ${ok}/${errors}`).join(', ')
+  return counts
 }
 
 const becomes = async (holds: () => Promise<boolean>): Promise<boolean> => {
@@ -135,7 +142,15 @@ export const fuzz = async (t: Asserts, { seed, minutes, log }: FuzzOptions): Pro
   const turn = await server.longestTurn()
   await neighbours.end()
   await stopKeeping()
-  log(`successes and errors: ${await outcomes(server)}`)
+  const counts = await outcomes(server)
+  log(
+    `successes and errors: ${[...counts].map(([type, { ok, errors }]) => `${type} ${ok}/${errors}`).join(', ')}`,
+  )
+  // A fuzzer that the server does not let in finds nothing.
+  for (const [type, least] of Object.entries(leastSuccess)) {
+    const { ok, errors } = counts.get(type) ?? { ok: 0, errors: 1 }
+    t.ok(ok >= least * (ok + errors), `enough requests succeed: ${type} ${ok} of ${ok + errors}`)
+  }
 
   for (const result of results) {
     t.same(result.found, [], `${result.name}: no finding in ${result.cases} cases`)

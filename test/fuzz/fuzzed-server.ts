@@ -46,6 +46,8 @@ export interface FuzzedServer {
 }
 
 const errorLevel = 50
+/** Time after which the strangers have new tokens, ms. */
+const tokenMs = 250
 
 /** Whether a line of output reports a fault: a line of the log, or text of Node.js itself. */
 const isFault = (line: string): boolean => {
@@ -73,7 +75,13 @@ export const startFuzzedServer = async (t: Teardown): Promise<FuzzedServer> => {
   t.teardown(() => confab.stop())
 
   const tokens = new Map<string, string>()
-  for (const user of [...strangers, ...victims, keeper]) tokens.set(user, await signDevToken(secret, user))
+  const sign = async (users: readonly string[]): Promise<void> => {
+    for (const user of users) tokens.set(user, await signDevToken(secret, user))
+  }
+  await sign([...strangers, ...victims, keeper])
+  // The strangers end their own sessions, and so the tokens of these: without new ones, soon no request is accepted.
+  const signing = setInterval(() => void sign(strangers), tokenMs)
+  t.teardown(() => clearInterval(signing))
   const probed = async <T>(path: string): Promise<T> =>
     (await (await fetch(`http://127.0.0.1:${probePort}${path}`)).json()) as T
   const { reference } = await probed<{ reference: number }>('/reference')
