@@ -3,6 +3,7 @@ import type { NatsConnection } from '@nats-io/transport-node'
 import { ApiError, apiCodeOf, askJetStream, streamsTaking } from '../client/jetstream-api.ts'
 import { NatsError, NatsProblem, rightsError, violationIn } from '../client/nats-error.ts'
 import { supportedNats } from '../client/server-versions.ts'
+import { afterMoves } from './moved-partitions.ts'
 import { type StreamDefinition, safeguards } from './stream-definitions.ts'
 import {
   compareStream,
@@ -61,6 +62,16 @@ export const withActualName = async (
   return name === undefined || others.length > 0 ? definition : { ...definition, name }
 }
 
+/** Returns the definitions with the subjects that streams have after partitions moved. */
+export const actualDefinitions = async (
+  manager: JetStreamManager,
+  definitions: readonly StreamDefinition[],
+): Promise<StreamDefinition[]> => {
+  const infos: StreamInfo[] = []
+  for await (const info of manager.streams.list()) infos.push(info)
+  return afterMoves(definitions, infos)
+}
+
 const compare = async (
   manager: JetStreamManager,
   definition: StreamDefinition,
@@ -79,7 +90,9 @@ export const planStreams = async (
 ): Promise<StreamDifferences> => {
   const manager = await openManager(connection)
   const compared = await Promise.all(
-    definitions.map(definition => named(definition.name, () => compare(manager, definition))),
+    (await actualDefinitions(manager, definitions)).map(definition =>
+      named(definition.name, () => compare(manager, definition)),
+    ),
   )
   return {
     changes: compared.flatMap(({ changes }) => changes),
@@ -159,7 +172,7 @@ export const applyStreams = async (
   const manager = await openManager(connection)
   refuseLoss((await planStreams(connection, definitions)).changes, allowLoss)
   const applied: Applied[] = []
-  for (const definition of definitions)
+  for (const definition of await actualDefinitions(manager, definitions))
     applied.push(await named(definition.name, () => applyOne(manager, definition, allowLoss)))
   return applied
 }

@@ -1,0 +1,30 @@
+import type { StreamInfo } from '@nats-io/jetstream'
+import { Family } from '../../../events/index.ts'
+import { OriginMetadata } from './log-layout.ts'
+import type { StreamDefinition } from './stream-definitions.ts'
+
+const familyIn = (subjects: readonly string[] = []): string | undefined =>
+  Object.values(Family).find(family => subjects.some(subject => subject.startsWith(`${family}.`)))
+
+/**
+ * Returns the definitions with the streams and subjects that the log has after partitions moved. A file of `streams/`
+ * defines how many streams a new log has; an existing log keeps its partitions where they are.
+ */
+export const afterMoves = (
+  definitions: readonly StreamDefinition[],
+  infos: readonly StreamInfo[],
+): StreamDefinition[] => {
+  const moved = infos
+    .map(({ config }) => config)
+    .filter(({ metadata }) => metadata?.[OriginMetadata.moved] !== undefined)
+  const names = new Set(moved.map(({ name }) => name))
+  const families = new Set(moved.map(({ subjects }) => familyIn(subjects)))
+  const others = definitions.filter(
+    ({ name, subjects }) => !names.has(name) || !families.has(familyIn(subjects)),
+  )
+  const ofMoved = moved.flatMap(({ name, subjects }): StreamDefinition[] => {
+    const defined = definitions.find(one => familyIn(one.subjects) === familyIn(subjects))
+    return defined === undefined ? [] : [{ ...defined, name, subjects }]
+  })
+  return [...ofMoved, ...others]
+}

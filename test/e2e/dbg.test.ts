@@ -1,0 +1,136 @@
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import t from 'tap'
+import { Family, partitionOf } from '../../src/events/index.ts'
+import { readViews, sameViews } from '../harness/compare-views.ts'
+import { type ConfabProcess, spawnConfab, untilReady } from '../harness/confab-process.ts'
+import { EventSourceClient } from '../harness/event-source.ts'
+import { ackedAreStored, clientsSawTheLog, seqsAreGapless } from '../harness/invariants.ts'
+import { startLoad } from '../harness/load.ts'
+import { movePartitions, movesOf } from '../harness/move-partitions.ts'
+import { startNats } from '../harness/nats.ts'
+import { Outsider } from '../harness/outsider.ts'
+import { replayLog } from '../harness/replay.ts'
+import { tempFolder } from '../harness/temp-folder.ts'
+import { untilLevel } from '../harness/until-level.ts'
+
+const users = ['alice', 'bob', 'carol', 'dave']
+const conversations = Array.from({ length: 12 }, (_, i) => `room-${i}`)
+
+t.test('partitions move to streams that are added, under load', { timeout: 240_000 }, async t => {
+  const nats = await startNats(t)
+  const folder = tempFolder(t)
+  const processes: ConfabProcess[] = []
+  t.teardown(() => Promise.all(processes.map(one => one.stop())))
+  const start = async (name: string, roles: string): Promise<ConfabProcess> => {
+    const one = await spawnConfab({
+      data: join(folder, name),
+      nats: nats.url,
+      secret: 'a secret of at least thirty-two bytes',
+      args: ['--roles', roles],
+    })
+    processes.push(one)
+    await untilReady(one)
+    return one
+  }
+  const first = await start('first', 'edge,commands,projections')
+  const second = await start('second', 'edge,commands,projections')
+  const operator = await nats.connect()
+
+  const load = await startLoad(first, { users, conversations, pauseMs: 3 })
+  const readers: Outsider[] = []
+  for (const user of users.slice(0, 2)) {
+    const reader = new Outsider(user, [second.url], await second.token(user))
+    for (const c of conversations) reader.expect(c)
+    readers.push(reader)
+  }
+  const clients = [...load.clients, ...readers]
+  t.teardown(() => Promise.all(clients.map(client => client.stop())))
+  const more = async (count: number): Promise<void> => {
+    for (const wanted = load.acked.length + count; load.acked.length < wanted; ) await sleep(20)
+  }
+  await more(200)
+  const stream = new EventSourceClient(first.url, await first.token('carol'))
+  await stream.until(() => stream.events('room-0').length > 0)
+  await stream.stop()
+  const missedFrom = Number(stream.events('room-0').at(-1)?.seq)
+
+  for (const count of [2, 4]) {
+    for (const move of await movesOf(operator, count)) {
+      const refusedMs = await movePartitions(operator, move)
+      t.comment(
+        `${move.partitions.length} partitions of ${move.from} refused writes for ${Math.round(refusedMs ?? 0)} ms`,
+      )
+      await more(100)
+    }
+    for (const client of clients) client.cut()
+    await more(200)
+  }
+  await load.end()
+
+  const log = await replayLog(['--nats', nats.url])
+  const { runConfab } = await import('../harness/replay.ts')
+  const raw = await runConfab(['replay', '--format', 'ndjson', '--nats', nats.url])
+  const by = new Map<string, string[]>()
+  for (const line of raw.stdout.split('\n').filter(Boolean)) {
+    const e = JSON.parse(line)
+    const k = `${e.c} ${e.seq}`
+    by.set(k, [...(by.get(k) ?? []), `${e.stream} ${e.streamSeq} ${e.m}`])
+  }
+  for (const [k, v] of by) if (v.length > 1) console.error('DUP', k, partitionOf(k.split(' ')[0]!), v)
+  const mgr = await (await import('../../src/infra/nats/log/streams.ts')).openManager(operator.connection)
+  for await (const i of mgr.streams.list()) if (i.config.name.startsWith('CONV')) console.error(i.config.name, JSON.stringify(i.state), JSON.stringify(i.config.metadata), i.config.subjects?.slice(0, 4))
+  for (const k of ['room-6','room-10']) for (const st of ['CONV_0','CONV_1','CONV_2','CONV_3']) { const got: number[] = []; for (let seq = 1;;) { try { const m = await mgr.direct.getMessage(st, { seq, next_by_subj: `conv.${partitionOf(k)}.${k}` } as never) ; if (!m) break; got.push(m.seq); seq = m.seq + 1 } catch { break } } console.error(k, partitionOf(k), st, got.length, got.slice(-30).join(' ')) }
+  ackedAreStored(t, log, load.acked)
+  seqsAreGapless(t, log)
+  const isBehind = (client: Outsider): boolean =>
+    conversations.some(c => client.head(c) < (log.get(c)?.at(-1)?.seq ?? 0))
+  for (let polls = 250; polls > 0 && clients.some(isBehind); polls--) await sleep(20)
+  t.notOk(clients.some(isBehind), 'every client received the last event of each conversation')
+  clientsSawTheLog(t, log, clients)
+  t.same(
+    clients.flatMap(({ breaches }) => breaches),
+    [],
+    'no event arrived twice or changed',
+  )
+  t.same(
+    clients.map(({ refetches }) => refetches),
+    clients.map(() => 0),
+    'no client had to fetch a conversation again',
+  )
+
+  await t.test('an event stream continues from an id of before the moves', async t => {
+    const resumed = new EventSourceClient(second.url, await second.token('carol'), {
+      lastEventId: stream.lastEventId,
+    })
+    t.teardown(() => resumed.stop())
+    const last = log.get('room-0')?.at(-1)?.seq
+    await resumed.until(() => resumed.events('room-0').at(-1)?.seq === last)
+    for (const c of conversations) {
+      const seqs = resumed.events(c).map(({ seq }) => Number(seq))
+      t.same(
+        seqs,
+        seqs.map((_, i) => (seqs[0] ?? 0) + i),
+        `${c} without a gap`,
+      )
+      t.equal(seqs.at(-1), log.get(c)?.at(-1)?.seq, `${c} to its end`)
+    }
+    t.equal(resumed.events('room-0')[0]?.seq, missedFrom + 1)
+    t.same(resumed.of('refetch'), [])
+  })
+
+  await t.test('the views equal those that a new process builds', async t => {
+    const third = await start('third', 'edge,commands,projections')
+    await untilLevel(first, second, third)
+    const words = ['word1', 'word5']
+    const expected = () => readViews(third, users, words)
+    await sameViews(t, { actual: () => readViews(first, users, words), expected }, 'first')
+    await sameViews(t, { actual: () => readViews(second, users, words), expected }, 'second')
+  })
+
+  t.ok(
+    new Set(conversations.map(c => partitionOf(c))).size > 4,
+    'the conversations are in several partitions',
+  )
+  t.same(await movesOf(operator, 4, Family.conversation), [], 'there are as many streams as wanted')
+})
