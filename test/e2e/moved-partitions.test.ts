@@ -55,6 +55,9 @@ t.test('partitions move to streams that are added, under load', { timeout: 240_0
   await stream.stop()
   const missedFrom = Number(stream.events('room-0').at(-1)?.seq)
 
+  const refetchesOf = () => clients.map(({ refetches }) => refetches)
+  const refetchesBefore = refetchesOf()
+
   for (const count of [2, 4]) {
     for (const move of await movesOf(operator, count)) {
       const refusedMs = await movePartitions(operator, move)
@@ -81,11 +84,7 @@ t.test('partitions move to streams that are added, under load', { timeout: 240_0
     [],
     'no event arrived twice or changed',
   )
-  t.same(
-    clients.map(({ refetches }) => refetches),
-    clients.map(() => 0),
-    'no client had to fetch a conversation again',
-  )
+  t.same(refetchesOf(), refetchesBefore, 'no client had to fetch a conversation again')
 
   await t.test('an event stream continues from an id of before the moves', async t => {
     const resumed = new EventSourceClient(second.url, await second.token('carol'), {

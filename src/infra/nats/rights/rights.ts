@@ -6,6 +6,7 @@ import { projectionStatusSubject } from '../coordination/projection-coordination
 import { revocationPatterns } from '../coordination/revocation-bucket.ts'
 import { sessionsSubject } from '../coordination/session-queries.ts'
 import { DigestSubject } from '../feed/digest.ts'
+import { streamUpdates } from '../log/live-layout.ts'
 import { retrySubject } from '../log/nats-dead-letters.ts'
 import type { StreamDefinition } from '../log/stream-definitions.ts'
 import { ownRightsSubject } from './own-rights.ts'
@@ -104,6 +105,7 @@ const roleRights: Readonly<Record<ProcessRole, (streams: NamedStreams) => Rights
       ...(['edge', 'server', 'operator'] as const).map(inboxesOf),
     ],
     subscribe: [
+      streamUpdates,
       ...liveFeed,
       SubjectPattern.signals,
       DigestSubject.all,
@@ -125,6 +127,7 @@ const roleRights: Readonly<Record<ProcessRole, (streams: NamedStreams) => Rights
       ...(['edge', 'server'] as const).map(inboxesOf),
     ],
     subscribe: [
+      streamUpdates,
       ...liveFeed,
       DigestSubject.request,
       CommandSubject.announcements,
@@ -140,7 +143,7 @@ const roleRights: Readonly<Record<ProcessRole, (streams: NamedStreams) => Rights
       SubjectPattern.deadLetters,
       inboxesOf('operator'),
     ],
-    subscribe: [projectionStatusSubject, retrySubject],
+    subscribe: [streamUpdates, projectionStatusSubject, retrySubject],
   }),
 }
 
