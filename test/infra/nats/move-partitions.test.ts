@@ -84,8 +84,7 @@ for (const [step, ending] of moveSteps.flatMap(step => endings.map(ending => [st
     await Promise.all([reached.promise, ending === 'is killed' || t.rejects(first, /stopped here/)])
     const isCutOff = ending === 'is killed' && ['marker', 'wait', 'promote'].includes(step)
     const appended = appendAll(3)
-    if (isCutOff)
-      await t.rejects(appended, { code: 'UNAVAILABLE' }, 'nothing takes the partitions')
+    if (isCutOff) await t.rejects(appended, { code: 'UNAVAILABLE' }, 'nothing takes the partitions')
     else await appended
     t.same(
       (await applyStreams(connection.connection, loadStreams())).filter(

@@ -53,13 +53,13 @@ export interface FixedLayout extends LogLayout {
 /** Metadata of streams between which partitions moved. All but `moved` are of a stream that was added. */
 export const OriginMetadata = {
   /** The stream that held its partitions before. */
-  stream: 'confab.origin.stream',
+  stream: 'confab-origin-stream',
   /** The last sequence of the origin that may hold an event of its partitions. */
-  sequence: 'confab.origin.sequence',
+  sequence: 'confab-origin-sequence',
   /** Ascending in the order in which the streams of a family were added, from 1. */
-  order: 'confab.origin.order',
+  order: 'confab-origin-order',
   /** On a stream from which partitions moved. */
-  moved: 'confab.moved',
+  moved: 'confab-moved',
 } as const
 
 const originIn = ({ config: { metadata } }: StreamInfo): Position | undefined => {

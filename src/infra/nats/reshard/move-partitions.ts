@@ -7,7 +7,8 @@ import { NatsError, NatsProblem } from '../client/nats-error.ts'
 import { isRefusal, readAck } from '../client/publish-ack.ts'
 import { OriginMetadata } from '../log/log-layout.ts'
 import { infoOf } from '../log/streams.ts'
-import { type PartitionMove, partitionsIn } from './plan-moves.ts'
+import { OperationTakenError } from './operation-journal.ts'
+import { indexOf, type PartitionMove, partitionsIn } from './plan-moves.ts'
 
 /** A step of a move, in order. Each may be repeated. */
 export const moveSteps = ['mirror', 'near', 'cut', 'marker', 'wait', 'promote'] as const
@@ -19,9 +20,14 @@ export interface MoveOptions {
   readonly family: Family
   /** Called before each step. A rejection ends the move there. */
   readonly onStep: (step: MoveStep) => Promise<void> | void
+  /** Stops the move, but not while the partitions are cut off. */
+  readonly signal?: AbortSignal
   /** Messages by which the mirror may be behind when the partitions are cut off. */
   readonly nearEvents?: number
 }
+
+/** Thrown when a mirror does not follow its origin. The move may be repeated. */
+export class MirrorBehindError extends Error {}
 
 export interface MovedPartitions {
   /** Time for which the partitions refused writes, at most, ms. Undefined when an earlier run cut them off. */
@@ -32,6 +38,7 @@ const defaultNearEvents = 200
 const pollMs = 10
 /** The mirror has to have everything this long after the cut. Otherwise the old stream takes its partitions back, ms. */
 const maxCutMs = 700
+const maxAttempts = 5
 /** Time without progress after which a mirror counts as stalled, ms. */
 const stalledMs = 30_000
 
@@ -53,7 +60,7 @@ export class PartitionMover {
     const target = await this.#info(this.#move.to)
     if (target !== undefined && target.config.mirror === undefined) return { refusedMs: undefined }
     if (target === undefined) await this.#mirror()
-    for (;;) {
+    for (let attempts = maxAttempts; attempts > 0; attempts--) {
       await this.#near()
       const isCut = !this.#takes(await this.#origin())
       const cutAt = performance.now()
@@ -61,12 +68,16 @@ export class PartitionMover {
         if (!isCut) await this.#cut()
         if (await this.#promote(isCut)) return { refusedMs: isCut ? undefined : performance.now() - cutAt }
       } catch (error) {
-        // The partitions shall not stay without a stream. The server refuses it where the mirror is promoted.
-        await this.#undo().catch(() => {})
+        // The partitions shall not stay without a stream. The server refuses it where the mirror is promoted. A process
+        // that was taken over leaves it to its successor.
+        if (!(error instanceof OperationTakenError)) await this.#undo().catch(() => {})
         throw error
       }
       await this.#undo()
     }
+    throw new MirrorBehindError(
+      `${this.#move.to} was not complete ${maxCutMs} ms after the cut, ${maxAttempts} times: try again under less load`,
+    )
   }
 
   #info(stream: string): Promise<StreamInfo | undefined> {
@@ -118,12 +129,12 @@ export class PartitionMover {
     for (;;) {
       const [origin, mirror] = await Promise.all([this.#origin(), this.#info(this.#move.to)])
       const has = mirror?.state.last_seq ?? 0
+      this.#options.signal?.throwIfAborted()
       if (has + nearEvents >= origin.state.last_seq) return
       if (has > last) movedAt = performance.now()
       last = has
       if (performance.now() - movedAt > stalledMs)
-        throw new NatsError(
-          NatsProblem.streams,
+        throw new MirrorBehindError(
           `${this.#move.to} does not follow ${this.#move.from}: it has ${has} of ${origin.state.last_seq} messages`,
         )
       await sleep(10 * pollMs)
@@ -157,7 +168,7 @@ export class PartitionMover {
    * when the mirror does not have it in time. `mayWait`: waits as long as the mirror makes progress.
    */
   async #promote(mayWait: boolean): Promise<boolean> {
-    const { manager, onStep } = this.#options
+    const { onStep } = this.#options
     const { from, to, partitions } = this.#move
     await onStep('marker')
     const origin = await this.#origin()
@@ -177,9 +188,6 @@ export class PartitionMover {
     if (mirror === undefined) return false
     const { config } = mirror
     const { republish, allow_atomic, duplicate_window } = origin.config
-    const others: StreamInfo[] = []
-    for await (const info of manager.streams.list()) others.push(info)
-    const orders = others.map(info => Number(info.config.metadata?.[OriginMetadata.order] ?? 0))
     await this.#update({
       ...config,
       // nats.js merges the settings with those of the stream.
@@ -194,7 +202,7 @@ export class PartitionMover {
         [OriginMetadata.moved]: 'true',
         [OriginMetadata.stream]: from,
         [OriginMetadata.sequence]: String(end),
-        [OriginMetadata.order]: String(Math.max(...orders) + 1),
+        [OriginMetadata.order]: String(indexOf(to)),
       },
     } as unknown as StreamConfig)
     return true

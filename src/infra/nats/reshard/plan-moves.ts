@@ -33,17 +33,19 @@ export const planMoves = (
     if (fullest !== undefined) parts.set(fullest, (parts.get(fullest) ?? 1) + 1)
   }
   const moves: PartitionMove[] = []
-  let index = 0
-  const nextName = (): string => {
-    while (streams.has(nameOf(family, index))) index++
-    return nameOf(family, index++)
-  }
+  // Numbers ascend in the order in which streams are added: readers order the streams by them.
+  let index = Math.max(...[...streams.keys()].map(indexOf))
   for (const [from, partitions] of streams) {
     const share = parts.get(from) ?? 1
     for (let part = 1; part < share; part++)
-      moves.push({ from, to: nextName(), partitions: partitions.filter((_, i) => i % share === part) })
+      moves.push({
+        from,
+        to: `${family.toUpperCase()}_${++index}`,
+        partitions: partitions.filter((_, i) => i % share === part),
+      })
   }
   return moves
 }
 
-const nameOf = (family: Family, index: number): string => `${family.toUpperCase()}_${index}`
+/** Returns the number of a stream: 3 for CONV_3, 0 for a stream without a number. */
+export const indexOf = (stream: string): number => Number(/_(\d{1,6})$/.exec(stream)?.[1] ?? 0)

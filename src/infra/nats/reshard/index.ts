@@ -1,0 +1,9 @@
+export { MirrorBehindError, type MoveStep, moveSteps } from './move-partitions.ts'
+export {
+  type JournaledMove,
+  OperationJournal,
+  OperationTakenError,
+  type ReshardOperation,
+} from './operation-journal.ts'
+export { type PartitionMove, planMoves } from './plan-moves.ts'
+export { familyStreams, runMoves } from './run-moves.ts'
