@@ -69,6 +69,10 @@ t.test('partitions move to streams that are added, under load', { timeout: 240_0
     for (const client of clients) client.cut()
     await more(200)
   }
+  for (const move of await movesOf(operator, 2, Family.user)) {
+    await movePartitions(operator, move, undefined, Family.user)
+    await more(100)
+  }
   await load.end()
 
   const log = await replayLog(['--nats', nats.url])
