@@ -16,7 +16,11 @@ export const afterMoves = (
 ): StreamDefinition[] => {
   const moved = infos
     .map(({ config }) => config)
-    .filter(({ metadata }) => metadata?.[OriginMetadata.moved] !== undefined)
+    // A copy that a restore made has the metadata, and subjects of no family.
+    .filter(
+      ({ metadata, subjects }) =>
+        metadata?.[OriginMetadata.moved] !== undefined && familyIn(subjects) !== undefined,
+    )
   const names = new Set(moved.map(({ name }) => name))
   const families = new Set(moved.map(({ subjects }) => familyIn(subjects)))
   const others = definitions.filter(
