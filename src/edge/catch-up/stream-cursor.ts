@@ -74,8 +74,8 @@ export const sequenceIn = (
 }
 
 /**
- * Returns the sequence in a stream that was added after the id was made. The stream holds the events of its origin up to
- * the end of its part there, under the same sequences.
+ * Returns the sequence in a stream that was added after the id was made. The stream holds the events of its origin up
+ * to the end of its part there, under the same sequences.
  */
 const continued = (origin: Position | undefined, cursor: StreamCursor): number => {
   const before = origin && cursor.get(origin.stream)

@@ -33,7 +33,8 @@ export interface EventSource {
   range(stream: string, after: number, until: number): AsyncIterable<readonly StoredEvent[]>
   /**
    * Yields an event and the later events of its aggregate, in order, up to and including sequence `until` of the
-   * stream; up to the end of the log for an aggregate that moved to another stream since. Yields nothing when the log no longer has the event.
+   * stream; up to the end of the log for an aggregate that moved to another stream since. Yields nothing when the log
+   * no longer has the event.
    */
   sequel(at: Position, until: number): AsyncIterable<readonly StoredEvent[]>
   /** Returns the first sequence stored at or after a time, or `last + 1`. */

@@ -171,8 +171,8 @@ export class StreamProjector {
   }
 
   /**
-   * Waits until the targets have applied the part of the stream that its origin has, and continues them after that part.
-   * Whichever worker follows the origin, its events of an aggregate are applied before those of this stream.
+   * Waits until the targets have applied the part of the stream that its origin has, and continues them after that
+   * part. Whichever worker follows the origin, its events of an aggregate are applied before those of this stream.
    */
   async #applyOrigin(feeds: ReadonlySet<ProjectionTarget>, signal: AbortSignal): Promise<void> {
     const { source, stores } = this.#options

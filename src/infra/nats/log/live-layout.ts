@@ -25,8 +25,8 @@ const firstLayout = async (nats: Nats): Promise<FixedLayout> => {
 
 /**
  * The layout of the log, kept up to date while partitions move between streams. It reads the streams again when the
- * server announces an update, after each reconnect, and every 5 s. While partitions move, no stream takes them: the last
- * layout then stays.
+ * server announces an update, after each reconnect, and every 5 s. While partitions move, no stream takes them: the
+ * last layout then stays.
  */
 export class LiveLayout implements LogLayout {
   readonly #nats: Nats

@@ -24,14 +24,15 @@ export interface LogLayout {
   /**
    * The end of a stream's part in another stream; undefined for most. A stream with an origin was added when partitions
    * moved: it holds a copy of the origin's events up to this position, and the later events of its own partitions.
-   * Readers of whole streams read the origin up to there, then this stream: each event once, and each aggregate in order.
+   * Readers of whole streams read the origin up to there, then this stream: each event once, and each aggregate in
+   * order.
    */
   originOf(stream: string): Position | undefined
 }
 
 /**
- * Whether a stream has stored the events of an aggregate itself. A stream that was added begins with copies of all events
- * of its origin, some of them from after the end of its part there.
+ * Whether a stream has stored the events of an aggregate itself. A stream that was added begins with copies of all
+ * events of its origin, some of them from after the end of its part there.
  */
 export const hasStored = (
   layout: Pick<LogLayout, 'streamOf' | 'originOf'>,

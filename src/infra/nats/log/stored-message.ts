@@ -125,8 +125,8 @@ export const asLive = (event: StoredEvent): LiveEvent => ({ ...event, type: even
 
 /**
  * Returns a stored message as an event. A message without an envelope, or on a subject of no aggregate, gets the
- * envelope type '', so that readers can pass its sequence; a marker keeps its type. `data` is a view into the connection's buffer: copy it to
- * keep it.
+ * envelope type '', so that readers can pass its sequence; a marker keeps its type. `data` is a view into the
+ * connection's buffer: copy it to keep it.
  */
 export const toStoredEvent = (
   stream: string,

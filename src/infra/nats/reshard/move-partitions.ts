@@ -36,7 +36,9 @@ export interface MovedPartitions {
 
 const defaultNearEvents = 200
 const pollMs = 10
-/** The mirror has to have everything this long after the cut. Otherwise the old stream takes its partitions back, ms. */
+/**
+ * The mirror has to have everything this long after the cut. Otherwise the old stream takes its partitions back, ms.
+ */
 const maxCutMs = 700
 const maxAttempts = 5
 /** Time without progress after which a mirror counts as stalled, ms. */
