@@ -1,7 +1,8 @@
 import { Family } from '../../src/events/index.ts'
 import type { Nats } from '../../src/infra/nats/index.ts'
 import { openManager } from '../../src/infra/nats/log/streams.ts'
-import { type MoveStep, PartitionMover } from '../../src/infra/nats/reshard/move-partitions.ts'
+import { PartitionMover } from '../../src/infra/nats/reshard/move-partitions.ts'
+import type { MoveStep } from '../../src/infra/nats/reshard/move-steps.ts'
 import { type PartitionMove, partitionsIn, planMoves } from '../../src/infra/nats/reshard/plan-moves.ts'
 
 /** Returns the moves that give a family `count` streams. */

@@ -11,7 +11,8 @@ import {
   NatsLiveFeed,
   streamsStatus,
 } from '../../../src/infra/nats/index.ts'
-import { moveSteps } from '../../../src/infra/nats/reshard/move-partitions.ts'
+import { openManager } from '../../../src/infra/nats/log/streams.ts'
+import { moveSteps } from '../../../src/infra/nats/reshard/move-steps.ts'
 import { partitionsIn, planMoves } from '../../../src/infra/nats/reshard/plan-moves.ts'
 import { newEvent } from '../../contracts/new-events.ts'
 import { movePartitions, movesOf } from '../../harness/move-partitions.ts'
@@ -130,3 +131,16 @@ for (const [step, ending] of moveSteps.flatMap(step => endings.map(ending => [st
     )
     t.equal((await discoverLog(connection.connection)).originOf('CONV_1')?.stream, 'CONV_0')
   })
+
+t.test('a stream of another purpose is not replaced', async t => {
+  const nats = await startNats(t)
+  const connection = await nats.connect()
+  const manager = await openManager(connection.connection)
+  await manager.streams.add({ name: 'CONV_1', subjects: ['elsewhere'] })
+  const [move] = await movesOf(connection, 2)
+  await t.rejects(movePartitions(connection, move!), {
+    code: 'NATS_STREAMS',
+    message: /a stream CONV_1 exists/,
+  })
+  t.same((await discoverLog(connection.connection)).streams, ['CONV_0', 'USER_0'])
+})

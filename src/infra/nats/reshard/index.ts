@@ -1,4 +1,5 @@
-export { MirrorBehindError, type MoveStep, moveSteps } from './move-partitions.ts'
+export { MirrorBehindError } from './move-partitions.ts'
+export { type MoveStep, moveSteps } from './move-steps.ts'
 export {
   type JournaledMove,
   OperationJournal,

@@ -7,12 +7,9 @@ import { NatsError, NatsProblem } from '../client/nats-error.ts'
 import { isRefusal, readAck } from '../client/publish-ack.ts'
 import { OriginMetadata } from '../log/log-layout.ts'
 import { infoOf } from '../log/streams.ts'
+import type { MoveStep } from './move-steps.ts'
 import { OperationTakenError } from './operation-journal.ts'
 import { indexOf, type PartitionMove, partitionsIn } from './plan-moves.ts'
-
-/** A step of a move, in order. Each may be repeated. */
-export const moveSteps = ['mirror', 'near', 'cut', 'marker', 'wait', 'promote'] as const
-export type MoveStep = (typeof moveSteps)[number]
 
 export interface MoveOptions {
   readonly nats: Nats
@@ -60,7 +57,13 @@ export class PartitionMover {
 
   async run(): Promise<MovedPartitions> {
     const target = await this.#info(this.#move.to)
-    if (target !== undefined && target.config.mirror === undefined) return { refusedMs: undefined }
+    if (target !== undefined && target.config.mirror?.name !== this.#move.from) {
+      if (this.#takes(target)) return { refusedMs: undefined }
+      throw new NatsError(
+        NatsProblem.streams,
+        `a stream ${this.#move.to} exists, and is no mirror of ${this.#move.from}: rename or remove it first`,
+      )
+    }
     if (target === undefined) await this.#mirror()
     for (let attempts = maxAttempts; attempts > 0; attempts--) {
       await this.#near()

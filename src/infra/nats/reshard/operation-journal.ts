@@ -5,7 +5,7 @@ import type { Nats } from '../client/connection.ts'
 import { requestTimeoutMs } from '../client/jetstream-api.ts'
 import { Bucket } from '../coordination/buckets.ts'
 import { isBucketConflict, openBucket } from '../coordination/kv-bucket.ts'
-import type { MoveStep } from './move-partitions.ts'
+import type { MoveStep } from './move-steps.ts'
 import type { PartitionMove } from './plan-moves.ts'
 
 /** A move with what is known about it. */
