@@ -122,10 +122,8 @@ export const discoverLog = async (connection: NatsConnection): Promise<FixedLayo
     families.set(stream, Family.user)
   }
   const streams = [...families.keys()]
-  const originOf = (stream: string): Position | undefined => {
-    const info = byName.get(stream)
-    return info && originIn(info)
-  }
+  const origins = new Map(streams.map(stream => [stream, originIn(byName.get(stream) as StreamInfo)]))
+  const originOf = (stream: string): Position | undefined => origins.get(stream)
   return {
     streams,
     streamOf: ({ family, id }) => byFamily[family][partitionOf(id)] as string,
