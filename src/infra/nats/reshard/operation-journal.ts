@@ -72,6 +72,7 @@ export class OperationJournal {
 
   /** Begins, or takes over, an operation. Throws OperationTakenError when another process did so since `read`. */
   async begin(operation: Omit<ReshardOperation, 'beat' | 'isDone'>): Promise<void> {
+    this.#failure = undefined
     await this.#write({ ...operation, isDone: false, beat: (this.#operation?.beat ?? 0) + 1 })
     this.#timer = setInterval(() => void this.#change(before => before).catch(() => {}), beatMs)
   }
