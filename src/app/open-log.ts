@@ -17,11 +17,11 @@ import {
   type Applied,
   applyStreams,
   checkStreams,
-  discoverLog,
   type Followed,
   type InterestMode,
   JetStreamEventLog,
   JetStreamSnapshots,
+  LiveLayout,
   type LogLayout,
   loadStreams,
   type Nats,
@@ -79,7 +79,7 @@ export const openLog = async (nats: Nats, options: LogOptions): Promise<OpenedLo
   const { interest = 'everything', timeoutMs, onNotice } = options
   const { applied, different } = await prepareStreams(nats, options)
   if (different.length > 0) onNotice?.(`streams differ from their definitions: ${different.join(', ')}`)
-  const layout = await discoverLog(nats.connection)
+  const layout = await LiveLayout.open(nats)
   const log = new JetStreamEventLog(nats, layout, timeoutMs === undefined ? {} : { timeoutMs })
   const signals = new NatsSignals(nats)
   const feed = new NatsLiveFeed(nats, layout, {
@@ -97,6 +97,7 @@ export const openLog = async (nats: Nats, options: LogOptions): Promise<OpenedLo
     followed: () => feed.followed,
     close: async () => {
       await feed.stop()
+      layout.close()
       log.close()
     },
   }

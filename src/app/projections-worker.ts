@@ -7,8 +7,8 @@ import {
   answerProjectionStatus,
   answerRetries,
   connectNats,
-  discoverLog,
   errorCodeOf,
+  LiveLayout,
   LogWatch,
   NatsDeadLetters,
   NatsEventSource,
@@ -66,14 +66,15 @@ const run = async (): Promise<void> => {
     onListenerError: (error, listener) =>
       log.error({ code: errorCodeOf(error), reason: String(error), listener }, 'NATS listener failed'),
   })
-  const layout = await discoverLog(nats.connection)
+  const layout = await LiveLayout.open(nats)
   const source = new NatsEventSource(nats, layout)
   const watch = new LogWatch(nats, layout)
   const options = {
     // Containers may have the same host name and process id.
     worker: `${hostname()}-${process.pid}-${randomInt(36 ** 4).toString(36)}`,
     source,
-    streams: (await source.streams()).map(({ stream }) => stream),
+    streams: () => layout.streams,
+    watchStreams: (listener: () => void) => layout.watch(listener),
     plans: await openNatsPlans(nats, { replicas }),
     leases: await openNatsLeases(nats, { replicas }),
     deadLetters: new NatsDeadLetters(nats),
@@ -112,6 +113,7 @@ const run = async (): Promise<void> => {
     stopRetrying()
     await Promise.all(workers.map(worker => worker.stop()))
     watch.stop()
+    layout.close()
     source.close()
     await nats.close()
     await tracing?.stop()

@@ -36,7 +36,10 @@ export interface ViewDatabase {
 export interface ViewWorkerOptions {
   readonly worker: string
   readonly source: EventSource
-  readonly streams: readonly string[]
+  /** The streams of the log, which are added to while partitions move. */
+  readonly streams: () => readonly string[]
+  /** Calls `listener` after each change of `streams`. Returns a function that removes the listener. */
+  readonly watchStreams?: (listener: () => void) => () => void
   readonly plans: PlanStore
   readonly leases: LeaseStore
   readonly deadLetters: DeadLetters
@@ -77,7 +80,29 @@ export const startViewWorker = async (
   const { log } = options
   let running: { stores: ViewStores; supervisor: ProjectionSupervisor; leases?: StreamLeases } | undefined
   let reason: string | undefined
+  let unwatch: (() => void) | undefined
   const stopping = new AbortController()
+
+  /** Follows the streams of the log, also those that were added. A failure is retried. */
+  const followAdded = async (supervisor: ProjectionSupervisor): Promise<void> => {
+    const { signal } = stopping
+    const isWhole = (): boolean => {
+      const followed = new Set(supervisor.streams())
+      return options.streams().every(stream => followed.has(stream))
+    }
+    for (let failures = 1; !isWhole() && !signal.aborted; failures++)
+      try {
+        await supervisor.follow(options.streams())
+        log.info({ database: database.name, streams: options.streams() }, 'streams assigned')
+        return
+      } catch (error) {
+        log.warn(
+          { database: database.name, reason: operatorText(error) },
+          'claiming streams failed, will retry',
+        )
+        await sleep(backoffMs(failures, openBackoff), signal)
+      }
+  }
 
   const start = async (): Promise<void> => {
     const { source, plans, deadLetters, streams, worker, settings, onStored } = options
@@ -94,8 +119,10 @@ export const startViewWorker = async (
     try {
       await supervisor.start()
       if (!database.isShared) {
-        await supervisor.follow(streams)
+        await supervisor.follow(streams())
         running = { stores, supervisor }
+        unwatch = options.watchStreams?.(() => void followAdded(supervisor))
+        await followAdded(supervisor)
         return
       }
       const leases = await startStreamLeases({
@@ -148,6 +175,7 @@ export const startViewWorker = async (
     },
     stop: async () => {
       stopping.abort()
+      unwatch?.()
       await starting
       await running?.leases?.stop()
       await running?.supervisor.stop()

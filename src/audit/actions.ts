@@ -47,6 +47,10 @@ export const Actions = {
     meaning: 'Streams were created, or settings of streams were changed, as they are defined.',
     recording: 'after',
   },
+  'streams.reshard': {
+    meaning: 'An operator added streams to the log and moved partitions to them.',
+    recording: 'around',
+  },
   'backup.take': {
     meaning: 'An operator, or the schedule of a process, took a backup of streams, and removed old backups.',
     recording: 'after',

@@ -1,6 +1,13 @@
 import { Command, Option } from 'commander'
 import type { EventLog } from '../commands/index.ts'
-import { ConfabError, isKnownType, knownTypes, type StoredEvent, wireBytes } from '../events/index.ts'
+import {
+  ConfabError,
+  isForeign,
+  isKnownType,
+  knownTypes,
+  type StoredEvent,
+  wireBytes,
+} from '../events/index.ts'
 import { discoverLog, JetStreamEventLog, NatsEventSource } from '../infra/nats/index.ts'
 import type { EventSource, StreamBounds } from '../projections/index.ts'
 import { CliError } from './command/cli-error.ts'
@@ -44,8 +51,7 @@ const clockSkewMs = 3_600_000
 const decoder = new TextDecoder()
 
 const isSelected = (event: StoredEvent, filter: ReplayFilter): boolean => {
-  // Messages that confab did not write have no type.
-  if (event.envelope.type === '' || (event.aggregate.family === 'user' && !filter.users)) return false
+  if (isForeign(event) || (event.aggregate.family === 'user' && !filter.users)) return false
   if (filter.types !== undefined && !filter.types.has(event.envelope.type)) return false
   if (filter.since === undefined && filter.until === undefined) return true
   const { at } = JSON.parse(decoder.decode(event.data)) as { at: string }

@@ -41,6 +41,8 @@ export interface Position {
  */
 export interface StreamPosition extends Position {
   readonly family: Family
+  /** The end of the stream's part in another stream, for a stream that was added when partitions moved. */
+  readonly origin?: Position
 }
 
 /** One event of the log. `data` is the body as UTF-8 JSON. Clients receive a conversation event byte for byte. */
@@ -54,7 +56,7 @@ export interface StoredEvent extends Position {
  * Whether a stored message is not an event of confab. The log reads such a message with an empty type and without a
  * seq.
  */
-export const isForeign = (stored: StoredEvent): boolean => stored.envelope.type === ''
+export const isForeign = (stored: StoredEvent): boolean => isNoEvent(stored.envelope.type)
 
 /** Header names. NATS header names are case-sensitive. */
 export const Header = {
@@ -118,3 +120,12 @@ export const decodeEnvelope = (get: (name: string) => string | undefined): Envel
     ...(traceparent ? { traceparent } : {}),
   }
 }
+
+/** The type of a message that marks a place in a stream and belongs to no aggregate. Readers skip it. */
+export const markerType = 'log.marker'
+
+/** Whether a message only marks a place in its stream. */
+export const isMarker = ({ envelope }: StoredEvent): boolean => envelope.type === markerType
+
+/** Whether messages of a type are no events: confab did not write them (''), or they mark a place. */
+export const isNoEvent = (type: string): boolean => type === '' || type === markerType

@@ -96,6 +96,7 @@ const runs = (folder: string): readonly (readonly [name: string, args: readonly 
     ['projections drop', ['search', '1']],
     ['projections retry', ['--all']],
     ['projections discard', ['--reason', 'no ghosts']],
+    ['streams reshard', ['--streams', '2', '--family', 'user', '--yes']],
     ['stores migrate', []],
   ]
 }

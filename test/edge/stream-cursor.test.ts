@@ -1,5 +1,11 @@
 import t from 'tap'
-import { cursorOf, decodeCursor, encodeCursor, isUnreachable } from '../../src/edge/catch-up/stream-cursor.ts'
+import {
+  cursorOf,
+  decodeCursor,
+  encodeCursor,
+  isUnreachable,
+  sequenceIn,
+} from '../../src/edge/catch-up/stream-cursor.ts'
 import type { StreamPosition } from '../../src/events/index.ts'
 
 const conv = (stream: string, streamSeq: number): StreamPosition => ({ family: 'conv', stream, streamSeq })
@@ -33,6 +39,25 @@ t.test('an id of other streams is reached by no node', async t => {
   }
   t.notOk(isUnreachable(decodeCursor('2.2s.7', positions)))
   t.notOk(isUnreachable(decodeCursor('2.zzzzz.7', positions)), 'a node may be behind')
+})
+
+t.test('an id stays valid when streams are added', async t => {
+  const added = [
+    conv('A', 300),
+    conv('B', 70),
+    { ...conv('D', 400), origin: { stream: 'A', streamSeq: 200 } },
+    { ...conv('E', 450), origin: { stream: 'D', streamSeq: 350 } },
+  ]
+  const cursor = (A: number, D: number, E: number) => Object.entries({ A, B: 7, D, E })
+  t.same([...decodeCursor('2.2s.7', added)], cursor(100, 100, 100), 'before the end in the origin')
+  t.same([...decodeCursor('2.6y.7', added)], cursor(250, 200, 200), 'after it')
+  t.same([...decodeCursor('1.B.7.A.6y', added)], cursor(250, 200, 200), 'in the form before')
+  t.same([...decodeCursor('2.6y.7.aa', added)], cursor(250, 370, 350), 'between two additions')
+  const before = cursorOf(positions)
+  t.same(
+    ['A', 'D', 'E', 'F'].map(stream => sequenceIn(before, stream, added)),
+    [100, 100, 100, 0],
+  )
 })
 
 t.test('anything else is refused', async t => {

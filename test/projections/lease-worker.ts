@@ -17,11 +17,12 @@ const nats = await connectNats({ servers, name: worker })
 const source = new NatsEventSource(nats, await discoverLog(nats.connection))
 const stores = openSqliteStores(file)
 const runner = await startProjections({ source, stores, log, streams: [], batch: 50 })
+const streams = (await source.streams()).map(({ stream }) => stream)
 const leases = await startStreamLeases({
   store: await openNatsLeases(nats),
   worker,
   group: 'views',
-  streams: (await source.streams()).map(({ stream }) => stream),
+  streams: () => streams,
   onChange: async streams => {
     await runner.follow(streams)
     say('follows', { streams })

@@ -350,3 +350,47 @@ t.test('a view that holds more than the log is reported, while it runs and at th
     line,
   )
 })
+
+t.test('a stream that was added is continued after its origin, whichever worker follows that', async t => {
+  const all = streams.CONV_0 ?? []
+  const half = all.slice(0, Math.ceil(all.length / 2))
+  const streamSeq = half.at(-1)?.streamSeq ?? 0
+  const added = all.slice(half.length).map(event => ({ ...event, stream: 'CONV_8' }))
+  class SplitSource extends MemorySource {
+    override async streams() {
+      const bounds = await super.streams()
+      return bounds.map(one =>
+        one.stream === 'CONV_8' || one.stream === 'CONV_9'
+          ? {
+              ...one,
+              last: Math.max(one.last, streamSeq),
+              missing: 0,
+              origin: { stream: 'CONV_0', streamSeq },
+            }
+          : one,
+      )
+    }
+  }
+  const source = new SplitSource({ ...streams, CONV_0: half, CONV_8: added, CONV_9: [] })
+  const path = join(tempFolder(t), 'views.db')
+  const { runner, stores, views } = await open(t, source, {
+    path,
+    streams: ['CONV_8', 'CONV_9', 'CONV_1', 'USER_0'],
+  })
+  const at = (stream: string) => statusOf(runner, 'timeline', stream).position
+  await until(() => at('CONV_1') > 0)
+  await sleep(250)
+  t.same([at('CONV_8'), at('CONV_9')], [0, 0], 'they wait')
+  const other = await open(t, source, { path, streams: ['CONV_0'] })
+  await until(() => at('CONV_8') === added.at(-1)?.streamSeq && at('CONV_9') === streamSeq)
+  await until(() => projectionNames.every(name => statusOf(runner, name, 'CONV_9').position === streamSeq))
+  await until(() => projectionNames.every(name => statusOf(runner, name, 'CONV_8').lagEvents === 0))
+  t.equal(statusOf(other.runner, 'timeline', 'CONV_0').position, streamSeq)
+  t.same(await readAll(views), model.all, 'the views are those of the whole log')
+  const checkpoints = (await stores.checkpoints.load()).filter(({ stream }) => stream === 'CONV_9')
+  t.same(
+    checkpoints.map(one => one.streamSeq),
+    projectionNames.map(() => streamSeq),
+    'also a stream without an event of its own has a position',
+  )
+})

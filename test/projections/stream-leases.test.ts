@@ -20,7 +20,7 @@ const team = async (t: Test, nats: TestNats, timings: LeaseTimings = {}) => {
       store,
       worker,
       group: 'views',
-      streams,
+      streams: () => streams,
       onChange: async streams => {
         await sleep(20)
         told.push({ worker, streams, at: performance.now() })
@@ -143,7 +143,7 @@ t.test('an unreachable database is retried; a fenced stream is claimed again', a
     store: await openNatsLeases(await nats.connect()),
     worker: 'a',
     group: 'views',
-    streams,
+    streams: () => streams,
     onChange: async streams => {
       calls.push(performance.now())
       if (isDown) throw new Error('down')
@@ -199,7 +199,7 @@ t.test('on a cluster, each server is killed in turn', async t => {
       store: await connect(),
       worker,
       group: 'views',
-      streams,
+      streams: () => streams,
       onChange: async streams => {
         changes++
         held.set(worker, streams)

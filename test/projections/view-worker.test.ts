@@ -34,7 +34,7 @@ t.test('a worker whose streams cannot be claimed says that its views fail, and w
       {
         worker: name,
         source: new MemorySource(Object.fromEntries(streams.map(stream => [stream, []]))),
-        streams,
+        streams: () => streams,
         plans: memoryPlans(),
         leases: await openNatsLeases(await nats.connect()),
         deadLetters: { publish: async () => {} },
@@ -93,7 +93,7 @@ t.test('a stream that another worker has claimed does not make a worker look sto
     {
       worker: 'one',
       source,
-      streams: [stream],
+      streams: () => [stream],
       plans: memoryPlans(),
       leases: await openNatsLeases(await nats.connect()),
       deadLetters: { publish: async () => {} },

@@ -37,6 +37,14 @@ export const CliProblem = {
   noLetter: 'NO_SUCH_LETTER',
   /** The retry of some dead letters failed. */
   lettersLeft: 'DEAD_LETTERS_LEFT',
+  /** Another operator carries out an operation on the streams. */
+  operationRunning: 'OPERATION_RUNNING',
+  /** An operation on the streams ended before its last step. */
+  operationUnfinished: 'OPERATION_UNFINISHED',
+  /** No operation on the streams is unfinished. */
+  noOperation: 'NO_SUCH_OPERATION',
+  /** A mirror does not follow its origin. */
+  mirrorBehind: 'MIRROR_BEHIND',
   /** An error that no code caught, in a server: a defect. The server stops in order. */
   unhandled: 'UNHANDLED_ERROR',
   /** Interrupted (Ctrl-C) before the end. Exit code 130. */

@@ -155,8 +155,9 @@ const checkStream = async (
       const aggregate = parseSubject(subject)
       progress.done++
       checked++
-      // Messages of another program, on a subject of no aggregate.
-      if (aggregate === undefined) return
+      // Messages of another program, on a subject of no aggregate; or events that are checked in the stream to which
+      // their partition moved.
+      if (aggregate === undefined || sources.layout.streamOf(aggregate) !== stream) return
       onChecked(aggregate.id)
       const damage = await damageOf(sources, aggregate, stored)
       if (damage === undefined) return

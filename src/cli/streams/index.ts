@@ -1,12 +1,15 @@
 import { Command } from 'commander'
+import { Family } from '../../events/index.ts'
 import { loadStreams, rightsFile } from '../../infra/nats/index.ts'
 import { reads, records } from '../command/command-effect.ts'
 import { addConfigFlags } from '../command/config-flags.ts'
 import { print } from '../terminal/output.ts'
 import { apply, plan } from './apply.ts'
+import { familyName, reshard, streamCount } from './reshard.ts'
 import { status } from './status.ts'
 
-const rights = (): Promise<void> => print(rightsFile(loadStreams()))
+const rights = ({ streams, family }: { streams?: number; family: Family }): Promise<void> =>
+  print(rightsFile(loadStreams(streams === undefined ? {} : { [family]: streams })))
 
 export const streamsCommand = (): Command => {
   const command = new Command('streams').description('Manage the streams that hold the log')
@@ -41,10 +44,28 @@ export const streamsCommand = (): Command => {
       .option('--json', 'Output JSON'),
     apply,
   )
+  records(
+    'streams.reshard',
+    addConfigFlags(
+      command
+        .command('reshard')
+        .description('Add streams to the log of a running system, and move partitions to them'),
+      ['data', 'natsServers'],
+    )
+      .option('--streams <n>', 'Number of streams that the family gets', streamCount)
+      .option('--family <family>', 'Family of streams: conv or user', familyName, Family.conversation)
+      .option('--yes', 'Do not ask')
+      .option('--dry-run', 'Show the plan only')
+      .option('--resume', 'Finish an earlier run')
+      .option('--json', 'Output JSON'),
+    reshard,
+  )
   reads(
     command
       .command('rights')
       .description('Print the rights of the NATS users for these streams, as nats/users.conf includes them')
+      .option('--streams <n>', 'Number of streams of the family (default: as defined)', streamCount)
+      .option('--family <family>', 'Family of streams: conv or user', familyName, Family.conversation)
       .action(rights),
   )
   return command

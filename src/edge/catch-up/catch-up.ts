@@ -13,7 +13,7 @@ import type { ConversationReader } from './conversation-reader.ts'
 import { ConversationResume } from './conversation-resume.ts'
 import { type BeginRound, type Missed, type Refetch, type Resume, Round, type RoundResult } from './round.ts'
 import type { SharedReads } from './shared-reads.ts'
-import { cursorOf, encodeCursor, isUnreachable, type StreamCursor } from './stream-cursor.ts'
+import { cursorOf, encodeCursor, isUnreachable, type StreamCursor, sequenceIn } from './stream-cursor.ts'
 import { StreamResume } from './stream-resume.ts'
 
 export interface CatchUpParts {
@@ -241,7 +241,8 @@ export class CatchUp {
     if ('refetch' in admitted) return { ...nothing, refetch: admitted.refetch }
     const { readable } = admitted
     const { view } = readable
-    const until = round.until(view.stream)
+    // The stream may have been added after the round began.
+    const until = sequenceIn(cursorOf(round.positions), view.stream, this.#parts.feed.positions())
     const events: WireEvent[] = []
     let bytes = 0
     const done = (isComplete: boolean): Missed => {

@@ -116,11 +116,6 @@ export class Round {
     this.#maxEvents = options.maxEvents
   }
 
-  /** Stream sequence up to which events of a stream are read. */
-  until(stream: string): number {
-    return this.positions.find(position => position.stream === stream)?.streamSeq ?? 0
-  }
-
   /**
    * The live events since the round began, in order. Undefined after an overflow: then they are read in the next round.
    */

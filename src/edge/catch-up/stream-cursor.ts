@@ -1,4 +1,4 @@
-import { ConfabError, Family, type StreamPosition } from '../../events/index.ts'
+import { ConfabError, Family, type Position, type StreamPosition } from '../../events/index.ts'
 
 /**
  * The position of an event stream: for each stream of the log that holds conversations, the sequence up to which the
@@ -34,9 +34,9 @@ export const encodeCursor = (cursor: StreamCursor): string => {
 }
 
 /**
- * Returns the cursor of a `Last-Event-ID`. `positions` are those of this process's feed. An id of another set of
- * streams gives a cursor that no node reaches: the client has to fetch its conversations again. Throws ConfabError
- * BAD_REQUEST.
+ * Returns the cursor of a `Last-Event-ID`. `positions` are those of this process's feed. Streams that were added
+ * when partitions moved continue the streams that the id has. An id of another set of streams gives a cursor that no
+ * node reaches: the client has to fetch its conversations again. Throws ConfabError BAD_REQUEST.
  */
 export const decodeCursor = (id: string, positions: readonly StreamPosition[]): StreamCursor => {
   const parts = pattern.exec(id)?.[1]?.slice(1).split('.')
@@ -45,13 +45,41 @@ export const decodeCursor = (id: string, positions: readonly StreamPosition[]): 
     throw new ConfabError('BAD_REQUEST', 'Last-Event-ID: expected the id of an event of this stream.', {
       field: '/Last-Event-ID',
     })
-  const cursor = cursorOf(positions)
-  const streams = [...cursor.keys()]
+  const conversations = positions.filter(({ family }) => family === Family.conversation)
+  const streams = conversations.map(({ stream }) => stream)
   const sequences = parts ?? sequencesOf(named ?? [], streams)
-  const isComplete = sequences.length === streams.length
-  for (const [index, stream] of streams.entries())
-    cursor.set(stream, isComplete ? Number.parseInt(sequences[index]!, 36) : unreachable)
+  const isKnown = sequences.length > 0 && sequences.length <= streams.length
+  const cursor: StreamCursor = new Map()
+  for (const [index, { stream, origin }] of conversations.entries()) {
+    const sequence = sequences[index]
+    if (isKnown && sequence !== undefined) cursor.set(stream, Number.parseInt(sequence, 36))
+    else cursor.set(stream, isKnown ? continued(origin, cursor) : unreachable)
+  }
   return cursor
+}
+
+/**
+ * Returns the sequence up to which a client has the events of a stream, also of one that was added after the cursor was
+ * made. `positions` are those of this process's feed.
+ */
+export const sequenceIn = (
+  cursor: StreamCursor,
+  stream: string,
+  positions: readonly StreamPosition[],
+): number => {
+  const known = cursor.get(stream)
+  if (known !== undefined) return known
+  const origin = positions.find(position => position.stream === stream)?.origin
+  return origin === undefined ? 0 : Math.min(sequenceIn(cursor, origin.stream, positions), origin.streamSeq)
+}
+
+/**
+ * Returns the sequence in a stream that was added after the id was made. The stream holds the events of its origin up
+ * to the end of its part there, under the same sequences.
+ */
+const continued = (origin: Position | undefined, cursor: StreamCursor): number => {
+  const before = origin && cursor.get(origin.stream)
+  return origin === undefined || before === undefined ? unreachable : Math.min(before, origin.streamSeq)
 }
 
 /** Whether a cursor is of another set of streams: no node reaches it. */
@@ -62,6 +90,6 @@ export const isUnreachable = (cursor: StreamCursor): boolean =>
 const sequencesOf = (named: readonly string[], streams: readonly string[]): string[] => {
   const byName = new Map<string, string>()
   for (let i = 0; i < named.length; i += 2) byName.set(named[i]!, named[i + 1]!)
-  if (byName.size !== streams.length) return []
-  return streams.flatMap(stream => byName.get(stream) ?? [])
+  const sequences = streams.slice(0, byName.size).flatMap(stream => byName.get(stream) ?? [])
+  return sequences.length === byName.size ? sequences : []
 }

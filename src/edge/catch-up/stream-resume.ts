@@ -1,4 +1,4 @@
-import type { StateReader } from '../../commands/index.ts'
+import type { LiveFeed, StateReader } from '../../commands/index.ts'
 import type { StreamPosition } from '../../events/index.ts'
 import type { Memberships } from '../access/memberships.ts'
 import { Readable } from '../access/readable.ts'
@@ -16,12 +16,13 @@ import {
   refetchOf,
 } from './round.ts'
 import type { Cursor } from './shared-reads.ts'
-import { cursorOf, encodeCursor, type StreamCursor } from './stream-cursor.ts'
+import { cursorOf, encodeCursor, type StreamCursor, sequenceIn } from './stream-cursor.ts'
 
 interface StreamParts {
   readonly states: StateReader
   readonly memberships: Memberships
   readonly writeRoom: WriteRoom
+  readonly feed: LiveFeed
 }
 
 interface StreamStart {
@@ -88,7 +89,7 @@ export class StreamResume implements Resume {
     const readable = await Readable.by(states, view, this.session.user)
     if (view === undefined || readable === undefined) return undefined
     if (!this.#isInLog) return { refetch: { reason: 'unknown', head: view.head } }
-    const streamSeq = this.#cursor.get(view.stream) ?? 0
+    const streamSeq = sequenceIn(this.#cursor, view.stream, this.#parts.feed.positions())
     return view.streamSeq <= streamSeq ? undefined : { readable, cursor: { streamSeq } }
   }
 

@@ -25,7 +25,8 @@ export interface StreamLeasesOptions {
   readonly worker: string
   /** The database of views that the worker feeds. */
   readonly group: string
-  readonly streams: readonly string[]
+  /** Returns the streams of the log, as they are now. */
+  readonly streams: () => readonly string[]
   /**
    * Called with the complete list of streams to work on whenever it changes; a runner's `follow`. Calls do not
    * overlap. The lease of a removed stream is released when the call resolves. A rejected call is repeated.
@@ -127,7 +128,7 @@ export const startStreamLeases = async (options: StreamLeasesOptions): Promise<S
     if (!(worker in table.beats)) settledAt = now + settleMs
     const step = nextStep(table, revision, {
       worker,
-      streams,
+      streams: streams(),
       lapsed,
       current: wanted,
       touched,

@@ -9,6 +9,11 @@ export interface StreamBounds {
   readonly last: number
   /** Messages that the stream has stored and lacks now. */
   readonly missing: number
+  /**
+   * The end of the stream's part in another stream, for a stream that was added when partitions moved. The other stream
+   * has every earlier event, so a view applies it up to there first.
+   */
+  readonly origin?: Position
 }
 
 /** Reads whole streams of the log in order, for projections and replays. Port. */
@@ -28,7 +33,8 @@ export interface EventSource {
   range(stream: string, after: number, until: number): AsyncIterable<readonly StoredEvent[]>
   /**
    * Yields an event and the later events of its aggregate, in order, up to and including sequence `until` of the
-   * stream. Yields nothing when the log no longer has the event.
+   * stream; up to the end of the log for an aggregate that moved to another stream since. Yields nothing when the log
+   * no longer has the event.
    */
   sequel(at: Position, until: number): AsyncIterable<readonly StoredEvent[]>
   /** Returns the first sequence stored at or after a time, or `last + 1`. */

@@ -3,6 +3,7 @@ import {
   type ConversationEvent,
   decodeBody,
   hasEventFields,
+  isMarker,
   operatorText,
   type StoredEvent,
   UnreadableEventError,
@@ -118,6 +119,7 @@ export const projectBatch = (
   const changes = new Map(feeds.map(({ feed }) => [feed, feed.begin()]))
   const poison: Poison[] = []
   for (const stored of events) {
+    if (isMarker(stored)) continue
     let event: ConversationEvent | UserEvent | undefined
     let isUnknown = false
     let malformed: string | undefined

@@ -17,6 +17,8 @@ import type { RunnerOptions } from './runner-options.ts'
 
 const defaultBatch = 2_000
 const longestRetryMs = 5_000
+/** Pause between two looks at the checkpoints of the origin of a stream that was added, ms. */
+const originPollMs = 100
 
 /** Targets that read the stream together until the next regrouping. */
 interface Session {
@@ -145,9 +147,10 @@ export class StreamProjector {
       // Ends the consumer of this pass in every case.
       const pass = new AbortController()
       const signal = AbortSignal.any([session.signal, pass.signal])
-      const after = Math.min(...this.#placesOf(feeds).map(({ position }) => position))
       const batch = this.#batch
       try {
+        await this.#applyOrigin(feeds, signal)
+        const after = Math.min(...this.#placesOf(feeds).map(({ position }) => position))
         const batches = this.#options.source.consume(this.stream, after, { signal, batch })
         for await (const events of gatherBatches(batches, batch)) {
           if (signal.aborted || feeds.size === 0) break
@@ -157,13 +160,57 @@ export class StreamProjector {
           if (this.#hasCaughtUp(session)) this.#regroup.abort()
         }
       } catch (error) {
-        if (!signal.aborted) await this.#failed(error, session)
+        if (FencedError.is(error)) this.#fencedOff(error)
+        else if (!signal.aborted) await this.#failed(error, session)
       } finally {
         pass.abort()
       }
     }
     // A resumed target joins through a new grouping.
     if (!session.signal.aborted) await aborted(session.signal)
+  }
+
+  /**
+   * Waits until the targets have applied the part of the stream that its origin has, and continues them after that
+   * part. Whichever worker follows the origin, its events of an aggregate are applied before those of this stream.
+   */
+  async #applyOrigin(feeds: ReadonlySet<ProjectionTarget>, signal: AbortSignal): Promise<void> {
+    const { source, stores } = this.#options
+    const origin = (await source.streams()).find(({ stream }) => stream === this.stream)?.origin
+    if (origin === undefined) return
+    const { stream, streamSeq } = origin
+    while (!signal.aborted) {
+      const behind = this.#placesOf(feeds).filter(({ position }) => position < streamSeq)
+      if (behind.length === 0) return
+      const checkpoints = await stores.checkpoints.load()
+      const isThrough = ({ feed: { name, generation } }: FeedAt): boolean =>
+        checkpoints.some(
+          one =>
+            one.projection === name &&
+            one.generation === generation &&
+            one.stream === stream &&
+            one.streamSeq >= streamSeq,
+        )
+      const through = behind.filter(isThrough)
+      await this.#continueAfter(through, streamSeq)
+      if (through.length < behind.length) await sleep(originPollMs, signal)
+    }
+  }
+
+  async #continueAfter(places: readonly FeedAt[], streamSeq: number): Promise<void> {
+    if (places.length === 0) return
+    const { stores } = this.#options
+    const { stream } = this
+    const checkpoints = places.map(({ feed: { name: projection, generation, version } }) => {
+      return { projection, generation, version, stream, streamSeq, deadLetters: 0 }
+    })
+    await stores.atomically(() => stores.checkpoints.save(checkpoints, this.#epoch))
+    for (const { feed } of places) this.#progress.get(feed)?.advance(streamSeq, 0, 0, performance.now())
+  }
+
+  #fencedOff(error: FencedError): void {
+    this.#options.log.warn({ stream: this.stream }, error.message)
+    this.#stop.abort()
   }
 
   /** Whether the targets of this session are now close enough to another session to join it. */
@@ -187,8 +234,7 @@ export class StreamProjector {
         return
       } catch (error) {
         if (FencedError.is(error)) {
-          this.#options.log.warn({ stream: this.stream }, error.message)
-          this.#stop.abort()
+          this.#fencedOff(error)
         } else if (!(error instanceof FeedRejectedError)) {
           await this.#failed(error, session)
         } else if (events.length > 1) {

@@ -108,6 +108,7 @@ const run = async (family: Family, steps: readonly Step[], lags: readonly number
   const seen: number[] = []
   const wrong: string[] = []
   const follower = new StreamFollower(stream, {
+    isCopy: () => false,
     reader: log.reader as LogReader,
     deliver: ({ streamSeq, aggregate, type, envelope, data }) => {
       seen.push(streamSeq)

@@ -24,6 +24,8 @@ export const Bucket = {
   /** Counts of a day are needed until the day ends everywhere. */
   quotas: { bucket: 'confab-quotas', storage: 'file', history: 1, keepMs: 2 * 86_400_000 },
   lastSeen: { bucket: 'confab-last-seen', storage: 'file', history: 1 },
+  /** The journal of moves of partitions. The values of an operation show an operator its steps. */
+  operations: { bucket: 'confab-operations', storage: 'file', history: 8 },
 } as const satisfies Record<string, BucketDefinition>
 
 /** Returns the name of the stream of a bucket. */

@@ -10,13 +10,13 @@ import {
 } from '../../../events/index.ts'
 import type { Nats } from '../client/connection.ts'
 import { ReplyInbox } from '../client/connection.ts'
-import type { LogLayout } from '../log/log-layout.ts'
+import { hasStored, type LogLayout } from '../log/log-layout.ts'
 import { LogReader } from '../log/log-reader.ts'
 import { liveEvent } from '../log/stored-message.ts'
 import { conversationOfMarker } from './digest.ts'
 import type { Worth } from './interest-switch.ts'
 import { type InterestMode, type Narrowable, NarrowMode } from './narrow-mode.ts'
-import { StreamFollower } from './stream-follower.ts'
+import { type FollowerOptions, StreamFollower } from './stream-follower.ts'
 
 export interface NatsLiveFeedOptions {
   /** Interval at which the last sequence of each stream is compared with the feed's position, ms. Default 1,000. */
@@ -48,6 +48,14 @@ export interface Followed {
 const sampleEvery = 13
 /** Pause between two attempts to start, ms. */
 const startRetryMs = 100
+/** Pause between two looks at the position in the origin of a stream that was added, ms. */
+const originPollMs = 10
+
+/** A layout that may change. */
+export interface WatchableLayout extends LogLayout {
+  /** Calls `listener` after each change. Returns a function that removes the listener. */
+  watch?(listener: () => void): () => void
+}
 
 /**
  * The live feed over the messages that the streams republish. It subscribes to all of them by a wildcard for each
@@ -55,9 +63,10 @@ const startRetryMs = 100
  */
 export class NatsLiveFeed implements LiveFeed {
   readonly #nats: Nats
-  readonly #layout: LogLayout
+  readonly #layout: WatchableLayout
   readonly #inbox: ReplyInbox
-  readonly #followers: ReadonlyMap<string, StreamFollower>
+  readonly #followerOptions: FollowerOptions
+  readonly #followers: Map<string, StreamFollower>
   readonly #listeners: LiveListener[] = []
   readonly #skippedListeners: SkippedListener[] = []
   readonly #mode: InterestMode
@@ -71,11 +80,12 @@ export class NatsLiveFeed implements LiveFeed {
   #subscriptions: Subscription[] = []
   #timer: NodeJS.Timeout | undefined
   #unlisten = (): void => {}
+  #unwatch: (() => void) | undefined
   #isRunning = false
   #delivered = 0
   #skipped = 0
 
-  constructor(nats: Nats, layout: LogLayout, options: NatsLiveFeedOptions = {}) {
+  constructor(nats: Nats, layout: WatchableLayout, options: NatsLiveFeedOptions = {}) {
     this.#nats = nats
     this.#layout = layout
     this.#mode = options.interest ?? 'everything'
@@ -85,9 +95,10 @@ export class NatsLiveFeed implements LiveFeed {
     this.#startMs = options.startMs ?? 30_000
     this.#notice = options.onNotice ?? (() => {})
     this.#inbox = new ReplyInbox(nats, 2_000)
-    const follower = {
+    this.#followerOptions = {
       reader: new LogReader(nats, this.#inbox),
       deliver: (event: LiveEvent) => this.#deliver(event),
+      isCopy: ({ stream, aggregate }: LiveEvent) => !hasStored(this.#layout, stream, aggregate),
       skip: (aggregate: AggregateRef, seq: number, position: Position) =>
         this.#skip(aggregate, seq, position),
       needsConversation: (c: string) => this.#interest?.needsConversation(c) ?? true,
@@ -95,7 +106,9 @@ export class NatsLiveFeed implements LiveFeed {
       digestsFailed: () => this.#narrowMode?.digestsFailed(),
       notice: this.#notice,
     }
-    this.#followers = new Map(layout.streams.map(stream => [stream, new StreamFollower(stream, follower)]))
+    this.#followers = new Map(
+      layout.streams.map(stream => [stream, new StreamFollower(stream, this.#followerOptions)]),
+    )
   }
 
   listen(listener: LiveListener, skipped?: SkippedListener): void {
@@ -121,6 +134,8 @@ export class NatsLiveFeed implements LiveFeed {
     this.#subscribe()
     await this.#nats.connection.flush()
     await Promise.all([...this.#followers.values()].map(follower => this.#startFollower(follower)))
+    this.#unwatch = this.#layout.watch?.(() => this.#addFollowers())
+    this.#addFollowers()
     this.#timer = setInterval(() => this.#check(false), this.#checkMs)
     this.#timer.unref()
     this.#unlisten = this.#nats.onChange(connected => {
@@ -152,16 +167,57 @@ export class NatsLiveFeed implements LiveFeed {
       }
   }
 
+  /** Follows the streams that were added since the start. */
+  #addFollowers(): void {
+    for (const stream of this.#layout.streams) {
+      if (this.#followers.has(stream)) continue
+      const follower = new StreamFollower(stream, this.#followerOptions)
+      follower.isNarrow = this.#narrowMode?.isNarrow ?? false
+      // Its first check shows whether the feed is complete. Until then the feed is not stale for its sake.
+      follower.completeAt = performance.now()
+      this.#followers.set(stream, follower)
+      this.#follow(follower).catch(error => this.#notice(`${stream} cannot be followed: ${String(error)}`))
+    }
+  }
+
+  /**
+   * Starts to follow a stream that was added. Its events are held until the origin's are delivered, so that the events
+   * of each aggregate stay in order.
+   */
+  async #follow(follower: StreamFollower): Promise<void> {
+    const origin = this.#layout.originOf(follower.stream)
+    if (origin === undefined) {
+      await this.#startFollower(follower)
+      return
+    }
+    while (this.#isRunning) {
+      const before = this.#followers.get(origin.stream)
+      if ((before?.position ?? -1) >= origin.streamSeq) break
+      await before?.check(true)
+      await sleep(originPollMs)
+    }
+    if (this.#isRunning) await follower.startAfter(origin.streamSeq)
+  }
+
   position(stream: string): number | undefined {
-    return this.#followers.get(stream)?.position
+    const position = this.#followers.get(stream)?.position
+    if (position !== undefined) return position
+    // Until a stream that was added is followed, its origin delivers the events that they both have.
+    const origin = this.#layout.originOf(stream)
+    const before = origin && this.position(origin.stream)
+    return before === undefined || origin === undefined ? undefined : Math.min(before, origin.streamSeq)
   }
 
   positions(): readonly StreamPosition[] {
-    return [...this.#followers.values()].map(({ stream, position }) => ({
-      family: this.#layout.familyOf(stream),
-      stream,
-      streamSeq: position ?? 0,
-    }))
+    return this.#layout.streams.map(stream => {
+      const origin = this.#layout.originOf(stream)
+      const position = {
+        family: this.#layout.familyOf(stream),
+        stream,
+        streamSeq: this.position(stream) ?? 0,
+      }
+      return origin === undefined ? position : { ...position, origin }
+    })
   }
 
   staleness(): number {
@@ -174,6 +230,7 @@ export class NatsLiveFeed implements LiveFeed {
     this.#isRunning = false
     clearInterval(this.#timer)
     this.#unlisten()
+    this.#unwatch?.()
     for (const follower of this.#followers.values()) follower.stop()
     await this.#narrowMode?.stop()
     this.#unsubscribe()

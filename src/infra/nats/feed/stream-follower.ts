@@ -1,7 +1,7 @@
 import { backoffMs } from '../../../base/backoff.ts'
 import { sleep } from '../../../base/sleep.ts'
 import type { LiveEvent, SkippedListener } from '../../../commands/index.ts'
-import type { StoredEvent } from '../../../events/index.ts'
+import { isNoEvent, type StoredEvent } from '../../../events/index.ts'
 import type { LogReader } from '../log/log-reader.ts'
 import { asLive } from '../log/stored-message.ts'
 import type { Digest } from './digest.ts'
@@ -25,6 +25,8 @@ const maxDigests = 256
 export interface FollowerOptions {
   readonly reader: LogReader
   readonly deliver: (event: LiveEvent) => void
+  /** Whether another stream delivers an event that this one has a copy of. */
+  readonly isCopy: (event: LiveEvent) => boolean
   /** Called for an event that a digest describes and that the node does not need. */
   readonly skip: SkippedListener
   readonly needsConversation: (c: string) => boolean
@@ -80,12 +82,22 @@ export class StreamFollower {
   async start(): Promise<number> {
     const askedAt = performance.now()
     const { last } = await this.#reader.bounds(this.stream)
-    this.#position = last
     this.completeAt = askedAt
+    this.#begin(last)
+    return last
+  }
+
+  /** Starts after a sequence. Reads the events that the stream has stored since then. */
+  async startAfter(streamSeq: number): Promise<void> {
+    this.#begin(streamSeq)
+    await this.check(true)
+  }
+
+  #begin(position: number): void {
+    this.#position = position
     const early = [...this.#early.values()]
     this.#early.clear()
     for (const event of early) this.accept(event)
-    return last
   }
 
   stop(): void {
@@ -308,8 +320,7 @@ export class StreamFollower {
 
   #advance(event: LiveEvent): void {
     this.#position = event.streamSeq
-    // '' is the type of a message that is not an event of confab.
-    if (event.type === '') return
+    if (isNoEvent(event.type) || this.#options.isCopy(event)) return
     this.#delivered++
     this.#options.deliver(event)
   }

@@ -5,6 +5,7 @@ import {
   ConfabError,
   type Envelope,
   Header,
+  isForeign,
   type StoredEvent,
   subjectOf,
 } from '../../../events/index.ts'
@@ -13,7 +14,6 @@ import { isConflict, isDuplicateInBatch, isRefusal, readAck, refusalError } from
 import { maxPayload } from '../embedded/server-process.ts'
 import type { LogLayout } from './log-layout.ts'
 import { LogReader, unavailable } from './log-reader.ts'
-import { isForeign } from './stored-message.ts'
 
 const maxEvents = 1_000
 /** Batches in flight from this process. The server allows 50 for each stream, from all its clients. */

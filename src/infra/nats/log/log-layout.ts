@@ -1,20 +1,76 @@
 import type { StreamInfo } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
-import { type AggregateRef, Family, partitionCount, partitionOf } from '../../../events/index.ts'
+import {
+  type AggregateRef,
+  Family,
+  type Position,
+  partitionCount,
+  partitionOf,
+} from '../../../events/index.ts'
 import { askJetStream } from '../client/jetstream-api.ts'
 import { NatsError, NatsProblem } from '../client/nats-error.ts'
 
 /** The streams that hold the log, and the partitions that each of them holds. */
 export interface LogLayout {
   /**
-   * Stream names: those of conversations, then those of users; each family ordered by its streams' lowest partition.
+   * Stream names: those of conversations, then those of users. In each family the streams without an origin are first,
+   * by their lowest partition. The others follow in the order in which they were added.
    */
   readonly streams: readonly string[]
   /** The stream that holds an aggregate. */
   streamOf(aggregate: AggregateRef): string
   /** The family that a stream of the log holds. */
   familyOf(stream: string): Family
+  /**
+   * The end of a stream's part in another stream; undefined for most. A stream with an origin was added when partitions
+   * moved: it holds a copy of the origin's events up to this position, and the later events of its own partitions.
+   * Readers of whole streams read the origin up to there, then this stream: each event once, and each aggregate in
+   * order.
+   */
+  originOf(stream: string): Position | undefined
 }
+
+/**
+ * Whether a stream has stored the events of an aggregate itself. A stream that was added begins with copies of all
+ * events of its origin, some of them from after the end of its part there.
+ */
+export const hasStored = (
+  layout: Pick<LogLayout, 'streamOf' | 'originOf'>,
+  stream: string,
+  aggregate: AggregateRef,
+): boolean => {
+  if (layout.originOf(stream) === undefined) return true
+  let holder: string | undefined = layout.streamOf(aggregate)
+  while (holder !== undefined && holder !== stream) holder = layout.originOf(holder)?.stream
+  return holder === stream
+}
+
+/** A layout as it was at one time. */
+export interface FixedLayout extends LogLayout {
+  /** Equal for equal layouts. */
+  readonly fingerprint: string
+}
+
+/** Metadata of streams between which partitions moved. All but `moved` are of a stream that was added. */
+export const OriginMetadata = {
+  /** The stream that held its partitions before. */
+  stream: 'confab-origin-stream',
+  /** The last sequence of the origin that may hold an event of its partitions. */
+  sequence: 'confab-origin-sequence',
+  /** Ascending in the order in which the streams of a family were added, from 1. */
+  order: 'confab-origin-order',
+  /** On a stream from which partitions moved. */
+  moved: 'confab-moved',
+} as const
+
+const originIn = ({ config: { metadata } }: StreamInfo): Position | undefined => {
+  const stream = metadata?.[OriginMetadata.stream]
+  const streamSeq = Number(metadata?.[OriginMetadata.sequence])
+  return stream !== undefined && streamSeq >= 0 ? { stream, streamSeq } : undefined
+}
+
+const orderOf = ({ config: { metadata } }: StreamInfo): number =>
+  Number(metadata?.[OriginMetadata.order] ?? 0)
 
 /** Returns the name of the stream that holds each partition of a family. */
 const streamsByPartition = (infos: readonly StreamInfo[], family: Family): string[] => {
@@ -39,7 +95,7 @@ const streamsByPartition = (infos: readonly StreamInfo[], family: Family): strin
  * Finds the streams of the log by the subjects that they take, never by name: a promoted mirror has a name of its own.
  * Throws NatsError when no stream takes a partition, or when one stream takes subjects of both families.
  */
-export const discoverLog = async (connection: NatsConnection): Promise<LogLayout> => {
+export const discoverLog = async (connection: NatsConnection): Promise<FixedLayout> => {
   const infos = await askJetStream(connection, async manager => {
     const listed: StreamInfo[] = []
     for await (const info of manager.streams.list()) listed.push(info)
@@ -49,8 +105,15 @@ export const discoverLog = async (connection: NatsConnection): Promise<LogLayout
     conv: streamsByPartition(infos, Family.conversation),
     user: streamsByPartition(infos, Family.user),
   }
-  const families = new Map<string, Family>(byFamily.conv.map(stream => [stream, Family.conversation]))
-  for (const stream of byFamily.user) {
+  const byName = new Map(infos.map(info => [info.config.name, info]))
+  const orderIn = (stream: string): number => orderOf(byName.get(stream) as StreamInfo)
+  // The order of positions in the ids of event streams: a stream that is added must not move the others.
+  const ordered = (streams: readonly string[]): string[] =>
+    [...new Set(streams)].sort((one, other) => orderIn(one) - orderIn(other))
+  const families = new Map<string, Family>(
+    ordered(byFamily.conv).map(stream => [stream, Family.conversation]),
+  )
+  for (const stream of ordered(byFamily.user)) {
     if (families.get(stream) === Family.conversation)
       throw new NatsError(
         NatsProblem.streams,
@@ -58,13 +121,18 @@ export const discoverLog = async (connection: NatsConnection): Promise<LogLayout
       )
     families.set(stream, Family.user)
   }
+  const streams = [...families.keys()]
+  const origins = new Map(streams.map(stream => [stream, originIn(byName.get(stream) as StreamInfo)]))
+  const originOf = (stream: string): Position | undefined => origins.get(stream)
   return {
-    streams: [...families.keys()],
+    streams,
     streamOf: ({ family, id }) => byFamily[family][partitionOf(id)] as string,
     familyOf: stream => {
       const family = families.get(stream)
       if (family === undefined) throw new RangeError(`${stream} is not a stream of the log`)
       return family
     },
+    originOf,
+    fingerprint: JSON.stringify([streams, byFamily, streams.map(originOf)]),
   }
 }

@@ -13,16 +13,16 @@ const intervalMs = 1_000
 export class LogWatch {
   readonly #inbox: ReplyInbox
   readonly #reader: LogReader
-  readonly #streams: readonly string[]
+  readonly #layout: Pick<LogLayout, 'streams'>
   readonly #timer: NodeJS.Timeout
   /** When the first request of the current run of failures was sent. */
   #lostAt: number | undefined
   #isAsking = false
 
-  constructor(nats: Nats, { streams }: Pick<LogLayout, 'streams'>) {
+  constructor(nats: Nats, layout: Pick<LogLayout, 'streams'>) {
     this.#inbox = new ReplyInbox(nats, timeoutMs)
     this.#reader = new LogReader(nats, this.#inbox)
-    this.#streams = streams
+    this.#layout = layout
     this.#timer = setInterval(() => void this.#askLeaders(), intervalMs)
     this.#timer.unref()
   }
@@ -43,7 +43,7 @@ export class LogWatch {
     this.#isAsking = true
     const sentAt = performance.now()
     try {
-      const bounds = await Promise.all(this.#streams.map(stream => this.#reader.bounds(stream)))
+      const bounds = await Promise.all(this.#layout.streams.map(stream => this.#reader.bounds(stream)))
       if (bounds.some(({ isLed }) => !isLed)) throw unavailable('a stream has no leader')
       this.#lostAt = undefined
     } catch {

@@ -1,11 +1,11 @@
-import { type Position, type StoredEvent, subjectOf } from '../../../events/index.ts'
+import { isForeign, type Position, type StoredEvent, subjectOf } from '../../../events/index.ts'
 import type { EventSource, StreamBounds } from '../../../projections/index.ts'
 import type { Nats } from '../client/connection.ts'
 import { ReplyInbox } from '../client/connection.ts'
-import type { LogLayout } from './log-layout.ts'
+import { hasStored, type LogLayout } from './log-layout.ts'
 import { LogReader } from './log-reader.ts'
 import { readerOf } from './open-reader.ts'
-import { isForeign } from './stored-message.ts'
+import { asMarker } from './stored-message.ts'
 
 const defaultBatch = 500
 /** Events in one batch of a range. Larger than the default: a range is read for throughput, not for latency. */
@@ -32,7 +32,10 @@ export class NatsEventSource implements EventSource {
     return Promise.all(
       this.#layout.streams.map(async stream => {
         const { first, last, missing } = await this.#reader.bounds(stream)
-        return { stream, first, last, missing }
+        const origin = this.#layout.originOf(stream)
+        return origin === undefined
+          ? { stream, first, last, missing }
+          : { stream, first: Math.max(first, origin.streamSeq + 1), last, missing, origin }
       }),
     )
   }
@@ -45,14 +48,14 @@ export class NatsEventSource implements EventSource {
     if (signal.aborted) return
     const open = await readerOf(this.#nats, stream)
     if (signal.aborted) return
-    const reader = open(stream, after, 2 * batch)
+    const reader = open(stream, this.#startOf(stream, after), 2 * batch)
     const stop = (): void => reader.stop()
     signal.addEventListener('abort', stop)
     try {
       for (;;) {
         const events = await reader.next(batch)
         if (signal.aborted) return
-        yield events
+        yield this.#withoutCopies(stream, events)
       }
     } finally {
       signal.removeEventListener('abort', stop)
@@ -63,7 +66,8 @@ export class NatsEventSource implements EventSource {
   async *range(stream: string, after: number, until: number): AsyncIterable<readonly StoredEvent[]> {
     // The last sequence of an empty stream is 0.
     if (until < 1 || after >= until) return
-    let position = after
+    let position = this.#startOf(stream, after)
+    if (position >= until) return
     for await (const events of this.consume(stream, after, {
       signal: new AbortController().signal,
       batch: rangeBatch,
@@ -75,6 +79,19 @@ export class NatsEventSource implements EventSource {
       if (position >= until) return
       if (events.length === 0 && !(await this.#hasMore(stream, position, until))) return
     }
+  }
+
+  /** Makes copies of other streams' events markers: readers pass their sequences. */
+  #withoutCopies(stream: string, events: readonly StoredEvent[]): readonly StoredEvent[] {
+    if (this.#layout.originOf(stream) === undefined) return events
+    return events.map(event =>
+      isForeign(event) || hasStored(this.#layout, stream, event.aggregate) ? event : asMarker(event),
+    )
+  }
+
+  /** Events up to the origin are read from the origin. */
+  #startOf(stream: string, after: number): number {
+    return Math.max(after, this.#layout.originOf(stream)?.streamSeq ?? 0)
   }
 
   /** The replica that was read may be behind the leader, or the last messages may be deleted. */
@@ -90,11 +107,19 @@ export class NatsEventSource implements EventSource {
     let first = [event]
     // A message that confab did not write belongs to no aggregate.
     if (!isForeign(event))
-      for await (const events of this.#ofSubject(stream, subjectOf(event.aggregate), streamSeq, until)) {
+      for await (const events of this.#laterThan(event, until)) {
         yield [...first, ...events]
         first = []
       }
     if (first.length > 0) yield first
+  }
+
+  /** The later events of an aggregate. Where its partition has moved, they are in another stream, up to its end. */
+  async *#laterThan(event: StoredEvent, until: number): AsyncIterable<readonly StoredEvent[]> {
+    const { stream, streamSeq, aggregate } = event
+    const holder = this.#layout.streamOf(aggregate)
+    const end = holder === stream ? until : (await this.#reader.bounds(holder)).last
+    yield* this.#ofSubject(holder, subjectOf(aggregate), streamSeq, end)
   }
 
   async *#ofSubject(
@@ -119,7 +144,7 @@ export class NatsEventSource implements EventSource {
 
   async firstSince(stream: string, time: Date): Promise<number> {
     const [event] = await this.#reader.batch(stream, { start_time: time.toISOString(), batch: 1 })
-    if (event !== undefined) return event.streamSeq
+    if (event !== undefined) return Math.max(event.streamSeq, this.#startOf(stream, 0) + 1)
     return (await this.#reader.bounds(stream)).last + 1
   }
 

@@ -6,6 +6,7 @@ import {
   type Envelope,
   type Family,
   Header,
+  markerType,
   parseSubject,
   type StoredEvent,
 } from '../../../events/index.ts'
@@ -56,6 +57,7 @@ export const envelopeIn = (text: string): Envelope | undefined => {
 
 /** Placeholder envelope of a message that confab did not write. No event has the type '', so decoding it fails. */
 const foreign: Envelope = { type: '', version: 1, seq: 0, n: 0, actor: '', commandId: '', epoch: 1 }
+const marker: Envelope = { ...foreign, type: markerType }
 const noAggregate: AggregateRef = { family: 'conv', id: '' }
 
 /** The start of a header block that confab wrote. */
@@ -115,16 +117,16 @@ class LiveMessage implements LiveEvent {
 /** Returns a message of a family's live feed as an event. */
 export const liveEvent = (msg: Msg, family: Family): LiveEvent => new LiveMessage(msg, family)
 
+/** Returns a message that readers skip, at the place of an event that they read from another stream. */
+export const asMarker = (event: StoredEvent): StoredEvent => ({ ...event, envelope: marker })
+
 /** Returns an event that was read from the log as a live event. */
 export const asLive = (event: StoredEvent): LiveEvent => ({ ...event, type: event.envelope.type })
 
-/** Whether confab did not write a message. */
-export const isForeign = (event: StoredEvent): boolean => event.envelope.type === ''
-
 /**
  * Returns a stored message as an event. A message without an envelope, or on a subject of no aggregate, gets the
- * envelope type '', so that readers can pass its sequence. `data` is a view into the connection's buffer: copy it to
- * keep it.
+ * envelope type '', so that readers can pass its sequence; a marker keeps its type. `data` is a view into the
+ * connection's buffer: copy it to keep it.
  */
 export const toStoredEvent = (
   stream: string,
@@ -134,6 +136,8 @@ export const toStoredEvent = (
   data: Uint8Array,
 ): StoredEvent => {
   const aggregate = parseSubject(subject)
+  if (aggregate === undefined && typeIn(headers) === markerType)
+    return { stream, streamSeq, aggregate: noAggregate, envelope: marker, data }
   const envelope = aggregate === undefined ? undefined : envelopeIn(headers)
   return envelope === undefined || aggregate === undefined
     ? { stream, streamSeq, aggregate: aggregate ?? noAggregate, envelope: foreign, data }

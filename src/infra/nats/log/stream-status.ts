@@ -11,7 +11,7 @@ import {
   growthOf,
   type StreamGrowth,
 } from './stream-growth.ts'
-import { infoOf, openManager, withActualName } from './streams.ts'
+import { actualDefinitions, infoOf, openManager, withActualName } from './streams.ts'
 
 /** One server's replica of a stream, as the stream's leader reports it. */
 export interface CopyStatus {
@@ -157,9 +157,10 @@ export const streamsStatus = async (
 ): Promise<readonly StreamStatus[]> => {
   const { connection } = nats
   const manager = await openManager(connection)
+  const actual = await actualDefinitions(manager, definitions)
   const [account, answered] = await Promise.all([
     accountStorage(nats),
-    Promise.all(definitions.map(definition => askFor(connection, manager, definition))),
+    Promise.all(actual.map(definition => askFor(connection, manager, definition))),
   ])
   // Each replica of a stream takes storage of the account.
   const bytesPerDay = answered.reduce(

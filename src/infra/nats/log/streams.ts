@@ -8,6 +8,7 @@ import type { NatsConnection } from '@nats-io/transport-node'
 import { ApiError, apiCodeOf, askJetStream, streamsTaking } from '../client/jetstream-api.ts'
 import { NatsError, NatsProblem, rightsError, violationIn } from '../client/nats-error.ts'
 import { supportedNats } from '../client/server-versions.ts'
+import { afterMoves } from './moved-partitions.ts'
 import { type StreamDefinition, safeguards } from './stream-definitions.ts'
 import {
   type AnyDefinition,
@@ -69,6 +70,16 @@ export const withActualName = async <T extends AnyDefinition>(
   return name === undefined || others.length > 0 ? definition : { ...definition, name }
 }
 
+/** Returns the definitions with the subjects that streams have after partitions moved. */
+export const actualDefinitions = async <T extends AnyDefinition>(
+  manager: JetStreamManager,
+  definitions: readonly T[],
+): Promise<T[]> => {
+  const infos: StreamInfo[] = []
+  for await (const info of manager.streams.list()) infos.push(info)
+  return afterMoves(definitions, infos)
+}
+
 /** A stream, its definition, and their differences. */
 export interface ComparedStream extends StreamDifferences {
   readonly defined: AnyDefinition
@@ -94,7 +105,8 @@ export const planStreams = async (
   connection: NatsConnection,
   definitions: readonly StreamDefinition[],
 ): Promise<StreamDifferences> => {
-  const compared = await compareStreams(await openManager(connection), definitions)
+  const manager = await openManager(connection)
+  const compared = await compareStreams(manager, await actualDefinitions(manager, definitions))
   return {
     changes: compared.flatMap(({ changes }) => changes),
     kept: compared.flatMap(({ kept, defined }) => kept.map(field => `${field} of ${defined.name}`)),
@@ -207,7 +219,7 @@ export const applyStreams = async (
     done.set(applied.stream, applied)
     onApplied?.(applied)
   }
-  const compared = await compareStreams(manager, definitions)
+  const compared = await compareStreams(manager, await actualDefinitions(manager, definitions))
   const existing = await createMissing(manager, compared, note)
   refuseLoss(
     existing.flatMap(({ changes }) => changes),

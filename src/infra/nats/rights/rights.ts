@@ -7,6 +7,7 @@ import { projectionStatusSubject } from '../coordination/projection-coordination
 import { revocationPatterns } from '../coordination/revocation-bucket.ts'
 import { sessionsSubject } from '../coordination/session-queries.ts'
 import { DigestSubject } from '../feed/digest.ts'
+import { streamUpdates } from '../log/live-layout.ts'
 import { retrySubject } from '../log/nats-dead-letters.ts'
 import type { StreamDefinition } from '../log/stream-definitions.ts'
 import { ownRightsSubject } from './own-rights.ts'
@@ -128,7 +129,13 @@ const roleNeeds: Readonly<Record<ProcessRole, (streams: NamedStreams) => Needs>>
       commandPattern,
       sessionsSubject,
     ],
-    subscribe: [...liveFeed, SubjectPattern.signals, DigestSubject.all, CommandSubject.announcements],
+    subscribe: [
+      streamUpdates,
+      ...liveFeed,
+      SubjectPattern.signals,
+      DigestSubject.all,
+      CommandSubject.announcements,
+    ],
     answer: [sessionsSubject],
   }),
   commands: streams => ({
@@ -143,7 +150,13 @@ const roleNeeds: Readonly<Record<ProcessRole, (streams: NamedStreams) => Needs>>
       CommandSubject.announcements,
       CommandSubject.request,
     ],
-    subscribe: [...liveFeed, DigestSubject.request, CommandSubject.announcements, CommandSubject.request],
+    subscribe: [
+      streamUpdates,
+      ...liveFeed,
+      DigestSubject.request,
+      CommandSubject.announcements,
+      CommandSubject.request,
+    ],
     answer: [commandPattern],
   }),
   projections: streams => ({
@@ -153,7 +166,7 @@ const roleNeeds: Readonly<Record<ProcessRole, (streams: NamedStreams) => Needs>>
       ...forBucket(Bucket.leases, ['*']),
       SubjectPattern.deadLetters,
     ],
-    subscribe: [],
+    subscribe: [streamUpdates],
     answer: [projectionStatusSubject, retrySubject],
   }),
 }
