@@ -17,6 +17,7 @@ import { streamsCommand } from './streams/index.ts'
 import { tailCommand } from './tail.ts'
 import { helpWidth, note } from './terminal/output.ts'
 import { tokenCommand } from './token.ts'
+import { topCommand } from './top/top.ts'
 
 const isVerbose = ({ long }: Option): boolean => long === '--verbose'
 
@@ -59,6 +60,7 @@ export const createProgram = (): Command => {
     .addCommand(projectionsCommand())
     .addCommand(auditCommand())
     .addCommand(doctorCommand())
+    .addCommand(topCommand())
   configure(program)
   return program
 }

@@ -114,10 +114,11 @@ const askFor = async (
   connection: NatsConnection,
   manager: JetStreamManager,
   defined: StreamDefinition,
+  isMeasured: (stream: string) => boolean,
 ): Promise<Answered> => {
   const definition = await withActualName(manager, defined).catch(() => defined)
   const answer = await answerFor(manager, definition.name)
-  const growth = answer ? await growthOf(connection, answer) : undefined
+  const growth = answer && isMeasured(definition.name) ? await growthOf(connection, answer) : undefined
   return { definition, answer, growth }
 }
 
@@ -147,16 +148,20 @@ const statusOf = (
   }
 }
 
-/** Returns the status of the defined streams, found by their subjects. */
+/**
+ * Returns the status of the defined streams, found by their subjects. `isMeasured`: whether the rate and the forecast
+ * of a stream are read. Default: those of all streams.
+ */
 export const streamsStatus = async (
   nats: Pick<Nats, 'connection'>,
   definitions: readonly StreamDefinition[],
+  isMeasured: (stream: string) => boolean = () => true,
 ): Promise<readonly StreamStatus[]> => {
   const { connection } = nats
   const manager = await openManager(connection)
   const [account, answered] = await Promise.all([
     accountStorage(nats),
-    Promise.all(definitions.map(definition => askFor(connection, manager, definition))),
+    Promise.all(definitions.map(definition => askFor(connection, manager, definition, isMeasured))),
   ])
   // Each replica of a stream takes storage of the account.
   const bytesPerDay = answered.reduce(
