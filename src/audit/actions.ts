@@ -37,6 +37,11 @@ export const Actions = {
     recording: 'after',
     perMinute: 10,
   },
+  'state.read': {
+    meaning: 'An admin read the state of the system for the page `/ops`.',
+    recording: 'after',
+    perMinute: 10,
+  },
   'streams.apply': {
     meaning: 'Streams were created, or settings of streams were changed, as they are defined.',
     recording: 'after',
