@@ -132,7 +132,7 @@ export const openAdminServer = async (
   }
   /** Every admin request passes here: its token is checked, and it is recorded as its route says. */
   const guarded = ({ recording, handler }: AdminRoute): HttpHandler => {
-    /** When requests were recorded last, by admin, as by `performance.now()`. Bounded: one of many admins is recorded anew. */
+    /** Time of the last record of each admin, as by `performance.now()`. An evicted admin is recorded again. */
     const recordedAt = new LRUCache<string, number>({ max: maxRecentAdmins })
     return async (request, url) => {
       const identity = await adminOf(request, url)

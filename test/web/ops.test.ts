@@ -88,13 +88,24 @@ t.test('the page /ops', { skip: executablePath === undefined && !chromiumRequire
           true,
         )
         await page.getByRole('img', { name: 'Sockets in the last hour: now 1' }).waitFor()
-        const drawn = await page.evaluate(() =>
-          [...document.querySelectorAll('canvas')].map(canvas => {
-            const pixels = canvas.getContext('2d')?.getImageData(0, 0, canvas.width, canvas.height).data ?? []
-            return pixels.some((value, index) => index % 4 === 3 && value > 0)
-          }),
-        )
-        t.same(drawn, [true, true, true], 'plots')
+        // A line needs two samples.
+        const drawn = await page.waitForFunction(() => {
+          const accent = getComputedStyle(document.documentElement).getPropertyValue('--accent').trim()
+          const canvases = [...document.querySelectorAll('canvas')]
+          return (
+            canvases.length === 3 &&
+            canvases.every(canvas => {
+              const pixels = canvas.getContext('2d')!.getImageData(0, 0, canvas.width, canvas.height).data
+              const colours = Array.from({ length: pixels.length / 4 }, (_, i) =>
+                pixels.slice(4 * i, 4 * i + 3),
+              )
+              const hex = (rgb: Uint8ClampedArray) =>
+                `#${[...rgb].map(one => one.toString(16).padStart(2, '0')).join('')}`
+              return colours.some(rgb => hex(rgb) === accent)
+            })
+          )
+        })
+        t.ok(await drawn.jsonValue(), 'plots have data')
         t.ok(
           await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth),
           'no sideways scroll',

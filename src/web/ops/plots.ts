@@ -2,7 +2,9 @@ import uPlot from 'uplot'
 import { element } from './element.ts'
 import type { Sample } from './state.ts'
 
-const height = 130
+const height = 120
+/** Shortest time that a plot spans, s: a process that has just started has few samples. */
+const shortest = 600
 const figure = new Intl.NumberFormat('en-GB', { maximumFractionDigits: 1 })
 
 type Value = 'messages' | 'sockets' | 'lag'
@@ -70,16 +72,26 @@ export class Plot {
       legend: { show: false },
       cursor: { show: false },
       scales: {
-        x: { range: (_plot, _min, max) => [max - 3_600, max] },
+        x: {
+          range: (_plot, min, max) => [
+            Math.max(max - 3_600, Math.min(min, max - shortest)),
+            max + (max - min) / 100 + 2,
+          ],
+        },
         y: { range: (_plot, _min, max) => [0, Math.max(1, (max ?? 0) * 1.1)] },
       },
       axes: [
-        { ...axis, space: 70, values: '{HH}:{mm}' },
+        { ...axis, size: 24, space: 70, values: '{HH}:{mm}' },
         { ...axis, size: 46, space: 28, values: (_plot, values) => values.map(one => figure.format(one)) },
       ],
       series: [
         {},
-        { stroke: colour('--accent'), width: 2, fill: colour('--accent-soft'), points: { size: 4 } },
+        {
+          stroke: colour('--accent'),
+          width: 2,
+          fill: colour('--accent-soft'),
+          points: { show: true, size: 4, fill: colour('--accent') },
+        },
       ],
     }
   }

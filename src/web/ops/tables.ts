@@ -91,7 +91,7 @@ export const tablesOf = (state: State): HTMLElement[] => [
   tableOf('Streams', state.streams, [
     { title: 'Stream', cell: one => one.stream },
     { title: 'Messages/s', isNumber: true, cell: one => rateText(one.rate) },
-    { title: 'Messages', isNumber: true, cell: one => whole.format(one.messages) },
+    { title: 'Messages', isNumber: true, isWide: true, cell: one => whole.format(one.messages) },
     { title: 'Size', isNumber: true, isWide: true, cell: one => bytesText(one.bytes) },
     { title: 'Full in', isNumber: true, cell: one => forecastCell(one.forecast?.days) },
     {
