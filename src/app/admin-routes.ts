@@ -21,6 +21,8 @@ export type AdminRecording =
   | {
       readonly action: ActionName
       readonly target?: (request: AdminRequest) => string
+      /** Time after a record within which further requests of the same admin are not recorded, ms. Default: 0. */
+      readonly repeatMs?: number
       readonly params?: (request: AdminRequest) => Readonly<Record<string, unknown>>
     }
 

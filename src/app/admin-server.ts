@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http'
+import { LRUCache } from 'lru-cache'
 import { type ActionDetails, AuditError } from '../audit/index.ts'
 import { isLoopback } from '../base/host-names.ts'
 import { KiB } from '../base/option-types.ts'
@@ -23,6 +24,7 @@ import {
   urlOf,
 } from './http-listener.ts'
 import type { ProcessContext, Readiness } from './lifecycle.ts'
+import { opsPage } from './ops/ops-page.ts'
 import { isReady } from './status-server.ts'
 
 export interface AdminServerParts {
@@ -36,6 +38,7 @@ export interface AdminServerParts {
 
 const defaultPort = 9080
 const maxBodyBytes = 64 * KiB
+const maxRecentAdmins = 1_000
 
 /** Reads the JSON object in a body. Throws ConfabError. */
 const bodyOf = async (request: IncomingMessage): Promise<Readonly<Record<string, unknown>>> => {
@@ -128,14 +131,17 @@ export const openAdminServer = async (
     throw error
   }
   /** Every admin request passes here: its token is checked, and it is recorded as its route says. */
-  const guarded =
-    ({ recording, handler }: AdminRoute): HttpHandler =>
-    async (request, url) => {
+  const guarded = ({ recording, handler }: AdminRoute): HttpHandler => {
+    /** Time of the last record of each admin, as by `performance.now()`. An evicted admin is recorded again. */
+    const recordedAt = new LRUCache<string, number>({ max: maxRecentAdmins })
+    return async (request, url) => {
       const identity = await adminOf(request, url)
       const body = request.method === 'POST' ? await bodyOf(request) : {}
       const asked: AdminRequest = { admin: identity.user, query: url.searchParams, body }
       if (recording === 'unrecorded') return json(200, await handler(asked))
-      const { action, target, params } = recording
+      const { action, target, params, repeatMs = 0 } = recording
+      const last = recordedAt.get(identity.user)
+      if (last !== undefined && performance.now() - last < repeatMs) return json(200, await handler(asked))
       const details = { by: actorOf(identity), target: target?.(asked), params: params?.(asked) }
       const answer = await audit
         .perform(action, details, () => handler(asked))
@@ -150,13 +156,17 @@ export const openAdminServer = async (
             },
           )
         })
+      recordedAt.set(identity.user, performance.now())
       return json(200, answer)
     }
+  }
   for (const [path, methods] of admin.entries())
     routes.set(
       path,
       Object.fromEntries(Object.entries(methods).map(([method, route]) => [method, guarded(route)])),
     )
+
+  for (const [path, handler] of opsPage()) routes.set(path, { GET: handler })
 
   const listen = (port: number): Promise<HttpListener> =>
     openHttpListener(

@@ -6,6 +6,7 @@ import {
   type Edge,
   type EdgeMetrics,
   type EdgeOptions,
+  type SessionQueries,
   startEdge,
   type TokenVerifier,
 } from '../edge/index.ts'
@@ -25,6 +26,7 @@ import { acceptedHosts } from './accepted-hosts.ts'
 import type { Lifecycle, ProcessContext } from './lifecycle.ts'
 import type { OpenedLog } from './open-log.ts'
 import { openMedia } from './open-media.ts'
+import { RecentRate } from './ops/recent-rate.ts'
 import { watchStorageReserve } from './storage-reserve.ts'
 
 /** The services that the role `edge` uses. */
@@ -50,6 +52,7 @@ export const openEdgeRole = async (context: ProcessContext, parts: EdgeRoleParts
     createEdgeMetrics(registry, () => edge?.bufferedBytes() ?? 0),
     tracing,
   )
+  const deliveries = new RecentRate()
   const started = await startEdge({
     uws: loadUws(),
     bus: tracing?.traced(bus, 'edge') ?? bus,
@@ -69,12 +72,12 @@ export const openEdgeRole = async (context: ProcessContext, parts: EdgeRoleParts
       keepMs: config.tokens.maxLifetimeMs + config.tokens.clockToleranceMs,
       replicas: config.natsReplicas,
     }),
-    sessionQueries: createSessionQueries(system.nats),
+    sessionQueries: withRate(createSessionQueries(system.nats), deliveries),
     quotas: await openQuotaBucket(system.nats, { replicas: config.natsReplicas }),
     storage: await watchStorageReserve(context),
     node: `${hostname()}/${process.pid}`,
     media: await openMedia(context),
-    metrics,
+    metrics: countDeliveries(metrics, deliveries),
     logger,
     ...(config.corsOrigins === undefined ? {} : { corsOrigins: config.corsOrigins }),
     ...(config.socketOrigins === undefined ? {} : { socketOrigins: config.socketOrigins }),
@@ -120,6 +123,21 @@ const withSpans = (metrics: EdgeMetrics, tracing: Tracing | undefined): EdgeMetr
           tracing.delivered(event, sockets, seconds)
         },
       }
+
+/** Returns metrics that also count the deliveries for the rate of this node. */
+const countDeliveries = (metrics: EdgeMetrics, rate: RecentRate): EdgeMetrics => ({
+  ...metrics,
+  delivered: (sockets, seconds, event) => {
+    metrics.delivered(sockets, seconds, event)
+    rate.add(sockets)
+  },
+})
+
+/** Returns queries whose answers about this node include its rate. */
+const withRate = (queries: SessionQueries, rate: RecentRate): SessionQueries => ({
+  ...queries,
+  answer: handle => queries.answer(async query => ({ ...(await handle(query)), rate: rate.perSecond() })),
+})
 
 const edgeTlsOf = ({ edgeTls }: ConfabConfig): EdgeOptions['tls'] => {
   const { certFile, keyFile, clientCaFile, minVersion } = edgeTls

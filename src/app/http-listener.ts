@@ -12,6 +12,8 @@ export interface HttpAnswer {
   readonly status: number
   readonly type: string
   readonly body: string
+  /** Further headers. */
+  readonly headers?: Readonly<Record<string, string>>
 }
 
 /** Answers a request. Errors become answers with the status of their code. No answer contains a secret. */
@@ -107,9 +109,10 @@ export const openHttpListener = async (
   }
   const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const url = URL.parse(request.url ?? '/', 'http://listener') ?? new URL('http://listener/malformed')
-    const { status, type, body } = await answerOf(request, url)
+    const { status, type, body, headers } = await answerOf(request, url)
     const methods = routes.get(url.pathname)
     response.writeHead(status, {
+      ...headers,
       'content-type': type,
       'cache-control': 'no-store',
       'x-content-type-options': 'nosniff',

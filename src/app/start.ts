@@ -26,10 +26,11 @@ import { openCommandsRole, openRemoteBus } from './commands.ts'
 import { openEdgeRole, tokenKeys } from './edge.ts'
 import { type HttpListener, urlOf } from './http-listener.ts'
 import { createContext, createLifecycle, type Lifecycle, stopTimeoutOf } from './lifecycle.ts'
-import { changesOf, openAuditTrail, startFacts } from './open-audit.ts'
+import { auditStreamOf, changesOf, openAuditTrail, startFacts } from './open-audit.ts'
 import { openLog } from './open-log.ts'
 import { type OpenNatsOptions, openNats } from './open-nats.ts'
 import { openReadViews } from './open-views.ts'
+import { StateHistory } from './ops/state-history.ts'
 import { openProjectionsRole } from './projections.ts'
 import { openStatusServer } from './status-server.ts'
 
@@ -167,6 +168,18 @@ const startRoles = async (
   context.admin.add('GET', '/v1/admin/configuration', { action: 'configuration.read' }, () =>
     shownConfig(config),
   )
+  if (config.adminPort !== 'off' && tokens !== undefined) {
+    const history = new StateHistory({
+      nats: system.nats,
+      definitions: loadStreams({ replicas: config.natsReplicas }),
+      audit: auditStreamOf(system.nats, config),
+    })
+    life.onStop('state history', () => history.stop(), ['nats'])
+    // A page that is open reads the state every few seconds.
+    context.admin.add('GET', '/v1/admin/state', { action: 'state.read', repeatMs: 3_600_000 }, () =>
+      history.now(),
+    )
+  }
   const adminUrl = await openAdminServer(context, { readiness, tokens: edge?.tokens ?? tokens })
 
   // Last, so that every component above receives the feed from its start.

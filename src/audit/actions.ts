@@ -38,6 +38,11 @@ export const Actions = {
     recording: 'after',
     perMinute: 10,
   },
+  'state.read': {
+    meaning: 'An admin read the state of the system for the page `/ops`.',
+    recording: 'after',
+    perMinute: 10,
+  },
   /**
    * With `--allow-loss` this action removes messages, and yet no record has to precede it: it creates the audit stream
    * itself, and it repairs the settings without which that stream stores nothing. Its record also names the streams

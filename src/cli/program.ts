@@ -18,6 +18,7 @@ import { streamsCommand } from './streams/index.ts'
 import { tailCommand } from './tail.ts'
 import { helpWidth, note } from './terminal/output.ts'
 import { tokenCommand } from './token.ts'
+import { topCommand } from './top/top.ts'
 
 const isVerbose = ({ long }: Option): boolean => long === '--verbose'
 
@@ -61,6 +62,7 @@ export const createProgram = (): Command => {
     .addCommand(projectionsCommand())
     .addCommand(auditCommand())
     .addCommand(doctorCommand())
+    .addCommand(topCommand())
   configure(program)
   return program
 }

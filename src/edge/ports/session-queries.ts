@@ -6,7 +6,7 @@ export interface SessionQuery {
   readonly issuedBefore?: number
   /** Only sessions after this one, in the order by user and session: `keyOf` a session. */
   readonly after?: string
-  /** Maximum number of sessions in the answer of a node, the first ones. */
+  /** Maximum number of sessions in the answer of a node, the first ones. 0: figures of the node only. */
   readonly limit: number
 }
 
@@ -29,7 +29,9 @@ export interface NodeSessions {
   readonly node: string
   /** Sessions of the node, whatever the query. */
   readonly connected: number
-  /** Sessions that match the query, without `after` and `limit`. */
+  /** Events delivered to sockets a second. Absent from nodes of earlier versions. */
+  readonly rate?: number
+  /** Sessions that match the query, without `after` and `limit`; 0 when the limit is 0. */
   readonly matching: number
   /** Sorted by user and session. */
   readonly sessions: readonly SessionFacts[]

@@ -108,7 +108,7 @@ export class SessionDirectory {
       if ((session.identity?.issuedAt ?? 0) * 1_000 < issuedBefore) page.add(session)
     }
     if (user !== undefined) for (const session of this.#sessions.of(user)) look(session)
-    else {
+    else if (query.limit > 0) {
       let looked = 0
       for (const one of this.#sessions.users()) {
         for (const session of this.#sessions.of(one)) look(session)

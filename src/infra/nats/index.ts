@@ -45,6 +45,7 @@ export { LogWatch } from './log/log-watch.ts'
 export {
   answerRetries,
   askRetry,
+  countDeadLetters,
   type FiledLetter,
   NatsDeadLetters,
   readDeadLetters,
@@ -65,3 +66,4 @@ export {
 export { countBySubject, type SubjectCounts } from './log/subject-counts.ts'
 export { checkRights, type RightsFinding, rightsFinding } from './rights/check-rights.ts'
 export { rightsFile } from './rights/rights-file.ts'
+export { mayReadState, type StateRights } from './rights/state-rights.ts'

@@ -6,6 +6,7 @@ import { build } from 'esbuild'
 const pages = [
   { page: '', name: 'chat' },
   { page: 'call/', name: 'call' },
+  { page: 'ops/', name: 'ops' },
 ] as const
 
 /**

@@ -48,7 +48,7 @@ const routes: readonly (readonly [pattern: string, path?: string])[] = [
  * Returns the files of the pages by URL. The released package contains them, bundled. From sources they are bundled
  * here, so that a change needs no build.
  */
-const pageFiles = async (): Promise<ReadonlyMap<string, Uint8Array>> => {
+export const pageFiles = async (): Promise<ReadonlyMap<string, Uint8Array>> => {
   if (import.meta.filename.endsWith('.ts')) {
     const { bundlePages } = await import('./page-bundle.ts')
     return await bundlePages(folder)

@@ -18,6 +18,7 @@ import { respond } from '../client/inboxes.ts'
 import { ApiError, apiCodeOf, apiSubject, streamTaking } from '../client/jetstream-api.ts'
 import { NatsError, NatsProblem, rightsError } from '../client/nats-error.ts'
 import { ownRights } from '../rights/own-rights.ts'
+import { countBySubject } from './subject-counts.ts'
 
 /** The subjects of dead letters, one for each projection. */
 export const deadLetterSubjects = 'dead.>'
@@ -91,6 +92,18 @@ export async function* readDeadLetters(nats: Nats, projection?: ProjectionName):
     if (NatsError.is(error)) throw error
     throw new NatsError(NatsProblem.failed, `the dead letters cannot be read: ${String(error)}`, error)
   }
+}
+
+/** Counts the dead letters of each projection that has any. Rejects with NatsError. */
+export const countDeadLetters = async (nats: Nats): Promise<Readonly<Record<string, number>>> => {
+  const manager = await jetstreamManager(nats.connection, { checkAPI: false })
+  const { counts } = await countBySubject(
+    nats,
+    await streamTaking(manager, deadLetterSubjects),
+    deadLetterSubjects,
+  )
+  const prefix = deadLetterSubjects.slice(0, -1)
+  return Object.fromEntries([...counts].map(([subject, letters]) => [subject.slice(prefix.length), letters]))
 }
 
 /** Removes a letter. Resolves with false when there is no such letter. */

@@ -117,10 +117,11 @@ const askFor = async (
   connection: NatsConnection,
   manager: JetStreamManager,
   defined: AnyDefinition,
+  isMeasured: (stream: string) => boolean,
 ): Promise<Answered> => {
   const definition = await withActualName(manager, defined).catch(() => defined)
   const answer = await answerFor(manager, definition.name)
-  const growth = answer ? await growthOf(connection, answer) : undefined
+  const growth = answer && isMeasured(definition.name) ? await growthOf(connection, answer) : undefined
   return { definition, answer, growth }
 }
 
@@ -150,17 +151,21 @@ const statusOf = (
   }
 }
 
-/** Returns the status of the defined streams, found by their subjects. */
+/**
+ * Returns the status of the defined streams, found by their subjects. `isMeasured`: whether the rate and the forecast
+ * of a stream are read. Default: those of all streams.
+ */
 export const streamsStatus = async (
   nats: Pick<Nats, 'connection'>,
   definitions: readonly AnyDefinition[],
+  isMeasured: (stream: string) => boolean = () => true,
 ): Promise<readonly StreamStatus[]> => {
   const { connection } = nats
   const manager = await openManager(connection)
   const actual = await actualDefinitions(manager, definitions)
   const [account, answered] = await Promise.all([
     accountStorage(nats),
-    Promise.all(actual.map(definition => askFor(connection, manager, definition))),
+    Promise.all(actual.map(definition => askFor(connection, manager, definition, isMeasured))),
   ])
   // Each replica of a stream takes storage of the account.
   const bytesPerDay = answered.reduce(
