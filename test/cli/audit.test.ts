@@ -52,6 +52,7 @@ t.test('every command reads, acts as a user, or has an action; every action has 
     'streams status',
     'streams plan',
     'streams rights',
+    'region status',
     'stores status',
     'sessions ls',
     'certs',
@@ -61,9 +62,10 @@ t.test('every command reads, acts as a user, or has an action; every action has 
     'audit ls',
     'audit verify',
     'doctor',
+    'top',
   ])
   t.same(having('acts as a user'), ['send'])
-  const ofListener = ['admin.refuse', 'configuration.read']
+  const ofListener = ['admin.refuse', 'configuration.read', 'state.read']
   const reached = new Set([...effects.map(([, effect]) => effect), ...ofListener])
   for (const action of Object.keys(Actions)) t.ok(reached.has(action as ActionName), action)
 })
