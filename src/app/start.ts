@@ -1,5 +1,6 @@
 import { hostname } from 'node:os'
 import { aborted } from '../base/sleep.ts'
+import { confabVersion } from '../base/version.ts'
 import type { CommandBus, LiveFeed } from '../commands/index.ts'
 import { type ConfabConfig, type Role, shownConfig } from '../infra/config/index.ts'
 import {
@@ -15,6 +16,7 @@ import {
   createAuditMetrics,
   createCertificateMetrics,
   createFeedMetrics,
+  createVersionMetric,
   type Logger,
   openTracing,
 } from '../infra/telemetry/index.ts'
@@ -131,6 +133,7 @@ const startRoles = async (
     { config, logger, system, tracing, audit, onNotice, onFailure: failed.resolve },
     life,
   )
+  createVersionMetric(context.registry, confabVersion(), config.roles)
   createCertificateMetrics(context.registry, certificates)
 
   const log = await openLog(system.nats, {

@@ -1,39 +1,42 @@
-import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { hostname } from 'node:os'
-import { delimiter, join } from 'node:path'
+import { mkdirSync, readdirSync, readFileSync, statfsSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { parse, stringify } from 'yaml'
 import { type ConfabProcess, spawnConfab, untilReady } from '../harness/confab-process.ts'
+import { cannotMount, mountDisk } from '../harness/mounted-disk.ts'
+import {
+  clusterPages,
+  emptySystem,
+  type RunbookSystem,
+  readRunbook,
+  runbookCommands,
+  runbookEnvironment,
+  runbooks,
+  runCommand,
+  runRunbook,
+} from '../harness/runbook.ts'
 import { tempFolder } from '../harness/temp-folder.ts'
 
 /**
  * Runs the console blocks of the runbooks in docs/operations against a real system, and compares the output with the
  * page. `RECORD_RUNBOOKS=1` writes the output into the pages.
  */
-const root = join(import.meta.dirname, '../..')
-const folder = join(root, 'docs/operations')
-const isRecording = process.env.RECORD_RUNBOOKS === '1'
-const consoleBlock = /^( *)```console\n(.*?)^ *```\n/gms
+/** Pages whose commands run beside a system of one process. */
+const besideOneSystem = ['rotate-keys.md', 'stuck-view.md']
+/** Pages that start what they need. */
+const fromEmptyFolder = ['install.md', 'rotate-certificates.md']
 
-const pages = readdirSync(folder).filter(name =>
-  readFileSync(join(folder, name), 'utf8').includes('```console'),
-)
+const limits = { timeout: 240_000 }
 
 /** A system of one process, and the folder where the commands of a page run. */
-const startSystem = async (t: Test) => {
+const startSystem = async (t: Test): Promise<RunbookSystem & { fill(): Promise<void> }> => {
   const work = tempFolder(t)
   mkdirSync(join(work, 'secrets'))
   for (const name of ['jwt', 'jwt-previous'])
     writeFileSync(join(work, 'secrets', name), randomBytes(32).toString('base64'))
-  // The command "confab" of the pages.
-  mkdirSync(join(work, 'bin'))
-  writeFileSync(
-    join(work, 'bin/confab'),
-    `#!/bin/sh\nexec "${process.execPath}" "${join(root, 'src/cli/main.ts')}" "$@"\n`,
-    { mode: 0o755 },
-  )
+  const path = await runbookCommands(work)
   const configFile = join(work, 'confab.yaml')
   const config = {
     data: 'data',
@@ -53,21 +56,12 @@ const startSystem = async (t: Test) => {
   t.teardown(() => confab?.stop())
   await start()
 
-  const run = (command: string): Promise<{ code: number | null; output: string }> =>
-    new Promise((resolve, reject) => {
-      const child = spawn('sh', ['-c', command.replaceAll('http://127.0.0.1:8080', confab!.url)], {
-        cwd: work,
-        env: { ...process.env, ...env, PATH: `${join(work, 'bin')}${delimiter}${process.env.PATH}` },
-        stdio: ['ignore', 'pipe', 'pipe'],
-      })
-      let output = ''
-      for (const stream of [child.stdout, child.stderr])
-        stream.on('data', chunk => {
-          output += chunk
-        })
-      child.once('error', reject)
-      child.once('close', code => resolve({ code, output }))
-    })
+  const run = (command: string) =>
+    runCommand(
+      command.replaceAll('http://127.0.0.1:8080', confab!.url),
+      work,
+      runbookEnvironment({ ...env, PATH: path }),
+    )
   /** Stores a conversation of alice. Throws. */
   const fill = async (): Promise<void> => {
     const token = readFileSync(join(work, 'old-token'), 'utf8').trim()
@@ -96,62 +90,51 @@ const startSystem = async (t: Test) => {
   }
 }
 
-/** The output as it is on every machine: numbers, names of workers and widths of columns differ. */
-const comparable = (output: string): string =>
-  output
-    .replaceAll(/(?<=sqlite +)\S+$/gm, 'WORKER')
-    .replaceAll(/\d[\d,.]*( ms| s| m)?\b/g, 'N')
-    .replaceAll(/(N|–)(?= +sqlite)/g, 'RATE')
-    .replaceAll(/ +/g, ' ')
-    .replaceAll(/ +$/gm, '')
-    .trim()
+t.test('every page with commands runs in a test', async t => {
+  const tested = [...besideOneSystem, ...fromEmptyFolder, 'disk-full.md', ...clusterPages]
+  const pages = readdirSync(runbooks).filter(name => readRunbook(name).includes('```console'))
+  t.same(pages.sort(), tested.sort())
+})
 
-/** Output for a page: without the name of this machine, and with lines that fit. */
-const shown = (output: string, indent: string): string =>
-  output
-    .replaceAll(hostname(), 'chat-1')
-    .trimEnd()
-    .split('\n')
-    .map(line => `${indent}${line}`.trimEnd())
-    .join('\n')
+for (const name of besideOneSystem)
+  t.test(`docs/operations/${name}: each command has the output of the page`, limits, async t => {
+    const system = await startSystem(t)
+    await system.run('confab token --user alice > old-token')
+    await system.fill()
+    await runRunbook(t, name, system)
+  })
 
-for (const name of pages)
-  t.test(
-    `docs/operations/${name}: each command has the output of the page`,
-    { timeout: 240_000 },
-    async t => {
-      const path = join(folder, name)
-      const page = readFileSync(path, 'utf8')
-      const system = await startSystem(t)
-      await system.run('confab token --user alice > old-token')
-      await system.fill()
-      let recorded = ''
-      let end = 0
-      let commands = 0
-      for (const match of page.matchAll(consoleBlock)) {
-        const [block, indent = '', text = ''] = match
-        const between = page.slice(end, match.index)
-        for (const [, comment = ''] of between.matchAll(/<!-- (.*?) -->/g)) await system.direct(comment)
-        end = match.index + block.length
-        const lines = text.split('\n').map(line => line.slice(indent.length))
-        const steps = lines.join('\n').split(/^\$ /m).slice(1)
-        recorded += `${between}${indent}\`\`\`console\n`
-        for (const step of steps) {
-          const [command = '', ...expected] = step.split('\n')
-          const { code, output } = await system.run(command)
-          commands++
-          t.equal(code, 0, `${command}\n${output}`)
-          if (!isRecording) t.equal(comparable(output), comparable(expected.join('\n')), command)
-          recorded += `${indent}$ ${command}\n${output.trim() === '' ? '' : `${shown(output, indent)}\n`}`
-        }
-        recorded += `${indent}\`\`\`\n`
-      }
-      t.ok(commands > 3, `${commands} commands`)
-      if (isRecording) writeFileSync(path, recorded + page.slice(end))
-    },
+for (const name of fromEmptyFolder)
+  t.test(`docs/operations/${name}: each command has the output of the page`, limits, async t =>
+    runRunbook(t, name, await emptySystem(t)),
   )
 
+t.test(
+  'docs/operations/disk-full.md: each command has the output of the page',
+  { ...limits, skip: cannotMount },
+  async t => {
+    const system = await emptySystem(t)
+    const disk = mountDisk(t, join(system.work, 'disk'), '200m')
+    const direct = async (comment: string): Promise<void> => {
+      if (comment === 'start') {
+        const setUp = [...readRunbook('install.md').matchAll(/^ *\$ (.*)$/gm)].map(([, command]) => command!)
+        const [, yaml = ''] = /# confab.yaml\n(.*?)```/s.exec(readRunbook('install.md')) ?? []
+        system.write?.('confab.yaml', yaml.replaceAll(/^ {3}/gm, '').replace('data: data', 'data: disk/data'))
+        const last = setUp.findIndex(command => command.includes('"t":"create"'))
+        for (const command of setUp.slice(0, last + 1)) await system.run(command)
+      }
+      if (comment === 'fill') {
+        const { bavail, blocks, bsize } = statfsSync(disk.folder)
+        writeFileSync(join(disk.folder, 'old-backup.tar'), Buffer.alloc((bavail - blocks * 0.04) * bsize))
+        // Longer than the time between two measurements.
+        await sleep(2_000)
+      }
+    }
+    await runRunbook(t, 'disk-full.md', { ...system, direct })
+  },
+)
+
 t.test('the configuration of a page is valid', async t => {
-  const [, yaml = ''] = /```yaml\n(.*?)```/s.exec(readFileSync(join(folder, 'rotate-keys.md'), 'utf8')) ?? []
+  const [, yaml = ''] = /```yaml\n(.*?)```/s.exec(readRunbook('rotate-keys.md')) ?? []
   t.same(parse(yaml), { jwt: { secret: 'file:secrets/jwt', previousSecret: 'file:secrets/jwt-previous' } })
 })

@@ -113,7 +113,7 @@ const checkPort = async ({ host, port, data }: ConfabConfig): Promise<Finding> =
 
 const checkSystem = async (config: ConfabConfig, isAll: boolean): Promise<Finding[]> => {
   if (config.natsServers === undefined && !hasEmbeddedLog(config.data))
-    return [hint('log', 'none in the data folder yet', '"confab serve --dev" creates one')]
+    return [hint('log', 'none in the data folder yet', '"confab serve" creates one')]
   // Before this process starts a nats-server on the folder.
   const isInUse = config.natsServers !== undefined || findRunningServer(config.data) !== undefined
   let system: OpenNats

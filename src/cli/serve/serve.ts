@@ -189,10 +189,12 @@ const runUntil = async (
       logger.fatal({ err: failure, code: (error as { code: unknown }).code }, 'component failed, stopping')
       throw error
     }
+    logger.info({}, 'stopping')
     if (process.stdout.isTTY) note('\n  Stopping; requests in progress may finish.')
   } finally {
     removeServeRecord(config.data, config.roles)
     await confab.stop()
+    logger.info({}, 'stopped')
   }
 }
 

@@ -11,6 +11,7 @@ export {
   createRegistry,
   createRemoteMetrics,
   createStorageMetrics,
+  createVersionMetric,
 } from './process-metrics.ts'
 export { openTracing, type Tracing } from './tracing.ts'
 export { type TracingOptions, tracingOptions } from './tracing-options.ts'

@@ -11,6 +11,16 @@ export const createRegistry = (): Registry => {
   return registry
 }
 
+/** Shows which version of confab and which roles a process has, as labels of a gauge that is 1. */
+export const createVersionMetric = (registry: Registry, version: string, roles: readonly string[]): void => {
+  new Gauge({
+    name: 'confab_info',
+    help: '1, with the version and the roles of the process as labels.',
+    labelNames: ['version', 'roles'],
+    registers: [registry],
+  }).set({ version, roles: roles.join(',') }, 1)
+}
+
 /**
  * Metrics of a process that decides commands of other processes. Each scrape calls `underWay`. Returns the function
  * that records an answered command.
