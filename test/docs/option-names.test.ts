@@ -42,8 +42,8 @@ t.test('each option that a page names exists', async t => {
 
 t.test('each variable of confab that a page names exists', async t => {
   const problems: string[] = []
+  // Of nats-server and of the tests, and secrets in files.
   for (const page of pages)
-    // Of nats-server and of the tests, and secrets in files.
     for (const [name] of read(page).matchAll(/\bCONFAB_[A-Z_]*[A-Z]\b/g))
       if (
         !variables.has(name.replace(/_FILE$/, '')) &&

@@ -103,8 +103,8 @@ const isRunning = (pid: number): boolean => {
 }
 
 /**
- * An empty folder of an operator with confab and nats-server on the PATH, and the folder `nats` of the package. Commands
- * of pages start the processes, and the end of the test stops them.
+ * An empty folder of an operator with confab and nats-server on the PATH, and the folder `nats` of the package.
+ * Commands of pages start the processes, and the end of the test stops them.
  */
 export const emptySystem = async (t: Test): Promise<RunbookSystem & { readonly work: string }> => {
   const work = tempFolder(t)
