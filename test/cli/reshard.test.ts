@@ -89,8 +89,13 @@ t.test('confab streams reshard', { timeout: 240_000 }, async t => {
       await first.step(step)
       first.kill('SIGKILL')
       await first.closed
-      t.match(await reshard('--streams', streams, '--yes'), { code: 1, stderr: /OPERATION_UNFINISHED/ })
-      t.match(await reshard('--resume', '--yes'), { code: 0 })
+      const again = await reshard('--streams', streams, '--yes')
+      // The signal may arrive after the end of the last step.
+      const isOver = step === 'promote' && /as many streams already/.test(again.stderr)
+      if (!isOver) {
+        t.match(again, { code: 1, stderr: /OPERATION_UNFINISHED/ })
+        t.match(await reshard('--resume', '--yes'), { code: 0 })
+      }
       t.equal((await layout()).streams.length, 4 + index)
     })
 
