@@ -34,9 +34,16 @@ const streams = loadStreams()
 const limited = natsUsers.filter(user => user !== 'operator')
 const exampleOf = (pattern: string): string => pattern.replaceAll('*', 'x').replaceAll('>', 'x')
 
-const until = async (holds: () => boolean): Promise<void> => {
-  while (!holds()) await sleep(5)
+const until = async (holds: () => boolean | Promise<boolean>): Promise<void> => {
+  while (!(await holds())) await sleep(5)
 }
+
+/** Whether a request is answered. Other servers of a cluster learn of a subscription some time after it was made. */
+const isAnswered = (one: Nats, subject: string): Promise<boolean> =>
+  one.connection.request(subject, 'probe').then(
+    () => true,
+    () => false,
+  )
 
 t.test('accounts import what the table of rights says, and nothing else', async t => {
   const accounts = accountsOf(streams)
@@ -199,29 +206,44 @@ t.test('on a cluster of three, users of different servers work together', { time
   const edge2 = await connectAs('edge', 1)
   const server = await connectAs('server', 2)
 
+  let stored = 0
   await t.test('appends, batches and the live feed', async t => {
+    const heard = new Map<Nats, string[]>()
+    for (const one of [edge, server]) {
+      const subjects: string[] = []
+      heard.set(one, subjects)
+      one.subscribe('live.conv.*.*', msg => subjects.push(msg.subject))
+    }
+    const first = await connectAs('commands', 0)
+    const warming = new JetStreamEventLog(first, await discoverLog(first.connection))
+    t.teardown(() => warming.close())
+    // The server of the stream's leader learns of the subscriptions.
+    while ([...heard.values()].some(({ length }) => length === 0)) {
+      await warming.append(conversation(`warm${stored}`), 0, [newEvent(1)])
+      stored++
+      await sleep(20)
+    }
     // One of them is not connected to the leader of the stream.
     for (const index of [0, 1, 2]) {
       const commands = await connectAs('commands', index)
       const log = new JetStreamEventLog(commands, await discoverLog(commands.connection))
       t.teardown(() => log.close())
-      const live: string[] = []
-      for (const one of [edge, server])
-        one.subscribe(`live.${subjectOf(conversation(`c${index}`))}`, msg => live.push(msg.subject))
-      for (const one of [edge, server]) await one.connection.flush()
+      const subject = `live.${subjectOf(conversation(`c${index}`))}`
+      const live = () => [...heard.values()].flat().filter(one => one === subject)
       const { position } = await log.append(conversation(`c${index}`), 0, [newEvent(1)])
       await log.append(conversation(`c${index}`), position.streamSeq, [newEvent(2), newEvent(3)])
       await t.rejects(log.append(conversation(`c${index}`), position.streamSeq, [newEvent(2)]), {
         message: /./,
       })
-      await until(() => live.length === 6)
+      stored += 3
+      await until(() => live().length === 6)
       const seqs: number[] = []
       for await (const events of log.read(conversation(`c${index}`), 0))
         seqs.push(...events.map(({ envelope }) => envelope.seq))
       t.same(seqs, [1, 2, 3])
     }
     const manager = await jetstreamManager(admin.connection)
-    for (let seq = 1; seq <= 9; seq++) {
+    for (let seq = 1; seq <= stored; seq++) {
       const message = await manager.streams.getMessage('CONV_0', { seq })
       t.notOk(message?.header.has('Nats-Request-Info'), 'the server stores no header of its own')
     }
@@ -233,7 +255,7 @@ t.test('on a cluster of three, users of different servers work together', { time
       const inbox = new ReplyInbox(analyst, 2_000)
       t.teardown(() => inbox.close())
       const events = await new LogReader(analyst, inbox).batch('CONV_0', { seq: 1, batch: 500 })
-      t.equal(events.length, 9)
+      t.equal(events.length, stored)
     }
   })
 
@@ -241,19 +263,21 @@ t.test('on a cluster of three, users of different servers work together', { time
     const nodes = [await connectAs('commands', 1), server]
     for (const [index, node] of nodes.entries()) {
       let received = 0
-      const subscription = node.subscribe(commandSubject(`n${index}`), msg => {
+      const subject = commandSubject(`n${index}`)
+      const subscription = node.subscribe(subject, msg => {
         received++
         msg.respond(`n${index}`)
       })
-      await node.connection.flush()
+      for (const asking of [edge, edge2, server]) await until(() => isAnswered(asking, subject))
+      received = 0
       for (const asking of [edge, edge2, server])
-        t.equal((await asking.connection.request(commandSubject(`n${index}`), '{}')).string(), `n${index}`)
+        t.equal((await asking.connection.request(subject, '{}')).string(), `n${index}`)
       t.equal(received, 3, 'each command arrives once')
       subscription.unsubscribe()
-      await node.connection.flush()
-      await sleep(100)
-      for (const asking of [edge, edge2, server])
-        await t.rejects(asking.connection.request(commandSubject(`n${index}`), '{}'), /no responders/i)
+      for (const asking of [edge, edge2, server]) {
+        await until(async () => !(await isAnswered(asking, subject)))
+        await t.rejects(asking.connection.request(subject, '{}'), /no responders/i)
+      }
     }
   })
 
@@ -272,13 +296,26 @@ t.test('on a cluster of three, users of different servers work together', { time
     }
     follow('commands', commands, CommandSubject.announcements)
     follow('commands', commands, CommandSubject.request)
-    for (const one of [edge, edge2, server, commands]) await one.connection.flush()
-    await sleep(300)
-    for (const [name, one] of Object.entries({ edge, edge2, server }))
-      one.connection.publish(signalSubjectOf('tea'), `signal of ${name}`)
-    for (const [name, one] of Object.entries({ commands, server }))
-      one.connection.publish(CommandSubject.announcements, `heartbeat of ${name}`)
-    edge.connection.publish(CommandSubject.request, 'who')
+    const publishAll = (): void => {
+      for (const [name, one] of Object.entries({ edge, edge2, server }))
+        one.connection.publish(signalSubjectOf('tea'), `signal of ${name}`)
+      for (const [name, one] of Object.entries({ commands, server }))
+        one.connection.publish(CommandSubject.announcements, `heartbeat of ${name}`)
+      edge.connection.publish(CommandSubject.request, 'who')
+    }
+    // The servers learn of the subscriptions, and all of these messages arrive before the counted ones.
+    while (received.size < 18) {
+      publishAll()
+      await sleep(100)
+    }
+    let before = 0
+    const total = () => [...received.values()].reduce((sum, count) => sum + count, 0)
+    while (before !== total()) {
+      before = total()
+      await sleep(300)
+    }
+    received.clear()
+    publishAll()
     await until(() => received.size >= 18)
     await sleep(200)
     t.same([...new Set(received.values())], [1])
@@ -291,14 +328,11 @@ t.test('on a cluster of three, users of different servers work together', { time
       t.teardown(
         createSessionQueries(one).answer(async () => ({ node, sessions: [], matching: 0, connected: 0 })),
       )
-    for (const one of Object.values(nodes)) await one.connection.flush()
-    await sleep(200)
-    for (const asking of [edge, server, admin])
-      t.same((await createSessionQueries(asking).ask({ limit: 1 }, 0)).map(({ node }) => node).sort(), [
-        'edge',
-        'edge2',
-        'server',
-      ])
+    for (const asking of [edge, server, admin]) {
+      const queries = createSessionQueries(asking)
+      await until(async () => (await queries.ask({ limit: 1 }, 0)).length === 3)
+      t.same((await queries.ask({ limit: 1 }, 0)).map(({ node }) => node).sort(), ['edge', 'edge2', 'server'])
+    }
   })
 
   await t.test('after the end of a server, its clients continue at another one', async t => {
