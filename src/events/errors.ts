@@ -109,7 +109,8 @@ export const errorDetails = ({
 }: { readonly [K in keyof ErrorDetails]?: ErrorDetails[K] | undefined }): ErrorDetails => ({
   ...(field === undefined ? {} : { field }),
   ...(c === undefined ? {} : { c }),
-  ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+  // Clocks count fractions of a millisecond, and the protocol does not.
+  ...(retryAfterMs === undefined ? {} : { retryAfterMs: Math.ceil(retryAfterMs) }),
   ...(until === undefined ? {} : { until }),
 })
 

@@ -49,8 +49,8 @@ export const notePosted = (
 }
 
 /**
- * Returns how long a member has to wait, ms, at most the interval. `at`: the time of the command. `now`: the monotonic
- * clock of this process.
+ * Returns how long a member has to wait, whole ms, at most the interval. `at`: the time of the command. `now`: the
+ * monotonic clock of this process.
  */
 export const waitOf = (
   { seconds, posted }: SlowMode,
@@ -61,7 +61,7 @@ export const waitOf = (
   const last = posted.get(user)
   if (last === undefined) return 0
   const intervalMs = seconds * 1_000
-  return Math.min(Math.max(intervalMs - elapsedSince(last, Date.parse(at), now), 0), intervalMs)
+  return Math.min(Math.max(Math.ceil(intervalMs - elapsedSince(last, Date.parse(at), now)), 0), intervalMs)
 }
 
 /**
