@@ -89,7 +89,7 @@ t.test('a watch ends with the setting, and with the conversation that the two sh
   t.same(pushed(gus, 'erin'), ['offline'], 'a removed user')
 })
 
-t.test('the count of a conversation of two does not tell what the other one hides', async t => {
+t.test('the count of a conversation of two does not reveal what the other one hides', async t => {
   for (const kind of ['direct', 'group'] as const) {
     const [hal, ida] = [await here.connect(`hal-${kind}`), await there.connect(`ida-${kind}`)]
     const c = `two-${kind}`

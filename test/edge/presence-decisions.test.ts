@@ -4,8 +4,9 @@ import t from 'tap'
 import { PresenceAudience } from '../../src/edge/presence/audience.ts'
 import type { Contacts } from '../../src/edge/presence/contacts.ts'
 import { WatchList } from '../../src/edge/presence/watch-list.ts'
-import { Session } from '../../src/edge/sessions/session.ts'
+import type { Session } from '../../src/edge/sessions/session.ts'
 import { SessionRegistry } from '../../src/edge/sessions/session-registry.ts'
+import { openSession } from '../harness/open-session.ts'
 
 /** Answers about contacts at the times that a test chooses. All users are online. */
 const setUp = (answers: Partial<Pick<Contacts, 'shownTo' | 'readableTo' | 'membersOf'>>) => {
@@ -29,17 +30,7 @@ const setUp = (answers: Partial<Pick<Contacts, 'shownTo' | 'readableTo' | 'membe
     logger: pino({ level: 'silent' }),
   })
   const open = (user: string): Session => {
-    const session = new Session('json', undefined, 0)
-    session.user = user
-    session.phase = 'open'
-    session.ws = {
-      send() {},
-      cork() {},
-      getBufferedAmount: () => 0,
-      subscribe() {},
-      unsubscribe() {},
-      end() {},
-    }
+    const session = openSession(user)
     sessions.opened(session)
     return session
   }

@@ -15,10 +15,10 @@ import { PresenceBoard } from '../../src/edge/presence/index.ts'
 import { type Device, LocalPresence } from '../../src/edge/presence/local-presence.ts'
 import { RemotePresence } from '../../src/edge/presence/remote-presence.ts'
 import { WatchList } from '../../src/edge/presence/watch-list.ts'
-import { Session } from '../../src/edge/sessions/session.ts'
 import { SessionRegistry } from '../../src/edge/sessions/session-registry.ts'
 import type { Presence } from '../../src/events/index.ts'
 import { createEdgeMetrics } from '../../src/infra/telemetry/index.ts'
+import { openSession } from '../harness/open-session.ts'
 
 const awayMs = 1_000
 const graceMs = 500
@@ -139,21 +139,6 @@ t.test('lists contain exactly the users put into them', async t => {
   t.equal(listUsers(new Map()), noUsers)
 })
 
-/** A session without a socket: frames are dropped. */
-const sessionOf = (): Session => {
-  const session = new Session('json', undefined, 0)
-  session.phase = 'open'
-  session.ws = {
-    send() {},
-    cork() {},
-    getBufferedAmount: () => 0,
-    subscribe() {},
-    unsubscribe() {},
-    end() {},
-  }
-  return session
-}
-
 t.test(
   'changes of widely watched users are pushed in parts, completely, with the state of that moment',
   async t => {
@@ -165,11 +150,11 @@ t.test(
       () => {},
     )
     for (let n = 0; n < 10; n++) {
-      const session = sessionOf()
+      const session = openSession()
       list.watch(session, users)
       for (const user of users) list.answered(session, user, 'offline')
     }
-    list.watch(sessionOf(), users)
+    list.watch(openSession(), users)
     for (const user of users) {
       states.set(user, 'online')
       list.changed(user)
@@ -191,7 +176,7 @@ t.test('a refused watch changes nothing, and an ended watch is forgotten', async
     () => 'offline',
     () => refusals++,
   )
-  const [one, other] = [sessionOf(), sessionOf()]
+  const [one, other] = [openSession(), openSession()]
   list.watch(one, ['a', 'b'])
   t.throws(() => list.watch(other, ['b', 'c', 'd']), { code: 'OVERLOADED' })
   t.equal(refusals, 1)
@@ -348,7 +333,7 @@ t.test('records that the store acknowledged and lost are written again, received
   const until = async (count: number) => {
     while (written.length < count) await sleep(5)
   }
-  const session = sessionOf()
+  const session = openSession()
   session.user = 'alice'
   sessions.opened(session)
   board.opened(session)

@@ -35,7 +35,10 @@ const greeting = (confab: Confab, config: ConfabConfig): string => {
       : []),
     ...(confab.adminUrl === undefined
       ? []
-      : ([['Admin', `${confab.adminUrl}/metrics`]] as [string, string][])),
+      : ([
+          ['Admin', `${confab.adminUrl}/ops`],
+          ['Metrics', `${confab.adminUrl}/metrics`],
+        ] as [string, string][])),
     [
       'Data',
       config.natsServers === undefined

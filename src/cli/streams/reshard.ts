@@ -1,11 +1,12 @@
 import { InvalidArgumentError } from 'commander'
-import { Family } from '../../events/index.ts'
+import { Family, partitionCount } from '../../events/index.ts'
 import type { Nats } from '../../infra/nats/index.ts'
 import type { JournaledMove, OperationJournal, ReshardOperation } from '../../infra/nats/reshard/index.ts'
 import { CliError } from '../command/cli-error.ts'
 import type { CommandRecorder } from '../command/command-effect.ts'
 import { configOf, openExisting, type SystemFlags } from '../command/config-flags.ts'
 import { confirm } from '../command/confirm.ts'
+import { countUpTo } from '../command/flag-values.ts'
 import { interruption } from '../command/run-command.ts'
 import { count, note, print, table } from '../terminal/output.ts'
 
@@ -21,12 +22,8 @@ export interface ReshardFlags extends SystemFlags {
 /** Only this command loads the modules that move partitions. */
 const loadReshard = () => import('../../infra/nats/reshard/index.ts')
 
-export const streamCount = (value: string): number => {
-  const number = Number(value)
-  if (!Number.isInteger(number) || number < 1 || number > 256)
-    throw new InvalidArgumentError('Give a number from 1 to 256.')
-  return number
-}
+/** A number of streams: at most one for each partition. */
+export const streamCount = countUpTo(partitionCount)
 
 export const familyName = (value: string): Family => {
   const family = Object.values(Family).find(one => one === value)

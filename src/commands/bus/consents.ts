@@ -73,7 +73,7 @@ export class Consents {
   /**
    * Returns the consent of a user. A log that cannot be read refuses: the sender must not learn more about the user
    * than by another refusal. The conversation of the two is read after all reasons for a refusal. So all refusals take
-   * the same reads, and their time does not tell a block from the setting `nobody`.
+   * the same reads, and their time does not reveal whether it is a block or the setting `nobody`.
    */
   async #consentOf(name: string, by: UserState, c: string, command: string): Promise<Consent> {
     try {

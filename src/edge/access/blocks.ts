@@ -10,7 +10,7 @@ export const hasBlockBetween = async (states: StateReader, user: string, other: 
  * Resolves with whether a user is alone in a conversation with one that has blocked the user, or is blocked by the
  * user. Nothing that a user does may reach the other one there. Rejects with ConfabError.
  */
-export const isShielded = async (
+export const hasBlockWithCompanion = async (
   states: StateReader,
   view: ConversationView,
   user: string,

@@ -1,6 +1,6 @@
 import { ConfabError, type MemberItem } from '../../events/index.ts'
 import { decodeCursor, encodeCursor, type RosterItem } from '../../projections/index.ts'
-import { isShielded } from '../access/blocks.ts'
+import { hasBlockWithCompanion } from '../access/blocks.ts'
 import { defaultPage, given } from './pages.ts'
 import type { Handler, RequestContext } from './request-context.ts'
 import { createUserReads, type UserReads } from './user-reads.ts'
@@ -42,7 +42,7 @@ export const members = ({ access, states, views, freshness, limits }: RequestCon
       limit: request.limit ?? defaultPage,
       ...given('cursor', request.cursor),
     })
-    const hidden = (await isShielded(states, before, caller.user))
+    const hidden = (await hasBlockWithCompanion(states, before, caller.user))
       ? before.companionOf(caller.user)
       : undefined
     const shown = await Promise.all(

@@ -1,6 +1,6 @@
 import { ConfabError } from '../../events/index.ts'
 import { requireOpen } from '../access/access.ts'
-import { isShielded } from '../access/blocks.ts'
+import { hasBlockWithCompanion } from '../access/blocks.ts'
 import type { PresenceCount } from '../presence/index.ts'
 import type { Handler, RequestContext } from './request-context.ts'
 
@@ -24,7 +24,7 @@ export const typing =
     requireOpen(view)
     const { memberCount } = view
     if (memberCount > limits.typingMembers || view.roleOf(caller.user) === undefined) return noFields
-    if (!(await isShielded(states, view, caller.user))) typing.set(c, caller.user, on)
+    if (!(await hasBlockWithCompanion(states, view, caller.user))) typing.set(c, caller.user, on)
     return noFields
   }
 

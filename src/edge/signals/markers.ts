@@ -2,7 +2,7 @@ import type { Logger } from '../../base/logger.ts'
 import type { ConversationView, LiveEvent, StateReader } from '../../commands/index.ts'
 import { decodeUserEvent } from '../../events/index.ts'
 import type { Views } from '../../projections/index.ts'
-import { isShielded } from '../access/blocks.ts'
+import { hasBlockWithCompanion } from '../access/blocks.ts'
 import type { ViewFreshness } from '../access/view-freshness.ts'
 import type { FanOut } from '../delivery/fan-out.ts'
 import { Wire } from '../delivery/wire.ts'
@@ -129,7 +129,7 @@ export class Markers {
     const view = await this.#states.conversation(c)
     if (view === undefined || !this.#hasReceipts(view, user)) return
     const state = await this.#states.user(user)
-    if (state.receipts === 'nobody' || (await isShielded(this.#states, view, user))) return
+    if (state.receipts === 'nobody' || (await hasBlockWithCompanion(this.#states, view, user))) return
     const read = state.readMark(c)
     this.#fanOut.publish(
       c,
