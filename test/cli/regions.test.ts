@@ -31,7 +31,8 @@ t.test('a system of one region', async t => {
 
   t.match(await runConfab(['region', 'status', '--hash', '0', ...place]), {
     code: 2,
-    stderr: /^error BAD_OPTION: --hash: must be a whole number from 1 to 10000, not "0"/m,
+    stderr:
+      /^error BAD_OPTION: option '--hash <k>' argument '0' is invalid. Give a number from 1 to 10000\./m,
   })
   const file = join(tempFolder(t), 'topology.yaml')
   writeFileSync(file, 'regions: {a: {}, b: {domain: a, urls: nats://b}}\nstreams: {conv: {home: x}}\n')

@@ -13,7 +13,7 @@ export const countUpTo =
   (most: number) =>
   (value: string): number => {
     const number = Number(value)
-    if (!Number.isInteger(number) || number < 1 || number > most)
+    if (!/^\d+$/.test(value) || number < 1 || number > most)
       throw new InvalidArgumentError(`Give a number from 1 to ${most}.`)
     return number
   }

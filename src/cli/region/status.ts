@@ -13,25 +13,15 @@ import { count, note, print, span, styled, table } from '../terminal/output.ts'
 
 interface StatusFlags extends SystemFlags {
   readonly json?: boolean
-  readonly hash?: string
+  readonly hash?: number
   readonly topology?: string
 }
 
-const mostHashed = 10_000
-
-const hashOf = ({ hash }: StatusFlags): number | undefined => {
-  if (hash === undefined) return undefined
-  const messages = Number(hash)
-  if (!/^\d+$/.test(hash) || messages < 1 || messages > mostHashed)
-    throw new CliError('BAD_OPTION', `--hash: must be a whole number from 1 to ${mostHashed}, not "${hash}"`)
-  return messages
-}
-
-const stateText = ({ last, stalled, moving, behind = 0, hashEqual }: MirrorStatus): string => {
-  if (last === undefined || behind === undefined || stalled === undefined) return styled('red', 'unknown')
+const stateText = ({ last, stalled, behind, hashEqual }: MirrorStatus): string => {
+  if (last === undefined || behind === undefined) return styled('red', 'unknown')
   if (hashEqual === false) return styled('red', 'different')
   if (stalled) return styled('red', 'stalled')
-  return behind === 0 ? styled('green', 'level') : moving ? 'moving' : 'level'
+  return behind === 0 ? styled('green', 'level') : 'moving'
 }
 
 const orDash = <T>(value: T | undefined, text: (value: T) => string): string =>
@@ -80,7 +70,7 @@ const streamsTable = ({ streams }: RegionsStatus): string =>
 
 /** `confab region status`. Throws CliError when a region, a mirror or a home needs an operator. */
 export const status = async (flags: StatusFlags): Promise<void> => {
-  const hash = hashOf(flags)
+  const { hash } = flags
   const config = configOf(flags)
   const { topology, definitions } = readTopology(config)
   const own = isOneRegion(topology) ? await openExisting(config, 'confab-region') : undefined

@@ -13,6 +13,7 @@ import {
 import { CliError } from '../command/cli-error.ts'
 import { configOf, type SystemFlags } from '../command/config-flags.ts'
 import { openOwnRegion, readTopology, type SystemTopology } from '../command/regions.ts'
+import { forecastText, rateText } from '../terminal/figures.ts'
 import { bytes, count, note, print, span, styled, table } from '../terminal/output.ts'
 
 /** Current copies of a stream, of all: `2/3`. */
@@ -42,21 +43,6 @@ export const copiesAdvice = ({ drift, isLed, copies }: StreamStatus): string | u
   if (!isLed) return `start ${servers}: a stream stores nothing without the majority of its copies`
   return away.length === 0 ? undefined : `start ${servers}, or read its log; the other copies keep working`
 }
-
-const rateText = (perSecond: number): string =>
-  perSecond < 10 ? perSecond.toFixed(1) : count(Math.round(perSecond))
-
-/** Says when a stream reaches a limit, as it grows now. */
-const forecastText = ({ forecast }: StreamStatus): string => {
-  if (forecast === undefined) return '–'
-  const { limit, days } = forecast
-  const text = days >= 3_650 ? '> 10 years' : `${days < 10 ? days.toFixed(1) : count(Math.round(days))} days`
-  const shown = `${text} (${limit})`
-  return days < alarmingDays ? styled('red', shown) : shown
-}
-
-/** Days to a limit within which an operator has to act. */
-const alarmingDays = 7
 
 /** A stream with its copies in other regions. */
 interface PlacedStatus extends StreamStatus {
@@ -101,12 +87,12 @@ const streamsTable = (streams: readonly PlacedStatus[], hasRegions: boolean): st
       bytes(stream.bytes),
       count(stream.subjects),
       count(stream.last),
-      stream.rate === undefined ? '–' : rateText(stream.rate),
+      rateText(stream.rate),
       stream.missing === 0 ? '0' : styled('red', count(stream.missing)),
       copiesText(stream),
       stream.leader ?? '–',
       copiesAway(stream) ?? '–',
-      forecastText(stream),
+      forecastText(stream.forecast, ` (${stream.forecast?.limit})`),
       stream.drift.length === 0
         ? stream.replicas === 0
           ? '–'

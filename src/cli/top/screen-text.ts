@@ -1,24 +1,9 @@
 import { stripVTControlCharacters } from 'node:util'
 import type { SystemState } from '../../app/ops/system-state.ts'
+import { forecastText, rateText } from '../terminal/figures.ts'
 import { bytes, type Column, count, span, styled, table } from '../terminal/output.ts'
 
 const right = 'right' as const
-const rateText = (rate: number | undefined): string =>
-  rate === undefined ? '–' : rate < 10 ? rate.toFixed(1) : count(Math.round(rate))
-
-/** Days to a limit within which an operator has to act. */
-const alarmingDays = 7
-
-type Forecast = NonNullable<NonNullable<SystemState['streams']>[number]['forecast']>
-
-const forecastText = (forecast: Forecast | undefined): string => {
-  if (forecast === undefined) return '–'
-  const { days } = forecast
-  if (days >= 3_650) return '> 10 years'
-  const text = `${days < 10 ? days.toFixed(1) : count(Math.round(days))} days`
-  return days < alarmingDays ? styled('red', text) : text
-}
-
 /** Replaces control characters: names of other processes and of audit records must not change the terminal. */
 const printable = (text: string): string => text.replaceAll(/\p{Cc}/gu, '\ufffd')
 
