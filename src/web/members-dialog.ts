@@ -1,5 +1,5 @@
 import { html } from 'htm/preact'
-import { useEffect, useRef, useState } from 'preact/hooks'
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks'
 import type { MemberItem, Role } from '../events/index.ts'
 import { Avatar } from './avatar.ts'
 import type { Chat } from './chat.ts'
@@ -241,7 +241,7 @@ export const Question = (props: {
   onClose: () => void
 }) => {
   const keep = useRef<HTMLButtonElement>(null)
-  useEffect(() => keep.current?.focus(), [])
+  useLayoutEffect(() => keep.current?.focus(), [])
   return html`
     <div class="question" role="alertdialog" aria-label=${props.text}>
       <span class="question-text" dir="auto">${props.text}</span>

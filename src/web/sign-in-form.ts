@@ -1,5 +1,5 @@
 import { html } from 'htm/preact'
-import { useEffect, useRef, useState } from 'preact/hooks'
+import { useLayoutEffect, useRef, useState } from 'preact/hooks'
 import { Icon } from './icons.ts'
 import { type Credentials, userIn } from './sign-in.ts'
 
@@ -10,7 +10,7 @@ export const LinkQuestion = (props: {
 }) => {
   const user = userIn(props.credentials)
   const cancel = useRef<HTMLButtonElement>(null)
-  useEffect(() => cancel.current?.focus(), [])
+  useLayoutEffect(() => cancel.current?.focus(), [])
   return html`
     <main class="sign-in">
       <section class="card" role="alertdialog" aria-labelledby="link-title" aria-describedby="link-text">

@@ -4,7 +4,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
-import { freePort } from '../harness/confab-process.ts'
+import { freePort } from '../harness/free-ports.ts'
 import { tempFolder } from '../harness/temp-folder.ts'
 
 const root = resolve(import.meta.dirname, '../..')

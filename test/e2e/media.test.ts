@@ -2,11 +2,11 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import {
   type ConfabProcess,
-  freePort,
   type ProcessOptions,
   spawnConfab,
   untilReady,
 } from '../harness/confab-process.ts'
+import { freePort } from '../harness/free-ports.ts'
 import { startNats } from '../harness/nats.ts'
 import { runConfab } from '../harness/replay.ts'
 import { newBucket, s3Credentials } from '../harness/s3-bucket.ts'

@@ -1,8 +1,9 @@
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
-import { type ConfabProcess, freePort, spawnConfab, untilReady } from '../harness/confab-process.ts'
+import { type ConfabProcess, spawnConfab, untilReady } from '../harness/confab-process.ts'
 import { EventSourceClient } from '../harness/event-source.ts'
+import { freePort } from '../harness/free-ports.ts'
 import {
   type Acked,
   ackedAreStored,

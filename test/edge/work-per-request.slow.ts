@@ -2,7 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { openApiDocument } from '../../src/edge/transports/http/openapi.ts'
 import { Limits, Requests } from '../../src/events/index.ts'
-import { freePort, spawnConfab, untilReady } from '../harness/confab-process.ts'
+import { spawnConfab, untilReady } from '../harness/confab-process.ts'
+import { freePort } from '../harness/free-ports.ts'
 import {
   type Fields,
   largestHeaders,

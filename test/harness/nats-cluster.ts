@@ -1,5 +1,4 @@
 import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -7,6 +6,7 @@ import { connectNats, type Nats } from '../../src/infra/nats/client/connection.t
 import { findNatsServer } from '../../src/infra/nats/embedded/nats-binary.ts'
 import { type ServerProcess, spawnServer } from '../../src/infra/nats/embedded/server-process.ts'
 import { applyStreams, loadStreams } from '../../src/infra/nats/log/streams.ts'
+import { freePorts } from './free-ports.ts'
 import { includeUsers, urlOf, userPasswords } from './nats-users.ts'
 
 /** Three real nats-servers on nats/cluster.conf, with confab's streams on all of them. */
@@ -18,19 +18,6 @@ export interface TestCluster {
   kill9(index: number): Promise<void>
   /** Resolves when it is healthy: it knows a leader and is up to date. */
   restart(index: number): Promise<void>
-}
-
-export const freePorts = async (count: number): Promise<number[]> => {
-  const servers = Array.from({ length: count }, () => createServer())
-  await Promise.all(
-    servers.map(server => new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))),
-  )
-  const ports = servers.map(server => {
-    const address = server.address()
-    return typeof address === 'object' && address !== null ? address.port : 0
-  })
-  await Promise.all(servers.map(server => new Promise(resolve => server.close(resolve))))
-  return ports
 }
 
 const isHealthy = (port: number): Promise<boolean> =>

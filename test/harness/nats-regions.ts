@@ -10,7 +10,7 @@ import { applyRegions } from '../../src/infra/nats/regions/apply-regions.ts'
 import type { OpenRegion } from '../../src/infra/nats/regions/compare-regions.ts'
 import { parseTopology } from '../../src/infra/nats/regions/parse-topology.ts'
 import type { Topology } from '../../src/infra/nats/regions/topology.ts'
-import { freePorts } from './nats-cluster.ts'
+import { freePorts } from './free-ports.ts'
 import { type CuttingProxy, startProxy } from './nats-proxy.ts'
 import { urlOf, userPasswords } from './nats-users.ts'
 

@@ -5,7 +5,7 @@ import { delimiter, join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Test } from 'tap'
 import { findNatsServer } from '../../src/infra/nats/embedded/nats-binary.ts'
-import { freePort } from './confab-process.ts'
+import { freePort } from './free-ports.ts'
 import { tempFolder } from './temp-folder.ts'
 
 const root = resolve(import.meta.dirname, '../..')

@@ -5,16 +5,14 @@ import { join } from 'node:path'
 import t from 'tap'
 import { sleep } from '../../src/base/sleep.ts'
 import { findNatsServer } from '../../src/infra/nats/embedded/nats-binary.ts'
+import { firstPort } from '../harness/free-ports.ts'
 import { runConfab } from '../harness/replay.ts'
 import { tempFolder } from '../harness/temp-folder.ts'
-
-/** A first port below the range from which the system takes ports of connections. */
-const first = 20_000 + 30 * Math.floor(Math.random() * 400)
 
 t.test('ops/regions/start.sh starts two regions and a witness, and stops them', async t => {
   const folder = tempFolder(t)
   const { path } = await findNatsServer()
-  const script = spawn('sh', ['ops/regions/start.sh', String(first), folder], {
+  const script = spawn('sh', ['ops/regions/start.sh', String(firstPort), folder], {
     cwd: join(import.meta.dirname, '../..'),
     env: { PATH: process.env.PATH, NATS_SERVER: path },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -36,7 +34,7 @@ t.test('ops/regions/start.sh starts two regions and a witness, and stops them', 
     '--topology',
     join(folder, 'topology.yaml'),
     '--nats',
-    `nats://operator:${password}@127.0.0.1:${first}`,
+    `nats://operator:${password}@127.0.0.1:${firstPort}`,
   ]
   let applied = await runConfab(['streams', 'apply', ...flags])
   for (let attempt = 0; applied.code !== 0 && attempt < 5; attempt++) {

@@ -4,7 +4,7 @@
 #   elasticsearch.sh start | stop | kill | pause | resume
 # Environment, with defaults:
 #   ES_ROOT (~/.cache/confab-services/elasticsearch): programs  ES_RUN ($ES_ROOT): data, log and pid
-#   ES_PORT (19200)  ES_HEAP (512m)  ES_JAVA_HOME
+#   ES_PORT (19200)  ES_TRANSPORT_PORT (ES_PORT + 100)  ES_HEAP (512m)  ES_JAVA_HOME
 #   ES_SETTINGS: further lines of elasticsearch.yml  ES_KEEP_DATA=1: a start keeps existing data
 # Exits with 3 when a program is missing; the last line names it.
 set -euo pipefail
@@ -81,7 +81,7 @@ node.name: n1
 discovery.type: single-node
 network.host: 127.0.0.1
 http.port: $PORT
-transport.port: $((PORT + 100))
+transport.port: ${ES_TRANSPORT_PORT:-$((PORT + 100))}
 path.data: $RUN/data
 path.logs: $RUN/logs
 cluster.routing.allocation.disk.threshold_enabled: false
@@ -124,7 +124,8 @@ start() {
   echo $! >"$RUN/pid"
   for _ in $(seq 240); do
     if healthy; then echo "Elasticsearch $VERSION up on http://127.0.0.1:$PORT, pid $(cat "$RUN/pid")"; return; fi
-    alive || break
+    # Before java has started, `alive` does not know the process by its command line.
+    kill -0 "$(cat "$RUN/pid")" 2>/dev/null || break
     sleep 0.25
   done
   tail -30 "$RUN/log" >&2

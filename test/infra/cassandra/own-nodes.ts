@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { createServer } from 'node:net'
 import type { Test } from 'tap'
+import { freePort } from '../../harness/free-ports.ts'
 import { scriptOf } from '../../harness/service.ts'
 import { tempFolder } from '../../harness/temp-folder.ts'
 
@@ -12,14 +12,6 @@ export interface OwnNodes {
   /** Sends a signal; after SIGKILL, waits until the process has exited. */
   signal(node: number, signal: NodeJS.Signals): Promise<void>
   run(...args: string[]): Promise<string>
-}
-
-const freePort = async (): Promise<number> => {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  server.close()
-  return port
 }
 
 const isAlive = (pid: number): boolean => {

@@ -1,8 +1,8 @@
-import { createServer } from 'node:net'
 import t, { type Test } from 'tap'
 import { ElasticsearchProblem } from '../../../src/infra/elasticsearch/index.ts'
 import { ChangeRejectedError, ProjectionRunner, type SearchPosted } from '../../../src/projections/index.ts'
 import { second } from '../../contracts/open-views.ts'
+import { freePort } from '../../harness/free-ports.ts'
 import { service } from '../../harness/service.ts'
 import { MemorySource } from '../../projections/memory-source.ts'
 import { quiet, runToEnd } from '../../projections/run-to-end.ts'
@@ -30,14 +30,6 @@ const posted = (seq: number, more: Partial<SearchPosted> = {}): SearchPosted => 
 const query = { q: 'word', conversations: ['c'], limit: 100 }
 
 /** Returns a port without a listener. */
-const freePort = (): Promise<number> =>
-  new Promise(resolve => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number }
-      server.close(() => resolve(port))
-    })
-  })
-
 t.test(
   'no server: the writer’s error names the address, the client’s that the search is unavailable',
   async t => {

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import type { Test } from 'tap'
+import { freePorts } from '../../harness/free-ports.ts'
 import { scriptOf } from '../../harness/service.ts'
 import { tempFolder } from '../../harness/temp-folder.ts'
 
@@ -15,31 +15,17 @@ export interface OwnServer {
   resume(): Promise<void>
 }
 
-const isFree = (port: number): Promise<boolean> =>
-  new Promise(resolve => {
-    const server = createServer()
-    server.once('error', () => resolve(false))
-    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
-  })
-
-/** Returns a free port whose port + 100, for node traffic, is free too. */
-const freePorts = async (): Promise<number> => {
-  for (;;) {
-    const port = 20_000 + Math.floor(Math.random() * 10_000)
-    if ((await isFree(port)) && (await isFree(port + 100))) return port
-  }
-}
-
 /**
  * Starts a server that stops with the test. Call it after `service` has found Elasticsearch. Undefined, with a
  * comment, when this machine lacks a requirement.
  */
 export const ownServer = async (t: Test, settings = ''): Promise<OwnServer | undefined> => {
-  const port = await freePorts()
+  const [port, transportPort] = await freePorts(2)
   const env = {
     ...process.env,
     ES_RUN: join(tempFolder(t), 'run'),
     ES_PORT: String(port),
+    ES_TRANSPORT_PORT: String(transportPort),
     ES_HEAP: '256m',
     ES_SETTINGS: settings,
     ES_KEEP_DATA: '1',
