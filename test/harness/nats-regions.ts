@@ -7,7 +7,7 @@ import { findNatsServer } from '../../src/infra/nats/embedded/nats-binary.ts'
 import { type ServerProcess, spawnServer } from '../../src/infra/nats/embedded/server-process.ts'
 import { loadStreams } from '../../src/infra/nats/log/streams.ts'
 import { applyRegions } from '../../src/infra/nats/regions/apply-regions.ts'
-import type { OpenRegion } from '../../src/infra/nats/regions/compare-regions.ts'
+import type { OpenRegion } from '../../src/infra/nats/regions/open-region.ts'
 import { parseTopology } from '../../src/infra/nats/regions/parse-topology.ts'
 import type { Topology } from '../../src/infra/nats/regions/topology.ts'
 import { freePorts } from './free-ports.ts'
@@ -215,8 +215,7 @@ export const applied = async (servers: TestRegions): Promise<readonly OpenRegion
       nats: await servers.region(region.name).connect(),
     })),
   )
-  const withStreams = open.filter(({ region }) => !region.isWitness)
-  await applyRegions(servers.topology, withStreams, definitions, {
+  await applyRegions(servers.topology, open, definitions, {
     allowLoss: new Set(),
     onApplied: () => {},
   })

@@ -25,14 +25,13 @@ export const readTopology = (config: ConfabConfig): SystemTopology => {
   return { topology, definitions }
 }
 
-/** Connects to all regions that hold streams. Throws CliError when one of them cannot be reached. */
-export const openDataRegions = async (
+/** Connects to all regions. Throws CliError when one of them cannot be reached. */
+export const openAllRegions = async (
   config: ConfabConfig,
   topology: Topology,
   name: string,
 ): Promise<OpenRegions> => {
-  const withStreams = { ...topology, regions: topology.regions.filter(({ isWitness }) => !isWitness) }
-  const regions = await openRegions(withStreams, config, name, note)
+  const regions = await openRegions(topology, config, name, note)
   const [away] = regions.unreachable
   if (away === undefined) return regions
   await regions.close()
@@ -58,7 +57,8 @@ export const openOwnRegion = async (
 ): Promise<OwnRegion> => {
   const [only] = topology.regions
   if (only === undefined || (!isOneRegion(topology) && config.natsServers === undefined)) {
-    const { open, close } = await openDataRegions(config, topology, name)
+    const regions = topology.regions.filter(({ isWitness }) => !isWitness).slice(0, 1)
+    const { open, close } = await openAllRegions(config, { ...topology, regions }, name)
     return { ...(open[0] as OpenRegion), close }
   }
   const { nats, close } = await openExisting(config, name)

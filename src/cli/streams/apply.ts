@@ -13,7 +13,7 @@ import { applyRegions, type Conflict, isOneRegion, planRegions } from '../../inf
 import { CliError } from '../command/cli-error.ts'
 import type { CommandRecorder } from '../command/command-effect.ts'
 import { configOf, openExisting, type SystemFlags } from '../command/config-flags.ts'
-import { openDataRegions, readTopology } from '../command/regions.ts'
+import { openAllRegions, readTopology } from '../command/regions.ts'
 import { bytes, type Column, count, note, print, styled, table } from '../terminal/output.ts'
 
 interface ApplyFlags extends SystemFlags {
@@ -127,7 +127,7 @@ export const plan = async (flags: ApplyFlags): Promise<void> => {
     }
     return
   }
-  const regions = await openDataRegions(config, topology, 'confab-streams')
+  const regions = await openAllRegions(config, topology, 'confab-streams')
   try {
     await printPlan(await planRegions(topology, regions.open, definitions), true, isJson)
   } finally {
@@ -210,9 +210,9 @@ export const apply = async (recorder: CommandRecorder, flags: ApplyFlags): Promi
     }
     return
   }
-  const regions = await openDataRegions(config, topology, 'confab-streams')
+  const regions = await openAllRegions(config, topology, 'confab-streams')
   try {
-    const connections = regions.open.map(({ nats }) => nats)
+    const connections = regions.open.filter(({ region }) => !region.isWitness).map(({ nats }) => nats)
     await applySystem(recorder, flags, config, {
       recorded: connections[0] as Nats,
       regions: connections,

@@ -5,10 +5,13 @@ import {
   definitionsIn,
   isOneRegion,
   type MirrorStatus,
+  newestPromises,
+  readPromises,
   regionsStatus,
   type StreamInRegions,
   type StreamRole,
   type Topology,
+  withPromises,
 } from '../../infra/nats/regions/index.ts'
 import { CliError } from '../command/cli-error.ts'
 import { configOf, type SystemFlags } from '../command/config-flags.ts'
@@ -109,7 +112,9 @@ const statusInRegion = async (
   const own = await openOwnRegion(config, topology, 'confab-streams')
   try {
     const { name } = own.region
-    const streams = await streamsStatus(own.nats, definitionsIn(topology, definitions, own.region))
+    const promises = newestPromises(await readPromises([own]))
+    const current = withPromises(topology, definitions, promises)
+    const streams = await streamsStatus(own.nats, definitionsIn(current, definitions, own.region))
     const placed = isOneRegion(topology) ? [] : await placedStreams(config, topology, definitions)
     return streams.map(stream => {
       const { home = name, epoch = 1, mirrors = [] } = placed.find(one => one.stream === stream.stream) ?? {}

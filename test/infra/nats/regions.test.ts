@@ -3,7 +3,6 @@ import t from 'tap'
 import { sleep } from '../../../src/base/sleep.ts'
 import { openManager } from '../../../src/infra/nats/log/streams.ts'
 import { applyRegions, planRegions } from '../../../src/infra/nats/regions/apply-regions.ts'
-import type { OpenRegion } from '../../../src/infra/nats/regions/compare-regions.ts'
 import { judgeMirror, regionsStatus } from '../../../src/infra/nats/regions/region-status.ts'
 import { mirrorConsumer } from '../../../src/infra/nats/regions/region-streams.ts'
 import { comparableHeaders } from '../../../src/infra/nats/regions/tail-digest.ts'
@@ -14,20 +13,19 @@ const { topology } = servers
 const open = await Promise.all(
   topology.regions.map(async region => ({ region, nats: await servers.region(region.name).connect() })),
 )
-const withStreams: readonly OpenRegion[] = open.slice(0, 2)
-const [atA, atB] = (await Promise.all(withStreams.map(({ nats }) => openManager(nats.connection)))) as [
+const [atA, atB] = (await Promise.all(open.slice(0, 2).map(({ nats }) => openManager(nats.connection)))) as [
   JetStreamManager,
   JetStreamManager,
 ]
 const js = jetstream(open[0]!.nats.connection)
 
-const plan = (wanted = definitions) => planRegions(topology, withStreams, wanted)
+const plan = (wanted = definitions) => planRegions(topology, open, wanted)
 const apply = async (wanted = definitions, allowLoss: readonly string[] = []) => {
   const outcomes: string[] = []
   const onApplied = ({ region, stream, outcome, changed }: Parameters<typeof texts>[0]) =>
     outcomes.push(texts({ region, stream, outcome, changed }))
   try {
-    await applyRegions(topology, withStreams, wanted, { allowLoss: new Set(allowLoss), onApplied })
+    await applyRegions(topology, open, wanted, { allowLoss: new Set(allowLoss), onApplied })
     return { outcomes, error: undefined }
   } catch (error) {
     return { outcomes, error: error as Error & { code: string } }
@@ -47,17 +45,22 @@ t.test('the plan has the streams of each region, and apply creates them in order
   t.same(
     planned.changes.map(({ region, stream, field, to }) => [region, stream, field, to].join(' ')),
     [
-      ...['AUDIT', 'CONV_0', 'DEAD_LETTERS', 'SNAPSHOTS', 'USER_0'].map(name => `a ${name} name ${name}`),
-      ...['AUDIT', 'CONV_0', 'DEAD_LETTERS', 'SNAPSHOTS', 'USER_0'].map(name => `b ${name} name ${name}`),
+      ...['a', 'b'].flatMap(region =>
+        ['AUDIT', 'CONV_0', 'DEAD_LETTERS', 'SNAPSHOTS', 'USER_0', 'PROMISES'].map(
+          name => `${region} ${name} name ${name}`,
+        ),
+      ),
+      'c PROMISES name PROMISES',
       'a CONV_0 consumer mirror-b from 1',
       'a USER_0 consumer mirror-b from 1',
+      ...['a', 'b', 'c'].map(region => `${region} PROMISES promises change 1`),
     ],
   )
   t.match((await status()).problems, [/^CONV_0 has no home/, /^USER_0 has no home/])
   const { outcomes, error } = await apply()
   t.equal(error, undefined)
   t.same(outcomes.slice(-2), ['b CONV_0 created', 'b USER_0 created'], 'mirrors follow their homes')
-  t.equal(outcomes.length, 10)
+  t.equal(outcomes.length, 13)
   t.same(await plan(), { changes: [], kept: [], conflicts: [] })
   const again = await apply()
   t.ok(
@@ -78,7 +81,10 @@ t.test(
     await open[1]!.nats.connection.flush()
     const acks = await Promise.all(
       Array.from({ length: 2_000 }, (_, n) =>
-        js.publish(`conv.1.c${n % 10}`, `event ${n}`, { msgID: `m${n}`, expect: { streamName: 'CONV_0' } }),
+        js.publish(`e1.conv.1.c${n % 10}`, `event ${n}`, {
+          msgID: `m${n}`,
+          expect: { streamName: 'CONV_0' },
+        }),
       ),
     )
     await untilLevel()
@@ -131,7 +137,9 @@ t.test('a region stores nothing that is published in another one', async t => {
     'snap.conv.x',
     'dead.search',
     'live.conv.1.x',
-    'promise.x',
+    'e1.conv.1.x',
+    'promises.a',
+    'journal.a',
   ]
   const before = await Promise.all(definitions.map(({ name }) => atA.streams.info(name)))
   for (const name of names) open[1]!.nats.connection.publish(name, 'x')
@@ -164,7 +172,7 @@ t.test('settings of a mirror and of its consumer are repaired', async t => {
   t.equal(error, undefined)
   t.ok(outcomes.includes('b CONV_0 updated description max_msgs'), outcomes.join(', '))
   t.same((await plan()).changes, [])
-  await js.publish('conv.1.x', 'after the repair')
+  await js.publish('e1.conv.1.x', 'after the repair')
   await untilLevel()
 
   const other = { ...mirrorConsumer('b', 'USER_0', 1), max_ack_pending: 7 }
@@ -173,7 +181,7 @@ t.test('settings of a mirror and of its consumer are repaired', async t => {
   t.match((await plan()).changes, [{ stream: 'USER_0', field: 'consumer mirror-b', from: 'max_ack_pending' }])
   t.ok((await apply()).outcomes.includes('b USER_0 updated consumer mirror-b'))
   t.same((await plan()).changes, [])
-  await js.publish('user.1.x', 'after the replacement')
+  await js.publish('e1.user.1.x', 'after the replacement')
   while ((await atB.streams.info('USER_0')).state.last_seq < 1) await sleep(20)
 })
 
@@ -211,8 +219,10 @@ t.test('a loss in one region is refused in all, after missing streams are create
 t.test('the epoch of a stream is never lowered', async t => {
   const { config } = await atA.streams.info('CONV_0')
   await atA.streams.update('CONV_0', { ...config, metadata: { ...config.metadata, 'confab.epoch': '7' } })
-  t.same((await plan()).changes, [])
-  await apply()
+  t.match((await plan()).conflicts, [
+    { region: 'a', stream: 'CONV_0', why: /^has epoch 7 there, and its promise has epoch 1/ },
+  ])
+  t.match((await apply()).error, { code: 'WOULD_LOSE_DATA' })
   const { regions, streams } = await status()
   t.equal(streams[0]?.epoch, 7)
   t.equal(regions[0]?.epochSeen, 7)
@@ -239,7 +249,14 @@ t.test('apply moves no home, and begins no second one', async t => {
       [...topology.placements].map(([key, one]) => [key, { ...one, home: 'b', mirrors: ['a'] }]),
     ),
   }
-  const planned = await planRegions(swapped, withStreams, definitions)
+  t.same(
+    await planRegions(swapped, open, definitions),
+    { changes: [], kept: [], conflicts: [] },
+    'the promises name the home, the topology only the first one',
+  )
+  const managers = await Promise.all(open.map(({ nats }) => openManager(nats.connection)))
+  await Promise.all(managers.map(manager => manager.streams.delete('PROMISES')))
+  const planned = await planRegions(swapped, open, definitions)
   t.match(planned.conflicts, [
     { region: 'a', stream: 'CONV_0', why: /takes events there, and the topology has its home in b/ },
     { region: 'a', stream: 'USER_0' },
@@ -247,14 +264,15 @@ t.test('apply moves no home, and begins no second one', async t => {
     { region: 'b', stream: 'USER_0' },
   ])
   t.ok(
-    planned.changes.every(({ destructive, field }) => destructive || field.startsWith('consumer')),
+    planned.changes.every(({ destructive, field }) => destructive || /^(consumer|name|promises)/.test(field)),
     JSON.stringify(planned.changes),
   )
   const options = { allowLoss: new Set(['CONV_0', 'USER_0']), onApplied: () => {} }
-  await t.rejects(applyRegions(swapped, withStreams, definitions, options), {
+  await t.rejects(applyRegions(swapped, open, definitions, options), {
     code: 'WOULD_LOSE_DATA',
     message: /^CONV_0 in a takes events there, .*: correct the topology/,
   })
+  t.equal((await apply()).error, undefined)
 
   await atA.streams.delete('CONV_0')
   const lost = await apply(definitions, ['CONV_0'])

@@ -126,9 +126,10 @@ export class JetStreamEventLog implements EventLog {
 
   #appendOne(aggregate: AggregateRef, expected: number, event: NewEvent): Promise<Appended> {
     const subject = subjectOf(aggregate)
+    const prefix = this.#layout.ingestPrefixOf(aggregate)
     return new Promise((resolve, reject) => {
       const pending = new PendingAppend(subject, expected, resolve, reject)
-      this.#publish(subject, event.data, headerBlock(event.envelope, expectation(expected)), pending)
+      this.#publish(prefix, subject, event.data, headerBlock(event.envelope, expectation(expected)), pending)
     })
   }
 
@@ -139,6 +140,7 @@ export class JetStreamEventLog implements EventLog {
   ): Promise<Appended> {
     const subject = subjectOf(aggregate)
     await this.#enterBatch()
+    const prefix = this.#layout.ingestPrefixOf(aggregate)
     try {
       return await new Promise<Appended>((resolve, reject) => {
         const batch = nuid.next()
@@ -148,7 +150,7 @@ export class JetStreamEventLog implements EventLog {
           const isLast = index === events.length - 1
           if (isLast) more += 'Nats-Batch-Commit: 1\r\n'
           const pending = isLast ? new PendingAppend(subject, expected, resolve, reject) : undefined
-          this.#publish(subject, data, headerBlock(envelope, more), pending)
+          this.#publish(prefix, subject, data, headerBlock(envelope, more), pending)
         })
       })
     } catch (error) {
@@ -190,14 +192,22 @@ export class JetStreamEventLog implements EventLog {
     else next()
   }
 
-  #publish(subject: string, data: Uint8Array, block: string, pending: PendingRequest | undefined): void {
+  /** Throws ConfabError. `prefix`: what the layout says. */
+  #publish(
+    prefix: string | undefined,
+    subject: string,
+    data: Uint8Array,
+    block: string,
+    pending: PendingRequest | undefined,
+  ): void {
     if (!this.#nats.connected()) throw unavailable('not connected')
+    if (prefix === undefined) throw unavailable('the home of the stream is in another region, or is changing')
     // Check the size before queuing the publish: nats.js reports a failed send later, when no caller is waiting.
     const most = Math.min(maxPayload, this.#nats.connection.info?.max_payload ?? maxPayload)
     if (data.length + block.length > most) throw new ConfabError('TOO_LARGE')
     const headers = rawHeaders(block)
     const options = pending === undefined ? { headers } : { headers, reply: this.#inbox.expect(pending) }
-    const count = this.#queued.push({ subject, data, options })
+    const count = this.#queued.push({ subject: prefix + subject, data, options })
     if (count === 1) setImmediate(this.#send)
     else if (count === maxQueuedPublishes) this.#send()
   }

@@ -80,6 +80,18 @@ export class LiveLayout implements LogLayout {
     return this.#current.originOf(stream)
   }
 
+  epochOf(stream: string): number {
+    return this.#current.epochOf(stream)
+  }
+
+  ingestPrefixOf(aggregate: AggregateRef): string | undefined {
+    return this.#current.ingestPrefixOf(aggregate)
+  }
+
+  takesEvents(stream: string): boolean {
+    return this.#current.takesEvents(stream)
+  }
+
   /** Calls `listener` after each change. Returns a function that removes the listener. */
   watch(listener: () => void): () => void {
     this.#listeners.add(listener)

@@ -1,4 +1,4 @@
-import type { StreamInfo } from '@nats-io/jetstream'
+import type { StreamConfig, StreamInfo } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
 import {
   type AggregateRef,
@@ -28,6 +28,16 @@ export interface LogLayout {
    * order.
    */
   originOf(stream: string): Position | undefined
+  /** Epoch of a stream: how often its home changed between regions, from 1. 1 in a system of one region. */
+  epochOf(stream: string): number
+  /**
+   * What precedes the subject of an aggregate when an event is published: nothing, or with several regions the epoch of
+   * the stream, so that a writer of an earlier epoch reaches no stream. Undefined while the stream takes no events in
+   * this region: it is a mirror, or its home is changing.
+   */
+  ingestPrefixOf(aggregate: AggregateRef): string | undefined
+  /** Whether a stream takes events in this region. */
+  takesEvents(stream: string): boolean
 }
 
 /**
@@ -72,11 +82,57 @@ const originIn = ({ config: { metadata } }: StreamInfo): Position | undefined =>
 const orderOf = ({ config: { metadata } }: StreamInfo): number =>
   Number(metadata?.[OriginMetadata.order] ?? 0)
 
+/** Keys of the metadata that a stream of the log has in a system of several regions. */
+export const RegionMetadata = {
+  /** What the stream is in its region. */
+  role: 'confab.role',
+  /** How often the home of the stream has changed, from 1. */
+  epoch: 'confab.epoch',
+  /** The subjects under which readers find the events, with spaces between them. A mirror takes no subjects itself. */
+  subjects: 'confab.subjects',
+} as const
+
+/** The epoch of a stream that has never changed its home. */
+export const firstEpoch = 1
+
+/** Returns the subject to which writers of an epoch publish what a stream stores under `subject`. */
+export const ingestSubject = (epoch: number, subject: string): string => `e${epoch}.${subject}`
+
+/** Returns the epoch of a stream. */
+export const epochIn = ({ metadata }: Pick<StreamConfig, 'metadata'>): number =>
+  Number(metadata?.[RegionMetadata.epoch] ?? firstEpoch)
+
+/** Returns the subjects under which a stream stores its messages. */
+export const storedSubjectsOf = ({
+  subjects,
+  metadata,
+}: Partial<Pick<StreamConfig, 'subjects' | 'metadata'>>): readonly string[] =>
+  metadata?.[RegionMetadata.subjects]?.split(' ') ?? subjects ?? []
+
+/** Whether a stream of several regions takes events of its epoch: it is the home, and its home is not changing. */
+export const takesEpoch = (config: StreamConfig): boolean => {
+  const taken = new Set(config.subjects)
+  return storedSubjectsOf(config).every(subject => taken.has(ingestSubject(epochIn(config), subject)))
+}
+
+/** How a stream takes events. */
+interface Ingest {
+  readonly epoch: number
+  /** The beginning of the subjects to which events are published; undefined while the stream takes none. */
+  readonly prefix: string | undefined
+}
+
+const ingestOf = ({ config }: StreamInfo): Ingest => {
+  const epoch = epochIn(config)
+  if (config.metadata?.[RegionMetadata.subjects] === undefined) return { epoch, prefix: '' }
+  return { epoch, prefix: takesEpoch(config) ? ingestSubject(epoch, '') : undefined }
+}
+
 /** Returns the name of the stream that holds each partition of a family. */
 const streamsByPartition = (infos: readonly StreamInfo[], family: Family): string[] => {
   const byPartition = new Array<string | undefined>(partitionCount)
   for (const { config } of infos)
-    for (const subject of config.subjects ?? []) {
+    for (const subject of storedSubjectsOf(config)) {
       if (!subject.startsWith(`${family}.`)) continue
       const partition = subject.split('.')[1]
       if (partition === '*' || partition === '>') byPartition.fill(config.name)
@@ -86,14 +142,14 @@ const streamsByPartition = (infos: readonly StreamInfo[], family: Family): strin
     if (name !== undefined) return name
     throw new NatsError(
       NatsProblem.streams,
-      `no stream takes ${family}.${partition}.*: apply the definitions first (confab streams apply)`,
+      `no stream has ${family}.${partition}.*: apply the definitions first (confab streams apply)`,
     )
   })
 }
 
 /**
- * Finds the streams of the log by the subjects that they take, never by name: a promoted mirror has a name of its own.
- * Throws NatsError when no stream takes a partition, or when one stream takes subjects of both families.
+ * Finds the streams of the log by the subjects under which they store, never by name: a restored copy has another one.
+ * Throws NatsError when no stream has a partition, or when one stream has subjects of both families.
  */
 export const discoverLog = async (connection: NatsConnection): Promise<FixedLayout> => {
   const infos = await askJetStream(connection, async manager => {
@@ -124,15 +180,21 @@ export const discoverLog = async (connection: NatsConnection): Promise<FixedLayo
   const streams = [...families.keys()]
   const origins = new Map(streams.map(stream => [stream, originIn(byName.get(stream) as StreamInfo)]))
   const originOf = (stream: string): Position | undefined => origins.get(stream)
+  const ingests = new Map(streams.map(stream => [stream, ingestOf(byName.get(stream) as StreamInfo)]))
+  const isOneRegion = [...ingests.values()].every(({ prefix }) => prefix === '')
+  const streamOf = ({ family, id }: AggregateRef): string => byFamily[family][partitionOf(id)] as string
   return {
     streams,
-    streamOf: ({ family, id }) => byFamily[family][partitionOf(id)] as string,
+    streamOf,
     familyOf: stream => {
       const family = families.get(stream)
       if (family === undefined) throw new RangeError(`${stream} is not a stream of the log`)
       return family
     },
     originOf,
-    fingerprint: JSON.stringify([streams, byFamily, streams.map(originOf)]),
+    epochOf: stream => ingests.get(stream)?.epoch ?? firstEpoch,
+    ingestPrefixOf: aggregate => (isOneRegion ? '' : ingests.get(streamOf(aggregate))?.prefix),
+    takesEvents: stream => ingests.get(stream)?.prefix !== undefined,
+    fingerprint: JSON.stringify([streams, byFamily, streams.map(originOf), [...ingests]]),
   }
 }

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { StreamConfig, StreamInfo } from '@nats-io/jetstream'
+import { storedSubjectsOf } from './log-layout.ts'
 import { type StreamDefinition, safeguards } from './stream-definitions.ts'
 
 /** A definition of a stream: one that takes subjects, or a mirror, which takes none. */
@@ -60,6 +61,18 @@ const isDestructive = (field: string, from: unknown, to: unknown): boolean => {
   return after > 0 && (before <= 0 || after < before)
 }
 
+/** Whether a stream stores under the same subjects as before, although it takes others: its role or epoch changed. */
+const keepsSubjects = (
+  field: string,
+  { config }: StreamInfo,
+  { metadata, subjects }: AnyDefinition,
+): boolean =>
+  field === 'subjects' &&
+  isDeepStrictEqual(
+    storedSubjectsOf(config),
+    storedSubjectsOf({ ...(metadata && { metadata }), ...(subjects && { subjects }) }),
+  )
+
 /** Compares a stream with its definition. `info` is undefined for a stream that does not exist. */
 export const compareStream = (info: StreamInfo | undefined, defined: AnyDefinition): StreamDifferences => {
   const stream = defined.name
@@ -71,7 +84,8 @@ export const compareStream = (info: StreamInfo | undefined, defined: AnyDefiniti
     .map((field): StreamChange => {
       const from = valueIn(info.config, field)
       const to = defined[field as keyof AnyDefinition]
-      const destructive = info.state.messages > 0 && isDestructive(field, from, to)
+      const destructive =
+        info.state.messages > 0 && isDestructive(field, from, to) && !keepsSubjects(field, info, defined)
       return { stream, field, ...(from === undefined ? {} : { from }), to, destructive }
     })
   return { changes, kept: fields.filter(field => unchangeable.has(field)) }

@@ -3,14 +3,17 @@ import { NatsError, NatsProblem } from '../client/nats-error.ts'
 import type { StreamDefinition } from '../log/stream-definitions.ts'
 import { type Applied, createMissing, named, refuseLoss, updateStreams } from '../log/streams.ts'
 import {
+  type ComparedPromises,
   type ComparedRegion,
   type ComparedRegions,
   type Conflict,
   type ConsumerChange,
   compareRegions,
-  type OpenRegion,
   type RegionChange,
 } from './compare-regions.ts'
+import type { OpenRegion } from './open-region.ts'
+import { readPromises, writePromises } from './promises.ts'
+import { promisesStreamName } from './promises-stream.ts'
 import { mirrorConsumer, mirrorConsumerName } from './region-streams.ts'
 import type { Topology } from './topology.ts'
 
@@ -31,7 +34,20 @@ export interface AppliedInRegion extends Applied {
 const consumerField = ({ mirror }: ConsumerChange): string =>
   `consumer ${mirrorConsumerName(mirror.region.name)}`
 
-const planOf = ({ regions, consumers, conflicts }: ComparedRegions): RegionsPlan => {
+/** The promises that are missing, or older than those of other regions. */
+const promiseChanges = ({ regions, wanted }: ComparedPromises): RegionChange[] =>
+  regions
+    .filter(({ stored }) => (stored.value?.counter ?? 0) < wanted.counter)
+    .map(({ region, stored }) => ({
+      region: region.name,
+      stream: promisesStreamName,
+      field: 'promises',
+      ...(stored.value === undefined ? {} : { from: `change ${stored.value.counter}` }),
+      to: `change ${wanted.counter}`,
+      destructive: false,
+    }))
+
+const planOf = ({ promises, regions, consumers, conflicts }: ComparedRegions): RegionsPlan => {
   const isConflict = (region: string, stream: string): boolean =>
     conflicts.some(one => one.region === region && one.stream === stream)
   const ofStreams = regions.flatMap(({ region: { name: region }, streams }) =>
@@ -60,7 +76,7 @@ const planOf = ({ regions, consumers, conflicts }: ComparedRegions): RegionsPlan
       compared.kept.map(field => `${field} of ${compared.defined.name} in ${region.name}`),
     ),
   )
-  return { changes: [...ofStreams, ...ofConsumers], kept, conflicts }
+  return { changes: [...ofStreams, ...ofConsumers, ...promiseChanges(promises)], kept, conflicts }
 }
 
 /** Returns what `applyRegions` would change in a topology of several regions. Throws NatsError. */
@@ -102,7 +118,7 @@ export interface ApplyRegionsOptions {
 
 /**
  * Makes the streams of all regions as the topology wants them: first the homes and the streams that each region has for
- * itself, then the consumer of each mirror at its home, then the mirror. It moves no home, deletes no stream, and may
+ * itself, then the consumer of each mirror at its home, then the mirrors, then the promises. It moves no home, deletes no stream, and may
  * be repeated after a failure. Throws NatsError.
  */
 export const applyRegions = async (
@@ -111,7 +127,7 @@ export const applyRegions = async (
   definitions: readonly StreamDefinition[],
   { allowLoss, onApplied }: ApplyRegionsOptions,
 ): Promise<void> => {
-  const { regions, consumers, conflicts } = await compareRegions(topology, open, definitions)
+  const { promises, regions, consumers, conflicts } = await compareRegions(topology, open, definitions)
   // A missing stream may be the home of events that only a mirror has: its creation has to be refused, too.
   const isFree = (region: string, stream: string): boolean =>
     conflicts.every(one => one.region !== region || one.stream !== stream)
@@ -146,4 +162,5 @@ export const applyRegions = async (
         })
       await updateStreams(one.manager, await createMissing(one.manager, [mirror], note), note)
     }
+  await writePromises(await readPromises(open), promises.wanted)
 }

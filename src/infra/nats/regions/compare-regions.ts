@@ -1,28 +1,20 @@
 import type { ConsumerInfo, JetStreamManager, StreamInfo } from '@nats-io/jetstream'
-import type { NatsConnection } from '@nats-io/transport-node'
-import type { Nats } from '../client/connection.ts'
-import { ApiError, apiCodeOf, askJetStream } from '../client/jetstream-api.ts'
+import { ApiError, apiCodeOf } from '../client/jetstream-api.ts'
+import { epochIn } from '../log/log-layout.ts'
 import type { StreamDefinition } from '../log/stream-definitions.ts'
 import { compareStream, type StreamChange } from '../log/stream-differences.ts'
 import { type ComparedStream, infoOf, named, openManager } from '../log/streams.ts'
+import type { OpenRegion } from './open-region.ts'
 import {
-  mirrorConsumer,
-  mirrorConsumerName,
-  RegionMetadata,
-  type RegionStream,
-  streamsIn,
-} from './region-streams.ts'
+  firstPromises,
+  newestPromises,
+  type Promises,
+  type RegionPromises,
+  readPromises,
+  withPromises,
+} from './promises.ts'
+import { mirrorConsumer, mirrorConsumerName, type RegionStream, streamsIn } from './region-streams.ts'
 import { familyOf, type Placement, type Region, type Topology } from './topology.ts'
-
-/** A region, and a connection to its servers. */
-export interface OpenRegion {
-  readonly region: Region
-  readonly nats: Nats
-}
-
-/** Returns the JetStream domain of the servers of a connection; undefined for servers without one. Throws NatsError. */
-export const domainOf = async (connection: NatsConnection): Promise<string | undefined> =>
-  (await askJetStream(connection, manager => manager.getAccountInfo())).domain || undefined
 
 /** A difference of a stream in one region. */
 export interface RegionChange extends StreamChange {
@@ -62,25 +54,23 @@ export interface Conflict {
   readonly why: string
 }
 
+/** The promises of all regions, with those that each has to have. */
+export interface ComparedPromises {
+  readonly regions: readonly RegionPromises[]
+  readonly wanted: Promises
+}
+
 export interface ComparedRegions {
+  readonly promises: ComparedPromises
   readonly regions: readonly ComparedRegion[]
   readonly consumers: readonly ConsumerChange[]
   readonly conflicts: readonly Conflict[]
 }
 
-/** A stream keeps its epoch: it rises with each change of the home, and is never lowered. */
-const keepEpoch = (wanted: RegionStream, info: StreamInfo | undefined): RegionStream['definition'] => {
-  const epoch = info?.config.metadata?.[RegionMetadata.epoch]
-  const { definition } = wanted
-  return epoch === undefined || wanted.role === undefined
-    ? definition
-    : { ...definition, metadata: { ...definition.metadata, [RegionMetadata.epoch]: epoch } }
-}
-
 const compareInRegion = (manager: JetStreamManager, wanted: RegionStream): Promise<ComparedInRegion> =>
   named(wanted.definition.name, async () => {
-    const info = await infoOf(manager, wanted.definition.name)
-    const defined = keepEpoch(wanted, info)
+    const defined = wanted.definition
+    const info = await infoOf(manager, defined.name)
     return { ...wanted, compared: { ...compareStream(info, defined), defined, info } }
   })
 
@@ -160,6 +150,11 @@ const conflictsIn = (regions: readonly ComparedRegion[]): Conflict[] => {
     }
     for (const { role, placement, compared } of streams) {
       const { info, defined } = compared
+      if (role !== undefined && info !== undefined && epochIn(info.config) > (placement?.epoch ?? 0))
+        add(
+          defined.name,
+          `has epoch ${epochIn(info.config)} there, and its promise has epoch ${placement?.epoch}: an operator changes the home now, or a promise was lost`,
+        )
       if (role === 'mirror' && info !== undefined && !isMirror(info))
         add(defined.name, `takes events there, and the topology has its home in ${placement?.home}`)
       if (role === 'home' && info !== undefined && isMirror(info))
@@ -195,12 +190,25 @@ const copyOf = (
     .filter(({ last }) => last > 0)
     .sort((one, other) => other.last - one.last)[0]
 
-/** Compares the streams of all regions with what the topology wants. Throws NatsError. */
+/** Reads the promises of all regions, which name the home of each stream that exists. */
+const comparePromises = async (
+  topology: Topology,
+  open: readonly OpenRegion[],
+  definitions: readonly StreamDefinition[],
+): Promise<ComparedPromises> => {
+  const regions = await readPromises(open)
+  const newest = newestPromises(regions)
+  return { regions, wanted: firstPromises(topology, definitions, newest) ?? newest }
+}
+
+/** Compares the streams of all regions with what the topology and the promises want. Throws NatsError. */
 export const compareRegions = async (
   topology: Topology,
   open: readonly OpenRegion[],
   definitions: readonly StreamDefinition[],
 ): Promise<ComparedRegions> => {
-  const regions = await Promise.all(open.map(one => compareRegion(one, topology, definitions)))
-  return { regions, consumers: await consumerChanges(regions), conflicts: conflictsIn(regions) }
+  const promises = await comparePromises(topology, open, definitions)
+  const current = withPromises(topology, definitions, promises.wanted)
+  const regions = await Promise.all(open.map(one => compareRegion(one, current, definitions)))
+  return { promises, regions, consumers: await consumerChanges(regions), conflicts: conflictsIn(regions) }
 }

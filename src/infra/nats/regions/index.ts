@@ -4,8 +4,15 @@ export {
   planRegions,
   type RegionsPlan,
 } from './apply-regions.ts'
-export { type Conflict, domainOf, type OpenRegion, type RegionChange } from './compare-regions.ts'
+export type { Conflict, RegionChange } from './compare-regions.ts'
 export { loadTopology } from './load-topology.ts'
+export { domainOf, type OpenRegion } from './open-region.ts'
+export {
+  newestPromises,
+  type Promises,
+  readPromises,
+  withPromises,
+} from './promises.ts'
 export {
   type MirrorStatus,
   type RegionsStatus,

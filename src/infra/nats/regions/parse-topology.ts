@@ -2,6 +2,7 @@ import { type Document, parseDocument } from 'yaml'
 import { type OptionType, ValueError } from '../../../base/option.ts'
 import { duration, list, oneOf, seconds, text, textMatching, url } from '../../../base/option-types.ts'
 import { Family } from '../../../events/index.ts'
+import { firstEpoch } from '../log/log-layout.ts'
 import type { StreamDefinition } from '../log/stream-definitions.ts'
 import { familyOf, type Placement, type Region, type Topology, TopologyError, type Zone } from './topology.ts'
 
@@ -177,7 +178,7 @@ const readPlacement = (
   const outside = [...homes, ...mirrors].filter(name => permitted?.includes(name) === false)
   if (outside.length > 0)
     reader.problem(place, `${outside.join(', ')} would hold a copy outside of the zone ${zone}`)
-  return { home, mirrors, ack, zone }
+  return { home, epoch: firstEpoch, mirrors, ack, zone }
 }
 
 const readPlacements = (

@@ -2,11 +2,12 @@ import { type JetStreamManager, jetstreamManager, type StreamInfo } from '@nats-
 import { sleep } from '../../../base/sleep.ts'
 import type { Nats } from '../client/connection.ts'
 import { apiSubject } from '../client/jetstream-api.ts'
+import { epochIn, firstEpoch } from '../log/log-layout.ts'
 import type { StreamDefinition } from '../log/stream-definitions.ts'
 import { missingIn } from '../log/stream-status.ts'
 import { infoOf } from '../log/streams.ts'
-import type { OpenRegion } from './compare-regions.ts'
-import { firstEpoch, RegionMetadata } from './region-streams.ts'
+import type { OpenRegion } from './open-region.ts'
+import { newestPromises, readPromises, withPromises } from './promises.ts'
 import { tailDigest } from './tail-digest.ts'
 import { familyOf, type Placement, placementOf, type Region, type Topology } from './topology.ts'
 
@@ -74,8 +75,7 @@ interface Watched extends WatchedRegion {
 }
 
 const isMirror = ({ config }: StreamInfo): boolean => config.mirror !== undefined
-const epochOf = ({ config }: StreamInfo): number =>
-  Number(config.metadata?.[RegionMetadata.epoch] ?? firstEpoch)
+const epochOf = ({ config }: StreamInfo): number => epochIn(config)
 
 const sampleOf = async ({ manager }: WatchedRegion, streams: readonly string[]): Promise<Sample> => {
   const infos = await Promise.all(streams.map(stream => infoOf(manager, stream)))
@@ -258,6 +258,11 @@ export const regionsStatus = async (
   definitions: readonly StreamDefinition[],
   options: RegionsStatusOptions = {},
 ): Promise<RegionsStatus> => {
+  const current = withPromises(
+    topology,
+    definitions,
+    newestPromises(await readPromises(open, options.timeoutMs)),
+  )
   const ofLog = definitions.filter(definition => familyOf(definition) !== undefined)
   const watched = await watch(
     open,
@@ -266,13 +271,14 @@ export const regionsStatus = async (
   )
   const onlyRegion: Placement = {
     home: topology.regions[0]?.name ?? '',
+    epoch: firstEpoch,
     mirrors: [],
     ack: 'home',
     zone: undefined,
   }
   const statuses = await Promise.all(
     ofLog.map(definition =>
-      statusOf(definition.name, placementOf(topology, definition) ?? onlyRegion, watched, options),
+      statusOf(definition.name, placementOf(current, definition) ?? onlyRegion, watched, options),
     ),
   )
   const regions = topology.regions.map(({ name }) => {

@@ -1,16 +1,12 @@
-import { type ConsumerConfig, DeliverPolicy } from '@nats-io/jetstream'
+import { type ConsumerConfig, DeliverPolicy, type StreamConfig } from '@nats-io/jetstream'
+import { ingestSubject, RegionMetadata } from '../log/log-layout.ts'
 import type { StreamDefinition } from '../log/stream-definitions.ts'
 import type { AnyDefinition } from '../log/stream-differences.ts'
-import { type Placement, placementOf, type Region, type Topology } from './topology.ts'
-
-/** Keys of a stream's metadata, which say what it is in its region. */
-export const RegionMetadata = { role: 'confab.role', epoch: 'confab.epoch' } as const
+import { promisesStream } from './promises-stream.ts'
+import { isOneRegion, type Placement, placementOf, type Region, type Topology } from './topology.ts'
 
 /** The role of a stream in a region: `home` takes events, `mirror` is a copy. */
 export type StreamRole = 'home' | 'mirror'
-
-/** The epoch of a stream that has never changed its home. */
-export const firstEpoch = 1
 
 /** A stream as a region has to have it. */
 export interface RegionStream {
@@ -51,7 +47,7 @@ export const mirrorConsumer = (region: string, stream: string, startSeq: number)
 
 /** Returns the definition of a mirror: the server refuses what only a stream with subjects may have. */
 const mirrorOf = (
-  { subjects, allow_atomic, duplicate_window, ...definition }: StreamDefinition,
+  { subjects, allow_atomic, duplicate_window, ...definition }: AnyDefinition,
   homeDomain: string,
   region: string,
 ): AnyDefinition => ({
@@ -66,47 +62,69 @@ const mirrorOf = (
   },
 })
 
-const withMetadata = (definition: AnyDefinition, role: StreamRole): AnyDefinition => ({
+const withMetadata = (definition: StreamDefinition, role: StreamRole, epoch: number): StreamDefinition => ({
   ...definition,
   metadata: {
     ...definition.metadata,
     [RegionMetadata.role]: role,
-    [RegionMetadata.epoch]: String(firstEpoch),
+    [RegionMetadata.epoch]: String(epoch),
+    [RegionMetadata.subjects]: definition.subjects.join(' '),
   },
 })
 
 /**
- * Returns the definitions of the streams of a region without their epoch, which rises when their home changes: a stream
- * of another epoch is as defined.
+ * Returns the subjects that a home takes, and the transform to those under which it stores. Writers name the epoch: a
+ * writer of another epoch reaches no stream. `subjects`: those under which it stores, of one family.
  */
+export const ingestOfHome = (
+  subjects: readonly string[],
+  ingest: (subject: string) => string,
+): Pick<StreamConfig, 'subjects' | 'subject_transform'> => {
+  const family = subjects[0]?.split('.')[0] ?? ''
+  return {
+    subjects: subjects.map(ingest),
+    subject_transform: {
+      src: ingest(`${family}.*.*`),
+      dest: `${family}.{{wildcard(1)}}.{{wildcard(2)}}`,
+    },
+  }
+}
+
+const homeOf = (definition: StreamDefinition, epoch: number): StreamDefinition => ({
+  ...withMetadata(definition, 'home', epoch),
+  ...ingestOfHome(definition.subjects, subject => ingestSubject(epoch, subject)),
+})
+
+/** Returns the definitions of the streams that a region has. */
 export const definitionsIn = (
   topology: Topology,
   definitions: readonly StreamDefinition[],
   region: Region,
-): AnyDefinition[] =>
-  streamsIn(topology, definitions, region).map(({ definition }) => {
-    const { [RegionMetadata.epoch]: _, ...metadata } = definition.metadata ?? {}
-    return { ...definition, metadata }
-  })
+): AnyDefinition[] => streamsIn(topology, definitions, region).map(({ definition }) => definition)
 
 /**
  * Returns the streams that a region has. In a topology of one region, these are the definitions as they are; a witness
- * has none.
+ * has `PROMISES` only.
  */
 export const streamsIn = (
   topology: Topology,
   definitions: readonly StreamDefinition[],
   region: Region,
 ): RegionStream[] => {
-  if (region.isWitness) return []
-  return definitions.flatMap((definition): RegionStream[] => {
+  if (isOneRegion(topology))
+    return definitions.map(definition => ({ definition, role: undefined, placement: undefined }))
+  const ownOnly = { role: undefined, placement: undefined }
+  const promises: RegionStream = { definition: promisesStream(region.name, definitions), ...ownOnly }
+  if (region.isWitness) return [promises]
+  const streams = definitions.flatMap((definition): RegionStream[] => {
     const placement = placementOf(topology, definition)
-    if (placement === undefined) return [{ definition, role: undefined, placement }]
-    if (placement.home === region.name)
-      return [{ definition: withMetadata(definition, 'home'), role: 'home', placement }]
-    if (!placement.mirrors.includes(region.name)) return []
-    const domain = topology.regions.find(({ name }) => name === placement.home)?.domain ?? ''
-    const mirror = withMetadata(mirrorOf(definition, domain, region.name), 'mirror')
+    if (placement === undefined) return [{ definition, ...ownOnly }]
+    const { home, mirrors, epoch } = placement
+    if (home === region.name) return [{ definition: homeOf(definition, epoch), role: 'home', placement }]
+    if (!mirrors.includes(region.name)) return []
+    const domain = topology.regions.find(({ name }) => name === home)?.domain ?? ''
+    const mirror = mirrorOf(withMetadata(definition, 'mirror', epoch), domain, region.name)
     return [{ definition: mirror, role: 'mirror', placement }]
   })
+  return [...streams, promises]
 }

@@ -15,8 +15,10 @@ export interface Region {
 
 /** The regions that hold a stream of the log. */
 export interface Placement {
-  /** The region that is the stream's home when the stream is created. */
+  /** The region that is the stream's home: in the file, when the stream is created. */
   readonly home: string
+  /** How often the home has changed, from 1. The file of a topology says nothing about it. */
+  readonly epoch: number
   /** The regions that hold a mirror. */
   readonly mirrors: readonly string[]
   /** When a command is acknowledged: when the home, or when a mirror as well, has the event. */
