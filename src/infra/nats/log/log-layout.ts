@@ -31,9 +31,9 @@ export interface LogLayout {
   /** Epoch of a stream: how often its home changed between regions, from 1. 1 in a system of one region. */
   epochOf(stream: string): number
   /**
-   * What precedes the subject of an aggregate when an event is published: nothing, or with several regions the epoch of
-   * the stream, so that a writer of an earlier epoch reaches no stream. Undefined while the stream takes no events in
-   * this region: it is a mirror, or its home is changing.
+   * The beginning of the subject to which an event of an aggregate is published. Empty in a system of one region. With
+   * several regions it is the epoch of the stream, so that a writer of an earlier epoch reaches no stream. Undefined
+   * while the stream takes no events in this region: it is a mirror, or its home is changing.
    */
   ingestPrefixOf(aggregate: AggregateRef): string | undefined
   /** Whether a stream takes events in this region. */
@@ -84,7 +84,7 @@ const orderOf = ({ config: { metadata } }: StreamInfo): number =>
 
 /** Keys of the metadata that a stream of the log has in a system of several regions. */
 export const RegionMetadata = {
-  /** What the stream is in its region. */
+  /** `home` or `mirror`. */
   role: 'confab.role',
   /** How often the home of the stream has changed, from 1. */
   epoch: 'confab.epoch',

@@ -118,8 +118,8 @@ export interface ApplyRegionsOptions {
 
 /**
  * Makes the streams of all regions as the topology wants them: first the homes and the streams that each region has for
- * itself, then the consumer of each mirror at its home, then the mirrors, then the promises. It moves no home, deletes no stream, and may
- * be repeated after a failure. Throws NatsError.
+ * itself, then the consumer of each mirror at its home, then the mirrors, then the promises. It moves no home, deletes
+ * no stream, and may be repeated after a failure. Throws NatsError.
  */
 export const applyRegions = async (
   topology: Topology,

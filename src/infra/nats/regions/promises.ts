@@ -74,8 +74,8 @@ export const firstPromises = (
 }
 
 /**
- * Returns a topology with the homes and the epochs that the promises say. The other regions of a stream are its mirrors,
- * also its first home. Placements are by name of the stream.
+ * Returns a topology with the homes and the epochs of the promises. The other regions of a stream are its mirrors, also
+ * its first home. Placements are by name of the stream.
  */
 export const withPromises = (
   topology: Topology,
