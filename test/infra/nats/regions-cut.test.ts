@@ -17,7 +17,7 @@ for (const cut of ['link', 'routes'] as const)
     )
     const js = jetstream(home!.connection)
     const publish = async (count: number) => {
-      for (let n = 0; n < count; n++) await js.publish(`e1.conv.1.c${n % 10}`, 'x'.repeat(200))
+      for (let n = 0; n < count; n++) await js.publish(`epoch.1.conv.1.c${n % 10}`, 'x'.repeat(200))
     }
     const lastOf = async (manager = atMirror!) => (await manager.streams.info('CONV_0')).state.last_seq
     const untilLevel = async () => {

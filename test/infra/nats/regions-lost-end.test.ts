@@ -16,7 +16,7 @@ t.test('a mirror that lost its end and continued beyond it', async t => {
   const stateOf = async () =>
     (await (await openManager(open[1]!.nats.connection)).streams.info('CONV_0')).state
   const publish = async (count: number, last: number) => {
-    for (let n = 0; n < count; n++) await js.publish('e1.conv.1.x', `event ${n}`)
+    for (let n = 0; n < count; n++) await js.publish('epoch.1.conv.1.x', `event ${n}`)
     while ((await stateOf().catch(() => undefined))?.last_seq !== last) await sleep(50)
   }
   const status = () => regionsStatus(servers.topology, open, definitions)

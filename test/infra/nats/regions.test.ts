@@ -81,7 +81,7 @@ t.test(
     await open[1]!.nats.connection.flush()
     const acks = await Promise.all(
       Array.from({ length: 2_000 }, (_, n) =>
-        js.publish(`e1.conv.1.c${n % 10}`, `event ${n}`, {
+        js.publish(`epoch.1.conv.1.c${n % 10}`, `event ${n}`, {
           msgID: `m${n}`,
           expect: { streamName: 'CONV_0' },
         }),
@@ -137,7 +137,7 @@ t.test('a region stores nothing that is published in another one', async t => {
     'snap.conv.x',
     'dead.search',
     'live.conv.1.x',
-    'e1.conv.1.x',
+    'epoch.1.conv.1.x',
     'promises.a',
     'journal.a',
   ]
@@ -172,7 +172,7 @@ t.test('settings of a mirror and of its consumer are repaired', async t => {
   t.equal(error, undefined)
   t.ok(outcomes.includes('b CONV_0 updated description max_msgs'), outcomes.join(', '))
   t.same((await plan()).changes, [])
-  await js.publish('e1.conv.1.x', 'after the repair')
+  await js.publish('epoch.1.conv.1.x', 'after the repair')
   await untilLevel()
 
   const other = { ...mirrorConsumer('b', 'USER_0', 1), max_ack_pending: 7 }
@@ -181,7 +181,7 @@ t.test('settings of a mirror and of its consumer are repaired', async t => {
   t.match((await plan()).changes, [{ stream: 'USER_0', field: 'consumer mirror-b', from: 'max_ack_pending' }])
   t.ok((await apply()).outcomes.includes('b USER_0 updated consumer mirror-b'))
   t.same((await plan()).changes, [])
-  await js.publish('e1.user.1.x', 'after the replacement')
+  await js.publish('epoch.1.user.1.x', 'after the replacement')
   while ((await atB.streams.info('USER_0')).state.last_seq < 1) await sleep(20)
 })
 

@@ -112,7 +112,7 @@ t.test('covers and allows follow the rules of NATS', async t => {
  * domain is used by servers alone.
  */
 const subjectTexts =
-  /(['`])((?:live|snap|dead|sig|cmd|digests|confab(?!\.v1|\.js|\.restored|\.compared|\.role|\.epoch)|\$KV|\$SYS|\$JS(?!\.\$\{homeDomain))\.[^'`\s]*)\1/g
+  /(['`])((?:live|snap|dead|sig|cmd|digests|confab(?!\.v1|\.js|\.restored|\.compared|\.role|\.epoch|\.subjects|\.cuts)|\$KV|\$SYS|\$JS(?!\.\$\{(?:homeDomain|domain)))\.[^'`\s]*)\1/g
 
 t.test('every subject in the code belongs to a user', async t => {
   const folder = join(import.meta.dirname, '../../../src')

@@ -95,8 +95,11 @@ export const RegionMetadata = {
 /** The epoch of a stream that has never changed its home. */
 export const firstEpoch = 1
 
-/** Returns the subject to which writers of an epoch publish what a stream stores under `subject`. */
-export const ingestSubject = (epoch: number, subject: string): string => `e${epoch}.${subject}`
+/**
+ * Returns the subject to which writers of an epoch publish what a stream stores under `subject`. The epoch is a token of
+ * its own, so that a pattern of rights can name all epochs.
+ */
+export const ingestSubject = (epoch: number | '*', subject: string): string => `epoch.${epoch}.${subject}`
 
 /** Returns the epoch of a stream. */
 export const epochIn = ({ metadata }: Pick<StreamConfig, 'metadata'>): number =>

@@ -2,7 +2,7 @@ import { type Nats, rawHeaders } from '../client/connection.ts'
 import { ApiError, apiSubject, isSequenceConflict } from '../client/jetstream-api.ts'
 import { NatsError, NatsProblem } from '../client/nats-error.ts'
 import { isRefusal, readAck } from '../client/publish-ack.ts'
-import { promisesStreamName } from './promises-stream.ts'
+import { promisesStreamName, remotePromises } from './promises-stream.ts'
 
 /** A document in a region's `PROMISES`, and the sequence under which it is stored. */
 export interface StoredDocument<T> {
@@ -60,4 +60,21 @@ export const replaceDocument = async (
     NatsProblem.failed,
     `${promisesStreamName} cannot be written: ${ack.description}: run "confab streams apply"`,
   )
+}
+
+/**
+ * Reads the last document on a subject of the `PROMISES` of any region, from any replica: it may be out of date. Throws
+ * NatsError.
+ */
+export const readRemoteDocument = async <T>(
+  { connection }: Pick<Nats, 'connection'>,
+  domain: string,
+  subject: string,
+  timeout: number,
+): Promise<StoredDocument<T>> => {
+  const answer = await connection.request(remotePromises(domain, subject), '', { timeout })
+  const seq = Number(answer.headers?.get('Nats-Sequence') ?? 0)
+  if (seq > 0) return { value: answer.json<T>(), seq }
+  if (answer.headers?.code === 404) return { value: undefined, seq: 0 }
+  throw new NatsError(NatsProblem.failed, `${promisesStreamName} in ${domain} cannot be read`)
 }

@@ -13,6 +13,10 @@ export const grantSubject = (region: string, node: string): string => `grant.${r
 /** Returns the subject of a region's copy of the journal of operators. */
 export const journalSubject = (region: string): string => `journal.${region}`
 
+/** Returns the subject of JetStream's API that reads the last message on a subject of the `PROMISES` of a domain. */
+export const remotePromises = (domain: string, subject: string): string =>
+  `$JS.${domain}.API.DIRECT.GET.${promisesStreamName}.${subject}`
+
 /** Largest message in `PROMISES`, bytes. */
 const maxBytes = 1_048_576
 

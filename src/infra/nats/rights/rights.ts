@@ -8,8 +8,15 @@ import { revocationPatterns } from '../coordination/revocation-bucket.ts'
 import { sessionsSubject } from '../coordination/session-queries.ts'
 import { DigestSubject } from '../feed/digest.ts'
 import { streamUpdates } from '../log/live-layout.ts'
+import { ingestSubject } from '../log/log-layout.ts'
 import { retrySubject } from '../log/nats-dead-letters.ts'
 import type { StreamDefinition } from '../log/stream-definitions.ts'
+import {
+  grantSubject,
+  promisesStreamName,
+  promisesSubject,
+  remotePromises,
+} from '../regions/promises-stream.ts'
 import { ownRightsSubject } from './own-rights.ts'
 
 /** The roles of confab's processes. */
@@ -98,6 +105,8 @@ const forAll = (streams: NamedStreams): string[] => [
   ...readingLog(streams),
   auditSubject,
   ...onEach('STREAM.MSG.GET', streams.audit),
+  ...onEach('STREAM.INFO', [promisesStreamName]),
+  ...onEach('STREAM.MSG.GET', [promisesStreamName]),
 ]
 
 /** Requests on a bucket: its status, and values from its leader. `keys`: the keys that the user may write. */
@@ -143,12 +152,16 @@ const roleNeeds: Readonly<Record<ProcessRole, (streams: NamedStreams) => Needs>>
       ...forAll(streams),
       SubjectPattern.conversations,
       SubjectPattern.users,
+      ingestSubject('*', SubjectPattern.conversations),
+      ingestSubject('*', SubjectPattern.users),
       ...onEach('DIRECT.GET', streams.snapshots, SubjectPattern.snapshots),
       SubjectPattern.snapshots,
       ...forBucket(Bucket.projections),
       DigestSubject.all,
       CommandSubject.announcements,
       CommandSubject.request,
+      grantSubject('*', '*'),
+      remotePromises('*', promisesSubject('*')),
     ],
     subscribe: [
       streamUpdates,
