@@ -35,6 +35,8 @@ set +a
 
 # Ports of the region with this number: 0 clients, 1 clients of the spine (none), 2 leaf nodes, 3 spines.
 port() { echo $((first + $1 * 10 + $2)); }
+# Addresses of the spine of the region with this number, for one user of the spine.
+spine() { echo "[\"nats-leaf://$2:$CONFAB_NATS_REGION_PASSWORD@127.0.0.1:$(port "$1" 2)\"]"; }
 
 routes="[\"nats://127.0.0.1:$(port 0 3)\", \"nats://127.0.0.1:$(port 1 3)\", \"nats://127.0.0.1:$(port 2 3)\"]"
 
@@ -60,7 +62,9 @@ for region in $regions; do
   CONFAB_NATS_NAME=${region}1 CONFAB_NATS_DOMAIN=$region \
     CONFAB_NATS_LISTEN=127.0.0.1:$(port $number 0) \
     CONFAB_NATS_STORE="$folder/$region" \
-    CONFAB_NATS_SPINE="[\"nats-leaf://region:$CONFAB_NATS_REGION_PASSWORD@127.0.0.1:$(port $number 2)\"]" \
+    CONFAB_NATS_SPINE=$(spine $number region) \
+    CONFAB_NATS_SPINE_EDGE=$(spine $number region-edge) \
+    CONFAB_NATS_SPINE_COMMANDS=$(spine $number region-commands) \
     "$server" -c "$conf/region.conf" -l "$folder/$region.log" &
   pids="$pids $!"
   number=$((number + 1))

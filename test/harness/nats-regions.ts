@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { connectNats, type Nats } from '../../src/infra/nats/client/connection.ts'
+import { CommandSubject } from '../../src/infra/nats/commands/command-wire.ts'
 import { findNatsServer } from '../../src/infra/nats/embedded/nats-binary.ts'
 import { type ServerProcess, spawnServer } from '../../src/infra/nats/embedded/server-process.ts'
 import { loadStreams } from '../../src/infra/nats/log/streams.ts'
@@ -10,18 +11,21 @@ import { applyRegions } from '../../src/infra/nats/regions/apply-regions.ts'
 import type { OpenRegion } from '../../src/infra/nats/regions/open-region.ts'
 import { parseTopology } from '../../src/infra/nats/regions/parse-topology.ts'
 import type { Topology } from '../../src/infra/nats/regions/topology.ts'
+import type { NatsUser } from '../../src/infra/nats/rights/rights.ts'
 import { freePorts } from './free-ports.ts'
 import { type CuttingProxy, startProxy } from './nats-proxy.ts'
-import { urlOf, userPasswords } from './nats-users.ts'
+import { inboxPrefixOf, urlOf, userPasswords } from './nats-users.ts'
 
 const source = join(import.meta.dirname, '../../nats/regions')
 
 /** One region: a JetStream server on nats/regions/region.conf, and a spine server on nats/regions/spine.conf. */
 export interface TestRegion {
   readonly name: string
+  readonly port: number
   /** For the user operator. */
   readonly url: string
-  connect(): Promise<Nats>
+  /** `user`: default operator. */
+  connect(user?: NatsUser): Promise<Nats>
   /** The link between the region's JetStream server and its spine. */
   readonly link: Pick<CuttingProxy, 'hold'>
   /** The links between this spine and those of the other regions, in both directions. */
@@ -124,13 +128,17 @@ export const startRegions = async (
       CONFAB_TEST_CLUSTER_ADVERTISE: local(1),
     })
   }
+  const spineFor = (user: string, index: number): string =>
+    JSON.stringify([`nats-leaf://${user}:the-password-of-a-region@${local(links[index]!.port)}`])
   const startServer = (name: string, index: number) =>
     launch(name, 'region.conf', {
       CONFAB_NATS_NAME: `${name}1`,
       CONFAB_NATS_LISTEN: local(portsOf(index).client),
       CONFAB_NATS_STORE: join(folder, name, 'store'),
       CONFAB_NATS_DOMAIN: name,
-      CONFAB_NATS_SPINE: `["nats-leaf://region:the-password-of-a-region@${local(links[index]!.port)}"]`,
+      CONFAB_NATS_SPINE: spineFor('region', index),
+      CONFAB_NATS_SPINE_EDGE: spineFor('region-edge', index),
+      CONFAB_NATS_SPINE_COMMANDS: spineFor('region-commands', index),
     })
   await Promise.all(names.map(startSpine))
   const started = await Promise.all(names.map(startServer))
@@ -143,9 +151,10 @@ export const startRegions = async (
       )
       const region: TestRegion = {
         name,
+        port: portsOf(index).client,
         url,
-        connect: async () => {
-          const nats = await connectNats({ servers: url, name: 'test' })
+        connect: async (user = 'operator') => {
+          const nats = await connectAs(portsOf(index).client, user)
           closers.unshift(() => nats.close())
           return nats
         },
@@ -186,23 +195,36 @@ streams:
   return result
 }
 
+const connectAs = (port: number, user: NatsUser): Promise<Nats> =>
+  connectNats({
+    servers: urlOf(port, user),
+    name: 'test',
+    ...(user === 'operator' ? {} : { inboxPrefix: inboxPrefixOf(user) }),
+  })
+
+/** A subject that each kind of link passes, with the user of its account. The text of a message names its region. */
+const passing: readonly (readonly [NatsUser, string])[] = [
+  ['operator', 'mirror.test.test'],
+  ['edge', 'sig.conv.test'],
+  ['commands', CommandSubject.announcements],
+]
+
 /** Waits until messages pass from each region to each other one. */
 const joined = async ({ regions }: TestRegions): Promise<void> => {
-  const connections = await Promise.all(
-    [...regions.values()].map(async ({ name, url }) => ({
-      name,
-      nats: await connectNats({ servers: url, name: 'test' }),
-    })),
-  )
-  const received = new Set<string>()
-  for (const { name, nats } of connections)
-    nats.subscribe(`mirror.${name}.*`, ({ subject }) => received.add(subject))
-  while (received.size < connections.length ** 2) {
-    for (const to of connections)
-      for (const from of connections) from.nats.connection.publish(`mirror.${to.name}.from-${from.name}`)
-    await sleep(20)
+  const all = [...regions.values()]
+  for (const [user, subject] of passing) {
+    const connections = await Promise.all(
+      all.map(async ({ name, port }) => ({ name, nats: await connectAs(port, user) })),
+    )
+    const received = new Set<string>()
+    for (const { name, nats } of connections)
+      nats.subscribe(subject, msg => received.add(`${msg.string()} to ${name}`))
+    while (received.size < all.length ** 2) {
+      for (const { name, nats } of connections) nats.connection.publish(subject, name)
+      await sleep(20)
+    }
+    await Promise.all(connections.map(({ nats }) => nats.close()))
   }
-  await Promise.all(connections.map(({ nats }) => nats.close()))
 }
 
 export const definitions = loadStreams()
