@@ -46,10 +46,18 @@ export const headerBlock = (envelope: Envelope, more: string): string => {
   return `${block}Nats-Msg-Id: ${id}\r\n${more}\r\n`
 }
 
+/** Says whether this process may write a stream: with several regions, while it holds the lease of the stream. */
+export interface WriteFence {
+  mayWrite(stream: string): boolean
+}
+
+const fenced = 'this process holds no lease of the stream'
+
 /** One append that waits for its ack. */
 class PendingAppend implements PendingRequest {
   deadline = 0
   readonly subject: string
+  readonly #fence: WriteFence | undefined
   readonly #expected: number
   readonly #resolve: (appended: Appended) => void
   readonly #reject: (error: Error) => void
@@ -57,10 +65,12 @@ class PendingAppend implements PendingRequest {
   constructor(
     subject: string,
     expected: number,
+    fence: WriteFence | undefined,
     resolve: (appended: Appended) => void,
     reject: (error: Error) => void,
   ) {
     this.subject = subject
+    this.#fence = fence
     this.#expected = expected
     this.#resolve = resolve
     this.#reject = reject
@@ -68,7 +78,9 @@ class PendingAppend implements PendingRequest {
 
   answer(msg: Msg): boolean {
     const ack = readAck(msg)
-    if (!isRefusal(ack))
+    // Another region may be the home by now, without this event.
+    if (!isRefusal(ack) && this.#fence?.mayWrite(ack.stream) === false) this.#reject(unavailable(fenced))
+    else if (!isRefusal(ack))
       this.#resolve({ position: { stream: ack.stream, streamSeq: ack.seq }, duplicate: ack.duplicate })
     else if (isConflict(ack)) this.#reject(new ConflictError(this.subject, this.#expected))
     else if (isDuplicateInBatch(ack)) this.#reject(new DuplicateInBatchError())
@@ -79,6 +91,13 @@ class PendingAppend implements PendingRequest {
   fail(why: string): void {
     this.#reject(unavailable(why))
   }
+}
+
+export interface EventLogOptions {
+  /** The longest silence before an append or a read fails, ms. Default: 3,000. */
+  readonly timeoutMs?: number
+  /** Default: this process may write all streams. */
+  readonly fence?: WriteFence | undefined
 }
 
 /** Thrown when an id of a batch is in the duplicate window. The server appended nothing of the batch. */
@@ -99,14 +118,15 @@ export class JetStreamEventLog implements EventLog {
   readonly #layout: LogLayout
   readonly #inbox: ReplyInbox
   readonly #reader: LogReader
+  readonly #fence: WriteFence | undefined
   readonly #waitingBatches: (() => void)[] = []
   #batchesInFlight = 0
   #queued: QueuedPublish[] = []
 
-  /** `timeoutMs`: the longest silence before an append or a read fails. Default 3,000. */
-  constructor(nats: Nats, layout: LogLayout, { timeoutMs = 3_000 }: { timeoutMs?: number } = {}) {
+  constructor(nats: Nats, layout: LogLayout, { timeoutMs = 3_000, fence }: EventLogOptions = {}) {
     this.#nats = nats
     this.#layout = layout
+    this.#fence = fence
     this.#inbox = new ReplyInbox(nats, timeoutMs)
     this.#reader = new LogReader(nats, this.#inbox)
   }
@@ -126,10 +146,10 @@ export class JetStreamEventLog implements EventLog {
 
   #appendOne(aggregate: AggregateRef, expected: number, event: NewEvent): Promise<Appended> {
     const subject = subjectOf(aggregate)
-    const prefix = this.#layout.ingestPrefixOf(aggregate)
     return new Promise((resolve, reject) => {
-      const pending = new PendingAppend(subject, expected, resolve, reject)
-      this.#publish(prefix, subject, event.data, headerBlock(event.envelope, expectation(expected)), pending)
+      const ingest = this.#ingestPrefix(aggregate) + subject
+      const pending = new PendingAppend(subject, expected, this.#fence, resolve, reject)
+      this.#publish(ingest, event.data, headerBlock(event.envelope, expectation(expected)), pending)
     })
   }
 
@@ -140,17 +160,19 @@ export class JetStreamEventLog implements EventLog {
   ): Promise<Appended> {
     const subject = subjectOf(aggregate)
     await this.#enterBatch()
-    const prefix = this.#layout.ingestPrefixOf(aggregate)
     try {
       return await new Promise<Appended>((resolve, reject) => {
+        const ingest = this.#ingestPrefix(aggregate) + subject
         const batch = nuid.next()
         events.forEach(({ envelope, data }, index) => {
           // Only the first message of a subject may carry the expectation: the server derives those of the others.
           let more = `${index === 0 ? expectation(expected) : ''}Nats-Batch-Id: ${batch}\r\nNats-Batch-Sequence: ${index + 1}\r\n`
           const isLast = index === events.length - 1
           if (isLast) more += 'Nats-Batch-Commit: 1\r\n'
-          const pending = isLast ? new PendingAppend(subject, expected, resolve, reject) : undefined
-          this.#publish(prefix, subject, data, headerBlock(envelope, more), pending)
+          const pending = isLast
+            ? new PendingAppend(subject, expected, this.#fence, resolve, reject)
+            : undefined
+          this.#publish(ingest, data, headerBlock(envelope, more), pending)
         })
       })
     } catch (error) {
@@ -192,22 +214,22 @@ export class JetStreamEventLog implements EventLog {
     else next()
   }
 
-  /** Throws ConfabError. `prefix`: what the layout says. */
-  #publish(
-    prefix: string | undefined,
-    subject: string,
-    data: Uint8Array,
-    block: string,
-    pending: PendingRequest | undefined,
-  ): void {
-    if (!this.#nats.connected()) throw unavailable('not connected')
+  /** Throws ConfabError while this process may not write the stream of an aggregate. */
+  #ingestPrefix(aggregate: AggregateRef): string {
+    if (this.#fence?.mayWrite(this.#layout.streamOf(aggregate)) === false) throw unavailable(fenced)
+    const prefix = this.#layout.ingestPrefixOf(aggregate)
     if (prefix === undefined) throw unavailable('the home of the stream is in another region, or is changing')
+    return prefix
+  }
+
+  #publish(subject: string, data: Uint8Array, block: string, pending: PendingRequest | undefined): void {
+    if (!this.#nats.connected()) throw unavailable('not connected')
     // Check the size before queuing the publish: nats.js reports a failed send later, when no caller is waiting.
     const most = Math.min(maxPayload, this.#nats.connection.info?.max_payload ?? maxPayload)
     if (data.length + block.length > most) throw new ConfabError('TOO_LARGE')
     const headers = rawHeaders(block)
     const options = pending === undefined ? { headers } : { headers, reply: this.#inbox.expect(pending) }
-    const count = this.#queued.push({ subject: prefix + subject, data, options })
+    const count = this.#queued.push({ subject, data, options })
     if (count === 1) setImmediate(this.#send)
     else if (count === maxQueuedPublishes) this.#send()
   }
