@@ -1,7 +1,7 @@
 import { type Nats, rawHeaders } from '../client/connection.ts'
 import { isSequenceConflict } from '../client/jetstream-api.ts'
 import { isRefusal, readAck } from '../client/publish-ack.ts'
-import { readRemoteDocument } from './promise-document.ts'
+import { readDocument, readRemoteDocument } from './promise-document.ts'
 import { type HomePromise, majorityOf, type Promises } from './promises.ts'
 import { grantSubject, promisesSubject } from './promises-stream.ts'
 import type { LeaseSettings, Region } from './topology.ts'
@@ -141,12 +141,11 @@ export class Lease {
 
   async #read(grantor: Grantor, timeout: number): Promise<void> {
     const { region, domain } = grantor
-    const { value, seq } = await readRemoteDocument<Promises>(
-      this.#nats,
-      domain,
-      promisesSubject(region),
-      timeout,
-    )
+    const subject = promisesSubject(region)
+    // The server maps the API of its own domain in the account of the log only.
+    const { value, seq } = await (region === this.#options.region
+      ? readDocument<Promises>(this.#nats, subject, timeout)
+      : readRemoteDocument<Promises>(this.#nats, domain, subject, timeout))
     if (seq < (grantor.seq ?? 0)) return
     grantor.promises = value
     grantor.seq = seq
