@@ -16,7 +16,13 @@ export interface OpenRegions {
   close(): Promise<void>
 }
 
-/** Time in which the servers of a region have to accept a connection, ms. */
+export interface OpenRegionsOptions {
+  /** The connection of a system of one region. */
+  readonly own?: Nats | undefined
+  /** Time in which the servers of a region have to accept a connection, ms. Default: 5,000. */
+  readonly timeoutMs?: number
+}
+
 const connectTimeoutMs = 5_000
 
 type ConnectionConfig = Pick<ConfabConfig, 'natsServers' | 'natsTls' | 'natsInboxPrefix' | 'natsPingMs'>
@@ -39,6 +45,7 @@ const connectTo = async (
   region: Region,
   config: ConnectionConfig,
   name: string,
+  timeoutMs: number,
   onNotice: (notice: string) => void,
 ): Promise<Nats> => {
   const connecting = connectNats({
@@ -49,12 +56,12 @@ const connectTo = async (
     name,
     onNotice: notice => onNotice(`region ${region.name}: ${notice}`),
   })
-  if (await settlesWithin(connectTimeoutMs, connecting)) return connecting
+  if (await settlesWithin(timeoutMs, connecting)) return connecting
   void connecting.then(
     nats => nats.close(),
     () => {},
   )
-  throw new Error(`no answer within ${connectTimeoutMs / 1000} s`)
+  throw new Error(`no answer within ${timeoutMs / 1000} s`)
 }
 
 /**
@@ -67,12 +74,14 @@ export const openRegions = async (
   config: ConnectionConfig,
   name: string,
   onNotice: (notice: string) => void,
-  own?: Nats,
+  { own, timeoutMs = connectTimeoutMs }: OpenRegionsOptions = {},
 ): Promise<OpenRegions> => {
   const { regions } = topology
   if (isOneRegion(topology) && own !== undefined)
     return { open: regions.map(region => ({ region, nats: own })), unreachable: [], close: async () => {} }
-  const settled = await Promise.allSettled(regions.map(region => connectTo(region, config, name, onNotice)))
+  const settled = await Promise.allSettled(
+    regions.map(region => connectTo(region, config, name, timeoutMs, onNotice)),
+  )
   const open: OpenRegion[] = []
   const unreachable: UnreachableRegion[] = []
   for (const [index, region] of regions.entries()) {

@@ -56,6 +56,18 @@ export const Actions = {
     meaning: 'An operator added streams to the log and moved partitions to them.',
     recording: 'around',
   },
+  'region.failover': {
+    meaning: 'An operator made a region the home of streams whose home was lost.',
+    recording: 'around',
+  },
+  'region.switch-over': {
+    meaning: 'An operator moved the home of streams to another region.',
+    recording: 'around',
+  },
+  'region.move': {
+    meaning: 'An operator moved the home of one stream to another region.',
+    recording: 'around',
+  },
   'backup.take': {
     meaning: 'An operator, or the schedule of a process, took a backup of streams, and removed old backups.',
     recording: 'after',

@@ -43,6 +43,10 @@ export const CliProblem = {
   operationUnfinished: 'OPERATION_UNFINISHED',
   /** No operation on the streams is unfinished. */
   noOperation: 'NO_SUCH_OPERATION',
+  /** Fewer than half of the regions answer, and an operation needs more. */
+  noMajority: 'NO_MAJORITY',
+  /** `region move`: the stream holds other conversations too. */
+  streamShared: 'STREAM_SHARED',
   /** A mirror does not follow its origin. */
   mirrorBehind: 'MIRROR_BEHIND',
   /** An error that no code caught, in a server: a defect. The server stops in order. */

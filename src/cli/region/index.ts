@@ -1,11 +1,21 @@
 import { Command } from 'commander'
-import { reads } from '../command/command-effect.ts'
+import { reads, records } from '../command/command-effect.ts'
 import { addConfigFlags } from '../command/config-flags.ts'
 import { countUpTo } from '../command/flag-values.ts'
+import { type ChangeFlags, changeHome } from './change.ts'
+import { move } from './move.ts'
 import { status } from './status.ts'
 
 /** Messages that `--hash` compares, at most. */
 const mostHashed = 10_000
+
+const addChangeFlags = (command: Command): Command =>
+  addConfigFlags(command, ['data', 'natsServers', 'topology'])
+    .option('--to <region>', 'The region that becomes the home')
+    .option('--yes', 'Do not ask')
+    .option('--dry-run', 'Show the plan only')
+    .option('--resume', 'Finish an earlier run')
+    .option('--json', 'Output JSON')
 
 export const regionCommand = (): Command => {
   const command = new Command('region').description('Manage the regions of a system')
@@ -23,6 +33,38 @@ export const regionCommand = (): Command => {
       )
       .option('--json', 'Output JSON')
       .action(status),
+  )
+  records(
+    'region.failover',
+    addChangeFlags(
+      command
+        .command('failover')
+        .description('Make a region the home of streams whose home is lost; lists what may be lost')
+        .argument('[stream...]', 'Streams of the log'),
+    )
+      .option('--all', 'All streams that have their home in another region')
+      .option('--fenced <region>', 'A region that you vouch is off: it is not asked, and does not count'),
+    (recorder, streams: string[], flags: ChangeFlags) => changeHome('failover', recorder, streams, flags),
+  )
+  records(
+    'region.switch-over',
+    addChangeFlags(
+      command
+        .command('switch-over')
+        .description('Make a region the home of streams while their home works; nothing is lost')
+        .argument('[stream...]', 'Streams of the log'),
+    ).option('--all', 'All streams that have their home in another region'),
+    (recorder, streams: string[], flags: ChangeFlags) => changeHome('switch-over', recorder, streams, flags),
+  )
+  records(
+    'region.move',
+    addChangeFlags(
+      command
+        .command('move')
+        .description('Make a region the home of one stream, as "switch-over" does')
+        .argument('[conversation]', 'A conversation that is alone in its stream'),
+    ).option('--stream <name>', 'A stream of the log'),
+    move,
   )
   return command
 }

@@ -76,7 +76,7 @@ export const status = async (flags: StatusFlags): Promise<void> => {
   const own = isOneRegion(topology) ? await openExisting(config, 'confab-region') : undefined
   let regions: OpenRegions | undefined
   try {
-    regions = await openRegions(topology, config, 'confab-region', note, own?.nats)
+    regions = await openRegions(topology, config, 'confab-region', note, { own: own?.nats })
     for (const { region, why } of regions.unreachable) note(`region ${region.name}: ${why}`)
     const result = await regionsStatus(topology, regions.open, definitions, { hash })
     if (flags.json)

@@ -26,7 +26,7 @@ const change = async (
       definitions,
       open,
       journal,
-      onStep: (stream, step) => steps.push(`${step} ${stream}`),
+      onStep: step => steps.push(step),
     })
     return await one.run()
   } finally {

@@ -36,7 +36,7 @@ export interface ChangeHomeOptions {
   /** Stops the operation before its next step, but not while a stream refuses writes. */
   readonly signal?: AbortSignal | undefined
   /** Called at the start of each step. */
-  readonly onStep?: ((stream: string, step: RegionStep) => void) | undefined
+  readonly onStep?: ((step: RegionStep, streams: readonly string[]) => void) | undefined
 }
 
 /** Thrown when a mirror does not follow its home. The operation may be repeated. */
@@ -319,10 +319,10 @@ export class HomeChange {
     const { journal, onStep, signal } = this.#options
     if (step !== 'promote' && step !== 'marker' && step !== 'wait' && step !== 'freeze')
       signal?.throwIfAborted()
+    onStep?.(step, streams)
     const done: DoneStep[] = []
     const results = await Promise.allSettled(
       streams.map(async stream => {
-        onStep?.(stream, step)
         const [at, from] = [Date.now(), performance.now()]
         const end = (result: DoneStep['result']): void => {
           done.push({ stream, step, at, ms: Math.round(performance.now() - from), result })

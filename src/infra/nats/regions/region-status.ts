@@ -43,7 +43,7 @@ export interface RegionsStatus {
   readonly regions: readonly {
     readonly region: string
     readonly reachable: boolean
-    /** The greatest epoch of the region's streams. Absent when the region does not answer. */
+    /** The greatest epoch of the region's streams and promises. Absent when the region does not answer. */
     readonly epochSeen?: number
   }[]
   readonly streams: readonly StreamInRegions[]
@@ -258,11 +258,8 @@ export const regionsStatus = async (
   definitions: readonly StreamDefinition[],
   options: RegionsStatusOptions = {},
 ): Promise<RegionsStatus> => {
-  const current = withPromises(
-    topology,
-    definitions,
-    newestPromises(await readPromises(open, options.timeoutMs)),
-  )
+  const promises = await readPromises(open, options.timeoutMs)
+  const current = withPromises(topology, definitions, newestPromises(promises))
   const ofLog = definitions.filter(definition => familyOf(definition) !== undefined)
   const watched = await watch(
     open,
@@ -284,7 +281,9 @@ export const regionsStatus = async (
   const regions = topology.regions.map(({ name }) => {
     const found = watched.find(({ region }) => region.name === name)
     if (found === undefined) return { region: name, reachable: false }
-    const epochSeen = Math.max(firstEpoch, ...[...found.after.values()].map(epochOf))
+    const own = promises.find(({ region }) => region.name === name)?.stored.value
+    const promised = Object.values(own?.streams ?? {}).map(({ epoch }) => epoch)
+    const epochSeen = Math.max(firstEpoch, ...promised, ...[...found.after.values()].map(epochOf))
     return { region: name, reachable: true, epochSeen }
   })
   const away = regions.filter(({ reachable }) => !reachable)
