@@ -6,12 +6,33 @@ import {
   createViewLookup,
   type StateReader,
 } from '../commands/index.ts'
-import { CommandServer, DigestWriter, RemoteCommandBus } from '../infra/nats/index.ts'
+import {
+  CommandServer,
+  DigestWriter,
+  type LiveLayout,
+  RemoteCommandBus,
+  type ServedStreams,
+} from '../infra/nats/index.ts'
+import type { Region } from '../infra/nats/regions/index.ts'
 import { createCommandMetrics, createRemoteMetrics } from '../infra/telemetry/index.ts'
 import type { Views } from '../projections/index.ts'
 import type { ProcessContext } from './lifecycle.ts'
 import { type OpenedLog, openBus } from './open-log.ts'
 import { isInFile, viewDatabasesOf } from './open-views.ts'
+
+/** Returns the streams whose home is this region, as the layout of the log says. */
+const servedStreams = (layout: LiveLayout, { name }: Region): ServedStreams => ({
+  region: name,
+  epochs: () =>
+    new Map(
+      layout.streams
+        .filter(stream => layout.takesEvents(stream))
+        .map(stream => [stream, layout.epochOf(stream)]),
+    ),
+  epochOf: stream => (layout.takesEvents(stream) ? layout.epochOf(stream) : undefined),
+  streamOf: aggregate => layout.streamOf(aggregate),
+  watch: listener => layout.watch(listener),
+})
 
 /** The role `commands`. */
 export interface CommandsRole {
@@ -27,7 +48,8 @@ export const openCommandsRole = (
   opened: OpenedLog,
   { timeline, roster }: Pick<Views, 'timeline' | 'roster'>,
 ): CommandsRole => {
-  const { config, logger, system, registry, tracing, onStop, readyWhen } = context
+  const { config, region, logger, system, registry, tracing, onStop, readyWhen } = context
+  const served = region && servedStreams(opened.layout, region)
   // Without these roles, a file of views stays empty.
   const hasRoster =
     !isInFile(viewDatabasesOf(config), 'roster') ||
@@ -37,6 +59,7 @@ export const openCommandsRole = (
     lookup: log => createViewLookup(timeline, log, config.commands.lookupBytes),
     ...(hasRoster ? { shared: createRosterShared(roster) } : {}),
     limits: config.commands,
+    decides: served && (aggregate => served.epochOf(served.streamOf(aggregate)) !== undefined),
     viewHead: async c => (await timeline.head(c))?.seq ?? 0,
     logger,
   })
@@ -47,8 +70,12 @@ export const openCommandsRole = (
     bus: tracing?.traced(bus, 'commands') ?? bus,
     onError: error => logger.error({ err: error }, 'command of another process failed'),
     onAnswered: createCommandMetrics(registry, () => server.inProgress),
+    served,
   })
-  const digests = new DigestWriter(system.nats, opened.feed, { node: () => server.node })
+  const digests = new DigestWriter(system.nats, opened.feed, {
+    node: () => server.node,
+    region: region?.name,
+  })
   return {
     bus,
     states,
@@ -65,17 +92,21 @@ export const openCommandsRole = (
 /** The command bus of an edge node without the role `commands`: other processes decide. Create it before the edge. */
 export const openRemoteBus = (
   context: ProcessContext,
-  { log, feed, snapshots }: OpenedLog,
+  { log, layout, feed, snapshots }: OpenedLog,
 ): Pick<CommandsRole, 'bus' | 'states'> => {
-  const { config, logger, system, registry, onStop, readyWhen } = context
+  const { config, region, logger, system, registry, onStop, readyWhen, reportStates } = context
   const states = createFollowingStates({ log, feed, snapshots, logger, limits: config.commands })
-  const bus = new RemoteCommandBus(system.nats, states, config.remoteCommands)
+  const bus = new RemoteCommandBus(system.nats, states, config.remoteCommands, aggregate =>
+    layout.streamOf(aggregate),
+  )
   const stop = async (): Promise<void> => {
     await settlesWithin(config.drainMs, bus.drain())
     bus.close()
   }
   onStop('command bus', stop, ['log', 'nats'])
-  readyWhen('commands', () => bus.isServed)
+  if (region === undefined) readyWhen('commands', () => bus.isServed)
+  // An edge node of a region that is cut off from the homes still answers reads.
+  else reportStates(() => ({ commands: bus.isServed ? 'live' : 'no home answers' }))
   createRemoteMetrics(registry, bus)
   return { bus, states }
 }

@@ -1,6 +1,7 @@
 import type { AuditTrail } from '../audit/index.ts'
 import { settlesWithin } from '../base/timeout.ts'
 import type { ConfabConfig } from '../infra/config/index.ts'
+import type { Region } from '../infra/nats/regions/index.ts'
 import { createRegistry, type Logger, type Tracing } from '../infra/telemetry/index.ts'
 import { AdminRoutes } from './admin-routes.ts'
 import type { OpenNats } from './open-nats.ts'
@@ -30,6 +31,8 @@ export interface Lifecycle {
 /** The services that the components of one process share. */
 export interface ProcessContext extends Pick<Lifecycle, 'onStop' | 'readyWhen' | 'reportStates'> {
   readonly config: ConfabConfig
+  /** The region of this process. Undefined in a system of one region. */
+  readonly region: Region | undefined
   readonly logger: Logger
   readonly system: OpenNats
   /** Records what admins and this process do. */
@@ -130,7 +133,7 @@ export const createLifecycle = (logger: Logger, stopTimeoutMs: number): Lifecycl
 export const createContext = (
   shared: Pick<
     ProcessContext,
-    'config' | 'logger' | 'system' | 'tracing' | 'audit' | 'onNotice' | 'onFailure'
+    'config' | 'region' | 'logger' | 'system' | 'tracing' | 'audit' | 'onNotice' | 'onFailure'
   >,
   { onStop, readyWhen, reportStates }: Lifecycle,
 ): ProcessContext => ({

@@ -3,6 +3,7 @@ import { settlesWithin } from '../base/timeout.ts'
 import {
   type BusLimits,
   type CommandBus,
+  type CommandBusOptions,
   createCommandBus,
   createStates,
   type EventLog,
@@ -22,12 +23,12 @@ import {
   JetStreamEventLog,
   JetStreamSnapshots,
   LiveLayout,
-  type LogLayout,
   loadStreams,
   type Nats,
   NatsLiveFeed,
   NatsSignals,
 } from '../infra/nats/index.ts'
+import { checkRegion, type Region, type Topology } from '../infra/nats/regions/index.ts'
 
 export interface LogOptions {
   /** The part of the streams that this process follows. Default: everything. */
@@ -39,6 +40,8 @@ export interface LogOptions {
    * `confab streams apply`, and the process checks them.
    */
   readonly ownsStreams?: boolean
+  /** The regions of the system and the one of this process. Default: the system has one region. */
+  readonly regions?: { readonly topology: Topology; readonly own: Region } | undefined
   /** Time without an answer after which an append or a read fails, ms. Default: 3,000. */
   readonly timeoutMs?: number
   readonly onNotice?: (notice: string) => void
@@ -48,7 +51,7 @@ export interface LogOptions {
 export interface OpenedLog {
   /** The outcome for each stream, where this process creates and changes them. */
   readonly applied: readonly Applied[]
-  readonly layout: LogLayout
+  readonly layout: LiveLayout
   readonly log: EventLog
   readonly feed: LiveFeed
   /** Narrows together with the feed. */
@@ -63,9 +66,13 @@ export interface OpenedLog {
 /** Creates or checks the streams. `different`: differences from their definitions that are left. Throws NatsError. */
 const prepareStreams = async (
   { connection }: Nats,
-  { replicas, ownsStreams = false }: LogOptions,
+  { replicas, ownsStreams = false, regions }: LogOptions,
 ): Promise<{ readonly applied: readonly Applied[]; readonly different: readonly string[] }> => {
   const definitions = loadStreams({ replicas })
+  if (regions !== undefined) {
+    const { topology, own } = regions
+    return { applied: [], different: await checkRegion(connection, topology, definitions, own) }
+  }
   if (!ownsStreams) return { applied: [], different: await checkStreams(connection, definitions) }
   const applied = await applyStreams(connection, definitions)
   return {
@@ -114,6 +121,8 @@ export interface BusOptions {
   readonly limits?: Partial<BusLimits>
   /** Returns the highest seq of a conversation that the timeline has seen. Default: the end of a log is not checked. */
   readonly viewHead?: (c: string) => Promise<number>
+  /** Whether this node decides the commands of an aggregate. Default: of all. */
+  readonly decides?: CommandBusOptions['decides'] | undefined
   /** Receives the causes of commands that fail with an internal error. Default: not logged. */
   readonly logger?: Logger | undefined
 }
@@ -121,7 +130,7 @@ export interface BusOptions {
 /** Creates a command bus on a log. Call it before the components that read its states register with the feed. */
 export const openBus = (
   { log, feed, snapshots }: OpenedLog,
-  { lookup, shared, limits, viewHead, logger }: BusOptions,
+  { lookup, shared, limits, viewHead, decides, logger }: BusOptions,
 ): { readonly bus: CommandBus; readonly states: StateReader } => {
   const bounds = limits === undefined ? {} : { limits }
   const states = createStates({
@@ -138,6 +147,7 @@ export const openBus = (
     lookup: lookup(log, feed),
     shared,
     epoch,
+    ...(decides === undefined ? {} : { decides }),
     ...bounds,
   })
   return { bus, states }

@@ -33,6 +33,7 @@ import { openLog } from './open-log.ts'
 import { type OpenNatsOptions, openNats } from './open-nats.ts'
 import { openReadViews } from './open-views.ts'
 import { StateHistory } from './ops/state-history.ts'
+import { checkRegionOptions, findOwnRegion } from './own-region.ts'
 import { openProjectionsRole } from './projections.ts'
 import { openStatusServer } from './status-server.ts'
 
@@ -100,8 +101,8 @@ const startRoles = async (
   const failed = Promise.withResolvers<Error>()
   const onNotice = (notice: string): void => logger.info({}, notice)
   const certificates = readCertificates(config)
-  // Nothing else reads the topology here: a wrong file shows now, and not when an operator needs it.
-  loadTopology(loadStreams(), config.topology)
+  const topology = loadTopology(loadStreams(), config.topology)
+  checkRegionOptions(topology, config)
   const keys = tokenKeys(config, has('edge'))
   const tokens =
     keys === undefined
@@ -118,6 +119,7 @@ const startRoles = async (
   life.onStop('nats', system.close)
   life.readyWhen('nats', () => system.nats.connected())
   await checkRights(system.nats, config.roles)
+  const region = await findOwnRegion(system.nats, topology, config)
   const tracing = await openTracing(config.tracing, {
     instance: `${hostname()}/${process.pid}`,
     roles: config.roles,
@@ -130,7 +132,7 @@ const startRoles = async (
   })
   life.onStop('audit', () => audit.stop(), ['nats'])
   const context = createContext(
-    { config, logger, system, tracing, audit, onNotice, onFailure: failed.resolve },
+    { config, region, logger, system, tracing, audit, onNotice, onFailure: failed.resolve },
     life,
   )
   createVersionMetric(context.registry, confabVersion(), config.roles)
@@ -139,6 +141,7 @@ const startRoles = async (
   const log = await openLog(system.nats, {
     replicas: config.natsReplicas,
     ownsStreams: system.isEmbedded,
+    regions: region && { topology, own: region },
     // A process that decides reads every event for its states, and writes the digests for the other processes.
     interest: has('commands') ? 'everything' : config.interest,
     timeoutMs: config.natsTimeoutMs,

@@ -27,7 +27,7 @@ t.test('every admin request passes the audit: by its action, with its actor and 
   })
   const system = { nats: connection, servers: [nats.url], isEmbedded: false, close: async () => {} }
   const context = createContext(
-    { config, logger, system, tracing: undefined, audit, onNotice() {}, onFailure() {} },
+    { config, region: undefined, logger, system, tracing: undefined, audit, onNotice() {}, onFailure() {} },
     life,
   )
   const calls: string[] = []

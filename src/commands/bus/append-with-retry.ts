@@ -17,6 +17,7 @@ import {
   accept,
   type Command,
   fail,
+  isOtherHome,
   type LoggedEvent,
   newEventOf,
   type QueueContext,
@@ -52,7 +53,8 @@ const batchConflicts = 3
 const conflictBackoff = { firstMs: 2, maxMs: 64 }
 const unavailableBackoff = { firstMs: 10, maxMs: 250 }
 
-const isUnavailable = (error: unknown): boolean => ConfabError.is(error) && error.code === 'UNAVAILABLE'
+const isUnavailable = (error: unknown): boolean =>
+  ConfabError.is(error) && error.code === 'UNAVAILABLE' && !isOtherHome(error)
 
 /** Whether an error is about the log or the aggregate, so that every command of the aggregate meets it. */
 const concernsAll = (error: unknown): boolean =>

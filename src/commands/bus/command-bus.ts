@@ -1,9 +1,11 @@
 import { v7 } from 'uuid'
 import {
+  type AggregateRef,
   type AnswerOf,
   ConfabError,
   type ConversationEvent,
   type ConversationRequest,
+  Family,
   type UserEvent,
   type UserRequest,
 } from '../../events/index.ts'
@@ -16,7 +18,7 @@ import type { MessageLookup } from '../ports/message-lookup.ts'
 import type { SharedConversations } from '../ports/shared-conversations.ts'
 import type { DecidingStates } from '../states/state-reader.ts'
 import { type BusLimits, defaultBusLimits } from './bus-limits.ts'
-import { type Command, CommandsInFlight, queuedCommand, whileOwned } from './command-handler.ts'
+import { atHome, type Command, CommandsInFlight, queuedCommand, whileOwned } from './command-handler.ts'
 import { CommandQueues } from './command-queue.ts'
 import { conversationHandler, type MutableConversationCommand } from './conversation-handler.ts'
 import { claimDirect, DirectConversations } from './direct-conversations.ts'
@@ -102,6 +104,11 @@ export interface CommandBusOptions {
   readonly shared?: SharedConversations | undefined
   /** Region epoch of the events: 1 until a region is promoted. */
   readonly epoch: number
+  /**
+   * Whether this node decides the commands of an aggregate. In a system of several regions, the home of its stream
+   * does. Default: yes.
+   */
+  readonly decides?: (aggregate: AggregateRef) => boolean
   readonly limits?: Partial<BusLimits>
 }
 
@@ -111,6 +118,7 @@ export const createCommandBus = ({
   lookup,
   shared: sharedConversations,
   epoch,
+  decides,
   limits: given,
 }: CommandBusOptions): CommandBus => {
   const limits: BusLimits = { ...defaultBusLimits, ...given }
@@ -120,22 +128,32 @@ export const createCommandBus = ({
   const userQueues = new CommandQueues({
     ...shared,
     cache: users,
-    handler: whileOwned<UserState, UserEvent, MutableUserCommand & Command>(
-      userHandler(users, conversations, sharedConversations),
+    handler: atHome(
+      whileOwned<UserState, UserEvent, MutableUserCommand & Command>(
+        userHandler(users, conversations, sharedConversations),
+      ),
+      decides && (({ user }) => decides({ family: Family.user, id: user })),
     ),
   })
   const conversationQueues = new CommandQueues({
     ...shared,
     cache: conversations,
-    handler: whileOwned<ConversationState, ConversationEvent, MutableConversationCommand & Command>(
-      conversationHandler(
-        conversations,
-        users,
-        lookup,
-        (command, peer) =>
-          claimDirect(userQueues, { ...command, id: `d.${command.id}` }, peer, command.request.c),
-        states.failures,
+    handler: atHome(
+      whileOwned<ConversationState, ConversationEvent, MutableConversationCommand & Command>(
+        conversationHandler(
+          conversations,
+          users,
+          lookup,
+          (command, peer) =>
+            claimDirect(userQueues, { ...command, id: `d.${command.id}` }, peer, command.request.c),
+          states.failures,
+        ),
       ),
+      decides &&
+        (({ request }, { kind }) =>
+          decides({ family: Family.conversation, id: request.c }) &&
+          // A ban in a channel also ends a membership in the log of the user.
+          (request.t !== 'ban' || kind !== 'channel' || decides({ family: Family.user, id: request.user }))),
     ),
   })
   const directs = new DirectConversations({
@@ -145,6 +163,7 @@ export const createCommandBus = ({
     userStates: users,
     inFlight,
     failures: states.failures,
+    decides,
   })
 
   const push = (
@@ -293,6 +312,10 @@ export const isUserRequest = (request: ConversationRequest | UserRequest): reque
   request.t === 'direct' ||
   request.t === 'privacy' ||
   request.t === 'profile'
+
+/** Returns the conversation or the user whose log a request changes. */
+export const aggregateOf = (request: ConversationRequest | UserRequest, from: string): AggregateRef =>
+  isUserRequest(request) ? { family: Family.user, id: from } : { family: Family.conversation, id: request.c }
 
 /**
  * Returns the id of a command, unique in the log. A repeated command gets the same id if its message id or key

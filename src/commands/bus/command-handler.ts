@@ -58,6 +58,42 @@ export const whileOwned = <S extends AggregateState, E extends LoggedEvent, C ex
       : handler.decide(state, command),
 })
 
+const otherHomes = new WeakSet<Error>()
+
+/** Returns the error of a command that changes an aggregate whose home is another region. */
+export const otherHome = (): ConfabError => {
+  const error = new ConfabError(
+    'UNAVAILABLE',
+    'This command changes logs whose homes are different regions; try again later.',
+  )
+  otherHomes.add(error)
+  return error
+}
+
+/** Whether an error says that a home is another region: no retry in this process helps. */
+export const isOtherHome = (error: unknown): boolean => error instanceof Error && otherHomes.has(error)
+
+/**
+ * Wraps a handler: refuses commands that would change an aggregate whose home is another region. Such a command reached
+ * this node because it changes another aggregate as well, whose home is here. `decides`: whether this region decides
+ * all that a command changes; undefined in a system of one region.
+ */
+export const atHome = <S extends AggregateState, E extends LoggedEvent, C extends Command>(
+  handler: CommandHandler<S, E, C>,
+  decides: ((command: C, state: S) => boolean) | undefined,
+): CommandHandler<S, E, C> =>
+  decides === undefined
+    ? handler
+    : {
+        ...handler,
+        decide: (state, command) => {
+          const decision = handler.decide(state, command)
+          if (!(decision instanceof Promise) && 'event' in decision && !decides(command, state))
+            throw otherHome()
+          return decision
+        },
+      }
+
 /** Shared by all queues of a family. */
 export interface QueueContext<S extends AggregateState, E extends LoggedEvent, C extends Command> {
   readonly handler: CommandHandler<S, E, C>

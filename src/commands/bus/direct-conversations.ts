@@ -1,8 +1,10 @@
 import { v7 } from 'uuid'
 import {
+  type AggregateRef,
   type AnswerOf,
   ConfabError,
   type ConversationEvent,
+  Family,
   type RequestOf,
   type UserEvent,
 } from '../../events/index.ts'
@@ -10,7 +12,7 @@ import { type ConversationState, isDirectOf } from '../domain/conversation-state
 import type { UserState } from '../domain/user-state.ts'
 import type { AggregateCache } from '../states/aggregate-cache.ts'
 import type { FailureLog } from '../states/state-reader.ts'
-import { type Command, type CommandsInFlight, queuedCommand } from './command-handler.ts'
+import { type Command, type CommandsInFlight, otherHome, queuedCommand } from './command-handler.ts'
 import type { CommandQueues } from './command-queue.ts'
 import type { MutableConversationCommand } from './conversation-handler.ts'
 import type { MutableUserCommand } from './user-handler.ts'
@@ -74,7 +76,12 @@ interface Parts {
   readonly userStates: Pick<AggregateCache<UserState, UserEvent>, 'current'>
   readonly inFlight: CommandsInFlight
   readonly failures: FailureLog
+  /** Whether the home of an aggregate is this region. Undefined in a system of one region. */
+  readonly decides: ((aggregate: AggregateRef) => boolean) | undefined
 }
+
+/** Ids that are tried for a conversation whose home is this region. */
+const maxIds = 256
 
 /** Attempts, in case that conversations of other users take the recorded ids before the pair's is created. */
 const maxAttempts = 3
@@ -98,7 +105,8 @@ export class DirectConversations {
     try {
       for (let attempt = 1; attempt <= maxAttempts; attempt++) {
         // Another id than that of the creation, because both logs may hold an event of the command.
-        const c = await claimDirect(users, { ...opening, id: `d${attempt}.${id}` }, other, v7())
+        const proposed = await this.#newId(from, other)
+        const c = await claimDirect(users, { ...opening, id: `d${attempt}.${id}` }, other, proposed)
         if ((await states.load(c)).state.seq === 0 && (await this.#isCreated(opening, c, other)))
           return { c, seq: 1, created: true }
         const [{ state }] = await Promise.all([states.current(c), this.#unhide(opening, c)])
@@ -132,6 +140,25 @@ export class DirectConversations {
     } finally {
       inFlight.remove()
     }
+  }
+
+  /**
+   * Returns a new id of a conversation whose home is this region, so that this node can create it. Rejects with
+   * ConfabError UNAVAILABLE when there is none, unless the pair has a recorded conversation.
+   */
+  async #newId(user: string, other: string): Promise<string> {
+    const { decides, userStates } = this.#parts
+    let id = v7()
+    for (let tried = 1; decides?.({ family: Family.conversation, id }) === false; tried++) {
+      if (tried === maxIds) {
+        const recorder = recorderOf(user, other)
+        const { state } = await userStates.current(recorder)
+        if (state.directs.has(recorder === user ? other : user)) break
+        throw otherHome()
+      }
+      id = v7()
+    }
+    return id
   }
 
   /** Shows the conversation in the inbox of the user who opens it, if the user has hidden it. */

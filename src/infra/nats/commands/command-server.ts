@@ -1,6 +1,6 @@
 import type { Msg, Subscription } from '@nats-io/transport-node'
 import { markLogged } from '../../../base/logged-errors.ts'
-import type { CommandBus } from '../../../commands/index.ts'
+import { aggregateOf, type CommandBus } from '../../../commands/index.ts'
 import { ConfabError } from '../../../events/index.ts'
 import type { Nats } from '../client/connection.ts'
 import { isInbox } from '../client/inboxes.ts'
@@ -13,6 +13,7 @@ import {
   encodeAnswer,
   encodeFailure,
   heartbeatMs,
+  type ServedStreams,
   type WireCommand,
 } from './command-wire.ts'
 import { NodeRegistration } from './commands-nodes.ts'
@@ -23,6 +24,8 @@ export interface CommandServerOptions {
   readonly onError?: (error: unknown) => void
   /** `outcome`: `ok` or the error code. `seconds`: from receiving the command to answering it. */
   readonly onAnswered?: (type: string, outcome: string, seconds: number) => void
+  /** What this node decides in a system of several regions. Default: the system has one region, and it decides all. */
+  readonly served?: ServedStreams | undefined
 }
 
 /** Executes commands that edge nodes in other processes send. Makes this process a commands node. */
@@ -33,6 +36,7 @@ export class CommandServer {
   #subscriptions: Subscription[] = []
   #timer: NodeJS.Timeout | undefined
   #unlisten = (): void => {}
+  #unwatch = (): void => {}
   #isLeaving = false
   #onIdle: (() => void) | undefined
 
@@ -71,6 +75,8 @@ export class CommandServer {
     })
     await connection.flush()
     this.#announce('here')
+    // At once: edge nodes send no more commands for a stream that this node has lost.
+    this.#unwatch = this.#options.served?.watch(() => this.#heartbeat()) ?? this.#unwatch
     this.#timer = setInterval(() => this.#heartbeat(), heartbeatMs)
     this.#timer.unref()
   }
@@ -79,6 +85,7 @@ export class CommandServer {
   async stop(): Promise<void> {
     clearInterval(this.#timer)
     this.#unlisten()
+    this.#unwatch()
     const registration = this.#registration
     if (registration === undefined) return
     this.#isLeaving = true
@@ -124,8 +131,20 @@ export class CommandServer {
     const member = this.#registration?.name
     // nats.js would keep the message for the next connection, when it is out of date.
     if (member === undefined || !this.#nats.connected()) return
-    const announcement = { member, state, at: performance.now() }
+    const { served } = this.#options
+    const announcement = {
+      member,
+      state,
+      at: performance.now(),
+      ...(served === undefined ? {} : { region: served.region, serves: Object.fromEntries(served.epochs()) }),
+    }
     this.#nats.connection.publish(CommandSubject.announcements, encodeAnnouncement(announcement))
+  }
+
+  /** Whether this node decides a command. In a system of several regions, the home of the stream decides. */
+  #serves({ request, from }: Pick<WireCommand, 'request' | 'from'>): boolean {
+    const { served } = this.#options
+    return served === undefined || served.epochOf(served.streamOf(aggregateOf(request, from))) !== undefined
   }
 
   #receive(registration: NodeRegistration, msg: Msg): void {
@@ -141,6 +160,8 @@ export class CommandServer {
       this.#answerError([reply], 'unread', startedAt, error)
       return
     }
+    // The edge node takes the command back when it receives the next announcement of this node.
+    if (!this.#serves(command)) return
     const { inProgress } = registration
     const { call, request, id, from, at, isImported, traceparent, ttl } = command
     const earlier = inProgress.get(call)
@@ -150,7 +171,8 @@ export class CommandServer {
     }
     const replies = [reply]
     inProgress.set(call, replies)
-    const isWanted = (): boolean => registration.isValid && performance.now() < startedAt + ttl
+    const isWanted = (): boolean =>
+      registration.isValid && performance.now() < startedAt + ttl && this.#serves(command)
     const context = {
       id,
       from,

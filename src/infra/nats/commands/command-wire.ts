@@ -2,6 +2,7 @@ import { type TSchema, Type } from '@sinclair/typebox'
 import { type TypeCheck, TypeCompiler } from '@sinclair/typebox/compiler'
 import { markLogged } from '../../../base/logged-errors.ts'
 import {
+  type AggregateRef,
   ConfabError,
   type ConversationRequest,
   ConversationRequests,
@@ -33,6 +34,26 @@ export interface Announcement {
   readonly state: 'here' | 'leaving' | 'gone'
   /** When the node sent it, by the node's own monotonic clock. */
   readonly at: number
+  /** The region of the node. Absent in a system of one region. */
+  readonly region?: string
+  /**
+   * The streams whose aggregates the node decides, with their epochs. Absent in a system of one region, where a node
+   * decides all. Empty: the home of every stream is in another region.
+   */
+  readonly serves?: Readonly<Record<string, number>>
+}
+
+/** The streams that a commands node decides in a system of several regions. */
+export interface ServedStreams {
+  readonly region: string
+  /** Epochs of the streams that this node decides now, by name of the stream. */
+  epochs(): ReadonlyMap<string, number>
+  /** The epoch of one of them; undefined for any other stream. */
+  epochOf(stream: string): number | undefined
+  /** The stream that holds an aggregate. */
+  streamOf(aggregate: AggregateRef): string
+  /** Calls `listener` when `epochs` changes. Returns a function that removes the listener. */
+  watch(listener: () => void): () => void
 }
 
 /** Interval between heartbeats, ms. */
@@ -90,6 +111,8 @@ const announcement = TypeCompiler.Compile(
     member: Id,
     state: Type.Union([Type.Literal('here'), Type.Literal('leaving'), Type.Literal('gone')]),
     at: Type.Number(),
+    region: Type.Optional(Id),
+    serves: Type.Optional(Type.Record(Type.String(), Type.Integer({ minimum: 1 }))),
   }),
 )
 

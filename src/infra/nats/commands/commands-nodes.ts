@@ -2,6 +2,7 @@ import { type Msg, nuid, type Subscription } from '@nats-io/transport-node'
 import { fnv1a32, partitionCount } from '../../../events/index.ts'
 import type { Nats } from '../client/connection.ts'
 import {
+  type Announcement,
   CommandSubject,
   commandSubject,
   decodeAnnouncement,
@@ -38,21 +39,46 @@ export const assign = (nodes: readonly string[]): readonly (string | undefined)[
   })
 }
 
+/** A commands node that accepts commands. */
+interface KnownNode {
+  /** Consecutive heartbeats missed. */
+  missed: number
+  readonly serves: Announcement['serves']
+}
+
+/** The epoch under which a node decides the aggregates of a stream; undefined when it does not. */
+const epochOf = ({ serves }: KnownNode, stream: string): number | undefined =>
+  // A node that names no streams decides all of them, unless other nodes name theirs.
+  serves === undefined ? 0 : serves[stream]
+
+const isSame = (one: Announcement['serves'], other: Announcement['serves']): boolean => {
+  if (one === undefined || other === undefined) return one === other
+  const streams = Object.keys(one)
+  return (
+    streams.length === Object.keys(other).length && streams.every(stream => one[stream] === other[stream])
+  )
+}
+
 /** The commands nodes that this process receives heartbeats from, and the partitions assigned to them. */
 export class CommandsNodes {
   readonly #nats: Nats
-  /** Consecutive heartbeats missed, by node. */
-  readonly #missed = new Map<string, number>()
-  /** The same for nodes that accept no more commands and still answer those they have. */
+  readonly #nodes = new Map<string, KnownNode>()
+  /** Consecutive heartbeats missed by nodes that accept no more commands and still answer those they have. */
   readonly #leaving = new Map<string, number>()
   readonly #onChange: (gone: string | undefined) => void
   readonly #timer: NodeJS.Timeout
   readonly #unlisten: () => void
   readonly #unsubscribe: () => void
   #table: readonly (string | undefined)[] = []
+  /** The nodes that serve a stream, and the partitions assigned to them. Filled when asked for. */
+  readonly #tables = new Map<string, readonly (string | undefined)[]>()
+  #areServingStreams = false
 
-  /** `onChange` is called when the assignment changes, with the node that answers no more, if one left. */
-  constructor(nats: Nats, onChange: (gone: string | undefined) => void) {
+  /**
+   * `onChange` is called when the assignment changes, with the node that answers no more, if one left. `region`: the
+   * only region whose nodes count. Default: all.
+   */
+  constructor(nats: Nats, onChange: (gone: string | undefined) => void, region?: string) {
     this.#nats = nats
     this.#onChange = gone => {
       try {
@@ -64,8 +90,9 @@ export class CommandsNodes {
     const subscription = nats.subscribe(CommandSubject.announcements, msg => {
       const announcement = decodeAnnouncement(msg.data)
       if (announcement === undefined) return
-      const { member: node, state } = announcement
-      if (state === 'here') this.#heartbeat(node)
+      const { member: node, state, serves } = announcement
+      if (region !== undefined && announcement.region !== region) return
+      if (state === 'here') this.#heartbeat(node, serves)
       else if (state === 'leaving') this.#leaves(node)
       else this.#left(node)
     })
@@ -79,12 +106,47 @@ export class CommandsNodes {
   }
 
   get size(): number {
-    return this.#missed.size
+    return this.#nodes.size
   }
 
-  /** The node that a partition is assigned to. Undefined when there is none. */
+  /** Number of nodes that decide aggregates of some stream. */
+  get deciding(): number {
+    if (!this.#areServingStreams) return this.#nodes.size
+    return [...this.#nodes.values()].filter(
+      ({ serves }) => serves === undefined || Object.keys(serves).length > 0,
+    ).length
+  }
+
+  /** Whether nodes name the streams that they decide: the system has several regions. */
+  get areServingStreams(): boolean {
+    return this.#areServingStreams
+  }
+
+  /** The node that a partition is assigned to, among all. Undefined when there is none. */
   of(partition: number): string | undefined {
     return this.#table[partition]
+  }
+
+  /** The node that a partition of a stream is assigned to, among those with the greatest epoch of the stream. */
+  serving(stream: string, partition: number): string | undefined {
+    let table = this.#tables.get(stream)
+    if (table === undefined) {
+      const greatest = this.#greatestEpoch(stream)
+      const nodes = [...this.#nodes].filter(
+        ([, node]) => greatest !== undefined && epochOf(node, stream) === greatest,
+      )
+      table = assign(nodes.map(([name]) => name).sort())
+      this.#tables.set(stream, table)
+    }
+    return table[partition]
+  }
+
+  /** Whether a node accepts commands, and no longer those of a stream: another node has a greater epoch, or none. */
+  hasLost(node: string, stream: string): boolean {
+    const known = this.#nodes.get(node)
+    if (known === undefined) return false
+    const epoch = epochOf(known, stream)
+    return epoch === undefined || epoch < (this.#greatestEpoch(stream) ?? 0)
   }
 
   /** Removes a node without a subscription, as NATS reported. */
@@ -93,7 +155,7 @@ export class CommandsNodes {
   }
 
   has(node: string): boolean {
-    return this.#missed.has(node)
+    return this.#nodes.has(node)
   }
 
   close(): void {
@@ -106,11 +168,24 @@ export class CommandsNodes {
     if (this.#nats.connected()) this.#nats.connection.publish(CommandSubject.request)
   }
 
-  #heartbeat(node: string): void {
-    this.#leaving.delete(node)
-    const isNew = !this.#missed.has(node)
-    this.#missed.set(node, 0)
-    if (isNew) this.#changed(undefined)
+  #greatestEpoch(stream: string): number | undefined {
+    let greatest: number | undefined
+    for (const node of this.#nodes.values()) {
+      const epoch = epochOf(node, stream)
+      if (epoch !== undefined && epoch >= (greatest ?? 0)) greatest = epoch
+    }
+    return greatest
+  }
+
+  #heartbeat(name: string, serves: Announcement['serves']): void {
+    this.#leaving.delete(name)
+    const node = this.#nodes.get(name)
+    if (node !== undefined && isSame(node.serves, serves)) {
+      node.missed = 0
+      return
+    }
+    this.#nodes.set(name, { missed: 0, serves })
+    this.#changed(undefined)
   }
 
   #leaves(node: string): void {
@@ -124,21 +199,23 @@ export class CommandsNodes {
   }
 
   #remove(node: string, gone: string | undefined): boolean {
-    const wasKnown = this.#missed.delete(node)
+    const wasKnown = this.#nodes.delete(node)
     if (wasKnown) this.#changed(gone)
     return wasKnown
   }
 
   #changed(gone: string | undefined): void {
-    this.#table = assign([...this.#missed.keys()].sort())
+    this.#table = assign([...this.#nodes.keys()].sort())
+    this.#tables.clear()
+    this.#areServingStreams = [...this.#nodes.values()].some(({ serves }) => serves !== undefined)
     this.#onChange(gone)
   }
 
   #check(): void {
     if (!this.#nats.connected()) return
-    for (const [node, missed] of this.#missed)
-      if (missed >= missedHeartbeats) this.#remove(node, node)
-      else this.#missed.set(node, missed + 1)
+    for (const [name, node] of this.#nodes)
+      if (node.missed >= missedHeartbeats) this.#remove(name, name)
+      else node.missed++
     // A leaving node has no subscription, so only its own heartbeats show that it still answers.
     for (const [node, missed] of this.#leaving)
       if (missed >= missedHeartbeats) this.#left(node)

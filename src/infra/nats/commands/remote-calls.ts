@@ -1,5 +1,5 @@
 import type { Msg } from '@nats-io/transport-node'
-import { partitionOf } from '../../../events/index.ts'
+import { type AggregateRef, partitionOf } from '../../../events/index.ts'
 import type { PendingRequest, RequestFailure } from '../client/connection.ts'
 import { headerText, statusIn } from '../client/raw-message.ts'
 import { commandSubject, type WireCommand } from './command-wire.ts'
@@ -25,6 +25,7 @@ export interface Call {
  */
 export interface CallQueue {
   readonly key: string
+  readonly aggregate: AggregateRef
   readonly partition: number
   node: string | undefined
   /** Number of calls that are at the node. */
@@ -106,11 +107,12 @@ export class CallQueues {
   readonly #queues = new Map<string, CallQueue>()
   readonly #waiting = new Set<CallQueue>()
 
-  of(family: string, id: string): CallQueue {
+  of(aggregate: AggregateRef): CallQueue {
+    const { family, id } = aggregate
     const key = `${family}.${id}`
     let queue = this.#queues.get(key)
     if (queue === undefined) {
-      queue = { key, partition: partitionOf(id), node: undefined, sent: 0, waiting: [] }
+      queue = { key, aggregate, partition: partitionOf(id), node: undefined, sent: 0, waiting: [] }
       this.#queues.set(key, queue)
     }
     return queue

@@ -1,14 +1,15 @@
 import { nuid } from '@nats-io/transport-node'
 import {
+  aggregateOf,
   type CommandBus,
   type CommandContext,
   commandIdOf,
   defaultRemoteLimits,
   type FollowingStates,
-  isUserRequest,
   type RemoteLimits,
 } from '../../../commands/index.ts'
 import {
+  type AggregateRef,
   type AnswerOf,
   ConfabError,
   type ConversationRequest,
@@ -38,6 +39,7 @@ export class RemoteCommandBus implements CommandBus {
   readonly #inbox: ReplyInbox
   readonly #nodes: CommandsNodes
   readonly #results: AttemptResults
+  readonly #streamOf: (aggregate: AggregateRef) => string
   /** In the order of their timeouts. */
   readonly #calls = new Set<Call>()
   readonly #queues = new CallQueues()
@@ -48,8 +50,15 @@ export class RemoteCommandBus implements CommandBus {
   #resent = 0
   #onIdle: (() => void)[] = []
 
-  constructor(nats: Nats, states: FollowingStates, limits: Partial<RemoteLimits> = {}) {
+  /** `streamOf`: the stream that holds an aggregate, for systems of several regions. */
+  constructor(
+    nats: Nats,
+    states: FollowingStates,
+    limits: Partial<RemoteLimits> = {},
+    streamOf: (aggregate: AggregateRef) => string = ({ family }) => family,
+  ) {
     this.#nats = nats
+    this.#streamOf = streamOf
     this.#states = states
     this.#limits = { ...defaultRemoteLimits, ...limits }
     this.#results = {
@@ -60,6 +69,7 @@ export class RemoteCommandBus implements CommandBus {
     this.#inbox = new ReplyInbox(nats, this.#limits.timeoutMs)
     this.#nodes = new CommandsNodes(nats, gone => {
       if (gone !== undefined) this.#takeBackAll(gone)
+      if (this.#nodes.areServingStreams) this.#takeBackLost()
       this.#sendWaiting()
     })
     this.#unlisten = nats.onChange(isConnected => {
@@ -69,9 +79,9 @@ export class RemoteCommandBus implements CommandBus {
     this.#timer.unref()
   }
 
-  /** Whether there is a commands node. */
+  /** Whether there is a commands node that decides commands. */
   get isServed(): boolean {
-    return this.#nats.connected() && this.#nodes.size > 0
+    return this.#nats.connected() && this.#nodes.deciding > 0
   }
 
   /** Number of unanswered commands. */
@@ -105,9 +115,10 @@ export class RemoteCommandBus implements CommandBus {
         ...(traceparent === undefined ? {} : { traceparent }),
         request,
       }
-      const c = isUserRequest(request) ? undefined : request.c
+      const aggregate = aggregateOf(request, from)
+      const c = aggregate.family === 'conv' ? aggregate.id : undefined
       const call: Call = {
-        queue: this.#queues.of(c === undefined ? 'user' : 'conv', c ?? from),
+        queue: this.#queues.of(aggregate),
         order,
         command,
         until: performance.now() + this.#limits.timeoutMs,
@@ -146,8 +157,11 @@ export class RemoteCommandBus implements CommandBus {
   }
 
   /** The node for the next command of a queue: the assigned one, once no command of the queue is at another node. */
-  #nodeFor({ partition, node, sent }: CallQueue): string | undefined {
-    const assigned = this.#nats.connected() ? this.#nodes.of(partition) : undefined
+  #nodeFor({ partition, node, sent, aggregate }: CallQueue): string | undefined {
+    if (!this.#nats.connected()) return undefined
+    const assigned = this.#nodes.areServingStreams
+      ? this.#nodes.serving(this.#streamOf(aggregate), partition)
+      : this.#nodes.of(partition)
     return sent === 0 || assigned === node ? assigned : undefined
   }
 
@@ -200,6 +214,18 @@ export class RemoteCommandBus implements CommandBus {
 
   #takeBackAll(node: string): void {
     for (const call of this.#calls) if (call.attempt?.node === node) this.#takeBack(call)
+  }
+
+  /**
+   * Makes the calls wait again that are at nodes which no longer decide the stream. Such a node does not answer what it
+   * has not appended, and the next home of the stream finds what it has by the command ids.
+   */
+  #takeBackLost(): void {
+    for (const call of this.#calls) {
+      const { attempt, queue } = call
+      if (attempt !== undefined && this.#nodes.hasLost(attempt.node, this.#streamOf(queue.aggregate)))
+        this.#takeBack(call)
+    }
   }
 
   /**

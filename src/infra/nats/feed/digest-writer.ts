@@ -10,6 +10,8 @@ export interface DigestWriterOptions {
   readonly everyMs?: number
   /** The name under which this commands node accepts commands at present. */
   readonly node: () => string | undefined
+  /** The region of this node, in a system of several. A digest describes the copy of the stream in one region. */
+  readonly region?: string | undefined
 }
 
 const defaultEveryMs = 10
@@ -43,7 +45,7 @@ export class DigestWriter {
 
   /** Accepts requests from now on. The feed has to be started. */
   start(): void {
-    this.#nodes = new CommandsNodes(this.#nats, () => this.#openDrafts())
+    this.#nodes = new CommandsNodes(this.#nats, () => this.#openDrafts(), this.#options.region)
     this.#subscription = this.#nats.subscribe(DigestSubject.request, () => this.#requested())
   }
 

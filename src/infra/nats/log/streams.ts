@@ -103,7 +103,7 @@ export const compareStreams = (
 /** Returns what `applyStreams` would change, and what it cannot change, without changing anything. Throws NatsError. */
 export const planStreams = async (
   connection: NatsConnection,
-  definitions: readonly StreamDefinition[],
+  definitions: readonly AnyDefinition[],
 ): Promise<StreamDifferences> => {
   const manager = await openManager(connection)
   const compared = await compareStreams(manager, await actualDefinitions(manager, definitions))
@@ -241,7 +241,7 @@ const essential: ReadonlySet<string> = new Set([
  */
 export const checkStreams = async (
   connection: NatsConnection,
-  definitions: readonly StreamDefinition[],
+  definitions: readonly AnyDefinition[],
 ): Promise<readonly string[]> => {
   const { changes, kept } = await planStreams(connection, definitions)
   const missing = changes.filter(({ field }) => field === 'name').map(({ stream }) => stream)

@@ -4,6 +4,7 @@ export {
   planRegions,
   type RegionsPlan,
 } from './apply-regions.ts'
+export { checkRegion } from './check-region.ts'
 export type { Conflict, RegionChange } from './compare-regions.ts'
 export { loadTopology } from './load-topology.ts'
 export { domainOf, type OpenRegion } from './open-region.ts'
