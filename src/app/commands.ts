@@ -9,29 +9,24 @@ import {
 import {
   CommandServer,
   DigestWriter,
-  type LiveLayout,
+  type LogLayout,
   RemoteCommandBus,
   type ServedStreams,
 } from '../infra/nats/index.ts'
-import type { Region } from '../infra/nats/regions/index.ts'
+import type { Lease, Region } from '../infra/nats/regions/index.ts'
 import { createCommandMetrics, createRemoteMetrics } from '../infra/telemetry/index.ts'
 import type { Views } from '../projections/index.ts'
 import type { ProcessContext } from './lifecycle.ts'
 import { type OpenedLog, openBus } from './open-log.ts'
 import { isInFile, viewDatabasesOf } from './open-views.ts'
 
-/** Returns the streams whose home is this region, as the layout of the log says. */
-const servedStreams = (layout: LiveLayout, { name }: Region): ServedStreams => ({
+/** Returns the streams whose lease this process holds. */
+const servedStreams = (layout: LogLayout, lease: Lease, { name }: Region): ServedStreams => ({
   region: name,
-  epochs: () =>
-    new Map(
-      layout.streams
-        .filter(stream => layout.takesEvents(stream))
-        .map(stream => [stream, layout.epochOf(stream)]),
-    ),
-  epochOf: stream => (layout.takesEvents(stream) ? layout.epochOf(stream) : undefined),
+  epochs: () => lease.served(),
+  epochOf: stream => lease.epochOf(stream),
   streamOf: aggregate => layout.streamOf(aggregate),
-  watch: listener => layout.watch(listener),
+  watch: listener => lease.watch(listener),
 })
 
 /** The role `commands`. */
@@ -49,7 +44,7 @@ export const openCommandsRole = (
   { timeline, roster }: Pick<Views, 'timeline' | 'roster'>,
 ): CommandsRole => {
   const { config, region, logger, system, registry, tracing, onStop, readyWhen } = context
-  const served = region && servedStreams(opened.layout, region)
+  const served = region && opened.lease && servedStreams(opened.layout, opened.lease, region)
   // Without these roles, a file of views stays empty.
   const hasRoster =
     !isInFile(viewDatabasesOf(config), 'roster') ||

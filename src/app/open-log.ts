@@ -1,3 +1,4 @@
+import { nuid } from '@nats-io/transport-node'
 import type { Logger } from '../base/logger.ts'
 import { settlesWithin } from '../base/timeout.ts'
 import {
@@ -28,7 +29,7 @@ import {
   NatsLiveFeed,
   NatsSignals,
 } from '../infra/nats/index.ts'
-import { checkRegion, type Region, type Topology } from '../infra/nats/regions/index.ts'
+import { checkRegion, Lease, type Region, type Topology } from '../infra/nats/regions/index.ts'
 
 export interface LogOptions {
   /** The part of the streams that this process follows. Default: everything. */
@@ -41,7 +42,14 @@ export interface LogOptions {
    */
   readonly ownsStreams?: boolean
   /** The regions of the system and the one of this process. Default: the system has one region. */
-  readonly regions?: { readonly topology: Topology; readonly own: Region } | undefined
+  readonly regions?:
+    | {
+        readonly topology: Topology
+        readonly own: Region
+        /** Whether this process writes the streams whose home is its region. */
+        readonly writes: boolean
+      }
+    | undefined
   /** Time without an answer after which an append or a read fails, ms. Default: 3,000. */
   readonly timeoutMs?: number
   readonly onNotice?: (notice: string) => void
@@ -53,6 +61,8 @@ export interface OpenedLog {
   readonly applied: readonly Applied[]
   readonly layout: LiveLayout
   readonly log: EventLog
+  /** The lease of a process that writes, in a system of several regions. */
+  readonly lease: Lease | undefined
   readonly feed: LiveFeed
   /** Narrows together with the feed. */
   readonly signals: Signals
@@ -81,13 +91,25 @@ const prepareStreams = async (
   }
 }
 
+const openLease = (nats: Nats, { topology, own }: NonNullable<LogOptions['regions']>): Lease =>
+  new Lease(nats, {
+    region: own.name,
+    node: nuid.next(),
+    regions: topology.regions,
+    settings: topology.lease,
+  })
+
 /** Opens the log, after creating or checking its streams. Throws NatsError. */
 export const openLog = async (nats: Nats, options: LogOptions): Promise<OpenedLog> => {
   const { interest = 'everything', timeoutMs, onNotice } = options
   const { applied, different } = await prepareStreams(nats, options)
   if (different.length > 0) onNotice?.(`streams differ from their definitions: ${different.join(', ')}`)
   const layout = await LiveLayout.open(nats)
-  const log = new JetStreamEventLog(nats, layout, timeoutMs === undefined ? {} : { timeoutMs })
+  const lease = options.regions?.writes ? openLease(nats, options.regions) : undefined
+  const log = new JetStreamEventLog(nats, layout, {
+    fence: lease,
+    ...(timeoutMs === undefined ? {} : { timeoutMs }),
+  })
   const signals = new NatsSignals(nats)
   const feed = new NatsLiveFeed(nats, layout, {
     interest,
@@ -98,12 +120,14 @@ export const openLog = async (nats: Nats, options: LogOptions): Promise<OpenedLo
     applied,
     layout,
     log,
+    lease,
     feed,
     signals,
     snapshots: new JetStreamSnapshots(nats),
     followed: () => feed.followed,
     close: async () => {
       await feed.stop()
+      lease?.close()
       layout.close()
       log.close()
     },

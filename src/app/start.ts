@@ -141,7 +141,7 @@ const startRoles = async (
   const log = await openLog(system.nats, {
     replicas: config.natsReplicas,
     ownsStreams: system.isEmbedded,
-    regions: region && { topology, own: region },
+    regions: region && { topology, own: region, writes: has('commands') },
     // A process that decides reads every event for its states, and writes the digests for the other processes.
     interest: has('commands') ? 'everything' : config.interest,
     timeoutMs: config.natsTimeoutMs,

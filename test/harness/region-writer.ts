@@ -31,8 +31,7 @@ export const openWriter = async (
     settings: servers.topology.lease,
     ...(clock === undefined ? {} : { clock }),
   })
-  const fence = { mayWrite: (stream: string) => lease.epochOf(stream) !== undefined }
-  const log = new JetStreamEventLog(nats, layout, { timeoutMs, fence })
+  const log = new JetStreamEventLog(nats, layout, { timeoutMs, fence: lease })
   t.teardown(() => {
     lease.close()
     log.close()

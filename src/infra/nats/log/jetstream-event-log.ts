@@ -49,6 +49,8 @@ export const headerBlock = (envelope: Envelope, more: string): string => {
 /** Says whether this process may write a stream: with several regions, while it holds the lease of the stream. */
 export interface WriteFence {
   mayWrite(stream: string): boolean
+  /** Called with the position of each event that this process stored and acknowledged. */
+  onStored(stream: string, streamSeq: number): void
 }
 
 const fenced = 'this process holds no lease of the stream'
@@ -80,9 +82,10 @@ class PendingAppend implements PendingRequest {
     const ack = readAck(msg)
     // Another region may be the home by now, without this event.
     if (!isRefusal(ack) && this.#fence?.mayWrite(ack.stream) === false) this.#reject(unavailable(fenced))
-    else if (!isRefusal(ack))
+    else if (!isRefusal(ack)) {
+      this.#fence?.onStored(ack.stream, ack.seq)
       this.#resolve({ position: { stream: ack.stream, streamSeq: ack.seq }, duplicate: ack.duplicate })
-    else if (isConflict(ack)) this.#reject(new ConflictError(this.subject, this.#expected))
+    } else if (isConflict(ack)) this.#reject(new ConflictError(this.subject, this.#expected))
     else if (isDuplicateInBatch(ack)) this.#reject(new DuplicateInBatchError())
     else this.#reject(refusalError(ack))
     return true

@@ -6,6 +6,7 @@ export {
 } from './apply-regions.ts'
 export { checkRegion } from './check-region.ts'
 export type { Conflict, RegionChange } from './compare-regions.ts'
+export { Lease } from './lease.ts'
 export { loadTopology } from './load-topology.ts'
 export { domainOf, type OpenRegion } from './open-region.ts'
 export {

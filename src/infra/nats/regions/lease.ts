@@ -1,6 +1,7 @@
 import { type Nats, rawHeaders } from '../client/connection.ts'
 import { isSequenceConflict } from '../client/jetstream-api.ts'
 import { isRefusal, readAck } from '../client/publish-ack.ts'
+import type { WriteFence } from '../log/jetstream-event-log.ts'
 import { readDocument, readRemoteDocument } from './promise-document.ts'
 import { type HomePromise, majorityOf, type Promises } from './promises.ts'
 import { grantSubject, promisesSubject } from './promises-stream.ts'
@@ -42,10 +43,6 @@ export interface LeaseOptions {
   /** All regions, also the witness. */
   readonly regions: readonly Region[]
   readonly settings: LeaseSettings
-  /** Returns the sequence of the last event of each stream that this process knows. The regions keep it for operators. */
-  readonly lastKnown?: () => Readonly<Record<string, number>>
-  /** Called when this process gets or loses the right to write a stream. */
-  readonly onChange?: () => void
   readonly clock?: Clock
 }
 
@@ -61,12 +58,15 @@ const leastTimeoutMs = 1_000
  * cut off stops before a new home begins, without a word from anybody. The condition is checked where the message is
  * stored: a server that lost its leadership cannot grant.
  */
-export class Lease {
+export class Lease implements WriteFence {
   readonly #nats: Nats
   readonly #options: LeaseOptions
   readonly #clock: Clock
   readonly #grantors: readonly Grantor[]
   readonly #timer: NodeJS.Timeout
+  readonly #listeners = new Set<() => void>()
+  /** The sequence of the last event of each stream that this process has stored. The regions keep it for operators. */
+  readonly #stored = new Map<string, number>()
   #held: ReadonlyMap<string, Held> = new Map()
   #served = ''
 
@@ -105,8 +105,23 @@ export class Lease {
     return served
   }
 
+  mayWrite(stream: string): boolean {
+    return this.epochOf(stream) !== undefined
+  }
+
+  onStored(stream: string, streamSeq: number): void {
+    this.#stored.set(stream, streamSeq)
+  }
+
+  /** Calls `listener` when this process gets or loses the right to write a stream. Returns a function that removes it. */
+  watch(listener: () => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
   close(): void {
     clearInterval(this.#timer)
+    this.#listeners.clear()
     this.#held = new Map()
   }
 
@@ -160,7 +175,7 @@ export class Lease {
     const ack = readAck(
       await this.#nats.connection.request(
         grantSubject(region, this.#options.node),
-        JSON.stringify({ last: this.#options.lastKnown?.() ?? {} }),
+        JSON.stringify({ last: Object.fromEntries(this.#stored) }),
         { timeout, headers },
       ),
     )
@@ -201,6 +216,11 @@ export class Lease {
     const served = JSON.stringify([...this.served()].sort())
     if (served === this.#served) return
     this.#served = served
-    this.#options.onChange?.()
+    for (const listener of this.#listeners)
+      try {
+        listener()
+      } catch (error) {
+        this.#nats.listenerFailed(error, 'lease')
+      }
   }
 }
