@@ -68,6 +68,18 @@ export const Actions = {
     meaning: 'An operator moved the home of one stream to another region.',
     recording: 'around',
   },
+  'region.rejoin': {
+    meaning: 'An operator brought a region back whose streams have their homes in other regions.',
+    recording: 'around',
+  },
+  'region.lost.resubmit': {
+    meaning: 'An operator sent the commands of lost events again.',
+    recording: 'around',
+  },
+  'region.lost.discard': {
+    meaning: 'An operator removed lost events from the list.',
+    recording: 'required',
+  },
   'backup.take': {
     meaning: 'An operator, or the schedule of a process, took a backup of streams, and removed old backups.',
     recording: 'after',

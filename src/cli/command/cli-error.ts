@@ -47,6 +47,8 @@ export const CliProblem = {
   noMajority: 'NO_MAJORITY',
   /** `region move`: the stream holds other conversations too. */
   streamShared: 'STREAM_SHARED',
+  /** `region lost resubmit`: some events cannot be sent again. */
+  lostLeft: 'LOST_EVENTS_LEFT',
   /** A mirror does not follow its origin. */
   mirrorBehind: 'MIRROR_BEHIND',
   /** An error that no code caught, in a server: a defect. The server stops in order. */

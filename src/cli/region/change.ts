@@ -37,7 +37,7 @@ const stepsOf = async (kind: RegionOperation['kind']): Promise<readonly RegionSt
   return kind === 'failover' ? failoverSteps : kind === 'rejoin' ? rejoinSteps : switchOverSteps
 }
 
-interface ChangeResult {
+export interface ChangeResult {
   readonly operation: Pick<RegionOperation, 'kind' | 'epoch' | 'cut' | 'homeLast' | 'refusedMs' | 'streams'>
   readonly steps: readonly (Pick<DoneStep, 'stream' | 'step'> &
     Partial<Pick<DoneStep, 'at' | 'ms'>> & { readonly result: string })[]
@@ -47,7 +47,7 @@ interface ChangeResult {
 const lostAtMost = ({ kind, cut, homeLast }: ChangeResult['operation']): Record<string, number> =>
   Object.fromEntries(
     Object.entries(cut).flatMap(([stream, last]) => {
-      const known = kind === 'failover' ? homeLast[stream] : last
+      const known = kind === 'switch-over' ? last : homeLast[stream]
       return known === undefined ? [] : [[stream, Math.max(0, known - last)]]
     }),
   )
@@ -62,6 +62,10 @@ const jsonOf = ({ operation, steps }: ChangeResult) => ({
   lostAtMost: lostAtMost(operation),
   ...(operation.kind === 'switch-over' ? { refusedMs: operation.refusedMs } : {}),
 })
+
+/** Returns the result of a change of homes as JSON. */
+export const changeJson = (result: ChangeResult): string =>
+  `${JSON.stringify(jsonOf(result), undefined, 2)}\n`
 
 const resultText = (result: string): string =>
   result === 'done' ? styled('green', result) : result === 'failed' ? styled('red', result) : result
@@ -102,9 +106,16 @@ const cutsTable = ({ operation }: ChangeResult): string => {
   )
 }
 
-const printResult = async (result: ChangeResult, isJson: boolean | undefined): Promise<void> => {
-  if (isJson) return await print(`${JSON.stringify(jsonOf(result), undefined, 2)}\n`)
+export const printResult = async (result: ChangeResult, isJson: boolean | undefined): Promise<void> => {
+  if (isJson) return await print(changeJson(result))
   await print(`${stepsTable(result)}\n${cutsTable(result)}`)
+}
+
+/** Returns a function that shows the steps of an operation as they begin. */
+export const showStep = (): ((step: RegionStep, streams: readonly string[]) => void) => {
+  const startedAt = performance.now()
+  return (step, streams) =>
+    note(`${span(performance.now() - startedAt).padStart(6)}  ${step.padEnd(9)}  ${streams.join(', ')}`)
 }
 
 const plansTable = (plans: readonly PlannedStream[], to: string): string =>
@@ -221,7 +232,7 @@ export const unfinishedOperation = async (
   return undefined
 }
 
-const openRegion = ({ regions }: RegionWork, name: string): OpenRegion => {
+export const openRegion = ({ regions }: RegionWork, name: string): OpenRegion => {
   const found = regions.open.find(({ region }) => region.name === name)
   if (found !== undefined) return found
   throw new CliError('NO_SERVER', `region ${name} cannot be reached, so it cannot become a home`)
@@ -311,16 +322,13 @@ export const changeHome = async (
     if (flags.dryRun) {
       const cut = Object.fromEntries(plans.map(({ stream, last = 0 }) => [stream, last]))
       if (!flags.json) return await print(plansTable(plans, to))
-      return await print(
-        `${JSON.stringify(jsonOf({ operation: { ...nothing, cut }, steps: planned }), undefined, 2)}\n`,
-      )
+      return await print(changeJson({ operation: { ...nothing, cut }, steps: planned }))
     }
     if (plans.length > 0) note(plansTable(plans, to).trimEnd())
     const question = `${unfinished === undefined ? 'Make' : 'Finish to make'} ${to} the home of ${streams.join(', ')}?`
     if (!flags.yes && !(await confirm(question))) return note('nothing was changed')
     const { HomeChange } = await loadOperations()
     const { signal, release } = interruption()
-    const startedAt = performance.now()
     try {
       const done = await recorder.perform({ config: work.config, nats: target.nats }, {}, async report => {
         report({ streams: streams.join(', '), to })
@@ -340,8 +348,7 @@ export const changeHome = async (
           open: work.regions.open,
           journal: work.journal,
           signal,
-          onStep: (step, all) =>
-            note(`${span(performance.now() - startedAt).padStart(6)}  ${step.padEnd(9)}  ${all.join(', ')}`),
+          onStep: showStep(),
         })
         return await change.run()
       })

@@ -3,18 +3,28 @@ import { reads, records } from '../command/command-effect.ts'
 import { addConfigFlags } from '../command/config-flags.ts'
 import { countUpTo } from '../command/flag-values.ts'
 import { type ChangeFlags, changeHome } from './change.ts'
+import { discardLost, listLost, resubmitLost } from './lost.ts'
 import { move } from './move.ts'
+import { rejoin } from './rejoin.ts'
 import { status } from './status.ts'
 
 /** Messages that `--hash` compares, at most. */
 const mostHashed = 10_000
 
-const addChangeFlags = (command: Command): Command =>
+const addConsentFlags = (command: Command): Command =>
   addConfigFlags(command, ['data', 'natsServers', 'topology'])
-    .option('--to <region>', 'The region that becomes the home')
     .option('--yes', 'Do not ask')
     .option('--dry-run', 'Show the plan only')
     .option('--resume', 'Finish an earlier run')
+    .option('--json', 'Output JSON')
+
+const addChangeFlags = (command: Command): Command =>
+  addConsentFlags(command.option('--to <region>', 'The region that becomes the home'))
+
+const addLostFlags = (command: Command): Command =>
+  addConfigFlags(command, ['data', 'natsServers', 'topology'])
+    .option('--stream <name>', 'Events of one stream')
+    .option('--epoch <n>', 'Events that this epoch lacks', countUpTo(Number.MAX_SAFE_INTEGER))
     .option('--json', 'Output JSON')
 
 export const regionCommand = (): Command => {
@@ -65,6 +75,32 @@ export const regionCommand = (): Command => {
         .argument('[conversation]', 'A conversation that is alone in its stream'),
     ).option('--stream <name>', 'A stream of the log'),
     move,
+  )
+  records(
+    'region.rejoin',
+    addConsentFlags(
+      command
+        .command('rejoin')
+        .description('Bring a region back whose streams have new homes; saves the events that these lack')
+        .argument('<region>', 'The region'),
+    ),
+    rejoin,
+  )
+  const lost = command.command('lost').description('Manage the events that a failover lost')
+  reads(addLostFlags(lost.command('ls').description('List them')).action(listLost))
+  records(
+    'region.lost.resubmit',
+    addLostFlags(lost.command('resubmit').description('Send their commands again, with their old ids'))
+      .option('--yes', 'Do not ask')
+      .option('--dry-run', 'Show them only'),
+    resubmitLost,
+  )
+  records(
+    'region.lost.discard',
+    addLostFlags(lost.command('discard').description('Remove them from the list'))
+      .option('--yes', 'Do not ask')
+      .option('--dry-run', 'Show them only'),
+    discardLost,
   )
   return command
 }

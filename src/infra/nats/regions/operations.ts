@@ -1,4 +1,6 @@
+export { openManager } from '../log/streams.ts'
 export { type ChangeHomeOptions, HomeChange, MirrorTooFarBehindError } from './change-home.ts'
+export { type LostEvent, readLostEvents, removeLostEvent } from './lost-events.ts'
 export { PlacementError, type PlannedStream, planChange, streamsElsewhere } from './plan-change.ts'
 export {
   type DoneStep,
@@ -11,3 +13,4 @@ export {
   rejoinSteps,
   switchOverSteps,
 } from './region-journal.ts'
+export { type OutdatedStream, outdatedStreams, rejoinRegion } from './rejoin-region.ts'
