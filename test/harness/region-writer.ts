@@ -7,7 +7,7 @@ import { type Clock, Lease } from '../../src/infra/nats/regions/lease.ts'
 import { newEvent } from '../contracts/new-events.ts'
 import type { TestRegions } from './nats-regions.ts'
 
-/** What a commands node has of the regions: a layout, a lease, and a log that the lease guards. */
+/** The parts of a commands node in a region: a layout, a lease, and a log that the lease guards. */
 export interface RegionWriter {
   readonly region: string
   readonly lease: Lease

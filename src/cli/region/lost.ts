@@ -148,7 +148,7 @@ const indexBytes = 64 * 1024 * 1024
 /** Time that a stop waits for commands under way, ms. */
 const drainMs = 10_000
 
-/** Sends the commands of lost events again, oldest first, with their old ids. Throws ConfabError while the log is away. */
+/** Sends the commands of lost events again, oldest first, with their old ids. Throws ConfabError. */
 const resubmitAll = async (work: RegionWork, found: readonly Found[]): Promise<Outcome[]> => {
   const { topology, definitions } = work.system
   const { placements } = withPromises(

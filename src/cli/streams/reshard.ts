@@ -66,7 +66,7 @@ const movesText = (moves: readonly JournaledMove[], isJson: boolean | undefined)
 
 /** Plans new moves, or returns the unfinished ones. Throws CliError. */
 const plan = async (nats: Nats, journal: OperationJournal, flags: ReshardFlags): Promise<Planned> => {
-  const { familyStreams, planMoves } = await loadReshard()
+  const { familyStreams, hasSeveralRegions, planMoves } = await loadReshard()
   const before = await journal.read()
   const isUnfinished = before !== undefined && !before.isDone
   if (isUnfinished && !flags.dryRun && (await journal.isRunning()))
@@ -86,6 +86,11 @@ const plan = async (nats: Nats, journal: OperationJournal, flags: ReshardFlags):
   if (flags.streams === undefined) throw new CliError('BAD_OPTION', 'give --streams <n>, or --resume')
   const { family } = flags
   const streams = await familyStreams(nats, family)
+  if (await hasSeveralRegions(nats))
+    throw new CliError(
+      'BAD_OPTION',
+      'the streams have mirrors in other regions, which "streams reshard" does not move yet',
+    )
   if (flags.streams < streams.size)
     throw new CliError(
       'BAD_OPTION',

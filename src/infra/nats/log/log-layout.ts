@@ -96,8 +96,8 @@ export const RegionMetadata = {
 export const firstEpoch = 1
 
 /**
- * Returns the subject to which writers of an epoch publish what a stream stores under `subject`. The epoch is a token of
- * its own, so that a pattern of rights can name all epochs.
+ * Returns the subject to which writers of an epoch publish what a stream stores under `subject`. The epoch is a token
+ * of its own, so that a pattern of rights can name all epochs.
  */
 export const ingestSubject = (epoch: number | '*', subject: string): string => `epoch.${epoch}.${subject}`
 
@@ -105,12 +105,14 @@ export const ingestSubject = (epoch: number | '*', subject: string): string => `
 export const epochIn = ({ metadata }: Pick<StreamConfig, 'metadata'>): number =>
   Number(metadata?.[RegionMetadata.epoch] ?? firstEpoch)
 
-/** Returns the subjects under which a stream stores its messages. */
+/** Returns the subjects under which a stream stores its messages. None for a copy that a restore made. */
 export const storedSubjectsOf = ({
   subjects,
   metadata,
-}: Partial<Pick<StreamConfig, 'subjects' | 'metadata'>>): readonly string[] =>
-  metadata?.[RegionMetadata.subjects]?.split(' ') ?? subjects ?? []
+}: Partial<Pick<StreamConfig, 'subjects' | 'metadata'>>): readonly string[] => {
+  if (subjects?.[0]?.startsWith('restored.')) return []
+  return metadata?.[RegionMetadata.subjects]?.split(' ') ?? subjects ?? []
+}
 
 /** Whether a stream of several regions takes events of its epoch: it is the home, and its home is not changing. */
 export const takesEpoch = (config: StreamConfig): boolean => {

@@ -57,8 +57,8 @@ interface OpenPlace extends OpenRegion {
 /**
  * Changes the home of streams: a failover, after which the old home may have events that are lost, or a switch-over,
  * after which nothing is lost. Each step looks at the streams first, so each may be repeated. Steps that refuse writes
- * run for all streams at once. Throws NatsError, MirrorTooFarBehindError, OperationRunningError, NoMajorityError, and the
- * reason of `signal`.
+ * run for all streams at once. Throws NatsError, MirrorTooFarBehindError, OperationRunningError, NoMajorityError, and
+ * the reason of `signal`.
  */
 export class HomeChange {
   readonly #options: ChangeHomeOptions

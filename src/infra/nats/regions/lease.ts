@@ -55,8 +55,8 @@ const leastTimeoutMs = 1_000
  * The right of a commands node to write the streams whose home is its region. The regions grant it: each stores a
  * message of the node under the condition that its promises are still those that the node has read, and a majority of
  * such grants is the lease. It ends `settings.timeMs` after the requests were sent, by either clock. So a node that is
- * cut off stops before a new home begins, without a word from anybody. The condition is checked where the message is
- * stored: a server that lost its leadership cannot grant.
+ * cut off stops before a new home begins, without a word from an operator. The server that stores the message checks
+ * the condition: one that lost its leadership cannot grant.
  */
 export class Lease implements WriteFence {
   readonly #nats: Nats
@@ -113,7 +113,7 @@ export class Lease implements WriteFence {
     this.#stored.set(stream, streamSeq)
   }
 
-  /** Calls `listener` when this process gets or loses the right to write a stream. Returns a function that removes it. */
+  /** Calls `listener` when the streams change that this process may write. Returns a function that removes it. */
   watch(listener: () => void): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)

@@ -27,7 +27,7 @@ export interface DoneStep {
 export interface RegionOperation {
   readonly kind: 'failover' | 'switch-over' | 'rejoin'
   readonly streams: readonly string[]
-  /** The region that becomes the home; with `rejoin`, the region that comes back. */
+  /** The region that becomes the home; with `rejoin`, the region that returns. */
   readonly to: string
   /** The region that the operator vouches is off. */
   readonly fenced?: string

@@ -26,7 +26,7 @@ export interface OutdatedStream {
   readonly home: string
   /** Last sequence in the region. */
   readonly last: number
-  /** Last sequence that the home has too, when the region was a home before. Undefined for a mirror of a former home. */
+  /** Last sequence that the home has too, if the region was a home before. Undefined: it is a mirror of such a home. */
   readonly cut: number | undefined
 }
 
@@ -64,9 +64,9 @@ export const outdatedStreams = async (
 }
 
 /**
- * Brings a region back whose streams have their homes in other regions now: makes its streams refuse events, saves those
- * that the new homes lack, and makes the streams mirrors. May be repeated. Throws NatsError, OperationRunningError,
- * NoMajorityError, and the reason of `signal`.
+ * Brings a region back whose streams have their homes in other regions now: makes its streams refuse events, saves
+ * those that the new homes lack, and makes the streams mirrors. May be repeated. Throws NatsError,
+ * OperationRunningError, NoMajorityError, and the reason of `signal`.
  */
 export const rejoinRegion = async ({
   topology,

@@ -7,4 +7,4 @@ export {
   type ReshardOperation,
 } from './operation-journal.ts'
 export { type PartitionMove, planMoves } from './plan-moves.ts'
-export { familyStreams, runMoves } from './run-moves.ts'
+export { familyStreams, hasSeveralRegions, runMoves } from './run-moves.ts'

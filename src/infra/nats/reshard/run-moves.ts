@@ -1,6 +1,6 @@
 import { type Family, partitionCount } from '../../../events/index.ts'
 import type { Nats } from '../client/connection.ts'
-import { discoverLog } from '../log/log-layout.ts'
+import { discoverLog, RegionMetadata } from '../log/log-layout.ts'
 import { openManager } from '../log/streams.ts'
 import { PartitionMover } from './move-partitions.ts'
 import type { MoveStep } from './move-steps.ts'
@@ -23,6 +23,14 @@ export const familyStreams = async (
   if ([...streams.values()].flat().length !== partitionCount)
     throw new RangeError(`the streams of ${family} overlap`)
   return streams
+}
+
+/** Whether the streams of the log belong to a system of several regions. Throws NatsError. */
+export const hasSeveralRegions = async ({ connection }: Pick<Nats, 'connection'>): Promise<boolean> => {
+  const manager = await openManager(connection)
+  for await (const { config } of manager.streams.list())
+    if (config.metadata?.[RegionMetadata.role] !== undefined) return true
+  return false
 }
 
 export interface RunMovesOptions {
