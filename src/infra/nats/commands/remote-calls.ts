@@ -1,5 +1,5 @@
 import type { Msg } from '@nats-io/transport-node'
-import { type AggregateRef, partitionOf } from '../../../events/index.ts'
+import { type AggregateRef, type Family, partitionOf } from '../../../events/index.ts'
 import type { PendingRequest, RequestFailure } from '../client/connection.ts'
 import { headerText, statusIn } from '../client/raw-message.ts'
 import { commandSubject, type WireCommand } from './command-wire.ts'
@@ -107,12 +107,18 @@ export class CallQueues {
   readonly #queues = new Map<string, CallQueue>()
   readonly #waiting = new Set<CallQueue>()
 
-  of(aggregate: AggregateRef): CallQueue {
-    const { family, id } = aggregate
+  of(family: Family, id: string): CallQueue {
     const key = `${family}.${id}`
     let queue = this.#queues.get(key)
     if (queue === undefined) {
-      queue = { key, aggregate, partition: partitionOf(id), node: undefined, sent: 0, waiting: [] }
+      queue = {
+        key,
+        aggregate: { family, id },
+        partition: partitionOf(id),
+        node: undefined,
+        sent: 0,
+        waiting: [],
+      }
       this.#queues.set(key, queue)
     }
     return queue

@@ -1,11 +1,11 @@
 import { nuid } from '@nats-io/transport-node'
 import {
-  aggregateOf,
   type CommandBus,
   type CommandContext,
   commandIdOf,
   defaultRemoteLimits,
   type FollowingStates,
+  isUserRequest,
   type RemoteLimits,
 } from '../../../commands/index.ts'
 import {
@@ -13,6 +13,7 @@ import {
   type AnswerOf,
   ConfabError,
   type ConversationRequest,
+  Family,
   type UserRequest,
 } from '../../../events/index.ts'
 import type { Nats } from '../client/connection.ts'
@@ -115,10 +116,9 @@ export class RemoteCommandBus implements CommandBus {
         ...(traceparent === undefined ? {} : { traceparent }),
         request,
       }
-      const aggregate = aggregateOf(request, from)
-      const c = aggregate.family === 'conv' ? aggregate.id : undefined
+      const c = isUserRequest(request) ? undefined : request.c
       const call: Call = {
-        queue: this.#queues.of(aggregate),
+        queue: this.#queues.of(c === undefined ? Family.user : Family.conversation, c ?? from),
         order,
         command,
         until: performance.now() + this.#limits.timeoutMs,
