@@ -210,7 +210,7 @@ class AckedEvents {
   }
 
   /**
-   * Returns a conversation as of the copy's last event, and of the acks, for which it waits a short time. A copy that is
+   * Returns a conversation as of the copy's last event and of the acks, for which it waits a short time. A copy that is
    * cut off from the home stays readable. Throws ConfabError UNAVAILABLE for a conversation that it does not have yet.
    */
   async current(c: string): Promise<CacheEntry<ConversationState, ConversationEvent>> {
