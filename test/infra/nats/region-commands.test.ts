@@ -3,7 +3,8 @@ import t from 'tap'
 import type { CommandBus, CommandContext } from '../../../src/commands/index.ts'
 import type { ConversationRequest, UserRequest } from '../../../src/events/index.ts'
 import { CommandSubject, decodeAnnouncement } from '../../../src/infra/nats/commands/command-wire.ts'
-import type { ServedStreams } from '../../../src/infra/nats/index.ts'
+import { DigestSubject, digestSubject } from '../../../src/infra/nats/feed/digest.ts'
+import { DigestWriter, type ServedStreams } from '../../../src/infra/nats/index.ts'
 import { at } from '../../commands/given.ts'
 import { startNats } from '../../harness/nats.ts'
 import { openRemote, openServer } from './bus-processes.ts'
@@ -109,6 +110,29 @@ t.test('in a system of one region an announcement names neither region nor strea
   t.same(Object.keys((await announced) ?? {}).sort(), ['at', 'member', 'state'])
 })
 
+t.test('the commands nodes of each region write the digests of its copy', async t => {
+  const nats = await startNats(t)
+  for (const region of ['a', 'b']) {
+    const { connected, feed, server } = await openServer(t, nats, { served: new Served(region) })
+    const writer = new DigestWriter(connected, feed, { node: () => server.node, region })
+    writer.start()
+    t.teardown(() => writer.stop())
+  }
+  const { connected } = await openRemote(t, nats)
+  const digests = new Map<string, number>()
+  connected.subscribe(DigestSubject.all, ({ subject }) => {
+    digests.set(subject, (digests.get(subject) ?? 0) + 1)
+  })
+  // The writers know each other, and themselves, by their heartbeats.
+  await sleep(1_500)
+  connected.connection.publish(DigestSubject.request)
+  await until(() => [...digests.values()].reduce((sum, count) => sum + count, 0) === 4)
+  t.same([...digests].sort(), [
+    [digestSubject('CONV_0'), 2],
+    [digestSubject('USER_0'), 2],
+  ])
+})
+
 t.test('standby nodes alone decide nothing', async t => {
   const nats = await startNats(t)
   const served = new Served('b')
@@ -129,8 +153,8 @@ t.test('after a change of the home, commands under way are sent again, in order,
   const after = new Served('b')
   const count = { executed: 0 }
   // The old home appends the first command, and its answer is lost. The others wait in its queue.
-  const lost = new Promise<void>(() => {})
-  await openServer(t, nats, { served: before, wrap: counting(count, () => lost) })
+  const lost = Promise.withResolvers<void>()
+  await openServer(t, nats, { served: before, wrap: counting(count, () => lost.promise) })
   const { stored } = await openServer(t, nats, { served: after })
   const { bus } = await openRemote(t, nats)
   await until(() => bus.isServed)
@@ -144,6 +168,8 @@ t.test('after a change of the home, commands under way are sent again, in order,
   )
   t.equal((await stored('c1')).length, 21, 'each once')
   t.equal(bus.open, 0)
+  // A server waits for its commands when it stops.
+  lost.resolve()
 })
 
 t.test('a node that lost a stream does not answer commands that it has not appended', async t => {
