@@ -6,14 +6,8 @@ import {
   createViewLookup,
   type StateReader,
 } from '../commands/index.ts'
-import {
-  CommandServer,
-  DigestWriter,
-  type LogLayout,
-  RemoteCommandBus,
-  type ServedStreams,
-} from '../infra/nats/index.ts'
-import type { Lease, Region } from '../infra/nats/regions/index.ts'
+import { CommandServer, DigestWriter, RemoteCommandBus, type ServedStreams } from '../infra/nats/index.ts'
+import type { HomeFence, Lease, Region } from '../infra/nats/regions/index.ts'
 import { createCommandMetrics, createRemoteMetrics } from '../infra/telemetry/index.ts'
 import type { Views } from '../projections/index.ts'
 import type { ProcessContext } from './lifecycle.ts'
@@ -21,10 +15,16 @@ import { type OpenedLog, openBus } from './open-log.ts'
 import { isInFile, viewDatabasesOf } from './open-views.ts'
 
 /** Returns the streams whose lease this process holds. */
-const servedStreams = (layout: LogLayout, lease: Lease, { name }: Region): ServedStreams => ({
+const servedStreams = (
+  { layout, feed }: Pick<OpenedLog, 'layout' | 'feed'>,
+  lease: Lease,
+  fence: HomeFence,
+  { name }: Region,
+): ServedStreams => ({
   region: name,
   epochs: () => lease.served(),
   epochOf: stream => lease.epochOf(stream),
+  confirm: stream => fence.confirm(stream, feed.position(stream) ?? 0),
   streamOf: aggregate => layout.streamOf(aggregate),
   watch: listener => lease.watch(listener),
 })
@@ -44,7 +44,8 @@ export const openCommandsRole = (
   { timeline, roster }: Pick<Views, 'timeline' | 'roster'>,
 ): CommandsRole => {
   const { config, region, logger, system, registry, tracing, onStop, readyWhen } = context
-  const served = region && opened.lease && servedStreams(opened.layout, opened.lease, region)
+  const { lease, fence } = opened
+  const served = region && lease && fence && servedStreams(opened, lease, fence, region)
   // Without these roles, a file of views stays empty.
   const hasRoster =
     !isInFile(viewDatabasesOf(config), 'roster') ||

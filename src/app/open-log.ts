@@ -29,7 +29,16 @@ import {
   NatsLiveFeed,
   NatsSignals,
 } from '../infra/nats/index.ts'
-import { checkRegion, Lease, type Region, type Topology } from '../infra/nats/regions/index.ts'
+import {
+  checkRegion,
+  HomeFence,
+  Lease,
+  MirrorAcks,
+  MirrorReports,
+  placementOf,
+  type Region,
+  type Topology,
+} from '../infra/nats/regions/index.ts'
 
 export interface LogOptions {
   /** The part of the streams that this process follows. Default: everything. */
@@ -63,6 +72,8 @@ export interface OpenedLog {
   readonly log: EventLog
   /** The lease of a process that writes, in a system of several regions. */
   readonly lease: Lease | undefined
+  /** Guards `log` by the lease. */
+  readonly fence: HomeFence | undefined
   readonly feed: LiveFeed
   /** Narrows together with the feed. */
   readonly signals: Signals
@@ -91,6 +102,12 @@ const prepareStreams = async (
   }
 }
 
+/** The streams whose commands are acknowledged when a mirror has the event, too. Undefined when there are none. */
+const streamsThatWait = (topology: Topology): ReadonlySet<string> | undefined => {
+  const waiting = loadStreams().filter(definition => placementOf(topology, definition)?.ack === 'mirror')
+  return waiting.length === 0 ? undefined : new Set(waiting.map(({ name }) => name))
+}
+
 const openLease = (nats: Nats, { topology, own }: NonNullable<LogOptions['regions']>): Lease =>
   new Lease(nats, {
     region: own.name,
@@ -106,8 +123,11 @@ export const openLog = async (nats: Nats, options: LogOptions): Promise<OpenedLo
   if (different.length > 0) onNotice?.(`streams differ from their definitions: ${different.join(', ')}`)
   const layout = await LiveLayout.open(nats)
   const lease = options.regions?.writes ? openLease(nats, options.regions) : undefined
+  const waiting = lease && options.regions && streamsThatWait(options.regions.topology)
+  const mirrors = waiting && new MirrorAcks(nats, layout, { streams: waiting })
+  const fence = lease && new HomeFence(lease, mirrors)
   const log = new JetStreamEventLog(nats, layout, {
-    fence: lease,
+    fence,
     ...(timeoutMs === undefined ? {} : { timeoutMs }),
   })
   const signals = new NatsSignals(nats)
@@ -116,26 +136,27 @@ export const openLog = async (nats: Nats, options: LogOptions): Promise<OpenedLo
     signals,
     ...(onNotice === undefined ? {} : { onNotice }),
   })
+  const reports = waiting && new MirrorReports(nats, feed, layout, waiting)
   return {
     applied,
     layout,
     log,
     lease,
+    fence,
     feed,
     signals,
     snapshots: new JetStreamSnapshots(nats),
     followed: () => feed.followed,
     close: async () => {
       await feed.stop()
+      reports?.stop()
       lease?.close()
+      mirrors?.close()
       layout.close()
       log.close()
     },
   }
 }
-
-/** Region epoch of new events; raised when a region is promoted. */
-const epoch = 1
 
 export interface BusOptions {
   /** Finds messages that are no longer in the cached state of their conversation. */
@@ -153,7 +174,7 @@ export interface BusOptions {
 
 /** Creates a command bus on a log. Call it before the components that read its states register with the feed. */
 export const openBus = (
-  { log, feed, snapshots }: OpenedLog,
+  { layout, log, feed, snapshots }: OpenedLog,
   { lookup, shared, limits, viewHead, decides, logger }: BusOptions,
 ): { readonly bus: CommandBus; readonly states: StateReader } => {
   const bounds = limits === undefined ? {} : { limits }
@@ -170,7 +191,7 @@ export const openBus = (
     states,
     lookup: lookup(log, feed),
     shared,
-    epoch,
+    epochOf: aggregate => layout.epochOf(layout.streamOf(aggregate)),
     ...(decides === undefined ? {} : { decides }),
     ...bounds,
   })

@@ -36,6 +36,7 @@ import { StateHistory } from './ops/state-history.ts'
 import { checkRegionOptions, findOwnRegion } from './own-region.ts'
 import { openProjectionsRole } from './projections.ts'
 import { openStatusServer } from './status-server.ts'
+import { watchLostEvents } from './watch-cuts.ts'
 
 /** A running confab process. */
 export interface Confab {
@@ -148,6 +149,7 @@ const startRoles = async (
     onNotice,
   })
   life.onStop('log', log.close, ['nats'])
+  watchLostEvents(log.layout, log.feed, failed.resolve)
   createFeedMetrics(context.registry, log.followed)
   createAuditMetrics(context.registry, () => audit.counts)
   const changed = changesOf(log.applied)

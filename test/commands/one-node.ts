@@ -35,7 +35,7 @@ export const setUp = async (
     lookup?: MessageLookup
     shared?: SharedConversations
     snapshots?: MemorySnapshotStore
-    epoch?: number
+    epochOf?: () => number
     decides?: (aggregate: AggregateRef) => boolean
   } = {},
 ): Promise<Node> => {
@@ -52,7 +52,7 @@ export const setUp = async (
     lookup: more.lookup ?? createLogLookup(log),
     shared: more.shared,
     states,
-    epoch: more.epoch ?? 1,
+    epochOf: more.epochOf,
     ...(more.decides === undefined ? {} : { decides: more.decides }),
     ...(more.limits === undefined ? {} : { limits: more.limits }),
   })

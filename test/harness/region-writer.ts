@@ -1,9 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ConflictError } from '../../src/commands/index.ts'
 import { type AggregateRef, ConfabError } from '../../src/events/index.ts'
+import { NatsLiveFeed } from '../../src/infra/nats/feed/nats-live-feed.ts'
 import { JetStreamEventLog } from '../../src/infra/nats/log/jetstream-event-log.ts'
 import { LiveLayout } from '../../src/infra/nats/log/live-layout.ts'
+import { HomeFence } from '../../src/infra/nats/regions/home-fence.ts'
 import { type Clock, Lease } from '../../src/infra/nats/regions/lease.ts'
+import { MirrorAcks, MirrorReports } from '../../src/infra/nats/regions/mirror-acks.ts'
 import { newEvent } from '../contracts/new-events.ts'
 import type { TestRegions } from './nats-regions.ts'
 
@@ -13,6 +16,14 @@ export interface RegionWriter {
   readonly lease: Lease
   readonly layout: LiveLayout
   readonly log: JetStreamEventLog
+  readonly fence: HomeFence
+}
+
+export interface OpenWriterOptions {
+  readonly clock?: Clock
+  readonly timeoutMs?: number
+  /** Streams whose events are acknowledged when a mirror has them, too. */
+  readonly waits?: ReadonlySet<string>
 }
 
 /** Opens a writer as a commands node of a region. */
@@ -20,7 +31,7 @@ export const openWriter = async (
   t: { teardown(fn: () => unknown): void },
   servers: TestRegions,
   region: string,
-  { clock, timeoutMs = 1_000 }: { clock?: Clock; timeoutMs?: number } = {},
+  { clock, timeoutMs = 1_000, waits }: OpenWriterOptions = {},
 ): Promise<RegionWriter> => {
   const nats = await servers.region(region).connect('commands')
   const layout = await LiveLayout.open(nats)
@@ -31,13 +42,25 @@ export const openWriter = async (
     settings: servers.topology.lease,
     ...(clock === undefined ? {} : { clock }),
   })
-  const log = new JetStreamEventLog(nats, layout, { timeoutMs, fence: lease })
+  const mirrors = waits && new MirrorAcks(nats, layout, { streams: waits, timeoutMs })
+  if (waits !== undefined) {
+    const feed = new NatsLiveFeed(nats, layout, { interest: 'everything' })
+    const reports = new MirrorReports(nats, feed, layout, waits)
+    await feed.start()
+    t.teardown(async () => {
+      reports.stop()
+      mirrors?.close()
+      await feed.stop()
+    })
+  }
+  const fence = new HomeFence(lease, mirrors)
+  const log = new JetStreamEventLog(nats, layout, { timeoutMs, fence })
   t.teardown(() => {
     lease.close()
     log.close()
     layout.close()
   })
-  return { region, lease, layout, log }
+  return { region, lease, layout, log, fence }
 }
 
 /** Waits until a writer may, or may not, write a stream. */
@@ -90,6 +113,8 @@ export class NaiveClient {
         try {
           const last = await writer.log.last(this.#aggregate)
           if (last?.envelope.commandId === event.envelope.commandId) {
+            // Another region may be the home by now, or no mirror has the event.
+            if (!(await writer.fence.confirm(last.stream, last.streamSeq))) continue
             this.#ack(writer.region, event.envelope.commandId, last.stream, last.streamSeq)
             break
           }

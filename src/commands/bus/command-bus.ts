@@ -102,8 +102,8 @@ export interface CommandBusOptions {
    * one.
    */
   readonly shared?: SharedConversations | undefined
-  /** Region epoch of the events: 1 until a region is promoted. */
-  readonly epoch: number
+  /** Returns the epoch of the stream that holds an aggregate. Default: 1, as in a system of one region. */
+  readonly epochOf?: ((aggregate: AggregateRef) => number) | undefined
   /**
    * Whether this node decides the commands of an aggregate. In a system of several regions, the home of its stream
    * does. Default: yes.
@@ -117,14 +117,14 @@ export const createCommandBus = ({
   states,
   lookup,
   shared: sharedConversations,
-  epoch,
+  epochOf = () => 1,
   decides,
   limits: given,
 }: CommandBusOptions): CommandBus => {
   const limits: BusLimits = { ...defaultBusLimits, ...given }
   const { conversations, users } = states.caches
   const inFlight = new CommandsInFlight()
-  const shared = { log, epoch, inFlight, limits, failures: states.failures }
+  const shared = { log, epochOf, inFlight, limits, failures: states.failures }
   const userQueues = new CommandQueues({
     ...shared,
     cache: users,

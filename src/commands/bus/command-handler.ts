@@ -1,4 +1,5 @@
 import {
+  type AggregateRef,
   ConfabError,
   type ConversationEvent,
   currentVersion,
@@ -102,7 +103,7 @@ export interface QueueContext<S extends AggregateState, E extends LoggedEvent, C
   readonly handler: CommandHandler<S, E, C>
   readonly cache: AggregateCache<S, E>
   readonly log: EventLog
-  readonly epoch: number
+  readonly epochOf: (aggregate: AggregateRef) => number
   readonly inFlight: CommandsInFlight
   readonly limits: QueueLimits
   readonly failures: FailureLog
@@ -221,7 +222,8 @@ export const settle = <E, C extends Command>(
  * yet.
  */
 export const newEventOf = <S extends AggregateState, E extends LoggedEvent, C extends Command>(
-  { handler, epoch }: QueueContext<S, E, C>,
+  { handler, epochOf }: QueueContext<S, E, C>,
+  aggregate: AggregateRef,
   state: S,
   queued: QueuedCommand<E, C>,
   event: E,
@@ -231,6 +233,7 @@ export const newEventOf = <S extends AggregateState, E extends LoggedEvent, C ex
   const version = currentVersion(type)
   const n = handler.ordinal(state, event)
   const actor = command.from
+  const epoch = epochOf(aggregate)
   const envelope: Envelope =
     traceparent === undefined
       ? { type, version, seq, n, actor, commandId, epoch }

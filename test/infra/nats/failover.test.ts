@@ -6,6 +6,7 @@ import { planRegions } from '../../../src/infra/nats/regions/apply-regions.ts'
 import { HomeChange } from '../../../src/infra/nats/regions/change-home.ts'
 import type { OpenRegion } from '../../../src/infra/nats/regions/open-region.ts'
 import { RegionJournal } from '../../../src/infra/nats/regions/region-journal.ts'
+import { rejoinRegion } from '../../../src/infra/nats/regions/rejoin-region.ts'
 import { applied, definitions, startRegions, type TestRegions } from '../../harness/nats-regions.ts'
 import { NaiveClient, openWriter, untilLease } from '../../harness/region-writer.ts'
 
@@ -133,4 +134,42 @@ t.test('failover: acks of the old home end before the new one begins', async t =
   )
   t.equal(new Set(atB).size, atB.length)
   t.comment(`${acked.length} acked, ${lost.length} lost, cut ${cut}`)
+})
+
+t.test('with acknowledgements of mirrors, a failover loses no acked event', async t => {
+  const servers = await startRegions(t, { delayMs: 10 })
+  const open = await applied(servers)
+  const waits = new Set(['CONV_0'])
+  const [a, b] = [await openWriter(t, servers, 'a', { waits }), await openWriter(t, servers, 'b', { waits })]
+  await untilLease(a, 'CONV_0')
+  const clients = Array.from(
+    { length: 10 },
+    (_, n) => new NaiveClient({ family: Family.conversation, id: `c${n}` }, [a, b]),
+  )
+  const acked = () => clients.flatMap(client => client.acked)
+  while (acked().length < 100) await sleep(20)
+  servers.region('a').link.hold(true)
+  const reachable = open.filter(({ region }) => region.name !== 'a')
+  await change(servers, reachable, 'failover', 'b')
+  servers.region('a').link.hold(false)
+  const { length } = acked()
+  // The mirror in a: the new home acknowledges nothing before the old one has rejoined.
+  await sleep(200)
+  t.equal(acked().length, length)
+  const journal = await RegionJournal.open(open, 3, undefined)
+  await journal.begin({ kind: 'rejoin', streams: logStreams, to: 'a', homeLast: {} })
+  await rejoinRegion({ topology: servers.topology, definitions, open, journal })
+  await journal.close()
+  // A process that has read events beyond the cut starts again.
+  await openWriter(t, servers, 'a', { waits })
+  while (acked().length < length + 100) await sleep(20)
+  await Promise.all(clients.map(client => client.stop()))
+  const ids = await idsIn(open[1] as OpenRegion, 'CONV_0')
+  t.same(
+    acked().filter(({ commandId }) => !ids.includes(commandId)),
+    [],
+    'every acked event is in the new home',
+  )
+  t.equal(new Set(ids).size, ids.length, 'no event twice')
+  t.ok(acked().some(({ region }) => region === 'b'))
 })

@@ -37,6 +37,10 @@ class Served implements ServedStreams {
     return this.#epochs.get(stream)
   }
 
+  async confirm(stream: string): Promise<boolean> {
+    return this.#epochs.has(stream)
+  }
+
   streamOf({ family }: { readonly family: string }): string {
     return family === 'conv' ? 'CONV_0' : 'USER_0'
   }

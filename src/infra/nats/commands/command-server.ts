@@ -28,6 +28,12 @@ export interface CommandServerOptions {
   readonly served?: ServedStreams | undefined
 }
 
+/** Returns an answer when it may be given. Otherwise the outcome is unknown to the client, and another node decides. */
+const confirmed = async <T>(served: ServedStreams, stream: string, answer: T): Promise<T> => {
+  if (await served.confirm(stream)) return answer
+  throw new ConfabError('UNAVAILABLE', 'The home of the conversation is changing. Try again.')
+}
+
 /** Executes commands that edge nodes in other processes send. Makes this process a commands node. */
 export class CommandServer {
   readonly #nats: Nats
@@ -185,8 +191,13 @@ export class CommandServer {
       inProgress.delete(call)
       if (registration === this.#registration && inProgress.size === 0) this.#onIdle?.()
     }
-    this.#options.bus
-      .execute(request, context)
+    const executed = this.#options.bus.execute(request, context)
+    const { served } = this.#options
+    const answered =
+      served === undefined
+        ? executed
+        : executed.then(answer => confirmed(served, served.streamOf(aggregateOf(request, from)), answer))
+    answered
       .then(
         answer => {
           const data = encodeAnswer(answer)

@@ -24,6 +24,9 @@ export const commandPattern = 'cmd.to.*'
 /** `announcements`: heartbeats of the commands nodes. `request`: asks all nodes to announce themselves now. */
 export const CommandSubject = { announcements: 'cmd.members', request: 'cmd.who' } as const
 
+/** The positions of mirrors, from commands nodes of their regions to those of the homes. */
+export const mirroredSubject = 'cmd.mirrored'
+
 /**
  * The heartbeat of a commands node. `here`: it accepts commands. `leaving`: it accepts no more, and answers those it
  * has. `gone`: it answers none.
@@ -50,6 +53,11 @@ export interface ServedStreams {
   epochs(): ReadonlyMap<string, number>
   /** The epoch of one of them; undefined for any other stream. */
   epochOf(stream: string): number | undefined
+  /**
+   * Resolves with whether the node may answer a command of a stream: it still decides for the stream, and the events
+   * that it knows count.
+   */
+  confirm(stream: string): Promise<boolean>
   /** The stream that holds an aggregate. */
   streamOf(aggregate: AggregateRef): string
   /** Calls `listener` when `epochs` changes. Returns a function that removes the listener. */

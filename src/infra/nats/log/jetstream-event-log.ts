@@ -10,7 +10,14 @@ import {
   subjectOf,
 } from '../../../events/index.ts'
 import { type Nats, type PendingRequest, ReplyInbox, rawHeaders } from '../client/connection.ts'
-import { isConflict, isDuplicateInBatch, isRefusal, readAck, refusalError } from '../client/publish-ack.ts'
+import {
+  isConflict,
+  isDuplicateInBatch,
+  isRefusal,
+  type PublishAck,
+  readAck,
+  refusalError,
+} from '../client/publish-ack.ts'
 import { maxPayload } from '../embedded/server-process.ts'
 import type { LogLayout } from './log-layout.ts'
 import { LogReader, unavailable } from './log-reader.ts'
@@ -49,8 +56,11 @@ export const headerBlock = (envelope: Envelope, more: string): string => {
 /** Says whether this process may write a stream: with several regions, while it holds the lease of the stream. */
 export interface WriteFence {
   mayWrite(stream: string): boolean
-  /** Called with the position of each event that this process stored and acknowledged. */
-  onStored(stream: string, streamSeq: number): void
+  /**
+   * Called with the position of each event that this process stored, before it is acknowledged. Returns true when the
+   * acknowledgement has to wait: `release` is called later, with false when it may not be given.
+   */
+  holds(stream: string, streamSeq: number, release: (mayAck: boolean) => void): boolean
 }
 
 const fenced = 'this process holds no lease of the stream'
@@ -80,11 +90,12 @@ class PendingAppend implements PendingRequest {
 
   answer(msg: Msg): boolean {
     const ack = readAck(msg)
-    // Another region may be the home by now, without this event.
-    if (!isRefusal(ack) && this.#fence?.mayWrite(ack.stream) === false) this.#reject(unavailable(fenced))
-    else if (!isRefusal(ack)) {
-      this.#fence?.onStored(ack.stream, ack.seq)
-      this.#resolve({ position: { stream: ack.stream, streamSeq: ack.seq }, duplicate: ack.duplicate })
+    if (!isRefusal(ack)) {
+      const isHeld = this.#fence?.holds(ack.stream, ack.seq, mayAck => {
+        if (mayAck) this.#acknowledge(ack)
+        else this.#reject(unavailable('no mirror has the event yet'))
+      })
+      if (isHeld !== true) this.#acknowledge(ack)
     } else if (isConflict(ack)) this.#reject(new ConflictError(this.subject, this.#expected))
     else if (isDuplicateInBatch(ack)) this.#reject(new DuplicateInBatchError())
     else this.#reject(refusalError(ack))
@@ -93,6 +104,12 @@ class PendingAppend implements PendingRequest {
 
   fail(why: string): void {
     this.#reject(unavailable(why))
+  }
+
+  #acknowledge({ stream, seq, duplicate }: PublishAck): void {
+    // Another region may be the home by now, without this event.
+    if (this.#fence?.mayWrite(stream) === false) this.#reject(unavailable(fenced))
+    else this.#resolve({ position: { stream, streamSeq: seq }, duplicate })
   }
 }
 

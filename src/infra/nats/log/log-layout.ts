@@ -1,5 +1,6 @@
 import type { StreamConfig, StreamInfo } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
+import type { Cut } from '../../../commands/index.ts'
 import {
   type AggregateRef,
   Family,
@@ -30,6 +31,8 @@ export interface LogLayout {
   originOf(stream: string): Position | undefined
   /** Epoch of a stream: how often its home changed between regions, from 1. 1 in a system of one region. */
   epochOf(stream: string): number
+  /** The changes of a stream's home after which events may be lost, ascending. */
+  cutsOf(stream: string): readonly Cut[]
   /**
    * The beginning of the subject to which an event of an aggregate is published. Empty in a system of one region. With
    * several regions it is the epoch of the stream, so that a writer of an earlier epoch reaches no stream. Undefined
@@ -90,6 +93,8 @@ export const RegionMetadata = {
   epoch: 'confab.epoch',
   /** The subjects under which readers find the events, with spaces between them. A mirror takes no subjects itself. */
   subjects: 'confab.subjects',
+  /** The cuts of the stream: `2:1200 5:3400`, ascending. In epoch 2 the stream continues after event 1,200. */
+  cuts: 'confab.cuts',
 } as const
 
 /** The epoch of a stream that has never changed its home. */
@@ -104,6 +109,16 @@ export const ingestSubject = (epoch: number | '*', subject: string): string => `
 /** Returns the epoch of a stream. */
 export const epochIn = ({ metadata }: Pick<StreamConfig, 'metadata'>): number =>
   Number(metadata?.[RegionMetadata.epoch] ?? firstEpoch)
+
+/** Returns the cuts of a stream, ascending. */
+export const cutsIn = ({ metadata }: Pick<StreamConfig, 'metadata'>): Cut[] =>
+  (metadata?.[RegionMetadata.cuts] ?? '')
+    .split(' ')
+    .filter(text => text !== '')
+    .map(text => {
+      const [epoch = 0, streamSeq = 0] = text.split(':').map(Number)
+      return { epoch, streamSeq }
+    })
 
 /** Returns the subjects under which a stream stores its messages. None for a copy that a restore made. */
 export const storedSubjectsOf = ({
@@ -186,6 +201,7 @@ export const discoverLog = async (connection: NatsConnection): Promise<FixedLayo
   const origins = new Map(streams.map(stream => [stream, originIn(byName.get(stream) as StreamInfo)]))
   const originOf = (stream: string): Position | undefined => origins.get(stream)
   const ingests = new Map(streams.map(stream => [stream, ingestOf(byName.get(stream) as StreamInfo)]))
+  const cuts = new Map(streams.map(stream => [stream, cutsIn((byName.get(stream) as StreamInfo).config)]))
   const isOneRegion = [...ingests.values()].every(({ prefix }) => prefix === '')
   const streamOf = ({ family, id }: AggregateRef): string => byFamily[family][partitionOf(id)] as string
   return {
@@ -198,8 +214,9 @@ export const discoverLog = async (connection: NatsConnection): Promise<FixedLayo
     },
     originOf,
     epochOf: stream => ingests.get(stream)?.epoch ?? firstEpoch,
+    cutsOf: stream => cuts.get(stream) ?? [],
     ingestPrefixOf: aggregate => (isOneRegion ? '' : ingests.get(streamOf(aggregate))?.prefix),
     takesEvents: stream => ingests.get(stream)?.prefix !== undefined,
-    fingerprint: JSON.stringify([streams, byFamily, streams.map(originOf), [...ingests]]),
+    fingerprint: JSON.stringify([streams, byFamily, streams.map(originOf), [...ingests], [...cuts]]),
   }
 }

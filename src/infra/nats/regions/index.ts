@@ -6,8 +6,10 @@ export {
 } from './apply-regions.ts'
 export { checkRegion } from './check-region.ts'
 export type { Conflict, RegionChange } from './compare-regions.ts'
+export { HomeFence } from './home-fence.ts'
 export { Lease } from './lease.ts'
 export { loadTopology } from './load-topology.ts'
+export { MirrorAcks, MirrorReports } from './mirror-acks.ts'
 export { domainOf, type OpenRegion } from './open-region.ts'
 export {
   newestPromises,

@@ -1,7 +1,6 @@
 import { type Nats, rawHeaders } from '../client/connection.ts'
 import { isSequenceConflict } from '../client/jetstream-api.ts'
 import { isRefusal, readAck } from '../client/publish-ack.ts'
-import type { WriteFence } from '../log/jetstream-event-log.ts'
 import { readDocument, readRemoteDocument } from './promise-document.ts'
 import { type HomePromise, majorityOf, type Promises } from './promises.ts'
 import { grantSubject, promisesSubject } from './promises-stream.ts'
@@ -58,7 +57,7 @@ const leastTimeoutMs = 1_000
  * cut off stops before a new home begins, without a word from an operator. The server that stores the message checks
  * the condition: one that lost its leadership cannot grant.
  */
-export class Lease implements WriteFence {
+export class Lease {
   readonly #nats: Nats
   readonly #options: LeaseOptions
   readonly #clock: Clock
@@ -111,6 +110,11 @@ export class Lease implements WriteFence {
 
   onStored(stream: string, streamSeq: number): void {
     this.#stored.set(stream, streamSeq)
+  }
+
+  /** The sequence of the last event of a stream that this process has stored; 0 for none. */
+  storedIn(stream: string): number {
+    return this.#stored.get(stream) ?? 0
   }
 
   /** Calls `listener` when the streams change that this process may write. Returns a function that removes it. */

@@ -1,7 +1,7 @@
 import { auditSubject, Family, livePatternOf, SubjectPattern } from '../../../events/index.ts'
 import { otherAccountsPrefix } from '../client/inboxes.ts'
 import { apiSubject } from '../client/jetstream-api.ts'
-import { CommandSubject, commandPattern } from '../commands/command-wire.ts'
+import { CommandSubject, commandPattern, mirroredSubject } from '../commands/command-wire.ts'
 import { Bucket, type BucketDefinition, bucketStream, bucketSubject } from '../coordination/buckets.ts'
 import { projectionStatusSubject } from '../coordination/projection-coordination.ts'
 import { revocationPatterns } from '../coordination/revocation-bucket.ts'
@@ -160,6 +160,7 @@ const roleNeeds: Readonly<Record<ProcessRole, (streams: NamedStreams) => Needs>>
       DigestSubject.all,
       CommandSubject.announcements,
       CommandSubject.request,
+      mirroredSubject,
       grantSubject('*', '*'),
       remotePromises('*', promisesSubject('*')),
     ],
@@ -169,6 +170,7 @@ const roleNeeds: Readonly<Record<ProcessRole, (streams: NamedStreams) => Needs>>
       DigestSubject.request,
       CommandSubject.announcements,
       CommandSubject.request,
+      mirroredSubject,
     ],
     answer: [commandPattern],
   }),
