@@ -8,7 +8,7 @@ import {
   type SharedConversations,
   type StateReader,
 } from '../../src/commands/index.ts'
-import type { ConversationRequest, UserRequest } from '../../src/events/index.ts'
+import type { AggregateRef, ConversationRequest, UserRequest } from '../../src/events/index.ts'
 import { MemoryEventLog, MemoryLiveFeed, MemorySnapshotStore } from '../../src/infra/memory/index.ts'
 import { at } from './given.ts'
 
@@ -36,6 +36,7 @@ export const setUp = async (
     shared?: SharedConversations
     snapshots?: MemorySnapshotStore
     epoch?: number
+    decides?: (aggregate: AggregateRef) => boolean
   } = {},
 ): Promise<Node> => {
   const log = more.log ?? new MemoryEventLog()
@@ -52,6 +53,7 @@ export const setUp = async (
     shared: more.shared,
     states,
     epoch: more.epoch ?? 1,
+    ...(more.decides === undefined ? {} : { decides: more.decides }),
     ...(more.limits === undefined ? {} : { limits: more.limits }),
   })
   await feed.start()

@@ -81,18 +81,21 @@ export const isOtherHome = (error: unknown): boolean => error instanceof Error &
 export const atHome = <S extends AggregateState, E extends LoggedEvent, C extends Command>(
   handler: CommandHandler<S, E, C>,
   decides: ((command: C, state: S) => boolean) | undefined,
-): CommandHandler<S, E, C> =>
-  decides === undefined
-    ? handler
-    : {
-        ...handler,
-        decide: (state, command) => {
-          const decision = handler.decide(state, command)
-          if (!(decision instanceof Promise) && 'event' in decision && !decides(command, state))
-            throw otherHome()
-          return decision
-        },
-      }
+): CommandHandler<S, E, C> => {
+  if (decides === undefined) return handler
+  const current = new WeakSet<C>()
+  return {
+    ...handler,
+    decide: (state, command) => {
+      const decision = handler.decide(state, command)
+      if (decision instanceof Promise || !('event' in decision) || decides(command, state)) return decision
+      // On the newest state the command may have nothing to change.
+      if (current.has(command)) throw otherHome()
+      current.add(command)
+      return handler.refresh(command)
+    },
+  }
+}
 
 /** Shared by all queues of a family. */
 export interface QueueContext<S extends AggregateState, E extends LoggedEvent, C extends Command> {

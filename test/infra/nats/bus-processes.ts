@@ -15,6 +15,7 @@ import {
   JetStreamSnapshots,
   NatsLiveFeed,
   RemoteCommandBus,
+  type ServedStreams,
 } from '../../../src/infra/nats/index.ts'
 import { readAll } from '../../commands/bus-under-load.ts'
 import { HeldFeed } from '../../harness/held-feed.ts'
@@ -53,10 +54,14 @@ export const openLocal = async (t: Test, nats: TestNats, options: Options = {}) 
 export const openServer = async (
   t: Test,
   nats: TestNats,
-  { wrap = bus => bus, ...options }: Options & { wrap?: (bus: CommandBus) => CommandBus } = {},
+  {
+    wrap = bus => bus,
+    served,
+    ...options
+  }: Options & { wrap?: (bus: CommandBus) => CommandBus; served?: ServedStreams } = {},
 ) => {
   const opened = await openLocal(t, nats, options)
-  const server = new CommandServer(opened.connected, { bus: wrap(opened.bus) })
+  const server = new CommandServer(opened.connected, { bus: wrap(opened.bus), served })
   await server.start()
   t.teardown(() => server.stop())
   return { ...opened, server }
@@ -71,7 +76,9 @@ export const openRemote = async (
   const opened = await openLog(t, nats, options)
   const held = new HeldFeed(opened.feed)
   const states = createFollowingStates({ ...opened, feed: held })
-  const bus = new RemoteCommandBus(opened.connected, states, limits)
+  const bus = new RemoteCommandBus(opened.connected, states, limits, aggregate =>
+    opened.log.streamOf(aggregate),
+  )
   await opened.feed.start()
   t.teardown(() => bus.close())
   return { ...opened, bus, states, held }

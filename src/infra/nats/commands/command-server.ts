@@ -24,7 +24,7 @@ export interface CommandServerOptions {
   readonly onError?: (error: unknown) => void
   /** `outcome`: `ok` or the error code. `seconds`: from receiving the command to answering it. */
   readonly onAnswered?: (type: string, outcome: string, seconds: number) => void
-  /** What this node decides in a system of several regions. Default: the system has one region, and it decides all. */
+  /** The streams that this node decides in a system of several regions. Default: one region, and all commands. */
   readonly served?: ServedStreams | undefined
 }
 
