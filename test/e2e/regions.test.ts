@@ -43,9 +43,10 @@ t.test('processes in the home and in a mirror form one system', { timeout: 120_0
   }
   // A short timeout: a send that no home answers fails within the test.
   const short = { CONFAB_COMMANDS_REMOTE_TIMEOUT: '3s' }
+  const narrow = { CONFAB_EDGE_INTEREST: 'conversations' }
   const [atA, atB, standby] = await Promise.all([
     start('a', 'edge', short),
-    start('b', 'edge', short),
+    start('b', 'edge', { ...short, ...narrow }),
     start('b', 'commands'),
     start('a', 'commands'),
     start('a', 'projections'),
@@ -64,6 +65,7 @@ t.test('processes in the home and in a mirror form one system', { timeout: 120_0
   }
   const metric = async (confab: ConfabProcess, pattern: RegExp): Promise<number> =>
     Number(pattern.exec(await (await fetch(`${confab.adminUrl}/metrics`)).text())?.[1] ?? 0)
+  const isNarrow = async (): Promise<boolean> => (await metric(atB, /^confab_feed_narrow (\d)/m)) === 1
   const inboxHead = async (user: string): Promise<unknown> => {
     const { items } = (await get(atB, user, '/v1/inbox')) as { items: { c: string; head: number }[] }
     return items.find(({ c }) => c === 'tea')?.head
@@ -71,7 +73,16 @@ t.test('processes in the home and in a mirror form one system', { timeout: 120_0
 
   const [alice, bob] = await Promise.all([connect(atA, 'alice'), connect(atB, 'bob')])
 
+  await t.test('after an answer its effect is readable at the mirror', async t => {
+    for (let n = 0; n < 10; n++) {
+      await bob.ok('create', { c: `new-${n}`, kind: 'group', members: ['alice'], key: `k-${n}` })
+      t.match(await bob.request('history', { c: `new-${n}`, after: 0, limit: 10 }), { ok: true })
+    }
+  })
+
   await t.test('a client at the mirror sends, and the members in both regions receive it once', async t => {
+    // The standby commands node of the region writes the digests of its copy.
+    await until(isNarrow)
     await bob.ok('create', { c: 'tea', kind: 'group', members: ['alice'], key: 'k' })
     const seqs: unknown[] = []
     for (let n = 1; n <= 20; n++) {
@@ -86,6 +97,7 @@ t.test('processes in the home and in a mirror form one system', { timeout: 120_0
     }
     const again = await bob.ok('send', { c: 'tea', m: 'bob-1', text: 'ginger 1' })
     t.equal(again.seq, 2, 'a retry counts once')
+    t.equal(await isNarrow(), true, 'digests are in time')
   })
 
   await t.test('views of the mirror answer history and inbox', async t => {

@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import { markLogged } from '../../base/logged-errors.ts'
 import type { Logger } from '../../base/logger.ts'
+import { sleep } from '../../base/sleep.ts'
 import {
   type AppData,
   type BanItem,
@@ -25,7 +26,7 @@ import { type Invitation, invitationList } from '../domain/invitations.ts'
 import { marksOf, type UserState, userType } from '../domain/user-state.ts'
 import type { EventLog, SnapshotStore } from '../ports/event-log.ts'
 import type { LiveFeed } from '../ports/live-feed.ts'
-import { AggregateCache } from './aggregate-cache.ts'
+import { AggregateCache, type CacheEntry } from './aggregate-cache.ts'
 
 /** Read-only view of a conversation's current state. It changes with the state, so do not keep it. */
 export interface ConversationView {
@@ -163,15 +164,66 @@ export const createStates = (options: StateOptions): DecidingStates => {
   return { ...readerOf(caches, failures, options.limits), caches, failures }
 }
 
+export interface FollowingStateOptions extends StateOptions {
+  /** Whether the log of this process is a copy that may be behind the acks of commands. Default: no. */
+  readonly isCopy?: boolean
+}
+
 /** Creates the states of a process that decides nothing. It reads snapshots and does not write them. */
-export const createFollowingStates = (options: StateOptions): FollowingStates => {
+export const createFollowingStates = (options: FollowingStateOptions): FollowingStates => {
   const { snapshots } = options
   const caches = createStateCaches({
     ...options,
     snapshots: { load: aggregate => snapshots.load(aggregate), save: async () => {} },
   })
-  const reader = readerOf(caches, new FailureLog(options.logger), options.limits)
-  return { ...reader, appended: (c, seq) => caches.conversations.knows(c, seq) }
+  const failures = new FailureLog(options.logger)
+  if (options.isCopy !== true)
+    return {
+      ...readerOf(caches, failures, options.limits),
+      appended: (c, seq) => caches.conversations.knows(c, seq),
+    }
+  const acked = new AckedEvents(caches.conversations)
+  return {
+    ...readerOf(caches, failures, options.limits, c => acked.current(c)),
+    appended: (c, seq) => acked.add(c, seq),
+  }
+}
+
+/** Conversations with recent acks, and the time for which an ack counts, ms: a copy is seldom further behind. */
+const recentAcks = { max: 10_000, ttl: 10_000 }
+/** Longest wait of a read for an event that the copy lacks, and the time between two looks, ms. */
+const copyWaitMs = 500
+const copyPollMs = 5
+
+/** Events that the home has acknowledged to this process, and that its own copy of the log may not have yet. */
+class AckedEvents {
+  readonly #conversations: StateCaches['conversations']
+  readonly #acked = new LRUCache<string, number>(recentAcks)
+
+  constructor(conversations: StateCaches['conversations']) {
+    this.#conversations = conversations
+  }
+
+  add(c: string, seq: number): void {
+    if (seq > (this.#acked.peek(c) ?? 0)) this.#acked.set(c, seq)
+    this.#conversations.knows(c, seq)
+  }
+
+  /**
+   * Returns a conversation as of the copy's last event, and of the acks, for which it waits a short time. A copy that is
+   * cut off from the home stays readable. Throws ConfabError UNAVAILABLE for a conversation that it does not have yet.
+   */
+  async current(c: string): Promise<CacheEntry<ConversationState, ConversationEvent>> {
+    let entry = await this.#conversations.current(c)
+    const seq = this.#acked.get(c) ?? 0
+    this.#conversations.knows(c, seq)
+    for (let waitedMs = 0; entry.state.seq < seq && waitedMs < copyWaitMs; waitedMs += copyPollMs) {
+      await sleep(copyPollMs)
+      entry = this.#conversations.cached(c) ?? (await this.#conversations.load(c))
+    }
+    if (entry.state.seq === 0 && seq > 0) throw new ConfabError('UNAVAILABLE')
+    return entry
+  }
 }
 
 const createStateCaches = ({ log, snapshots, feed, limits, viewHead }: StateOptions): StateCaches => {
@@ -202,14 +254,14 @@ const readerOf = (
   { conversations, users }: StateCaches,
   failures: FailureLog,
   { channelMembers = defaultBusLimits.channelMembers }: StateOptions['limits'] = {},
+  current = (c: string) => conversations.current(c),
 ): StateReader => {
   const viewOf = (state: ConversationState) => viewOfConversation(state, channelMembers)
   const rejectCoded = (error: unknown): never => {
     failures.report(error, {})
     throw ConfabError.from(error)
   }
-  const currentConversation = (c: string) =>
-    conversations.current(c).then(({ state }) => viewOf(state), rejectCoded)
+  const currentConversation = (c: string) => current(c).then(({ state }) => viewOf(state), rejectCoded)
   return {
     conversation: c => {
       const entry = conversations.cached(c)
