@@ -140,13 +140,36 @@ t.test('processes in the home and in a mirror form one system', { timeout: 120_0
     }
   })
 
-  const log = await replayLog(['--nats', servers.region('a').url])
-  t.equal(log.get('tea')?.length, 23, 'once in the log')
-  t.equal(
-    await metric(standby, /confab_command_seconds_count\{[^}]*\} (\d+)/),
-    0,
-    'a standby decides nothing',
-  )
+  const decidedByStandby = () => metric(standby, /confab_command_seconds_count\{[^}]*\} (\d+)/)
+  t.equal(await decidedByStandby(), 0, 'a standby decides nothing')
+
+  await t.test('a switch-over moves the commands to the standby, and each counts once', async t => {
+    let isMoving = true
+    const load = [alice, bob].map(async (client, index) => {
+      let sent = 0
+      for (; isMoving || sent < 20; sent++) {
+        const message = { c: 'tea', m: `moving-${index}-${sent}`, text: 'still here' }
+        await until(async () => (await client.request('send', message)).ok === true)
+      }
+      return sent
+    })
+    const moved = await runConfab(['region', 'switch-over', '--all', '--to', 'b', '--yes', ...flags])
+    t.equal(moved.code, 0, moved.stderr)
+    await until(async () => (await decidedByStandby()) > 0)
+    isMoving = false
+    const sent = (await Promise.all(load)).reduce((sum, one) => sum + one)
+    const all = Array.from({ length: 23 + sent }, (_, i) => i + 1)
+    for (const client of [alice, bob]) {
+      await client.event('tea', all.length)
+      t.same(client.seqs('tea'), all, 'in order, and once')
+    }
+    for (const region of ['a', 'b']) {
+      const log = await replayLog(['--nats', servers.region(region).url])
+      const messages = (log.get('tea') ?? []).map(({ m }) => m)
+      t.equal(messages.length, all.length, `in region ${region}`)
+      t.equal(new Set(messages).size, all.length, 'no message twice')
+    }
+  })
   for (const confab of processes) {
     t.equal(await confab.stop(), 0)
     t.notMatch(confab.output(), 'NATS_RIGHTS')
