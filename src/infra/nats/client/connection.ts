@@ -12,6 +12,7 @@ import {
   type TlsOptions,
 } from '@nats-io/transport-node'
 import { readTlsFiles, type TlsFiles } from '../../../base/tls-files.ts'
+import { certificateFacts } from '../../certificates/certificate-facts.ts'
 import { defaultInboxPrefix } from './inbox-options.ts'
 import { isAuthorizationError, NatsError, NatsProblem } from './nats-error.ts'
 import { type Refusal, RefusalReports, refusalText } from './refusals.ts'
@@ -49,7 +50,10 @@ export interface Nats {
   onRefusedPublish(listener: (subject: string) => void): () => void
   /** Returns a new subject for answers, under the prefix of this connection. */
   newInbox(): string
-  /** The user of this connection; undefined for a token, and without credentials. */
+  /**
+   * The user of this connection: that of the URL, or else the name in its certificate. Undefined for a token, and
+   * without credentials.
+   */
   readonly user: string | undefined
   /**
    * Subscribes to a subject. An error of `listener`, thrown or rejected, is reported as `listenerFailed` does, and the
@@ -84,6 +88,12 @@ const identityOf = (servers: readonly string[]): typeof checkServerIdentity => {
     const problems = addresses.map(address => checkServerIdentity(address, certificate))
     return problems.includes(undefined) ? undefined : problems[0]
   }
+}
+
+/** The name in the certificate that a connection shows. Throws TlsError. */
+const certifiedName = (files: TlsFiles = {}): string | undefined => {
+  const { cert } = readTlsFiles('nats', files)
+  return cert === undefined ? undefined : certificateFacts(cert).name
 }
 
 /**
@@ -121,6 +131,7 @@ export const connectNats = async (options: NatsOptions): Promise<Nats> => {
   const inboxPrefix = options.inboxPrefix ?? defaultInboxPrefix
   const credentials = withCredentials(servers)
   const tls = withTls(servers, options.tls)
+  const certified = certifiedName(options.tls)
   let connection: NatsConnection
   try {
     connection = await connect({
@@ -146,7 +157,9 @@ export const connectNats = async (options: NatsOptions): Promise<Nats> => {
     if (isAuthorizationError(error))
       throw new NatsError(
         NatsProblem.rights,
-        `NATS at ${where} refuses the credentials: correct user and password in the addresses (CONFAB_NATS)`,
+        certified === undefined || 'user' in credentials
+          ? `NATS at ${where} refuses the credentials: correct user and password in the addresses (CONFAB_NATS)`
+          : `NATS at ${where} has no user for the certificate of ${certified} in ${options.tls?.certFile}: use that of a user (CONFAB_NATS_TLS_CERT), or user and password in the addresses (CONFAB_NATS)`,
         error,
       )
     throw new NatsError(
@@ -182,7 +195,7 @@ export const connectNats = async (options: NatsOptions): Promise<Nats> => {
   const notice = (text: string): void =>
     guarded('connection notices', () => options.onNotice?.(`nats: ${text}`))
 
-  const user = 'user' in credentials ? credentials.user : undefined
+  const user = 'user' in credentials ? credentials.user : certified
   const refusedPublishListeners = new Set<(subject: string) => void>()
   const reports = new RefusalReports()
   const refused = ({ operation, subject }: PermissionViolationError): void => {

@@ -1,0 +1,111 @@
+#!/bin/sh
+# Starts nats-servers with TLS and client certificates on this machine, on the loopback, with the files of nats/tls. For
+# trying them out, not for production: a machine that fails takes all servers with it.
+#
+#   sh ops/nats/start.sh single|cluster|edge-site [first port (23000)] [folder (./data/nats-tls)]
+#
+#   single     one server                                          nats/tls/single.conf
+#   cluster    three servers                                       nats/tls/cluster.conf
+#   edge-site  three servers, and a leaf node beside edge nodes    nats/tls/cluster-with-sites.conf, edge-site.conf
+#
+# It uses 40 ports from the first one on. The folder gets certificates (certs/), data, logs, ids of the processes, and
+# a file for each user of NATS: ". <folder>/edge.env" sets the variables with which confab connects as edge. Only this
+# user may read the folder. Ctrl-C or SIGTERM stops all servers in order. The programs confab and nats-server have to be
+# in the PATH; CONFAB and NATS_SERVER name other ones.
+set -eu
+
+setup=${1:-}
+first=${2:-23000}
+folder=${3:-./data/nats-tls}
+confab=${CONFAB:-confab}
+server=${NATS_SERVER:-nats-server}
+conf=$(cd "$(dirname "$0")/../../nats/tls" && pwd)
+
+case $setup in
+  single) config=single servers="1" ;;
+  cluster) config=cluster servers="1 2 3" ;;
+  edge-site) config=cluster-with-sites servers="1 2 3" ;;
+  *) echo "usage: sh ops/nats/start.sh single|cluster|edge-site [first port] [folder]" >&2; exit 2 ;;
+esac
+for program in "$confab" "$server"; do
+  command -v "$program" >/dev/null || { echo "$program does not exist: set CONFAB or NATS_SERVER" >&2; exit 1; }
+done
+umask 077
+mkdir -p "$folder"
+folder=$(cd "$folder" && pwd)
+# nats-server looks for the folder certs here.
+cd "$folder"
+[ -f certs/ca.pem ] || "$confab" certs certs --name localhost 127.0.0.1 > certs.log 2>&1 || { cat certs.log >&2; exit 1; }
+
+# Ports of the server with this number: 0 clients, 1 routes, 2 leaf nodes.
+port() { echo $((first + ($1 - 1) * 10 + $2)); }
+# Addresses of all servers, each with this scheme and kind of port, and this separator.
+addresses() {
+  all=""
+  for n in $servers; do all="$all${all:+$3}$1://127.0.0.1:$(port "$n" "$2")"; done
+  echo "$all"
+}
+
+# How confab connects: the user, its prefix of inboxes, and its certificate.
+for user in edge commands projections several-roles operator analyst; do
+  inbox=$(echo "$user" | tr a-z A-Z)
+  # The user of processes with several roles, as in nats/users.conf.
+  [ "$user" != several-roles ] || inbox=SERVER
+  cat > "$user.env" <<EOF
+export CONFAB_NATS=$(addresses tls 0 ,)
+export CONFAB_NATS_INBOX_PREFIX=_INBOX_$inbox
+export CONFAB_NATS_TLS_CA=$folder/certs/ca.pem
+export CONFAB_NATS_TLS_CERT=$folder/certs/$user.pem
+export CONFAB_NATS_TLS_KEY=$folder/certs/$user-key.pem
+EOF
+done
+
+pids=""
+stop() {
+  trap - INT TERM EXIT
+  [ -z "$pids" ] || kill -TERM $pids 2>/dev/null || true
+  wait
+}
+trap 'stop; exit 0' INT TERM
+trap stop EXIT
+
+# Starts a server. Arguments: name, configuration, port of clients.
+start() {
+  CONFAB_NATS_NAME=$1 CONFAB_NATS_LISTEN=127.0.0.1:$3 "$server" -c "$conf/$2.conf" -l "$folder/$1.log" &
+  pids="$pids $!"
+  echo $! > "$1.pid"
+}
+
+export CONFAB_NATS_ROUTES="[\"$(addresses tls 1 '", "')\"]"
+for n in $servers; do
+  export CONFAB_NATS_CLUSTER_LISTEN=127.0.0.1:$(port $n 1) CONFAB_NATS_LEAF_LISTEN=127.0.0.1:$(port $n 2)
+  export CONFAB_NATS_STORE=data/n$n
+  start "n$n" $config "$(port $n 0)"
+done
+if [ $setup = edge-site ]; then
+  site=$(port 4 0)
+  [ -f site.password ] || echo "p$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')" > site.password
+  export CONFAB_NATS_EDGE_PASSWORD=$(cat site.password)
+  cat > site.env <<EOF
+# Of an edge process beside the leaf node.
+export CONFAB_NATS=nats://edge:$CONFAB_NATS_EDGE_PASSWORD@127.0.0.1:$site
+export CONFAB_NATS_INBOX_PREFIX=_INBOX_EDGE
+EOF
+  export CONFAB_NATS_HUB="[\"$(addresses tls 2 '", "')\"]"
+  start site edge-site "$site"
+fi
+
+echo "$setup: servers on ports from $first on, in $folder. In another terminal:"
+echo "  . $folder/operator.env"
+[ $setup = single ] && echo "  confab streams apply" || echo "  confab streams apply --replicas 3"
+echo "  . $folder/several-roles.env   # or $(ls *.env | grep -v -e operator -e several | tr '\n' ' ')"
+echo "  confab serve --dev"
+
+# A server that ends, such as for a port in use, ends all.
+while :; do
+  for pid in $pids; do
+    kill -0 "$pid" 2>/dev/null || { echo "a server ended: see the logs in $folder" >&2; exit 1; }
+  done
+  sleep 1 &
+  wait $! || true
+done
