@@ -101,11 +101,16 @@ echo "  . $folder/operator.env"
 echo "  . $folder/several-roles.env   # or $(ls *.env | grep -v -e operator -e several | tr '\n' ' ')"
 echo "  confab serve --dev"
 
-# A server that ends, such as for a port in use, ends all.
-while :; do
+# The others continue without a server that ends, such as for a port in use.
+while [ -n "$pids" ]; do
+  running=""
   for pid in $pids; do
-    kill -0 "$pid" 2>/dev/null || { echo "a server ended: see the logs in $folder" >&2; exit 1; }
+    if kill -0 "$pid" 2>/dev/null; then running="$running $pid"
+    else echo "$(basename "$(grep -lx "$pid" ./*.pid)" .pid) ended: see the logs in $folder" >&2
+    fi
   done
+  pids=$running
   sleep 1 &
   wait $! || true
 done
+exit 1
