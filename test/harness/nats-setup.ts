@@ -10,7 +10,7 @@ import { runbookCommands } from './runbook.ts'
 import { tempFolder } from './temp-folder.ts'
 
 /** The set-ups of ops/nats/start.sh. */
-export type Setup = 'single' | 'cluster' | 'edge-site'
+export type Setup = 'single' | 'cluster' | 'edge-site' | 'regions' | 'two-regions'
 
 /** A user of nats/tls/users.conf, or an edge process beside the leaf node of an edge site. */
 export type SetupUser =
@@ -46,20 +46,24 @@ interface Teardown {
   teardown(fn: () => unknown): void
 }
 
+/** Runs the script until the end of standard input, which is also that of a test that is killed. */
+const guarded = 'sh ops/nats/start.sh "$@" & read -r _; kill -TERM $!; wait $!'
+
 /** Starts a set-up in a temporary folder; the end of the test stops and removes it. */
 export const startSetup = async (t: Teardown, setup: Setup): Promise<NatsSetup> => {
   const work = tempFolder(t)
   const folder = join(work, 'nats')
   // The script uses ports at fixed distances from the first one.
   const [first = 0] = (await freePorts(40)).sort((one, other) => one - other)
-  const script = spawn('sh', ['ops/nats/start.sh', setup, String(first), folder], {
+  const script = spawn('sh', ['-c', guarded, 'sh', setup, String(first), folder], {
     cwd: join(import.meta.dirname, '../..'),
     env: { PATH: await runbookCommands(work) },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: 'pipe',
   })
   const ended = once(script, 'exit')
+  script.stdin.on('error', () => {})
   const stop = async (): Promise<number | null> => {
-    script.kill('SIGTERM')
+    script.stdin.end()
     return ((await ended) as [number | null])[0]
   }
   const closers: (() => Promise<void>)[] = []
@@ -72,8 +76,8 @@ export const startSetup = async (t: Teardown, setup: Setup): Promise<NatsSetup> 
     stream.on('data', chunk => {
       output += chunk
     })
-  while (!output.includes('confab serve')) {
-    if (script.exitCode !== null) throw new Error(`ops/nats/start.sh ended: ${output}`)
+  while (!/confab (serve|region status)/.test(output)) {
+    if (output.includes(' ended: ')) throw new Error(`ops/nats/start.sh: ${output}`)
     await sleep(20)
   }
   const environment = (user: SetupUser): Record<string, string> =>
