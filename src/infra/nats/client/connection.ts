@@ -12,7 +12,6 @@ import {
   type TlsOptions,
 } from '@nats-io/transport-node'
 import { readTlsFiles, type TlsFiles } from '../../../base/tls-files.ts'
-import { certificateFacts } from '../../certificates/certificate-facts.ts'
 import { defaultInboxPrefix } from './inbox-options.ts'
 import { isAuthorizationError, NatsError, NatsProblem } from './nats-error.ts'
 import { type Refusal, RefusalReports, refusalText } from './refusals.ts'
@@ -90,12 +89,6 @@ const identityOf = (servers: readonly string[]): typeof checkServerIdentity => {
   }
 }
 
-/** The name in the certificate that a connection shows. Throws TlsError. */
-const certifiedName = (files: TlsFiles = {}): string | undefined => {
-  const { cert } = readTlsFiles('nats', files)
-  return cert === undefined ? undefined : certificateFacts(cert).name
-}
-
 /**
  * With these options nats.js refuses servers that offer no TLS. Without them it uses TLS only where a server does.
  * nats.js itself reads the files, with each connection. Throws TlsError.
@@ -131,7 +124,7 @@ export const connectNats = async (options: NatsOptions): Promise<Nats> => {
   const inboxPrefix = options.inboxPrefix ?? defaultInboxPrefix
   const credentials = withCredentials(servers)
   const tls = withTls(servers, options.tls)
-  const certified = certifiedName(options.tls)
+  const { name: certified } = readTlsFiles('nats', options.tls ?? {})
   let connection: NatsConnection
   try {
     connection = await connect({
