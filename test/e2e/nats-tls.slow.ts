@@ -28,7 +28,7 @@ const starter = (t: Test, setup: NatsSetup) => {
     data: string,
     more: Record<string, string> = {},
   ): Promise<ConfabProcess> => {
-    const env = { ...setup.environment(user), CONFAB_MEDIA_FOLDER: media, ...more }
+    const env: Record<string, string> = { ...setup.environment(user), CONFAB_MEDIA_FOLDER: media, ...more }
     const confab = await spawnConfab({ data, secret, env, args: ['--roles', roles.join(',')] })
     t.teardown(() => confab.stop())
     return confab
@@ -190,4 +190,37 @@ t.test('edge processes at an edge site do all that those at the cluster do', lim
     await until(() => sent(bob, 'later-cluster'))
     await alice.find(({ t, m }) => t === 'event' && m === 'later-cluster')
   })
+})
+
+t.test('processes of two regions form one system over links with certificates', limits, async t => {
+  const setup = await startSetup(t, 'two-regions')
+  const topology = join(setup.folder, 'topology.yaml')
+  const applied = await setup.operate('streams', 'apply', '--topology', topology)
+  t.equal(applied.code, 0, applied.stderr)
+  const start = starter(t, setup)
+  const folder = tempFolder(t)
+  const inRegion = async (region: 'a' | 'b', role: ProcessRole): Promise<ConfabProcess> =>
+    untilReady(
+      await start(role, [role], join(folder, role === 'commands' ? `${region}-commands` : region), {
+        CONFAB_NATS: `tls://127.0.0.1:${setup.ports[region === 'a' ? 0 : 1]!.client}`,
+        CONFAB_TOPOLOGY: topology,
+      }),
+    )
+  const [atA, atB] = await Promise.all([
+    inRegion('a', 'edge'),
+    inRegion('b', 'edge'),
+    inRegion('a', 'commands'),
+    inRegion('a', 'projections'),
+    inRegion('b', 'projections'),
+  ])
+  const [alice, bob] = await Promise.all([open(t, atA, 'alice'), open(t, atB, 'bob')])
+  await bob.ok('create', { c: 'tea', kind: 'group', members: ['alice'], key: 'k' })
+  await bob.ok('send', { c: 'tea', m: 'from-b', text: 'from the mirror to the home' })
+  await alice.find(({ t, m }) => t === 'event' && m === 'from-b')
+  await alice.ok('send', { c: 'tea', m: 'from-a', text: 'from the home to the mirror' })
+  await bob.find(({ t, m }) => t === 'event' && m === 'from-a')
+  await alice.ok('typing', { c: 'tea', on: true })
+  await bob.find(({ type, user }) => type === 'typing' && user === 'alice')
+  const status = await setup.operate('region', 'status', '--topology', topology)
+  t.match(status.stdout, /^CONV_0 +mirror +b +3 +0 /m)
 })

@@ -3,7 +3,7 @@ import { connect as connectPlain } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { connect as connectTls } from 'node:tls'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { connectNats } from '../../../src/infra/nats/client/connection.ts'
 import { findNatsServer } from '../../../src/infra/nats/embedded/nats-binary.ts'
 import { spawnServer } from '../../../src/infra/nats/embedded/server-process.ts'
@@ -178,6 +178,9 @@ const send = (setup: NatsSetup, port: number, name: string, line: string): Promi
     socket.on('close', () => resolve(text))
   })
 
+/** The first lines of a server on a route. */
+const hello = 'CONNECT {"verbose":false,"name":"NX","cluster":"confab"}\r\nPING'
+
 t.test('a cluster of three: routes are for NATS servers only', async t => {
   const setup = await startSetup(t, 'cluster')
   const applied = await setup.operate('streams', 'apply', '--replicas', '3')
@@ -185,51 +188,59 @@ t.test('a cluster of three: routes are for NATS servers only', async t => {
   const status = await setup.operate('streams', 'status')
   t.match(status.stdout, /^CONV_0 .* 3\/3 /m)
 
-  const hello = 'CONNECT {"verbose":false,"name":"NX","cluster":"confab"}\r\nPING'
   for (const user of ['edge', 'operator'])
     t.match(await send(setup, setup.ports[0]!.route, user, hello), /Authorization Violation/, user)
   t.notMatch(await send(setup, setup.ports[0]!.route, 'nats', hello), /Authorization Violation/)
 })
 
+/** Starts a leaf node without rights of its own, with this certificate and account. */
+const startLeaf = async (t: Test, setup: NatsSetup, port: number, name: string, account: string) => {
+  const { path: binary } = await findNatsServer()
+  const portsDir = tempFolder(t)
+  const logFile = join(portsDir, 'nats-server.log')
+  const configFile = join(portsDir, 'nats-server.conf')
+  const [cert, key, ca] = [name, `${name}-key`, 'ca'].map(one => JSON.stringify(setup.certificate(one)))
+  writeFileSync(
+    configFile,
+    `server_name: other-${name}
+    listen: "127.0.0.1:-1"
+    log_file: ${JSON.stringify(logFile)}
+    ports_file_dir: ${JSON.stringify(portsDir)}
+    accounts { ${account}: { users: [{ user: x, password: x }] } }
+    default_js_domain: { ${account}: "" }
+    leafnodes {
+      remotes: [{
+        urls: ["tls://127.0.0.1:${port}"], account: ${account}
+        tls { cert_file: ${cert}, key_file: ${key}, ca_file: ${ca} }
+      }]
+    }`,
+  )
+  const server = await spawnServer(binary, configFile, { logFile, portsDir })
+  const nats = await connectNats({
+    servers: `nats://x:x@127.0.0.1:${server.port}`,
+    inboxPrefix: inboxPrefixOf('edge'),
+  })
+  t.teardown(async () => {
+    await nats.close()
+    await server.stop()
+  })
+  return { nats, log: () => readFile(logFile) }
+}
+
+const isRefusedAsLeaf = async (t: Test, setup: NatsSetup, port: number, name: string): Promise<void> => {
+  const { log } = await startLeaf(t, setup, port, name, 'X')
+  // It logs a connection before the server has checked its certificate.
+  await until(() => /Authorization Violation/.test(log()))
+  t.match(log(), /Leafnode Error 'Authorization Violation'/, `${name} is no leaf node`)
+}
+
 t.test('an edge site: leaf nodes have the rights of an edge process', async t => {
   const setup = await startSetup(t, 'edge-site')
   t.equal((await setup.operate('streams', 'apply', '--replicas', '3')).code, 0)
-  const { path: binary } = await findNatsServer()
-  /** Starts a leaf node without rights of its own, with this certificate and account. */
-  const startLeaf = async (name: string, account: string) => {
-    const portsDir = tempFolder(t)
-    const logFile = join(portsDir, 'nats-server.log')
-    const configFile = join(portsDir, 'nats-server.conf')
-    const [cert, key, ca] = [name, `${name}-key`, 'ca'].map(one => JSON.stringify(setup.certificate(one)))
-    writeFileSync(
-      configFile,
-      `server_name: other-${name}
-      listen: "127.0.0.1:-1"
-      log_file: ${JSON.stringify(logFile)}
-      ports_file_dir: ${JSON.stringify(portsDir)}
-      accounts { ${account}: { users: [{ user: x, password: x }] } }
-      default_js_domain: { ${account}: "" }
-      leafnodes {
-        remotes: [{
-          urls: ["tls://127.0.0.1:${setup.ports[0]!.leaf}"], account: ${account}
-          tls { cert_file: ${cert}, key_file: ${key}, ca_file: ${ca} }
-        }]
-      }`,
-    )
-    const server = await spawnServer(binary, configFile, { logFile, portsDir })
-    const nats = await connectNats({
-      servers: `nats://x:x@127.0.0.1:${server.port}`,
-      inboxPrefix: inboxPrefixOf('edge'),
-    })
-    t.teardown(async () => {
-      await nats.close()
-      await server.stop()
-    })
-    return { nats, log: () => readFile(logFile) }
-  }
+  const port = setup.ports[0]!.leaf
 
   await t.test('messages without a right do not pass the link', async t => {
-    const { nats } = await startLeaf('edge', 'EDGE')
+    const { nats } = await startLeaf(t, setup, port, 'edge', 'EDGE')
     const asked = (subject: string): Promise<unknown> =>
       nats.connection.request(subject, '', { timeout: 1_000 })
     await until(() =>
@@ -249,15 +260,22 @@ t.test('an edge site: leaf nodes have the rights of an edge process', async t =>
     t.match((await setup.operate('streams', 'status')).stdout, /^CONV_0 +0 /m)
   })
 
-  for (const [name, account] of [
-    ['operator', 'CONFAB'],
-    ['commands', 'COMMANDS'],
-    ['nats', 'CONFAB'],
-  ] as const)
-    await t.test(`the certificate ${name} is refused as a leaf node`, async t => {
-      const { log } = await startLeaf(name, account)
-      // It logs a connection before the server has checked its certificate.
-      await until(() => /Authorization Violation/.test(log()))
-      t.match(log(), /Leafnode Error 'Authorization Violation'/)
-    })
+  await t.test('no other certificate joins as a leaf node', async t => {
+    for (const name of ['operator', 'commands', 'nats']) await isRefusedAsLeaf(t, setup, port, name)
+  })
+})
+
+t.test('two regions and a witness: links and routes by certificate', async t => {
+  const setup = await startSetup(t, 'regions')
+  const topology = join(setup.folder, 'topology.yaml')
+  const applied = await setup.operate('streams', 'apply', '--topology', topology)
+  t.equal(applied.code, 0, applied.stderr)
+  const status = await setup.operate('region', 'status', '--topology', topology)
+  t.match(status.stdout, /^CONV_0 +mirror +b +0 +0 /m)
+  const { leaf, route } = setup.ports[0]!
+  for (const name of ['operator', 'projections', 'analyst']) await isRefusedAsLeaf(t, setup, leaf, name)
+  for (const name of ['edge', 'operator'])
+    t.match(await send(setup, route, name, hello), /Authorization Violation/, `${name} opens no route`)
+  t.notMatch(await send(setup, route, 'nats', hello), /Authorization Violation/)
+  t.equal(await setup.stop(), 0, 'an orderly end')
 })
