@@ -239,6 +239,15 @@ t.test('an edge site: leaf nodes have the rights of an edge process', async t =>
   t.equal((await setup.operate('streams', 'apply', '--replicas', '3')).code, 0)
   const port = setup.ports[0]!.leaf
 
+  await t.test('the leaf node itself answers edge processes about their rights', async t => {
+    for (let n = 0; n < 30; n++) {
+      const nats = await setup.connectAs('site')
+      await t.resolves(checkRights(nats, ['edge']))
+      t.same(await rightsFinding(nats), { rights: 'few', excess: '' })
+      await nats.close()
+    }
+  })
+
   await t.test('messages without a right do not pass the link', async t => {
     const { nats } = await startLeaf(t, setup, port, 'edge', 'EDGE')
     const asked = (subject: string): Promise<unknown> =>
