@@ -1,4 +1,5 @@
 import * as configuration from './configuration.ts'
+import * as edgeRights from './edge-rights.ts'
 import * as helmReadme from './helm-readme.ts'
 import * as helmValues from './helm-values.ts'
 import * as natsRights from './nats-rights.ts'
@@ -17,6 +18,7 @@ export const generatedPages: readonly GeneratedPage[] = [
   configuration,
   protocol,
   natsRights,
+  edgeRights,
   helmValues,
   helmReadme,
 ]

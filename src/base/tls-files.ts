@@ -39,6 +39,8 @@ export interface UsedCertificate {
 export interface TlsContent {
   readonly ca?: string
   readonly cert?: string
+  /** The common name in the certificate. */
+  readonly name?: string
   readonly key?: string
   readonly clientCa?: string
   readonly certificates: readonly UsedCertificate[]
@@ -60,6 +62,10 @@ export interface NamedFile {
   readonly option: string
   readonly file: string
 }
+
+/** Returns the common name in a distinguished name as Node writes it; the whole name on one line where it has none. */
+export const commonName = (name: string | undefined): string =>
+  /^CN=(.+)$/m.exec(name ?? '')?.[1] ?? (name ?? '').replaceAll('\n', ', ')
 
 const failed = (code: TlsProblem, { option, file }: NamedFile, problem: string): TlsError =>
   new TlsError(code, `${option}: ${file}: ${problem}`)
@@ -189,7 +195,7 @@ export const readTlsFiles = (prefix: string, files: TlsFiles, now: number = Date
     )
   return {
     ...(ca === undefined ? {} : { ca: ca.text }),
-    ...(cert === undefined ? {} : { cert: cert.text }),
+    ...(cert === undefined ? {} : { cert: cert.text, name: commonName(cert.chain[0]!.subject) }),
     ...(key === undefined ? {} : { key: key.text }),
     ...(clientCa === undefined ? {} : { clientCa: clientCa.text }),
     certificates: [ca, cert, clientCa].flatMap(read => (read === undefined ? [] : [read.used])),

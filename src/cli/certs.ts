@@ -20,9 +20,29 @@ const dayMs = 86_400_000
 /** Clocks of other machines may be behind. */
 const clockMs = 60 * 60_000
 
-/** The certificates that can be created: that of the servers, and those of clients by the role of process or person. */
-const roleNames = ['server', 'edge', 'commands', 'projections', 'operator', 'analyst'] as const
+/**
+ * The certificates that can be created: those of confab's listeners and of the NATS servers, and those of clients by
+ * the role of process or person. nats/tls/users.conf has the names of clients, nats/tls/cluster.conf that of `nats`.
+ */
+const roleNames = [
+  'server',
+  'nats',
+  'edge',
+  'commands',
+  'projections',
+  'several-roles',
+  'operator',
+  'analyst',
+] as const
 type CertificateRole = (typeof roleNames)[number]
+
+/** Returns what the certificate of a role is for. `hosts`: names and addresses of the servers. */
+const requestOf = (role: CertificateRole, hosts: readonly string[]) => {
+  if (role === 'server') return { name: hosts[0]!, use: 'server', hosts } as const
+  // Servers of a cluster connect to each other, and know each other by this name.
+  if (role === 'nats') return { name: role, use: 'both', hosts } as const
+  return { name: role, use: 'client' } as const
+}
 
 interface CreateFlags {
   readonly role: readonly CertificateRole[]
@@ -94,13 +114,8 @@ const create = async (given: string | undefined, flags: CreateFlags): Promise<vo
       `--days: the authority in ${folder} is valid for ${count(Math.floor((end - Date.now()) / dayMs))} days only`,
     )
   const issued: [CertificateRole, IssuedCertificate][] = []
-  for (const role of roles) {
-    const request =
-      role === 'server'
-        ? ({ name: hosts[0]!, use: 'server', hosts } as const)
-        : ({ name: role, use: 'client' } as const)
-    issued.push([role, await issueCertificate(authority, { ...request, ...validFor(days) })])
-  }
+  for (const role of roles)
+    issued.push([role, await issueCertificate(authority, { ...requestOf(role, hosts), ...validFor(days) })])
   makePrivateFolder(folder)
   if (known === undefined) write(folder, 'ca', authority)
   for (const [role, one] of issued) write(folder, role, one)

@@ -22,7 +22,18 @@ t.test('certs makes an authority and certificates, and replaces nothing by itsel
     /server\.pem +localhost +server +localhost, 127\.0\.0\.1 +confab CA +\d{4}-\d\d-\d\d +36[45]/,
   )
   t.match(made.stdout, /operator\.pem +operator +client +–/)
-  for (const name of ['ca', 'server', 'edge', 'commands', 'projections', 'operator', 'analyst']) {
+  t.match(made.stdout, /nats\.pem +nats +server, client +localhost, 127\.0\.0\.1/)
+  for (const name of [
+    'ca',
+    'server',
+    'nats',
+    'several-roles',
+    'edge',
+    'commands',
+    'projections',
+    'operator',
+    'analyst',
+  ]) {
     t.equal(statSync(path(`${name}-key`)).mode & 0o777, 0o600, `${name}-key.pem`)
     t.match(readFileSync(path(name), 'utf8'), /^-----BEGIN CERTIFICATE-----/)
     t.notOk(existsSync(`${path(name)}.new`))
@@ -76,8 +87,8 @@ t.test('certs makes an authority and certificates, and replaces nothing by itsel
   ])
   for (const [args, message] of [
     [['--name', 'a b'], /"a b" is not a host name/],
-    [['--role', '../x'], /is not one of server, edge/],
-    [['--role', 'ca'], /is not one of server, edge/],
+    [['--role', '../x'], /is not one of server, nats, edge/],
+    [['--role', 'ca'], /is not one of server, nats, edge/],
     [['--days', '0.5'], /Give a number of days from 1 to 3650/],
     [['--days', '0'], /Give a number of days from 1/],
     [['--days', '3650', '--force'], /--days: the authority in .+ is valid for/],

@@ -1,6 +1,6 @@
 import { Command } from 'commander'
 import { Family } from '../../events/index.ts'
-import { loadStreams, rightsFile } from '../../infra/nats/index.ts'
+import { edgeRightsFile, loadStreams, rightsFile } from '../../infra/nats/index.ts'
 import { reads, records } from '../command/command-effect.ts'
 import { addConfigFlags } from '../command/config-flags.ts'
 import { print } from '../terminal/output.ts'
@@ -8,8 +8,16 @@ import { apply, plan } from './apply.ts'
 import { familyName, reshard, streamCount } from './reshard.ts'
 import { status } from './status.ts'
 
-const rights = ({ streams, family }: { streams?: number; family: Family }): Promise<void> =>
-  print(rightsFile(loadStreams(streams === undefined ? {} : { [family]: streams })))
+interface RightsFlags {
+  readonly streams?: number
+  readonly family: Family
+  readonly edgeSite?: boolean
+}
+
+const rights = ({ streams, family, edgeSite }: RightsFlags): Promise<void> => {
+  const definitions = loadStreams(streams === undefined ? {} : { [family]: streams })
+  return print(edgeSite ? edgeRightsFile(definitions) : rightsFile(definitions))
+}
 
 export const streamsCommand = (): Command => {
   const command = new Command('streams').description('Manage the streams that hold the log')
@@ -66,6 +74,7 @@ export const streamsCommand = (): Command => {
       .description('Print the rights of the NATS users for these streams, as nats/users.conf includes them')
       .option('--streams <n>', 'Number of streams of the family (default: as defined)', streamCount)
       .option('--family <family>', 'Family of streams: conv or user', familyName, Family.conversation)
+      .option('--edge-site', 'Print the rights of edge nodes alone, as nats/tls/edge-site.conf includes them')
       .action(rights),
   )
   return command

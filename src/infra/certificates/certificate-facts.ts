@@ -1,5 +1,6 @@
 import { X509Certificate } from 'node:crypto'
 import ipaddr from 'ipaddr.js'
+import { commonName } from '../../base/tls-files.ts'
 
 /** The fields of a certificate that operators need. */
 export interface CertificateFacts {
@@ -18,10 +19,6 @@ const useNames: Readonly<Record<string, string>> = {
   '1.3.6.1.5.5.7.3.1': 'server',
   '1.3.6.1.5.5.7.3.2': 'client',
 }
-
-/** The common name in a distinguished name as Node writes it; the whole name on one line where it has none. */
-const commonName = (name: string | undefined): string =>
-  /^CN=(.+)$/m.exec(name ?? '')?.[1] ?? (name ?? '').replaceAll('\n', ', ')
 
 /** Returns the facts of a certificate in PEM or DER. Throws when it is none. */
 export const certificateFacts = (content: string | Buffer): CertificateFacts => {

@@ -32,8 +32,11 @@ interface Validity {
 export interface CertificateRequest extends Validity {
   /** The common name: for people, and for servers that map certificates to users. */
   readonly name: string
-  /** `server`: for listeners that clients connect to. `client`: for clients of servers. Neither works as the other. */
-  readonly use: 'server' | 'client'
+  /**
+   * `server`: for listeners that clients connect to. `client`: for clients of servers. Neither works as the other.
+   * `both`: for servers that connect to each other, such as those of a cluster.
+   */
+  readonly use: 'server' | 'client' | 'both'
   /** Host names and IP addresses of a server. */
   readonly hosts?: readonly string[]
 }
@@ -170,12 +173,13 @@ export const issueCertificate = async (
 ): Promise<IssuedCertificate> => {
   const issuer = readCertificate(authority.cert)
   const keys = await createKeys()
+  const purposes = use === 'both' ? [oid.server, oid.client] : [oid[use]]
   const certificate = await draft(nameOf(name), validity, keys.publicKey)
   certificate.issuer = issuer.subject
   certificate.extensions = [
     extension(oid.basicConstraints, true, new BasicConstraints({ cA: false }).toSchema()),
     keyUsage(keyUsages.signs),
-    extension(oid.extKeyUsage, false, new ExtKeyUsage({ keyPurposes: [oid[use]] }).toSchema()),
+    extension(oid.extKeyUsage, false, new ExtKeyUsage({ keyPurposes: purposes }).toSchema()),
     extension(oid.subjectKeyIdentifier, false, await keyIdentifier(certificate)),
     extension(
       oid.authorityKeyIdentifier,

@@ -66,5 +66,5 @@ export {
 } from './log/streams.ts'
 export { countBySubject, type SubjectCounts } from './log/subject-counts.ts'
 export { checkRights, type RightsFinding, rightsFinding } from './rights/check-rights.ts'
-export { rightsFile } from './rights/rights-file.ts'
+export { edgeRightsFile, rightsFile } from './rights/rights-file.ts'
 export { mayReadState, type StateRights } from './rights/state-rights.ts'

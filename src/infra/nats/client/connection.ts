@@ -49,7 +49,10 @@ export interface Nats {
   onRefusedPublish(listener: (subject: string) => void): () => void
   /** Returns a new subject for answers, under the prefix of this connection. */
   newInbox(): string
-  /** The user of this connection; undefined for a token, and without credentials. */
+  /**
+   * The user of this connection: that of the URL, or else the name in its certificate. Undefined for a token, and
+   * without credentials.
+   */
   readonly user: string | undefined
   /**
    * Subscribes to a subject. An error of `listener`, thrown or rejected, is reported as `listenerFailed` does, and the
@@ -121,6 +124,7 @@ export const connectNats = async (options: NatsOptions): Promise<Nats> => {
   const inboxPrefix = options.inboxPrefix ?? defaultInboxPrefix
   const credentials = withCredentials(servers)
   const tls = withTls(servers, options.tls)
+  const { name: certified } = readTlsFiles('nats', options.tls ?? {})
   let connection: NatsConnection
   try {
     connection = await connect({
@@ -146,7 +150,9 @@ export const connectNats = async (options: NatsOptions): Promise<Nats> => {
     if (isAuthorizationError(error))
       throw new NatsError(
         NatsProblem.rights,
-        `NATS at ${where} refuses the credentials: correct user and password in the addresses (CONFAB_NATS)`,
+        certified === undefined || 'user' in credentials
+          ? `NATS at ${where} refuses the credentials: correct user and password in the addresses (CONFAB_NATS)`
+          : `NATS at ${where} has no user for the certificate of ${certified} in ${options.tls?.certFile}: use that of a user (CONFAB_NATS_TLS_CERT), or user and password in the addresses (CONFAB_NATS)`,
         error,
       )
     throw new NatsError(
@@ -182,7 +188,7 @@ export const connectNats = async (options: NatsOptions): Promise<Nats> => {
   const notice = (text: string): void =>
     guarded('connection notices', () => options.onNotice?.(`nats: ${text}`))
 
-  const user = 'user' in credentials ? credentials.user : undefined
+  const user = 'user' in credentials ? credentials.user : certified
   const refusedPublishListeners = new Set<(subject: string) => void>()
   const reports = new RefusalReports()
   const refused = ({ operation, subject }: PermissionViolationError): void => {

@@ -40,33 +40,49 @@ const accountVariables = (name: string, { exports, imports, mappings }: Account)
   ].join('\n')
 }
 
+/** Returns the rights of a user as a variable of a configuration of nats-server, such as `EDGE_RIGHTS`. */
+const rightsVariable = (
+  user: NatsUser,
+  streams: readonly StreamDefinition[],
+  accounts: ReadonlyMap<string, Account>,
+): string => {
+  const { publish, subscribe } = rightsOf(user, streams)
+  const { mappings = {} } = accounts.get(accountOf(user)) ?? {}
+  // A server checks the subject that a mapping gives to a message. Processes check the one that they use.
+  const mapped = publish.filter(subject => subject in mappings).map(outgoing)
+  const lines = [
+    block('publish', '[]', [...publish, ...mapped].map(quote)),
+    block('subscribe', '[]', subscribe.map(quote)),
+  ].flatMap(text => text.split('\n'))
+  return `# Of ${purposes[user]}.\n${block(`${user.toUpperCase()}_RIGHTS`, '{}', lines)}`
+}
+
 /**
  * Returns the rights of all users, and what their accounts share, as variables of a configuration of nats-server:
  * `EDGE_RIGHTS`, `EDGE_EXPORTS`, `EDGE_IMPORTS`, `EDGE_MAPPINGS`, ...
  */
 export const rightsFile = (streams: readonly StreamDefinition[]): string => {
   const accounts = accountsOf(streams)
-  const rights = natsUsers.map(user => {
-    const { publish, subscribe } = rightsOf(user, streams)
-    const { mappings = {} } = accounts.get(accountOf(user)) ?? {}
-    // A server checks the subject that a mapping gives to a message. Processes check the one that they use.
-    const mapped = publish.filter(subject => subject in mappings).map(outgoing)
-    const lines = [
-      block('publish', '[]', [...publish, ...mapped].map(quote)),
-      block('subscribe', '[]', subscribe.map(quote)),
-    ].flatMap(text => text.split('\n'))
-    return `# Of ${purposes[user]}.\n${block(`${user.toUpperCase()}_RIGHTS`, '{}', lines)}`
-  })
+  const rights = natsUsers.map(user => rightsVariable(user, streams, accounts))
   const shared = [...accounts].map(
     ([name, account]) =>
       `# The account ${name}${name === logAccount ? ', which owns JetStream' : ''}.\n${accountVariables(name, account)}`,
   )
   return `# The rights of confab's NATS users, and what their accounts share: the output of "confab streams rights".
-# nats/users.conf includes this file. Print it again after a change of the number of streams in streams/*.yaml, and
-# after an upgrade of confab.
+# nats/users.conf and nats/tls/users.conf include this file. Print it again after a change of the number of streams in
+# streams/*.yaml, and after an upgrade of confab.
 
 ${rights.join('\n\n')}
 
 ${shared.join('\n\n')}
 `
 }
+
+/** Returns the rights of edge nodes alone, for the nats-server of an edge site: it refuses variables without a use. */
+export const edgeRightsFile = (
+  streams: readonly StreamDefinition[],
+): string => `# The rights of edge nodes at an edge site: the output of "confab streams rights --edge-site".
+# nats/tls/edge-site.conf includes this file. Print it again whenever rights.conf changes.
+
+${rightsVariable('edge', streams, accountsOf(streams))}
+`
