@@ -1,9 +1,10 @@
 import { headers, nuid } from '@nats-io/transport-node'
 import { otherAccountsPrefix } from '../client/inboxes.ts'
 import type { OpenRegion } from './open-region.ts'
-import { grantSubject, promisesStreamName, promisesSubject, remotePromises } from './promises-stream.ts'
+import { grantSubject, promisesStreamName, promisesSubject } from './promises-stream.ts'
 import type { RegionFinding } from './region-finding.ts'
 import { mirrorConsumerName, mirrorSubjectOf } from './region-streams.ts'
+import type { Region } from './topology.ts'
 
 /** Prefix of the answers that a mirror receives from its home. */
 const mirrorAnswers = '$JSC.R.'
@@ -12,77 +13,16 @@ const flowControl = '$JS.FC.'
 /** Name of a consumer and of a node that no region has. */
 const nobody = 'confab-doctor'
 
-/** A message that has to pass from one region to another, or there and back. */
+/** A message that has to pass from one region to another. */
 interface Probe {
   /** What fails without it. */
   readonly carries: string
   /** The pattern of the allow list of the spine. */
   readonly pattern: string
-  /** The subject that arrives, and the region where it does. */
+  /** The subject under which it arrives. */
   readonly subject: string
-  readonly receiver: OpenRegion
-  readonly send: () => void
-}
-
-const probesOf = (from: OpenRegion, to: OpenRegion): Probe[] => {
-  const { connection } = from.nats
-  const domain = to.region.domain ?? ''
-  const oneWay = (carries: string, pattern: string, subject: string): Probe => ({
-    carries,
-    pattern,
-    subject,
-    receiver: to,
-    send: () => connection.publish(subject),
-  })
-  /** The answer has an error, and so nothing is changed: an answer is all that is expected. */
-  const roundTrip = (
-    carries: string,
-    pattern: string,
-    subject: string,
-    prefix: string,
-    options: Parameters<typeof connection.publish>[2] = {},
-  ): Probe => {
-    const reply = `${prefix}${nuid.next()}`
-    return {
-      carries,
-      pattern,
-      subject: reply,
-      receiver: from,
-      send: () => connection.publish(subject, '', { ...options, reply }),
-    }
-  }
-  const ofPromises = [
-    roundTrip(
-      'reads of promises',
-      '$JS.*.API.DIRECT.GET.PROMISES.>',
-      remotePromises(domain, promisesSubject(to.region.name)),
-      otherAccountsPrefix,
-    ),
-    roundTrip('grants of leases', 'grant.*.*', grantSubject(to.region.name, nobody), otherAccountsPrefix, {
-      headers: refusedByAll(),
-    }),
-  ]
-  if (from.region.isWitness) return []
-  if (to.region.isWitness) return ofPromises
-  return [
-    oneWay(
-      'the messages of mirrors',
-      'mirror.*.*',
-      mirrorSubjectOf(to.region.name, `${nobody}-${nuid.next()}`),
-    ),
-    oneWay(
-      'the confirmations of mirrors (flow control)',
-      '$JS.FC.>',
-      `${flowControl}${nobody}.${nuid.next()}`,
-    ),
-    roundTrip(
-      'requests of mirrors to continue (API reset)',
-      '$JS.*.API.CONSUMER.RESET.> and $JSC.R.>',
-      `$JS.${domain}.API.CONSUMER.RESET.${promisesStreamName}.${mirrorConsumerName(nobody)}`,
-      mirrorAnswers,
-    ),
-    ...ofPromises,
-  ]
+  /** The subject under which it is sent. Default: the same. */
+  readonly sent?: string
 }
 
 /** Headers of a message that every stream refuses. */
@@ -92,10 +32,61 @@ const refusedByAll = () => {
   return refused
 }
 
+/** Returns the probes that a region sends to another one. No stream stores them, and no consumer has their name. */
+const probesOf = (from: Region, to: Region): Probe[] => {
+  // The probes between other regions have other subjects.
+  const id = `${nobody}-${nuid.next()}`
+  const answers: Probe[] = [
+    { carries: 'answers to mirrors', pattern: '$JSC.R.>', subject: `${mirrorAnswers}${id}` },
+    { carries: 'answers to commands nodes', pattern: '_R_.>', subject: `${otherAccountsPrefix}${id}` },
+  ]
+  if (from.isWitness) return to.isWitness ? [] : answers
+  // The servers of a domain answer its requests without the name of the domain.
+  const request = (carries: string, pattern: string, operation: string): Probe => ({
+    carries,
+    pattern,
+    subject: `$JS.API.${operation}`,
+    sent: `$JS.${to.domain}.API.${operation}`,
+  })
+  const ofPromises: Probe[] = [
+    request(
+      'reads of promises',
+      '$JS.*.API.DIRECT.GET.PROMISES.>',
+      `DIRECT.GET.${promisesStreamName}.${promisesSubject(id)}`,
+    ),
+    { carries: 'grants of leases', pattern: 'grant.*.*', subject: grantSubject(to.name, id) },
+  ]
+  if (to.isWitness) return ofPromises
+  return [
+    {
+      carries: 'messages of mirrors',
+      pattern: 'mirror.*.*',
+      subject: mirrorSubjectOf(to.name, id),
+    },
+    {
+      carries: 'confirmations of mirrors (flow control)',
+      pattern: '$JS.FC.>',
+      subject: `${flowControl}${id}`,
+    },
+    request(
+      'requests of mirrors to continue (API reset)',
+      '$JS.*.API.CONSUMER.RESET.>',
+      `CONSUMER.RESET.${promisesStreamName}.${mirrorConsumerName(id)}`,
+    ),
+    ...answers,
+    ...ofPromises,
+  ]
+}
+
 /** Time between two messages of a probe, ms: the interest of the receiver has to reach the sender's server first. */
 const repeatMs = 100
 
-const passes = ({ subject, receiver, send }: Probe, timeoutMs: number): Promise<boolean> =>
+const passes = (
+  { subject, sent = subject }: Probe,
+  from: OpenRegion,
+  to: OpenRegion,
+  timeoutMs: number,
+): Promise<boolean> =>
   new Promise(resolve => {
     const end = (isPassed: boolean): void => {
       clearInterval(repeated)
@@ -103,8 +94,9 @@ const passes = ({ subject, receiver, send }: Probe, timeoutMs: number): Promise<
       subscription.unsubscribe()
       resolve(isPassed)
     }
-    const subscription = receiver.nats.subscribe(subject, () => end(true))
-    const repeated = setInterval(send, repeatMs)
+    const subscription = to.nats.subscribe(subject, () => end(true))
+    const options = { headers: refusedByAll() }
+    const repeated = setInterval(() => from.nats.connection.publish(sent, '', options), repeatMs)
     const timeout = setTimeout(() => end(false), timeoutMs)
   })
 
@@ -113,9 +105,9 @@ const findingOf = async (
   to: OpenRegion,
   timeoutMs: number,
 ): Promise<RegionFinding | undefined> => {
-  const probes = probesOf(from, to)
+  const probes = probesOf(from.region, to.region)
   if (probes.length === 0) return undefined
-  const found = await Promise.all(probes.map(probe => passes(probe, timeoutMs)))
+  const found = await Promise.all(probes.map(probe => passes(probe, from, to, timeoutMs)))
   const lost = probes.filter((_, index) => !found[index])
   const place = { what: 'link', where: `${from.region.name} to ${to.region.name}` }
   if (lost.length === 0) return { ...place, state: 'well', detail: 'passes all subjects' }

@@ -150,7 +150,8 @@ export const diagnoseMirrors = async (
     }))
   for (const { stream, home: homeName, homeLast, mirrors } of streams) {
     const home = regions.find(({ region }) => region.name === homeName)
-    if (home === undefined || homeLast === undefined) continue
+    const isSingleHome = !faults.some(one => one.kind === 'homes' && one.stream === stream)
+    if (home === undefined || homeLast === undefined || !isSingleHome) continue
     if (mirrors.length > 0 || examined.topology.regions.length === 1)
       findings.push({
         what: stream,
@@ -163,8 +164,7 @@ export const diagnoseMirrors = async (
       if (mirror === undefined || last === undefined) continue
       const own = faults.filter(one => one.stream === stream && one.region === region)
       const difference = await differenceOf(home, mirror, stream)
-      const isSingleHome = !faults.some(one => one.kind === 'homes' && one.stream === stream)
-      const canReplace = isSingleHome && difference?.onlyInMirror === 0 && last <= homeLast
+      const canReplace = difference?.onlyInMirror === 0 && last <= homeLast
       const replacement = canReplace ? cureByReplacement(examined, home, mirror, stream) : undefined
       const deleted = difference === undefined ? [] : deletedFindings(difference, stream, region, replacement)
       const others = own
