@@ -84,7 +84,7 @@ t.test('a system of two regions and a witness', async t => {
   )
 
   const publisher = await a!.connect()
-  await jetstream(publisher.connection).publish('conv.1.x', 'x')
+  await jetstream(publisher.connection).publish('epoch.1.conv.1.x', 'x')
   const status = await run('region', 'status', '--hash', '10')
   t.equal(status.code, 0, status.stderr)
   t.match(status.stdout, /^c +yes +1$/m)

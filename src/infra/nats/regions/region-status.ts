@@ -191,15 +191,17 @@ const mirrorOf = async (
   }
 }
 
-/** Returns what is wrong with a mirror, with the rest of a sentence about it; undefined for nothing. */
-const mirrorFault = (
+/** Returns what is wrong with a mirror, each with the rest of a sentence about it. */
+const mirrorFaults = (
   { behind = 0, stalled, hashEqual, last, seconds = 0 }: MirrorStatus,
   homeLast: number,
-): readonly [RegionFault['kind'], string] | undefined => {
-  if (last === undefined) return ['missing', 'does not exist']
-  if (hashEqual === false) return ['different', 'holds other messages than its home']
-  if (last > homeLast) return ['beyond', `is ${last - homeLast} messages beyond its home`]
-  return stalled ? ['stalled', `is stalled: ${behind} messages and ${seconds} s behind its home`] : undefined
+): (readonly [RegionFault['kind'], string])[] => {
+  if (last === undefined) return [['missing', 'does not exist']]
+  const faults: (readonly [RegionFault['kind'], string])[] = []
+  if (hashEqual === false) faults.push(['different', 'holds other messages than its home'])
+  if (last > homeLast) faults.push(['beyond', `is ${last - homeLast} messages beyond its home`])
+  if (stalled) faults.push(['stalled', `is stalled: ${behind} messages and ${seconds} s behind its home`])
+  return faults
 }
 
 const statusOf = async (
@@ -245,7 +247,7 @@ const statusOf = async (
   )
   for (const mirror of mirrors) {
     const isReached = watched.some(({ region }) => region.name === mirror.region)
-    const fault = isReached && homeLast !== undefined ? mirrorFault(mirror, homeLast) : undefined
+    const own = isReached && homeLast !== undefined ? mirrorFaults(mirror, homeLast) : []
     const note = (kind: RegionFault['kind'], text: string): void => {
       const { region } = mirror
       faults.push({ kind, stream, region, text: `the mirror of ${stream} in ${region} ${text}` })
@@ -253,7 +255,7 @@ const statusOf = async (
     const holder = holders.find(one => one.region.name === mirror.region)
     const skipped = home === undefined || holder === undefined ? 0 : skippedBy(infoIn(home), infoIn(holder))
     if (skipped > 0) note('skipped', `has skipped ${skipped} messages of its home: replace the mirror`)
-    if (fault !== undefined) note(...fault)
+    for (const [kind, text] of own) note(kind, text)
   }
   const epochs = holders.map(one => epochOf(infoIn(one)))
   const status: StreamInRegions = {
