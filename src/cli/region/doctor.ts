@@ -29,12 +29,13 @@ const findingOf = ({ cure, detail, ...finding }: RegionFinding): Finding => ({
   detail: redact(detail),
 })
 
-/** Returns the cures of findings, each once: several findings may have the same. */
-const curesOf = (findings: readonly RegionFinding[]): Cure[] => [
-  ...new Map(
+/** Returns the cures of findings, each once. The destructive cures are last: an earlier cure may be enough. */
+const curesOf = (findings: readonly RegionFinding[]): Cure[] => {
+  const cures = new Map(
     findings.flatMap(({ cure }) => (cure === undefined ? [] : [[cure.does, cure] as const])),
-  ).values(),
-]
+  )
+  return [...cures.values()].sort((one, other) => Number(one.isDestructive) - Number(other.isDestructive))
+}
 
 /** Time for which the mirrors may need to continue after a cure, ms, and the pause between two examinations. */
 const settleMs = 30_000
@@ -90,7 +91,7 @@ export const doctor = async (recorder: CommandRecorder, flags: RegionDoctorFlags
   const own = isOneRegion(topology) ? await openExisting(config, 'confab-region') : undefined
   let regions: OpenRegions | undefined
   try {
-    regions = await openRegions(topology, config, 'confab-region', note, own?.nats)
+    regions = await openRegions(topology, config, 'confab-region', note, { own: own?.nats })
     const { open, unreachable } = regions
     const examined: ExaminedRegions = { topology, definitions, open, unreachable }
     recorder.nothingChanged()

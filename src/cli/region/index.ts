@@ -3,10 +3,10 @@ import { reads, records } from '../command/command-effect.ts'
 import { addConfigFlags } from '../command/config-flags.ts'
 import { countUpTo } from '../command/flag-values.ts'
 import { type ChangeFlags, changeHome } from './change.ts'
+import { doctor } from './doctor.ts'
 import { discardLost, listLost, resubmitLost } from './lost.ts'
 import { move } from './move.ts'
 import { rejoin } from './rejoin.ts'
-import { doctor } from './doctor.ts'
 import { status } from './status.ts'
 
 /** Messages that `--hash` compares, at most. */

@@ -15,7 +15,7 @@ const nobody = 'confab-doctor'
 
 /** A message that has to pass from one region to another. */
 interface Probe {
-  /** What fails without it. */
+  /** The messages of confab that pass by the same pattern. */
   readonly carries: string
   /** The pattern of the allow list of the spine. */
   readonly pattern: string

@@ -28,7 +28,7 @@ export const diagnoseRegions = async (
 ): Promise<RegionFinding[]> => {
   const { findings: servers, usable } = await diagnoseServers(examined)
   const { topology, definitions } = examined
-  // What cannot be examined cannot be cured.
+  // A region that is not examined is not cured.
   const usableOnly = { ...examined, open: usable }
   const [operations, links, status, compared] = await Promise.all([
     diagnoseOperation(usableOnly),

@@ -6,11 +6,8 @@ export {
 } from './apply-regions.ts'
 export { checkRegion } from './check-region.ts'
 export type { Conflict, RegionChange } from './compare-regions.ts'
-<<<<<<< HEAD
-export { Lease } from './lease.ts'
-=======
 export { type DiagnoseOptions, diagnoseRegions } from './diagnose-regions.ts'
->>>>>>> b801c4c (Region doctor: findings about servers, links, mirrors, settings, consumers and growth, with their cures)
+export { Lease } from './lease.ts'
 export { loadTopology } from './load-topology.ts'
 export { domainOf, type OpenRegion } from './open-region.ts'
 export {

@@ -4,7 +4,7 @@ import type { Region, Topology } from './topology.ts'
 
 /** A repair that removes a finding. */
 export interface Cure {
-  /** What the cure does, as an operator reads it before. Two findings with the same text have the same cure. */
+  /** The effect, as an operator reads it before. Two findings with the same text have the same cure. */
   readonly does: string
   /** Whether the cure removes messages of a mirror. Nothing of a home can be lost. */
   readonly isDestructive: boolean
@@ -18,7 +18,7 @@ export interface RegionFinding {
   readonly what: string
   readonly state: 'well' | 'ill' | 'note'
   readonly detail: string
-  /** What an operator does. */
+  /** The next step of an operator. */
   readonly advice?: string
   /** The region, or two regions as `a to b`. */
   readonly where?: string
