@@ -57,7 +57,15 @@ const compareBucket = async (
     num_replicas: Math.max(wanted, info?.config.num_replicas ?? 1),
     ...(keepMs > 0 ? { max_age: Math.max(keepMs * 1e6, info?.config.max_age ?? 0) } : {}),
   }
-  return { ...compareStream(info, defined), defined, info }
+  const { changes, kept } = compareStream(info, defined)
+  const isMoved = changes.some(({ field }) => field === 'storage')
+  return {
+    changes: changes.filter(({ field }) => field !== 'storage'),
+    // JetStream does not move a stream between disk and memory.
+    kept: isMoved ? [...kept, 'storage'] : kept,
+    defined,
+    info,
+  }
 }
 
 const definitionOf = ({ bucket }: BucketName): StreamDefinition =>

@@ -1,4 +1,5 @@
 import { type TSchema, Type } from '@sinclair/typebox'
+import { ValueErrorType } from '@sinclair/typebox/errors'
 import { Value } from '@sinclair/typebox/value'
 
 const units = { ms: 1e6, s: 1e9, m: 60e9, h: 3600e9, d: 86400e9 }
@@ -85,15 +86,14 @@ export const readSettings = (schema: TSchema, settings: unknown, place: string):
   if (typeof settings !== 'object' || settings === null)
     throw new TypeError(`${place}: has to be a map of settings`)
   const problems = new Map<string, string>()
-  for (const { path, schema: wanted, value } of Value.Errors(schema, settings)) {
+  for (const { type, path, schema: wanted, value } of Value.Errors(schema, settings)) {
     const field = `${place}${path.replaceAll('/', '.')}`
-    const isUnknown = !((path.split('/')[1] as string) in (schema.properties as object))
     if (!problems.has(field))
       problems.set(
         field,
-        isUnknown || wanted.description === undefined
+        type === ValueErrorType.ObjectAdditionalProperties
           ? `${field}: no such setting`
-          : `${field}: ${JSON.stringify(value)} is not ${wanted.description}`,
+          : `${field}: ${JSON.stringify(value)} is not ${wanted.description ?? 'as defined'}`,
       )
   }
   if (problems.size > 0) throw new TypeError([...problems.values()].join('; '))

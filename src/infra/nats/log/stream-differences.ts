@@ -36,7 +36,7 @@ const holds = (actual: unknown, defined: unknown): boolean =>
 /** Settings that JetStream never unsets. A stream that has them although its definition does not is only safer. */
 const safer: ReadonlySet<string> = new Set(['deny_delete', 'deny_purge'])
 /** Settings that JetStream never changes back, and with which a stream still works. */
-const unchangeable: ReadonlySet<string> = new Set(['allow_msg_ttl', 'persist_mode', 'storage'])
+const unchangeable: ReadonlySet<string> = new Set(['allow_msg_ttl', 'persist_mode'])
 /** Settings that JetStream leaves out of a stream's status while they have their default. */
 const defaults: Readonly<Record<string, unknown>> = { ...safeguards }
 /** Limits beyond which a stream removes messages. Zero and less: no limit. */
