@@ -32,7 +32,7 @@ export const bucketStream = ({ bucket }: BucketName): string => `KV_${bucket}`
 /** Returns the subject of a key, or of all keys that a pattern selects. */
 export const bucketSubject = ({ bucket }: BucketName, key: string): string => `$KV.${bucket}.${key}`
 
-/** The settings that make a stream a bucket. Reads go to the leader: a replica that is behind answers direct gets too. */
+/** The settings of every bucket. Reads go to the leader: a replica that is behind answers direct gets too. */
 const ofEachBucket = { discard: 'new', deny_delete: true, allow_direct: false } as const
 
 const known: ReadonlySet<string> = new Set(Object.values(Bucket).map(({ bucket }) => bucket))

@@ -31,7 +31,7 @@ export const checkConnected = (nats: Nats): void => {
   if (!nats.connected()) throw new NatsError(NatsProblem.failed, 'NATS is not connected')
 }
 
-/** What depends on the system, not on the definition of a bucket. */
+/** The needs of a system, beside the definition of a bucket. */
 export interface BucketNeeds {
   /** Replicas. Default: as many as the stream of dead letters has. A bucket with more keeps them. */
   readonly replicas?: number | undefined
