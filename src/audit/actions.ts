@@ -80,6 +80,10 @@ export const Actions = {
     meaning: 'An operator removed lost events from the list.',
     recording: 'required',
   },
+  'region.cure': {
+    meaning: 'An operator carried out a cure that "confab region doctor" found.',
+    recording: 'around',
+  },
   'backup.take': {
     meaning: 'An operator, or the schedule of a process, took a backup of streams, and removed old backups.',
     recording: 'after',

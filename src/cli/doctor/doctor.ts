@@ -8,18 +8,17 @@ import { readTlsFiles } from '../../base/tls-files.ts'
 import { operatorText } from '../../events/index.ts'
 import type { ConfabConfig } from '../../infra/config/index.ts'
 import { findNatsServer, findRunningServer, rightsFinding, supportedNats } from '../../infra/nats/index.ts'
-import { CliError } from '../command/cli-error.ts'
 import { reads } from '../command/command-effect.ts'
 import { addConfigFlags, configOf, type SystemFlags } from '../command/config-flags.ts'
 import { portProblem, portReason } from '../command/port.ts'
 import { probe } from '../command/probe.ts'
 import { readServeRecords, type ServeRecord } from '../command/server-address.ts'
 import { createFetchDisplay } from '../terminal/fetch-display.ts'
-import { count, note, print, styled, table } from '../terminal/output.ts'
+import { count, note } from '../terminal/output.ts'
 import { checkBackups } from './check-backups.ts'
 import { checkEvents } from './check-events.ts'
 import { checkProjections, checkStreams } from './check-log.ts'
-import { type Finding, hint, ill, well } from './findings.ts'
+import { type Finding, hint, ill, printFindings, refuseIll, well } from './findings.ts'
 
 interface DoctorFlags extends SystemFlags {
   readonly host?: string
@@ -178,8 +177,6 @@ const checkUser = async ({ nats, isEmbedded }: OpenNats): Promise<Finding> => {
       )
 }
 
-const marks = { well: ['green', '✓'], ill: ['red', '✗'], note: ['yellow', '·'] } as const
-
 const doctor = async (flags: DoctorFlags): Promise<void> => {
   const config = configOf(flags)
   const servers = await checkServers(config)
@@ -195,19 +192,8 @@ const doctor = async (flags: DoctorFlags): Promise<void> => {
     ...(await checkBackups(config)),
     ...(await checkSystem(config, flags.all ?? false)),
   ]
-  if (flags.json) await print(`${JSON.stringify(findings, undefined, 2)}\n`)
-  else
-    await print(
-      table(
-        [{ title: '' }, { title: 'what' }, { title: 'found' }, { title: 'to do' }],
-        findings.map(({ what, state, detail, advice }) => {
-          const [style, mark] = marks[state]
-          return [styled(style, mark), what, detail, advice ?? '']
-        }),
-      ),
-    )
-  const bad = findings.filter(({ state }) => state === 'ill')
-  if (bad.length > 0) throw new CliError('NOT_READY', `${bad.map(({ what }) => what).join(', ')}: see above`)
+  await printFindings(findings, flags.json)
+  refuseIll(findings)
 }
 
 export const doctorCommand = (): Command =>

@@ -1,4 +1,6 @@
 import { redact } from '../../base/redact.ts'
+import { CliError } from '../command/cli-error.ts'
+import { print, styled, table } from '../terminal/output.ts'
 
 /** The result of one check. `what` names the subject, `advice` says what to do when the subject is not well. */
 export interface Finding {
@@ -6,6 +8,8 @@ export interface Finding {
   readonly state: 'well' | 'ill' | 'note'
   readonly detail: string
   readonly advice?: string
+  /** The region of the subject, in a system of several regions. */
+  readonly where?: string
 }
 
 export const well = (what: string, detail: string): Finding => ({
@@ -28,3 +32,39 @@ export const hint = (what: string, detail: string, advice?: string): Finding => 
 
 /** Advice about events that the log has lost. */
 export const damageAdvice = 'see "Events are missing from the log" in docs/operations.md'
+
+const marks = { well: ['green', '✓'], ill: ['red', '✗'], note: ['yellow', '·'] } as const
+
+/** Prints findings as a table, or as JSON. */
+export const printFindings = async (
+  findings: readonly Finding[],
+  isJson: boolean | undefined,
+): Promise<void> => {
+  if (isJson) return print(`${JSON.stringify(findings, undefined, 2)}\n`)
+  const hasPlaces = findings.some(({ where }) => where !== undefined)
+  await print(
+    table(
+      [
+        { title: '' },
+        { title: 'what' },
+        ...(hasPlaces ? [{ title: 'where' }] : []),
+        { title: 'found' },
+        { title: 'to do' },
+      ],
+      findings.map(({ what, where, state, detail, advice }) => {
+        const [style, mark] = marks[state]
+        return [styled(style, mark), what, ...(hasPlaces ? [where ?? ''] : []), detail, advice ?? '']
+      }),
+    ),
+  )
+}
+
+/** Throws CliError when a finding is ill. */
+export const refuseIll = (findings: readonly Finding[]): void => {
+  const bad = new Set(
+    findings
+      .filter(({ state }) => state === 'ill')
+      .map(({ what, where }) => (where === undefined ? what : `${what} (${where})`)),
+  )
+  if (bad.size > 0) throw new CliError('NOT_READY', `${[...bad].join(', ')}: see above`)
+}

@@ -3,6 +3,7 @@ import { reads, records } from '../command/command-effect.ts'
 import { addConfigFlags } from '../command/config-flags.ts'
 import { countUpTo } from '../command/flag-values.ts'
 import { type ChangeFlags, changeHome } from './change.ts'
+import { doctor } from './doctor.ts'
 import { discardLost, listLost, resubmitLost } from './lost.ts'
 import { move } from './move.ts'
 import { rejoin } from './rejoin.ts'
@@ -101,6 +102,20 @@ export const regionCommand = (): Command => {
       .option('--yes', 'Do not ask')
       .option('--dry-run', 'Show them only'),
     discardLost,
+  )
+  records(
+    'region.cure',
+    addConfigFlags(
+      command
+        .command('doctor')
+        .description('Check the regions, their links and their streams, and say what to do'),
+      ['data', 'natsServers', 'topology'],
+    )
+      .option('--fix', 'Cure what can be cured without loss')
+      .option('--yes', 'Do not ask, and copy again mirrors that lack messages')
+      .option('--dry-run', 'Show the cures only')
+      .option('--json', 'Output JSON'),
+    doctor,
   )
   return command
 }

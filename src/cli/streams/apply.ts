@@ -6,10 +6,17 @@ import {
   applyBuckets,
   applyStreams,
   type Nats,
+  planBuckets,
   planStreams,
   type StreamChange,
 } from '../../infra/nats/index.ts'
-import { applyRegions, type Conflict, isOneRegion, planRegions } from '../../infra/nats/regions/index.ts'
+import {
+  applyRegions,
+  type Conflict,
+  isOneRegion,
+  type OpenRegion,
+  planRegions,
+} from '../../infra/nats/regions/index.ts'
 import { CliError } from '../command/cli-error.ts'
 import type { CommandRecorder } from '../command/command-effect.ts'
 import { configOf, openExisting, type SystemFlags } from '../command/config-flags.ts'
@@ -112,6 +119,12 @@ const printPlan = async (
     note(`"confab streams apply" refuses these changes without --allow-loss ${acceptable.join(' ')}`)
 }
 
+/** Returns what the buckets need beside their definitions. */
+const bucketNeeds = ({ natsReplicas, tokens }: ConfabConfig) => ({
+  replicas: natsReplicas,
+  revocationsMs: tokens.maxLifetimeMs + tokens.clockToleranceMs,
+})
+
 /** `confab streams plan`: shows what `apply` would change. */
 export const plan = async (flags: ApplyFlags): Promise<void> => {
   const config = configOf(flags)
@@ -121,7 +134,9 @@ export const plan = async (flags: ApplyFlags): Promise<void> => {
     const system = await openExisting(config, 'confab-streams')
     try {
       const planned = await planStreams(system.nats.connection, definitions)
-      await printPlan({ ...planned, conflicts: [] }, false, isJson)
+      const buckets = await planBuckets(system.nats, bucketNeeds(config))
+      const changes = [...planned.changes, ...buckets.changes]
+      await printPlan({ changes, kept: [...planned.kept, ...buckets.kept], conflicts: [] }, false, isJson)
     } finally {
       await system.close()
     }
@@ -129,7 +144,15 @@ export const plan = async (flags: ApplyFlags): Promise<void> => {
   }
   const regions = await openAllRegions(config, topology, 'confab-streams')
   try {
-    await printPlan(await planRegions(topology, regions.open, definitions), true, isJson)
+    const planned = await planRegions(topology, regions.open, definitions)
+    const changes: Change[] = [...planned.changes]
+    const kept = [...planned.kept]
+    for (const { region, nats } of regions.open.filter(one => !one.region.isWitness)) {
+      const buckets = await planBuckets(nats, bucketNeeds(config))
+      changes.push(...buckets.changes.map(change => ({ region: region.name, ...change })))
+      kept.push(...buckets.kept.map(text => `${text} in ${region.name}`))
+    }
+    await printPlan({ ...planned, changes, kept }, true, isJson)
   } finally {
     await regions.close()
   }
@@ -145,7 +168,7 @@ interface AppliedSystem {
   /** The connection to the region whose audit stream records the action. */
   readonly recorded: Nats
   /** The connection to each region, which has buckets of its own. */
-  readonly regions: readonly Nats[]
+  readonly regions: readonly OpenRegion[]
   readonly hasRegions: boolean
   readonly applyTo: ApplyTo
 }
@@ -156,7 +179,6 @@ const applySystem = async (
   config: ConfabConfig,
   { recorded, regions, hasRegions, applyTo }: AppliedSystem,
 ): Promise<void> => {
-  const { maxLifetimeMs, clockToleranceMs } = config.tokens
   const applied: AppliedStream[] = []
   const show = async (shown: readonly AppliedStream[]): Promise<void> => {
     const rows = shown.map(({ kept, ...row }) => row)
@@ -165,11 +187,13 @@ const applySystem = async (
   try {
     await recorder.perform({ config, nats: recorded }, {}, async report => {
       try {
-        await applyTo({ allowLoss: new Set(flags.allowLoss), onApplied: one => applied.push(one) })
-        for (const nats of regions)
+        const allowLoss = new Set(flags.allowLoss)
+        await applyTo({ allowLoss, onApplied: one => applied.push(one) })
+        for (const { region, nats } of regions)
           await applyBuckets(nats, {
-            replicas: config.natsReplicas,
-            revocationsMs: maxLifetimeMs + clockToleranceMs,
+            ...bucketNeeds(config),
+            allowLoss,
+            onApplied: one => applied.push(hasRegions ? { region: region.name, ...one } : one),
           })
       } finally {
         // Also when a later stream fails: the record and the output have what was changed.
@@ -201,7 +225,7 @@ export const apply = async (recorder: CommandRecorder, flags: ApplyFlags): Promi
     try {
       await applySystem(recorder, flags, config, {
         recorded: system.nats,
-        regions: [system.nats],
+        regions: topology.regions.map(region => ({ region, nats: system.nats })),
         hasRegions: false,
         applyTo: options => applyStreams(system.nats.connection, definitions, options),
       })
@@ -212,10 +236,10 @@ export const apply = async (recorder: CommandRecorder, flags: ApplyFlags): Promi
   }
   const regions = await openAllRegions(config, topology, 'confab-streams')
   try {
-    const connections = regions.open.filter(({ region }) => !region.isWitness).map(({ nats }) => nats)
+    const withStreams = regions.open.filter(({ region }) => !region.isWitness)
     await applySystem(recorder, flags, config, {
-      recorded: connections[0] as Nats,
-      regions: connections,
+      recorded: (withStreams[0] as OpenRegion).nats,
+      regions: withStreams,
       hasRegions: true,
       applyTo: options => applyRegions(topology, regions.open, definitions, options),
     })

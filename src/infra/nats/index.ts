@@ -14,7 +14,7 @@ export { supportedNats } from './client/server-versions.ts'
 export { CommandServer, type CommandServerOptions } from './commands/command-server.ts'
 export type { ServedStreams } from './commands/command-wire.ts'
 export { RemoteCommandBus } from './commands/remote-command-bus.ts'
-export { applyBuckets } from './coordination/kv-bucket.ts'
+export { type ApplyBucketsOptions, applyBuckets, planBuckets } from './coordination/kv-bucket.ts'
 export { openLastSeenBucket } from './coordination/last-seen-bucket.ts'
 export { openPresenceBucket } from './coordination/presence-bucket.ts'
 export {

@@ -119,7 +119,8 @@ t.test('every subject in the code belongs to a user', async t => {
   const files = readdirSync(folder, { recursive: true, encoding: 'utf8' })
     .map(name => join(folder, name))
     .filter(path => path.endsWith('.ts') && /\/src\/(infra\/nats|events|cli|app)\//.test(path))
-    .filter(path => statSync(path).isFile())
+    // Operators alone examine links, and they may do everything.
+    .filter(path => statSync(path).isFile() && !path.endsWith('/diagnose-links.ts'))
   const all = limited
     .map(user => rightsOf(user, streams))
     .flatMap(rights => [...rights.publish, ...rights.subscribe])

@@ -1,36 +1,78 @@
-import type { StorageType } from '@nats-io/jetstream'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { parse } from 'yaml'
+import { NatsError, NatsProblem } from '../client/nats-error.ts'
+import { BucketSettings, readSettings } from '../log/definition-schema.ts'
+import {
+  bucketsFile,
+  ownStreamsFolder,
+  type StreamDefinition,
+  safeguards,
+} from '../log/stream-definitions.ts'
 
-/** A key-value bucket of JetStream. */
-export interface BucketDefinition {
+/** A key-value bucket of JetStream. `streams/buckets.yaml` has its settings. */
+export interface BucketName {
   readonly bucket: string
-  readonly storage: `${StorageType}`
-  /** Number of values that are kept for each key. */
-  readonly history: number
-  /**
-   * Whether values may have their own time to live. The server removes the marker of an expired value after a second.
-   */
-  readonly expires?: boolean
-  /** Time for which a value is kept, ms. Default: until it is replaced. A bucket with less is updated. */
-  readonly keepMs?: number
 }
 
-/** The buckets of a running system. The role that writes a bucket creates it, unless `confab streams apply` did. */
+/** The buckets of a running system. */
 export const Bucket = {
-  projections: { bucket: 'confab-projections', storage: 'file', history: 8 },
-  leases: { bucket: 'confab-leases', storage: 'memory', history: 1 },
-  presence: { bucket: 'confab-presence', storage: 'memory', history: 1, expires: true },
-  /** Kept for the longest lifetime of a token. */
-  revocations: { bucket: 'confab-revocations', storage: 'file', history: 1 },
-  /** Counts of a day are needed until the day ends everywhere. */
-  quotas: { bucket: 'confab-quotas', storage: 'file', history: 1, keepMs: 2 * 86_400_000 },
-  lastSeen: { bucket: 'confab-last-seen', storage: 'file', history: 1 },
-  /** The journal of moves of partitions. The values of an operation show an operator its steps. */
-  operations: { bucket: 'confab-operations', storage: 'file', history: 8 },
-} as const satisfies Record<string, BucketDefinition>
+  projections: { bucket: 'confab-projections' },
+  leases: { bucket: 'confab-leases' },
+  presence: { bucket: 'confab-presence' },
+  revocations: { bucket: 'confab-revocations' },
+  quotas: { bucket: 'confab-quotas' },
+  lastSeen: { bucket: 'confab-last-seen' },
+  operations: { bucket: 'confab-operations' },
+} as const satisfies Record<string, BucketName>
 
 /** Returns the name of the stream of a bucket. */
-export const bucketStream = ({ bucket }: Pick<BucketDefinition, 'bucket'>): string => `KV_${bucket}`
+export const bucketStream = ({ bucket }: BucketName): string => `KV_${bucket}`
 
 /** Returns the subject of a key, or of all keys that a pattern selects. */
-export const bucketSubject = ({ bucket }: Pick<BucketDefinition, 'bucket'>, key: string): string =>
-  `$KV.${bucket}.${key}`
+export const bucketSubject = ({ bucket }: BucketName, key: string): string => `$KV.${bucket}.${key}`
+
+/** The settings of every bucket. Reads go to the leader: a replica that is behind answers direct gets too. */
+const ofEachBucket = { discard: 'new', deny_delete: true, allow_direct: false } as const
+
+const known: ReadonlySet<string> = new Set(Object.values(Bucket).map(({ bucket }) => bucket))
+
+const compile = (raw: unknown): StreamDefinition[] => {
+  const buckets = (raw as { buckets?: unknown } | null)?.buckets
+  if (typeof buckets !== 'object' || buckets === null)
+    throw new TypeError('buckets: needs the buckets by name')
+  const problems: string[] = []
+  const definitions = Object.entries(buckets).flatMap(([bucket, settings]): StreamDefinition[] => {
+    const place = `buckets.${bucket}`
+    if (!known.has(bucket)) problems.push(`${place}: confab has no such bucket`)
+    try {
+      const config = readSettings(BucketSettings, settings, place)
+      const subjects = [bucketSubject({ bucket }, '>')]
+      return [
+        {
+          ...safeguards,
+          ...ofEachBucket,
+          ...config,
+          name: bucketStream({ bucket }),
+          subjects,
+        } as StreamDefinition,
+      ]
+    } catch (error) {
+      problems.push((error as Error).message)
+      return []
+    }
+  })
+  for (const bucket of known) if (!(bucket in buckets)) problems.push(`buckets.${bucket}: is missing`)
+  if (problems.length > 0) throw new TypeError(problems.join('; '))
+  return definitions
+}
+
+/** Reads the definitions of all buckets, as streams. Throws NatsError, which names the file and every wrong field. */
+export const loadBuckets = (folder = ownStreamsFolder()): StreamDefinition[] => {
+  const file = join(folder, bucketsFile)
+  try {
+    return compile(parse(readFileSync(file, 'utf8')))
+  } catch (error) {
+    throw new NatsError(NatsProblem.streams, `${file}: ${(error as Error).message}`, error)
+  }
+}

@@ -5,6 +5,7 @@ import type { StreamConfig } from '@nats-io/jetstream'
 import { parse } from 'yaml'
 import { Family, subjectsOfStream } from '../../../events/index.ts'
 import { NatsError, NatsProblem } from '../client/nats-error.ts'
+import { readSettings, StreamSettings } from './definition-schema.ts'
 
 /** The settings of one stream. The server chooses those that are not named, such as replicas and placement. */
 export type StreamDefinition = Partial<StreamConfig> & Pick<StreamConfig, 'name' | 'subjects'>
@@ -53,19 +54,9 @@ interface DefinitionFile {
   readonly config: Record<string, unknown>
 }
 
-const units = { ms: 1e6, s: 1e9, m: 60e9, h: 3600e9, d: 86400e9 }
-
-/** Returns a duration such as `30s` in nanoseconds. */
-const nanoseconds = (text: unknown): number => {
-  const match = /^(\d+)(ms|s|m|h|d)$/.exec(String(text))
-  if (match === null) throw new TypeError(`not a duration: ${text} (write 500ms, 30s, 2m, 6h or 30d)`)
-  return Number(match[1]) * units[match[2] as keyof typeof units]
-}
-
 const compile = (file: DefinitionFile, options: LoadStreamsOptions): StreamDefinition[] => {
-  const config: Record<string, unknown> = { ...file.config, ...safeguards, ...file.config }
-  for (const name of ['max_age', 'duplicate_window'])
-    if (name in config) config[name] = nanoseconds(config[name])
+  const settings = readSettings(StreamSettings, file.config, 'config')
+  const config: Record<string, unknown> = { ...settings, ...safeguards, ...settings }
   if (options.replicas !== undefined) config.num_replicas = options.replicas
   const { family } = file
   if (family === undefined) {
@@ -85,6 +76,9 @@ const compile = (file: DefinitionFile, options: LoadStreamsOptions): StreamDefin
 
 /** The file of `streams/` that holds the regions, not a definition. */
 export const topologyFile = 'topology.yaml'
+/** The file of `streams/` that defines the key-value buckets. */
+export const bucketsFile = 'buckets.yaml'
+const otherFiles: ReadonlySet<string> = new Set([topologyFile, bucketsFile])
 
 /** The folder `streams/`: four levels above this file, in the sources (`src`) and in the package (`dist`). */
 export const ownStreamsFolder = (): string => fileURLToPath(new URL('../../../../streams', import.meta.url))
@@ -92,7 +86,7 @@ export const ownStreamsFolder = (): string => fileURLToPath(new URL('../../../..
 /** Reads the definitions of all streams. Throws NatsError, which names the file, for an invalid definition. */
 export const loadStreams = (options: LoadStreamsOptions = {}): StreamDefinition[] => {
   const folder = options.folder ?? ownStreamsFolder()
-  const names = readdirSync(folder).filter(name => name.endsWith('.yaml') && name !== topologyFile)
+  const names = readdirSync(folder).filter(name => name.endsWith('.yaml') && !otherFiles.has(name))
   return names.sort().flatMap(name => {
     try {
       return compile(parse(readFileSync(join(folder, name), 'utf8')) as DefinitionFile, options)

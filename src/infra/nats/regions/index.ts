@@ -6,6 +6,7 @@ export {
 } from './apply-regions.ts'
 export { checkRegion } from './check-region.ts'
 export type { Conflict, RegionChange } from './compare-regions.ts'
+export { type DiagnoseOptions, diagnoseRegions } from './diagnose-regions.ts'
 export { HomeFence } from './home-fence.ts'
 export { Lease } from './lease.ts'
 export { loadTopology } from './load-topology.ts'
@@ -17,6 +18,7 @@ export {
   readPromises,
   withPromises,
 } from './promises.ts'
+export type { Cure, ExaminedRegions, RegionFinding } from './region-finding.ts'
 export {
   type MirrorStatus,
   type RegionsStatus,

@@ -39,6 +39,17 @@ export interface StreamInRegions {
   readonly mirrors: readonly MirrorStatus[]
 }
 
+/** A fault of a region, of a stream or of a mirror that an operator has to repair. */
+export interface RegionFault {
+  readonly kind: 'away' | 'homes' | 'no home' | 'missing' | 'different' | 'beyond' | 'stalled' | 'skipped'
+  /** Absent for a region that does not answer. */
+  readonly stream?: string
+  /** The region of the mirror, or that does not answer. Absent for a fault of homes. */
+  readonly region?: string
+  /** The fault as a sentence. */
+  readonly text: string
+}
+
 export interface RegionsStatus {
   readonly regions: readonly {
     readonly region: string
@@ -47,7 +58,8 @@ export interface RegionsStatus {
     readonly epochSeen?: number
   }[]
   readonly streams: readonly StreamInRegions[]
-  /** The faults that an operator has to repair, as sentences. */
+  readonly faults: readonly RegionFault[]
+  /** The faults as sentences. */
   readonly problems: readonly string[]
 }
 
@@ -179,15 +191,17 @@ const mirrorOf = async (
   }
 }
 
-/** Returns what is wrong with a mirror, as the rest of a sentence; undefined for nothing. */
-const mirrorProblem = (
+/** Returns what is wrong with a mirror, each with the rest of a sentence about it. */
+const mirrorFaults = (
   { behind = 0, stalled, hashEqual, last, seconds = 0 }: MirrorStatus,
   homeLast: number,
-): string | undefined => {
-  if (last === undefined) return 'does not exist'
-  if (hashEqual === false) return 'holds other messages than its home'
-  if (last > homeLast) return `is ${last - homeLast} messages beyond its home`
-  return stalled ? `is stalled: ${behind} messages and ${seconds} s behind its home` : undefined
+): (readonly [RegionFault['kind'], string])[] => {
+  if (last === undefined) return [['missing', 'does not exist']]
+  const faults: (readonly [RegionFault['kind'], string])[] = []
+  if (hashEqual === false) faults.push(['different', 'holds other messages than its home'])
+  if (last > homeLast) faults.push(['beyond', `is ${last - homeLast} messages beyond its home`])
+  if (stalled) faults.push(['stalled', `is stalled: ${behind} messages and ${seconds} s behind its home`])
+  return faults
 }
 
 const statusOf = async (
@@ -195,8 +209,8 @@ const statusOf = async (
   placement: Placement,
   watched: readonly Watched[],
   { hash }: RegionsStatusOptions,
-): Promise<{ readonly status: StreamInRegions; readonly problems: readonly string[] }> => {
-  const problems: string[] = []
+): Promise<{ readonly status: StreamInRegions; readonly faults: readonly RegionFault[] }> => {
+  const faults: RegionFault[] = []
   const holders = watched.filter(({ after }) => after.has(stream))
   const infoIn = (one: Watched): StreamInfo => one.after.get(stream) as StreamInfo
   const homes = holders
@@ -204,12 +218,18 @@ const statusOf = async (
     .sort((one, other) => epochOf(infoIn(other)) - epochOf(infoIn(one)))
   const [home, ...others] = homes
   if (others.length > 0)
-    problems.push(
-      `${stream} has ${homes.length} homes, ${homes.map(({ region }) => region.name).join(' and ')}: only one may take events`,
-    )
+    faults.push({
+      kind: 'homes',
+      stream,
+      text: `${stream} has ${homes.length} homes, ${homes.map(({ region }) => region.name).join(' and ')}: only one may take events`,
+    })
   const isHomeReached = watched.some(({ region }) => region.name === placement.home)
   if (home === undefined && isHomeReached)
-    problems.push(`${stream} has no home: run "confab streams apply" if it is a new system`)
+    faults.push({
+      kind: 'no home',
+      stream,
+      text: `${stream} has no home: run "confab streams apply" if it is a new system`,
+    })
   const homeName = home?.region.name ?? placement.home
   const names = new Set([
     ...placement.mirrors,
@@ -227,14 +247,15 @@ const statusOf = async (
   )
   for (const mirror of mirrors) {
     const isReached = watched.some(({ region }) => region.name === mirror.region)
-    const problem = isReached && homeLast !== undefined ? mirrorProblem(mirror, homeLast) : undefined
+    const own = isReached && homeLast !== undefined ? mirrorFaults(mirror, homeLast) : []
+    const note = (kind: RegionFault['kind'], text: string): void => {
+      const { region } = mirror
+      faults.push({ kind, stream, region, text: `the mirror of ${stream} in ${region} ${text}` })
+    }
     const holder = holders.find(one => one.region.name === mirror.region)
     const skipped = home === undefined || holder === undefined ? 0 : skippedBy(infoIn(home), infoIn(holder))
-    if (skipped > 0)
-      problems.push(
-        `the mirror of ${stream} in ${mirror.region} has skipped ${skipped} messages of its home: replace the mirror`,
-      )
-    if (problem !== undefined) problems.push(`the mirror of ${stream} in ${mirror.region} ${problem}`)
+    if (skipped > 0) note('skipped', `has skipped ${skipped} messages of its home: replace the mirror`)
+    for (const [kind, text] of own) note(kind, text)
   }
   const epochs = holders.map(one => epochOf(infoIn(one)))
   const status: StreamInRegions = {
@@ -245,7 +266,7 @@ const statusOf = async (
     ...(homeLast === undefined ? {} : { homeLast }),
     mirrors,
   }
-  return { status, problems }
+  return { status, faults }
 }
 
 /**
@@ -287,12 +308,16 @@ export const regionsStatus = async (
     return { region: name, reachable: true, epochSeen }
   })
   const away = regions.filter(({ reachable }) => !reachable)
+  const faults: RegionFault[] = [
+    ...away.map(
+      ({ region }) => ({ kind: 'away', region, text: `region ${region} does not answer` }) as const,
+    ),
+    ...statuses.flatMap(one => one.faults),
+  ]
   return {
     regions,
     streams: statuses.map(({ status }) => status),
-    problems: [
-      ...away.map(({ region }) => `region ${region} does not answer`),
-      ...statuses.flatMap(({ problems }) => problems),
-    ],
+    faults,
+    problems: faults.map(({ text }) => text),
   }
 }

@@ -2,7 +2,7 @@ import { auditSubject, Family, livePatternOf, SubjectPattern } from '../../../ev
 import { otherAccountsPrefix } from '../client/inboxes.ts'
 import { apiSubject } from '../client/jetstream-api.ts'
 import { CommandSubject, commandPattern, mirroredSubject } from '../commands/command-wire.ts'
-import { Bucket, type BucketDefinition, bucketStream, bucketSubject } from '../coordination/buckets.ts'
+import { Bucket, type BucketName, bucketStream, bucketSubject } from '../coordination/buckets.ts'
 import { projectionStatusSubject } from '../coordination/projection-coordination.ts'
 import { revocationPatterns } from '../coordination/revocation-bucket.ts'
 import { sessionsSubject } from '../coordination/session-queries.ts'
@@ -86,7 +86,7 @@ const namesOf = (streams: readonly StreamDefinition[]): NamedStreams => {
 const onEach = (operation: string, streams: readonly string[], rest?: string): string[] =>
   streams.map(stream => apiSubject(operation, stream, rest))
 
-const streamsOf = (...buckets: readonly BucketDefinition[]): string[] => buckets.map(bucketStream)
+const streamsOf = (...buckets: readonly BucketName[]): string[] => buckets.map(bucketStream)
 
 /** Requests that reveal what streams there are, and the user's own rights. */
 const discovery = [ownRightsSubject, '$JS.API.INFO', '$JS.API.STREAM.NAMES', '$JS.API.STREAM.LIST']
@@ -110,7 +110,7 @@ const forAll = (streams: NamedStreams): string[] => [
 ]
 
 /** Requests on a bucket: its status, and values from its leader. `keys`: the keys that the user may write. */
-const forBucket = (bucket: BucketDefinition, keys: readonly string[] = []): string[] => [
+const forBucket = (bucket: BucketName, keys: readonly string[] = []): string[] => [
   ...onEach('STREAM.INFO', streamsOf(bucket)),
   ...onEach('STREAM.MSG.GET', streamsOf(bucket)),
   ...keys.map(key => bucketSubject(bucket, key)),
