@@ -60,7 +60,7 @@ export const Actions = {
     meaning: 'An operator made a region the home of streams whose home was lost.',
     recording: 'around',
   },
-  'region.switch-over': {
+  'region.switchover': {
     meaning: 'An operator moved the home of streams to another region.',
     recording: 'around',
   },
@@ -72,11 +72,11 @@ export const Actions = {
     meaning: 'An operator brought a region back whose streams have their homes in other regions.',
     recording: 'around',
   },
-  'region.lost.resubmit': {
+  'lost.resubmit': {
     meaning: 'An operator sent the commands of lost events again.',
     recording: 'around',
   },
-  'region.lost.discard': {
+  'lost.discard': {
     meaning: 'An operator removed lost events from the list.',
     recording: 'required',
   },

@@ -58,7 +58,7 @@ export const regionCommand = (): Command => {
     (recorder, streams: string[], flags: ChangeFlags) => changeHome('failover', recorder, streams, flags),
   )
   records(
-    'region.switch-over',
+    'region.switchover',
     addChangeFlags(
       command
         .command('switch-over')
@@ -90,14 +90,14 @@ export const regionCommand = (): Command => {
   const lost = command.command('lost').description('Manage the events that a failover lost')
   reads(addLostFlags(lost.command('ls').description('List them')).action(listLost))
   records(
-    'region.lost.resubmit',
+    'lost.resubmit',
     addLostFlags(lost.command('resubmit').description('Send their commands again, with their old ids'))
       .option('--yes', 'Do not ask')
       .option('--dry-run', 'Show them only'),
     resubmitLost,
   )
   records(
-    'region.lost.discard',
+    'lost.discard',
     addLostFlags(lost.command('discard').description('Remove them from the list'))
       .option('--yes', 'Do not ask')
       .option('--dry-run', 'Show them only'),

@@ -1,5 +1,5 @@
 import type { Subscription } from '@nats-io/transport-node'
-import type { LiveFeed } from '../../../commands/index.ts'
+import { type Epochs, type LiveFeed, watchCuts } from '../../../commands/index.ts'
 import type { Nats } from '../client/connection.ts'
 import { mirroredSubject } from '../commands/command-wire.ts'
 import type { LogLayout } from '../log/log-layout.ts'
@@ -9,6 +9,8 @@ type Positions = Readonly<Record<string, readonly [epoch: number, streamSeq: num
 
 /** Longest time that a mirror's position waits for its message, ms. */
 const reportMs = 5
+/** Interval of reports without events, ms: for commands nodes that have started, and after a change of the home. */
+const idleReportMs = 500
 /** Time after which an acknowledgement that waits for a mirror is refused, ms. */
 const defaultTimeoutMs = 3_000
 
@@ -16,36 +18,49 @@ const defaultTimeoutMs = 3_000
 export class MirrorReports {
   readonly #nats: Nats
   readonly #feed: Pick<LiveFeed, 'listen' | 'positions'>
-  readonly #layout: LogLayout
+  readonly #layout: LogLayout & Epochs
   readonly #streams: ReadonlySet<string>
+  readonly #outdated = new Set<string>()
+  readonly #unwatch: () => void
+  readonly #idle: NodeJS.Timeout
   #timer: NodeJS.Timeout | undefined
 
   /** `streams`: those whose home waits for a mirror. Create it before the feed starts. */
   constructor(
     nats: Nats,
     feed: Pick<LiveFeed, 'listen' | 'positions'>,
-    layout: LogLayout,
+    layout: LogLayout & Epochs,
     streams: ReadonlySet<string>,
   ) {
     this.#nats = nats
     this.#feed = feed
     this.#layout = layout
     this.#streams = streams
+    // The positions of a process that has read lost events are not those of the mirror.
+    this.#unwatch = watchCuts(layout, (stream, streamSeq) => {
+      if ((feed.positions().find(one => one.stream === stream)?.streamSeq ?? 0) > streamSeq)
+        this.#outdated.add(stream)
+    })
+    this.#idle = setInterval(() => this.#report(), idleReportMs)
+    this.#idle.unref()
     feed.listen(({ stream }) => {
       if (this.#streams.has(stream)) this.#timer ??= setTimeout(() => this.#report(), reportMs).unref()
     })
   }
 
   stop(): void {
+    this.#unwatch()
+    clearInterval(this.#idle)
     clearTimeout(this.#timer)
   }
 
   #report(): void {
+    clearTimeout(this.#timer)
     this.#timer = undefined
     if (!this.#nats.connected()) return
     const positions: Record<string, [number, number]> = {}
     for (const { stream, streamSeq } of this.#feed.positions())
-      if (this.#streams.has(stream) && !this.#layout.takesEvents(stream))
+      if (this.#streams.has(stream) && !this.#outdated.has(stream) && !this.#layout.takesEvents(stream))
         positions[stream] = [this.#layout.epochOf(stream), streamSeq]
     if (Object.keys(positions).length > 0)
       this.#nats.connection.publish(mirroredSubject, JSON.stringify(positions))
