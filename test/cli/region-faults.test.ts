@@ -86,7 +86,7 @@ t.test('a switch-over whose process is stopped, and continues after another has 
 })
 
 t.test(
-  'Ctrl-C says how to go on, and a failover takes the place of a switch-over without its home',
+  'Ctrl-C names the next command, and a failover takes the place of a switch-over without its home',
   async t => {
     await Promise.all(clients.map(client => client.stop()))
     const home = (await homeIn(open, 'CONV_0'))!

@@ -179,7 +179,7 @@ export const checkRegions = async (
   clients: readonly NaiveClient[],
   what: string,
 ): Promise<void> => {
-  // The clients may go on meanwhile.
+  // The clients may continue meanwhile.
   const acked = clients.flatMap(client => client.acked)
   const home = await homeIn(open, 'CONV_0')
   const copies = open.filter(({ region }) => !region.isWitness)
@@ -250,7 +250,7 @@ export const interruptedHomes = async (
       else setTimeout(end, afterMs)
     },
   })
-  // What a killed process would do next reaches no region.
+  // Later requests of a killed process reach no region.
   if (how === 'kill') await Promise.race([ended, run.catch(() => ended)])
   else await run.catch(() => {})
   await operator.stop().catch(() => {})

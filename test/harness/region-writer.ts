@@ -26,7 +26,7 @@ export interface OpenWriterOptions {
   readonly waits?: ReadonlySet<string>
 }
 
-/** What a writer needs of the servers. */
+/** The servers of a writer. */
 export interface WriterServers extends Pick<TestRegions, 'topology'> {
   region(name: string): Pick<TestRegion, 'connect'>
 }

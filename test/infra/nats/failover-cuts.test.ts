@@ -75,7 +75,7 @@ t.test('with one region of three, a failover needs the word that the others are 
   await untilAckedBy('a')
 })
 
-/** Begins a switch-over, and cuts something when the old home was frozen. Resolves with the error of the switch-over. */
+/** Begins a switch-over, and cuts something when the old home was frozen. Resolves with its error. */
 const cutSwitchOver = async (
   to: string,
   cut: () => void,

@@ -77,7 +77,7 @@ export class HomeChange {
     this.#options = options
   }
 
-  /** Opens the regions. Those that do not answer within 5 s take no part. */
+  /** Opens the regions. A region that does not answer within 5 s takes no part. */
   static async open(options: ChangeHomeOptions): Promise<HomeChange> {
     const change = new HomeChange(options)
     await Promise.all(

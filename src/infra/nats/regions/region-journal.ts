@@ -36,7 +36,7 @@ export interface RegionOperation {
   readonly epoch?: number
   /** Operations before this one may have used the epochs up to here, in regions that do not answer now. */
   readonly usedEpoch: number
-  /** Whether the old homes are frozen, and the mirrors have all of their events. Only then may the promises be raised. */
+  /** Whether the old homes are frozen, and the mirrors have all events. Only then may the promises be raised. */
   readonly isDrained: boolean
   /** The promises that the operation replaces, by stream. */
   readonly before: Readonly<Record<string, HomePromise>>

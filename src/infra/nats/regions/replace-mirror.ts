@@ -24,8 +24,8 @@ export interface ReplaceMirrorOptions {
   /** The region that gets the mirror. */
   readonly region: string
   /**
-   * The last sequence up to which the stream that is there holds the same events as the home. The mirror keeps them when
-   * the stream has none after it.
+   * The last sequence up to which the region's stream holds the same events as the home. The mirror keeps them when the
+   * stream has none after it.
    */
   readonly keepsUpTo: number
 }
