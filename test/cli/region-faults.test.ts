@@ -85,6 +85,19 @@ t.test('a switch-over whose process is stopped, and continues after another has 
   await checkRegions(t, servers, open, clients, 'after')
 })
 
+t.test('a switch-over whose new home is lost ends, and the old home takes events again', async t => {
+  const home = (await homeIn(open, 'CONV_0'))!
+  const to = home === 'a' ? 'b' : 'a'
+  const { ended } = await signalAt('freeze', 'SIGKILL', 'switch-over', '--all', '--to', to, '--yes')
+  await ended
+  await servers.region(to).stop()
+  t.match(await region('switch-over', '--resume', '--yes'), { code: 1, stderr: /NO_SERVER: .* has ended/ })
+  await untilAcked()
+  t.match(await region('switch-over', '--resume', '--yes'), { code: 1, stderr: /NO_SUCH_OPERATION/ })
+  await servers.region(to).start()
+  await checkRegions(t, servers, open, clients, 'after')
+})
+
 t.test(
   'Ctrl-C names the next command, and a failover takes the place of a switch-over without its home',
   async t => {

@@ -295,6 +295,27 @@ const checkPlans = (
   }
 }
 
+/** Ends a switch-over whose new home is lost before it was one. Always throws. */
+const giveUp = async (
+  recorder: CommandRecorder,
+  { config, system: { topology, definitions }, regions: { open }, journal }: RegionWork,
+  unfinished: RegionOperation,
+): Promise<void> => {
+  const { HomeChange } = await loadOperations()
+  const streams = unfinished.streams.join(', ')
+  const place = open.find(({ region }) => !region.isWitness)
+  if (place !== undefined)
+    await recorder.perform({ config, nats: place.nats }, {}, async report => {
+      report({ streams, to: unfinished.to })
+      await journal.resume(unfinished)
+      await (await HomeChange.open({ topology, definitions, open, journal })).giveUp()
+    })
+  throw new CliError(
+    'NO_SERVER',
+    `region ${unfinished.to} cannot be reached, so it cannot become a home: the switch-over has ended, and the homes of ${streams} are the same as before`,
+  )
+}
+
 /** `confab region failover` and `switch-over`: makes a region the home of streams. Throws CliError, NatsError. */
 export const changeHome = async (
   kind: 'failover' | 'switch-over',
@@ -314,6 +335,8 @@ export const changeHome = async (
     })
     const to = unfinished?.to ?? flags.to
     if (to === undefined) throw new CliError('BAD_OPTION', 'give --to <region>, or --resume')
+    if (unfinished?.kind === 'switch-over' && work.regions.open.every(({ region }) => region.name !== to))
+      return await giveUp(recorder, work, unfinished)
     const target = openRegion(work, to)
     const streams = unfinished?.streams ?? (await streamsFor(work, names, { ...flags, to }))
     if (streams.length === 0) return note(`${to} is the home of all streams already`)

@@ -98,6 +98,22 @@ export class HomeChange {
     return this.#operation
   }
 
+  /**
+   * Ends a switch-over whose new home is lost: the old homes take events again. Throws NatsError when the promises name
+   * the new home already, and as `run` does.
+   */
+  async giveUp(): Promise<void> {
+    const { streams, to } = this.#operation
+    const newest = newestPromises(await this.#readPromises())
+    if (streams.some(stream => newest.streams[stream]?.home === to))
+      throw new NatsError(
+        NatsProblem.failed,
+        `${to} does not answer, and is promised to be the home of ${streams.join(', ')}: make another region the home with "confab region failover"`,
+      )
+    await this.#unfreeze(await this.#oldHomes())
+    await this.#options.journal.record(() => ({ isDone: true }))
+  }
+
   get #operation(): RegionOperation {
     return this.#options.journal.current
   }
@@ -184,14 +200,7 @@ export class HomeChange {
   async #undo(old: ReadonlyMap<string, string>, cause: unknown): Promise<never> {
     if (cause instanceof OperationRunningError) throw cause
     try {
-      await this.#repeated(async () => {
-        await this.#options.journal.record(() => ({ isDrained: false }))
-        for (const stream of this.#operation.streams) {
-          const { manager } = this.#home(old, stream)
-          const { config } = await existing(manager, stream)
-          if (isFrozen(config)) await unfreeze(manager, stream, epochIn(config))
-        }
-      })
+      await this.#repeated(() => this.#unfreeze(old))
     } catch (error) {
       if (error instanceof OperationRunningError) throw error
       const names = this.#operation.streams.join(', ')
@@ -202,6 +211,15 @@ export class HomeChange {
       )
     }
     throw cause
+  }
+
+  async #unfreeze(old: ReadonlyMap<string, string>): Promise<void> {
+    await this.#options.journal.record(() => ({ isDrained: false }))
+    for (const stream of this.#operation.streams) {
+      const { manager } = this.#home(old, stream)
+      const { config } = await existing(manager, stream)
+      if (isFrozen(config)) await unfreeze(manager, stream, epochIn(config))
+    }
   }
 
   /** Runs a step that has to be finished, since a stream has no home until then. Repeats it for 15 s after errors. */
