@@ -14,6 +14,8 @@ export interface TestCluster {
   /** For the user operator. */
   readonly urls: readonly string[]
   connect(server?: string): Promise<Nats>
+  /** Stops the process of a server, or lets it continue: it then acts on what it last knew. */
+  stop(index: number, stopped: boolean): void
   /** Kills one server; it stays down until `restart`. */
   kill9(index: number): Promise<void>
   /** Resolves when it is healthy: it knows a leader and is up to date. */
@@ -82,6 +84,9 @@ export const startCluster = async (t: { teardown(fn: () => unknown): void }): Pr
   return {
     urls,
     connect,
+    stop: (index, stopped) => {
+      process.kill(servers[index]!.pid, stopped ? 'SIGSTOP' : 'SIGCONT')
+    },
     kill9: async index => {
       const server = servers[index]
       if (server === undefined) return

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ConflictError } from '../../src/commands/index.ts'
-import { type AggregateRef, ConfabError } from '../../src/events/index.ts'
+import { type AggregateRef, ConfabError, type Position } from '../../src/events/index.ts'
 import { NatsLiveFeed } from '../../src/infra/nats/feed/nats-live-feed.ts'
 import { JetStreamEventLog } from '../../src/infra/nats/log/jetstream-event-log.ts'
 import { LiveLayout } from '../../src/infra/nats/log/live-layout.ts'
@@ -8,7 +8,7 @@ import { HomeFence } from '../../src/infra/nats/regions/home-fence.ts'
 import { type Clock, Lease } from '../../src/infra/nats/regions/lease.ts'
 import { MirrorAcks, MirrorReports } from '../../src/infra/nats/regions/mirror-acks.ts'
 import { newEvent } from '../contracts/new-events.ts'
-import type { TestRegions } from './nats-regions.ts'
+import type { TestRegion, TestRegions } from './nats-regions.ts'
 
 /** The parts of a commands node in a region: a layout, a lease, and a log that the lease guards. */
 export interface RegionWriter {
@@ -26,10 +26,15 @@ export interface OpenWriterOptions {
   readonly waits?: ReadonlySet<string>
 }
 
+/** The servers of a writer. */
+export interface WriterServers extends Pick<TestRegions, 'topology'> {
+  region(name: string): Pick<TestRegion, 'connect'>
+}
+
 /** Opens a writer as a commands node of a region. */
 export const openWriter = async (
   t: { teardown(fn: () => unknown): void },
-  servers: TestRegions,
+  servers: WriterServers,
   region: string,
   { clock, timeoutMs = 1_000, waits }: OpenWriterOptions = {},
 ): Promise<RegionWriter> => {
@@ -73,6 +78,7 @@ export interface AckedEvent {
   readonly id: string
   readonly commandId: string
   readonly region: string
+  readonly epoch: number
   readonly stream: string
   readonly streamSeq: number
   /** As by `performance.now()`. */
@@ -87,10 +93,13 @@ export class NaiveClient {
   readonly acked: AckedEvent[] = []
   readonly #aggregate: AggregateRef
   readonly #writers: readonly RegionWriter[]
+  readonly #pauseMs: number
   readonly #done: Promise<void>
   #isOver = false
 
-  constructor(aggregate: AggregateRef, writers: readonly RegionWriter[]) {
+  /** `pauseMs`: time between an ack and the next event. */
+  constructor(aggregate: AggregateRef, writers: readonly RegionWriter[], pauseMs = 0) {
+    this.#pauseMs = pauseMs
     this.#aggregate = aggregate
     this.#writers = writers
     this.#done = this.#run()
@@ -103,23 +112,28 @@ export class NaiveClient {
 
   async #run(): Promise<void> {
     for (let seq = 1; !this.#isOver; seq++) {
+      if (this.#pauseMs > 0) await sleep(this.#pauseMs)
       const event = newEvent(seq)
+      const { commandId } = event.envelope
       for (let attempt = 0; !this.#isOver; attempt++) {
         const writer = this.#writers[attempt % this.#writers.length] as RegionWriter
-        if (writer.layout.ingestPrefixOf(this.#aggregate) === undefined) {
+        const stream = writer.layout.streamOf(this.#aggregate)
+        const epoch = writer.lease.epochOf(stream)
+        if (epoch === undefined || writer.layout.ingestPrefixOf(this.#aggregate) === undefined) {
           await sleep(2)
           continue
         }
         try {
           const last = await writer.log.last(this.#aggregate)
-          if (last?.envelope.commandId === event.envelope.commandId) {
+          if (last?.envelope.commandId === commandId) {
             // Another region may be the home by now, or no mirror has the event.
             if (!(await writer.fence.confirm(last.stream, last.streamSeq))) continue
-            this.#ack(writer.region, event.envelope.commandId, last.stream, last.streamSeq)
+            this.#ack(writer, commandId, last)
             break
           }
-          const { position } = await writer.log.append(this.#aggregate, last?.streamSeq ?? 0, [event])
-          this.#ack(writer.region, event.envelope.commandId, position.stream, position.streamSeq)
+          const ofEpoch = { ...event, envelope: { ...event.envelope, epoch } }
+          const { position } = await writer.log.append(this.#aggregate, last?.streamSeq ?? 0, [ofEpoch])
+          this.#ack(writer, commandId, position)
           break
         } catch (error) {
           if (!ConflictError.is(error) && ConfabError.from(error).code !== 'UNAVAILABLE') throw error
@@ -129,7 +143,8 @@ export class NaiveClient {
     }
   }
 
-  #ack(region: string, commandId: string, stream: string, streamSeq: number): void {
-    this.acked.push({ id: this.#aggregate.id, commandId, region, stream, streamSeq, at: performance.now() })
+  #ack({ region, lease }: RegionWriter, commandId: string, { stream, streamSeq }: Position): void {
+    const [{ id }, at, epoch] = [this.#aggregate, performance.now(), lease.epochOf(stream) ?? 0]
+    this.acked.push({ id, commandId, region, epoch, stream, streamSeq, at })
   }
 }

@@ -19,7 +19,7 @@ import { count, note, print, span, styled, table } from '../terminal/output.ts'
 export interface ChangeFlags extends SystemFlags {
   readonly to?: string
   readonly all?: boolean
-  readonly fenced?: string
+  readonly fenced?: readonly string[]
   readonly yes?: boolean
   readonly dryRun?: boolean
   readonly resume?: boolean
@@ -186,12 +186,15 @@ export const withRegions = async (
       'the topology has one region: name the file of a topology of several regions with --topology',
     )
   checkRegion(topology, '--to', flags.to)
-  checkRegion(topology, '--fenced', flags.fenced)
+  const fenced = [...new Set(flags.fenced)]
+  for (const region of fenced) checkRegion(topology, '--fenced', region)
+  if (flags.to !== undefined && fenced.includes(flags.to))
+    throw new CliError('BAD_OPTION', `--fenced: ${flags.to} is to become the home`)
   const { RegionJournal } = await loadOperations()
   const regions = await openRegions(topology, config, 'confab-region', note, { timeoutMs: connectMs })
   try {
     for (const { region, why } of regions.unreachable) note(`region ${region.name}: ${why}`)
-    const journal = await RegionJournal.open(regions.open, topology.regions.length, flags.fenced)
+    const journal = await RegionJournal.open(regions.open, topology.regions.length, fenced)
     try {
       await work({ config, system, regions, journal })
     } finally {
@@ -204,12 +207,16 @@ export const withRegions = async (
   }
 }
 
-/** Returns the unfinished operation to resume, or undefined for a new one. Throws CliError. */
+/**
+ * Returns the unfinished operation to resume, or undefined for a new one. `replaces`: whether the new one makes up for
+ * an unfinished one. Throws CliError.
+ */
 export const unfinishedOperation = async (
   { journal }: RegionWork,
   kind: RegionOperation['kind'],
   command: string,
   { resume, dryRun }: Pick<ChangeFlags, 'resume' | 'dryRun'>,
+  replaces: (unfinished: RegionOperation) => Promise<boolean> = async () => false,
 ): Promise<RegionOperation | undefined> => {
   const before = journal.operation
   const isUnfinished = before !== undefined && !before.isDone
@@ -224,7 +231,7 @@ export const unfinishedOperation = async (
         : `no ${command} is unfinished: nothing to resume`,
     )
   }
-  if (isUnfinished && !dryRun)
+  if (isUnfinished && !dryRun && !(await replaces(before)))
     throw new CliError(
       'OPERATION_UNFINISHED',
       `a ${before.kind} of ${before.streams.join(', ')} to ${before.to} is not finished: "confab region ${before.kind} --resume"`,
@@ -288,6 +295,27 @@ const checkPlans = (
   }
 }
 
+/** Ends a switch-over whose new home is lost before it was one. Always throws. */
+const giveUp = async (
+  recorder: CommandRecorder,
+  { config, system: { topology, definitions }, regions: { open }, journal }: RegionWork,
+  unfinished: RegionOperation,
+): Promise<void> => {
+  const { HomeChange } = await loadOperations()
+  const streams = unfinished.streams.join(', ')
+  const place = open.find(({ region }) => !region.isWitness)
+  if (place !== undefined)
+    await recorder.perform({ config, nats: place.nats }, {}, async report => {
+      report({ streams, to: unfinished.to })
+      await journal.resume(unfinished)
+      await (await HomeChange.open({ topology, definitions, open, journal })).giveUp()
+    })
+  throw new CliError(
+    'NO_SERVER',
+    `region ${unfinished.to} cannot be reached, so it cannot become a home: the switch-over has ended, and the homes of ${streams} are the same as before`,
+  )
+}
+
 /** `confab region failover` and `switch-over`: makes a region the home of streams. Throws CliError, NatsError. */
 export const changeHome = async (
   kind: 'failover' | 'switch-over',
@@ -298,9 +326,17 @@ export const changeHome = async (
   const command = kind
   await withRegions(flags, command, async work => {
     recorder.nothingChanged()
-    const unfinished = await unfinishedOperation(work, kind, command, flags)
+    const unfinished = await unfinishedOperation(work, kind, command, flags, async before => {
+      // When the region that was to become the home is lost, or the home of a switch-over. A failover gives each of the
+      // streams a home, whatever the operation has done.
+      if (kind !== 'failover' || flags.to === undefined) return false
+      const streams = await streamsFor(work, names, flags)
+      return before.kind === 'rejoin' || before.streams.every(stream => streams.includes(stream))
+    })
     const to = unfinished?.to ?? flags.to
     if (to === undefined) throw new CliError('BAD_OPTION', 'give --to <region>, or --resume')
+    if (unfinished?.kind === 'switch-over' && work.regions.open.every(({ region }) => region.name !== to))
+      return await giveUp(recorder, work, unfinished)
     const target = openRegion(work, to)
     const streams = unfinished?.streams ?? (await streamsFor(work, names, { ...flags, to }))
     if (streams.length === 0) return note(`${to} is the home of all streams already`)
@@ -309,7 +345,7 @@ export const changeHome = async (
       checkPlans(work, kind, plans, to)
       if (kind === 'failover')
         for (const { stream, from } of plans)
-          if (work.regions.open.some(({ region }) => region.name === from) && from !== flags.fenced)
+          if (work.regions.open.some(({ region }) => region.name === from) && !flags.fenced?.includes(from))
             note(`${from}, the home of ${stream}, answers: "confab region switch-over" would lose nothing`)
     }
     const planned = (await stepsOf(kind)).flatMap(step =>
@@ -328,19 +364,20 @@ export const changeHome = async (
     const question = `${unfinished === undefined ? 'Make' : 'Finish to make'} ${to} the home of ${streams.join(', ')}?`
     if (!flags.yes && !(await confirm(question))) return note('nothing was changed')
     const { HomeChange } = await loadOperations()
+    const fences = flags.fenced === undefined ? {} : { fenced: [...new Set(flags.fenced)] }
     const { signal, release } = interruption()
     try {
       const done = await recorder.perform({ config: work.config, nats: target.nats }, {}, async report => {
         report({ streams: streams.join(', '), to })
         const { topology, definitions } = work.system
-        if (unfinished !== undefined) await work.journal.resume(unfinished)
+        if (unfinished !== undefined) await work.journal.resume({ ...unfinished, ...fences })
         else
           await work.journal.begin({
             kind,
             streams,
             to,
             homeLast,
-            ...(flags.fenced === undefined ? {} : { fenced: flags.fenced }),
+            ...fences,
           })
         const change = await HomeChange.open({
           topology,
@@ -355,6 +392,7 @@ export const changeHome = async (
       await printResult({ operation: done, steps: done.steps }, flags.json)
     } finally {
       release()
+      if (work.journal.operation?.isDone === false) note(`finish with "confab region ${command} --resume"`)
     }
   })
 }

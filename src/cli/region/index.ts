@@ -54,7 +54,11 @@ export const regionCommand = (): Command => {
         .argument('[stream...]', 'Streams of the log'),
     )
       .option('--all', 'All streams that have their home in another region')
-      .option('--fenced <region>', 'A region that you vouch is off: it is not asked, and does not count'),
+      .option(
+        '--fenced <region>',
+        'A region that you vouch is off: it is not asked, and does not count until it rejoins (repeatable)',
+        (region: string, before: readonly string[] = []) => [...before, region],
+      ),
     (recorder, streams: string[], flags: ChangeFlags) => changeHome('failover', recorder, streams, flags),
   )
   records(

@@ -1,3 +1,4 @@
+import { newestPromises, readPromises } from '../../infra/nats/regions/index.ts'
 import { CliError } from '../command/cli-error.ts'
 import type { CommandRecorder } from '../command/command-effect.ts'
 import { confirm } from '../command/confirm.ts'
@@ -28,7 +29,8 @@ export const rejoin = async (recorder: CommandRecorder, name: string, flags: Cha
     if (unfinished !== undefined && unfinished.to !== name)
       throw new CliError('BAD_OPTION', `the unfinished operation brings ${unfinished.to} back, not ${name}`)
     const outdated = await outdatedStreams(topology, definitions, open, name)
-    if (outdated.length === 0 && unfinished === undefined) {
+    const isFenced = newestPromises(await readPromises(open)).fenced?.includes(name) === true
+    if (outdated.length === 0 && unfinished === undefined && !isFenced) {
       if (flags.json) await print(changeJson({ operation: emptyOperation, steps: [] }))
       return note(`all streams of ${name} are homes, or mirrors of their homes, already`)
     }
@@ -56,9 +58,12 @@ export const rejoin = async (recorder: CommandRecorder, name: string, flags: Cha
       const homeLast = Object.fromEntries(outdated.map(({ stream, last }) => [stream, last]))
       return await print(changeJson({ operation: { ...emptyOperation, streams, cut, homeLast }, steps }))
     }
-    note(plan.trimEnd())
-    if (!flags.yes && !(await confirm(`Make ${streams.join(', ')} in ${name} mirrors of their homes?`)))
-      return note('nothing was changed')
+    if (streams.length > 0) note(plan.trimEnd())
+    const question =
+      streams.length > 0
+        ? `Make ${streams.join(', ')} in ${name} mirrors of their homes?`
+        : `Let ${name} count for majorities again?`
+    if (!flags.yes && !(await confirm(question))) return note('nothing was changed')
     const { signal, release } = interruption()
     try {
       const done = await recorder.perform({ config: work.config, nats: own.nats }, {}, async report => {

@@ -19,7 +19,7 @@ const change = async (
   to: string,
   steps: string[] = [],
 ) => {
-  const journal = await RegionJournal.open(open, servers.topology.regions.length, undefined)
+  const journal = await RegionJournal.open(open, servers.topology.regions.length, [])
   try {
     await journal.begin({ kind, streams: logStreams, to, homeLast: {} })
     const one = await HomeChange.open({
@@ -156,7 +156,7 @@ t.test('with acknowledgements of mirrors, a failover loses no acked event', asyn
   // The mirror in a: the new home acknowledges nothing before the old one has rejoined.
   await sleep(200)
   t.equal(acked().length, length)
-  const journal = await RegionJournal.open(open, 3, undefined)
+  const journal = await RegionJournal.open(open, 3, [])
   await journal.begin({ kind: 'rejoin', streams: logStreams, to: 'a', homeLast: {} })
   await rejoinRegion({ topology: servers.topology, definitions, open, journal })
   await journal.close()

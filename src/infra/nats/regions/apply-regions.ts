@@ -14,6 +14,7 @@ import {
 import type { OpenRegion } from './open-region.ts'
 import { readPromises, writePromises } from './promises.ts'
 import { promisesStreamName } from './promises-stream.ts'
+import { unfinishedIn } from './region-journal.ts'
 import { mirrorConsumer, mirrorConsumerName } from './region-streams.ts'
 import type { Topology } from './topology.ts'
 
@@ -109,6 +110,17 @@ const applyConsumer = async (change: ConsumerChange): Promise<void> => {
 const comparedWith = ({ streams }: ComparedRegion, isMirror: boolean) =>
   streams.filter(({ role }) => (role === 'mirror') === isMirror).map(({ compared }) => compared)
 
+/** A home that is frozen would take events again, although its mirrors are said to have all of them. */
+const refuseDuringChange = async (open: readonly OpenRegion[]): Promise<void> => {
+  const unfinished = await unfinishedIn(open)
+  if (unfinished === undefined) return
+  const { kind, streams, to } = unfinished
+  throw new NatsError(
+    NatsProblem.streams,
+    `a ${kind} of ${streams.join(', ')} to ${to} is not finished: wait for its end, or run "confab region ${kind} --resume"`,
+  )
+}
+
 export interface ApplyRegionsOptions {
   /** Names of the streams that may lose events by an update. */
   readonly allowLoss: ReadonlySet<string>
@@ -119,7 +131,7 @@ export interface ApplyRegionsOptions {
 /**
  * Makes the streams of all regions as the topology wants them: first the homes and the streams that each region has for
  * itself, then the consumer of each mirror at its home, then the mirrors, then the promises. It moves no home, deletes
- * no stream, and may be repeated after a failure. Throws NatsError.
+ * no stream, and may be repeated after a failure. Throws NatsError, also while a change of homes is not finished.
  */
 export const applyRegions = async (
   topology: Topology,
@@ -127,7 +139,10 @@ export const applyRegions = async (
   definitions: readonly StreamDefinition[],
   { allowLoss, onApplied }: ApplyRegionsOptions,
 ): Promise<void> => {
+  await refuseDuringChange(open)
   const { promises, regions, consumers, conflicts } = await compareRegions(topology, open, definitions)
+  // It may have begun, and have frozen a home, before the streams were compared.
+  await refuseDuringChange(open)
   // A missing stream may be the home of events that only a mirror has: its creation has to be refused, too.
   const isFree = (region: string, stream: string): boolean =>
     conflicts.every(one => one.region !== region || one.stream !== stream)

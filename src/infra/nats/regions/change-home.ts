@@ -1,6 +1,9 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { JetStreamManager } from '@nats-io/jetstream'
 import { sleep } from '../../../base/sleep.ts'
+import { settlesWithin } from '../../../base/timeout.ts'
 import { NatsError, NatsProblem } from '../client/nats-error.ts'
+import { epochIn } from '../log/log-layout.ts'
 import type { StreamDefinition } from '../log/stream-definitions.ts'
 import { infoOf, openManager } from '../log/streams.ts'
 import type { OpenRegion } from './open-region.ts'
@@ -8,6 +11,7 @@ import {
   majorityOf,
   newestPromises,
   type Promises,
+  type RegionPromises,
   readPromises,
   withPromises,
   writePromises,
@@ -29,7 +33,7 @@ export interface ChangeHomeOptions {
   /** The topology as its file has it. */
   readonly topology: Topology
   readonly definitions: readonly StreamDefinition[]
-  /** The regions that answer. */
+  /** The regions that may answer. */
   readonly open: readonly OpenRegion[]
   /** The journal, in which the operation has begun. */
   readonly journal: RegionJournal
@@ -45,6 +49,11 @@ export class MirrorTooFarBehindError extends Error {}
 /** Time in which a mirror has to receive the end of a frozen stream, ms. Otherwise the old home takes events again. */
 const maxFrozenMs = 3_000
 const pollMs = 10
+/** Time in which a region has to answer before the change begins without it, ms. */
+const openMs = 5_000
+/** Time for which steps are tried again while a stream has no home, ms. */
+const repeatMs = 15_000
+const repeatPauseMs = 250
 /** Time without a message after which a mirror counts as stalled, ms. */
 const stalledMs = 30_000
 /** Messages by which a mirror may be behind when its home is frozen. */
@@ -68,10 +77,16 @@ export class HomeChange {
     this.#options = options
   }
 
+  /** Opens the regions. A region that does not answer within 5 s takes no part. */
   static async open(options: ChangeHomeOptions): Promise<HomeChange> {
     const change = new HomeChange(options)
-    for (const one of options.open)
-      change.#places.set(one.region.name, { ...one, manager: await openManager(one.nats.connection) })
+    await Promise.all(
+      options.open.map(async one => {
+        const manager = openManager(one.nats.connection).catch(() => undefined)
+        const opened = (await settlesWithin(openMs, manager)) ? await manager : undefined
+        if (opened !== undefined) change.#places.set(one.region.name, { ...one, manager: opened })
+      }),
+    )
     return change
   }
 
@@ -81,6 +96,22 @@ export class HomeChange {
     await this.#each('re-mirror', stream => this.#replaceMirrors(stream))
     await this.#options.journal.record(() => ({ isDone: true }))
     return this.#operation
+  }
+
+  /**
+   * Ends a switch-over whose new home is lost: the old homes take events again. Throws NatsError when the promises name
+   * the new home already, and as `run` does.
+   */
+  async giveUp(): Promise<void> {
+    const { streams, to } = this.#operation
+    const newest = newestPromises(await this.#readPromises())
+    if (streams.some(stream => newest.streams[stream]?.home === to))
+      throw new NatsError(
+        NatsProblem.failed,
+        `${to} does not answer, and is promised to be the home of ${streams.join(', ')}: make another region the home with "confab region failover"`,
+      )
+    await this.#unfreeze(await this.#oldHomes())
+    await this.#options.journal.record(() => ({ isDone: true }))
   }
 
   get #operation(): RegionOperation {
@@ -94,38 +125,43 @@ export class HomeChange {
     await this.#each('wait', async stream => {
       // An old home that answers refuses writers at once. One that does not answer: its writers' leases end.
       const home = this.#places.get(old.get(stream) ?? '')
-      if (home !== undefined && home.region.name !== this.#operation.fenced)
-        void freeze(home.manager, stream).catch(() => {})
+      if (home !== undefined && !this.#isFenced(home.region.name))
+        void freeze(home.manager, stream, this.#operation.epoch).catch(() => {})
       await sleep(timeMs + guardMs)
     })
-    await this.#each('promote', stream => this.#promote(stream))
+    await this.#each('promote', stream => this.#repeated(() => this.#promote(stream)))
     await this.#each('open', stream => this.#checkOpen(stream))
   }
 
   async #switchOver(): Promise<void> {
+    const { signal, journal } = this.#options
     const old = await this.#oldHomes()
-    const isRaised = this.#operation.epoch !== undefined && (await this.#hasRaised())
-    if (!isRaised) {
-      this.#options.signal?.throwIfAborted()
+    const { isDrained } = this.#operation
+    if (!isDrained) {
+      signal?.throwIfAborted()
       await Promise.all(
         this.#operation.streams.map(stream => this.#untilNear(stream, this.#home(old, stream))),
       )
-      this.#options.signal?.throwIfAborted()
+      signal?.throwIfAborted()
+      // Another process may have finished the operation since, and a home may be frozen that has to stay.
+      await journal.record()
     }
     const frozenAt = performance.now()
-    try {
-      if (!isRaised) await this.#drain(old)
-      await this.#together('promote', async () => {
+    if (!isDrained)
+      try {
+        await this.#drain(old)
+      } catch (error) {
+        await this.#undo(old, error)
+      }
+    // From here on the new home is the only one that can take events.
+    await this.#together('promote', () =>
+      this.#repeated(async () => {
         await this.#raise()
         await Promise.all(this.#operation.streams.map(stream => this.#promote(stream)))
-      })
-    } catch (error) {
-      // No stream shall stay without a home. A process that was taken over leaves it to its successor.
-      if (!(error instanceof OperationRunningError)) await this.#undo(old).catch(() => {})
-      throw error
-    }
+      }),
+    )
     const refusedMs = Math.ceil(performance.now() - frozenAt)
-    await this.#options.journal.record(({ streams, refusedMs: before }) => ({
+    await journal.record(({ streams, refusedMs: before }) => ({
       refusedMs: { ...Object.fromEntries(streams.map(stream => [stream, refusedMs])), ...before },
     }))
     await this.#each('open', stream => this.#checkOpen(stream))
@@ -133,7 +169,10 @@ export class HomeChange {
 
   /** Freezes the old homes, and waits until the mirrors have all of their events. */
   async #drain(old: ReadonlyMap<string, string>): Promise<void> {
-    await this.#each('freeze', stream => freeze(this.#home(old, stream).manager, stream))
+    const { streams } = await this.#promisesBefore()
+    await this.#each('freeze', stream =>
+      freeze(this.#home(old, stream).manager, stream, streams[stream]?.epoch),
+    )
     const ends = new Map<string, number>()
     await this.#each('marker', async stream => {
       const { nats, manager } = this.#home(old, stream)
@@ -150,19 +189,47 @@ export class HomeChange {
           )
       }
     })
+    await this.#options.journal.record(() => ({ isDrained: true }))
   }
 
-  /** Lets the old homes take events again, unless the promises name the new one. */
-  async #undo(old: ReadonlyMap<string, string>): Promise<void> {
-    if (await this.#hasRaised()) return
-    const { streams } = newestPromises(await readPromises(this.#options.open))
-    for (const stream of this.#operation.streams) {
-      const home = this.#home(old, stream)
-      const info = await infoOf(home.manager, stream)
-      const epoch = streams[stream]?.epoch
-      if (info !== undefined && epoch !== undefined && isFrozen(info))
-        await unfreeze(home.manager, stream, epoch)
+  /**
+   * Lets the old homes take events again: no stream shall stay without a home. A process that was taken over leaves it
+   * to its successor, for which the end of the old homes may count already. Throws `cause`, or an error that says which
+   * streams take no events.
+   */
+  async #undo(old: ReadonlyMap<string, string>, cause: unknown): Promise<never> {
+    if (cause instanceof OperationRunningError) throw cause
+    try {
+      await this.#repeated(() => this.#unfreeze(old))
+    } catch (error) {
+      if (error instanceof OperationRunningError) throw error
+      const names = this.#operation.streams.join(', ')
+      throw new NatsError(
+        NatsProblem.streams,
+        `${(cause as Error).message}; ${names} may take no events before --resume: ${(error as Error).message}`,
+        cause,
+      )
     }
+    throw cause
+  }
+
+  async #unfreeze(old: ReadonlyMap<string, string>): Promise<void> {
+    await this.#options.journal.record(() => ({ isDrained: false }))
+    for (const stream of this.#operation.streams) {
+      const { manager } = this.#home(old, stream)
+      const { config } = await existing(manager, stream)
+      if (isFrozen(config)) await unfreeze(manager, stream, epochIn(config))
+    }
+  }
+
+  /** Runs a step that has to be finished, since a stream has no home until then. Repeats it for 15 s after errors. */
+  async #repeated(run: () => Promise<void>): Promise<void> {
+    for (const until = performance.now() + repeatMs; ; await sleep(repeatPauseMs))
+      try {
+        return await run()
+      } catch (error) {
+        if (error instanceof OperationRunningError || performance.now() > until) throw error
+      }
   }
 
   async #untilNear(stream: string, home: OpenPlace): Promise<void> {
@@ -208,48 +275,66 @@ export class HomeChange {
 
   /** The promises as they were before this operation raised them. */
   async #promisesBefore(): Promise<Promises> {
-    const { epoch, before } = this.#operation
-    const newest = newestPromises(await readPromises(this.#options.open))
-    return epoch !== undefined && newest.counter >= epoch
-      ? { ...newest, streams: { ...newest.streams, ...before } }
-      : newest
+    const newest = newestPromises(await this.#readPromises())
+    return { ...newest, streams: { ...newest.streams, ...this.#operation.before } }
   }
 
-  /** Whether some region has the promises of this operation. */
-  async #hasRaised(): Promise<boolean> {
-    const { epoch, streams } = this.#operation
-    if (epoch === undefined) return false
-    const newest = newestPromises(await readPromises(this.#options.open))
-    return streams.every(stream => newest.streams[stream]?.epoch === epoch)
+  /** Reads the promises of the regions that answer. Throws NoMajorityError when newer ones may be elsewhere. */
+  async #readPromises(): Promise<RegionPromises[]> {
+    const { fenced = [] } = this.#operation
+    const places = [...this.#places.values()].filter(({ region }) => !this.#isFenced(region.name))
+    const regions = await readPromises(places)
+    const needed = majorityOf(this.#options.topology.regions.length - fenced.length)
+    if (regions.length >= needed) return regions
+    throw new NoMajorityError(
+      `${regions.length} of ${needed} regions that are needed have told their promises`,
+    )
+  }
+
+  #isFenced(region: string): boolean {
+    return this.#operation.fenced?.includes(region) === true
   }
 
   /** Writes the new home of all streams in a majority of the regions. */
   async #raise(): Promise<void> {
     const { topology, journal } = this.#options
-    const { streams, to, fenced } = this.#operation
-    const regions = (await readPromises(this.#options.open)).filter(({ region }) => region.name !== fenced)
+    const { streams, to, fenced = [], usedEpoch } = this.#operation
+    const regions = await this.#readPromises()
     const newest = newestPromises(regions)
-    const { epoch = newest.counter + 1 } = this.#operation
-    if (this.#operation.epoch === undefined)
-      await journal.record(() => ({
-        epoch,
-        before: Object.fromEntries(
-          streams.flatMap(stream => {
-            const promise = newest.streams[stream]
-            return promise === undefined ? [] : [[stream, promise] as const]
-          }),
-        ),
-      }))
-    const raised = Object.fromEntries(streams.map(stream => [stream, { epoch, home: to }]))
-    const written = await writePromises(regions, {
-      counter: epoch,
-      streams: { ...newest.streams, ...raised },
+    const isRaised = streams.every(stream => {
+      const { epoch, home } = newest.streams[stream] ?? {}
+      return epoch !== undefined && epoch === this.#operation.epoch && home === to
     })
-    const needed = majorityOf(topology.regions.length - (fenced === undefined ? 0 : 1))
+    let { epoch } = this.#operation
+    // Other promises may have taken the number of this operation.
+    if (epoch === undefined || (!isRaised && newest.counter >= epoch)) {
+      const next = Math.max(newest.counter, usedEpoch) + 1
+      const replaced = streams.flatMap(stream => {
+        const promise = newest.streams[stream]
+        return promise === undefined ? [] : [[stream, promise] as const]
+      })
+      await journal.record(({ before }) => ({
+        epoch: next,
+        before: { ...Object.fromEntries(replaced), ...before },
+      }))
+      epoch = next
+    }
+    const off = [...new Set([...(newest.fenced ?? []), ...fenced])]
+    const raised = Object.fromEntries(streams.map(stream => [stream, { epoch, home: to }]))
+    const promises: Promises = {
+      ...newest,
+      streams: { ...newest.streams, ...raised },
+      ...(off.length === 0 ? {} : { fenced: off }),
+    }
+    const isRival = regions.some(
+      ({ stored: { value } }) => value?.counter === newest.counter && !isDeepStrictEqual(value, newest),
+    )
+    const counter =
+      isRival || !isDeepStrictEqual(promises, newest) ? Math.max(newest.counter + 1, epoch) : newest.counter
+    const written = await writePromises(regions, { ...promises, counter })
+    const needed = majorityOf(topology.regions.length - fenced.length)
     if (written.length < needed)
-      throw new NoMajorityError(
-        `${written.length} of ${needed} regions that are needed have the new promise: repair the links, or name the region that is off with --fenced`,
-      )
+      throw new NoMajorityError(`${written.length} of ${needed} regions that are needed have the new promise`)
   }
 
   async #promote(stream: string): Promise<void> {
@@ -268,8 +353,8 @@ export class HomeChange {
 
   /** The streams of a region as the promises want them now. */
   async #wanted(region: string) {
-    const { topology, definitions, open } = this.#options
-    const current = withPromises(topology, definitions, newestPromises(await readPromises(open)))
+    const { topology, definitions } = this.#options
+    const current = withPromises(topology, definitions, newestPromises(await this.#readPromises()))
     return streamsIn(current, definitions, this.#place(region).region)
   }
 
@@ -279,7 +364,7 @@ export class HomeChange {
     const { config } = await existing(this.#target.manager, stream)
     for (const place of this.#places.values()) {
       const { name, isWitness } = place.region
-      if (isWitness || name === to || name === this.#operation.fenced) continue
+      if (isWitness || name === to || this.#isFenced(name)) continue
       const wanted = (await this.#wanted(name)).find(({ definition }) => definition.name === stream)
       if (wanted?.role !== 'mirror') continue
       const info = await infoOf(place.manager, stream)
@@ -288,11 +373,13 @@ export class HomeChange {
       const isOldHome = info !== undefined && info.config.mirror === undefined
       // The old home of a failover keeps its events until "region rejoin" has listed those that are lost.
       if (kind === 'failover' && isOldHome) continue
+      // Another process may have finished the operation since, and have changed the home again.
+      await this.#options.journal.record()
       await replaceMirror(this.#target, place, {
         mirror: wanted.definition,
         metadata: sharedMetadata(config),
         region: name,
-        keepsEvents: info !== undefined && info.state.last_seq <= (cut[stream] ?? 0),
+        keepsUpTo: cut[stream] ?? 0,
       })
     }
   }

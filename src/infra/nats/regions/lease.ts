@@ -2,7 +2,7 @@ import { type Nats, rawHeaders } from '../client/connection.ts'
 import { isSequenceConflict } from '../client/jetstream-api.ts'
 import { isRefusal, readAck } from '../client/publish-ack.ts'
 import { readDocument, readRemoteDocument } from './promise-document.ts'
-import { type HomePromise, majorityOf, type Promises } from './promises.ts'
+import { type HomePromise, majorityOf, newestOf, type Promises } from './promises.ts'
 import { grantSubject, promisesSubject } from './promises-stream.ts'
 import type { LeaseSettings, Region } from './topology.ts'
 
@@ -189,15 +189,17 @@ export class Lease {
 
   /** Counts the grants of each stream. */
   #count(): void {
-    const { region, regions, settings } = this.#options
-    const majority = majorityOf(regions.length)
+    const { region, settings } = this.#options
+    const { fenced = [] } = newestOf(this.#grantors.map(({ promises }) => promises))
+    const counted = this.#grantors.filter(grantor => !fenced.includes(grantor.region))
+    const majority = majorityOf(counted.length)
     const held = new Map<string, Held>()
     const streams = new Set(this.#grantors.flatMap(({ promises }) => Object.keys(promises?.streams ?? {})))
     for (const stream of streams) {
       const known = this.#grantors.map(({ promises }) => promises?.streams[stream])
       const epoch = Math.max(...known.map(one => one?.epoch ?? 0))
       const isOurs = (one: HomePromise | undefined): boolean => one?.epoch === epoch && one.home === region
-      const grants = this.#grantors
+      const grants = counted
         .flatMap(({ promises, grantedAt }) =>
           grantedAt !== undefined && isOurs(promises?.streams[stream]) ? [grantedAt] : [],
         )

@@ -12,5 +12,6 @@ export {
   type RegionStep,
   rejoinSteps,
   switchOverSteps,
+  unfinishedIn,
 } from './region-journal.ts'
 export { type OutdatedStream, outdatedStreams, rejoinRegion } from './rejoin-region.ts'

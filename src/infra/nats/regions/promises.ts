@@ -18,6 +18,8 @@ export interface Promises {
   readonly counter: number
   /** By name of the stream. */
   readonly streams: Readonly<Record<string, HomePromise>>
+  /** Regions that an operator vouched are off: they count for no majority until they rejoin. */
+  readonly fenced?: readonly string[]
 }
 
 /** The promises of a region that was asked. */
@@ -42,14 +44,16 @@ export const readPromises = async (
   })
 }
 
-/** Returns the promises with the greatest counter; those of a new system when no region has any. */
+/** Returns the promises with the greatest counter; those of a new system when there are none. */
+export const newestOf = (promises: readonly (Promises | undefined)[]): Promises =>
+  promises.reduce<Promises>(
+    (newest, one) => (one !== undefined && one.counter > newest.counter ? one : newest),
+    { counter: 0, streams: {} },
+  )
+
+/** Returns the newest promises of regions. */
 export const newestPromises = (regions: readonly RegionPromises[]): Promises =>
-  regions
-    .map(({ stored }) => stored.value)
-    .reduce<Promises>((newest, one) => (one !== undefined && one.counter > newest.counter ? one : newest), {
-      counter: 0,
-      streams: {},
-    })
+  newestOf(regions.map(({ stored }) => stored.value))
 
 /**
  * Returns the promises that a new system begins with, or a system whose topology has new streams. Undefined when every
@@ -68,6 +72,7 @@ export const firstPromises = (
   })
   if (missing.length === 0) return undefined
   return {
+    ...before,
     counter: before.counter + 1,
     streams: { ...before.streams, ...Object.fromEntries(missing) },
   }

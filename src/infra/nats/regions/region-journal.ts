@@ -1,3 +1,4 @@
+import { nuid } from '@nats-io/transport-node'
 import { sleep } from '../../../base/sleep.ts'
 import type { OpenRegion } from './open-region.ts'
 import { readDocument, replaceDocument } from './promise-document.ts'
@@ -29,10 +30,14 @@ export interface RegionOperation {
   readonly streams: readonly string[]
   /** The region that becomes the home; with `rejoin`, the region that returns. */
   readonly to: string
-  /** The region that the operator vouches is off. */
-  readonly fenced?: string
+  /** The regions that the operator vouches are off. */
+  readonly fenced?: readonly string[]
   /** The epoch of the new home. Known before the promises are raised. */
   readonly epoch?: number
+  /** Operations before this one may have used the epochs up to here, in regions that do not answer now. */
+  readonly usedEpoch: number
+  /** Whether the old homes are frozen, and the mirrors have all events. Only then may the promises be raised. */
+  readonly isDrained: boolean
   /** The promises that the operation replaces, by stream. */
   readonly before: Readonly<Record<string, HomePromise>>
   /** Sequence of the last event of the epoch before, by stream. */
@@ -45,6 +50,8 @@ export interface RegionOperation {
   readonly isDone: boolean
   /** Rises with each entry, also with the heartbeats of the operator's process. */
   readonly beat: number
+  /** The process that stored the entry. */
+  readonly owner: string
 }
 
 export type NewOperation = Pick<RegionOperation, 'kind' | 'streams' | 'to' | 'fenced' | 'homeLast'>
@@ -59,9 +66,14 @@ const beatMs = 500
 /** Time without a heartbeat after which the process of an operation counts as ended, ms. */
 const lapseMs = 2_500
 
+/** The copy of the journal in one region. */
 interface Copy extends OpenRegion {
   value: RegionOperation | undefined
   seq: number
+  /** The entry to store next. */
+  wanted: RegionOperation | undefined
+  /** The end of the entry in progress. */
+  turn: Promise<unknown>
 }
 
 /**
@@ -70,59 +82,63 @@ interface Copy extends OpenRegion {
  * that is cut off with a minority, writes no more.
  */
 export class RegionJournal {
-  readonly #copies: Copy[]
+  readonly #owner = nuid.next()
+  readonly #copies: readonly Copy[]
   readonly #needed: number
   #operation: RegionOperation | undefined
+  #beat = 0
   #timer: NodeJS.Timeout | undefined
   #turn: Promise<unknown> = Promise.resolve()
-  #failure: Error | undefined
+  #isBeating = false
+  #takenOver: OperationRunningError | undefined
 
-  private constructor(copies: Copy[], needed: number) {
+  private constructor(copies: readonly Copy[], needed: number) {
     this.#copies = copies
     this.#needed = needed
   }
 
   /**
-   * Reads the journal of all regions that answer. `count`: the number of regions. `fenced`: a region that is off, which
-   * does not count. Throws NoMajorityError.
+   * Reads the journal of all regions that answer. `count`: the number of regions. `fenced`: regions that are off, which
+   * do not count. Throws NoMajorityError.
    */
   static async open(
     open: readonly OpenRegion[],
     count: number,
-    fenced: string | undefined,
+    fenced: readonly string[],
   ): Promise<RegionJournal> {
-    const others = open.filter(({ region }) => region.name !== fenced)
-    const journal = new RegionJournal([], majorityOf(fenced === undefined ? count : count - 1))
-    const read = await Promise.allSettled(others.map(one => copyOf(one)))
-    for (const one of read) if (one.status === 'fulfilled') journal.#copies.push(one.value)
-    journal.#checkMajority(journal.#copies.length)
-    return journal
+    const read = await Promise.allSettled(
+      open.filter(({ region }) => !fenced.includes(region.name)).map(one => copyOf(one)),
+    )
+    const copies = read.flatMap(one => (one.status === 'fulfilled' ? [one.value] : []))
+    const needed = majorityOf(count - fenced.length)
+    if (copies.length < needed)
+      throw new NoMajorityError(
+        `${copies.length} ${copies.length === 1 ? 'region answers' : 'regions answer'}, and ${needed} are needed`,
+      )
+    return new RegionJournal(copies, needed)
   }
 
   /** The operation that was begun last. */
   get operation(): RegionOperation | undefined {
-    return this.#newest()
+    return newestOf(this.#copies)
   }
 
   /** Whether another process is at work on an unfinished operation. Takes 2.5 s. */
   async isRunning(): Promise<boolean> {
-    const before = this.#newest()
+    const before = this.operation
     if (before === undefined || before.isDone) return false
     await sleep(lapseMs)
-    await Promise.allSettled(this.#copies.map(async copy => Object.assign(copy, await copyOf(copy))))
-    return this.#newest()?.beat !== before.beat
+    await Promise.allSettled(this.#copies.map(readAgain))
+    return this.operation?.beat !== before.beat
   }
 
-  /** Begins an operation. Throws OperationRunningError, NoMajorityError. */
+  /** Begins an operation, in place of an unfinished one. Throws OperationRunningError, NoMajorityError. */
   begin(operation: NewOperation): Promise<void> {
+    const { epoch = 0, usedEpoch = 0 } = this.operation ?? {}
     return this.#start({
       ...operation,
-      cut: {},
-      refusedMs: {},
-      steps: [],
-      before: {},
-      isDone: false,
-      beat: 0,
+      ...{ cut: {}, refusedMs: {}, steps: [], before: {}, isDone: false, isDrained: false },
+      usedEpoch: Math.max(epoch, usedEpoch),
     })
   }
 
@@ -137,12 +153,14 @@ export class RegionJournal {
     return this.#operation
   }
 
-  /** Stores progress. Throws OperationRunningError, NoMajorityError. */
-  record(change: (before: RegionOperation) => Partial<RegionOperation>): Promise<void> {
+  /**
+   * Stores progress, or that this process is still the one at work. Throws OperationRunningError when another process
+   * has taken the operation over. Throws NoMajorityError; a later entry may then be stored again.
+   */
+  record(change: (before: RegionOperation) => Partial<RegionOperation> = () => ({})): Promise<void> {
     const turn = this.#turn.then(async () => {
-      if (this.#failure !== undefined) throw this.#failure
       const before = this.current
-      await this.#write({ ...before, ...change(before), beat: before.beat + 1 })
+      await this.#write({ ...before, ...change(before) })
     })
     this.#turn = turn.catch(() => {})
     return turn
@@ -151,56 +169,74 @@ export class RegionJournal {
   /** Ends the heartbeats. */
   async close(): Promise<void> {
     clearInterval(this.#timer)
-    await this.#turn.catch(() => {})
+    await this.#turn
+    await Promise.all(this.#copies.map(({ turn }) => turn))
   }
 
-  async #start(operation: RegionOperation): Promise<void> {
+  async #start(operation: Omit<RegionOperation, 'beat' | 'owner'>): Promise<void> {
     const before = this.#copies.map(({ value }) => value)
-    const own = { ...operation, beat: (this.#newest()?.beat ?? 0) + 1 }
+    this.#beat = this.operation?.beat ?? 0
     try {
-      await this.#write(own)
+      await this.#write(operation)
     } catch (error) {
       // Copies that this process has stored would look like an unfinished operation.
-      const stored = this.#copies.map(({ value }) => value === own)
+      await Promise.all(this.#copies.map(({ turn }) => turn))
       await Promise.allSettled(
         this.#copies.map(async (copy, index) => {
-          if (stored[index]) await store(copy, before[index] ?? { ...own, isDone: true })
+          const { value } = copy
+          if (value?.owner === this.#owner) await replace(copy, before[index] ?? { ...value, isDone: true })
         }),
       )
       throw error
     }
-    this.#timer = setInterval(() => void this.record(() => ({})).catch(() => {}), beatMs)
+    // Before the first step. The entry is then newer than what a process that lost the lock left in some region.
+    await this.record()
+    this.#timer = setInterval(() => this.#sendBeat(), beatMs)
   }
 
-  #newest(): RegionOperation | undefined {
-    return this.#copies
-      .map(({ value }) => value)
-      .reduce<RegionOperation | undefined>(
-        (newest, one) => (one !== undefined && one.beat > (newest?.beat ?? -1) ? one : newest),
-        undefined,
-      )
+  #sendBeat(): void {
+    if (this.#isBeating) return
+    this.#isBeating = true
+    void this.record()
+      .catch(() => {})
+      .finally(() => {
+        this.#isBeating = false
+      })
   }
 
-  #checkMajority(answered: number): void {
-    if (answered < this.#needed)
-      throw new NoMajorityError(
-        `${answered} ${answered === 1 ? 'region answers' : 'regions answer'}, and ${this.#needed} are needed`,
-      )
-  }
-
-  async #write(operation: RegionOperation): Promise<void> {
-    const results = await Promise.allSettled(this.#copies.map(copy => store(copy, operation)))
-    const stored = results.filter(one => one.status === 'fulfilled' && one.value).length
-    const refused = results.filter(one => one.status === 'fulfilled' && !one.value).length
+  /** Stores an entry. Does not wait for a region that is slower than a majority. */
+  async #write(change: Omit<RegionOperation, 'beat' | 'owner'>): Promise<void> {
+    if (this.#takenOver !== undefined) throw this.#takenOver
+    this.#beat++
+    const operation = { ...change, beat: this.#beat, owner: this.#owner }
+    let [stored, refused, open] = [0, 0, this.#copies.length]
+    const { promise, resolve } = Promise.withResolvers<void>()
+    for (const copy of this.#copies) {
+      copy.wanted = operation
+      copy.turn = copy.turn
+        // A later entry replaces one that has waited for a slow region.
+        .then(() => (copy.wanted === operation ? store(copy, operation) : 'superseded'))
+        .then(
+          result => {
+            if (result === 'stored') stored++
+            if (result === 'refused') refused++
+          },
+          () => {},
+        )
+        .then(() => {
+          open--
+          if (stored >= this.#needed || open === 0) resolve()
+        })
+    }
+    await promise
     if (stored >= this.#needed) {
       this.#operation = operation
       return
     }
-    this.#failure =
-      refused > 0
-        ? new OperationRunningError('another operator changes the homes of streams')
-        : new NoMajorityError(`${stored} of ${this.#needed} regions that are needed stored the journal`)
-    throw this.#failure
+    if (refused === 0)
+      throw new NoMajorityError(`${stored} of ${this.#needed} regions that are needed stored the journal`)
+    this.#takenOver = new OperationRunningError('another operator changes the homes of streams')
+    throw this.#takenOver
   }
 }
 
@@ -208,15 +244,42 @@ const copyOf = async ({ region, nats }: OpenRegion): Promise<Copy> => ({
   region,
   nats,
   ...(await readDocument<RegionOperation>(nats, journalSubject(region.name))),
+  wanted: undefined,
+  turn: Promise.resolve(),
 })
 
-/** Resolves with false when another process has stored an entry there. A later entry then replaces it. */
-const store = async (copy: Copy, operation: RegionOperation): Promise<boolean> => {
+const readAgain = async (copy: Copy): Promise<void> => {
+  Object.assign(copy, await readDocument<RegionOperation>(copy.nats, journalSubject(copy.region.name)))
+}
+
+/** Returns the newest entry; of several, the one that most regions have. */
+const newestOf = (copies: readonly Pick<Copy, 'value'>[]): RegionOperation | undefined => {
+  const values = copies.flatMap(({ value }) => (value === undefined ? [] : [value]))
+  const newest = values.filter(({ beat }) => values.every(other => other.beat <= beat))
+  const countOf = ({ owner }: RegionOperation): number => newest.filter(one => one.owner === owner).length
+  return newest.toSorted((one, other) => countOf(other) - countOf(one))[0]
+}
+
+/** Returns an unfinished operation, as the regions that answer have it; undefined when there is none. */
+export const unfinishedIn = async (open: readonly OpenRegion[]): Promise<RegionOperation | undefined> => {
+  const read = await Promise.allSettled(open.map(copyOf))
+  const newest = newestOf(read.flatMap(one => (one.status === 'fulfilled' ? [one.value] : [])))
+  return newest?.isDone === false ? newest : undefined
+}
+
+/** Replaces the entry of a region that is still the one which this process knows. Resolves with whether it was. */
+const replace = async (copy: Copy, operation: RegionOperation): Promise<boolean> => {
   const seq = await replaceDocument(copy.nats, journalSubject(copy.region.name), operation, copy.seq)
-  if (seq === undefined) {
-    Object.assign(copy, await copyOf(copy))
-    return false
+  if (seq !== undefined) Object.assign(copy, { value: operation, seq })
+  return seq !== undefined
+}
+
+/** Stores an entry, unless another process has stored one. A later entry then replaces that. */
+const store = async (copy: Copy, operation: RegionOperation): Promise<'stored' | 'refused'> => {
+  while (!(await replace(copy, operation))) {
+    await readAgain(copy)
+    // An entry of this process was stored without an answer.
+    if (copy.value?.owner !== operation.owner) return 'refused'
   }
-  Object.assign(copy, { value: operation, seq })
-  return true
+  return 'stored'
 }

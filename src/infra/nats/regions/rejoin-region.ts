@@ -4,8 +4,15 @@ import type { StreamDefinition } from '../log/stream-definitions.ts'
 import { infoOf, openManager } from '../log/streams.ts'
 import { saveLostEvents } from './lost-events.ts'
 import type { OpenRegion } from './open-region.ts'
-import { newestPromises, readPromises, withPromises, writePromises } from './promises.ts'
-import type { DoneStep, RegionJournal, RegionOperation, RegionStep, rejoinSteps } from './region-journal.ts'
+import { majorityOf, newestPromises, readPromises, withPromises, writePromises } from './promises.ts'
+import {
+  type DoneStep,
+  NoMajorityError,
+  type RegionJournal,
+  type RegionOperation,
+  type RegionStep,
+  type rejoinSteps,
+} from './region-journal.ts'
 import { streamsIn } from './region-streams.ts'
 import { replaceMirror } from './replace-mirror.ts'
 import { existing, freeze, sharedMetadata } from './stream-moves.ts'
@@ -109,7 +116,17 @@ export const rejoinRegion = async ({
     return { nats, manager: await openManager(nats.connection) }
   }
   const regions = await readPromises(open)
-  await writePromises(regions, newestPromises(regions))
+  const { fenced = [], ...promises } = newestPromises(regions)
+  const off = fenced.filter(region => region !== name)
+  const written = await writePromises(regions, {
+    ...promises,
+    counter: promises.counter + (off.length === fenced.length ? 0 : 1),
+    ...(off.length === 0 ? {} : { fenced: off }),
+  })
+  // The region counts for majorities again.
+  const needed = majorityOf(topology.regions.length - off.length)
+  if (written.length < needed)
+    throw new NoMajorityError(`${written.length} of ${needed} regions that are needed have the promises`)
   await run('fence', async ({ stream }) => {
     const { config } = await existing(manager, stream)
     if (config.mirror === undefined) await freeze(manager, stream)
@@ -139,7 +156,6 @@ export const rejoinRegion = async ({
     if (mirror === undefined) return
     const home = await homeOf(one)
     const { config } = await existing(home.manager, one.stream)
-    const { state } = await existing(manager, one.stream)
     await replaceMirror(
       home,
       { nats: own.nats, manager },
@@ -147,7 +163,7 @@ export const rejoinRegion = async ({
         mirror,
         metadata: sharedMetadata(config),
         region: name,
-        keepsEvents: one.cut !== undefined && state.last_seq <= one.cut,
+        keepsUpTo: one.cut ?? 0,
       },
     )
   })

@@ -23,8 +23,11 @@ export interface ReplaceMirrorOptions {
   readonly metadata: Readonly<Record<string, string>>
   /** The region that gets the mirror. */
   readonly region: string
-  /** Whether the stream that is there holds the same events as the home, as far as it goes: the mirror keeps them. */
-  readonly keepsEvents: boolean
+  /**
+   * The last sequence up to which the region's stream holds the same events as the home. The mirror keeps them when the
+   * stream has none after it.
+   */
+  readonly keepsUpTo: number
 }
 
 const withoutConsumer = async (manager: JetStreamManager, stream: string, name: string): Promise<void> => {
@@ -37,13 +40,13 @@ const withoutConsumer = async (manager: JetStreamManager, stream: string, name: 
 
 /**
  * Replaces the stream of a region by a mirror of the home. A stream cannot become a mirror, so it is taken out as a
- * snapshot, deleted, and restored as a mirror, which the home then continues. Without `keepsEvents` the mirror copies
- * everything. The home holds all events meanwhile. May be repeated. Throws NatsError.
+ * snapshot, deleted, and restored as a mirror, which the home then continues. With events after `keepsUpTo` the
+ * mirror copies everything. The home holds all events meanwhile. May be repeated. Throws NatsError.
  */
 export const replaceMirror = async (
   home: MirrorPlace,
   place: MirrorPlace,
-  { mirror, metadata, region, keepsEvents }: ReplaceMirrorOptions,
+  { mirror, metadata, region, keepsUpTo }: ReplaceMirrorOptions,
 ): Promise<void> => {
   const { name } = mirror
   const config = { ...mirror, metadata: { ...mirror.metadata, ...metadata } } as StreamConfig
@@ -52,12 +55,20 @@ export const replaceMirror = async (
   const startAfter = async (seq: number): Promise<void> => {
     await home.manager.consumers.add(name, mirrorConsumer(region, name, seq + 1) as ConsumerConfig)
   }
-  if (before !== undefined && keepsEvents && before.state.last_seq > 0) {
+  const copyAll = async (): Promise<void> => {
+    if (before !== undefined) await place.manager.streams.delete(name)
+    await startAfter(0)
+    await place.manager.streams.add(config)
+  }
+  if (before !== undefined && before.state.last_seq > 0 && before.state.last_seq <= keepsUpTo) {
     const { config: current, state, chunks } = await snapshotStream(place.nats, name)
     const folder = await mkdtemp(join(tmpdir(), 'confab-mirror-'))
     const file = join(folder, 'snapshot')
     try {
       await pipeline(chunks, createWriteStream(file, { mode: 0o600 }))
+      // A mirror of the former home may have received more meanwhile.
+      const after = await place.manager.streams.info(name)
+      if (after.state.last_seq !== before.state.last_seq) return await copyAll()
       const { subjects: _, subject_transform: _t, allow_atomic: _a, duplicate_window: _d, ...kept } = current
       await place.manager.streams.delete(name)
       await startAfter(state.last_seq)
@@ -67,7 +78,5 @@ export const replaceMirror = async (
     }
     return
   }
-  if (before !== undefined) await place.manager.streams.delete(name)
-  await startAfter(0)
-  await place.manager.streams.add(config)
+  await copyAll()
 }

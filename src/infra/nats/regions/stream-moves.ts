@@ -3,9 +3,10 @@ import { headers } from '@nats-io/transport-node'
 import type { Cut } from '../../../commands/index.ts'
 import { Header, markerType, partitionCount, partitionOf } from '../../../events/index.ts'
 import type { Nats } from '../client/connection.ts'
+import { ApiError, apiCodeOf } from '../client/jetstream-api.ts'
 import { NatsError, NatsProblem } from '../client/nats-error.ts'
 import { isRefusal, readAck } from '../client/publish-ack.ts'
-import { cutsIn, ingestSubject, RegionMetadata, storedSubjectsOf } from '../log/log-layout.ts'
+import { cutsIn, epochIn, ingestSubject, RegionMetadata, storedSubjectsOf } from '../log/log-layout.ts'
 import { type AnyDefinition, updatedConfig } from '../log/stream-differences.ts'
 import { infoOf } from '../log/streams.ts'
 import { ingestOfHome } from './region-streams.ts'
@@ -31,7 +32,7 @@ const takes = (config: StreamConfig, ingest: (subject: string) => string): boole
 const frozen = (subject: string): string => `frozen.${subject}`
 
 /** Whether a stream is frozen: it takes markers only. */
-export const isFrozen = (info: StreamInfo): boolean => takes(info.config, frozen)
+export const isFrozen = (config: StreamConfig): boolean => takes(config, frozen)
 
 /** Gives a stream other subjects. Those under which it stores stay. */
 const setIngest = async (
@@ -44,9 +45,20 @@ const setIngest = async (
   await manager.streams.update(stream, { ...config, ...ingestOfHome(storedSubjectsOf(config), ingest) })
 }
 
-/** Makes a home refuse all events. A stopped process with an old epoch stores nothing there any more. */
-export const freeze = (manager: JetStreamManager, stream: string): Promise<void> =>
-  setIngest(manager, stream, frozen)
+/**
+ * Makes a home refuse all events. A stopped process with an old epoch stores nothing there any more. Throws NatsError,
+ * also for a home of a later epoch than `lastEpoch`: its home changed again meanwhile.
+ */
+export const freeze = async (
+  manager: JetStreamManager,
+  stream: string,
+  lastEpoch = Number.POSITIVE_INFINITY,
+): Promise<void> => {
+  const { config } = await existing(manager, stream)
+  if (epochIn(config) > lastEpoch)
+    throw new NatsError(NatsProblem.streams, `stream ${stream} is a home of epoch ${epochIn(config)} already`)
+  await setIngest(manager, stream, frozen)
+}
 
 /** Lets a frozen home take the events of its epoch again. */
 export const unfreeze = (manager: JetStreamManager, stream: string, epoch: number): Promise<void> =>
@@ -82,8 +94,9 @@ const epochAt = async (
   try {
     const message = await manager.streams.getMessage(stream, { seq })
     return message === null ? undefined : Number(message.header.get(Header.epoch) || 0)
-  } catch {
-    return undefined
+  } catch (error) {
+    if (apiCodeOf(error) === ApiError.noMessageFound) return undefined
+    throw error
   }
 }
 
@@ -99,7 +112,6 @@ export const promote = async (
   const { name } = home
   const before = await existing(manager, name)
   const known = cutsIn(before.config).find(one => one.epoch === epoch)
-  if (known !== undefined && before.config.mirror === undefined) return known.streamSeq
   const earlier = cutsIn(before.config).filter(one => one.epoch !== epoch)
   const update = async (config: StreamConfig, streamSeq: number): Promise<void> => {
     const { mirror: _, ...wanted } = updatedConfig(config, home, [])
@@ -115,9 +127,10 @@ export const promote = async (
       metadata,
     } as unknown as StreamConfig)
   }
-  let cut = before.state.last_seq
-  await update(before.config, cut)
-  // Messages of the old home may have arrived between the reading and the update.
+  const isPromoted = known !== undefined && before.config.mirror === undefined
+  let cut = isPromoted ? known.streamSeq : before.state.last_seq
+  if (!isPromoted) await update(before.config, cut)
+  // Messages of the old home may have arrived between the reading and the update, also in a run that was killed then.
   const { config, state } = await existing(manager, name)
   const first = cut
   while (cut < state.last_seq) {
