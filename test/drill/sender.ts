@@ -6,6 +6,8 @@ import { now } from './clock.ts'
 /** A message that was acknowledged, and when: ms since 1970. */
 export interface TimedAck extends Acked {
   readonly at: number
+  /** The region whose edge node answered. */
+  readonly edge: string
 }
 
 /** The public addresses of the edge nodes of each region, as they are now: `http://…`. */
@@ -23,7 +25,7 @@ export interface SenderOptions {
   readonly onAck: (ack: TimedAck) => void
 }
 
-/** Refusals in a row after which a sender takes the edge node of another region. */
+/** Refusals in a row after which a sender takes the edge node of another region. Without an answer it does at once. */
 const movesAfter = 2
 /** Timeout of a request, ms; then the socket counts as dead. */
 const answersWithinMs = 5_000
@@ -66,7 +68,7 @@ export class Sender {
       const c = conversations[n % conversations.length] as string
       const message = { c, m: `${user}-${n}`, text: `word${n % 7} from ${user} number ${n}` }
       const seq = await this.#untilAcked(message)
-      onAck({ ...message, from: user, seq, at: now() })
+      onAck({ ...message, from: user, seq, at: now(), edge: this.#region })
       await sleep(pauseMs)
     }
     this.#disconnect()
@@ -79,8 +81,7 @@ export class Sender {
       const error = answer?.error as { code: string; retryable: boolean } | undefined
       if (error !== undefined && !error.retryable)
         throw new Error(`${message.m} was refused: ${JSON.stringify(error)}`)
-      if (answer === undefined) this.#disconnect()
-      if (refusals % movesAfter === 0) this.#move()
+      if (answer === undefined || refusals % movesAfter === 0) this.#move()
       await sleep(pauseAfterRefusalMs)
     }
   }
