@@ -154,21 +154,6 @@ export const runDrill = async (
   const acked: TimedAck[] = []
   const { senders, watcher } = await startSenders(t, system, options, acked)
   mark('load starts')
-  if (process.env.DRILL_DEBUG) {
-    let n = 0
-    const i = setInterval(() => {
-      if (watcher.breaches.length !== n) {
-        onProgress(
-          `breaches ${n} -> ${watcher.breaches.length} ${watcher.breaches.at(-1)} refetches ${watcher.refetches} reconnects ${watcher.reconnects}`,
-        )
-        n = watcher.breaches.length
-      }
-    }, 200)
-    t.teardown(() => {
-      clearInterval(i)
-      console.error(system.edge('b').output().slice(-6000))
-    })
-  }
   // Connections and caches.
   await sleep(stretchMs / 2)
   const delays = await measureDelays(system.servers, stretchMs)
@@ -218,11 +203,6 @@ export const runDrill = async (
   )
   if (raise === undefined || wait === undefined || promote === undefined || open === undefined)
     throw new Error('the failover has not all steps')
-  if (process.env.DRILL_DEBUG)
-    console.error(
-      found.acksOf.a.filter(({ at }) => at > cutAt + 2_900 && at < firstAt).slice(-20),
-      watcher.breaches.slice(0, 5),
-    )
   const lastOfA = found.acksOf.a.findLast(({ at }) => at < firstAt)?.at ?? cutAt
   return {
     options,
