@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url'
 import { SignJWT } from 'jose'
 import { writeDevSecret } from '../../test/harness/confab-process.ts'
 import { freePort } from '../../test/harness/free-ports.ts'
+import { unlimited } from '../../test/harness/no-rates.ts'
 import { startScript } from './children.ts'
 import { temporaryFolder } from './folders.ts'
 import type { Memory } from './memory-probe.ts'
@@ -34,22 +35,6 @@ export interface ConfabOptions {
 }
 
 const waitMs = 60_000
-
-/** A few sockets represent many users here, so the rates are unlimited. They are still counted. */
-const unlimited = Object.fromEntries([
-  ...['SOCKET', 'USER', 'CONVERSATION'].flatMap(of => [
-    [`CONFAB_EDGE_LIMITS_${of}_REQUESTS`, '1000000'],
-    [`CONFAB_EDGE_LIMITS_${of}_BYTES`, '64GiB'],
-  ]),
-  ['CONFAB_EDGE_LIMITS_HELLOS', '1000000'],
-  ['CONFAB_EDGE_LIMITS_USER_HELLOS', '1000000'],
-  ['CONFAB_EDGE_LIMITS_ADDRESS_CONNECTS', '1000000'],
-  ['CONFAB_EDGE_LIMITS_ADDRESS_NEWCOMERS', '1000000'],
-  ['CONFAB_EDGE_QUOTAS_EVENTS', '1000000000'],
-  ['CONFAB_EDGE_QUOTAS_EVENT_BYTES', '1024GiB'],
-  ['CONFAB_EDGE_QUOTAS_NEW_CONVERSATIONS', '1000000'],
-  ['CONFAB_COMMANDS_USER_QUEUED', '1000000'],
-])
 
 /** The server writes a CPU profile to the folder named by BENCH_CPU_PROF. */
 const profiling = (): string[] => {

@@ -10,8 +10,9 @@ export const watchLostEvents = (
   feed: Pick<LiveFeed, 'position'>,
   onStale: (error: NatsError) => void,
 ): (() => void) =>
-  watchCuts(epochs, (stream, streamSeq) => {
-    const position = feed.position(stream) ?? 0
+  watchCuts(epochs, (stream, streamSeq, epoch) => {
+    // Events of the new home may arrive before the change of the layout is known.
+    const position = feed.position(stream, epoch) ?? 0
     if (position > streamSeq)
       onStale(
         new NatsError(

@@ -11,7 +11,7 @@ export interface Acked {
 }
 
 /** The assertions of a test, or of a program without one. */
-interface Asserts {
+export interface Asserts {
   same(actual: unknown, expected: unknown, message: string): unknown
   equal(actual: unknown, expected: unknown, message: string): unknown
   ok(value: unknown, message: string): unknown

@@ -33,18 +33,38 @@ export const runConfab = (
     child.once('close', code => done({ ...result, code }))
   })
 
-/** Returns the log as `confab replay` prints it, by conversation. */
-export const replayLog = async (from: readonly string[]): Promise<Map<string, SeenEvent[]>> => {
+/** An event of the log with its place in a stream. */
+export interface StoredEvent {
+  readonly stream: string
+  readonly streamSeq: number
+  readonly event: SeenEvent
+}
+
+/** Returns the events of conversations in the order in which `confab replay` prints them. */
+export const replayEvents = async (from: readonly string[]): Promise<StoredEvent[]> => {
   const { code, stdout, stderr } = await runConfab(['replay', '--format', 'ndjson', ...from])
   if (code !== 0) throw new Error(`replay exited with ${code}: ${stderr}`)
-  const log = new Map<string, SeenEvent[]>()
+  const stored: StoredEvent[] = []
   for (const line of stdout.split('\n')) {
     if (line === '') continue
     const { stream, streamSeq, ...event } = JSON.parse(line) as SeenEvent
     if (typeof event.c !== 'string' || event.t !== 'event') continue
+    stored.push({ stream: String(stream), streamSeq: Number(streamSeq), event: event as SeenEvent })
+  }
+  return stored
+}
+
+/** Returns events by conversation. */
+export const byConversation = (stored: readonly StoredEvent[]): Map<string, SeenEvent[]> => {
+  const log = new Map<string, SeenEvent[]>()
+  for (const { event } of stored) {
     const events = log.get(event.c) ?? []
-    events.push(event as SeenEvent)
+    events.push(event)
     log.set(event.c, events)
   }
   return log
 }
+
+/** Returns the log as `confab replay` prints it, by conversation. */
+export const replayLog = async (from: readonly string[]): Promise<Map<string, SeenEvent[]>> =>
+  byConversation(await replayEvents(from))

@@ -45,12 +45,12 @@ export const keptUpTo = (cuts: readonly Cut[], epoch: number): number => {
 }
 
 /**
- * Calls `onCut` when the epoch of a stream rises: events after `streamSeq` that this process knows may be lost. Returns
- * a function that ends the watch.
+ * Calls `onCut` when the epoch of a stream rises: events after `streamSeq` of `epoch` or before, which this process may
+ * know, are lost. Returns a function that ends the watch.
  */
 export const watchCuts = (
   epochs: Epochs,
-  onCut: (stream: string, streamSeq: number) => void,
+  onCut: (stream: string, streamSeq: number, epoch: number) => void,
 ): (() => void) => {
   const known = new Map(epochs.streams.map(stream => [stream, epochs.epochOf(stream)]))
   return epochs.watch(() => {
@@ -60,7 +60,7 @@ export const watchCuts = (
       if (epoch < before) continue
       known.set(stream, epoch)
       const streamSeq = keptUpTo(epochs.cutsOf(stream), before)
-      if (epoch > before && streamSeq < Number.POSITIVE_INFINITY) onCut(stream, streamSeq)
+      if (epoch > before && streamSeq < Number.POSITIVE_INFINITY) onCut(stream, streamSeq, before)
     }
   })
 }

@@ -49,8 +49,11 @@ export interface LiveFeed {
   narrowTo(interest: Interest): void
   /** Resolves with the position of each stream, after which the feed misses no event. */
   start(): Promise<readonly StreamPosition[]>
-  /** Stream sequence up to which the feed delivered or skipped all events. Undefined for an unknown stream. */
-  position(stream: string): number | undefined
+  /**
+   * Stream sequence up to which the feed delivered or skipped all events; with `epoch`, before the first delivered
+   * event of a later epoch. Undefined for an unknown stream.
+   */
+  position(stream: string, epoch?: number): number | undefined
   /**
    * The positions of all streams: first those of conversations, then those of users. The streams of a family are in the
    * order of their lowest partition, so that the order survives the promotion of a mirror with another name.

@@ -77,7 +77,7 @@ class FakeStream {
   readonly reader: Pick<LogReader, 'bounds' | 'batch' | 'leader'> = {
     bounds: async () => {
       await turn()
-      return { first: 1, last: this.events.length, missing: 0, isLed: true }
+      return { first: 1, last: this.events.length, missing: 0, isLed: true, isMirror: false }
     },
     batch: async (_stream, { seq = 1, batch }) => {
       await turn()
@@ -109,6 +109,7 @@ const run = async (family: Family, steps: readonly Step[], lags: readonly number
   const wrong: string[] = []
   const follower = new StreamFollower(stream, {
     isCopy: () => false,
+    changesHome: false,
     reader: log.reader as LogReader,
     deliver: ({ streamSeq, aggregate, type, envelope, data }) => {
       seen.push(streamSeq)

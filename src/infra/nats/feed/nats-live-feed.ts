@@ -105,6 +105,7 @@ export class NatsLiveFeed implements LiveFeed {
       needsMarkers: (user: string, c: string) => this.#interest?.needsMarkers(user, c) ?? true,
       digestsFailed: () => this.#narrowMode?.digestsFailed(),
       notice: this.#notice,
+      changesHome: layout.ingestPrefixOf({ family: Family.conversation, id: '' }) !== '',
     }
     this.#followers = new Map(
       layout.streams.map(stream => [stream, new StreamFollower(stream, this.#followerOptions)]),
@@ -199,8 +200,9 @@ export class NatsLiveFeed implements LiveFeed {
     if (this.#isRunning) await follower.startAfter(origin.streamSeq)
   }
 
-  position(stream: string): number | undefined {
-    const position = this.#followers.get(stream)?.position
+  position(stream: string, epoch?: number): number | undefined {
+    const follower = this.#followers.get(stream)
+    const position = epoch === undefined ? follower?.position : follower?.positionIn(epoch)
     if (position !== undefined) return position
     // Until a stream that was added is followed, its origin delivers the events that they both have.
     const origin = this.#layout.originOf(stream)

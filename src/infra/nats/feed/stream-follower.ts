@@ -34,6 +34,8 @@ export interface FollowerOptions {
   /** Called when digests do not describe what the stream stored, or are late. */
   readonly digestsFailed: () => void
   readonly notice: (notice: string) => void
+  /** Whether the home of the stream may change between regions. */
+  readonly changesHome: boolean
 }
 
 /**
@@ -57,6 +59,8 @@ export class StreamFollower {
   /** Consecutive checks in which the digests were late. */
   #late = 0
   #delivered = 0
+  /** The epochs of the delivered events, ascending, each with the position before its first event. */
+  #epochs: { readonly epoch: number; readonly after: number }[] = []
   #isStopped = false
   /** Digests that are not applied yet; `#applied` counts the events of the first that are. */
   #digests: Digest[] = []
@@ -76,6 +80,11 @@ export class StreamFollower {
 
   get position(): number | undefined {
     return this.#position
+  }
+
+  /** The position before the first delivered event of a later epoch than `epoch`; without one, the position. */
+  positionIn(epoch: number): number | undefined {
+    return this.#epochs.find(later => later.epoch > epoch)?.after ?? this.#position
   }
 
   /** Starts after the last message of the stream. Events that arrived since the feed subscribed are kept. */
@@ -210,7 +219,7 @@ export class StreamFollower {
     if (this.#position === undefined) return
     const askedAt = performance.now()
     const positionThen = this.#position
-    const { last, isLed } = await this.#reader.bounds(this.stream)
+    const { last, isLed, isMirror } = await this.#reader.bounds(this.stream)
     // A server that is cut off from the leader does not know the end of the stream.
     if (!isLed) return
     // Count polls, not time: while this process does not run, nothing can arrive.
@@ -224,7 +233,8 @@ export class StreamFollower {
       // No digest describes messages that confab did not write, while the stream stores nothing else.
       if (needsDigests && this.#delivered > delivered) this.#options.digestsFailed()
     }
-    if (last < positionThen) this.#rewind(last)
+    // A mirror that was made anew has not copied everything yet: it will hold the same events again.
+    if (last < positionThen && !isMirror) this.#rewind(last)
     else this.#behind = 0
     if (this.#position >= last) this.completeAt = Math.max(this.completeAt, askedAt)
   }
@@ -243,6 +253,7 @@ export class StreamFollower {
     )
     this.#position = last
     this.#target = last
+    this.#epochs = this.#epochs.filter(({ after }) => after < last)
     this.#early.clear()
     this.#digests = []
     this.#applied = 0
@@ -319,8 +330,13 @@ export class StreamFollower {
   }
 
   #advance(event: LiveEvent): void {
+    const before = this.#position ?? 0
     this.#position = event.streamSeq
     if (isNoEvent(event.type) || this.#options.isCopy(event)) return
+    if (this.#options.changesHome) {
+      const { epoch } = event.envelope
+      if (epoch > (this.#epochs.at(-1)?.epoch ?? 0)) this.#epochs.push({ epoch, after: before })
+    }
     this.#delivered++
     this.#options.deliver(event)
   }

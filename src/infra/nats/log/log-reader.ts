@@ -119,7 +119,9 @@ export class LogReader {
    * Reads the first and last sequence of a stream, and how many stored messages it lacks now. `isLed` is false when the
    * stream has no leader: a replica that lost the others answers too, and the values may be out of date.
    */
-  async bounds(stream: string): Promise<{ first: number; last: number; missing: number; isLed: boolean }> {
+  async bounds(
+    stream: string,
+  ): Promise<{ first: number; last: number; missing: number; isLed: boolean; isMirror: boolean }> {
     const { state, config, cluster, error } = await this.#json<{
       state?: StreamInfo['state']
       config?: StreamInfo['config']
@@ -133,6 +135,7 @@ export class LogReader {
       last: state.last_seq,
       missing: missingIn({ state, config }),
       isLed: cluster === undefined || !!cluster.leader,
+      isMirror: config.mirror !== undefined,
     }
   }
 
