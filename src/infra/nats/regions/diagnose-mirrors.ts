@@ -82,7 +82,7 @@ const cureByReplacement = (
         mirror: found!.compared.defined,
         metadata: sharedMetadata(info.config),
         region,
-        keepsEvents: false,
+        keepsUpTo: 0,
       })
       return { [`${stream} in ${region}`]: 'replaced' }
     },

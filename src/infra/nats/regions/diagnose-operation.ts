@@ -5,7 +5,7 @@ import { NoMajorityError, RegionJournal } from './region-journal.ts'
 export const diagnoseOperation = async ({ topology, open }: ExaminedRegions): Promise<RegionFinding[]> => {
   if (topology.regions.length === 1) return []
   try {
-    const journal = await RegionJournal.open(open, topology.regions.length, undefined)
+    const journal = await RegionJournal.open(open, topology.regions.length, [])
     const { operation } = journal
     if (operation === undefined || operation.isDone) return []
     const { kind, to: where, streams } = operation
