@@ -34,7 +34,6 @@ export const openListeningEdge = async (
     log,
     states,
     lookup: createViewLookup(views.timeline, log),
-    epoch: 1,
   })
   const edge = await startEdge({
     uws: loadUws(),

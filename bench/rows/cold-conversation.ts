@@ -42,7 +42,6 @@ const withFreshBus = async <T>(nats: Nats, work: (bus: CommandBus) => Promise<T>
     log,
     lookup: createLogLookup(log),
     states,
-    epoch: 1,
   })
   await feed.start()
   try {

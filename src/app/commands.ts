@@ -90,7 +90,14 @@ export const openRemoteBus = (
   { log, layout, feed, snapshots }: OpenedLog,
 ): Pick<CommandsRole, 'bus' | 'states'> => {
   const { config, region, logger, system, registry, onStop, readyWhen, reportStates } = context
-  const states = createFollowingStates({ log, feed, snapshots, logger, limits: config.commands })
+  const states = createFollowingStates({
+    epochs: layout,
+    log,
+    feed,
+    snapshots,
+    logger,
+    limits: config.commands,
+  })
   const bus = new RemoteCommandBus(system.nats, states, config.remoteCommands, aggregate =>
     layout.streamOf(aggregate),
   )

@@ -123,7 +123,7 @@ export const openLog = async (nats: Nats, options: LogOptions): Promise<OpenedLo
     lease,
     feed,
     signals,
-    snapshots: new JetStreamSnapshots(nats),
+    snapshots: new JetStreamSnapshots(nats, layout),
     followed: () => feed.followed,
     close: async () => {
       await feed.stop()
@@ -133,9 +133,6 @@ export const openLog = async (nats: Nats, options: LogOptions): Promise<OpenedLo
     },
   }
 }
-
-/** Region epoch of new events; raised when a region is promoted. */
-const epoch = 1
 
 export interface BusOptions {
   /** Finds messages that are no longer in the cached state of their conversation. */
@@ -153,11 +150,12 @@ export interface BusOptions {
 
 /** Creates a command bus on a log. Call it before the components that read its states register with the feed. */
 export const openBus = (
-  { log, feed, snapshots }: OpenedLog,
+  { layout, log, feed, snapshots }: OpenedLog,
   { lookup, shared, limits, viewHead, decides, logger }: BusOptions,
 ): { readonly bus: CommandBus; readonly states: StateReader } => {
   const bounds = limits === undefined ? {} : { limits }
   const states = createStates({
+    epochs: layout,
     log,
     feed,
     snapshots,
@@ -170,7 +168,7 @@ export const openBus = (
     states,
     lookup: lookup(log, feed),
     shared,
-    epoch,
+    epochs: layout,
     ...(decides === undefined ? {} : { decides }),
     ...bounds,
   })

@@ -60,6 +60,7 @@ export const createClient = (options: ClientOptions): ConfabClient => {
       emitter.emit('synced', { c: frame.c, seq: frame.seq })
     } else if (frame.t === 'refetch') {
       sequencer.refetch(frame.c, frame.reason)
+      if (frame.reason === 'epoch') outbox.lost(frame.c)
       emitter.emit('refetch', { c: frame.c, head: frame.head, reason: frame.reason })
     }
     // Pushes of a later protocol version are ignored.
@@ -72,6 +73,7 @@ export const createClient = (options: ClientOptions): ConfabClient => {
     backoffMs: options.backoffMs ?? 250,
     maxBackoffMs: options.maxBackoffMs ?? 15_000,
     WebSocket: options.WebSocket ?? globalThis.WebSocket,
+    epoch: options.epoch,
     resume: () => {
       const [first = {}, ...rest] = inFrames()
       unsent = rest
@@ -116,6 +118,9 @@ export const createClient = (options: ClientOptions): ConfabClient => {
   return {
     get state() {
       return connection.state
+    },
+    get epoch() {
+      return connection.epoch
     },
     get user() {
       return user

@@ -121,7 +121,6 @@ t.test('a log with a changed history, as after a lagging promotion, is read agai
     log: promoted,
     lookup,
     states,
-    epoch: 1,
     limits,
   })
   const as = (from: string, m: string) => bus.execute({ id: '1', ...send(m) }, { from, at })

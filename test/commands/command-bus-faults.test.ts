@@ -47,7 +47,6 @@ const startNodes = async (log: MemoryEventLog, count: number, isSmall: boolean) 
       log,
       lookup: createLogLookup(log),
       states,
-      epoch: 1,
       limits,
     })
     await feed.start()

@@ -28,7 +28,6 @@ const startNode = async (
     log,
     lookup: createLogLookup(log),
     states,
-    epoch: 1,
     limits,
   })
   await feed.start()

@@ -27,7 +27,7 @@ const startNode = async () => {
   const log = new JetStreamEventLog(connected, layout)
   const feed = new NatsLiveFeed(connected, layout)
   const states = createStates({ log, snapshots: new JetStreamSnapshots(connected), feed })
-  const bus = createCommandBus({ log, lookup: createLogLookup(log), states, epoch: 1 })
+  const bus = createCommandBus({ log, lookup: createLogLookup(log), states })
   await feed.start()
   const source = new NatsEventSource(connected, layout)
   t.teardown(async () => {

@@ -21,7 +21,6 @@ const filledLog = async (c: string, messages: number): Promise<MemoryEventLog> =
     log,
     lookup: createLogLookup(log),
     states,
-    epoch: 1,
   })
   const run = (request: ConversationRequest) => bus.execute(request, { from: 'alice', at })
   await run({ id: '1', t: 'create', c, kind: 'group', members: [] })

@@ -36,7 +36,7 @@ const run = async (url: string): Promise<void> => {
   const log = new JetStreamEventLog(nats, layout)
   const feed = new NatsLiveFeed(nats, layout)
   const states = createStates({ log, snapshots: new JetStreamSnapshots(nats), feed })
-  const bus = createCommandBus({ log, lookup: createLogLookup(log), states, epoch: 1 })
+  const bus = createCommandBus({ log, lookup: createLogLookup(log), states })
   await feed.start()
   const execute = async (task: Task): Promise<TaskResult> => {
     if ('request' in task) return { answer: await bus.execute(task.request, { from: task.from, at }) }

@@ -5,6 +5,7 @@ import {
   createLogLookup,
   createStates,
   type MessageLookup,
+  oneEpoch,
   type SharedConversations,
   type StateReader,
 } from '../../src/commands/index.ts'
@@ -51,7 +52,7 @@ export const setUp = async (
     lookup: more.lookup ?? createLogLookup(log),
     shared: more.shared,
     states,
-    epoch: more.epoch ?? 1,
+    epochs: more.epoch === undefined ? undefined : { ...oneEpoch, epochOf: () => more.epoch as number },
     ...(more.limits === undefined ? {} : { limits: more.limits }),
   })
   await feed.start()

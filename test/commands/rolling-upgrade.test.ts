@@ -46,7 +46,6 @@ const startOlderBuild = async (t: Test, nats: TestNats) => {
     log,
     lookup: createLogLookup(log),
     states,
-    epoch: 1,
     limits: { snapshotEvery: 4 },
   })
   await feed.start()

@@ -131,7 +131,6 @@ export const startConfab = async (t: Teardown, options: ConfabOptions = {}): Pro
     log,
     lookup: createViewLookup(views.timeline, log),
     states,
-    epoch: 1,
     ...(options.commands === undefined ? {} : { limits: options.commands }),
   })
   const media = new Media(

@@ -285,7 +285,7 @@ const attempt = async <S extends AggregateState, E extends LoggedEvent, C extend
       }
       if ('event' in decision) {
         const { event } = decision
-        events.push(newEventOf(context, state, queued, event))
+        events.push(newEventOf(context, aggregate, state, queued, event))
         pending.push(queued)
         if (state !== entry.state)
           handler.type.evolve(state, event, {

@@ -94,7 +94,7 @@ export class CommandQueue<S extends AggregateState, E extends LoggedEvent, C ext
       settle(this.#context, command, decision)
       return false
     }
-    const newEvent = newEventOf(this.#context, state, command, decision.event)
+    const newEvent = newEventOf(this.#context, this.#aggregate, state, command, decision.event)
     this.#appending = command
     this.#entry = entry
     this.#expected = state.streamSeq

@@ -44,7 +44,7 @@ export const openLocal = async (t: Test, nats: TestNats, options: Options = {}) 
   const opened = await openLog(t, nats, options)
   const { log, feed, snapshots } = opened
   const states = createStates({ log, feed, snapshots })
-  const bus = createCommandBus({ log, states, lookup: createLogLookup(log), epoch: 1 })
+  const bus = createCommandBus({ log, states, lookup: createLogLookup(log) })
   await feed.start()
   return { ...opened, bus, states }
 }

@@ -241,11 +241,22 @@ export class StreamFollower {
     this.#options.notice(
       `${this.stream} lost its last messages: it ends at ${last}, the feed was at ${this.#position}`,
     )
-    this.#position = last
-    this.#target = last
+    this.#restart(last)
+  }
+
+  #restart(position: number): void {
+    this.#position = position
+    this.#target = position
     this.#early.clear()
     this.#digests = []
     this.#applied = 0
+  }
+
+  /** Continues after `streamSeq` when the stream was continued there, without the later events that this node knows. */
+  cutOff(streamSeq: number): void {
+    if (this.#position === undefined || this.#position <= streamSeq) return
+    this.#restart(streamSeq)
+    void this.check(true)
   }
 
   /** Reads the log up to the target. One read at a time. */

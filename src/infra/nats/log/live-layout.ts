@@ -1,6 +1,7 @@
 import type { Subscription } from '@nats-io/transport-node'
 import { backoffMs } from '../../../base/backoff.ts'
 import { sleep } from '../../../base/sleep.ts'
+import type { Cut } from '../../../commands/index.ts'
 import type { AggregateRef, Family, Position } from '../../../events/index.ts'
 import type { Nats } from '../client/connection.ts'
 import { discoverLog, type FixedLayout, type LogLayout } from './log-layout.ts'
@@ -82,6 +83,10 @@ export class LiveLayout implements LogLayout {
 
   epochOf(stream: string): number {
     return this.#current.epochOf(stream)
+  }
+
+  cutsOf(stream: string): readonly Cut[] {
+    return this.#current.cutsOf(stream)
   }
 
   ingestPrefixOf(aggregate: AggregateRef): string | undefined {

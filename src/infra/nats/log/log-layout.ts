@@ -1,5 +1,6 @@
 import type { StreamConfig, StreamInfo } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
+import type { Cut } from '../../../commands/index.ts'
 import {
   type AggregateRef,
   Family,
@@ -30,6 +31,8 @@ export interface LogLayout {
   originOf(stream: string): Position | undefined
   /** Epoch of a stream: how often its home changed between regions, from 1. 1 in a system of one region. */
   epochOf(stream: string): number
+  /** Where a stream was continued after its home changed, ascending. None in a system of one region. */
+  cutsOf(stream: string): readonly Cut[]
   /**
    * The beginning of the subject to which an event of an aggregate is published. Empty in a system of one region. With
    * several regions it is the epoch of the stream, so that a writer of an earlier epoch reaches no stream. Undefined
@@ -88,9 +91,21 @@ export const RegionMetadata = {
   role: 'confab.role',
   /** How often the home of the stream has changed, from 1. */
   epoch: 'confab.epoch',
+  /** The cuts of a stream whose home has changed: `<epoch>:<streamSeq>`, ascending, with spaces between them. */
+  cuts: 'confab.cuts',
   /** The subjects under which readers find the events, with spaces between them. A mirror takes no subjects itself. */
   subjects: 'confab.subjects',
 } as const
+
+/** Returns the cuts of a stream: `2:1200 5:3400` in its metadata, ascending. */
+export const cutsIn = ({ metadata }: Pick<StreamConfig, 'metadata'>): Cut[] =>
+  (metadata?.[RegionMetadata.cuts] ?? '')
+    .split(' ')
+    .filter(text => text !== '')
+    .map(text => {
+      const [epoch, streamSeq] = text.split(':').map(Number)
+      return { epoch: epoch ?? 0, streamSeq: streamSeq ?? 0 }
+    })
 
 /** The epoch of a stream that has never changed its home. */
 export const firstEpoch = 1
@@ -186,6 +201,15 @@ export const discoverLog = async (connection: NatsConnection): Promise<FixedLayo
   const origins = new Map(streams.map(stream => [stream, originIn(byName.get(stream) as StreamInfo)]))
   const originOf = (stream: string): Position | undefined => origins.get(stream)
   const ingests = new Map(streams.map(stream => [stream, ingestOf(byName.get(stream) as StreamInfo)]))
+  const cuts = new Map(streams.map(stream => [stream, cutsIn((byName.get(stream) as StreamInfo).config)]))
+  // A stream that was added has the events of its origin, under the same sequences.
+  const cutsOf = (stream: string): readonly Cut[] => {
+    const origin = originOf(stream)
+    const own = cuts.get(stream) ?? []
+    if (origin === undefined) return own
+    const before = cutsOf(origin.stream).filter(({ streamSeq }) => streamSeq <= origin.streamSeq)
+    return [...before, ...own.filter(cut => before.every(({ epoch }) => epoch !== cut.epoch))]
+  }
   const isOneRegion = [...ingests.values()].every(({ prefix }) => prefix === '')
   const streamOf = ({ family, id }: AggregateRef): string => byFamily[family][partitionOf(id)] as string
   return {
@@ -198,8 +222,9 @@ export const discoverLog = async (connection: NatsConnection): Promise<FixedLayo
     },
     originOf,
     epochOf: stream => ingests.get(stream)?.epoch ?? firstEpoch,
+    cutsOf,
     ingestPrefixOf: aggregate => (isOneRegion ? '' : ingests.get(streamOf(aggregate))?.prefix),
     takesEvents: stream => ingests.get(stream)?.prefix !== undefined,
-    fingerprint: JSON.stringify([streams, byFamily, streams.map(originOf), [...ingests]]),
+    fingerprint: JSON.stringify([streams, byFamily, streams.map(originOf), [...ingests], [...cuts]]),
   }
 }

@@ -1,5 +1,5 @@
 import { NatsError, NatsProblem } from '../client/nats-error.ts'
-import { epochIn } from '../log/log-layout.ts'
+import { cutsIn, epochIn } from '../log/log-layout.ts'
 import type { StreamDefinition } from '../log/stream-definitions.ts'
 import { infoOf, openManager } from '../log/streams.ts'
 import { saveLostEvents } from './lost-events.ts'
@@ -8,7 +8,7 @@ import { newestPromises, readPromises, withPromises, writePromises } from './pro
 import type { DoneStep, RegionJournal, RegionOperation, RegionStep, rejoinSteps } from './region-journal.ts'
 import { streamsIn } from './region-streams.ts'
 import { replaceMirror } from './replace-mirror.ts'
-import { cutsOf, existing, freeze, sharedMetadata } from './stream-moves.ts'
+import { existing, freeze, sharedMetadata } from './stream-moves.ts'
 import type { Topology } from './topology.ts'
 
 export interface RejoinOptions {
@@ -57,7 +57,7 @@ export const outdatedStreams = async (
     const home = await existing(homeManager, definition.name)
     const epoch = epochIn(info.config)
     // The first change after the epoch in which this region took events.
-    const cut = cutsOf(home.config).find(one => one.epoch > epoch)?.streamSeq
+    const cut = cutsIn(home.config).find(one => one.epoch > epoch)?.streamSeq
     outdated.push({ stream: definition.name, home: placement.home, last: info.state.last_seq, cut })
   }
   return outdated
@@ -120,7 +120,7 @@ export const rejoinRegion = async ({
     if (config.mirror !== undefined || cut === undefined) return
     const home = await homeOf(one)
     const { config: ofHome } = await existing(home.manager, stream)
-    const epoch = cutsOf(ofHome).find(entry => entry.epoch > epochIn(config))?.epoch ?? 0
+    const epoch = cutsIn(ofHome).find(entry => entry.epoch > epochIn(config))?.epoch ?? 0
     const lost = await saveLostEvents({ nats: own.nats, manager }, home, {
       stream,
       epoch,

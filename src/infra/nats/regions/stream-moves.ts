@@ -1,32 +1,14 @@
 import type { JetStreamManager, StreamConfig, StreamInfo } from '@nats-io/jetstream'
 import { headers } from '@nats-io/transport-node'
+import type { Cut } from '../../../commands/index.ts'
 import { Header, markerType, partitionCount, partitionOf } from '../../../events/index.ts'
 import type { Nats } from '../client/connection.ts'
 import { NatsError, NatsProblem } from '../client/nats-error.ts'
 import { isRefusal, readAck } from '../client/publish-ack.ts'
-import { ingestSubject, RegionMetadata, storedSubjectsOf } from '../log/log-layout.ts'
+import { cutsIn, ingestSubject, RegionMetadata, storedSubjectsOf } from '../log/log-layout.ts'
 import { type AnyDefinition, updatedConfig } from '../log/stream-differences.ts'
 import { infoOf } from '../log/streams.ts'
 import { ingestOfHome } from './region-streams.ts'
-
-/** Where a stream ends in an epoch: the later epochs continue after `streamSeq`. */
-export interface Cut {
-  /** The epoch that begins after the cut. */
-  readonly epoch: number
-  readonly streamSeq: number
-}
-
-/** Metadata of a stream whose home has changed: `2:1200 5:3400`, ascending. */
-export const cutsMetadata = 'confab.cuts'
-
-export const cutsOf = ({ metadata }: Pick<StreamConfig, 'metadata'>): Cut[] =>
-  (metadata?.[cutsMetadata] ?? '')
-    .split(' ')
-    .filter(text => text !== '')
-    .map(text => {
-      const [epoch, streamSeq] = text.split(':').map(Number)
-      return { epoch: epoch ?? 0, streamSeq: streamSeq ?? 0 }
-    })
 
 const cutsText = (cuts: readonly Cut[]): string =>
   cuts.map(({ epoch, streamSeq }) => `${epoch}:${streamSeq}`).join(' ')
@@ -116,12 +98,15 @@ export const promote = async (
 ): Promise<number> => {
   const { name } = home
   const before = await existing(manager, name)
-  const known = cutsOf(before.config).find(one => one.epoch === epoch)
+  const known = cutsIn(before.config).find(one => one.epoch === epoch)
   if (known !== undefined && before.config.mirror === undefined) return known.streamSeq
-  const earlier = cutsOf(before.config).filter(one => one.epoch !== epoch)
+  const earlier = cutsIn(before.config).filter(one => one.epoch !== epoch)
   const update = async (config: StreamConfig, streamSeq: number): Promise<void> => {
     const { mirror: _, ...wanted } = updatedConfig(config, home, [])
-    const metadata = { ...wanted.metadata, [cutsMetadata]: cutsText([...earlier, { epoch, streamSeq }]) }
+    const metadata = {
+      ...wanted.metadata,
+      [RegionMetadata.cuts]: cutsText([...earlier, { epoch, streamSeq }]),
+    }
     // nats.js merges the settings with those of the stream.
     await manager.streams.update(name, {
       ...wanted,
@@ -147,5 +132,7 @@ export const promote = async (
 /** Metadata of a home that its mirrors repeat. */
 export const sharedMetadata = ({ metadata }: StreamConfig): Record<string, string> =>
   Object.fromEntries(
-    Object.entries(metadata ?? {}).filter(([key]) => key === cutsMetadata || key === RegionMetadata.epoch),
+    Object.entries(metadata ?? {}).filter(
+      ([key]) => key === RegionMetadata.cuts || key === RegionMetadata.epoch,
+    ),
   )
