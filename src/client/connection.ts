@@ -10,10 +10,8 @@ export interface ConnectionOptions {
   readonly backoffMs: number
   readonly maxBackoffMs: number
   readonly WebSocket: typeof WebSocket
-  /** Epoch of the first cursors. Default 1. */
-  readonly epoch?: number | undefined
-  /** Returns the cursors to resume from; called for each connection. */
-  resume(): Record<string, number>
+  /** Returns the cursors to resume from, and their epoch; called for each connection. */
+  resume(): { readonly cursors: Record<string, number>; readonly epoch: number }
   onState(state: ConnectionState): void
   onHello(answer: HelloAnswer): void
   /** Receives every frame except the answer to hello and `drain`. */
@@ -48,8 +46,6 @@ export class Connection {
   #socket: WebSocket | undefined
   /** Counts attempts, so that callbacks of an earlier attempt are recognised and ignored. */
   #tries = 0
-  /** The epoch of the cursors. */
-  #epoch: number
   #failed = 0
   #refused = false
   #greetedAt = 0
@@ -61,7 +57,6 @@ export class Connection {
 
   constructor(options: ConnectionOptions) {
     this.#options = options
-    this.#epoch = options.epoch ?? 1
     this.#started = Promise.withResolvers<HelloAnswer>()
     this.#started.promise.catch(() => {})
   }
@@ -123,13 +118,13 @@ export class Connection {
     this.#socket = socket
     socket.onopen = () => {
       this.#pingedAt = 0
-      const cursors = resume()
+      const { cursors, epoch } = resume()
       const hello: HelloRequest & { t: 'hello' } = {
         id: helloId,
         t: 'hello',
         token,
         device,
-        ...(this.#epoch > 1 ? { epoch: this.#epoch } : {}),
+        ...(epoch > 1 ? { epoch } : {}),
         ...(Object.keys(cursors).length > 0 ? { resume: cursors } : {}),
       }
       socket.send(JSON.stringify(hello))
@@ -151,8 +146,7 @@ export class Connection {
     if ('re' in frame) {
       if (frame.re === helloId) this.#greeted(frame as typeof frame & HelloAnswer)
       else if (frame.re !== pingId) this.#options.onFrame(frame)
-    } else if (frame.t === 'epoch') this.#epoch = frame.epoch
-    else if (frame.t === 'drain') this.#drain(frame.reconnectMs)
+    } else if (frame.t === 'drain') this.#drain(frame.reconnectMs)
     else this.#options.onFrame(frame)
   }
 
@@ -168,7 +162,6 @@ export class Connection {
     }
     clearTimeout(this.#watchTimer)
     this.#refused = false
-    this.#epoch = answer.epoch
     this.#greetedAt = performance.now()
     this.#watch(answer.heartbeatMs)
     this.#setState('open')
@@ -193,10 +186,6 @@ export class Connection {
     }
     const next = silent ? Math.min(pongMs, heartbeatMs) : heartbeatMs - (now - this.#heardAt)
     this.#watchTimer = setTimeout(() => this.#watch(heartbeatMs), next)
-  }
-
-  get epoch(): number {
-    return this.#epoch
   }
 
   #drain(reconnectMs: number): void {

@@ -115,18 +115,27 @@ export class StreamResume implements Resume {
       }
     }
     this.#until = round.positions
+    this.#enterEpoch(round.positions)
     for (const event of events.sort(byPosition)) if (!this.#send(event)) return 'full'
     for (const [stream, streamSeq] of cursorOf(round.positions)) this.#cursor.set(stream, streamSeq)
     this.#until = undefined
     this.#refetched.clear()
     this.#isInLog = true
-    this.#epoch = this.#parts.lostEvents.epoch
     for (const c of round.left) this.#refetch(c, { reason: 'not_member', head: 0 })
     if (!round.isCurrent || round.buffered === undefined) return 'continue'
     for (const event of round.buffered) this.#push(event)
     for (const [c, seq] of this.#sent) pushObject(this.session, { t: 'synced', c, seq })
     this.#join([...round.conversations])
     return 'done'
+  }
+
+  /** All conversations of streams whose cursor is lost were refetched: the cursor continues at the round's end. */
+  #enterEpoch(positions: readonly StreamPosition[]): void {
+    const { lostEvents } = this.#parts
+    for (const [stream, streamSeq] of cursorOf(positions))
+      if ((this.#cursor.get(stream) ?? 0) > lostEvents.keptUpTo(stream, this.#epoch))
+        this.#cursor.set(stream, streamSeq)
+    this.#epoch = lostEvents.epoch
   }
 
   /** Returns false when the client has to read first. */

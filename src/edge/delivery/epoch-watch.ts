@@ -20,7 +20,7 @@ export class EpochWatch {
   readonly #reconnectMs: number
   /** The greatest sequence that was delivered, by stream. The feed may be set back. */
   readonly #delivered = new Map<string, number>()
-  #unwatch: () => void
+  readonly #unwatch: () => void
   #epoch: number
 
   /** `reconnectMs`: time within which clients with lost events reconnect. Create it before the feed starts. */
@@ -41,7 +41,7 @@ export class EpochWatch {
       else if (epoch > this.#epoch)
         for (const session of parts.sessions) pushObject(session, { t: 'epoch', epoch })
       hasLost = false
-      this.#epoch = epoch
+      this.#epoch = Math.max(this.#epoch, epoch)
     })
     this.#unwatch = () => {
       unwatchCuts()
