@@ -39,7 +39,7 @@ export interface CacheEntry<S, E> {
   knownSeq: number
 }
 
-/** What happened while the aggregate was being loaded. */
+/** Changes of the log while the aggregate was being loaded. */
 interface Seen {
   /** Highest seq that the live feed delivered. */
   seq: number

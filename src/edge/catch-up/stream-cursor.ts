@@ -24,7 +24,9 @@ export const cursorOf = (positions: readonly StreamPosition[]): StreamCursor => 
 }
 
 /**
- * Returns the cursor as an event id: `2.3f.a0`; `2e3.3f.a0` in epoch 3. The id names no stream, so that it stays valid when a mirror with
+ * Returns the cursor as an event id: `2.3f.a0`; `2e3.3f.a0` in epoch 3.
+ *
+ * The id names no stream, so that it stays valid when a mirror with
  * another name is promoted: order and sequences stay the same.
  */
 export const encodeCursor = (cursor: StreamCursor, epoch = 1): string => {

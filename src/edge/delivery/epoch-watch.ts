@@ -12,7 +12,7 @@ export interface EpochWatchParts {
 }
 
 /**
- * Tells the clients of this node that the epoch has risen. If this node has sent events that are lost, the clients
+ * Announces a new epoch to the clients of this node. If this node has sent events that are lost, the clients
  * reconnect instead, with their cursors and the epoch of these: only the catch-up knows whose copies are wrong.
  */
 export class EpochWatch {
