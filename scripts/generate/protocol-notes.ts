@@ -157,6 +157,7 @@ export const pushNotes: Readonly<Record<keyof typeof Pushes, string>> = {
   invitation: `The server sends it to all sessions of the invited user. A user that accepts receives \`member.joined\`. ${see([concept.invitations])}`,
   synced: see([concept.resume]),
   refetch: `The client drops its copy and reads \`history\`. ${see([concept.resume])}`,
+  epoch: `The client sends the epoch with its cursors in the next \`hello\`. ${see([concept.resume])}`,
   drain: see([concept.connections]),
 }
 
@@ -171,7 +172,8 @@ export const refetchReasons = table(
     ['`unknown`', 'The sequence number of the client is beyond the last event of the conversation.'],
     [
       '`epoch`',
-      'Reserved for the promotion of a region, after which sequence numbers may be used again. No server sends it yet.',
+      'The home of the conversation has changed between regions, and events that the client has are lost. ' +
+        'Other events have their sequence numbers, or none.',
     ],
     ['`not_member`', 'The user is not a member of the conversation, or there is no such conversation.'],
   ],

@@ -92,6 +92,7 @@ export const openRemoteBus = (
 ): Pick<CommandsRole, 'bus' | 'states'> => {
   const { config, region, logger, system, registry, onStop, readyWhen, reportStates } = context
   const states = createFollowingStates({
+    epochs: layout,
     log,
     feed,
     snapshots,

@@ -58,6 +58,7 @@ export const openEdgeRole = async (context: ProcessContext, parts: EdgeRoleParts
     bus: tracing?.traced(bus, 'edge') ?? bus,
     states,
     feed: opened.feed,
+    epochs: opened.layout,
     views,
     viewChanges,
     log: opened.log,

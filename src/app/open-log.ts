@@ -145,7 +145,7 @@ export const openLog = async (nats: Nats, options: LogOptions): Promise<OpenedLo
     fence,
     feed,
     signals,
-    snapshots: new JetStreamSnapshots(nats),
+    snapshots: new JetStreamSnapshots(nats, layout),
     followed: () => feed.followed,
     close: async () => {
       await feed.stop()
@@ -179,6 +179,7 @@ export const openBus = (
 ): { readonly bus: CommandBus; readonly states: StateReader } => {
   const bounds = limits === undefined ? {} : { limits }
   const states = createStates({
+    epochs: layout,
     log,
     feed,
     snapshots,
@@ -191,7 +192,7 @@ export const openBus = (
     states,
     lookup: lookup(log, feed),
     shared,
-    epochOf: aggregate => layout.epochOf(layout.streamOf(aggregate)),
+    epochs: layout,
     ...(decides === undefined ? {} : { decides }),
     ...bounds,
   })

@@ -21,6 +21,8 @@ export interface ClientOptions {
   readonly device?: string
   /** Cursors to resume from: conversation id to last applied seq, as returned by `cursors()`. */
   readonly resume?: Readonly<Record<string, number>>
+  /** Epoch of `resume`, as returned by `epoch`. Default 1. */
+  readonly epoch?: number
   /** First wait before reconnecting, ms; doubles, with full jitter. Default 250. */
   readonly backoffMs?: number
   /** Longest wait before reconnecting, ms. Default 15,000. */
@@ -86,6 +88,8 @@ export interface ConfabClient {
   readonly state: ConnectionState
   /** The user of the token; undefined until hello is answered. */
   readonly user: string | undefined
+  /** Epoch of the cursors: store it with them. */
+  readonly epoch: number
   /**
    * Connects and stays connected until `close`. Resolves at the first hello; rejects when it is refused permanently.
    * While waiting for the next attempt: connects at once.

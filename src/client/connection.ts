@@ -10,8 +10,8 @@ export interface ConnectionOptions {
   readonly backoffMs: number
   readonly maxBackoffMs: number
   readonly WebSocket: typeof WebSocket
-  /** Returns the cursors to resume from; called for each connection. */
-  resume(): Record<string, number>
+  /** Returns the cursors to resume from, and their epoch; called for each connection. */
+  resume(): { readonly cursors: Record<string, number>; readonly epoch: number }
   onState(state: ConnectionState): void
   onHello(answer: HelloAnswer): void
   /** Receives every frame except the answer to hello and `drain`. */
@@ -118,12 +118,13 @@ export class Connection {
     this.#socket = socket
     socket.onopen = () => {
       this.#pingedAt = 0
-      const cursors = resume()
+      const { cursors, epoch } = resume()
       const hello: HelloRequest & { t: 'hello' } = {
         id: helloId,
         t: 'hello',
         token,
         device,
+        ...(epoch > 1 ? { epoch } : {}),
         ...(Object.keys(cursors).length > 0 ? { resume: cursors } : {}),
       }
       socket.send(JSON.stringify(hello))

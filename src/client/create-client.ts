@@ -1,6 +1,7 @@
 import type { ConversationEvent, HelloAnswer, Push } from '../events/index.ts'
 import type { ClientEvents, ClientOptions, ConfabClient } from './client-types.ts'
 import { Connection } from './connection.ts'
+import { CursorEpoch } from './cursor-epoch.ts'
 import { Emitter, EventQueue } from './emitter.ts'
 import { createHttp } from './http.ts'
 import { Outbox } from './outbox.ts'
@@ -20,6 +21,7 @@ export const createClient = (options: ClientOptions): ConfabClient => {
   const requestTimeoutMs = options.requestTimeoutMs ?? 30_000
   const emitter = new Emitter<ClientEvents>()
   const queues = new Set<EventQueue<ConversationEvent>>()
+  const epoch = new CursorEpoch(options.epoch ?? 1)
   let user: string | undefined
 
   const sequencer = new Sequencer(
@@ -54,12 +56,16 @@ export const createClient = (options: ClientOptions): ConfabClient => {
     else if (frame.t === 'signal') emitter.emit('signal', frame)
     else if (frame.t === 'inbox') emitter.emit('inbox', frame)
     else if (frame.t === 'invitation') emitter.emit('invitation', frame)
+    else if (frame.t === 'epoch') epoch.risen(frame.epoch)
     else if (frame.t === 'synced') {
+      epoch.checked(frame.c)
       if (!sequencer.synced(frame.c, frame.seq)) return
       outbox.caughtUp(frame.c, frame.seq)
       emitter.emit('synced', { c: frame.c, seq: frame.seq })
     } else if (frame.t === 'refetch') {
       sequencer.refetch(frame.c, frame.reason)
+      epoch.checked(frame.c)
+      if (frame.reason === 'epoch') outbox.lost(frame.c)
       emitter.emit('refetch', { c: frame.c, head: frame.head, reason: frame.reason })
     }
     // Pushes of a later protocol version are ignored.
@@ -75,7 +81,7 @@ export const createClient = (options: ClientOptions): ConfabClient => {
     resume: () => {
       const [first = {}, ...rest] = inFrames()
       unsent = rest
-      return first
+      return { cursors: first, epoch: epoch.value }
     },
     onState: state => {
       if (state !== 'open') requests.interrupted()
@@ -85,7 +91,9 @@ export const createClient = (options: ClientOptions): ConfabClient => {
     onHello: (answer: HelloAnswer) => {
       user = answer.user
       emitter.emit('hello', answer)
-      for (const cursors of unsent) requests.make('sync', { cursors }).catch(() => {})
+      const before = epoch.value
+      epoch.resumed(answer.epoch, Object.keys(sequencer.cursors()))
+      for (const cursors of unsent) requests.make('sync', { cursors, epoch: before }).catch(() => {})
       // The connection's own pings are not counted.
       requests.resend(answer.limits.inFlight === undefined ? undefined : answer.limits.inFlight - 1)
     },
@@ -116,6 +124,9 @@ export const createClient = (options: ClientOptions): ConfabClient => {
   return {
     get state() {
       return connection.state
+    },
+    get epoch() {
+      return epoch.value
     },
     get user() {
       return user

@@ -113,6 +113,16 @@ export class Outbox {
     if (known.length > 0) this.#changed(c)
   }
 
+  /**
+   * Handles that events of a conversation are lost. Drops acknowledged messages whose events were not delivered: only
+   * the operator can send them again. Messages without an acknowledgement stay, and are sent again with their ids.
+   */
+  lost(c: string): void {
+    const acked = (this.#entries.get(c) ?? []).filter(entry => entry.seq !== undefined)
+    for (const { message } of acked) this.#take(c, message.m)
+    if (acked.length > 0) this.#changed(c)
+  }
+
   end(error: RequestError): void {
     this.#ended = error
     for (const entries of this.#entries.values())

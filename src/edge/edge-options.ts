@@ -1,7 +1,7 @@
 import type * as Uws from 'uWebSockets.js'
 import type { Logger } from '../base/logger.ts'
 import type { ServerTls } from '../base/tls-files.ts'
-import type { CommandBus, EventLog, LiveFeed, StateReader } from '../commands/index.ts'
+import type { CommandBus, Epochs, EventLog, LiveFeed, StateReader } from '../commands/index.ts'
 import type { Media } from '../media/index.ts'
 import type { Views } from '../projections/index.ts'
 import type { EdgeLimits } from './ports/edge-limits.ts'
@@ -24,6 +24,8 @@ export interface EdgeOptions {
   readonly states: StateReader
   /** The live feed, not started. The command bus already listens to it; the caller starts it after the edge. */
   readonly feed: LiveFeed
+  /** The epochs of the log. Default: those of one region. */
+  readonly epochs?: Epochs | undefined
   readonly views: Views
   /** Reports changes of views that this process feeds. Without it, requests that wait for a view poll its positions. */
   readonly viewChanges?: ViewChanges | undefined

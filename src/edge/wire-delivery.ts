@@ -1,9 +1,11 @@
 import type { TemplatedApp } from 'uWebSockets.js'
+import { oneEpoch, watchCuts } from '../commands/index.ts'
 import { Access, rosterCheck } from './access/access.ts'
 import { Memberships } from './access/memberships.ts'
 import { ViewFreshness, ViewPositions } from './access/view-freshness.ts'
 import { CatchUp } from './catch-up/catch-up.ts'
 import { ConversationReader } from './catch-up/conversation-reader.ts'
+import { LostEvents } from './catch-up/lost-events.ts'
 import { SharedReads } from './catch-up/shared-reads.ts'
 import { SlowConsumerCatchUp } from './catch-up/slow-consumer-catch-up.ts'
 import { FanOut } from './delivery/fan-out.ts'
@@ -30,7 +32,7 @@ export const wireDelivery = (
   limits: EdgeLimits,
   { sessions, presence }: WiredSessions,
 ) => {
-  const { states, feed, views, log, metrics, logger } = options
+  const { epochs = oneEpoch, states, feed, views, log, metrics, logger } = options
   const roomBytes = Math.min(catchUpBytes, limits.backpressureBytes / 4)
   // Catch-up alone must not make a session a slow consumer.
   const slowFrom = roomBytes * 2
@@ -49,8 +51,9 @@ export const wireDelivery = (
   const writeRoom = new WriteRoom(roomBytes, limits.slowMs)
 
   const reads = new SharedReads(reader, limits.resumeCacheBytes, shared => metrics.resumeServed(shared))
+  const lostEvents = new LostEvents(epochs, log)
   const catchUp = new CatchUp(
-    { states, feed, memberships, reader, reads, fanOut, writeRoom, logger, onResumed },
+    { lostEvents, states, feed, memberships, reader, reads, fanOut, writeRoom, logger, onResumed },
     limits,
   )
   const slowConsumerCatchUp = new SlowConsumerCatchUp(
@@ -84,9 +87,12 @@ export const wireDelivery = (
     isCatchingUp: c => catchUp.needs(c),
   })
   feed.narrowTo(interest.events)
+  const unwatch = watchCuts(epochs, (stream, streamSeq) => reads.cutOff(stream, streamSeq))
   let timer: NodeJS.Timeout | undefined
 
   return {
+    epochs,
+    lostEvents,
     access,
     isOnRoster,
     freshness,
@@ -103,6 +109,8 @@ export const wireDelivery = (
     },
     stop(): void {
       clearInterval(timer)
+      unwatch()
+      lostEvents.close()
       memberships.close()
       marks.close()
     },

@@ -29,8 +29,18 @@ export const wireRequests = (
 ) => {
   const { bus, states, views, log, signals, media, metrics, logger } = options
   const { sessions, tokens, directory, helloRate, addresses, devices, presence, contacts, lastSeen } = wired
-  const { access, isOnRoster, freshness, memberships, reader, fanOut, writeRoom, catchUp, slowConsumers } =
-    delivery
+  const {
+    epochs,
+    access,
+    isOnRoster,
+    freshness,
+    memberships,
+    reader,
+    fanOut,
+    writeRoom,
+    catchUp,
+    slowConsumers,
+  } = delivery
   const lookup = createViewLookup(views.timeline, log)
   const typing = new TypingBoard(signals, limits)
   const calls = new CallSignals(
@@ -80,7 +90,19 @@ export const wireRequests = (
     limits,
   })
   const helloHandler = new HelloHandler(
-    { helloRate, addresses, tokens, access, memberships, sessions, devices, presence, fanOut, catchUp },
+    {
+      helloRate,
+      addresses,
+      tokens,
+      access,
+      memberships,
+      sessions,
+      devices,
+      presence,
+      fanOut,
+      catchUp,
+      epochs,
+    },
     limits,
   )
   const requests = new SessionRequests(

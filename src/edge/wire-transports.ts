@@ -1,6 +1,7 @@
 import type { HttpResponse, TemplatedApp, us_listen_socket } from 'uWebSockets.js'
 import type { ServerTls } from '../base/tls-files.ts'
 import { MediaSweeper } from '../media/index.ts'
+import { EpochWatch } from './delivery/epoch-watch.ts'
 import type { EdgeOptions } from './edge-options.ts'
 import type { EdgeLimits } from './ports/edge-limits.ts'
 import type { SocketData } from './sessions/session.ts'
@@ -27,7 +28,7 @@ export const wireTransports = (
   isReady: () => Promise<boolean>,
 ) => {
   const { uws, media, metrics, logger, signDevToken } = options
-  const { sessions, tokens, clientTokens, addresses, helloRate, presence } = wired
+  const { epochs, lostEvents, sessions, tokens, clientTokens, addresses, helloRate, presence } = wired
   const { access, isOnRoster, memberships, reader, fanOut, catchUp, writeRoom } = wired
   const { requests, answer, admission, quotas, reserve } = wired
   const policy = { always, cors: corsPolicy(options.corsOrigins ?? []) }
@@ -56,6 +57,7 @@ export const wireTransports = (
       addresses,
       tokens,
       feed: options.feed,
+      epochs,
       access,
       memberships,
       sessions,
@@ -70,6 +72,11 @@ export const wireTransports = (
     limits,
   )
   streams.register(app)
+  const epochWatch = new EpochWatch(
+    { epochs, feed: options.feed, sessions, drainStreams: ms => streams.drain(ms) },
+    () => lostEvents.epoch,
+    limits.drainMs / 2,
+  )
   new HttpRoutes(
     {
       answer,
@@ -138,6 +145,7 @@ export const wireTransports = (
     },
     async stop(): Promise<void> {
       streams.stop()
+      epochWatch.close()
       app.close()
       grpc?.stop()
       await sweeper?.stop()

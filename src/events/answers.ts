@@ -304,7 +304,7 @@ export const Answers = {
 export const HelloAnswer = Type.Object({
   user: described(Id, 'User id, from the token.'),
   session: described(Id, 'Session id.'),
-  epoch: described(Seq, 'Epoch of the region.'),
+  epoch: described(Seq, 'Current epoch: how often homes of the log have changed between regions.'),
   heartbeatMs: described(
     Type.Integer({ minimum: 1 }),
     'Silence after which the server sends a ping, in milliseconds.',

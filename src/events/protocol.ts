@@ -1,6 +1,6 @@
 import { type Static, type TSchema, Type } from '@sinclair/typebox'
 import { ConversationRequests, UserRequests } from './command-requests.ts'
-import { Id } from './ids.ts'
+import { Id, Seq } from './ids.ts'
 import { Limits } from './limits.ts'
 import { QueryRequests } from './query-requests.ts'
 import { Cursors, request } from './request-schema.ts'
@@ -17,6 +17,10 @@ export const Hello = request('hello', 'Authenticates the connection and starts t
   device: optional(
     Id,
     'Name of the device, the same after a restart. A later session of the same user and device closes the earlier one with 4003.',
+  ),
+  epoch: optional(
+    Seq,
+    'Epoch of the last `hello` answer or `epoch` push that the client received before its cursors. Default 1.',
   ),
   resume: optional(
     Cursors,

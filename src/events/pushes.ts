@@ -73,6 +73,9 @@ export const Pushes = {
     head: described(Mark, 'Sequence number of the last event of the conversation; 0 with `not_member`.'),
     reason: described(RefetchReason, 'Why missed events cannot be sent.'),
   }),
+  epoch: push('epoch', 'The epoch has risen, and no event was lost that this node has sent.', {
+    epoch: described(Seq, 'The current epoch, for the next `hello`.'),
+  }),
   drain: push('drain', 'The node shuts down.', {
     reconnectMs: described(
       Mark,
@@ -86,7 +89,7 @@ export const StreamPushes = {
   hello: push('hello', 'The first message of an event stream.', {
     user: described(Id, 'User id, from the token.'),
     session: described(Id, 'Session id.'),
-    epoch: described(Seq, 'Epoch of the region.'),
+    epoch: described(Seq, 'Current epoch: how often homes of the log have changed between regions.'),
     heartbeatMs: described(Type.Integer({ minimum: 1 }), 'Time between two heartbeats, in milliseconds.'),
     limits: described(Type.Record(Type.String(), Type.Integer()), 'Limits of the protocol, by name.'),
   }),

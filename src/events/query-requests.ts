@@ -136,6 +136,7 @@ export const QueryRequests = {
     ),
   }),
   sync: request('sync', 'Requests the events that the session has missed.', {
+    epoch: optional(Seq, 'Epoch of the cursors. Default: the current one.'),
     cursors: described(
       Cursors,
       'Sequence number of the last event that the client applied, by conversation.',

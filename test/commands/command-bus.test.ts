@@ -4,7 +4,7 @@ import { at } from './given.ts'
 import { type Asked, create, createGroup, send, setUp } from './one-node.ts'
 
 t.test('a command is answered when its event, body and envelope, is in the log', async t => {
-  const { log, bus, as } = await setUp({ epochOf: () => 3 })
+  const { log, bus, as } = await setUp({ epoch: 3 })
   t.same(await as('alice', { ...create, members: ['bob'] }), { seq: 1, duplicate: false })
   t.same(await as('bob', send('m1')), { seq: 2, at, duplicate: false })
   await bus.execute(

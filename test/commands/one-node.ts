@@ -5,6 +5,7 @@ import {
   createLogLookup,
   createStates,
   type MessageLookup,
+  oneEpoch,
   type SharedConversations,
   type StateReader,
 } from '../../src/commands/index.ts'
@@ -35,7 +36,7 @@ export const setUp = async (
     lookup?: MessageLookup
     shared?: SharedConversations
     snapshots?: MemorySnapshotStore
-    epochOf?: () => number
+    epoch?: number
     decides?: (aggregate: AggregateRef) => boolean
   } = {},
 ): Promise<Node> => {
@@ -52,7 +53,7 @@ export const setUp = async (
     lookup: more.lookup ?? createLogLookup(log),
     shared: more.shared,
     states,
-    epochOf: more.epochOf,
+    epochs: more.epoch === undefined ? undefined : { ...oneEpoch, epochOf: () => more.epoch as number },
     ...(more.decides === undefined ? {} : { decides: more.decides }),
     ...(more.limits === undefined ? {} : { limits: more.limits }),
   })

@@ -2,6 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { type TSchema, Type } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
 import t, { type Test } from 'tap'
+import { type Epochs, oneEpoch } from '../../src/commands/index.ts'
 import {
   Answers,
   ConversationEvents,
@@ -53,8 +54,27 @@ const answerSchema = (type: string): TSchema => {
   return Type.Object({ re: Type.String(), ok: Type.Literal(true), ...properties })
 }
 
-const confab = await startConfab(t, { limits: { drainMs: 2_000 }, commands: { channelMembers: 3 } })
-const { exchanges, examples } = await recordExamples(confab)
+let epoch = 1
+const listeners = new Set<() => void>()
+const epochs: Epochs = {
+  ...oneEpoch,
+  streams: ['CONV_0'],
+  epochOf: () => epoch,
+  watch: listener => {
+    listeners.add(listener)
+    return () => listeners.delete(listener)
+  },
+}
+const raiseEpoch = (): void => {
+  epoch = 2
+  for (const listener of listeners) listener()
+}
+const confab = await startConfab(t, {
+  edge: { epochs },
+  limits: { drainMs: 2_000 },
+  commands: { channelMembers: 3 },
+})
+const { exchanges, examples } = await recordExamples(confab, raiseEpoch)
 const kept = shorten(examples) as Examples
 if (process.env.RECORD_EXAMPLES === '1') writeFileSync(file, `${JSON.stringify(kept, undefined, 2)}\n`)
 const documented = JSON.parse(readFileSync(file, 'utf8')) as Examples

@@ -78,6 +78,7 @@ const readStream = async (
  */
 export const recordExamples = async (
   confab: TestConfab,
+  raiseEpoch: () => void,
 ): Promise<{ exchanges: readonly Exchange[]; examples: Examples }> => {
   const exchanges: Exchange[] = []
   const sockets = {
@@ -169,6 +170,9 @@ export const recordExamples = async (
   await alice('read', { c, seq: 13 })
   await second.find(frame => frame.t === 'inbox')
   const stream = await readStream(confab, 'alice')
+  const hasRisen = second.find(frame => frame.t === 'epoch')
+  raiseEpoch()
+  await hasRisen
   const isDraining = second.find(frame => frame.t === 'drain')
   const drained = confab.edge.drain()
   await isDraining

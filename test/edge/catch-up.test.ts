@@ -2,17 +2,19 @@ import type { TemplatedApp } from 'uWebSockets.js'
 import { setImmediate as turn } from 'node:timers/promises'
 import fc from 'fast-check'
 import t from 'tap'
-import type {
-  ConversationView,
-  EventLog,
-  LiveEvent,
-  LiveFeed,
-  StateReader,
+import {
+  type ConversationView,
+  type EventLog,
+  type LiveEvent,
+  type LiveFeed,
+  oneEpoch,
+  type StateReader,
 } from '../../src/commands/index.ts'
 import { Memberships } from '../../src/edge/access/memberships.ts'
 import { ViewPositions } from '../../src/edge/access/view-freshness.ts'
 import { CatchUp } from '../../src/edge/catch-up/catch-up.ts'
 import { ConversationReader } from '../../src/edge/catch-up/conversation-reader.ts'
+import { LostEvents } from '../../src/edge/catch-up/lost-events.ts'
 import { SharedReads } from '../../src/edge/catch-up/shared-reads.ts'
 import { decodeCursor, encodeCursor } from '../../src/edge/catch-up/stream-cursor.ts'
 import { FanOut } from '../../src/edge/delivery/fan-out.ts'
@@ -126,6 +128,7 @@ class World {
     this.#fanOut = new FanOut({} as TemplatedApp, this.#sessions, { topicFrom: 1_000, checkBytes: 1e6 })
     this.#catchUp = new CatchUp(
       {
+        lostEvents: new LostEvents(oneEpoch, eventLog),
         states,
         feed,
         memberships: this.#memberships,
@@ -207,6 +210,7 @@ class World {
       void this.#catchUp.resumeStream(
         client.session,
         decodeCursor(encodeCursor(cursor), this.positions()),
+        1,
         joined => {
           this.#sessions.opened(client.session)
           this.#fanOut.subscribeAll(client.session, joined)

@@ -13,6 +13,7 @@ import type { Handover } from '../domain/aggregate.ts'
 import { banOf } from '../domain/bans.ts'
 import type { ConversationState } from '../domain/conversation-state.ts'
 import type { UserState } from '../domain/user-state.ts'
+import { type Epochs, oneEpoch } from '../ports/epochs.ts'
 import type { EventLog } from '../ports/event-log.ts'
 import type { MessageLookup } from '../ports/message-lookup.ts'
 import type { SharedConversations } from '../ports/shared-conversations.ts'
@@ -102,8 +103,8 @@ export interface CommandBusOptions {
    * one.
    */
   readonly shared?: SharedConversations | undefined
-  /** Returns the epoch of the stream that holds an aggregate. Default: 1, as in a system of one region. */
-  readonly epochOf?: ((aggregate: AggregateRef) => number) | undefined
+  /** The epochs of new events. Default: those of one region. */
+  readonly epochs?: Epochs | undefined
   /**
    * Whether this node decides the commands of an aggregate. In a system of several regions, the home of its stream
    * does. Default: yes.
@@ -117,14 +118,14 @@ export const createCommandBus = ({
   states,
   lookup,
   shared: sharedConversations,
-  epochOf = () => 1,
+  epochs = oneEpoch,
   decides,
   limits: given,
 }: CommandBusOptions): CommandBus => {
   const limits: BusLimits = { ...defaultBusLimits, ...given }
   const { conversations, users } = states.caches
   const inFlight = new CommandsInFlight()
-  const shared = { log, epochOf, inFlight, limits, failures: states.failures }
+  const shared = { log, epochs, inFlight, limits, failures: states.failures }
   const userQueues = new CommandQueues({
     ...shared,
     cache: users,

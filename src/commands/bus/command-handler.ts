@@ -9,6 +9,7 @@ import {
   type UserEvent,
 } from '../../events/index.ts'
 import type { AggregateState, AggregateType, Decision } from '../domain/aggregate.ts'
+import type { Epochs } from '../ports/epochs.ts'
 import type { EventLog, NewEvent } from '../ports/event-log.ts'
 import type { AggregateCache, PendingEvent } from '../states/aggregate-cache.ts'
 import type { FailureLog } from '../states/state-reader.ts'
@@ -103,7 +104,7 @@ export interface QueueContext<S extends AggregateState, E extends LoggedEvent, C
   readonly handler: CommandHandler<S, E, C>
   readonly cache: AggregateCache<S, E>
   readonly log: EventLog
-  readonly epochOf: (aggregate: AggregateRef) => number
+  readonly epochs: Epochs
   readonly inFlight: CommandsInFlight
   readonly limits: QueueLimits
   readonly failures: FailureLog
@@ -222,7 +223,7 @@ export const settle = <E, C extends Command>(
  * yet.
  */
 export const newEventOf = <S extends AggregateState, E extends LoggedEvent, C extends Command>(
-  { handler, epochOf }: QueueContext<S, E, C>,
+  { handler, log, epochs }: QueueContext<S, E, C>,
   aggregate: AggregateRef,
   state: S,
   queued: QueuedCommand<E, C>,
@@ -233,7 +234,7 @@ export const newEventOf = <S extends AggregateState, E extends LoggedEvent, C ex
   const version = currentVersion(type)
   const n = handler.ordinal(state, event)
   const actor = command.from
-  const epoch = epochOf(aggregate)
+  const epoch = epochs.epochOf(log.streamOf(aggregate))
   const envelope: Envelope =
     traceparent === undefined
       ? { type, version, seq, n, actor, commandId, epoch }

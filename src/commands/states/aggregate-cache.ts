@@ -39,9 +39,12 @@ export interface CacheEntry<S, E> {
   knownSeq: number
 }
 
-/** Highest seq that the live feed delivered while the aggregate was being loaded. */
+/** Changes of the log while the aggregate was being loaded. */
 interface Seen {
+  /** Highest seq that the live feed delivered. */
   seq: number
+  /** The stream lost its events after this sequence. */
+  kept: number
 }
 
 export interface AggregateCacheOptions<S extends AggregateState, E> {
@@ -70,6 +73,7 @@ const staleReadMs = 5
 const viewHeadMs = 100
 
 const noPending: readonly never[] = []
+const nothingSeen: Seen = { seq: 0, kept: Number.POSITIVE_INFINITY }
 
 const isEqual = (one: Uint8Array, other: Uint8Array): boolean =>
   one.length === other.length && Buffer.compare(one, other) === 0
@@ -143,6 +147,15 @@ export class AggregateCache<S extends AggregateState, E> {
 
   drop(id: string): void {
     this.#entries.delete(id)
+  }
+
+  /** Drops the aggregates of a stream that hold events after `streamSeq`: the stream was continued without them. */
+  cutOff(stream: string, streamSeq: number): void {
+    for (const [id, { state }] of [...this.#entries])
+      if (state.stream === stream && state.streamSeq > streamSeq) this.drop(id)
+    const { type, log } = this.#options
+    for (const [id, { seen }] of this.#loads)
+      if (log.streamOf({ family: type.family, id }) === stream) seen.kept = Math.min(seen.kept, streamSeq)
   }
 
   /**
@@ -231,7 +244,7 @@ export class AggregateCache<S extends AggregateState, E> {
   }
 
   #start(id: string, fromSnapshot: boolean): Promise<CacheEntry<S, E>> {
-    const seen: Seen = { seq: 0 }
+    const seen: Seen = { ...nothingSeen }
     const promise = this.#read(id, seen, fromSnapshot).finally(() => this.#loads.delete(id))
     this.#loads.set(id, { promise, seen })
     return promise
@@ -269,6 +282,8 @@ export class AggregateCache<S extends AggregateState, E> {
       if (reads === staleReads) throw new ConfabError('UNAVAILABLE')
       await sleep(staleReadMs)
     }
+    // Some of the events may be lost, and the log may have others in their place.
+    if (state.streamSeq > seen.kept) return this.#read(id, Object.assign(seen, nothingSeen), false)
     this.#keep(entry)
     this.#snapshotWhenDue(entry)
     return entry

@@ -24,6 +24,7 @@ import { type ConversationState, companionOf, joinedAt } from '../domain/convers
 import { conversationType } from '../domain/conversation-type.ts'
 import { type Invitation, invitationList } from '../domain/invitations.ts'
 import { marksOf, type UserState, userType } from '../domain/user-state.ts'
+import { type Epochs, oneEpoch, watchCuts } from '../ports/epochs.ts'
 import type { EventLog, SnapshotStore } from '../ports/event-log.ts'
 import type { LiveFeed } from '../ports/live-feed.ts'
 import { AggregateCache, type CacheEntry } from './aggregate-cache.ts'
@@ -128,6 +129,8 @@ export interface StateOptions {
    * them.
    */
   readonly feed: LiveFeed
+  /** Drops states with lost events when the home of a stream changes. Default: homes never change. */
+  readonly epochs?: Epochs
   readonly limits?: Partial<
     Pick<BusLimits, 'conversationBytes' | 'userBytes' | 'snapshotEvery' | 'channelMembers'>
   >
@@ -226,7 +229,14 @@ class AckedEvents {
   }
 }
 
-const createStateCaches = ({ log, snapshots, feed, limits, viewHead }: StateOptions): StateCaches => {
+const createStateCaches = ({
+  log,
+  snapshots,
+  feed,
+  epochs = oneEpoch,
+  limits,
+  viewHead,
+}: StateOptions): StateCaches => {
   const { conversationBytes, userBytes, snapshotEvery } = { ...defaultBusLimits, ...limits }
   const shared = { log, snapshots, snapshotEvery }
   const conversations = new AggregateCache<ConversationState, ConversationEvent>({
@@ -236,6 +246,10 @@ const createStateCaches = ({ log, snapshots, feed, limits, viewHead }: StateOpti
     viewHead,
   })
   const users = new AggregateCache<UserState, UserEvent>({ ...shared, type: userType, maxBytes: userBytes })
+  watchCuts(epochs, (stream, streamSeq) => {
+    conversations.cutOff(stream, streamSeq)
+    users.cutOff(stream, streamSeq)
+  })
   feed.listen(
     stored => {
       if (stored.aggregate.family === 'conv') conversations.feed(stored)

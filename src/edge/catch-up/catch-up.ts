@@ -11,12 +11,14 @@ import type { Session } from '../sessions/session.ts'
 import type { WriteRoom } from '../sessions/slow-consumers.ts'
 import type { ConversationReader } from './conversation-reader.ts'
 import { ConversationResume } from './conversation-resume.ts'
+import type { LostEvents } from './lost-events.ts'
 import { type BeginRound, type Missed, type Refetch, type Resume, Round, type RoundResult } from './round.ts'
 import type { SharedReads } from './shared-reads.ts'
 import { cursorOf, encodeCursor, isUnreachable, type StreamCursor, sequenceIn } from './stream-cursor.ts'
 import { StreamResume } from './stream-resume.ts'
 
 export interface CatchUpParts {
+  readonly lostEvents: LostEvents
   readonly states: StateReader
   readonly feed: LiveFeed
   readonly memberships: Memberships
@@ -100,7 +102,12 @@ export class CatchUp {
   }
 
   /** The event stream id of a client that has received everything that this node has delivered up to now. */
-  readonly currentId = (): string => encodeCursor(cursorOf(this.#parts.feed.positions()))
+  readonly currentId = (): string => encodeCursor(cursorOf(this.#parts.feed.positions()), this.epoch)
+
+  /** The current epoch. */
+  get epoch(): number {
+    return this.#parts.lostEvents.epoch
+  }
 
   /** Whether a session is catching up on as many conversations as it may. */
   isFull(session: Session): boolean {
@@ -109,9 +116,9 @@ export class CatchUp {
 
   /**
    * Sends a session what follows its cursors, then `synced` or `refetch` for each conversation, and subscribes it.
-   * Resolves when that is done or the session has closed. Never rejects.
+   * Resolves when that is done or the session has closed. Never rejects. `epoch`: of the cursors.
    */
-  async resume(session: Session, cursors: Readonly<Record<string, number>>): Promise<void> {
+  async resume(session: Session, cursors: Readonly<Record<string, number>>, epoch = 1): Promise<void> {
     // A conversation that the session is catching up on needs no second catch-up.
     const missed = Object.entries(cursors).filter(([c]) => !session.catchingUp?.has(c))
     if (missed.length > 0) session.catchingUp ??= new Set()
@@ -126,7 +133,8 @@ export class CatchUp {
     const previous = this.#lastResume.get(session)
     const done = (async () => {
       await previous
-      if (missed.length > 0) await this.#run(new ConversationResume(session, new Map(missed), this.#parts))
+      if (missed.length > 0)
+        await this.#run(new ConversationResume(session, new Map(missed), epoch, this.#parts))
     })()
     this.#lastResume.set(session, done)
     await done
@@ -140,22 +148,27 @@ export class CatchUp {
   async resumeStream(
     session: Session,
     cursor: StreamCursor,
+    epoch: number,
     join: (conversations: readonly string[]) => void,
   ): Promise<void> {
     // Outside the slots: a cursor beyond the log must not delay other sessions.
-    const isInLog = await this.#hasReached(session, cursor)
-    await this.#run(new StreamResume(session, { cursor, isInLog, join }, this.#parts))
+    const isInLog = await this.#hasReached(session, cursor, epoch)
+    await this.#run(new StreamResume(session, { cursor, epoch, isInLog, join }, this.#parts))
   }
 
   /**
    * Waits for the live feed to reach a cursor that another node handed out. Resolves to false when the log does not
    * reach it.
    */
-  async #hasReached(session: Session, cursor: StreamCursor): Promise<boolean> {
+  async #hasReached(session: Session, cursor: StreamCursor, epoch: number): Promise<boolean> {
     if (isUnreachable(cursor)) return false
-    const { feed } = this.#parts
+    const { feed, lostEvents } = this.#parts
+    // The log never reaches lost events.
     const isBehind = (): boolean =>
-      feed.positions().some(({ stream, streamSeq }) => streamSeq < (cursor.get(stream) ?? 0))
+      feed.positions().some(({ stream, streamSeq }) => {
+        const known = cursor.get(stream) ?? 0
+        return streamSeq < known && known <= lostEvents.keptUpTo(stream, epoch)
+      })
     for (const until = performance.now() + this.#limits.rosterWaitMs; isBehind() && !session.closed; ) {
       if (performance.now() > until) return false
       await sleep(cursorCheckMs)

@@ -6,6 +6,7 @@ import type { WireEvent } from '../delivery/wire.ts'
 import { push, pushObject } from '../sessions/outbox.ts'
 import type { Session } from '../sessions/session.ts'
 import type { WriteRoom } from '../sessions/slow-consumers.ts'
+import type { LostEvents } from './lost-events.ts'
 import {
   type BeginRound,
   type Missed,
@@ -18,6 +19,7 @@ import {
 import type { Cursor } from './shared-reads.ts'
 
 interface ResumeParts {
+  readonly lostEvents: LostEvents
   readonly states: StateReader
   readonly feed: LiveFeed
   readonly fanOut: FanOut
@@ -43,12 +45,15 @@ export class ConversationResume implements Resume {
    * next round.
    */
   readonly #cursors: Map<string, number>
+  readonly #epoch: number
   /** Conversations whose distance from the head was checked. It may grow while a slow client reads. */
   readonly #admitted = new Set<string>()
   /** Conversations whose event at the cursor was delivered by the live feed. */
   readonly #reached = new Set<string>()
 
-  constructor(session: Session, cursors: Map<string, number>, parts: ResumeParts) {
+  /** `epoch`: of the cursors. */
+  constructor(session: Session, cursors: Map<string, number>, epoch: number, parts: ResumeParts) {
+    this.#epoch = epoch
     this.session = session
     this.#cursors = cursors
     this.#parts = parts
@@ -71,7 +76,14 @@ export class ConversationResume implements Resume {
       readable = await Readable.byNow(states, await states.currentConversation(c), user)
       refetch = refusalOf(readable, checked)
     }
-    if (readable === undefined || refetch !== undefined) return { refetch: refetch ?? notMember }
+    if (readable === undefined || refetch?.reason === 'not_member') return { refetch: notMember }
+    if (
+      seq > 0 &&
+      checked !== undefined &&
+      (await this.#parts.lostEvents.has(readable.view, seq, this.#epoch))
+    )
+      return { refetch: { reason: 'epoch', head: readable.view.head } }
+    if (refetch !== undefined) return { refetch }
     this.#admitted.add(c)
     return { readable, cursor: { seq } }
   }

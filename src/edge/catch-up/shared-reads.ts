@@ -50,6 +50,7 @@ export class SharedReads {
   /** By conversation and kind of cursor, the read that started furthest back. */
   readonly #readings = new Map<string, Reading>()
   #bytes = 0
+  #cuts = 0
 
   /**
    * `maxBytes`: bytes of all kept events; 0: none are kept, and only concurrent reads are shared. `onServed` receives
@@ -81,6 +82,16 @@ export class SharedReads {
       const { amended } = kept
       this.#keep(c, seq - 1, { amended, events: [{ ...event, wire: ownWire(event.wire.json) }] })
     }
+  }
+
+  /** Drops kept events of conversations with events after `streamSeq`: the stream was continued without them. */
+  cutOff(stream: string, streamSeq: number): void {
+    for (const [c, kept] of this.#kept)
+      if (kept.events.some(event => event.stream === stream && event.streamSeq > streamSeq))
+        this.#drop(c, kept)
+    // A read in progress may have found lost events.
+    this.#readings.clear()
+    this.#cuts++
   }
 
   /**
@@ -116,12 +127,13 @@ export class SharedReads {
   async #read(view: ConversationView, cursor: Cursor): Promise<readonly WireEvent[]> {
     const key = readingKey(view.c, cursor)
     const { amended } = view
+    const cuts = this.#cuts
     const reading = { cursor, amended, events: this.#page(view, cursor) }
     this.#readings.set(key, reading)
     try {
       const events = await reading.events
       // An edit or deletion since may be missing in the events.
-      if (events.length > 0 && amended === view.amended)
+      if (events.length > 0 && amended === view.amended && cuts === this.#cuts)
         this.#keep(view.c, events[0]!.seq - 1, { amended, events })
       return events
     } finally {

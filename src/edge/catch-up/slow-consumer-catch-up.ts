@@ -58,9 +58,10 @@ export class SlowConsumerCatchUp {
   async #catchUp(session: Session): Promise<void> {
     const { fanOut, writeRoom, catchUp } = this.#parts
     fanOut.hold(session)
+    const { epoch } = catchUp
     await writeRoom.room(session)
     // In one turn of the event loop: a live event is either among the missed ones or sent to the session.
     const missed = fanOut.release(session)
-    if (!session.closed && missed.size > 0) await catchUp.resume(session, Object.fromEntries(missed))
+    if (!session.closed && missed.size > 0) await catchUp.resume(session, Object.fromEntries(missed), epoch)
   }
 }

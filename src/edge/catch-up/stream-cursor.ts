@@ -6,10 +6,10 @@ import { ConfabError, Family, type Position, type StreamPosition } from '../../e
  */
 export type StreamCursor = Map<string, number>
 
-/** First part of an id, raised with the epoch and with the form of ids. */
+/** First part of an id: the form of ids. From epoch 2 on the epoch follows: `2e3`. */
 const version = '2'
-/** Sequences in the order of the streams. Base 36 keeps ids short: every event has one. */
-const pattern = /^2((?:\.[0-9a-z]{1,11}){1,256})$/
+/** Epoch, and sequences in the order of the streams. Base 36 keeps ids short: every event has one. */
+const pattern = /^2(?:e([0-9a-z]{1,11}))?((?:\.[0-9a-z]{1,11}){1,256})$/
 /** Form 1, which named the streams: `1.CONV_0.3f`. */
 const namedPattern = /^1((?:\.[^.\s]{1,64}\.[0-9a-z]{1,11}){1,256})$/
 /** A sequence that no stream reaches. */
@@ -24,11 +24,13 @@ export const cursorOf = (positions: readonly StreamPosition[]): StreamCursor => 
 }
 
 /**
- * Returns the cursor as an event id: `2.3f.a0`. The id names no stream, so that it stays valid when a mirror with
+ * Returns the cursor as an event id: `2.3f.a0`; `2e3.3f.a0` in epoch 3.
+ *
+ * The id names no stream, so that it stays valid when a mirror with
  * another name is promoted: order and sequences stay the same.
  */
-export const encodeCursor = (cursor: StreamCursor): string => {
-  let id = version
+export const encodeCursor = (cursor: StreamCursor, epoch = 1): string => {
+  let id = epoch > 1 ? `${version}e${epoch.toString(36)}` : version
   for (const streamSeq of cursor.values()) id += `.${streamSeq.toString(36)}`
   return id
 }
@@ -39,7 +41,7 @@ export const encodeCursor = (cursor: StreamCursor): string => {
  * node reaches: the client has to fetch its conversations again. Throws ConfabError BAD_REQUEST.
  */
 export const decodeCursor = (id: string, positions: readonly StreamPosition[]): StreamCursor => {
-  const parts = pattern.exec(id)?.[1]?.slice(1).split('.')
+  const parts = pattern.exec(id)?.[2]?.slice(1).split('.')
   const named = namedPattern.exec(id)?.[1]?.slice(1).split('.')
   if (parts === undefined && named === undefined)
     throw new ConfabError('BAD_REQUEST', 'Last-Event-ID: expected the id of an event of this stream.', {
@@ -57,6 +59,9 @@ export const decodeCursor = (id: string, positions: readonly StreamPosition[]): 
   }
   return cursor
 }
+
+/** Returns the epoch of a `Last-Event-ID`. */
+export const epochOfCursor = (id: string): number => Number.parseInt(pattern.exec(id)?.[1] ?? '1', 36)
 
 /**
  * Returns the sequence up to which a client has the events of a stream, also of one that was added after the cursor was

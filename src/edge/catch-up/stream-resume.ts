@@ -6,6 +6,7 @@ import type { WireEvent } from '../delivery/wire.ts'
 import { push, pushObject } from '../sessions/outbox.ts'
 import type { Session } from '../sessions/session.ts'
 import type { WriteRoom } from '../sessions/slow-consumers.ts'
+import type { LostEvents } from './lost-events.ts'
 import {
   type BeginRound,
   type Missed,
@@ -19,6 +20,7 @@ import type { Cursor } from './shared-reads.ts'
 import { cursorOf, encodeCursor, type StreamCursor, sequenceIn } from './stream-cursor.ts'
 
 interface StreamParts {
+  readonly lostEvents: LostEvents
   readonly states: StateReader
   readonly memberships: Memberships
   readonly writeRoom: WriteRoom
@@ -26,6 +28,8 @@ interface StreamParts {
 }
 
 interface StreamStart {
+  /** Epoch of the cursor. */
+  readonly epoch: number
   /** The `Last-Event-ID` of the client. */
   readonly cursor: StreamCursor
   /** Whether the log reaches the cursor. If not, the client has to fetch all conversations again. */
@@ -51,6 +55,7 @@ export class StreamResume implements Resume {
   readonly #hasRoom: (bytes: number) => boolean
   readonly #join: (conversations: readonly string[]) => void
   #isInLog: boolean
+  #epoch: number
   /** Where the rounds read to, until everything up to there is sent. */
   #until: readonly StreamPosition[] | undefined
   /** Conversations that the client has to fetch again: nothing of them is sent up to `#until`. */
@@ -62,10 +67,11 @@ export class StreamResume implements Resume {
   /** The conversations of the last round. */
   #conversations: ReadonlySet<string> = new Set()
 
-  constructor(session: Session, { cursor, isInLog, join }: StreamStart, parts: StreamParts) {
+  constructor(session: Session, { cursor, epoch, isInLog, join }: StreamStart, parts: StreamParts) {
     this.session = session
     this.#cursor = new Map(cursor)
     this.#isInLog = isInLog
+    this.#epoch = epoch
     this.#join = join
     this.#parts = parts
     this.#hasRoom = parts.writeRoom.pacerOf(session)
@@ -88,8 +94,11 @@ export class StreamResume implements Resume {
     const view = await states.conversation(c)
     const readable = await Readable.by(states, view, this.session.user)
     if (view === undefined || readable === undefined) return undefined
+    const { lostEvents, feed } = this.#parts
+    const streamSeq = sequenceIn(this.#cursor, view.stream, feed.positions())
+    if (streamSeq > lostEvents.keptUpTo(view.stream, this.#epoch))
+      return { refetch: { reason: 'epoch', head: view.head } }
     if (!this.#isInLog) return { refetch: { reason: 'unknown', head: view.head } }
-    const streamSeq = sequenceIn(this.#cursor, view.stream, this.#parts.feed.positions())
     return view.streamSeq <= streamSeq ? undefined : { readable, cursor: { streamSeq } }
   }
 
@@ -106,6 +115,7 @@ export class StreamResume implements Resume {
       }
     }
     this.#until = round.positions
+    this.#enterEpoch(round.positions)
     for (const event of events.sort(byPosition)) if (!this.#send(event)) return 'full'
     for (const [stream, streamSeq] of cursorOf(round.positions)) this.#cursor.set(stream, streamSeq)
     this.#until = undefined
@@ -119,6 +129,15 @@ export class StreamResume implements Resume {
     return 'done'
   }
 
+  /** All conversations of streams whose cursor is lost were refetched: the cursor continues at the round's end. */
+  #enterEpoch(positions: readonly StreamPosition[]): void {
+    const { lostEvents } = this.#parts
+    for (const [stream, streamSeq] of cursorOf(positions))
+      if ((this.#cursor.get(stream) ?? 0) > lostEvents.keptUpTo(stream, this.#epoch))
+        this.#cursor.set(stream, streamSeq)
+    this.#epoch = lostEvents.epoch
+  }
+
   /** Returns false when the client has to read first. */
   #send(event: WireEvent): boolean {
     if (!this.#hasRoom(event.wire.json.length)) return false
@@ -128,7 +147,7 @@ export class StreamResume implements Resume {
 
   #push({ c, seq, stream, streamSeq, wire }: WireEvent): void {
     this.#cursor.set(stream, streamSeq)
-    push(this.session, wire.event(encodeCursor(this.#cursor)))
+    push(this.session, wire.event(encodeCursor(this.#cursor, this.#epoch)))
     this.#sent.set(c, seq)
     this.sentEvents++
   }

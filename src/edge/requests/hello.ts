@@ -1,4 +1,5 @@
 import { v7 as uuidv7 } from 'uuid'
+import { currentEpoch, type Epochs } from '../../commands/index.ts'
 import { ConfabError, type HelloAnswer, type HelloRequest, Limits } from '../../events/index.ts'
 import type { Access } from '../access/access.ts'
 import type { Memberships } from '../access/memberships.ts'
@@ -25,6 +26,7 @@ export interface HelloParts {
   readonly presence: PresenceBoard
   readonly fanOut: FanOut
   readonly catchUp: CatchUp
+  readonly epochs: Epochs
 }
 
 /** Handles `hello`: authenticates a session and opens it. */
@@ -78,21 +80,28 @@ export class HelloHandler {
     session.phase = 'open'
     addresses.identified(session.address)
     sessions.opened(session)
-    push(session, encodeAnswer(session.encoding, hello.id, helloFields(session, this.#limits)))
+    push(
+      session,
+      encodeAnswer(session.encoding, hello.id, helloFields(session, this.#limits, this.#parts.epochs)),
+    )
     const resume = hello.resume ?? {}
     for (const c of Object.keys(resume)) conversations.delete(c)
     fanOut.subscribeAll(session, [...conversations])
     devices.opened(session)
     presence.opened(session)
-    if (hello.resume !== undefined) void catchUp.resume(session, resume)
+    if (hello.resume !== undefined) void catchUp.resume(session, resume, hello.epoch)
   }
 }
 
 /** Returns the fields of the answer to `hello`, which are also the first push of an event stream. */
-export const helloFields = (session: Session, { inFlight, heartbeatMs }: EdgeLimits): HelloAnswer => ({
+export const helloFields = (
+  session: Session,
+  { inFlight, heartbeatMs }: EdgeLimits,
+  epochs: Epochs,
+): HelloAnswer => ({
   user: session.user,
   session: session.id,
-  epoch: 1,
+  epoch: currentEpoch(epochs),
   heartbeatMs,
   limits: { ...Limits, inFlight },
 })

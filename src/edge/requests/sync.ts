@@ -15,7 +15,8 @@ export const sync =
       throw new ConfabError('OVERLOADED', 'Too many conversations wait for catch-up. Wait for some of them.')
     // The catch-up starts after the answer and counts as an unanswered request until it has finished.
     admission.begin(session)
-    queueMicrotask(() => void catchUp.resume(session, request.cursors).finally(() => admission.end(session)))
+    const { cursors, epoch = catchUp.epoch } = request
+    queueMicrotask(() => void catchUp.resume(session, cursors, epoch).finally(() => admission.end(session)))
     return {}
   }
 

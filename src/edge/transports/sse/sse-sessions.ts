@@ -1,12 +1,12 @@
 import type { HttpRequest, HttpResponse, TemplatedApp } from 'uWebSockets.js'
 import { v7 as uuidv7 } from 'uuid'
 import type { Logger } from '../../../base/logger.ts'
-import type { LiveFeed } from '../../../commands/index.ts'
+import type { Epochs, LiveFeed } from '../../../commands/index.ts'
 import { CloseCode } from '../../../events/index.ts'
 import type { Access } from '../../access/access.ts'
 import type { Memberships } from '../../access/memberships.ts'
 import type { CatchUp } from '../../catch-up/catch-up.ts'
-import { decodeCursor } from '../../catch-up/stream-cursor.ts'
+import { decodeCursor, epochOfCursor } from '../../catch-up/stream-cursor.ts'
 import type { FanOut } from '../../delivery/fan-out.ts'
 import type { HelloRate } from '../../limits/connection-limits.ts'
 import { type AddressCount, type AddressLimit, tooManyConnections } from '../../limits/connection-limits.ts'
@@ -51,6 +51,7 @@ export interface SseParts {
   readonly presence: PresenceBoard
   readonly fanOut: FanOut
   readonly catchUp: CatchUp
+  readonly epochs: Epochs
   readonly writeRoom: WriteRoom
   readonly metrics: EdgeMetrics
   readonly logger: Logger
@@ -131,7 +132,9 @@ export class SseSessions {
       }
       if (from === undefined) await this.#fromNow(session, begin)
       else if (begin())
-        void catchUp.resumeStream(session, from, conversations => this.#join(session, conversations))
+        void catchUp.resumeStream(session, from, epochOfCursor(lastId), conversations =>
+          this.#join(session, conversations),
+        )
     } catch (error) {
       const body = visibleError(error, logger, { request: 'stream' })
       outcome = body.code
@@ -172,7 +175,7 @@ export class SseSessions {
     metrics.connected()
     this.#streams.set(session, stream)
     this.#catchingUp.set(session.user, (this.#catchingUp.get(session.user) ?? 0) + 1)
-    const hello = { t: 'hello', ...helloFields(session, this.#limits) }
+    const hello = { t: 'hello', ...helloFields(session, this.#limits, this.#parts.epochs) }
     push(session, `retry: ${retryMs}\n${eventOf(JSON.stringify(hello))}`)
     return stream
   }

@@ -1,6 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Msg, Subscription } from '@nats-io/transport-node'
-import type { Interest, LiveEvent, LiveFeed, LiveListener, SkippedListener } from '../../../commands/index.ts'
+import {
+  type Epochs,
+  type Interest,
+  type LiveEvent,
+  type LiveFeed,
+  type LiveListener,
+  type SkippedListener,
+  watchCuts,
+} from '../../../commands/index.ts'
 import {
   type AggregateRef,
   Family,
@@ -135,7 +143,7 @@ export class NatsLiveFeed implements LiveFeed {
     this.#subscribe()
     await this.#nats.connection.flush()
     await Promise.all([...this.#followers.values()].map(follower => this.#startFollower(follower)))
-    this.#unwatch = this.#layout.watch?.(() => this.#addFollowers())
+    this.#unwatch = this.#watch()
     this.#addFollowers()
     this.#timer = setInterval(() => this.#check(false), this.#checkMs)
     this.#timer.unref()
@@ -166,6 +174,19 @@ export class NatsLiveFeed implements LiveFeed {
       } catch (error) {
         if (performance.now() > until || !this.#isRunning) throw error
       }
+  }
+
+  #watch(): () => void {
+    const watch = this.#layout.watch?.bind(this.#layout)
+    if (watch === undefined) return () => {}
+    const unwatchCuts = watchCuts(this.#layout as Epochs, (stream, streamSeq, epoch) =>
+      this.#followers.get(stream)?.cutOff(streamSeq, epoch),
+    )
+    const unwatch = watch(() => this.#addFollowers())
+    return () => {
+      unwatchCuts()
+      unwatch()
+    }
   }
 
   /** Follows the streams that were added since the start. */

@@ -251,12 +251,24 @@ export class StreamFollower {
     this.#options.notice(
       `${this.stream} lost its last messages: it ends at ${last}, the feed was at ${this.#position}`,
     )
-    this.#position = last
-    this.#target = last
-    this.#epochs = this.#epochs.filter(({ after }) => after < last)
+    this.#restart(last)
+  }
+
+  #restart(position: number): void {
+    this.#position = position
+    this.#target = position
+    this.#epochs = this.#epochs.filter(({ after }) => after < position)
     this.#early.clear()
     this.#digests = []
     this.#applied = 0
+  }
+
+  /** Continues after `streamSeq` when the stream was continued there, without the later events of `epoch` or before. */
+  cutOff(streamSeq: number, epoch: number): void {
+    const position = this.positionIn(epoch)
+    if (position === undefined || position <= streamSeq) return
+    this.#restart(streamSeq)
+    void this.check(true)
   }
 
   /** Reads the log up to the target. One read at a time. */

@@ -2,13 +2,14 @@ import { promisify } from 'node:util'
 import { deflateRaw, inflateRaw } from 'node:zlib'
 import { jetstreamManager } from '@nats-io/jetstream'
 import type { Msg, MsgHdrs } from '@nats-io/transport-node'
-import type { Snapshot, SnapshotStore } from '../../../commands/index.ts'
+import { type Epochs, keptUpTo, type Snapshot, type SnapshotStore } from '../../../commands/index.ts'
 import { type AggregateRef, snapshotSubjectOf } from '../../../events/index.ts'
 import type { Nats } from '../client/connection.ts'
 import { rawHeaders } from '../client/connection.ts'
 import { apiSubject, streamTaking } from '../client/jetstream-api.ts'
 import { isRefusal, readAck, refusalError } from '../client/publish-ack.ts'
 import { headerIn, headerText, needleOf, statusIn } from '../client/raw-message.ts'
+import type { LogLayout } from './log-layout.ts'
 import { unavailable } from './log-reader.ts'
 
 const deflate = promisify(deflateRaw)
@@ -18,16 +19,23 @@ const inflate = promisify(inflateRaw)
 const compressFrom = 1024
 const versionHeader = 'Confab-Snapshot-Version'
 const seqHeader = 'Confab-Snapshot-Seq'
+/** The epoch of the aggregate's stream when the snapshot was taken. Absent: 1. */
+const epochHeader = 'Confab-Snapshot-Epoch'
 const encodingHeader = 'Confab-Snapshot-Encoding'
 const timeout = 5_000
+
+type SnapshotLayout = Pick<Epochs, 'epochOf' | 'cutsOf'> & Pick<LogLayout, 'streamOf'>
 
 /** Snapshots in the stream that takes `snap.>`. The stream keeps the last message of each subject. */
 export class JetStreamSnapshots implements SnapshotStore {
   readonly #nats: Nats
+  readonly #layout: SnapshotLayout | undefined
   #stream: Promise<string> | undefined
 
-  constructor(nats: Nats) {
+  /** `layout`: rejects snapshots that hold lost events. Default: the streams have one home. */
+  constructor(nats: Nats, layout?: SnapshotLayout) {
     this.#nats = nats
+    this.#layout = layout
   }
 
   async load(aggregate: AggregateRef): Promise<Snapshot | undefined> {
@@ -41,18 +49,27 @@ export class JetStreamSnapshots implements SnapshotStore {
     const version = Number(headerIn(text, needleOf(versionHeader)))
     const streamSeq = Number(headerIn(text, needleOf(seqHeader)))
     if (!(version >= 1) || !(streamSeq >= 1)) return undefined
+    if (this.#isCutOff(aggregate, streamSeq, Number(headerIn(text, needleOf(epochHeader)) || 1)))
+      return undefined
     const isDeflated = headerIn(text, needleOf(encodingHeader)) === 'deflate'
     return { version, streamSeq, data: isDeflated ? await inflate(msg.data) : msg.data }
   }
 
   async save(aggregate: AggregateRef, { version, streamSeq, data }: Snapshot): Promise<void> {
     const isLarge = data.length >= compressFrom
+    const epoch = this.#layout?.epochOf(this.#layout.streamOf(aggregate)) ?? 1
     const headers = rawHeaders(
-      `NATS/1.0\r\n${versionHeader}: ${version}\r\n${seqHeader}: ${streamSeq}\r\n${isLarge ? `${encodingHeader}: deflate\r\n` : ''}\r\n`,
+      `NATS/1.0\r\n${versionHeader}: ${version}\r\n${seqHeader}: ${streamSeq}\r\n${epoch > 1 ? `${epochHeader}: ${epoch}\r\n` : ''}${isLarge ? `${encodingHeader}: deflate\r\n` : ''}\r\n`,
     )
     const body = isLarge ? await deflate(data, { level: 1 }) : data
     const ack = readAck(await this.#request(() => snapshotSubjectOf(aggregate), body, headers))
     if (isRefusal(ack)) throw refusalError(ack)
+  }
+
+  /** Whether the stream was continued before the end of a snapshot, by a home that lacked the last events. */
+  #isCutOff(aggregate: AggregateRef, streamSeq: number, epoch: number): boolean {
+    if (this.#layout === undefined) return false
+    return streamSeq > keptUpTo(this.#layout.cutsOf(this.#layout.streamOf(aggregate)), epoch)
   }
 
   /** Finds the stream once; a failure is not kept. */

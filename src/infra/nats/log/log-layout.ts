@@ -31,7 +31,7 @@ export interface LogLayout {
   originOf(stream: string): Position | undefined
   /** Epoch of a stream: how often its home changed between regions, from 1. 1 in a system of one region. */
   epochOf(stream: string): number
-  /** The changes of a stream's home after which events may be lost, ascending. */
+  /** Where a stream was continued after its home changed, ascending. None in a system of one region. */
   cutsOf(stream: string): readonly Cut[]
   /**
    * The beginning of the subject to which an event of an aggregate is published. Empty in a system of one region. With
@@ -91,11 +91,21 @@ export const RegionMetadata = {
   role: 'confab.role',
   /** How often the home of the stream has changed, from 1. */
   epoch: 'confab.epoch',
+  /** The cuts of a stream whose home has changed: `<epoch>:<streamSeq>`, ascending, with spaces between them. */
+  cuts: 'confab.cuts',
   /** The subjects under which readers find the events, with spaces between them. A mirror takes no subjects itself. */
   subjects: 'confab.subjects',
-  /** The cuts of the stream: `2:1200 5:3400`, ascending. In epoch 2 the stream continues after event 1,200. */
-  cuts: 'confab.cuts',
 } as const
+
+/** Returns the cuts of a stream: `2:1200 5:3400` in its metadata, ascending. */
+export const cutsIn = ({ metadata }: Pick<StreamConfig, 'metadata'>): Cut[] =>
+  (metadata?.[RegionMetadata.cuts] ?? '')
+    .split(' ')
+    .filter(text => text !== '')
+    .map(text => {
+      const [epoch, streamSeq] = text.split(':').map(Number)
+      return { epoch: epoch ?? 0, streamSeq: streamSeq ?? 0 }
+    })
 
 /** The epoch of a stream that has never changed its home. */
 export const firstEpoch = 1
@@ -109,16 +119,6 @@ export const ingestSubject = (epoch: number | '*', subject: string): string => `
 /** Returns the epoch of a stream. */
 export const epochIn = ({ metadata }: Pick<StreamConfig, 'metadata'>): number =>
   Number(metadata?.[RegionMetadata.epoch] ?? firstEpoch)
-
-/** Returns the cuts of a stream, ascending. */
-export const cutsIn = ({ metadata }: Pick<StreamConfig, 'metadata'>): Cut[] =>
-  (metadata?.[RegionMetadata.cuts] ?? '')
-    .split(' ')
-    .filter(text => text !== '')
-    .map(text => {
-      const [epoch = 0, streamSeq = 0] = text.split(':').map(Number)
-      return { epoch, streamSeq }
-    })
 
 /** Returns the subjects under which a stream stores its messages. None for a copy that a restore made. */
 export const storedSubjectsOf = ({
@@ -202,6 +202,14 @@ export const discoverLog = async (connection: NatsConnection): Promise<FixedLayo
   const originOf = (stream: string): Position | undefined => origins.get(stream)
   const ingests = new Map(streams.map(stream => [stream, ingestOf(byName.get(stream) as StreamInfo)]))
   const cuts = new Map(streams.map(stream => [stream, cutsIn((byName.get(stream) as StreamInfo).config)]))
+  // A stream that was added has the events of its origin, under the same sequences.
+  const cutsOf = (stream: string): readonly Cut[] => {
+    const origin = originOf(stream)
+    const own = cuts.get(stream) ?? []
+    if (origin === undefined) return own
+    const before = cutsOf(origin.stream).filter(({ streamSeq }) => streamSeq <= origin.streamSeq)
+    return [...before, ...own.filter(cut => before.every(({ epoch }) => epoch !== cut.epoch))]
+  }
   const isOneRegion = [...ingests.values()].every(({ prefix }) => prefix === '')
   const streamOf = ({ family, id }: AggregateRef): string => byFamily[family][partitionOf(id)] as string
   return {
@@ -214,7 +222,7 @@ export const discoverLog = async (connection: NatsConnection): Promise<FixedLayo
     },
     originOf,
     epochOf: stream => ingests.get(stream)?.epoch ?? firstEpoch,
-    cutsOf: stream => cuts.get(stream) ?? [],
+    cutsOf,
     ingestPrefixOf: aggregate => (isOneRegion ? '' : ingests.get(streamOf(aggregate))?.prefix),
     takesEvents: stream => ingests.get(stream)?.prefix !== undefined,
     fingerprint: JSON.stringify([streams, byFamily, streams.map(originOf), [...ingests], [...cuts]]),
