@@ -1,6 +1,6 @@
 /**
  * A commands node as a process of its own, which a test can stop: `<file of the topology> <region> <address of the
- * region>`. Appends events to conversations and writes a line to stdout for each acknowledged one.
+ * region>`. Appends events to conversations, and writes the time of each acknowledgement to stdout, ms since 1970.
  */
 import { Family } from '../../src/events/index.ts'
 import { connectNats } from '../../src/infra/nats/client/connection.ts'
@@ -21,9 +21,8 @@ const clients = Array.from(
   { length: 10 },
   (_, n) => new NaiveClient({ family: Family.conversation, id: `p${n}` }, [writer], 2),
 )
-let seen = 0
 for (;;) {
-  const acked = clients.reduce((sum, client) => sum + client.acked.length, 0)
-  for (; seen < acked; seen++) process.stdout.write('acked\n')
+  for (const { acked } of clients)
+    for (const { at } of acked.splice(0)) process.stdout.write(`${performance.timeOrigin + at}\n`)
   await new Promise(done => setTimeout(done, 5))
 }

@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from 'node:util'
 import type { JetStreamManager } from '@nats-io/jetstream'
 import { sleep } from '../../../base/sleep.ts'
 import { settlesWithin } from '../../../base/timeout.ts'
@@ -14,8 +13,8 @@ import {
   type RegionPromises,
   readPromises,
   withPromises,
-  writePromises,
 } from './promises.ts'
+import { raisePromises } from './raise-promises.ts'
 import {
   type DoneStep,
   NoMajorityError,
@@ -281,60 +280,26 @@ export class HomeChange {
 
   /** Reads the promises of the regions that answer. Throws NoMajorityError when newer ones may be elsewhere. */
   async #readPromises(): Promise<RegionPromises[]> {
-    const { fenced = [] } = this.#operation
     const places = [...this.#places.values()].filter(({ region }) => !this.#isFenced(region.name))
     const regions = await readPromises(places)
-    const needed = majorityOf(this.#options.topology.regions.length - fenced.length)
-    if (regions.length >= needed) return regions
+    if (regions.length >= this.#needed) return regions
     throw new NoMajorityError(
-      `${regions.length} of ${needed} regions that are needed have told their promises`,
+      `${regions.length} of ${this.#needed} regions that are needed have answered with their promises`,
     )
+  }
+
+  /** Number of regions that are a majority. */
+  get #needed(): number {
+    const { fenced = [] } = this.#operation
+    return majorityOf(this.#options.topology.regions.length - fenced.length)
   }
 
   #isFenced(region: string): boolean {
     return this.#operation.fenced?.includes(region) === true
   }
 
-  /** Writes the new home of all streams in a majority of the regions. */
   async #raise(): Promise<void> {
-    const { topology, journal } = this.#options
-    const { streams, to, fenced = [], usedEpoch } = this.#operation
-    const regions = await this.#readPromises()
-    const newest = newestPromises(regions)
-    const isRaised = streams.every(stream => {
-      const { epoch, home } = newest.streams[stream] ?? {}
-      return epoch !== undefined && epoch === this.#operation.epoch && home === to
-    })
-    let { epoch } = this.#operation
-    // Other promises may have taken the number of this operation.
-    if (epoch === undefined || (!isRaised && newest.counter >= epoch)) {
-      const next = Math.max(newest.counter, usedEpoch) + 1
-      const replaced = streams.flatMap(stream => {
-        const promise = newest.streams[stream]
-        return promise === undefined ? [] : [[stream, promise] as const]
-      })
-      await journal.record(({ before }) => ({
-        epoch: next,
-        before: { ...Object.fromEntries(replaced), ...before },
-      }))
-      epoch = next
-    }
-    const off = [...new Set([...(newest.fenced ?? []), ...fenced])]
-    const raised = Object.fromEntries(streams.map(stream => [stream, { epoch, home: to }]))
-    const promises: Promises = {
-      ...newest,
-      streams: { ...newest.streams, ...raised },
-      ...(off.length === 0 ? {} : { fenced: off }),
-    }
-    const isRival = regions.some(
-      ({ stored: { value } }) => value?.counter === newest.counter && !isDeepStrictEqual(value, newest),
-    )
-    const counter =
-      isRival || !isDeepStrictEqual(promises, newest) ? Math.max(newest.counter + 1, epoch) : newest.counter
-    const written = await writePromises(regions, { ...promises, counter })
-    const needed = majorityOf(topology.regions.length - fenced.length)
-    if (written.length < needed)
-      throw new NoMajorityError(`${written.length} of ${needed} regions that are needed have the new promise`)
+    await raisePromises(this.#options.journal, await this.#readPromises(), this.#needed)
   }
 
   async #promote(stream: string): Promise<void> {

@@ -38,6 +38,14 @@ const withoutConsumer = async (manager: JetStreamManager, stream: string, name: 
   }
 }
 
+const withoutStream = async (manager: JetStreamManager, stream: string): Promise<void> => {
+  try {
+    await manager.streams.delete(stream)
+  } catch (error) {
+    if (apiCodeOf(error) !== ApiError.streamNotFound) throw error
+  }
+}
+
 /**
  * Replaces the stream of a region by a mirror of the home. A stream cannot become a mirror, so it is taken out as a
  * snapshot, deleted, and restored as a mirror, which the home then continues. With events after `keepsUpTo` the
@@ -56,7 +64,8 @@ export const replaceMirror = async (
     await home.manager.consumers.add(name, mirrorConsumer(region, name, seq + 1) as ConsumerConfig)
   }
   const copyAll = async (): Promise<void> => {
-    if (before !== undefined) await place.manager.streams.delete(name)
+    await withoutStream(place.manager, name)
+    await withoutConsumer(home.manager, name, mirrorConsumerName(region))
     await startAfter(0)
     await place.manager.streams.add(config)
   }
@@ -72,7 +81,12 @@ export const replaceMirror = async (
       const { subjects: _, subject_transform: _t, allow_atomic: _a, duplicate_window: _d, ...kept } = current
       await place.manager.streams.delete(name)
       await startAfter(state.last_seq)
-      await restoreStream(place.nats, { ...kept, ...config } as StreamConfig, state, createReadStream(file))
+      try {
+        await restoreStream(place.nats, { ...kept, ...config } as StreamConfig, state, createReadStream(file))
+      } catch {
+        // A part of the stream may exist. The server also fails now and then: "read/write on closed pipe".
+        await copyAll()
+      }
     } finally {
       await rm(folder, { recursive: true, force: true })
     }
