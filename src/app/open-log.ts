@@ -123,6 +123,8 @@ export const openLog = async (nats: Nats, options: LogOptions): Promise<OpenedLo
   if (different.length > 0) onNotice?.(`streams differ from their definitions: ${different.join(', ')}`)
   const layout = await LiveLayout.open(nats)
   const lease = options.regions?.writes ? openLease(nats, options.regions) : undefined
+  // A new home opens sooner than by the next renewal.
+  layout.watch(() => lease?.renew())
   const waiting = lease && options.regions && streamsThatWait(options.regions.topology)
   const mirrors = waiting && new MirrorAcks(nats, layout, { streams: waiting })
   const fence = lease && new HomeFence(lease, mirrors)

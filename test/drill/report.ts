@@ -23,7 +23,7 @@ const rowsOf = ({ recovery, found, delays, rejoinMs, switchOver, ackedAfterCutMs
     ['messages doubled', count(found.doubled), '0'],
     ['rejoin of a', seconds(rejoinMs), ''],
     ['switch-over: writes refused', millis(switchOver.refusedMs), 'at most 1 s'],
-    ['– longest time without any ack', millis(switchOver.pauseMs), ''],
+    ['– longest time without any ack', millis(switchOver.pauseMs), 'at most 1 s'],
     ['one way between regions, p50', millis(oneWay), ''],
     ['mirror delay, p50', millis(p50), `${(p50 / oneWay).toFixed(1)} times one way`],
     ['mirror delay, p99', millis(p99), `${(p99 / oneWay).toFixed(1)} times one way; at most 3`],

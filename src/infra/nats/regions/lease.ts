@@ -81,9 +81,9 @@ export class Lease {
       grantedAt: undefined,
       isAsking: false,
     }))
-    this.#timer = setInterval(() => this.#renew(), options.settings.renewalMs)
+    this.#timer = setInterval(() => this.renew(), options.settings.renewalMs)
     this.#timer.unref()
-    this.#renew()
+    this.renew()
   }
 
   /** The epoch under which this process may write a stream now; undefined when it may not. */
@@ -129,7 +129,8 @@ export class Lease {
     this.#held = new Map()
   }
 
-  #renew(): void {
+  /** Asks all regions now, as it does at each interval: the promises may have changed. */
+  renew(): void {
     this.#checkServed()
     if (!this.#nats.connected()) return
     for (const grantor of this.#grantors) void this.#ask(grantor)
