@@ -18,8 +18,6 @@ export interface EpochWatchParts {
 export class EpochWatch {
   readonly #parts: EpochWatchParts
   readonly #reconnectMs: number
-  /** The greatest sequence that was delivered, by stream. The feed may be set back. */
-  readonly #delivered = new Map<string, number>()
   readonly #unwatch: () => void
   #epoch: number
 
@@ -30,10 +28,8 @@ export class EpochWatch {
     this.#epoch = current()
     const { epochs, feed } = parts
     let hasLost = false
-    const unwatchCuts = watchCuts(epochs, (stream, streamSeq) => {
-      const sent = Math.max(this.#delivered.get(stream) ?? 0, feed.position(stream) ?? 0)
-      if (sent > streamSeq) hasLost = true
-      this.#delivered.delete(stream)
+    const unwatchCuts = watchCuts(epochs, (stream, streamSeq, before) => {
+      if ((feed.position(stream, before) ?? 0) > streamSeq) hasLost = true
     })
     const unwatch = epochs.watch(() => {
       const epoch = current()
@@ -47,18 +43,10 @@ export class EpochWatch {
       unwatchCuts()
       unwatch()
     }
-    feed.listen(
-      event => this.#note(event.stream, event.streamSeq),
-      (_aggregate, _seq, { stream, streamSeq }) => this.#note(stream, streamSeq),
-    )
   }
 
   close(): void {
     this.#unwatch()
-  }
-
-  #note(stream: string, streamSeq: number): void {
-    if (streamSeq > (this.#delivered.get(stream) ?? 0)) this.#delivered.set(stream, streamSeq)
   }
 
   #moveSessions(): void {
