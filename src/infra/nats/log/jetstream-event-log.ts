@@ -179,10 +179,11 @@ export class JetStreamEventLog implements EventLog {
     events: readonly NewEvent[],
   ): Promise<Appended> {
     const subject = subjectOf(aggregate)
+    // Now, when the events have been decided: an event of an epoch that ends meanwhile has to reach no stream.
+    const ingest = this.#ingestPrefix(aggregate) + subject
     await this.#enterBatch()
     try {
       return await new Promise<Appended>((resolve, reject) => {
-        const ingest = this.#ingestPrefix(aggregate) + subject
         const batch = nuid.next()
         events.forEach(({ envelope, data }, index) => {
           // Only the first message of a subject may carry the expectation: the server derives those of the others.
