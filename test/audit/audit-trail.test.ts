@@ -85,7 +85,7 @@ t.test('errors are recorded with their code, and thrown', async t => {
 })
 
 t.test('without the stream, destructive actions do not start, and all others do', async t => {
-  t.same(of('required'), ['messages.import', 'projections.drop', 'projections.discard'])
+  t.same(of('required'), ['lost.discard', 'messages.import', 'projections.drop', 'projections.discard'])
   for (const action of actions) {
     const { log, trail, unrecorded } = open()
     log.isUnavailable = true

@@ -25,7 +25,7 @@ const known = new Set(
 
 /** Names of other kinds that look like options: values of the Helm chart, files, actions of the audit stream. */
 const others =
-  /^(edge\.(service|image|replicas|preStopSeconds)|nats\.(json|js|conf|io|pem)|audit\.log|admin\.refuse|projections\.\w+$|backup\.(take|restore|enabled)$)/
+  /^(edge\.(service|image|replicas|preStopSeconds)|nats\.(json|js|conf|io|pem)|edge\.pem|audit\.log|admin\.refuse|projections\.\w+$|backup\.(take|restore|enabled)$)/
 
 t.test('each option that a page names exists', async t => {
   const problems: string[] = []
