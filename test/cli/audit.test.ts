@@ -125,7 +125,7 @@ t.test('each command that changes something is recorded, without secrets and tex
       .filter(
         ([name, command]) =>
           !['reads', 'acts as a user', 'process.start'].includes(effectOf(command) ?? '') &&
-          // They need several regions: test/cli/region-change.test.ts has their records.
+          // They need several regions: test/cli/region-change.slow.ts has their records.
           !name.startsWith('region '),
       )
       .map(([name]) => name)

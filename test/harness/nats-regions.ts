@@ -49,7 +49,7 @@ export interface StartRegionsOptions {
   readonly names?: readonly string[]
   /** Delay of each direction between a JetStream server and its spine, ms. Default: none. */
   readonly delayMs?: number
-  /** Subjects that the allow list of the spines lacks: lines of spine.conf without their spaces. Default: none. */
+  /** Subjects that the allow list of the spines lacks: lines of links.conf without their spaces. Default: none. */
   readonly notPassed?: readonly string[]
 }
 
@@ -66,6 +66,12 @@ const without = (lines: readonly string[], text: string): string =>
     .split('\n')
     .filter(line => !lines.includes(line.trim()))
     .join('\n')
+
+/** Returns a configuration with the allow lists of the links in it. */
+const configurationOf = (file: string): string =>
+  readFileSync(join(source, file), 'utf8').replace(/^include \.\/(links\.conf)$/m, (_, links: string) =>
+    readFileSync(join(source, links), 'utf8'),
+  )
 
 /** Starts the servers of several regions; everything is stopped and removed when the test ends. */
 export const startRegions = async (
@@ -106,7 +112,7 @@ export const startRegions = async (
     mkdirSync(portsDir, { recursive: true })
     const configFile = join(portsDir, file)
     const logFile = join(portsDir, 'nats-server.log')
-    const text = withoutGossip(without(notPassed, readFileSync(join(source, file), 'utf8'))).replaceAll(
+    const text = withoutGossip(without(notPassed, configurationOf(file))).replaceAll(
       /^include (\S+)/gm,
       (_, included: string) => `include ${JSON.stringify(relative(portsDir, join(source, included)))}`,
     )
